@@ -1,0 +1,3 @@
+//! The afield command.
+
+fn main() {}

@@ -1,0 +1,63 @@
+//! How long to wait before connecting again.
+
+use crate::time::{Entropy, random_bytes};
+
+/// The shortest wait before a reconnect, in milliseconds.
+pub const RECONNECT_MIN_MS: u64 = 500;
+/// The longest wait before a reconnect, in milliseconds.
+pub const RECONNECT_MAX_MS: u64 = 60_000;
+
+/// Exponential back-off with full jitter.
+///
+/// The `n`-th wait is drawn evenly from [`RECONNECT_MIN_MS`] up to `RECONNECT_MIN_MS · 2ⁿ`, at most
+/// [`RECONNECT_MAX_MS`] ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015). A relay's `retry_after` is a
+/// floor: the jitter is added on top, so that devices sent away together do not come back together.
+#[derive(Debug, Clone, Default)]
+pub struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// The wait after one more failure, in milliseconds.
+    pub fn failed(&mut self, retry_after_ms: Option<u64>, entropy: &mut (impl Entropy + ?Sized)) -> u64 {
+        self.failures = self.failures.saturating_add(1);
+        let ceiling = RECONNECT_MIN_MS.saturating_mul(1 << self.failures.min(16)).min(RECONNECT_MAX_MS);
+        let jitter = u64::from_le_bytes(random_bytes(entropy)) % (ceiling - RECONNECT_MIN_MS + 1);
+        retry_after_ms.unwrap_or(RECONNECT_MIN_MS).saturating_add(jitter)
+    }
+
+    /// Forgets the failures: a session reached `Welcome`.
+    pub fn succeeded(&mut self) {
+        self.failures = 0;
+    }
+
+    /// How many failures in a row there were.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixed(u8);
+    impl Entropy for Fixed {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            bytes.fill(self.0);
+        }
+    }
+
+    #[test]
+    fn waits_grow_to_the_cap_and_respect_the_relay() {
+        let mut backoff = Backoff::default();
+        for failures in 1..40 {
+            let wait = backoff.failed(None, &mut Fixed(0xff));
+            assert!((RECONNECT_MIN_MS..=RECONNECT_MAX_MS).contains(&wait));
+            assert!(wait <= RECONNECT_MIN_MS << failures.min(16));
+        }
+        assert!(backoff.failed(Some(90_000), &mut Fixed(0)) >= 90_000);
+        backoff.succeeded();
+        assert!(backoff.failed(None, &mut Fixed(0xff)) <= 2 * RECONNECT_MIN_MS);
+    }
+}

@@ -1,0 +1,1 @@
+//! A change's header, read from raw bytes without a document.

@@ -1,0 +1,5 @@
+//! One entity's Automerge document.
+
+mod value;
+
+pub use value::Value;

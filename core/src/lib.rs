@@ -1,0 +1,40 @@
+//! What sync means, without any I/O.
+//!
+//! This crate is the pure heart of Afield. It owns
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`id`] | identities: entity, space, device, log, session, incarnation |
+//! | [`time`] | the caller's clock as a value, and random bytes as an argument |
+//! | [`limits`] | every limit of the protocol, named, with unit and reason |
+//! | [`durable`] | [`Durable`]: what has been committed, and nothing else, may be sent or shown |
+//! | [`change`] | a change's header, read from raw bytes without a document |
+//! | [`log`] | sequence, chain hash and cursor of a space's log |
+//! | [`document`] | one entity's Automerge document: edit, read, guarded apply |
+//! | [`wire`] | frames and batches; `src/wire/PROTOCOL.md` is the normative text |
+//! | [`session`] | the device's and the relay's half of a session as state machines |
+//! | [`backoff`] | how long to wait before connecting again |
+//! | [`panics`] | a panic hook that keeps content out of logs |
+//!
+//! Deliberately absent: sockets, files, SQL, tasks, threads, clocks, sources of randomness and globals. Time comes in
+//! as [`time::Now`], randomness through [`time::Entropy`], so the same code runs under tokio and in the simulator.
+//! The crate imports no other crate of the workspace; a test over `cargo metadata` holds this.
+
+pub mod backoff;
+pub mod change;
+pub mod document;
+pub mod durable;
+pub mod id;
+pub mod limits;
+pub mod log;
+pub mod panics;
+pub mod session;
+pub mod time;
+pub mod wire;
+
+pub use automerge::ChangeHash;
+pub use durable::{Commit, Durable};
+pub use id::{Collection, DeviceId, EntityId, Incarnation, LogId, SessionId, SpaceId};
+pub use limits::Limits;
+pub use log::{ChainHash, ChunkKind, Cursor, Sequence};
+pub use time::{Entropy, Now};

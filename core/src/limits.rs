@@ -1,0 +1,109 @@
+//! Every limit of the protocol, named, with its unit and its reason.
+
+use minicbor::{Decode, Encode};
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// The largest frame, in bytes: the WebSocket layer refuses a larger message before buffering it.
+pub const FRAME_BYTES_MAX: usize = MIB;
+/// The largest change, in bytes, enforced when it is made: half a frame, so that one always fits.
+pub const CHANGE_BYTES_MAX: usize = 512 * KIB;
+/// The largest inflated size of anything, in bytes, whatever its compressed size.
+pub const INFLATED_BYTES_MAX: usize = 16 * MIB;
+/// How many times its compressed size anything may inflate to.
+pub const INFLATED_RATIO_MAX: usize = 100;
+/// The most operations one change may hold; a run of 100 bytes could otherwise expand into millions.
+pub const CHANGE_OPERATIONS_MAX: u64 = 100_000;
+/// The most dependencies one change may name.
+pub const CHANGE_DEPENDENCIES_MAX: usize = 256;
+/// The most other actors one change may name: one per operation at worst, and far fewer in practice.
+pub const CHANGE_ACTORS_MAX: usize = 1024;
+/// The longest actor id, in bytes: Automerge's are 16, isolated and derived ones a little more.
+pub const ACTOR_BYTES_MAX: usize = 64;
+/// How far a change's first operation may stand above the highest known one of its entity.
+pub const START_OP_LEAP_MAX: u64 = 1_000_000;
+/// The most chunks of one entity that wait for dependencies.
+pub const WAITING_CHUNKS_MAX: usize = 1_000;
+/// The most bytes of one entity's chunks that wait for dependencies.
+pub const WAITING_BYTES_MAX: usize = 8 * MIB;
+/// The most chunks a device has pushed without a receipt.
+pub const IN_FLIGHT_CHUNKS_MAX: usize = 8_192;
+/// The most bytes a device has pushed without a receipt.
+pub const IN_FLIGHT_BYTES_MAX: usize = 4 * MIB;
+/// The most bytes a relay queues for one session before it stops reading the log for it.
+pub const SEND_QUEUE_BYTES_MAX: usize = MIB;
+/// The most chunks in one batch: a batch of the smallest chunks still decodes in some tens of milliseconds.
+pub const BATCH_CHUNKS_MAX: usize = 8_192;
+/// The most raw bytes of chunks in one batch, so that encoded it fits a frame and inflated it fits the cap.
+pub const BATCH_BYTES_MAX: usize = 768 * KIB;
+/// The most spaces one session opens.
+pub const SPACES_PER_SESSION_MAX: usize = 1_024;
+/// The longest bearer token, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 4 * KIB;
+/// The most bytes accepted before a session is authenticated.
+pub const UNAUTHENTICATED_BYTES_MAX: usize = 64 * KIB;
+/// How long a connection may take from the first byte to `Welcome`, in milliseconds.
+pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
+/// How often a peer is pinged, in milliseconds: below the 30 s at which proxies and NATs drop idle connections.
+pub const PING_INTERVAL_MS: u64 = 25_000;
+/// How long a peer may stay silent before the connection counts as dead, in milliseconds.
+pub const SILENT_PEER_TIMEOUT_MS: u64 = 60_000;
+/// How long a reader may leave a full send queue untouched, in milliseconds.
+pub const SLOW_READER_TIMEOUT_MS: u64 = 30_000;
+/// How many times a session may close at one cursor of a space before that space is blocked.
+pub const CLOSES_AT_ONE_CURSOR_MAX: u32 = 3;
+/// The most incarnations a device names as its predecessors.
+pub const PREDECESSORS_MAX: usize = 8;
+
+/// The limits in force in a session: the relay's configuration, told to the device in `Welcome`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Limits {
+    /// Largest frame, bytes.
+    #[n(0)]
+    pub frame_bytes_max: usize,
+    /// Largest change, bytes.
+    #[n(1)]
+    pub change_bytes_max: usize,
+    /// Most operations of a change.
+    #[n(2)]
+    pub change_operations_max: u64,
+    /// Most dependencies of a change.
+    #[n(3)]
+    pub change_dependencies_max: usize,
+    /// Most `start_op` above the highest known operation.
+    #[n(4)]
+    pub start_op_leap_max: u64,
+    /// Most chunks pushed without a receipt.
+    #[n(5)]
+    pub in_flight_chunks_max: usize,
+    /// Most bytes pushed without a receipt.
+    #[n(6)]
+    pub in_flight_bytes_max: usize,
+}
+
+impl Limits {
+    /// The defaults of the protocol.
+    pub const DEFAULT: Self = Self {
+        frame_bytes_max: FRAME_BYTES_MAX,
+        change_bytes_max: CHANGE_BYTES_MAX,
+        change_operations_max: CHANGE_OPERATIONS_MAX,
+        change_dependencies_max: CHANGE_DEPENDENCIES_MAX,
+        start_op_leap_max: START_OP_LEAP_MAX,
+        in_flight_chunks_max: IN_FLIGHT_CHUNKS_MAX,
+        in_flight_bytes_max: IN_FLIGHT_BYTES_MAX,
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// The most bytes that something of `compressed` bytes may inflate to.
+pub const fn inflated_bytes_max(compressed: usize) -> usize {
+    let by_ratio = compressed.saturating_mul(INFLATED_RATIO_MAX);
+    if by_ratio < INFLATED_BYTES_MAX { by_ratio } else { INFLATED_BYTES_MAX }
+}

@@ -1,0 +1,1 @@
+//! The device's and the relay's half of a session as pure state machines.

@@ -1,0 +1,181 @@
+//! The codes that frames carry: why a session ends, why a space or a chunk is refused.
+
+use minicbor::{Decode, Encode};
+use std::fmt;
+
+/// What a device should do about a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Try again later, by itself.
+    Retry,
+    /// A person has to sign in, or a fresher token is needed.
+    SignIn,
+    /// Room has to be made, or a larger quota granted.
+    Quota,
+    /// One of the two sides is too old.
+    Upgrade,
+    /// Trying again does not help.
+    Permanent,
+}
+
+macro_rules! codes {
+    ($(#[$doc:meta])* $name:ident { $($(#[$code_doc:meta])* $code:ident = $number:literal, $class:ident, $text:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$code_doc])* $code,)*
+            /// A code that a later version added.
+            Unknown(u16),
+        }
+
+        impl $name {
+            /// The number on the wire.
+            pub const fn number(self) -> u16 {
+                match self {
+                    $(Self::$code => $number,)*
+                    Self::Unknown(number) => number,
+                }
+            }
+
+            /// The code with this number.
+            pub const fn from_number(number: u16) -> Self {
+                match number {
+                    $($number => Self::$code,)*
+                    other => Self::Unknown(other),
+                }
+            }
+
+            /// What a device should do about it.
+            pub const fn class(self) -> Class {
+                match self {
+                    $(Self::$code => Class::$class,)*
+                    Self::Unknown(_) => Class::Retry,
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$code => f.write_str($text),)*
+                    Self::Unknown(number) => write!(f, "code {number} of a later version"),
+                }
+            }
+        }
+
+        impl<C> Encode<C> for $name {
+            fn encode<W: minicbor::encode::Write>(
+                &self,
+                e: &mut minicbor::Encoder<W>,
+                _: &mut C,
+            ) -> Result<(), minicbor::encode::Error<W::Error>> {
+                e.u16(self.number())?.ok()
+            }
+        }
+
+        impl<'b, C> Decode<'b, C> for $name {
+            fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+                d.u16().map(Self::from_number)
+            }
+        }
+
+        #[cfg(test)]
+        impl $name {
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$code,)*];
+        }
+    };
+}
+
+codes! {
+    /// Why a session ends.
+    GoodbyeCode {
+        /// The peer is done.
+        Done = 1, Retry, "the peer ended the session";
+        /// The relay is stopping or restarting.
+        GoingAway = 2, Retry, "the relay is restarting";
+        /// A frame did not parse.
+        BadFrame = 3, Retry, "a frame did not parse";
+        /// The token is missing or wrong.
+        Unauthorized = 4, SignIn, "the relay did not accept the token";
+        /// The token was good once.
+        TokenExpired = 5, SignIn, "the token has expired or was revoked";
+        /// A frame or a version that this side does not know.
+        Upgrade = 6, Upgrade, "the two sides speak different versions of the protocol";
+        /// A newer session of the same device took over.
+        Replaced = 7, Retry, "a newer session of this device took over";
+        /// Another store with this device id is connected.
+        CopiedDevice = 8, Retry, "another store with this device id is connected";
+        /// Too much in too short a time.
+        RateLimited = 9, Retry, "too many requests";
+        /// The reader left a full queue untouched for too long.
+        SlowReader = 10, Retry, "the peer reads too slowly";
+        /// The relay failed; its operator finds more in its log.
+        Internal = 11, Retry, "the relay had an internal error";
+        /// The order of frames was wrong.
+        Protocol = 12, Retry, "the peer broke the protocol";
+        /// The handshake took too long, or the peer went silent.
+        TimedOut = 13, Retry, "the peer was silent for too long";
+    }
+}
+
+codes! {
+    /// Why a space is not served in a session.
+    SpaceCode {
+        /// The space does not exist or is not for this token; the two look the same.
+        UnknownOrForbidden = 1, Permanent, "the relay knows no such space for this token";
+        /// The account has no room for one more space.
+        Quota = 2, Quota, "the account has no room for another space";
+        /// The relay cannot read this space's log now.
+        Unavailable = 3, Retry, "the relay cannot read this space now";
+    }
+}
+
+codes! {
+    /// Why a chunk is refused.
+    ChunkCode {
+        /// The bytes are not a well-formed change.
+        Malformed = 1, Permanent, "the bytes are not a well-formed change";
+        /// The checksum does not fit the bytes.
+        WrongChecksum = 2, Permanent, "the checksum does not fit the bytes";
+        /// The change is larger than the relay allows.
+        TooLarge = 3, Permanent, "the change is too large";
+        /// The change holds more operations than the relay allows.
+        TooManyOperations = 4, Permanent, "the change holds too many operations";
+        /// The change names more dependencies than the relay allows.
+        TooManyDependencies = 5, Permanent, "the change names too many dependencies";
+        /// The first operation stands too far above the highest known one.
+        StartOpLeap = 6, Permanent, "the change's first operation is numbered too high";
+        /// Dependencies are not in the log for that entity.
+        MissingDependencies = 7, Retry, "dependencies of the change are not on the relay";
+        /// Another change has this actor and sequence.
+        ActorForked = 8, Permanent, "another change has the same actor and sequence";
+        /// An earlier chunk of the entity was refused.
+        Blocked = 9, Retry, "an earlier change of the entity was refused";
+        /// The relay does not accept this kind of chunk.
+        UnsupportedKind = 10, Upgrade, "the relay does not know this kind of chunk";
+        /// The token may read but not write.
+        ReadOnly = 11, Permanent, "the token may read this space but not write to it";
+        /// The space has reached its quota.
+        Quota = 12, Quota, "the space has reached its quota";
+        /// The relay's disk is nearly full; reads go on.
+        StorageFull = 13, Quota, "the relay has no room left";
+        /// The operations cannot be counted: a column's run lengths are broken.
+        BadColumns = 14, Permanent, "the columns of the change are broken";
+        /// The same entity is in another space.
+        ForeignEntity = 15, Permanent, "the entity belongs to another space";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_survive_their_numbers() {
+        assert!(GoodbyeCode::ALL.iter().all(|code| GoodbyeCode::from_number(code.number()) == *code));
+        assert!(SpaceCode::ALL.iter().all(|code| SpaceCode::from_number(code.number()) == *code));
+        assert!(ChunkCode::ALL.iter().all(|code| ChunkCode::from_number(code.number()) == *code));
+        assert_eq!(ChunkCode::from_number(999), ChunkCode::Unknown(999));
+    }
+}

@@ -1,0 +1,452 @@
+//! The frames of a session, as values. `PROTOCOL.md` beside this file is the normative text.
+
+use super::code::{ChunkCode, GoodbyeCode, SpaceCode};
+use crate::id::{DeviceId, EntityId, Incarnation, LogId, SessionId, SpaceId};
+use crate::limits::Limits;
+use crate::log::{CHAIN_CHECK_BYTES, ChunkHash, Cursor, Sequence};
+use automerge::ChangeHash;
+use minicbor::bytes::{ByteArray, ByteSlice};
+use minicbor::data::Type;
+use minicbor::{Decode, Decoder, Encode, Encoder};
+
+/// The version of the protocol that this crate speaks.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// A device's short name for a space within one session, chosen by the device in `Open`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(transparent)]
+pub struct Channel(#[n(0)] pub u32);
+
+/// A push within one session, numbered from 1 by the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(transparent)]
+pub struct PushNumber(#[n(0)] pub u64);
+
+/// The leading bytes of a chain hash.
+pub type ChainCheck = ByteArray<CHAIN_CHECK_BYTES>;
+
+/// The first frame of a device.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Hello {
+    /// Versions of the protocol that the device speaks.
+    #[n(0)]
+    pub versions: Vec<u16>,
+    /// Who is speaking.
+    #[n(1)]
+    pub device: DeviceId,
+    /// This opening of the device's store.
+    #[n(2)]
+    pub incarnation: Incarnation,
+    /// Earlier openings of the same store that may have reached the relay, newest last.
+    #[n(3)]
+    #[cbor(default)]
+    pub predecessors: Vec<Incarnation>,
+}
+
+/// A bearer token, where it could not come in the `Authorization` header, or a fresher one later.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Authenticate {
+    /// The token.
+    #[n(0)]
+    pub token: String,
+}
+
+impl std::fmt::Debug for Authenticate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Authenticate { token: withheld }")
+    }
+}
+
+/// Starts, or starts again, the exchange about one space.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Open {
+    /// The short name for the space from now on.
+    #[n(0)]
+    pub channel: Channel,
+    /// The space.
+    #[n(1)]
+    pub space: SpaceId,
+    /// How far the device has the log; absent when it never had any.
+    #[n(2)]
+    pub cursor: Option<Cursor>,
+    /// Whether the relay may create the space: it was made on this device, or had been on a relay before.
+    #[n(3)]
+    #[cbor(default)]
+    pub create: bool,
+    /// Asks for every chunk on its own instead of in batches, after a batch did not decode.
+    #[n(4)]
+    #[cbor(default)]
+    pub raw: bool,
+}
+
+/// Chunks of one space for the log, in causal order per entity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Push<'b> {
+    /// The number of this push.
+    #[n(0)]
+    pub number: PushNumber,
+    /// The space.
+    #[n(1)]
+    pub channel: Channel,
+    /// The chunks, as a batch.
+    #[b(2)]
+    pub batch: &'b ByteSlice,
+}
+
+/// The last frame of either side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Goodbye {
+    /// Why.
+    #[n(0)]
+    pub code: GoodbyeCode,
+    /// The earliest moment to come back, in milliseconds from now.
+    #[n(1)]
+    pub retry_after_ms: Option<u64>,
+}
+
+/// The relay's answer to a good `Hello`.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Welcome {
+    /// The version that both sides speak from now on.
+    #[n(0)]
+    pub version: u16,
+    /// The session.
+    #[n(1)]
+    pub session: SessionId,
+    /// The limits in force.
+    #[n(2)]
+    pub limits: Limits,
+    /// The spaces that this token may use.
+    #[n(3)]
+    #[cbor(default)]
+    pub spaces: Vec<SpaceId>,
+    /// Whether this token may create a space.
+    #[n(4)]
+    #[cbor(default)]
+    pub may_create: bool,
+}
+
+/// The log of a space that was opened without a cursor: the device's cursor is now this log's start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Opened {
+    /// The space.
+    #[n(0)]
+    pub channel: Channel,
+    /// The lineage of its log.
+    #[n(1)]
+    pub log: LogId,
+}
+
+/// A run of the log, right after the device's cursor.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Chunks<'b> {
+    /// The space.
+    #[n(0)]
+    pub channel: Channel,
+    /// The sequence before the first chunk.
+    #[n(1)]
+    pub after: Sequence,
+    /// The chunks in the order of the log.
+    #[b(2)]
+    pub segments: Vec<Segment<'b>>,
+    /// The leading bytes of the chain hash after the last chunk; the receiver computes the whole.
+    #[n(3)]
+    pub check: ChainCheck,
+}
+
+/// A part of a [`Chunks`] frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Segment<'b> {
+    /// Chunks that this session pushed itself, named by push and index.
+    Own {
+        /// The push.
+        push: PushNumber,
+        /// The index of the first chunk in it.
+        index: u64,
+        /// How many chunks in a row.
+        count: u64,
+    },
+    /// A batch of changes.
+    Batch(&'b [u8]),
+    /// One chunk on its own, with what the relay's chain says about it.
+    Raw(RawChunk<'b>),
+}
+
+/// One chunk outside a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RawChunk<'b> {
+    /// The entity.
+    pub entity: EntityId,
+    /// The collection of the entity.
+    pub collection: &'b str,
+    /// The number of the kind.
+    pub kind: u8,
+    /// The hash that entered the chain; the bytes need not fit it when the relay's disk has decayed.
+    pub hash: ChunkHash,
+    /// The bytes.
+    pub bytes: &'b [u8],
+}
+
+/// Everything that was durable when `Open` was answered has been sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct CaughtUp {
+    /// The space.
+    #[n(0)]
+    pub channel: Channel,
+    /// The position.
+    #[n(1)]
+    pub sequence: Sequence,
+    /// The leading bytes of the chain hash there.
+    #[n(2)]
+    pub check: ChainCheck,
+}
+
+/// What became of the chunks of one push, in its order.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Receipt {
+    /// The push.
+    #[n(0)]
+    pub push: PushNumber,
+    /// The outcomes, run-length encoded.
+    #[n(1)]
+    pub runs: Vec<ReceiptRun>,
+}
+
+/// The same outcome for chunks in a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReceiptRun {
+    /// Durable at these sequences, in a row.
+    Stored {
+        /// The sequence of the first chunk.
+        first: Sequence,
+        /// How many chunks.
+        count: u64,
+    },
+    /// Durable already, at these sequences, in a row.
+    Duplicate {
+        /// The sequence of the first chunk.
+        first: Sequence,
+        /// How many chunks.
+        count: u64,
+    },
+    /// Refused.
+    Refused {
+        /// Why.
+        code: ChunkCode,
+        /// How many chunks.
+        count: u64,
+        /// The dependencies that are missing, where that is the reason.
+        missing: Vec<ChangeHash>,
+    },
+}
+
+/// The device's position does not belong to the relay's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Reset {
+    /// The space.
+    #[n(0)]
+    pub channel: Channel,
+    /// The lineage of the relay's log.
+    #[n(1)]
+    pub log: LogId,
+}
+
+/// The space is not served in this session; all others are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Refused {
+    /// The space.
+    #[n(0)]
+    pub channel: Channel,
+    /// Why.
+    #[n(1)]
+    pub code: SpaceCode,
+    /// The earliest moment to ask again, in milliseconds from now.
+    #[n(2)]
+    pub retry_after_ms: Option<u64>,
+}
+
+macro_rules! frames {
+    ($(#[$doc:meta])* $name:ident { $($(#[$frame_doc:meta])* $frame:ident($body:ty) = $number:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum $name<'b> {
+            $($(#[$frame_doc])* $frame($body),)*
+        }
+
+        impl<C> Encode<C> for $name<'_> {
+            fn encode<W: minicbor::encode::Write>(
+                &self,
+                e: &mut Encoder<W>,
+                ctx: &mut C,
+            ) -> Result<(), minicbor::encode::Error<W::Error>> {
+                e.array(2)?;
+                match self {
+                    $(Self::$frame(body) => e.u8($number)?.encode_with(body, ctx)?.ok(),)*
+                }
+            }
+        }
+
+        impl<'b> $name<'b> {
+            /// The name of the frame, for logs.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$frame(_) => stringify!($frame),)*
+                }
+            }
+
+            /// Reads the body of the frame with this number; `None` when no such frame is known.
+            pub(super) fn decode_body(
+                number: u8,
+                d: &mut Decoder<'b>,
+            ) -> Result<Option<Self>, minicbor::decode::Error> {
+                Ok(match number {
+                    $($number => Some(Self::$frame(d.decode()?)),)*
+                    _ => None,
+                })
+            }
+        }
+    };
+}
+
+frames! {
+    /// A frame from a device to a relay.
+    ToRelay {
+        /// Who is speaking.
+        Hello(Hello) = 1,
+        /// A bearer token.
+        Authenticate(Authenticate) = 2,
+        /// Start with a space.
+        Open(Open) = 3,
+        /// Chunks for the log.
+        Push(Push<'b>) = 4,
+        /// The session ends.
+        Goodbye(Goodbye) = 8,
+    }
+}
+
+frames! {
+    /// A frame from a relay to a device.
+    ToDevice {
+        /// The session ends.
+        Goodbye(Goodbye) = 8,
+        /// The session stands.
+        Welcome(Welcome) = 16,
+        /// The log of a space opened without a cursor.
+        Opened(Opened) = 17,
+        /// A run of the log.
+        Chunks(Chunks<'b>) = 18,
+        /// Nothing more for now.
+        CaughtUp(CaughtUp) = 19,
+        /// What became of a push.
+        Receipt(Receipt) = 20,
+        /// The position does not belong to the log.
+        Reset(Reset) = 21,
+        /// The space is not served.
+        Refused(Refused) = 22,
+    }
+}
+
+impl<C> Encode<C> for Segment<'_> {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        match self {
+            Self::Own { push, index, count } => {
+                e.array(4)?.u8(0)?.encode_with(push, ctx)?.u64(*index)?.u64(*count)?.ok()
+            }
+            Self::Batch(batch) => e.array(2)?.u8(1)?.bytes(batch)?.ok(),
+            Self::Raw(chunk) => e
+                .array(6)?
+                .u8(2)?
+                .encode_with(chunk.entity, ctx)?
+                .str(chunk.collection)?
+                .u8(chunk.kind)?
+                .encode_with(chunk.hash, ctx)?
+                .bytes(chunk.bytes)?
+                .ok(),
+        }
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Segment<'b> {
+    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let position = d.position();
+        match (d.array()?, d.u8()?) {
+            (Some(4), 0) => Ok(Self::Own { push: d.decode_with(ctx)?, index: d.u64()?, count: d.u64()? }),
+            (Some(2), 1) => Ok(Self::Batch(d.bytes()?)),
+            (Some(6), 2) => Ok(Self::Raw(RawChunk {
+                entity: d.decode_with(ctx)?,
+                collection: d.str()?,
+                kind: d.u8()?,
+                hash: d.decode_with(ctx)?,
+                bytes: d.bytes()?,
+            })),
+            _ => Err(minicbor::decode::Error::message("unknown kind of segment").at(position)),
+        }
+    }
+}
+
+impl<C> Encode<C> for ReceiptRun {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        match self {
+            Self::Stored { first, count } => e.array(3)?.u8(0)?.encode_with(first, ctx)?.u64(*count)?.ok(),
+            Self::Duplicate { first, count } => e.array(3)?.u8(1)?.encode_with(first, ctx)?.u64(*count)?.ok(),
+            Self::Refused { code, count, missing } => {
+                e.array(4)?.u8(2)?.encode_with(code, ctx)?.u64(*count)?.array(missing.len() as u64)?;
+                for hash in missing {
+                    e.bytes(hash.as_ref())?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl<'b, C> Decode<'b, C> for ReceiptRun {
+    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let position = d.position();
+        match (d.array()?, d.u8()?) {
+            (Some(3), 0) => Ok(Self::Stored { first: d.decode_with(ctx)?, count: d.u64()? }),
+            (Some(3), 1) => Ok(Self::Duplicate { first: d.decode_with(ctx)?, count: d.u64()? }),
+            (Some(4), 2) => Ok(Self::Refused {
+                code: d.decode_with(ctx)?,
+                count: d.u64()?,
+                missing: d.array_iter::<&'b ByteSlice>()?.map(|hash| change_hash(hash?)).collect::<Result<_, _>>()?,
+            }),
+            _ => Err(minicbor::decode::Error::message("unknown kind of receipt").at(position)),
+        }
+    }
+}
+
+fn change_hash(bytes: &[u8]) -> Result<ChangeHash, minicbor::decode::Error> {
+    <[u8; 32]>::try_from(bytes)
+        .map(ChangeHash)
+        .map_err(|_| minicbor::decode::Error::message("a change hash needs 32 bytes"))
+}
+
+/// Whether the next item is an array of two whose first element is a frame number; reads both heads.
+pub(super) fn frame_number(d: &mut Decoder<'_>) -> Result<u8, minicbor::decode::Error> {
+    let position = d.position();
+    if d.datatype()? != Type::Array || d.array()? != Some(2) {
+        return Err(minicbor::decode::Error::message("a frame is an array of its number and its body").at(position));
+    }
+    d.u8()
+}
