@@ -49,6 +49,20 @@ impl<T> Durable<T> {
     }
 }
 
+impl<A, B> Durable<(A, B)> {
+    /// The two halves, each as durable as the whole.
+    pub fn split(self) -> (Durable<A>, Durable<B>) {
+        (Durable(self.0.0), Durable(self.0.1))
+    }
+}
+
+impl<T> Durable<Vec<T>> {
+    /// The elements, each as durable as the whole.
+    pub fn into_elements(self) -> impl Iterator<Item = Durable<T>> {
+        self.0.into_iter().map(Durable)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -113,14 +113,16 @@ impl ChainHash {
         Self(*blake3::hash(log.as_bytes()).as_bytes())
     }
 
-    /// The chain hash after one more chunk, which stands at `sequence`.
+    /// The chain hash after one more chunk, which stands at `sequence` and whose kind has this number.
+    ///
+    /// The kind is a number and not a [`ChunkKind`], so that a chunk of a later version can be followed too.
     #[must_use]
-    pub fn then(self, sequence: Sequence, entity: EntityId, kind: ChunkKind, chunk: ChunkHash) -> Self {
+    pub fn then(self, sequence: Sequence, entity: EntityId, kind: u8, chunk: ChunkHash) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.0);
         hasher.update(&sequence.get().to_le_bytes());
         hasher.update(entity.as_bytes());
-        hasher.update(&[kind.number()]);
+        hasher.update(&[kind]);
         hasher.update(chunk.as_bytes());
         Self(*hasher.finalize().as_bytes())
     }
@@ -204,9 +206,9 @@ impl Cursor {
         Self { log, sequence: Sequence::ZERO, chain: ChainHash::start(log) }
     }
 
-    /// The cursor after one more chunk.
+    /// The cursor after one more chunk of the kind with this number.
     #[must_use]
-    pub fn then(self, entity: EntityId, kind: ChunkKind, chunk: ChunkHash) -> Self {
+    pub fn then(self, entity: EntityId, kind: u8, chunk: ChunkHash) -> Self {
         let sequence = self.sequence.next();
         Self { log: self.log, sequence, chain: self.chain.then(sequence, entity, kind, chunk) }
     }
@@ -221,15 +223,15 @@ mod tests {
         let start = Cursor::start(LogId::from_bytes([1; 16]));
         let entity = EntityId::from_bytes([2; 16]);
         let chunk = ChunkHash::of(b"chunk");
-        let one = start.then(entity, ChunkKind::Change, chunk);
+        let one = start.then(entity, ChunkKind::Change.number(), chunk);
         assert_eq!(one.sequence, Sequence::new(1));
         let others = [
-            Cursor::start(LogId::from_bytes([9; 16])).then(entity, ChunkKind::Change, chunk),
-            start.then(EntityId::from_bytes([9; 16]), ChunkKind::Change, chunk),
-            start.then(entity, ChunkKind::Snapshot, chunk),
-            start.then(entity, ChunkKind::Change, ChunkHash::of(b"other")),
+            Cursor::start(LogId::from_bytes([9; 16])).then(entity, ChunkKind::Change.number(), chunk),
+            start.then(EntityId::from_bytes([9; 16]), ChunkKind::Change.number(), chunk),
+            start.then(entity, ChunkKind::Snapshot.number(), chunk),
+            start.then(entity, ChunkKind::Change.number(), ChunkHash::of(b"other")),
         ];
         assert!(others.iter().all(|other| other.chain != one.chain));
-        assert_ne!(one.then(entity, ChunkKind::Change, chunk).chain, one.chain);
+        assert_ne!(one.then(entity, ChunkKind::Change.number(), chunk).chain, one.chain);
     }
 }

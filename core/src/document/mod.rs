@@ -1,5 +1,316 @@
 //! One entity's Automerge document.
 
+mod apply;
+mod assign;
+mod check;
+mod derived;
+mod difference;
+mod edit;
+mod engine;
+mod json;
+mod operations;
+mod past;
+mod path;
+mod read;
+mod save;
+mod stage;
 mod value;
+mod verdict;
 
-pub use value::Value;
+pub use edit::{Edit, EditContext, EditError, Edited, LocalChange, OperationError};
+pub use json::TaggedJsonError;
+pub use path::{ParsePathError, Path, Step};
+pub use value::{Kind, Value};
+pub use verdict::{Applied, Poisoned, QuarantineReason, Revoked, VERDICT_RULES, Verdict};
+
+use crate::id::EntityId;
+use crate::limits::Limits;
+use automerge::{Automerge, Change, ChangeHash, ReadDoc};
+use engine::Sequences;
+use save::Verified;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// How many steps below the root a map, list or text may stand.
+///
+/// Values are trees that are read, compared and dropped recursively, so the depth has to be bounded; JSON parsers stop
+/// at about the same one (serde_json at 128).
+pub const DEPTH_MAX: usize = 100;
+
+/// The highest operation number of a document: Automerge keeps them in 32 bits.
+pub const OPERATION_MAX: u64 = u32::MAX as u64 - 1;
+
+/// The largest number, up or down, that a counter may be created with.
+///
+/// With [`INCREMENT_MAX`] it makes sure that no counter leaves 64 bits: 2³² operations of 2³⁰ each are 2⁶².
+pub const COUNTER_MAX: i64 = 1 << 61;
+
+/// The largest number, up or down, by which one operation may change a counter; larger increments take several.
+pub const INCREMENT_MAX: i64 = 1 << 30;
+
+/// The latest time a change may be labelled with, and negated the earliest, in milliseconds since the Unix epoch: the
+/// range of time values of ECMAScript, 100 million days.
+pub const TIME_MAX_MS: i64 = 8_640_000_000_000_000;
+
+/// A change that came from elsewhere, with a header that has been checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Incoming<'b> {
+    /// The hash that the bytes have to have.
+    pub hash: ChangeHash,
+    /// The change, not compressed.
+    pub bytes: &'b [u8],
+}
+
+/// Why a document was not loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The snapshot has no bytes.
+    #[error("the snapshot is empty")]
+    EmptySnapshot,
+    /// The snapshot does not load.
+    #[error("the snapshot does not load")]
+    Snapshot(#[source] automerge::AutomergeError),
+    /// A change does not parse.
+    #[error("change {hash} does not parse")]
+    Change {
+        /// The hash the change is filed under.
+        hash: ChangeHash,
+        /// What the engine found.
+        #[source]
+        source: automerge::LoadChangeError,
+    },
+    /// The bytes of a change have another hash than it is filed under.
+    #[error("the bytes filed under change {hash} are not that change")]
+    WrongHash {
+        /// The hash the change is filed under.
+        hash: ChangeHash,
+    },
+    /// The changes do not apply.
+    #[error("the changes do not apply")]
+    Apply(#[source] automerge::AutomergeError),
+    /// Dependencies of the changes are missing.
+    #[error("{} dependencies are missing", missing.len())]
+    MissingDependencies {
+        /// The missing changes.
+        missing: Vec<ChangeHash>,
+    },
+    /// The engine panicked.
+    #[error("the engine panicked")]
+    Panicked,
+}
+
+/// One entity's Automerge document.
+///
+/// A document holds nothing but verified changes: local edits ([`Document::edit`]) and changes from elsewhere that
+/// passed the guarded apply ([`Document::apply_guarded`]). It never waits for dependencies itself. It reads no clock
+/// and never invents an actor; both come with each edit.
+///
+/// After a panic inside an edit the document is poisoned ([`Document::is_poisoned`]): it refuses edits and incoming
+/// changes, has nothing to read, and has to be loaded again from stored chunks.
+pub struct Document {
+    entity: EntityId,
+    engine: Option<Automerge>,
+    sequences: Sequences,
+    verified: Verified,
+}
+
+impl Document {
+    /// Makes the empty document of an entity.
+    pub fn new(entity: EntityId) -> Self {
+        let (sequences, verified) = (Sequences::default(), Verified::default());
+        Self { entity, engine: Some(engine::empty()), sequences, verified }
+    }
+
+    /// Loads a document from a snapshot and changes, in any order.
+    ///
+    /// The content comes from this device's own storage, where only changes that passed the guarded apply are filed as
+    /// applied. Everything is verified; a failure never gives a document (invariant D8).
+    ///
+    /// # Errors
+    ///
+    /// See [`LoadError`].
+    pub fn load<'b>(
+        entity: EntityId,
+        snapshot: Option<&[u8]>,
+        changes: impl IntoIterator<Item = Incoming<'b>>,
+    ) -> Result<Self, LoadError> {
+        let changes = changes.into_iter();
+        let loaded = catch_unwind(AssertUnwindSafe(|| load(snapshot, changes)));
+        let (engine, verified) = loaded.unwrap_or(Err(LoadError::Panicked))?;
+        Ok(Self { entity, sequences: Sequences::of(&engine), engine: Some(engine), verified })
+    }
+
+    /// The entity.
+    pub fn entity(&self) -> EntityId {
+        self.entity
+    }
+
+    /// Whether the document saw a panic and has to be loaded again.
+    pub fn is_poisoned(&self) -> bool {
+        self.engine.is_none()
+    }
+
+    /// The changes that no other change depends on, in order.
+    ///
+    /// # Panics
+    ///
+    /// The document is poisoned.
+    pub fn heads(&self) -> Vec<ChangeHash> {
+        self.automerge().get_heads()
+    }
+
+    /// Whether the document holds a change.
+    ///
+    /// # Panics
+    ///
+    /// The document is poisoned.
+    pub fn has(&self, hash: &ChangeHash) -> bool {
+        engine::holds(self.automerge(), hash)
+    }
+
+    /// How many changes the document holds.
+    pub fn change_count(&self) -> u64 {
+        self.sequences.total()
+    }
+
+    /// The highest operation number; 0 when there is none.
+    ///
+    /// # Panics
+    ///
+    /// The document is poisoned.
+    pub fn max_op(&self) -> u64 {
+        engine::max_op(self.automerge())
+    }
+
+    /// Writes the whole history as one snapshot.
+    ///
+    /// # Panics
+    ///
+    /// The document is poisoned.
+    pub fn save(&self) -> Vec<u8> {
+        self.automerge().save()
+    }
+
+    /// Gives the bytes of a change, not compressed; `None` when the document does not hold it.
+    ///
+    /// # Panics
+    ///
+    /// The document is poisoned.
+    pub fn change_bytes(&self, hash: &ChangeHash) -> Option<Vec<u8>> {
+        self.automerge().get_change_by_hash(hash).map(|change| change.raw_bytes().to_vec())
+    }
+
+    /// Gives all changes that are not among `heads` and what they depend on, in causal order, not compressed.
+    ///
+    /// # Panics
+    ///
+    /// The document is poisoned.
+    pub fn changes_since(&self, heads: &[ChangeHash]) -> Vec<(ChangeHash, Vec<u8>)> {
+        let changes = self.automerge().get_changes(heads);
+        changes.iter().map(|change| (change.hash(), change.raw_bytes().to_vec())).collect()
+    }
+
+    /// Reads the whole document.
+    ///
+    /// # Panics
+    ///
+    /// The document is poisoned.
+    pub fn read(&self) -> Value {
+        read::read_object(self.automerge(), &read::Object::ROOT)
+    }
+
+    /// Reads what stands at a path, with everything below it; `None` when nothing does.
+    ///
+    /// # Errors
+    ///
+    /// A key of the path goes into what is no map, or an index into what is no list.
+    ///
+    /// # Panics
+    ///
+    /// The document is poisoned.
+    pub fn read_at(&self, path: impl Into<Path>) -> Result<Option<Value>, OperationError> {
+        let engine = self.automerge();
+        let found = read::follow(engine, path.into().steps())?;
+        Ok(found.map(|standing| read::read_standing(engine, standing)))
+    }
+
+    /// The engine's own document, to read from: the raw view.
+    ///
+    /// # Panics
+    ///
+    /// The document is poisoned.
+    pub fn automerge(&self) -> &Automerge {
+        self.engine.as_ref().expect("a poisoned document is loaded again, never read")
+    }
+
+    /// Runs `closure` as one edit.
+    ///
+    /// When it succeeds, the changes it made are in the document and in the answer, and the caller stores them before
+    /// anybody sees them. When it fails, the document is as it was before.
+    ///
+    /// # Errors
+    ///
+    /// See [`EditError`].
+    ///
+    /// # Panics
+    ///
+    /// When `closure` does; the document is poisoned then.
+    pub fn edit<T, E>(
+        &mut self,
+        context: &EditContext,
+        limits: &Limits,
+        closure: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
+    ) -> Result<Edited<T>, EditError<E>> {
+        let engine = self.engine.take().ok_or(EditError::Poisoned)?;
+        if OPERATION_MAX.saturating_sub(engine::max_op(&engine)) < limits.change_operations_max {
+            self.engine = Some(engine);
+            return Err(EditError::Full);
+        }
+        let ended = edit::run(engine, self.entity, &self.sequences, context, limits, closure);
+        self.engine = ended.engine;
+        let edited = ended.outcome.unwrap_or_else(|panic| resume_unwind(panic))?;
+        for change in &edited.changes {
+            self.sequences.note(&change.actor, change.sequence);
+        }
+        Ok(edited)
+    }
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Document")
+            .field("entity", &self.entity)
+            .field("change_count", &self.change_count())
+            .field("is_poisoned", &self.is_poisoned())
+            .finish()
+    }
+}
+
+fn load<'b>(
+    snapshot: Option<&[u8]>,
+    incoming: impl Iterator<Item = Incoming<'b>>,
+) -> Result<(Automerge, Verified), LoadError> {
+    let mut engine = match snapshot {
+        Some([]) => return Err(LoadError::EmptySnapshot),
+        Some(bytes) => engine::load(bytes).map_err(LoadError::Snapshot)?,
+        None => engine::empty(),
+    };
+    let verified = Verified::at(&engine);
+    let mut changes = BTreeMap::new();
+    for Incoming { hash, bytes } in incoming {
+        let change = Change::try_from(bytes).map_err(|source| LoadError::Change { hash, source })?;
+        if change.hash() != hash || !engine::checksum_fits(bytes, &hash) {
+            return Err(LoadError::WrongHash { hash });
+        }
+        if !engine::holds(&engine, &hash) {
+            changes.insert(hash, change);
+        }
+    }
+    engine.apply_changes(changes.into_values().collect::<Vec<_>>()).map_err(LoadError::Apply)?;
+    let missing = engine.get_missing_deps(&[]);
+    if missing.is_empty() { Ok((engine, verified)) } else { Err(LoadError::MissingDependencies { missing }) }
+}
+
+#[cfg(test)]
+mod test_kit;

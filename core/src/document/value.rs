@@ -1,12 +1,16 @@
 //! The current state of a document as a tree, independent of the engine.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// One value of a document.
 ///
 /// Maps are ordered by key, so that equal documents give equal bytes wherever a value is written out (invariant D9).
 /// Positions and lengths in texts count Unicode code points.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// Two values are equal when they say the same: [`Value::Int`] and [`Value::Uint`] of one number are equal, and
+/// floating-point numbers are equal when their bits are, so that every value equals itself.
+#[derive(Debug, Clone)]
 pub enum Value {
     /// Nothing. A field that is absent and a field that is null read the same.
     Null,
@@ -32,4 +36,166 @@ pub enum Value {
     List(Vec<Value>),
     /// A map whose keys merge.
     Map(BTreeMap<String, Value>),
+}
+
+/// What a [`Value`] is, without its content: for errors and logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Nothing, or an absent field.
+    Null,
+    /// True or false.
+    Bool,
+    /// An integer, signed or not.
+    Integer,
+    /// A floating-point number.
+    Float,
+    /// A string that is replaced as a whole.
+    Str,
+    /// Bytes.
+    Bytes,
+    /// A moment.
+    Timestamp,
+    /// A counter.
+    Counter,
+    /// A text.
+    Text,
+    /// A list.
+    List,
+    /// A map.
+    Map,
+}
+
+impl Value {
+    /// What the value is, without its content.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Null => Kind::Null,
+            Self::Bool(_) => Kind::Bool,
+            Self::Int(_) | Self::Uint(_) => Kind::Integer,
+            Self::F64(_) => Kind::Float,
+            Self::Str(_) => Kind::Str,
+            Self::Bytes(_) => Kind::Bytes,
+            Self::Timestamp(_) => Kind::Timestamp,
+            Self::Counter(_) => Kind::Counter,
+            Self::Text(_) => Kind::Text,
+            Self::List(_) => Kind::List,
+            Self::Map(_) => Kind::Map,
+        }
+    }
+
+    /// The number, when it is an integer of either kind.
+    pub fn as_integer(&self) -> Option<i128> {
+        match self {
+            Self::Int(number) => Some(i128::from(*number)),
+            Self::Uint(number) => Some(i128::from(*number)),
+            _ => None,
+        }
+    }
+
+    /// The characters, when it is a string or a text.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Str(text) | Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The elements, when it is a list.
+    pub fn as_list(&self) -> Option<&[Value]> {
+        match self {
+            Self::List(elements) => Some(elements),
+            _ => None,
+        }
+    }
+
+    /// The entries, when it is a map.
+    pub fn as_map(&self) -> Option<&BTreeMap<String, Value>> {
+        match self {
+            Self::Map(entries) => Some(entries),
+            _ => None,
+        }
+    }
+
+    /// Whether it is nothing.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// The entry of a map, when it is a map and has that key.
+    pub fn entry(&self, key: &str) -> Option<&Value> {
+        self.as_map()?.get(key)
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Null, Self::Null) => true,
+            (Self::Bool(left), Self::Bool(right)) => left == right,
+            (Self::F64(left), Self::F64(right)) => left.to_bits() == right.to_bits(),
+            (Self::Str(left), Self::Str(right)) | (Self::Text(left), Self::Text(right)) => left == right,
+            (Self::Bytes(left), Self::Bytes(right)) => left == right,
+            (Self::Timestamp(left), Self::Timestamp(right)) | (Self::Counter(left), Self::Counter(right)) => {
+                left == right
+            }
+            (Self::List(left), Self::List(right)) => left == right,
+            (Self::Map(left), Self::Map(right)) => left == right,
+            _ => self.as_integer().is_some_and(|number| other.as_integer() == Some(number)),
+        }
+    }
+}
+
+impl Eq for Value {}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Null => "nothing",
+            Self::Bool => "a boolean",
+            Self::Integer => "an integer",
+            Self::Float => "a floating-point number",
+            Self::Str => "a string",
+            Self::Bytes => "bytes",
+            Self::Timestamp => "a timestamp",
+            Self::Counter => "a counter",
+            Self::Text => "a text",
+            Self::List => "a list",
+            Self::Map => "a map",
+        })
+    }
+}
+
+macro_rules! from {
+    ($($source:ty => $variant:ident),* $(,)?) => {
+        $(impl From<$source> for Value {
+            fn from(source: $source) -> Self {
+                Self::$variant(source.into())
+            }
+        })*
+    };
+}
+
+from! { bool => Bool, i64 => Int, i32 => Int, u32 => Uint, u64 => Uint, f64 => F64, &str => Str, String => Str, Vec<Value> => List }
+
+impl<K: Into<String>, const N: usize> From<[(K, Value); N]> for Value {
+    fn from(entries: [(K, Value); N]) -> Self {
+        Self::Map(entries.into_iter().map(|(key, value)| (key.into(), value)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_equal_when_they_say_the_same() {
+        assert_eq!(Value::Int(5), Value::Uint(5));
+        assert_ne!(Value::Int(-1), Value::Uint(u64::MAX));
+        assert_eq!(Value::F64(f64::NAN), Value::F64(f64::NAN));
+        assert_ne!(Value::F64(0.0), Value::F64(-0.0));
+        assert_ne!(Value::F64(1.0), Value::Int(1));
+        assert_ne!(Value::Str("a".into()), Value::Text("a".into()));
+        assert_ne!(Value::Counter(1), Value::Timestamp(1));
+        assert_eq!(Value::from([("a", vec![Value::Int(1)].into())]), Value::from([("a", vec![Value::Uint(1)].into())]));
+    }
 }

@@ -308,7 +308,7 @@ macro_rules! frames {
 
             /// Reads the body of the frame with this number; `None` when no such frame is known.
             pub(super) fn decode_body(
-                number: u8,
+                number: u64,
                 d: &mut Decoder<'b>,
             ) -> Result<Option<Self>, minicbor::decode::Error> {
                 Ok(match number {
@@ -443,10 +443,10 @@ fn change_hash(bytes: &[u8]) -> Result<ChangeHash, minicbor::decode::Error> {
 }
 
 /// Whether the next item is an array of two whose first element is a frame number; reads both heads.
-pub(super) fn frame_number(d: &mut Decoder<'_>) -> Result<u8, minicbor::decode::Error> {
+pub(super) fn frame_number(d: &mut Decoder<'_>) -> Result<u64, minicbor::decode::Error> {
     let position = d.position();
     if d.datatype()? != Type::Array || d.array()? != Some(2) {
         return Err(minicbor::decode::Error::message("a frame is an array of its number and its body").at(position));
     }
-    d.u8()
+    d.u64()
 }

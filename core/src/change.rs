@@ -1,1 +1,0 @@
-//! A change's header, read from raw bytes without a document.

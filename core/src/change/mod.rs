@@ -1,0 +1,77 @@
+//! A change's header, read from raw bytes without a document.
+//!
+//! There is one parser of Automerge's change format (`parts`): the header reader and the wire's batches both stand on
+//! it. It never inflates and never expands a run, so its work is linear in the bytes whatever they claim.
+
+mod columns;
+mod error;
+pub(crate) mod leb;
+mod parts;
+
+pub use error::{ChangeError, ChangeField, ColumnFault};
+
+pub(crate) use columns::{ACTION, COLUMNS_MAX, Column, ColumnList, ColumnType, Token, scan};
+pub(crate) use parts::{HASH_BYTES, Parts, frame_body, framed_bytes, hash_of};
+
+use crate::limits::Limits;
+use automerge::{ActorId, ChangeHash};
+use std::num::NonZeroU64;
+
+/// What the world outside a document needs to know of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeHeader {
+    /// The identity of the change: SHA-256, computed from the bytes.
+    pub hash: ChangeHash,
+    /// Who made it.
+    pub actor: ActorId,
+    /// Its number among the changes of its actor, from 1.
+    pub sequence: u64,
+    /// The counter of its first operation.
+    pub start_op: NonZeroU64,
+    /// How many operations it holds; none when it only joins heads.
+    pub operations: u64,
+    /// When it was made by the wall clock of its author, in milliseconds since the Unix epoch.
+    pub time_ms: i64,
+    /// The changes that it follows, sorted.
+    pub dependencies: Vec<ChangeHash>,
+    /// How many bytes the change has.
+    pub bytes_len: usize,
+}
+
+impl ChangeHeader {
+    /// Reads and checks the change that `bytes` are, whole and with nothing after it.
+    ///
+    /// What passes is an uncompressed change with a good checksum, every number in its shortest form, dependencies,
+    /// other actors and columns sorted, and columns whose runs reach no further than its operations. That its
+    /// operations make sense only a document can tell.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, and where.
+    pub fn read(bytes: &[u8], limits: &Limits) -> Result<Self, ChangeError> {
+        Parts::read(bytes, limits).map(|parts| Self::of(&parts, bytes.len()))
+    }
+
+    /// The counter of the last operation; the one before the first where there is none.
+    pub fn max_op(&self) -> u64 {
+        self.start_op.get() - 1 + self.operations
+    }
+
+    pub(crate) fn of(parts: &Parts<'_>, bytes_len: usize) -> Self {
+        Self {
+            hash: parts.hash,
+            actor: ActorId::from(parts.actor),
+            sequence: parts.sequence,
+            start_op: parts.start_op,
+            operations: parts.operations,
+            time_ms: parts.time_ms,
+            dependencies: parts.dependencies().collect(),
+            bytes_len,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,392 @@
+use super::hostile;
+use crate::Limits;
+use crate::document::test_kit::*;
+use crate::document::*;
+use automerge::legacy::{Key, ObjectId, Op, OpType, SortedVec};
+use automerge::{ActorId, Change, ExpandedChange, ScalarValue};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+
+type Bytes = (ChangeHash, Vec<u8>);
+
+fn bytes(changes: &[LocalChange]) -> Vec<Bytes> {
+    changes.iter().map(|change| (change.hash, change.bytes.clone())).collect()
+}
+
+fn apply(document: &mut Document, changes: &[Bytes]) -> Applied {
+    let incoming: Vec<_> = changes.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }).collect();
+    document.apply_guarded(&incoming, &Limits::DEFAULT).unwrap()
+}
+
+/// A change that puts one number at the root.
+fn forged(actor: u8, seq: u64, start_op: u64, deps: Vec<ChangeHash>, value: i64) -> Bytes {
+    let operation = Op {
+        action: OpType::Put(ScalarValue::Int(value)),
+        obj: ObjectId::Root,
+        key: Key::Map("forged".into()),
+        pred: SortedVec::new(),
+        insert: false,
+    };
+    let change = Change::from(ExpandedChange {
+        operations: vec![operation],
+        actor_id: ActorId::from([actor; 16]),
+        hash: None,
+        seq,
+        start_op: NonZeroU64::new(start_op).unwrap(),
+        time: 0,
+        message: None,
+        deps,
+        extra_bytes: vec![],
+        author: None,
+    });
+    (change.hash(), change.raw_bytes().to_vec())
+}
+
+/// A chain of changes that each insert a character into one text.
+fn typed(count: usize) -> (Document, Vec<Bytes>) {
+    let mut document = Document::new(ENTITY);
+    let mut changes = Vec::new();
+    for position in 0..count {
+        changes.extend(bytes(&edit(&mut document, 1, |edit| edit.splice_text("body", position, 0, "é"))));
+    }
+    (document, changes)
+}
+
+#[test]
+fn changes_wait_for_missing_dependencies_outside_the_document() {
+    let (whole, changes) = typed(4);
+    let mut document = Document::new(ENTITY);
+    let applied = apply(&mut document, &changes[2..]);
+    let waiting = |dependency: usize| Verdict::Waiting { missing: vec![changes[dependency].0] };
+    assert_eq!(applied.verdicts[..2], [waiting(1), waiting(2)]);
+    assert_eq!((document.change_count(), document.heads()), (0, vec![]));
+    assert_eq!(document.automerge().get_missing_deps(&[]), []);
+    let applied = apply(&mut document, &changes);
+    assert!(applied.verdicts.iter().all(|verdict| *verdict == Verdict::Applied));
+    assert_eq!((applied.before, applied.after), (vec![], whole.heads()));
+    assert_eq!(document.read(), whole.read());
+}
+
+#[test]
+fn a_change_that_comes_again_is_held() {
+    let (_, changes) = typed(2);
+    let mut document = Document::new(ENTITY);
+    let twice: Vec<Bytes> = changes.iter().rev().chain(&changes).cloned().collect();
+    let (first, second) = (vec![Verdict::Applied; changes.len()], vec![Verdict::Held; changes.len()]);
+    assert_eq!(apply(&mut document, &twice).verdicts, [first, second.clone()].concat());
+    assert_eq!(apply(&mut document, &changes).verdicts, second);
+}
+
+#[test]
+fn of_two_changes_with_one_actor_and_sequence_the_one_the_log_has_first_stays() {
+    let (first, second) = (forged(5, 1, 1, vec![], 1), forged(5, 1, 1, vec![], 2));
+    let after_second = forged(6, 1, 2, vec![second.0], 3);
+    let mut document = Document::new(ENTITY);
+    let verdicts = apply(&mut document, &[first.clone(), second.clone(), after_second.clone()]).verdicts;
+    let forked = Verdict::Quarantined(QuarantineReason::ActorForked);
+    assert_eq!(verdicts, [Verdict::Applied, forked.clone(), Verdict::Waiting { missing: vec![second.0] }]);
+    assert_eq!(apply(&mut document, &[second, after_second]).verdicts[0], forked);
+    assert_eq!(document.heads(), [first.0]);
+}
+
+#[test]
+fn a_fork_of_a_change_that_the_engine_fails_on_is_not_held_against_the_other() {
+    let victim = hostile::Victim::new();
+    let (name, _, expanded) = hostile::kinds(&victim)
+        .into_iter()
+        .find(|(_, expected, _)| *expected == hostile::Expected::Engine)
+        .expect("the engine fails on some kind of change");
+    let bad = Change::from(expanded.clone());
+    let good = Change::from(ExpandedChange { operations: vec![], ..expanded });
+    let mut document = victim.document;
+    let both = [&bad, &good].map(|change| (change.hash(), change.raw_bytes().to_vec()));
+    let verdicts = apply(&mut document, &both).verdicts;
+    assert!(matches!(verdicts[0], Verdict::Quarantined(_)), "{name}: {verdicts:?}");
+    assert_eq!(verdicts[1], Verdict::Applied);
+}
+
+#[test]
+fn bytes_that_are_not_the_change_they_claim_to_be_are_quarantined_and_disturb_nothing() {
+    let (whole, changes) = typed(3);
+    let (hash, good) = &changes[1];
+    let mut flipped = good.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    let snapshot = whole.save();
+    let cases: [(ChangeHash, &[u8], QuarantineReason); 6] = [
+        (*hash, &flipped, QuarantineReason::WrongHash),
+        (*hash, &changes[2].1, QuarantineReason::WrongHash),
+        (*hash, &good[..good.len() - 1], QuarantineReason::Malformed),
+        (*hash, &[], QuarantineReason::Malformed),
+        (*hash, &[good.as_slice(), &[0]].concat(), QuarantineReason::Malformed),
+        (*hash, &snapshot, QuarantineReason::NotAChange),
+    ];
+    for (hash, bad, reason) in cases {
+        let mut document = Document::new(ENTITY);
+        let mut incoming = vec![Incoming { hash, bytes: bad }];
+        incoming.extend(changes.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }));
+        let verdicts = document.apply_guarded(&incoming, &Limits::DEFAULT).unwrap().verdicts;
+        assert_eq!(verdicts[0], Verdict::Quarantined(reason));
+        assert!(verdicts[1..].iter().all(|verdict| *verdict == Verdict::Applied), "{verdicts:?}");
+        assert_eq!(document.heads(), whole.heads());
+    }
+}
+
+#[test]
+fn what_is_made_inside_an_element_that_was_deleted_meanwhile_is_applied() {
+    let mut author = Document::new(ENTITY);
+    let first = bytes(&edit(&mut author, 1, |edit| edit.insert("list", 0, Value::from([("a", Value::Int(1))]))));
+    let mut other = Document::new(ENTITY);
+    let _ = apply(&mut other, &first);
+    let deleted = bytes(&edit(&mut other, 2, |edit| edit.delete(Path::from("list").index(0))));
+    let inner = Path::from("list").index(0).key("inner");
+    let made = bytes(&edit(&mut author, 1, |edit| edit.put(inner, Value::from([("b", Value::Text("c".into()))]))));
+    let all = [first, deleted, made].concat();
+    let mut document = Document::new(ENTITY);
+    for change in &all {
+        assert_eq!(apply(&mut document, std::slice::from_ref(change)).verdicts, [Verdict::Applied]);
+    }
+    assert_eq!(document.read(), Value::from([("list", Value::List(vec![]))]));
+}
+
+#[test]
+fn the_limits_of_a_change_are_kept() {
+    let mut author = Document::new(ENTITY);
+    let changes = bytes(&edit(&mut author, 1, |edit| edit.put("a", "x".repeat(500))));
+    let many = bytes(&edit(&mut author, 1, |edit| edit.splice_text("b", 0, 0, &"x".repeat(50))));
+    let limits = Limits { change_bytes_max: 400, change_operations_max: 40, ..Limits::DEFAULT };
+    let verdict = |changes: &[Bytes]| {
+        let incoming: Vec<_> = changes.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }).collect();
+        Document::new(ENTITY).apply_guarded(&incoming, &limits).unwrap().verdicts.pop().unwrap()
+    };
+    assert_eq!(verdict(&changes), Verdict::Quarantined(QuarantineReason::TooLarge));
+    assert_eq!(verdict(&many), Verdict::Quarantined(QuarantineReason::TooManyOperations));
+}
+
+#[test]
+fn a_run_length_bomb_is_refused_without_being_expanded() {
+    let operations = |count: usize| {
+        let operation = |_| Op {
+            action: OpType::Put(ScalarValue::Null),
+            obj: ObjectId::Root,
+            key: Key::Map("k".into()),
+            pred: SortedVec::new(),
+            insert: false,
+        };
+        Change::from(ExpandedChange { operations: (0..count).map(operation).collect(), ..honest_change() })
+    };
+    fn honest_change() -> ExpandedChange {
+        Change::try_from(forged(5, 1, 1, vec![], 1).1.as_slice()).unwrap().decode()
+    }
+    let bomb = operations(200_000);
+    assert!(bomb.raw_bytes().len() < 200, "{}", bomb.raw_bytes().len());
+    let verdicts = apply(&mut Document::new(ENTITY), &[(bomb.hash(), bomb.raw_bytes().to_vec())]).verdicts;
+    assert_eq!(verdicts, [Verdict::Quarantined(QuarantineReason::TooManyOperations)]);
+}
+
+#[test]
+fn any_flipped_bit_below_a_mended_checksum_leaves_a_usable_document() {
+    let victim = hostile::Victim::new();
+    let snapshot = victim.document.save();
+    let mut author = Document::load(ENTITY, Some(&snapshot), []).unwrap();
+    let change = edit(&mut author, 3, |edit| {
+        edit.splice_text("body", 2, 1, "aß")?;
+        edit.put("title", "b")?;
+        edit.insert("list", 1, Value::from([("x", Value::Int(1))]))?;
+        edit.increment("n", 2)?;
+        edit.delete("map")
+    });
+    let [change] = change.as_slice() else { panic!("one change was expected") };
+    let mut verdicts = BTreeMap::new();
+    for position in 9..change.bytes.len() {
+        for bit in 0..8 {
+            let mut mutated = change.bytes.clone();
+            mutated[position] ^= 1 << bit;
+            let Some(hash) = mend(&mut mutated) else { continue };
+            let mut document = Document::load(ENTITY, Some(&snapshot), []).unwrap();
+            let applied = document.apply_guarded(&[Incoming { hash, bytes: &mutated }], &Limits::DEFAULT).unwrap();
+            *verdicts.entry(format!("{:?}", applied.verdicts[0]).split(' ').next().unwrap().to_owned()).or_insert(0) +=
+                1;
+            let used = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| hostile::use_fully(&mut document, 4)));
+            if applied.verdicts == [Verdict::Applied] {
+                assert!(used.is_ok() || !usable_kinds(&document), "byte {position}, bit {bit}: {mutated:?}",);
+            } else {
+                assert!(used.is_ok(), "byte {position}, bit {bit}: {mutated:?}");
+            }
+        }
+    }
+    assert!(verdicts.len() > 4, "{verdicts:?}");
+}
+
+/// Whether what `use_fully` edits is still of the kind that it expects.
+fn usable_kinds(document: &Document) -> bool {
+    let kind = |key: &str| document.read().entry(key).map(Value::kind);
+    kind("body") == Some(Kind::Text) && kind("list") == Some(Kind::List) && kind("map") == Some(Kind::Map)
+}
+
+/// Gives mutated bytes the length of their body and the checksum they should have, if their head still stands.
+fn mend(bytes: &mut [u8]) -> Option<ChangeHash> {
+    use sha2::{Digest, Sha256};
+    let hash: [u8; 32] = Sha256::digest(bytes.get(8..)?).into();
+    bytes.get_mut(4..8)?.copy_from_slice(&hash[..4]);
+    Some(ChangeHash(hash))
+}
+
+/// What three devices did: edits, and who received from whom in between.
+#[derive(Debug, Clone)]
+enum Action {
+    Edit { device: usize, what: u8, at: usize },
+    Receive { device: usize, from: usize },
+}
+
+fn actions() -> impl Strategy<Value = Vec<Action>> {
+    prop::collection::vec(
+        prop_oneof![
+            3 => (0..3usize, 0..9u8, 0..6usize).prop_map(|(device, what, at)| Action::Edit { device, what, at }),
+            1 => (0..3usize, 0..3usize).prop_map(|(device, from)| Action::Receive { device, from }),
+        ],
+        1..30,
+    )
+}
+
+fn act(edit: &mut Edit<'_>, what: u8, at: usize) -> Result<(), OperationError> {
+    let length = |edit: &Edit<'_>, path: &str| {
+        edit.read(path).map(|value| match value {
+            Some(Value::Text(text)) => text.chars().count(),
+            Some(Value::List(elements)) => elements.len(),
+            _ => 0,
+        })
+    };
+    match what {
+        0 => edit.put("scalar", at as i64),
+        1 => {
+            let at = at.min(length(edit, "text")?);
+            edit.splice_text("text", at, 0, "é🦀")
+        }
+        2 => {
+            let length = length(edit, "text")?;
+            let at = at.min(length);
+            edit.splice_text("text", at, 1.min(length - at), "x")
+        }
+        3 => {
+            let at = at.min(length(edit, "list")?);
+            edit.insert("list", at, Value::from([("n", Value::Counter(1))]))
+        }
+        4 if at < length(edit, "list")? => edit.increment(Path::from("list").index(at).key("n"), 2),
+        5 if at < length(edit, "list")? => edit.delete(Path::from("list").index(at)),
+        6 => edit.increment("counter", at as i64),
+        7 => edit.delete(if at < 3 { "text" } else { "list" }),
+        8 => edit.put("tree", Value::from([("text", Value::Text("t".into())), ("list", vec![Value::Int(1)].into())])),
+        _ => Ok(()),
+    }
+}
+
+/// Plays actions on three devices; gives them with all changes in the order they were made.
+fn play(actions: &[Action]) -> (Vec<Document>, Vec<Bytes>) {
+    let mut documents: Vec<Document> = (0..3).map(|_| Document::new(ENTITY)).collect();
+    let mut all: Vec<Bytes> = Vec::new();
+    for action in actions {
+        match action {
+            Action::Edit { device, what, at } => {
+                let changes = edit(&mut documents[*device], *device as u8 + 1, |edit| act(edit, *what, *at));
+                for change in bytes(&changes) {
+                    if !all.contains(&change) {
+                        all.push(change);
+                    }
+                }
+            }
+            Action::Receive { device, from } => {
+                let changes = documents[*from].changes_since(&[]);
+                let verdicts = apply(&mut documents[*device], &changes).verdicts;
+                assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Applied | Verdict::Held)));
+            }
+        }
+    }
+    (documents, all)
+}
+
+/// Delivers changes in this order and these portions; what waits is tried again with each.
+fn deliver_in_portions(changes: &[Bytes], sizes: &[usize]) -> (Document, BTreeMap<ChangeHash, Verdict>) {
+    let mut document = Document::new(ENTITY);
+    let mut verdicts = BTreeMap::new();
+    let mut waiting: Vec<Bytes> = Vec::new();
+    let mut rest = changes;
+    for size in sizes.iter().cycle() {
+        let (portion, after) = rest.split_at((*size).min(rest.len()));
+        let batch: Vec<Bytes> = waiting.drain(..).chain(portion.iter().cloned()).collect();
+        for (change, verdict) in batch.iter().zip(apply(&mut document, &batch).verdicts) {
+            if matches!(verdict, Verdict::Waiting { .. }) {
+                waiting.push(change.clone());
+            }
+            if verdict != Verdict::Held {
+                verdicts.insert(change.0, verdict);
+            }
+        }
+        rest = after;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    (document, verdicts)
+}
+
+/// Changes that nobody should apply, some of them built on good ones, and good ones built on them.
+fn bad_changes(document: &Document) -> Vec<Bytes> {
+    let (heads, next) = (document.heads(), document.max_op() + 1);
+    let low = forged(20, 1, 1, heads.clone(), 1);
+    let on_low = forged(21, 1, next + 10, vec![low.0], 2);
+    let gap = forged(22, 4, next, heads.clone(), 3);
+    let orphan = forged(23, 1, next, vec![ChangeHash([7; 32])], 4);
+    let high = forged(24, 1, next + 2_000_000, heads.clone(), 5);
+    let good = forged(25, 1, next, heads, 6);
+    let on_good = forged(25, 2, next + 1, vec![good.0], 7);
+    let after_gap = forged(22, 5, next + 5, vec![gap.0, good.0], 8);
+    vec![low, on_low, gap, orphan, high, good, on_good, after_gap]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn documents_that_exchanged_everything_are_equal(actions in actions()) {
+        let (mut documents, all) = play(&actions);
+        for document in &mut documents {
+            let _ = apply(document, &all);
+        }
+        for document in &documents[1..] {
+            prop_assert_eq!(document.heads(), documents[0].heads());
+            prop_assert_eq!(document.read(), documents[0].read());
+        }
+        for document in &documents {
+            let loaded = Document::load(ENTITY, Some(&document.save()), []).unwrap();
+            prop_assert_eq!(loaded.read(), document.read());
+            prop_assert_eq!(loaded.change_count(), document.change_count());
+        }
+    }
+
+    /// Invariant D7: any order and any portions of deliveries end in the same verdicts and heads.
+    #[test]
+    fn verdicts_do_not_depend_on_order_or_batching(
+        actions in actions(),
+        seed in any::<u64>(),
+        sizes in prop::collection::vec(1..7usize, 1..5),
+    ) {
+        let (mut documents, mut all) = play(&actions);
+        let _ = apply(&mut documents[0], &all);
+        prop_assume!(!all.is_empty());
+        all.extend(bad_changes(&documents[0]));
+        let (whole, expected) = deliver_in_portions(&all, &[all.len()]);
+        let mut shuffled = all.clone();
+        let mut state = seed;
+        for index in (1..shuffled.len()).rev() {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            shuffled.swap(index, (state >> 33) as usize % (index + 1));
+        }
+        let (portioned, verdicts) = deliver_in_portions(&shuffled, &sizes);
+        prop_assert_eq!(portioned.heads(), whole.heads());
+        prop_assert_eq!(portioned.read(), whole.read());
+        prop_assert_eq!(&verdicts, &expected);
+        let quarantined = verdicts.values().filter(|verdict| matches!(verdict, Verdict::Quarantined(_))).count();
+        prop_assert_eq!(quarantined, 3);
+    }
+}

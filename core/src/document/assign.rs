@@ -1,0 +1,185 @@
+//! Writing the difference between two values: what typed edits and edits of JSON are built on.
+
+use super::difference::{self, ListStep, identity_matches, is_same, list_steps, text_hunks};
+use super::edit::{Edit, OperationError};
+use super::operations::Place;
+use super::path::Path;
+use super::read::{Object, Standing, read_object};
+use super::value::Value;
+use automerge::{ObjType, Prop, ReadDoc};
+use std::collections::BTreeMap;
+
+impl Edit<'_> {
+    /// Writes what differs between `before` and `after`, and nothing else.
+    ///
+    /// `before` is what the caller knew of the value at `path`, `after` what it has made of it:
+    ///
+    /// - in maps, entries that differ are assigned one by one, those missing in `after` are deleted, and entries of the
+    ///   document that neither names stay as they are, at every depth;
+    /// - in lists, elements that changed are edited in place, so that what neither names stays there, too; all others
+    ///   are deleted or inserted; an element that moved takes along what neither names;
+    /// - of texts the characters that differ are deleted and inserted, and counters are incremented by the difference;
+    /// - all other values are replaced; absent and null are the same.
+    ///
+    /// A text, counter or timestamp of the document stays one when `after` gives its content as a string or an
+    /// integer, as plain JSON does.
+    ///
+    /// # Errors
+    ///
+    /// The map or list around the path does not exist; the root is assigned something else than a map; the document
+    /// holds another text, or a list of another length, than `before` says; or the value is too deep or too large.
+    pub fn assign(&mut self, path: impl Into<Path>, before: &Value, after: &Value) -> Result<(), OperationError> {
+        let path = path.into();
+        self.operation(|edit| {
+            if !path.is_root() {
+                let place = edit.place(&path)?;
+                edit.prepare(&place, Some(before), after)?;
+                return edit.assign_at(&place, Some(before), Some(after));
+            }
+            let empty = BTreeMap::new();
+            let before = if before.is_null() { &empty } else { before.as_map().ok_or(OperationError::Root)? };
+            let after = after.as_map().ok_or(OperationError::Root)?;
+            for (key, value) in after {
+                let place = Place { parent: Object::ROOT, prop: Prop::from(key.as_str()), depth: 1 };
+                edit.prepare(&place, before.get(key), value)?;
+            }
+            edit.assign_map(&Object::ROOT, 0, before, after)
+        })
+    }
+
+    /// Writes what differs to a place; `None` is absent.
+    pub(super) fn assign_at(
+        &mut self,
+        place: &Place,
+        before: Option<&Value>,
+        after: Option<&Value>,
+    ) -> Result<(), OperationError> {
+        if is_same(before, after) {
+            return Ok(());
+        }
+        let current = self.at(place)?;
+        let Some(after) = after else {
+            return if current.is_some() { self.remove(place) } else { Ok(()) };
+        };
+        match (current, after) {
+            (Some(Standing::Object(map)), Value::Map(entries)) if map.kind == ObjType::Map => {
+                let empty = BTreeMap::new();
+                let before = before.and_then(Value::as_map).unwrap_or(&empty);
+                self.assign_map(&map, place.depth, before, entries)
+            }
+            (Some(Standing::Object(list)), Value::List(elements)) if list.kind == ObjType::List => {
+                self.assign_list(&list, place.depth, before.and_then(Value::as_list), elements)
+            }
+            (Some(Standing::Object(text)), Value::Text(new) | Value::Str(new)) if text.kind == ObjType::Text => {
+                self.assign_text(&text, before.and_then(Value::as_str), new)
+            }
+            (Some(Standing::Scalar(Value::Counter(current))), Value::Counter(_) | Value::Int(_) | Value::Uint(_)) => {
+                let number = |value: &Value| match value {
+                    Value::Counter(number) => Some(i128::from(*number)),
+                    other => other.as_integer(),
+                };
+                let old = before.and_then(number).unwrap_or(i128::from(current));
+                let by = number(after).unwrap_or(old) - old;
+                self.add(place, current, i64::try_from(by).map_err(|_| OperationError::CounterOverflow)?)
+            }
+            (Some(Standing::Scalar(Value::Timestamp(_))), Value::Int(number)) => {
+                self.write(place, &Value::Timestamp(*number))
+            }
+            _ => self.write(place, after),
+        }
+    }
+
+    /// Writes the entries that differ to a map that stands `depth` steps away from the root.
+    fn assign_map(
+        &mut self,
+        map: &Object,
+        depth: usize,
+        before: &BTreeMap<String, Value>,
+        after: &BTreeMap<String, Value>,
+    ) -> Result<(), OperationError> {
+        let place = |key: &str| Place { parent: map.clone(), prop: Prop::from(key), depth: depth + 1 };
+        difference::keys(before, after).try_for_each(|key| self.assign_at(&place(key), before.get(key), after.get(key)))
+    }
+
+    fn assign_list(
+        &mut self,
+        list: &Object,
+        depth: usize,
+        before: Option<&[Value]>,
+        after: &[Value],
+    ) -> Result<(), OperationError> {
+        let current;
+        let before = match before {
+            Some(before) => before,
+            None => {
+                current = read_object(self.reader(), list);
+                current.as_list().unwrap_or_default()
+            }
+        };
+        if self.reader().length(&list.id) != before.len() {
+            return Err(OperationError::Stale);
+        }
+        let steps = list_steps(before, after);
+        let moved = self.moved(list, before, after, &steps)?;
+        let mut index = 0;
+        for step in steps {
+            let place = Place { parent: list.clone(), prop: Prop::Seq(index), depth: depth + 1 };
+            match step {
+                ListStep::Keep => {}
+                ListStep::Edit { old, new } => self.assign_at(&place, before.get(old), after.get(new))?,
+                ListStep::Delete { .. } => {
+                    self.remove(&place)?;
+                    continue;
+                }
+                ListStep::Insert { new } => match moved.get(&new) {
+                    Some((old, whole)) => {
+                        self.insert_value(list, depth, index, whole)?;
+                        self.assign_at(&place, before.get(*old), after.get(new))?;
+                    }
+                    None => self.insert_value(list, depth, index, after.get(new).unwrap_or(&Value::Null))?,
+                },
+            }
+            index += 1;
+        }
+        Ok(())
+    }
+
+    /// The elements that are deleted in one place and inserted in another, as the document holds them: by the new
+    /// index, the old index and the whole element.
+    fn moved(
+        &self,
+        list: &Object,
+        before: &[Value],
+        after: &[Value],
+        steps: &[ListStep],
+    ) -> Result<BTreeMap<usize, (usize, Value)>, OperationError> {
+        let mut deleted: Vec<usize> = steps.iter().filter_map(ListStep::deleted).collect();
+        let mut moved = BTreeMap::new();
+        for new in steps.iter().filter_map(ListStep::inserted) {
+            let Some(value @ Value::Map(_)) = after.get(new) else { continue };
+            let is_source = |old: &usize| {
+                before
+                    .get(*old)
+                    .is_some_and(|old| identity_matches(old, value).unwrap_or_else(|| is_same(Some(old), Some(value))))
+            };
+            let Some(found) = deleted.iter().position(is_source) else { continue };
+            let old = deleted.swap_remove(found);
+            let place = Place { parent: list.clone(), prop: Prop::Seq(old), depth: 0 };
+            if let Some(Standing::Object(object)) = self.at(&place)? {
+                moved.insert(new, (old, read_object(self.reader(), &object)));
+            }
+        }
+        Ok(moved)
+    }
+
+    fn assign_text(&mut self, text: &Object, before: Option<&str>, after: &str) -> Result<(), OperationError> {
+        let current = self.reader().text(&text.id)?;
+        if before.is_some_and(|before| before != current) {
+            return Err(OperationError::Stale);
+        }
+        for hunk in text_hunks(&current, after).iter().rev() {
+            self.splice(text, hunk.position, hunk.delete, &hunk.insert)?;
+        }
+        Ok(())
+    }
+}

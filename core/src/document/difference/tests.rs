@@ -1,0 +1,130 @@
+use super::*;
+use proptest::prelude::*;
+
+fn applied_to_text(old: &str, hunks: &[Hunk]) -> String {
+    let mut text: Vec<char> = old.chars().collect();
+    for hunk in hunks.iter().rev() {
+        text.splice(hunk.position..hunk.position + hunk.delete, hunk.insert.chars());
+    }
+    text.into_iter().collect()
+}
+
+fn applied_to_list(old: &[Value], new: &[Value], steps: &[ListStep]) -> (Vec<Value>, Vec<Value>) {
+    let (mut consumed, mut made) = (Vec::new(), Vec::new());
+    for step in steps {
+        match step {
+            ListStep::Keep => {
+                consumed.push(old[consumed.len()].clone());
+                made.push(old[consumed.len() - 1].clone());
+            }
+            ListStep::Edit { old: index, new: other } => {
+                assert_eq!(*index, consumed.len());
+                consumed.push(old[*index].clone());
+                made.push(new[*other].clone());
+            }
+            ListStep::Delete { old: index } => {
+                assert_eq!(*index, consumed.len());
+                consumed.push(old[*index].clone());
+            }
+            ListStep::Insert { new: index } => made.push(new[*index].clone()),
+        }
+    }
+    (consumed, made)
+}
+
+fn todo(title: &str, done: bool) -> Value {
+    Value::from([("title", title.into()), ("done", done.into())])
+}
+
+#[test]
+fn hunks_touch_only_what_differs_and_count_code_points() {
+    let hunk = |position, delete, insert: &str| Hunk { position, delete, insert: insert.to_owned() };
+    assert_eq!(text_hunks("naïve 🦀 text", "naïve 🦀 test"), [hunk(10, 1, "s")]);
+    assert_eq!(text_hunks("äb", "äöb"), [hunk(1, 0, "ö")]);
+    assert_eq!(text_hunks("aXbYc", "abc"), [hunk(1, 1, ""), hunk(3, 1, "")]);
+    assert_eq!(text_hunks("same", "same"), []);
+    assert_eq!(text_hunks("aaa", "aa"), [hunk(2, 1, "")]);
+}
+
+#[test]
+fn long_texts_are_compared_by_line_first() {
+    let old: String = (0..3_000).map(|number| format!("line {number}\n")).collect();
+    let new = old.replace("line 10\n", "line ten\n").replace("line 2990\n", "");
+    let hunks = text_hunks(&old, &new);
+    assert_eq!(applied_to_text(&old, &hunks), new);
+    let touched: usize = hunks.iter().map(|hunk| hunk.delete + hunk.insert.len()).sum();
+    assert!(touched < 20, "{touched}");
+    let (long, other) = ("x".repeat(5_000), "y".repeat(5_000));
+    assert_eq!(applied_to_text(&long, &text_hunks(&long, &other)), other);
+}
+
+#[test]
+fn an_element_that_changed_is_edited_in_place() {
+    let old = [todo("milk", false), todo("bread", false), todo("eggs", false)];
+    let new = [todo("milk", false), todo("bread", true), todo("eggs", false)];
+    assert_eq!(list_steps(&old, &new), [ListStep::Keep, ListStep::Edit { old: 1, new: 1 }, ListStep::Keep]);
+    let new = [todo("rye bread", false), todo("eggs", false)];
+    let steps = list_steps(&old, &new);
+    assert_eq!(steps, [ListStep::Delete { old: 0 }, ListStep::Edit { old: 1, new: 0 }, ListStep::Keep]);
+}
+
+#[test]
+fn identity_decides_before_likeness() {
+    let item = |id: i64, title: &str| Value::from([("id", Value::Int(id)), ("title", title.into())]);
+    let old = [item(1, "same title"), item(2, "other")];
+    let new = [item(3, "same title"), item(2, "wholly new")];
+    let expected = [ListStep::Delete { old: 0 }, ListStep::Insert { new: 0 }, ListStep::Edit { old: 1, new: 1 }];
+    assert_eq!(list_steps(&old, &new), expected);
+}
+
+#[test]
+fn scalars_are_replaced_in_place_and_kinds_that_json_cannot_name_are_kept() {
+    let numbers = |numbers: &[i64]| numbers.iter().map(|number| Value::Int(*number)).collect::<Vec<_>>();
+    let steps = list_steps(&numbers(&[1, 2, 3]), &numbers(&[1, 5, 3]));
+    assert_eq!(steps, [ListStep::Keep, ListStep::Edit { old: 1, new: 1 }, ListStep::Keep]);
+    assert!(is_same(Some(&Value::Text("a".into())), Some(&"a".into())));
+    assert!(!is_same(Some(&"a".into()), Some(&Value::Text("a".into()))));
+    assert!(is_same(Some(&Value::Counter(3)), Some(&Value::Uint(3))));
+    assert!(is_same(None, Some(&Value::Null)));
+    assert!(is_same(Some(&Value::from([("a", Value::Null)])), Some(&Value::Map(BTreeMap::new()))));
+}
+
+fn element() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        (0i64..3).prop_map(Value::Int),
+        "[ab]{0,3}".prop_map(Value::Str),
+        "[ab]{0,3}".prop_map(Value::Text),
+    ];
+    leaf.prop_recursive(2, 8, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::List),
+            prop::collection::btree_map("[a-c]|id", inner, 0..3).prop_map(Value::Map),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn hunks_turn_any_text_into_any_other(old in "[aäb\n🦀]{0,40}", new in "[aäb\n🦀]{0,40}") {
+        prop_assert_eq!(applied_to_text(&old, &text_hunks(&old, &new)), new);
+    }
+
+    #[test]
+    fn steps_turn_any_list_into_any_other(
+        old in prop::collection::vec(element(), 0..8),
+        new in prop::collection::vec(element(), 0..8),
+    ) {
+        let steps = list_steps(&old, &new);
+        let (consumed, made) = applied_to_list(&old, &new, &steps);
+        prop_assert_eq!(consumed, old);
+        prop_assert!(is_same(Some(&Value::List(made)), Some(&Value::List(new))));
+    }
+
+    #[test]
+    fn what_is_the_same_is_in_one_bucket(old in element(), new in element()) {
+        if is_same(Some(&old), Some(&new)) {
+            prop_assert_eq!(bucket(&old), bucket(&new));
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! Local edits: what a closure may do to a document, and what it leaves behind.
+
+use super::check;
+use super::derived::{Container, Parent, derived_change, operation_id};
+use super::engine::{self, Sequences};
+use super::read::Object;
+use super::value::Kind;
+use super::verdict::QuarantineReason;
+use super::{DEPTH_MAX, TIME_MAX_MS};
+use crate::id::EntityId;
+use crate::limits::Limits;
+use crate::time::Now;
+use automerge::transaction::{CommitOptions, OwnedTransaction, Transactable};
+use automerge::{ActorId, Automerge, AutomergeError, Change, ChangeHash, ObjId, ReadDoc};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Who edits, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EditContext {
+    /// The actor of the edit's ordinary changes. The caller answers for it naming no two changes of one sequence
+    /// (invariant D6).
+    pub actor: ActorId,
+    /// The time the changes are labelled with.
+    pub now: Now,
+    /// Whether the entity was minted for this edit, so that nobody else can be creating anything in it. Everything in
+    /// the first edit of an empty document is then one ordinary change.
+    pub fresh: bool,
+}
+
+/// A change that an edit made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalChange {
+    /// Its hash.
+    pub hash: ChangeHash,
+    /// Its bytes, not compressed.
+    pub bytes: Vec<u8>,
+    /// Its actor: the edit's, or that of a derived change.
+    pub actor: ActorId,
+    /// Its number among the changes of the actor, from 1.
+    pub sequence: u64,
+    /// Whether it is the creation of a container that is the same bytes on every device.
+    pub derived: bool,
+}
+
+/// What an edit left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "an edit is lost unless its changes are stored"]
+pub struct Edited<T> {
+    /// What the closure returned.
+    pub value: T,
+    /// The changes in causal order; none when nothing was written.
+    pub changes: Vec<LocalChange>,
+}
+
+/// Why one operation of an edit was refused.
+///
+/// Where an operation fails after it wrote something, the edit as a whole is refused even if the closure goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum OperationError {
+    /// The map or list that should hold the place does not exist.
+    #[error("nothing stands at step {step} of the path")]
+    Absent {
+        /// The number of the step, from 0.
+        step: usize,
+    },
+    /// Something else than the operation needs stands there.
+    #[error("at step {step} of the path stands {found}, and {needed} is needed")]
+    WrongKind {
+        /// The number of the step, from 0; as many as the path has for what stands at its end.
+        step: usize,
+        /// What stands there.
+        found: Kind,
+        /// What is needed.
+        needed: Kind,
+    },
+    /// A position is beyond the end of a list or text.
+    #[error("position {position} is beyond the end, which is at {length}")]
+    OutOfRange {
+        /// The position, in elements or code points.
+        position: usize,
+        /// The length, in elements or code points.
+        length: usize,
+    },
+    /// The root map can be neither replaced nor deleted.
+    #[error("the root of a document can be neither replaced nor deleted")]
+    Root,
+    /// The value would stand too deep.
+    #[error("the value would nest deeper than {DEPTH_MAX} levels")]
+    TooDeep,
+    /// The edit writes more than a change may hold.
+    #[error("the edit writes more than the {bytes_max} bytes that a change may have")]
+    TooLarge {
+        /// The most bytes a change may have.
+        bytes_max: usize,
+    },
+    /// The edit has more operations than a change may hold.
+    #[error("the edit has more than the {operations_max} operations that a change may have")]
+    TooManyOperations {
+        /// The most operations a change may have.
+        operations_max: u64,
+    },
+    /// The counter would leave its range.
+    #[error("the counter would leave the range of 64 bits")]
+    CounterOverflow,
+    /// The document does not hold the text or the list that the difference starts from.
+    #[error("the document no longer holds the value that the difference starts from")]
+    Stale,
+    /// An earlier operation of the edit failed after it had written something.
+    #[error("an operation of the edit failed after it had written something")]
+    Halfway,
+    /// What was done in the raw view would be quarantined by every other device.
+    #[error("other devices would not accept the change")]
+    Unsound(#[source] QuarantineReason),
+    /// Automerge refused the operation.
+    #[error("the engine refused the operation")]
+    Engine(#[from] AutomergeError),
+}
+
+impl OperationError {
+    pub(super) fn wrong_kind(step: usize, found: Kind, needed: Kind) -> Self {
+        Self::WrongKind { step, found, needed }
+    }
+}
+
+/// Why an edit left nothing behind.
+#[derive(Debug, thiserror::Error)]
+pub enum EditError<E> {
+    /// The closure failed.
+    #[error(transparent)]
+    Closure(E),
+    /// An operation failed halfway and the closure went on, or the change as a whole is too large.
+    #[error("the edit as a whole was refused")]
+    Refused(#[source] OperationError),
+    /// The document has no operation numbers left.
+    #[error("the document has reached its highest operation number")]
+    Full,
+    /// The document saw a panic and has to be loaded again.
+    #[error("the document saw a panic and has to be loaded again")]
+    Poisoned,
+}
+
+/// An edit in progress.
+///
+/// Every operation takes a [`Path`](super::Path); a plain string is the path of a single key. Reads see what the edit has written.
+/// An operation that needs a text, list, map or counter and finds nothing creates it by a derived change (see
+/// [`LocalChange::derived`]), provided that the map around it exists.
+pub struct Edit<'d> {
+    entity: EntityId,
+    context: &'d EditContext,
+    limits: &'d Limits,
+    sequences: &'d Sequences,
+    ordinary_only: bool,
+    first_op: u64,
+    transaction: Option<OwnedTransaction>,
+    changes: Vec<LocalChange>,
+    before: Option<Automerge>,
+    written_bytes: usize,
+    /// Whether the engine's own transaction was handed out, past the checks of the operations.
+    raw: bool,
+    halfway: bool,
+}
+
+/// How an edit ended: the engine as it stands now, and what the caller is told.
+///
+/// The engine is `None` after a panic.
+pub(super) struct Ended<T, E> {
+    pub(super) engine: Option<Automerge>,
+    pub(super) outcome: std::thread::Result<Result<Edited<T>, EditError<E>>>,
+}
+
+/// Runs `closure` as one edit of `before`.
+pub(super) fn run<T, E>(
+    engine: Automerge,
+    entity: EntityId,
+    sequences: &Sequences,
+    context: &EditContext,
+    limits: &Limits,
+    closure: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
+) -> Ended<T, E> {
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let mut edit = Edit::begin(engine, entity, sequences, context, limits);
+        let result = closure(&mut edit);
+        edit.end(result)
+    }));
+    match result {
+        Ok((engine, outcome)) => Ended { engine: Some(engine), outcome: Ok(outcome) },
+        Err(panic) => Ended { engine: None, outcome: Err(panic) },
+    }
+}
+
+impl<'d> Edit<'d> {
+    fn begin(
+        engine: Automerge,
+        entity: EntityId,
+        sequences: &'d Sequences,
+        context: &'d EditContext,
+        limits: &'d Limits,
+    ) -> Self {
+        let first_op = engine::max_op(&engine) + 1;
+        let ordinary_only = context.fresh && sequences.is_empty();
+        let transaction = Some(begin_transaction(engine, &context.actor));
+        Self {
+            entity,
+            context,
+            limits,
+            sequences,
+            ordinary_only,
+            first_op,
+            transaction,
+            changes: Vec::new(),
+            before: None,
+            written_bytes: 0,
+            raw: false,
+            halfway: false,
+        }
+    }
+
+    fn end<T, E>(mut self, result: Result<T, E>) -> (Automerge, Result<Edited<T>, EditError<E>>) {
+        let value = match result {
+            Ok(value) => value,
+            Err(error) => return (self.undo(), Err(EditError::Closure(error))),
+        };
+        let paused = if self.halfway { Err(OperationError::Halfway) } else { self.pause() };
+        match paused {
+            Ok(engine) => (engine, Ok(Edited { value, changes: self.changes })),
+            Err(error) => (self.undo(), Err(EditError::Refused(error))),
+        }
+    }
+
+    /// The open transaction.
+    pub(super) fn transaction(&mut self) -> &mut OwnedTransaction {
+        self.transaction.as_mut().expect("an edit has a transaction whenever no method of it is running")
+    }
+
+    /// The open transaction, to read from.
+    pub(super) fn reader(&self) -> &OwnedTransaction {
+        self.transaction.as_ref().expect("an edit has a transaction whenever no method of it is running")
+    }
+
+    /// The limits of a change.
+    pub(super) fn limits(&self) -> &Limits {
+        self.limits
+    }
+
+    /// Runs one operation. When it fails after it wrote something, the edit as a whole cannot succeed any more.
+    pub(super) fn operation<T>(
+        &mut self,
+        operation: impl FnOnce(&mut Self) -> Result<T, OperationError>,
+    ) -> Result<T, OperationError> {
+        let before = (self.changes.len(), self.reader().pending_ops());
+        let result = operation(self);
+        let after = (self.changes.len(), self.transaction.as_ref().map_or(0, Transactable::pending_ops));
+        self.halfway |= result.is_err() && before != after;
+        result
+    }
+
+    /// The open transaction, for the application.
+    pub(super) fn raw_transaction(&mut self) -> &mut OwnedTransaction {
+        self.raw = true;
+        self.transaction()
+    }
+
+    /// Counts content about to be written, so that a value too large is refused before it is.
+    pub(super) fn charge(&mut self, bytes: usize) -> Result<(), OperationError> {
+        let bytes_max = self.limits.change_bytes_max;
+        let written_bytes = self.written_bytes.saturating_add(bytes);
+        if written_bytes > bytes_max {
+            return Err(OperationError::TooLarge { bytes_max });
+        }
+        let operations_max = self.limits.change_operations_max;
+        if self.reader().pending_ops() as u64 >= operations_max {
+            return Err(OperationError::TooManyOperations { operations_max });
+        }
+        self.written_bytes = written_bytes;
+        Ok(())
+    }
+
+    /// Creates a container at an absent key by the change that every device would make; `false` when an ordinary
+    /// operation has to do it.
+    ///
+    /// An ordinary one does it where nobody else can be creating the same thing (in the first edit of an entity, and
+    /// in what this edit itself made), and where the derived change was made before and its object deleted since.
+    pub(super) fn derive(&mut self, parent: &Object, key: &str, container: Container) -> Result<bool, OperationError> {
+        if self.ordinary_only {
+            return Ok(false);
+        }
+        let Some(parent) = self.derivation_parent(&parent.id) else { return Ok(false) };
+        let change = derived_change(self.entity, &parent, key, container);
+        let made_before = |made: &LocalChange| made.actor == *change.actor_id();
+        if self.sequences.last(change.actor_id()).is_some() || self.changes.iter().any(made_before) {
+            return Ok(false);
+        }
+        let mut engine = self.pause()?;
+        if self.changes.is_empty() {
+            self.before = Some(engine.clone());
+        }
+        engine.apply_changes([change.clone()])?;
+        self.changes.push(local_change(&change, true));
+        self.transaction = Some(begin_transaction(engine, &self.context.actor));
+        Ok(true)
+    }
+
+    fn derivation_parent(&self, parent: &ObjId) -> Option<Parent> {
+        let Some(id) = operation_id(parent) else { return Some(Parent::Root) };
+        if *id.actor() == self.context.actor && id.counter() >= self.first_op {
+            return None;
+        }
+        let change = self.reader().hash_for_opid(parent)?;
+        let max_op = self.reader().get_change_by_hash(&change)?.max_op();
+        Some(Parent::Created { id, change, max_op })
+    }
+
+    /// Ends the transaction: commits what is pending, or leaves no trace when nothing is.
+    fn pause(&mut self) -> Result<Automerge, OperationError> {
+        let transaction =
+            self.transaction.take().expect("an edit has a transaction whenever no method of it is running");
+        let operations = transaction.pending_ops() as u64;
+        if operations == 0 {
+            return Ok(transaction.rollback().0);
+        }
+        let operations_max = self.limits.change_operations_max;
+        if operations > operations_max {
+            self.transaction = Some(transaction);
+            return Err(OperationError::TooManyOperations { operations_max });
+        }
+        let options = CommitOptions::default().with_time(self.context.now.wall_ms.clamp(-TIME_MAX_MS, TIME_MAX_MS));
+        let (engine, hash, _) = transaction.commit_with(options);
+        let change = hash.and_then(|hash| engine.get_change_by_hash(&hash));
+        let change = change.expect("a transaction with operations commits a change");
+        self.changes.push(local_change(&change, false));
+        self.written_bytes = 0;
+        let bytes_max = self.limits.change_bytes_max;
+        let refused = if change.raw_bytes().len() > bytes_max {
+            Some(OperationError::TooLarge { bytes_max })
+        } else if self.raw {
+            check::own_operations(&change, &engine).err().map(OperationError::Unsound)
+        } else {
+            None
+        };
+        if let Some(error) = refused {
+            self.transaction = Some(begin_transaction(engine, &self.context.actor));
+            return Err(error);
+        }
+        Ok(engine)
+    }
+
+    /// Gives back the engine as it was before the edit.
+    fn undo(mut self) -> Automerge {
+        let transaction =
+            self.transaction.take().expect("an edit has a transaction whenever no method of it is running");
+        let (engine, _) = transaction.rollback();
+        if self.changes.is_empty() {
+            return engine;
+        }
+        match self.before {
+            Some(before) => before,
+            None => engine::without(&engine, |hash| self.changes.iter().any(|change| change.hash == *hash)),
+        }
+    }
+}
+
+fn begin_transaction(mut engine: Automerge, actor: &ActorId) -> OwnedTransaction {
+    engine.set_actor(actor.clone());
+    engine.into_transaction(None, None).expect("no patch log was given that could belong to another document")
+}
+
+fn local_change(change: &Change, derived: bool) -> LocalChange {
+    LocalChange {
+        hash: change.hash(),
+        bytes: change.raw_bytes().to_vec(),
+        actor: change.actor_id().clone(),
+        sequence: change.seq(),
+        derived,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,257 @@
+//! Values as JSON: plain, for people and for SQL, and tagged, which loses nothing.
+
+use super::value::Value;
+use serde_json::{Map, Number, Value as Json, json};
+use std::fmt::Write;
+
+/// The JSON is not a tagged value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TaggedJsonError {
+    /// An object has a key beginning with `$` that is not the only key and a known tag.
+    #[error("a key that begins with '$' has to be the only one of its object and a known tag")]
+    UnknownTag,
+    /// The value below a tag is not what the tag needs.
+    #[error("the value of {tag} has to be {needed}")]
+    WrongValue {
+        /// The tag.
+        tag: &'static str,
+        /// What it needs.
+        needed: &'static str,
+    },
+}
+
+impl Value {
+    /// Writes the value as plain JSON.
+    ///
+    /// Texts become strings; counters and timestamps (milliseconds) become numbers; bytes become lowercase hexadecimal
+    /// strings; floating-point numbers that are not finite become null. Keys are in order, so the same value always
+    /// gives the same bytes. The kinds cannot be told apart afterwards: see [`Value::to_tagged_json`].
+    pub fn to_json(&self) -> Json {
+        match self {
+            Self::Null => Json::Null,
+            Self::Bool(value) => Json::Bool(*value),
+            Self::Int(number) | Self::Timestamp(number) | Self::Counter(number) => (*number).into(),
+            Self::Uint(number) => (*number).into(),
+            Self::F64(number) => Number::from_f64(*number).map_or(Json::Null, Json::Number),
+            Self::Str(text) | Self::Text(text) => Json::String(text.clone()),
+            Self::Bytes(bytes) => Json::String(to_hex(bytes)),
+            Self::List(elements) => elements.iter().map(Self::to_json).collect(),
+            Self::Map(entries) => entries.iter().map(|(key, value)| (key.clone(), value.to_json())).collect(),
+        }
+    }
+
+    /// Reads plain JSON: strings become [`Value::Str`], whole numbers [`Value::Int`] or, above its range,
+    /// [`Value::Uint`], all other numbers [`Value::F64`].
+    pub fn from_json(json: &Json) -> Self {
+        match json {
+            Json::Null => Self::Null,
+            Json::Bool(value) => Self::Bool(*value),
+            Json::Number(number) => from_number(number),
+            Json::String(text) => Self::Str(text.clone()),
+            Json::Array(elements) => Self::List(elements.iter().map(Self::from_json).collect()),
+            Json::Object(entries) => {
+                Self::Map(entries.iter().map(|(key, value)| (key.clone(), Self::from_json(value))).collect())
+            }
+        }
+    }
+
+    /// Writes the value as JSON from which [`Value::from_tagged_json`] makes the same value of the same kinds.
+    ///
+    /// | kind | JSON |
+    /// | --- | --- |
+    /// | text | `{"$text": "…"}` |
+    /// | counter, timestamp | `{"$counter": 5}`, `{"$timestamp": 1}` |
+    /// | bytes | `{"$bytes": "00ff"}`, hexadecimal |
+    /// | unsigned integer in the range of the signed ones | `{"$uint": 5}` |
+    /// | floating-point number that is not finite or has more than 15 digits | `{"$float": "7ff0000000000000"}`, its bits |
+    /// | map with a key that begins with `$` | `{"$map": {…}}` |
+    /// | everything else | as plain JSON |
+    pub fn to_tagged_json(&self) -> Json {
+        match self {
+            Self::Uint(number) if i64::try_from(*number).is_ok() => json!({ "$uint": number }),
+            Self::F64(number) if !survives_decimal(*number) => {
+                json!({ "$float": format!("{:016x}", number.to_bits()) })
+            }
+            Self::Text(text) => json!({ "$text": text }),
+            Self::Counter(number) => json!({ "$counter": number }),
+            Self::Timestamp(number) => json!({ "$timestamp": number }),
+            Self::Bytes(bytes) => json!({ "$bytes": to_hex(bytes) }),
+            Self::List(elements) => elements.iter().map(Self::to_tagged_json).collect(),
+            Self::Map(entries) => {
+                let plain: Map<_, _> =
+                    entries.iter().map(|(key, value)| (key.clone(), value.to_tagged_json())).collect();
+                let escape = plain.keys().any(|key| key.starts_with('$'));
+                if escape { json!({ "$map": plain }) } else { Json::Object(plain) }
+            }
+            _ => self.to_json(),
+        }
+    }
+
+    /// Reads what [`Value::to_tagged_json`] wrote; JSON without tags is read as [`Value::from_json`] does.
+    ///
+    /// # Errors
+    ///
+    /// A key begins with `$` and is no known tag, or a tag's value is not what it needs.
+    pub fn from_tagged_json(json: &Json) -> Result<Self, TaggedJsonError> {
+        match json {
+            Json::Array(elements) => {
+                elements.iter().map(Self::from_tagged_json).collect::<Result<_, _>>().map(Self::List)
+            }
+            Json::Object(entries) if entries.keys().any(|key| key.starts_with('$')) => {
+                let mut pairs = entries.iter();
+                match (pairs.next(), pairs.next()) {
+                    (Some((tag, value)), None) => from_tag(tag, value),
+                    _ => Err(TaggedJsonError::UnknownTag),
+                }
+            }
+            Json::Object(entries) => map_from_tagged(entries),
+            _ => Ok(Self::from_json(json)),
+        }
+    }
+}
+
+fn map_from_tagged(entries: &Map<String, Json>) -> Result<Value, TaggedJsonError> {
+    entries
+        .iter()
+        .map(|(key, value)| Ok((key.clone(), Value::from_tagged_json(value)?)))
+        .collect::<Result<_, _>>()
+        .map(Value::Map)
+}
+
+fn from_tag(tag: &str, value: &Json) -> Result<Value, TaggedJsonError> {
+    let wrong = |tag, needed| TaggedJsonError::WrongValue { tag, needed };
+    let integer = |tag| value.as_i64().ok_or(wrong(tag, "an integer of 64 bits"));
+    let text = |tag, needed| value.as_str().ok_or(wrong(tag, needed));
+    match tag {
+        "$text" => text("$text", "a string").map(|text| Value::Text(text.to_owned())),
+        "$counter" => integer("$counter").map(Value::Counter),
+        "$timestamp" => integer("$timestamp").map(Value::Timestamp),
+        "$uint" => value.as_u64().ok_or(wrong("$uint", "an integer that is not negative")).map(Value::Uint),
+        "$bytes" => {
+            let needed = "an even number of hexadecimal digits";
+            text("$bytes", needed).and_then(|digits| from_hex(digits).ok_or(wrong("$bytes", needed))).map(Value::Bytes)
+        }
+        "$float" => {
+            let needed = "16 hexadecimal digits";
+            text("$float", needed)
+                .and_then(|digits| {
+                    from_hex(digits).and_then(|bytes| bytes.try_into().ok()).ok_or(wrong("$float", needed))
+                })
+                .map(|bytes| Value::F64(f64::from_bits(u64::from_be_bytes(bytes))))
+        }
+        "$map" => value.as_object().ok_or(wrong("$map", "an object")).and_then(map_from_tagged),
+        _ => Err(TaggedJsonError::UnknownTag),
+    }
+}
+
+fn from_number(number: &Number) -> Value {
+    match (number.as_i64(), number.as_u64()) {
+        (Some(number), _) => Value::Int(number),
+        (None, Some(number)) => Value::Uint(number),
+        (None, None) => number.as_f64().map_or(Value::Null, Value::F64),
+    }
+}
+
+/// Whether every JSON parser reads back the same bits: at most 15 digits and a power of ten that a double holds
+/// exactly, so that one multiplication or division gives the nearest double ("How to Read Floating Point Numbers
+/// Accurately", Clinger 1990).
+fn survives_decimal(number: f64) -> bool {
+    const DIGITS_MAX: usize = 15;
+    const POWER_MAX: i64 = 22;
+    let shortest = format!("{:e}", number.abs());
+    let Some((digits, exponent)) = shortest.split_once('e') else { return false };
+    let digits = digits.bytes().filter(u8::is_ascii_digit).count();
+    let power = exponent.parse::<i64>().map(|exponent| exponent - digits as i64 + 1);
+    digits <= DIGITS_MAX && power.is_ok_and(|power| power.abs() <= POWER_MAX)
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+        text
+    })
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn plain_json_says_what_people_expect() {
+        let value = Value::from([
+            ("body", Value::Text("x".into())),
+            ("bytes", Value::Bytes(vec![0, 255])),
+            ("count", Value::Counter(3)),
+            ("never", Value::F64(f64::NAN)),
+            ("when", Value::Timestamp(9)),
+        ]);
+        let expected = r#"{"body":"x","bytes":"00ff","count":3,"never":null,"when":9}"#;
+        assert_eq!(value.to_json().to_string(), expected);
+        let read = Value::from_json(&serde_json::from_str(r#"{"a":[-1,18446744073709551615,1.0,"s",null]}"#).unwrap());
+        let elements = vec![Value::Int(-1), Value::Uint(u64::MAX), Value::F64(1.0), "s".into(), Value::Null];
+        assert_eq!(read, Value::from([("a", Value::List(elements))]));
+    }
+
+    #[test]
+    fn tags_are_refused_unless_known_alone_and_well_formed() {
+        for bad in [r#"{"$unknown":1}"#, r#"{"$text":"a","$counter":1}"#, r#"{"$text":"a","b":1}"#] {
+            let json = serde_json::from_str(bad).unwrap();
+            assert_eq!(Value::from_tagged_json(&json), Err(TaggedJsonError::UnknownTag), "{bad}");
+        }
+        for bad in [
+            r#"{"$text":1}"#,
+            r#"{"$counter":1.5}"#,
+            r#"{"$bytes":"0"}"#,
+            r#"{"$bytes":"+1"}"#,
+            r#"{"$float":"00"}"#,
+            r#"{"$map":[]}"#,
+            r#"{"$uint":-1}"#,
+        ] {
+            let json = serde_json::from_str(bad).unwrap();
+            assert!(matches!(Value::from_tagged_json(&json), Err(TaggedJsonError::WrongValue { .. })), "{bad}");
+        }
+        let good = serde_json::from_str(r#"{"$map":{"$text":{"$text":"a"}}}"#).unwrap();
+        assert_eq!(Value::from_tagged_json(&good), Ok(Value::from([("$text", Value::Text("a".into()))])));
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::Bool),
+            any::<i64>().prop_map(Value::Int),
+            any::<u64>().prop_map(Value::Uint),
+            any::<u64>().prop_map(|bits| Value::F64(f64::from_bits(bits))),
+            (-1000i32..1000).prop_map(|tenths| Value::F64(f64::from(tenths) / 10.0)),
+            any::<String>().prop_map(Value::Str),
+            any::<Vec<u8>>().prop_map(Value::Bytes),
+            any::<i64>().prop_map(Value::Timestamp),
+            any::<i64>().prop_map(Value::Counter),
+            any::<String>().prop_map(Value::Text),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::List),
+                prop::collection::btree_map("[$a-c]{0,3}", inner, 0..4).prop_map(Value::Map),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn tagged_json_keeps_every_kind_through_text(value in value()) {
+            let text = value.to_tagged_json().to_string();
+            let read = Value::from_tagged_json(&serde_json::from_str(&text).unwrap()).unwrap();
+            prop_assert_eq!(format!("{read:?}"), format!("{value:?}"));
+            prop_assert_eq!(read.to_tagged_json().to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! The operations of an edit.
+
+use super::derived::Container;
+use super::difference::is_same;
+use super::edit::{Edit, OperationError};
+use super::path::{Path, Step};
+use super::read::{Object, Standing, follow, object_kind, read_standing, standing};
+use super::value::{Kind, Value};
+use super::{COUNTER_MAX, DEPTH_MAX, INCREMENT_MAX};
+use automerge::transaction::{OwnedTransaction, Transactable};
+use automerge::{AutomergeError, Prop, ReadDoc, ScalarValue};
+use std::collections::BTreeMap;
+
+/// A key or index of an object that exists.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) parent: Object,
+    pub(super) prop: Prop,
+    /// How many steps the place is away from the root.
+    pub(super) depth: usize,
+}
+
+impl Edit<'_> {
+    /// Reads what stands at a path, with everything below it; `None` when nothing does.
+    ///
+    /// # Errors
+    ///
+    /// A key of the path goes into what is no map, or an index into what is no list.
+    pub fn read(&self, path: impl Into<Path>) -> Result<Option<Value>, OperationError> {
+        let found = follow(self.reader(), path.into().steps())?;
+        Ok(found.map(|standing| read_standing(self.reader(), standing)))
+    }
+
+    /// Writes a value to a key of a map or in place of an element of a list.
+    ///
+    /// A scalar that stands there already is not written again. A text, list, map or counter is created anew, in place
+    /// of what stood there; at an absent key it is the one that other devices create there, too, so that content
+    /// merges. Entries of a new map that are null are left out.
+    ///
+    /// # Errors
+    ///
+    /// The map or list of the path does not exist, the index is not that of an element, or the value is too deep or
+    /// too large.
+    pub fn put(&mut self, path: impl Into<Path>, value: impl Into<Value>) -> Result<(), OperationError> {
+        let (path, value) = (path.into(), value.into());
+        self.operation(|edit| {
+            let place = edit.place(&path)?;
+            if edit.at(&place)?.is_some() {
+                return edit.write(&place, &value);
+            }
+            edit.prepare(&place, None, &value)?;
+            edit.assign_at(&place, None, Some(&value))?;
+            if value.is_null() { edit.write(&place, &value) } else { Ok(()) }
+        })
+    }
+
+    /// Deletes the entry of a map, or an element of a list. An absent entry stays absent and nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// The map or list of the path does not exist, or the index is not that of an element.
+    pub fn delete(&mut self, path: impl Into<Path>) -> Result<(), OperationError> {
+        let path = path.into();
+        self.operation(|edit| {
+            let place = edit.place(&path)?;
+            edit.remove(&place)
+        })
+    }
+
+    /// Inserts a value into the list at `list`, so that it becomes the element at `index`.
+    ///
+    /// An absent list is created.
+    ///
+    /// # Errors
+    ///
+    /// The place of the list does not exist or holds something else, the index is beyond the end, or the value is too
+    /// deep or too large.
+    pub fn insert(
+        &mut self,
+        list: impl Into<Path>,
+        index: usize,
+        value: impl Into<Value>,
+    ) -> Result<(), OperationError> {
+        let (path, value) = (list.into(), value.into());
+        self.operation(|edit| {
+            let (list, depth) = edit.container(&path, Container::List, index)?;
+            edit.insert_value(&list, depth, index, &value)
+        })
+    }
+
+    /// Deletes `delete` characters of the text at `text` from `position` on, and inserts `insert` there.
+    ///
+    /// Positions count Unicode code points. An absent text is created, unless nothing is inserted.
+    ///
+    /// # Errors
+    ///
+    /// The place of the text does not exist or holds something else, the range is not within the text, or too much is
+    /// inserted.
+    pub fn splice_text(
+        &mut self,
+        text: impl Into<Path>,
+        position: usize,
+        delete: usize,
+        insert: &str,
+    ) -> Result<(), OperationError> {
+        let path = text.into();
+        self.operation(|edit| {
+            let end = position.saturating_add(delete);
+            if end == 0 && insert.is_empty() {
+                return Ok(());
+            }
+            let (text, _) = edit.container(&path, Container::Text, end)?;
+            edit.splice(&text, position, delete, insert)
+        })
+    }
+
+    /// Adds `by` to the counter at `counter`; increments of all devices add up. An absent counter is created from 0.
+    ///
+    /// # Errors
+    ///
+    /// The place of the counter does not exist or holds something else, or the counter would leave the range of
+    /// 64 bits.
+    pub fn increment(&mut self, counter: impl Into<Path>, by: i64) -> Result<(), OperationError> {
+        let path = counter.into();
+        self.operation(|edit| {
+            let place = edit.place(&path)?;
+            match edit.at(&place)? {
+                Some(Standing::Scalar(Value::Counter(current))) => edit.add(&place, current, by),
+                None | Some(Standing::Scalar(Value::Null)) if by == 0 => Ok(()),
+                None | Some(Standing::Scalar(Value::Null)) => edit.write(&place, &Value::Counter(by)),
+                Some(other) => Err(OperationError::wrong_kind(place.depth, other.kind(), Kind::Counter)),
+            }
+        })
+    }
+
+    /// Sets an entry of the map at `map`; an absent map is created empty first, the same on every device.
+    ///
+    /// # Errors
+    ///
+    /// The place of the map does not exist or holds something else, or the value is too deep or too large.
+    pub fn put_entry(
+        &mut self,
+        map: impl Into<Path>,
+        key: impl Into<String>,
+        value: impl Into<Value>,
+    ) -> Result<(), OperationError> {
+        let map = map.into();
+        if !map.is_root() && self.read(&map)?.is_none_or(|standing| standing.is_null()) {
+            self.put(&map, Value::Map(BTreeMap::new()))?;
+        }
+        self.put(map.key(key), value)
+    }
+
+    /// Gives access to the engine's own transaction, for what the other operations do not offer.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the closure returns.
+    pub fn raw<T>(
+        &mut self,
+        closure: impl FnOnce(&mut OwnedTransaction) -> Result<T, AutomergeError>,
+    ) -> Result<T, OperationError> {
+        self.operation(|edit| Ok(closure(edit.raw_transaction())?))
+    }
+
+    /// Finds the object around the end of a path.
+    pub(super) fn place(&self, path: &Path) -> Result<Place, OperationError> {
+        let (last, around) = path.steps().split_last().ok_or(OperationError::Root)?;
+        let depth = path.steps().len();
+        let parent = match follow(self.reader(), around)? {
+            None | Some(Standing::Scalar(Value::Null)) => return Err(OperationError::Absent { step: depth - 1 }),
+            Some(found) => found,
+        };
+        let (prop, fits, needed) = match last {
+            Step::Key(key) => (Prop::from(key.as_str()), parent.kind() == Kind::Map, Kind::Map),
+            Step::Index(index) => (Prop::from(*index), parent.kind() == Kind::List, Kind::List),
+        };
+        match parent {
+            Standing::Object(parent) if fits => Ok(Place { parent, prop, depth }),
+            other => Err(OperationError::wrong_kind(depth - 1, other.kind(), needed)),
+        }
+    }
+
+    /// Reads what stands at a place.
+    pub(super) fn at(&self, place: &Place) -> Result<Option<Standing>, OperationError> {
+        standing(self.reader(), &place.parent.id, place.prop.clone())
+    }
+
+    /// The list or text at a path, created when absent, and how deep it stands. `end` is the last position needed.
+    fn container(&mut self, path: &Path, container: Container, end: usize) -> Result<(Object, usize), OperationError> {
+        let needed = container.object_type();
+        let place = self.place(path)?;
+        match self.at(&place)? {
+            Some(Standing::Object(object)) if Some(object.kind) == needed => {
+                let length = self.reader().length(&object.id);
+                if end > length {
+                    return Err(OperationError::OutOfRange { position: end, length });
+                }
+                Ok((object, place.depth))
+            }
+            None | Some(Standing::Scalar(Value::Null)) => {
+                if end > 0 {
+                    return Err(OperationError::OutOfRange { position: end, length: 0 });
+                }
+                Ok((self.create(&place, container)?, place.depth))
+            }
+            Some(other) => {
+                let needed = needed.map_or(Kind::Counter, object_kind);
+                Err(OperationError::wrong_kind(place.depth, other.kind(), needed))
+            }
+        }
+    }
+
+    /// Creates an empty container at a place: derived when nothing stands there and others could be creating it,
+    /// ordinary otherwise.
+    pub(super) fn create(&mut self, place: &Place, container: Container) -> Result<Object, OperationError> {
+        if place.depth > DEPTH_MAX {
+            return Err(OperationError::TooDeep);
+        }
+        let kind = container.object_type().ok_or(OperationError::Stale)?;
+        if self.derived_at(place, container)?
+            && let Some(Standing::Object(object)) = self.at(place)?
+        {
+            return Ok(object);
+        }
+        self.charge(0)?;
+        let Place { parent, prop, .. } = place;
+        let id = self.transaction().put_object(&parent.id, prop.clone(), kind)?;
+        Ok(Object { id, kind })
+    }
+
+    /// Creates the containers of a value that are absent, as far as they are derived, before anything else is written:
+    /// all else can then go into one change.
+    pub(super) fn prepare(
+        &mut self,
+        place: &Place,
+        before: Option<&Value>,
+        after: &Value,
+    ) -> Result<(), OperationError> {
+        let container = match after {
+            Value::Counter(number) => is_small(*number).then_some(Container::Counter),
+            other => container_of(other),
+        };
+        let Some(container) = container.filter(|_| !is_same(before, Some(after))) else { return Ok(()) };
+        if place.depth > DEPTH_MAX {
+            return Err(OperationError::TooDeep);
+        }
+        self.derived_at(place, container)?;
+        let (Value::Map(entries), Some(Standing::Object(map))) = (after, self.at(place)?) else { return Ok(()) };
+        let before = before.and_then(Value::as_map);
+        for (key, value) in entries {
+            let place = Place { parent: map.clone(), prop: Prop::from(key.as_str()), depth: place.depth + 1 };
+            self.prepare(&place, before.and_then(|before| before.get(key)), value)?;
+        }
+        Ok(())
+    }
+
+    fn derived_at(&mut self, place: &Place, container: Container) -> Result<bool, OperationError> {
+        match &place.prop {
+            Prop::Map(key) if self.at(place)?.is_none() => self.derive(&place.parent, key, container),
+            _ => Ok(false),
+        }
+    }
+
+    /// Writes a value to a place.
+    pub(super) fn write(&mut self, place: &Place, value: &Value) -> Result<(), OperationError> {
+        if let Prop::Seq(index) = place.prop {
+            let length = self.reader().length(&place.parent.id);
+            if index >= length {
+                return Err(OperationError::OutOfRange { position: index, length });
+            }
+        }
+        match (value, container_of(value)) {
+            (Value::Counter(number), _) if is_small(*number) && self.derived_at(place, Container::Counter)? => {
+                self.add(place, 0, *number)
+            }
+            (_, Some(container)) => {
+                let object = self.create(place, container)?;
+                self.fill(&object, place.depth, value)
+            }
+            (_, None) => {
+                let scalar = self.scalar(value)?;
+                Ok(self.transaction().put(&place.parent.id, place.prop.clone(), scalar)?)
+            }
+        }
+    }
+
+    /// Deletes what stands at a place.
+    pub(super) fn remove(&mut self, place: &Place) -> Result<(), OperationError> {
+        let Place { parent, prop, .. } = place;
+        if let Prop::Seq(position) = *prop {
+            let length = self.reader().length(&parent.id);
+            if position >= length {
+                return Err(OperationError::OutOfRange { position, length });
+            }
+        }
+        self.charge(0)?;
+        Ok(self.transaction().delete(&parent.id, prop.clone())?)
+    }
+
+    /// Adds to the counter at a place, which now reads `current`.
+    pub(super) fn add(&mut self, place: &Place, current: i64, by: i64) -> Result<(), OperationError> {
+        current.checked_add(by).ok_or(OperationError::CounterOverflow)?;
+        if by == 0 {
+            return Ok(());
+        }
+        self.charge_operations(by.unsigned_abs().div_ceil(INCREMENT_MAX.unsigned_abs()))?;
+        let mut left = by;
+        while left != 0 {
+            let step = left.clamp(-INCREMENT_MAX, INCREMENT_MAX);
+            self.transaction().increment(&place.parent.id, place.prop.clone(), step)?;
+            left -= step;
+        }
+        Ok(())
+    }
+
+    /// Inserts an element into a list that stands `depth` steps away from the root.
+    pub(super) fn insert_value(
+        &mut self,
+        list: &Object,
+        depth: usize,
+        index: usize,
+        value: &Value,
+    ) -> Result<(), OperationError> {
+        let Some(kind) = container_of(value).and_then(Container::object_type) else {
+            let scalar = self.scalar(value)?;
+            return Ok(self.transaction().insert(&list.id, index, scalar)?);
+        };
+        if depth >= DEPTH_MAX {
+            return Err(OperationError::TooDeep);
+        }
+        self.charge(0)?;
+        let id = self.transaction().insert_object(&list.id, index, kind)?;
+        self.fill(&Object { id, kind }, depth + 1, value)
+    }
+
+    /// Deletes and inserts characters of a text.
+    pub(super) fn splice(
+        &mut self,
+        text: &Object,
+        position: usize,
+        delete: usize,
+        insert: &str,
+    ) -> Result<(), OperationError> {
+        let count = isize::try_from(delete).map_err(|_| OperationError::OutOfRange { position, length: 0 })?;
+        self.charge(insert.len())?;
+        self.charge_operations(delete.saturating_add(insert.chars().count()) as u64)?;
+        Ok(self.transaction().splice_text(&text.id, position, count, insert)?)
+    }
+
+    /// Fills a new container that stands `depth` steps away from the root.
+    fn fill(&mut self, object: &Object, depth: usize, value: &Value) -> Result<(), OperationError> {
+        match value {
+            Value::Text(text) if !text.is_empty() => self.splice(object, 0, 0, text),
+            Value::List(elements) => elements
+                .iter()
+                .enumerate()
+                .try_for_each(|(index, element)| self.insert_value(object, depth, index, element)),
+            Value::Map(entries) => entries.iter().filter(|(_, value)| !value.is_null()).try_for_each(|(key, value)| {
+                let prop = Prop::from(key.as_str());
+                self.write(&Place { parent: object.clone(), prop, depth: depth + 1 }, value)
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn scalar(&mut self, value: &Value) -> Result<ScalarValue, OperationError> {
+        self.charge(match value {
+            Value::Str(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            _ => 0,
+        })?;
+        if matches!(value, Value::Counter(number) if number.unsigned_abs() > COUNTER_MAX.unsigned_abs()) {
+            return Err(OperationError::CounterOverflow);
+        }
+        Ok(match value {
+            Value::Bool(value) => ScalarValue::Boolean(*value),
+            Value::Int(number) => ScalarValue::Int(*number),
+            Value::Uint(number) => ScalarValue::Uint(*number),
+            Value::F64(number) => ScalarValue::F64(*number),
+            Value::Str(text) => ScalarValue::Str(text.as_str().into()),
+            Value::Bytes(bytes) => ScalarValue::Bytes(bytes.clone()),
+            Value::Timestamp(number) => ScalarValue::Timestamp(*number),
+            Value::Counter(number) => ScalarValue::counter(*number),
+            Value::Null | Value::Text(_) | Value::List(_) | Value::Map(_) => ScalarValue::Null,
+        })
+    }
+
+    fn charge_operations(&self, operations: u64) -> Result<(), OperationError> {
+        let operations_max = self.limits().change_operations_max;
+        let pending = self.reader().pending_ops() as u64;
+        if pending.saturating_add(operations) > operations_max {
+            return Err(OperationError::TooManyOperations { operations_max });
+        }
+        Ok(())
+    }
+}
+
+/// Whether a counter reaches a number in one step from 0, as a derived one has to.
+fn is_small(number: i64) -> bool {
+    number.unsigned_abs() <= INCREMENT_MAX.unsigned_abs()
+}
+
+/// The container that a value needs; a counter is one only where it can be derived.
+fn container_of(value: &Value) -> Option<Container> {
+    match value {
+        Value::Text(_) => Some(Container::Text),
+        Value::List(_) => Some(Container::List),
+        Value::Map(_) => Some(Container::Map),
+        _ => None,
+    }
+}

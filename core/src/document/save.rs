@@ -1,0 +1,98 @@
+//! The check that a document can be saved and loaded, and finding the changes that prevent it.
+
+use super::apply::missing;
+use super::check::Parsed;
+use super::engine::{self, Sequences};
+use super::read::{Object, read_object};
+use super::stage::{Outcome, Saving, settle};
+use super::verdict::{Poisoned, Revoked, Verdict};
+use super::{Document, QuarantineReason};
+use automerge::{Automerge, ChangeHash, ReadDoc};
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// How many operations and changes may come between two checks, at least: below that, a check costs more than it can
+/// save.
+const UNVERIFIED_MAX: u64 = 1_000;
+
+/// What of a document is known to be saved and loaded without loss.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Verified {
+    heads: Vec<ChangeHash>,
+    size: u64,
+}
+
+impl Verified {
+    /// The whole of a document.
+    pub(super) fn at(engine: &Automerge) -> Self {
+        Self { heads: engine.get_heads(), size: size(engine) }
+    }
+}
+
+impl Document {
+    /// Checks that the document can be saved and loaded, and takes out the changes that prevent it.
+    ///
+    /// No change is known that passes the guarded apply and poisons a save; this is for the unknown ones. It costs a
+    /// save and a load. The guarded apply does it whenever the document has doubled since, and callers do it before
+    /// they drop the single changes that a snapshot covers.
+    ///
+    /// The changes taken out are in the answer; they are no part of the document any more and have to be filed anew.
+    ///
+    /// # Errors
+    ///
+    /// The document is poisoned.
+    pub fn verify_save(&mut self) -> Result<Vec<Revoked>, Poisoned> {
+        let engine = self.engine.take().ok_or(Poisoned)?;
+        let (engine, revoked) =
+            if can_be_saved(&engine) { (engine, Vec::new()) } else { without_poison(engine, &self.verified.heads) };
+        if !revoked.is_empty() {
+            self.sequences = Sequences::of(&engine);
+        }
+        self.verified = Verified::at(&engine);
+        self.engine = Some(engine);
+        Ok(revoked)
+    }
+
+    /// Whether so much came since the last check that the next one is worth its cost.
+    pub(super) fn verification_is_due(&self) -> bool {
+        let size = self.engine.as_ref().map_or(0, size);
+        size.saturating_sub(self.verified.size) > self.verified.size.max(UNVERIFIED_MAX)
+    }
+}
+
+/// Whether a document can be saved, loaded and read, and is the same afterwards.
+pub(super) fn can_be_saved(engine: &Automerge) -> bool {
+    let same = catch_unwind(AssertUnwindSafe(|| {
+        let loaded = engine::load(&engine.save()).ok()?;
+        let read = |engine: &Automerge| read_object(engine, &Object::ROOT);
+        Some(loaded.get_heads() == engine.get_heads() && read(&loaded) == read(engine))
+    }));
+    matches!(same, Ok(Some(true)))
+}
+
+/// Builds a document again from what was verified, adding all other changes as far as the result can be saved.
+fn without_poison(engine: Automerge, verified: &[ChangeHash]) -> (Automerge, Vec<Revoked>) {
+    let suspects: Vec<Parsed> = engine.get_changes(verified).into_iter().map(Parsed::trusted).collect();
+    let hashes: BTreeSet<ChangeHash> = suspects.iter().map(|parsed| parsed.change.hash()).collect();
+    let base = engine::without(&engine, |hash| hashes.contains(hash));
+    let settled = settle(base, &suspects.iter().collect::<Vec<_>>(), Saving::Always);
+    let revoked = suspects.iter().zip(settled.outcomes).filter_map(|(parsed, outcome)| {
+        let verdict = match outcome {
+            Outcome::Applied => return None,
+            Outcome::Failed(_) => Verdict::Quarantined(QuarantineReason::PoisonsSave),
+            Outcome::Orphaned => Verdict::Waiting { missing: missing(&settled.engine, parsed.change.deps()) },
+        };
+        Some(Revoked { hash: parsed.change.hash(), verdict })
+    });
+    let revoked = revoked.collect();
+    (settled.engine, revoked)
+}
+
+/// How much a document holds: operations and changes.
+fn size(engine: &Automerge) -> u64 {
+    let stats = engine.stats();
+    stats.num_ops.saturating_add(stats.num_changes)
+}
+
+#[cfg(test)]
+mod tests;

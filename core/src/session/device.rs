@@ -1,0 +1,442 @@
+//! The device's half of a session.
+
+mod channel;
+
+use super::SessionError;
+use crate::change::{ChangeError, ChangeHeader};
+use crate::durable::Durable;
+use crate::id::{Collection, DeviceId, EntityId, Incarnation, SpaceId};
+use crate::limits::{
+    BATCH_BYTES_MAX, BATCH_CHUNKS_MAX, HANDSHAKE_TIMEOUT_MS, Limits, SILENT_PEER_TIMEOUT_MS, UNAUTHENTICATED_BYTES_MAX,
+};
+use crate::log::{ChunkKind, Cursor, Sequence};
+use crate::time::Now;
+use crate::wire::{
+    self, Channel, ChunkCode, Goodbye, GoodbyeCode, Hello, Message, PROTOCOL_VERSION, PushNumber, SpaceCode, ToDevice,
+    ToRelay, Welcome,
+};
+use automerge::ChangeHash;
+use channel::SpaceChannel;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Who is speaking, for `Hello`.
+#[derive(Debug, Clone)]
+pub struct Greeting {
+    /// The device.
+    pub device: DeviceId,
+    /// This opening of the store.
+    pub incarnation: Incarnation,
+    /// Earlier openings that may have reached the relay.
+    pub predecessors: Vec<Incarnation>,
+    /// A token to send in a frame, where it could not travel in the `Authorization` header.
+    pub token: Option<String>,
+}
+
+/// How a space is opened.
+#[derive(Debug, Clone)]
+pub struct SpaceOpening {
+    /// The space.
+    pub space: SpaceId,
+    /// The stored cursor; absent when the space has never been on a relay.
+    pub cursor: Option<Cursor>,
+    /// Whether the relay may create the space.
+    pub create: bool,
+    /// Whether to ask for every chunk on its own.
+    pub raw: bool,
+}
+
+/// A chunk taken from the outbox.
+#[derive(Debug, Clone)]
+pub struct PushedChunk {
+    /// The entity.
+    pub entity: EntityId,
+    /// Its collection.
+    pub collection: Collection,
+    /// The change's hash.
+    pub hash: ChangeHash,
+    /// The change, raw.
+    pub bytes: Vec<u8>,
+}
+
+/// A chunk that came from the log.
+#[derive(Debug, Clone)]
+pub struct ReceivedChunk {
+    /// The entity.
+    pub entity: EntityId,
+    /// Its collection; absent when the relay named none that parses.
+    pub collection: Option<Collection>,
+    /// Its position in the log.
+    pub sequence: Sequence,
+    /// The number of its kind.
+    pub kind: u8,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// The header, or why the bytes are not a change that this device accepts.
+    pub header: Result<ChangeHeader, ChunkFault>,
+}
+
+/// Why a received chunk is not a change that can be stored as one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChunkFault {
+    /// The bytes do not parse.
+    #[error("the bytes are not a change that this device accepts")]
+    Change(#[from] ChangeError),
+    /// The bytes are not those that entered the chain.
+    #[error("the bytes are not those that entered the log")]
+    Decayed,
+    /// A kind of a later version.
+    #[error("a chunk of kind {0}, which this version does not know")]
+    Kind(u8),
+    /// The collection's name does not parse.
+    #[error("the name of the collection is not valid")]
+    Collection,
+}
+
+/// A change that is proven to stand in the log at or below the cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proof {
+    /// The entity.
+    pub entity: EntityId,
+    /// The change.
+    pub hash: ChangeHash,
+    /// Where it stands.
+    pub sequence: Sequence,
+}
+
+/// A verified step of the log.
+#[derive(Debug)]
+pub struct Advance {
+    /// The space.
+    pub space: SpaceId,
+    /// Where the step starts.
+    pub from: Cursor,
+    /// Where it ends.
+    pub to: Cursor,
+    /// What others contributed.
+    pub received: Vec<ReceivedChunk>,
+    /// Which held changes the step proves to be in the log.
+    pub proofs: Vec<Proof>,
+}
+
+/// How much more may be pushed now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PushRoom {
+    /// Chunks.
+    pub chunks: usize,
+    /// Bytes, raw.
+    pub bytes: usize,
+}
+
+/// What the device has to do.
+#[derive(Debug)]
+pub enum DeviceEvent {
+    /// The relay accepted the session.
+    Welcome(Box<Welcome>),
+    /// The space got its first cursor: store it.
+    Opened {
+        /// The space.
+        space: SpaceId,
+        /// The start of its log.
+        cursor: Cursor,
+    },
+    /// Store chunks, proofs and cursor in one transaction.
+    Advance(Advance),
+    /// Changes are durable on the relay.
+    Receipted {
+        /// The space.
+        space: SpaceId,
+        /// The changes, with their positions.
+        changes: Vec<Proof>,
+    },
+    /// Held changes are proven to be in the log at or below the cursor: mark them.
+    Proven {
+        /// The space.
+        space: SpaceId,
+        /// The changes, with their positions.
+        proofs: Vec<Proof>,
+    },
+    /// The relay refused a change.
+    ChunkRefused {
+        /// The space.
+        space: SpaceId,
+        /// The entity, whose later changes wait too.
+        entity: EntityId,
+        /// The change.
+        hash: ChangeHash,
+        /// Why.
+        code: ChunkCode,
+        /// The dependencies that the relay lacks.
+        missing: Vec<ChangeHash>,
+    },
+    /// The relay's log is another one: run the Reset of the outbox rule and answer with [`DeviceSession::reopen`].
+    Reset {
+        /// The space.
+        space: SpaceId,
+        /// The relay's log.
+        cursor: Cursor,
+    },
+    /// Everything that was durable when the space was opened has arrived.
+    CaughtUp {
+        /// The space.
+        space: SpaceId,
+    },
+    /// The relay does not serve the space in this session.
+    SpaceRefused {
+        /// The space.
+        space: SpaceId,
+        /// Why.
+        code: SpaceCode,
+        /// The earliest moment to ask again, in milliseconds.
+        retry_after_ms: Option<u64>,
+    },
+}
+
+/// The device's half of one session.
+///
+/// Call order: [`Self::new`] queues `Hello` and an `Open` per space; then, in any order, [`Self::handle_message`] for
+/// every message and [`Self::push`] while [`Self::push_room`] allows. After each call drain [`Self::poll_event`] and
+/// [`Self::poll_transmit`]. Any error ends the session: send what [`Self::close`] gives, drop it, and connect anew.
+#[derive(Debug)]
+pub struct DeviceSession {
+    limits: Limits,
+    welcomed: bool,
+    handshake_deadline_ms: u64,
+    /// When the relay last said something, or was last asked something.
+    heard_ms: u64,
+    channels: BTreeMap<Channel, SpaceChannel>,
+    channel_of: BTreeMap<SpaceId, Channel>,
+    next_push: u64,
+    pushes: BTreeMap<PushNumber, Channel>,
+    transmit: VecDeque<Vec<u8>>,
+    events: VecDeque<DeviceEvent>,
+    fault: Option<SpaceId>,
+}
+
+impl DeviceSession {
+    /// Starts a session: queues `Hello`, a token where one is given, and an `Open` per space.
+    pub fn new(greeting: Greeting, openings: impl IntoIterator<Item = SpaceOpening>, now: Now) -> Self {
+        let mut session = Self {
+            limits: Limits::DEFAULT,
+            welcomed: false,
+            handshake_deadline_ms: now.monotonic_ms.saturating_add(HANDSHAKE_TIMEOUT_MS),
+            heard_ms: now.monotonic_ms,
+            channels: BTreeMap::new(),
+            channel_of: BTreeMap::new(),
+            next_push: 1,
+            pushes: BTreeMap::new(),
+            transmit: VecDeque::new(),
+            events: VecDeque::new(),
+            fault: None,
+        };
+        if let Some(token) = greeting.token {
+            session.send(&ToRelay::Authenticate(wire::Authenticate { token }));
+        }
+        session.send(&ToRelay::Hello(Hello {
+            versions: vec![PROTOCOL_VERSION],
+            device: greeting.device,
+            incarnation: greeting.incarnation,
+            predecessors: greeting.predecessors,
+        }));
+        for opening in openings {
+            session.open(opening);
+        }
+        session
+    }
+
+    /// Opens one more space, or the same space again.
+    pub fn open(&mut self, opening: SpaceOpening) {
+        let next = Channel(u32::try_from(self.channels.len()).unwrap_or(u32::MAX));
+        let channel = *self.channel_of.entry(opening.space).or_insert(next);
+        self.pushes.retain(|_, of| *of != channel);
+        let frame = SpaceChannel::open_frame(channel, &opening);
+        self.channels.insert(channel, SpaceChannel::new(opening));
+        self.send(&ToRelay::Open(frame));
+    }
+
+    /// Opens a space again after the Reset that its event asked for was stored.
+    pub fn reopen(&mut self, space: SpaceId, cursor: &Durable<Cursor>) {
+        self.open(SpaceOpening { space, cursor: Some(*cursor.get()), create: true, raw: false });
+    }
+
+    /// Whether the relay has accepted the session.
+    pub fn is_welcome(&self) -> bool {
+        self.welcomed
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Whether the space is open, and everything durable at its opening has arrived.
+    pub fn is_caught_up(&self, space: SpaceId) -> bool {
+        self.channel(space).is_some_and(SpaceChannel::is_caught_up)
+    }
+
+    /// How many changes of the space were pushed and have no receipt yet.
+    pub fn in_flight(&self, space: SpaceId) -> usize {
+        self.channel(space).map_or(0, SpaceChannel::in_flight)
+    }
+
+    /// How far the log of the space was verified in this session, stored or not.
+    pub fn received(&self, space: SpaceId) -> Option<Cursor> {
+        self.channel(space).and_then(SpaceChannel::received)
+    }
+
+    /// The space whose run of the log ended the session, where it was one.
+    pub fn fault(&self) -> Option<SpaceId> {
+        self.fault
+    }
+
+    /// How much may be pushed to the space now; `None` when nothing.
+    ///
+    /// Before `Welcome` the first pushes travel with `Hello`, within what a relay accepts unauthenticated.
+    pub fn push_room(&self, space: SpaceId) -> Option<PushRoom> {
+        let channel = self.channel(space)?;
+        if !channel.takes_pushes() {
+            return None;
+        }
+        let (chunks, bytes) = self
+            .channels
+            .values()
+            .fold((0, 0), |(chunks, bytes), channel| (chunks + channel.in_flight(), bytes + channel.in_flight_bytes()));
+        let bytes_max = if self.welcomed { self.limits.in_flight_bytes_max } else { UNAUTHENTICATED_BYTES_MAX / 4 };
+        let room = PushRoom {
+            chunks: self.limits.in_flight_chunks_max.saturating_sub(chunks).min(BATCH_CHUNKS_MAX),
+            bytes: bytes_max.saturating_sub(bytes).min(BATCH_BYTES_MAX),
+        };
+        (room.chunks > 0 && room.bytes > 0).then_some(room)
+    }
+
+    /// Queues chunks of the outbox as one `Push`.
+    ///
+    /// Only what is durable here may be sent, hence [`Durable`].
+    pub fn push(&mut self, space: SpaceId, chunks: Durable<Vec<PushedChunk>>, now: Now) {
+        let chunks = chunks.into_inner();
+        let Some(channel) = self.channel_of.get(&space).copied() else { return };
+        if chunks.is_empty() {
+            return;
+        }
+        if !self.channels.values().any(SpaceChannel::awaits_the_relay) {
+            self.heard_ms = now.monotonic_ms;
+        }
+        let number = PushNumber(self.next_push);
+        self.next_push = self.next_push.saturating_add(1);
+        let batch = wire::encode_batch(chunks.iter().map(|chunk| wire::BatchChunk {
+            entity: chunk.entity,
+            collection: &chunk.collection,
+            kind: ChunkKind::Change,
+            bytes: &chunk.bytes,
+        }));
+        self.send(&ToRelay::Push(wire::Push { number, channel, batch: batch.as_slice().into() }));
+        self.pushes.insert(number, channel);
+        if let Some(state) = self.channels.get_mut(&channel) {
+            state.pushed(number, chunks);
+        }
+    }
+
+    /// Handles one message from the relay.
+    ///
+    /// # Errors
+    ///
+    /// The session is over: the message did not parse, did not fit, or was the relay's `Goodbye`.
+    pub fn handle_message(&mut self, message: &[u8], now: Now) -> Result<(), SessionError> {
+        self.heard_ms = now.monotonic_ms;
+        let message = Message::open(message)?;
+        let frame = message.to_device()?;
+        let name = frame.name();
+        if !self.welcomed && !matches!(frame, ToDevice::Welcome(_) | ToDevice::Goodbye(_)) {
+            return Err(SessionError::Order { frame: name, problem: "before Welcome" });
+        }
+        let Self { channels, events, limits, pushes, .. } = self;
+        match frame {
+            ToDevice::Goodbye(Goodbye { code, retry_after_ms }) => {
+                return Err(SessionError::Ended { code, retry_after_ms });
+            }
+            ToDevice::Welcome(welcome) => return self.handle_welcome(welcome),
+            ToDevice::Opened(frame) => known(channels, frame.channel, name)?.handle_opened(frame, events)?,
+            ToDevice::Chunks(frame) => {
+                let channel = known(channels, frame.channel, name)?;
+                let handled = channel.handle_chunks(frame, limits, events);
+                self.fault = handled.is_err().then(|| channel.space());
+                handled?;
+            }
+            ToDevice::CaughtUp(frame) => known(channels, frame.channel, name)?.handle_caught_up(frame, events)?,
+            ToDevice::Receipt(frame) => {
+                let channel = pushes.remove(&frame.push).and_then(|channel| channels.get_mut(&channel));
+                let problem = "for a push that is not in flight";
+                channel.ok_or(SessionError::Order { frame: name, problem })?.handle_receipt(frame, events)?;
+            }
+            ToDevice::Reset(frame) => known(channels, frame.channel, name)?.handle_reset(frame, events),
+            ToDevice::Refused(frame) => known(channels, frame.channel, name)?.handle_refused(frame, events),
+        }
+        Ok(())
+    }
+
+    /// Handles the passing of time.
+    ///
+    /// # Errors
+    ///
+    /// The relay did not complete the handshake in time, or owes an answer and has been silent for too long.
+    pub fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
+        match self.poll_timeout() {
+            Some(deadline_ms) if now.monotonic_ms < deadline_ms => Ok(()),
+            Some(_) if self.welcomed => Err(SessionError::Silent),
+            Some(_) => Err(SessionError::HandshakeTimeout),
+            None => Ok(()),
+        }
+    }
+
+    /// The moment at which [`Self::handle_timeout`] wants to be called, on the monotonic clock.
+    pub fn poll_timeout(&self) -> Option<u64> {
+        if !self.welcomed {
+            return Some(self.handshake_deadline_ms);
+        }
+        let is_owed_an_answer = self.channels.values().any(SpaceChannel::awaits_the_relay);
+        is_owed_an_answer.then(|| self.heard_ms.saturating_add(SILENT_PEER_TIMEOUT_MS))
+    }
+
+    /// The next message to send.
+    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        self.transmit.pop_front()
+    }
+
+    /// The next thing to do.
+    pub fn poll_event(&mut self) -> Option<DeviceEvent> {
+        self.events.pop_front()
+    }
+
+    /// The message that ends the session.
+    pub fn close(code: GoodbyeCode) -> Vec<u8> {
+        wire::encode_to_relay(&ToRelay::Goodbye(Goodbye { code, retry_after_ms: None }))
+    }
+
+    fn handle_welcome(&mut self, welcome: Welcome) -> Result<(), SessionError> {
+        if self.welcomed {
+            return Err(SessionError::Order { frame: "Welcome", problem: "twice" });
+        }
+        if welcome.version != PROTOCOL_VERSION {
+            return Err(SessionError::Ended { code: GoodbyeCode::Upgrade, retry_after_ms: None });
+        }
+        self.welcomed = true;
+        self.limits = welcome.limits;
+        self.events.push_back(DeviceEvent::Welcome(Box::new(welcome)));
+        Ok(())
+    }
+
+    fn channel(&self, space: SpaceId) -> Option<&SpaceChannel> {
+        self.channel_of.get(&space).and_then(|channel| self.channels.get(channel))
+    }
+
+    fn send(&mut self, frame: &ToRelay<'_>) {
+        self.transmit.push_back(wire::encode_to_relay(frame));
+    }
+}
+
+fn known<'c>(
+    channels: &'c mut BTreeMap<Channel, SpaceChannel>,
+    channel: Channel,
+    frame: &'static str,
+) -> Result<&'c mut SpaceChannel, SessionError> {
+    channels.get_mut(&channel).ok_or(SessionError::Order { frame, problem: "for a space that is not open" })
+}

@@ -1,0 +1,404 @@
+//! The relay's half of a session.
+
+mod channel;
+mod run;
+
+use super::SessionError;
+use crate::durable::Durable;
+use crate::id::{LogId, SessionId, SpaceId};
+use crate::limits::{
+    HANDSHAKE_TIMEOUT_MS, Limits, SEND_QUEUE_BYTES_MAX, SLOW_READER_TIMEOUT_MS, SPACES_PER_SESSION_MAX,
+    UNAUTHENTICATED_BYTES_MAX,
+};
+use crate::log::{ChainHash, Cursor, Sequence};
+use crate::time::Now;
+use crate::wire::{
+    self, Channel, ChunkCode, DecodedChunk, Goodbye, GoodbyeCode, Hello, Message, PROTOCOL_VERSION, PushNumber,
+    SpaceCode, ToDevice, ToRelay, Welcome,
+};
+use automerge::ChangeHash;
+use channel::RelayChannel;
+pub use run::{LogEntry, LogRun};
+use std::collections::{BTreeMap, VecDeque};
+
+/// What a message asks of the relay's storage. Each is answered before the next message of the session is handled,
+/// but for [`RelayRequest::Append`], which waits for the commit that it shares with others.
+#[derive(Debug)]
+pub enum RelayRequest {
+    /// Check the token and the device; answer with [`RelaySession::welcome`] or [`RelaySession::close`].
+    Hello {
+        /// The token from a frame; `None` when there was none.
+        token: Option<String>,
+        /// Who is speaking.
+        hello: Hello,
+    },
+    /// Check a fresher token; answer with [`RelaySession::close`] when it is not good.
+    Token {
+        /// The token.
+        token: String,
+    },
+    /// Check the cursor; answer with [`RelaySession::opened`].
+    Open(OpenRequest),
+    /// Append chunks; answer with [`RelaySession::appended`].
+    Append(AppendRequest),
+}
+
+/// A request to open a space.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenRequest {
+    /// The short name of the space in this session.
+    pub channel: Channel,
+    /// The space.
+    pub space: SpaceId,
+    /// The device's position; absent when it has none.
+    pub cursor: Option<Cursor>,
+    /// Whether the space may be created.
+    pub create: bool,
+}
+
+/// What the log says to an [`OpenRequest`].
+#[derive(Debug, Clone, Copy)]
+pub enum OpenAnswer {
+    /// The position belongs to the log.
+    Served {
+        /// The position: the device's cursor, or the start of the log.
+        position: Cursor,
+        /// The last sequence of the log.
+        head: Sequence,
+    },
+    /// The position does not belong to the log.
+    Reset(LogId),
+    /// The space is not served.
+    Refused(SpaceCode),
+}
+
+/// A request to append the chunks of one push.
+#[derive(Debug)]
+pub struct AppendRequest {
+    /// The short name of the space in this session.
+    pub channel: Channel,
+    /// The space.
+    pub space: SpaceId,
+    /// The push.
+    pub push: PushNumber,
+    /// The highest position that this session was told in anything, to be checked in the same transaction.
+    pub told: Cursor,
+    /// The chunks.
+    pub chunks: Vec<DecodedChunk>,
+}
+
+/// What the log says to an [`AppendRequest`].
+#[derive(Debug, Clone)]
+pub enum AppendAnswer {
+    /// A verdict for every chunk, in order.
+    Verdicts(Vec<ChunkVerdict>),
+    /// The position told does not belong to the log; nothing was appended.
+    Reset(LogId),
+    /// The space is not, or no longer, for this session; nothing was appended.
+    Refused(SpaceCode),
+}
+
+/// What became of one chunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChunkVerdict {
+    /// Appended.
+    Stored {
+        /// Its position.
+        sequence: Sequence,
+        /// The chain hash there.
+        chain: ChainHash,
+    },
+    /// In the log already, durable and readable.
+    Duplicate {
+        /// Its position.
+        sequence: Sequence,
+        /// The chain hash there.
+        chain: ChainHash,
+    },
+    /// Not accepted.
+    Refused {
+        /// Why.
+        code: ChunkCode,
+        /// The dependencies that are not in the log.
+        missing: Vec<ChangeHash>,
+    },
+}
+
+/// A request to read on from a position.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadRequest {
+    /// The short name of the space in this session.
+    pub channel: Channel,
+    /// The space.
+    pub space: SpaceId,
+    /// Where the reader stands.
+    pub position: Cursor,
+    /// The highest position that this session was told in anything, to be checked in the same transaction.
+    pub told: Cursor,
+    /// The most bytes that the run may hold, raw; one chunk is always allowed.
+    pub bytes_max: usize,
+}
+
+/// What the log says to a [`ReadRequest`].
+#[derive(Debug)]
+pub enum ReadAnswer {
+    /// What follows the position; empty at the head of the log.
+    Run(LogRun),
+    /// The position does not belong to the log.
+    Reset(LogId),
+    /// The space is not, or no longer, for this session.
+    Refused(SpaceCode),
+}
+
+/// What a relay tells an accepted device.
+#[derive(Debug, Clone, Default)]
+pub struct WelcomeAnswer {
+    /// The spaces that the token may use.
+    pub spaces: Vec<SpaceId>,
+    /// Whether the token may create a space.
+    pub may_create: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Greeting,
+    Welcoming,
+    Live,
+    Closed,
+}
+
+/// The relay's half of one session.
+///
+/// Call [`Self::handle_message`] for every message and answer its request; ask [`Self::reads`] what to read whenever a
+/// log grew or the queue shrank; drain [`Self::poll_transmit`] and report what the link took with
+/// [`Self::handle_sent`]. After [`Self::is_closed`] send what is queued and close the link.
+#[derive(Debug)]
+pub struct RelaySession {
+    id: SessionId,
+    phase: Phase,
+    limits: Limits,
+    token: Option<String>,
+    channels: BTreeMap<Channel, RelayChannel>,
+    unauthenticated_bytes: usize,
+    handshake_deadline_ms: u64,
+    transmit: VecDeque<Vec<u8>>,
+    queued_bytes: usize,
+    stalled_since_ms: Option<u64>,
+}
+
+impl RelaySession {
+    /// Starts a session for a link that has just come up; `token` is the one of the `Authorization` header.
+    pub fn new(id: SessionId, token: Option<String>, limits: Limits, now: Now) -> Self {
+        Self {
+            id,
+            phase: Phase::Greeting,
+            limits,
+            token,
+            channels: BTreeMap::new(),
+            unauthenticated_bytes: 0,
+            handshake_deadline_ms: now.monotonic_ms.saturating_add(HANDSHAKE_TIMEOUT_MS),
+            transmit: VecDeque::new(),
+            queued_bytes: 0,
+            stalled_since_ms: None,
+        }
+    }
+
+    /// The session's id.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Whether the session is over once its queue is sent.
+    pub fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
+    /// Whether the device was accepted.
+    pub fn is_live(&self) -> bool {
+        self.phase == Phase::Live
+    }
+
+    /// Bytes queued for the link and not reported as sent.
+    pub fn queued_bytes(&self) -> usize {
+        self.queued_bytes
+    }
+
+    /// The spaces this session reads.
+    pub fn spaces(&self) -> impl Iterator<Item = SpaceId> {
+        self.channels.values().map(RelayChannel::space)
+    }
+
+    /// Handles one message from the device.
+    ///
+    /// # Errors
+    ///
+    /// The message did not parse or did not fit, or was the device's `Goodbye`; call [`Self::close`] with the error's code.
+    pub fn handle_message(&mut self, message: &[u8]) -> Result<Option<RelayRequest>, SessionError> {
+        if self.phase == Phase::Closed {
+            return Ok(None);
+        }
+        if self.phase == Phase::Greeting {
+            self.unauthenticated_bytes = self.unauthenticated_bytes.saturating_add(message.len());
+            if self.unauthenticated_bytes > UNAUTHENTICATED_BYTES_MAX {
+                return Err(SessionError::Order { frame: "first", problem: "with too many bytes before Hello" });
+            }
+        }
+        let message = Message::open(message)?;
+        let frame = message.to_relay()?;
+        let name = frame.name();
+        match (self.phase, frame) {
+            (_, ToRelay::Goodbye(Goodbye { code, retry_after_ms })) => {
+                Err(SessionError::Ended { code, retry_after_ms })
+            }
+            (Phase::Greeting, ToRelay::Authenticate(frame)) => {
+                self.token = Some(frame.token);
+                Ok(None)
+            }
+            (Phase::Greeting, ToRelay::Hello(hello)) => {
+                if !hello.versions.contains(&PROTOCOL_VERSION) {
+                    return Err(SessionError::Ended { code: GoodbyeCode::Upgrade, retry_after_ms: None });
+                }
+                self.phase = Phase::Welcoming;
+                Ok(Some(RelayRequest::Hello { token: self.token.take(), hello }))
+            }
+            (Phase::Live, ToRelay::Authenticate(frame)) => Ok(Some(RelayRequest::Token { token: frame.token })),
+            (Phase::Live, ToRelay::Open(frame)) => self.handle_open(frame).map(Some),
+            (Phase::Live, ToRelay::Push(frame)) => self.handle_push(frame),
+            (Phase::Live, ToRelay::Hello(_)) => Err(SessionError::Order { frame: name, problem: "twice" }),
+            _ => Err(SessionError::Order { frame: name, problem: "before Welcome" }),
+        }
+    }
+
+    /// Accepts the device.
+    pub fn welcome(&mut self, answer: WelcomeAnswer) {
+        self.phase = Phase::Live;
+        let WelcomeAnswer { spaces, may_create } = answer;
+        let (session, limits) = (self.id, self.limits);
+        self.send(&ToDevice::Welcome(Welcome { version: PROTOCOL_VERSION, session, limits, spaces, may_create }));
+    }
+
+    /// Takes the log's answer to an `Open`.
+    pub fn opened(&mut self, channel: Channel, answer: OpenAnswer) {
+        if let Some(state) = self.channels.get_mut(&channel) {
+            let frames = state.opened(answer);
+            frames.into_iter().for_each(|frame| self.send(&frame));
+        }
+    }
+
+    /// Takes the log's answer to a `Push`, once it is durable.
+    pub fn appended(&mut self, channel: Channel, push: PushNumber, answer: Durable<AppendAnswer>) {
+        if let Some(frame) = self.channels.get_mut(&channel).and_then(|state| state.appended(push, answer)) {
+            self.send(&frame);
+        }
+    }
+
+    /// What to read now, given the head of each log as far as the caller knows it.
+    ///
+    /// Nothing while the queue is full: a slow reader costs its own progress only (invariant R8).
+    pub fn reads(&self, head: impl Fn(SpaceId) -> Sequence) -> Vec<ReadRequest> {
+        let room = SEND_QUEUE_BYTES_MAX.saturating_sub(self.queued_bytes);
+        if self.phase != Phase::Live || room == 0 {
+            return Vec::new();
+        }
+        self.channels.values().filter_map(|state| state.read(head(state.space()))).collect()
+    }
+
+    /// Takes the log's answer to a [`ReadRequest`].
+    pub fn deliver(&mut self, channel: Channel, answer: &Durable<ReadAnswer>) {
+        if let Some(state) = self.channels.get_mut(&channel) {
+            let encoded = state.deliver(answer.get());
+            encoded.into_iter().for_each(|message| self.queue(message));
+        }
+    }
+
+    /// Takes a run that was just appended, for a reader that stands right before it. Answers whether it fitted.
+    ///
+    /// The run comes from the transaction that appended it, so the check of position and told needs no other read.
+    pub fn deliver_fresh(&mut self, space: SpaceId, run: &Durable<LogRun>) -> bool {
+        if self.phase != Phase::Live || self.queued_bytes >= SEND_QUEUE_BYTES_MAX {
+            return false;
+        }
+        let mut fitted = false;
+        let mut messages = Vec::new();
+        for state in self.channels.values_mut().filter(|state| state.space() == space) {
+            if state.stands_before(run.get()) {
+                messages.extend(state.deliver_run(run.get()));
+                fitted = true;
+            }
+        }
+        messages.into_iter().for_each(|message| self.queue(message));
+        fitted
+    }
+
+    /// Ends the session with a `Goodbye`.
+    pub fn close(&mut self, code: GoodbyeCode, retry_after_ms: Option<u64>) {
+        if self.phase != Phase::Closed {
+            self.send(&ToDevice::Goodbye(Goodbye { code, retry_after_ms }));
+            self.phase = Phase::Closed;
+        }
+    }
+
+    /// The next message for the link.
+    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        self.transmit.pop_front()
+    }
+
+    /// Takes the link's word that it has written so many bytes of messages.
+    pub fn handle_sent(&mut self, bytes: usize, now: Now) {
+        self.queued_bytes = self.queued_bytes.saturating_sub(bytes);
+        self.stalled_since_ms = (self.queued_bytes > 0).then_some(now.monotonic_ms);
+    }
+
+    /// Handles the passing of time: closes a session that does not greet, or does not read.
+    pub fn handle_timeout(&mut self, now: Now) {
+        if self.queued_bytes > 0 && self.stalled_since_ms.is_none() {
+            self.stalled_since_ms = Some(now.monotonic_ms);
+        }
+        let Some(deadline_ms) = self.poll_timeout() else { return };
+        if now.monotonic_ms < deadline_ms {
+            return;
+        }
+        let code = if self.phase == Phase::Live { GoodbyeCode::SlowReader } else { GoodbyeCode::TimedOut };
+        self.close(code, None);
+    }
+
+    /// The moment at which [`Self::handle_timeout`] wants to be called, on the monotonic clock.
+    pub fn poll_timeout(&self) -> Option<u64> {
+        match self.phase {
+            Phase::Greeting | Phase::Welcoming => Some(self.handshake_deadline_ms),
+            Phase::Live if self.queued_bytes >= SEND_QUEUE_BYTES_MAX => {
+                self.stalled_since_ms.map(|since| since.saturating_add(SLOW_READER_TIMEOUT_MS))
+            }
+            Phase::Live | Phase::Closed => None,
+        }
+    }
+
+    fn handle_open(&mut self, frame: wire::Open) -> Result<RelayRequest, SessionError> {
+        if self.channels.len() >= SPACES_PER_SESSION_MAX && !self.channels.contains_key(&frame.channel) {
+            return Err(SessionError::Order { frame: "Open", problem: "for one space too many" });
+        }
+        let wire::Open { channel, space, cursor, create, raw } = frame;
+        self.channels.insert(channel, RelayChannel::new(channel, space, cursor.is_none(), raw));
+        Ok(RelayRequest::Open(OpenRequest { channel, space, cursor, create }))
+    }
+
+    fn handle_push(&mut self, frame: wire::Push<'_>) -> Result<Option<RelayRequest>, SessionError> {
+        let Some(state) = self.channels.get_mut(&frame.channel) else {
+            return Err(SessionError::Order { frame: "Push", problem: "for a space that is not open" });
+        };
+        let Some(told) = state.told() else { return Ok(None) };
+        let chunks = wire::decode_batch(frame.batch, &self.limits)
+            .map_err(|source| SessionError::Batch { frame: "Push", source })?;
+        let (channel, space, push) = (frame.channel, state.space(), frame.number);
+        Ok(Some(RelayRequest::Append(AppendRequest { channel, space, push, told, chunks })))
+    }
+
+    fn send(&mut self, frame: &ToDevice<'_>) {
+        self.queue(wire::encode_to_device(frame));
+    }
+
+    fn queue(&mut self, message: Vec<u8>) {
+        self.queued_bytes += message.len();
+        self.transmit.push_back(message);
+    }
+}

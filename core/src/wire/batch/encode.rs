@@ -1,0 +1,469 @@
+//! Writes batches.
+
+use super::body::{Body, Columns};
+use super::model::{CodedRow, Dependency, Edit, Model, Position, code, entity_code};
+use super::numbers::NumbersOut;
+use super::shape::{BATCH_SLOTS_MAX, RowContext, Shape, SlotModel, Tokens};
+use super::{
+    ACTOR_BYTES, BatchChunk, CHECK_BYTES, CODEC_PLAIN, CODEC_ZSTD, Check, FORM_LAST, FORM_NEW_SHAPE, FORM_RAW,
+    FORM_SHAPE, FORM_VERBATIM, Form, STREAMS, Stream, TIME_LOW_BIT,
+};
+use crate::change::leb::{Reader, write_unsigned, zigzag};
+use crate::change::{Column, Parts};
+use crate::id::{Collection, EntityId};
+use crate::limits::Limits;
+use crate::log::ChunkKind;
+use crate::wire::compress::{deflate, without_magic};
+use automerge::ChangeHash;
+use std::collections::BTreeMap;
+
+/// Encodes chunks as one batch, in their order.
+///
+/// The caller keeps to [`crate::limits::BATCH_CHUNKS_MAX`] and [`crate::limits::BATCH_BYTES_MAX`]: a larger batch is
+/// refused by whoever decodes it. Chunks that the strict parser refuses travel as they are.
+pub fn encode_batch<'a>(chunks: impl IntoIterator<Item = BatchChunk<'a>>) -> Vec<u8> {
+    let mut encoder = BatchEncoder::default();
+    for chunk in chunks {
+        encoder.push(&chunk);
+    }
+    encoder.finish()
+}
+
+#[derive(Default)]
+struct BatchEncoder<'a> {
+    chunks: u64,
+    model: Model,
+    tables: Tables<'a>,
+    streams: [NumbersOut; STREAMS],
+    time_low: Vec<u8>,
+    shapes: Shapes<'a>,
+    bytes: Vec<u8>,
+    check: Check,
+    last_entity: Option<usize>,
+    last_form: Option<Form>,
+    last_message: &'a [u8],
+    last_extra: &'a [u8],
+    tokens: Tokens<'a>,
+    scratch: Scratch<'a>,
+}
+
+/// Buffers that are used again for every row.
+#[derive(Default)]
+struct Scratch<'a> {
+    dependencies: Vec<ChangeHash>,
+    references: Vec<Dependency>,
+    other_actors: Vec<&'a [u8]>,
+    others: Vec<usize>,
+    columns: Vec<Column<'a>>,
+    column_data: Vec<u8>,
+    body: Vec<u8>,
+}
+
+/// What the batch names once.
+#[derive(Default)]
+struct Tables<'a> {
+    entities: BTreeMap<(EntityId, usize), usize>,
+    last_entity: Option<EntityId>,
+    last_collection: Option<usize>,
+    collections: BTreeMap<&'a Collection, usize>,
+    collection_names: Vec<u8>,
+    actors: BTreeMap<&'a [u8], usize>,
+    rows: BTreeMap<(usize, ChangeHash), usize>,
+    outside: BTreeMap<ChangeHash, usize>,
+    entity_ids: Vec<u8>,
+    actor_ids: Vec<u8>,
+    outside_hashes: Vec<u8>,
+}
+
+#[derive(Default)]
+struct Shapes<'a> {
+    indices: BTreeMap<Vec<u8>, usize>,
+    shapes: Vec<ShapeOut<'a>>,
+    definitions: Vec<u8>,
+    slots: usize,
+}
+
+struct ShapeOut<'a> {
+    shape: Shape,
+    model: SlotModel<'a>,
+    streams: Vec<NumbersOut>,
+}
+
+impl<'a> BatchEncoder<'a> {
+    fn push(&mut self, chunk: &BatchChunk<'a>) {
+        self.chunks += 1;
+        let entity = self.name_entity(chunk.entity, chunk.collection);
+        let parts = match chunk.kind {
+            ChunkKind::Change => Parts::read(chunk.bytes, &Limits::DEFAULT).ok(),
+            _ => None,
+        };
+        let id = match parts {
+            Some(parts) if self.push_row(entity, &parts) => parts.hash.0,
+            _ => {
+                self.push_raw(chunk.kind, chunk.bytes);
+                *blake3::hash(chunk.bytes).as_bytes()
+            }
+        };
+        self.check.chunk(chunk.entity, chunk.collection, chunk.kind, &id);
+    }
+
+    fn number(&mut self, stream: Stream, number: u64) {
+        if let Some(stream) = self.streams.get_mut(stream as usize) {
+            stream.push(number);
+        }
+    }
+
+    fn name_entity(&mut self, id: EntityId, collection: &'a Collection) -> usize {
+        let tables = &mut self.tables;
+        let next = tables.collections.len();
+        let collection_index = *tables.collections.entry(collection).or_insert(next);
+        if collection_index == next {
+            write_unsigned(&mut tables.collection_names, collection.as_str().len() as u64);
+            tables.collection_names.extend_from_slice(collection.as_str().as_bytes());
+        }
+        let next_entity = tables.entities.len();
+        let entity = *tables.entities.entry((id, collection_index)).or_insert(next_entity);
+        if entity == next_entity {
+            let last = tables.last_entity.replace(id).unwrap_or(EntityId::from_bytes([0; 16]));
+            let shared = id.as_bytes().iter().zip(last.as_bytes()).take_while(|(id, last)| id == last).count();
+            tables.entity_ids.extend(id.as_bytes().iter().skip(shared));
+            let collection = code(collection_index, collection_index == next, tables.last_collection);
+            tables.last_collection = Some(collection_index);
+            self.model.add_entity();
+            self.number(Stream::EntityPrefix, shared as u64);
+            self.number(Stream::EntityCollection, collection);
+        }
+        self.number(Stream::Entity, entity_code(entity, self.last_entity));
+        self.last_entity = Some(entity);
+        entity
+    }
+
+    fn push_raw(&mut self, kind: ChunkKind, bytes: &[u8]) {
+        self.push_form(Form::Raw, false);
+        self.bytes.push(kind.number());
+        write_unsigned(&mut self.bytes, bytes.len() as u64);
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn push_form(&mut self, form: Form, is_new: bool) {
+        let code = match form {
+            _ if self.last_form == Some(form) => FORM_LAST,
+            Form::Shape(_) if self.last_form.is_none() => FORM_LAST,
+            Form::Shape(_) if is_new => FORM_NEW_SHAPE,
+            Form::Shape(index) => FORM_SHAPE + index as u64,
+            Form::Verbatim => FORM_VERBATIM,
+            Form::Raw => FORM_RAW,
+        };
+        self.last_form = Some(form);
+        self.number(Stream::Form, code);
+    }
+
+    /// Puts a change in as a row; `false`, and nothing is put in, when its bytes would not be the same afterwards.
+    fn push_row(&mut self, entity: usize, parts: &Parts<'a>) -> bool {
+        let shape = if self.tokens.read(&parts.columns) { self.shapes.find(&self.tokens.key) } else { None };
+        if !self.is_rebuilt(parts, shape.as_ref()) {
+            return false;
+        }
+        let actor = self.push_actor(entity, parts.actor);
+        let position = self.model.position(entity, actor);
+        self.number(Stream::Sequence, zigzag(parts.sequence.wrapping_sub(position.sequence + 1).cast_signed()));
+        self.push_dependencies(entity, &position);
+        let expected = self.model.start_op(entity, &self.scratch.references);
+        self.number(Stream::StartOp, zigzag(parts.start_op.get().wrapping_sub(expected).cast_signed()));
+        self.push_time(parts.time_ms);
+        let others = self.push_others(&position);
+        self.push_texts(parts);
+        let context = RowContext { start_op: parts.start_op.get(), cursor: position.cursor };
+        let (operations, edit) = self.push_columns(shape, context);
+        let scratch = &self.scratch;
+        self.model.record(&CodedRow {
+            entity,
+            actor,
+            hash: parts.hash,
+            sequence: parts.sequence,
+            start_op: parts.start_op.get(),
+            operations,
+            time_ms: parts.time_ms,
+            dependencies: &scratch.references,
+            others: others.then_some(&scratch.others),
+            edit,
+        });
+        let row = self.model.rows(entity).saturating_sub(1);
+        self.tables.rows.insert((entity, parts.hash), row);
+        true
+    }
+
+    /// Rebuilds the change as the decoder will, and answers whether the bytes are the same.
+    fn is_rebuilt(&mut self, parts: &Parts<'a>, shape: Option<&FoundShape>) -> bool {
+        let scratch = &mut self.scratch;
+        scratch.dependencies.clear();
+        scratch.dependencies.extend(parts.dependencies());
+        scratch.other_actors.clear();
+        scratch.other_actors.extend(parts.other_actors());
+        scratch.columns.clear();
+        scratch.columns.extend(parts.columns.iter());
+        let shape = match shape {
+            Some(FoundShape::Known(index)) => self.shapes.shapes.get(*index).map(|out| &out.shape),
+            Some(FoundShape::New(shape)) => Some(shape),
+            None => None,
+        };
+        let body = Body {
+            dependencies: &scratch.dependencies,
+            actor: parts.actor,
+            sequence: parts.sequence,
+            start_op: parts.start_op.get(),
+            time_ms: parts.time_ms,
+            message: parts.message,
+            others: &scratch.other_actors,
+            columns: match shape {
+                Some(shape) => Columns::Shaped(shape, &self.tokens.values, self.tokens.raw_values),
+                None => Columns::Verbatim(&scratch.columns),
+            },
+            extra: parts.extra,
+        };
+        body.write(&mut scratch.column_data, &mut scratch.body);
+        scratch.body == parts.body
+    }
+
+    fn push_actor(&mut self, entity: usize, id: &'a [u8]) -> usize {
+        let (actor, is_new) = self.name_actor(id);
+        let code = code(actor, is_new, self.model.actor(entity));
+        self.number(Stream::Actor, code);
+        actor
+    }
+
+    fn name_actor(&mut self, id: &'a [u8]) -> (usize, bool) {
+        let next = self.tables.actors.len();
+        let actor = *self.tables.actors.entry(id).or_insert(next);
+        if actor == next {
+            self.tables.actor_ids.extend_from_slice(id);
+            self.number(Stream::ActorLength, zigzag(id.len() as i64 - ACTOR_BYTES));
+        }
+        (actor, actor == next)
+    }
+
+    fn push_dependencies(&mut self, entity: usize, position: &Position) {
+        let hashes = std::mem::take(&mut self.scratch.dependencies);
+        let mut references = std::mem::take(&mut self.scratch.references);
+        references.clear();
+        let predicted = self.model.dependency(entity, position);
+        let is_predicted = match (&hashes[..], predicted) {
+            ([], None) => true,
+            ([hash], Some(row)) => self.model.hash(entity, row) == Some(*hash),
+            _ => false,
+        };
+        if is_predicted {
+            references.extend(predicted.map(Dependency::Row));
+            self.number(Stream::Dependencies, 0);
+        } else {
+            self.number(Stream::Dependencies, 1 + hashes.len() as u64);
+            for hash in &hashes {
+                references.push(self.push_dependency(entity, *hash));
+            }
+        }
+        self.scratch.dependencies = hashes;
+        self.scratch.references = references;
+    }
+
+    fn push_dependency(&mut self, entity: usize, hash: ChangeHash) -> Dependency {
+        if let Some(row) = self.tables.rows.get(&(entity, hash)).copied() {
+            let back = self.model.rows(entity) - 1 - row;
+            self.number(Stream::DependencyReference, 2 * back as u64);
+            return Dependency::Row(row);
+        }
+        let next = self.tables.outside.len();
+        let index = *self.tables.outside.entry(hash).or_insert(next);
+        if index == next {
+            self.tables.outside_hashes.extend_from_slice(&hash.0);
+            self.model.add_outside();
+        }
+        self.number(Stream::DependencyReference, 2 * index as u64 + 1);
+        Dependency::Outside(index)
+    }
+
+    fn push_time(&mut self, time_ms: i64) {
+        let difference = self.model.time_difference(time_ms);
+        self.time_low.push(difference.to_le_bytes()[0]);
+        self.number(Stream::TimeHigh, difference >> 8);
+    }
+
+    /// Answers whether the other actors are not the ones expected.
+    fn push_others(&mut self, position: &Position) -> bool {
+        let actors = std::mem::take(&mut self.scratch.other_actors);
+        let mut others = std::mem::take(&mut self.scratch.others);
+        let expected = self.model.others(position);
+        let known = actors.iter().map(|id| self.tables.actors.get(id));
+        let differ = actors.len() != expected.len() || !known.eq(expected.iter().map(Some));
+        self.number(Stream::Others, if differ { 1 + actors.len() as u64 } else { 0 });
+        if differ {
+            others.clear();
+            for id in &actors {
+                let (actor, is_new) = self.name_actor(id);
+                self.number(Stream::OtherReference, code(actor, is_new, None));
+                others.push(actor);
+            }
+        }
+        self.scratch.other_actors = actors;
+        self.scratch.others = others;
+        differ
+    }
+
+    fn push_texts(&mut self, parts: &Parts<'a>) {
+        let text_code = |text: &'a [u8], last: &mut &'a [u8], bytes: &mut Vec<u8>| {
+            if text == *last {
+                return 0;
+            }
+            *last = text;
+            bytes.extend_from_slice(text);
+            1 + text.len() as u64
+        };
+        let message = text_code(parts.message, &mut self.last_message, &mut self.bytes);
+        let extra = text_code(parts.extra, &mut self.last_extra, &mut self.bytes);
+        self.number(Stream::Message, message);
+        self.number(Stream::Extra, extra);
+    }
+
+    fn push_columns(&mut self, shape: Option<FoundShape>, context: RowContext) -> (u64, Option<Edit>) {
+        let (index, is_new) = match shape {
+            None => {
+                self.push_form(Form::Verbatim, false);
+                self.push_verbatim();
+                return (1, None);
+            }
+            Some(FoundShape::Known(index)) => (index, false),
+            Some(FoundShape::New(shape)) => (self.shapes.add(shape, &self.tokens, context), true),
+        };
+        self.push_form(Form::Shape(index), is_new);
+        let Some(ShapeOut { shape, model, streams }) = self.shapes.shapes.get_mut(index) else { return (1, None) };
+        model.differences(shape, &self.tokens.values, context, &mut self.bytes, |slot, difference| {
+            if let Some(stream) = streams.get_mut(slot) {
+                stream.push(difference);
+            }
+        });
+        self.bytes.extend_from_slice(self.tokens.raw_values);
+        let element =
+            shape.cursor_slot.and_then(|slot| self.tokens.values.get(slot)).map(super::shape::SlotValue::number);
+        (shape.operations, Some(Edit { element, inserts: shape.inserts }))
+    }
+
+    fn push_verbatim(&mut self) {
+        write_unsigned(&mut self.bytes, self.scratch.columns.len() as u64);
+        for column in &self.scratch.columns {
+            write_unsigned(&mut self.bytes, column.number.into());
+            write_unsigned(&mut self.bytes, column.data.len() as u64);
+        }
+        for column in &self.scratch.columns {
+            self.bytes.extend_from_slice(column.data);
+        }
+    }
+
+    fn finish(self) -> Vec<u8> {
+        let sections = self.sections();
+        let plain: usize = sections.iter().map(Vec::len).sum();
+        let ids = [&self.tables.entity_ids[..], &self.tables.actor_ids, &self.tables.outside_hashes];
+        let mut batch = Vec::with_capacity(plain + ids.iter().map(|ids| ids.len()).sum::<usize>() + CHECK_BYTES + 8);
+        match compress(&sections, plain) {
+            Some(compressed) if compressed.len() < plain => {
+                batch.push(CODEC_ZSTD);
+                write_unsigned(&mut batch, plain as u64);
+                write_unsigned(&mut batch, compressed.len() as u64);
+                batch.extend_from_slice(&compressed);
+            }
+            _ => {
+                batch.push(CODEC_PLAIN);
+                write_unsigned(&mut batch, plain as u64);
+                sections.iter().for_each(|section| batch.extend_from_slice(section));
+            }
+        }
+        ids.iter().for_each(|ids| batch.extend_from_slice(ids));
+        batch.extend_from_slice(&self.check.finish());
+        batch
+    }
+
+    /// The section in parts that differ in what symbols are common in them.
+    fn sections(&self) -> [Vec<u8>; 5] {
+        let mut head = Vec::new();
+        let tables = &self.tables;
+        write_unsigned(&mut head, self.chunks);
+        let mut mask = u64::from(self.time_low.iter().any(|low| *low != 0)) << TIME_LOW_BIT;
+        for (bit, stream) in self.streams.iter().enumerate() {
+            mask |= u64::from(stream.is_present()) << bit;
+        }
+        write_unsigned(&mut head, mask);
+        let counts = [
+            tables.collections.len(),
+            tables.entities.len(),
+            tables.actors.len(),
+            tables.outside.len(),
+            self.shapes.shapes.len(),
+        ];
+        counts.iter().for_each(|count| write_unsigned(&mut head, *count as u64));
+        head.extend_from_slice(&tables.collection_names);
+        head.extend_from_slice(&self.shapes.definitions);
+        let (time_high, streams) = self.streams.split_last().expect("there is more than one stream");
+        streams.iter().filter(|stream| stream.is_present()).for_each(|stream| stream.write(&mut head));
+        let mut time = Vec::new();
+        if time_high.is_present() {
+            time_high.write(&mut time);
+        }
+        let low = if mask >> TIME_LOW_BIT == 0 { Vec::new() } else { self.time_low.clone() };
+        let mut slots = Vec::new();
+        self.shapes.shapes.iter().for_each(|shape| shape.write(&mut slots));
+        [head, time, low, slots, self.bytes.clone()]
+    }
+}
+
+/// A shape for a row.
+enum FoundShape {
+    Known(usize),
+    New(Shape),
+}
+
+impl<'a> Shapes<'a> {
+    /// Finds the shape with this key; `None` when it is new and there is no room for another.
+    fn find(&self, key: &[u8]) -> Option<FoundShape> {
+        if let Some(index) = self.indices.get(key) {
+            return Some(FoundShape::Known(*index));
+        }
+        let shape = Shape::read(&mut Reader::new(key, 0)).ok()?;
+        (self.slots + shape.slots.len() <= BATCH_SLOTS_MAX).then_some(FoundShape::New(shape))
+    }
+
+    fn add(&mut self, shape: Shape, tokens: &Tokens<'a>, context: RowContext) -> usize {
+        let index = self.shapes.len();
+        self.indices.insert(tokens.key.clone(), index);
+        self.definitions.extend_from_slice(&tokens.key);
+        let model = SlotModel::start(&shape, &tokens.values, context, &mut self.definitions);
+        let streams = shape.slots.iter().map(|_| NumbersOut::default()).collect();
+        self.slots += shape.slots.len();
+        self.shapes.push(ShapeOut { shape, model, streams });
+        index
+    }
+}
+
+impl ShapeOut<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        for streams in self.streams.chunks(8) {
+            let mask = streams.iter().rev().fold(0_u8, |mask, stream| mask << 1 | u8::from(stream.is_present()));
+            out.push(mask);
+        }
+        self.streams.iter().filter(|stream| stream.is_present()).for_each(|stream| stream.write(out));
+    }
+}
+
+/// The smallest section that is tried with zstd: below it nothing is gained.
+const COMPRESS_BYTES_MIN: usize = 200;
+/// The smallest section whose parts are tried with a table of symbols each: a table takes some tens of bytes.
+const SEPARATE_BYTES_MIN: usize = 1_000;
+
+/// Compresses the parts as one frame, in the way that makes it smaller.
+fn compress(sections: &[Vec<u8>], plain: usize) -> Option<Vec<u8>> {
+    if plain < COMPRESS_BYTES_MIN {
+        return None;
+    }
+    let parts: Vec<&[u8]> = sections.iter().map(Vec::as_slice).collect();
+    let together = deflate(&[&parts.concat()]);
+    let separate = if plain < SEPARATE_BYTES_MIN { None } else { deflate(&parts) };
+    let smaller = [separate, together].into_iter().flatten().min_by_key(Vec::len)?;
+    without_magic(&smaller).map(<[u8]>::to_vec)
+}

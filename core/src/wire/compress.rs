@@ -1,0 +1,124 @@
+//! zstd with every size known before a byte is inflated.
+
+use crate::limits::inflated_bytes_max;
+use std::io::{self, Write};
+use zstd::bulk::Decompressor;
+use zstd::stream::write::Encoder;
+use zstd::zstd_safe::find_frame_compressed_size;
+
+/// The level of compression: above it zstd costs more time than it saves bytes on frames of this size.
+const LEVEL: i32 = 3;
+/// The number that a zstd frame starts with, and that batches leave out.
+const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// Why bytes did not inflate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InflateError {
+    /// The stated size is more than so many bytes may inflate to.
+    #[error("{found} inflated bytes are stated, at most {maximum} are allowed")]
+    TooLarge {
+        /// The stated size.
+        found: u64,
+        /// The most that is allowed.
+        maximum: usize,
+    },
+    /// The bytes are not exactly one frame of zstd's.
+    #[error("the bytes are not exactly one zstd frame")]
+    NotZstd,
+    /// The frame inflates to another size than stated.
+    #[error("{needed} inflated bytes are stated, {found} found")]
+    WrongSize {
+        /// The stated size.
+        needed: usize,
+        /// The size found; at least this when the frame holds more than stated.
+        found: usize,
+    },
+}
+
+/// Compresses sections as one frame, with a new block for each section, so that each gets its own table of symbols.
+///
+/// The frame states neither its size nor a checksum: both stand elsewhere. `None` when it would not be inflated again,
+/// because it is smaller than the limits allow for.
+pub(super) fn deflate(sections: &[&[u8]]) -> Option<Vec<u8>> {
+    let inflated = sections.iter().map(|section| section.len()).sum::<usize>();
+    let deflated = deflate_sections(sections, inflated).ok()?;
+    (inflated <= inflated_bytes_max(deflated.len())).then_some(deflated)
+}
+
+fn deflate_sections(sections: &[&[u8]], inflated: usize) -> io::Result<Vec<u8>> {
+    let mut encoder = Encoder::new(Vec::with_capacity(inflated / 2), LEVEL)?;
+    encoder.include_contentsize(false)?;
+    encoder.set_pledged_src_size(Some(inflated as u64))?;
+    let mut sections = sections.iter().filter(|section| !section.is_empty()).peekable();
+    while let Some(section) = sections.next() {
+        encoder.write_all(section)?;
+        if sections.peek().is_some() {
+            encoder.flush()?;
+        }
+    }
+    encoder.finish()
+}
+
+/// Checks a stated size before anything is inflated.
+pub(super) fn check_stated(stated: u64, compressed: usize) -> Result<usize, InflateError> {
+    let maximum = inflated_bytes_max(compressed);
+    usize::try_from(stated)
+        .ok()
+        .filter(|stated| *stated <= maximum)
+        .ok_or(InflateError::TooLarge { found: stated, maximum })
+}
+
+/// Inflates one frame to exactly `stated` bytes.
+pub(super) fn inflate(frame: &[u8], stated: usize) -> Result<Vec<u8>, InflateError> {
+    if find_frame_compressed_size(frame) != Ok(frame.len()) {
+        return Err(InflateError::NotZstd);
+    }
+    // One byte of room more than stated tells a frame that holds more from one that fits.
+    let room = stated.saturating_add(1);
+    let mut inflated = Vec::with_capacity(room);
+    let found = Decompressor::new()
+        .and_then(|mut decompressor| decompressor.decompress_to_buffer(frame, &mut inflated))
+        .map_err(|_| InflateError::NotZstd)?;
+    if found == stated { Ok(inflated) } else { Err(InflateError::WrongSize { needed: stated, found }) }
+}
+
+/// The frame without the number that it starts with.
+pub(super) fn without_magic(frame: &[u8]) -> Option<&[u8]> {
+    frame.strip_prefix(&MAGIC)
+}
+
+/// The frame with the number that it starts with.
+pub(super) fn with_magic(frame: &[u8]) -> Vec<u8> {
+    [&MAGIC, frame].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_inflates_to_its_stated_size_and_no_other() {
+        let text = b"some text that repeats itself, some text that repeats itself".repeat(5);
+        let frame = deflate(&[&text, &[], b"another section"]).unwrap();
+        let whole = [&text[..], b"another section"].concat();
+        assert_eq!(inflate(&frame, whole.len()), Ok(whole.clone()));
+        assert!(inflate(&frame, whole.len() - 1).is_err());
+        assert_eq!(
+            inflate(&frame, whole.len() + 1),
+            Err(InflateError::WrongSize { needed: whole.len() + 1, found: whole.len() })
+        );
+        assert_eq!(inflate(&frame[..frame.len() - 1], whole.len()), Err(InflateError::NotZstd));
+        assert_eq!(inflate(&[&frame[..], &[0]].concat(), whole.len()), Err(InflateError::NotZstd));
+        assert_eq!(inflate(&[&frame[..], &frame[..]].concat(), whole.len()), Err(InflateError::NotZstd));
+        assert_eq!(with_magic(without_magic(&frame).unwrap()), frame);
+    }
+
+    #[test]
+    fn what_would_look_like_a_bomb_is_not_compressed() {
+        assert!(deflate(&[&[0; 400]]).is_some());
+        assert!(deflate(&[&vec![0; 1 << 20]]).is_none());
+        assert!(check_stated(1600, 16).is_ok());
+        assert_eq!(check_stated(1601, 16), Err(InflateError::TooLarge { found: 1601, maximum: 1600 }));
+    }
+}

@@ -1,0 +1,281 @@
+//! Holds the vectors and tables of `PROTOCOL.md`.
+
+use super::{
+    Authenticate, BATCH_OUTPUT_BYTES_MAX, BATCH_SECTION_BYTES_MAX, BatchChunk, CaughtUp, Channel, ChunkCode, Chunks,
+    Goodbye, GoodbyeCode, Hello, Message, Open, Opened, Push, PushNumber, RawChunk, Receipt, ReceiptRun, Refused,
+    Reset, Segment, SpaceCode, ToDevice, ToRelay, Welcome, decode_batch, encode_batch, encode_to_device,
+    encode_to_relay,
+};
+use crate::change::{ChangeHeader, samples};
+use crate::id::{COLLECTION_BYTES_MAX, Collection, DeviceId, EntityId, Incarnation, LogId, SessionId, SpaceId};
+use crate::limits::{self, Limits};
+use crate::log::{ChunkHash, ChunkKind, Cursor, Sequence};
+use automerge::transaction::Transactable;
+use automerge::{ChangeHash, ObjType, ROOT};
+use std::collections::BTreeMap;
+
+/// The entities of the compressed batch.
+const ENTITIES: [u8; 30] = {
+    let mut entities = [6; 30];
+    let mut index = 1;
+    while index < 30 {
+        entities[index] = entities[index - 1] + 1;
+        index += 1;
+    }
+    entities
+};
+
+const PROTOCOL: &str = include_str!("PROTOCOL.md");
+
+/// The blocks of a kind in the text, by name.
+fn blocks(kind: &str) -> BTreeMap<&'static str, String> {
+    PROTOCOL
+        .split("```")
+        .skip(1)
+        .step_by(2)
+        .filter_map(|block| {
+            let (head, body) = block.split_once('\n')?;
+            let name = head.strip_prefix(kind)?.strip_prefix(' ')?;
+            Some((name, body.trim_end().to_owned()))
+        })
+        .collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn vector(name: &str) -> Vec<u8> {
+    let text: String = blocks("vector").remove(name).unwrap().split_whitespace().collect();
+    text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+/// Two keystrokes into a text.
+fn changes() -> [Vec<u8>; 2] {
+    let mut document = samples::document(1);
+    let text = document.put_object(ROOT, "text", ObjType::Text).unwrap();
+    document.splice_text(&text, 0, 0, "a").unwrap();
+    let first = samples::commit(&mut document, 1_760_000_000_000);
+    document.splice_text(&text, 1, 0, "b").unwrap();
+    let second = samples::commit(&mut document, 1_760_000_000_200);
+    [first, second]
+}
+
+fn entity(byte: u8) -> EntityId {
+    EntityId::from_bytes([byte; 16])
+}
+
+fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 6] {
+    let open = |cursor, create| {
+        let (channel, space) = (Channel(1), SpaceId::from_bytes([5; 16]));
+        ToRelay::Open(Open { channel, space, cursor, create, raw: false })
+    };
+    [
+        (
+            "hello",
+            ToRelay::Hello(Hello {
+                versions: vec![1],
+                device: DeviceId::from_bytes([1; 16]),
+                incarnation: Incarnation::from_bytes([2; 16]),
+                predecessors: vec![Incarnation::from_bytes([3; 16])],
+            }),
+        ),
+        ("authenticate", ToRelay::Authenticate(Authenticate { token: "token".into() })),
+        ("open", open(Some(Cursor::start(LogId::from_bytes([4; 16]))), false)),
+        ("open-first", open(None, true)),
+        ("push", ToRelay::Push(Push { number: PushNumber(1), channel: Channel(1), batch: (&b"batch"[..]).into() })),
+        ("goodbye", ToRelay::Goodbye(Goodbye { code: GoodbyeCode::RateLimited, retry_after_ms: Some(5_000) })),
+    ]
+}
+
+fn refused(missing: usize) -> ReceiptRun {
+    let missing = vec![ChangeHash([8; 32]); missing];
+    ReceiptRun::Refused { code: ChunkCode::MissingDependencies, count: 1, missing }
+}
+
+fn frames_to_device() -> [(&'static str, ToDevice<'static>); 7] {
+    let (channel, log) = (Channel(1), LogId::from_bytes([4; 16]));
+    let own = Segment::Own { push: PushNumber(1), index: 0, count: 2 };
+    let raw = Segment::Raw(RawChunk {
+        entity: entity(6),
+        collection: "notes",
+        kind: 1,
+        hash: ChunkHash::of(b"chunk"),
+        bytes: b"chunk",
+    });
+    let segments = vec![own, Segment::Batch(b"batch"), raw];
+    let stored = ReceiptRun::Stored { first: Sequence::new(300), count: 2 };
+    let duplicate = ReceiptRun::Duplicate { first: Sequence::new(7), count: 1 };
+    [
+        (
+            "welcome",
+            ToDevice::Welcome(Welcome {
+                version: 1,
+                session: SessionId::from_bytes([7; 16]),
+                limits: Limits::DEFAULT,
+                spaces: vec![SpaceId::from_bytes([5; 16])],
+                may_create: true,
+            }),
+        ),
+        ("opened", ToDevice::Opened(Opened { channel, log })),
+        ("chunks", ToDevice::Chunks(Chunks { channel, after: Sequence::ZERO, segments, check: [9; 8].into() })),
+        ("caught-up", ToDevice::CaughtUp(CaughtUp { channel, sequence: Sequence::new(4), check: [9; 8].into() })),
+        ("receipt", ToDevice::Receipt(Receipt { push: PushNumber(1), runs: vec![stored, duplicate, refused(1)] })),
+        ("reset", ToDevice::Reset(Reset { channel, log })),
+        ("refused", ToDevice::Refused(Refused { channel, code: SpaceCode::UnknownOrForbidden, retry_after_ms: None })),
+    ]
+}
+
+fn compressed_receipt() -> ToDevice<'static> {
+    ToDevice::Receipt(Receipt { push: PushNumber(1), runs: vec![refused(40)] })
+}
+
+fn batch_chunks<'a>(collection: &'a Collection, changes: &'a [Vec<u8>], entities: &[u8]) -> Vec<BatchChunk<'a>> {
+    let chunk = |id, bytes| BatchChunk { entity: entity(id), collection, kind: ChunkKind::Change, bytes };
+    entities.iter().flat_map(|id| changes.iter().map(|bytes| chunk(*id, bytes))).collect()
+}
+
+/// Every vector that this crate writes, by name.
+fn written() -> BTreeMap<&'static str, String> {
+    let changes = changes();
+    let notes = "notes".parse().unwrap();
+    let start = Cursor::start(LogId::from_bytes([4; 16]));
+    let chunk = ChunkHash::of(&changes[0]);
+    let mut written: BTreeMap<_, _> = frames_to_relay()
+        .iter()
+        .map(|(name, frame)| (*name, encode_to_relay(frame)))
+        .chain(frames_to_device().iter().map(|(name, frame)| (*name, encode_to_device(frame))))
+        .collect();
+    written.insert("compressed", encode_to_device(&compressed_receipt()));
+    written.insert("chain-0", start.chain.as_bytes().to_vec());
+    written.insert("chunk-hash", chunk.as_bytes().to_vec());
+    written.insert("chain-1", start.then(entity(6), ChunkKind::Change.number(), chunk).chain.as_bytes().to_vec());
+    written.insert("change", changes[0].clone());
+    written.insert("change-2", changes[1].clone());
+    written.insert("batch", encode_batch(batch_chunks(&notes, &changes, &[6])));
+    written.insert("batch-compressed", encode_batch(batch_chunks(&notes, &changes, &ENTITIES)));
+    written.into_iter().map(|(name, bytes)| (name, hex(&bytes))).collect()
+}
+
+#[test]
+fn every_vector_of_the_protocol_is_what_this_crate_writes() {
+    let mut stated = blocks("vector");
+    let stated: BTreeMap<_, String> =
+        stated.iter_mut().map(|(name, text)| (*name, text.split_whitespace().collect())).collect();
+    let is_zstd = |name: &&str| ["compressed", "batch-compressed"].contains(name);
+    for (name, bytes) in written().iter().filter(|(name, _)| !is_zstd(name)) {
+        assert_eq!(stated.get(name), Some(bytes), "vector {name}");
+    }
+    assert!(stated.keys().eq(written().keys()), "no vector stands in the text that nothing checks");
+}
+
+#[test]
+fn every_frame_of_the_protocol_decodes() {
+    for (name, frame) in frames_to_relay() {
+        assert_eq!(Message::open(&vector(name)).unwrap().to_relay(), Ok(frame));
+    }
+    for (name, frame) in frames_to_device() {
+        assert_eq!(Message::open(&vector(name)).unwrap().to_device(), Ok(frame));
+    }
+    let compressed = vector("compressed");
+    assert_eq!(compressed[0], 1);
+    assert_eq!(Message::open(&compressed).unwrap().to_device(), Ok(compressed_receipt()));
+}
+
+#[test]
+fn every_batch_of_the_protocol_decodes() {
+    let changes = [vector("change"), vector("change-2")];
+    let notes = "notes".parse().unwrap();
+    for (name, codec, entities) in [("batch", 1, &[6][..]), ("batch-compressed", 2, &ENTITIES)] {
+        let batch = vector(name);
+        assert_eq!(batch[0], codec);
+        let decoded = decode_batch(&batch, &Limits::DEFAULT).unwrap();
+        let expected = batch_chunks(&notes, &changes, entities);
+        assert_eq!(decoded.len(), expected.len());
+        for (decoded, expected) in decoded.iter().zip(expected) {
+            assert_eq!((decoded.entity, &decoded.bytes[..]), (expected.entity, expected.bytes));
+            assert!(decoded.header.is_ok());
+        }
+    }
+}
+
+#[test]
+fn the_header_in_the_protocol_is_what_is_read() {
+    let bytes = vector("change");
+    let header = ChangeHeader::read(&bytes, &Limits::DEFAULT).unwrap();
+    let read = format!(
+        "hash {}\nactor {}\nsequence {}\nstart operation {}\noperations {}\ntime {}\ndependencies {}\nbytes {}",
+        header.hash,
+        header.actor.to_hex_string(),
+        header.sequence,
+        header.start_op,
+        header.operations,
+        header.time_ms,
+        header.dependencies.len(),
+        header.bytes_len,
+    );
+    assert_eq!(blocks("header").remove("change"), Some(read));
+}
+
+#[test]
+fn the_tables_of_codes_are_complete() {
+    let section = |title: &str| PROTOCOL.split(title).nth(1).and_then(|rest| rest.split("\n\n").nth(1)).unwrap();
+    let row = |number: u16, code: String, class: String| format!("| {number} | {code} | {class} |");
+    let check = |title: &str, rows: Vec<String>| {
+        let stated: Vec<&str> = section(title).lines().skip(2).collect();
+        assert_eq!(stated, rows);
+    };
+    macro_rules! rows {
+        ($codes:ty) => {
+            <$codes>::ALL
+                .iter()
+                .map(|code| row(code.number(), format!("{code:?}"), format!("{:?}", code.class())))
+                .collect()
+        };
+    }
+    check("Why a session ends:", rows!(GoodbyeCode));
+    check("Why a space is not served:", rows!(SpaceCode));
+    check("Why a chunk is refused:", rows!(ChunkCode));
+}
+
+#[test]
+fn the_table_of_limits_states_the_constants() {
+    macro_rules! limits {
+        ($($constant:ident),* $(,)?) => { [$((stringify!($constant), limits::$constant as u64)),*] };
+    }
+    let constants = limits![
+        FRAME_BYTES_MAX,
+        CHANGE_BYTES_MAX,
+        INFLATED_BYTES_MAX,
+        INFLATED_RATIO_MAX,
+        CHANGE_OPERATIONS_MAX,
+        CHANGE_DEPENDENCIES_MAX,
+        CHANGE_ACTORS_MAX,
+        ACTOR_BYTES_MAX,
+        START_OP_LEAP_MAX,
+        IN_FLIGHT_CHUNKS_MAX,
+        IN_FLIGHT_BYTES_MAX,
+        SEND_QUEUE_BYTES_MAX,
+        BATCH_CHUNKS_MAX,
+        BATCH_BYTES_MAX,
+        SPACES_PER_SESSION_MAX,
+        TOKEN_BYTES_MAX,
+        UNAUTHENTICATED_BYTES_MAX,
+        PREDECESSORS_MAX,
+        HANDSHAKE_TIMEOUT_MS,
+        PING_INTERVAL_MS,
+        SILENT_PEER_TIMEOUT_MS,
+        SLOW_READER_TIMEOUT_MS,
+    ];
+    let others = [
+        ("BATCH_OUTPUT_BYTES_MAX", BATCH_OUTPUT_BYTES_MAX as u64),
+        ("BATCH_SECTION_BYTES_MAX", BATCH_SECTION_BYTES_MAX as u64),
+        ("COLLECTION_BYTES_MAX", COLLECTION_BYTES_MAX as u64),
+    ];
+    let table = PROTOCOL.split("## 9. Limits").nth(1).unwrap();
+    for (name, value) in constants.iter().chain(&others) {
+        assert!(table.contains(&format!("| {name} | {value} |")), "{name} is {value}");
+    }
+    let rows = table.lines().filter(|line| line.starts_with("| ")).count() - 2;
+    assert_eq!(rows, constants.len() + others.len(), "no limit stands in the text that nothing checks");
+}
