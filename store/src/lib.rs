@@ -1,1 +1,80 @@
-//! store.
+//! The SQLite file of an Afield device.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `store` | [`Store`]: opening, the one way to write, what happens after a failure |
+//! | `identity` | which device this is, which openings a relay may know |
+//! | `space` | spaces, cursors, [`Store::reset`] |
+//! | `append` | [`Store::append`]: local and imported changes |
+//! | `receive` | [`Store::receive`]: a run of the log and the cursor behind it |
+//! | `settle` | [`Store::settle`]: what the guarded apply decided, with the projection |
+//! | `outbox` | [`Store::outbox`], marks, blocks |
+//! | `load` | [`Store::load`], what is pending, snapshots |
+//! | `reader` | [`Reader`]: queries beside the writer, from any thread or process |
+//! | `verify` | [`Store::verify`]: the invariants, read from the whole file |
+//! | `schema`, `connection`, `lock`, `transaction`, `fault`, `column`, `entity` | what those stand on |
+//!
+//! Invariants (numbers as in the design's list):
+//!
+//! - **D1, D9**: changes, their places in the outbox and the projection, or the word that it is stale, commit together.
+//! - **D2, D3**: a run of the log and the cursor behind it commit together, and only when the run follows the stored
+//!   cursor and names every sequence up to its end.
+//! - **D5**: a change without a mark is in the outbox by being a row of that partial index; no second write can be
+//!   forgotten. A mark never stands above the cursor.
+//! - **D8**: no bytes are ever deleted; a failure to read is an error and never an empty answer.
+//! - **D10**: after a failed write the store refuses to write until it has been reloaded.
+//! - Every method that writes is one transaction, and what it answers is a [`afield_core::Durable`] that only its commit
+//!   makes. One writer per file, across processes; readers never wait for it.
+//!
+//! Deliberately absent: randomness and clocks (ids and times are arguments), documents (bytes are not parsed here, nor
+//! verified against their hashes when read), tasks, and anything about sockets.
+//!
+//! # What an edit costs
+//!
+//! [`Store::append`] of one change with its projection is `BEGIN`, two reading statements (the entity with its space, and
+//! nothing else once it is known), two writing ones (the change, the projection), `COMMIT`, and one sync of the WAL; it
+//! touches one page each of the changes, their hash index, the outbox and the projections. The checkpoint that moves
+//! 1,000 pages of WAL into the file adds two syncs when it falls due.
+
+mod append;
+mod column;
+mod connection;
+mod entity;
+mod error;
+mod fault;
+mod identity;
+mod load;
+mod lock;
+mod options;
+mod outbox;
+#[cfg(test)]
+mod plans;
+mod reader;
+mod receive;
+mod schema;
+mod settle;
+mod space;
+mod store;
+mod transaction;
+mod verify;
+
+pub use afield_core::session::Proof;
+pub use append::{Arrival, EntityWrite, NewChange};
+pub use column::ChangeState;
+pub use connection::SQLITE_VERSION_MIN;
+pub use entity::{EntityHome, Projection};
+pub use error::{AppendError, EntityError, MarkError, OpenError, ReceiveError, SpaceError, StoreError};
+#[doc(hidden)]
+pub use fault::{Fault, FaultHook, FaultPoint};
+pub use identity::Identity;
+pub use load::{LoadFrom, Snapshot, StoredChange, StoredEntity, WaitingSize};
+pub use lock::Holder;
+pub use options::{OpenOptions, Synchronous, WRITER_WAIT_MS};
+pub use outbox::{Block, OutboxChunk, OutboxPosition, OutboxSize};
+pub use reader::{CollectionCount, ListQuery, ProjectedEntity, QuarantinedChunk, Reader, SpaceFigures};
+pub use receive::{ReceivedChange, Run, RunOutcome, UnreadableChunk};
+pub use schema::{APPLICATION_ID, SchemaVersion};
+pub use settle::{Reason, Settled, Settlement};
+pub use space::{Origin, SpaceBlock, SpaceBlockReason, SpaceRecord};
+pub use store::Store;
+pub use verify::Violation;

@@ -1,0 +1,146 @@
+//! Entities, their changes as rows, and their projections: what appending, receiving and settling share.
+
+use crate::column::{self, ChangeState, EntityRow, SpaceRow, sequence_sql};
+use crate::error::StoreError;
+use crate::transaction::{WriteTransaction, row};
+use afield_core::{ChangeHash, Collection, EntityId, Sequence, SpaceId};
+use rusqlite::Connection;
+use std::collections::BTreeMap;
+
+/// What a document reads as, kept beside it for queries. It is a function of the document (D9).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Projection {
+    /// The document as JSON text.
+    pub json: String,
+    /// Whether the entity counts as deleted.
+    pub deleted: bool,
+    /// When it was last changed, in milliseconds since the Unix epoch, as the document says.
+    pub updated_ms: i64,
+}
+
+/// Where an entity lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntityHome {
+    /// Its space.
+    pub space: SpaceId,
+    /// Its collection.
+    pub collection: Collection,
+}
+
+/// An entity's row and home, as one transaction sees them.
+#[derive(Debug, Clone)]
+pub(crate) struct FoundEntity {
+    pub(crate) row: EntityRow,
+    pub(crate) space_row: SpaceRow,
+    pub(crate) home: EntityHome,
+}
+
+/// The entities that a transaction has met, so that each is looked up once.
+#[derive(Debug, Default)]
+pub(crate) struct MetEntities(BTreeMap<EntityId, FoundEntity>);
+
+impl MetEntities {
+    /// The entity, made in this space and collection when the store does not know it.
+    pub(crate) fn find_or_create(
+        &mut self,
+        transaction: &mut WriteTransaction<'_>,
+        entity: EntityId,
+        (space, space_row): (SpaceId, SpaceRow),
+        collection: &Collection,
+    ) -> Result<FoundEntity, StoreError> {
+        if let Some(found) = self.find(transaction, entity)? {
+            return Ok(found);
+        }
+        let sql = "INSERT INTO entities (space_row, entity, collection) VALUES (?, ?, ?) RETURNING entity_row";
+        let row = transaction.insert(sql, (space_row, entity.as_bytes(), collection.as_str()))?;
+        let home = EntityHome { space, collection: collection.clone() };
+        let made = FoundEntity { row: EntityRow(row), space_row, home };
+        self.0.insert(entity, made.clone());
+        Ok(made)
+    }
+
+    /// The entity, when the store knows it.
+    pub(crate) fn find(
+        &mut self,
+        transaction: &mut WriteTransaction<'_>,
+        entity: EntityId,
+    ) -> Result<Option<FoundEntity>, StoreError> {
+        if let Some(found) = self.0.get(&entity) {
+            return Ok(Some(found.clone()));
+        }
+        let found = transaction.read(|connection| find(connection, entity))?;
+        if let Some(found) = &found {
+            self.0.insert(entity, found.clone());
+        }
+        Ok(found)
+    }
+}
+
+/// The entity, when the store knows it.
+pub(crate) fn find(connection: &Connection, entity: EntityId) -> Result<Option<FoundEntity>, StoreError> {
+    let sql = "SELECT entity_row, space_row, space, collection FROM entities JOIN spaces USING (space_row)
+               WHERE entity = ?";
+    row(connection, sql, [entity.as_bytes()], |row| {
+        let home = EntityHome { space: column::space(row, 2)?, collection: column::collection(row, 3)? };
+        Ok(FoundEntity { row: row.get(0)?, space_row: row.get(1)?, home })
+    })
+}
+
+/// Adds a change unless it is held already; says whether it is new.
+pub(crate) fn insert_change(
+    transaction: &mut WriteTransaction<'_>,
+    entity: &FoundEntity,
+    (hash, bytes): (ChangeHash, &[u8]),
+    (state, sequence): (ChangeState, Option<Sequence>),
+    at_ms: i64,
+) -> Result<bool, StoreError> {
+    let sql = "INSERT INTO changes (entity_row, space_row, hash, state, sequence, at_ms, bytes)
+               VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (entity_row, hash) DO NOTHING";
+    let sequence = sequence.map(sequence_sql);
+    let added = transaction.execute(sql, (entity.row, entity.space_row, hash.0, state, sequence, at_ms, bytes))?;
+    Ok(added > 0)
+}
+
+/// Marks a change of this entity; says whether it is held. A mark that stands already stays.
+pub(crate) fn mark_change(
+    transaction: &mut WriteTransaction<'_>,
+    entity: &FoundEntity,
+    hash: ChangeHash,
+    sequence: Sequence,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT sequence IS NOT NULL FROM changes WHERE entity_row = ? AND hash = ?";
+    let Some(is_marked) = transaction.row(sql, (entity.row, hash.0), |row| row.get::<_, bool>(0))? else {
+        return Ok(false);
+    };
+    if !is_marked {
+        let sql = "UPDATE changes SET sequence = ?3 WHERE entity_row = ?1 AND hash = ?2";
+        transaction.execute(sql, (entity.row, hash.0, sequence_sql(sequence)))?;
+    }
+    Ok(true)
+}
+
+/// Writes what the document reads as now.
+pub(crate) fn project(
+    transaction: &mut WriteTransaction<'_>,
+    entity: EntityRow,
+    projection: &Projection,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO projections (entity_row, stale, deleted, updated_ms, json) VALUES (?, 0, ?, ?, ?)
+               ON CONFLICT (entity_row) DO UPDATE SET stale = 0, deleted = excluded.deleted,
+               updated_ms = excluded.updated_ms, json = excluded.json";
+    let Projection { json, deleted, updated_ms } = projection;
+    transaction.execute(sql, (entity, deleted, updated_ms, json))?;
+    Ok(())
+}
+
+/// Says in the same transaction that the document has moved on without its projection.
+pub(crate) fn make_stale(
+    transaction: &mut WriteTransaction<'_>,
+    entity: EntityRow,
+    at_ms: i64,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO projections (entity_row, stale, deleted, updated_ms, json) VALUES (?, 1, 0, ?, NULL)
+               ON CONFLICT (entity_row) DO UPDATE SET stale = 1 WHERE stale = 0";
+    transaction.execute(sql, (entity, at_ms))?;
+    Ok(())
+}

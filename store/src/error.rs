@@ -1,0 +1,326 @@
+//! Why an operation on a store failed: one enum per operation, each with a class.
+//!
+//! No text here holds content, keys or names of entities' fields (S6): SQLite's own messages name tables and columns.
+
+use crate::lock::Holder;
+use crate::schema::SchemaVersion;
+use afield_core::wire::Class;
+use afield_core::{ChangeHash, Collection, Cursor, EntityId, LogId, Sequence, SpaceId};
+use rusqlite::{ErrorCode, ffi};
+use std::io;
+
+/// The storage failed, or the store may not be used any more. Any operation can answer with it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// A page or a value of the file is not what was written there.
+    #[error("the store file is damaged")]
+    Corrupt(#[source] rusqlite::Error),
+    /// The disk, or the size allowed for the file, is full.
+    #[error("there is no room left on the disk of the store")]
+    DiskFull(#[source] rusqlite::Error),
+    /// Another program held the file for longer than the wait that the options allow.
+    #[error("another program keeps the store file busy")]
+    Busy(#[source] rusqlite::Error),
+    /// The file or its folder may not be written.
+    #[error("the store file is read-only")]
+    ReadOnly(#[source] rusqlite::Error),
+    /// The file does not exist or may not be opened.
+    #[error("the store file cannot be opened")]
+    CannotOpen(#[source] rusqlite::Error),
+    /// The operating system failed to read, write or sync.
+    #[error("reading or writing the store file failed")]
+    Io(#[source] rusqlite::Error),
+    /// SQLite answered with something that no operation of this crate should cause.
+    #[error("SQLite failed in an unexpected way")]
+    Unexpected(#[source] rusqlite::Error),
+    /// An earlier write failed: what memory holds may differ from the disk, so nothing is written until a reload (D10).
+    #[error("the store refuses writes after a storage error until it is reloaded")]
+    Poisoned,
+    /// An injected crash; only the simulator's faults cause it.
+    #[error("the device crashed")]
+    Crashed,
+    /// The store's connection was taken or closed while this reader lived.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl StoreError {
+    /// What to do about it: wait (`Retry`), make room (`Quota`), or nothing that helps by itself (`Permanent`).
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Busy(_) | Self::Io(_) | Self::Poisoned | Self::Crashed | Self::Closed => Class::Retry,
+            Self::DiskFull(_) => Class::Quota,
+            Self::Corrupt(_) | Self::ReadOnly(_) | Self::CannotOpen(_) | Self::Unexpected(_) => Class::Permanent,
+        }
+    }
+
+    pub(crate) fn injected(code: std::ffi::c_int) -> Self {
+        Self::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error as E;
+        match &error {
+            // A value of the wrong type or size was not written by this crate.
+            E::FromSqlConversionFailure(..)
+            | E::IntegralValueOutOfRange(..)
+            | E::Utf8Error(..)
+            | E::InvalidColumnType(..) => return Self::Corrupt(error),
+            _ => {}
+        }
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(error),
+            Some(ErrorCode::DiskFull) => Self::DiskFull(error),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
+                Self::Busy(error)
+            }
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly(error),
+            Some(ErrorCode::CannotOpen) => Self::CannotOpen(error),
+            Some(ErrorCode::SystemIoFailure) => Self::Io(error),
+            _ => Self::Unexpected(error),
+        }
+    }
+}
+
+/// A store could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The SQLite library is older than [`crate::SQLITE_VERSION_MIN`]; older ones can corrupt a WAL.
+    #[error("SQLite {found} is too old: {needed} or newer is needed")]
+    SqliteTooOld {
+        /// SQLite's version number, as in 3051003.
+        found: i32,
+        /// The oldest one accepted.
+        needed: i32,
+    },
+    /// The file is something else: not SQLite, or another program's database.
+    #[error("the file is not an Afield store")]
+    NotAStore,
+    /// A newer version of the library wrote the file.
+    #[error("the store has schema version {found}; this library knows versions up to {known}")]
+    Newer {
+        /// The file's version.
+        found: SchemaVersion,
+        /// The newest version this library knows.
+        known: SchemaVersion,
+    },
+    /// The file has to be migrated first, which only a writer does.
+    #[error("the store has schema version {found} and has to be opened once for writing to reach {known}")]
+    Older {
+        /// The file's version.
+        found: SchemaVersion,
+        /// The version this library reads.
+        known: SchemaVersion,
+    },
+    /// Another writer has the store.
+    #[error("the store is in use{}", holder_text(.holder.as_ref()))]
+    Locked {
+        /// Who; `None` where it had not yet said.
+        holder: Option<Holder>,
+    },
+    /// The file or its folder may not be written.
+    #[error("the store file or its folder is read-only")]
+    ReadOnly,
+    /// The folder does not exist or cannot be used.
+    #[error("the folder of the store cannot be used")]
+    Folder(#[source] io::Error),
+    /// The storage failed.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+fn holder_text(holder: Option<&Holder>) -> String {
+    holder.map(|holder| format!(" by {holder}")).unwrap_or_default()
+}
+
+impl OpenError {
+    /// What to do about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Locked { .. } => Class::Retry,
+            Self::SqliteTooOld { .. } | Self::Newer { .. } | Self::Older { .. } => Class::Upgrade,
+            Self::NotAStore | Self::ReadOnly | Self::Folder(_) => Class::Permanent,
+            Self::Store(error) => error.class(),
+        }
+    }
+}
+
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::ReadOnly(_) => Self::ReadOnly,
+            other => Self::Store(other),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        // A file whose first page is no database has never been ours; damage further in keeps its own name.
+        if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) {
+            return Self::NotAStore;
+        }
+        Self::from(StoreError::from(error))
+    }
+}
+
+macro_rules! operation_error {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident $({ $($(#[$field_doc:meta])* $field:ident: $type:ty),+ })?, $class:ident, $text:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, thiserror::Error)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$variant_doc])* #[error($text)] $variant $({ $($(#[$field_doc])* $field: $type),+ })?,)*
+            /// The storage failed.
+            #[error(transparent)]
+            Store(#[from] StoreError),
+        }
+
+        impl $name {
+            /// What to do about it.
+            pub fn class(&self) -> Class {
+                match self {
+                    $(Self::$variant { .. } => Class::$class,)*
+                    Self::Store(error) => error.class(),
+                }
+            }
+        }
+    };
+}
+
+operation_error! {
+    /// A space could not be created or changed.
+    SpaceError {
+        /// The store has no such space.
+        UnknownSpace {
+            /// The space.
+            space: SpaceId
+        }, Permanent, "the store has no space {space}";
+        /// The store has the space already.
+        SpaceExists {
+            /// The space.
+            space: SpaceId
+        }, Permanent, "the store already has the space {space}";
+        /// The space follows another log; only a reset leaves it.
+        OtherLog {
+            /// The log that the cursor names.
+            stored: LogId
+        }, Retry, "the space follows the log {stored}; only a reset leaves it";
+    }
+}
+
+operation_error! {
+    /// Changes could not be appended.
+    AppendError {
+        /// The store has no such space.
+        UnknownSpace {
+            /// The space.
+            space: SpaceId
+        }, Permanent, "the store has no space {space}";
+        /// The entity lives in another space.
+        OtherSpace {
+            /// The entity.
+            entity: EntityId,
+            /// Where it lives.
+            space: SpaceId
+        }, Permanent, "the entity {entity} lives in the space {space}";
+        /// The entity is in another collection.
+        OtherCollection {
+            /// The entity.
+            entity: EntityId,
+            /// Its collection.
+            collection: Collection
+        }, Permanent, "the entity {entity} is in the collection {collection}";
+    }
+}
+
+operation_error! {
+    /// A run of the log could not be stored.
+    ReceiveError {
+        /// The store has no such space.
+        UnknownSpace {
+            /// The space.
+            space: SpaceId
+        }, Permanent, "the store has no space {space}";
+        /// The cursor is not the one that the run follows (D3): nothing was stored.
+        CursorMoved {
+            /// The cursor of the store.
+            stored: Option<Cursor>
+        }, Retry, "the run does not follow the cursor of the store";
+        /// The run does not name every sequence up to its end (D3): nothing was stored.
+        Gap {
+            /// The first sequence that is not named.
+            sequence: Sequence
+        }, Retry, "the run says nothing about sequence {sequence}";
+        /// Something in the run stands outside of it: nothing was stored.
+        OutOfRun {
+            /// Its sequence.
+            sequence: Sequence
+        }, Retry, "sequence {sequence} is not part of the run";
+        /// The run calls a change known that the store does not hold, so the cursor may not pass it (D2).
+        NotHeld {
+            /// The entity.
+            entity: EntityId,
+            /// The change.
+            hash: ChangeHash,
+            /// Where it stands.
+            sequence: Sequence
+        }, Retry, "the store does not hold the change at sequence {sequence} that the run calls known";
+    }
+}
+
+operation_error! {
+    /// Changes could not be marked.
+    MarkError {
+        /// The store has no such space.
+        UnknownSpace {
+            /// The space.
+            space: SpaceId
+        }, Permanent, "the store has no space {space}";
+        /// The cursor has not reached that sequence, so nothing proves that the log will keep it (D5).
+        AboveCursor {
+            /// The sequence.
+            sequence: Sequence
+        }, Retry, "sequence {sequence} is above the cursor of the space";
+    }
+}
+
+operation_error! {
+    /// An entity could not be changed.
+    EntityError {
+        /// The store has no such entity.
+        UnknownEntity {
+            /// The entity.
+            entity: EntityId
+        }, Permanent, "the store has no entity {entity}";
+        /// The store does not hold that change of the entity.
+        UnknownChange {
+            /// The entity.
+            entity: EntityId,
+            /// The change.
+            hash: ChangeHash
+        }, Permanent, "the store does not hold this change of the entity {entity}";
+        /// The document that was saved holds another number of changes than the store has applied ones.
+        SnapshotDiffers {
+            /// How many the snapshot holds.
+            snapshot: u64,
+            /// How many the store has as applied.
+            stored: u64
+        }, Retry, "the snapshot holds {snapshot} changes and the store has applied {stored}";
+    }
+}
+
+impl From<OpenError> for StoreError {
+    /// A reader that opens one more connection to a store that it has open: only the storage can have failed, unless
+    /// somebody put another file in its place, and then the store is no longer there.
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Store(error) => error,
+            _ => Self::Closed,
+        }
+    }
+}

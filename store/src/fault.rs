@@ -1,0 +1,59 @@
+//! Faults that the simulator and the crash tests inject into writes.
+
+use crate::error::StoreError;
+use rusqlite::ffi;
+
+/// A moment of a writing transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FaultPoint {
+    /// Before the statement with this number that writes, counted from 1 within the transaction.
+    BeforeStatement(u32),
+    /// Before the commit.
+    BeforeCommit,
+    /// After the commit and before the caller learns of it.
+    AfterCommit,
+}
+
+/// What happens there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The disk is full.
+    DiskFull,
+    /// The operating system reports an error.
+    Io,
+    /// The process ends.
+    Crash,
+}
+
+impl Fault {
+    pub(crate) fn error(self) -> StoreError {
+        match self {
+            Self::DiskFull => StoreError::injected(ffi::SQLITE_FULL),
+            Self::Io => StoreError::injected(ffi::SQLITE_IOERR_FSYNC),
+            Self::Crash => StoreError::Crashed,
+        }
+    }
+}
+
+/// Decides at each point of each transaction whether a fault strikes.
+pub type FaultHook = Box<dyn FnMut(FaultPoint) -> Option<Fault> + Send>;
+
+#[derive(Default)]
+pub(crate) struct Faults(pub(crate) Option<FaultHook>);
+
+impl Faults {
+    pub(crate) fn at(&mut self, point: FaultPoint) -> Result<(), StoreError> {
+        match self.0.as_mut().and_then(|hook| hook(point)) {
+            // The transaction is on disk: whatever happens now, only the answer is lost.
+            Some(_) if point == FaultPoint::AfterCommit => Err(StoreError::Crashed),
+            Some(fault) => Err(fault.error()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Faults {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Faults").field(&self.0.is_some()).finish()
+    }
+}

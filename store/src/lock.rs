@@ -1,0 +1,105 @@
+//! One writer per store file, across processes.
+
+use crate::error::OpenError;
+use crate::options::OpenOptions;
+use std::ffi::OsString;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fmt, fs, io};
+
+/// How often a waiting writer looks again, in milliseconds: far below what a person notices, far above a busy loop.
+const POLL_MS: u64 = 25;
+
+/// Who has a store open for writing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// The process id.
+    pub process: u32,
+    /// The file name of the program.
+    pub program: String,
+    /// Since when, in milliseconds since the Unix epoch by that process's clock.
+    pub since_ms: i64,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (process {})", self.program, self.process)
+    }
+}
+
+/// The lock on `<file>-lock`, held for life; the operating system frees it when the process ends in whatever way.
+///
+/// Who holds it stands in `<file>-holder`: where locks are mandatory, nobody else could read the locked file itself.
+#[derive(Debug)]
+pub(crate) struct WriterLock {
+    _file: File,
+    holder: PathBuf,
+}
+
+impl WriterLock {
+    /// Takes the lock, waiting as long as the options say.
+    pub(crate) fn take(store: &Path, options: &OpenOptions) -> Result<Self, OpenError> {
+        let holder = beside(store, "-holder");
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(beside(store, "-lock"))
+            .map_err(folder_error)?;
+        let mut waited_ms = 0;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(error)) => return Err(folder_error(error)),
+                Err(TryLockError::WouldBlock) if waited_ms >= options.writer_wait_ms => {
+                    return Err(OpenError::Locked { holder: read(&holder) });
+                }
+                Err(TryLockError::WouldBlock) => {
+                    (options.park)(Duration::from_millis(POLL_MS));
+                    waited_ms = waited_ms.saturating_add(POLL_MS);
+                }
+            }
+        }
+        let lock = Self { _file: file, holder };
+        lock.announce(options.opened_ms).map_err(folder_error)?;
+        Ok(lock)
+    }
+
+    fn announce(&self, since_ms: i64) -> io::Result<()> {
+        let program = std::env::current_exe().ok();
+        let program = program.as_deref().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+        let process = std::process::id();
+        let text = serde_json::json!({ "process": process, "program": program, "since_ms": since_ms }).to_string();
+        fs::write(&self.holder, text)
+    }
+}
+
+impl Drop for WriterLock {
+    fn drop(&mut self) {
+        // A holder file that stays behind is harmless: it is read only while somebody holds the lock.
+        let _ = fs::remove_file(&self.holder);
+    }
+}
+
+fn beside(store: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(store);
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn folder_error(error: io::Error) -> OpenError {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => OpenError::ReadOnly,
+        _ => OpenError::Folder(error),
+    }
+}
+
+fn read(path: &Path) -> Option<Holder> {
+    let value: serde_json::Value = serde_json::from_str(&fs::read_to_string(path).ok()?).ok()?;
+    Some(Holder {
+        process: u32::try_from(value.get("process")?.as_u64()?).ok()?,
+        program: value.get("program")?.as_str()?.to_owned(),
+        since_ms: value.get("since_ms")?.as_i64()?,
+    })
+}

@@ -1,0 +1,246 @@
+//! The outbox: what the device holds and its cursor's log prefix is not known to hold (D5).
+
+use crate::column::{self, ChangeRow, ChangeState};
+use crate::entity::{MetEntities, mark_change};
+use crate::error::{EntityError, MarkError, StoreError};
+use crate::settle::known;
+use crate::space;
+use crate::store::Store;
+use crate::transaction::{row, rows};
+use afield_core::session::Proof;
+use afield_core::wire::ChunkCode;
+use afield_core::{ChangeHash, Collection, Durable, EntityId, Sequence, SpaceId};
+use rusqlite::Connection;
+
+/// A place in the order of an outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OutboxPosition(ChangeRow);
+
+impl OutboxPosition {
+    /// Before everything.
+    pub const START: Self = Self(ChangeRow(0));
+}
+
+/// A change that is to be pushed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxChunk {
+    /// Its place; the next page starts after the last one.
+    pub position: OutboxPosition,
+    /// The entity.
+    pub entity: EntityId,
+    /// Its collection.
+    pub collection: Collection,
+    /// The hash of the change.
+    pub hash: ChangeHash,
+    /// What became of it here. Whatever that is, a relay that has lost it is offered it again (S2).
+    pub state: ChangeState,
+    /// The bytes, as stored.
+    pub bytes: Vec<u8>,
+}
+
+/// How much an outbox holds, blocked entities included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OutboxSize {
+    /// How many changes.
+    pub changes: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When the oldest was stored, in milliseconds since the Unix epoch.
+    pub oldest_ms: Option<i64>,
+}
+
+/// Why the outbox of one entity waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// The entity.
+    pub entity: EntityId,
+    /// The relay's reason.
+    pub code: ChunkCode,
+    /// The change that it refused.
+    pub hash: ChangeHash,
+    /// The dependencies that it lacks, where that is the reason.
+    pub missing: Vec<ChangeHash>,
+    /// Since when, in milliseconds since the Unix epoch.
+    pub since_ms: i64,
+}
+
+impl Store {
+    /// A page of a space's outbox, in the order in which the changes came, without the entities that are blocked; what
+    /// comes back is durable and may be sent.
+    ///
+    /// It ends after `chunks_max` changes or before the change that would pass `bytes_max`, but holds at least one
+    /// change when there is any, however large.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Poisoned`] after a failure, or the storage failed. An unknown space has an empty outbox.
+    pub fn outbox(
+        &mut self,
+        space: SpaceId,
+        after: OutboxPosition,
+        chunks_max: usize,
+        bytes_max: usize,
+    ) -> Result<Durable<Vec<OutboxChunk>>, StoreError> {
+        self.read_durable(|transaction| {
+            transaction.read(|connection| page(connection, space, after, (chunks_max, bytes_max)))
+        })
+    }
+
+    /// How much a space's outbox holds.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn outbox_size(&self, space: SpaceId) -> Result<OutboxSize, StoreError> {
+        self.read(|connection| size(connection, space))
+    }
+
+    /// Marks held changes as standing in the log prefix that the cursor names, which takes them out of the outbox.
+    /// Proofs about changes that the store does not hold are left out; answers how many it does hold.
+    ///
+    /// # Errors
+    ///
+    /// [`MarkError::AboveCursor`], also for sequence 0, and [`MarkError::UnknownSpace`], with nothing marked; or the
+    /// storage failed.
+    pub fn mark(&mut self, space: SpaceId, proofs: &[Proof]) -> Result<Durable<u64>, MarkError> {
+        self.write(|transaction| {
+            let (space_row, cursor) = space::find(transaction, space)?.ok_or(MarkError::UnknownSpace { space })?;
+            let upto = cursor.map_or(Sequence::ZERO, |cursor| cursor.sequence);
+            let mut met = MetEntities::default();
+            let mut held = 0;
+            for Proof { entity, hash, sequence } in proofs.iter().copied() {
+                if sequence == Sequence::ZERO || sequence > upto {
+                    return Err(MarkError::AboveCursor { sequence });
+                }
+                if let Some(found) = met.find(transaction, entity)?.filter(|found| found.space_row == space_row) {
+                    held += u64::from(mark_change(transaction, &found, hash, sequence)?);
+                }
+            }
+            Ok(held)
+        })
+    }
+
+    /// Puts changes back into the outbox, after the log has turned out not to hold them.
+    ///
+    /// # Errors
+    ///
+    /// [`EntityError::UnknownEntity`], or the storage failed.
+    pub fn unmark(&mut self, entity: EntityId, hashes: &[ChangeHash]) -> Result<Durable<()>, EntityError> {
+        self.write(|transaction| {
+            let found = known(transaction, entity)?;
+            for hash in hashes {
+                let sql = "UPDATE changes SET sequence = NULL WHERE entity_row = ? AND hash = ?";
+                transaction.execute(sql, (found.row, hash.0))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Holds the outbox of one entity back, visibly, because the relay refused a change of it (D4).
+    ///
+    /// # Errors
+    ///
+    /// [`EntityError::UnknownEntity`], or the storage failed.
+    pub fn block(&mut self, block: &Block) -> Result<Durable<()>, EntityError> {
+        self.write(|transaction| {
+            let found = known(transaction, block.entity)?;
+            let sql = "INSERT OR REPLACE INTO blocks (entity_row, space_row, code, hash, missing, since_ms)
+                       VALUES (?, ?, ?, ?, ?, ?)";
+            let missing = column::hashes_sql(&block.missing);
+            let (code, hash) = (block.code.number(), block.hash.0);
+            transaction.execute(sql, (found.row, found.space_row, code, hash, missing, block.since_ms))?;
+            Ok(())
+        })
+    }
+
+    /// Lets the outbox of one entity go on.
+    ///
+    /// # Errors
+    ///
+    /// [`EntityError::UnknownEntity`], or the storage failed.
+    pub fn unblock(&mut self, entity: EntityId) -> Result<Durable<()>, EntityError> {
+        self.write(|transaction| {
+            let found = known(transaction, entity)?;
+            transaction.execute("DELETE FROM blocks WHERE entity_row = ?", [found.row])?;
+            Ok(())
+        })
+    }
+
+    /// Lets the outbox of every entity of a space go on, as each session does at its start.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn unblock_all(&mut self, space: SpaceId) -> Result<Durable<()>, StoreError> {
+        self.write(|transaction| {
+            let sql = "DELETE FROM blocks WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?)";
+            transaction.execute(sql, [space.as_bytes()])?;
+            Ok(())
+        })
+    }
+
+    /// The entities of a space whose outbox is held back.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn blocked(&self, space: SpaceId) -> Result<Vec<Block>, StoreError> {
+        self.read(|connection| blocked(connection, space))
+    }
+}
+
+pub(crate) const PAGE: &str =
+    "SELECT change_row, entity, collection, hash, state, bytes FROM changes JOIN entities USING (entity_row)
+    WHERE changes.space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL
+    AND change_row > ?2 AND entity_row NOT IN (SELECT entity_row FROM blocks)
+    ORDER BY change_row LIMIT ?3";
+
+fn page(
+    connection: &Connection,
+    space: SpaceId,
+    after: OutboxPosition,
+    (chunks_max, bytes_max): (usize, usize),
+) -> Result<Vec<OutboxChunk>, StoreError> {
+    let limit = i64::try_from(chunks_max).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached(PAGE)?;
+    let mut found = statement.query((space.as_bytes(), after.0, limit))?;
+    let (mut page, mut bytes_total) = (Vec::new(), 0_usize);
+    while let Some(row) = found.next()? {
+        bytes_total = bytes_total.saturating_add(row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?.len());
+        if bytes_total > bytes_max && !page.is_empty() {
+            break;
+        }
+        page.push(OutboxChunk {
+            position: OutboxPosition(row.get(0)?),
+            entity: column::entity(row, 1)?,
+            collection: column::collection(row, 2)?,
+            hash: column::change_hash(row, 3)?,
+            state: row.get(4)?,
+            bytes: row.get(5)?,
+        });
+    }
+    Ok(page)
+}
+
+pub(crate) fn size(connection: &Connection, space: SpaceId) -> Result<OutboxSize, StoreError> {
+    let sql = "SELECT count(*), coalesce(sum(length(bytes)), 0), min(at_ms) FROM changes
+               WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?) AND sequence IS NULL";
+    let size = row(connection, sql, [space.as_bytes()], |row| {
+        Ok(OutboxSize { changes: column::count(row, 0)?, bytes: column::count(row, 1)?, oldest_ms: row.get(2)? })
+    })?;
+    Ok(size.unwrap_or_default())
+}
+
+pub(crate) fn blocked(connection: &Connection, space: SpaceId) -> Result<Vec<Block>, StoreError> {
+    let sql = "SELECT entity, code, hash, missing, since_ms FROM blocks JOIN entities USING (entity_row)
+               WHERE blocks.space_row = (SELECT space_row FROM spaces WHERE space = ?) ORDER BY entity";
+    rows(connection, sql, [space.as_bytes()], |row| {
+        Ok(Block {
+            entity: column::entity(row, 0)?,
+            code: ChunkCode::from_number(column::number(row, 1)?),
+            hash: column::change_hash(row, 2)?,
+            missing: column::hashes(row, 3)?,
+            since_ms: row.get(4)?,
+        })
+    })
+}

@@ -1,0 +1,48 @@
+//! SQLite's plans for the queries whose cost must not grow with the store.
+
+use crate::{OpenOptions, Store, load, outbox};
+
+/// The steps of SQLite's plan for a query.
+fn plan(sql: &str) -> Vec<String> {
+    let connection = Store::open_in_memory(&OpenOptions::default()).unwrap().into_connection().unwrap();
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let parameters = statement.parameter_count();
+    let nothing = rusqlite::params_from_iter(std::iter::repeat_n(rusqlite::types::Null, parameters));
+    statement.query_map(nothing, |row| row.get("detail")).unwrap().map(Result::unwrap).collect()
+}
+
+fn holds(plan: &[String], step: &str) -> bool {
+    plan.iter().any(|found| found.starts_with(step))
+}
+
+#[test]
+fn the_outbox_is_read_along_its_own_index() {
+    let plan = plan(outbox::PAGE);
+    let step = "SEARCH changes USING INDEX changes_outbox (space_row=? AND change_row>?)";
+    assert!(holds(&plan, step) || holds(&plan, &step.replace("change_row", "rowid")), "{plan:#?}");
+    assert!(!holds(&plan, "USE TEMP B-TREE FOR ORDER BY") && !holds(&plan, "SCAN changes"), "{plan:#?}");
+}
+
+#[test]
+fn an_entity_is_loaded_without_reading_or_sorting_what_is_not_wanted() {
+    let plan = plan(load::CHANGES);
+    assert!(holds(&plan, "SEARCH changes USING INTEGER PRIMARY KEY"), "{plan:#?}");
+    assert!(
+        plan.iter().any(|step| step.contains("COVERING INDEX sqlite_autoindex_changes_1 (entity_row=?")),
+        "{plan:#?}"
+    );
+    assert!(
+        plan.iter().any(|step| step.contains("COVERING INDEX changes_unsettled (state=? AND entity_row=?)")),
+        "{plan:#?}"
+    );
+    assert!(!holds(&plan, "SCAN changes"), "{plan:#?}");
+}
+
+#[test]
+fn pending_and_waiting_read_only_what_is_not_settled() {
+    for sql in [load::PENDING, load::WAITING] {
+        let plan = plan(sql);
+        assert!(plan.iter().any(|step| step.contains("INDEX changes_unsettled (state=?")), "{plan:#?}");
+        assert!(!holds(&plan, "SCAN changes"), "{plan:#?}");
+    }
+}

@@ -1,0 +1,353 @@
+//! Reading beside the writer, from any thread or process.
+
+use crate::column;
+use crate::connection::{self, SharedConnection};
+use crate::entity::{EntityHome, Projection};
+use crate::error::{OpenError, StoreError};
+use crate::load::{self, LoadFrom, StoredEntity};
+use crate::outbox::{self, Block, OutboxSize};
+use crate::settle::Reason;
+use crate::space::{self, SpaceRecord};
+use crate::transaction::{row, rows};
+use afield_core::{Collection, EntityId, Sequence, SpaceId};
+use rusqlite::{Connection, Row};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How many connections a reader of a file keeps for later: more readers than this at once are rare.
+const IDLE_CONNECTIONS_MAX: usize = 4;
+
+/// Reads a store; clones share their connections, and each query sees one committed state.
+#[derive(Debug, Clone)]
+pub struct Reader(Arc<Source>);
+
+#[derive(Debug)]
+enum Source {
+    Memory(SharedConnection),
+    File { path: PathBuf, idle: Mutex<Vec<Connection>> },
+}
+
+/// An entity as queries see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectedEntity {
+    /// The entity.
+    pub entity: EntityId,
+    /// Its space and collection.
+    pub home: EntityHome,
+    /// What its document read as when it was last projected.
+    pub projection: Projection,
+    /// Whether the document has moved on since ([`crate::Store::stale`]).
+    pub stale: bool,
+}
+
+/// Which entities to list.
+#[derive(Debug, Clone, Copy)]
+pub struct ListQuery<'a> {
+    /// The space.
+    pub space: SpaceId,
+    /// The collection; `None` lists all, by collection.
+    pub collection: Option<&'a Collection>,
+    /// Only deleted ones, only others, or both.
+    pub deleted: Option<bool>,
+    /// Continues after this entity, in the order of ids; with no collection given, it has no meaning and is ignored.
+    pub after: Option<EntityId>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// A collection of a space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectionCount {
+    /// The collection.
+    pub collection: Collection,
+    /// How many of its entities are not deleted.
+    pub entities: u64,
+    /// How many are.
+    pub deleted: u64,
+}
+
+/// Something in the quarantine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuarantinedChunk {
+    /// The entity that the log names.
+    pub entity: EntityId,
+    /// The hash of the change, or of the chunk's bytes where it is no change of this space.
+    pub hash: [u8; 32],
+    /// Whether it is a change of an entity of this space, kept among its changes.
+    pub is_change: bool,
+    /// The number of its kind.
+    pub kind: u8,
+    /// Why.
+    pub reason: Reason,
+    /// Where it stands in the log prefix that the cursor names, if it does.
+    pub sequence: Option<Sequence>,
+    /// Since when, in milliseconds since the Unix epoch.
+    pub at_ms: i64,
+}
+
+/// The figures of a space for its status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SpaceFigures {
+    /// Entities, deleted ones included.
+    pub entities: u64,
+    /// The outbox.
+    pub outbox: OutboxSize,
+    /// Changes that were received and not yet applied.
+    pub received: u64,
+    /// Changes that wait for others.
+    pub waiting: u64,
+    /// Chunks in the quarantine.
+    pub quarantined: u64,
+    /// Entities whose outbox is held back.
+    pub blocked: u64,
+}
+
+impl Reader {
+    /// Opens a store file for reading, whether or not a process writes it.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::NotAStore`], [`OpenError::Newer`], or [`OpenError::Older`] for a file that a writer has to migrate
+    /// first; [`OpenError::Store`] when there is no file or the storage fails.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let connection = connection::open_reader(path.as_ref())?;
+        let (path, idle) = (path.as_ref().to_owned(), Mutex::new(vec![connection]));
+        Ok(Self(Arc::new(Source::File { path, idle })))
+    }
+
+    /// What an entity reads as; `None` when the store does not know it or has not projected it yet.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn projection(&self, entity: EntityId) -> Result<Option<ProjectedEntity>, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT entity, space, collection, json, deleted, updated_ms, stale FROM entities
+                       JOIN spaces USING (space_row) JOIN projections USING (entity_row)
+                       WHERE entity = ? AND json IS NOT NULL";
+            row(connection, sql, [entity.as_bytes()], projected)
+        })
+    }
+
+    /// The entities of a space that have been projected, in the order of collections and ids.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn list(&self, query: &ListQuery<'_>) -> Result<Vec<ProjectedEntity>, StoreError> {
+        let mut found = Vec::new();
+        self.visit(query, |entity| {
+            found.push(entity);
+            ControlFlow::Continue(())
+        })?;
+        Ok(found)
+    }
+
+    /// Hands the entities of [`Reader::list`] out one by one, all from one committed state, until told to stop: the
+    /// export of a file holds one entity in memory, however many there are. The store may be used meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn for_each(
+        &self,
+        query: &ListQuery<'_>,
+        visit: impl FnMut(ProjectedEntity) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        match &*self.0 {
+            Source::File { .. } => self.visit(query, visit),
+            // The writer's connection is let go before anything is handed out, or a visitor that writes would wait for
+            // itself.
+            Source::Memory(_) => {
+                let _ = self.list(query)?.into_iter().try_for_each(visit);
+                Ok(())
+            }
+        }
+    }
+
+    /// The collections of a space that hold anything.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn collections(&self, space: SpaceId) -> Result<Vec<CollectionCount>, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT collection, sum(NOT deleted), sum(deleted) FROM entities
+                       JOIN projections USING (entity_row)
+                       WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?) AND json IS NOT NULL
+                       GROUP BY collection ORDER BY collection";
+            rows(connection, sql, [space.as_bytes()], |row| {
+                let (entities, deleted) = (column::count(row, 1)?, column::count(row, 2)?);
+                Ok(CollectionCount { collection: column::collection(row, 0)?, entities, deleted })
+            })
+        })
+    }
+
+    /// All spaces, in the order in which they came.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn spaces(&self) -> Result<Vec<SpaceRecord>, StoreError> {
+        self.read(space::all)
+    }
+
+    /// What is in the quarantine of a space.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn quarantined(&self, space: SpaceId) -> Result<Vec<QuarantinedChunk>, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT entity, hash, bytes IS NULL, kind, reason, rules, at_ms, coalesce(sequence,
+                       (SELECT changes.sequence FROM changes JOIN entities USING (entity_row)
+                        WHERE entities.entity = quarantine.entity AND changes.hash = quarantine.hash))
+                       FROM quarantine WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?)
+                       ORDER BY quarantine_row";
+            rows(connection, sql, [space.as_bytes()], |row| {
+                Ok(QuarantinedChunk {
+                    entity: column::entity(row, 0)?,
+                    hash: row.get(1)?,
+                    is_change: row.get(2)?,
+                    kind: column::number(row, 3)?,
+                    reason: Reason { number: column::number(row, 4)?, rules: column::number(row, 5)? },
+                    at_ms: row.get(6)?,
+                    sequence: column::sequence(row, 7)?,
+                })
+            })
+        })
+    }
+
+    /// The entities of a space whose outbox is held back.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn blocked(&self, space: SpaceId) -> Result<Vec<Block>, StoreError> {
+        self.read(|connection| outbox::blocked(connection, space))
+    }
+
+    /// The figures of a space; all zero for an unknown one.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn figures(&self, space: SpaceId) -> Result<SpaceFigures, StoreError> {
+        self.read(|connection| {
+            let sql = "WITH this AS (SELECT space_row FROM spaces WHERE space = ?)
+                       SELECT (SELECT count(*) FROM entities JOIN this USING (space_row)),
+                       (SELECT count(*) FROM changes JOIN this USING (space_row) WHERE state <> 0 AND state = 1),
+                       (SELECT count(*) FROM changes JOIN this USING (space_row) WHERE state <> 0 AND state = 2),
+                       (SELECT count(*) FROM quarantine JOIN this USING (space_row)),
+                       (SELECT count(*) FROM blocks JOIN this USING (space_row))";
+            let figures = row(connection, sql, [space.as_bytes()], |row| {
+                Ok(SpaceFigures {
+                    entities: column::count(row, 0)?,
+                    outbox: OutboxSize::default(),
+                    received: column::count(row, 1)?,
+                    waiting: column::count(row, 2)?,
+                    quarantined: column::count(row, 3)?,
+                    blocked: column::count(row, 4)?,
+                })
+            })?;
+            Ok(SpaceFigures { outbox: outbox::size(connection, space)?, ..figures.unwrap_or_default() })
+        })
+    }
+
+    /// What it takes to open an entity, as [`crate::Store::load`] answers it.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn load(&self, entity: EntityId, from: LoadFrom) -> Result<Option<StoredEntity>, StoreError> {
+        self.read(|connection| load::load(connection, entity, from))
+    }
+
+    pub(crate) fn of_memory(shared: SharedConnection) -> Self {
+        Self(Arc::new(Source::Memory(shared)))
+    }
+
+    pub(crate) fn of_file(path: PathBuf) -> Self {
+        Self(Arc::new(Source::File { path, idle: Mutex::default() }))
+    }
+
+    fn visit(
+        &self,
+        query: &ListQuery<'_>,
+        mut visit: impl FnMut(ProjectedEntity) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+        let space = query.space.as_bytes();
+        self.read(|connection| {
+            let mut each = |row: &Row<'_>| Ok(visit(projected(row)?));
+            match query.collection {
+                None => {
+                    let sql = "SELECT entity, space, collection, json, deleted, updated_ms, stale FROM entities
+                               JOIN spaces USING (space_row) JOIN projections USING (entity_row)
+                               WHERE space = ?1 AND json IS NOT NULL AND coalesce(deleted = ?2, 1)
+                               ORDER BY collection, entity LIMIT ?3";
+                    visit_rows(connection, sql, (space, query.deleted, limit), &mut each)
+                }
+                Some(collection) => {
+                    let sql = "SELECT entity, space, collection, json, deleted, updated_ms, stale FROM entities
+                               JOIN spaces USING (space_row) JOIN projections USING (entity_row)
+                               WHERE space = ?1 AND json IS NOT NULL AND coalesce(deleted = ?2, 1)
+                               AND collection = ?4 AND entity > ?5 ORDER BY entity LIMIT ?3";
+                    // Every id is greater than no bytes at all.
+                    let after = query.after.as_ref().map_or(&[][..], |entity| entity.as_bytes());
+                    let values = (space, query.deleted, limit, collection.as_str(), after);
+                    visit_rows(connection, sql, values, &mut each)
+                }
+            }
+        })
+    }
+
+    /// Runs queries that see one committed state.
+    fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match &*self.0 {
+            // Nobody writes while this holds the writer's connection.
+            Source::Memory(shared) => shared.read(query),
+            Source::File { path, idle } => {
+                let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                let mut connection = match kept {
+                    Some(connection) => connection,
+                    None => connection::open_reader(path).map_err(StoreError::from)?,
+                };
+                let transaction = connection.transaction()?;
+                let answer = query(&transaction)?;
+                drop(transaction);
+                let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
+                if idle.len() < IDLE_CONNECTIONS_MAX {
+                    idle.push(connection);
+                }
+                Ok(answer)
+            }
+        }
+    }
+}
+
+fn visit_rows(
+    connection: &Connection,
+    sql: &str,
+    params: impl rusqlite::Params,
+    visit: &mut impl FnMut(&Row<'_>) -> Result<ControlFlow<()>, StoreError>,
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut found = statement.query(params)?;
+    while let Some(row) = found.next()? {
+        if visit(row)?.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn projected(row: &Row<'_>) -> rusqlite::Result<ProjectedEntity> {
+    Ok(ProjectedEntity {
+        entity: column::entity(row, 0)?,
+        home: EntityHome { space: column::space(row, 1)?, collection: column::collection(row, 2)? },
+        projection: Projection { json: row.get(3)?, deleted: row.get(4)?, updated_ms: row.get(5)? },
+        stale: row.get(6)?,
+    })
+}

@@ -1,0 +1,220 @@
+//! A run of a space's log, stored together with the cursor behind it.
+
+use crate::column::{ChangeState, SpaceRow, sequence_sql};
+use crate::entity::{MetEntities, insert_change, mark_change};
+use crate::error::{ReceiveError, StoreError};
+use crate::settle::Reason;
+use crate::space;
+use crate::store::Store;
+use crate::transaction::WriteTransaction;
+use afield_core::log::ChunkHash;
+use afield_core::session::Proof;
+use afield_core::{ChangeHash, ChunkKind, Collection, Cursor, Durable, EntityId, Sequence, SpaceId};
+use std::collections::BTreeSet;
+
+/// A change as it came in a run of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReceivedChange<'a> {
+    /// The entity.
+    pub entity: EntityId,
+    /// Its collection, which counts only when the store does not know the entity yet.
+    pub collection: &'a Collection,
+    /// The hash of the change, computed from the bytes.
+    pub hash: ChangeHash,
+    /// Where it stands in the log.
+    pub sequence: Sequence,
+    /// The bytes, uncompressed, as they were hashed.
+    pub bytes: &'a [u8],
+}
+
+/// A chunk of the log that is no change: it is kept and quarantined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnreadableChunk<'a> {
+    /// The entity that the log names.
+    pub entity: EntityId,
+    /// The number of the chunk's kind.
+    pub kind: u8,
+    /// Where it stands in the log.
+    pub sequence: Sequence,
+    /// Why it cannot be read.
+    pub reason: Reason,
+    /// The bytes.
+    pub bytes: &'a [u8],
+}
+
+/// A run of a space's log: every sequence after `expected` up to `cursor_after`, each named once, by a change, by an
+/// unreadable chunk, or by the proof that the store holds it already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run<'a> {
+    /// The space.
+    pub space: SpaceId,
+    /// The cursor that the run follows.
+    pub expected: Cursor,
+    /// The cursor behind it.
+    pub cursor_after: Cursor,
+    /// Its changes.
+    pub received: &'a [ReceivedChange<'a>],
+    /// Its chunks that are no changes.
+    pub unreadable: &'a [UnreadableChunk<'a>],
+    /// Held changes that stand in the run, and receipts at or below the cursor behind it.
+    pub proofs: &'a [Proof],
+}
+
+/// What a run brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunOutcome {
+    /// The cursor now.
+    pub cursor: Cursor,
+    /// The entities of which changes came that the store did not hold, each once, in the order of the log.
+    pub fresh: Vec<EntityId>,
+    /// How many changes the store did not hold.
+    pub added: u64,
+    /// How many changes were quarantined because their entity lives in another space.
+    pub foreign: u64,
+}
+
+impl Store {
+    /// Stores a run of the log and moves the cursor behind it, in one transaction (D2); the changes still have to be
+    /// applied ([`Store::pending`]).
+    ///
+    /// Changes that are held are marked and otherwise left alone, so the same run again changes nothing (S3).
+    ///
+    /// # Errors
+    ///
+    /// Nothing is stored and the cursor stays when the run does not follow the stored cursor
+    /// ([`ReceiveError::CursorMoved`]), does not name every sequence ([`ReceiveError::Gap`]), names one outside of itself
+    /// ([`ReceiveError::OutOfRun`], D3), calls something held that is not ([`ReceiveError::NotHeld`], D2), or when the
+    /// storage fails.
+    pub fn receive(&mut self, run: &Run<'_>, at_ms: i64) -> Result<Durable<RunOutcome>, ReceiveError> {
+        check_contiguous(run)?;
+        self.write(|transaction| {
+            let space = run.space;
+            let (space_row, stored) = space::find(transaction, space)?.ok_or(ReceiveError::UnknownSpace { space })?;
+            if stored != Some(run.expected) {
+                return Err(ReceiveError::CursorMoved { stored });
+            }
+            let mut met = MetEntities::default();
+            let mut fresh = BTreeSet::new();
+            let mut outcome = RunOutcome { cursor: run.cursor_after, fresh: Vec::new(), added: 0, foreign: 0 };
+            for change in run.received {
+                let stored = store_change(transaction, &mut met, (space, space_row), change, at_ms)?;
+                outcome.added += u64::from(stored == Stored::Added);
+                outcome.foreign += u64::from(stored == Stored::Foreign);
+                if stored == Stored::Added && fresh.insert(change.entity) {
+                    outcome.fresh.push(change.entity);
+                }
+            }
+            for chunk in run.unreadable {
+                quarantine_chunk(transaction, space_row, chunk, at_ms)?;
+            }
+            mark_proofs(transaction, &mut met, run)?;
+            space::move_cursor(transaction, space_row, run.cursor_after)?;
+            Ok(outcome)
+        })
+    }
+}
+
+/// Checks that the run names every sequence of its range and none above it (D3).
+fn check_contiguous(run: &Run<'_>) -> Result<(), ReceiveError> {
+    let (first, last) = (run.expected.sequence, run.cursor_after.sequence);
+    let content = run.received.iter().map(|change| change.sequence);
+    let content = content.chain(run.unreadable.iter().map(|chunk| chunk.sequence));
+    let mut named = Vec::new();
+    for sequence in content {
+        if sequence <= first || sequence > last {
+            return Err(ReceiveError::OutOfRun { sequence });
+        }
+        named.push(sequence);
+    }
+    for Proof { sequence, .. } in run.proofs {
+        if *sequence == Sequence::ZERO || *sequence > last {
+            return Err(ReceiveError::OutOfRun { sequence: *sequence });
+        }
+        if *sequence > first {
+            named.push(*sequence);
+        }
+    }
+    named.sort_unstable();
+    named.dedup();
+    let mut next = first.next();
+    for sequence in named {
+        if sequence != next {
+            return Err(ReceiveError::Gap { sequence: next });
+        }
+        next = next.next();
+    }
+    if run.cursor_after.log != run.expected.log || last < first {
+        return Err(ReceiveError::OutOfRun { sequence: last });
+    }
+    if next <= last { Err(ReceiveError::Gap { sequence: next }) } else { Ok(()) }
+}
+
+/// What storing a change came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stored {
+    Added,
+    Held,
+    Foreign,
+}
+
+fn store_change(
+    transaction: &mut WriteTransaction<'_>,
+    met: &mut MetEntities,
+    space: (SpaceId, SpaceRow),
+    change: &ReceivedChange<'_>,
+    at_ms: i64,
+) -> Result<Stored, StoreError> {
+    let ReceivedChange { entity, collection, hash, sequence, bytes } = *change;
+    let found = met.find_or_create(transaction, entity, space, collection)?;
+    if found.space_row != space.1 {
+        let (kind, reason) = (ChunkKind::Change.number(), Reason::FOREIGN_ENTITY);
+        let chunk = UnreadableChunk { entity, kind, sequence, reason, bytes };
+        quarantine_chunk(transaction, space.1, &chunk, at_ms)?;
+        return Ok(Stored::Foreign);
+    }
+    let state = (ChangeState::Received, Some(sequence));
+    if insert_change(transaction, &found, (hash, bytes), state, at_ms)? {
+        return Ok(Stored::Added);
+    }
+    mark_change(transaction, &found, hash, sequence)?;
+    Ok(Stored::Held)
+}
+
+fn quarantine_chunk(
+    transaction: &mut WriteTransaction<'_>,
+    space: SpaceRow,
+    chunk: &UnreadableChunk<'_>,
+    at_ms: i64,
+) -> Result<(), StoreError> {
+    // After a reset the same chunk may come again, at another place.
+    let sql = "INSERT INTO quarantine (space_row, entity, hash, kind, reason, rules, sequence, at_ms, bytes)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+               ON CONFLICT (space_row, entity, hash) DO UPDATE SET sequence = excluded.sequence,
+               reason = excluded.reason, rules = excluded.rules WHERE bytes IS NOT NULL";
+    let UnreadableChunk { entity, kind, sequence, reason, bytes } = *chunk;
+    let (hash, sequence) = (ChunkHash::of(bytes), sequence_sql(sequence));
+    let Reason { number, rules } = reason;
+    let values = (space, entity.as_bytes(), hash.as_bytes(), kind, number, rules, sequence, at_ms, bytes);
+    transaction.execute(sql, values)?;
+    Ok(())
+}
+
+fn mark_proofs(
+    transaction: &mut WriteTransaction<'_>,
+    met: &mut MetEntities,
+    run: &Run<'_>,
+) -> Result<(), ReceiveError> {
+    for proof in run.proofs {
+        let Proof { entity, hash, sequence } = *proof;
+        let found = met.find(transaction, entity)?.filter(|found| found.home.space == run.space);
+        let is_held = match found {
+            Some(found) => mark_change(transaction, &found, hash, sequence)?,
+            None => false,
+        };
+        // A receipt below the run may be about something this store has lost; the cursor passed it long ago.
+        if !is_held && sequence > run.expected.sequence {
+            return Err(ReceiveError::NotHeld { entity, hash, sequence });
+        }
+    }
+    Ok(())
+}

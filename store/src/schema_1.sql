@@ -1,0 +1,113 @@
+-- Schema version 1. Integers named *_row are this file's own short names for 16-byte identities.
+
+-- The identities that this store has had; the newest row is the present one. A copied store takes a new one.
+CREATE TABLE devices (
+    device_row INTEGER PRIMARY KEY,
+    device     BLOB    NOT NULL UNIQUE CHECK (length(device) = 16),
+    since_ms   INTEGER NOT NULL
+) STRICT;
+
+-- Openings of this store that may have reached a relay, in the order of their rows.
+CREATE TABLE incarnations (
+    incarnation_row INTEGER PRIMARY KEY,
+    incarnation     BLOB    NOT NULL UNIQUE CHECK (length(incarnation) = 16)
+) STRICT;
+
+CREATE TABLE spaces (
+    space_row        INTEGER PRIMARY KEY,
+    space            BLOB    NOT NULL UNIQUE CHECK (length(space) = 16),
+    name             TEXT    NOT NULL,
+    origin           INTEGER NOT NULL CHECK (origin IN (0, 1)),       -- 0 made here, 1 joined
+    created_ms       INTEGER NOT NULL,
+    -- The cursor: all three or none.
+    log              BLOB    CHECK (length(log) = 16),
+    sequence         INTEGER CHECK (sequence >= 0),
+    chain            BLOB    CHECK (length(chain) = 32),
+    resets           INTEGER NOT NULL DEFAULT 0,
+    -- How often a session closed at the present cursor, and why the space is not tried any more.
+    closes           INTEGER NOT NULL DEFAULT 0,
+    blocked_by       INTEGER CHECK (blocked_by IN (0, 1)),            -- 0 a session's end, 1 the relay's answer for the space
+    blocked_code     INTEGER,
+    blocked_since_ms INTEGER,
+    CHECK ((log IS NULL) = (sequence IS NULL) AND (log IS NULL) = (chain IS NULL)),
+    CHECK ((blocked_by IS NULL) = (blocked_code IS NULL) AND (blocked_by IS NULL) = (blocked_since_ms IS NULL))
+) STRICT;
+
+-- Written once per entity and never changed: what changes with every edit stands in projections.
+CREATE TABLE entities (
+    entity_row INTEGER PRIMARY KEY,
+    space_row  INTEGER NOT NULL REFERENCES spaces,
+    entity     BLOB    NOT NULL UNIQUE CHECK (length(entity) = 16),
+    collection TEXT    NOT NULL
+) STRICT;
+CREATE INDEX entities_listed ON entities (space_row, collection, entity);
+
+-- What the document reads as. A stale row is older than the document and has to be written again before it is shown;
+-- json is NULL when the entity has never been projected.
+CREATE TABLE projections (
+    entity_row INTEGER PRIMARY KEY REFERENCES entities,
+    stale      INTEGER NOT NULL CHECK (stale IN (0, 1)),
+    deleted    INTEGER NOT NULL CHECK (deleted IN (0, 1)),
+    updated_ms INTEGER NOT NULL,
+    json       TEXT,
+    CHECK (stale = 1 OR json IS NOT NULL)
+) STRICT;
+CREATE INDEX projections_stale ON projections (entity_row) WHERE stale = 1;
+
+-- Every change that the device holds, whoever made it. Rows are in the order in which they came, which is causal per
+-- entity for the device's own. `sequence` is the mark: where the change stands in the log prefix that the space's cursor
+-- names. A row without a mark is in the outbox by being in that index, so "held = marked + outbox" (D5) cannot be
+-- broken by forgetting a second write. space_row repeats the entity's so that the outbox of a space is one index range.
+-- Actor and actor sequence are not repeated here: they stand in the bytes, and every open writes under a new actor (D6).
+CREATE TABLE changes (
+    change_row INTEGER PRIMARY KEY,
+    entity_row INTEGER NOT NULL REFERENCES entities,
+    space_row  INTEGER NOT NULL REFERENCES spaces,
+    hash       BLOB    NOT NULL CHECK (length(hash) = 32),
+    state      INTEGER NOT NULL CHECK (state BETWEEN 0 AND 3),        -- 0 applied, 1 received, 2 waiting, 3 quarantined
+    sequence   INTEGER CHECK (sequence > 0),
+    at_ms      INTEGER NOT NULL,
+    bytes      BLOB    NOT NULL,
+    UNIQUE (entity_row, hash)
+) STRICT;
+CREATE INDEX changes_outbox ON changes (space_row, change_row) WHERE sequence IS NULL;
+CREATE INDEX changes_unsettled ON changes (state, entity_row) WHERE state <> 0;
+
+-- What could not be applied and why. Rows with bytes are chunks that are no change of this space (broken, of an unknown
+-- kind, of an entity that lives in another space) and are named by the BLAKE3 of their bytes; rows without bytes explain
+-- a row of changes, where their mark stands too, and are named by the hash of the change.
+CREATE TABLE quarantine (
+    quarantine_row INTEGER PRIMARY KEY,
+    space_row      INTEGER NOT NULL REFERENCES spaces,
+    entity         BLOB    NOT NULL CHECK (length(entity) = 16),
+    hash           BLOB    NOT NULL CHECK (length(hash) = 32),
+    kind           INTEGER NOT NULL,
+    reason         INTEGER NOT NULL,
+    rules          INTEGER NOT NULL,
+    sequence       INTEGER CHECK (sequence > 0),
+    at_ms          INTEGER NOT NULL,
+    bytes          BLOB,
+    UNIQUE (space_row, entity, hash),
+    CHECK (bytes IS NOT NULL OR sequence IS NULL)
+) STRICT;
+
+-- Entities whose outbox waits because the relay refused one of their changes.
+CREATE TABLE blocks (
+    entity_row INTEGER PRIMARY KEY REFERENCES entities,
+    space_row  INTEGER NOT NULL REFERENCES spaces,
+    code       INTEGER NOT NULL,
+    hash       BLOB    NOT NULL CHECK (length(hash) = 32),
+    missing    BLOB    NOT NULL CHECK (length(missing) % 32 = 0),
+    since_ms   INTEGER NOT NULL
+) STRICT;
+CREATE INDEX blocks_of_space ON blocks (space_row);
+
+-- A cache for quick opening: the saved document holds every applied change up to and including row `upto`. The raw
+-- changes stay. A change that is applied later than it came is given a new row above `upto`.
+CREATE TABLE snapshots (
+    entity_row INTEGER PRIMARY KEY REFERENCES entities,
+    upto       INTEGER NOT NULL,
+    changes    INTEGER NOT NULL,
+    heads      BLOB    NOT NULL CHECK (length(heads) % 32 = 0),
+    bytes      BLOB    NOT NULL
+) STRICT;

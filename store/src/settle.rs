@@ -1,0 +1,171 @@
+//! What became of stored changes, and the projections that follow from it.
+
+use crate::column::{ChangeRow, ChangeState};
+use crate::entity::{self, FoundEntity, Projection, make_stale, project};
+use crate::error::{EntityError, StoreError};
+use crate::store::Store;
+use crate::transaction::WriteTransaction;
+use afield_core::{ChangeHash, ChunkKind, Durable, EntityId};
+
+/// Why something is in the quarantine: the number of a reason, and the version of the rules that gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reason {
+    /// The number of the reason.
+    pub number: u16,
+    /// The version of the rules; a later version may judge otherwise and tries again.
+    pub rules: u16,
+}
+
+impl Reason {
+    /// The entity lives in another space of this store. Numbers from 1,000 up are the store's own.
+    pub const FOREIGN_ENTITY: Self = Self { number: 1_000, rules: 1 };
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Settled {
+    /// It is part of the document.
+    Applied,
+    /// Dependencies are missing, or wait themselves.
+    Waiting,
+    /// It was refused.
+    Quarantined(Reason),
+}
+
+/// What became of the changes of one entity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    /// The entity.
+    pub entity: EntityId,
+    /// The verdicts.
+    pub verdicts: Vec<(ChangeHash, Settled)>,
+    /// What its document reads as now; `None` when it did not change.
+    pub projection: Option<Projection>,
+}
+
+impl Store {
+    /// Notes what the guarded apply decided about changes of any number of entities, with what the documents read as
+    /// now, in one transaction (D9); without a projection, the one there is becomes stale when a verdict changed the
+    /// document.
+    ///
+    /// Verdicts about changes that wait for each other come in the order in which they were applied. Repeating a
+    /// verdict changes nothing. Bytes stay whatever the verdict (D8).
+    ///
+    /// # Errors
+    ///
+    /// [`EntityError::UnknownEntity`] and [`EntityError::UnknownChange`] with nothing stored; or the storage failed.
+    pub fn settle(&mut self, settlements: &[Settlement], at_ms: i64) -> Result<Durable<()>, EntityError> {
+        self.write(|transaction| {
+            for Settlement { entity, verdicts, projection } in settlements {
+                let found = known(transaction, *entity)?;
+                let mut is_document_changed = false;
+                for (hash, settled) in verdicts {
+                    is_document_changed |= settle_change(transaction, &found, *entity, *hash, *settled, at_ms)?;
+                }
+                match projection {
+                    Some(projection) => project(transaction, found.row, projection)?,
+                    None if is_document_changed => make_stale(transaction, found.row, at_ms)?,
+                    None => {}
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes projections alone: those that were stale, or all of them to rebuild what queries read.
+    ///
+    /// # Errors
+    ///
+    /// [`EntityError::UnknownEntity`] with nothing stored; or the storage failed.
+    pub fn project(&mut self, projections: &[(EntityId, Projection)]) -> Result<Durable<()>, EntityError> {
+        self.write(|transaction| {
+            for (entity, projection) in projections {
+                let found = known(transaction, *entity)?;
+                project(transaction, found.row, projection)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Says that everything that is projected has to be projected anew, because the rules for it changed.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn make_projections_stale(&mut self) -> Result<Durable<()>, StoreError> {
+        self.write(|transaction| {
+            transaction.execute("UPDATE projections SET stale = 1 WHERE stale = 0", [])?;
+            Ok(())
+        })
+    }
+}
+
+/// Gives one change its state; says whether the document differs by it.
+pub(crate) fn settle_change(
+    transaction: &mut WriteTransaction<'_>,
+    entity: &FoundEntity,
+    id: EntityId,
+    hash: ChangeHash,
+    settled: Settled,
+    at_ms: i64,
+) -> Result<bool, EntityError> {
+    let sql = "SELECT change_row, state, sequence IS NULL FROM changes WHERE entity_row = ? AND hash = ?";
+    let found = transaction.row(sql, (entity.row, hash.0), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let (change, before, in_outbox): (ChangeRow, ChangeState, bool) =
+        found.ok_or(EntityError::UnknownChange { entity: id, hash })?;
+    let after = match settled {
+        Settled::Applied => ChangeState::Applied,
+        Settled::Waiting => ChangeState::Waiting,
+        Settled::Quarantined(_) => ChangeState::Quarantined,
+    };
+    if before == ChangeState::Quarantined && after != ChangeState::Quarantined {
+        let sql = "DELETE FROM quarantine WHERE space_row = ? AND entity = ? AND hash = ?";
+        transaction.execute(sql, (entity.space_row, id.as_bytes(), hash.0))?;
+    }
+    if let Settled::Quarantined(reason) = settled {
+        let sql = "INSERT INTO quarantine (space_row, entity, hash, kind, reason, rules, sequence, at_ms, bytes)
+                   SELECT space_row, ?2, hash, ?3, ?4, ?5, NULL, ?6, NULL FROM changes WHERE change_row = ?1
+                   ON CONFLICT (space_row, entity, hash) DO UPDATE SET reason = excluded.reason,
+                   rules = excluded.rules WHERE bytes IS NULL";
+        let kind = ChunkKind::Change.number();
+        transaction.execute(sql, (change, id.as_bytes(), kind, reason.number, reason.rules, at_ms))?;
+    }
+    if before == after {
+        return Ok(false);
+    }
+    transaction.execute("UPDATE changes SET state = ?2 WHERE change_row = ?1", (change, after))?;
+    match (before, after) {
+        (ChangeState::Applied, _) => {
+            // The saved document holds what the document no longer does.
+            transaction.execute("DELETE FROM snapshots WHERE entity_row = ?", [entity.row])?;
+            Ok(true)
+        }
+        (_, ChangeState::Applied) => {
+            let must_stand_later = before == ChangeState::Waiting && in_outbox;
+            move_to_end(transaction, entity, change, must_stand_later)?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Gives a change that was applied after it came a new row where one is needed: above a snapshot that was saved without
+/// it, so that opening reads it, and, when it waited in the outbox, behind what it waited for (D4).
+fn move_to_end(
+    transaction: &mut WriteTransaction<'_>,
+    entity: &FoundEntity,
+    change: ChangeRow,
+    must: bool,
+) -> Result<(), StoreError> {
+    let sql = "SELECT upto >= ?2 FROM snapshots WHERE entity_row = ?1";
+    let is_below_snapshot = transaction.row(sql, (entity.row, change), |row| row.get(0))?.unwrap_or(false);
+    if must || is_below_snapshot {
+        let sql = "UPDATE changes SET change_row = (SELECT max(change_row) + 1 FROM changes) WHERE change_row = ?";
+        transaction.execute(sql, [change])?;
+    }
+    Ok(())
+}
+
+pub(crate) fn known(transaction: &mut WriteTransaction<'_>, entity: EntityId) -> Result<FoundEntity, EntityError> {
+    transaction.read(|connection| entity::find(connection, entity))?.ok_or(EntityError::UnknownEntity { entity })
+}

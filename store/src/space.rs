@@ -1,0 +1,266 @@
+//! Spaces and their cursors.
+
+use crate::column::{self, SpaceRow, sequence_sql};
+use crate::error::{SpaceError, StoreError};
+use crate::store::Store;
+use crate::transaction::{WriteTransaction, row, rows};
+use afield_core::wire::{GoodbyeCode, SpaceCode};
+use afield_core::{Cursor, Durable, LogId, SpaceId};
+use rusqlite::{Connection, Row};
+
+/// How a space came to this device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// It was created here.
+    MadeHere,
+    /// It was created on another device.
+    Joined,
+}
+
+/// Why a space is not tried any more until somebody asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SpaceBlockReason {
+    /// Sessions closed too often at one cursor, the last time for this reason.
+    Closed(GoodbyeCode),
+    /// The relay does not serve the space.
+    Refused(SpaceCode),
+}
+
+/// That a space is not tried any more, why, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SpaceBlock {
+    /// Why.
+    pub reason: SpaceBlockReason,
+    /// Since when, in milliseconds since the Unix epoch.
+    pub since_ms: i64,
+}
+
+/// What the store knows about a space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpaceRecord {
+    /// The space.
+    pub space: SpaceId,
+    /// Its name on this device.
+    pub name: String,
+    /// How it came here.
+    pub origin: Origin,
+    /// Since when it is here, in milliseconds since the Unix epoch.
+    pub created_ms: i64,
+    /// How far the device has the log; `None` while the space has never been on a relay.
+    pub cursor: Option<Cursor>,
+    /// How many times the relay's log was another than the cursor's.
+    pub resets: u64,
+    /// How many sessions closed at the present cursor.
+    pub closes: u32,
+    /// Whether the space is not tried any more.
+    pub blocked: Option<SpaceBlock>,
+}
+
+impl Store {
+    /// Adds a space.
+    ///
+    /// # Errors
+    ///
+    /// [`SpaceError::SpaceExists`], or the storage failed.
+    pub fn create_space(
+        &mut self,
+        space: SpaceId,
+        name: &str,
+        origin: Origin,
+        at_ms: i64,
+    ) -> Result<Durable<()>, SpaceError> {
+        self.write(|transaction| {
+            let origin = match origin {
+                Origin::MadeHere => 0,
+                Origin::Joined => 1,
+            };
+            let sql = "INSERT INTO spaces (space, name, origin, created_ms) VALUES (?, ?, ?, ?)
+                       ON CONFLICT (space) DO NOTHING";
+            match transaction.execute(sql, (space.as_bytes(), name, origin, at_ms))? {
+                0 => Err(SpaceError::SpaceExists { space }),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// Renames a space on this device.
+    ///
+    /// # Errors
+    ///
+    /// [`SpaceError::UnknownSpace`], or the storage failed.
+    pub fn rename_space(&mut self, space: SpaceId, name: &str) -> Result<Durable<()>, SpaceError> {
+        self.write(|transaction| {
+            let sql = "UPDATE spaces SET name = ?2 WHERE space = ?1";
+            known(transaction.execute(sql, (space.as_bytes(), name))?, space)
+        })
+    }
+
+    /// All spaces, in the order in which they came.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn spaces(&self) -> Result<Vec<SpaceRecord>, StoreError> {
+        self.read(all)
+    }
+
+    /// One space.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn space(&self, space: SpaceId) -> Result<Option<SpaceRecord>, StoreError> {
+        self.read(|connection| one(connection, space))
+    }
+
+    /// Binds a space that has no cursor to its log: the cursor is the log's start from now on.
+    ///
+    /// Repeated with the log that the cursor names it changes nothing, and answers with the cursor.
+    ///
+    /// # Errors
+    ///
+    /// [`SpaceError::OtherLog`] when the cursor names another log; [`SpaceError::UnknownSpace`], or the storage failed.
+    pub fn set_log(&mut self, space: SpaceId, log: LogId) -> Result<Durable<Cursor>, SpaceError> {
+        self.write(|transaction| {
+            let (row, cursor) = find(transaction, space)?.ok_or(SpaceError::UnknownSpace { space })?;
+            match cursor {
+                Some(cursor) if cursor.log == log => Ok(cursor),
+                Some(cursor) => Err(SpaceError::OtherLog { stored: cursor.log }),
+                None => {
+                    let start = Cursor::start(log);
+                    move_cursor(transaction, row, start)?;
+                    Ok(start)
+                }
+            }
+        })
+    }
+
+    /// Follows the relay's log from its start, in one transaction: the cursor moves to (log, 0), every mark of the space
+    /// goes, which puts all that the device holds of it into the outbox, and so do all blocks (the outbox rule, D5).
+    ///
+    /// # Errors
+    ///
+    /// [`SpaceError::UnknownSpace`], or the storage failed.
+    pub fn reset(&mut self, space: SpaceId, log: LogId) -> Result<Durable<Cursor>, SpaceError> {
+        self.write(|transaction| {
+            let (row, _) = find(transaction, space)?.ok_or(SpaceError::UnknownSpace { space })?;
+            let start = Cursor::start(log);
+            move_cursor(transaction, row, start)?;
+            transaction.execute("UPDATE spaces SET resets = resets + 1 WHERE space_row = ?", [row])?;
+            let sql = "UPDATE changes SET sequence = NULL WHERE space_row = ? AND sequence IS NOT NULL";
+            transaction.execute(sql, [row])?;
+            let sql = "UPDATE quarantine SET sequence = NULL WHERE space_row = ? AND sequence IS NOT NULL";
+            transaction.execute(sql, [row])?;
+            transaction.execute("DELETE FROM blocks WHERE space_row = ?", [row])?;
+            Ok(start)
+        })
+    }
+
+    /// Counts a session that closed at the present cursor, and answers how many there have been.
+    ///
+    /// A cursor that moves starts the count again.
+    ///
+    /// # Errors
+    ///
+    /// [`SpaceError::UnknownSpace`], or the storage failed.
+    pub fn count_close(&mut self, space: SpaceId) -> Result<Durable<u32>, SpaceError> {
+        self.write(|transaction| {
+            let sql = "UPDATE spaces SET closes = min(closes + 1, 4294967295) WHERE space = ?";
+            known(transaction.execute(sql, [space.as_bytes()])?, space)?;
+            let sql = "SELECT closes FROM spaces WHERE space = ?";
+            let closes = transaction.row(sql, [space.as_bytes()], |row| column::number(row, 0))?;
+            closes.ok_or(SpaceError::UnknownSpace { space })
+        })
+    }
+
+    /// Stops trying a space; a moved cursor or [`Store::unblock_space`] ends that.
+    ///
+    /// # Errors
+    ///
+    /// [`SpaceError::UnknownSpace`], or the storage failed.
+    pub fn block_space(&mut self, space: SpaceId, block: SpaceBlock) -> Result<Durable<()>, SpaceError> {
+        self.write(|transaction| {
+            let (by, code) = match block.reason {
+                SpaceBlockReason::Closed(code) => (0, code.number()),
+                SpaceBlockReason::Refused(code) => (1, code.number()),
+            };
+            let sql = "UPDATE spaces SET blocked_by = ?2, blocked_code = ?3, blocked_since_ms = ?4 WHERE space = ?1";
+            known(transaction.execute(sql, (space.as_bytes(), by, code, block.since_ms))?, space)
+        })
+    }
+
+    /// Tries a space again, and forgets how often sessions closed at its cursor.
+    ///
+    /// # Errors
+    ///
+    /// [`SpaceError::UnknownSpace`], or the storage failed.
+    pub fn unblock_space(&mut self, space: SpaceId) -> Result<Durable<()>, SpaceError> {
+        self.write(|transaction| {
+            let sql = "UPDATE spaces SET closes = 0, blocked_by = NULL, blocked_code = NULL, blocked_since_ms = NULL
+                       WHERE space = ?";
+            known(transaction.execute(sql, [space.as_bytes()])?, space)
+        })
+    }
+}
+
+/// The row of a space and its cursor.
+pub(crate) fn find(
+    transaction: &mut WriteTransaction<'_>,
+    space: SpaceId,
+) -> Result<Option<(SpaceRow, Option<Cursor>)>, StoreError> {
+    let sql = "SELECT space_row, log, sequence, chain FROM spaces WHERE space = ?";
+    transaction.row(sql, [space.as_bytes()], |row| Ok((row.get(0)?, column::cursor(row, 1)?)))
+}
+
+/// Moves the cursor. A cursor that moves shows that the space works, so its closes and its block end with it.
+pub(crate) fn move_cursor(
+    transaction: &mut WriteTransaction<'_>,
+    space: SpaceRow,
+    cursor: Cursor,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE spaces SET log = ?2, sequence = ?3, chain = ?4, closes = 0, blocked_by = NULL,
+               blocked_code = NULL, blocked_since_ms = NULL WHERE space_row = ?1";
+    let sequence = sequence_sql(cursor.sequence);
+    transaction.execute(sql, (space, cursor.log.as_bytes(), sequence, cursor.chain.as_bytes()))?;
+    Ok(())
+}
+
+pub(crate) fn all(connection: &Connection) -> Result<Vec<SpaceRecord>, StoreError> {
+    let sql = "SELECT space, name, origin, created_ms, log, sequence, chain, resets, closes, blocked_by, blocked_code,
+               blocked_since_ms FROM spaces ORDER BY space_row";
+    rows(connection, sql, [], record)
+}
+
+pub(crate) fn one(connection: &Connection, space: SpaceId) -> Result<Option<SpaceRecord>, StoreError> {
+    let sql = "SELECT space, name, origin, created_ms, log, sequence, chain, resets, closes, blocked_by, blocked_code,
+               blocked_since_ms FROM spaces WHERE space = ?";
+    row(connection, sql, [space.as_bytes()], record)
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<SpaceRecord> {
+    let blocked = match row.get::<_, Option<i64>>(9)? {
+        None => None,
+        Some(by) => {
+            let code = column::number(row, 10)?;
+            let reason = match by {
+                0 => SpaceBlockReason::Closed(GoodbyeCode::from_number(code)),
+                _ => SpaceBlockReason::Refused(SpaceCode::from_number(code)),
+            };
+            Some(SpaceBlock { reason, since_ms: row.get(11)? })
+        }
+    };
+    Ok(SpaceRecord {
+        space: column::space(row, 0)?,
+        name: row.get(1)?,
+        origin: if row.get::<_, i64>(2)? == 0 { Origin::MadeHere } else { Origin::Joined },
+        created_ms: row.get(3)?,
+        cursor: column::cursor(row, 4)?,
+        resets: column::count(row, 7)?,
+        closes: column::number(row, 8)?,
+        blocked,
+    })
+}
+
+fn known(changed: usize, space: SpaceId) -> Result<(), SpaceError> {
+    if changed == 0 { Err(SpaceError::UnknownSpace { space }) } else { Ok(()) }
+}

@@ -1,0 +1,189 @@
+//! The store: opening, the one way to write, and what happens after a failure.
+
+use crate::connection::{self, SharedConnection};
+use crate::error::{OpenError, StoreError};
+use crate::fault::{FaultHook, Faults};
+use crate::lock::WriterLock;
+use crate::options::{OpenOptions, Synchronous};
+use crate::reader::Reader;
+use crate::schema;
+use crate::transaction::WriteTransaction;
+use afield_core::Durable;
+use rusqlite::{Connection, TransactionBehavior};
+use std::mem;
+use std::path::{Path, PathBuf};
+
+/// The device's store: the only writer of its file.
+///
+/// Every method that writes is one transaction and gives a [`Durable`] value after its commit. After a failure of the
+/// storage every writing method answers [`StoreError::Poisoned`] until [`Store::reload`] (D10); reading goes on.
+/// Errors that say that the caller asked for something impossible leave the store as it was and sound.
+#[derive(Debug)]
+pub struct Store {
+    shared: SharedConnection,
+    place: Place,
+    options: OpenOptions,
+    is_poisoned: bool,
+    faults: Faults,
+}
+
+#[derive(Debug)]
+enum Place {
+    Memory,
+    File { path: PathBuf, _lock: WriterLock },
+}
+
+impl Store {
+    /// Opens a store file for writing, creating it when there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Locked`] when another writer keeps the store for longer than the options wait;
+    /// [`OpenError::NotAStore`], [`OpenError::Newer`] and [`OpenError::ReadOnly`] with the file untouched;
+    /// [`OpenError::Store`] when the storage fails.
+    pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Self, OpenError> {
+        let path = path.as_ref();
+        schema::refuse_foreign_file(path)?;
+        let lock = WriterLock::take(path, options)?;
+        let connection = connection::open_writer(path, options)?;
+        Ok(Self::new(connection, Place::File { path: path.to_owned(), _lock: lock }, options))
+    }
+
+    /// Opens a store that lives in memory and ends with it.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::SqliteTooOld`], or the storage failed.
+    pub fn open_in_memory(options: &OpenOptions) -> Result<Self, OpenError> {
+        Self::from_connection(Connection::open_in_memory()?, options)
+    }
+
+    /// Makes a store of an open connection, which gets no lock of its own; an open transaction in it rolls back.
+    ///
+    /// With [`Store::into_connection`] the simulator crashes a device and starts it again on the same database.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Store::open`], without the lock.
+    pub fn from_connection(connection: Connection, options: &OpenOptions) -> Result<Self, OpenError> {
+        Ok(Self::new(connection::adopt_writer(connection, options)?, Place::Memory, options))
+    }
+
+    /// Ends the store and gives its connection back; readers of a store in memory answer [`StoreError::Closed`] then.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Closed`] when a failed reload has left no connection.
+    pub fn into_connection(self) -> Result<Connection, StoreError> {
+        self.shared.slot().take().ok_or(StoreError::Closed)
+    }
+
+    /// Starts again from what is on disk, after which the store writes again.
+    ///
+    /// Whatever the caller holds in memory of this store must be thrown away with it: a write that failed may or may
+    /// not be on disk.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Store::open`]; the store refuses everything then until a later reload succeeds.
+    pub fn reload(&mut self) -> Result<(), OpenError> {
+        let mut slot = self.shared.slot();
+        let old = slot.take();
+        let fresh = match &self.place {
+            Place::Memory => connection::adopt_writer(old.ok_or(StoreError::Closed)?, &self.options)?,
+            Place::File { path, .. } => {
+                // Closed before the new one opens, so that nothing of the old page cache is believed.
+                drop(old);
+                connection::open_writer(path, &self.options)?
+            }
+        };
+        *slot = Some(fresh);
+        self.is_poisoned = false;
+        Ok(())
+    }
+
+    /// A reader beside this writer: cheap to clone, usable from any thread.
+    ///
+    /// Readers of a file have connections of their own and never wait for the writer; readers of a store in memory take
+    /// turns with it.
+    pub fn reader(&self) -> Reader {
+        match &self.place {
+            Place::Memory => Reader::of_memory(self.shared.clone()),
+            Place::File { path, .. } => Reader::of_file(path.clone()),
+        }
+    }
+
+    /// The file; `None` for a store in memory.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Memory => None,
+            Place::File { path, .. } => Some(path),
+        }
+    }
+
+    /// When a commit of this store counts as done.
+    pub fn synchronous(&self) -> Synchronous {
+        self.options.synchronous
+    }
+
+    /// Whether an earlier failure keeps the store from writing until it is reloaded (D10).
+    pub fn is_poisoned(&self) -> bool {
+        self.is_poisoned
+    }
+
+    /// Lets faults strike in writes, for the simulator and the crash tests.
+    #[doc(hidden)]
+    pub fn inject(&mut self, hook: FaultHook) {
+        self.faults = Faults(Some(hook));
+    }
+
+    /// Runs one transaction and commits it. Whatever fails, nothing of it remains, and a failure of the storage or a
+    /// panic poisons the store.
+    pub(crate) fn write<T, E: From<StoreError>>(
+        &mut self,
+        work: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T, E>,
+    ) -> Result<Durable<T>, E> {
+        self.transact(TransactionBehavior::Immediate, work)
+    }
+
+    /// Reads what is committed, as something that may be sent: refused once the store is poisoned, since what a failed
+    /// commit left readable need not be on disk.
+    pub(crate) fn read_durable<T, E: From<StoreError>>(
+        &mut self,
+        work: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T, E>,
+    ) -> Result<Durable<T>, E> {
+        self.transact(TransactionBehavior::Deferred, work)
+    }
+
+    /// Runs a query on the writer's connection.
+    pub(crate) fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.shared.read(query)
+    }
+
+    fn transact<T, E: From<StoreError>>(
+        &mut self,
+        behavior: TransactionBehavior,
+        work: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T, E>,
+    ) -> Result<Durable<T>, E> {
+        // Set until the end has been reached, so that a panic counts as a failure too.
+        if mem::replace(&mut self.is_poisoned, true) {
+            return Err(StoreError::Poisoned.into());
+        }
+        let mut slot = self.shared.slot();
+        let connection = slot.as_mut().ok_or(StoreError::Closed)?;
+        let mut transaction = WriteTransaction::begin(connection, &mut self.faults, behavior)?;
+        let result = work(&mut transaction).and_then(|value| Ok(Durable::commit(&mut transaction, value)?));
+        self.is_poisoned = transaction.failed();
+        result
+    }
+
+    fn new(connection: Connection, place: Place, options: &OpenOptions) -> Self {
+        Self {
+            shared: SharedConnection::new(connection),
+            place,
+            options: options.clone(),
+            is_poisoned: false,
+            faults: Faults::default(),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The one kind of transaction that writes, and the helpers that read.
+
+use crate::error::StoreError;
+use crate::fault::{FaultPoint, Faults};
+use afield_core::Commit;
+use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction, TransactionBehavior};
+
+/// A transaction of the store's writer, and the only implementation of [`Commit`] in this crate.
+///
+/// It remembers whether the storage failed in it, so that the store can refuse to go on (D10). Dropped, it rolls back.
+pub(crate) struct WriteTransaction<'a> {
+    inner: Option<Transaction<'a>>,
+    faults: &'a mut Faults,
+    statements: u32,
+    failed: bool,
+}
+
+impl<'a> WriteTransaction<'a> {
+    /// Begins a transaction: an immediate one to write, a deferred one to read only, whose commit syncs nothing.
+    pub(crate) fn begin(
+        connection: &'a mut Connection,
+        faults: &'a mut Faults,
+        behavior: TransactionBehavior,
+    ) -> Result<Self, StoreError> {
+        let inner = connection.transaction_with_behavior(behavior)?;
+        Ok(Self { inner: Some(inner), faults, statements: 0, failed: false })
+    }
+
+    /// Whether the storage failed in this transaction.
+    pub(crate) fn failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Runs one writing statement and says how many rows it changed.
+    pub(crate) fn execute(&mut self, sql: &'static str, params: impl Params) -> Result<usize, StoreError> {
+        self.statements = self.statements.saturating_add(1);
+        let result = self
+            .faults
+            .at(FaultPoint::BeforeStatement(self.statements))
+            .and_then(|()| Ok(self.connection().prepare_cached(sql)?.execute(params)?));
+        self.note(result)
+    }
+
+    /// Runs one writing statement that returns a row number.
+    pub(crate) fn insert(&mut self, sql: &'static str, params: impl Params) -> Result<i64, StoreError> {
+        self.statements = self.statements.saturating_add(1);
+        let result = self
+            .faults
+            .at(FaultPoint::BeforeStatement(self.statements))
+            .and_then(|()| Ok(self.connection().prepare_cached(sql)?.query_row(params, |row| row.get(0))?));
+        self.note(result)
+    }
+
+    /// Reads within the transaction.
+    pub(crate) fn read<T>(
+        &mut self,
+        query: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let result = query(self.connection());
+        self.note(result)
+    }
+
+    /// Reads at most one row within the transaction.
+    pub(crate) fn row<T>(
+        &mut self,
+        sql: &'static str,
+        params: impl Params,
+        map: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        self.read(|connection| row(connection, sql, params, map))
+    }
+
+    fn connection(&self) -> &Connection {
+        self.inner.as_ref().expect("the inner transaction is taken by the commit alone, after which nothing runs")
+    }
+
+    fn note<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.failed |= result.is_err();
+        result
+    }
+
+    fn commit_once(&mut self) -> Result<(), StoreError> {
+        // Without a written statement there is nothing that a crash could lose, so no fault strikes either.
+        let writes = self.statements > 0;
+        if writes {
+            self.faults.at(FaultPoint::BeforeCommit)?;
+        }
+        if let Some(inner) = self.inner.take() {
+            inner.commit()?;
+        }
+        if writes { self.faults.at(FaultPoint::AfterCommit) } else { Ok(()) }
+    }
+}
+
+impl Commit for WriteTransaction<'_> {
+    type Error = StoreError;
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        let result = self.commit_once();
+        self.note(result)
+    }
+}
+
+/// Reads at most one row.
+pub(crate) fn row<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    map: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Option<T>, StoreError> {
+    Ok(connection.prepare_cached(sql)?.query_row(params, map).optional()?)
+}
+
+/// Reads all rows.
+pub(crate) fn rows<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    map: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>, StoreError> {
+    Ok(connection.prepare_cached(sql)?.query_map(params, map)?.collect::<Result<_, _>>()?)
+}

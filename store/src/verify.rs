@@ -1,0 +1,146 @@
+//! Checks of the whole file, on demand: they read all of it.
+
+use crate::column;
+use crate::error::StoreError;
+use crate::store::Store;
+use crate::transaction::{row, rows};
+use afield_core::EntityId;
+use rusqlite::Connection;
+
+/// Something that must never be found in a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Violation {
+    /// SQLite finds pages or indexes damaged.
+    #[error("SQLite finds {faults} faults in the file")]
+    Damaged {
+        /// How many it named.
+        faults: u64,
+    },
+    /// Rows refer to rows that are not there.
+    #[error("{rows} rows refer to rows that do not exist")]
+    DanglingRows {
+        /// How many.
+        rows: u64,
+    },
+    /// D5: what the device holds is not what is marked and what is in the outbox together.
+    #[error("{held} changes are held, {marked} are marked and {outbox} are in the outbox")]
+    HeldDiffers {
+        /// Held.
+        held: u64,
+        /// Marked.
+        marked: u64,
+        /// In the outbox.
+        outbox: u64,
+    },
+    /// D5: a mark above the cursor, or in a space without one.
+    #[error("a change of the entity {entity} is marked above the cursor")]
+    MarkAboveCursor {
+        /// The entity.
+        entity: EntityId,
+    },
+    /// R2: two changes of one space are marked at the same sequence.
+    #[error("another change than one of the entity {entity} is marked at the same sequence")]
+    MarkRepeated {
+        /// The entity.
+        entity: EntityId,
+    },
+    /// A change names another space than its entity.
+    #[error("a change of the entity {entity} stands in another space")]
+    SpaceDiffers {
+        /// The entity.
+        entity: EntityId,
+    },
+    /// D9: an entity has applied changes and no projection, not even a stale one.
+    #[error("the entity {entity} has changes and no projection")]
+    ProjectionMissing {
+        /// The entity.
+        entity: EntityId,
+    },
+    /// D7: a quarantined change without a reason, or a reason for a change that is not quarantined.
+    #[error("the quarantine and the changes of the entity {entity} do not agree")]
+    QuarantineDiffers {
+        /// The entity.
+        entity: EntityId,
+    },
+    /// A snapshot does not hold as many changes as are applied up to where it stands.
+    #[error("the snapshot of the entity {entity} does not hold the changes it stands for")]
+    SnapshotDiffers {
+        /// The entity.
+        entity: EntityId,
+    },
+}
+
+impl Store {
+    /// Checks what must hold of the whole store, and the file itself: the cursor and the marks (D2, D3, D5), the
+    /// projections (D9), the quarantine (D7), the snapshots, references, and SQLite's own quick check.
+    ///
+    /// It reads everything, so it is for tests, for `doctor`, and after damage.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed; a damaged file can answer with that or with [`Violation::Damaged`].
+    pub fn verify(&self) -> Result<Vec<Violation>, StoreError> {
+        self.read(|connection| {
+            let mut found = Vec::new();
+            found.extend(damage(connection)?);
+            found.extend(dangling(connection)?);
+            found.extend(held(connection)?);
+            let entities = |sql| rows(connection, sql, [], |row| column::entity(row, 0));
+            found.extend(entities(MARK_ABOVE_CURSOR)?.into_iter().map(|entity| Violation::MarkAboveCursor { entity }));
+            found.extend(entities(MARK_REPEATED)?.into_iter().map(|entity| Violation::MarkRepeated { entity }));
+            found.extend(entities(SPACE_DIFFERS)?.into_iter().map(|entity| Violation::SpaceDiffers { entity }));
+            found.extend(
+                entities(PROJECTION_MISSING)?.into_iter().map(|entity| Violation::ProjectionMissing { entity }),
+            );
+            found.extend(
+                entities(QUARANTINE_DIFFERS)?.into_iter().map(|entity| Violation::QuarantineDiffers { entity }),
+            );
+            found.extend(entities(SNAPSHOT_DIFFERS)?.into_iter().map(|entity| Violation::SnapshotDiffers { entity }));
+            Ok(found)
+        })
+    }
+}
+
+const MARK_ABOVE_CURSOR: &str = "SELECT DISTINCT entity FROM changes JOIN entities USING (entity_row)
+    JOIN spaces ON spaces.space_row = changes.space_row
+    WHERE changes.sequence IS NOT NULL AND (spaces.sequence IS NULL OR changes.sequence > spaces.sequence)";
+
+const MARK_REPEATED: &str = "SELECT entity FROM changes JOIN entities USING (entity_row)
+    WHERE sequence IS NOT NULL GROUP BY changes.space_row, sequence HAVING count(*) > 1";
+
+const SPACE_DIFFERS: &str = "SELECT DISTINCT entity FROM changes JOIN entities USING (entity_row)
+    WHERE changes.space_row <> entities.space_row";
+
+const PROJECTION_MISSING: &str = "SELECT entity FROM entities WHERE entity_row NOT IN
+    (SELECT entity_row FROM projections) AND entity_row IN (SELECT entity_row FROM changes WHERE state = 0)";
+
+const QUARANTINE_DIFFERS: &str =
+    "SELECT entity FROM changes JOIN entities USING (entity_row) WHERE (state = 3) <> EXISTS
+    (SELECT 1 FROM quarantine WHERE quarantine.space_row = changes.space_row AND quarantine.entity = entities.entity
+     AND quarantine.hash = changes.hash AND quarantine.bytes IS NULL)";
+
+const SNAPSHOT_DIFFERS: &str = "SELECT entity FROM snapshots JOIN entities USING (entity_row) WHERE snapshots.changes <>
+    (SELECT count(*) FROM changes WHERE changes.entity_row = snapshots.entity_row AND state = 0 AND change_row <= upto)";
+
+fn damage(connection: &Connection) -> Result<Option<Violation>, StoreError> {
+    let answers = rows(connection, "PRAGMA quick_check", [], |row| row.get::<_, String>(0))?;
+    let faults = answers.iter().filter(|answer| *answer != "ok").count();
+    Ok((faults > 0).then(|| Violation::Damaged { faults: u64::try_from(faults).unwrap_or(u64::MAX) }))
+}
+
+fn dangling(connection: &Connection) -> Result<Option<Violation>, StoreError> {
+    let found = rows(connection, "PRAGMA foreign_key_check", [], |_| Ok(()))?.len();
+    Ok((found > 0).then(|| Violation::DanglingRows { rows: u64::try_from(found).unwrap_or(u64::MAX) }))
+}
+
+/// Counts the table by itself and the outbox by its index, which is what the sync reads.
+fn held(connection: &Connection) -> Result<Option<Violation>, StoreError> {
+    let sql = "SELECT (SELECT count(*) FROM changes NOT INDEXED),
+               (SELECT count(*) FROM changes NOT INDEXED WHERE sequence IS NOT NULL),
+               (SELECT count(*) FROM changes INDEXED BY changes_outbox WHERE sequence IS NULL)";
+    let counted =
+        row(connection, sql, [], |row| Ok((column::count(row, 0)?, column::count(row, 1)?, column::count(row, 2)?)))?;
+    let (held, marked, outbox) = counted.unwrap_or_default();
+    Ok((held != marked + outbox).then_some(Violation::HeldDiffers { held, marked, outbox }))
+}

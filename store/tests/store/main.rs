@@ -1,0 +1,14 @@
+//! What the store promises, against real files, real processes and injected faults.
+
+// Clippy exempts functions marked as tests from these, and not what they call.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)]
+
+mod corruption;
+mod entities;
+mod faults;
+mod figures;
+mod help;
+mod model;
+mod opening;
+mod spaces;
+mod sync;
