@@ -1,1 +1,28 @@
-//! relay.
+//! The Afield relay: a durable, ordered log of chunks for every space.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`log`] | [`log::Log`], the seam to a database, and [`log::SqliteLog`], one SQLite file |
+//! | [`hub`] | [`hub::Hub`]: the relay's whole behaviour, synchronous and deterministic |
+//! | [`server`] | [`server::Relay`]: sockets, TLS, HTTP, and the one thread that owns a hub |
+//! | [`cli`] | the commands `serve` and `token` |
+//!
+//! What holds here, by the numbers of the design's invariants:
+//!
+//! - **A receipt means fsynced (R1).** [`hub::Hub::commit`] appends everything that was pushed in one transaction with
+//!   `synchronous=FULL`, and only a [`Durable`](afield_core::Durable) answer can become a frame.
+//! - **One transaction per answer (R3, R4, R6).** Token, membership, position and quota are checked where the answer is
+//!   made, never in a cache; a position that does not belong to the log is a Reset.
+//! - **Nobody waits for a slow reader (R8, R9).** Each session reads the log at its own pace, gets all of it, and holds
+//!   a bounded queue.
+//!
+//! Deliberately absent: Automerge documents (a chunk's header says all that is checked), compaction, purge and filters
+//! (later versions), and the device's store, which shares nothing with the log but the words.
+
+pub mod cli;
+pub mod hub;
+pub mod log;
+pub mod server;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,92 @@
+//! One transaction for everything that was pushed, then receipts, then delivery.
+
+use super::{Hub, Pending};
+use crate::log::{Log, Principal};
+use afield_core::session::{AppendAnswer, LogRun};
+use afield_core::wire::{Channel, GoodbyeCode, PushNumber, SpaceCode};
+use afield_core::{Durable, Now, SessionId, SpaceId};
+
+/// Where the answer to a push goes.
+#[derive(Debug, Clone, Copy)]
+struct Address {
+    session: SessionId,
+    channel: Channel,
+    push: PushNumber,
+    principal: Principal,
+    space: SpaceId,
+}
+
+impl<L: Log> Hub<L> {
+    /// Appends everything that was pushed, in one transaction, and only then answers and delivers (R1).
+    pub fn commit(&mut self, now: Now) {
+        if self.pending.is_empty() {
+            return;
+        }
+        self.pending_bytes = 0;
+        let (addresses, requests): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.pending).into_iter().map(Pending::apart).unzip();
+        match self.log.append(requests, now) {
+            Ok(appended) => {
+                let (answers, runs) = appended.split();
+                for (address, answer) in addresses.into_iter().zip(answers.into_elements()) {
+                    self.answer_push(address, answer, now);
+                }
+                // Whoever lost access in the meantime gets nothing of what follows (R6, R7).
+                self.check_foreign(now);
+                for run in runs.into_elements() {
+                    let (space, run) = keyed(run);
+                    self.deliver_fresh(space, &run, now);
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the log could not append");
+                for address in addresses {
+                    self.close(address.session, GoodbyeCode::Internal);
+                    self.settle(address.session, now);
+                }
+            }
+        }
+    }
+
+    fn answer_push(&mut self, address: Address, answer: Durable<AppendAnswer>, now: Now) {
+        let Address { session, channel, push, principal, space } = address;
+        match answer.get() {
+            AppendAnswer::Verdicts(_) => {}
+            AppendAnswer::Refused(SpaceCode::UnknownOrForbidden) if self.end_if_revoked(session, principal, now) => {
+                return;
+            }
+            AppendAnswer::Reset(_) | AppendAnswer::Refused(_) => self.unsubscribe(session, space),
+        }
+        if let Some(seat) = self.sessions.get_mut(&session) {
+            seat.session.appended(channel, push, answer);
+            self.settle(session, now);
+        }
+    }
+
+    /// Hands a run that was just appended to those who stand right before it; the others read on from the log.
+    fn deliver_fresh(&mut self, space: SpaceId, run: &Durable<LogRun>, now: Now) {
+        let Some(readers) = self.spaces.get_mut(&space) else { return };
+        readers.head = run.get().after().sequence;
+        let ids: Vec<SessionId> = readers.sessions.iter().copied().collect();
+        for id in ids {
+            let Some(seat) = self.sessions.get_mut(&id) else { continue };
+            // Who has to read on has to be checked against the log first, so it gets nothing fresh meanwhile.
+            if seat.behind.contains(&space) || !seat.session.deliver_fresh(space, run) {
+                seat.behind.insert(space);
+            }
+            self.settle(id, now);
+        }
+    }
+}
+
+impl Pending {
+    fn apart(self) -> (Address, (Principal, afield_core::session::AppendRequest)) {
+        let Self { session, channel, push, principal, request } = self;
+        (Address { session, channel, push, principal, space: request.space }, (principal, request))
+    }
+}
+
+fn keyed(run: Durable<(SpaceId, LogRun)>) -> (SpaceId, Durable<LogRun>) {
+    let (space, run) = run.split();
+    (space.into_inner(), run)
+}

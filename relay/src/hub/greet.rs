@@ -1,0 +1,102 @@
+//! Who is speaking: tokens, and one session per device.
+
+use super::{Access, Hub};
+use crate::log::{Authentication, Log, LogError, Principal, Standing, TokenHash};
+use afield_core::session::WelcomeAnswer;
+use afield_core::wire::{GoodbyeCode, Hello};
+use afield_core::{Now, SessionId};
+
+/// The most spaces that a `Welcome` names, so that it stays far below a frame.
+const SPACES_NAMED_MAX: usize = 16_384;
+
+impl<L: Log> Hub<L> {
+    pub(super) fn greet(&mut self, id: SessionId, token: Option<String>, hello: &Hello, now: Now) {
+        match self.authenticate(token.as_deref(), now) {
+            Ok(Ok((principal, standing))) => self.admit(id, principal, standing, hello),
+            Ok(Err(code)) => self.close(id, code),
+            Err(error) => {
+                tracing::error!(session = %id, error = &error as &dyn std::error::Error, "a token could not be checked");
+                self.close(id, GoodbyeCode::Internal);
+            }
+        }
+    }
+
+    /// Takes a fresher token for a live session; it has to be one of the same user.
+    pub(super) fn refresh_token(&mut self, id: SessionId, token: &str, now: Now) {
+        let Some(before) = self.sessions.get(&id).and_then(|seat| seat.principal) else { return };
+        match self.authenticate(Some(token), now) {
+            Ok(Ok((principal, standing))) if principal.user == before.user => {
+                self.set_principal(id, principal, &standing);
+            }
+            Ok(Ok(_)) => self.close(id, GoodbyeCode::Unauthorized),
+            Ok(Err(code)) => self.close(id, code),
+            Err(error) => {
+                tracing::error!(session = %id, error = &error as &dyn std::error::Error, "a token could not be checked");
+                self.close(id, GoodbyeCode::Internal);
+            }
+        }
+    }
+
+    /// Ends a session with `TokenExpired` when its token is no longer good; answers whether it did.
+    pub(super) fn end_if_revoked(&mut self, id: SessionId, principal: Principal, now: Now) -> bool {
+        let code = match self.log.standing(principal, now) {
+            Ok(Some(_)) => return false,
+            Ok(None) => GoodbyeCode::TokenExpired,
+            Err(error) => {
+                tracing::error!(session = %id, error = &error as &dyn std::error::Error, "a token could not be checked");
+                GoodbyeCode::Internal
+            }
+        };
+        self.close(id, code);
+        true
+    }
+
+    fn authenticate(
+        &mut self,
+        token: Option<&str>,
+        now: Now,
+    ) -> Result<Result<(Principal, Standing), GoodbyeCode>, LogError> {
+        let authentication = match (self.access, token) {
+            (Access::Open, _) => Authentication::Good(Principal::ANYONE),
+            (Access::Tokens, None) => Authentication::Unknown,
+            (Access::Tokens, Some(token)) => self.log.authenticate(&TokenHash::of(token), now)?,
+        };
+        Ok(match authentication {
+            Authentication::Unknown => Err(GoodbyeCode::Unauthorized),
+            Authentication::Ended => Err(GoodbyeCode::TokenExpired),
+            Authentication::Good(principal) => {
+                let standing = self.log.standing(principal, now)?;
+                standing.map(|standing| (principal, standing)).ok_or(GoodbyeCode::TokenExpired)
+            }
+        })
+    }
+
+    fn admit(&mut self, id: SessionId, principal: Principal, standing: Standing, hello: &Hello) {
+        let key = (principal.user, hello.device);
+        if let Some(older) = self.devices.get(&key).copied() {
+            let live = self.sessions.get(&older).and_then(|seat| seat.device).map(|(_, incarnation)| incarnation);
+            let continues = live.is_none_or(|live| live == hello.incarnation || hello.predecessors.contains(&live));
+            if !continues {
+                return self.close(id, GoodbyeCode::CopiedDevice);
+            }
+            // From here on nothing of the older session is handled, not even what it pushed a moment ago.
+            self.pending.retain(|pending| pending.session != older);
+            self.close(older, GoodbyeCode::Replaced);
+        }
+        self.devices.insert(key, id);
+        self.set_principal(id, principal, &standing);
+        let Some(seat) = self.sessions.get_mut(&id) else { return };
+        seat.device = Some((hello.device, hello.incarnation));
+        let Standing { mut spaces, may_create, .. } = standing;
+        spaces.truncate(SPACES_NAMED_MAX);
+        seat.session.welcome(WelcomeAnswer { spaces, may_create });
+    }
+
+    fn set_principal(&mut self, id: SessionId, principal: Principal, standing: &Standing) {
+        let Some(seat) = self.sessions.get_mut(&id) else { return };
+        seat.principal = Some(principal);
+        seat.expires_wall_ms.and_then(|expiry| self.expiries.take(&(expiry, id)));
+        seat.expires_wall_ms = standing.expires_wall_ms;
+        self.expiries.extend(standing.expires_wall_ms.map(|expiry| (expiry, id)));
+    }
+}

@@ -1,0 +1,337 @@
+//! The relay's whole behaviour, without threads, sockets or clocks.
+
+mod commit;
+mod greet;
+mod seat;
+mod serve;
+mod watch;
+
+use crate::log::{Log, LogError, Principal};
+use afield_core::limits::SEND_QUEUE_BYTES_MAX;
+use afield_core::session::{AppendRequest, OpenAnswer, OpenRequest, RelayRequest, RelaySession};
+use afield_core::time::random_bytes;
+use afield_core::wire::{Channel, GoodbyeCode, PushNumber, SpaceCode};
+use afield_core::{DeviceId, Entropy, Limits, LogId, Now, Sequence, SessionId, SpaceId};
+use seat::Seat;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// The most bytes that one session's queue may hold before the session ends as a slow reader.
+///
+/// [`SEND_QUEUE_BYTES_MAX`] stops what is read from the log; receipts for what the device pushes go on above it, and a
+/// device that pushes without ever reading them ends here (invariant R8).
+const QUEUE_BYTES_END: usize = 4 * SEND_QUEUE_BYTES_MAX;
+/// The most bytes of pushes that wait for one commit before it is made at once: a transaction of this size still takes
+/// well below a second.
+const PENDING_BYTES_MAX: usize = 32 << 20;
+/// The earliest moment at which a session that a stopping relay sent away comes back, in milliseconds.
+const GOING_AWAY_RETRY_MIN_MS: u64 = 500;
+/// How far those moments are spread, in milliseconds, so that they do not all come back at once.
+const GOING_AWAY_RETRY_SPREAD_MS: u64 = 4_500;
+
+/// Who may use the relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever shows a token.
+    Tokens,
+    /// Anyone: for trials on one machine.
+    Open,
+}
+
+/// Something for a session's link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// A message to send. Report it with [`Hub::handle_sent`] once the link has taken it.
+    Message(Vec<u8>),
+    /// The session is over: close the link. The hub has forgotten it.
+    Close,
+}
+
+/// The relay's whole behaviour: sessions, group commit, delivery, access.
+///
+/// One thread or the simulator drives it. Per turn: any number of [`Self::connect`], [`Self::handle_message`],
+/// [`Self::handle_sent`] and [`Self::disconnect`], and [`Self::handle_timeout`] when [`Self::poll_timeout`] is due;
+/// then one [`Self::commit`], then [`Self::serve`] with a budget, then drain [`Self::poll_transmit`]. Nothing is sent
+/// that is not durable, for receipts are made by the commit alone (invariant R1).
+#[derive(Debug)]
+pub struct Hub<L> {
+    log: L,
+    access: Access,
+    limits: Limits,
+    entropy: EntropyBox,
+    sessions: BTreeMap<SessionId, Seat>,
+    /// The current session of every device, per user: knowing another user's device id ends nothing.
+    devices: BTreeMap<(i64, DeviceId), SessionId>,
+    spaces: BTreeMap<SpaceId, Readers>,
+    pending: Vec<Pending>,
+    pending_bytes: usize,
+    /// Sessions that may have output.
+    dirty: BTreeSet<SessionId>,
+    /// Sessions that may read on, in turn.
+    ready: VecDeque<SessionId>,
+    /// When a session wants to be told the time, on the monotonic clock.
+    deadlines: BTreeSet<(u64, SessionId)>,
+    /// When a session's token expires, on the wall clock.
+    expiries: BTreeSet<(i64, SessionId)>,
+    /// The last answer of [`Log::foreign_version`]; absent before the first.
+    foreign_version: Option<u64>,
+    /// When to ask again, on the monotonic clock.
+    check_due_ms: u64,
+}
+
+/// The sessions that read one space.
+#[derive(Debug)]
+struct Readers {
+    /// The last sequence of the log as far as known; the highest number there is when it has to be found out.
+    head: Sequence,
+    sessions: BTreeSet<SessionId>,
+}
+
+/// A push that waits for the commit.
+#[derive(Debug)]
+struct Pending {
+    session: SessionId,
+    channel: Channel,
+    push: PushNumber,
+    principal: Principal,
+    request: AppendRequest,
+}
+
+struct EntropyBox(Box<dyn Entropy>);
+
+impl std::fmt::Debug for EntropyBox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Entropy")
+    }
+}
+
+impl<L: Log> Hub<L> {
+    /// Starts without sessions.
+    pub fn new(log: L, access: Access, limits: Limits, entropy: impl Entropy + 'static) -> Self {
+        Self {
+            log,
+            access,
+            limits,
+            entropy: EntropyBox(Box::new(entropy)),
+            sessions: BTreeMap::new(),
+            devices: BTreeMap::new(),
+            spaces: BTreeMap::new(),
+            pending: Vec::new(),
+            pending_bytes: 0,
+            dirty: BTreeSet::new(),
+            ready: VecDeque::new(),
+            deadlines: BTreeSet::new(),
+            expiries: BTreeSet::new(),
+            foreign_version: None,
+            check_due_ms: 0,
+        }
+    }
+
+    /// Takes a link that has just come up; `token` is the one of its `Authorization` header.
+    pub fn connect(&mut self, token: Option<String>, now: Now) -> SessionId {
+        let id = SessionId::new(&mut self.entropy.0);
+        self.sessions.insert(id, Seat::new(RelaySession::new(id, token, self.limits, now)));
+        self.settle(id, now);
+        id
+    }
+
+    /// Takes one message of a device.
+    pub fn handle_message(&mut self, id: SessionId, message: &[u8], now: Now) {
+        let Some(seat) = self.sessions.get_mut(&id) else { return };
+        match seat.session.handle_message(message) {
+            Ok(None) => {}
+            Ok(Some(request)) => self.handle_request(id, request, now),
+            Err(error) => {
+                tracing::debug!(session = %id, error = &error as &dyn std::error::Error, "a session ends");
+                seat.session.close(error.code(), None);
+            }
+        }
+        self.settle(id, now);
+    }
+
+    /// Takes the link's word that it has written so many bytes of messages.
+    pub fn handle_sent(&mut self, id: SessionId, bytes: usize, now: Now) {
+        if let Some(seat) = self.sessions.get_mut(&id) {
+            seat.session.handle_sent(bytes, now);
+            self.settle(id, now);
+        }
+    }
+
+    /// Takes the end of a link. What it pushed before is still committed.
+    pub fn disconnect(&mut self, id: SessionId) {
+        self.forget(id);
+    }
+
+    /// Ends all sessions, with everything that was pushed committed first; drain [`Self::poll_transmit`] after it.
+    pub fn shutdown(&mut self, now: Now) {
+        self.commit(now);
+        let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
+        for id in ids {
+            let jitter = u64::from_le_bytes(random_bytes(&mut self.entropy.0)) % GOING_AWAY_RETRY_SPREAD_MS;
+            self.close_after(id, GoodbyeCode::GoingAway, Some(GOING_AWAY_RETRY_MIN_MS + jitter));
+        }
+    }
+
+    /// The next thing for a link.
+    pub fn poll_transmit(&mut self) -> Option<(SessionId, Output)> {
+        loop {
+            let id = *self.dirty.first()?;
+            if let Some(seat) = self.sessions.get_mut(&id) {
+                if let Some(message) = seat.session.poll_transmit() {
+                    return Some((id, Output::Message(message)));
+                }
+                if seat.session.is_closed() {
+                    self.forget(id);
+                    return Some((id, Output::Close));
+                }
+            }
+            self.dirty.remove(&id);
+        }
+    }
+
+    /// How many sessions there are.
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// The log, to administer it; what changes in it reaches the sessions with the next check.
+    pub fn log_mut(&mut self) -> &mut L {
+        &mut self.log
+    }
+
+    /// Gives up everything but the log, as a crash does: what was pending is gone.
+    pub fn into_log(self) -> L {
+        self.log
+    }
+
+    fn handle_request(&mut self, id: SessionId, request: RelayRequest, now: Now) {
+        match request {
+            RelayRequest::Hello { token, hello } => self.greet(id, token, &hello, now),
+            RelayRequest::Token { token } => self.refresh_token(id, &token, now),
+            RelayRequest::Open(request) => self.open(id, &request, now),
+            RelayRequest::Append(request) => {
+                let Some(principal) = self.sessions.get(&id).and_then(|seat| seat.principal) else { return };
+                self.pending_bytes += request.chunks.iter().map(|chunk| chunk.bytes.len()).sum::<usize>();
+                let (channel, push) = (request.channel, request.push);
+                self.pending.push(Pending { session: id, channel, push, principal, request });
+                if self.pending_bytes > PENDING_BYTES_MAX {
+                    self.commit(now);
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, id: SessionId, request: &OpenRequest, now: Now) {
+        // An Open starts anew: what the session pushed before is appended now, while the channel ignores its receipts,
+        // for the device has forgotten those pushes.
+        if self.pending.iter().any(|pending| pending.session == id) {
+            self.commit(now);
+        }
+        let fresh = LogId::new(&mut self.entropy.0);
+        let Some(seat) = self.sessions.get_mut(&id) else { return };
+        let Some(principal) = seat.principal else { return };
+        match seat.subscribe(request.channel, request.space) {
+            Ok(None) => {}
+            Ok(Some(left)) => self.unsubscribe(id, left),
+            Err(seat::OpenTwice) => return self.close(id, GoodbyeCode::Protocol),
+        }
+        match self.log.open(principal, request, fresh, now) {
+            Ok(answer) => self.opened(id, principal, request, answer.into_inner(), now),
+            Err(error) => self.read_failed(id, request.channel, request.space, &error),
+        }
+    }
+
+    fn opened(&mut self, id: SessionId, principal: Principal, request: &OpenRequest, answer: OpenAnswer, now: Now) {
+        let space = request.space;
+        match answer {
+            OpenAnswer::Served { position, head } => {
+                let readers = self.spaces.entry(space).or_insert_with(|| Readers { head, sessions: BTreeSet::new() });
+                readers.sessions.insert(id);
+                readers.head = head;
+                if position.sequence < head {
+                    self.fall_behind(id, space);
+                }
+            }
+            OpenAnswer::Refused(SpaceCode::UnknownOrForbidden) if self.end_if_revoked(id, principal, now) => return,
+            OpenAnswer::Reset(_) | OpenAnswer::Refused(_) => self.unsubscribe(id, space),
+        }
+        if let Some(seat) = self.sessions.get_mut(&id) {
+            seat.session.opened(request.channel, answer);
+        }
+    }
+
+    /// Answers for a space that the log could not read: damage concerns that space alone, anything else the session.
+    fn read_failed(&mut self, id: SessionId, channel: Channel, space: SpaceId, error: &LogError) {
+        tracing::error!(session = %id, %space, error = error as &dyn std::error::Error, "the log could not answer");
+        if !error.is_damage() {
+            return self.close(id, GoodbyeCode::Internal);
+        }
+        self.unsubscribe(id, space);
+        if let Some(seat) = self.sessions.get_mut(&id) {
+            seat.session.opened(channel, OpenAnswer::Refused(SpaceCode::Unavailable));
+            self.dirty.insert(id);
+        }
+    }
+
+    fn close(&mut self, id: SessionId, code: GoodbyeCode) {
+        self.close_after(id, code, None);
+    }
+
+    fn close_after(&mut self, id: SessionId, code: GoodbyeCode, retry_after_ms: Option<u64>) {
+        if let Some(seat) = self.sessions.get_mut(&id) {
+            seat.session.close(code, retry_after_ms);
+            self.dirty.insert(id);
+        }
+    }
+
+    /// Stops delivering a space to a session.
+    fn unsubscribe(&mut self, id: SessionId, space: SpaceId) {
+        if let Some(seat) = self.sessions.get_mut(&id) {
+            seat.behind.remove(&space);
+        }
+        if let Some(readers) = self.spaces.get_mut(&space) {
+            readers.sessions.remove(&id);
+            if readers.sessions.is_empty() {
+                self.spaces.remove(&space);
+            }
+        }
+    }
+
+    /// Brings the indexes in line with a session after anything happened to it.
+    fn settle(&mut self, id: SessionId, now: Now) {
+        let Some(seat) = self.sessions.get_mut(&id) else { return };
+        if seat.session.queued_bytes() > 0 {
+            // Starts the clock of a queue that nobody empties.
+            seat.session.handle_timeout(now);
+        }
+        if seat.session.queued_bytes() > QUEUE_BYTES_END {
+            seat.session.close(GoodbyeCode::SlowReader, None);
+        }
+        let deadline = seat.session.poll_timeout();
+        if deadline != seat.deadline {
+            seat.deadline.and_then(|old| self.deadlines.take(&(old, id)));
+            seat.deadline = deadline;
+            self.deadlines.extend(deadline.map(|new| (new, id)));
+        }
+        self.dirty.insert(id);
+        self.enqueue(id);
+    }
+
+    /// Removes a session from everything but the pushes it made.
+    fn forget(&mut self, id: SessionId) {
+        let Some(seat) = self.sessions.remove(&id) else { return };
+        seat.deadline.and_then(|deadline| self.deadlines.take(&(deadline, id)));
+        seat.expires_wall_ms.and_then(|expiry| self.expiries.take(&(expiry, id)));
+        self.dirty.remove(&id);
+        for space in seat.channels.values() {
+            self.unsubscribe(id, *space);
+        }
+        if let Some(key) = seat.device_key()
+            && self.devices.get(&key) == Some(&id)
+        {
+            self.devices.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

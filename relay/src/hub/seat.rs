@@ -1,0 +1,65 @@
+//! What the hub keeps beside a session's state machine.
+
+use crate::log::Principal;
+use afield_core::session::{ReadRequest, RelaySession};
+use afield_core::wire::Channel;
+use afield_core::{DeviceId, Incarnation, Sequence, SpaceId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A session and its place in the hub's indexes.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) session: RelaySession,
+    /// On whose behalf it acts; absent until it was welcomed.
+    pub(super) principal: Option<Principal>,
+    /// Who is speaking; absent until it was welcomed.
+    pub(super) device: Option<(DeviceId, Incarnation)>,
+    /// The spaces that were opened, by their channel.
+    pub(super) channels: BTreeMap<Channel, SpaceId>,
+    /// The spaces whose log has to be read for this session.
+    pub(super) behind: BTreeSet<SpaceId>,
+    /// Whether it stands in the queue of those that may read on.
+    pub(super) is_ready: bool,
+    /// Its entry in the hub's deadlines.
+    pub(super) deadline: Option<u64>,
+    /// Its entry in the hub's expiries.
+    pub(super) expires_wall_ms: Option<i64>,
+}
+
+/// A space was opened on two channels of one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OpenTwice;
+
+impl Seat {
+    pub(super) fn new(session: RelaySession) -> Self {
+        Self {
+            session,
+            principal: None,
+            device: None,
+            channels: BTreeMap::new(),
+            behind: BTreeSet::new(),
+            is_ready: false,
+            deadline: None,
+            expires_wall_ms: None,
+        }
+    }
+
+    /// Binds a channel to a space; answers with the space that the channel stood for before, if that was another.
+    pub(super) fn subscribe(&mut self, channel: Channel, space: SpaceId) -> Result<Option<SpaceId>, OpenTwice> {
+        if self.channels.iter().any(|(other, bound)| *bound == space && *other != channel) {
+            return Err(OpenTwice);
+        }
+        self.behind.remove(&space);
+        Ok(self.channels.insert(channel, space).filter(|before| *before != space))
+    }
+
+    /// What to read next; `None` when there is nothing, or the queue is full.
+    pub(super) fn next_read(&self) -> Option<ReadRequest> {
+        let wanted = |space| if self.behind.contains(&space) { Sequence::new(u64::MAX) } else { Sequence::ZERO };
+        self.session.reads(wanted).into_iter().next()
+    }
+
+    pub(super) fn device_key(&self) -> Option<(i64, DeviceId)> {
+        Some((self.principal?.user, self.device?.0))
+    }
+}

@@ -1,0 +1,76 @@
+//! Reading the log for sessions that are behind, each at its own pace.
+
+use super::Hub;
+use crate::log::Log;
+use afield_core::session::{ReadAnswer, ReadRequest};
+use afield_core::wire::SpaceCode;
+use afield_core::{Durable, Now, SessionId, SpaceId};
+
+impl<L: Log> Hub<L> {
+    /// Reads on for sessions that are behind: at most `budget` runs, one session after the other, so that neither a
+    /// long catch-up nor many of them keep appends waiting. Answers whether more could be read right now.
+    pub fn serve(&mut self, budget: usize, now: Now) -> bool {
+        for _ in 0..budget {
+            let Some(id) = self.ready.pop_front() else { return false };
+            let Some(seat) = self.sessions.get_mut(&id) else { continue };
+            seat.is_ready = false;
+            let (Some(principal), Some(request)) = (seat.principal, seat.next_read()) else { continue };
+            match self.log.read(principal, &request, now) {
+                Ok(answer) => self.deliver(id, &request, &answer, now),
+                Err(error) => self.read_failed(id, request.channel, request.space, &error),
+            }
+            self.settle(id, now);
+        }
+        !self.ready.is_empty()
+    }
+
+    fn deliver(&mut self, id: SessionId, request: &ReadRequest, answer: &Durable<ReadAnswer>, now: Now) {
+        let space = request.space;
+        match answer.get() {
+            ReadAnswer::Run(run) => {
+                if let Some(readers) = self.spaces.get_mut(&space) {
+                    if run.entries().is_empty() {
+                        readers.head = request.position.sequence;
+                    }
+                    if run.after().sequence >= readers.head
+                        && let Some(seat) = self.sessions.get_mut(&id)
+                    {
+                        seat.behind.remove(&space);
+                    }
+                }
+            }
+            ReadAnswer::Refused(SpaceCode::UnknownOrForbidden) => {
+                let principal = self.sessions.get(&id).and_then(|seat| seat.principal);
+                if principal.is_some_and(|principal| self.end_if_revoked(id, principal, now)) {
+                    return;
+                }
+                self.unsubscribe(id, space);
+            }
+            ReadAnswer::Reset(_) | ReadAnswer::Refused(_) => self.unsubscribe(id, space),
+        }
+        if let Some(seat) = self.sessions.get_mut(&id) {
+            seat.session.deliver(request.channel, answer);
+        }
+    }
+
+    /// Notes that a session has to read a space's log.
+    pub(super) fn fall_behind(&mut self, id: SessionId, space: SpaceId) {
+        if let Some(seat) = self.sessions.get_mut(&id) {
+            seat.behind.insert(space);
+            self.enqueue(id);
+        }
+    }
+
+    /// Queues a session that is behind and has room, unless it is queued already.
+    pub(super) fn enqueue(&mut self, id: SessionId) {
+        if let Some(seat) = self.sessions.get_mut(&id)
+            && !seat.is_ready
+            && !seat.behind.is_empty()
+            && seat.session.queued_bytes() < afield_core::limits::SEND_QUEUE_BYTES_MAX
+            && seat.session.is_live()
+        {
+            seat.is_ready = true;
+            self.ready.push_back(id);
+        }
+    }
+}

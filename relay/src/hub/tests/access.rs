@@ -1,0 +1,205 @@
+use super::*;
+use afield_core::limits::HANDSHAKE_TIMEOUT_MS;
+
+#[test]
+fn only_a_good_token_is_welcome() {
+    let mut relay = Relay::new();
+    let good = relay.token.reveal().to_owned();
+    let wrong = Token::new(&mut Seeded(99));
+    let cases = [
+        (Some(good.as_str()), None, Seen::Welcome(vec![])),
+        (None, Some(good.as_str()), Seen::Welcome(vec![])),
+        (None, None, Seen::Goodbye(GoodbyeCode::Unauthorized)),
+        (Some(wrong.reveal()), None, Seen::Goodbye(GoodbyeCode::Unauthorized)),
+        (Some("not even a token"), None, Seen::Goodbye(GoodbyeCode::Unauthorized)),
+    ];
+    for (device, (header, frame, expected)) in (1..).zip(cases) {
+        let id = relay.connect_as(header);
+        if let Some(token) = frame {
+            relay.send(id, ToRelay::Authenticate(wire::Authenticate { token: token.to_owned() }));
+        }
+        relay.send(id, ToRelay::Hello(hello(device)));
+        relay.turn();
+        let ends = matches!(expected, Seen::Goodbye(_));
+        assert_eq!((relay.seen(id), relay.is_closed(id)), (vec![expected], ends));
+    }
+}
+
+#[test]
+fn without_access_control_anyone_may_do_everything() {
+    let log = SqliteLog::open_in_memory().unwrap();
+    let mut relay = Relay { hub: Hub::new(log, Access::Open, Limits::DEFAULT, Seeded(2)), ..Relay::new() };
+    let id = relay.connect_as(None);
+    relay.send(id, ToRelay::Hello(hello(1)));
+    relay.send(id, open(SPACE, None));
+    relay.push(id, 1, &mut Author::new(1, 1), &["a"]);
+    relay.turn();
+    assert!(matches!(relay.seen(id)[..], [_, Seen::Opened(_), Seen::CaughtUp(0), Seen::Receipt(1, _), _]));
+}
+
+#[test]
+fn an_unknown_and_a_forbidden_space_are_answered_with_the_same_bytes() {
+    let mut relay = Relay::new();
+    let owner = relay.device(1);
+    relay.push(owner, 1, &mut Author::new(1, 1), &["secret"]);
+    relay.turn();
+    let stranger = Token::new(&mut Seeded(3));
+    let new = NewToken { user: Some("stranger".to_owned()), ..NewToken::default() };
+    relay.hub.log_mut().create_token(&stranger, &new, at(0)).unwrap();
+    let id = relay.connect_as(Some(stranger.reveal()));
+    relay.send(id, ToRelay::Hello(hello(2)));
+    relay.turn();
+    relay.seen(id);
+    let mut answers = BTreeSet::new();
+    for space in [SPACE, SpaceId::from_bytes([99; 16])] {
+        for create in [false, true] {
+            relay.send(id, ToRelay::Open(Open { channel: Channel(0), space, cursor: None, create, raw: false }));
+            relay.turn();
+            answers.insert(relay.raw(id));
+        }
+    }
+    assert_eq!(answers.len(), 1, "R6");
+    let answer = answers.pop_first().unwrap();
+    assert_eq!(understand(&answer[0]), Seen::Refused(SpaceCode::UnknownOrForbidden));
+    relay.push(id, 1, &mut Author::new(5, 5), &["x"]);
+    relay.turn();
+    assert_eq!(relay.seen(id), [], "what it pushes there is ignored");
+    assert_eq!(relay.everything().len(), 1);
+}
+
+#[test]
+fn a_newer_session_of_a_device_replaces_the_older_one() {
+    let mut relay = Relay::new();
+    let token = relay.token.reveal().to_owned();
+    let other_life = Hello { incarnation: Incarnation::from_bytes([77; 16]), ..hello(1) };
+    let restarted = Hello { predecessors: vec![hello(1).incarnation], ..other_life };
+    for newcomer in [hello(1), restarted] {
+        let mut relay = Relay { token: Token::new(&mut Seeded(1)), ..Relay::new() };
+        let older = relay.device(1);
+        relay.push(older, 1, &mut Author::new(1, 1), &["pushed a moment ago"]);
+        let newer = relay.connect_as(Some(&token));
+        relay.send(newer, ToRelay::Hello(newcomer));
+        relay.push(older, 2, &mut Author::new(2, 2), &["pushed after that"]);
+        relay.turn();
+        assert_eq!(relay.seen(older), [Seen::Goodbye(GoodbyeCode::Replaced)]);
+        assert!(relay.is_closed(older));
+        assert!(matches!(relay.seen(newer)[..], [Seen::Welcome(_)]));
+        assert!(relay.everything().is_empty(), "nothing from the older session is handled any more");
+    }
+    relay.turn();
+}
+
+#[test]
+fn a_copied_store_is_told_so_and_the_first_one_stays() {
+    let mut relay = Relay::new();
+    let token = relay.token.reveal().to_owned();
+    let first = relay.device(1);
+    let copy = relay.connect_as(Some(&token));
+    let stranger = Incarnation::from_bytes([8; 16]);
+    let incarnation = Incarnation::from_bytes([7; 16]);
+    relay.send(copy, ToRelay::Hello(Hello { incarnation, predecessors: vec![stranger], ..hello(1) }));
+    relay.turn();
+    assert_eq!(relay.seen(copy), [Seen::Goodbye(GoodbyeCode::CopiedDevice)]);
+    relay.push(first, 1, &mut Author::new(1, 1), &["a"]);
+    relay.turn();
+    assert!(matches!(relay.seen(first)[0], Seen::Receipt(1, _)));
+
+    relay.hub.disconnect(first);
+    let later = relay.connect_as(Some(&token));
+    relay.send(later, ToRelay::Hello(Hello { incarnation, ..hello(1) }));
+    relay.turn();
+    assert!(matches!(relay.seen(later)[..], [Seen::Welcome(_)]), "the control: alone it is welcome");
+}
+
+#[test]
+fn knowing_the_device_id_of_another_user_ends_nothing() {
+    let mut relay = Relay::new();
+    let victim = relay.device(1);
+    let stranger = Token::new(&mut Seeded(3));
+    let new = NewToken { user: Some("stranger".to_owned()), ..NewToken::default() };
+    relay.hub.log_mut().create_token(&stranger, &new, at(0)).unwrap();
+    let id = relay.connect_as(Some(stranger.reveal()));
+    relay.send(id, ToRelay::Hello(hello(1)));
+    relay.turn();
+    assert!(matches!(relay.seen(id)[..], [Seen::Welcome(_)]));
+    assert!(!relay.is_closed(victim));
+}
+
+#[test]
+fn a_revoked_token_ends_its_sessions_before_anything_else_reaches_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let mut relay = Relay::with(SqliteLog::open(&path).unwrap());
+    let writer = relay.device(1);
+    let phone = Token::new(&mut Seeded(3));
+    let number = relay.hub.log_mut().create_token(&phone, &NewToken::default(), at(0)).unwrap();
+    let mut lost = [2, 3].map(|device| {
+        let id = relay.connect_as(Some(phone.reveal()));
+        relay.send(id, ToRelay::Hello(hello(device)));
+        relay.send(id, open(SPACE, None));
+        relay.turn();
+        assert!(matches!(relay.seen(id)[..], [Seen::Welcome(_), Seen::Opened(_), Seen::CaughtUp(0)]));
+        id
+    });
+    relay.pass(1_000);
+    let mut author = Author::new(1, 1);
+    relay.push(writer, 1, &mut author, &["before"]);
+    relay.turn();
+    assert!(lost.iter_mut().all(|id| foreign(&relay.seen(*id)).len() == 1), "the control");
+
+    SqliteLog::open(&path).unwrap().revoke_token(number, relay.now()).unwrap();
+    relay.push(lost[0], 1, &mut Author::new(2, 2), &["by the thief"]);
+    relay.push(writer, 2, &mut author, &["after"]);
+    relay.turn();
+    for id in lost {
+        assert_eq!(relay.seen(id), [Seen::Goodbye(GoodbyeCode::TokenExpired)], "R6, R7");
+        assert!(relay.is_closed(id));
+    }
+    assert_eq!(relay.everything().len(), 2, "R7: nothing more was appended");
+}
+
+#[test]
+fn an_idle_session_ends_within_five_seconds_of_its_revocation() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let mut relay = Relay::with(SqliteLog::open(&path).unwrap());
+    let idle = relay.device(1);
+    relay.pass(1_000);
+    SqliteLog::open(&path).unwrap().revoke_token(1, relay.now()).unwrap();
+    let due = relay.hub.poll_timeout().unwrap();
+    assert!(due <= relay.now_ms + 5_000, "R7");
+    relay.pass(due - relay.now_ms);
+    assert_eq!(relay.seen(idle), [Seen::Goodbye(GoodbyeCode::TokenExpired)]);
+}
+
+#[test]
+fn a_token_that_expires_ends_its_session_unless_a_fresher_one_came() {
+    let mut relay = Relay::new();
+    let expiring = Token::new(&mut Seeded(3));
+    let new = NewToken { expires_wall_ms: Some(at(10_000).wall_ms), ..NewToken::default() };
+    relay.hub.log_mut().create_token(&expiring, &new, at(0)).unwrap();
+    let ids = [1, 2].map(|device| {
+        let id = relay.connect_as(Some(expiring.reveal()));
+        relay.send(id, ToRelay::Hello(hello(device)));
+        id
+    });
+    let fresher = relay.token.reveal().to_owned();
+    relay.send(ids[1], ToRelay::Authenticate(wire::Authenticate { token: fresher }));
+    relay.pass(9_999);
+    assert!(ids.iter().all(|id| matches!(relay.seen(*id)[..], [Seen::Welcome(_)])), "the control");
+    relay.pass(1_000);
+    assert_eq!(relay.seen(ids[0]), [Seen::Goodbye(GoodbyeCode::TokenExpired)]);
+    assert!(!relay.is_closed(ids[1]));
+}
+
+#[test]
+fn a_peer_that_does_not_greet_ends() {
+    let mut relay = Relay::new();
+    let silent = relay.connect_as(None);
+    assert!(relay.hub.poll_timeout().is_some_and(|due| due <= HANDSHAKE_TIMEOUT_MS));
+    relay.pass(HANDSHAKE_TIMEOUT_MS - 1);
+    assert!(!relay.is_closed(silent), "the control");
+    relay.pass(1);
+    assert_eq!(relay.seen(silent), [Seen::Goodbye(GoodbyeCode::TimedOut)]);
+    assert_eq!(relay.hub.session_count(), 0);
+}

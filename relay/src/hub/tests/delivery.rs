@@ -1,0 +1,261 @@
+use super::*;
+use crate::testing::noise;
+use afield_core::limits::SLOW_READER_TIMEOUT_MS;
+
+#[test]
+fn nothing_is_answered_or_delivered_before_the_commit() {
+    let mut relay = Relay::new();
+    let (one, two) = (relay.device(1), relay.device(2));
+    let mut author = Author::new(1, 1);
+    let changes = [author.edit("a"), author.edit("b")];
+    relay.push_bytes(one, 1, author.entity, &changes);
+    while relay.hub.serve(100, relay.now()) {}
+    relay.drain();
+    assert_eq!((relay.seen(one), relay.seen(two)), (vec![], vec![]), "R1");
+
+    relay.turn();
+    let expected = [Seen::Receipt(1, stored(1, 2)), Seen::Chunks { after: 0, parts: own(1, 0, 2) }];
+    assert_eq!(relay.seen(one), expected, "its own chunks are named, not sent");
+    assert_eq!(relay.seen(two), [Seen::Chunks { after: 0, parts: vec![Part::Batch(changes.to_vec())] }]);
+}
+
+#[test]
+fn a_new_device_gets_everything_without_asking_again() {
+    let mut relay = Relay::new();
+    let one = relay.device(1);
+    let mut author = Author::new(1, 1);
+    relay.push(one, 1, &mut author, &["a", "b", "c"]);
+    relay.turn();
+    let token = relay.token.reveal().to_owned();
+    let two = relay.connect_as(Some(&token));
+    relay.send(two, ToRelay::Hello(hello(2)));
+    relay.send(two, open(SPACE, None));
+    let mut other = Author::new(2, 2);
+    relay.push(two, 1, &mut other, &["made offline"]);
+    relay.turn();
+    let seen = relay.seen(two);
+    assert!(
+        matches!(
+            &seen[..],
+            [
+                Seen::Welcome(spaces),
+                Seen::Opened(_),
+                Seen::Receipt(1, runs),
+                Seen::Chunks { after: 0, parts },
+                Seen::CaughtUp(4),
+            ] if *spaces == [SPACE] && *runs == stored(4, 1)
+                && matches!(&parts[..], [Part::Batch(chunks), Part::Own { push: 1, index: 0, count: 1 }] if chunks.len() == 3)
+        ),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn a_reader_at_the_head_hears_only_that_there_is_nothing() {
+    let mut relay = Relay::new();
+    let one = relay.device(1);
+    relay.push(one, 1, &mut Author::new(1, 1), &["a"]);
+    relay.turn();
+    let cursor = head(&mut relay);
+    let token = relay.token.reveal().to_owned();
+    let two = relay.connect_as(Some(&token));
+    relay.send(two, ToRelay::Hello(hello(2)));
+    relay.send(two, open(SPACE, Some(cursor)));
+    relay.turn();
+    assert_eq!(relay.seen(two), [Seen::Welcome(vec![SPACE]), Seen::CaughtUp(1)]);
+}
+
+fn head(relay: &mut Relay) -> Cursor {
+    let now = relay.now();
+    let read = |position| afield_core::session::ReadRequest {
+        channel: Channel(0),
+        space: SPACE,
+        position,
+        told: position,
+        bytes_max: usize::MAX,
+    };
+    let principal = Principal::ANYONE;
+    let stranger = Cursor::start(LogId::from_bytes([255; 16]));
+    let log = match relay.hub.log.read(principal, &read(stranger), now).unwrap().into_inner() {
+        afield_core::session::ReadAnswer::Reset(log) => log,
+        other => panic!("{other:?}"),
+    };
+    match relay.hub.log.read(principal, &read(Cursor::start(log)), now).unwrap().into_inner() {
+        afield_core::session::ReadAnswer::Run(run) => run.after(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn many_sessions_share_one_commit_and_one_encoding() {
+    let mut relay = Relay::new();
+    let writers: Vec<_> = (1..=10).map(|number| relay.device(number)).collect();
+    let readers: Vec<_> = (11..=20).map(|number| relay.device(number)).collect();
+    let before = relay.hub.log.write_transactions();
+    for (number, writer) in (1..).zip(&writers) {
+        relay.push(*writer, 1, &mut Author::new(number, number), &["hello"]);
+    }
+    relay.turn();
+    assert_eq!(relay.hub.log.write_transactions() - before, 1);
+    let messages: BTreeSet<_> = readers.iter().map(|reader| relay.raw(*reader)).collect();
+    assert_eq!(messages.len(), 1, "all readers get the same bytes");
+    for (number, writer) in (1..).zip(&writers) {
+        let seen = relay.seen(*writer);
+        assert_eq!(seen[0], Seen::Receipt(1, stored(number, 1)));
+        assert_eq!(foreign(&seen).len(), 9);
+    }
+}
+
+#[test]
+fn a_slow_reader_costs_its_own_progress_only() {
+    let mut relay = Relay::new();
+    let (writer, slow) = (relay.device(1), relay.device(2));
+    relay.links.get_mut(&slow).unwrap().stuck = true;
+    let mut author = Author::new(1, 1);
+    for number in 1..=30 {
+        let text = noise(number, 100_000);
+        relay.push(writer, number, &mut author, &[&text]);
+        relay.turn();
+    }
+    assert_eq!(relay.seen(writer).len(), 60, "the writer has all receipts and positions");
+    let before = foreign(&relay.seen(slow)).len();
+    let queued = relay.hub.sessions[&slow].session.queued_bytes();
+    assert!((1..30).contains(&before) && queued < 2 * SEND_QUEUE_BYTES_MAX, "R8: {before} {queued}");
+
+    let mut own_author = Author::new(2, 2);
+    relay.push(slow, 1, &mut own_author, &["pushed by the slow one"]);
+    relay.turn();
+    assert!(matches!(relay.seen(slow)[..], [Seen::Receipt(1, _)]), "its pushes go on");
+    assert_eq!(foreign(&relay.seen(writer)).len(), 1);
+
+    relay.unstick(slow);
+    relay.turn();
+    assert_eq!(before + foreign(&relay.seen(slow)).len(), 30, "R9: nothing was left out");
+    assert!(!relay.is_closed(slow));
+}
+
+#[test]
+fn a_reader_that_takes_nothing_for_too_long_ends() {
+    let mut relay = Relay::new();
+    let (writer, slow) = (relay.device(1), relay.device(2));
+    relay.links.get_mut(&slow).unwrap().stuck = true;
+    let mut author = Author::new(1, 1);
+    for number in 0..4 {
+        let text = noise(number, 350_000);
+        relay.push(writer, number + 1, &mut author, &[&text]);
+        relay.turn();
+    }
+    relay.pass(SLOW_READER_TIMEOUT_MS - 1);
+    assert!(!relay.is_closed(slow), "the control");
+    relay.pass(1);
+    assert_eq!(relay.seen(slow).pop(), Some(Seen::Goodbye(GoodbyeCode::SlowReader)));
+    assert!(relay.is_closed(slow) && !relay.is_closed(writer));
+}
+
+#[test]
+fn a_device_that_pushes_and_never_reads_its_receipts_ends() {
+    let mut relay = Relay::new();
+    let (greedy, other) = (relay.device(1), relay.device(2));
+    relay.links.get_mut(&greedy).unwrap().stuck = true;
+    // A change of many dependencies that are not in the log makes the largest answer for its size.
+    let mut author = Author::new(1, 1);
+    author.edit("base");
+    let mut others: Vec<_> = (2..=40).map(|actor| author.fork(actor)).collect();
+    for other in &mut others {
+        other.edit("concurrent");
+        author.merge(other);
+    }
+    let orphan = author.edit("after all of them");
+    let collection: Collection = "notes".parse().unwrap();
+    let batch = wire::encode_batch((0..64).map(|number| BatchChunk {
+        entity: afield_core::EntityId::from_bytes([number; 16]),
+        collection: &collection,
+        kind: ChunkKind::Change,
+        bytes: &orphan,
+    }));
+    let mut pushes = 0;
+    while !relay.is_closed(greedy) {
+        pushes += 1;
+        assert!(pushes < 10_000, "R8: the queue has no end");
+        let push = Push { number: PushNumber(pushes), channel: Channel(0), batch: batch.as_slice().into() };
+        relay.send(greedy, ToRelay::Push(push));
+        relay.turn();
+    }
+    let seen = relay.seen(greedy);
+    let missing = |seen: &Seen| match seen {
+        Seen::Receipt(_, runs) => {
+            runs.iter().map(|run| if let ReceiptRun::Refused { missing, .. } = run { missing.len() } else { 0 }).sum()
+        }
+        _ => 0,
+    };
+    assert_eq!(missing(&seen[0]), 1_024, "no more than a device can use at once");
+    assert_eq!(seen.last(), Some(&Seen::Goodbye(GoodbyeCode::SlowReader)));
+    assert!(!relay.is_closed(other));
+}
+
+#[test]
+fn readers_take_turns_within_the_budget() {
+    let mut relay = Relay::new();
+    let writer = relay.device(1);
+    let mut author = Author::new(1, 1);
+    for number in 1..=6 {
+        let text = noise(number, 400_000);
+        relay.push(writer, number, &mut author, &[&text]);
+        relay.turn();
+    }
+    let token = relay.token.reveal().to_owned();
+    let readers = [2, 3].map(|number| {
+        let id = relay.connect_as(Some(&token));
+        relay.send(id, ToRelay::Hello(hello(number)));
+        relay.send(id, open(SPACE, None));
+        relay.drain();
+        id
+    });
+    let mut got = [0, 0];
+    while relay.hub.serve(1, at(0)) {
+        relay.drain();
+        for (count, reader) in got.iter_mut().zip(readers) {
+            *count += foreign(&relay.seen(reader)).len();
+        }
+        assert!(got[0].abs_diff(got[1]) <= 2, "one read each, in turn: {got:?}");
+    }
+    relay.drain();
+    for (count, reader) in got.iter_mut().zip(readers) {
+        *count += foreign(&relay.seen(reader)).len();
+    }
+    assert_eq!(got, [6, 6]);
+}
+
+#[test]
+fn an_open_starts_anew_and_no_receipt_of_before_comes_after_it() {
+    let mut relay = Relay::new();
+    let one = relay.device(1);
+    let mut author = Author::new(1, 1);
+    let change = author.edit("pushed before");
+    relay.push_bytes(one, 1, author.entity, std::slice::from_ref(&change));
+    relay.send(one, open(SPACE, None));
+    relay.push_bytes(one, 2, author.entity, std::slice::from_ref(&change));
+    relay.turn();
+    let duplicate = vec![ReceiptRun::Duplicate { first: Sequence::new(1), count: 1 }];
+    let seen = relay.seen(one);
+    assert!(
+        matches!(&seen[..], [Seen::Opened(_), Seen::Receipt(2, runs), Seen::Chunks { parts, .. }, Seen::CaughtUp(1)]
+            if *runs == duplicate && *parts == [Part::Batch(vec![change])]),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn a_session_that_left_is_forgotten_but_what_it_pushed_is_kept() {
+    let mut relay = Relay::new();
+    let one = relay.device(1);
+    relay.push(one, 1, &mut Author::new(1, 1), &["a", "b"]);
+    relay.hub.disconnect(one);
+    relay.turn();
+    assert_eq!(relay.seen(one), []);
+    assert_eq!(relay.everything().len(), 2);
+    let Hub { sessions, devices, spaces, pending, dirty, deadlines, expiries, .. } = &relay.hub;
+    assert!(sessions.is_empty() && devices.is_empty() && spaces.is_empty() && pending.is_empty());
+    assert!(dirty.is_empty() && deadlines.is_empty() && expiries.is_empty());
+    assert_eq!(relay.hub.poll_timeout(), None);
+}

@@ -1,0 +1,81 @@
+//! The passing of time, and changes of the storage that no session made.
+
+use super::Hub;
+use crate::log::Log;
+use afield_core::wire::GoodbyeCode;
+use afield_core::{Now, Sequence, SessionId};
+
+/// How often the storage is asked whether somebody else changed it, in milliseconds: a fifth of the 5 s within which a
+/// revocation reaches every live session.
+const FOREIGN_CHECK_INTERVAL_MS: u64 = 1_000;
+
+impl<L: Log> Hub<L> {
+    /// The moment at which [`Self::handle_timeout`] wants to be called, on the monotonic clock; `None` without sessions.
+    pub fn poll_timeout(&self) -> Option<u64> {
+        if self.sessions.is_empty() {
+            return None;
+        }
+        let first = self.deadlines.first().map(|(deadline, _)| *deadline);
+        Some(first.map_or(self.check_due_ms, |first| first.min(self.check_due_ms)))
+    }
+
+    /// Handles the passing of time: silent and slow peers, ended tokens, and what others did to the storage.
+    pub fn handle_timeout(&mut self, now: Now) {
+        while let Some((deadline, id)) = self.deadlines.first().copied()
+            && deadline <= now.monotonic_ms
+        {
+            self.deadlines.pop_first();
+            if let Some(seat) = self.sessions.get_mut(&id) {
+                seat.deadline = None;
+                seat.session.handle_timeout(now);
+                self.settle(id, now);
+            }
+        }
+        while let Some((expiry, id)) = self.expiries.first().copied()
+            && expiry <= now.wall_ms
+        {
+            self.expiries.pop_first();
+            if let Some(seat) = self.sessions.get_mut(&id) {
+                seat.expires_wall_ms = None;
+                self.close(id, GoodbyeCode::TokenExpired);
+            }
+        }
+        if now.monotonic_ms >= self.check_due_ms {
+            self.check_foreign(now);
+        }
+    }
+
+    /// Asks whether the storage was changed from elsewhere, and if so checks every session against it anew: whether its
+    /// token is still good, and with the next read whether it may still read and whether its positions still belong to
+    /// the log (R4, R6, R7).
+    pub(super) fn check_foreign(&mut self, now: Now) {
+        self.check_due_ms = now.monotonic_ms.saturating_add(FOREIGN_CHECK_INTERVAL_MS);
+        let version = match self.log.foreign_version() {
+            Ok(version) => Some(version),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the log could not be checked for changes");
+                None
+            }
+        };
+        let before = std::mem::replace(&mut self.foreign_version, version);
+        if version.is_some() && (before == version || self.sessions.is_empty()) {
+            return;
+        }
+        for readers in self.spaces.values_mut() {
+            readers.head = Sequence::new(u64::MAX);
+        }
+        let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
+        for id in ids {
+            let Some(seat) = self.sessions.get_mut(&id) else { continue };
+            let Some(principal) = seat.principal else { continue };
+            seat.behind.extend(
+                seat.channels
+                    .values()
+                    .filter(|space| self.spaces.get(space).is_some_and(|readers| readers.sessions.contains(&id))),
+            );
+            if !self.end_if_revoked(id, principal, now) {
+                self.settle(id, now);
+            }
+        }
+    }
+}

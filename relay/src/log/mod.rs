@@ -1,0 +1,188 @@
+//! The log of every space, and who may use it.
+//!
+//! [`Log`] is the seam between the relay's behaviour and its database. An implementation keeps the checks of *every*
+//! answer in the transaction that makes the answer (invariants R3, R4, R6): whether the token is still good, whether
+//! its user is a member, and whether the positions that the session was told still belong to this log.
+
+mod quota;
+mod sqlite;
+mod token;
+
+pub use quota::Quotas;
+pub use sqlite::{Fault, FaultPoint, NewToken, OpenLogError, SqliteLog, TokenSummary};
+pub use token::{Token, TokenHash};
+
+use afield_core::session::{AppendAnswer, AppendRequest, LogRun, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest};
+use afield_core::{Durable, LogId, Now, SpaceId};
+
+/// What the relay's behaviour needs of its database.
+pub trait Log: Send {
+    /// Finds out whose token this is.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    fn authenticate(&mut self, token: &TokenHash, now: Now) -> Result<Authentication, LogError>;
+
+    /// What a principal may do now; `None` when its token has expired or was revoked.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    fn standing(&mut self, principal: Principal, now: Now) -> Result<Option<Standing>, LogError>;
+
+    /// Opens a space at a position. A space that is created gets `fresh` as the id of its log.
+    ///
+    /// A space that does not exist and one that the principal may not use are answered alike (invariant R6).
+    ///
+    /// # Errors
+    ///
+    /// The storage failed; nothing was created.
+    fn open(
+        &mut self,
+        principal: Principal,
+        request: &OpenRequest,
+        fresh: LogId,
+        now: Now,
+    ) -> Result<Durable<OpenAnswer>, LogError>;
+
+    /// Appends the chunks of many pushes in one transaction (invariants R1 and R3).
+    ///
+    /// Answers come in the order of the requests. The runs hold what was appended, in order per space, each small
+    /// enough for one frame.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed; nothing may be assumed to be appended.
+    fn append(&mut self, requests: Vec<(Principal, AppendRequest)>, now: Now) -> Result<Durable<Appended>, LogError>;
+
+    /// Reads on from a position, as much as fits one frame.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    fn read(&mut self, principal: Principal, request: &ReadRequest, now: Now) -> Result<Durable<ReadAnswer>, LogError>;
+
+    /// A number that changes whenever the storage was changed by anything but appends and opens through this value:
+    /// an administrator's command, a restored backup.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    fn foreign_version(&mut self) -> Result<u64, LogError>;
+}
+
+/// What a shared commit gave: an answer for each request, and what was appended, in order per space.
+pub type Appended = (Vec<AppendAnswer>, Vec<(SpaceId, LogRun)>);
+
+/// On whose behalf a session acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Principal {
+    /// The token, by its hash and not its row: a restored backup may give a row's number to another token. Absent when
+    /// anyone may do everything.
+    pub(crate) token: Option<TokenHash>,
+    /// The row of the user.
+    pub(crate) user: i64,
+}
+
+impl Principal {
+    /// Anyone at all, with every right: for a relay that was started without access control.
+    pub const ANYONE: Self = Self { token: None, user: sqlite::DEFAULT_USER };
+}
+
+/// What a relay knows about a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authentication {
+    /// The token is good.
+    Good(Principal),
+    /// The token was good once.
+    Ended,
+    /// There is no such token.
+    Unknown,
+}
+
+/// What a principal may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The spaces it may use.
+    pub spaces: Vec<SpaceId>,
+    /// Whether it may create one.
+    pub may_create: bool,
+    /// When its token expires, in milliseconds since the Unix epoch.
+    pub expires_wall_ms: Option<i64>,
+}
+
+/// Why the log could not answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// The disk has no room left.
+    #[error("the disk that holds the log is full")]
+    Full(#[source] rusqlite::Error),
+    /// The file is damaged.
+    #[error("the log's file is damaged")]
+    Damaged(#[source] rusqlite::Error),
+    /// What the file holds makes no sense, although the database can read it.
+    #[error("the log's file is damaged: {0}")]
+    Inconsistent(Inconsistency),
+    /// The file may not be written.
+    #[error("the log's file is read-only")]
+    ReadOnly(#[source] rusqlite::Error),
+    /// Another process holds the file for too long.
+    #[error("another process holds the log's file")]
+    Busy(#[source] rusqlite::Error),
+    /// The storage failed in another way.
+    #[error("the log's storage failed")]
+    Storage(#[source] rusqlite::Error),
+    /// The file could not be opened again after a failure.
+    #[error("the log's file could not be opened again after a failure")]
+    Reopen(#[source] Box<OpenLogError>),
+    /// A test asked for this failure.
+    #[error("a failure that a test injected")]
+    Injected,
+}
+
+/// What makes no sense in a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Inconsistency {
+    /// A sequence below the head is not there.
+    #[error("sequence {0} is missing")]
+    Gap(u64),
+    /// The number of a chunk's kind is unknown.
+    #[error("the chunk at sequence {0} is of an unknown kind")]
+    Kind(u64),
+    /// The name of a collection does not parse.
+    #[error("the name of a collection does not parse")]
+    Collection,
+}
+
+impl LogError {
+    /// Whether the failure concerns what one reader asked for, and not the storage as a whole.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged(_) | Self::Inconsistent(_))
+    }
+}
+
+impl From<rusqlite::Error> for LogError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full(error),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error),
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly(error),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(error),
+            // A value of another type than its column has is what a flipped bit in a record's header looks like.
+            None if matches!(
+                error,
+                rusqlite::Error::InvalidColumnType(..)
+                    | rusqlite::Error::FromSqlConversionFailure(..)
+                    | rusqlite::Error::IntegralValueOutOfRange(..)
+            ) =>
+            {
+                Self::Damaged(error)
+            }
+            _ => Self::Storage(error),
+        }
+    }
+}

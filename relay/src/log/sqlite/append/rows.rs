@@ -1,0 +1,296 @@
+//! One chunk at a time: the checks and statements of an append.
+
+use super::super::row::{SEQUENCE_MAX, SpaceRow, count};
+use super::super::transaction::SqliteTransaction;
+use crate::log::{Inconsistency, LogError, Quotas};
+use afield_core::change::ChangeHeader;
+use afield_core::log::ChunkHash;
+use afield_core::session::{ChunkVerdict, LogEntry};
+use afield_core::wire::{ChunkCode, DecodedChunk};
+use afield_core::{ChainHash, ChangeHash, ChunkKind, Collection, Cursor, EntityId};
+use rusqlite::{OptionalExtension, params};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Whether the disk takes more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    Free,
+    None,
+}
+
+/// A space's log as far as this transaction has brought it.
+pub(super) struct Space {
+    pub(super) row: SpaceRow,
+    pub(super) before: Cursor,
+    pub(super) entries: Vec<LogEntry>,
+    pub(super) entities: BTreeMap<EntityId, Option<Entity>>,
+}
+
+/// What the log knows of an entity.
+pub(super) struct Entity {
+    pub(super) number: i64,
+    pub(super) collection: Collection,
+    pub(super) max_op: u64,
+    /// Whether `max_op` is to be written back.
+    pub(super) raised: bool,
+    /// Changes that this transaction appended or met.
+    pub(super) known: BTreeSet<ChangeHash>,
+}
+
+/// A change that is in the log already.
+struct Known {
+    position: i64,
+    change: ChangeHash,
+    hash: ChunkHash,
+    chain: ChainHash,
+    bytes: Vec<u8>,
+}
+
+/// The statements of an append, and what one transaction learned of rows that spaces share.
+pub(super) struct Rows<'t, 'c> {
+    pub(super) transaction: &'t SqliteTransaction<'c>,
+    quotas: &'t Quotas,
+    room: Room,
+    actors: BTreeMap<Vec<u8>, Option<i64>>,
+    collections: BTreeMap<Collection, i64>,
+}
+
+impl<'t, 'c> Rows<'t, 'c> {
+    pub(super) fn new(transaction: &'t SqliteTransaction<'c>, quotas: &'t Quotas, room: Room) -> Self {
+        Self { transaction, quotas, room, actors: BTreeMap::new(), collections: BTreeMap::new() }
+    }
+
+    /// Checks one chunk, and appends it when nothing speaks against it.
+    pub(super) fn append(&mut self, space: &mut Space, chunk: &DecodedChunk) -> Result<ChunkVerdict, LogError> {
+        if chunk.kind != ChunkKind::Change {
+            return Ok(refused(ChunkCode::UnsupportedKind));
+        }
+        let header = match &chunk.header {
+            Ok(header) => header,
+            Err(error) => return Ok(refused(error.code())),
+        };
+        self.load_entity(space, chunk.entity)?;
+        let actor = self.actor(header.actor.to_bytes())?;
+        let entity = space.entities.get_mut(&chunk.entity).and_then(Option::as_mut);
+        if let (Some(entity), Some(actor)) = (&entity, actor)
+            && let Some(known) = self.known(entity.number, actor, header.sequence)?
+        {
+            return self.answer_known(known, header, chunk);
+        }
+        let missing = self.missing(entity.as_deref(), &header.dependencies)?;
+        if !missing.is_empty() {
+            return Ok(ChunkVerdict::Refused { code: ChunkCode::MissingDependencies, missing });
+        }
+        let max_op = entity.map_or(0, |entity| entity.max_op);
+        if header.start_op.get() > max_op.saturating_add(self.quotas.start_op_leap_max) {
+            return Ok(refused(ChunkCode::StartOpLeap));
+        }
+        let SpaceRow { chunks, bytes, head, .. } = space.row;
+        if chunks >= self.quotas.space_chunks_max
+            || bytes.saturating_add(chunk.bytes.len() as u64) > self.quotas.space_bytes_max
+            || head.sequence.get() >= SEQUENCE_MAX
+        {
+            return Ok(refused(ChunkCode::Quota));
+        }
+        if self.room == Room::None {
+            return Ok(refused(ChunkCode::StorageFull));
+        }
+        self.store(space, header, chunk)
+    }
+
+    /// Answers for a change whose actor and sequence are taken: by itself, or by another one.
+    fn answer_known(
+        &self,
+        known: Known,
+        header: &ChangeHeader,
+        chunk: &DecodedChunk,
+    ) -> Result<ChunkVerdict, LogError> {
+        if known.change != header.hash {
+            return Ok(refused(ChunkCode::ActorForked));
+        }
+        // The change's hash covers all of its bytes, so what was pushed is what was accepted. Where the disk has
+        // something else by now it is repaired before anybody is told that the change is durable (R5).
+        let hash = ChunkHash::of(&chunk.bytes);
+        if known.bytes != *chunk.bytes || known.hash != hash {
+            if self.room == Room::None {
+                return Ok(refused(ChunkCode::StorageFull));
+            }
+            tracing::warn!(
+                sequence = SpaceRow::sequence(known.position).get(),
+                "a decayed chunk was repaired by a push"
+            );
+            self.transaction
+                .statement("UPDATE chunks SET bytes = ?2, hash = ?3 WHERE position = ?1")?
+                .execute(params![known.position, &chunk.bytes[..], hash.as_bytes()])?;
+        }
+        Ok(ChunkVerdict::Duplicate { sequence: SpaceRow::sequence(known.position), chain: known.chain })
+    }
+
+    fn store(
+        &mut self,
+        space: &mut Space,
+        header: &ChangeHeader,
+        chunk: &DecodedChunk,
+    ) -> Result<ChunkVerdict, LogError> {
+        let actor = self.intern_actor(header.actor.to_bytes())?;
+        let entity = match space.entities.get_mut(&chunk.entity).and_then(Option::as_mut) {
+            Some(entity) => {
+                if header.max_op() > entity.max_op {
+                    entity.max_op = header.max_op();
+                    entity.raised = true;
+                }
+                entity
+            }
+            None => {
+                let created = self.create_entity(space.row.number, header, chunk)?;
+                space.entities.entry(chunk.entity).or_insert(None).insert(created)
+            }
+        };
+        let hash = ChunkHash::of(&chunk.bytes);
+        let head = space.row.head.then(chunk.entity, chunk.kind.number(), hash);
+        self.transaction
+            .statement(
+                "INSERT INTO chunks (position, entity, kind, actor, actor_sequence, change, hash, chain, bytes)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                space.row.position(head.sequence),
+                entity.number,
+                chunk.kind.number(),
+                actor,
+                header.sequence.cast_signed(),
+                header.hash.0,
+                hash.as_bytes(),
+                head.chain.as_bytes(),
+                &chunk.bytes[..],
+            ])?;
+        entity.known.insert(header.hash);
+        space.row.head = head;
+        space.row.chunks += 1;
+        space.row.bytes += chunk.bytes.len() as u64;
+        space.entries.push(LogEntry {
+            sequence: head.sequence,
+            chain: head.chain,
+            entity: chunk.entity,
+            collection: entity.collection.clone(),
+            kind: chunk.kind,
+            hash,
+            bytes: chunk.bytes.to_vec(),
+        });
+        Ok(ChunkVerdict::Stored { sequence: head.sequence, chain: head.chain })
+    }
+
+    fn load_entity(&self, space: &mut Space, id: EntityId) -> Result<(), LogError> {
+        if space.entities.contains_key(&id) {
+            return Ok(());
+        }
+        let found: Option<(i64, u64, String)> = self
+            .transaction
+            .statement(
+                "SELECT e.number, e.max_op, k.name FROM entities e JOIN collections k ON k.number = e.collection
+                WHERE e.space = ?1 AND e.id = ?2",
+            )?
+            .query_row(params![space.row.number, id.as_bytes()], |row| Ok((row.get(0)?, count(row, 1)?, row.get(2)?)))
+            .optional()?;
+        let entity = match found {
+            None => None,
+            Some((number, max_op, name)) => {
+                let parsed = name.parse().map_err(|_| LogError::Inconsistent(Inconsistency::Collection));
+                Some(Entity { number, max_op, collection: parsed?, raised: false, known: BTreeSet::new() })
+            }
+        };
+        space.entities.insert(id, entity);
+        Ok(())
+    }
+
+    /// Creates an entity with the collection of its first accepted chunk, which binds it for good.
+    fn create_entity(&mut self, space: i64, header: &ChangeHeader, chunk: &DecodedChunk) -> Result<Entity, LogError> {
+        let collection = self.intern_collection(&chunk.collection)?;
+        let max_op = header.max_op();
+        self.transaction
+            .statement("INSERT INTO entities (space, id, collection, max_op) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![space, chunk.entity.as_bytes(), collection, max_op.cast_signed()])?;
+        let number = self.transaction.last_insert_rowid();
+        let (collection, known) = (chunk.collection.clone(), BTreeSet::new());
+        Ok(Entity { number, collection, max_op, raised: false, known })
+    }
+
+    fn known(&self, entity: i64, actor: i64, actor_sequence: u64) -> Result<Option<Known>, LogError> {
+        let found = self
+            .transaction
+            .statement(
+                "SELECT position, change, hash, chain, bytes FROM chunks
+                WHERE entity = ?1 AND actor = ?2 AND actor_sequence = ?3",
+            )?
+            .query_row([entity, actor, actor_sequence.cast_signed()], |row| {
+                Ok(Known {
+                    position: row.get(0)?,
+                    change: ChangeHash(row.get(1)?),
+                    hash: ChunkHash::from_bytes(row.get(2)?),
+                    chain: ChainHash::from_bytes(row.get(3)?),
+                    bytes: row.get(4)?,
+                })
+            })
+            .optional();
+        Ok(found?)
+    }
+
+    /// Which of these dependencies are not in the log for the entity.
+    fn missing(&self, entity: Option<&Entity>, dependencies: &[ChangeHash]) -> Result<Vec<ChangeHash>, LogError> {
+        let Some(entity) = entity else { return Ok(dependencies.to_vec()) };
+        let mut missing = Vec::new();
+        for dependency in dependencies.iter().filter(|dependency| !entity.known.contains(*dependency)) {
+            let stands = self
+                .transaction
+                .statement("SELECT 1 FROM chunks WHERE entity = ?1 AND substr(change, 1, 8) = ?2 AND change = ?3")?
+                .exists(params![entity.number, dependency.0.split_at(8).0, dependency.0])?;
+            if !stands {
+                missing.push(*dependency);
+            }
+        }
+        Ok(missing)
+    }
+
+    fn actor(&mut self, id: &[u8]) -> Result<Option<i64>, LogError> {
+        if let Some(known) = self.actors.get(id) {
+            return Ok(*known);
+        }
+        let mut statement = self.transaction.statement("SELECT number FROM actors WHERE id = ?1")?;
+        let number = statement.query_row([id], |row| row.get(0)).optional()?;
+        self.actors.insert(id.to_vec(), number);
+        Ok(number)
+    }
+
+    fn intern_actor(&mut self, id: &[u8]) -> Result<i64, LogError> {
+        if let Some(number) = self.actor(id)? {
+            return Ok(number);
+        }
+        self.transaction.statement("INSERT INTO actors (id) VALUES (?1)")?.execute([id])?;
+        let number = self.transaction.last_insert_rowid();
+        self.actors.insert(id.to_vec(), Some(number));
+        Ok(number)
+    }
+
+    fn intern_collection(&mut self, collection: &Collection) -> Result<i64, LogError> {
+        if let Some(number) = self.collections.get(collection) {
+            return Ok(*number);
+        }
+        let mut select = self.transaction.statement("SELECT number FROM collections WHERE name = ?1")?;
+        let found: Option<i64> = select.query_row([collection.as_str()], |row| row.get(0)).optional()?;
+        let number = match found {
+            Some(number) => number,
+            None => {
+                let mut insert = self.transaction.statement("INSERT INTO collections (name) VALUES (?1)")?;
+                insert.execute([collection.as_str()])?;
+                self.transaction.last_insert_rowid()
+            }
+        };
+        self.collections.insert(collection.clone(), number);
+        Ok(number)
+    }
+}
+
+/// A refusal without more to say.
+pub(super) fn refused(code: ChunkCode) -> ChunkVerdict {
+    ChunkVerdict::Refused { code, missing: Vec::new() }
+}

@@ -1,0 +1,184 @@
+//! The log in one SQLite file: WAL, `synchronous=FULL`, one transaction for every answer.
+
+mod account;
+mod append;
+mod read;
+mod row;
+mod run;
+mod schema;
+mod transaction;
+
+pub use account::{NewToken, TokenSummary};
+pub use schema::OpenLogError;
+pub use transaction::{Fault, FaultPoint};
+
+pub(super) use account::DEFAULT_USER;
+
+use super::{Authentication, Log, LogError, Principal, Quotas, Standing, TokenHash};
+use crate::log::Appended;
+use afield_core::session::{AppendRequest, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest};
+use afield_core::{Durable, LogId, Now};
+use rusqlite::backup::Backup;
+use rusqlite::{Connection, MAIN_DB};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use transaction::{Faults, Purpose, SqliteTransaction};
+
+/// How many pages a copy takes per step: all, for nothing else uses the log meanwhile.
+const PAGES_PER_STEP: i32 = i32::MAX;
+
+/// A log in one SQLite file.
+///
+/// One value owns the file's appends; other processes may administer tokens beside it.
+#[derive(Debug)]
+pub struct SqliteLog {
+    connection: Connection,
+    path: Option<PathBuf>,
+    quotas: Quotas,
+    faults: Faults,
+    /// How often this value changed what [`Log::foreign_version`] speaks about.
+    administered: u64,
+    /// The storage failed: the file is opened again before it is used again, so that nothing half known is trusted.
+    failed: bool,
+}
+
+impl SqliteLog {
+    /// Opens the log in this file, creating it where it is not there.
+    ///
+    /// # Errors
+    ///
+    /// The file is foreign, damaged, read-only, newer than this program or out of reach.
+    pub fn open(path: &Path) -> Result<Self, OpenLogError> {
+        Ok(Self::of(schema::open_file(path)?, Some(path.to_owned())))
+    }
+
+    /// Opens an empty log that lives in memory.
+    ///
+    /// # Errors
+    ///
+    /// The SQLite library is too old or failed.
+    pub fn open_in_memory() -> Result<Self, OpenLogError> {
+        Self::from_connection(Connection::open_in_memory()?)
+    }
+
+    /// Opens the log behind a connection, as after a crash that left the file alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn from_connection(connection: Connection) -> Result<Self, OpenLogError> {
+        Ok(Self::of(schema::prepare(connection)?, None))
+    }
+
+    /// Gives up the log but not its storage. Whatever was not committed is gone.
+    pub fn into_connection(self) -> Connection {
+        self.connection
+    }
+
+    /// Sets how much spaces and users may hold.
+    #[must_use]
+    pub fn with_quotas(mut self, quotas: Quotas) -> Self {
+        self.quotas = quotas;
+        self
+    }
+
+    /// Copies the whole log as the bytes of a database file.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn snapshot(&mut self) -> Result<Vec<u8>, LogError> {
+        let mut copy = Connection::open_in_memory()?;
+        Backup::new(&self.connection, &mut copy)?.run_to_completion(PAGES_PER_STEP, Duration::ZERO, None)?;
+        let mut bytes = copy.serialize(MAIN_DB)?.to_vec();
+        // The two version numbers of SQLite's file header ("1 for legacy; 2 for WAL"): a database in memory has no WAL.
+        bytes.iter_mut().skip(18).take(2).for_each(|version| *version = 1);
+        Ok(bytes)
+    }
+
+    /// Replaces the whole log by a [`Self::snapshot`].
+    ///
+    /// # Errors
+    ///
+    /// The bytes are not a snapshot of a log, or the storage failed.
+    pub fn restore(&mut self, snapshot: &[u8]) -> Result<(), OpenLogError> {
+        let mut copy = Connection::open_in_memory()?;
+        copy.deserialize_read_exact(MAIN_DB, snapshot, snapshot.len(), false)?;
+        let copy = schema::prepare(copy)?;
+        Backup::new(&copy, &mut self.connection)?.run_to_completion(PAGES_PER_STEP, Duration::ZERO, None)?;
+        self.administered += 1;
+        Ok(())
+    }
+
+    /// How many transactions that may write were committed: one per group of pushes, whatever their number.
+    pub fn write_transactions(&self) -> u64 {
+        self.faults.write_transactions
+    }
+
+    /// Calls `hook` around every commit that writes, and does as it says.
+    #[doc(hidden)]
+    pub fn inject_faults(&mut self, hook: impl FnMut(FaultPoint) -> Option<Fault> + Send + 'static) {
+        self.faults.hook = Some(Box::new(hook));
+    }
+
+    fn of(connection: Connection, path: Option<PathBuf>) -> Self {
+        Self { connection, path, quotas: Quotas::DEFAULT, faults: Faults::default(), administered: 0, failed: false }
+    }
+
+    fn begin(&mut self, purpose: Purpose) -> Result<SqliteTransaction<'_>, LogError> {
+        if self.failed
+            && let Some(path) = &self.path
+        {
+            self.connection = schema::open_file(path).map_err(|error| LogError::Reopen(Box::new(error)))?;
+            self.failed = false;
+            self.administered += 1;
+        }
+        SqliteTransaction::begin(&mut self.connection, &mut self.faults, purpose)
+    }
+
+    fn watched<T>(&mut self, result: Result<T, LogError>) -> Result<T, LogError> {
+        self.failed |= matches!(result, Err(LogError::Storage(_)));
+        result
+    }
+}
+
+impl Log for SqliteLog {
+    fn authenticate(&mut self, token: &TokenHash, now: Now) -> Result<Authentication, LogError> {
+        let result = self.begin(Purpose::Read).and_then(|transaction| account::authenticate(&transaction, token, now));
+        self.watched(result)
+    }
+
+    fn standing(&mut self, principal: Principal, now: Now) -> Result<Option<Standing>, LogError> {
+        let result = self.begin(Purpose::Read).and_then(|transaction| account::standing(&transaction, principal, now));
+        self.watched(result)
+    }
+
+    fn open(
+        &mut self,
+        principal: Principal,
+        request: &OpenRequest,
+        fresh: LogId,
+        now: Now,
+    ) -> Result<Durable<OpenAnswer>, LogError> {
+        let result = self.open_space(principal, request, fresh, now);
+        self.watched(result)
+    }
+
+    fn append(&mut self, requests: Vec<(Principal, AppendRequest)>, now: Now) -> Result<Durable<Appended>, LogError> {
+        let result = self.append_batch(&requests, now);
+        self.watched(result)
+    }
+
+    fn read(&mut self, principal: Principal, request: &ReadRequest, now: Now) -> Result<Durable<ReadAnswer>, LogError> {
+        let result = self.read_run(principal, request, now);
+        self.watched(result)
+    }
+
+    fn foreign_version(&mut self) -> Result<u64, LogError> {
+        let others: u32 = self.connection.pragma_query_value(None, "data_version", |row| row.get(0))?;
+        Ok(self.administered << 32 | u64::from(others))
+    }
+}
+
+#[cfg(test)]
+mod tests;

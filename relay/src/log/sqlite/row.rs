@@ -1,0 +1,104 @@
+//! A space's row as every answer's transaction sees it, and the check of a position against it.
+
+use super::transaction::SqliteTransaction;
+use crate::log::{LogError, Principal};
+use afield_core::{ChainHash, Cursor, LogId, Now, Sequence, SpaceId};
+use rusqlite::{OptionalExtension, Row, params};
+
+/// The bits of a position that hold the sequence; the ones above hold the space's number.
+const SEQUENCE_BITS: u32 = 40;
+/// The highest sequence a log can give: a million a second for twelve days.
+pub(super) const SEQUENCE_MAX: u64 = (1 << SEQUENCE_BITS) - 1;
+/// The highest number of a space, so that a position stays positive.
+pub(super) const SPACE_NUMBER_MAX: i64 = (1 << (62 - SEQUENCE_BITS)) - 1;
+
+/// A space that a principal may use now.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SpaceRow {
+    /// Its row.
+    pub(super) number: i64,
+    /// The end of its log.
+    pub(super) head: Cursor,
+    /// How many chunks it holds.
+    pub(super) chunks: u64,
+    /// How many bytes they have.
+    pub(super) bytes: u64,
+    /// Whether the principal may write.
+    pub(super) may_write: bool,
+}
+
+const COLUMNS_OF_ANYONE: &str = "SELECT number, log, sequence, chain, chunks, bytes, 1 FROM spaces WHERE id = ?1";
+
+const COLUMNS_OF_MEMBER: &str = "
+    SELECT s.number, s.log, s.sequence, s.chain, s.chunks, s.bytes, m.role >= 2 AND NOT t.read_only
+    FROM tokens t
+    JOIN spaces s ON s.id = ?1
+    JOIN members m ON m.user = t.user AND m.space = s.number
+    WHERE t.hash = ?2 AND t.revoked_ms IS NULL AND (t.expires_ms IS NULL OR t.expires_ms > ?3)
+        AND (NOT t.restricted OR EXISTS (SELECT 1 FROM token_spaces l WHERE l.token = t.number AND l.space = ?1))";
+
+impl SpaceRow {
+    /// Finds a space by present membership (invariant R6): `None` when it is unknown or not for this principal.
+    pub(super) fn find(
+        transaction: &SqliteTransaction<'_>,
+        principal: Principal,
+        space: SpaceId,
+        now: Now,
+    ) -> Result<Option<Self>, LogError> {
+        let found = match principal.token {
+            None => transaction.statement(COLUMNS_OF_ANYONE)?.query_row([space.as_bytes()], Self::read).optional(),
+            Some(token) => transaction
+                .statement(COLUMNS_OF_MEMBER)?
+                .query_row(params![space.as_bytes(), token.as_bytes(), now.wall_ms], Self::read)
+                .optional(),
+        };
+        Ok(found?)
+    }
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            number: row.get(0)?,
+            head: Cursor {
+                log: LogId::from_bytes(row.get(1)?),
+                sequence: Sequence::new(count(row, 2)?),
+                chain: ChainHash::from_bytes(row.get(3)?),
+            },
+            chunks: count(row, 4)?,
+            bytes: count(row, 5)?,
+            may_write: row.get(6)?,
+        })
+    }
+
+    /// The position of a sequence in the table of chunks.
+    pub(super) fn position(&self, sequence: Sequence) -> i64 {
+        self.number << SEQUENCE_BITS | (sequence.get().min(SEQUENCE_MAX)).cast_signed()
+    }
+
+    /// The sequence at a position of the table of chunks.
+    pub(super) fn sequence(position: i64) -> Sequence {
+        Sequence::new(position.cast_unsigned() & SEQUENCE_MAX)
+    }
+
+    /// Whether a position belongs to this log: the same lineage, and the same chain hash at its sequence (R4).
+    pub(super) fn holds(&self, transaction: &SqliteTransaction<'_>, cursor: Cursor) -> Result<bool, LogError> {
+        if cursor.log != self.head.log || cursor.sequence > self.head.sequence {
+            return Ok(false);
+        }
+        let chain = if cursor.sequence == self.head.sequence {
+            Some(self.head.chain)
+        } else if cursor.sequence == Sequence::ZERO {
+            Some(ChainHash::start(self.head.log))
+        } else {
+            transaction
+                .statement("SELECT chain FROM chunks WHERE position = ?1")?
+                .query_row([self.position(cursor.sequence)], |row| row.get(0).map(ChainHash::from_bytes))
+                .optional()?
+        };
+        Ok(chain == Some(cursor.chain))
+    }
+}
+
+/// Reads a number that SQLite keeps as a signed one.
+pub(super) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get(column).map(i64::cast_unsigned)
+}

@@ -1,0 +1,215 @@
+//! The file: its identity, its versions and the way from one to the next.
+
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
+use std::path::Path;
+use std::time::Duration;
+
+/// The mark of this kind of file in SQLite's header: `AfRl`.
+const APPLICATION_ID: i32 = 0x4166_526c;
+/// The oldest SQLite that may be used: earlier ones could corrupt a WAL file when two processes checkpoint it at once
+/// (release notes of SQLite 3.51.3).
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+/// How long a statement waits for another process (a `token` command beside the server), in milliseconds.
+const BUSY_TIMEOUT_MS: u64 = 5_000;
+/// How many prepared statements are kept: more than this crate has.
+const STATEMENTS_MAX: usize = 64;
+/// How large the WAL file may stay after a checkpoint, in bytes.
+const WAL_BYTES_KEPT_MAX: i64 = 16 << 20;
+
+/// The way from each version to the next, oldest first. A released step is never edited.
+const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
+
+/// Why a log could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenLogError {
+    /// The SQLite library is too old to be trusted with a WAL file.
+    #[error("SQLite {found} is too old: {needed} or newer is needed", found = version(*found), needed = version(SQLITE_VERSION_MIN))]
+    SqliteTooOld {
+        /// Its version, as SQLite numbers it.
+        found: i32,
+    },
+    /// The file is a database of something else.
+    #[error("the file is not a relay's log: it belongs to another application")]
+    Foreign,
+    /// The file was written by a newer version of this program.
+    #[error("the log has version {found}, and this program knows versions up to {supported}: use a newer afield-relay")]
+    Newer {
+        /// The version of the file.
+        found: i64,
+        /// The newest version that this program knows.
+        supported: i64,
+    },
+    /// The file is damaged, or not a database.
+    #[error("the log's file is damaged or not a database: restore a backup, and devices will repair what it lacks")]
+    Damaged(#[source] rusqlite::Error),
+    /// The file may not be written.
+    #[error("the log's file is read-only")]
+    ReadOnly,
+    /// The disk has no room left.
+    #[error("the disk that holds the log is full")]
+    Full(#[source] rusqlite::Error),
+    /// The file could not be opened.
+    #[error("the log's file could not be opened")]
+    Unreachable(#[source] rusqlite::Error),
+    /// The storage failed in another way.
+    #[error("the log's storage failed")]
+    Storage(#[source] rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for OpenLogError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error),
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly,
+            Some(ErrorCode::DiskFull) => Self::Full(error),
+            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Self::Unreachable(error),
+            _ => Self::Storage(error),
+        }
+    }
+}
+
+/// Opens the file, creating it where it is not there.
+pub(super) fn open_file(path: &Path) -> Result<Connection, OpenLogError> {
+    open_file_with(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)
+}
+
+fn open_file_with(path: &Path, access: OpenFlags) -> Result<Connection, OpenLogError> {
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    if connection.is_readonly(MAIN_DB)? {
+        return Err(OpenLogError::ReadOnly);
+    }
+    prepare(connection)
+}
+
+/// Checks a connection's database and brings it to the current version.
+pub(super) fn prepare(mut connection: Connection) -> Result<Connection, OpenLogError> {
+    let found = rusqlite::version_number();
+    if found < SQLITE_VERSION_MIN {
+        return Err(OpenLogError::SqliteTooOld { found });
+    }
+    connection.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    let supported = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    // Nothing is changed before it is clear that the file is ours: not even its journal mode.
+    let found = identify(&connection)?;
+    if found > supported {
+        return Err(OpenLogError::Newer { found, supported });
+    }
+    // WAL with FULL: a commit returns after the WAL was synced (invariant R1).
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT_MAX)?;
+    // A flipped bit in a record must not make SQLite read beyond it.
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// The version of the file: 0 when it is empty.
+fn identify(connection: &Connection) -> Result<i64, OpenLogError> {
+    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (application, version, objects) {
+        (APPLICATION_ID, version, _) if version > 0 => Ok(version),
+        (0, 0, 0) => Ok(0),
+        _ => Err(OpenLogError::Foreign),
+    }
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), OpenLogError> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    // Read again under the lock: another process may have been first.
+    let found = identify(&transaction)?;
+    let done = usize::try_from(found).unwrap_or(0);
+    for step in MIGRATIONS.iter().skip(done) {
+        transaction.execute_batch(step)?;
+    }
+    if done < MIGRATIONS.len() {
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX))?;
+    }
+    Ok(transaction.commit()?)
+}
+
+fn version(number: i32) -> String {
+    format!("{}.{}.{}", number / 1_000_000, number / 1_000 % 1_000, number % 1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.sqlite");
+        (folder, path)
+    }
+
+    #[test]
+    fn a_new_file_is_marked_and_syncs_every_commit() {
+        let (_folder, path) = file();
+        let connection = open_file(&path).unwrap();
+        let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(pragma("application_id"), i64::from(APPLICATION_ID));
+        assert_eq!(pragma("user_version"), MIGRATIONS.len() as i64);
+        assert_eq!(pragma("synchronous"), 2, "FULL (R1)");
+        let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        assert_eq!(mode, "wal");
+        drop(connection);
+        open_file(&path).expect("it opens again");
+    }
+
+    #[test]
+    fn every_step_of_the_schema_leads_to_the_same_place_as_a_new_file() {
+        let schema = |connection: &Connection| -> Vec<String> {
+            let mut statement = connection.prepare("SELECT sql FROM sqlite_schema ORDER BY name").unwrap();
+            let rows = statement.query_map([], |row| row.get::<_, Option<String>>(0)).unwrap();
+            rows.filter_map(Result::unwrap).collect()
+        };
+        let fresh = prepare(Connection::open_in_memory().unwrap()).unwrap();
+        for version in 1..=MIGRATIONS.len() {
+            let old = Connection::open_in_memory().unwrap();
+            MIGRATIONS[..version].iter().for_each(|step| old.execute_batch(step).unwrap());
+            old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+            old.pragma_update(None, "user_version", version as i64).unwrap();
+            assert_eq!(schema(&prepare(old).unwrap()), schema(&fresh));
+        }
+        assert!(!schema(&fresh).is_empty());
+    }
+
+    #[test]
+    fn a_foreign_a_newer_and_a_damaged_file_are_told_apart_and_left_alone() {
+        let (_folder, path) = file();
+        let write = |sql: &str| Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+
+        write("CREATE TABLE theirs (x)");
+        let before = std::fs::read(&path).unwrap();
+        assert!(matches!(open_file(&path), Err(OpenLogError::Foreign)));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+
+        std::fs::remove_file(&path).unwrap();
+        drop(open_file(&path).unwrap());
+        write("PRAGMA user_version = 999");
+        assert!(matches!(open_file(&path), Err(OpenLogError::Newer { found: 999, supported: 1 })));
+        write("PRAGMA user_version = 1");
+        open_file(&path).expect("the control: only the version was wrong");
+
+        std::fs::write(&path, [7; 4096]).unwrap();
+        assert!(matches!(open_file(&path), Err(OpenLogError::Damaged(_))));
+    }
+
+    #[test]
+    fn a_read_only_file_and_one_out_of_reach_are_told_apart() {
+        let (folder, path) = file();
+        drop(open_file(&path).unwrap());
+        let read_only = open_file_with(&path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+        assert!(matches!(read_only, Err(OpenLogError::ReadOnly)));
+        let nowhere = open_file(&folder.path().join("no such folder/log.sqlite"));
+        assert!(matches!(nowhere, Err(OpenLogError::Unreachable(_))));
+        open_file(&path).expect("the control");
+    }
+}

@@ -1,0 +1,88 @@
+CREATE TABLE users (
+    number INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    created_ms INTEGER NOT NULL
+) STRICT;
+
+-- The user of tokens that name none, and of a relay without access control.
+INSERT INTO users (number, name, created_ms) VALUES (1, 'default', 0);
+
+CREATE TABLE tokens (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    user INTEGER NOT NULL REFERENCES users,
+    hash BLOB NOT NULL UNIQUE,
+    name TEXT,
+    may_create INTEGER NOT NULL,
+    read_only INTEGER NOT NULL,
+    -- Whether the token is for the spaces in token_spaces only.
+    restricted INTEGER NOT NULL,
+    created_ms INTEGER NOT NULL,
+    expires_ms INTEGER,
+    revoked_ms INTEGER
+) STRICT;
+
+-- By id and not by number: a token may be made for a space before the space reaches the relay.
+CREATE TABLE token_spaces (
+    token INTEGER NOT NULL REFERENCES tokens,
+    space BLOB NOT NULL,
+    PRIMARY KEY (token, space)
+) STRICT, WITHOUT ROWID;
+
+-- The row of a space is its head: everything that an append changes once per transaction.
+CREATE TABLE spaces (
+    number INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    log BLOB NOT NULL,
+    sequence INTEGER NOT NULL,
+    chain BLOB NOT NULL,
+    chunks INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    created_ms INTEGER NOT NULL
+) STRICT;
+
+-- Roles: 1 reader, 2 writer, 3 owner.
+CREATE TABLE members (
+    user INTEGER NOT NULL REFERENCES users,
+    space INTEGER NOT NULL REFERENCES spaces,
+    role INTEGER NOT NULL,
+    PRIMARY KEY (user, space)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE collections (
+    number INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE actors (
+    number INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE
+) STRICT;
+
+-- Unique per space only: a check across spaces would tell that an id exists elsewhere (R6).
+CREATE TABLE entities (
+    number INTEGER PRIMARY KEY,
+    space INTEGER NOT NULL REFERENCES spaces,
+    id BLOB NOT NULL,
+    collection INTEGER NOT NULL REFERENCES collections,
+    max_op INTEGER NOT NULL,
+    UNIQUE (space, id)
+) STRICT;
+
+-- position = space number << 40 | sequence, so that the table itself is ordered by log and needs no index for it.
+-- References are not declared here: they would cost a look-up each in the relay's hottest statement.
+CREATE TABLE chunks (
+    position INTEGER PRIMARY KEY,
+    entity INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    actor INTEGER NOT NULL,
+    actor_sequence INTEGER NOT NULL,
+    change BLOB NOT NULL,
+    hash BLOB NOT NULL,
+    chain BLOB NOT NULL,
+    bytes BLOB NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX chunks_by_actor ON chunks (entity, actor, actor_sequence);
+
+-- Eight bytes of a hash are enough to find a change; the query compares the whole.
+CREATE INDEX chunks_by_change ON chunks (entity, substr(change, 1, 8));

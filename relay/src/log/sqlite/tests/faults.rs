@@ -1,0 +1,113 @@
+use super::*;
+use crate::testing::Author;
+
+#[test]
+fn everything_is_there_after_the_file_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let mut desk = Desk::with(SqliteLog::open(&path).unwrap());
+    let chunks = Author::new(1, 1).chunks(3);
+    desk.push(chunks.clone());
+    let Desk { principal, space, told, log } = desk;
+    drop(log);
+    let mut desk = Desk { log: SqliteLog::open(&path).unwrap(), principal, space, told };
+    let start = desk.start();
+    assert_eq!(desk.run(start).after(), told);
+    assert!(desk.push(chunks).iter().all(|verdict| matches!(verdict, ChunkVerdict::Duplicate { .. })));
+}
+
+#[test]
+fn a_crash_before_the_commit_leaves_nothing_and_one_after_it_everything() {
+    for (point, stays) in [(FaultPoint::BeforeCommit, 0), (FaultPoint::AfterCommit, 3)] {
+        for fault in [Fault::Error, Fault::Crash] {
+            let mut desk = Desk::new();
+            desk.log.inject_faults(move |at| (at == point).then_some(fault));
+            let batch = vec![(desk.principal, desk.request(Author::new(1, 1).chunks(3)))];
+            assert!(matches!(desk.log.append(batch, at(0)), Err(LogError::Injected)), "R1: no answer");
+            let wanted = read_request(desk.space, desk.start());
+            let alive = desk.log.read(desk.principal, &wanted, at(0)).is_ok();
+            assert_eq!(alive, fault == Fault::Error, "a crashed log answers nothing");
+
+            let Desk { log, principal, space, told } = desk;
+            let log = SqliteLog::from_connection(log.into_connection()).unwrap();
+            let mut desk = Desk { log, principal, space, told };
+            let start = desk.start();
+            assert_eq!(desk.run(start).entries().len(), stays, "{point:?}");
+        }
+    }
+}
+
+/// Lets the database grow by so many pages and no more.
+fn room_for(log: &SqliteLog, pages: i64) {
+    let now: i64 = log.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    log.connection.pragma_update_and_check(None, "max_page_count", now + pages, |_| Ok(())).unwrap();
+}
+
+#[test]
+fn a_full_disk_refuses_whole_pushes_and_reads_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = Desk::with(SqliteLog::open(&folder.path().join("log.sqlite")).unwrap());
+    let known = Author::new(1, 1).chunks(2);
+    desk.push(known.clone());
+    room_for(&desk.log, 4);
+    let large = |author: u8| {
+        let mut author = Author::new(author, author);
+        vec![author.chunk("small"), author.chunk(&"x".repeat(100_000))]
+    };
+    let small = vec![Author::new(4, 4).chunk("fits")];
+    let requests = [large(2), small.clone(), known, large(3)].map(|chunks| (desk.principal, desk.request(chunks)));
+    let (answers, runs) = desk.log.append(requests.into(), at(0)).unwrap().into_inner();
+    let codes = |answer: &AppendAnswer| match answer {
+        AppendAnswer::Verdicts(verdicts) => verdicts.iter().map(code).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    let full = vec![Some(ChunkCode::StorageFull), Some(ChunkCode::Blocked)];
+    assert_eq!(answers.iter().map(codes).collect::<Vec<_>>(), [full.clone(), vec![None], vec![None; 2], full]);
+    assert_eq!(runs.iter().map(|(_, run)| run.entries().len()).sum::<usize>(), 1);
+    let start = desk.start();
+    assert_eq!(desk.run(start).entries().len(), 3, "nothing of a refused push is stored");
+
+    room_for(&desk.log, 1_000);
+    assert!(desk.push(large(2)).iter().all(is_stored), "the control: there is room again");
+}
+
+#[test]
+fn a_push_whose_transaction_fails_is_not_half_there() {
+    let mut desk = Desk::new();
+    let calls = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let counted = calls.clone();
+    desk.log.inject_faults(move |point| {
+        let first = counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
+        (first && point == FaultPoint::BeforeCommit).then_some(Fault::Error)
+    });
+    let chunks = Author::new(1, 1).chunks(3);
+    assert!(desk.log.append(vec![(desk.principal, desk.request(chunks.clone()))], at(0)).is_err());
+    let verdicts = desk.push(chunks);
+    assert_eq!(verdicts.iter().filter_map(sequence).collect::<Vec<_>>(), [1, 2, 3], "R2: no sequence was used up");
+    assert!(verdicts.iter().all(is_stored));
+}
+
+#[test]
+fn only_what_others_do_changes_the_foreign_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let mut desk = Desk::with(SqliteLog::open(&path).unwrap());
+    let mut last = desk.log.foreign_version().unwrap();
+    desk.push(Author::new(1, 1).chunks(2));
+    assert_eq!(desk.log.foreign_version().unwrap(), last);
+    let backup = desk.log.snapshot().unwrap();
+    assert_eq!(desk.log.foreign_version().unwrap(), last);
+
+    let mut beside = SqliteLog::open(&path).unwrap();
+    let mut changed = |desk: &mut Desk| {
+        let before = std::mem::replace(&mut last, desk.log.foreign_version().unwrap());
+        before != last
+    };
+    assert!(beside.revoke_token(1, at(0)).unwrap());
+    assert!(changed(&mut desk), "a command beside the relay");
+    assert!(!changed(&mut desk));
+    desk.log.restore(&backup).unwrap();
+    assert!(changed(&mut desk), "a restored backup");
+    desk.log.create_token(&Token::new(&mut Seeded(3)), &NewToken::default(), at(0)).unwrap();
+    assert!(changed(&mut desk), "administration through this value");
+}

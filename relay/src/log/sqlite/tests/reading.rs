@@ -1,0 +1,160 @@
+use super::*;
+use crate::log::Inconsistency;
+use crate::testing::Author;
+use afield_core::ChainHash;
+
+#[test]
+fn a_reader_gets_everything_after_its_position_once_and_in_order() {
+    let mut desk = Desk::new();
+    let chunks = Author::new(1, 1).chunks(40);
+    desk.push(chunks.clone());
+    let mut position = desk.start();
+    let mut received = Vec::new();
+    loop {
+        let wanted = ReadRequest { bytes_max: 500, ..read_request(desk.space, position) };
+        let answer = desk.log.read(desk.principal, &wanted, at(0)).unwrap().into_inner();
+        let ReadAnswer::Run(run) = answer else { panic!("{answer:?}") };
+        assert!(run.entries().iter().map(|entry| entry.bytes.len()).sum::<usize>() <= 500);
+        if run.entries().is_empty() {
+            break;
+        }
+        position = run.after();
+        received.extend(run.entries().iter().map(|entry| entry.bytes.clone()));
+    }
+    assert_eq!(received, chunks.into_iter().map(|chunk| chunk.bytes).collect::<Vec<_>>(), "R9");
+    assert_eq!(position, desk.told);
+}
+
+#[test]
+fn one_chunk_is_read_however_little_is_asked_for() {
+    let mut desk = Desk::new();
+    desk.push(Author::new(1, 1).chunks(3));
+    let wanted = ReadRequest { bytes_max: 1, ..read_request(desk.space, desk.start()) };
+    let answer = desk.log.read(desk.principal, &wanted, at(0)).unwrap().into_inner();
+    assert!(matches!(answer, ReadAnswer::Run(run) if sequences(&run) == [Sequence::new(1)]));
+}
+
+/// Every way in which a position can fail to belong to a log.
+fn strangers(desk: &Desk, past: Cursor) -> Vec<(&'static str, Cursor)> {
+    let other = ChainHash::start(LogId::from_bytes([200; 16]));
+    vec![
+        ("another log", Cursor { log: LogId::from_bytes([200; 16]), ..past }),
+        ("another log's start", Cursor::start(LogId::from_bytes([200; 16]))),
+        ("another chain below the head", Cursor { chain: other, ..past }),
+        ("another chain at the head", Cursor { chain: other, ..desk.told }),
+        ("another chain at the start", Cursor { chain: other, ..desk.start() }),
+        ("beyond the head", Cursor { sequence: desk.told.sequence.next(), ..desk.told }),
+        ("far beyond the head", Cursor { sequence: Sequence::new(u64::MAX), ..desk.told }),
+    ]
+}
+
+#[test]
+fn a_position_that_does_not_belong_to_the_log_is_a_reset_in_every_answer() {
+    let mut desk = Desk::new();
+    let mut author = Author::new(1, 1);
+    desk.push(author.chunks(2));
+    let past = desk.told;
+    desk.push(author.chunks(2));
+    let (head, log) = (desk.told, desk.told.log);
+    for (name, stranger) in strangers(&desk, past) {
+        let opened = open(&mut desk.log, desk.principal, desk.space, Some(stranger), true);
+        assert!(matches!(opened, OpenAnswer::Reset(id) if id == log), "{name}: {opened:?}");
+        assert!(matches!(desk.read(stranger), ReadAnswer::Reset(id) if id == log), "{name}: read (R4)");
+        let told_wrong = ReadRequest { told: stranger, ..read_request(desk.space, past) };
+        let answer = desk.log.read(desk.principal, &told_wrong, at(0)).unwrap().into_inner();
+        assert!(matches!(answer, ReadAnswer::Reset(id) if id == log), "{name}: read, told");
+        let refused = request(desk.space, stranger, vec![Author::new(2, 2).chunk("x")]);
+        let answer = append(&mut desk.log, desk.principal, refused);
+        assert!(matches!(answer, AppendAnswer::Reset(id) if id == log), "{name}: append");
+    }
+    for good in [desk.start(), past, head] {
+        let opened = open(&mut desk.log, desk.principal, desk.space, Some(good), false);
+        assert!(matches!(opened, OpenAnswer::Served { position, .. } if position == good), "the control");
+        assert!(matches!(desk.read(good), ReadAnswer::Run(run) if run.after() == head), "the control");
+    }
+    let start = desk.start();
+    assert_eq!(desk.run(start).entries().len(), 4, "nothing was appended meanwhile");
+}
+
+#[test]
+fn a_log_that_was_restored_and_written_past_old_positions_resets_them() {
+    let mut desk = Desk::new();
+    let mut author = Author::new(1, 1);
+    desk.push(author.chunks(3));
+    let (kept, backup) = (desk.told, desk.log.snapshot().unwrap());
+    desk.push(author.chunks(2));
+    let (lost, later) = (desk.told, desk.log.snapshot().unwrap());
+
+    desk.log.restore(&backup).unwrap();
+    assert!(matches!(desk.read(lost), ReadAnswer::Reset(_)), "beyond the head");
+    desk.told = kept;
+    desk.push(Author::new(2, 2).chunks(9));
+    assert!(matches!(desk.read(lost), ReadAnswer::Reset(_)), "R4: the head is past it, the chain is another");
+    assert_eq!(desk.run(kept).entries().len(), 9, "what the backup knew goes on");
+
+    desk.log.restore(&later).unwrap();
+    assert!(matches!(desk.read(lost), ReadAnswer::Run(_)), "the restore was undone");
+    desk.told = lost;
+    assert!(is_stored(&desk.push(author.chunks(1))[0]));
+}
+
+#[test]
+fn a_log_that_was_replaced_by_an_empty_one_is_created_anew_and_resets() {
+    let mut desk = Desk::new();
+    let empty = desk.log.snapshot().unwrap();
+    desk.push(Author::new(1, 1).chunks(3));
+    let lost = desk.told;
+    desk.log.restore(&empty).unwrap();
+    assert!(matches!(desk.read(lost), ReadAnswer::Reset(_)), "the same space, emptied");
+
+    let mut fresh = SqliteLog::open_in_memory().unwrap();
+    let principal = principal(&mut fresh, &NewToken { may_create: true, ..NewToken::default() }, 1);
+    let opened = open(&mut fresh, principal, desk.space, Some(lost), true);
+    assert!(matches!(opened, OpenAnswer::Reset(log) if log != lost.log), "{opened:?}");
+    let opened = open(&mut fresh, principal, desk.space, Some(lost), false);
+    assert!(matches!(opened, OpenAnswer::Reset(_)), "it exists now");
+}
+
+fn flip_a_stored_byte(log: &SqliteLog, sequence: i64) {
+    let connection = &log.connection;
+    let at = "WHERE position & 0xffffffff = ?1";
+    let mut bytes: Vec<u8> =
+        connection.query_row(&format!("SELECT bytes FROM chunks {at}"), [sequence], |row| row.get(0)).unwrap();
+    bytes[20] ^= 1;
+    let changed = connection.execute(&format!("UPDATE chunks SET bytes = ?2 {at}"), rusqlite::params![sequence, bytes]);
+    assert_eq!(changed, Ok(1));
+}
+
+#[test]
+fn a_decayed_chunk_is_read_as_it_is_and_repaired_by_whoever_still_has_it() {
+    let mut desk = Desk::new();
+    let chunks = Author::new(1, 1).chunks(3);
+    desk.push(chunks.clone());
+    flip_a_stored_byte(&desk.log, 2);
+    let start = desk.start();
+    let intact = |run: &LogRun| run.entries().iter().map(|entry| entry.is_intact()).collect::<Vec<_>>();
+    let run = desk.run(start);
+    assert_eq!(intact(&run), [true, false, true]);
+    assert_eq!(run.entries()[1].hash, hash(&chunks[1]), "with the hash that entered the chain");
+    assert_eq!(run.after(), desk.told, "the chain goes on");
+
+    assert!(matches!(desk.push(chunks)[..], [_, ChunkVerdict::Duplicate { .. }, _]), "R5");
+    let run = desk.run(start);
+    assert_eq!(intact(&run), [true, true, true]);
+    assert_eq!(run.after(), desk.told);
+}
+
+#[test]
+fn a_chunk_that_is_gone_is_an_error_and_never_skipped() {
+    let mut desk = Desk::new();
+    desk.push(Author::new(1, 1).chunks(4));
+    for missing in [4, 2] {
+        assert_eq!(desk.log.connection.execute("DELETE FROM chunks WHERE position & 0xffff = ?1", [missing]), Ok(1));
+        let wanted = read_request(desk.space, desk.start());
+        let error = desk.log.read(desk.principal, &wanted, at(0)).unwrap_err();
+        assert!(
+            matches!(error, LogError::Inconsistent(Inconsistency::Gap(at)) if at == missing as u64),
+            "R9: {error:?}"
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! Bearer tokens.
+
+use afield_core::Entropy;
+use afield_core::time::random_bytes;
+use std::fmt;
+
+/// How a token starts, so that a person and a secret scanner recognise one.
+const TOKEN_PREFIX: &str = "afield_";
+/// The random bytes of a token: 256 bits, which no one guesses, so that a plain hash is enough to store it.
+const TOKEN_RANDOM_BYTES: usize = 32;
+/// The digits of a token: lower-case letters and digits without the look-alikes `i l o u` (Crockford's base 32), so
+/// that a double click selects all of it.
+const DIGITS: [char; 32] = [
+    '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'j', 'k', 'm', 'n', 'p',
+    'q', 'r', 's', 't', 'v', 'w', 'x', 'y', 'z',
+];
+
+/// A bearer token as its holder sees it, once.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// Draws a new token.
+    pub fn new(entropy: &mut (impl Entropy + ?Sized)) -> Self {
+        let random: [u8; TOKEN_RANDOM_BYTES] = random_bytes(entropy);
+        let mut text = TOKEN_PREFIX.to_owned();
+        let (mut bits, mut count) = (0_u32, 0);
+        for byte in random {
+            bits = bits << 8 | u32::from(byte);
+            count += 8;
+            while count >= 5 {
+                count -= 5;
+                text.push(digit(bits >> count));
+            }
+        }
+        text.push(digit(bits << (5 - count)));
+        Self(text)
+    }
+
+    /// The text to hand to its holder. It is shown once and stored nowhere.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// What the relay stores of it.
+    pub fn hash(&self) -> TokenHash {
+        TokenHash::of(&self.0)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(withheld)")
+    }
+}
+
+/// BLAKE3 of a token's text: what the relay stores, and looks a token up by.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TokenHash([u8; 32]);
+
+impl TokenHash {
+    /// The hash of a token as it was presented.
+    pub fn of(text: &str) -> Self {
+        Self(*blake3::hash(text.as_bytes()).as_bytes())
+    }
+
+    /// The 32 bytes of the hash.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenHash(withheld)")
+    }
+}
+
+fn digit(bits: u32) -> char {
+    *DIGITS.get((bits & 31) as usize).expect("five bits name one of 32 digits")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Counting(u8);
+    impl Entropy for Counting {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            for byte in bytes {
+                *byte = self.0;
+                self.0 = self.0.wrapping_add(7);
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_carries_256_bits_in_characters_that_copy_well() {
+        let token = Token::new(&mut Counting(0));
+        let digits = token.reveal().strip_prefix(TOKEN_PREFIX).unwrap();
+        assert_eq!(digits.len(), (TOKEN_RANDOM_BYTES * 8).div_ceil(5));
+        assert!(digits.chars().all(|digit| DIGITS.contains(&digit)));
+        let mut value = digits.chars().map(|digit| DIGITS.iter().position(|known| *known == digit).unwrap());
+        assert_eq!(value.next(), Some(0), "the first five bits of the first byte");
+        assert_ne!(Token::new(&mut Counting(1)).reveal(), token.reveal());
+    }
+
+    #[test]
+    fn a_token_never_prints_itself() {
+        let token = Token::new(&mut Counting(0));
+        assert!(!format!("{token:?} {:?}", token.hash()).contains(&token.reveal()[TOKEN_PREFIX.len()..]));
+        assert_eq!(TokenHash::of(token.reveal()), token.hash());
+    }
+}

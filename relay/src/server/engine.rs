@@ -1,0 +1,261 @@
+//! The thread that owns the hub: events in, messages out, one commit per turn.
+
+use super::clock::SystemClock;
+use crate::hub::{Hub, Output};
+use crate::log::SqliteLog;
+use afield_core::SessionId;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+/// The most events that one turn takes before it commits, so that the first of them do not wait long for the last.
+const EVENTS_PER_TURN_MAX: usize = 4_096;
+/// How many runs of the log one turn reads for sessions that are behind: some ten milliseconds of work, so that a
+/// push beside a long catch-up waits no longer than that.
+const READS_PER_TURN_MAX: usize = 4;
+/// How long the thread sleeps when nothing is due.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// A connection's number, from its first moment; the hub's session id comes later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct ConnectionNumber(u64);
+
+#[derive(Debug)]
+enum Event {
+    Connect {
+        number: ConnectionNumber,
+        token: Option<String>,
+        outbox: UnboundedSender<Output>,
+    },
+    /// The permits are given back once the message was committed and answered: until then it takes room.
+    Message {
+        number: ConnectionNumber,
+        message: Bytes,
+        room: [OwnedSemaphorePermit; 2],
+    },
+    Sent {
+        number: ConnectionNumber,
+        bytes: usize,
+    },
+    Disconnect {
+        number: ConnectionNumber,
+    },
+    ShutDown,
+    Stop,
+}
+
+/// The thread that owns the hub.
+#[derive(Debug)]
+pub(super) struct Engine {
+    handle: EngineHandle,
+    ended: watch::Receiver<bool>,
+}
+
+/// The way to the thread for everybody else.
+#[derive(Debug, Clone)]
+pub(super) struct EngineHandle {
+    events: Sender<Event>,
+    numbers: Arc<AtomicU64>,
+    alive: Arc<AtomicBool>,
+}
+
+/// One connection as the thread knows it; dropping it tells the hub that the link is gone.
+#[derive(Debug)]
+pub(super) struct Connection {
+    number: ConnectionNumber,
+    events: Sender<Event>,
+}
+
+impl Engine {
+    pub(super) fn start(hub: Hub<SqliteLog>) -> io::Result<Self> {
+        let (events, queue) = mpsc::channel();
+        let (ends, ended) = watch::channel(false);
+        let alive = Arc::new(AtomicBool::new(true));
+        let life = Life { alive: Arc::clone(&alive), ends };
+        thread::Builder::new().name("afield-relay-hub".to_owned()).spawn(move || {
+            let _life = life;
+            Turns { hub, queue, clock: SystemClock::start(), connections: BTreeMap::new(), sessions: BTreeMap::new() }
+                .run();
+        })?;
+        Ok(Self { handle: EngineHandle { events, numbers: Arc::default(), alive }, ended })
+    }
+
+    pub(super) fn handle(&self) -> EngineHandle {
+        self.handle.clone()
+    }
+
+    /// Commits what was pushed and sends all sessions away; the thread goes on until [`Self::stop`].
+    pub(super) fn shut_down(&self) {
+        self.handle.send(Event::ShutDown);
+    }
+
+    pub(super) fn stop(&self) {
+        self.handle.send(Event::Stop);
+    }
+
+    /// Waits until the thread has ended and the log is closed.
+    pub(super) async fn ended(&mut self) {
+        // An error says that the other end is gone, and with it the thread.
+        let _ = self.ended.wait_for(|ended| *ended).await;
+    }
+}
+
+impl EngineHandle {
+    /// Whether the thread runs.
+    pub(super) fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::Acquire)
+    }
+
+    /// Announces a link; what it is to send comes out of the receiver.
+    pub(super) fn connect(&self, token: Option<String>) -> (Connection, UnboundedReceiver<Output>) {
+        // The hub accounts for what it puts in and what was sent, and stops reading the log when that is too much.
+        let (outbox, outputs) = unbounded_channel();
+        let number = ConnectionNumber(self.numbers.fetch_add(1, Ordering::Relaxed));
+        self.send(Event::Connect { number, token, outbox });
+        (Connection { number, events: self.events.clone() }, outputs)
+    }
+
+    fn send(&self, event: Event) {
+        // Without the thread there is nobody to tell; its end closes every outbox.
+        let _ = self.events.send(event);
+    }
+}
+
+impl Connection {
+    pub(super) fn message(&self, message: Bytes, room: [OwnedSemaphorePermit; 2]) {
+        let _ = self.events.send(Event::Message { number: self.number, message, room });
+    }
+
+    pub(super) fn sent(&self, bytes: usize) {
+        let _ = self.events.send(Event::Sent { number: self.number, bytes });
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let _ = self.events.send(Event::Disconnect { number: self.number });
+    }
+}
+
+/// Says that the thread has ended, however it did. It is dropped after everything that the thread owned.
+struct Life {
+    alive: Arc<AtomicBool>,
+    ends: watch::Sender<bool>,
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.alive.store(false, Ordering::Release);
+        self.ends.send_replace(true);
+    }
+}
+
+struct Turns {
+    hub: Hub<SqliteLog>,
+    queue: Receiver<Event>,
+    clock: SystemClock,
+    connections: BTreeMap<ConnectionNumber, SessionId>,
+    sessions: BTreeMap<SessionId, (ConnectionNumber, UnboundedSender<Output>)>,
+}
+
+impl Turns {
+    fn run(mut self) {
+        let mut more = false;
+        while let Some(first) = self.wait(more) {
+            let mut room = Vec::new();
+            let events: Vec<Event> = first.into_iter().chain(self.queue.try_iter()).take(EVENTS_PER_TURN_MAX).collect();
+            for event in events {
+                if matches!(event, Event::Stop) {
+                    return;
+                }
+                self.handle(event, &mut room);
+            }
+            let now = self.clock.now();
+            if self.hub.poll_timeout().is_some_and(|due_ms| due_ms <= now.monotonic_ms) {
+                self.hub.handle_timeout(now);
+            }
+            self.hub.commit(self.clock.now());
+            // The receipts go out before anything is read for those who are behind.
+            self.hand_out();
+            drop(room);
+            more = self.hub.serve(READS_PER_TURN_MAX, self.clock.now());
+            self.hand_out();
+        }
+    }
+
+    /// Waits for the next event, or until something is due; `None` when nobody is left who could send one.
+    #[expect(clippy::option_option, reason = "the inner one is a turn without an event")]
+    fn wait(&self, more: bool) -> Option<Option<Event>> {
+        if more {
+            return Some(self.queue.try_recv().ok());
+        }
+        let now_ms = self.clock.now().monotonic_ms;
+        let due = self.hub.poll_timeout().map_or(IDLE, |due_ms| Duration::from_millis(due_ms.saturating_sub(now_ms)));
+        match self.queue.recv_timeout(due) {
+            Ok(event) => Some(Some(event)),
+            Err(RecvTimeoutError::Timeout) => Some(None),
+            Err(RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    fn handle(&mut self, event: Event, room: &mut Vec<[OwnedSemaphorePermit; 2]>) {
+        let now = self.clock.now();
+        match event {
+            Event::Connect { number, token, outbox } => {
+                let session = self.hub.connect(token, now);
+                self.connections.insert(number, session);
+                self.sessions.insert(session, (number, outbox));
+            }
+            Event::Message { number, message, room: taken } => {
+                room.push(taken);
+                let Some(session) = self.connections.get(&number).copied() else { return };
+                // A message that makes the parser panic is a defect, and must not be a way to stop the relay.
+                let handled = catch_unwind(AssertUnwindSafe(|| self.hub.handle_message(session, &message, now)));
+                if handled.is_err() {
+                    tracing::error!(%session, "a message made the relay panic; its session is cut");
+                    self.forget(number);
+                }
+            }
+            Event::Sent { number, bytes } => {
+                if let Some(session) = self.connections.get(&number) {
+                    self.hub.handle_sent(*session, bytes, now);
+                }
+            }
+            Event::Disconnect { number } => self.forget(number),
+            Event::ShutDown => {
+                self.hub.shutdown(now);
+                self.hand_out();
+            }
+            Event::Stop => {}
+        }
+    }
+
+    fn forget(&mut self, number: ConnectionNumber) {
+        if let Some(session) = self.connections.remove(&number) {
+            self.sessions.remove(&session);
+            self.hub.disconnect(session);
+        }
+    }
+
+    fn hand_out(&mut self) {
+        while let Some((session, output)) = self.hub.poll_transmit() {
+            let is_last = output == Output::Close;
+            if let Some((number, outbox)) = self.sessions.get(&session) {
+                // A link that is gone says so itself.
+                let _ = outbox.send(output);
+                if is_last {
+                    self.connections.remove(number);
+                    self.sessions.remove(&session);
+                }
+            }
+        }
+    }
+}

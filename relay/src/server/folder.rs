@@ -1,0 +1,150 @@
+//! The data folder: one relay at a time.
+
+use crate::log::{OpenLogError, SqliteLog};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+/// The file that holds the log.
+const LOG_FILE: &str = "log.sqlite";
+/// The file that a running relay holds a lock on, and that names its process.
+const LOCK_FILE: &str = "relay.lock";
+/// The most bytes read of a lock file: it holds one number.
+const LOCK_BYTES_MAX: u64 = 64;
+
+/// A folder with a relay's files.
+#[derive(Debug, Clone)]
+pub struct DataFolder(PathBuf);
+
+/// The right to be the one relay on a folder; it ends with the value, or with the process.
+#[derive(Debug)]
+pub(super) struct FolderLock {
+    _file: File,
+}
+
+/// Why a data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FolderError {
+    /// The folder cannot be made.
+    #[error("cannot create the data folder {}", path.display())]
+    Create {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Another relay runs on it.
+    #[error("the data folder {} is in use by another relay{}", path.display(), named(*holder))]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+        /// The number of its process, where the lock names one.
+        holder: Option<u32>,
+    },
+    /// The lock cannot be taken.
+    #[error("cannot lock the data folder {}", path.display())]
+    Lock {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+fn named(holder: Option<u32>) -> String {
+    holder.map(|process| format!(" (process {process})")).unwrap_or_default()
+}
+
+impl DataFolder {
+    /// Uses a folder, and makes it where it is not there, for its owner alone.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made.
+    pub fn create(path: PathBuf) -> Result<Self, FolderError> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        match builder.create(&path) {
+            Ok(()) => Ok(Self(path)),
+            Err(source) => Err(FolderError::Create { path, source }),
+        }
+    }
+
+    /// The folder that a relay uses unless told otherwise: the platform's place for an application's data, and
+    /// `afield-relay-data` in the current folder where there is no such place.
+    pub fn default_path() -> PathBuf {
+        use etcetera::BaseStrategy;
+
+        etcetera::choose_base_strategy()
+            .map_or_else(|_| PathBuf::from("afield-relay-data"), |folders| folders.data_dir().join("afield-relay"))
+    }
+
+    /// Where the folder is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Opens its log, also beside a running relay, as for administering tokens.
+    ///
+    /// # Errors
+    ///
+    /// As [`SqliteLog::open`].
+    pub fn open_log(&self) -> Result<SqliteLog, OpenLogError> {
+        SqliteLog::open(&self.0.join(LOG_FILE))
+    }
+
+    pub(super) fn lock(&self) -> Result<FolderLock, FolderError> {
+        let failed = |source| FolderError::Lock { path: self.0.clone(), source };
+        let path = self.0.join(LOCK_FILE);
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                let holder = file.take(LOCK_BYTES_MAX).read_to_string(&mut text).ok();
+                let holder = holder.and_then(|_| text.trim().parse().ok());
+                return Err(FolderError::InUse { path: self.0.clone(), holder });
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        let write = |file: &mut File| {
+            file.set_len(0)?;
+            file.rewind()?;
+            writeln!(file, "{}", std::process::id())
+        };
+        write(&mut file).map_err(failed)?;
+        Ok(FolderLock { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_has_one_relay_and_names_it_to_the_second() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = DataFolder::create(parent.path().join("deep/data")).unwrap();
+        let first = folder.lock().unwrap();
+        let second = folder.lock().unwrap_err();
+        assert!(matches!(second, FolderError::InUse { holder: Some(process), .. } if process == std::process::id()));
+        assert!(second.to_string().contains(&std::process::id().to_string()));
+        drop(first);
+        folder.lock().expect("the control: it is free again");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_it_makes_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let parent = tempfile::tempdir().unwrap();
+        let folder = DataFolder::create(parent.path().join("data")).unwrap();
+        assert_eq!(fs::metadata(folder.path()).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+}

@@ -1,0 +1,200 @@
+//! Accepting connections and speaking HTTP on them.
+
+use super::engine::EngineHandle;
+use super::session::{self, SharedRoom};
+use crate::hub::Access;
+use afield_core::Limits;
+use afield_core::limits::{HANDSHAKE_TIMEOUT_MS, UNAUTHENTICATED_BYTES_MAX};
+use afield_transport::{LinkOptions, SYNC_PATH, ServerOptions, accept, bearer_token, upgrade_response};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Extension, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use http::{HeaderValue, StatusCode, header};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+
+/// The largest head of an HTTP request, in bytes; also hyper's smallest allowed buffer.
+const HTTP_BUFFER_BYTES_MAX: usize = 16 * 1024;
+/// How long a peer may take for TLS, and again for its HTTP request.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
+/// How long accepting pauses after the system refused a connection, as when it has no more file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The answer when there are too many connections; a device comes back after some seconds.
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+/// What a peer may send before it is welcome, WebSocket framing included.
+const STRANGER_BYTES_MAX: u64 = 2 * UNAUTHENTICATED_BYTES_MAX as u64;
+
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
+/// What every request needs.
+#[derive(Debug, Clone)]
+struct Shared {
+    engine: EngineHandle,
+    access: Access,
+    limits: Limits,
+    room: SharedRoom,
+}
+
+/// A place among the connections, held until the connection and what became of it has ended.
+type Place = Arc<OwnedSemaphorePermit>;
+
+pub(super) struct Listener {
+    socket: TcpListener,
+    tls: Option<TlsAcceptor>,
+    places: Arc<Semaphore>,
+    router: Router,
+}
+
+impl Listener {
+    pub(super) fn new(
+        socket: TcpListener,
+        tls: Option<TlsAcceptor>,
+        access: Access,
+        limits: Limits,
+        engine: EngineHandle,
+        places: Arc<Semaphore>,
+    ) -> Self {
+        let shared = Shared { engine, access, limits, room: SharedRoom::new() };
+        let router = Router::new().route("/healthz", get(healthz)).route(SYNC_PATH, any(sync)).with_state(shared);
+        Self { socket, tls, places, router }
+    }
+
+    /// Accepts connections until told to stop.
+    pub(super) async fn run(self, mut stopped: watch::Receiver<bool>) {
+        loop {
+            let accepted = tokio::select! {
+                () = told_to_stop(&mut stopped) => return,
+                accepted = self.socket.accept() => accepted,
+            };
+            let stream = match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            match Arc::clone(&self.places).try_acquire_owned() {
+                Ok(place) => self.serve(stream, Arc::new(place), stopped.clone()),
+                Err(_) => {
+                    tracing::warn!("too many connections; one is sent away");
+                    // Best effort: a peer that does not take it at once sees the connection end.
+                    let _ = self.tls.is_none().then(|| stream.try_write(TOO_MANY));
+                }
+            }
+        }
+    }
+
+    fn serve(&self, stream: TcpStream, place: Place, stopped: watch::Receiver<bool>) {
+        let (tls, router) = (self.tls.clone(), self.router.clone());
+        tokio::spawn(async move {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "a connection ended before it began");
+                return;
+            }
+            match tls {
+                None => speak_http(stream, router, place, stopped).await,
+                Some(tls) => match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => speak_http(stream, router, place, stopped).await,
+                    Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                    Err(_) => tracing::debug!("a TLS handshake took too long"),
+                },
+            }
+        });
+    }
+}
+
+/// Waits until the relay stops, or is gone.
+async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+async fn speak_http(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    router: Router,
+    place: Place,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Arc::clone(&place));
+        let answering = router.call(request);
+        async move {
+            let mut answer = answering.await?;
+            // One request per connection: a health check, or the upgrade. Nothing waits for a second one.
+            if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                answer.headers_mut().insert(header::CONNECTION, CLOSE);
+            }
+            Ok::<_, std::convert::Infallible>(answer)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HANDSHAKE_TIMEOUT)
+        .max_buf_size(HTTP_BUFFER_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    tokio::pin!(connection);
+    let served = tokio::select! {
+        served = &mut connection => served,
+        () = told_to_stop(&mut stopped) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(error = &error as &dyn std::error::Error, "an HTTP connection ended");
+    }
+}
+
+async fn healthz(State(shared): State<Shared>) -> Response {
+    let (status, body) = if shared.engine.is_alive() {
+        (StatusCode::OK, r#"{"status":"ok"}"#)
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"failed"}"#)
+    };
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+async fn sync(State(shared): State<Shared>, Extension(place): Extension<Place>, mut request: Request) -> Response {
+    // Without tokens a web page in the same machine's browser could use the relay; browsers always say where a page is
+    // from, and devices never do.
+    if shared.access == Access::Open && request.headers().contains_key(header::ORIGIN) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let Ok(token) = bearer_token(request.headers()) else {
+        return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")]).into_response();
+    };
+    let upgrade = hyper::upgrade::on(&mut request);
+    let (parts, _) = request.into_parts();
+    let response = match upgrade_response(&parts) {
+        Ok(response) => response,
+        Err(refusal) => return refusal.response().map(|()| Body::empty()),
+    };
+    tokio::spawn(async move {
+        match upgrade.await {
+            Ok(upgraded) => {
+                let link = LinkOptions { frame_bytes_max: shared.limits.frame_bytes_max, ..LinkOptions::default() };
+                let options = ServerOptions { bytes_until_admitted_max: Some(STRANGER_BYTES_MAX), link };
+                let link = accept(TokioIo::new(upgraded), options).await;
+                let token = token.map(|token| token.expose().to_owned());
+                session::run(link, token, &shared.engine, shared.room).await;
+            }
+            Err(error) => tracing::debug!(%error, "a connection was not upgraded"),
+        }
+        drop(place);
+    });
+    response.map(|()| Body::empty())
+}

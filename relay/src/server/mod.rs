@@ -1,0 +1,234 @@
+//! The relay as a process: sockets, TLS, HTTP, one thread that owns the hub.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `folder` | the data folder and its lock |
+//! | `engine` | the thread that owns the hub, and the events it takes |
+//! | `listen` | accepting connections and speaking HTTP on them |
+//! | `session` | one upgraded connection: bytes in, bytes out, both bounded |
+//! | `tls` | the certificate |
+
+mod clock;
+mod engine;
+mod folder;
+mod listen;
+mod session;
+mod tls;
+
+pub use clock::{SystemClock, SystemEntropy};
+pub use folder::{DataFolder, FolderError};
+pub use tls::{TlsError, TlsFiles};
+
+use crate::hub::{Access, Hub};
+use crate::log::{LogError, OpenLogError, Quotas};
+use afield_core::Limits;
+use engine::Engine;
+use folder::FolderLock;
+use listen::Listener;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+/// The port a relay listens on unless told otherwise; nothing registered with IANA uses it.
+pub const DEFAULT_PORT: u16 = 8453;
+/// How many connections a relay takes at once unless told otherwise: some 40 KiB each.
+pub const CONNECTIONS_MAX: usize = 5_000;
+/// How long a stopping relay waits for what it still has to say, in milliseconds, unless told otherwise: below the 10 s
+/// after which container runtimes kill.
+pub const SHUTDOWN_DEADLINE_MS: u64 = 8_000;
+
+/// How a relay runs.
+#[derive(Debug, Clone)]
+pub struct RelayOptions {
+    /// Where its files are.
+    pub data: PathBuf,
+    /// Where it listens; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Who may use it.
+    pub access: Access,
+    /// Its certificate; absent for plain text.
+    pub tls: Option<TlsFiles>,
+    /// Whether a proxy in front of it speaks TLS, so that it may speak plain text on any address.
+    pub behind_proxy: bool,
+    /// How much spaces and users may hold.
+    pub quotas: Quotas,
+    /// What a session may do.
+    pub limits: Limits,
+    /// Most connections at once.
+    pub connections_max: usize,
+    /// How long [`RunningRelay::shutdown`] waits for sessions to take what they are still to be told, in milliseconds.
+    pub shutdown_deadline_ms: u64,
+}
+
+impl RelayOptions {
+    /// The defaults for a relay in this data folder: tokens, loopback, the default port.
+    pub fn new(data: PathBuf) -> Self {
+        Self {
+            data,
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT),
+            access: Access::Tokens,
+            tls: None,
+            behind_proxy: false,
+            quotas: Quotas::DEFAULT,
+            limits: Limits::DEFAULT,
+            connections_max: CONNECTIONS_MAX,
+            shutdown_deadline_ms: SHUTDOWN_DEADLINE_MS,
+        }
+    }
+}
+
+/// Why a relay did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Anyone on the way could read what it sends.
+    #[error(
+        "refusing to speak plain text on {0}: give --tls-certificate and --tls-key, or --behind-proxy where a proxy speaks TLS, or listen on 127.0.0.1"
+    )]
+    PlainText(SocketAddr),
+    /// Anyone who reaches it could read and write everything.
+    #[error("refusing open access on {0}: --insecure-open is for trials on 127.0.0.1 only, without a proxy")]
+    OpenAccess(SocketAddr),
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] OpenLogError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Read(#[from] LogError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The system gives no more threads.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
+}
+
+/// The relay.
+#[derive(Debug)]
+pub struct Relay;
+
+/// A relay that runs; [`Self::shutdown`] stops it in good order, dropping it cuts its sessions.
+#[derive(Debug)]
+pub struct RunningRelay {
+    address: SocketAddr,
+    has_tokens: bool,
+    is_encrypted: bool,
+    engine: Engine,
+    connections: Arc<Semaphore>,
+    connections_max: usize,
+    shutdown_deadline: Duration,
+    stop: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+    /// Held until the last: nobody else may open the folder before everything has ended.
+    _lock: FolderLock,
+}
+
+impl Relay {
+    /// Starts a relay on the current tokio runtime; it accepts connections when this returns.
+    ///
+    /// # Errors
+    ///
+    /// The options are unsafe, or the folder, the log, the certificate or the address cannot be used.
+    pub async fn start(options: RelayOptions) -> Result<RunningRelay, StartError> {
+        let RelayOptions { listen, access, behind_proxy, .. } = options;
+        let is_public = !listen.ip().is_loopback();
+        if access == Access::Open && (is_public || behind_proxy) {
+            return Err(StartError::OpenAccess(listen));
+        }
+        if is_public && options.tls.is_none() && !behind_proxy {
+            return Err(StartError::PlainText(listen));
+        }
+        let tls = options.tls.as_ref().map(tls::acceptor).transpose()?;
+        let is_encrypted = tls.is_some();
+        let folder = DataFolder::create(options.data)?;
+        let lock = folder.lock()?;
+        let mut log = folder.open_log()?.with_quotas(options.quotas);
+        let has_tokens = !log.tokens()?.is_empty();
+        let listener = tokio::net::TcpListener::bind(listen)
+            .await
+            .and_then(|listener| listener.local_addr().map(|address| (listener, address)));
+        let (socket, address) = listener.map_err(|source| StartError::Listen { address: listen, source })?;
+        let hub = Hub::new(log, access, options.limits, SystemEntropy);
+        let engine = Engine::start(hub).map_err(StartError::Thread)?;
+        let connections = Arc::new(Semaphore::new(options.connections_max));
+        let (stop, stopped) = watch::channel(false);
+        let listener = Listener::new(socket, tls, access, options.limits, engine.handle(), Arc::clone(&connections));
+        let accepting = tokio::spawn(listener.run(stopped));
+        Ok(RunningRelay {
+            address,
+            has_tokens,
+            is_encrypted,
+            engine,
+            connections,
+            connections_max: options.connections_max,
+            shutdown_deadline: Duration::from_millis(options.shutdown_deadline_ms),
+            stop,
+            accepting,
+            _lock: lock,
+        })
+    }
+}
+
+impl RunningRelay {
+    /// Where it listens, with the port that the system chose.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The address as a device takes it.
+    pub fn url(&self) -> String {
+        let scheme = if self.is_encrypted { "wss" } else { "ws" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// Whether there was any token when it started.
+    pub fn has_tokens(&self) -> bool {
+        self.has_tokens
+    }
+
+    /// Waits until the relay has failed, which only a defect brings about. It takes no connection after that.
+    pub async fn failed(&mut self) {
+        self.engine.ended().await;
+    }
+
+    /// Stops in good order: accepts nothing more, commits what was pushed, sends every session away with a moment to
+    /// come back at, and waits until they have taken it or the deadline is over.
+    pub async fn shutdown(mut self) {
+        self.stop.send_replace(true);
+        self.engine.shut_down();
+        let all = u32::try_from(self.connections_max).unwrap_or(u32::MAX);
+        if tokio::time::timeout(self.shutdown_deadline, self.connections.acquire_many(all)).await.is_err() {
+            tracing::warn!("the deadline for stopping is over; what is left is cut");
+        }
+        self.accepting.abort();
+        self.engine.stop();
+        self.engine.ended().await;
+    }
+}
+
+impl Drop for RunningRelay {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        self.accepting.abort();
+        self.engine.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! One upgraded connection: what comes in waits for room, what goes out is counted.
+
+use super::engine::{Connection, EngineHandle};
+use crate::hub::Output;
+use afield_core::limits::FRAME_BYTES_MAX;
+use afield_transport::{CloseCode, Link, LinkError, LinkReceiver, LinkSender};
+use std::sync::Arc;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{Semaphore, oneshot};
+
+/// How many bytes of messages one session may have waiting for the hub: the largest frame twice, so that the next one
+/// arrives while the last one is handled.
+const INBOUND_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
+/// How many bytes of messages all sessions together may have waiting for the hub.
+const INBOUND_TOTAL_BYTES_MAX: usize = 128 * FRAME_BYTES_MAX;
+
+/// The room that all sessions share for what waits for the hub.
+#[derive(Debug, Clone)]
+pub(super) struct SharedRoom(Arc<Semaphore>);
+
+impl SharedRoom {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(INBOUND_TOTAL_BYTES_MAX)))
+    }
+}
+
+/// Carries messages between a link and the hub until either ends.
+pub(super) async fn run(link: Link, token: Option<String>, engine: &EngineHandle, shared: SharedRoom) {
+    let (connection, outputs) = engine.connect(token);
+    let meter = link.meter();
+    let (sender, receiver) = link.split();
+    let (admit, admitted) = oneshot::channel();
+    let reading = read(receiver, admitted, &connection, shared);
+    let writing = write(sender, outputs, admit, &connection);
+    tokio::pin!(reading);
+    let ended = tokio::select! {
+        ended = &mut reading => ended,
+        ended = writing => match ended {
+            // The close is on its way: wait for the peer's, so that nothing it has not read yet is lost.
+            Ok(()) => reading.await,
+            Err(error) => Err(error),
+        },
+    };
+    let statistics = meter.read();
+    match ended {
+        Ok(()) => tracing::debug!(?statistics, "a link has closed"),
+        Err(error) => tracing::debug!(?statistics, error = &error as &dyn std::error::Error, "a link has ended"),
+    }
+}
+
+async fn read(
+    mut receiver: LinkReceiver,
+    mut admitted: oneshot::Receiver<()>,
+    connection: &Connection,
+    shared: SharedRoom,
+) -> Result<(), LinkError> {
+    let own = Arc::new(Semaphore::new(INBOUND_BYTES_MAX));
+    let mut is_stranger = true;
+    loop {
+        let received = tokio::select! {
+            biased;
+            _ = &mut admitted, if is_stranger => {
+                receiver.admit();
+                is_stranger = false;
+                continue;
+            }
+            received = receiver.receive() => received?,
+        };
+        let Some(message) = received else { return Ok(()) };
+        let bytes = u32::try_from(message.len()).unwrap_or(u32::MAX);
+        let room = [&own, &shared.0].map(|semaphore| Arc::clone(semaphore).acquire_many_owned(bytes));
+        let [own, shared] = room;
+        let (Ok(own), Ok(shared)) = (own.await, shared.await) else { return Ok(()) };
+        connection.message(message, [own, shared]);
+    }
+}
+
+async fn write(
+    mut sender: LinkSender,
+    mut outputs: UnboundedReceiver<Output>,
+    admit: oneshot::Sender<()>,
+    connection: &Connection,
+) -> Result<(), LinkError> {
+    let mut admit = Some(admit);
+    while let Some(first) = outputs.recv().await {
+        let mut bytes = 0;
+        let mut next = Some(first);
+        // What is ready goes out in one write, and its receipt counts as sent once the system has taken it.
+        while let Some(output) = next {
+            match output {
+                Output::Message(message) => {
+                    bytes += message.len();
+                    sender.feed(message.into()).await?;
+                }
+                Output::Close => return sender.close(CloseCode::Done).await,
+            }
+            next = outputs.try_recv().ok();
+        }
+        sender.flush().await?;
+        connection.sent(bytes);
+        // The hub's first word is a Welcome, or the session ends anyway.
+        if let Some(admit) = admit.take() {
+            let _ = admit.send(());
+        }
+    }
+    // The hub has ended.
+    sender.close(CloseCode::Restarting).await
+}

@@ -1,0 +1,87 @@
+//! What the tests of several modules share: real changes, a clock that stands still, and seeded randomness.
+
+pub(crate) mod frames;
+
+use afield_core::change::ChangeHeader;
+use afield_core::wire::DecodedChunk;
+use afield_core::{ChunkKind, EntityId, Entropy, Limits, Now};
+use automerge::transaction::{CommitOptions, Transactable};
+use automerge::{ActorId, AutoCommit, ROOT};
+
+/// A moment on both clocks.
+pub(crate) fn at(ms: u64) -> Now {
+    Now { wall_ms: 1_700_000_000_000 + ms as i64, monotonic_ms: ms }
+}
+
+/// Repeatable randomness (splitmix64).
+pub(crate) struct Seeded(pub(crate) u64);
+
+impl Entropy for Seeded {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            chunk.copy_from_slice(&(mixed ^ (mixed >> 31)).to_le_bytes()[..chunk.len()]);
+        }
+    }
+}
+
+/// Somebody who edits one entity.
+pub(crate) struct Author {
+    pub(crate) entity: EntityId,
+    document: AutoCommit,
+}
+
+impl Author {
+    pub(crate) fn new(entity: u8, actor: u8) -> Self {
+        let document = AutoCommit::new().with_actor(ActorId::from([actor; 16]));
+        Self { entity: EntityId::from_bytes([entity; 16]), document }
+    }
+
+    /// The same document in other hands.
+    pub(crate) fn fork(&mut self, actor: u8) -> Self {
+        Self { entity: self.entity, document: self.document.fork().with_actor(ActorId::from([actor; 16])) }
+    }
+
+    /// Takes over what another wrote.
+    pub(crate) fn merge(&mut self, other: &mut Self) {
+        self.document.merge(&mut other.document).unwrap();
+    }
+
+    /// One change, raw.
+    pub(crate) fn edit(&mut self, value: &str) -> Vec<u8> {
+        self.document.put(ROOT, "title", value).unwrap();
+        self.document.commit_with(CommitOptions::default().with_time(0)).unwrap();
+        self.document.get_last_local_change().unwrap().raw_bytes().to_vec()
+    }
+
+    /// One change, as a relay decodes it from a push.
+    pub(crate) fn chunk(&mut self, value: &str) -> DecodedChunk {
+        let bytes = self.edit(value);
+        decoded(self.entity, &bytes)
+    }
+
+    /// So many changes.
+    pub(crate) fn chunks(&mut self, count: usize) -> Vec<DecodedChunk> {
+        (0..count).map(|number| self.chunk(&format!("value {number}"))).collect()
+    }
+}
+
+/// Bytes, as a relay decodes them from a push.
+pub(crate) fn decoded(entity: EntityId, bytes: &[u8]) -> DecodedChunk {
+    DecodedChunk {
+        entity,
+        collection: "notes".parse().unwrap(),
+        kind: ChunkKind::Change,
+        bytes: bytes.to_vec(),
+        header: ChangeHeader::read(bytes, &Limits::DEFAULT),
+    }
+}
+
+/// Text that compression makes hardly smaller.
+pub(crate) fn noise(seed: u64, length: usize) -> String {
+    let mut bytes = vec![0; length];
+    Seeded(seed).fill(&mut bytes);
+    bytes.iter().map(|byte| char::from(b'!' + byte % 94)).collect()
+}

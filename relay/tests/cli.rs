@@ -1,0 +1,161 @@
+//! The program as a person, a script and a service manager meet it.
+
+// Clippy exempts functions marked as tests from this, and not what they call.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+fn relay(data: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_afield-relay"));
+    command.args(arguments).arg("--data").arg(data).env_remove("AFIELD_LOG").env_remove("AFIELD_LISTEN");
+    command
+}
+
+fn done(data: &Path, arguments: &[&str]) -> Output {
+    relay(data, arguments).output().unwrap()
+}
+
+fn json(data: &Path, arguments: &[&str]) -> Vec<Value> {
+    let output = relay(data, arguments).arg("--json").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_token_is_shown_once_then_listed_without_it_and_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let created = done(&data, &["token", "create", "--name", "phone"]);
+    let token = String::from_utf8(created.stdout).unwrap();
+    let token = token.trim_end();
+    assert!(created.status.success() && token.starts_with("afield_") && !token.contains(char::is_whitespace));
+
+    let limited = ["token", "create", "--user", "ada", "--read-only", "--expires-in", "90d", "--space"];
+    let space = "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e";
+    let made = json(&data, &[&limited[..], &[space]].concat());
+    assert_eq!(made[0]["number"], 2);
+
+    let listed = json(&data, &["token", "list"]);
+    assert_eq!(listed.len(), 2);
+    assert_eq!((&listed[0]["name"], &listed[0]["user"]), (&Value::from("phone"), &Value::from("default")));
+    assert_eq!((&listed[0]["may_create_spaces"], &listed[0]["spaces"]), (&Value::from(true), &Value::Null));
+    assert_eq!((&listed[1]["read_only"], &listed[1]["spaces"]), (&Value::from(true), &Value::from(vec![space])));
+    assert!(listed[1]["expires_ms"].as_i64() > listed[1]["created_ms"].as_i64());
+    let text = done(&data, &["token", "list"]);
+    assert!(!String::from_utf8(text.stdout).unwrap().contains(token), "S6");
+
+    assert!(done(&data, &["token", "revoke", "1"]).status.success());
+    assert!(json(&data, &["token", "list"])[0]["revoked_ms"].is_i64());
+    for missing in ["1", "99"] {
+        assert_eq!(done(&data, &["token", "revoke", missing]).status.code(), Some(4));
+    }
+}
+
+#[test]
+fn a_wrong_command_line_says_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    for wrong in [
+        &["token", "create", "--expires-in", "soon"][..],
+        &["token", "create", "--space", "not-an-id"],
+        &["serve", "--listen", "nowhere"],
+        &["serve", "--tls-key", "key.pem"],
+        &["frobnicate"],
+    ] {
+        let output = done(folder.path(), wrong);
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+        assert!(!output.stderr.is_empty() && output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_relay_that_would_speak_plain_text_to_the_world_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [&["serve", "--listen", "0.0.0.0:0"][..], &["serve", "--listen", "0.0.0.0:0", "--insecure-open"]] {
+        let output = done(folder.path(), arguments);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("refusing"), "{output:?}");
+    }
+}
+
+/// A running relay, killed when a test fails.
+struct Serving {
+    child: Child,
+    ready: Value,
+}
+
+impl Serving {
+    fn start(data: &Path, arguments: &[&str]) -> Self {
+        let arguments = [&["serve", "--listen", "127.0.0.1:0", "--json"], arguments].concat();
+        let mut child = relay(data, &arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let ready = serde_json::from_str(&line).expect("the first line says where it listens");
+        Self { child, ready }
+    }
+
+    /// Tells it to stop, and gives its exit code and its log.
+    #[cfg(unix)]
+    fn terminate(mut self) -> (Option<i32>, String) {
+        let process = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &process]).status().unwrap().success());
+        let status = self.child.wait().unwrap();
+        let mut log = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        (status.code(), log)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn serve_says_where_it_listens_and_stops_when_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let ready_file = folder.path().join("ready.json");
+    let serving = Serving::start(&data, &["--ready-file", ready_file.to_str().unwrap(), "--log-format", "json"]);
+    assert_eq!(serving.ready["event"], "ready");
+    assert_eq!(serving.ready["has_tokens"], false);
+    let written: Value = serde_json::from_slice(&std::fs::read(&ready_file).unwrap()).unwrap();
+    assert_eq!(written, serving.ready);
+    let address: std::net::SocketAddr = serving.ready["address"].as_str().unwrap().parse().unwrap();
+    std::net::TcpStream::connect(address).expect("it listens there");
+
+    let process = serving.child.id();
+    let second = done(&data, &["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(second.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&second.stderr).contains(&process.to_string()), "it names the holder: {second:?}");
+    assert_eq!(json(&data, &["token", "create"])[0]["number"], 1, "tokens are made beside it");
+
+    let (code, log) = serving.terminate();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{log}");
+    let again = Serving::start(&data, &[]);
+    assert_eq!(again.ready["has_tokens"], true);
+}
+
+#[test]
+fn the_first_start_says_how_to_create_a_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("it's new");
+    let mut child = relay(&data, &["serve", "--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (first, second) = (lines.next().unwrap().unwrap(), lines.next().unwrap().unwrap());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(first.contains("ws://127.0.0.1:"), "{first}");
+    assert!(second.contains("token create --data '") && second.contains(r"it'\''s new"), "{second}");
+}
