@@ -1,1 +1,110 @@
-//! bindings/rust.
+//! Offline-first documents that sync: edit on any device without a network, merge later, lose nothing.
+//!
+//! An application object, an *entity*, is an [Automerge](https://automerge.org) document in a SQLite file on the
+//! device. Editing and reading are local and synchronous; when a relay is connected, changes travel through it to the
+//! other devices, where concurrent edits merge instead of the last write winning.
+//!
+//! ```
+//! use afield::{Counter, Replica, Text, model};
+//!
+//! #[model]
+//! #[derive(Debug, Clone, PartialEq)]
+//! struct Note {
+//!     title: String,
+//!     body: Text,
+//!     opened: Counter,
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("notes.db");
+//! let replica = Replica::open(path)?;                        // one SQLite file; no network, no tasks, no config
+//! let home = replica.create_space("Home")?;                  // made offline; adopted by a relay later
+//! let notes = home.collection::<Note>("notes")?;             // typed
+//! let id = notes.insert(&Note {
+//!     title: "Shopping".into(),
+//!     body: "milk".into(),
+//!     opened: Counter::default(),
+//! })?;                                                       // durable when it returns
+//! notes.edit(id, |note| note.title = "Groceries".into())?;   // only what changed becomes operations
+//! notes.entity(id)?.text("body").splice(4, 0, ", bread")?;   // characters merge, not strings
+//! assert_eq!(notes.read(id)?.body.as_str(), "milk, bread");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! With a relay running (`afield-relay serve`), sync is two lines:
+//!
+//! ```no_run
+//! # async fn sync(replica: afield::Replica, write: afield::Write) -> Result<(), Box<dyn std::error::Error>> {
+//! use afield::{Durability, Relay};
+//!
+//! replica.connect(Relay::new("wss://relay.example.org").token("afield_…"))?; // on; disconnect() leaves nothing behind
+//! replica.sync_now().await?;                                                // in step with the relay
+//! write.wait(Durability::Relay).await?;                                     // this very edit is durable there
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where to go from here
+//!
+//! - [`Replica`]: open, spaces, transactions, sync and its [`Status`].
+//! - [`Collection`]: typed entities with the [`model`] attribute; [`JsonCollection`]: the same as JSON values;
+//!   [`Entity`]: fields by path, and the Automerge document itself.
+//! - [`Watch`]: what changed, by this device or by others. [`SyncEvent`]: what happens in sync.
+//! - [`Driver`]: the whole behaviour without clock, randomness and sockets, for those who move messages themselves.
+//!
+//! # What holds
+//!
+//! An edit that has returned is on this device's stable storage. A receipt means that the relay has it on its own. An
+//! acknowledged change is lost only if the relay's storage and every device holding it are lost; a relay that lost
+//! history is noticed and repaired while one device with the right to write survives. With sync off no task, socket or
+//! timer exists.
+//!
+//! Deliberately absent from this crate: merging (Automerge, through `afield-core`), SQL (`afield-store`) and sockets
+//! (`afield-transport`).
+
+// The code that `model` generates names this crate by its own name, inside it too.
+extern crate self as afield;
+
+mod clock;
+mod collection;
+mod connection;
+mod driver;
+mod entity;
+mod error;
+mod relay;
+mod replica;
+mod space;
+mod status;
+mod transaction;
+mod transfer;
+pub mod typed;
+mod watch;
+mod write;
+
+pub use afield_core::document::{Kind, OperationError, ParsePathError, Path, Step, Value};
+pub use afield_core::id::{ParseCollectionError, ParseIdError};
+pub use afield_core::wire::{ChunkCode, Class, SpaceCode};
+pub use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Now, SpaceId};
+pub use afield_store::{OpenError, OpenOptions, StoreError};
+pub use automerge;
+pub use collection::{Collection, JsonCollection};
+pub use driver::{Driver, DriverError, EditFailure, Edited, EntityError, Existence, Output, Target};
+pub use entity::{CounterField, Entity, ListField, MapField, TextField};
+pub use error::{ConnectError, EditError, LineProblem, ReadError, ReplicaError, SpaceError, SyncError, TransferError};
+pub use relay::Relay;
+pub use replica::Replica;
+pub use space::Space;
+pub use status::{SpaceStatus, Status, SyncEvent, SyncState, Traffic};
+pub use transaction::Transaction;
+pub use transfer::Transferred;
+pub use typed::{Bytes, Counter, Text, Timestamp};
+pub use watch::Watch;
+pub use write::{Durability, WaitError, Write};
+
+/// Makes a struct or enum a model: a type that a [`Collection`] holds.
+pub use afield_macros::model;
+
+/// Reports a panic by its place alone, so that no content reaches a log; install it with `std::panic::set_hook`.
+pub use afield_core::panics::report as report_panic;

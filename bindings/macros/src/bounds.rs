@@ -1,0 +1,93 @@
+//! Which bounds a generic model's implementations need.
+
+use crate::{attributes::Presence, shape::Field};
+use proc_macro2::{TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::{GenericParam, Generics, Ident, Type, parse_quote};
+
+/// Refuses lifetimes: what is read from a document is owned.
+pub(crate) fn check(generics: &Generics) -> syn::Result<()> {
+    generics.lifetimes().next().map_or(Ok(()), |lifetime| {
+        Err(syn::Error::new_spanned(
+            lifetime,
+            "a model owns its data, since it is read from a document: use String in place of &str, Vec in place of slices",
+        ))
+    })
+}
+
+/// The generics for the implementation of `Hydrate`.
+pub(crate) fn hydrate<'f>(ident: &Ident, generics: &Generics, fields: impl Iterator<Item = &'f Field>) -> Generics {
+    bounded(ident, generics, fields, |field| match field.options.presence {
+        Presence::Default => {
+            quote!(::afield::typed::support::Hydrate + ::afield::typed::support::Absent)
+        }
+        _ => quote!(::afield::typed::support::Hydrate),
+    })
+}
+
+/// The generics for the implementation of `Reconcile`.
+pub(crate) fn reconcile<'f>(ident: &Ident, generics: &Generics, fields: impl Iterator<Item = &'f Field>) -> Generics {
+    bounded(ident, generics, fields, |field| match field.options.key {
+        // The key is borrowed from the value on one side and read from the document on the other.
+        Some(_) => quote!(
+            ::afield::typed::support::Reconcile
+                + ::afield::typed::support::Hydrate
+                + ::core::clone::Clone
+                + ::core::cmp::PartialEq
+                + 'static
+        ),
+        None => quote!(::afield::typed::support::Reconcile),
+    })
+}
+
+/// Adds a bound for the type of each field that mentions a type parameter.
+///
+/// A type that mentions the model itself would make the bound circular, so there the parameters are bound instead.
+fn bounded<'f>(
+    ident: &Ident,
+    generics: &Generics,
+    fields: impl Iterator<Item = &'f Field>,
+    bound: impl Fn(&Field) -> TokenStream,
+) -> Generics {
+    let parameters: Vec<Ident> = generics.type_params().map(|parameter| parameter.ident.clone()).collect();
+    let mut generics = generics.clone();
+    let mut predicates: Vec<syn::WherePredicate> = Vec::new();
+    for field in fields {
+        let (ty, bound) = (&field.ty, bound(field));
+        let mentioned: Vec<&Ident> = parameters.iter().filter(|parameter| mentions(ty, parameter)).collect();
+        if mentioned.is_empty() {
+            continue;
+        }
+        if mentions(ty, ident) || mentions_self(ty) {
+            predicates
+                .extend(mentioned.iter().map(|parameter| -> syn::WherePredicate { parse_quote!(#parameter: #bound) }));
+        } else {
+            predicates.push(parse_quote!(#ty: #bound));
+        }
+    }
+    for parameter in generics.params.iter_mut() {
+        if let GenericParam::Type(parameter) = parameter {
+            parameter.default = None;
+        }
+    }
+    if !predicates.is_empty() {
+        generics.make_where_clause().predicates.extend(predicates);
+    }
+    generics
+}
+
+fn mentions_self(ty: &Type) -> bool {
+    mentions(ty, &Ident::new("Self", proc_macro2::Span::call_site()))
+}
+
+fn mentions(ty: &Type, ident: &Ident) -> bool {
+    contains(ty.to_token_stream(), ident)
+}
+
+fn contains(tokens: TokenStream, ident: &Ident) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(found) => found == *ident,
+        TokenTree::Group(group) => contains(group.stream(), ident),
+        _ => false,
+    })
+}

@@ -1,0 +1,198 @@
+//! Collections: the entities of one type in a space.
+
+mod json;
+
+pub use json::JsonCollection;
+pub(crate) use json::{object, put, put_deleted};
+
+use crate::driver::{Edited, EntityError, Existence, Target};
+use crate::entity::Entity;
+use crate::error::{EditError, ReadError};
+use crate::replica::Shared;
+use crate::typed;
+use crate::watch::{Subject, Watch};
+use crate::write::Write;
+use afield_core::document::{Edit, Path, Value};
+use afield_core::{Collection as Name, EntityId, SpaceId};
+use autosurgeon::{Hydrate, Reconcile};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// The entities of one collection in a space, seen as values of `T`.
+///
+/// `T` is a struct or enum with the [`model`](crate::model) attribute, or [`serde_json::Value`] through
+/// [`Collection::json`]. Cloning is cheap; every method is synchronous and works without a network.
+///
+/// ```
+/// use afield::{Replica, Text, model};
+///
+/// #[model]
+/// #[derive(Debug, Clone, PartialEq)]
+/// struct Note {
+///     title: String,
+///     body: Text,
+///     done: bool,
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let replica = Replica::open_in_memory()?;
+/// let notes = replica.create_space("Home")?.collection::<Note>("notes")?;
+/// let id = notes.insert(&Note { title: "Shopping".into(), body: "milk".into(), done: false })?;
+/// notes.edit(id, |note| note.done = true)?;
+/// assert!(notes.read(id)?.done);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Collection<T> {
+    pub(crate) shared: Arc<Shared>,
+    space: SpaceId,
+    name: Name,
+    _type: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Collection<T> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone(), space: self.space, name: self.name.clone(), _type: PhantomData }
+    }
+}
+
+impl<T> std::fmt::Debug for Collection<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Collection").field("space", &self.space).field("name", &self.name).finish()
+    }
+}
+
+impl<T> Collection<T> {
+    pub(crate) fn new(shared: Arc<Shared>, space: SpaceId, name: Name) -> Self {
+        Self { shared, space, name, _type: PhantomData }
+    }
+
+    /// The collection's name.
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// The space it belongs to.
+    pub fn space(&self) -> SpaceId {
+        self.space
+    }
+
+    /// The same collection, seen as JSON values.
+    pub fn json(&self) -> JsonCollection {
+        JsonCollection { of: Collection::new(self.shared.clone(), self.space, self.name.clone()) }
+    }
+
+    /// One entity, by field and path: texts, lists, maps, counters, and the document itself.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity in this collection.
+    pub fn entity(&self, id: EntityId) -> Result<Entity, EntityError> {
+        let target = self.target(id, Existence::Required);
+        self.shared.read_document(&target, |_| ())?;
+        Ok(Entity::new(self.shared.clone(), target))
+    }
+
+    /// The entities that are not deleted, in the order of their making.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn ids(&self) -> Result<Vec<EntityId>, ReadError> {
+        let rows = self.shared.list(self.space, &self.name, false)?;
+        Ok(rows.into_iter().map(|row| row.entity).collect())
+    }
+
+    /// Marks an entity as deleted. An ordinary edit: it merges, and [`Collection::restore`] takes it back.
+    ///
+    /// # Errors
+    ///
+    /// The entity could not be opened, or the edit could not be stored.
+    pub fn delete(&self, id: EntityId) -> Result<Write, EditError> {
+        let at_ms = self.shared.now().wall_ms;
+        self.change(id, |edit| Ok(edit.put(crate::driver::DELETED_KEY, Value::Timestamp(at_ms))?))
+    }
+
+    /// Takes a deletion back.
+    ///
+    /// # Errors
+    ///
+    /// The entity could not be opened, or the edit could not be stored.
+    pub fn restore(&self, id: EntityId) -> Result<Write, EditError> {
+        self.change(id, |edit| Ok(edit.put(crate::driver::DELETED_KEY, Value::Null)?))
+    }
+
+    /// Tells whenever entities of the collection change, by this device or by others.
+    pub fn watch(&self) -> Watch {
+        self.shared.driver.observers.watch(Subject::Collection(self.space, self.name.clone()))
+    }
+
+    pub(crate) fn target(&self, entity: EntityId, existence: Existence) -> Target {
+        Target { space: self.space, collection: self.name.clone(), entity, existence }
+    }
+
+    fn change(
+        &self,
+        id: EntityId,
+        change: impl FnOnce(&mut Edit<'_>) -> Result<(), EditError>,
+    ) -> Result<Write, EditError> {
+        let Edited { changes, .. } = self.shared.edit(&self.target(id, Existence::Required), change)?;
+        Ok(self.shared.write(changes))
+    }
+}
+
+impl<T: Hydrate + Reconcile> Collection<T> {
+    /// Makes a new entity. It is stored when this returns.
+    ///
+    /// # Errors
+    ///
+    /// The value is too large or cannot be written to a document, or the store failed.
+    pub fn insert(&self, value: &T) -> Result<EntityId, EditError> {
+        let id = self.shared.fresh_entity();
+        let tree = typed::to_value(value)?;
+        self.shared.edit(&self.target(id, Existence::Fresh), |edit| insert(edit, &tree))?;
+        Ok(id)
+    }
+
+    /// Edits an entity: what `edit` changes in the value becomes operations, and nothing else.
+    ///
+    /// Fields that the type does not know, and fields that others change meanwhile, are left alone. Do not edit the
+    /// same entity again from within `edit`: it would wait for itself.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity, it does not have the shape of `T`, the edit is too large, or the store failed.
+    pub fn edit<R>(&self, id: EntityId, edit: impl FnOnce(&mut T) -> R) -> Result<Write, EditError> {
+        self.change(id, |document| typed::edit(document, edit).map(drop))
+    }
+
+    /// Reads an entity.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity, or it does not have the shape of `T`.
+    pub fn read(&self, id: EntityId) -> Result<T, ReadError> {
+        let target = self.target(id, Existence::Required);
+        let value = self.shared.read_document(&target, |document| typed::from_document(document.automerge()))?;
+        value.map_err(|source| ReadError::Shape { entity: id, source })
+    }
+
+    /// Reads all entities that are not deleted, in the order of their making.
+    ///
+    /// # Errors
+    ///
+    /// An entity could not be opened, or does not have the shape of `T`.
+    pub fn list(&self) -> Result<Vec<(EntityId, T)>, ReadError> {
+        self.ids()?.into_iter().map(|id| Ok((id, self.read(id)?))).collect()
+    }
+}
+
+/// Writes the fields of a new entity. One without any field still exists: it is marked as not deleted.
+pub(crate) fn insert(edit: &mut Edit<'_>, fields: &Value) -> Result<(), EditError> {
+    let nothing = Value::Map(std::collections::BTreeMap::new());
+    edit.assign(Path::ROOT, &nothing, fields)?;
+    if edit.read(Path::ROOT)?.is_none_or(|written| written == nothing) {
+        edit.put(crate::driver::DELETED_KEY, Value::Null)?;
+    }
+    Ok(())
+}

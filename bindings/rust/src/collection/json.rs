@@ -1,0 +1,139 @@
+//! Collections seen as JSON values.
+
+use super::Collection;
+use crate::driver::{DELETED_KEY, Edited, Existence, split_deleted};
+use crate::error::{EditError, ReadError};
+use crate::write::Write;
+use afield_core::EntityId;
+use afield_core::document::{Document, Edit, Path, Value};
+
+/// The entities of one collection, seen as JSON values.
+///
+/// Strings are replaced as a whole, unless the field is a text already: then what changed in it becomes splices.
+/// To make texts, counters, bytes and timestamps, write them as an export does: `{"$text": "…"}`, `{"$counter": 0}`,
+/// `{"$bytes": "…"}`, `{"$timestamp": 0}`.
+#[derive(Debug, Clone)]
+pub struct JsonCollection {
+    pub(crate) of: Collection<()>,
+}
+
+impl JsonCollection {
+    /// Makes a new entity.
+    ///
+    /// # Errors
+    ///
+    /// The value is no object or too large, or the store failed.
+    pub fn insert(&self, value: &serde_json::Value) -> Result<EntityId, EditError> {
+        let id = self.of.shared.fresh_entity();
+        let tree = object(value)?;
+        self.of.shared.edit(&self.of.target(id, Existence::Fresh), |edit| super::insert(edit, &tree))?;
+        Ok(id)
+    }
+
+    /// Makes the entity with this identity have this value, creating it where it does not exist. What already stands
+    /// there and is equal is left alone; what the value does not name is removed.
+    ///
+    /// # Errors
+    ///
+    /// The value is no object or too large, or the store failed.
+    pub fn put(&self, id: EntityId, value: &serde_json::Value) -> Result<Write, EditError> {
+        let after = object(value)?;
+        let target = self.of.target(id, Existence::Either);
+        let Edited { changes, .. } = self.of.shared.edit(&target, |edit| put(edit, after))?;
+        Ok(self.of.shared.write(changes))
+    }
+
+    /// Edits an entity: what `edit` changes in the value becomes operations, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity, the edit is too large, or the store failed.
+    pub fn edit<R>(&self, id: EntityId, edit: impl FnOnce(&mut serde_json::Value) -> R) -> Result<Write, EditError> {
+        self.of.change(id, |document| {
+            let before = fields(document)?;
+            let mut json = before.to_tagged_json();
+            edit(&mut json);
+            let after = object(&json)?;
+            Ok(document.assign(Path::ROOT, &before, &after)?)
+        })
+    }
+
+    /// Reads an entity, texts as strings and counters as numbers.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity.
+    pub fn read(&self, id: EntityId) -> Result<serde_json::Value, ReadError> {
+        Ok(self.value(id)?.to_json())
+    }
+
+    /// Reads an entity as an export writes it, with the kind of every field.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity.
+    pub fn read_tagged(&self, id: EntityId) -> Result<serde_json::Value, ReadError> {
+        Ok(self.value(id)?.to_tagged_json())
+    }
+
+    /// Reads all entities that are not deleted, in the order of their making, from the projection: no document is opened.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn list(&self) -> Result<Vec<(EntityId, serde_json::Value)>, ReadError> {
+        let rows = self.of.shared.list(self.of.space, &self.of.name, false)?;
+        Ok(rows.into_iter().map(|row| (row.entity, parse_projection(&row.projection.json))).collect())
+    }
+
+    fn value(&self, id: EntityId) -> Result<Value, ReadError> {
+        let target = self.of.target(id, Existence::Required);
+        let value = self.of.shared.read_document(&target, Document::read)?;
+        Ok(split_deleted(value).0)
+    }
+}
+
+/// The fields of an entity, from a JSON object.
+pub(crate) fn object(json: &serde_json::Value) -> Result<Value, EditError> {
+    match Value::from_tagged_json(json) {
+        Ok(value @ Value::Map(_)) => Ok(value),
+        Ok(other) => Err(EditError::NotAnObject { found: other.kind() }),
+        Err(error) => Err(EditError::Json(error)),
+    }
+}
+
+/// Makes an entity have these fields and no others.
+pub(crate) fn put(edit: &mut Edit<'_>, after: Value) -> Result<(), EditError> {
+    let before = fields(edit)?;
+    edit.assign(Path::ROOT, &before, &after)?;
+    mark_existing(edit)
+}
+
+/// Makes an entity have these fields and no others, and be deleted. One that is deleted already keeps its time.
+pub(crate) fn put_deleted(edit: &mut Edit<'_>, after: Value, at_ms: i64) -> Result<(), EditError> {
+    let before = fields(edit)?;
+    edit.assign(Path::ROOT, &before, &after)?;
+    if edit.read(DELETED_KEY)?.is_none_or(|mark| mark.is_null()) {
+        edit.put(DELETED_KEY, Value::Timestamp(at_ms))?;
+    }
+    Ok(())
+}
+
+/// Takes a deletion back, and lets an entity without any field exist.
+fn mark_existing(edit: &mut Edit<'_>) -> Result<(), EditError> {
+    let mark = edit.read(DELETED_KEY)?;
+    let empty = edit.read(Path::ROOT)?.is_none_or(|root| root == Value::Map(std::collections::BTreeMap::new()));
+    if empty || mark.is_some_and(|mark| !mark.is_null()) {
+        edit.put(DELETED_KEY, Value::Null)?;
+    }
+    Ok(())
+}
+
+fn fields(edit: &Edit<'_>) -> Result<Value, EditError> {
+    let value = edit.read(Path::ROOT)?.unwrap_or(Value::Null);
+    Ok(split_deleted(value).0)
+}
+
+fn parse_projection(json: &str) -> serde_json::Value {
+    serde_json::from_str(json).expect("a projection is JSON that this library wrote and the store keeps as it is")
+}

@@ -1,0 +1,302 @@
+//! The thread that moves a driver's messages over a real connection.
+//!
+//! One thread with a small runtime of its own does everything: it owns the socket, the timers and the calls into the
+//! driver, which write to disk and merge documents and so must not run on an application's async threads. It exists
+//! only between `connect` and `disconnect` (invariant S7).
+
+use crate::clock::SystemClock;
+use crate::driver::{Driver, Output};
+use afield_core::limits::FRAME_BYTES_MAX;
+use afield_transport::{Client, ClientOptions, CloseCode, ConnectError, Link, LinkReceiver, LinkSender, RelayAddress};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How long a closing connection may take to send its last messages.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How many bytes of messages are handed to the driver in one call: enough to merge a catch-up in large batches.
+const BATCH_BYTES: usize = 4 * FRAME_BYTES_MAX;
+/// How many wishes may queue for the thread; they are only hints, so more than a few say nothing new.
+const WISHES_MAX: usize = 16;
+
+/// A wish of the application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    /// The outbox has grown, or a space was added.
+    Wake,
+    /// Try to connect now.
+    Hurry,
+}
+
+/// Sync while it is on.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    wishes: mpsc::Sender<Wish>,
+    /// Closing this channel stops the thread.
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    address: RelayAddress,
+}
+
+impl Connection {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    ///
+    /// The system gave no thread or no event queue.
+    pub(crate) fn start(
+        driver: Arc<Driver>,
+        clock: SystemClock,
+        address: RelayAddress,
+        options: ClientOptions,
+    ) -> std::io::Result<Self> {
+        let (wishes, wished) = mpsc::channel(WISHES_MAX);
+        let (stop, stopped) = mpsc::channel(1);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let client = Arc::new(Client::new(options));
+        let mover = Mover { driver, clock, address: address.clone(), client, wished, ended: None, link: Wire::Down };
+        let thread = std::thread::Builder::new()
+            .name("afield-sync".to_owned())
+            .spawn(move || runtime.block_on(mover.run(stopped)))?;
+        Ok(Self { wishes, stop: Some(stop), thread: Some(thread), address })
+    }
+
+    /// The relay's address.
+    pub(crate) fn address(&self) -> &RelayAddress {
+        &self.address
+    }
+
+    /// Says that the outbox has grown. Costs nothing when the thread knows already.
+    pub(crate) fn wake(&self) {
+        // A full queue means that the thread has enough reasons to look.
+        let _ = self.wishes.try_send(Wish::Wake);
+    }
+
+    /// Asks for an attempt to connect now.
+    pub(crate) fn hurry(&self) {
+        let _ = self.wishes.try_send(Wish::Hurry);
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.stop.take();
+        let Some(thread) = self.thread.take() else { return };
+        // The last handle of a replica may be dropped by the thread itself, which cannot wait for its own end.
+        if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
+            tracing::error!("the sync thread had panicked");
+        }
+    }
+}
+
+enum Wire {
+    Down,
+    Connecting(mpsc::Receiver<Result<Link, ConnectError>>),
+    Up { sender: LinkSender, receiver: LinkReceiver },
+}
+
+enum Turn {
+    Wished(Wish),
+    Connected(Result<Link, ConnectError>),
+    Received(Result<Option<Bytes>, String>),
+    TimedOut,
+}
+
+struct Mover {
+    driver: Arc<Driver>,
+    clock: SystemClock,
+    address: RelayAddress,
+    client: Arc<Client>,
+    wished: mpsc::Receiver<Wish>,
+    /// How the connection ended, where that was seen while messages were gathered.
+    ended: Option<Result<(), String>>,
+    link: Wire,
+}
+
+impl Mover {
+    async fn run(mut self, mut stopped: mpsc::Receiver<()>) {
+        self.driver.enable_sync(self.clock.now());
+        loop {
+            let turn = async {
+                self.send_outputs().await;
+                self.turn().await
+            };
+            let turn = tokio::select! {
+                biased;
+                _ = stopped.recv() => break,
+                turn = turn => turn,
+            };
+            self.handle(turn);
+        }
+        self.driver.disable_sync(self.clock.now());
+        if tokio::time::timeout(CLOSE_TIMEOUT, self.send_outputs()).await.is_err() {
+            tracing::debug!("the relay did not take the last messages in time");
+        }
+    }
+
+    async fn turn(&mut self) -> Turn {
+        if let Some(ended) = self.ended.take() {
+            return Turn::Received(ended.map(|()| None));
+        }
+        let now = self.clock.now();
+        let wait = self.driver.poll_timeout().map(|at| Duration::from_millis(at.saturating_sub(now.monotonic_ms)));
+        let timer = async {
+            match wait {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            turn = next_of(&mut self.link) => turn,
+            Some(wish) = self.wished.recv() => Turn::Wished(wish),
+            () = timer => Turn::TimedOut,
+        }
+    }
+
+    fn handle(&mut self, turn: Turn) {
+        let now = self.clock.now();
+        // The driver keeps the error of a failed store for `status` and retries, so it is only logged here.
+        let result = match turn {
+            Turn::Wished(Wish::Wake) => self.driver.handle_wake(now),
+            Turn::Wished(Wish::Hurry) => {
+                self.driver.hurry(now);
+                Ok(())
+            }
+            Turn::TimedOut => self.driver.handle_timeout(now),
+            Turn::Connected(Ok(link)) => {
+                let (sender, receiver) = link.split();
+                self.link = Wire::Up { sender, receiver };
+                self.driver.handle_connected(now)
+            }
+            Turn::Connected(Err(error)) => {
+                self.link = Wire::Down;
+                let (class, retry_after_ms) = (error.class(), error.retry_after_ms());
+                self.driver.handle_connect_failed(in_words(&error), class, retry_after_ms, now);
+                Ok(())
+            }
+            Turn::Received(Ok(Some(message))) => {
+                let messages = self.gather(message);
+                self.driver.handle_messages(messages.iter().map(AsRef::as_ref), now)
+            }
+            Turn::Received(Ok(None)) => {
+                self.link = Wire::Down;
+                self.driver.handle_disconnected("the relay closed the connection".to_owned(), now);
+                Ok(())
+            }
+            Turn::Received(Err(reason)) => {
+                self.link = Wire::Down;
+                self.driver.handle_disconnected(reason, now);
+                Ok(())
+            }
+        };
+        if let Err(error) = result {
+            tracing::error!(%error, "sync.failed: the store failed");
+        }
+    }
+
+    /// Takes everything that has arrived already, so that it is stored and merged in one go.
+    fn gather(&mut self, first: Bytes) -> Vec<Bytes> {
+        let mut bytes = first.len();
+        let mut messages = vec![first];
+        if let Wire::Up { receiver, .. } = &mut self.link {
+            while bytes < BATCH_BYTES {
+                match receiver.receive().now_or_never() {
+                    None => break,
+                    Some(Ok(Some(message))) => {
+                        bytes += message.len();
+                        messages.push(message);
+                    }
+                    Some(end) => {
+                        self.ended = Some(end.map(|_| ()).map_err(|error| in_words(&error)));
+                        break;
+                    }
+                }
+            }
+        }
+        messages
+    }
+
+    async fn send_outputs(&mut self) {
+        let mut sent = false;
+        while let Some(output) = self.driver.poll_output() {
+            match output {
+                Output::Connect => self.connect(),
+                Output::Transmit(message) => {
+                    if let Wire::Up { sender, .. } = &mut self.link {
+                        sent = true;
+                        // A failed send shows again at the receiving half, which tells the driver.
+                        if let Err(error) = sender.feed(message.into()).await {
+                            tracing::debug!(%error, "could not send");
+                        }
+                    }
+                }
+                Output::Disconnect => self.close().await,
+            }
+        }
+        if let (true, Wire::Up { sender, .. }) = (sent, &mut self.link)
+            && let Err(error) = sender.flush().await
+        {
+            tracing::debug!(%error, "could not send");
+        }
+    }
+
+    fn connect(&mut self) {
+        let (answer, answered) = mpsc::channel(1);
+        let (address, client) = (self.address.clone(), self.client.clone());
+        // Dropping the receiver abandons the attempt: the send then fails and the task ends.
+        tokio::spawn(async move {
+            tokio::select! {
+                result = client.connect(&address) => { let _ = answer.send(result).await; }
+                () = answer.closed() => {}
+            }
+        });
+        self.link = Wire::Connecting(answered);
+    }
+
+    async fn close(&mut self) {
+        if let Wire::Up { mut sender, .. } = std::mem::replace(&mut self.link, Wire::Down)
+            && tokio::time::timeout(CLOSE_TIMEOUT, sender.close(CloseCode::Done)).await.is_err()
+        {
+            tracing::debug!("the relay did not take the close in time");
+        }
+    }
+}
+
+async fn next_of(link: &mut Wire) -> Turn {
+    match link {
+        Wire::Down => std::future::pending().await,
+        Wire::Connecting(answered) => match answered.recv().await {
+            Some(result) => Turn::Connected(result),
+            None => Turn::Received(Err("the attempt to connect was abandoned".to_owned())),
+        },
+        Wire::Up { receiver, .. } => Turn::Received(receiver.receive().await.map_err(|error| in_words(&error))),
+    }
+}
+
+/// An error with its causes, for a person.
+fn in_words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        words.push_str(": ");
+        words.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_told_in_order() {
+        let inner = std::io::Error::other("refused");
+        let outer = std::io::Error::other(inner);
+        assert!(in_words(&outer).contains("refused"));
+    }
+}

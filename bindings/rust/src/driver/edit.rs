@@ -1,0 +1,273 @@
+//! The way of an edit: one document, one transaction of the store, then those who watch.
+
+use super::documents::{OpenEntity, Taken, lock};
+use super::projection::projection_of;
+use super::{Driver, EntityError};
+use afield_core::document::{Document, Edit, EditContext, EditError as DocumentError, LocalChange};
+use afield_core::wire::Class;
+use afield_core::{ChangeHash, Collection, EntityId, Now, SpaceId};
+use afield_store::{AppendError, Arrival, EntityWrite, NewChange, Projection};
+use std::collections::BTreeMap;
+use std::sync::MutexGuard;
+
+/// What an edit expects of its entity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existence {
+    /// It exists.
+    Required,
+    /// Its identity was just made, so nobody else creates it concurrently.
+    Fresh,
+    /// It is created when it does not exist; others may be creating it too.
+    Either,
+}
+
+/// The entity of an edit.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The space.
+    pub space: SpaceId,
+    /// The collection.
+    pub collection: Collection,
+    /// The entity.
+    pub entity: EntityId,
+    /// What is expected of it.
+    pub existence: Existence,
+}
+
+/// An edit that is durable on this device.
+#[derive(Debug)]
+pub struct Edited<T> {
+    /// What the closure returned.
+    pub value: T,
+    /// The changes, in causal order; none when nothing was written.
+    pub changes: Vec<(EntityId, ChangeHash)>,
+}
+
+/// An edit failed, and nothing of it remains.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EditFailure<E> {
+    /// The entity could not be opened.
+    #[error(transparent)]
+    Entity(#[from] EntityError),
+    /// The closure failed, or the document refused the edit.
+    #[error(transparent)]
+    Document(DocumentError<E>),
+    /// The edit could not be stored; see [`Driver::reload`].
+    #[error("the edit could not be stored")]
+    Store(#[from] AppendError),
+}
+
+impl<E> EditFailure<E> {
+    /// What would help.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Entity(error) => error.class(),
+            Self::Document(_) => Class::Permanent,
+            Self::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Driver {
+    /// Edits one entity and stores the change, the outbox and the projection in one transaction (invariant D1).
+    ///
+    /// # Errors
+    ///
+    /// The entity could not be opened, the closure failed, or the store did; nothing of the edit remains.
+    pub fn edit<T, E>(
+        &self,
+        target: &Target,
+        now: Now,
+        edit: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
+    ) -> Result<Edited<T>, EditFailure<E>> {
+        let mut taken = self.open(target, now)?;
+        let (value, changes) = self.change(&mut taken, target, now, edit)?;
+        let Some(open) = taken.open.as_deref().filter(|_| !changes.is_empty()) else {
+            return Ok(Edited { value, changes: Vec::new() });
+        };
+        let writes = [PendingWrite::of(&taken, open, changes)];
+        self.append(std::slice::from_mut(&mut taken), &writes, now)?;
+        Ok(Edited { value, changes: writes.iter().flat_map(PendingWrite::ids).collect() })
+    }
+
+    /// Starts a transaction over several entities. Only one runs at a time.
+    pub(crate) fn transaction(&self, now: Now) -> TransactionScope<'_> {
+        TransactionScope { _many: lock(&self.many), driver: self, now, open: BTreeMap::new() }
+    }
+
+    /// Reads an entity's document.
+    ///
+    /// # Errors
+    ///
+    /// The entity could not be opened.
+    pub fn read_document<T>(
+        &self,
+        target: &Target,
+        now: Now,
+        read: impl FnOnce(&Document) -> T,
+    ) -> Result<T, EntityError> {
+        let taken = self.open(target, now)?;
+        let open = taken.open.as_ref().ok_or(EntityError::Missing { entity: target.entity, space: target.space })?;
+        Ok(read(&open.document))
+    }
+
+    fn open(&self, target: &Target, now: Now) -> Result<Taken<'_>, EntityError> {
+        let Target { space, collection, entity, existence } = target;
+        let missing = EntityError::Missing { entity: *entity, space: *space };
+        let mut taken = self.documents.take(*entity);
+        if *existence != Existence::Fresh {
+            taken = self.load(taken, now)?;
+        }
+        match taken.open.as_deref() {
+            Some(open) if open.space != *space => Err(missing),
+            Some(open) if open.collection != *collection => Err(EntityError::OtherCollection {
+                entity: *entity,
+                expected: collection.clone(),
+                found: open.collection.clone(),
+            }),
+            Some(_) => Ok(taken),
+            None if *existence == Existence::Required => Err(missing),
+            None => {
+                taken.open = Some(Box::new(OpenEntity {
+                    document: Document::new(*entity),
+                    space: *space,
+                    collection: collection.clone(),
+                    since_snapshot: 0,
+                }));
+                Ok(taken)
+            }
+        }
+    }
+
+    fn change<T, E>(
+        &self,
+        taken: &mut Taken<'_>,
+        target: &Target,
+        now: Now,
+        edit: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
+    ) -> Result<(T, Vec<LocalChange>), EditFailure<E>> {
+        let missing = EntityError::Missing { entity: target.entity, space: target.space };
+        let open = taken.open.as_deref_mut().ok_or(missing)?;
+        let context = EditContext { actor: self.actor(), now, fresh: target.existence == Existence::Fresh };
+        match open.document.edit(&context, &self.limits, edit) {
+            Ok(edited) => {
+                open.since_snapshot += edited.changes.len();
+                Ok((edited.value, edited.changes))
+            }
+            Err(error) => {
+                // An entity that this edit would have created does not exist now.
+                if open.document.change_count() == 0 {
+                    taken.open = None;
+                }
+                Err(EditFailure::Document(error))
+            }
+        }
+    }
+
+    /// Stores writes in one transaction, then tells those who watch. On failure memory is thrown away (invariant D10).
+    fn append(&self, taken: &mut [Taken<'_>], writes: &[PendingWrite], now: Now) -> Result<(), AppendError> {
+        let changes: Vec<Vec<NewChange<'_>>> = writes.iter().map(PendingWrite::new_changes).collect();
+        let rows: Vec<_> = writes.iter().zip(&changes).map(|(write, changes)| write.row(changes)).collect();
+        if let Err(error) = lock(&self.store).append(&rows, now.wall_ms) {
+            taken.iter_mut().for_each(|one| one.open = None);
+            return Err(error);
+        }
+        for write in writes {
+            self.note_edit(write.space);
+            self.observers.changed(write.space, &write.collection, write.entity);
+        }
+        Ok(())
+    }
+}
+
+/// What is about to be stored of one entity.
+struct PendingWrite {
+    space: SpaceId,
+    entity: EntityId,
+    collection: Collection,
+    changes: Vec<LocalChange>,
+    projection: Projection,
+}
+
+impl PendingWrite {
+    fn of(taken: &Taken<'_>, open: &OpenEntity, changes: Vec<LocalChange>) -> Self {
+        let (space, collection) = (open.space, open.collection.clone());
+        Self { space, entity: taken.entity(), collection, changes, projection: projection_of(&open.document) }
+    }
+
+    fn ids(&self) -> impl Iterator<Item = (EntityId, ChangeHash)> {
+        self.changes.iter().map(|change| (self.entity, change.hash))
+    }
+
+    fn new_changes(&self) -> Vec<NewChange<'_>> {
+        self.changes.iter().map(new_change).collect()
+    }
+
+    fn row<'w>(&'w self, changes: &'w [NewChange<'w>]) -> EntityWrite<'w> {
+        EntityWrite {
+            space: self.space,
+            entity: self.entity,
+            collection: &self.collection,
+            changes,
+            projection: Some(&self.projection),
+        }
+    }
+}
+
+fn new_change(change: &LocalChange) -> NewChange<'_> {
+    NewChange { hash: change.hash, bytes: &change.bytes, arrival: Arrival::Applied }
+}
+
+/// Edits of several entities that are stored together or not at all.
+pub(crate) struct TransactionScope<'d> {
+    driver: &'d Driver,
+    now: Now,
+    open: BTreeMap<EntityId, (Taken<'d>, Vec<LocalChange>)>,
+    _many: MutexGuard<'d, ()>,
+}
+
+impl TransactionScope<'_> {
+    /// Edits one entity in memory.
+    pub(crate) fn edit<T, E>(
+        &mut self,
+        target: &Target,
+        edit: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
+    ) -> Result<T, EditFailure<E>> {
+        if !self.open.contains_key(&target.entity) {
+            let taken = self.driver.open(target, self.now)?;
+            self.open.insert(target.entity, (taken, Vec::new()));
+        }
+        let missing = EntityError::Missing { entity: target.entity, space: target.space };
+        let (taken, changes) = self.open.get_mut(&target.entity).ok_or(missing)?;
+        let (value, made) = self.driver.change(taken, target, self.now, edit)?;
+        changes.extend(made);
+        Ok(value)
+    }
+
+    /// Stores everything in one transaction.
+    pub(crate) fn commit<E>(mut self) -> Result<Vec<(EntityId, ChangeHash)>, EditFailure<E>> {
+        let (mut taken, changes): (Vec<_>, Vec<_>) = std::mem::take(&mut self.open).into_values().unzip();
+        let writes: Vec<_> = taken
+            .iter()
+            .zip(changes)
+            .filter(|(_, changes)| !changes.is_empty())
+            .filter_map(|(taken, changes)| Some(PendingWrite::of(taken, taken.open.as_deref()?, changes)))
+            .collect();
+        if !writes.is_empty() {
+            self.driver.append(&mut taken, &writes, self.now)?;
+        }
+        Ok(writes.iter().flat_map(PendingWrite::ids).collect())
+    }
+}
+
+impl Drop for TransactionScope<'_> {
+    fn drop(&mut self) {
+        // What was edited and not stored exists in memory only: it is thrown away.
+        for (taken, changes) in self.open.values_mut() {
+            if !changes.is_empty() || taken.open.as_deref().is_some_and(|open| open.document.change_count() == 0) {
+                taken.open = None;
+            }
+        }
+    }
+}

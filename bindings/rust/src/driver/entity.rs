@@ -1,0 +1,136 @@
+//! From the store into memory.
+
+use super::Driver;
+use super::documents::{OpenEntity, Taken, lock};
+use super::merge::Unsettled;
+use afield_core::document::{Document, Incoming, LoadError};
+use afield_core::wire::Class;
+use afield_core::{EntityId, Now, SpaceId};
+use afield_store::{ChangeState, LoadFrom, Snapshot, StoreError, StoredChange, StoredEntity};
+
+/// How many changes come after a snapshot before the next is worth its cost: about 10 ms of loading.
+const SNAPSHOT_CHANGES_MIN: usize = 1_000;
+
+/// An entity could not be opened. All others can.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EntityError {
+    /// No such entity is in the space.
+    #[error("there is no entity {entity} in space {space}")]
+    Missing {
+        /// The entity.
+        entity: EntityId,
+        /// The space.
+        space: SpaceId,
+    },
+    /// The entity belongs to another collection.
+    #[error("entity {entity} belongs to collection {found}, not {expected}")]
+    OtherCollection {
+        /// The entity.
+        entity: EntityId,
+        /// The collection it was looked for in.
+        expected: afield_core::Collection,
+        /// The collection it is in.
+        found: afield_core::Collection,
+    },
+    /// The stored changes of this entity are damaged. Nothing was deleted.
+    #[error(
+        "the stored changes of entity {entity} are damaged; nothing was deleted, and other entities are not affected"
+    )]
+    Damaged {
+        /// The entity.
+        entity: EntityId,
+        /// What was found.
+        #[source]
+        source: LoadError,
+    },
+    /// The store could not be read.
+    #[error("the store could not be read")]
+    Store(#[from] StoreError),
+    /// What had been received before could not be merged.
+    #[error("what had been received before could not be stored")]
+    Driver(#[source] Box<super::DriverError>),
+}
+
+impl From<super::DriverError> for EntityError {
+    fn from(error: super::DriverError) -> Self {
+        match error {
+            super::DriverError::Store(error) => Self::Store(error),
+            error => Self::Driver(Box::new(error)),
+        }
+    }
+}
+
+impl EntityError {
+    /// What would help.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Missing { .. } | Self::OtherCollection { .. } | Self::Damaged { .. } => Class::Permanent,
+            Self::Store(error) => error.class(),
+            Self::Driver(error) => error.class(),
+        }
+    }
+}
+
+impl Driver {
+    /// Makes sure that a taken entity is in memory, unless the store does not know it.
+    ///
+    /// Changes that were received and not merged before the last end of the process are merged now.
+    pub(super) fn load<'d>(&self, mut taken: Taken<'d>, now: Now) -> Result<Taken<'d>, EntityError> {
+        if taken.open.is_some() {
+            return Ok(taken);
+        }
+        let Some((open, changes)) = self.read(taken.entity())? else { return Ok(taken) };
+        taken.open = Some(Box::new(open));
+        let mut unsettled = [Unsettled { taken, changes }];
+        self.settle(&mut unsettled, now)?;
+        let [Unsettled { taken, .. }] = unsettled;
+        Ok(taken)
+    }
+
+    /// Builds the document from what was applied; gives what was not beside it. `None` for an unknown entity.
+    pub(super) fn read(&self, entity: EntityId) -> Result<Option<(OpenEntity, Vec<StoredChange>)>, EntityError> {
+        let damaged = |source| EntityError::Damaged { entity, source };
+        let Some(stored) = lock(&self.store).load(entity, LoadFrom::Snapshot)? else { return Ok(None) };
+        let has_snapshot = stored.snapshot.is_some();
+        let (mut open, unsettled) = match build(entity, stored) {
+            Err(error) if has_snapshot => {
+                // A snapshot only makes opening quicker: what it stands for is all there.
+                tracing::warn!(%entity, %error, "the snapshot does not load: it is dropped, and every change is read");
+                let _ = lock(&self.store).drop_snapshot(entity).map_err(super::DriverError::from)?;
+                let Some(stored) = lock(&self.store).load(entity, LoadFrom::Changes)? else { return Ok(None) };
+                build(entity, stored).map_err(damaged)?
+            }
+            built => built.map_err(damaged)?,
+        };
+        self.save_snapshot_when_due(&mut open)?;
+        Ok(Some((open, unsettled)))
+    }
+
+    /// Saves a snapshot once enough changes have come since the last: opening then reads those few alone.
+    ///
+    /// A quarter of all changes has to be new, so that the cost of all snapshots together stays in proportion to the
+    /// number of changes.
+    pub(super) fn save_snapshot_when_due(&self, open: &mut OpenEntity) -> Result<(), super::DriverError> {
+        let changes = open.document.change_count();
+        if open.since_snapshot < SNAPSHOT_CHANGES_MIN || (open.since_snapshot as u64) < changes / 4 {
+            return Ok(());
+        }
+        let snapshot = Snapshot { heads: open.document.heads(), changes, bytes: open.document.save() };
+        let _ = lock(&self.store).save_snapshot(open.document.entity(), &snapshot)?;
+        open.since_snapshot = 0;
+        Ok(())
+    }
+}
+
+fn build(entity: EntityId, stored: StoredEntity) -> Result<(OpenEntity, Vec<StoredChange>), LoadError> {
+    let StoredEntity { space, collection, snapshot, changes } = stored;
+    let (applied, others): (Vec<_>, Vec<_>) =
+        changes.into_iter().partition(|change| change.state == ChangeState::Applied);
+    let unsettled = others.into_iter().filter(|change| change.state != ChangeState::Quarantined).collect();
+    let since_snapshot = applied.len();
+    let snapshot = snapshot.as_ref().map(|snapshot| snapshot.bytes.as_slice());
+    let incoming = applied.iter().map(|change| Incoming { hash: change.hash, bytes: &change.bytes });
+    let document = Document::load(entity, snapshot, incoming)?;
+    Ok((OpenEntity { document, space, collection, since_snapshot }, unsettled))
+}

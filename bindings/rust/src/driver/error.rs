@@ -1,0 +1,38 @@
+//! Why the driver could not go on.
+
+use afield_core::wire::Class;
+use afield_store::{EntityError, MarkError, ReceiveError, SpaceError, StoreError};
+
+/// The store failed while messages were handled. The session has ended and is tried again later.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DriverError {
+    /// The store could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A run of the log could not be stored.
+    #[error(transparent)]
+    Receive(#[from] ReceiveError),
+    /// A space could not be changed.
+    #[error(transparent)]
+    Space(#[from] SpaceError),
+    /// Changes could not be marked.
+    #[error(transparent)]
+    Mark(#[from] MarkError),
+    /// An entity could not be changed.
+    #[error(transparent)]
+    Entity(#[from] EntityError),
+}
+
+impl DriverError {
+    /// What would help.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Store(error) => error.class(),
+            Self::Receive(error) => error.class(),
+            Self::Space(error) => error.class(),
+            Self::Mark(error) => error.class(),
+            Self::Entity(error) => error.class(),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Merging what came from others, in a guarded way.
+
+use super::documents::{OpenEntity, Taken, lock};
+use super::projection::projection_of;
+use super::{Driver, DriverError, EntityError};
+use crate::status::SyncEvent;
+use afield_core::document::{Incoming, VERDICT_RULES, Verdict};
+use afield_core::limits::{WAITING_BYTES_MAX, WAITING_CHUNKS_MAX};
+use afield_core::{ChangeHash, EntityId, Limits, Now};
+use afield_store::{ChangeState, Reason, Settled, Settlement, StoredChange};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many entities share one transaction when their received changes are settled.
+const ENTITIES_PER_SETTLEMENT_MAX: usize = 256;
+/// The reason number of a chunk that is one too many of those that wait for dependencies.
+const TOO_MANY_WAITING: u16 = 2;
+/// The reason numbers of the document's own verdicts start here.
+const DOCUMENT_REASONS: u16 = 100;
+
+/// A document taken out, with the stored changes that are not part of it yet.
+pub(super) struct Unsettled<'d> {
+    pub(super) taken: Taken<'d>,
+    pub(super) changes: Vec<StoredChange>,
+}
+
+impl Driver {
+    /// Merges everything received for these entities: one batch per entity, one transaction for many entities.
+    ///
+    /// An entity that cannot be opened keeps its received changes in the store and disturbs no other.
+    ///
+    /// # Errors
+    ///
+    /// The store failed.
+    pub(super) fn merge(&self, entities: BTreeSet<EntityId>, now: Now) -> Result<(), DriverError> {
+        let entities: Vec<_> = entities.into_iter().collect();
+        for some in entities.chunks(ENTITIES_PER_SETTLEMENT_MAX) {
+            let _many = lock(&self.many);
+            let mut unsettled = Vec::with_capacity(some.len());
+            for entity in some {
+                match self.unsettled(self.documents.take(*entity)) {
+                    Ok(found) => unsettled.extend(found),
+                    Err(EntityError::Store(error)) => return Err(error.into()),
+                    Err(error) => {
+                        tracing::error!(%entity, %error, "received changes wait: the entity cannot be opened")
+                    }
+                }
+            }
+            self.settle(&mut unsettled, now)?;
+        }
+        Ok(())
+    }
+
+    /// Merges what was received before the last end of the process.
+    pub(super) fn merge_pending(&self, now: Now) -> Result<(), DriverError> {
+        let mut after = None;
+        loop {
+            let pending = lock(&self.store).pending(after, ENTITIES_PER_SETTLEMENT_MAX)?;
+            let Some(last) = pending.last() else { return Ok(()) };
+            after = Some(*last);
+            self.merge(pending.into_iter().collect(), now)?;
+        }
+    }
+
+    /// What the store holds for an entity beyond its document, loading the document first where that is needed.
+    fn unsettled<'d>(&self, mut taken: Taken<'d>) -> Result<Option<Unsettled<'d>>, EntityError> {
+        let changes = match taken.open {
+            Some(_) => lock(&self.store).unsettled(taken.entity())?,
+            None => match self.read(taken.entity())? {
+                None => return Ok(None),
+                Some((open, changes)) => {
+                    taken.open = Some(Box::new(open));
+                    changes
+                }
+            },
+        };
+        Ok(Some(Unsettled { taken, changes }))
+    }
+
+    /// Merges, and stores every verdict with the projections in one transaction (invariant D9).
+    pub(super) fn settle(&self, unsettled: &mut [Unsettled<'_>], now: Now) -> Result<(), DriverError> {
+        let settlements: Vec<_> = unsettled.iter_mut().filter_map(merge_one).collect();
+        if settlements.is_empty() {
+            return Ok(());
+        }
+        if let Err(error) = lock(&self.store).settle(&settlements, now.wall_ms) {
+            // Memory is ahead of the disk now: it is thrown away and read again (invariant D10).
+            unsettled.iter_mut().for_each(|one| one.taken.open = None);
+            return Err(error.into());
+        }
+        let mut told = settlements.iter().peekable();
+        for one in unsettled.iter() {
+            // Settlements come in the order of the documents; a document without one is passed over.
+            let Some(settlement) = told.next_if(|settlement| settlement.entity == one.taken.entity()) else { continue };
+            if let Some(open) = &one.taken.open {
+                self.tell(settlement, open);
+            }
+        }
+        for open in unsettled.iter_mut().filter_map(|one| one.taken.open.as_deref_mut()) {
+            self.save_snapshot_when_due(open)?;
+        }
+        Ok(())
+    }
+
+    fn tell(&self, settlement: &Settlement, open: &OpenEntity) {
+        if settlement.projection.is_some() {
+            self.observers.changed(open.space, &open.collection, settlement.entity);
+        }
+        for (hash, settled) in &settlement.verdicts {
+            if let Settled::Quarantined(Reason { number: reason, .. }) = settled {
+                let (space, entity) = (open.space, settlement.entity);
+                tracing::warn!(%space, %entity, change = %hash, reason, "quarantined a change");
+                self.emit(SyncEvent::Quarantined { space, entity, reason: format!("reason {reason}") });
+            }
+        }
+    }
+}
+
+fn merge_one(unsettled: &mut Unsettled<'_>) -> Option<Settlement> {
+    let Unsettled { taken, changes } = unsettled;
+    let open = taken.open.as_deref_mut().filter(|_| !changes.is_empty())?;
+    let incoming: Vec<_> = changes.iter().map(|change| Incoming { hash: change.hash, bytes: &change.bytes }).collect();
+    // Verdicts have to be the same on every device, so the protocol's limits decide and not one relay's.
+    let Ok(applied) = open.document.apply_guarded(&incoming, &Limits::DEFAULT) else {
+        // A document that saw a panic is not put back; its changes stay received and are tried when it is loaded anew.
+        return None;
+    };
+    let mut waiting = WaitingRoom::default();
+    let settle = |(change, verdict): (&StoredChange, Verdict)| (change.hash, waiting.settle(change, verdict));
+    let mut verdicts: Vec<_> = changes.iter().zip(applied.verdicts).map(settle).collect();
+    let merged = verdicts.iter().filter(|(_, settled)| *settled == Settled::Applied).count();
+    if merged > 0 && changes.iter().any(|change| change.state == ChangeState::Waiting) {
+        in_causal_order(&mut verdicts, &open.document.changes_since(&applied.before));
+    }
+    open.since_snapshot += merged;
+    let projection = (merged > 0).then(|| projection_of(&open.document));
+    Some(Settlement { entity: taken.entity(), verdicts, projection })
+}
+
+/// Puts what was applied into the order in which it was: the outbox sends in that order (invariant D4).
+fn in_causal_order(verdicts: &mut [(ChangeHash, Settled)], applied: &[(ChangeHash, Vec<u8>)]) {
+    let order: BTreeMap<_, _> = applied.iter().enumerate().map(|(index, (hash, _))| (*hash, index)).collect();
+    verdicts.sort_by_key(|(hash, _)| order.get(hash).copied().unwrap_or(usize::MAX));
+}
+
+/// What waits for dependencies, within its limits.
+#[derive(Default)]
+struct WaitingRoom {
+    changes: usize,
+    bytes: usize,
+}
+
+impl WaitingRoom {
+    fn settle(&mut self, change: &StoredChange, verdict: Verdict) -> Settled {
+        match verdict {
+            Verdict::Applied | Verdict::Held => Settled::Applied,
+            Verdict::Quarantined(reason) => quarantined(DOCUMENT_REASONS + reason as u16),
+            Verdict::Waiting { .. } => {
+                self.changes += 1;
+                self.bytes += change.bytes.len();
+                let is_full = self.changes > WAITING_CHUNKS_MAX || self.bytes > WAITING_BYTES_MAX;
+                if is_full { quarantined(TOO_MANY_WAITING) } else { Settled::Waiting }
+            }
+        }
+    }
+}
+
+fn quarantined(number: u16) -> Settled {
+    Settled::Quarantined(Reason { number, rules: VERDICT_RULES })
+}

@@ -1,0 +1,228 @@
+//! The device's behaviour: one store, its open documents and its sync.
+//!
+//! Everything here is synchronous and takes time and randomness as arguments. `Replica` calls it with the system's
+//! clock and a thread that moves its messages; the simulator calls it with virtual time. Neither has logic of its own.
+//!
+//! Locks are taken in this order and never against it: `sync`, then `many` (whoever takes out more than one document),
+//! then documents, then `store`. An edit takes one document and the store, so it never waits for sync.
+
+mod acknowledged;
+mod documents;
+mod edit;
+mod entity;
+mod error;
+mod merge;
+mod projection;
+mod sync;
+
+pub(crate) use acknowledged::Acknowledged;
+pub(crate) use edit::TransactionScope;
+pub use edit::{EditFailure, Edited, Existence, Target};
+pub use entity::EntityError;
+pub use error::DriverError;
+pub(crate) use projection::{DELETED_KEY, split_deleted};
+pub use sync::Output;
+
+use crate::status::{SyncEvent, Traffic};
+use crate::watch::Observers;
+use acknowledged::Acknowledgements;
+use afield_core::time::random_bytes;
+use afield_core::wire::Class;
+use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Incarnation, Limits, Now, SpaceId};
+use afield_store::{OpenError, Store, StoreError};
+use automerge::ActorId;
+use documents::{Documents, lock};
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use sync::Synchronization;
+use tokio::sync::{broadcast, oneshot};
+
+/// How many events a listener may fall behind before it misses some.
+const EVENTS_MAX: usize = 256;
+
+/// The device's behaviour.
+pub struct Driver {
+    sync: Mutex<Synchronization>,
+    many: Mutex<()>,
+    documents: Documents,
+    store: Mutex<Store>,
+    entropy: Mutex<Box<dyn Entropy>>,
+    /// Made at the first edit of this opening of the store (invariant D6).
+    actor: Mutex<Option<ActorId>>,
+    incarnation: Incarnation,
+    limits: Limits,
+    pub(crate) observers: Observers,
+    acknowledgements: Acknowledgements,
+    /// Spaces whose outbox has grown since the last look.
+    edited: Mutex<BTreeSet<SpaceId>>,
+    /// What `status` shows, so that it need not wait for sync to pause.
+    view: Mutex<View>,
+    events: broadcast::Sender<SyncEvent>,
+    device: Mutex<DeviceId>,
+    in_step: Mutex<Vec<oneshot::Sender<Result<(), NotInStep>>>>,
+}
+
+/// Why waiting for the relay ended without being in step with it.
+#[derive(Debug, Clone)]
+pub(crate) struct NotInStep {
+    pub(crate) reason: String,
+    pub(crate) class: Class,
+}
+
+/// A copy of what sync is doing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct View {
+    pub(crate) link: LinkView,
+    pub(crate) traffic: Traffic,
+    pub(crate) last_synced_ms: Option<i64>,
+    pub(crate) last_error: Option<(String, Class)>,
+    pub(crate) retry_at_ms: Option<u64>,
+    pub(crate) spaces: Vec<SpaceView>,
+}
+
+/// The connection, for `status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum LinkView {
+    #[default]
+    Off,
+    Waiting,
+    Up,
+    Stopped(Class),
+}
+
+/// A space in the running session, for `status`.
+#[derive(Debug, Clone)]
+pub(crate) struct SpaceView {
+    pub(crate) space: SpaceId,
+    pub(crate) in_step: bool,
+    pub(crate) refused: Option<String>,
+}
+
+impl Driver {
+    /// Starts on an open store: a new incarnation, and a new actor at the first edit. A new store gets its identity.
+    ///
+    /// What was received and not merged before the last end of the process is merged now.
+    ///
+    /// # Errors
+    ///
+    /// The store failed.
+    pub fn new(mut store: Store, mut entropy: Box<dyn Entropy>, now: Now) -> Result<Self, DriverError> {
+        let incarnation = Incarnation::new(&mut *entropy);
+        let device = match store.identity()? {
+            Some(identity) => identity.device,
+            None => {
+                let device = DeviceId::new(now, &mut *entropy);
+                let _ = store.adopt_device(device, now.wall_ms)?;
+                device
+            }
+        };
+        let driver = Self {
+            sync: Mutex::new(Synchronization::new()),
+            many: Mutex::default(),
+            documents: Documents::default(),
+            store: Mutex::new(store),
+            entropy: Mutex::new(entropy),
+            actor: Mutex::default(),
+            incarnation,
+            limits: Limits::DEFAULT,
+            observers: Observers::default(),
+            acknowledgements: Acknowledgements::default(),
+            edited: Mutex::default(),
+            view: Mutex::default(),
+            events: broadcast::channel(EVENTS_MAX).0,
+            in_step: Mutex::default(),
+            device: Mutex::new(device),
+        };
+        driver.merge_pending(now)?;
+        Ok(driver)
+    }
+
+    /// This device's identity.
+    pub fn device(&self) -> DeviceId {
+        *lock(&self.device)
+    }
+
+    /// Gives the store back. Everything that lived in memory is gone, as after a crash.
+    pub fn into_store(self) -> Store {
+        self.store.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Runs `f` with the store.
+    pub fn with_store<T>(&self, f: impl FnOnce(&mut Store) -> T) -> T {
+        f(&mut lock(&self.store))
+    }
+
+    /// Goes on from what is on disk after the store has failed (invariant D10), with a new actor (invariant D6).
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be opened again; it stays closed to writes.
+    pub fn reload(&self) -> Result<(), OpenError> {
+        let _many = lock(&self.many);
+        self.documents.clear();
+        *lock(&self.actor) = None;
+        lock(&self.store).reload()
+    }
+
+    /// What happens in sync from now on.
+    pub fn events(&self) -> broadcast::Receiver<SyncEvent> {
+        self.events.subscribe()
+    }
+
+    /// Makes a new identity for an entity or a space.
+    pub(crate) fn fresh_id<T>(&self, now: Now, make: fn(Now, &mut (dyn Entropy + 'static)) -> T) -> T {
+        make(now, &mut **lock(&self.entropy))
+    }
+
+    /// Where the relay's word about a change will arrive; `None` when the change is known to be on the relay.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub(crate) fn acknowledged(
+        &self,
+        entity: EntityId,
+        hash: ChangeHash,
+    ) -> Result<Option<oneshot::Receiver<Acknowledged>>, StoreError> {
+        let word = self.acknowledgements.wait(hash);
+        let marked = lock(&self.store).change(entity, hash)?.is_some_and(|change| change.sequence.is_some());
+        Ok((!marked).then_some(word))
+    }
+
+    /// Tells once every space is in step with the relay, or why that did not come about.
+    pub(crate) fn when_in_step(&self) -> oneshot::Receiver<Result<(), NotInStep>> {
+        let (sender, receiver) = oneshot::channel();
+        lock(&self.in_step).push(sender);
+        receiver
+    }
+
+    pub(crate) fn view(&self) -> View {
+        lock(&self.view).clone()
+    }
+
+    /// Notes that a space's outbox has grown; whoever moves messages should call [`Driver::handle_wake`].
+    pub(crate) fn note_edit(&self, space: SpaceId) {
+        lock(&self.edited).insert(space);
+    }
+
+    fn emit(&self, event: SyncEvent) {
+        // Nobody listening is no failure.
+        let _ = self.events.send(event);
+    }
+
+    /// The actor of this opening, made at its first edit.
+    fn actor(&self) -> ActorId {
+        lock(&self.actor)
+            .get_or_insert_with(|| ActorId::from(random_bytes::<16>(&mut **lock(&self.entropy)).as_slice()))
+            .clone()
+    }
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver")
+            .field("incarnation", &self.incarnation)
+            .field("view", &*lock(&self.view))
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,100 @@
+//! The device's side of sync: when to connect, what to send, and what to do with what comes.
+
+mod link;
+mod outbox;
+mod receive;
+mod view;
+
+pub(super) use link::Link;
+
+use crate::status::Traffic;
+use afield_core::SpaceId;
+use afield_core::backoff::Backoff;
+use afield_core::session::DeviceSession;
+use afield_core::wire::Class;
+use afield_store::OutboxPosition;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// What the driver wants from whoever moves its messages.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Connect to the relay, then call [`crate::Driver::handle_connected`] or [`crate::Driver::handle_connect_failed`].
+    Connect,
+    /// Send this message.
+    Transmit(Vec<u8>),
+    /// Close the connection once everything before it is sent.
+    Disconnect,
+}
+
+/// The state of sync between calls.
+pub(super) struct Synchronization {
+    pub(super) link: Link,
+    pub(super) backoff: Backoff,
+    pub(super) spaces: BTreeMap<SpaceId, SpaceSync>,
+    pub(super) outputs: VecDeque<Output>,
+    pub(super) traffic: Traffic,
+    pub(super) last_synced_ms: Option<i64>,
+    pub(super) last_error: Option<(String, Class)>,
+    pub(super) token_in_frame: Option<String>,
+}
+
+/// What is known of a space in this session.
+#[derive(Debug)]
+pub(super) struct SpaceSync {
+    /// Where the scan of the outbox goes on; forgotten with the session, so that every session offers all of it.
+    pub(super) outbox: OutboxPosition,
+    /// Whether the scan has reached the end of the outbox and nothing was added since.
+    pub(super) outbox_empty: bool,
+    /// Entities for which missing dependencies were already sent again in this session.
+    pub(super) repaired: BTreeSet<afield_core::EntityId>,
+    /// Sessions that broke in a row at this sequence.
+    pub(super) closes: (u64, u32),
+    /// Ask for every chunk on its own in the next session.
+    pub(super) raw: bool,
+    /// Not served in this session, with the reason for a person.
+    pub(super) refused: Option<String>,
+    /// How long to wait before asking for a refused space again.
+    pub(super) refusals: Backoff,
+    /// When to ask for a refused space again, on the monotonic clock: somebody else may create it meanwhile.
+    pub(super) ask_again_ms: Option<u64>,
+    /// Broke too often at one cursor; not opened until sync is switched on anew.
+    pub(super) blocked: bool,
+}
+
+impl Default for SpaceSync {
+    fn default() -> Self {
+        Self {
+            outbox: OutboxPosition::START,
+            outbox_empty: false,
+            repaired: BTreeSet::new(),
+            closes: (0, 0),
+            raw: false,
+            refused: None,
+            refusals: Backoff::default(),
+            ask_again_ms: None,
+            blocked: false,
+        }
+    }
+}
+
+impl Synchronization {
+    pub(super) fn new() -> Self {
+        Self {
+            link: Link::Off,
+            backoff: Backoff::default(),
+            spaces: BTreeMap::new(),
+            outputs: VecDeque::new(),
+            traffic: Traffic::default(),
+            last_synced_ms: None,
+            last_error: None,
+            token_in_frame: None,
+        }
+    }
+
+    fn session(&mut self) -> Option<&mut DeviceSession> {
+        match &mut self.link {
+            Link::Up { session } => Some(session),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! From the outbox to the wire.
+
+use super::{Link, Synchronization};
+use crate::driver::documents::lock;
+use crate::driver::{Driver, DriverError};
+use afield_core::session::PushedChunk;
+use afield_core::{Now, SpaceId};
+use afield_store::{OutboxChunk, OutboxPosition};
+
+impl Driver {
+    /// Sends what the outbox holds, as far as the session has room.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn handle_wake(&self, now: Now) -> Result<(), DriverError> {
+        let mut sync = lock(&self.sync);
+        let result = self.pump(&mut sync, now);
+        self.publish(&sync, now);
+        result
+    }
+
+    pub(super) fn pump(&self, sync: &mut Synchronization, now: Now) -> Result<(), DriverError> {
+        for space in std::mem::take(&mut *lock(&self.edited)) {
+            match sync.spaces.get_mut(&space) {
+                Some(state) => state.outbox_empty = false,
+                None => self.open_new_space(sync, space)?,
+            }
+        }
+        let Synchronization { link: Link::Up { session }, spaces, .. } = sync else { return Ok(()) };
+        for (space, state) in spaces.iter_mut().filter(|(_, state)| !state.outbox_empty && !state.blocked) {
+            while let Some(room) = session.push_room(*space) {
+                let chunks = lock(&self.store).outbox(*space, state.outbox, room.chunks, room.bytes)?;
+                let Some(last) = chunks.get().last() else {
+                    state.outbox_empty = true;
+                    break;
+                };
+                state.outbox = last.position;
+                session.push(*space, chunks.map(|chunks| chunks.into_iter().map(pushed).collect()), now);
+            }
+        }
+        while let Some(message) = sync.session().and_then(afield_core::session::DeviceSession::poll_transmit) {
+            sync.transmit(message);
+        }
+        self.note_in_step(sync, now);
+        Ok(())
+    }
+
+    /// A space that was made or joined while the session runs.
+    fn open_new_space(&self, sync: &mut Synchronization, space: SpaceId) -> Result<(), DriverError> {
+        let Some(record) = lock(&self.store).space(space)? else { return Ok(()) };
+        let Link::Up { session } = &mut sync.link else { return Ok(()) };
+        session.open(super::link::opening(&record, false));
+        sync.spaces.insert(space, super::SpaceSync::default());
+        Ok(())
+    }
+
+    /// Starts the scan of the outbox over, so that changes whose marks were cleared are offered again.
+    pub(super) fn rescan(sync: &mut Synchronization, space: SpaceId) {
+        if let Some(state) = sync.spaces.get_mut(&space) {
+            state.outbox = OutboxPosition::START;
+            state.outbox_empty = false;
+        }
+    }
+}
+
+fn pushed(chunk: OutboxChunk) -> PushedChunk {
+    let OutboxChunk { entity, collection, hash, bytes, .. } = chunk;
+    PushedChunk { entity, collection, hash, bytes }
+}

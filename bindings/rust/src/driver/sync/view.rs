@@ -1,0 +1,103 @@
+//! What sync shows of itself.
+
+use super::{Link, Synchronization};
+use crate::driver::documents::lock;
+use crate::driver::{Driver, LinkView, NotInStep, SpaceView, View};
+use afield_core::session::DeviceSession;
+use afield_core::wire::Class;
+use afield_core::{Now, SpaceId};
+
+impl Driver {
+    /// Copies what sync is doing for those who look, and answers those who wait for it.
+    pub(super) fn publish(&self, sync: &Synchronization, now: Now) {
+        let (link, retry_at_ms) = match &sync.link {
+            Link::Off => (LinkView::Off, None),
+            Link::Waiting { until_ms } => (LinkView::Waiting, Some(*until_ms)),
+            Link::Connecting => (LinkView::Waiting, Some(now.monotonic_ms)),
+            Link::Up { .. } => (LinkView::Up, None),
+            Link::Stopped { class } => (LinkView::Stopped(*class), None),
+        };
+        let spaces = sync
+            .spaces
+            .iter()
+            .map(|(space, state)| SpaceView {
+                space: *space,
+                in_step: sync.is_in_step(*space),
+                refused: state.refused.clone(),
+            })
+            .collect();
+        *lock(&self.view) = View {
+            link,
+            traffic: sync.traffic,
+            last_synced_ms: sync.last_synced_ms,
+            last_error: sync.last_error.clone(),
+            retry_at_ms,
+            spaces,
+        };
+        self.answer_waiters(sync);
+    }
+
+    /// Notes the moment when every space is in step with the relay.
+    pub(super) fn note_in_step(&self, sync: &mut Synchronization, now: Now) {
+        if sync.are_all_in_step() {
+            sync.last_synced_ms = Some(now.wall_ms);
+        }
+    }
+
+    /// Whether sync is on and nothing is left to do in any space.
+    pub fn is_in_step(&self) -> bool {
+        lock(&self.sync).are_all_in_step()
+    }
+
+    /// Whether a space is left alone because sessions kept breaking at one place of its log.
+    pub fn has_blocked_spaces(&self) -> bool {
+        lock(&self.sync).spaces.values().any(|state| state.blocked)
+    }
+
+    fn answer_waiters(&self, sync: &Synchronization) {
+        let answer = match &sync.link {
+            Link::Up { .. } if sync.are_all_in_step() => Ok(()),
+            // What is refused now is asked for again later; whoever waits is told why that may take long.
+            Link::Up { .. } if sync.is_nothing_left() => Err(sync.refusal()),
+            Link::Up { .. } | Link::Connecting => return,
+            Link::Off => Err(NotInStep { reason: "sync is off".to_owned(), class: Class::Permanent }),
+            Link::Waiting { .. } | Link::Stopped { .. } => {
+                // Nothing has failed yet when sync has just been switched on.
+                let Some((reason, class)) = sync.last_error.clone() else { return };
+                Err(NotInStep { reason, class })
+            }
+        };
+        for waiter in std::mem::take(&mut *lock(&self.in_step)) {
+            // A waiter that gave up has dropped its end, which is no failure.
+            let _ = waiter.send(answer.clone());
+        }
+    }
+}
+
+impl Synchronization {
+    fn are_all_in_step(&self) -> bool {
+        self.is_welcome() && self.spaces.keys().all(|space| self.is_in_step(*space))
+    }
+
+    /// Whether every space is in step or refused.
+    fn is_nothing_left(&self) -> bool {
+        self.is_welcome() && self.spaces.iter().all(|(space, state)| state.refused.is_some() || self.is_in_step(*space))
+    }
+
+    fn is_welcome(&self) -> bool {
+        matches!(&self.link, Link::Up { session } if session.is_welcome())
+    }
+
+    /// Whether nothing is left to do for the space in this session.
+    fn is_in_step(&self, space: SpaceId) -> bool {
+        let (Link::Up { session }, Some(state)) = (&self.link, self.spaces.get(&space)) else { return false };
+        let session: &DeviceSession = session;
+        session.is_caught_up(space) && state.outbox_empty && session.in_flight(space) == 0
+    }
+
+    fn refusal(&self) -> NotInStep {
+        let refused = self.spaces.iter().find_map(|(space, state)| Some((space, state.refused.as_ref()?)));
+        let reason = refused.map_or_else(String::new, |(space, reason)| format!("space {space}: {reason}"));
+        NotInStep { reason, class: Class::Permanent }
+    }
+}

@@ -1,0 +1,254 @@
+//! The errors of the library: one enum per operation, each with what would help.
+
+use crate::driver::{DriverError, EditFailure, EntityError};
+use crate::typed::{FromDocumentError, ToValueError};
+use afield_core::document::{EditError as DocumentError, OperationError, TaggedJsonError};
+use afield_core::id::ParseCollectionError;
+use afield_core::wire::Class;
+use afield_core::{EntityId, SpaceId};
+use afield_store::{AppendError, OpenError, StoreError};
+
+/// A replica could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplicaError {
+    /// The store could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// What had been received before could not be merged.
+    #[error("what had been received before could not be merged")]
+    Driver(#[from] DriverError),
+}
+
+impl ReplicaError {
+    /// What would help.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Open(error) => error.class(),
+            Self::Driver(error) => error.class(),
+        }
+    }
+}
+
+/// An entity could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The entity could not be opened.
+    #[error(transparent)]
+    Entity(#[from] EntityError),
+    /// The entity does not have the shape of the type.
+    #[error("entity {entity} does not have the shape of the type")]
+    Shape {
+        /// The entity.
+        entity: EntityId,
+        /// Where they differ.
+        #[source]
+        source: FromDocumentError,
+    },
+    /// A path leads into something that is no map or list.
+    #[error("entity {entity} has nothing readable at that path")]
+    Path {
+        /// The entity.
+        entity: EntityId,
+        /// Where it ends.
+        #[source]
+        source: OperationError,
+    },
+    /// The store could not be read.
+    #[error("the store could not be read")]
+    Store(#[from] StoreError),
+}
+
+impl ReadError {
+    /// What would help.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Entity(error) => error.class(),
+            Self::Shape { .. } | Self::Path { .. } => Class::Permanent,
+            Self::Store(error) => error.class(),
+        }
+    }
+}
+
+/// An edit failed; nothing of it remains.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EditError {
+    /// The entity could not be opened.
+    #[error(transparent)]
+    Entity(#[from] EntityError),
+    /// An operation does not fit the document.
+    #[error("the operation does not fit the document")]
+    Operation(#[from] OperationError),
+    /// The edit as a whole was refused.
+    #[error("the edit was refused")]
+    Refused(#[source] Box<DocumentError<EditError>>),
+    /// The entity does not have the shape of the type.
+    #[error("the entity does not have the shape of the type")]
+    Shape(#[from] FromDocumentError),
+    /// The value cannot be written to a document.
+    #[error("the value cannot be written to a document")]
+    Value(#[from] ToValueError),
+    /// The JSON of an entity has to be an object.
+    #[error("an entity is a JSON object of its fields, and this is {found}")]
+    NotAnObject {
+        /// What it is.
+        found: afield_core::document::Kind,
+    },
+    /// A tagged JSON value is not well formed.
+    #[error(transparent)]
+    Json(TaggedJsonError),
+    /// The edit could not be stored; [`crate::Replica::reload`] goes on from what is on disk.
+    #[error(
+        "the edit could not be stored, and nothing of it remains; reload the replica to go on from what is on disk"
+    )]
+    Store(#[from] AppendError),
+}
+
+impl EditError {
+    /// What would help.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Entity(error) => error.class(),
+            Self::Store(error) => error.class(),
+            _ => Class::Permanent,
+        }
+    }
+}
+
+impl From<EditFailure<EditError>> for EditError {
+    fn from(failure: EditFailure<EditError>) -> Self {
+        match failure {
+            EditFailure::Entity(error) => Self::Entity(error),
+            EditFailure::Document(DocumentError::Closure(error)) => error,
+            EditFailure::Document(error) => Self::Refused(Box::new(error)),
+            EditFailure::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+/// A space could not be made, joined or found.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpaceError {
+    /// No such space is on this device.
+    #[error("space {0} is not on this device; join it first")]
+    Unknown(SpaceId),
+    /// The name of a collection is not valid.
+    #[error(transparent)]
+    Collection(#[from] ParseCollectionError),
+    /// The store could not be read or written.
+    #[error("the store could not be read or written")]
+    Store(#[source] afield_store::SpaceError),
+}
+
+impl From<afield_store::SpaceError> for SpaceError {
+    fn from(error: afield_store::SpaceError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<StoreError> for SpaceError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Sync could not be switched on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The address is not one of a relay.
+    #[error(transparent)]
+    Address(#[from] afield_transport::ParseAddressError),
+    /// The token cannot be one.
+    #[error(transparent)]
+    Token(#[from] afield_transport::ParseTokenError),
+    /// The system gave no thread.
+    #[error("the system gave no thread for sync")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Waiting to be in step with the relay ended without that.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum SyncError {
+    /// Sync is off.
+    #[error("sync is off; connect to a relay first")]
+    Disabled,
+    /// The relay was not reached, or does not serve a space. What is pending stays stored and is sent later.
+    #[error("not in step with the relay: {reason}; what is pending is stored here and will be sent later")]
+    Failed {
+        /// Why, in words for a person.
+        reason: String,
+        /// What would help.
+        class: Class,
+    },
+    /// The replica was closed meanwhile.
+    #[error("the replica was closed")]
+    Closed,
+}
+
+impl SyncError {
+    /// What would help.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Disabled | Self::Closed => Class::Permanent,
+            Self::Failed { class, .. } => *class,
+        }
+    }
+}
+
+/// Entities could not be written out or read in. What was read in before the failure stays.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransferError {
+    /// The file could not be read or written.
+    #[error("the file could not be read or written")]
+    Io(#[from] std::io::Error),
+    /// A line is not what an export writes.
+    #[error("line {line} is not an exported entity: {problem}")]
+    Line {
+        /// The number of the line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        problem: LineProblem,
+    },
+    /// An entity could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// An entity could not be written.
+    #[error("line {line} could not be stored")]
+    Edit {
+        /// The number of the line, from 1.
+        line: u64,
+        /// Why.
+        #[source]
+        source: EditError,
+    },
+    /// The store could not be read.
+    #[error("the store could not be read")]
+    Store(#[from] StoreError),
+}
+
+/// What is wrong with a line of an import.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LineProblem {
+    /// It is not JSON of the right form. Only the place is told, never the content.
+    #[error("no JSON of the right form at column {column}")]
+    Json {
+        /// The column, from 1.
+        column: usize,
+    },
+    /// The collection's name is not valid.
+    #[error(transparent)]
+    Collection(#[from] ParseCollectionError),
+    /// The identity is not one.
+    #[error(transparent)]
+    Id(#[from] afield_core::id::ParseIdError),
+    /// A tagged value is not well formed.
+    #[error(transparent)]
+    Value(#[from] TaggedJsonError),
+}

@@ -1,0 +1,281 @@
+//! The running library on a device.
+
+use crate::clock::{SystemClock, SystemEntropy};
+use crate::connection::Connection;
+use crate::driver::{Driver, EditFailure, Edited, EntityError, Target};
+use crate::error::{ConnectError, EditError, ReadError, ReplicaError, SpaceError, SyncError};
+use crate::relay::Relay;
+use crate::space::Space;
+use crate::status::{Status, SyncEvent};
+use crate::transaction::Transaction;
+use crate::write::Write;
+use afield_core::document::{Document, Edit};
+use afield_core::{ChangeHash, Collection as Name, DeviceId, EntityId, Now, SpaceId};
+use afield_store::{ListQuery, OpenError, OpenOptions, Origin, ProjectedEntity, Reader, Store, StoreError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::broadcast;
+
+/// The running library on a device: one store file, its open entities and its sync.
+///
+/// Opening needs no network, no configuration and no runtime, and starts no task, thread or timer. Handles are cheap to
+/// clone and can be used from any thread; the last one to be dropped switches sync off.
+///
+/// One process at a time may write to a store file; a second one waits five seconds and is then told who holds it.
+#[derive(Debug, Clone)]
+pub struct Replica {
+    shared: Arc<Shared>,
+}
+
+/// What all handles share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    connection: Mutex<Option<Connection>>,
+    pub(crate) driver: Arc<Driver>,
+    pub(crate) reader: Reader,
+    pub(crate) clock: SystemClock,
+}
+
+impl Replica {
+    /// Opens a store file, making it where there is none.
+    ///
+    /// # Errors
+    ///
+    /// The file is held by another process, damaged, read-only, no store of Afield's, or from a newer version.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, ReplicaError> {
+        Self::open_with(path, &OpenOptions::default())
+    }
+
+    /// Opens a store file with options of your own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Replica::open`].
+    pub fn open_with(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Self, ReplicaError> {
+        let clock = SystemClock::new();
+        let options = OpenOptions { opened_ms: clock.now().wall_ms, ..options.clone() };
+        Self::on(Store::open(path.as_ref(), &options)?, clock)
+    }
+
+    /// Opens a store that lives in memory and is gone with the last handle: for tests and examples.
+    ///
+    /// # Errors
+    ///
+    /// SQLite failed.
+    pub fn open_in_memory() -> Result<Self, ReplicaError> {
+        Self::on(Store::open_in_memory(&OpenOptions::default())?, SystemClock::new())
+    }
+
+    fn on(store: Store, clock: SystemClock) -> Result<Self, ReplicaError> {
+        let reader = store.reader();
+        let driver = Arc::new(Driver::new(store, Box::new(SystemEntropy), clock.now())?);
+        Ok(Self { shared: Arc::new(Shared { connection: Mutex::default(), driver, reader, clock }) })
+    }
+
+    /// This device's identity.
+    pub fn device(&self) -> DeviceId {
+        self.shared.driver.device()
+    }
+
+    /// Makes a space, offline. A relay adopts it when the replica first connects.
+    ///
+    /// # Errors
+    ///
+    /// The store failed.
+    pub fn create_space(&self, name: &str) -> Result<Space, SpaceError> {
+        let id = self.shared.driver.fresh_id(self.shared.now(), SpaceId::new);
+        self.add_space(id, name, Origin::MadeHere)
+    }
+
+    /// Joins a space that was made on another device. Its entities arrive with the next sync; it can be edited at once.
+    ///
+    /// Joining a space that is here already gives that space.
+    ///
+    /// # Errors
+    ///
+    /// The store failed.
+    pub fn join_space(&self, id: SpaceId) -> Result<Space, SpaceError> {
+        match self.space(id) {
+            Err(SpaceError::Unknown(_)) => self.add_space(id, &id.to_string(), Origin::Joined),
+            found => found,
+        }
+    }
+
+    /// A space of this device.
+    ///
+    /// # Errors
+    ///
+    /// No such space is here, or the store could not be read.
+    pub fn space(&self, id: SpaceId) -> Result<Space, SpaceError> {
+        let record = self.shared.driver.with_store(|store| store.space(id))?.ok_or(SpaceError::Unknown(id))?;
+        Ok(Space::new(self.shared.clone(), id, record.name))
+    }
+
+    /// All spaces of this device, in the order in which they came.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn spaces(&self) -> Result<Vec<Space>, SpaceError> {
+        let records = self.shared.driver.with_store(|store| store.spaces())?;
+        Ok(records.into_iter().map(|record| Space::new(self.shared.clone(), record.space, record.name)).collect())
+    }
+
+    /// Edits several entities in one commit and one fsync: all of it is stored, or nothing.
+    ///
+    /// Only one transaction runs at a time, and what comes from others is merged before or after it. Edit through the
+    /// transaction alone while it runs: any other edit of an entity that it has touched would wait for it.
+    ///
+    /// # Errors
+    ///
+    /// What `edit` answers, or the store failed. Nothing remains then.
+    pub fn transaction<R>(
+        &self,
+        edit: impl FnOnce(&mut Transaction<'_>) -> Result<R, EditError>,
+    ) -> Result<(R, Write), EditError> {
+        let mut transaction = Transaction::new(&self.shared);
+        let value = edit(&mut transaction)?;
+        let changes = transaction.commit()?;
+        self.shared.wake();
+        Ok((value, self.shared.write(changes)))
+    }
+
+    /// Switches sync on. Returns at once; [`Replica::status`] and [`Replica::events`] tell how it goes.
+    ///
+    /// Sync runs on a thread of its own, which lives until [`Replica::disconnect`], so that storing and merging never
+    /// hold up an application's async tasks. Connecting again replaces the relay.
+    ///
+    /// # Errors
+    ///
+    /// The address or the token cannot be one, or the system gave no thread.
+    pub fn connect(&self, relay: Relay) -> Result<(), ConnectError> {
+        let (address, options) = relay.into_parts()?;
+        let mut connection = lock(&self.shared.connection);
+        // The old connection ends before the new one starts: a device has one session.
+        drop(connection.take());
+        let (driver, clock) = (self.shared.driver.clone(), self.shared.clock);
+        *connection = Some(Connection::start(driver, clock, address, options).map_err(ConnectError::Thread)?);
+        Ok(())
+    }
+
+    /// Switches sync off and leaves nothing behind: when this returns, no thread, socket or timer is left.
+    pub fn disconnect(&self) {
+        drop(lock(&self.shared.connection).take());
+    }
+
+    /// Tries to get in step with the relay now, and waits until every space is: everything durable there has arrived,
+    /// and everything stored here has its receipt.
+    ///
+    /// # Errors
+    ///
+    /// Sync is off, the relay could not be reached, or it does not serve a space.
+    pub async fn sync_now(&self) -> Result<(), SyncError> {
+        let waiting = {
+            let connection = lock(&self.shared.connection);
+            let Some(connection) = connection.as_ref() else { return Err(SyncError::Disabled) };
+            let waiting = self.shared.driver.when_in_step();
+            connection.hurry();
+            waiting
+        };
+        match waiting.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(not)) => Err(SyncError::Failed { reason: not.reason, class: not.class }),
+            Err(_) => Err(SyncError::Closed),
+        }
+    }
+
+    /// What sync is doing.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn status(&self) -> Result<Status, StoreError> {
+        let relay = lock(&self.shared.connection).as_ref().map(|connection| connection.address().to_string());
+        crate::status::gather(&self.shared.driver, &self.shared.reader, relay, self.shared.now())
+    }
+
+    /// What happens in sync from now on. A listener that falls behind misses the oldest events.
+    pub fn events(&self) -> broadcast::Receiver<SyncEvent> {
+        self.shared.driver.events()
+    }
+
+    /// Goes on from what is on disk after the store has failed: everything in memory is thrown away.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be opened; editing stays refused.
+    pub fn reload(&self) -> Result<(), OpenError> {
+        self.shared.driver.reload()
+    }
+
+    pub(crate) fn on_shared(shared: &Arc<Shared>) -> Self {
+        Self { shared: shared.clone() }
+    }
+
+    fn add_space(&self, id: SpaceId, name: &str, origin: Origin) -> Result<Space, SpaceError> {
+        let at_ms = self.shared.now().wall_ms;
+        let _ = self.shared.driver.with_store(|store| store.create_space(id, name, origin, at_ms))?;
+        self.shared.driver.note_edit(id);
+        self.shared.wake();
+        Ok(Space::new(self.shared.clone(), id, name.to_owned()))
+    }
+}
+
+impl Shared {
+    pub(crate) fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    pub(crate) fn fresh_entity(&self) -> EntityId {
+        self.driver.fresh_id(self.now(), EntityId::new)
+    }
+
+    pub(crate) fn edit<R>(
+        &self,
+        target: &Target,
+        edit: impl FnOnce(&mut Edit<'_>) -> Result<R, EditError>,
+    ) -> Result<Edited<R>, EditError> {
+        let edited =
+            self.driver.edit(target, self.now(), edit).map_err(|failure: EditFailure<EditError>| failure.into());
+        if edited.is_ok() {
+            self.wake();
+        }
+        edited
+    }
+
+    pub(crate) fn read_document<R>(
+        &self,
+        target: &Target,
+        read: impl FnOnce(&Document) -> R,
+    ) -> Result<R, EntityError> {
+        self.driver.read_document(target, self.now(), read)
+    }
+
+    pub(crate) fn write(&self, changes: Vec<(EntityId, ChangeHash)>) -> Write {
+        Write { driver: self.driver.clone(), changes }
+    }
+
+    pub(crate) fn list(
+        &self,
+        space: SpaceId,
+        collection: &Name,
+        deleted: bool,
+    ) -> Result<Vec<ProjectedEntity>, ReadError> {
+        let (collection, deleted) = (Some(collection), Some(deleted));
+        Ok(self.reader.list(&ListQuery { space, collection, deleted, after: None, limit: usize::MAX })?)
+    }
+
+    pub(crate) fn collections(&self, space: SpaceId) -> Result<Vec<Name>, ReadError> {
+        Ok(self.reader.collections(space)?.into_iter().map(|count| count.collection).collect())
+    }
+
+    fn wake(&self) {
+        if let Some(connection) = lock(&self.connection).as_ref() {
+            connection.wake();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

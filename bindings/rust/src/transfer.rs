@@ -1,0 +1,131 @@
+//! Writing entities out as JSON lines, and reading them in.
+
+use crate::collection::{object, put};
+use crate::driver::{Existence, Target, split_deleted};
+use crate::error::{LineProblem, TransferError};
+use crate::replica::Replica;
+use crate::space::Space;
+use crate::transaction::Transaction;
+use afield_core::document::Document;
+use afield_core::{Collection, EntityId};
+use serde::{Deserialize, Serialize};
+use std::io::{BufRead, Write};
+
+/// How many entities of an import share one commit.
+const ENTITIES_PER_COMMIT: usize = 500;
+
+/// One line of an export.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    collection: String,
+    id: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    deleted: bool,
+    value: serde_json::Value,
+}
+
+/// What an export or import has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Transferred {
+    /// Entities written out, or read in.
+    pub entities: u64,
+    /// Entities of an import that were not there before, or differed.
+    pub changed: u64,
+}
+
+impl Space {
+    /// Writes every entity of the space as one line of JSON, deleted ones too, in the order of their making.
+    ///
+    /// Values are tagged with their kind where JSON has none for it (texts, counters, bytes, timestamps), so that
+    /// [`Space::import`] restores them. The history is not part of an export.
+    ///
+    /// # Errors
+    ///
+    /// An entity could not be opened, or the file could not be written.
+    pub fn export(&self, mut out: impl Write, mut progress: impl FnMut(u64)) -> Result<Transferred, TransferError> {
+        let mut transferred = Transferred::default();
+        for collection in self.shared.collections(self.id())? {
+            for deleted in [false, true] {
+                for row in self.shared.list(self.id(), &collection, deleted)? {
+                    let target = self.target(&collection, row.entity, Existence::Required);
+                    let value = self.shared.read_document(&target, Document::read).map_err(crate::ReadError::from)?;
+                    let (value, deleted) = split_deleted(value);
+                    let (collection, id) = (collection.as_str().to_owned(), row.entity.to_string());
+                    let line = Line { collection, id, deleted, value: value.to_tagged_json() };
+                    serde_json::to_writer(&mut out, &line).map_err(std::io::Error::from)?;
+                    out.write_all(b"\n")?;
+                    transferred.entities += 1;
+                    progress(transferred.entities);
+                }
+            }
+        }
+        out.flush()?;
+        Ok(transferred)
+    }
+
+    /// Reads entities in, each with the identity it was written out with: what differs from what is here becomes edits.
+    ///
+    /// Reading the same file in twice, or on two devices, changes nothing the second time.
+    ///
+    /// # Errors
+    ///
+    /// A line is not what an export writes, or an entity could not be stored. The lines of earlier commits, of
+    /// 500 entities each, stay.
+    pub fn import(&self, input: impl BufRead, mut progress: impl FnMut(u64)) -> Result<Transferred, TransferError> {
+        let mut transferred = Transferred::default();
+        let mut lines =
+            (1..).zip(input.lines()).filter(|(_, line)| !matches!(line, Ok(line) if line.trim().is_empty()));
+        loop {
+            let some: Vec<_> = lines.by_ref().take(ENTITIES_PER_COMMIT).map(parse).collect::<Result<_, _>>()?;
+            let Some(first) = some.first().map(|parsed| parsed.line) else { return Ok(transferred) };
+            let mut failed_at = first;
+            let stored = Replica::on_shared(&self.shared).transaction(|transaction| {
+                some.iter().try_for_each(|parsed| {
+                    failed_at = parsed.line;
+                    self.import_one(transaction, parsed)
+                })
+            });
+            let ((), write) = stored.map_err(|source| TransferError::Edit { line: failed_at, source })?;
+            let changed: std::collections::BTreeSet<EntityId> = write.changes().map(|(entity, _)| entity).collect();
+            transferred.changed += changed.len() as u64;
+            transferred.entities += some.len() as u64;
+            progress(transferred.entities);
+        }
+    }
+
+    fn import_one(&self, transaction: &mut Transaction<'_>, parsed: &Parsed) -> Result<(), crate::EditError> {
+        let target = self.target(&parsed.collection, parsed.entity, Existence::Either);
+        let at_ms = self.shared.now().wall_ms;
+        let after = object(&parsed.value)?;
+        transaction.change(target, |edit| {
+            if parsed.deleted { crate::collection::put_deleted(edit, after, at_ms) } else { put(edit, after) }
+        })
+    }
+
+    fn target(&self, collection: &Collection, entity: EntityId, existence: Existence) -> Target {
+        Target { space: self.id(), collection: collection.clone(), entity, existence }
+    }
+}
+
+struct Parsed {
+    line: u64,
+    collection: Collection,
+    entity: EntityId,
+    deleted: bool,
+    value: serde_json::Value,
+}
+
+fn parse((line, text): (u64, std::io::Result<String>)) -> Result<Parsed, TransferError> {
+    let problem = |problem: LineProblem| TransferError::Line { line, problem };
+    let read: Line =
+        serde_json::from_str(&text?).map_err(|error| problem(LineProblem::Json { column: error.column() }))?;
+    Ok(Parsed {
+        line,
+        collection: read.collection.parse().map_err(|error| problem(LineProblem::Collection(error)))?,
+        entity: read.id.parse().map_err(|error| problem(LineProblem::Id(error)))?,
+        deleted: read.deleted,
+        value: read.value,
+    })
+}

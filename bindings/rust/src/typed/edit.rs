@@ -1,0 +1,85 @@
+//! Edits of entities as Rust types: value before against value after.
+
+use super::{before_edit, difference, from_document, to_tree};
+use crate::error::EditError;
+use afield_core::document::Edit;
+use automerge::iter::{ListRange, MapRange};
+use automerge::transaction::{OwnedTransaction, Transactable};
+use automerge::{AutomergeError, ChangeHash, ObjId, ObjType, Parents, Prop};
+use autosurgeon::{Hydrate, ReadDoc, Reconcile};
+use std::ops::RangeBounds;
+
+/// Reads the entity as a `T`, lets `change` edit it, and writes what differs.
+pub(crate) fn edit<T: Hydrate + Reconcile, R>(
+    document: &mut Edit<'_>,
+    change: impl FnOnce(&mut T) -> R,
+) -> Result<R, EditError> {
+    let read = document.raw(|transaction| {
+        let reading = Reading(transaction);
+        let model = match from_document::<T, _>(&reading) {
+            Ok(model) => model,
+            Err(error) => return Ok(Err(EditError::Shape(error))),
+        };
+        Ok(before_edit(&reading, &model).map(|before| (model, before)).map_err(EditError::Value))
+    })?;
+    let (mut model, before) = read?;
+    let answer = change(&mut model);
+    for patch in difference(&before, &to_tree(&model)?) {
+        patch.apply(document)?;
+    }
+    Ok(answer)
+}
+
+/// A transaction, as autosurgeon reads documents.
+struct Reading<'t>(&'t OwnedTransaction);
+
+impl ReadDoc for Reading<'_> {
+    type Parents<'a>
+        = Parents<'a>
+    where
+        Self: 'a;
+
+    fn get_heads(&self) -> Vec<ChangeHash> {
+        Transactable::base_heads(self.0)
+    }
+
+    fn get<P: Into<Prop>>(
+        &self,
+        obj: &ObjId,
+        prop: P,
+    ) -> Result<Option<(automerge::Value<'_>, ObjId)>, AutomergeError> {
+        automerge::ReadDoc::get(self.0, obj, prop)
+    }
+
+    fn object_type<O: AsRef<ObjId>>(&self, obj: O) -> Option<ObjType> {
+        automerge::ReadDoc::object_type(self.0, obj).ok()
+    }
+
+    fn map_range<'a, O, R>(&'a self, obj: O, range: R) -> MapRange<'a>
+    where
+        R: RangeBounds<String> + 'a,
+        O: AsRef<ObjId>,
+    {
+        automerge::ReadDoc::map_range(self.0, obj, range)
+    }
+
+    fn list_range<O: AsRef<ObjId>, R: RangeBounds<usize>>(&self, obj: O, range: R) -> ListRange<'_> {
+        automerge::ReadDoc::list_range(self.0, obj, range)
+    }
+
+    fn length<O: AsRef<ObjId>>(&self, obj: O) -> usize {
+        automerge::ReadDoc::length(self.0, obj)
+    }
+
+    fn text<O: AsRef<ObjId>>(&self, obj: O) -> Result<String, AutomergeError> {
+        automerge::ReadDoc::text(self.0, obj)
+    }
+
+    fn parents<O: AsRef<ObjId>>(&self, obj: O) -> Result<Self::Parents<'_>, AutomergeError> {
+        automerge::ReadDoc::parents(self.0, obj)
+    }
+
+    fn is_empty(&self) -> bool {
+        automerge::ReadDoc::length(self.0, automerge::ROOT) == 0
+    }
+}

@@ -1,0 +1,70 @@
+//! The value before an edit, and what of it the document really holds.
+
+use super::{
+    to_value::{ToValueError, to_tree},
+    tree::{Content, Node, Tree},
+};
+use afield_core::document::Value;
+use automerge::{ObjId, ObjType, ROOT, ScalarValue};
+use autosurgeon::{Prop, ReadDoc, Reconcile};
+
+/// Gives the value of a model that was just read from `document`, for [`difference`](super::difference).
+///
+/// Parts that the document does not hold, because they were read as a default or from a value of another kind, are
+/// known as such: an edit that leaves them alone does not write them, and one that changes them does not build on
+/// what is not there.
+///
+/// # Errors
+/// As [`to_value`](super::to_value), and when the document cannot be read.
+pub fn before_edit<T: Reconcile + ?Sized, D: ReadDoc>(document: &D, model: &T) -> Result<Tree, ToValueError> {
+    let mut tree = to_tree(model)?;
+    mark_children(document, &ROOT, &mut tree.0)?;
+    Ok(tree)
+}
+
+fn mark_children<D: ReadDoc>(document: &D, object: &ObjId, node: &mut Node) -> Result<(), ToValueError> {
+    match &mut node.content {
+        Content::Leaf(_) => Ok(()),
+        Content::Map(entries) => {
+            entries.iter_mut().try_for_each(|(key, child)| mark(document, object, key.as_str().into(), child))
+        }
+        Content::List(elements) => elements
+            .iter_mut()
+            .enumerate()
+            .try_for_each(|(index, element)| mark(document, object, index.into(), &mut element.node)),
+    }
+}
+
+fn mark<D: ReadDoc>(document: &D, object: &ObjId, prop: Prop<'_>, node: &mut Node) -> Result<(), ToValueError> {
+    match document.get(object, &prop).map_err(ToValueError::Engine)? {
+        Some((value, id)) if same_kind(&value, &node.content) => mark_children(document, &id, node),
+        _ => {
+            release(node);
+            Ok(())
+        }
+    }
+}
+
+fn same_kind(value: &automerge::Value<'_>, content: &Content) -> bool {
+    match (value, content) {
+        (automerge::Value::Object(ObjType::Map | ObjType::Table), Content::Map(_))
+        | (automerge::Value::Object(ObjType::List), Content::List(_))
+        | (automerge::Value::Object(ObjType::Text), Content::Leaf(Value::Text(_))) => true,
+        (automerge::Value::Scalar(scalar), Content::Leaf(leaf)) => match leaf {
+            Value::Text(_) => false,
+            Value::Counter(_) => matches!(scalar.as_ref(), ScalarValue::Counter(_)),
+            _ => !matches!(scalar.as_ref(), ScalarValue::Counter(_) | ScalarValue::Null),
+        },
+        _ => false,
+    }
+}
+
+/// Nothing below a value that the document does not hold is held either.
+fn release(node: &mut Node) {
+    node.held = false;
+    match &mut node.content {
+        Content::Leaf(_) => {}
+        Content::Map(entries) => entries.values_mut().for_each(release),
+        Content::List(elements) => elements.iter_mut().for_each(|element| release(&mut element.node)),
+    }
+}

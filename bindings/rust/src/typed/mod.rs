@@ -1,0 +1,102 @@
+//! Entities as Rust types.
+//!
+//! [`model`](crate::model) makes a struct or an enum the typed form of an entity. It implements autosurgeon's traits
+//! [`Hydrate`](autosurgeon::Hydrate) and [`Reconcile`](autosurgeon::Reconcile), and every type that implements them,
+//! by hand or by derive, can be a field.
+//!
+//! ```
+//! use afield::typed::{self, Counter, Text};
+//!
+//! #[afield::model]
+//! #[derive(Debug, Clone, Default, PartialEq)]
+//! struct Note {
+//!     title: String,
+//!     body: Text,
+//!     read: Counter,
+//!     #[model(rename = "due-date")]
+//!     due: Option<String>,
+//!     tasks: Vec<Task>,
+//! }
+//!
+//! #[afield::model]
+//! #[derive(Debug, Clone, Default, PartialEq)]
+//! struct Task {
+//!     #[model(key)]
+//!     id: String,
+//!     done: bool,
+//! }
+//!
+//! let before = Note { title: "Plans".into(), ..Note::default() };
+//! let mut after = before.clone();
+//! after.body.push_str("Walk");
+//! after.tasks.push(Task { id: "shoes".into(), done: false });
+//!
+//! // Only what changed is written.
+//! let patches = typed::difference(&typed::to_tree(&before)?, &typed::to_tree(&after)?);
+//! assert_eq!(patches.len(), 2);
+//! # Ok::<(), typed::ToValueError>(())
+//! ```
+//!
+//! | for | use | concurrent edits |
+//! | --- | --- | --- |
+//! | prose | [`Text`] | merge by character |
+//! | names, states | `String` | one wins, the other is shown as a conflict |
+//! | tallies | [`Counter`] | add up |
+//! | numbers | `u8` to `u64`, `i8` to `i64`, `f32`, `f64` | one wins, the other is shown as a conflict |
+//! | bytes | [`Bytes`]; a `Vec<u8>` is a list of numbers | one wins, the other is shown as a conflict |
+//! | moments | [`Timestamp`] | one wins, the other is shown as a conflict |
+//! | parts | another model, `Option`, `Vec`, `HashMap` and `BTreeMap` with `String` keys, `Box` | merge by part |
+//!
+//! # What is read
+//!
+//! - An absent or null field reads as `Default::default()`, or as what `#[model(default = "path")]` gives. So adding
+//!   a field never breaks an old entity. `#[model(required)]` makes its absence an error.
+//! - Fields, elements and variants' fields that the type does not know are passed over, and survive every edit.
+//! - Numbers are read as the type asks for where the value allows it, since the JSON view and other languages do not
+//!   tell `5` from `5u` or `5.0`.
+//! - Where concurrent edits left several variants in an enum's map, the one written last is read.
+//!
+//! # What is written
+//!
+//! An edit compares the value before with the value after ([`difference`]) and writes only what differs. A default
+//! that was read is never written with it; the one exception is a value that was absent, whose default is not empty,
+//! and that is edited in part: it is written as a whole, or its other parts would change their meaning.
+//!
+//! Elements of lists are matched by `#[model(key)]` where they have one, else by equality and then by likeness, and
+//! are edited in place, so that what the type does not know stays with the element it belongs to.
+//!
+//! # Limits
+//!
+//! `autosurgeon::Text` and `autosurgeon::Counter` hold edits against one document instead of values; [`to_value`]
+//! refuses them where that would lose content. Use [`Text`] and [`Counter`].
+
+mod align;
+mod difference;
+mod edit;
+mod held;
+mod identity;
+mod path;
+mod read;
+mod reconciler;
+mod scalar;
+pub mod support;
+mod text;
+mod to_value;
+mod tree;
+mod view;
+
+#[cfg(doctest)]
+mod misuse;
+#[cfg(test)]
+mod tests;
+
+pub use autosurgeon;
+pub use difference::{Patch, difference};
+pub(crate) use edit::edit;
+pub use held::before_edit;
+pub use path::FieldPath;
+pub use read::{FromDocumentError, from_document};
+pub use scalar::{Bytes, Counter, Timestamp};
+pub use text::Text;
+pub use to_value::{ToValueError, to_tree, to_value};
+pub use tree::Tree;

@@ -1,0 +1,106 @@
+//! From a document to a model.
+
+use super::{
+    path::FieldPath,
+    support::Mismatch,
+    view::{NumberViews, View},
+};
+use afield_core::document::Kind;
+use automerge::ROOT;
+use autosurgeon::{Hydrate, HydrateError, ReadDoc};
+
+/// Why a document does not read as the type asked for.
+///
+/// It names the place, what was found and what was expected, and never content (invariant S6).
+#[derive(Debug, thiserror::Error)]
+pub enum FromDocumentError {
+    /// A required field is absent or null.
+    #[error("{at} is missing, and its type `{expected}` needs a value")]
+    Missing {
+        /// The place of the field.
+        at: FieldPath,
+        /// The type of the field, as the model writes it.
+        expected: &'static str,
+    },
+    /// A value is of a kind, or out of a range, that its type does not take.
+    #[error("{at} holds {found}, which does not fit `{expected}`")]
+    Mismatch {
+        /// The place of the value.
+        at: FieldPath,
+        /// What stands there.
+        found: Kind,
+        /// The type of the field that holds it, as the model writes it.
+        expected: &'static str,
+    },
+    /// A value is of a kind that a hand-written type does not take.
+    #[error("{at} holds {found}, which its type does not take")]
+    Unreadable {
+        /// The place of the value.
+        at: FieldPath,
+        /// What stands there.
+        found: Kind,
+    },
+    /// An enum has no such variant; a newer version of the application may have written it.
+    ///
+    /// A variant marked `#[model(other)]` stands for all of these.
+    #[error("{at} is a variant that is not known here: expected {expected}")]
+    UnknownVariant {
+        /// The place of the enum.
+        at: FieldPath,
+        /// The variants that are known.
+        expected: &'static str,
+    },
+    /// A key of a map does not parse as the key type.
+    #[error("a key in {at} does not fit the map's key type")]
+    MapKey {
+        /// The place of the map.
+        at: FieldPath,
+    },
+    /// The document cannot be read.
+    #[error("the document cannot be read")]
+    Engine(#[source] automerge::AutomergeError),
+}
+
+/// Reads a model from the root of a document.
+///
+/// # Errors
+/// When a required field is missing, or a value does not fit its type: see [`FromDocumentError`].
+pub fn from_document<T: Hydrate, D: ReadDoc>(document: &D) -> Result<T, FromDocumentError> {
+    // The plain way is the quick one. Only what it cannot read is read again, with a record of places.
+    T::hydrate_map(document, &ROOT).or_else(|_| read_with_record(document))
+}
+
+fn read_with_record<T: Hydrate, D: ReadDoc>(document: &D) -> Result<T, FromDocumentError> {
+    let mut numbers = NumberViews::default();
+    loop {
+        let (error, number) = {
+            let view = View::new(document, &numbers);
+            match T::hydrate_map(&view, &ROOT) {
+                Ok(model) => return Ok(model),
+                Err(error) => (describe(error, &view), view.number_read_last()),
+            }
+        };
+        // Each turn shows the numbers of one more place in one more way, so this ends with the ways or the places.
+        if !number.is_some_and(|(place, stored)| numbers.take_next(place, stored)) {
+            return Err(error);
+        }
+    }
+}
+
+fn describe<D: ReadDoc>(error: HydrateError, view: &View<'_, D>) -> FromDocumentError {
+    let (at, found) = view.read_last();
+    match error {
+        HydrateError::Automerge(error) => FromDocumentError::Engine(error),
+        HydrateError::Unexpected(_) => FromDocumentError::Unreadable { at, found },
+        HydrateError::ParseMapKey(inner) => match (inner.downcast_ref::<Mismatch>(), found) {
+            (Some(Mismatch::Type(expected)), Kind::Null) => FromDocumentError::Missing { at, expected },
+            (Some(Mismatch::Type(expected)), found) => FromDocumentError::Mismatch { at, found, expected },
+            // The variants were looked for in the enum's map, so the enum is what holds that place.
+            (Some(Mismatch::Variant(expected)), Kind::Null) => {
+                FromDocumentError::UnknownVariant { at: view.container_read_last(), expected }
+            }
+            (Some(Mismatch::Variant(expected)), _) => FromDocumentError::UnknownVariant { at, expected },
+            (None, _) => FromDocumentError::MapKey { at: view.enumerated_last() },
+        },
+    }
+}

@@ -1,0 +1,197 @@
+//! Counters, timestamps and bytes.
+
+use autosurgeon::{
+    Hydrate, HydrateError, Reconcile, Reconciler,
+    reconcile::{CounterReconciler, NoKey},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::{fmt, ops::Deref};
+
+/// A number to which concurrent increments add up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Counter(i64);
+
+impl Counter {
+    /// Makes a counter that stands at `value`.
+    pub const fn new(value: i64) -> Self {
+        Self(value)
+    }
+
+    /// Adds `by`, which may be negative. The sum stays within the bounds of `i64`.
+    pub fn increment(&mut self, by: i64) {
+        self.0 = self.0.saturating_add(by);
+    }
+
+    /// The sum so far.
+    pub const fn value(self) -> i64 {
+        self.0
+    }
+}
+
+impl From<i64> for Counter {
+    fn from(value: i64) -> Self {
+        Self(value)
+    }
+}
+
+impl fmt::Display for Counter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Hydrate for Counter {
+    fn hydrate_counter(value: i64) -> Result<Self, HydrateError> {
+        Ok(Self(value))
+    }
+
+    /// A plain number, which the JSON view may have written.
+    fn hydrate_int(value: i64) -> Result<Self, HydrateError> {
+        Ok(Self(value))
+    }
+}
+
+impl Reconcile for Counter {
+    type Key<'a> = NoKey;
+
+    fn reconcile<R: Reconciler>(&self, mut reconciler: R) -> Result<(), R::Error> {
+        reconciler.counter()?.set(self.0)
+    }
+}
+
+/// A moment, in milliseconds since the Unix epoch.
+///
+/// Time is what people read; it never decides what wins (invariant S4).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The moment `millis` milliseconds after the Unix epoch, or before it when negative.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+}
+
+impl Hydrate for Timestamp {
+    fn hydrate_timestamp(millis: i64) -> Result<Self, HydrateError> {
+        Ok(Self(millis))
+    }
+
+    /// A plain number, which the JSON view may have written.
+    fn hydrate_int(millis: i64) -> Result<Self, HydrateError> {
+        Ok(Self(millis))
+    }
+}
+
+impl Reconcile for Timestamp {
+    type Key<'a> = NoKey;
+
+    fn reconcile<R: Reconciler>(&self, mut reconciler: R) -> Result<(), R::Error> {
+        reconciler.timestamp(self.0)
+    }
+}
+
+/// Bytes that are replaced as a whole.
+///
+/// In JSON they are a string in standard base64 with padding.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Bytes(Vec<u8>);
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<&[u8]> for Bytes {
+    fn from(bytes: &[u8]) -> Self {
+        Self(bytes.to_vec())
+    }
+}
+
+impl From<Bytes> for Vec<u8> {
+    fn from(bytes: Bytes) -> Self {
+        bytes.0
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bytes({} bytes)", self.0.len())
+    }
+}
+
+impl Hydrate for Bytes {
+    fn hydrate_bytes(bytes: &[u8]) -> Result<Self, HydrateError> {
+        Ok(Self(bytes.to_vec()))
+    }
+}
+
+impl Reconcile for Bytes {
+    type Key<'a> = NoKey;
+
+    fn reconcile<R: Reconciler>(&self, mut reconciler: R) -> Result<(), R::Error> {
+        reconciler.bytes(&self.0)
+    }
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.serialize_str(&STANDARD.encode(&self.0))
+        } else {
+            serializer.serialize_bytes(&self.0)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = String::deserialize(deserializer)?;
+            // The decoder's own error would quote a byte of the content.
+            STANDARD.decode(text).map(Self).map_err(|_| de::Error::custom("expected a string in standard base64"))
+        } else {
+            deserializer.deserialize_byte_buf(BytesVisitor)
+        }
+    }
+}
+
+struct BytesVisitor;
+
+impl de::Visitor<'_> for BytesVisitor {
+    type Value = Bytes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes")
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
+        Ok(Bytes(bytes.to_vec()))
+    }
+
+    fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<Bytes, E> {
+        Ok(Bytes(bytes))
+    }
+}

@@ -1,0 +1,88 @@
+//! What an edit gives back: a handle to wait for how far it has got.
+
+use crate::driver::{Acknowledged, Driver};
+use afield_core::wire::{ChunkCode, Class};
+use afield_core::{ChangeHash, EntityId};
+use std::sync::Arc;
+
+/// How far a change has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// On this device's stable storage: true of every edit that has returned.
+    Local,
+    /// On the relay's stable storage: the relay gave a receipt.
+    Relay,
+}
+
+/// Waiting for the relay's word failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// The relay refused the change; later changes of the entity wait behind it.
+    #[error("the relay refused a change of entity {entity}: {code}")]
+    Refused {
+        /// The entity.
+        entity: EntityId,
+        /// Why.
+        code: ChunkCode,
+    },
+    /// The replica was closed before the relay answered. The change stays in the outbox.
+    #[error(
+        "the replica was closed before the relay answered; the change is stored here and will be sent when it is opened again"
+    )]
+    Closed,
+    /// The store could not be read.
+    #[error("the store could not be read")]
+    Store(#[from] afield_store::StoreError),
+}
+
+impl WaitError {
+    /// What would help.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Refused { code, .. } => code.class(),
+            Self::Closed => Class::Retry,
+            Self::Store(error) => error.class(),
+        }
+    }
+}
+
+/// An edit that is stored on this device.
+#[derive(Debug, Clone)]
+#[must_use = "the edit is stored; `wait` tells when the relay has it too"]
+pub struct Write {
+    pub(crate) driver: Arc<Driver>,
+    pub(crate) changes: Vec<(EntityId, ChangeHash)>,
+}
+
+impl Write {
+    /// The changes that the edit made; empty when it altered nothing.
+    pub fn changes(&self) -> impl Iterator<Item = (EntityId, ChangeHash)> {
+        self.changes.iter().copied()
+    }
+
+    /// Waits until the edit has got as far as asked.
+    ///
+    /// [`Durability::Relay`] waits for as long as the relay is out of reach; wrap it in a time-out of your own to give up.
+    ///
+    /// # Errors
+    ///
+    /// The relay refused a change, the replica was closed, or the store could not be read.
+    pub async fn wait(&self, durability: Durability) -> Result<(), WaitError> {
+        if durability == Durability::Local {
+            return Ok(());
+        }
+        for (entity, hash) in &self.changes {
+            match self.driver.acknowledged(*entity, *hash)? {
+                None => {}
+                Some(word) => match word.await {
+                    Ok(Acknowledged::Durable) => {}
+                    Ok(Acknowledged::Refused(code)) => return Err(WaitError::Refused { entity: *entity, code }),
+                    Err(_) => return Err(WaitError::Closed),
+                },
+            }
+        }
+        Ok(())
+    }
+}
