@@ -1,0 +1,97 @@
+//! `afield list`
+
+use crate::arguments::{Global, List};
+use crate::context;
+use crate::failure::Failure;
+use crate::identity;
+use crate::output::Output;
+use crate::text;
+use afield::{EntityId, Space};
+use serde::Serialize;
+use serde_json::Value as Json;
+
+#[derive(Debug, Serialize)]
+struct Collection {
+    collection: String,
+    entities: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Entity {
+    #[serde(serialize_with = "as_text")]
+    id: EntityId,
+    value: Json,
+}
+
+pub(super) fn run(arguments: &List, global: &Global, output: Output) -> Result<(), Failure> {
+    let (_replica, space) = context::open_space(global)?;
+    match &arguments.collection {
+        Some(collection) => entities(&space, collection, arguments.limit, output),
+        None => collections(&space, output),
+    }
+}
+
+fn collections(space: &Space, output: Output) -> Result<(), Failure> {
+    let mut collections = Vec::new();
+    for collection in space.collections()? {
+        let entities = space.collection::<()>(&collection)?.ids()?.len();
+        collections.push(Collection { collection, entities });
+    }
+    output.list(&collections, || {
+        let name_and_count = |one: &Collection| vec![one.collection.clone(), text::number(one.entities as u64)];
+        let rows: Vec<_> = collections.iter().map(name_and_count).collect();
+        lines(
+            &["collection", "entities"],
+            &rows,
+            output,
+            "Nothing is in this space yet: afield put notes title=Shopping",
+        )
+    })
+}
+
+fn entities(space: &Space, collection: &str, limit: Option<usize>, output: Output) -> Result<(), Failure> {
+    let mut entities = space.collection::<()>(collection)?.json().list()?;
+    let total = entities.len();
+    // Ids come in the order of their making, so the newest stand at the end.
+    let entities = entities.split_off(total.saturating_sub(limit.unwrap_or(total)));
+    let entities: Vec<_> = entities.into_iter().map(|(id, value)| Entity { id, value }).collect();
+    output.list(&entities, || {
+        let row = |entity: &Entity| {
+            if output.is_terminal() {
+                vec![identity::short(entity.id), fields(&entity.value)]
+            } else {
+                vec![entity.id.to_string(), entity.value.to_string()]
+            }
+        };
+        let rows: Vec<_> = entities.iter().map(row).collect();
+        let mut text = lines(&["id ends in", "fields"], &rows, output, "Nothing is in this collection.");
+        if entities.len() < total && output.is_terminal() {
+            let older = text::number((total - entities.len()) as u64);
+            text.push_str(&console::style(format!("… and {older} older")).dim().to_string());
+        }
+        text
+    })
+}
+
+/// A table on a terminal, and values between tabs elsewhere.
+fn lines(head: &[&str], rows: &[Vec<String>], output: Output, nothing: &str) -> String {
+    match (output.is_terminal(), rows.is_empty()) {
+        (true, true) => console::style(nothing).dim().to_string(),
+        (true, false) => text::table(head, rows, output.width()),
+        (false, _) => rows.iter().map(|row| row.join("\t") + "\n").collect(),
+    }
+}
+
+/// The fields of an entity on one line.
+fn fields(value: &Json) -> String {
+    let Some(fields) = value.as_object() else { return text::printable(&value.to_string()) };
+    let shown = fields.iter().map(|(name, value)| {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        format!("{} {}", console::style(format!("{}:", text::printable(name))).cyan(), text::printable(&value))
+    });
+    shown.collect::<Vec<_>>().join("  ")
+}
+
+fn as_text<S: serde::Serializer>(id: &EntityId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}

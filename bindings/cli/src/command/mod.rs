@@ -1,0 +1,63 @@
+//! One module per command, each thin over the crate `afield`.
+
+mod connect;
+mod get;
+mod init;
+mod list;
+mod put;
+pub(crate) mod relay;
+mod space;
+mod status;
+mod transfer;
+
+use crate::arguments::{Command, Global, One, Whole};
+use crate::context;
+use crate::demo;
+use crate::failure::Failure;
+use crate::output::Output;
+use serde::Serialize;
+
+/// Runs a command.
+pub(crate) fn run(command: Command, global: &Global, output: &Output) -> Result<(), Failure> {
+    let output = *output;
+    match command {
+        Command::Demo => demo::run(output),
+        Command::Init(arguments) => init::run(&arguments, global, output),
+        Command::Space(command) => space::run(command, global, output),
+        Command::Put(arguments) => put::run(&arguments, global, output),
+        Command::Get(arguments) => get::run(&arguments, global, output),
+        Command::List(arguments) => list::run(&arguments, global, output),
+        Command::Delete(one) => delete(&one, global, output),
+        Command::Restore(whole) => restore(&whole, global, output),
+        Command::Connect(arguments) => connect::run(arguments, global, output),
+        Command::Sync => connect::sync(global, output),
+        Command::Status => status::run(global, output),
+        Command::Export(arguments) => transfer::export(&arguments, global, output),
+        Command::Import(arguments) => transfer::import(&arguments, global, output),
+        Command::Relay { .. } => unreachable!("`main` gives the relay its own output and exit codes"),
+    }
+}
+
+/// What became of an entity.
+#[derive(Debug, Serialize)]
+struct Touched<'c> {
+    id: String,
+    collection: &'c str,
+    deleted: bool,
+}
+
+fn delete(one: &One, global: &Global, output: Output) -> Result<(), Failure> {
+    let (_replica, space) = context::open_space(global)?;
+    let collection = space.collection::<()>(&one.collection)?;
+    let id = one.id.find(&collection)?;
+    let _ = collection.delete(id)?;
+    let touched = Touched { id: id.to_string(), collection: &one.collection, deleted: true };
+    output.done(&touched, || format!("Deleted. `afield restore {} {id}` takes it back.", one.collection))
+}
+
+fn restore(whole: &Whole, global: &Global, output: Output) -> Result<(), Failure> {
+    let (_replica, space) = context::open_space(global)?;
+    let _ = space.collection::<()>(&whole.collection)?.restore(whole.id)?;
+    let touched = Touched { id: whole.id.to_string(), collection: &whole.collection, deleted: false };
+    output.done(&touched, || "Restored.".to_owned())
+}

@@ -1,0 +1,72 @@
+//! `afield space create|join|list`
+
+use crate::arguments::{Global, SpaceCommand};
+use crate::context;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::text;
+use afield::Space;
+use serde::Serialize;
+
+/// A space, as it is shown.
+#[derive(Debug, Serialize)]
+pub(super) struct Shown {
+    id: String,
+    name: String,
+}
+
+impl Shown {
+    pub(super) fn of(space: &Space) -> Self {
+        Self { id: space.id().to_string(), name: space.name().to_owned() }
+    }
+}
+
+/// A space of a list.
+#[derive(Debug, Serialize)]
+struct Listed {
+    id: String,
+    name: String,
+    pending_changes: u64,
+}
+
+pub(super) fn run(command: SpaceCommand, global: &Global, output: Output) -> Result<(), Failure> {
+    let replica = context::open(global)?;
+    match command {
+        SpaceCommand::Create { name } => {
+            let space = replica.create_space(&name)?;
+            output.done(&Shown::of(&space), || {
+                format!("Made the space {:?}. On another device: afield space join {}", space.name(), space.id())
+            })
+        }
+        SpaceCommand::Join { id } => {
+            let space = replica.join_space(id)?;
+            output.done(&Shown::of(&space), || {
+                format!("Joined the space {id}. Its entities come with the next `afield sync`.")
+            })
+        }
+        SpaceCommand::List => {
+            let spaces: Vec<Listed> = replica
+                .status()?
+                .spaces
+                .into_iter()
+                .map(|space| Listed {
+                    id: space.space.to_string(),
+                    name: space.name,
+                    pending_changes: space.pending_changes,
+                })
+                .collect();
+            output.list(&spaces, || in_words(&spaces, output))
+        }
+    }
+}
+
+fn in_words(spaces: &[Listed], output: Output) -> String {
+    if !output.is_terminal() {
+        return spaces.iter().map(|space| format!("{}\t{}\n", space.id, text::printable(&space.name))).collect();
+    }
+    let rows: Vec<_> = spaces
+        .iter()
+        .map(|space| vec![space.id.clone(), text::number(space.pending_changes), text::printable(&space.name)])
+        .collect();
+    text::table(&["space", "waiting", "name"], &rows, output.width())
+}

@@ -1,0 +1,87 @@
+//! `afield export` and `afield import`
+
+use crate::arguments::{Export, Global, Import};
+use crate::context;
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+use crate::output::{Output, TICK};
+use crate::text;
+use afield::{Space, TransferError};
+use indicatif::ProgressBar;
+use serde::Serialize;
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter};
+use std::path::Path;
+
+#[derive(Debug, Serialize)]
+struct Exported {
+    file: String,
+    entities: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Imported {
+    entities: u64,
+    changed: u64,
+}
+
+pub(super) fn export(arguments: &Export, global: &Global, output: Output) -> Result<(), Failure> {
+    let (_replica, space) = context::open_space(global)?;
+    let Some(path) = &arguments.output else {
+        return match space.export(BufWriter::new(io::stdout().lock()), |_| ()) {
+            // A reader that has left, as `head` does, is no failure.
+            Err(TransferError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => Ok(result.map(drop)?),
+        };
+    };
+    let entities = export_to(&space, path, output)?;
+    let exported = Exported { file: path.display().to_string(), entities };
+    output.done(&exported, || format!("Wrote {} to {}.", text::count(entities, "entity", "entities"), path.display()))
+}
+
+/// Writes a file that stands under its name only once it is complete.
+fn export_to(space: &Space, path: &Path, output: Output) -> Result<u64, Failure> {
+    let interrupt = Interrupt::listen()?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let file = tempfile::NamedTempFile::new_in(folder).map_err(Failure::file(path))?;
+    let bar = bar(output, "written");
+    let out = BufWriter::new(interrupt.stopping(file.as_file()));
+    let exported = space.export(out, |entities| bar.set_position(entities));
+    bar.finish_and_clear();
+    let exported = match exported {
+        Err(TransferError::Io(_)) if interrupt.is_wanted() => return Err(Failure::Interrupted),
+        result => result?,
+    };
+    file.as_file().sync_all().map_err(Failure::file(path))?;
+    let _ = file.persist(path).map_err(|error| Failure::File { path: path.to_owned(), source: error.error })?;
+    Ok(exported.entities)
+}
+
+pub(super) fn import(arguments: &Import, global: &Global, output: Output) -> Result<(), Failure> {
+    let (_replica, space) = context::open_space(global)?;
+    let bar = bar(output, "read");
+    let progress = |entities| bar.set_position(entities);
+    let imported = if arguments.file == Path::new("-") {
+        space.import(io::stdin().lock(), progress)
+    } else {
+        let file = File::open(&arguments.file).map_err(Failure::file(&arguments.file))?;
+        space.import(BufReader::new(file), progress)
+    };
+    bar.finish_and_clear();
+    let imported = imported?;
+    let shown = Imported { entities: imported.entities, changed: imported.changed };
+    output.done(&shown, || {
+        let entities = text::count(shown.entities, "entity", "entities");
+        format!("Read {entities}; {} not here before, or differed.", were(shown.changed))
+    })
+}
+
+fn were(count: u64) -> String {
+    if count == 1 { "1 was".to_owned() } else { format!("{} were", text::number(count)) }
+}
+
+fn bar(output: Output, done: &str) -> ProgressBar {
+    let bar = output.progress(&format!("{{spinner}} {{human_pos}} entities {done}"), None);
+    bar.enable_steady_tick(TICK);
+    bar
+}

@@ -1,0 +1,140 @@
+//! The middle of the story: the relay is killed while two devices sync, and starts again.
+
+use super::bulk;
+use super::device::{Device, Owner, all_in_step, within};
+use super::note;
+use super::page::{Page, person, traffic_in_words};
+use super::relay::RelayProcess;
+use super::story::{Story, differing, in_words};
+use crate::failure::Failure;
+use crate::text;
+use afield::{Durability, WaitError, Write};
+use std::path::Path;
+use std::time::Instant;
+use tokio::task::JoinSet;
+
+/// How often the relay is killed anew when it had everything before the kill reached it.
+const KILLS_MAX: u64 = 4;
+
+impl Story {
+    /// Syncs both while the relay is killed in the middle of it; leaves both without a relay.
+    pub(super) async fn sync_until_killed(
+        &mut self,
+        relay: RelayProcess,
+        folder: &Path,
+        page: &mut Page,
+    ) -> Result<(), Failure> {
+        let mut relay = relay;
+        let mut photos = bulk::PHOTOS;
+        loop {
+            let writes = bulk::take_photos(&self.ben, self.photos, photos)?;
+            self.photos += photos;
+            self.kills += 1;
+            page.step("Both come back, and the relay is killed while they sync");
+            page.beside("waiting", &changes(self.ada.pending()?), &changes(self.ben.pending()?));
+            let address = relay.address().to_owned();
+            self.receipts = self.kill_while_syncing(relay, writes, page).await?;
+            let is_middle = self.receipts < photos && self.ben.pending()? > 0;
+            if is_middle || self.kills == KILLS_MAX {
+                let expected = || (format!("some of {photos} photos"), format!("{} photos", self.receipts));
+                page.check("it died in the middle: some have receipts, others do not", is_middle, expected)?;
+                break;
+            }
+            page.line("  The relay had everything before the kill reached it. Once more, with more photos.");
+            relay = RelayProcess::start(folder, &address).await?;
+            photos *= 2;
+            all_in_step_of(&mut self.ada, &mut self.ben, &relay).await?;
+            self.disconnect()?;
+        }
+        note::edit_without_a_relay(&self.ada, self.id)?;
+        page.line(&format!(
+            "  {} goes on without it: {:?} becomes {:?} in the body",
+            person(Owner::Ada),
+            note::WORD_BEFORE,
+            note::WORD_AFTER
+        ));
+        Ok(())
+    }
+
+    /// Kills the relay at the first receipt for a photo; gives how many photos had one in the end.
+    async fn kill_while_syncing(
+        &mut self,
+        relay: RelayProcess,
+        writes: Vec<Write>,
+        page: &Page,
+    ) -> Result<u64, Failure> {
+        let total = writes.len() as u64;
+        let mut waiting = JoinSet::new();
+        for write in writes {
+            waiting.spawn(async move { write.wait(Durability::Relay).await });
+        }
+        let since = Instant::now();
+        self.ada.connect(&relay.url())?;
+        self.ben.connect(&relay.url())?;
+        let first = within("a photo had its receipt", waiting.join_next()).await?;
+        let (process, took) = (relay.process(), since.elapsed());
+        relay.kill()?;
+        self.ada.disconnected().await?;
+        self.ben.disconnected().await?;
+        let mut receipts = 0;
+        let mut next = first;
+        while let Some(word) = next {
+            receipts += u64::from(was_received(word)?);
+            next = waiting.try_join_next();
+        }
+        page.timed(&format!("the first receipt comes in, and process {process} gets a SIGKILL"), took);
+        page.line(&format!("  {receipts} of Ben's {total} photos have a receipt"));
+        page.beside("waiting", &changes(self.ada.pending()?), &changes(self.ben.pending()?));
+        Ok(receipts)
+    }
+
+    pub(super) async fn recover(
+        &mut self,
+        folder: &Path,
+        address: &str,
+        page: &mut Page,
+    ) -> Result<RelayProcess, Failure> {
+        page.step("The relay starts again, on the same port and folder");
+        let relay = RelayProcess::start(folder, address).await?;
+        page.timed(&format!("process {} at {}", relay.process(), relay.address()), relay.started_in());
+        let since = Instant::now();
+        all_in_step(&[&self.ada, &self.ben]).await?;
+        page.timed("both are connected again and in step", since.elapsed());
+        page.about("wire", &format!("Ada  {}", traffic_in_words(self.ada.traffic()?)));
+        page.about("", &format!("Ben  {}", traffic_in_words(self.ben.traffic()?)));
+        let (hers, his) = (self.ada.contents()?, self.ben.contents()?);
+        let total = 1 + bulk::JOURNAL_ENTRIES + self.photos;
+        page.line(&format!(
+            "  {} each: 1 note, {} journal entries, {} photos",
+            text::count(hers.len() as u64, "entity", "entities"),
+            bulk::JOURNAL_ENTRIES,
+            self.photos
+        ));
+        page.check("everything that either wrote is on both", hers.len() as u64 == total && hers == his, || {
+            (format!("{total} entities, equal"), format!("{} and {}", in_words(&hers), in_words(&his)))
+        })?;
+        let (hers, his) = (self.ada.heads(&hers)?, self.ben.heads(&his)?);
+        page.check("the histories are equal, change by change", hers == his, || {
+            (format!("{} documents with equal heads", hers.len()), differing(&hers, &his))
+        })?;
+        Ok(relay)
+    }
+}
+
+async fn all_in_step_of(ada: &mut Device, ben: &mut Device, relay: &RelayProcess) -> Result<(), Failure> {
+    ada.connect(&relay.url())?;
+    ben.connect(&relay.url())?;
+    all_in_step(&[ada, ben]).await
+}
+
+fn was_received(word: Result<Result<(), WaitError>, tokio::task::JoinError>) -> Result<bool, Failure> {
+    match word {
+        Ok(Ok(())) => Ok(true),
+        Ok(Err(WaitError::Store(error))) => Err(error.into()),
+        Ok(Err(_)) | Err(_) => Ok(false),
+    }
+}
+
+fn changes(count: u64) -> String {
+    text::count(count, "change", "changes")
+}

@@ -1,0 +1,315 @@
+//! What can go wrong, with exit code, class and what to do next.
+
+use crate::demo::DemoFailure;
+use crate::fields::FieldsError;
+use crate::remembered::RememberedError;
+use afield::{
+    Class, ConnectError, EditError, EntityError, EntityId, OpenError, ReadError, ReplicaError, SpaceError, StoreError,
+    SyncError, TransferError,
+};
+use std::io;
+use std::path::PathBuf;
+
+/// A command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("the command line was not understood: {}", .0.as_str().unwrap_or("see the help"))]
+    Usage(clap::error::ErrorKind),
+    #[error("there is no store at {}", .0.display())]
+    NoStore(PathBuf),
+    #[error("could not open the store {}", .path.display())]
+    Open { path: PathBuf, source: ReplicaError },
+    #[error("the store could not be read")]
+    Store(#[from] StoreError),
+    #[error("this store has no space yet")]
+    NoSpace,
+    #[error("no space is called that; there is {}", .known.join(", "))]
+    SpaceUnknown { known: Vec<String> },
+    #[error("which space? There is {}", .known.join(", "))]
+    SpaceAmbiguous { known: Vec<String> },
+    #[error(transparent)]
+    Space(#[from] SpaceError),
+    #[error("no entity of {collection} has an id that ends in that")]
+    EntityUnknown { collection: String },
+    #[error("{count} entities of {collection} have an id that ends in that")]
+    EntityAmbiguous { collection: String, count: usize },
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    #[error(transparent)]
+    Fields(#[from] FieldsError),
+    #[error("this store is not connected to a relay")]
+    NotConnected,
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Remembered(#[from] RememberedError),
+    #[error("the token could not be read from {}", .path.display())]
+    TokenFile { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    #[error(transparent)]
+    NotARelay(SyncError),
+    #[error("the relay refused changes of {entities} entities; they stay stored here")]
+    ChangesRefused { entities: u64 },
+    #[error("{}", .path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+    #[error("could not print")]
+    Output(#[source] io::Error),
+    #[error("the system gave no {what}")]
+    System { what: &'static str, source: io::Error },
+    #[error(transparent)]
+    Demo(#[from] DemoFailure),
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// A failure, as a program reads it.
+#[derive(Debug, serde::Serialize)]
+struct Told<'f> {
+    error: &'f str,
+    code: &'static str,
+    class: &'static str,
+    next: Option<&'f str>,
+}
+
+/// What a failure means for whoever called: the exit code, and the word for it in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Code {
+    Failed,
+    Usage,
+    NotFound,
+    RelayUnreachable,
+    SignInNeeded,
+    StoreUnusable,
+    Refused,
+    UpgradeNeeded,
+    Interrupted,
+}
+
+impl Code {
+    fn number(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::RelayUnreachable => 4,
+            Self::SignInNeeded => 5,
+            Self::StoreUnusable => 6,
+            Self::Refused => 7,
+            Self::UpgradeNeeded => 8,
+            Self::Interrupted => 130,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::NotFound => "not_found",
+            Self::RelayUnreachable => "relay_unreachable",
+            Self::SignInNeeded => "sign_in_needed",
+            Self::StoreUnusable => "store_unusable",
+            Self::Refused => "refused",
+            Self::UpgradeNeeded => "upgrade_needed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl From<EntityError> for Failure {
+    fn from(error: EntityError) -> Self {
+        Self::Read(error.into())
+    }
+}
+
+impl Failure {
+    /// An error of the file at `path`.
+    pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { path, source }
+    }
+
+    /// The exit code of the process.
+    pub(crate) fn exit_code(&self) -> u8 {
+        self.code().number()
+    }
+
+    /// Says on stderr what happened and what to do next: two lines for a person, one object for a program.
+    #[expect(clippy::print_stderr, reason = "this is where a command says why it failed")]
+    pub(crate) fn report(&self, is_json: bool) {
+        let (error, next) = (self.in_words(), self.next());
+        if is_json {
+            let (code, class) = (self.code().word(), word_of(self.class()));
+            let told = Told { error: &error, code, class, next: next.as_deref() };
+            eprintln!("{}", serde_json::to_string(&told).expect("four strings are always JSON"));
+            return;
+        }
+        eprintln!("{} {error}", console::style("afield:").red().bold().for_stderr());
+        if let Some(next) = next {
+            eprintln!("{} {next}", console::style("  next:").dim().for_stderr());
+        }
+    }
+
+    fn code(&self) -> Code {
+        match self {
+            Self::Usage(_) | Self::Fields(_) | Self::Connect(ConnectError::Address(_) | ConnectError::Token(_)) => {
+                Code::Usage
+            }
+            Self::NoStore(_)
+            | Self::NoSpace
+            | Self::SpaceUnknown { .. }
+            | Self::SpaceAmbiguous { .. }
+            | Self::EntityUnknown { .. }
+            | Self::EntityAmbiguous { .. }
+            | Self::Space(SpaceError::Unknown(_))
+            | Self::Read(ReadError::Entity(EntityError::Missing { .. } | EntityError::OtherCollection { .. }))
+            | Self::Edit(EditError::Entity(EntityError::Missing { .. } | EntityError::OtherCollection { .. }))
+            | Self::NotConnected => Code::NotFound,
+            Self::Open { source, .. } if source.class() == Class::Upgrade => Code::UpgradeNeeded,
+            Self::Open { .. }
+            | Self::Store(_)
+            | Self::Space(SpaceError::Store(_))
+            | Self::Read(
+                ReadError::Store(_) | ReadError::Entity(EntityError::Damaged { .. } | EntityError::Store(_)),
+            )
+            | Self::Edit(EditError::Store(_) | EditError::Entity(_)) => Code::StoreUnusable,
+            Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => Code::NotFound,
+            Self::TokenFile { source, .. } if source.kind() == io::ErrorKind::NotFound => Code::NotFound,
+            Self::Sync(error) => match error.class() {
+                Class::Retry => Code::RelayUnreachable,
+                Class::SignIn => Code::SignInNeeded,
+                Class::Upgrade => Code::UpgradeNeeded,
+                Class::Quota | Class::Permanent => Code::Refused,
+            },
+            Self::ChangesRefused { .. } => Code::Refused,
+            Self::Interrupted => Code::Interrupted,
+            Self::Demo(DemoFailure::Interrupted) => Code::Interrupted,
+            _ => Code::Failed,
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::Open { source, .. } => source.class(),
+            Self::Store(error) => error.class(),
+            Self::Space(SpaceError::Store(error)) => error.class(),
+            Self::Read(error) => error.class(),
+            Self::Edit(error) => error.class(),
+            Self::Sync(error) | Self::NotARelay(error) => error.class(),
+            Self::Interrupted => Class::Retry,
+            _ => Class::Permanent,
+        }
+    }
+
+    /// The error with its causes on one line, each said once.
+    fn in_words(&self) -> String {
+        let mut words = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !words.ends_with(&text) {
+                words.push_str(": ");
+                words.push_str(&text);
+            }
+            cause = error.source();
+        }
+        words.replace('\n', " ")
+    }
+
+    /// What a person would do next.
+    fn next(&self) -> Option<String> {
+        let next = match self {
+            Self::Usage(_) => "`afield --help` shows what there is",
+            Self::NoStore(_) => "make one with `afield init`, or name another with --store PATH",
+            Self::Open { source, .. } => return Some(after_open(source).to_owned()),
+            Self::NoSpace => "make one with `afield space create NAME`, or join one with `afield space join SPACE-ID`",
+            Self::SpaceUnknown { .. } | Self::Space(SpaceError::Unknown(_)) => {
+                "`afield space list` shows the spaces of this device"
+            }
+            Self::SpaceAmbiguous { .. } => "choose one with --space NAME-or-ID, or set AFIELD_SPACE",
+            Self::EntityUnknown { collection } => {
+                return Some(format!("`afield list {collection}` shows what there is"));
+            }
+            Self::EntityAmbiguous { .. } => "give more of the id",
+            Self::Read(ReadError::Entity(error)) | Self::Edit(EditError::Entity(error)) => return after_entity(error),
+            Self::Fields(_) => "`afield put --help` shows how fields are written",
+            Self::NotConnected => "connect it with `afield connect URL --token TOKEN`",
+            Self::Connect(ConnectError::Address(_)) => "an address looks like wss://relay.example.org",
+            Self::Sync(error) => return Some(after_sync(error).to_owned()),
+            Self::NotARelay(_) => "check the address: it has to be that of an Afield relay",
+            Self::ChangesRefused { .. } => {
+                "`afield status` shows which space; export what matters, or ask who runs the relay"
+            }
+            Self::Transfer(TransferError::Line { .. } | TransferError::Edit { .. }) => {
+                "correct that line and import the file again: what is there already does not change"
+            }
+            Self::Store(error) if error.class() == Class::Quota => "make room on the disk and try again",
+            Self::Edit(EditError::Store(error)) if error.class() == Class::Quota => {
+                "make room on the disk and try again"
+            }
+            Self::Demo(error) => return error.next(),
+            _ => return None,
+        };
+        Some(next.to_owned())
+    }
+}
+
+fn after_open(error: &ReplicaError) -> &'static str {
+    let ReplicaError::Open(error) = error else { return after_damage(error.class()) };
+    match error {
+        OpenError::Locked { .. } => "close the other program, or wait longer with --wait SECONDS",
+        OpenError::NotAStore => "the file is left as it is: name another with --store PATH",
+        OpenError::Newer { .. } => "install the newest afield: this file was written by a newer one",
+        OpenError::ReadOnly => "make the file and its folder writable, or name another with --store PATH",
+        OpenError::Folder(_) => "check that the folder exists and can be written",
+        error => after_damage(error.class()),
+    }
+}
+
+fn after_damage(class: Class) -> &'static str {
+    match class {
+        Class::Quota => "make room on the disk and try again",
+        Class::Retry => "try again",
+        _ => "the file is left as it is: restore a copy, or join its spaces from another device",
+    }
+}
+
+fn after_entity(error: &EntityError) -> Option<String> {
+    match error {
+        EntityError::Missing { .. } => Some("`afield list COLLECTION` shows what there is".to_owned()),
+        EntityError::OtherCollection { entity, found, .. } => Some(next_in(found.as_str(), *entity)),
+        EntityError::Damaged { .. } => {
+            Some("nothing was deleted; other entities and other devices are not affected".to_owned())
+        }
+        EntityError::Store(_) => None,
+        _ => None,
+    }
+}
+
+fn next_in(collection: &str, entity: EntityId) -> String {
+    format!("look for it there: `afield get {collection} {entity}`")
+}
+
+fn after_sync(error: &SyncError) -> &'static str {
+    match error.class() {
+        Class::Retry => "check the address and that the relay runs, then try again",
+        Class::SignIn => "get a token from who runs the relay, then `afield connect URL --token TOKEN`",
+        Class::Quota => "ask who runs the relay for more room; nothing stored here is lost",
+        Class::Upgrade => "install the newest afield here, or ask who runs the relay to",
+        Class::Permanent => "ask who runs the relay whether this token may use the space; `afield status` shows more",
+    }
+}
+
+fn word_of(class: Class) -> &'static str {
+    match class {
+        Class::Retry => "retry",
+        Class::SignIn => "sign_in",
+        Class::Quota => "quota",
+        Class::Upgrade => "upgrade",
+        Class::Permanent => "permanent",
+    }
+}

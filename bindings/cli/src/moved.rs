@@ -1,0 +1,160 @@
+//! One sync, from where a person sits: it runs, it shows how far it is, and it says what moved.
+
+use crate::failure::Failure;
+use crate::interrupt;
+use crate::output::{Output, TICK};
+use crate::text;
+use afield::{Class, Relay, Replica, Status, SyncEvent, Traffic};
+use indicatif::ProgressBar;
+use serde::Serialize;
+use std::time::{Duration, Instant};
+use tokio::sync::broadcast::{self, error::TryRecvError};
+
+/// How long a sync runs before its progress is shown: what is done sooner needs none.
+const PATIENCE: Duration = Duration::from_millis(400);
+/// How long the word that a change stands in the log may lag behind its receipt, which comes first.
+const LAG_MAX: Duration = Duration::from_secs(5);
+/// How often that is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// What a sync moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Moved {
+    /// Changes that the relay has now and had not before, as far as this device knew.
+    pub(crate) changes_sent: u64,
+    /// Changes that came; unknown where the relay had lost history, since all of it was compared anew then.
+    pub(crate) changes_received: Option<u64>,
+    /// What went over the wire.
+    pub(crate) traffic: Traffic,
+    /// How long it took, in milliseconds.
+    pub(crate) duration_ms: u64,
+    /// Changes that are not known to be on the relay.
+    pub(crate) pending_changes: u64,
+}
+
+/// How an attempt to sync ended.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    /// Whether the relay let this device in, whatever happened afterwards.
+    pub(crate) was_let_in: bool,
+    /// What moved, or what went wrong.
+    pub(crate) result: Result<Moved, Failure>,
+}
+
+/// Gets in step with a relay, and switches sync off again.
+pub(crate) fn sync(replica: &Replica, relay: Relay, output: Output) -> Result<Attempt, Failure> {
+    let runtime = interrupt::runtime()?;
+    let before = replica.status()?;
+    let mut events = replica.events();
+    let started = Instant::now();
+    replica.connect(relay)?;
+    let result = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            () = interrupt::interrupted() => Err(Failure::Interrupted),
+            result = in_step(replica) => result,
+            never = show(replica, &before, output) => never,
+        }
+    });
+    let after = replica.status();
+    replica.disconnect();
+    let after = after?;
+    let was_let_in = has_connected(&mut events);
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let moved = Moved::between(&before, &after, duration_ms);
+    let refused = after.spaces.iter().map(|space| space.blocked_entities).sum();
+    let result = match result {
+        Ok(()) if refused > 0 => Err(Failure::ChangesRefused { entities: refused }),
+        Ok(()) => Ok(moved),
+        Err(Failure::Sync(error)) if error.class() == Class::Permanent && !was_let_in => Err(Failure::NotARelay(error)),
+        Err(failure) => Err(failure),
+    };
+    Ok(Attempt { was_let_in, result })
+}
+
+/// Whether the relay has let this device in.
+fn has_connected(events: &mut broadcast::Receiver<SyncEvent>) -> bool {
+    loop {
+        match events.try_recv() {
+            // What a listener misses came after the first events, which are those of a session.
+            Ok(SyncEvent::Connected) | Err(TryRecvError::Lagged(_)) => return true,
+            Ok(_) => {}
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return false,
+        }
+    }
+}
+
+/// Waits until the device is in step, and until it knows of each change it sent that it stands in the log.
+async fn in_step(replica: &Replica) -> Result<(), Failure> {
+    replica.sync_now().await?;
+    let since = Instant::now();
+    while since.elapsed() < LAG_MAX {
+        let status = replica.status()?;
+        if status.pending_changes == 0 || status.spaces.iter().any(|space| space.blocked_entities > 0) {
+            break;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    Ok(())
+}
+
+impl Moved {
+    fn between(before: &Status, after: &Status, duration_ms: u64) -> Self {
+        let sequences = |status: &Status| status.spaces.iter().map(|space| space.sequence).sum::<u64>();
+        let resets = |status: &Status| status.spaces.iter().map(|space| space.resets).sum::<u64>();
+        let changes_sent = before.pending_changes.saturating_sub(after.pending_changes);
+        let is_one_log = resets(before) == resets(after);
+        // What the log has more than before is what came and what was sent.
+        let read = sequences(after).saturating_sub(sequences(before));
+        Self {
+            changes_sent,
+            changes_received: is_one_log.then(|| read.saturating_sub(changes_sent)),
+            traffic: after.traffic,
+            duration_ms,
+            pending_changes: after.pending_changes,
+        }
+    }
+
+    /// What moved, in one line.
+    pub(crate) fn in_words(&self) -> String {
+        let up = text::count(self.changes_sent, "change", "changes");
+        let down = self.changes_received.map(|changes| text::count(changes, "change", "changes"));
+        format!(
+            "↑ {up}, {}   ↓ {}, {}   {}",
+            text::bytes(self.traffic.bytes_sent),
+            down.as_deref().unwrap_or("the whole log"),
+            text::bytes(self.traffic.bytes_received),
+            text::duration(self.duration_ms),
+        )
+    }
+}
+
+/// Shows how far a sync is, for as long as it is asked to.
+async fn show<T>(replica: &Replica, before: &Status, output: Output) -> T {
+    tokio::time::sleep(PATIENCE).await;
+    let total = before.pending_changes;
+    let bar = if total > 0 {
+        output.progress("{spinner} {bar:24} {pos}/{len} changes sent  {msg}", Some(total))
+    } else {
+        output.progress("{spinner} {msg}", None)
+    };
+    let bar = Cleared(bar);
+    loop {
+        if let Ok(now) = replica.status() {
+            bar.0.set_position(total.saturating_sub(now.pending_changes));
+            let Traffic { bytes_sent, bytes_received, .. } = now.traffic;
+            bar.0.set_message(format!("↑ {}  ↓ {}", text::bytes(bytes_sent), text::bytes(bytes_received)));
+            bar.0.tick();
+        }
+        tokio::time::sleep(TICK).await;
+    }
+}
+
+/// A bar that takes itself off the screen.
+struct Cleared(ProgressBar);
+
+impl Drop for Cleared {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

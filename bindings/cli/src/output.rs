@@ -1,0 +1,99 @@
+//! Text for people, JSON for programs.
+
+use crate::failure::Failure;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// How wide text is where the terminal does not say, in columns.
+const WIDTH: usize = 80;
+/// The widest that text gets, in columns: longer lines are hard to read.
+const WIDTH_MAX: usize = 120;
+
+/// Where a command prints, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    json: bool,
+    quiet: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool, quiet: bool) -> Self {
+        Self { json, quiet }
+    }
+
+    /// Whether JSON is wanted.
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Whether a person reads along who wants to be told.
+    pub(crate) fn is_for_a_person(self) -> bool {
+        !self.json && !self.quiet
+    }
+
+    /// Whether what is printed goes to a terminal.
+    pub(crate) fn is_terminal(self) -> bool {
+        console::Term::stdout().is_term()
+    }
+
+    /// How many columns there are.
+    pub(crate) fn width(self) -> usize {
+        let columns = console::Term::stdout().size_checked().map_or(WIDTH, |(_, columns)| usize::from(columns));
+        columns.clamp(WIDTH / 2, WIDTH_MAX)
+    }
+
+    /// Prints a result: what the command was asked for.
+    pub(crate) fn result(self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        if self.json { print(&to_json(value)) } else { print(&text()) }
+    }
+
+    /// Prints that something was done, which `--quiet` leaves out.
+    pub(crate) fn done(self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        if self.quiet && !self.json { Ok(()) } else { self.result(value, text) }
+    }
+
+    /// Prints a list: a line of JSON for each item, or the text of all of them.
+    pub(crate) fn list<T: Serialize>(self, items: &[T], text: impl FnOnce() -> String) -> Result<(), Failure> {
+        if !self.json {
+            return print(&text());
+        }
+        let mut lines = String::new();
+        for item in items {
+            lines.push_str(&to_json(item));
+            lines.push('\n');
+        }
+        print(&lines)
+    }
+
+    /// A progress bar on stderr: none where nobody looks.
+    pub(crate) fn progress(self, template: &str, total: Option<u64>) -> ProgressBar {
+        let target = if self.is_for_a_person() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = match total {
+            Some(total) => ProgressBar::with_draw_target(Some(total), target),
+            None => ProgressBar::with_draw_target(None, target),
+        };
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style);
+        bar
+    }
+}
+
+/// How often a bar is drawn again while nothing moves, so that a person sees that it lives.
+pub(crate) const TICK: Duration = Duration::from_millis(120);
+
+fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("what commands print has string keys and no failing serialiser")
+}
+
+/// Prints text, ending it with a line break. A reader that has left, as `head` does, is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let text = text.trim_end_matches('\n');
+    let printed = if text.is_empty() { Ok(()) } else { writeln!(out, "{text}") };
+    match printed.and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Output(error)),
+        _ => Ok(()),
+    }
+}

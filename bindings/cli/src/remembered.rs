@@ -1,0 +1,117 @@
+//! The relay of a store, in a file beside it that only its owner reads.
+
+use crate::context::beside;
+use afield::{Class, Relay};
+use serde::{Deserialize, Serialize};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// What the name of the file has more than that of the store.
+const SUFFIX: &str = "-relay.json";
+
+/// The file about the relay could not be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RememberedError {
+    #[error("{} could not be read", .path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{} could not be written", .path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("{} does not hold what this program writes there (line {line}); `afield connect` makes it anew", .path.display())]
+    Content { path: PathBuf, line: usize },
+}
+
+/// The relay of a store. Has no `Debug`: it holds a token.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Remembered {
+    /// The relay's address.
+    pub(crate) address: String,
+    token: Option<String>,
+    /// When the store was last in step with the relay, in milliseconds since the Unix epoch.
+    pub(crate) last_synced_ms: Option<i64>,
+    /// Why the last attempt since then failed.
+    pub(crate) last_error: Option<LastError>,
+}
+
+/// Why the last attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LastError {
+    /// In words for a person.
+    pub(crate) reason: String,
+    /// What sync is because of it.
+    pub(crate) state: LastState,
+}
+
+/// What sync is because of a failure; the words are those of the library's own states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LastState {
+    /// The relay was not reached.
+    Offline,
+    /// It wants a token, or another one.
+    NeedsSignIn,
+    /// It refuses something.
+    Blocked,
+}
+
+impl From<Class> for LastState {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Retry => Self::Offline,
+            Class::SignIn => Self::NeedsSignIn,
+            Class::Quota | Class::Upgrade | Class::Permanent => Self::Blocked,
+        }
+    }
+}
+
+impl Remembered {
+    /// A relay that was not synced with yet.
+    pub(crate) fn new(address: String, token: Option<String>) -> Self {
+        Self { address, token, last_synced_ms: None, last_error: None }
+    }
+
+    /// The relay, as the library takes it.
+    pub(crate) fn relay(&self) -> Relay {
+        let relay = Relay::new(&self.address);
+        match &self.token {
+            Some(token) => relay.token(token),
+            None => relay,
+        }
+    }
+
+    /// Reads the relay of a store; `None` where it has none.
+    pub(crate) fn read(store: &Path) -> Result<Option<Self>, RememberedError> {
+        let path = beside(store, SUFFIX);
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(RememberedError::Read { path, source }),
+        };
+        serde_json::from_slice(&text).map_err(|error| RememberedError::Content { path, line: error.line() })
+    }
+
+    /// Writes the relay of a store: the file is the old one or the new one, never half of it, and no other user reads it.
+    pub(crate) fn write(&self, store: &Path) -> Result<(), RememberedError> {
+        let path = beside(store, SUFFIX);
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let written = || {
+            // Such a file is readable by its owner only, from the moment of its making.
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            serde_json::to_writer(&mut file, self).map_err(io::Error::from)?;
+            file.write_all(b"\n")?;
+            file.as_file().sync_all()?;
+            file.persist(&path).map_err(|error| error.error)?;
+            Ok(())
+        };
+        written().map_err(|source| RememberedError::Write { path: path.clone(), source })
+    }
+
+    /// Forgets the relay of a store; tells whether there was one.
+    pub(crate) fn forget(store: &Path) -> Result<bool, RememberedError> {
+        let path = beside(store, SUFFIX);
+        match std::fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(RememberedError::Write { path, source }),
+        }
+    }
+}

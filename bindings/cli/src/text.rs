@@ -1,0 +1,131 @@
+//! Numbers, times and tables in words.
+
+use console::{measure_text_width, truncate_str};
+
+/// A number of bytes.
+pub(crate) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if count < 1_000 {
+        return format!("{count} B");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people has three digits")]
+    let mut size = count as f64;
+    let mut unit = "B";
+    for name in UNITS {
+        size /= 1_000.0;
+        unit = name;
+        if size < 999.5 {
+            break;
+        }
+    }
+    if size < 9.95 { format!("{size:.1} {unit}") } else { format!("{size:.0} {unit}") }
+}
+
+/// A number with its digits in groups of three.
+pub(crate) fn number(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number of things: "1 change", "2 changes".
+pub(crate) fn count(count: u64, one: &str, many: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{} {many}", number(count)) }
+}
+
+/// A length of time in milliseconds.
+pub(crate) fn duration(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        60_000..3_600_000 => count(ms / 60_000, "minute", "minutes"),
+        3_600_000..86_400_000 => count(ms / 3_600_000, "hour", "hours"),
+        _ => count(ms / 86_400_000, "day", "days"),
+    }
+}
+
+/// A moment that lies `ms` milliseconds back.
+pub(crate) fn ago(ms: u64) -> String {
+    match ms {
+        0..1_000 => "just now".to_owned(),
+        1_000..60_000 => format!("{} s ago", ms / 1_000),
+        _ => format!("{} ago", duration(ms)),
+    }
+}
+
+/// A table whose columns are as wide as their widest cell; the last one takes what is left of the width.
+pub(crate) fn table(head: &[&str], rows: &[Vec<String>], width: usize) -> String {
+    let columns = head.len();
+    let mut widths: Vec<usize> = head.iter().map(|cell| measure_text_width(cell)).collect();
+    for row in rows {
+        for (column, cell) in widths.iter_mut().zip(row) {
+            *column = (*column).max(measure_text_width(cell));
+        }
+    }
+    let before: usize = widths.iter().take(columns.saturating_sub(1)).map(|column| column + 2).sum();
+    if let Some(last) = widths.last_mut() {
+        *last = (*last).min(width.saturating_sub(before).max(8));
+    }
+    let mut text = String::new();
+    let head = head.iter().map(|cell| console::style(cell).dim().to_string());
+    line(&mut text, head, &widths);
+    for row in rows {
+        line(&mut text, row.iter().cloned(), &widths);
+    }
+    text
+}
+
+/// Cells beside each other, each cut and padded to its width.
+fn line(text: &mut String, cells: impl Iterator<Item = String>, widths: &[usize]) {
+    let mut row = String::new();
+    for (cell, width) in cells.zip(widths) {
+        let cell = truncate_str(&cell, *width, "…").into_owned();
+        row.push_str(&cell);
+        row.push_str(&" ".repeat(width - measure_text_width(&cell) + 2));
+    }
+    text.push_str(row.trim_end());
+    text.push('\n');
+}
+
+/// What a terminal would act on is shown as a blank, so that what is stored cannot move the cursor or change colours.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_read_well_at_every_size() {
+        assert_eq!(
+            [0, 999, 1_000, 9_949, 9_950, 999_499, 1_000_000].map(bytes),
+            ["0 B", "999 B", "1.0 kB", "9.9 kB", "10 kB", "999 kB", "1.0 MB"]
+        );
+        assert_eq!([0, 999, 1_000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [7, 1_234, 61_000, 7_200_000, 200_000_000].map(duration),
+            ["7 ms", "1.2 s", "1 minute", "2 hours", "2 days"]
+        );
+        assert_eq!(count(1, "change", "changes"), "1 change");
+    }
+
+    #[test]
+    fn a_table_fits_its_width_and_cuts_only_the_last_column() {
+        let rows = vec![vec!["one".to_owned(), "x".repeat(100)], vec!["three".to_owned(), "wide: 日本".to_owned()]];
+        let text = table(&["name", "value"], &rows, 40);
+        assert!(text.lines().all(|line| measure_text_width(line) <= 40), "{text}");
+        assert!(text.contains("three  wide: 日本") && text.contains('…'), "{text}");
+    }
+
+    #[test]
+    fn stored_text_cannot_drive_the_terminal() {
+        assert_eq!(printable("a\u{1b}[31mb\nc"), "a [31mb c");
+    }
+}

@@ -1,0 +1,10 @@
+//! The real binary, with stores and relays of its own.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails here says where")]
+
+mod demo;
+mod help;
+mod running;
+mod store;
+mod sync;
+mod transfer;

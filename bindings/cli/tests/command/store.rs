@@ -1,0 +1,194 @@
+//! One store, and no network.
+
+use crate::running::Person;
+use serde_json::json;
+use std::process::Stdio;
+
+#[test]
+fn init_makes_a_store_once_and_says_what_is_next() {
+    let person = Person::new();
+    let first = person.run(["init"]);
+    assert!(first.ok().contains("afield put") && first.out.contains("\"Home\""), "{first:?}");
+    let space = person.space();
+    let again = person.run(["init", "--json"]).json();
+    assert_eq!((&again["made"], again["space"]["id"].as_str()), (&json!(false), Some(space.as_str())));
+    let other = Person::new();
+    let named = other.run(["--space", "Work", "init", "--json"]).json();
+    assert_eq!((&named["made"], &named["space"]["name"]), (&json!(true), &json!("Work")));
+    assert_eq!(Person::joining(&space).space(), space);
+}
+
+#[test]
+fn put_prints_the_id_and_get_shows_what_was_put() {
+    let person = Person::with_store();
+    let ran = person.run(["put", "notes", "title=Milk", "done:=false", "body~=Hello wörld", "votes+=3", "a.b=c"]);
+    let id = ran.ok();
+    let plain = json!({"title": "Milk", "done": false, "body": "Hello wörld", "votes": 3, "a": {"b": "c"}});
+    let shown = person.run(["get", "notes", id, "--json"]).json();
+    assert_eq!((&shown["value"], &shown["id"], &shown["deleted"]), (&plain, &json!(id), &json!(false)));
+    let tagged = person.run(["get", "notes", &id[30..], "--json", "--tagged"]).json();
+    assert_eq!(
+        (&tagged["value"]["body"], &tagged["value"]["votes"]),
+        (&json!({"$text": "Hello wörld"}), &json!({"$counter": 3}))
+    );
+    let listed = person.run(["list", "notes", "--json"]).json();
+    assert_eq!(listed, json!({"id": id, "value": plain}));
+    assert_eq!(person.run(["list", "--json"]).json(), json!({"collection": "notes", "entities": 1}));
+}
+
+#[test]
+fn fields_are_set_beside_others_and_a_json_object_sets_everything() {
+    let person = Person::with_store();
+    let ran = person.run(["put", "notes", r#"{"title": "Milk", "body": {"$text": "one"}, "votes": {"$counter": 1}}"#]);
+    let id = ran.ok();
+    let value = |arguments: &[&str]| {
+        let ran = person.run(["put", "notes", id].iter().chain(arguments).chain(&["--json"]));
+        (ran.json()["changed"] == true, person.run(["get", "notes", id, "--tagged", "--json"]).json()["value"].clone())
+    };
+    let (changed, fields) = value(&["body=two", "votes+=-3", "new=x"]);
+    assert!(changed);
+    assert_eq!(fields, json!({"title": "Milk", "body": {"$text": "two"}, "votes": {"$counter": -2}, "new": "x"}));
+    assert_eq!(value(&["new=x"]), (false, fields), "what is so already is no change");
+    assert_eq!(value(&[r#"{"title": "Bread"}"#]), (true, json!({"title": "Bread"})));
+    person.run_with(["put", "notes", id, "-"], r#"{"title": "from stdin"}"#).ok();
+    assert_eq!(person.titles(), ["from stdin"]);
+}
+
+#[test]
+fn an_entity_may_be_made_with_an_id_of_ones_own() {
+    let person = Person::with_store();
+    let id = "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e";
+    assert_eq!(person.run(["put", "notes", id, "title=Mine"]).ok(), id);
+    assert_eq!(person.run(["get", "notes", "1d0e"]).ok(), r#"{"title":"Mine"}"#);
+    assert!(person.run(["put", "notes", "abcd", "title=No"]).failed(3).contains("afield list notes"));
+}
+
+#[test]
+fn what_is_not_there_is_said_with_exit_code_3() {
+    let person = Person::with_store();
+    let ran = person.run(["put", "notes", "title=Milk"]);
+    let id = ran.ok();
+    person.run(["get", "notes", "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e"]).failed(3);
+    assert!(person.run(["get", "tasks", id]).failed(3).contains(&format!("afield get notes {id}")));
+    let error = person.run(["get", "notes", "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e", "--json"]).error(3);
+    assert_eq!((&error["code"], &error["class"]), (&json!("not_found"), &json!("permanent")));
+    person.run(["get", "notes", id]).ok();
+}
+
+#[test]
+fn deleting_can_be_taken_back() {
+    let person = Person::with_store();
+    let ran = person.run(["put", "notes", "title=Milk"]);
+    let id = ran.ok();
+    assert!(person.run(["delete", "notes", &id[30..]]).ok().contains(&format!("afield restore notes {id}")));
+    assert_eq!(person.titles(), [""; 0]);
+    assert_eq!(person.run(["get", "notes", id, "--json"]).json()["deleted"], true);
+    person.run(["restore", "notes", id]).ok();
+    assert_eq!(person.titles(), ["Milk"]);
+}
+
+#[test]
+fn the_only_space_is_the_default_and_several_have_to_be_told_apart() {
+    let person = Person::with_store();
+    person.run(["put", "notes", "title=Home"]).ok();
+    let work = person.run(["space", "create", "Work", "--json"]).json();
+    let error = person.run(["list", "notes"]);
+    assert!(error.failed(3).contains("--space") && error.err.contains("Work"), "{error:?}");
+    assert_eq!(person.run(["--space", "Work", "list", "notes"]).ok(), "");
+    assert!(person.run(["--space", "Home", "list", "notes"]).ok().contains("Home"));
+    person.run(["--space", work["id"].as_str().unwrap(), "put", "notes", "title=x"]).ok();
+    person.run(["--space", "Other", "list"]).failed(3);
+    assert_eq!(person.run(["space", "list", "--json"]).json_lines().len(), 2);
+}
+
+#[test]
+fn list_shows_the_newest_where_it_is_limited() {
+    let person = Person::with_store();
+    for title in ["one", "two", "three"] {
+        person.run(["put", "notes", &format!("title={title}")]).ok();
+    }
+    let ran = person.run(["list", "notes", "--limit", "2"]);
+    let lines: Vec<_> = ran.ok().lines().map(|line| line.split_once('\t').unwrap().1).collect();
+    assert_eq!(lines, [r#"{"title":"two"}"#, r#"{"title":"three"}"#]);
+}
+
+#[test]
+fn piped_output_is_plain_and_quiet_leaves_results_only() {
+    let person = Person::with_store();
+    let ran = person.run(["--quiet", "put", "notes", "title=Milk"]);
+    assert_eq!(ran.ok().len(), 36, "the id is a result");
+    assert_eq!(person.run(["--quiet", "delete", "notes", ran.ok()]).ok(), "");
+    for arguments in [&["status"][..], &["list"], &["space", "list"], &["get", "notes", ran.ok()]] {
+        let ran = person.run(arguments);
+        assert!(!ran.ok().contains('\u{1b}'), "{ran:?}");
+    }
+}
+
+#[test]
+fn status_shows_what_waits_and_invents_nothing() {
+    let person = Person::with_store();
+    let before = person.run(["status", "--json"]).json();
+    assert_eq!(
+        (&before["state"], &before["relay"], &before["last_synced_ms"]),
+        (&json!("disabled"), &json!(null), &json!(null))
+    );
+    assert_eq!((&before["pending_changes"], &before["oldest_pending_age_ms"]), (&json!(0), &json!(null)));
+    person.run(["put", "notes", "title=Milk"]).ok();
+    let after = person.run(["status", "--json"]).json();
+    assert_eq!((&after["pending_changes"], &after["spaces"][0]["pending_changes"]), (&json!(1), &json!(1)));
+    assert!(after["oldest_pending_age_ms"].is_u64());
+    assert!(person.run(["status"]).ok().contains("1 change"));
+}
+
+#[test]
+fn fields_that_are_not_understood_are_a_mistake_of_usage_and_change_nothing() {
+    let person = Person::with_store();
+    let ran = person.run(["put", "notes", "title=Milk"]);
+    let id = ran.ok();
+    for wrong in [&["title"][..], &["a=b", "n:=x"], &["{"], &["title+=1"], &["title.x=1"]] {
+        let ran = person.run(["put", "notes", id].iter().chain(wrong));
+        assert!(ran.failed(2).contains("afield put --help"), "{wrong:?}: {ran:?}");
+    }
+    assert_eq!(person.run(["get", "notes", id]).ok(), r#"{"title":"Milk"}"#);
+    person.run(["put", "notes", "[1]"]).failed(1);
+}
+
+#[test]
+fn a_store_in_use_by_another_process_is_left_alone_and_its_holder_named() {
+    let person = Person::with_store();
+    let mut holder = person.command(["import", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let holding = person.folder().join("store.db-holder");
+    while !holding.exists() {
+        assert!(holder.try_wait().unwrap().is_none(), "the holder ended before it held anything");
+        std::thread::yield_now();
+    }
+    let error = person.run(["--wait", "0", "--json", "put", "notes", "title=Milk"]).error(6);
+    assert_eq!((&error["code"], &error["class"]), (&json!("store_unusable"), &json!("retry")));
+    assert!(error["error"].as_str().unwrap().contains(&holder.id().to_string()), "{error}");
+    drop(holder.stdin.take());
+    assert!(holder.wait().unwrap().success());
+    person.run(["--wait", "0", "put", "notes", "title=Milk"]).ok();
+}
+
+#[test]
+fn a_file_that_is_no_store_is_left_as_it_is() {
+    let person = Person::new();
+    let text = "somebody's diary, which is not a store at all".repeat(200);
+    std::fs::write(person.store(), &text).unwrap();
+    for command in ["status", "init"] {
+        assert!(person.run([command]).failed(6).contains("not an Afield store"));
+    }
+    assert_eq!(std::fs::read_to_string(person.store()).unwrap(), text);
+}
+
+#[test]
+fn a_damaged_store_is_said_to_be_and_nothing_panics() {
+    let person = Person::with_store();
+    person.run(["put", "notes", "title=Milk"]).ok();
+    let mut bytes = std::fs::read(person.store()).unwrap();
+    assert!(bytes.len() > 8192, "there are pages to damage");
+    bytes[4096..].iter_mut().for_each(|byte| *byte ^= 0x5a);
+    std::fs::write(person.store(), bytes).unwrap();
+    let ran = person.run(["list", "notes"]);
+    assert!(ran.failed(6).contains("damaged"), "{ran:?}");
+}

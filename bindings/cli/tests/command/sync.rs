@@ -1,0 +1,187 @@
+//! Stores that meet through a real relay.
+
+use crate::running::{Person, Relay};
+use serde_json::json;
+use std::io::{BufRead, BufReader, Write};
+
+#[test]
+fn two_stores_that_sync_through_a_relay_hold_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::open(folder.path());
+    let ada = Person::with_store();
+    ada.run(["put", "notes", "title=Adas"]).ok();
+    let connected = ada.run(["connect", &relay.url(), "--json"]).json();
+    assert_eq!((&connected["relay"], &connected["changes_sent"]), (&json!(relay.url()), &json!(1)), "{connected}");
+    let ben = Person::joining(&ada.space());
+    let connected = ben.run(["connect", &relay.url(), "--json"]).json();
+    assert_eq!((&connected["changes_sent"], &connected["changes_received"]), (&json!(0), &json!(1)), "{connected}");
+    ben.run(["put", "notes", "title=Bens"]).ok();
+    assert!(ben.run(["sync"]).ok().contains("1 change"));
+    ada.run(["sync"]).ok();
+    assert_eq!(ada.titles(), ["Adas", "Bens"]);
+    assert_eq!(ben.titles(), ["Adas", "Bens"]);
+    let status = ada.run(["status", "--json"]).json();
+    assert_eq!(
+        (&status["state"], &status["pending_changes"], &status["relay"]),
+        (&json!("idle"), &json!(0), &json!(relay.url()))
+    );
+    assert!(status["last_synced_ms"].is_i64());
+    assert_eq!(status["spaces"][0]["sequence"], 2);
+}
+
+#[test]
+fn both_keep_what_they_wrote_to_the_same_entity() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::open(folder.path());
+    let ada = Person::with_store();
+    let ran = ada.run(["put", "notes", "title=Milk", "body~=middle", "votes+=1"]);
+    let id = ran.ok();
+    ada.run(["connect", &relay.url()]).ok();
+    let ben = Person::joining(&ada.space());
+    ben.run(["connect", &relay.url()]).ok();
+    ada.run(["put", "notes", id, "body=start middle", "votes+=2", "a=1"]).ok();
+    ben.run(["put", "notes", id, "body=middle end", "votes+=3", "b=2"]).ok();
+    for person in [&ada, &ben, &ada] {
+        person.run(["sync"]).ok();
+    }
+    let merged = json!({"title": "Milk", "body": "start middle end", "votes": 6, "a": "1", "b": "2"});
+    for person in [&ada, &ben] {
+        assert_eq!(person.run(["get", "notes", id, "--json"]).json()["value"], merged);
+    }
+}
+
+#[test]
+fn a_relay_that_is_not_reached_is_not_remembered_and_exits_with_4() {
+    let person = Person::with_store();
+    // A port that was free a moment ago, and that nobody listens on.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = person.run(["connect", &format!("ws://{free}"), "--json"]).error(4);
+    assert_eq!((&error["code"], &error["class"]), (&json!("relay_unreachable"), &json!("retry")));
+    assert!(!person.relay_file().exists());
+    person.run(["sync"]).failed(3);
+}
+
+#[test]
+fn a_relay_that_went_away_leaves_changes_waiting_until_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::open(folder.path());
+    let person = Person::with_store();
+    person.run(["connect", &relay.url()]).ok();
+    let start_again = relay.kill();
+    person.run(["put", "notes", "title=Milk"]).ok();
+    person.run(["sync"]).failed(4);
+    let status = person.run(["status", "--json"]).json();
+    assert_eq!((&status["state"], &status["pending_changes"]), (&json!("offline"), &json!(1)));
+    let _relay = start_again();
+    person.run(["sync"]).ok();
+    let status = person.run(["status", "--json"]).json();
+    assert_eq!(
+        (&status["state"], &status["pending_changes"], &status["last_error"]),
+        (&json!("idle"), &json!(0), &json!(null))
+    );
+}
+
+#[test]
+fn a_token_lets_in_is_remembered_for_its_owner_only_and_never_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::with_tokens(folder.path());
+    let token = relay.token(&[]);
+    let person = Person::with_store();
+    person.run(["put", "notes", "title=Milk"]).ok();
+    for wrong in
+        [&["connect", &relay.url(), "--json"][..], &["connect", &relay.url(), "--json", "--token", "afield_wrong"]]
+    {
+        let error = person.run(wrong).error(5);
+        assert_eq!((&error["code"], &error["class"]), (&json!("sign_in_needed"), &json!("sign_in")), "{error}");
+        assert!(!person.relay_file().exists(), "what does not work is not remembered");
+    }
+    let file = person.folder().join("token");
+    std::fs::write(&file, format!("{token}\n")).unwrap();
+    let ran = person.run(["-vvv", "connect", &relay.url(), "--token-file", file.to_str().unwrap()]);
+    ran.ok();
+    assert!(!ran.out.contains(&token) && !ran.err.contains(&token), "{ran:?}");
+    let status = person.run(["status"]);
+    assert!(status.ok().contains(&relay.url()) && !status.out.contains(&token), "{status:?}");
+    person.run(["sync"]).ok();
+    assert!(
+        std::fs::read_to_string(person.relay_file()).unwrap().contains(&token),
+        "it is kept where it was said to be"
+    );
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(person.relay_file()).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    person.run(["connect", "--off"]).ok();
+    assert!(!person.relay_file().exists());
+    person.run(["sync"]).failed(3);
+    let environment = person.command(["connect", &relay.url()]).env("AFIELD_TOKEN", &token).output().unwrap();
+    assert!(environment.status.success());
+    let help = person.command(["connect", "--help"]).env("AFIELD_TOKEN", &token).output().unwrap();
+    assert!(!String::from_utf8(help.stdout).unwrap().contains(&token));
+}
+
+#[test]
+fn a_space_that_the_token_may_not_use_is_refused_with_7_and_the_relay_stays_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::with_tokens(folder.path());
+    let token = relay.token(&["--no-create-spaces"]);
+    let person = Person::with_store();
+    person.run(["put", "notes", "title=Milk"]).ok();
+    let error = person.run(["connect", &relay.url(), "--token", &token, "--json"]).error(7);
+    assert_eq!(error["code"], "refused", "{error}");
+    assert!(person.relay_file().exists(), "the relay let this device in");
+    let status = person.run(["status", "--json"]).json();
+    assert_eq!((&status["state"], &status["pending_changes"]), (&json!("blocked"), &json!(1)));
+    let may_create = relay.token(&[]);
+    person.run(["connect", &relay.url(), "--token", &may_create]).ok();
+}
+
+#[test]
+fn changes_that_the_relay_refuses_stay_here_and_are_told_with_7() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::start(folder.path(), "127.0.0.1:0", &["--insecure-open", "--space-chunks-max", "1"]);
+    let person = Person::with_store();
+    person.run(["put", "notes", "title=first"]).ok();
+    person.run(["connect", &relay.url()]).ok();
+    person.run(["put", "notes", "title=second"]).ok();
+    let error = person.run(["sync", "--json"]).error(7);
+    assert_eq!(error["code"], "refused", "{error}");
+    let status = person.run(["status", "--json"]).json();
+    assert_eq!((&status["state"], &status["blocked_entities"]), (&json!("blocked"), &json!(1)), "{status}");
+    assert_eq!(person.titles(), ["first", "second"]);
+}
+
+#[test]
+fn what_answers_and_is_no_relay_is_not_remembered() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map(Result::unwrap) {
+            let request = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+            request.take_while(|line| !line.is_empty()).for_each(drop);
+            stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+        }
+    });
+    let person = Person::with_store();
+    let ran = person.run(["connect", &format!("ws://{address}")]);
+    assert!(ran.failed(1).contains("check the address"), "{ran:?}");
+    assert!(!person.relay_file().exists());
+}
+
+#[test]
+fn an_address_that_is_none_is_a_mistake_of_usage() {
+    let person = Person::with_store();
+    for wrong in ["relay.example.org", "ws://example.org", "wss://user:secret@example.org", "ftp://example.org"] {
+        let ran = person.run(["connect", wrong]);
+        assert!(!ran.failed(2).contains("secret"), "{ran:?}");
+    }
+    assert!(!person.relay_file().exists());
+}
+
+#[test]
+fn sync_says_when_the_file_about_the_relay_is_not_its_own() {
+    let person = Person::with_store();
+    std::fs::write(person.relay_file(), "{").unwrap();
+    assert!(person.run(["sync"]).failed(1).contains("afield connect"));
+}
