@@ -1,0 +1,379 @@
+//! The other end of a [`DeviceProcess`](super::DeviceProcess): a real replica that takes commands from standard input.
+//!
+//! A command is one line of JSON, and so is whatever is answered. It ends when its input does.
+
+use afield::{Collection, Durability, EntityId, Path, Relay, Replica, Space, Value, Write, model};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::error::Error;
+use std::io::BufRead;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::runtime::Runtime;
+
+/// The collection that everything here is in.
+const COLLECTION: &str = "notes";
+/// How many entities [`Command::Populate`] stores in one commit.
+const ENTITIES_PER_COMMIT: usize = 1_000;
+
+const NO_ENTITY: &str = "there is no entity yet";
+
+/// What a device process is asked to do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Command {
+    /// Make a space; the reply is its id.
+    MakeSpace,
+    /// Join a space.
+    JoinSpace {
+        /// Its id.
+        space: String,
+    },
+    /// Switch sync on.
+    Connect {
+        /// The relay's address.
+        url: String,
+        /// The token, where the relay wants one.
+        token: Option<String>,
+    },
+    /// Switch sync off.
+    Disconnect,
+    /// Get in step with the relay.
+    SyncNow,
+    /// Try to reach the relay now, without waiting for what comes of it.
+    Hurry,
+    /// The id of the space.
+    Space,
+    /// Make entities of five fields, and edit each until it has so many changes; the reply says how long it took.
+    Populate {
+        /// How many entities.
+        entities: usize,
+        /// How many changes each.
+        changes: usize,
+    },
+    /// Increment a counter, each time after the relay's receipt for the last.
+    Increment {
+        /// How many times.
+        times: u64,
+    },
+    /// Edit all entities in turn until [`Command::Rest`], telling of every edit and of every receipt.
+    Load,
+    /// Stop editing.
+    Rest,
+    /// Edit one field at a steady pace; the reply is the moment of each call, in microseconds since the Unix epoch.
+    Tick {
+        /// How many edits.
+        edits: u64,
+        /// The time between two of them, in milliseconds.
+        every_ms: u64,
+    },
+    /// Watch for the edits of a [`Command::Tick`] elsewhere; the reply is the moment at which each was seen.
+    Watch {
+        /// How many edits.
+        edits: u64,
+    },
+    /// What sync is doing.
+    Status,
+    /// Every change that is held and applied, as `[entity, change]`.
+    Changes,
+    /// How many entities there are.
+    Count,
+}
+
+/// What a device process says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Line {
+    /// The command is done.
+    Reply(serde_json::Value),
+    /// The command failed.
+    Failed(String),
+    /// The command has begun what it was asked for, and a reply will follow.
+    Ready,
+    /// An edit has returned: it is durable here.
+    Stored {
+        /// The entity.
+        entity: String,
+        /// The change.
+        change: String,
+    },
+    /// The relay has given its receipt for an edit.
+    Receipt {
+        /// The entity.
+        entity: String,
+        /// The change.
+        change: String,
+    },
+}
+
+/// Runs a device on the store file `path` until standard input ends.
+///
+/// # Errors
+///
+/// The store does not open, or a pipe is broken.
+pub fn run(path: &std::path::Path) -> Result<(), Box<dyn Error>> {
+    std::panic::set_hook(Box::new(afield::report_panic));
+    let replica = Replica::open(path)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let mut agent = Agent { replica, runtime, load: None };
+    say(&Line::Reply(json!({ "device": agent.replica.device().to_string() })));
+    for line in std::io::stdin().lock().lines() {
+        let command = serde_json::from_str(&line?)?;
+        let answer = agent.handle(command);
+        say(&answer.map_or_else(|error| Line::Failed(in_words(&*error)), Line::Reply));
+    }
+    Ok(())
+}
+
+struct Agent {
+    replica: Replica,
+    runtime: Runtime,
+    load: Option<Load>,
+}
+
+struct Load {
+    is_over: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Agent {
+    fn handle(&mut self, command: Command) -> Result<serde_json::Value, Box<dyn Error>> {
+        match command {
+            Command::MakeSpace => return Ok(json!(self.replica.create_space("home")?.id().to_string())),
+            Command::JoinSpace { space } => drop(self.replica.join_space(space.parse()?)?),
+            Command::Connect { url, token } => {
+                let relay = Relay::new(url);
+                self.replica.connect(match token {
+                    Some(token) => relay.token(token),
+                    None => relay,
+                })?;
+            }
+            Command::Disconnect => self.replica.disconnect(),
+            Command::SyncNow => self.runtime.block_on(self.replica.sync_now())?,
+            Command::Hurry => {
+                let replica = self.replica.clone();
+                self.runtime.spawn(async move { replica.sync_now().await.is_ok() });
+            }
+            Command::Space => return Ok(json!(self.space()?.id().to_string())),
+            Command::Populate { entities, changes } => return self.populate(entities, changes),
+            Command::Increment { times } => {
+                let notes = self.notes()?;
+                let entity = notes.entity(*notes.ids()?.first().ok_or(NO_ENTITY)?)?;
+                for _ in 0..times {
+                    let write = entity.counter("count").increment(1)?;
+                    self.runtime.block_on(write.wait(Durability::Relay))?;
+                }
+            }
+            Command::Load => self.start_load()?,
+            Command::Rest => self.rest(),
+            Command::Tick { edits, every_ms } => return self.tick(edits, Duration::from_millis(every_ms)),
+            Command::Watch { edits } => return self.watch(edits),
+            Command::Status => return Ok(serde_json::to_value(self.replica.status()?)?),
+            Command::Changes => return self.changes(),
+            Command::Count => return Ok(json!(self.notes()?.ids()?.len())),
+        }
+        Ok(json!(null))
+    }
+
+    fn space(&self) -> Result<Space, Box<dyn Error>> {
+        Ok(self.replica.spaces()?.pop().ok_or("there is no space yet")?)
+    }
+
+    fn notes(&self) -> Result<Collection<()>, Box<dyn Error>> {
+        Ok(self.space()?.collection(COLLECTION)?)
+    }
+
+    fn populate(&self, entities: usize, changes: usize) -> Result<serde_json::Value, Box<dyn Error>> {
+        let started = Instant::now();
+        populate(&self.replica, &self.space()?.collection(COLLECTION)?, entities, changes)?;
+        Ok(json!({ "ms": started.elapsed().as_millis() as u64 }))
+    }
+
+    fn start_load(&mut self) -> Result<(), Box<dyn Error>> {
+        self.rest();
+        let notes = self.notes()?;
+        let entities = notes.ids()?;
+        if entities.is_empty() {
+            return Err(NO_ENTITY.into());
+        }
+        let is_over = Arc::<AtomicBool>::default();
+        let (of_thread, handle) = (is_over.clone(), self.runtime.handle().clone());
+        let thread = std::thread::spawn(move || {
+            for (round, id) in entities.iter().cycle().enumerate() {
+                if of_thread.load(Ordering::Relaxed) {
+                    return;
+                }
+                match edit_somehow(&notes, *id, round) {
+                    Ok(write) => tell(&handle, write),
+                    Err(error) => return say(&Line::Failed(in_words(&*error))),
+                }
+            }
+        });
+        self.load = Some(Load { is_over, thread });
+        Ok(())
+    }
+
+    fn rest(&mut self) {
+        let Some(load) = self.load.take() else { return };
+        load.is_over.store(true, Ordering::Relaxed);
+        if load.thread.join().is_err() {
+            say(&Line::Failed("the thread that edits has panicked".to_owned()));
+        }
+    }
+
+    fn tick(&self, edits: u64, every: Duration) -> Result<serde_json::Value, Box<dyn Error>> {
+        let notes = self.notes()?;
+        let id = *notes.ids()?.first().ok_or(NO_ENTITY)?;
+        let entity = notes.entity(id)?;
+        let start = Instant::now();
+        let mut called = Vec::new();
+        for (number, due) in (1..=edits).zip(1u32..) {
+            std::thread::sleep((start + every * due).saturating_duration_since(Instant::now()));
+            called.push(now_us());
+            let _ = entity.map(Path::ROOT).put("tick", Value::Int(number.try_into()?))?;
+        }
+        Ok(json!(called))
+    }
+
+    fn watch(&self, edits: u64) -> Result<serde_json::Value, Box<dyn Error>> {
+        let notes = self.notes()?;
+        let id = *notes.ids()?.first().ok_or(NO_ENTITY)?;
+        let entity = notes.entity(id)?;
+        let mut watch = entity.watch();
+        say(&Line::Ready);
+        let mut seen = Vec::new();
+        while (seen.len() as u64) < edits {
+            let woken = self.runtime.block_on(watch.changed());
+            let at = now_us();
+            woken.ok_or("the replica was closed")?;
+            let number = entity.get("tick")?.and_then(|value| value.as_integer()).unwrap_or(0);
+            let number = usize::try_from(number)?;
+            seen.resize(seen.len().max(number), at);
+        }
+        Ok(json!(seen))
+    }
+
+    fn changes(&self) -> Result<serde_json::Value, Box<dyn Error>> {
+        let notes = self.notes()?;
+        let mut held = Vec::new();
+        for id in notes.ids()? {
+            let hashes = notes.entity(id)?.raw(|document| {
+                document.get_changes(&[]).iter().map(|change| change.hash().to_string()).collect::<Vec<_>>()
+            })?;
+            held.extend(hashes.into_iter().map(|hash| [id.to_string(), hash]));
+        }
+        Ok(json!(held))
+    }
+}
+
+/// An entity of five fields, as an application for tasks would have it.
+#[model]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// What is to be done.
+    pub title: String,
+    /// What it is a part of.
+    pub project: String,
+    /// Whether it is done.
+    pub done: bool,
+    /// How urgent it is.
+    pub priority: i64,
+    /// When it has to be done, in seconds since the Unix epoch.
+    pub due: i64,
+}
+
+/// Makes entities of five fields and edits each until it has `changes` changes, many to a commit.
+///
+/// # Errors
+///
+/// The store failed.
+pub fn populate(
+    replica: &Replica,
+    tasks: &Collection<Task>,
+    entities: usize,
+    changes: usize,
+) -> Result<Vec<EntityId>, afield::EditError> {
+    let mut ids = Vec::with_capacity(entities);
+    while ids.len() < entities {
+        let numbers = ids.len()..entities.min(ids.len() + ENTITIES_PER_COMMIT);
+        let (made, _) = replica.transaction(|transaction| {
+            numbers.map(|number| transaction.insert(tasks, &Task::number(number))).collect::<Result<Vec<_>, _>>()
+        })?;
+        ids.extend(made);
+    }
+    for round in 1..changes {
+        for some in ids.chunks(ENTITIES_PER_COMMIT) {
+            let _ = replica.transaction(|transaction| {
+                some.iter().try_for_each(|id| transaction.edit(tasks, *id, |task| task.priority = round as i64))
+            })?;
+        }
+    }
+    Ok(ids)
+}
+
+impl Task {
+    /// The task with a number; no two are alike.
+    pub fn number(number: usize) -> Self {
+        Self {
+            title: format!("Task number {number}"),
+            project: format!("project-{}", number % 17),
+            done: number.is_multiple_of(3),
+            priority: 0,
+            due: 1_767_225_600 + number as i64 * 3_600,
+        }
+    }
+}
+
+/// One edit, of another kind every time.
+fn edit_somehow(notes: &Collection<()>, id: EntityId, round: usize) -> Result<Write, Box<dyn Error>> {
+    let entity = notes.entity(id)?;
+    let number = i64::try_from(round)?;
+    Ok(match round % 5 {
+        0 => entity.text("body").splice(0, 0, &format!("{round} "))?,
+        1 => entity.counter("count").increment(1)?,
+        2 => entity.map("labels").put(&format!("label-{}", round % 7), Value::Int(number))?,
+        3 => entity.list("items").insert(0, Value::Int(number))?,
+        _ => entity.map(Path::ROOT).put("title", Value::Str(format!("title {round}")))?,
+    })
+}
+
+/// Tells that an edit is stored, and later that the relay has it.
+fn tell(runtime: &tokio::runtime::Handle, write: Write) {
+    for (entity, change) in write.changes() {
+        say(&Line::Stored { entity: entity.to_string(), change: change.to_string() });
+    }
+    runtime.spawn(async move {
+        match write.wait(Durability::Relay).await {
+            Ok(()) => write.changes().for_each(|(entity, change)| {
+                say(&Line::Receipt { entity: entity.to_string(), change: change.to_string() });
+            }),
+            Err(error) => say(&Line::Failed(in_words(&error))),
+        }
+    });
+}
+
+/// Writes one line at once: what was said before a SIGKILL has been said.
+fn say(line: &Line) {
+    let mut text = serde_json::to_string(line).expect("a line holds strings, numbers and lists only");
+    text.push('\n');
+    use std::io::Write as _;
+    // Nobody listens any more when the pipe is broken; the next read of standard input ends the process.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+fn now_us() -> u64 {
+    // The processes that compare these moments run on one machine and so share this clock.
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
+fn in_words(error: &dyn Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        words = format!("{words}: {cause}");
+        source = cause.source();
+    }
+    words
+}

@@ -1,0 +1,161 @@
+//! The real relay in a process of its own.
+
+use super::device::Program;
+use super::trace::Trace;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a relay may take to end after it was asked to.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Who may use the relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever shows a token; see [`RelayProcess::create_token`].
+    Tokens,
+    /// Anyone on this machine.
+    Open,
+}
+
+/// The real relay in a process of its own, on a data folder. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct RelayProcess {
+    program: Program,
+    folder: PathBuf,
+    access: Access,
+    trace: Option<Trace>,
+    child: Option<Child>,
+    /// Where it listens; the same after every start.
+    address: SocketAddr,
+}
+
+impl RelayProcess {
+    /// Starts a relay on a data folder and a free port, and waits until it takes connections.
+    ///
+    /// # Panics
+    ///
+    /// It does not start.
+    pub fn start(program: &Program, folder: &Path, access: Access) -> Self {
+        Self::start_with(program, folder, access, None)
+    }
+
+    /// Starts a relay whose system calls are written to a file.
+    ///
+    /// # Panics
+    ///
+    /// It does not start.
+    pub fn start_traced(program: &Program, folder: &Path, access: Access, trace: Trace) -> Self {
+        Self::start_with(program, folder, access, Some(trace))
+    }
+
+    fn start_with(program: &Program, folder: &Path, access: Access, trace: Option<Trace>) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (program, folder) = (program.clone(), folder.to_owned());
+        let mut relay = Self { program, folder, access, trace, child: None, address };
+        relay.restart();
+        relay
+    }
+
+    /// Starts it again on the same folder and port.
+    ///
+    /// # Panics
+    ///
+    /// It runs already, or does not start.
+    pub fn restart(&mut self) {
+        assert!(self.child.is_none(), "the relay runs already");
+        let mut command = self.command(&["serve", "--json", "--log", "warn", "--listen", &self.address.to_string()]);
+        if self.access == Access::Open {
+            command.arg("--insecure-open");
+        }
+        if let Some(trace) = &self.trace {
+            command = trace.around(&command);
+        }
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the relay's program starts");
+        let output = child.stdout.take().expect("standard output is a pipe");
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line).expect("the relay says where it listens");
+        self.child = Some(child);
+        let line: serde_json::Value =
+            serde_json::from_str(&line).unwrap_or_else(|_| panic!("the relay says where it listens, and not {line:?}"));
+        self.address = line
+            .get("address")
+            .and_then(serde_json::Value::as_str)
+            .and_then(|address| address.parse().ok())
+            .unwrap_or_else(|| panic!("the relay names its address: {line}"));
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where devices connect.
+    pub fn url(&self) -> String {
+        format!("ws://{}", self.address)
+    }
+
+    /// Its data folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The process, for [`super::Figures`]; of a traced one, the relay and not its tracer.
+    pub fn process(&self) -> Option<u32> {
+        let id = self.child.as_ref()?.id();
+        Some(super::trace::traced_process(id).unwrap_or(id))
+    }
+
+    /// Makes a token that may create spaces.
+    ///
+    /// # Panics
+    ///
+    /// The relay's program refuses.
+    pub fn create_token(&self) -> String {
+        let output = self.command(&["token", "create", "--json"]).output().expect("the relay's program starts");
+        assert!(output.status.success(), "no token: {}", String::from_utf8_lossy(&output.stderr));
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("the answer is JSON");
+        answer.get("token").and_then(serde_json::Value::as_str).expect("the answer holds the token").to_owned()
+    }
+
+    /// Kills it with SIGKILL.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            super::trace::end(&mut child);
+        }
+    }
+
+    /// Asks it to end, as a service manager does, and waits for that.
+    ///
+    /// # Panics
+    ///
+    /// It does not end in time, or not well.
+    pub fn stop(&mut self) {
+        let Some(process) = self.process() else { return };
+        let Some(mut child) = self.child.take() else { return };
+        let asked = Command::new("kill").args(["-TERM", &process.to_string()]).status();
+        assert!(asked.is_ok_and(|status| status.success()), "the relay can be asked to end");
+        let (sender, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || drop(sender.send(child.wait())));
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        match ended.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(status) => assert!(status.is_ok_and(|status| status.success()), "the relay ends well when asked to"),
+            Err(_) => panic!("the relay does not end in {} s", STOP_TIMEOUT.as_secs()),
+        }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.program.command();
+        command.args(arguments).arg("--data").arg(&self.folder);
+        command
+    }
+}
+
+impl Drop for RelayProcess {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,104 @@
+//! Scenarios of the world simulator, each a promise.
+
+use afield_tests::world::{NetworkFaults, World};
+
+#[test]
+fn edits_made_offline_on_two_devices_merge() {
+    let mut world = World::new(1);
+    let [anna, ben] = world.devices();
+    let note = world.create(anna, "notes");
+    world.settle();
+    world.go_offline(anna);
+    world.go_offline(ben);
+    assert!(world.type_text(anna, note, 0, "left "));
+    assert!(world.type_text(ben, note, 0, "right "));
+    assert!(world.increment(anna, note, 2));
+    assert!(world.increment(ben, note, 3));
+    world.settle();
+    let text = world.text(anna, note);
+    assert_eq!(text, world.text(ben, note));
+    assert!(text == "left right " || text == "right left ", "{text}");
+    let value = world.value(ben, note).expect("the note is there");
+    assert_eq!(value.entry("count"), Some(&afield::Value::Counter(5)));
+}
+
+#[test]
+fn a_relay_replaced_by_an_empty_one_is_filled_again() {
+    let mut world = World::new(2);
+    let empty = world.snapshot_relay();
+    let [anna, ben] = world.devices();
+    let note = world.create(anna, "notes");
+    world.type_text(anna, note, 0, "kept");
+    world.settle();
+    world.restore_relay(&empty);
+    world.settle();
+    assert_eq!(world.text(ben, note), "kept");
+}
+
+#[test]
+fn a_relay_restored_while_sessions_live_and_written_past_old_cursors_is_repaired() {
+    let mut world = World::new(3);
+    let [anna, ben, carla] = world.devices();
+    let note = world.create(anna, "notes");
+    world.settle();
+    let earlier = world.snapshot_relay();
+    world.type_text(anna, note, 0, "written before the restore ");
+    world.settle();
+    world.go_offline(ben);
+    world.restore_relay(&earlier);
+    for _ in 0..20 {
+        world.type_text(carla, note, 0, "x");
+        world.run(500);
+    }
+    world.settle();
+    for device in [anna, ben, carla] {
+        assert!(world.text(device, note).contains("written before the restore "));
+        assert_eq!(world.text(device, note).matches('x').count(), 20);
+    }
+}
+
+#[test]
+fn a_receipt_lost_after_the_commit_is_not_a_second_change() {
+    let mut world = World::new(4);
+    let [anna, ben] = world.devices();
+    let note = world.create(anna, "notes");
+    world.settle();
+    world.set_network(NetworkFaults { cut: 500, ..NetworkFaults::NONE });
+    for _ in 0..10 {
+        world.increment(anna, note, 1);
+        world.run(2_000);
+    }
+    world.settle();
+    let value = world.value(ben, note).expect("the note is there");
+    assert_eq!(value.entry("count"), Some(&afield::Value::Counter(10)));
+}
+
+#[test]
+fn a_device_that_dies_right_after_a_commit_keeps_the_edit_and_sends_it() {
+    let mut world = World::new(5);
+    let [anna, ben] = world.devices();
+    let note = world.create(anna, "notes");
+    world.settle();
+    world.go_offline(anna);
+    world.type_text(anna, note, 0, "typed on the train");
+    world.crash(anna);
+    world.settle();
+    assert_eq!(world.text(ben, note), "typed on the train");
+}
+
+#[test]
+fn wrong_wall_clocks_change_labels_only() {
+    let mut world = World::new(6);
+    let [anna, ben] = world.devices();
+    world.skew_clock(anna, -315_360_000_000);
+    let note = world.create(anna, "notes");
+    world.settle();
+    world.set_title(anna, note, "from the past");
+    world.settle();
+    world.set_title(ben, note, "from now");
+    world.settle();
+    world.set_title(anna, note, "last, by a clock ten years behind");
+    world.settle();
+    let value = world.value(ben, note).expect("the note is there");
+    assert_eq!(value.entry("title"), Some(&afield::Value::Str("last, by a clock ten years behind".into())));
+}
