@@ -1,1 +1,19 @@
-//! benches.
+//! Workloads and measurements of Afield, against a real relay process.
+//!
+//! | binary | what it does |
+//! | --- | --- |
+//! | `replay` | replays a recorded editing history keystroke by keystroke and compares the texts at the end |
+//! | `system` | live latency between two devices, uploads, downloads, reconnecting with nothing new |
+//! | `wire` | bytes a change on the recorded histories, by size of the batch |
+//!
+//! `cargo bench -p afield-benches` measures the hot paths one by one.
+//!
+//! - [`history`]: the recorded editing histories.
+//! - [`hand`]: a replica whose messages are moved by hand, so that they can be held back on their way.
+//! - [`report`]: figures for a person and for a machine.
+//! - [`role`]: the processes that a benchmark consists of, all of them this same program.
+
+pub mod hand;
+pub mod history;
+pub mod report;
+pub mod role;

@@ -1,0 +1,225 @@
+//! Bytes a change on the recorded histories, WebSocket headers and masks included.
+//!
+//! The changes are the library's own, one for each keystroke, with times as a person types. They travel in the frames
+//! that a device and a relay send, through a link that counts what each message takes on the wire.
+
+use afield::{EntityId, Value};
+use afield_benches::history::{History, HistoryError, Transaction};
+use afield_benches::report::{Progress, grouped, write_table};
+use afield_core::document::{Document, EditContext, Incoming};
+use afield_core::log::ChunkKind;
+use afield_core::wire::{self, BatchChunk, ChainCheck, Channel, Chunks, Push, PushNumber, Segment, ToDevice, ToRelay};
+use afield_core::{ChangeHash, Collection, Limits, Now, Sequence};
+use afield_transport::memory_pair;
+use automerge::ActorId;
+use clap::Parser;
+use serde::Serialize;
+use std::error::Error;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// The sizes of the batches: a keystroke by itself, a pause in typing, a catch-up.
+const BATCH_SIZES: [usize; 3] = [1, 10, 1_000];
+/// What is aimed for, in bytes a change, at these sizes of a batch.
+const TARGETS: [(usize, f64); 2] = [(10, 34.0), (1_000, 8.0)];
+/// The times of two keystrokes are at least so far apart, in milliseconds, and less than twice as far.
+const PACE_MS: u64 = 120;
+/// A monotonic moment nobody looks at.
+const MONOTONIC_MS: u64 = 0;
+/// When the typing starts: 2026-01-01 in milliseconds since the Unix epoch.
+const START_MS: i64 = 1_767_225_600_000;
+/// The field that holds the text.
+const TEXT: &str = "text";
+
+/// Measure how many bytes a change takes on the wire.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Folder with friendsforever.json.gz and automerge-paper.json.gz
+    #[arg(default_value = "../shared/data")]
+    folder: PathBuf,
+    /// Stop after so many keystrokes of each history
+    #[arg(long, value_name = "COUNT")]
+    keystrokes: Option<usize>,
+    /// Print the figures as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    history: &'static str,
+    changes: u64,
+    /// The changes as Automerge encodes them, in bytes a change.
+    raw_bytes: f64,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    batch: usize,
+    /// In `Push` frames, masked, in bytes a change.
+    push_bytes: f64,
+    /// In `Chunks` frames, in bytes a change.
+    chunks_bytes: f64,
+    target_bytes: Option<f64>,
+}
+
+struct Made {
+    author: usize,
+    hash: ChangeHash,
+    bytes: Vec<u8>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::parse();
+    let mut out = std::io::stdout().lock();
+    for (name, file) in [("friendsforever", "friendsforever.json.gz"), ("automerge-paper", "automerge-paper.json.gz")] {
+        let mut history = match History::read(&arguments.folder.join(file)) {
+            Err(HistoryError::File(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+                let missing = arguments.folder.join(file);
+                writeln!(std::io::stderr(), "{name}: skipped, {} is not there", missing.display())?;
+                continue;
+            }
+            other => other?,
+        };
+        history.transactions.truncate(arguments.keystrokes.unwrap_or(usize::MAX));
+        let report = measure(name, &history)?;
+        if arguments.json {
+            writeln!(out, "{}", serde_json::to_string(&report)?)?;
+        } else {
+            report.write(&mut out)?;
+        }
+    }
+    Ok(())
+}
+
+fn measure(name: &'static str, history: &History) -> Result<Report, Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (entity, made) = type_again(name, history)?;
+    let collection: Collection = "notes".parse()?;
+    let batch = |changes: &[&Made]| {
+        wire::encode_batch(changes.iter().map(|made| BatchChunk {
+            entity,
+            collection: &collection,
+            kind: ChunkKind::Change,
+            bytes: &made.bytes,
+        }))
+    };
+    let in_order: Vec<&Made> = made.iter().collect();
+    let mut rows = Vec::new();
+    for size in BATCH_SIZES {
+        let mut pushes = Vec::new();
+        for author in 0..history.authors() {
+            let own: Vec<&Made> = made.iter().filter(|made| made.author == author).collect();
+            for (number, changes) in (1..).zip(own.chunks_exact(size)) {
+                let batch = batch(changes);
+                let push = Push { number: PushNumber(number), channel: Channel(0), batch: batch.as_slice().into() };
+                pushes.push(wire::encode_to_relay(&ToRelay::Push(push)));
+            }
+        }
+        let runs = in_order.chunks_exact(size).enumerate().map(|(number, changes)| {
+            let after = Sequence::new((number * size) as u64);
+            // The leading bytes of a hash take the same room whatever they are.
+            let (segments, check) = (batch(changes), ChainCheck::from([0xaf; 8]));
+            let segments = vec![Segment::Batch(&segments)];
+            wire::encode_to_device(&ToDevice::Chunks(Chunks { channel: Channel(0), after, segments, check }))
+        });
+        let (pushed, chunks) = (pushes.len() * size, (in_order.len() / size) * size);
+        let (push_bytes, chunks_bytes) = runtime.block_on(on_the_wire(pushes, runs.collect()))?;
+        rows.push(Row {
+            batch: size,
+            push_bytes: push_bytes as f64 / pushed.max(1) as f64,
+            chunks_bytes: chunks_bytes as f64 / chunks.max(1) as f64,
+            target_bytes: TARGETS.iter().find(|(of, _)| *of == size).map(|(_, bytes)| *bytes),
+        });
+    }
+    let raw: usize = made.iter().map(|made| made.bytes.len()).sum();
+    Ok(Report { history: name, changes: made.len() as u64, raw_bytes: raw as f64 / made.len().max(1) as f64, rows })
+}
+
+/// Sends messages both ways and gives the bytes they take with their headers and masks.
+async fn on_the_wire(
+    to_relay: Vec<Vec<u8>>,
+    to_device: Vec<Vec<u8>>,
+) -> Result<(u64, u64), afield_transport::LinkError> {
+    let (mut device, mut relay) = memory_pair(1);
+    for message in to_relay {
+        device.send(message.into()).await?;
+        relay.receive().await?;
+    }
+    for message in to_device {
+        relay.send(message.into()).await?;
+        device.receive().await?;
+    }
+    Ok((device.statistics().bytes_sent, relay.statistics().bytes_sent))
+}
+
+/// Types a history again, each author in a document of its own that holds exactly the parents of what it does next.
+fn type_again(name: &str, history: &History) -> Result<(EntityId, Vec<Made>), Box<dyn Error>> {
+    let entity = EntityId::from_bytes([0x17; 16]);
+    let mut time_ms = START_MS;
+    let mut random = 7u64;
+    let mut documents: Vec<Document> = (0..history.authors()).map(|_| Document::new(entity)).collect();
+    let mut made: Vec<Made> = Vec::with_capacity(history.transactions.len());
+    let mut known = vec![0; documents.len()];
+    let reaches = history.reaches();
+    let mut root: Vec<(ChangeHash, Vec<u8>)> = Vec::new();
+    let mut progress = Progress::start(name, history.transactions.len() as u64);
+    for (place, (transaction, reach)) in history.transactions.iter().zip(&reaches).enumerate() {
+        let Transaction { author, patches, .. } = transaction;
+        let (Some(document), Some(known)) = (documents.get_mut(*author), known.get_mut(*author)) else { continue };
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        time_ms += (PACE_MS + (random >> 33) % PACE_MS).cast_signed();
+        let now = Now { wall_ms: time_ms, monotonic_ms: MONOTONIC_MS };
+        let actor = ActorId::from([0xa0 + u8::try_from(*author)?; 16]);
+        let context = EditContext { actor, now, fresh: root.is_empty() };
+        if root.is_empty() {
+            let created =
+                document.edit(&context, &Limits::DEFAULT, |edit| edit.put(TEXT, Value::Text(String::new())))?;
+            root = created.changes.into_iter().map(|change| (change.hash, change.bytes)).collect();
+        } else if document.change_count() == 0 {
+            receive(document, root.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }))?;
+        }
+        let seen: usize = reach.iter().enumerate().filter(|(other, _)| other != author).map(|(_, seen)| *seen).sum();
+        if *known < seen {
+            let others = made.iter().filter(|made| made.author != *author).skip(*known).take(seen - *known);
+            receive(document, others.map(|made| Incoming { hash: made.hash, bytes: &made.bytes }))?;
+            *known = seen;
+        }
+        let context = EditContext { fresh: false, ..context };
+        let edited = document.edit(&context, &Limits::DEFAULT, |edit| {
+            patches.iter().try_for_each(|patch| edit.splice_text(TEXT, patch.0, patch.1, &patch.2))
+        })?;
+        made.extend(edited.changes.into_iter().map(|change| Made {
+            author: *author,
+            hash: change.hash,
+            bytes: change.bytes,
+        }));
+        progress.reach(place as u64 + 1);
+    }
+    progress.end();
+    Ok((entity, made))
+}
+
+fn receive<'b>(document: &mut Document, changes: impl Iterator<Item = Incoming<'b>>) -> Result<(), Box<dyn Error>> {
+    let incoming: Vec<_> = changes.collect();
+    let _ = document.apply_guarded(&incoming, &Limits::DEFAULT)?;
+    Ok(())
+}
+
+impl Report {
+    fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
+        let Self { history, changes, raw_bytes, rows } = self;
+        writeln!(out, "{history}: {} changes, {raw_bytes:.1} B a change as Automerge encodes them", grouped(*changes))?;
+        let mut table = vec![["changes a batch", "Push, masked", "Chunks", "target"].map(str::to_owned).to_vec()];
+        table.extend(rows.iter().map(|row| {
+            vec![
+                grouped(row.batch as u64),
+                format!("{:.1} B", row.push_bytes),
+                format!("{:.1} B", row.chunks_bytes),
+                row.target_bytes.map_or_else(String::new, |bytes| format!("{bytes:.0} B")),
+            ]
+        }));
+        write_table(out, &table)
+    }
+}

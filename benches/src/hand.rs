@@ -1,0 +1,387 @@
+//! A replica whose messages are moved by hand.
+//!
+//! It is the library's own [`Driver`] on its own store file, connected to a real relay. What is different from
+//! `afield::Replica` is only who moves the messages: here the caller decides when the ones that bring work of others
+//! are handed on, and so what the replica holds when somebody edits.
+
+use afield::{Driver, EditFailure, EntityId, Existence, OperationError, Output, SpaceId, Target, Value};
+use afield_core::document::Document;
+use afield_core::wire::{self, Message, Segment, ToDevice};
+use afield_core::{ChangeHash, Collection, Entropy, Limits, Now};
+use afield_store::{OpenOptions, Origin, Store};
+use afield_transport::{ClientOptions, LinkError, LinkMeter, LinkReceiver, LinkSender, LinkStatistics, RelayAddress};
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::runtime::Handle;
+
+/// How long a relay on this machine may take to say the next thing that somebody waits for.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How many receipts are handed on together. Each hand-over is a commit of the store, as it is for a busy replica.
+const RECEIPTS_TOGETHER: usize = 256;
+/// The field that holds the text.
+const TEXT: &str = "text";
+
+/// A replica whose messages are moved by hand.
+#[derive(Debug)]
+pub struct HandDriven {
+    driver: Driver,
+    clock: Clock,
+    target: Target,
+    runtime: Handle,
+    wire: Option<Wire>,
+    /// What has arrived and is held back, in order.
+    held: VecDeque<Held>,
+    /// How many changes of others have arrived, held back or not.
+    arrived: usize,
+    /// How many changes of others were handed on.
+    taken: usize,
+}
+
+#[derive(Debug)]
+struct Wire {
+    sender: LinkSender,
+    meter: LinkMeter,
+    messages: Receiver<Result<Bytes, LinkError>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    message: Bytes,
+    /// How many changes of others it brings.
+    foreign: usize,
+}
+
+/// Why a replica that is moved by hand does not go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandError {
+    /// The store cannot be opened.
+    #[error("the store cannot be opened")]
+    Open(#[from] afield::OpenError),
+    /// The space cannot be made.
+    #[error("the space cannot be made")]
+    Space(#[from] afield_store::SpaceError),
+    /// The driver failed.
+    #[error("the replica failed")]
+    Driver(#[from] afield::DriverError),
+    /// An edit failed.
+    #[error("an edit failed")]
+    Edit(#[from] EditFailure<OperationError>),
+    /// The entity cannot be read.
+    #[error("the entity cannot be read")]
+    Read(#[from] afield::EntityError),
+    /// A path leads nowhere.
+    #[error("the text cannot be read")]
+    Text(#[from] OperationError),
+    /// The relay's address is none.
+    #[error("the relay's address is not valid")]
+    Address(#[from] afield_transport::ParseAddressError),
+    /// The relay cannot be reached.
+    #[error("the relay cannot be reached")]
+    Connect(#[from] afield_transport::ConnectError),
+    /// The connection broke.
+    #[error("the connection broke")]
+    Link(#[from] LinkError),
+    /// The relay sent a frame that does not parse.
+    #[error("the relay sent a frame that does not parse")]
+    Wire(#[from] wire::WireError),
+    /// The relay sent a batch that does not parse.
+    #[error("the relay sent a batch that does not parse")]
+    Batch(#[from] wire::BatchError),
+    /// The session ended.
+    #[error("the relay ended the session")]
+    Ended,
+    /// Nothing came in time.
+    #[error("the relay says nothing for {} s", ANSWER_TIMEOUT.as_secs())]
+    Silent,
+    /// A frame brings more than what was to be handed on.
+    #[error("a frame brings {brings} changes, of which only {wanted} may be handed on")]
+    Together {
+        /// How many changes it brings.
+        brings: usize,
+        /// How many were wanted.
+        wanted: usize,
+    },
+    /// A keystroke made more or fewer changes than one.
+    #[error("a transaction of the history became {0} changes instead of one")]
+    Changes(usize),
+}
+
+impl HandDriven {
+    /// Opens a store file with one space, in which `entity` holds the text.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be opened or written.
+    pub fn open(
+        path: &Path,
+        (space, origin): (SpaceId, Origin),
+        entity: EntityId,
+        runtime: &Handle,
+    ) -> Result<Self, HandError> {
+        let clock = Clock::new();
+        let mut store = Store::open(path, &OpenOptions::default())?;
+        let _ = store.create_space(space, "replay", origin, clock.now().wall_ms)?;
+        let driver = Driver::new(store, Box::new(SystemEntropy), clock.now())?;
+        let collection: Collection = "texts".parse().expect("a name of letters is valid");
+        let target = Target { space, collection, entity, existence: Existence::Required };
+        let (held, runtime) = (VecDeque::new(), runtime.clone());
+        Ok(Self { driver, clock, target, runtime, wire: None, held, arrived: 0, taken: 0 })
+    }
+
+    /// Connects and says hello; the answers are handed on by the calls that follow.
+    ///
+    /// # Errors
+    ///
+    /// The relay cannot be reached.
+    pub fn connect(&mut self, url: &str) -> Result<(), HandError> {
+        let address: RelayAddress = url.parse()?;
+        self.driver.enable_sync(self.clock.now());
+        let link = self.runtime.block_on(afield_transport::connect(&address, ClientOptions::default()))?;
+        let meter = link.meter();
+        let (sender, receiver) = link.split();
+        let (arrived, messages) = mpsc::channel();
+        self.runtime.spawn(receive(receiver, arrived));
+        self.wire = Some(Wire { sender, meter, messages });
+        self.move_outputs()?;
+        Ok(())
+    }
+
+    /// Makes the entity with its empty text, or finds the text empty.
+    ///
+    /// # Errors
+    ///
+    /// The edit could not be stored.
+    pub fn create(&mut self) -> Result<(), HandError> {
+        let target = Target { existence: Existence::Fresh, ..self.target.clone() };
+        self.driver.edit(&target, self.clock.now(), |edit| edit.put(TEXT, Value::Text(String::new())))?;
+        self.wake()
+    }
+
+    /// Deletes and inserts characters as one edit, stores it, and pushes it by itself.
+    ///
+    /// # Errors
+    ///
+    /// The edit could not be made or stored, or the connection broke.
+    pub fn splice(&mut self, position: usize, delete: usize, insert: &str) -> Result<ChangeHash, HandError> {
+        let splice = |edit: &mut afield_core::document::Edit<'_>| edit.splice_text(TEXT, position, delete, insert);
+        let edited = self.driver.edit(&self.target, self.clock.now(), splice)?;
+        let [(_, hash)] = *edited.changes.as_slice() else { return Err(HandError::Changes(edited.changes.len())) };
+        self.wake()?;
+        self.listen()?;
+        if self.held.len() >= RECEIPTS_TOGETHER {
+            self.hand_on(self.taken)?;
+        }
+        Ok(hash)
+    }
+
+    /// Hands on what others did until the replica holds exactly `count` of their changes, waiting for what is not here.
+    ///
+    /// # Errors
+    ///
+    /// The relay put more together than may be handed on, or the connection broke.
+    pub fn take(&mut self, count: usize) -> Result<(), HandError> {
+        if self.taken < count {
+            self.await_arrival(count)?;
+            self.hand_on(count)?;
+        }
+        match self.taken {
+            taken if taken == count => Ok(()),
+            taken => Err(HandError::Together {
+                brings: self.held.front().map_or(0, |held| held.foreign),
+                wanted: count - taken,
+            }),
+        }
+    }
+
+    /// Waits until `count` changes of others have arrived, without handing them on.
+    ///
+    /// # Errors
+    ///
+    /// They do not come, or the connection broke.
+    pub fn await_arrival(&mut self, count: usize) -> Result<(), HandError> {
+        self.listen()?;
+        while self.arrived < count {
+            self.await_one()?;
+        }
+        Ok(())
+    }
+
+    /// Hands on everything until the replica is in step with the relay.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke.
+    pub fn settle(&mut self) -> Result<(), HandError> {
+        loop {
+            self.listen()?;
+            self.hand_on(usize::MAX)?;
+            if self.driver.is_in_step() {
+                return Ok(());
+            }
+            if self.held.is_empty() {
+                self.await_one()?;
+            }
+        }
+    }
+
+    /// The heads of the entity.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn heads(&self) -> Result<Vec<ChangeHash>, HandError> {
+        Ok(self.driver.read_document(&self.target, self.clock.now(), Document::heads)?)
+    }
+
+    /// The text.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn text(&self) -> Result<String, HandError> {
+        let read = self.driver.read_document(&self.target, self.clock.now(), |document| document.read_at(TEXT))?;
+        Ok(read?.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+
+    /// From now on, what is counted as work of others starts at 0.
+    pub fn start_counting(&mut self) {
+        (self.arrived, self.taken) = (0, 0);
+    }
+
+    /// What went over the wire, with WebSocket headers and masks.
+    pub fn statistics(&self) -> LinkStatistics {
+        self.wire.as_ref().map(|wire| wire.meter.read()).unwrap_or_default()
+    }
+
+    /// Gives the wire a chance to send what an edit has put into the outbox.
+    fn wake(&mut self) -> Result<(), HandError> {
+        self.driver.handle_wake(self.clock.now())?;
+        self.move_outputs()
+    }
+
+    /// Hands on what is held, in order, up to `count` changes of others, in one call as a replica does.
+    fn hand_on(&mut self, count: usize) -> Result<(), HandError> {
+        let mut taken = self.taken;
+        let mut messages = Vec::new();
+        while let Some(held) = self.held.front().filter(|held| taken.saturating_add(held.foreign) <= count) {
+            taken += held.foreign;
+            messages.extend(self.held.pop_front().map(|held| held.message));
+        }
+        if messages.is_empty() {
+            return Ok(());
+        }
+        self.driver.handle_messages(messages.iter().map(AsRef::as_ref), self.clock.now())?;
+        self.taken = taken;
+        self.move_outputs()
+    }
+
+    /// Takes from the wire what has arrived, without waiting and without handing it on.
+    fn listen(&mut self) -> Result<(), HandError> {
+        while let Some(arrived) = self.wire.as_ref().and_then(|wire| wire.messages.try_recv().ok()) {
+            self.hold(arrived?)?;
+        }
+        Ok(())
+    }
+
+    fn await_one(&mut self) -> Result<(), HandError> {
+        let wire = self.wire.as_ref().ok_or(HandError::Ended)?;
+        match wire.messages.recv_timeout(ANSWER_TIMEOUT) {
+            Ok(message) => self.hold(message?),
+            Err(RecvTimeoutError::Timeout) => Err(HandError::Silent),
+            Err(RecvTimeoutError::Disconnected) => Err(HandError::Ended),
+        }
+    }
+
+    fn hold(&mut self, message: Bytes) -> Result<(), HandError> {
+        let foreign = foreign_changes(&message)?;
+        self.arrived += foreign;
+        self.held.push_back(Held { message, foreign });
+        Ok(())
+    }
+
+    fn move_outputs(&mut self) -> Result<(), HandError> {
+        let mut is_fed = false;
+        while let Some(output) = self.driver.poll_output() {
+            match (output, &mut self.wire) {
+                (Output::Connect, _) => self.driver.handle_connected(self.clock.now())?,
+                (Output::Transmit(message), Some(wire)) => {
+                    is_fed = true;
+                    self.runtime.block_on(wire.sender.feed(message.into()))?;
+                }
+                (Output::Transmit(_), None) | (Output::Disconnect, _) => return Err(HandError::Ended),
+            }
+        }
+        if let (true, Some(wire)) = (is_fed, &mut self.wire) {
+            self.runtime.block_on(wire.sender.flush())?;
+        }
+        Ok(())
+    }
+}
+
+/// How many changes of others a message brings.
+fn foreign_changes(message: &[u8]) -> Result<usize, HandError> {
+    let message = Message::open(message)?;
+    let ToDevice::Chunks(chunks) = message.to_device()? else { return Ok(0) };
+    chunks
+        .segments
+        .iter()
+        .map(|segment| match segment {
+            Segment::Own { .. } => Ok(0),
+            Segment::Raw(_) => Ok(1),
+            Segment::Batch(batch) => Ok(wire::decode_batch(batch, &Limits::DEFAULT)?.len()),
+        })
+        .sum()
+}
+
+/// Takes messages off the connection as they come, so that the relay never waits for this end.
+async fn receive(mut receiver: LinkReceiver, arrived: Sender<Result<Bytes, LinkError>>) {
+    while let Some(message) = receiver.receive().await.transpose() {
+        let is_over = message.is_err();
+        if arrived.send(message).is_err() || is_over {
+            return;
+        }
+    }
+}
+
+/// The system's clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// Starts the monotonic clock at 0.
+    pub fn new() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    /// This moment.
+    pub fn now(&self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now {
+            wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX),
+            monotonic_ms: u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The system's generator of random bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        getrandom::fill(bytes)
+            .expect("the operating system gives random bytes; without them no identity is safe to make");
+    }
+}
