@@ -1,6 +1,6 @@
 //! A change's header, read from raw bytes without a document.
 //!
-//! There is one parser of Automerge's change format (`parts`): the header reader and the wire's batches both stand on
+//! There is one parser of Automerge's change format: the header reader and the wire's batches both stand on
 //! it. It never inflates and never expands a run, so its work is linear in the bytes whatever they claim.
 
 mod columns;

@@ -1,7 +1,9 @@
 //! Writing the difference between two values: what typed edits and edits of JSON are built on.
 
-use super::difference::{self, ListStep, identity_matches, is_same, list_steps, text_hunks};
-use super::edit::{Edit, OperationError};
+use super::alignment::identity_matches;
+use super::difference::{self, ListStep, is_same, list_steps, text_hunks};
+use super::edit::Edit;
+use super::error::OperationError;
 use super::operations::Place;
 use super::path::Path;
 use super::read::{Object, Standing, read_object};

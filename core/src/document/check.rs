@@ -80,6 +80,10 @@ pub(super) fn against_past(
     if start_op - past.max_op > limits.start_op_leap_max || end > OPERATION_MAX {
         return Err(QuarantineReason::StartOpTooHigh);
     }
+    // Automerge works out how many operations a change has from the numbers around it when it loads.
+    if change.operations.is_empty() && start_op != past.max_op + 1 {
+        return Err(QuarantineReason::StartOpTooHigh);
+    }
     if change.seq > 1 && !history.has_sequence(past, &change.actor_id, change.seq - 1) {
         return Err(QuarantineReason::SequenceGap);
     }
@@ -171,6 +175,9 @@ impl<'c> Operations<'c, '_, '_> {
             OpType::Delete => !insert && !pred.is_empty(),
             OpType::Increment(by) => !insert && !pred.is_empty() && by.unsigned_abs() <= INCREMENT_MAX.unsigned_abs(),
             OpType::Make(ObjType::Table) => false,
+            OpType::Make(ObjType::List | ObjType::Text) if kind == ObjType::Text => {
+                return Err(QuarantineReason::WrongObject);
+            }
             OpType::Put(ScalarValue::Counter(counter))
                 if i64::from(counter).unsigned_abs() > COUNTER_MAX.unsigned_abs() =>
             {
@@ -183,17 +190,23 @@ impl<'c> Operations<'c, '_, '_> {
 
     /// Checks that an operation does not put anything in place of a mark, which the engine does not expect.
     ///
-    /// Honest editors insert and delete characters and never replace one, so this is as rare as it is slow.
+    /// Honest editors insert and delete characters and never replace one, so this is as rare as it is slow. Deletions
+    /// are not, so only marks of the same change are looked for in them.
     fn check_update(&mut self, operation: &Op, kind: ObjType) -> Result<(), QuarantineReason> {
-        if kind != ObjType::Text || operation.insert || operation.action == OpType::Delete {
+        if kind != ObjType::Text || operation.insert {
             return Ok(());
         }
+        let deletion = operation.action == OpType::Delete;
         let element = match &operation.key {
             Key::Seq(ElementId::Id(id)) => Some(id),
             _ => None,
         };
         let mut targets = operation.pred.iter().chain(element);
-        if targets.any(|id| self.is_mark(id)) { Err(QuarantineReason::BadOperation) } else { Ok(()) }
+        if targets.any(|id| (!deletion || self.is_own(id)) && self.is_mark(id)) {
+            Err(QuarantineReason::BadOperation)
+        } else {
+            Ok(())
+        }
     }
 
     fn is_mark(&mut self, id: &OpId) -> bool {

@@ -1,17 +1,16 @@
 //! Local edits: what a closure may do to a document, and what it leaves behind.
 
+use super::TIME_MAX_MS;
 use super::check;
 use super::derived::{Container, Parent, derived_change, operation_id};
 use super::engine::{self, Sequences};
+use super::error::{EditError, OperationError};
 use super::read::Object;
-use super::value::Kind;
-use super::verdict::QuarantineReason;
-use super::{DEPTH_MAX, TIME_MAX_MS};
 use crate::id::EntityId;
 use crate::limits::Limits;
 use crate::time::Now;
 use automerge::transaction::{CommitOptions, OwnedTransaction, Transactable};
-use automerge::{ActorId, Automerge, AutomergeError, Change, ChangeHash, ObjId, ReadDoc};
+use automerge::{ActorId, Automerge, Change, ChangeHash, ObjId, ReadDoc};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Who edits, and when.
@@ -50,93 +49,6 @@ pub struct Edited<T> {
     pub value: T,
     /// The changes in causal order; none when nothing was written.
     pub changes: Vec<LocalChange>,
-}
-
-/// Why one operation of an edit was refused.
-///
-/// Where an operation fails after it wrote something, the edit as a whole is refused even if the closure goes on.
-#[derive(Debug, thiserror::Error)]
-pub enum OperationError {
-    /// The map or list that should hold the place does not exist.
-    #[error("nothing stands at step {step} of the path")]
-    Absent {
-        /// The number of the step, from 0.
-        step: usize,
-    },
-    /// Something else than the operation needs stands there.
-    #[error("at step {step} of the path stands {found}, and {needed} is needed")]
-    WrongKind {
-        /// The number of the step, from 0; as many as the path has for what stands at its end.
-        step: usize,
-        /// What stands there.
-        found: Kind,
-        /// What is needed.
-        needed: Kind,
-    },
-    /// A position is beyond the end of a list or text.
-    #[error("position {position} is beyond the end, which is at {length}")]
-    OutOfRange {
-        /// The position, in elements or code points.
-        position: usize,
-        /// The length, in elements or code points.
-        length: usize,
-    },
-    /// The root map can be neither replaced nor deleted.
-    #[error("the root of a document can be neither replaced nor deleted")]
-    Root,
-    /// The value would stand too deep.
-    #[error("the value would nest deeper than {DEPTH_MAX} levels")]
-    TooDeep,
-    /// The edit writes more than a change may hold.
-    #[error("the edit writes more than the {bytes_max} bytes that a change may have")]
-    TooLarge {
-        /// The most bytes a change may have.
-        bytes_max: usize,
-    },
-    /// The edit has more operations than a change may hold.
-    #[error("the edit has more than the {operations_max} operations that a change may have")]
-    TooManyOperations {
-        /// The most operations a change may have.
-        operations_max: u64,
-    },
-    /// The counter would leave its range.
-    #[error("the counter would leave the range of 64 bits")]
-    CounterOverflow,
-    /// The document does not hold the text or the list that the difference starts from.
-    #[error("the document no longer holds the value that the difference starts from")]
-    Stale,
-    /// An earlier operation of the edit failed after it had written something.
-    #[error("an operation of the edit failed after it had written something")]
-    Halfway,
-    /// What was done in the raw view would be quarantined by every other device.
-    #[error("other devices would not accept the change")]
-    Unsound(#[source] QuarantineReason),
-    /// Automerge refused the operation.
-    #[error("the engine refused the operation")]
-    Engine(#[from] AutomergeError),
-}
-
-impl OperationError {
-    pub(super) fn wrong_kind(step: usize, found: Kind, needed: Kind) -> Self {
-        Self::WrongKind { step, found, needed }
-    }
-}
-
-/// Why an edit left nothing behind.
-#[derive(Debug, thiserror::Error)]
-pub enum EditError<E> {
-    /// The closure failed.
-    #[error(transparent)]
-    Closure(E),
-    /// An operation failed halfway and the closure went on, or the change as a whole is too large.
-    #[error("the edit as a whole was refused")]
-    Refused(#[source] OperationError),
-    /// The document has no operation numbers left.
-    #[error("the document has reached its highest operation number")]
-    Full,
-    /// The document saw a panic and has to be loaded again.
-    #[error("the document saw a panic and has to be loaded again")]
-    Poisoned,
 }
 
 /// An edit in progress.
@@ -294,9 +206,10 @@ impl<'d> Edit<'d> {
         if self.changes.is_empty() {
             self.before = Some(engine.clone());
         }
-        engine.apply_changes([change.clone()])?;
-        self.changes.push(local_change(&change, true));
+        let applied = engine.apply_changes([change.clone()]);
         self.transaction = Some(begin_transaction(engine, &self.context.actor));
+        applied?;
+        self.changes.push(local_change(&change, true));
         Ok(true)
     }
 

@@ -1,12 +1,31 @@
-//! One entity's Automerge document.
+//! One entity's Automerge document: what it holds, how it is edited, and how changes from elsewhere come into it.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `value`, `json`, `path`, `read` | the document as a tree of values, and places in it |
+//! | `edit`, `operations`, `create`, `assign` | local edits, their operations, and writing the difference between values |
+//! | `difference`, `alignment` | what differs between two texts or lists |
+//! | `derived` | creation of containers that is the same bytes on every device |
+//! | `apply`, `check`, `past`, `stage`, `save` | the guarded apply: rules, a change's past, the staged copy, saving |
+//! | `verdict`, `error` | what callers are told |
+//! | `engine` | what all of them need of Automerge |
+//!
+//! What always holds: a document holds verified changes only and never waits for dependencies itself; an edit that fails
+//! leaves nothing; a change from elsewhere is applied in full or not at all, and its verdict rests on it and what it
+//! depends on (invariant D7); a failed load gives no document (D8).
+//!
+//! Deliberately absent: clocks, sources of actors, storage, and Automerge's own queue, sync protocol and bundles.
 
+mod alignment;
 mod apply;
 mod assign;
 mod check;
+mod create;
 mod derived;
 mod difference;
 mod edit;
 mod engine;
+mod error;
 mod json;
 mod operations;
 mod past;
@@ -17,7 +36,8 @@ mod stage;
 mod value;
 mod verdict;
 
-pub use edit::{Edit, EditContext, EditError, Edited, LocalChange, OperationError};
+pub use edit::{Edit, EditContext, Edited, LocalChange};
+pub use error::{EditError, LoadError, OperationError};
 pub use json::TaggedJsonError;
 pub use path::{ParsePathError, Path, Step};
 pub use value::{Kind, Value};
@@ -60,44 +80,6 @@ pub struct Incoming<'b> {
     pub hash: ChangeHash,
     /// The change, not compressed.
     pub bytes: &'b [u8],
-}
-
-/// Why a document was not loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The snapshot has no bytes.
-    #[error("the snapshot is empty")]
-    EmptySnapshot,
-    /// The snapshot does not load.
-    #[error("the snapshot does not load")]
-    Snapshot(#[source] automerge::AutomergeError),
-    /// A change does not parse.
-    #[error("change {hash} does not parse")]
-    Change {
-        /// The hash the change is filed under.
-        hash: ChangeHash,
-        /// What the engine found.
-        #[source]
-        source: automerge::LoadChangeError,
-    },
-    /// The bytes of a change have another hash than it is filed under.
-    #[error("the bytes filed under change {hash} are not that change")]
-    WrongHash {
-        /// The hash the change is filed under.
-        hash: ChangeHash,
-    },
-    /// The changes do not apply.
-    #[error("the changes do not apply")]
-    Apply(#[source] automerge::AutomergeError),
-    /// Dependencies of the changes are missing.
-    #[error("{} dependencies are missing", missing.len())]
-    MissingDependencies {
-        /// The missing changes.
-        missing: Vec<ChangeHash>,
-    },
-    /// The engine panicked.
-    #[error("the engine panicked")]
-    Panicked,
 }
 
 /// One entity's Automerge document.

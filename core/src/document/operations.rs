@@ -1,14 +1,14 @@
 //! The operations of an edit.
 
+use super::INCREMENT_MAX;
 use super::derived::Container;
-use super::difference::is_same;
-use super::edit::{Edit, OperationError};
+use super::edit::Edit;
+use super::error::OperationError;
 use super::path::{Path, Step};
 use super::read::{Object, Standing, follow, object_kind, read_standing, standing};
 use super::value::{Kind, Value};
-use super::{COUNTER_MAX, DEPTH_MAX, INCREMENT_MAX};
 use automerge::transaction::{OwnedTransaction, Transactable};
-use automerge::{AutomergeError, Prop, ReadDoc, ScalarValue};
+use automerge::{AutomergeError, Prop, ReadDoc};
 use std::collections::BTreeMap;
 
 /// A key or index of an object that exists.
@@ -211,80 +211,6 @@ impl Edit<'_> {
         }
     }
 
-    /// Creates an empty container at a place: derived when nothing stands there and others could be creating it,
-    /// ordinary otherwise.
-    pub(super) fn create(&mut self, place: &Place, container: Container) -> Result<Object, OperationError> {
-        if place.depth > DEPTH_MAX {
-            return Err(OperationError::TooDeep);
-        }
-        let kind = container.object_type().ok_or(OperationError::Stale)?;
-        if self.derived_at(place, container)?
-            && let Some(Standing::Object(object)) = self.at(place)?
-        {
-            return Ok(object);
-        }
-        self.charge(0)?;
-        let Place { parent, prop, .. } = place;
-        let id = self.transaction().put_object(&parent.id, prop.clone(), kind)?;
-        Ok(Object { id, kind })
-    }
-
-    /// Creates the containers of a value that are absent, as far as they are derived, before anything else is written:
-    /// all else can then go into one change.
-    pub(super) fn prepare(
-        &mut self,
-        place: &Place,
-        before: Option<&Value>,
-        after: &Value,
-    ) -> Result<(), OperationError> {
-        let container = match after {
-            Value::Counter(number) => is_small(*number).then_some(Container::Counter),
-            other => container_of(other),
-        };
-        let Some(container) = container.filter(|_| !is_same(before, Some(after))) else { return Ok(()) };
-        if place.depth > DEPTH_MAX {
-            return Err(OperationError::TooDeep);
-        }
-        self.derived_at(place, container)?;
-        let (Value::Map(entries), Some(Standing::Object(map))) = (after, self.at(place)?) else { return Ok(()) };
-        let before = before.and_then(Value::as_map);
-        for (key, value) in entries {
-            let place = Place { parent: map.clone(), prop: Prop::from(key.as_str()), depth: place.depth + 1 };
-            self.prepare(&place, before.and_then(|before| before.get(key)), value)?;
-        }
-        Ok(())
-    }
-
-    fn derived_at(&mut self, place: &Place, container: Container) -> Result<bool, OperationError> {
-        match &place.prop {
-            Prop::Map(key) if self.at(place)?.is_none() => self.derive(&place.parent, key, container),
-            _ => Ok(false),
-        }
-    }
-
-    /// Writes a value to a place.
-    pub(super) fn write(&mut self, place: &Place, value: &Value) -> Result<(), OperationError> {
-        if let Prop::Seq(index) = place.prop {
-            let length = self.reader().length(&place.parent.id);
-            if index >= length {
-                return Err(OperationError::OutOfRange { position: index, length });
-            }
-        }
-        match (value, container_of(value)) {
-            (Value::Counter(number), _) if is_small(*number) && self.derived_at(place, Container::Counter)? => {
-                self.add(place, 0, *number)
-            }
-            (_, Some(container)) => {
-                let object = self.create(place, container)?;
-                self.fill(&object, place.depth, value)
-            }
-            (_, None) => {
-                let scalar = self.scalar(value)?;
-                Ok(self.transaction().put(&place.parent.id, place.prop.clone(), scalar)?)
-            }
-        }
-    }
-
     /// Deletes what stands at a place.
     pub(super) fn remove(&mut self, place: &Place) -> Result<(), OperationError> {
         let Place { parent, prop, .. } = place;
@@ -314,26 +240,6 @@ impl Edit<'_> {
         Ok(())
     }
 
-    /// Inserts an element into a list that stands `depth` steps away from the root.
-    pub(super) fn insert_value(
-        &mut self,
-        list: &Object,
-        depth: usize,
-        index: usize,
-        value: &Value,
-    ) -> Result<(), OperationError> {
-        let Some(kind) = container_of(value).and_then(Container::object_type) else {
-            let scalar = self.scalar(value)?;
-            return Ok(self.transaction().insert(&list.id, index, scalar)?);
-        };
-        if depth >= DEPTH_MAX {
-            return Err(OperationError::TooDeep);
-        }
-        self.charge(0)?;
-        let id = self.transaction().insert_object(&list.id, index, kind)?;
-        self.fill(&Object { id, kind }, depth + 1, value)
-    }
-
     /// Deletes and inserts characters of a text.
     pub(super) fn splice(
         &mut self,
@@ -348,44 +254,6 @@ impl Edit<'_> {
         Ok(self.transaction().splice_text(&text.id, position, count, insert)?)
     }
 
-    /// Fills a new container that stands `depth` steps away from the root.
-    fn fill(&mut self, object: &Object, depth: usize, value: &Value) -> Result<(), OperationError> {
-        match value {
-            Value::Text(text) if !text.is_empty() => self.splice(object, 0, 0, text),
-            Value::List(elements) => elements
-                .iter()
-                .enumerate()
-                .try_for_each(|(index, element)| self.insert_value(object, depth, index, element)),
-            Value::Map(entries) => entries.iter().filter(|(_, value)| !value.is_null()).try_for_each(|(key, value)| {
-                let prop = Prop::from(key.as_str());
-                self.write(&Place { parent: object.clone(), prop, depth: depth + 1 }, value)
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    fn scalar(&mut self, value: &Value) -> Result<ScalarValue, OperationError> {
-        self.charge(match value {
-            Value::Str(text) => text.len(),
-            Value::Bytes(bytes) => bytes.len(),
-            _ => 0,
-        })?;
-        if matches!(value, Value::Counter(number) if number.unsigned_abs() > COUNTER_MAX.unsigned_abs()) {
-            return Err(OperationError::CounterOverflow);
-        }
-        Ok(match value {
-            Value::Bool(value) => ScalarValue::Boolean(*value),
-            Value::Int(number) => ScalarValue::Int(*number),
-            Value::Uint(number) => ScalarValue::Uint(*number),
-            Value::F64(number) => ScalarValue::F64(*number),
-            Value::Str(text) => ScalarValue::Str(text.as_str().into()),
-            Value::Bytes(bytes) => ScalarValue::Bytes(bytes.clone()),
-            Value::Timestamp(number) => ScalarValue::Timestamp(*number),
-            Value::Counter(number) => ScalarValue::counter(*number),
-            Value::Null | Value::Text(_) | Value::List(_) | Value::Map(_) => ScalarValue::Null,
-        })
-    }
-
     fn charge_operations(&self, operations: u64) -> Result<(), OperationError> {
         let operations_max = self.limits().change_operations_max;
         let pending = self.reader().pending_ops() as u64;
@@ -393,20 +261,5 @@ impl Edit<'_> {
             return Err(OperationError::TooManyOperations { operations_max });
         }
         Ok(())
-    }
-}
-
-/// Whether a counter reaches a number in one step from 0, as a derived one has to.
-fn is_small(number: i64) -> bool {
-    number.unsigned_abs() <= INCREMENT_MAX.unsigned_abs()
-}
-
-/// The container that a value needs; a counter is one only where it can be derived.
-fn container_of(value: &Value) -> Option<Container> {
-    match value {
-        Value::Text(_) => Some(Container::Text),
-        Value::List(_) => Some(Container::List),
-        Value::Map(_) => Some(Container::Map),
-        _ => None,
     }
 }

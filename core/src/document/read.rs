@@ -1,6 +1,6 @@
 //! Reading a document, or a document with a transaction open, into values.
 
-use super::edit::OperationError;
+use super::error::OperationError;
 use super::path::Step;
 use super::value::{Kind, Value};
 use automerge::{ObjId, ObjType, Prop, ROOT, ReadDoc, ScalarValue, ScalarValueRef, Value as Found, ValueRef};

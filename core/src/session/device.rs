@@ -278,6 +278,11 @@ impl DeviceSession {
         self.channel(space).map_or(0, SpaceChannel::in_flight)
     }
 
+    /// How many changes of the space have a receipt, and a place in the log that the cursor has not reached yet.
+    pub fn unproven(&self, space: SpaceId) -> usize {
+        self.channel(space).map_or(0, SpaceChannel::unproven)
+    }
+
     /// How far the log of the space was verified in this session, stored or not.
     pub fn received(&self, space: SpaceId) -> Option<Cursor> {
         self.channel(space).and_then(SpaceChannel::received)

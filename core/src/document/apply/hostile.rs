@@ -334,7 +334,7 @@ pub(in crate::document) fn kinds(victim: &Victim) -> Vec<(&'static str, Expected
         ("insertion after a mark", Applied, one(op(in_text(), after(marked), letter("x"), vec![], true))),
         (
             "mark that is deleted",
-            Applied,
+            Rule(BadOperation),
             victim.change(vec![
                 op(in_text(), head(), mark(true), vec![], true),
                 op(in_text(), after(second), mark(false), vec![], true),
@@ -342,8 +342,16 @@ pub(in crate::document) fn kinds(victim: &Victim) -> Vec<(&'static str, Expected
             ]),
         ),
         ("map inside a text", Applied, one(op(in_text(), after(second), OpType::Make(ObjType::Map), vec![], true))),
-        ("list inside a text", Applied, one(op(in_text(), after(second), OpType::Make(ObjType::List), vec![], true))),
-        ("text inside a text", Applied, one(op(in_text(), after(second), OpType::Make(ObjType::Text), vec![], true))),
+        (
+            "list inside a text",
+            Rule(WrongObject),
+            one(op(in_text(), after(second), OpType::Make(ObjType::List), vec![], true)),
+        ),
+        (
+            "text inside a text",
+            Rule(WrongObject),
+            one(op(in_text(), after(second), OpType::Make(ObjType::Text), vec![], true)),
+        ),
         (
             "map in place of a letter",
             Applied,
@@ -376,6 +384,11 @@ pub(in crate::document) fn kinds(victim: &Victim) -> Vec<(&'static str, Expected
         ),
         ("value that is not a number", Applied, one(root("f", OpType::Put(ScalarValue::F64(f64::NAN)), vec![]))),
         ("no operations", Applied, victim.change(vec![])),
+        (
+            "no operations, but numbers left out",
+            Rule(StartOpTooHigh),
+            with(victim.change(vec![]), &|change| change.start_op = NonZeroU64::new(start + 1).unwrap()),
+        ),
         (
             "first operation too low",
             Rule(StartOpTooLow),

@@ -1,5 +1,6 @@
 use super::*;
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 fn applied_to_text(old: &str, hunks: &[Hunk]) -> String {
     let mut text: Vec<char> = old.chars().collect();
@@ -92,6 +93,7 @@ fn scalars_are_replaced_in_place_and_kinds_that_json_cannot_name_are_kept() {
 fn element() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
+        (0i64..3).prop_map(Value::Counter),
         (0i64..3).prop_map(Value::Int),
         "[ab]{0,3}".prop_map(Value::Str),
         "[ab]{0,3}".prop_map(Value::Text),
@@ -104,7 +106,17 @@ fn element() -> impl Strategy<Value = Value> {
     })
 }
 
+#[test]
+fn a_string_that_becomes_a_text_is_not_kept() {
+    let (string, text) = (Value::from("b"), Value::Text("b".into()));
+    let edit = ListStep::Edit { old: 0, new: 0 };
+    assert_eq!(list_steps(std::slice::from_ref(&string), std::slice::from_ref(&text)), [edit]);
+    assert_eq!(list_steps(&[text], std::slice::from_ref(&string)), [ListStep::Keep]);
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+
     #[test]
     fn hunks_turn_any_text_into_any_other(old in "[aäb\n🦀]{0,40}", new in "[aäb\n🦀]{0,40}") {
         prop_assert_eq!(applied_to_text(&old, &text_hunks(&old, &new)), new);

@@ -103,6 +103,10 @@ impl SpaceChannel {
         self.in_flight_bytes
     }
 
+    pub(super) fn unproven(&self) -> usize {
+        self.receipts.len()
+    }
+
     pub(super) fn received(&self) -> Option<Cursor> {
         self.received
     }

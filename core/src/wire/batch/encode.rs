@@ -3,12 +3,14 @@
 use super::body::{Body, Columns};
 use super::model::{CodedRow, Dependency, Edit, Model, Position, code, entity_code};
 use super::numbers::NumbersOut;
-use super::shape::{BATCH_SLOTS_MAX, RowContext, Shape, SlotModel, Tokens};
+use super::shape::{SlotValue, Tokens};
+use super::shapes::{FoundShape, ShapeOut, Shapes};
+use super::slots::RowContext;
 use super::{
     ACTOR_BYTES, BatchChunk, CHECK_BYTES, CODEC_PLAIN, CODEC_ZSTD, Check, FORM_LAST, FORM_NEW_SHAPE, FORM_RAW,
     FORM_SHAPE, FORM_VERBATIM, Form, STREAMS, Stream, TIME_LOW_BIT,
 };
-use crate::change::leb::{Reader, write_unsigned, zigzag};
+use crate::change::leb::{write_unsigned, zigzag};
 use crate::change::{Column, Parts};
 use crate::id::{Collection, EntityId};
 use crate::limits::Limits;
@@ -73,20 +75,6 @@ struct Tables<'a> {
     entity_ids: Vec<u8>,
     actor_ids: Vec<u8>,
     outside_hashes: Vec<u8>,
-}
-
-#[derive(Default)]
-struct Shapes<'a> {
-    indices: BTreeMap<Vec<u8>, usize>,
-    shapes: Vec<ShapeOut<'a>>,
-    definitions: Vec<u8>,
-    slots: usize,
-}
-
-struct ShapeOut<'a> {
-    shape: Shape,
-    model: SlotModel<'a>,
-    streams: Vec<NumbersOut>,
 }
 
 impl<'a> BatchEncoder<'a> {
@@ -341,8 +329,7 @@ impl<'a> BatchEncoder<'a> {
             }
         });
         self.bytes.extend_from_slice(self.tokens.raw_values);
-        let element =
-            shape.cursor_slot.and_then(|slot| self.tokens.values.get(slot)).map(super::shape::SlotValue::number);
+        let element = shape.cursor_slot.and_then(|slot| self.tokens.values.get(slot)).map(SlotValue::number);
         (shape.operations, Some(Edit { element, inserts: shape.inserts }))
     }
 
@@ -410,44 +397,6 @@ impl<'a> BatchEncoder<'a> {
         let mut slots = Vec::new();
         self.shapes.shapes.iter().for_each(|shape| shape.write(&mut slots));
         [head, time, low, slots, self.bytes.clone()]
-    }
-}
-
-/// A shape for a row.
-enum FoundShape {
-    Known(usize),
-    New(Shape),
-}
-
-impl<'a> Shapes<'a> {
-    /// Finds the shape with this key; `None` when it is new and there is no room for another.
-    fn find(&self, key: &[u8]) -> Option<FoundShape> {
-        if let Some(index) = self.indices.get(key) {
-            return Some(FoundShape::Known(*index));
-        }
-        let shape = Shape::read(&mut Reader::new(key, 0)).ok()?;
-        (self.slots + shape.slots.len() <= BATCH_SLOTS_MAX).then_some(FoundShape::New(shape))
-    }
-
-    fn add(&mut self, shape: Shape, tokens: &Tokens<'a>, context: RowContext) -> usize {
-        let index = self.shapes.len();
-        self.indices.insert(tokens.key.clone(), index);
-        self.definitions.extend_from_slice(&tokens.key);
-        let model = SlotModel::start(&shape, &tokens.values, context, &mut self.definitions);
-        let streams = shape.slots.iter().map(|_| NumbersOut::default()).collect();
-        self.slots += shape.slots.len();
-        self.shapes.push(ShapeOut { shape, model, streams });
-        index
-    }
-}
-
-impl ShapeOut<'_> {
-    fn write(&self, out: &mut Vec<u8>) {
-        for streams in self.streams.chunks(8) {
-            let mask = streams.iter().rev().fold(0_u8, |mask, stream| mask << 1 | u8::from(stream.is_present()));
-            out.push(mask);
-        }
-        self.streams.iter().filter(|stream| stream.is_present()).for_each(|stream| stream.write(out));
     }
 }
 

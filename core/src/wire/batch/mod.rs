@@ -9,7 +9,10 @@ mod encode;
 mod error;
 mod model;
 mod numbers;
+mod section;
 mod shape;
+mod shapes;
+mod slots;
 
 pub use decode::decode_batch;
 pub use encode::encode_batch;
