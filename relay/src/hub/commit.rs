@@ -27,7 +27,7 @@ impl<L: Log> Hub<L> {
             std::mem::take(&mut self.pending).into_iter().map(Pending::apart).unzip();
         match self.log.append(requests, now) {
             Ok(appended) => {
-                let (answers, runs) = appended.split();
+                let (answers, runs) = appended.map(|appended| (appended.answers, appended.runs)).split();
                 for (address, answer) in addresses.into_iter().zip(answers.into_elements()) {
                     self.answer_push(address, answer, now);
                 }
@@ -50,6 +50,10 @@ impl<L: Log> Hub<L> {
 
     fn answer_push(&mut self, address: Address, answer: Durable<AppendAnswer>, now: Now) {
         let Address { session, channel, push, principal, space } = address;
+        // Nothing follows a Goodbye.
+        if self.sessions.get(&session).is_none_or(|seat| seat.session.is_closed()) {
+            return;
+        }
         match answer.get() {
             AppendAnswer::Verdicts(_) => {}
             AppendAnswer::Refused(SpaceCode::UnknownOrForbidden) if self.end_if_revoked(session, principal, now) => {

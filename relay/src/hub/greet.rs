@@ -27,6 +27,10 @@ impl<L: Log> Hub<L> {
         match self.authenticate(Some(token), now) {
             Ok(Ok((principal, standing))) if principal.user == before.user => {
                 self.set_principal(id, principal, &standing);
+                // What the new token may read is found out by reading.
+                if let Some(seat) = self.sessions.get_mut(&id) {
+                    seat.read_everything_anew();
+                }
             }
             Ok(Ok(_)) => self.close(id, GoodbyeCode::Unauthorized),
             Ok(Err(code)) => self.close(id, code),

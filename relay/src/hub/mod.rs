@@ -64,6 +64,8 @@ pub struct Hub<L> {
     spaces: BTreeMap<SpaceId, Readers>,
     pending: Vec<Pending>,
     pending_bytes: usize,
+    /// [`QUEUE_BYTES_END`], but for a test that has no patience to reach it.
+    queue_bytes_end: usize,
     /// Sessions that may have output.
     dirty: BTreeSet<SessionId>,
     /// Sessions that may read on, in turn.
@@ -117,6 +119,7 @@ impl<L: Log> Hub<L> {
             spaces: BTreeMap::new(),
             pending: Vec::new(),
             pending_bytes: 0,
+            queue_bytes_end: QUEUE_BYTES_END,
             dirty: BTreeSet::new(),
             ready: VecDeque::new(),
             deadlines: BTreeSet::new(),
@@ -128,6 +131,10 @@ impl<L: Log> Hub<L> {
 
     /// Takes a link that has just come up; `token` is the one of its `Authorization` header.
     pub fn connect(&mut self, token: Option<String>, now: Now) -> SessionId {
+        if self.sessions.is_empty() {
+            // Nobody was here whom a change could have concerned.
+            self.foreign_version = self.log.foreign_version().ok();
+        }
         let id = SessionId::new(&mut self.entropy.0);
         self.sessions.insert(id, Seat::new(RelaySession::new(id, token, self.limits, now)));
         self.settle(id, now);
@@ -223,7 +230,7 @@ impl<L: Log> Hub<L> {
     fn open(&mut self, id: SessionId, request: &OpenRequest, now: Now) {
         // An Open starts anew: what the session pushed before is appended now, while the channel ignores its receipts,
         // for the device has forgotten those pushes.
-        if self.pending.iter().any(|pending| pending.session == id) {
+        if self.pending.iter().any(|pending| pending.session == id && pending.channel == request.channel) {
             self.commit(now);
         }
         let fresh = LogId::new(&mut self.entropy.0);
@@ -303,7 +310,7 @@ impl<L: Log> Hub<L> {
             // Starts the clock of a queue that nobody empties.
             seat.session.handle_timeout(now);
         }
-        if seat.session.queued_bytes() > QUEUE_BYTES_END {
+        if seat.session.queued_bytes() > self.queue_bytes_end {
             seat.session.close(GoodbyeCode::SlowReader, None);
         }
         let deadline = seat.session.poll_timeout();

@@ -53,6 +53,13 @@ impl Seat {
         Ok(self.channels.insert(channel, space).filter(|before| *before != space))
     }
 
+    /// Notes that nothing may be delivered in any space before the log was read, which checks membership and position.
+    ///
+    /// A channel that was reset or refused reads nothing anyhow until it is opened again.
+    pub(super) fn read_everything_anew(&mut self) {
+        self.behind.extend(self.channels.values());
+    }
+
     /// What to read next; `None` when there is nothing, or the queue is full.
     pub(super) fn next_read(&self) -> Option<ReadRequest> {
         let wanted = |space| if self.behind.contains(&space) { Sequence::new(u64::MAX) } else { Sequence::ZERO };

@@ -68,11 +68,7 @@ impl<L: Log> Hub<L> {
         for id in ids {
             let Some(seat) = self.sessions.get_mut(&id) else { continue };
             let Some(principal) = seat.principal else { continue };
-            seat.behind.extend(
-                seat.channels
-                    .values()
-                    .filter(|space| self.spaces.get(space).is_some_and(|readers| readers.sessions.contains(&id))),
-            );
+            seat.read_everything_anew();
             if !self.end_if_revoked(id, principal, now) {
                 self.settle(id, now);
             }

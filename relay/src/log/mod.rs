@@ -48,9 +48,6 @@ pub trait Log: Send {
 
     /// Appends the chunks of many pushes in one transaction (invariants R1 and R3).
     ///
-    /// Answers come in the order of the requests. The runs hold what was appended, in order per space, each small
-    /// enough for one frame.
-    ///
     /// # Errors
     ///
     /// The storage failed; nothing may be assumed to be appended.
@@ -72,8 +69,14 @@ pub trait Log: Send {
     fn foreign_version(&mut self) -> Result<u64, LogError>;
 }
 
-/// What a shared commit gave: an answer for each request, and what was appended, in order per space.
-pub type Appended = (Vec<AppendAnswer>, Vec<(SpaceId, LogRun)>);
+/// What one transaction of appends did.
+#[derive(Debug)]
+pub struct Appended {
+    /// The answers, in the order of the requests.
+    pub answers: Vec<AppendAnswer>,
+    /// What was appended, in order per space, each run small enough for one frame.
+    pub runs: Vec<(SpaceId, LogRun)>,
+}
 
 /// On whose behalf a session acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

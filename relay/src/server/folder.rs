@@ -69,7 +69,10 @@ impl DataFolder {
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        match builder.create(&path) {
+        // The folders that this makes are entries of folders above them, and those have to reach the disk, too, or a
+        // power failure takes the whole log with them (R1).
+        let above = if path.exists() { Vec::new() } else { folders_to_sync(&path) };
+        match builder.create(&path).and_then(|()| above.iter().try_for_each(|folder| sync_folder(folder))) {
             Ok(()) => Ok(Self(path)),
             Err(source) => Err(FolderError::Create { path, source }),
         }
@@ -123,6 +126,30 @@ impl DataFolder {
     }
 }
 
+/// The folders that get a new entry when this one is made, with all that lead to it.
+fn folders_to_sync(path: &Path) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    for folder in path.ancestors().skip(1) {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        folders.push(folder.to_owned());
+        if folder.exists() {
+            break;
+        }
+    }
+    folders
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Elsewhere folders cannot be opened as files, and their entries are written through.
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +164,15 @@ mod tests {
         assert!(second.to_string().contains(&std::process::id().to_string()));
         drop(first);
         folder.lock().expect("the control: it is free again");
+    }
+
+    #[test]
+    fn every_folder_that_gets_a_new_entry_is_synced() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/b/c");
+        let expected = [parent.path().join("a/b"), parent.path().join("a"), parent.path().to_owned()];
+        assert_eq!(folders_to_sync(&path), expected);
+        assert_eq!(folders_to_sync(Path::new("no-such-folder")), [Path::new(".")]);
     }
 
     #[cfg(unix)]

@@ -203,3 +203,22 @@ fn a_peer_that_does_not_greet_ends() {
     assert_eq!(relay.seen(silent), [Seen::Goodbye(GoodbyeCode::TimedOut)]);
     assert_eq!(relay.hub.session_count(), 0);
 }
+
+#[test]
+fn a_fresher_token_for_fewer_spaces_reads_no_others() {
+    let mut relay = Relay::new();
+    let (writer, reader) = (relay.device(1), relay.device(2));
+    let narrow = Token::new(&mut Seeded(3));
+    let elsewhere = vec![SpaceId::from_bytes([9; 16])];
+    relay.hub.log_mut().create_token(&narrow, &NewToken { spaces: elsewhere, ..NewToken::default() }, at(0)).unwrap();
+    relay.pass(1_000);
+    let mut author = Author::new(1, 1);
+    relay.push(writer, 1, &mut author, &["before"]);
+    relay.turn();
+    assert_eq!(foreign(&relay.seen(reader)).len(), 1, "the control");
+    relay.send(reader, ToRelay::Authenticate(wire::Authenticate { token: narrow.reveal().to_owned() }));
+    relay.push(writer, 2, &mut author, &["after"]);
+    relay.turn();
+    assert_eq!(relay.seen(reader), [Seen::Refused(SpaceCode::UnknownOrForbidden)], "R6");
+    assert!(!relay.is_closed(reader));
+}

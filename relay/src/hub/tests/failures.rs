@@ -55,12 +55,14 @@ fn a_bad_frame_ends_its_own_session() {
     let mut relay = Relay::new();
     let (bad, good) = (relay.device(1), relay.device(2));
     let whole = wire::encode_to_relay(&open(SPACE, None));
+    relay.push(bad, 1, &mut Author::new(2, 2), &["pushed before"]);
     relay.hub.handle_message(bad, &whole[..whole.len() - 1], at(0));
     relay.push(good, 1, &mut Author::new(1, 1), &["a"]);
     relay.turn();
-    assert!(matches!(relay.seen(bad)[..], [Seen::Goodbye(GoodbyeCode::BadFrame)]));
+    assert!(matches!(relay.seen(bad)[..], [Seen::Goodbye(GoodbyeCode::BadFrame)]), "and nothing after the Goodbye");
     assert!(relay.is_closed(bad));
     assert!(matches!(relay.seen(good)[0], Seen::Receipt(1, _)));
+    assert_eq!(relay.everything().len(), 2);
 }
 
 #[test]

@@ -6,8 +6,7 @@ use super::SqliteLog;
 use super::row::SpaceRow;
 use super::run::split;
 use super::transaction::{Purpose, SqliteTransaction};
-use crate::log::Appended;
-use crate::log::{LogError, Principal, Quotas};
+use crate::log::{Appended, LogError, Principal, Quotas};
 use afield_core::session::{AppendAnswer, AppendRequest, ChunkVerdict, LogRun};
 use afield_core::wire::{ChunkCode, SpaceCode};
 use afield_core::{Durable, Now, SpaceId};
@@ -44,12 +43,12 @@ impl SqliteLog {
                 Err(LogError::Full(_)) => self.try_append(request, now, Room::None),
                 answered => answered,
             };
-            let (answer, run) = durable?.into_inner();
-            answers.extend(answer);
-            runs.extend(run);
+            let appended = durable?.into_inner();
+            answers.extend(appended.answers);
+            runs.extend(appended.runs);
         }
         // Everything above is committed already; this makes the whole one durable value again.
-        Durable::commit(&mut self.begin(Purpose::Read)?, (answers, runs))
+        Durable::commit(&mut self.begin(Purpose::Read)?, Appended { answers, runs })
     }
 
     fn try_append(
@@ -67,7 +66,7 @@ impl SqliteLog {
             .map(|(principal, request)| append.push(*principal, request))
             .collect::<Result<Vec<_>, _>>()?;
         let runs = append.finish()?;
-        Durable::commit(&mut transaction, (answers, runs))
+        Durable::commit(&mut transaction, Appended { answers, runs })
     }
 }
 

@@ -14,8 +14,7 @@ pub use transaction::{Fault, FaultPoint};
 
 pub(super) use account::DEFAULT_USER;
 
-use super::{Authentication, Log, LogError, Principal, Quotas, Standing, TokenHash};
-use crate::log::Appended;
+use super::{Appended, Authentication, Log, LogError, Principal, Quotas, Standing, TokenHash};
 use afield_core::session::{AppendRequest, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest};
 use afield_core::{Durable, LogId, Now};
 use rusqlite::backup::Backup;
@@ -175,7 +174,7 @@ impl Log for SqliteLog {
     }
 
     fn foreign_version(&mut self) -> Result<u64, LogError> {
-        let others: u32 = self.connection.pragma_query_value(None, "data_version", |row| row.get(0))?;
+        let others: u32 = self.connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
         Ok(self.administered << 32 | u64::from(others))
     }
 }

@@ -8,12 +8,10 @@ mod reading;
 use super::*;
 use crate::log::Token;
 use crate::testing::{Seeded, at};
-use afield_core::SpaceId;
 use afield_core::log::ChunkHash;
-use afield_core::session::ChunkVerdict;
-use afield_core::session::{AppendAnswer, LogRun};
+use afield_core::session::{AppendAnswer, ChunkVerdict, LogRun};
 use afield_core::wire::{Channel, ChunkCode, DecodedChunk, PushNumber};
-use afield_core::{Cursor, Sequence};
+use afield_core::{Cursor, Sequence, SpaceId};
 
 /// A log with one space, and what a session that uses it was told.
 struct Desk {
@@ -99,7 +97,7 @@ fn request(space: SpaceId, told: Cursor, chunks: Vec<DecodedChunk>) -> AppendReq
 }
 
 fn append(log: &mut SqliteLog, principal: Principal, request: AppendRequest) -> AppendAnswer {
-    let (mut answers, _) = log.append(vec![(principal, request)], at(0)).unwrap().into_inner();
+    let Appended { mut answers, .. } = log.append(vec![(principal, request)], at(0)).unwrap().into_inner();
     assert_eq!(answers.len(), 1);
     answers.remove(0)
 }

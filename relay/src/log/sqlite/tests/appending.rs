@@ -153,7 +153,7 @@ fn many_sessions_share_one_commit() {
     let batch: Vec<_> = (1..=50)
         .map(|number| (desk.principal, desk.request(vec![Author::new(number, number).chunk("hello")])))
         .collect();
-    let (answers, runs) = desk.log.append(batch, at(0)).unwrap().into_inner();
+    let Appended { answers, runs } = desk.log.append(batch, at(0)).unwrap().into_inner();
     assert_eq!(desk.log.write_transactions() - before, 1);
     let given: Vec<_> = answers
         .iter()
@@ -175,7 +175,7 @@ fn what_was_appended_is_split_into_runs_that_follow_each_other_and_fit_a_frame()
     let long = "x".repeat(300 * 1024);
     let chunks: Vec<_> = (1..=7).map(|number| Author::new(number, number).chunk(&format!("{number}{long}"))).collect();
     let request = desk.request(chunks);
-    let (_, runs) = desk.log.append(vec![(desk.principal, request)], at(0)).unwrap().into_inner();
+    let Appended { runs, .. } = desk.log.append(vec![(desk.principal, request)], at(0)).unwrap().into_inner();
     let mut expected = desk.start();
     for (_, run) in &runs {
         assert_eq!(run.before(), expected);

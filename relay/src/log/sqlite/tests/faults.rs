@@ -56,7 +56,7 @@ fn a_full_disk_refuses_whole_pushes_and_reads_go_on() {
     };
     let small = vec![Author::new(4, 4).chunk("fits")];
     let requests = [large(2), small.clone(), known, large(3)].map(|chunks| (desk.principal, desk.request(chunks)));
-    let (answers, runs) = desk.log.append(requests.into(), at(0)).unwrap().into_inner();
+    let Appended { answers, runs } = desk.log.append(requests.into(), at(0)).unwrap().into_inner();
     let codes = |answer: &AppendAnswer| match answer {
         AppendAnswer::Verdicts(verdicts) => verdicts.iter().map(code).collect::<Vec<_>>(),
         other => panic!("{other:?}"),
