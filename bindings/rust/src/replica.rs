@@ -95,8 +95,17 @@ impl Replica {
     ///
     /// The store failed.
     pub fn join_space(&self, id: SpaceId) -> Result<Space, SpaceError> {
+        self.join_space_as(id, &id.to_string())
+    }
+
+    /// Joins a space as [`Replica::join_space`] does, under a name of its own on this device.
+    ///
+    /// # Errors
+    ///
+    /// The store failed.
+    pub fn join_space_as(&self, id: SpaceId, name: &str) -> Result<Space, SpaceError> {
         match self.space(id) {
-            Err(SpaceError::Unknown(_)) => self.add_space(id, &id.to_string(), Origin::Joined),
+            Err(SpaceError::Unknown(_)) => self.add_space(id, name, Origin::Joined),
             found => found,
         }
     }

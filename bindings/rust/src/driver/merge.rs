@@ -125,14 +125,18 @@ fn merge_one(unsettled: &mut Unsettled<'_>) -> Option<Settlement> {
         return None;
     };
     let mut waiting = WaitingRoom::default();
-    let settle = |(change, verdict): (&StoredChange, Verdict)| (change.hash, waiting.settle(change, verdict));
+    let settle =
+        |(change, verdict): (&StoredChange, Verdict)| (change.hash, waiting.settle(change.bytes.len(), verdict));
     let mut verdicts: Vec<_> = changes.iter().zip(applied.verdicts).map(settle).collect();
     let merged = verdicts.iter().filter(|(_, settled)| *settled == Settled::Applied).count();
+    // Earlier changes with which the document could not be saved: they are taken out and filed anew.
+    let is_changed = merged > 0 || !applied.revoked.is_empty();
+    verdicts.extend(applied.revoked.into_iter().map(|revoked| (revoked.hash, waiting.settle(0, revoked.verdict))));
     if merged > 0 && changes.iter().any(|change| change.state == ChangeState::Waiting) {
         in_causal_order(&mut verdicts, &open.document.changes_since(&applied.before));
     }
     open.since_snapshot += merged;
-    let projection = (merged > 0).then(|| projection_of(&open.document));
+    let projection = is_changed.then(|| projection_of(&open.document));
     Some(Settlement { entity: taken.entity(), verdicts, projection })
 }
 
@@ -150,13 +154,13 @@ struct WaitingRoom {
 }
 
 impl WaitingRoom {
-    fn settle(&mut self, change: &StoredChange, verdict: Verdict) -> Settled {
+    fn settle(&mut self, bytes: usize, verdict: Verdict) -> Settled {
         match verdict {
             Verdict::Applied | Verdict::Held => Settled::Applied,
             Verdict::Quarantined(reason) => quarantined(DOCUMENT_REASONS + reason as u16),
             Verdict::Waiting { .. } => {
                 self.changes += 1;
-                self.bytes += change.bytes.len();
+                self.bytes += bytes;
                 let is_full = self.changes > WAITING_CHUNKS_MAX || self.bytes > WAITING_BYTES_MAX;
                 if is_full { quarantined(TOO_MANY_WAITING) } else { Settled::Waiting }
             }

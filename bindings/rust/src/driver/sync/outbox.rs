@@ -35,6 +35,11 @@ impl Driver {
                     state.outbox_empty = true;
                     break;
                 };
+                // A page holds a change even when it is larger than the room. What a relay takes before it knows the
+                // device is less than a change may be, so such a one waits for `Welcome`.
+                if !session.is_welcome() && bytes_of(chunks.get()) > room.bytes {
+                    break;
+                }
                 state.outbox = last.position;
                 session.push(*space, chunks.map(|chunks| chunks.into_iter().map(pushed).collect()), now);
             }
@@ -62,6 +67,10 @@ impl Driver {
             state.outbox_empty = false;
         }
     }
+}
+
+fn bytes_of(chunks: &[OutboxChunk]) -> usize {
+    chunks.iter().map(|chunk| chunk.bytes.len()).sum()
 }
 
 fn pushed(chunk: OutboxChunk) -> PushedChunk {

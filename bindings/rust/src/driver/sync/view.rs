@@ -92,7 +92,9 @@ impl Synchronization {
     fn is_in_step(&self, space: SpaceId) -> bool {
         let (Link::Up { session }, Some(state)) = (&self.link, self.spaces.get(&space)) else { return false };
         let session: &DeviceSession = session;
-        session.is_caught_up(space) && state.outbox_empty && session.in_flight(space) == 0
+        // With a receipt alone a change still counts as pending, and somebody who waited would be shown a number.
+        let nothing_pending = state.outbox_empty && session.in_flight(space) == 0 && session.unproven(space) == 0;
+        session.is_caught_up(space) && nothing_pending
     }
 
     fn refusal(&self) -> NotInStep {
