@@ -138,6 +138,19 @@ fn a_space_that_the_token_may_not_use_is_refused_with_7_and_the_relay_stays_know
 }
 
 #[test]
+fn a_large_change_that_waits_is_sent_at_the_first_attempt() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::open(folder.path());
+    for bytes in [10_000, 60_000, 300_000] {
+        let person = Person::with_store();
+        let value = json!({"title": "x".repeat(bytes)}).to_string();
+        person.run_with(["put", "notes", "-"], &value).ok();
+        let connected = person.run(["connect", &relay.url(), "--json"]).json();
+        assert_eq!((&connected["changes_sent"], &connected["traffic"]["sessions"]), (&json!(1), &json!(1)), "{bytes}");
+    }
+}
+
+#[test]
 fn changes_that_the_relay_refuses_stay_here_and_are_told_with_7() {
     let folder = tempfile::tempdir().unwrap();
     let relay = Relay::start(folder.path(), "127.0.0.1:0", &["--insecure-open", "--space-chunks-max", "1"]);
