@@ -1,0 +1,102 @@
+//! A relay process and replicas of this process that use it.
+
+use super::device::Program;
+use super::relay::{Access, RelayProcess};
+use afield::{Collection, EntityId, Relay, Replica};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+
+/// How long a replica may take to get in step with a relay that runs (S1).
+const SYNC_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A relay process and replicas of this process that use it, with their files in a folder that is removed at the end.
+#[derive(Debug)]
+pub struct Site {
+    /// The relay.
+    pub relay: RelayProcess,
+    runtime: Runtime,
+    folder: tempfile::TempDir,
+}
+
+impl Site {
+    /// Starts a relay.
+    ///
+    /// # Panics
+    ///
+    /// It does not start.
+    pub fn start(program: &Program, access: Access) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let relay = RelayProcess::start(program, &folder.path().join("relay"), access);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        Self { relay, runtime, folder }
+    }
+
+    /// A file of a device.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Opens a device's store, making it where there is none.
+    ///
+    /// # Panics
+    ///
+    /// It does not open.
+    pub fn replica(&self, name: &str) -> Replica {
+        Replica::open(self.path(name)).expect("the store opens")
+    }
+
+    /// Gets a replica in step with the relay, connecting it first where it is not, and trying again while that fails.
+    ///
+    /// # Panics
+    ///
+    /// It does not get in step within two minutes.
+    pub fn sync(&self, replica: &Replica) {
+        if replica.status().expect("a status").relay.is_none() {
+            replica.connect(Relay::new(self.relay.url())).expect("the address is one");
+        }
+        let deadline = Instant::now() + SYNC_TIMEOUT;
+        while let Err(error) = self.try_sync(replica) {
+            assert!(Instant::now() < deadline, "a device does not get in step with the relay (S1): {error}");
+        }
+    }
+
+    /// Tries once to get a connected replica in step with the relay.
+    ///
+    /// # Errors
+    ///
+    /// The attempt failed.
+    pub fn try_sync(&self, replica: &Replica) -> Result<(), afield::SyncError> {
+        self.runtime.block_on(replica.sync_now())
+    }
+
+    /// Syncs all replicas, twice, so that everyone gets what the others bring.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::sync`].
+    pub fn sync_all(&self, replicas: &[&Replica]) {
+        for _ in 0..2 {
+            replicas.iter().for_each(|replica| self.sync(replica));
+        }
+    }
+
+    /// Waits for something asynchronous.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+}
+
+/// The hashes of an entity's changes.
+///
+/// # Panics
+///
+/// The entity cannot be read.
+pub fn changes_of<T>(collection: &Collection<T>, id: EntityId) -> BTreeSet<String> {
+    let entity = collection.entity(id).expect("the entity is there");
+    let hashes = entity.raw(|document| {
+        document.get_changes(&[]).iter().map(|change| change.hash().to_string()).collect::<BTreeSet<_>>()
+    });
+    hashes.expect("the entity can be read")
+}
