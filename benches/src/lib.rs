@@ -10,10 +10,14 @@
 //!
 //! - [`history`]: the recorded editing histories.
 //! - [`hand`]: a replica whose messages are moved by hand, so that they can be held back on their way.
+//! - [`loopback`]: a relay and devices in one thread, without sockets.
 //! - [`report`]: figures for a person and for a machine.
 //! - [`role`]: the processes that a benchmark consists of, all of them this same program.
+//! - [`typing`]: a history typed again into documents, for its changes.
 
 pub mod hand;
 pub mod history;
+pub mod loopback;
 pub mod report;
 pub mod role;
+pub mod typing;

@@ -3,15 +3,13 @@
 //! The changes are the library's own, one for each keystroke, with times as a person types. They travel in the frames
 //! that a device and a relay send, through a link that counts what each message takes on the wire.
 
-use afield::{EntityId, Value};
-use afield_benches::history::{History, HistoryError, Transaction};
+use afield_benches::history::{History, HistoryError};
 use afield_benches::report::{Progress, grouped, write_table};
-use afield_core::document::{Document, EditContext, Incoming};
+use afield_benches::typing::{Keystroke, Typed, type_again};
 use afield_core::log::ChunkKind;
 use afield_core::wire::{self, BatchChunk, ChainCheck, Channel, Chunks, Push, PushNumber, Segment, ToDevice, ToRelay};
-use afield_core::{ChangeHash, Collection, Limits, Now, Sequence};
+use afield_core::{Collection, Sequence};
 use afield_transport::memory_pair;
-use automerge::ActorId;
 use clap::Parser;
 use serde::Serialize;
 use std::error::Error;
@@ -22,15 +20,6 @@ use std::path::PathBuf;
 const BATCH_SIZES: [usize; 3] = [1, 10, 1_000];
 /// What is aimed for, in bytes a change, at these sizes of a batch.
 const TARGETS: [(usize, f64); 2] = [(10, 34.0), (1_000, 8.0)];
-/// The times of two keystrokes are at least so far apart, in milliseconds, and less than twice as far.
-const PACE_MS: u64 = 120;
-/// A monotonic moment nobody looks at.
-const MONOTONIC_MS: u64 = 0;
-/// When the typing starts: 2026-01-01 in milliseconds since the Unix epoch.
-const START_MS: i64 = 1_767_225_600_000;
-/// The field that holds the text.
-const TEXT: &str = "text";
-
 /// Measure how many bytes a change takes on the wire.
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -64,12 +53,6 @@ struct Row {
     target_bytes: Option<f64>,
 }
 
-struct Made {
-    author: usize,
-    hash: ChangeHash,
-    bytes: Vec<u8>,
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let mut out = std::io::stdout().lock();
@@ -95,9 +78,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn measure(name: &'static str, history: &History) -> Result<Report, Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (entity, made) = type_again(name, history)?;
+    let progress = Progress::start(name, history.transactions.len() as u64);
+    let Typed { entity, keystrokes: made, .. } = type_again(history, Some(progress))?;
     let collection: Collection = "notes".parse()?;
-    let batch = |changes: &[&Made]| {
+    let batch = |changes: &[&Keystroke]| {
         wire::encode_batch(changes.iter().map(|made| BatchChunk {
             entity,
             collection: &collection,
@@ -105,12 +89,12 @@ fn measure(name: &'static str, history: &History) -> Result<Report, Box<dyn Erro
             bytes: &made.bytes,
         }))
     };
-    let in_order: Vec<&Made> = made.iter().collect();
+    let in_order: Vec<&Keystroke> = made.iter().collect();
     let mut rows = Vec::new();
     for size in BATCH_SIZES {
         let mut pushes = Vec::new();
         for author in 0..history.authors() {
-            let own: Vec<&Made> = made.iter().filter(|made| made.author == author).collect();
+            let own: Vec<&Keystroke> = made.iter().filter(|made| made.author == author).collect();
             for (number, changes) in (1..).zip(own.chunks_exact(size)) {
                 let batch = batch(changes);
                 let push = Push { number: PushNumber(number), channel: Channel(0), batch: batch.as_slice().into() };
@@ -152,59 +136,6 @@ async fn on_the_wire(
         device.receive().await?;
     }
     Ok((device.statistics().bytes_sent, relay.statistics().bytes_sent))
-}
-
-/// Types a history again, each author in a document of its own that holds exactly the parents of what it does next.
-fn type_again(name: &str, history: &History) -> Result<(EntityId, Vec<Made>), Box<dyn Error>> {
-    let entity = EntityId::from_bytes([0x17; 16]);
-    let mut time_ms = START_MS;
-    let mut random = 7u64;
-    let mut documents: Vec<Document> = (0..history.authors()).map(|_| Document::new(entity)).collect();
-    let mut made: Vec<Made> = Vec::with_capacity(history.transactions.len());
-    let mut known = vec![0; documents.len()];
-    let reaches = history.reaches();
-    let mut root: Vec<(ChangeHash, Vec<u8>)> = Vec::new();
-    let mut progress = Progress::start(name, history.transactions.len() as u64);
-    for (place, (transaction, reach)) in history.transactions.iter().zip(&reaches).enumerate() {
-        let Transaction { author, patches, .. } = transaction;
-        let (Some(document), Some(known)) = (documents.get_mut(*author), known.get_mut(*author)) else { continue };
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        time_ms += (PACE_MS + (random >> 33) % PACE_MS).cast_signed();
-        let now = Now { wall_ms: time_ms, monotonic_ms: MONOTONIC_MS };
-        let actor = ActorId::from([0xa0 + u8::try_from(*author)?; 16]);
-        let context = EditContext { actor, now, fresh: root.is_empty() };
-        if root.is_empty() {
-            let created =
-                document.edit(&context, &Limits::DEFAULT, |edit| edit.put(TEXT, Value::Text(String::new())))?;
-            root = created.changes.into_iter().map(|change| (change.hash, change.bytes)).collect();
-        } else if document.change_count() == 0 {
-            receive(document, root.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }))?;
-        }
-        let seen: usize = reach.iter().enumerate().filter(|(other, _)| other != author).map(|(_, seen)| *seen).sum();
-        if *known < seen {
-            let others = made.iter().filter(|made| made.author != *author).skip(*known).take(seen - *known);
-            receive(document, others.map(|made| Incoming { hash: made.hash, bytes: &made.bytes }))?;
-            *known = seen;
-        }
-        let context = EditContext { fresh: false, ..context };
-        let edited = document.edit(&context, &Limits::DEFAULT, |edit| {
-            patches.iter().try_for_each(|patch| edit.splice_text(TEXT, patch.0, patch.1, &patch.2))
-        })?;
-        made.extend(edited.changes.into_iter().map(|change| Made {
-            author: *author,
-            hash: change.hash,
-            bytes: change.bytes,
-        }));
-        progress.reach(place as u64 + 1);
-    }
-    progress.end();
-    Ok((entity, made))
-}
-
-fn receive<'b>(document: &mut Document, changes: impl Iterator<Item = Incoming<'b>>) -> Result<(), Box<dyn Error>> {
-    let incoming: Vec<_> = changes.collect();
-    let _ = document.apply_guarded(&incoming, &Limits::DEFAULT)?;
-    Ok(())
 }
 
 impl Report {

@@ -1,0 +1,361 @@
+//! Whole devices in processes of their own, and a real relay process: latency, uploads, downloads, reconnecting.
+//!
+//! Everything goes through real sockets and every commit is synced, on the devices and on the relay. Bytes and frames
+//! are counted by a proxy on the way, with WebSocket headers and masks; `strace`, where there is one, counts the syncs.
+//! Latency is measured without the proxy, and its bytes in a second run.
+
+use afield_benches::report::{Phase, ProcessRow, WireRow, grouped, write_processes, write_table, write_wires};
+use afield_benches::role;
+use afield_tests::processes::agent::Command;
+use afield_tests::processes::{
+    Access, DeviceProcess, Figures, Proxy, RelayProcess, Trace, WireFigures, count_syncs, find_tracer,
+};
+use clap::{Parser, ValueEnum};
+use serde::Serialize;
+use std::error::Error;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// How many edits the latency is measured over, unless told otherwise.
+const EDITS: u64 = 500;
+/// The time between two edits, in milliseconds.
+const EVERY_MS: u64 = 20;
+/// How many edits the bytes of live editing are counted over.
+const EDITS_COUNTED: u64 = 100;
+/// How many small entities go up and down.
+const ENTITIES: [usize; 2] = [1_000, 10_000];
+/// How many changes each of them has.
+const CHANGES: usize = 3;
+/// How many syncs the disk is measured by.
+const DISK_SYNCS: usize = 50;
+/// What the best peers do, all of which acknowledge before they store: live latency in milliseconds, and seconds for
+/// 1,000 entities up and down (the targets of the project's plan).
+const PEERS_LIVE_MS: f64 = 1.0;
+const PEERS_UP_SECONDS: f64 = 1.0;
+const PEERS_DOWN_SECONDS: f64 = 0.8;
+
+/// Measure whole devices against a real relay process.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// What to measure
+    #[arg(value_enum, default_value_t = Measure::All)]
+    measure: Measure,
+    /// Edits that the latency is measured over
+    #[arg(long, value_name = "COUNT", default_value_t = EDITS)]
+    edits: u64,
+    /// Do not count syncs: strace adds some microseconds to each
+    #[arg(long)]
+    no_strace: bool,
+    /// Print the figures as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Measure {
+    /// From an edit on one device to the watcher's wake on another
+    Live,
+    /// Small entities to the relay
+    Upload,
+    /// Small entities to a fresh device
+    Download,
+    /// Connecting again with nothing new
+    Reconnect,
+    /// All of these
+    All,
+}
+
+/// What was measured.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    /// How long this disk takes for one `fdatasync`, in milliseconds (the median).
+    disk_sync_ms: f64,
+    live: Option<Live>,
+    moves: Vec<Move>,
+}
+
+/// Live latency.
+#[derive(Debug, Serialize)]
+struct Live {
+    edits: u64,
+    every_ms: u64,
+    median_ms: f64,
+    p95_ms: f64,
+    p99_ms: f64,
+    peers_median_ms: f64,
+    /// Over [`EDITS_COUNTED`] edits.
+    wires: Vec<WireRow>,
+    processes: Vec<ProcessRow>,
+}
+
+/// Entities moved from one place to another.
+#[derive(Debug, Serialize)]
+struct Move {
+    phase: Phase,
+    peers_seconds: Option<f64>,
+    wire: WireRow,
+    processes: Vec<ProcessRow>,
+}
+
+/// A relay and two devices, each a process with a folder or file of its own.
+struct Site {
+    relay: RelayProcess,
+    /// Who edits and who looks on, in this order.
+    devices: [DeviceProcess; 2],
+    traces: Option<[PathBuf; 3]>,
+    _folder: tempfile::TempDir,
+}
+
+/// What the relay and the devices had used at a moment.
+struct Moment {
+    started: Instant,
+    figures: [Option<Figures>; 3],
+    syncs: Option<[u64; 3]>,
+}
+
+fn main() -> ExitCode {
+    if let Some(code) = role::take() {
+        return code;
+    }
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody may be reading standard error, and there is nowhere else to say it.
+            let _ = writeln!(std::io::stderr(), "system: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let tracer = find_tracer().filter(|_| !arguments.no_strace);
+    let tracer = tracer.as_deref();
+    let is_asked = |measure| arguments.measure == measure || arguments.measure == Measure::All;
+    let mut report = Report { disk_sync_ms: disk_sync_ms()?, ..Report::default() };
+    if is_asked(Measure::Live) {
+        report.live = Some(live(arguments.edits, tracer)?);
+    }
+    if [Measure::Upload, Measure::Download, Measure::Reconnect].into_iter().any(is_asked) {
+        for entities in ENTITIES {
+            let moves = bulk(entities, tracer)?;
+            let measures = [Measure::Upload, Measure::Download, Measure::Reconnect];
+            report
+                .moves
+                .extend(moves.into_iter().zip(measures).filter(|(_, measure)| is_asked(*measure)).map(|(one, _)| one));
+        }
+    }
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+    } else {
+        report.write(&mut out)?;
+    }
+    Ok(())
+}
+
+/// From the call of an edit on one device to the wake of a watcher on the other.
+fn live(edits: u64, tracer: Option<&Path>) -> Result<Live, Box<dyn Error>> {
+    let mut site = Site::start(tracer)?;
+    site.share_one_entity(&[site.relay.url(), site.relay.url()]);
+    let before = site.moment()?;
+    let mut latencies = site.tick(edits)?;
+    let processes = site.used_since(&before)?;
+    latencies.sort_by(f64::total_cmp);
+    let quantile = |of: f64| latencies.get((latencies.len() as f64 * of) as usize).or(latencies.last()).copied();
+    drop(site);
+
+    let mut counted = Site::start(None)?;
+    let doors = [Proxy::start(counted.relay.address())?, Proxy::start(counted.relay.address())?];
+    counted.share_one_entity(&[doors[0].url(), doors[1].url()]);
+    let earlier = doors.each_ref().map(Proxy::figures);
+    counted.tick(EDITS_COUNTED)?;
+    let names = ["who edits", "who watches"];
+    let wires = names.iter().zip(doors.iter().zip(&earlier));
+    Ok(Live {
+        edits,
+        every_ms: EVERY_MS,
+        median_ms: quantile(0.5).unwrap_or(f64::NAN),
+        p95_ms: quantile(0.95).unwrap_or(f64::NAN),
+        p99_ms: quantile(0.99).unwrap_or(f64::NAN),
+        peers_median_ms: PEERS_LIVE_MS,
+        wires: wires.map(|(name, (door, earlier))| WireRow::of(name, &door.figures().since(earlier))).collect(),
+        processes,
+    })
+}
+
+/// Small entities up, down to a fresh device, and connecting again with nothing new.
+fn bulk(entities: usize, tracer: Option<&Path>) -> Result<[Move; 3], Box<dyn Error>> {
+    let mut site = Site::start(tracer)?;
+    let changes = (entities * CHANGES) as u64;
+    let [author, fresh] = &mut site.devices;
+    let space = author.request(&Command::MakeSpace).as_str().unwrap_or_default().to_owned();
+    author.request(&Command::Populate { entities, changes: CHANGES });
+    fresh.request(&Command::JoinSpace { space });
+
+    let name = |what: &str| format!("{} entities {what}", grouped(entities as u64));
+    let peers = |seconds| (entities == 1_000).then_some(seconds);
+    let up = site.connect_timed(0, &name("up"), changes, peers(PEERS_UP_SECONDS))?;
+    let down = site.connect_timed(1, &name("down"), changes, peers(PEERS_DOWN_SECONDS))?;
+    let [_, fresh] = &mut site.devices;
+    let arrived = fresh.request(&Command::Count);
+    if arrived != entities {
+        return Err(format!("{arrived} of {entities} entities have arrived").into());
+    }
+    fresh.request(&Command::Disconnect);
+    let again = site.connect_timed(1, &name("and nothing new"), 0, None)?;
+    Ok([up, down, again])
+}
+
+impl Site {
+    fn start(tracer: Option<&Path>) -> Result<Self, Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = |name: &str| folder.path().join(name);
+        let traces = ["relay.trace", "first.trace", "second.trace"].map(path);
+        let trace = |at: &PathBuf| tracer.map(|tracer| Trace::of_syncs(tracer, at.clone()));
+        let [of_relay, of_devices @ ..] = &traces;
+        let data = path("relay");
+        let relay = match trace(of_relay) {
+            Some(trace) => RelayProcess::start_traced(&role::relay()?, &data, Access::Open, trace),
+            None => RelayProcess::start(&role::relay()?, &data, Access::Open),
+        };
+        let program = role::device()?;
+        let [first, second] = of_devices;
+        let devices = [("first.db", first), ("second.db", second)].map(|(name, at)| match trace(at) {
+            Some(trace) => DeviceProcess::start_traced(&program, &path(name), &trace),
+            None => DeviceProcess::start(&program, &path(name)),
+        });
+        Ok(Self { relay, devices, traces: tracer.map(|_| traces.clone()), _folder: folder })
+    }
+
+    /// Gives both devices one entity, and connects each to an address.
+    fn share_one_entity(&mut self, urls: &[String; 2]) {
+        let [editor, watcher] = &mut self.devices;
+        let space = editor.request(&Command::MakeSpace).as_str().unwrap_or_default().to_owned();
+        editor.request(&Command::Populate { entities: 1, changes: 1 });
+        watcher.request(&Command::JoinSpace { space });
+        for (device, url) in self.devices.iter_mut().zip(urls) {
+            device.request(&Command::Connect { url: url.clone(), token: None });
+            device.sync();
+        }
+    }
+
+    /// Has one device edit and the other watch; gives the time from each call to its wake, in milliseconds.
+    fn tick(&mut self, edits: u64) -> Result<Vec<f64>, Box<dyn Error>> {
+        let [editor, watcher] = &mut self.devices;
+        watcher.send(&Command::Watch { edits });
+        watcher.wait_until_ready();
+        let called: Vec<u64> = serde_json::from_value(editor.request(&Command::Tick { edits, every_ms: EVERY_MS }))?;
+        let seen: Vec<u64> = serde_json::from_value(watcher.reply())?;
+        Ok(called.iter().zip(seen).map(|(called, seen)| seen.saturating_sub(*called) as f64 / 1_000.0).collect())
+    }
+
+    /// Connects a device through a door of its own and waits until it is in step.
+    fn connect_timed(
+        &mut self,
+        device: usize,
+        name: &str,
+        changes: u64,
+        peers_seconds: Option<f64>,
+    ) -> Result<Move, Box<dyn Error>> {
+        let door = Proxy::start(self.relay.address())?;
+        let before = self.moment()?;
+        if let Some(device) = self.devices.get_mut(device) {
+            device.request(&Command::Connect { url: door.url(), token: None });
+            device.sync();
+        }
+        let phase = Phase::new(name, before.started.elapsed(), changes);
+        let wire: WireFigures = door.figures();
+        let mut processes = self.used_since(&before)?;
+        // The device that only looks on has nothing to do with it.
+        processes.remove(2 - device);
+        Ok(Move { phase, peers_seconds, wire: WireRow::of("device", &wire), processes })
+    }
+
+    fn moment(&self) -> std::io::Result<Moment> {
+        let [first, second] = &self.devices;
+        let figures = [self.relay.process(), Some(first.process()), Some(second.process())];
+        let figures = figures.map(|process| process.and_then(Figures::of));
+        let syncs = match &self.traces {
+            Some([relay, first, second]) => Some([count_syncs(relay)?, count_syncs(first)?, count_syncs(second)?]),
+            None => None,
+        };
+        Ok(Moment { started: Instant::now(), figures, syncs })
+    }
+
+    /// What each process has used since a moment; the peaks are those of its whole life.
+    fn used_since(&self, earlier: &Moment) -> std::io::Result<Vec<ProcessRow>> {
+        let now = self.moment()?;
+        let names = ["relay", "first device", "second device"].into_iter().enumerate();
+        Ok(names
+            .map(|(place, name)| {
+                let used = now.figures.get(place).copied().flatten().zip(earlier.figures.get(place).copied().flatten());
+                let syncs = now.syncs.as_ref().zip(earlier.syncs.as_ref());
+                ProcessRow {
+                    name: name.to_owned(),
+                    cpu_seconds: used.map(|(now, earlier)| now.cpu_since(&earlier).as_secs_f64()),
+                    peak_kib: used.map(|(now, _)| now.peak_kib),
+                    syncs: syncs.and_then(|(now, earlier)| Some(now.get(place)? - earlier.get(place)?)),
+                }
+            })
+            .collect())
+    }
+}
+
+/// How long the disk of the temporary folder takes for one sync, in milliseconds: the floor of everything durable.
+fn disk_sync_ms() -> Result<f64, Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let mut file = File::create(folder.path().join("disk"))?;
+    let mut took: Vec<Duration> = Vec::with_capacity(DISK_SYNCS);
+    for _ in 0..DISK_SYNCS {
+        file.write_all(&[7; 4_096])?;
+        let started = Instant::now();
+        file.sync_data()?;
+        took.push(started.elapsed());
+    }
+    took.sort();
+    Ok(took.get(DISK_SYNCS / 2).map_or(f64::NAN, |median| median.as_secs_f64() * 1_000.0))
+}
+
+impl Report {
+    fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
+        writeln!(out, "One fdatasync of this disk takes {:.2} ms. The peers' figures are of", self.disk_sync_ms)?;
+        writeln!(out, "systems that acknowledge before they store; Afield syncs on each hop.\n")?;
+        if let Some(live) = &self.live {
+            live.write(out)?;
+        }
+        for Move { phase, peers_seconds, wire, processes } in &self.moves {
+            let peers = peers_seconds.map_or_else(String::new, |seconds| format!(" (best peers: {seconds:.1} s)"));
+            let rate = (phase.changes > 0).then(|| grouped((phase.changes as f64 / phase.seconds) as u64));
+            let rate = rate.map_or_else(String::new, |rate| format!(", {rate} changes/s"));
+            writeln!(out, "{}: {:.3} s{peers}{rate}", phase.name, phase.seconds)?;
+            write_wires(out, std::slice::from_ref(wire))?;
+            write_processes(out, processes)?;
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+}
+
+impl Live {
+    fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
+        let Self { edits, every_ms, median_ms, p95_ms, p99_ms, peers_median_ms, wires, processes } = self;
+        writeln!(
+            out,
+            "live, {} edits {every_ms} ms apart, from the call to the watcher's wake elsewhere",
+            grouped(*edits)
+        )?;
+        let heads = ["", "median", "p95", "p99"].map(str::to_owned).to_vec();
+        let ms = |ms: &f64| format!("{ms:.1} ms");
+        let ours = vec!["Afield, durable on each hop".to_owned(), ms(median_ms), ms(p95_ms), ms(p99_ms)];
+        let peers = vec!["best peers, not durable".to_owned(), ms(peers_median_ms)];
+        write_table(out, &[heads, ours, peers])?;
+        writeln!(out, "\n  over {EDITS_COUNTED} edits:")?;
+        write_wires(out, wires)?;
+        writeln!(out, "\n  over all {} edits:", grouped(*edits))?;
+        write_processes(out, processes)?;
+        writeln!(out)
+    }
+}
