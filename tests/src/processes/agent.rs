@@ -2,8 +2,13 @@
 //!
 //! A command is one line of JSON, and so is whatever is answered. It ends when its input does.
 
-use afield::{Collection, Durability, EntityId, Path, Relay, Replica, Space, Value, Write, model};
-use serde::{Deserialize, Serialize};
+mod protocol;
+mod task;
+
+pub use protocol::{Command, Line};
+pub use task::{Task, populate};
+
+use afield::{Collection, Durability, EntityId, Path, Relay, Replica, Space, Value, Write};
 use serde_json::json;
 use std::error::Error;
 use std::io::BufRead;
@@ -15,98 +20,8 @@ use tokio::runtime::Runtime;
 
 /// The collection that everything here is in.
 const COLLECTION: &str = "notes";
-/// How many entities [`Command::Populate`] stores in one commit.
-const ENTITIES_PER_COMMIT: usize = 1_000;
 
 const NO_ENTITY: &str = "there is no entity yet";
-
-/// What a device process is asked to do.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "snake_case")]
-pub enum Command {
-    /// Make a space; the reply is its id.
-    MakeSpace,
-    /// Join a space.
-    JoinSpace {
-        /// Its id.
-        space: String,
-    },
-    /// Switch sync on.
-    Connect {
-        /// The relay's address.
-        url: String,
-        /// The token, where the relay wants one.
-        token: Option<String>,
-    },
-    /// Switch sync off.
-    Disconnect,
-    /// Get in step with the relay.
-    SyncNow,
-    /// Try to reach the relay now, without waiting for what comes of it.
-    Hurry,
-    /// The id of the space.
-    Space,
-    /// Make entities of five fields, and edit each until it has so many changes; the reply says how long it took.
-    Populate {
-        /// How many entities.
-        entities: usize,
-        /// How many changes each.
-        changes: usize,
-    },
-    /// Increment a counter, each time after the relay's receipt for the last.
-    Increment {
-        /// How many times.
-        times: u64,
-    },
-    /// Edit all entities in turn until [`Command::Rest`], telling of every edit and of every receipt.
-    Load,
-    /// Stop editing.
-    Rest,
-    /// Edit one field at a steady pace; the reply is the moment of each call, in microseconds since the Unix epoch.
-    Tick {
-        /// How many edits.
-        edits: u64,
-        /// The time between two of them, in milliseconds.
-        every_ms: u64,
-    },
-    /// Watch for the edits of a [`Command::Tick`] elsewhere; the reply is the moment at which each was seen.
-    Watch {
-        /// How many edits.
-        edits: u64,
-    },
-    /// What sync is doing.
-    Status,
-    /// Every change that is held and applied, as `[entity, change]`.
-    Changes,
-    /// How many entities there are.
-    Count,
-}
-
-/// What a device process says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Line {
-    /// The command is done.
-    Reply(serde_json::Value),
-    /// The command failed.
-    Failed(String),
-    /// The command has begun what it was asked for, and a reply will follow.
-    Ready,
-    /// An edit has returned: it is durable here.
-    Stored {
-        /// The entity.
-        entity: String,
-        /// The change.
-        change: String,
-    },
-    /// The relay has given its receipt for an edit.
-    Receipt {
-        /// The entity.
-        entity: String,
-        /// The change.
-        change: String,
-    },
-}
 
 /// Runs a device on the store file `path` until standard input ends.
 ///
@@ -265,64 +180,6 @@ impl Agent {
             held.extend(hashes.into_iter().map(|hash| [id.to_string(), hash]));
         }
         Ok(json!(held))
-    }
-}
-
-/// An entity of five fields, as an application for tasks would have it.
-#[model]
-#[derive(Debug, Clone, PartialEq)]
-pub struct Task {
-    /// What is to be done.
-    pub title: String,
-    /// What it is a part of.
-    pub project: String,
-    /// Whether it is done.
-    pub done: bool,
-    /// How urgent it is.
-    pub priority: i64,
-    /// When it has to be done, in seconds since the Unix epoch.
-    pub due: i64,
-}
-
-/// Makes entities of five fields and edits each until it has `changes` changes, many to a commit.
-///
-/// # Errors
-///
-/// The store failed.
-pub fn populate(
-    replica: &Replica,
-    tasks: &Collection<Task>,
-    entities: usize,
-    changes: usize,
-) -> Result<Vec<EntityId>, afield::EditError> {
-    let mut ids = Vec::with_capacity(entities);
-    while ids.len() < entities {
-        let numbers = ids.len()..entities.min(ids.len() + ENTITIES_PER_COMMIT);
-        let (made, _) = replica.transaction(|transaction| {
-            numbers.map(|number| transaction.insert(tasks, &Task::number(number))).collect::<Result<Vec<_>, _>>()
-        })?;
-        ids.extend(made);
-    }
-    for round in 1..changes {
-        for some in ids.chunks(ENTITIES_PER_COMMIT) {
-            let _ = replica.transaction(|transaction| {
-                some.iter().try_for_each(|id| transaction.edit(tasks, *id, |task| task.priority = round as i64))
-            })?;
-        }
-    }
-    Ok(ids)
-}
-
-impl Task {
-    /// The task with a number; no two are alike.
-    pub fn number(number: usize) -> Self {
-        Self {
-            title: format!("Task number {number}"),
-            project: format!("project-{}", number % 17),
-            done: number.is_multiple_of(3),
-            priority: 0,
-            due: 1_767_225_600 + number as i64 * 3_600,
-        }
     }
 }
 
