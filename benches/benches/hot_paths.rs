@@ -1,7 +1,7 @@
 //! The hot paths one by one: edit, append, encode, decode, apply, catch up.
 
 use afield::{Driver, EntityId, Existence, SpaceId, Target, Value};
-use afield_benches::hand::SystemEntropy;
+use afield_benches::clock::SystemEntropy;
 use afield_benches::loopback::Loopback;
 use afield_benches::typing::{TEXT, Typed, actor_of, apply, steady, type_again};
 use afield_core::document::{Document, EditContext};

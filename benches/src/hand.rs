@@ -4,17 +4,22 @@
 //! `afield::Replica` is only who moves the messages: here the caller decides when the ones that bring work of others
 //! are handed on, and so what the replica holds when somebody edits.
 
-use afield::{Driver, EditFailure, EntityId, Existence, OperationError, Output, SpaceId, Target, Value};
+mod error;
+
+pub use error::HandError;
+
+use crate::clock::{Clock, SystemEntropy};
+use afield::{Driver, EntityId, Existence, Output, SpaceId, Target, Value};
 use afield_core::document::Document;
 use afield_core::wire::{self, Message, Segment, ToDevice};
-use afield_core::{ChangeHash, Collection, Entropy, Limits, Now};
+use afield_core::{ChangeHash, Collection, Limits};
 use afield_store::{OpenOptions, Origin, Store};
 use afield_transport::{ClientOptions, LinkError, LinkMeter, LinkReceiver, LinkSender, LinkStatistics, RelayAddress};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::runtime::Handle;
 
 /// How long a relay on this machine may take to say the next thing that somebody waits for.
@@ -52,62 +57,6 @@ struct Held {
     message: Bytes,
     /// How many changes of others it brings.
     foreign: usize,
-}
-
-/// Why a replica that is moved by hand does not go on.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum HandError {
-    /// The store cannot be opened.
-    #[error("the store cannot be opened")]
-    Open(#[from] afield::OpenError),
-    /// The space cannot be made.
-    #[error("the space cannot be made")]
-    Space(#[from] afield_store::SpaceError),
-    /// The driver failed.
-    #[error("the replica failed")]
-    Driver(#[from] afield::DriverError),
-    /// An edit failed.
-    #[error("an edit failed")]
-    Edit(#[from] EditFailure<OperationError>),
-    /// The entity cannot be read.
-    #[error("the entity cannot be read")]
-    Read(#[from] afield::EntityError),
-    /// A path leads nowhere.
-    #[error("the text cannot be read")]
-    Text(#[from] OperationError),
-    /// The relay's address is none.
-    #[error("the relay's address is not valid")]
-    Address(#[from] afield_transport::ParseAddressError),
-    /// The relay cannot be reached.
-    #[error("the relay cannot be reached")]
-    Connect(#[from] afield_transport::ConnectError),
-    /// The connection broke.
-    #[error("the connection broke")]
-    Link(#[from] LinkError),
-    /// The relay sent a frame that does not parse.
-    #[error("the relay sent a frame that does not parse")]
-    Wire(#[from] wire::WireError),
-    /// The relay sent a batch that does not parse.
-    #[error("the relay sent a batch that does not parse")]
-    Batch(#[from] wire::BatchError),
-    /// The session ended.
-    #[error("the relay ended the session")]
-    Ended,
-    /// Nothing came in time.
-    #[error("the relay says nothing for {} s", ANSWER_TIMEOUT.as_secs())]
-    Silent,
-    /// A frame brings more than what was to be handed on.
-    #[error("a frame brings {brings} changes, of which only {wanted} may be handed on")]
-    Together {
-        /// How many changes it brings.
-        brings: usize,
-        /// How many were wanted.
-        wanted: usize,
-    },
-    /// A keystroke made more or fewer changes than one.
-    #[error("a transaction of the history became {0} changes instead of one")]
-    Changes(usize),
 }
 
 impl HandDriven {
@@ -344,44 +293,5 @@ async fn receive(mut receiver: LinkReceiver, arrived: Sender<Result<Bytes, LinkE
         if arrived.send(message).is_err() || is_over {
             return;
         }
-    }
-}
-
-/// The system's clocks.
-#[derive(Debug, Clone, Copy)]
-pub struct Clock {
-    start: Instant,
-}
-
-impl Clock {
-    /// Starts the monotonic clock at 0.
-    pub fn new() -> Self {
-        Self { start: Instant::now() }
-    }
-
-    /// This moment.
-    pub fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now {
-            wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX),
-            monotonic_ms: u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX),
-        }
-    }
-}
-
-impl Default for Clock {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// The system's generator of random bytes.
-#[derive(Debug, Clone, Copy)]
-pub struct SystemEntropy;
-
-impl Entropy for SystemEntropy {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        getrandom::fill(bytes)
-            .expect("the operating system gives random bytes; without them no identity is safe to make");
     }
 }

@@ -8,16 +8,20 @@
 //!
 //! `cargo bench -p afield-benches` measures the hot paths one by one.
 //!
+//! - [`clock`]: the system's clocks and randomness.
 //! - [`history`]: the recorded editing histories.
 //! - [`hand`]: a replica whose messages are moved by hand, so that they can be held back on their way.
 //! - [`loopback`]: a relay and devices in one thread, without sockets.
 //! - [`report`]: figures for a person and for a machine.
 //! - [`role`]: the processes that a benchmark consists of, all of them this same program.
+//! - [`site`]: a relay and two devices, each a process of its own.
 //! - [`typing`]: a history typed again into documents, for its changes.
 
+pub mod clock;
 pub mod hand;
 pub mod history;
 pub mod loopback;
 pub mod report;
 pub mod role;
+pub mod site;
 pub mod typing;

@@ -1,6 +1,6 @@
 //! A relay and devices in one thread, without sockets: what remains is the work of the library itself.
 
-use crate::hand::SystemEntropy;
+use crate::clock::SystemEntropy;
 use afield::{Driver, DriverError, Output};
 use afield_core::{Limits, Now};
 use afield_relay::hub::{Access, Hub, Output as RelayOutput};

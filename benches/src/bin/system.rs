@@ -6,16 +6,15 @@
 
 use afield_benches::report::{Phase, ProcessRow, WireRow, grouped, write_processes, write_table, write_wires};
 use afield_benches::role;
+use afield_benches::site::Site;
 use afield_tests::processes::agent::Command;
-use afield_tests::processes::{
-    Access, DeviceProcess, Figures, Proxy, RelayProcess, Trace, WireFigures, count_syncs, find_tracer,
-};
+use afield_tests::processes::{Proxy, WireFigures, find_tracer};
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
 use std::error::Error;
 use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -100,22 +99,6 @@ struct Move {
     processes: Vec<ProcessRow>,
 }
 
-/// A relay and two devices, each a process with a folder or file of its own.
-struct Site {
-    relay: RelayProcess,
-    /// Who edits and who looks on, in this order.
-    devices: [DeviceProcess; 2],
-    traces: Option<[PathBuf; 3]>,
-    _folder: tempfile::TempDir,
-}
-
-/// What the relay and the devices had used at a moment.
-struct Moment {
-    started: Instant,
-    figures: [Option<Figures>; 3],
-    syncs: Option<[u64; 3]>,
-}
-
 fn main() -> ExitCode {
     if let Some(code) = role::take() {
         return code;
@@ -161,7 +144,7 @@ fn live(edits: u64, tracer: Option<&Path>) -> Result<Live, Box<dyn Error>> {
     let mut site = Site::start(tracer)?;
     site.share_one_entity(&[site.relay.url(), site.relay.url()]);
     let before = site.moment()?;
-    let mut latencies = site.tick(edits)?;
+    let mut latencies = tick(&mut site, edits)?;
     let processes = site.used_since(&before)?;
     latencies.sort_by(f64::total_cmp);
     let quantile = |of: f64| latencies.get((latencies.len() as f64 * of) as usize).or(latencies.last()).copied();
@@ -171,7 +154,7 @@ fn live(edits: u64, tracer: Option<&Path>) -> Result<Live, Box<dyn Error>> {
     let doors = [Proxy::start(counted.relay.address())?, Proxy::start(counted.relay.address())?];
     counted.share_one_entity(&[doors[0].url(), doors[1].url()]);
     let earlier = doors.each_ref().map(Proxy::figures);
-    counted.tick(EDITS_COUNTED)?;
+    tick(&mut counted, EDITS_COUNTED)?;
     let names = ["who edits", "who watches"];
     let wires = names.iter().zip(doors.iter().zip(&earlier));
     Ok(Live {
@@ -197,111 +180,48 @@ fn bulk(entities: usize, tracer: Option<&Path>) -> Result<[Move; 3], Box<dyn Err
 
     let name = |what: &str| format!("{} entities {what}", grouped(entities as u64));
     let peers = |seconds| (entities == 1_000).then_some(seconds);
-    let up = site.connect_timed(0, &name("up"), changes, peers(PEERS_UP_SECONDS))?;
-    let down = site.connect_timed(1, &name("down"), changes, peers(PEERS_DOWN_SECONDS))?;
+    let up = connect_timed(&mut site, 0, &name("up"), changes, peers(PEERS_UP_SECONDS))?;
+    let down = connect_timed(&mut site, 1, &name("down"), changes, peers(PEERS_DOWN_SECONDS))?;
     let [_, fresh] = &mut site.devices;
     let arrived = fresh.request(&Command::Count);
     if arrived != entities {
         return Err(format!("{arrived} of {entities} entities have arrived").into());
     }
     fresh.request(&Command::Disconnect);
-    let again = site.connect_timed(1, &name("and nothing new"), 0, None)?;
+    let again = connect_timed(&mut site, 1, &name("and nothing new"), 0, None)?;
     Ok([up, down, again])
 }
 
-impl Site {
-    fn start(tracer: Option<&Path>) -> Result<Self, Box<dyn Error>> {
-        let folder = tempfile::tempdir()?;
-        let path = |name: &str| folder.path().join(name);
-        let traces = ["relay.trace", "first.trace", "second.trace"].map(path);
-        let trace = |at: &PathBuf| tracer.map(|tracer| Trace::of_syncs(tracer, at.clone()));
-        let [of_relay, of_devices @ ..] = &traces;
-        let data = path("relay");
-        let relay = match trace(of_relay) {
-            Some(trace) => RelayProcess::start_traced(&role::relay()?, &data, Access::Open, trace),
-            None => RelayProcess::start(&role::relay()?, &data, Access::Open),
-        };
-        let program = role::device()?;
-        let [first, second] = of_devices;
-        let devices = [("first.db", first), ("second.db", second)].map(|(name, at)| match trace(at) {
-            Some(trace) => DeviceProcess::start_traced(&program, &path(name), &trace),
-            None => DeviceProcess::start(&program, &path(name)),
-        });
-        Ok(Self { relay, devices, traces: tracer.map(|_| traces.clone()), _folder: folder })
+/// Connects a device through a door of its own and waits until it is in step.
+fn connect_timed(
+    site: &mut Site,
+    device: usize,
+    name: &str,
+    changes: u64,
+    peers_seconds: Option<f64>,
+) -> Result<Move, Box<dyn Error>> {
+    let door = Proxy::start(site.relay.address())?;
+    let before = site.moment()?;
+    if let Some(device) = site.devices.get_mut(device) {
+        device.request(&Command::Connect { url: door.url(), token: None });
+        device.sync();
     }
+    let phase = Phase::new(name, before.started.elapsed(), changes);
+    let wire: WireFigures = door.figures();
+    let mut processes = site.used_since(&before)?;
+    // The device that only looks on has nothing to do with it.
+    processes.remove(2 - device);
+    Ok(Move { phase, peers_seconds, wire: WireRow::of("device", &wire), processes })
+}
 
-    /// Gives both devices one entity, and connects each to an address.
-    fn share_one_entity(&mut self, urls: &[String; 2]) {
-        let [editor, watcher] = &mut self.devices;
-        let space = editor.request(&Command::MakeSpace).as_str().unwrap_or_default().to_owned();
-        editor.request(&Command::Populate { entities: 1, changes: 1 });
-        watcher.request(&Command::JoinSpace { space });
-        for (device, url) in self.devices.iter_mut().zip(urls) {
-            device.request(&Command::Connect { url: url.clone(), token: None });
-            device.sync();
-        }
-    }
-
-    /// Has one device edit and the other watch; gives the time from each call to its wake, in milliseconds.
-    fn tick(&mut self, edits: u64) -> Result<Vec<f64>, Box<dyn Error>> {
-        let [editor, watcher] = &mut self.devices;
-        watcher.send(&Command::Watch { edits });
-        watcher.wait_until_ready();
-        let called: Vec<u64> = serde_json::from_value(editor.request(&Command::Tick { edits, every_ms: EVERY_MS }))?;
-        let seen: Vec<u64> = serde_json::from_value(watcher.reply())?;
-        Ok(called.iter().zip(seen).map(|(called, seen)| seen.saturating_sub(*called) as f64 / 1_000.0).collect())
-    }
-
-    /// Connects a device through a door of its own and waits until it is in step.
-    fn connect_timed(
-        &mut self,
-        device: usize,
-        name: &str,
-        changes: u64,
-        peers_seconds: Option<f64>,
-    ) -> Result<Move, Box<dyn Error>> {
-        let door = Proxy::start(self.relay.address())?;
-        let before = self.moment()?;
-        if let Some(device) = self.devices.get_mut(device) {
-            device.request(&Command::Connect { url: door.url(), token: None });
-            device.sync();
-        }
-        let phase = Phase::new(name, before.started.elapsed(), changes);
-        let wire: WireFigures = door.figures();
-        let mut processes = self.used_since(&before)?;
-        // The device that only looks on has nothing to do with it.
-        processes.remove(2 - device);
-        Ok(Move { phase, peers_seconds, wire: WireRow::of("device", &wire), processes })
-    }
-
-    fn moment(&self) -> std::io::Result<Moment> {
-        let [first, second] = &self.devices;
-        let figures = [self.relay.process(), Some(first.process()), Some(second.process())];
-        let figures = figures.map(|process| process.and_then(Figures::of));
-        let syncs = match &self.traces {
-            Some([relay, first, second]) => Some([count_syncs(relay)?, count_syncs(first)?, count_syncs(second)?]),
-            None => None,
-        };
-        Ok(Moment { started: Instant::now(), figures, syncs })
-    }
-
-    /// What each process has used since a moment; the peaks are those of its whole life.
-    fn used_since(&self, earlier: &Moment) -> std::io::Result<Vec<ProcessRow>> {
-        let now = self.moment()?;
-        let names = ["relay", "first device", "second device"].into_iter().enumerate();
-        Ok(names
-            .map(|(place, name)| {
-                let used = now.figures.get(place).copied().flatten().zip(earlier.figures.get(place).copied().flatten());
-                let syncs = now.syncs.as_ref().zip(earlier.syncs.as_ref());
-                ProcessRow {
-                    name: name.to_owned(),
-                    cpu_seconds: used.map(|(now, earlier)| now.cpu_since(&earlier).as_secs_f64()),
-                    peak_kib: used.map(|(now, _)| now.peak_kib),
-                    syncs: syncs.and_then(|(now, earlier)| Some(now.get(place)? - earlier.get(place)?)),
-                }
-            })
-            .collect())
-    }
+/// Has one device edit and the other watch; gives the time from each call to its wake, in milliseconds.
+fn tick(site: &mut Site, edits: u64) -> Result<Vec<f64>, Box<dyn Error>> {
+    let [editor, watcher] = &mut site.devices;
+    watcher.send(&Command::Watch { edits });
+    watcher.wait_until_ready();
+    let called: Vec<u64> = serde_json::from_value(editor.request(&Command::Tick { edits, every_ms: EVERY_MS }))?;
+    let seen: Vec<u64> = serde_json::from_value(watcher.reply())?;
+    Ok(called.iter().zip(seen).map(|(called, seen)| seen.saturating_sub(*called) as f64 / 1_000.0).collect())
 }
 
 /// How long the disk of the temporary folder takes for one sync, in milliseconds: the floor of everything durable.
