@@ -53,6 +53,7 @@ impl Loopback {
                 }
             }
             driver.handle_messages(messages.iter().map(Vec::as_slice), NOW)?;
+            driver.handle_idle(NOW)?;
         }
         driver.disable_sync(NOW);
         self.hub.disconnect(session);

@@ -52,7 +52,7 @@ pub(crate) fn open_writer(path: &Path, options: &OpenOptions) -> Result<Connecti
         return Err(OpenError::ReadOnly);
     }
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", synchronous(options.synchronous))?;
+    set_synchronous(&connection, options.synchronous)?;
     // After a large transaction the WAL shrinks to this many bytes again.
     connection.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
     schema::migrate(&mut connection)?;
@@ -67,7 +67,7 @@ pub(crate) fn adopt_writer(mut connection: Connection, options: &OpenOptions) ->
     }
     configure(&connection)?;
     schema::version(&connection)?;
-    connection.pragma_update(None, "synchronous", synchronous(options.synchronous))?;
+    set_synchronous(&connection, options.synchronous)?;
     schema::migrate(&mut connection)?;
     Ok(connection)
 }
@@ -112,9 +112,11 @@ fn configure(connection: &Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn synchronous(synchronous: Synchronous) -> &'static str {
-    match synchronous {
+/// Says how the commits from now on are synced; not within a transaction.
+pub(crate) fn set_synchronous(connection: &Connection, synchronous: Synchronous) -> Result<(), StoreError> {
+    let level = match synchronous {
         Synchronous::Full => "FULL",
         Synchronous::Normal => "NORMAL",
-    }
+    };
+    Ok(connection.pragma_update(None, "synchronous", level)?)
 }

@@ -1,7 +1,7 @@
 //! Faults that the simulator and the crash tests inject into writes.
 
 use crate::error::StoreError;
-use rusqlite::ffi;
+use rusqlite::{Connection, ffi};
 
 /// A moment of a writing transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,22 +38,43 @@ impl Fault {
 /// Decides at each point of each transaction whether a fault strikes.
 pub type FaultHook = Box<dyn FnMut(FaultPoint) -> Option<Fault> + Send>;
 
+/// A moment that matters to what a power failure would leave.
+#[derive(Debug)]
+pub enum SyncMoment<'a> {
+    /// A transaction follows that is not synced; this is the database before it.
+    BeforeUnsynced(&'a mut Connection),
+    /// Everything committed so far is synced.
+    Synced,
+}
+
+/// Sees what is synced and what is not.
+pub type SyncHook = Box<dyn FnMut(SyncMoment<'_>) + Send>;
+
 #[derive(Default)]
-pub(crate) struct Faults(pub(crate) Option<FaultHook>);
+pub(crate) struct Faults {
+    pub(crate) hook: Option<FaultHook>,
+    pub(crate) syncs: Option<SyncHook>,
+}
 
 impl Faults {
     pub(crate) fn at(&mut self, point: FaultPoint) -> Result<(), StoreError> {
-        match self.0.as_mut().and_then(|hook| hook(point)) {
+        match self.hook.as_mut().and_then(|hook| hook(point)) {
             // The transaction is on disk: whatever happens now, only the answer is lost.
             Some(_) if point == FaultPoint::AfterCommit => Err(StoreError::Crashed),
             Some(fault) => Err(fault.error()),
             None => Ok(()),
         }
     }
+
+    pub(crate) fn tell(&mut self, moment: SyncMoment<'_>) {
+        if let Some(watch) = &mut self.syncs {
+            watch(moment);
+        }
+    }
 }
 
 impl std::fmt::Debug for Faults {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Faults").field(&self.0.is_some()).finish()
+        f.debug_struct("Faults").field("hook", &self.hook.is_some()).finish_non_exhaustive()
     }
 }

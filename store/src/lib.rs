@@ -23,8 +23,10 @@
 //!   forgotten. A mark never stands above the cursor.
 //! - **D8**: no bytes are ever deleted; a failure to read is an error and never an empty answer.
 //! - **D10**: after a failed write the store refuses to write until it has been reloaded.
-//! - Every method that writes is one transaction, and what it answers is a [`afield_core::Durable`] that only its commit
-//!   makes. One writer per file, across processes; readers never wait for it.
+//! - Every method that writes is one transaction, and what may be sent or shown of it is a [`afield_core::Durable`] that
+//!   only its commit makes. One writer per file, across processes; readers never wait for it.
+//! - Marks, verdicts and projections follow from the changes, so their transactions are not synced by themselves: a power
+//!   failure takes the last of them back in order, and they are found again. No change is stored by such a transaction.
 //!
 //! Deliberately absent: randomness and clocks (ids and times are arguments), documents (bytes are not parsed here, nor
 //! verified against their hashes when read), tasks, and anything about sockets.
@@ -65,7 +67,7 @@ pub use connection::SQLITE_VERSION_MIN;
 pub use entity::{EntityHome, Projection};
 pub use error::{AppendError, EntityError, MarkError, OpenError, ReceiveError, SpaceError, StoreError};
 #[doc(hidden)]
-pub use fault::{Fault, FaultHook, FaultPoint};
+pub use fault::{Fault, FaultHook, FaultPoint, SyncHook, SyncMoment};
 pub use identity::Identity;
 pub use load::{LoadFrom, Snapshot, StoredChange, StoredEntity, WaitingSize};
 pub use lock::Holder;

@@ -95,15 +95,16 @@ impl Store {
         self.read(|connection| size(connection, space))
     }
 
-    /// Marks held changes as standing in the log prefix that the cursor names, which takes them out of the outbox.
+    /// Marks held changes as standing in the log prefix that the cursor names, which takes them out of the outbox. The
+    /// transaction is not synced: marks that a power failure takes back are found again when the changes are pushed.
     /// Proofs about changes that the store does not hold are left out; answers how many it does hold.
     ///
     /// # Errors
     ///
     /// [`MarkError::AboveCursor`], also for sequence 0, and [`MarkError::UnknownSpace`], with nothing marked; or the
     /// storage failed.
-    pub fn mark(&mut self, space: SpaceId, proofs: &[Proof]) -> Result<Durable<u64>, MarkError> {
-        self.write(|transaction| {
+    pub fn mark(&mut self, space: SpaceId, proofs: &[Proof]) -> Result<u64, MarkError> {
+        self.write_unsynced(|transaction| {
             let (space_row, cursor) = space::find(transaction, space)?.ok_or(MarkError::UnknownSpace { space })?;
             let upto = cursor.map_or(Sequence::ZERO, |cursor| cursor.sequence);
             let mut met = MetEntities::default();

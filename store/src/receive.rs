@@ -77,6 +77,9 @@ impl Store {
     /// Stores a run of the log and moves the cursor behind it, in one transaction (D2); the changes still have to be
     /// applied ([`Store::pending`]).
     ///
+    /// A run that brings chunks is synced. One that only names what the store holds already is not: a power failure takes
+    /// its cursor and its marks back together, and the relay serves it again.
+    ///
     /// Changes that are held are marked and otherwise left alone, so the same run again changes nothing (S3).
     ///
     /// # Errors
@@ -85,33 +88,38 @@ impl Store {
     /// ([`ReceiveError::CursorMoved`]), does not name every sequence ([`ReceiveError::Gap`]), names one outside of itself
     /// ([`ReceiveError::OutOfRun`], D3), calls something held that is not ([`ReceiveError::NotHeld`], D2), or when the
     /// storage fails.
-    pub fn receive(&mut self, run: &Run<'_>, at_ms: i64) -> Result<Durable<RunOutcome>, ReceiveError> {
+    pub fn receive(&mut self, run: &Run<'_>, at_ms: i64) -> Result<RunOutcome, ReceiveError> {
         check_contiguous(run)?;
-        self.write(|transaction| {
-            let space = run.space;
-            let (space_row, stored) = space::find(transaction, space)?.ok_or(ReceiveError::UnknownSpace { space })?;
-            if stored != Some(run.expected) {
-                return Err(ReceiveError::CursorMoved { stored });
-            }
-            let mut met = MetEntities::default();
-            let mut fresh = BTreeSet::new();
-            let mut outcome = RunOutcome { cursor: run.cursor_after, fresh: Vec::new(), added: 0, foreign: 0 };
-            for change in run.received {
-                let stored = store_change(transaction, &mut met, (space, space_row), change, at_ms)?;
-                outcome.added += u64::from(stored == Stored::Added);
-                outcome.foreign += u64::from(stored == Stored::Foreign);
-                if stored == Stored::Added && fresh.insert(change.entity) {
-                    outcome.fresh.push(change.entity);
-                }
-            }
-            for chunk in run.unreadable {
-                quarantine_chunk(transaction, space_row, chunk, at_ms)?;
-            }
-            mark_proofs(transaction, &mut met, run)?;
-            space::move_cursor(transaction, space_row, run.cursor_after)?;
-            Ok(outcome)
-        })
+        if run.received.is_empty() && run.unreadable.is_empty() {
+            return self.write_unsynced(|transaction| store_run(transaction, run, at_ms));
+        }
+        self.write(|transaction| store_run(transaction, run, at_ms)).map(Durable::into_inner)
     }
+}
+
+fn store_run(transaction: &mut WriteTransaction<'_>, run: &Run<'_>, at_ms: i64) -> Result<RunOutcome, ReceiveError> {
+    let space = run.space;
+    let (space_row, stored) = space::find(transaction, space)?.ok_or(ReceiveError::UnknownSpace { space })?;
+    if stored != Some(run.expected) {
+        return Err(ReceiveError::CursorMoved { stored });
+    }
+    let mut met = MetEntities::default();
+    let mut fresh = BTreeSet::new();
+    let mut outcome = RunOutcome { cursor: run.cursor_after, fresh: Vec::new(), added: 0, foreign: 0 };
+    for change in run.received {
+        let stored = store_change(transaction, &mut met, (space, space_row), change, at_ms)?;
+        outcome.added += u64::from(stored == Stored::Added);
+        outcome.foreign += u64::from(stored == Stored::Foreign);
+        if stored == Stored::Added && fresh.insert(change.entity) {
+            outcome.fresh.push(change.entity);
+        }
+    }
+    for chunk in run.unreadable {
+        quarantine_chunk(transaction, space_row, chunk, at_ms)?;
+    }
+    mark_proofs(transaction, &mut met, run)?;
+    space::move_cursor(transaction, space_row, run.cursor_after)?;
+    Ok(outcome)
 }
 
 /// Checks that the run names every sequence of its range and none above it (D3).

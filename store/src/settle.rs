@@ -48,14 +48,16 @@ impl Store {
     /// now, in one transaction (D9); without a projection, the one there is becomes stale when a verdict changed the
     /// document.
     ///
+    /// The transaction is not synced: what a power failure takes back is found again by [`Store::pending`].
+    ///
     /// Verdicts about changes that wait for each other come in the order in which they were applied. Repeating a
     /// verdict changes nothing. Bytes stay whatever the verdict (D8).
     ///
     /// # Errors
     ///
     /// [`EntityError::UnknownEntity`] and [`EntityError::UnknownChange`] with nothing stored; or the storage failed.
-    pub fn settle(&mut self, settlements: &[Settlement], at_ms: i64) -> Result<Durable<()>, EntityError> {
-        self.write(|transaction| {
+    pub fn settle(&mut self, settlements: &[Settlement], at_ms: i64) -> Result<(), EntityError> {
+        self.write_unsynced(|transaction| {
             for Settlement { entity, verdicts, projection } in settlements {
                 let found = known(transaction, *entity)?;
                 let mut is_document_changed = false;

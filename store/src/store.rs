@@ -2,7 +2,7 @@
 
 use crate::connection::{self, SharedConnection};
 use crate::error::{OpenError, StoreError};
-use crate::fault::{FaultHook, Faults};
+use crate::fault::{FaultHook, Faults, SyncHook, SyncMoment};
 use crate::lock::WriterLock;
 use crate::options::{OpenOptions, Synchronous};
 use crate::reader::Reader;
@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 
 /// The device's store: the only writer of its file.
 ///
-/// Every method that writes is one transaction and gives a [`Durable`] value after its commit. After a failure of the
-/// storage every writing method answers [`StoreError::Poisoned`] until [`Store::reload`] (D10); reading goes on.
+/// Every method that writes is one transaction; those that store what cannot be found again give a [`Durable`] value
+/// after its synced commit. After a failure of the storage every writing method answers [`StoreError::Poisoned`] until
+/// [`Store::reload`] (D10); reading goes on.
 /// Errors that say that the caller asked for something impossible leave the store as it was and sound.
 #[derive(Debug)]
 pub struct Store {
@@ -134,7 +135,13 @@ impl Store {
     /// Lets faults strike in writes, for the simulator and the crash tests.
     #[doc(hidden)]
     pub fn inject(&mut self, hook: FaultHook) {
-        self.faults = Faults(Some(hook));
+        self.faults.hook = Some(hook);
+    }
+
+    /// Tells what is synced and what is not, for tests of what a power failure leaves.
+    #[doc(hidden)]
+    pub fn watch_syncs(&mut self, watch: SyncHook) {
+        self.faults.syncs = Some(watch);
     }
 
     /// Runs one transaction and commits it. Whatever fails, nothing of it remains, and a failure of the storage or a
@@ -143,7 +150,24 @@ impl Store {
         &mut self,
         work: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T, E>,
     ) -> Result<Durable<T>, E> {
-        self.transact(TransactionBehavior::Immediate, work)
+        self.transact(TransactionBehavior::Immediate, work, |transaction, value| Durable::commit(transaction, value))
+    }
+
+    /// Runs one transaction whose commit is not synced: the next synced one takes it along.
+    ///
+    /// A power failure before that takes it back, with every other such transaction after it. So what it says has to
+    /// follow from what was synced before it, and it stores no bytes of a change. Nothing of it is [`Durable`].
+    pub(crate) fn write_unsynced<T, E: From<StoreError>>(
+        &mut self,
+        work: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.sync_commits(Synchronous::Normal)?;
+        let result = self.transact(TransactionBehavior::Immediate, work, |transaction, value| {
+            transaction.finish_unsynced()?;
+            Ok(value)
+        });
+        self.sync_commits(self.options.synchronous)?;
+        result
     }
 
     /// Reads what is committed, as something that may be sent: refused once the store is poisoned, since what a failed
@@ -152,7 +176,7 @@ impl Store {
         &mut self,
         work: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T, E>,
     ) -> Result<Durable<T>, E> {
-        self.transact(TransactionBehavior::Deferred, work)
+        self.transact(TransactionBehavior::Deferred, work, |transaction, value| Durable::commit(transaction, value))
     }
 
     /// Runs a query on the writer's connection.
@@ -160,11 +184,12 @@ impl Store {
         self.shared.read(query)
     }
 
-    fn transact<T, E: From<StoreError>>(
+    fn transact<T, U, E: From<StoreError>>(
         &mut self,
         behavior: TransactionBehavior,
         work: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T, E>,
-    ) -> Result<Durable<T>, E> {
+        commit: impl for<'t> FnOnce(&mut WriteTransaction<'t>, T) -> Result<U, StoreError>,
+    ) -> Result<U, E> {
         // Set until the end has been reached, so that a panic counts as a failure too.
         if mem::replace(&mut self.is_poisoned, true) {
             return Err(StoreError::Poisoned.into());
@@ -172,8 +197,24 @@ impl Store {
         let mut slot = self.shared.slot();
         let connection = slot.as_mut().ok_or(StoreError::Closed)?;
         let mut transaction = WriteTransaction::begin(connection, &mut self.faults, behavior)?;
-        let result = work(&mut transaction).and_then(|value| Ok(Durable::commit(&mut transaction, value)?));
+        let result = work(&mut transaction).and_then(|value| Ok(commit(&mut transaction, value)?));
         self.is_poisoned = transaction.failed();
+        result
+    }
+
+    /// Says how the commits from now on are synced. The connection of a failed store stays as it is: a reload opens a
+    /// new one.
+    fn sync_commits(&mut self, synchronous: Synchronous) -> Result<(), StoreError> {
+        if self.is_poisoned || self.options.synchronous == Synchronous::Normal {
+            return Ok(());
+        }
+        let mut slot = self.shared.slot();
+        let connection = slot.as_mut().ok_or(StoreError::Closed)?;
+        if synchronous == Synchronous::Normal {
+            self.faults.tell(SyncMoment::BeforeUnsynced(connection));
+        }
+        let result = connection::set_synchronous(connection, synchronous);
+        self.is_poisoned = result.is_err();
         result
     }
 

@@ -1,7 +1,7 @@
 //! The one kind of transaction that writes, and the helpers that read.
 
 use crate::error::StoreError;
-use crate::fault::{FaultPoint, Faults};
+use crate::fault::{FaultPoint, Faults, SyncMoment};
 use afield_core::Commit;
 use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction, TransactionBehavior};
 
@@ -79,7 +79,13 @@ impl<'a> WriteTransaction<'a> {
         result
     }
 
-    fn commit_once(&mut self) -> Result<(), StoreError> {
+    /// Ends a transaction on a connection that does not sync its commits.
+    pub(crate) fn finish_unsynced(&mut self) -> Result<(), StoreError> {
+        let result = self.commit_once(|_| {});
+        self.note(result)
+    }
+
+    fn commit_once(&mut self, committed: impl FnOnce(&mut Faults)) -> Result<(), StoreError> {
         // Without a written statement there is nothing that a crash could lose, so no fault strikes either.
         let writes = self.statements > 0;
         if writes {
@@ -88,7 +94,11 @@ impl<'a> WriteTransaction<'a> {
         if let Some(inner) = self.inner.take() {
             inner.commit()?;
         }
-        if writes { self.faults.at(FaultPoint::AfterCommit) } else { Ok(()) }
+        if writes {
+            committed(self.faults);
+            self.faults.at(FaultPoint::AfterCommit)?;
+        }
+        Ok(())
     }
 }
 
@@ -96,7 +106,7 @@ impl Commit for WriteTransaction<'_> {
     type Error = StoreError;
 
     fn commit(&mut self) -> Result<(), StoreError> {
-        let result = self.commit_once();
+        let result = self.commit_once(|faults| faults.tell(SyncMoment::Synced));
         self.note(result)
     }
 }

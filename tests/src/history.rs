@@ -114,7 +114,11 @@ impl Story {
             79..=83 => world.go_online(device),
             84..=86 => world.break_connection(device),
             87..=89 => {
-                world.crash(device);
+                if random.chance(333) {
+                    world.lose_power(device)
+                } else {
+                    world.crash(device)
+                }
                 if random.chance(500) {
                     world.restart(device);
                 }

@@ -69,6 +69,7 @@ fn received_in_the_wrong_order(between: impl FnOnce(&mut rusqlite::Connection)) 
     let mut messages = relay.welcome().to_vec();
     messages.push(relay.chunk(&changes[1]));
     driver.handle_messages(messages.iter().map(Vec::as_slice), NOW).unwrap();
+    driver.handle_idle(NOW).unwrap();
 
     let mut connection = driver.into_store().into_connection().unwrap();
     between(&mut connection);
@@ -76,6 +77,7 @@ fn received_in_the_wrong_order(between: impl FnOnce(&mut rusqlite::Connection)) 
     let driver = connected(Driver::new(store, Box::new(Random::new(2)), NOW).unwrap());
     let messages = [relay.welcome()[0].clone(), relay.chunk(&changes[0])];
     driver.handle_messages(messages.iter().map(Vec::as_slice), NOW).unwrap();
+    driver.handle_idle(NOW).unwrap();
 
     let target = Target { space, collection: "notes".parse().unwrap(), entity, existence: Existence::Required };
     driver.read_document(&target, NOW, Document::read).ok()

@@ -36,6 +36,26 @@ fn a_relay_replaced_by_an_empty_one_is_filled_again() {
 }
 
 #[test]
+fn what_a_power_failure_takes_back_is_found_again() {
+    let mut world = World::new(7);
+    let [anna, ben] = world.devices();
+    let note = world.create(anna, "notes");
+    world.type_text(anna, note, 0, "typed by anna");
+    world.settle();
+    assert_eq!(world.outbox(anna), 0);
+    world.lose_power(anna);
+    world.lose_power(ben);
+    world.restart(anna);
+    world.restart(ben);
+    // The mark of the last edit was not synced, and neither was what became of the change at the other device.
+    assert!(world.outbox(anna) > 0, "the power failure took no mark back, so this test shows nothing");
+    assert_eq!(world.text(anna, note), "typed by anna");
+    assert_eq!(world.text(ben, note), "typed by anna");
+    world.settle();
+    assert_eq!(world.outbox(anna), 0);
+}
+
+#[test]
 fn a_relay_restored_while_sessions_live_and_written_past_old_cursors_is_repaired() {
     let mut world = World::new(3);
     let [anna, ben, carla] = world.devices();

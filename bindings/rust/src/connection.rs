@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 /// How long a closing connection may take to send its last messages.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How many bytes of messages are handed to the driver in one call: enough to merge a catch-up in large batches.
+/// How many bytes of messages are handed to the driver in one call: enough to store a catch-up in large transactions.
 const BATCH_BYTES: usize = 4 * FRAME_BYTES_MAX;
 /// How many wishes may queue for the thread; they are only hints, so more than a few say nothing new.
 const WISHES_MAX: usize = 16;
@@ -103,6 +103,8 @@ enum Turn {
     Connected(Result<Link, ConnectError>),
     Received(Result<Option<Bytes>, String>),
     TimedOut,
+    /// Nothing more has arrived.
+    Idle,
 }
 
 struct Mover {
@@ -149,10 +151,13 @@ impl Mover {
                 None => std::future::pending().await,
             }
         };
+        let is_idle_asked = self.driver.wants_idle();
         tokio::select! {
             biased;
             turn = next_of(&mut self.link) => turn,
             Some(wish) = self.wished.recv() => Turn::Wished(wish),
+            // The socket is looked at once more before it counts as silent.
+            () = tokio::task::yield_now(), if is_idle_asked => Turn::Idle,
             () = timer => Turn::TimedOut,
         }
     }
@@ -167,6 +172,7 @@ impl Mover {
                 Ok(())
             }
             Turn::TimedOut => self.driver.handle_timeout(now),
+            Turn::Idle => self.driver.handle_idle(now),
             Turn::Connected(Ok(link)) => {
                 let (sender, receiver) = link.split();
                 self.link = Wire::Up { sender, receiver };
@@ -198,7 +204,7 @@ impl Mover {
         }
     }
 
-    /// Takes everything that has arrived already, so that it is stored and merged in one go.
+    /// Takes everything that has arrived already, so that it is stored in one go.
     fn gather(&mut self, first: Bytes) -> Vec<Bytes> {
         let mut bytes = first.len();
         let mut messages = vec![first];

@@ -84,7 +84,7 @@ fn a_received_change_is_pending_until_it_is_settled() {
     assert_eq!(store.pending(None, 1).unwrap(), [entity(1)]);
     assert_eq!(store.reader().projection(entity(1)).unwrap(), None);
 
-    let _ = store
+    store
         .settle(
             &[settlement(
                 entity(1),
@@ -97,11 +97,11 @@ fn a_received_change_is_pending_until_it_is_settled() {
     assert_eq!(store.pending(None, 9).unwrap(), [entity(1), entity(2)]);
     assert_eq!(store.waiting(entity(1)).unwrap().changes, 1);
     assert_eq!(store.waiting(entity(1)).unwrap().bytes, bytes(3).len() as u64);
-    let _ = store.settle(&[settlement(entity(1), &[(hash(3), Settled::Quarantined(BAD))], None)], AT_MS).unwrap();
+    store.settle(&[settlement(entity(1), &[(hash(3), Settled::Quarantined(BAD))], None)], AT_MS).unwrap();
     assert_eq!(store.pending(None, 9).unwrap(), [entity(2)]);
     assert!(!store.reader().projection(entity(1)).unwrap().unwrap().stale);
 
-    let _ = store.settle(&[settlement(entity(2), &[(hash(2), Settled::Applied)], None)], AT_MS).unwrap();
+    store.settle(&[settlement(entity(2), &[(hash(2), Settled::Applied)], None)], AT_MS).unwrap();
     assert_eq!(store.stale(None, 9).unwrap(), [entity(2)]);
     let _ = store.project(&[(entity(2), projection("y"))]).unwrap();
     assert_eq!(store.stale(None, 9).unwrap(), []);
@@ -125,8 +125,8 @@ fn the_quarantine_keeps_the_bytes_and_lets_a_change_out_again() {
     let mut store = two_spaces();
     receive(&mut store, space(1), &[carried(entity(1), 1)]);
     let bad = [(hash(1), Settled::Quarantined(BAD))];
-    let _ = store.settle(&[settlement(entity(1), &bad, None)], AT_MS).unwrap();
-    let _ = store.settle(&[settlement(entity(1), &bad, None)], AT_MS + 9).unwrap();
+    store.settle(&[settlement(entity(1), &bad, None)], AT_MS).unwrap();
+    store.settle(&[settlement(entity(1), &bad, None)], AT_MS + 9).unwrap();
     let found = store.reader().quarantined(space(1)).unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].reason, found[0].is_change, found[0].at_ms), (BAD, true, AT_MS));
@@ -134,8 +134,7 @@ fn the_quarantine_keeps_the_bytes_and_lets_a_change_out_again() {
     assert_eq!(store.change(entity(1), hash(1)).unwrap().unwrap().bytes, bytes(1));
     sound(&store);
 
-    let _ =
-        store.settle(&[settlement(entity(1), &[(hash(1), Settled::Applied)], Some(&projection("x")))], AT_MS).unwrap();
+    store.settle(&[settlement(entity(1), &[(hash(1), Settled::Applied)], Some(&projection("x")))], AT_MS).unwrap();
     assert_eq!(store.reader().quarantined(space(1)).unwrap(), []);
     assert_eq!(store.change(entity(1), hash(2)).unwrap(), None);
     sound(&store);
@@ -173,7 +172,7 @@ fn a_snapshot_spares_what_it_holds_and_nothing_else() {
     assert_eq!(states(&store, 1, LoadFrom::Changes).len(), 5);
 
     // What was below the snapshot and not in it must not be lost when it is applied later.
-    let _ = store.settle(&[settlement(entity(1), &[(hash(3), Settled::Applied)], None)], AT_MS).unwrap();
+    store.settle(&[settlement(entity(1), &[(hash(3), Settled::Applied)], None)], AT_MS).unwrap();
     let after = [(hash(5), ChangeState::Applied), (hash(3), ChangeState::Applied)];
     assert_eq!(states(&store, 1, LoadFrom::Snapshot), after);
     sound(&store);
@@ -187,7 +186,7 @@ fn a_snapshot_does_not_outlive_a_change_that_turned_out_bad() {
     let mut store = two_spaces();
     edit(&mut store, entity(1), &[1, 2]);
     let _ = store.save_snapshot(entity(1), &snapshot(2)).unwrap();
-    let _ = store.settle(&[settlement(entity(1), &[(hash(2), Settled::Quarantined(BAD))], None)], AT_MS).unwrap();
+    store.settle(&[settlement(entity(1), &[(hash(2), Settled::Quarantined(BAD))], None)], AT_MS).unwrap();
     assert_eq!(store.load(entity(1), LoadFrom::Snapshot).unwrap().unwrap().snapshot, None);
     assert_eq!(store.stale(None, 9).unwrap(), [entity(1)]);
     assert_eq!(outbox(&mut store, space(1)), hashes(&[1, 2]));

@@ -121,7 +121,7 @@ fn receive_many(store: &mut Store, remote: &[(ChangeHash, Vec<u8>)], notes: &Col
         .collect();
     let cursor_after = afield_core::Cursor { sequence: sequence(u64::from(MANY)), ..expected };
     let run = Run { space: space(2), expected, cursor_after, received: &received, unreadable: &[], proofs: &[] };
-    assert_eq!(store.receive(&run, AT_MS).unwrap().get().added, u64::from(MANY));
+    assert_eq!(store.receive(&run, AT_MS).unwrap().added, u64::from(MANY));
     rate("received in one transaction, 3 per entity", MANY, start);
 }
 
@@ -139,7 +139,7 @@ fn settle_many(store: &mut Store, remote: &[(ChangeHash, Vec<u8>)]) {
     for id in &pending[..500] {
         let stored = store.load(*id, LoadFrom::Snapshot).unwrap().unwrap();
         let verdicts: Vec<_> = stored.changes.iter().map(|change| (change.hash, Settled::Applied)).collect();
-        let _ = store.settle(&[settlement(*id, &verdicts, Some(&projection("settled")))], AT_MS).unwrap();
+        store.settle(&[settlement(*id, &verdicts, Some(&projection("settled")))], AT_MS).unwrap();
     }
     rate("entities settled, each a transaction of its own", 500, start);
 }

@@ -38,7 +38,7 @@ fn a_receipt_marks_only_at_or_below_the_cursor() {
 
     receive(&mut store, space(1), &[proven(entity(1), 1)]);
     let stranger = Proof { entity: entity(7), hash: hash(7), sequence: sequence(1) };
-    assert_eq!(store.mark(space(1), &[proof(1, 2), stranger]).unwrap().into_inner(), 1);
+    assert_eq!(store.mark(space(1), &[proof(1, 2), stranger]).unwrap(), 1);
     assert_eq!(outbox(&mut store, space(1)), hashes(&[2]));
 
     let _ = store.unmark(entity(1), &[hash(1)]).unwrap();
@@ -219,10 +219,10 @@ fn a_blocked_entity_holds_back_its_own_outbox_alone_and_says_why() {
 fn a_change_that_waited_is_offered_behind_what_it_waited_for() {
     let mut store = two_spaces();
     let _ = append(&mut store, space(1), entity(1), &[2], Arrival::Received).unwrap();
-    let _ = store.settle(&[settlement(entity(1), &[(hash(2), Settled::Waiting)], None)], AT_MS).unwrap();
+    store.settle(&[settlement(entity(1), &[(hash(2), Settled::Waiting)], None)], AT_MS).unwrap();
     let _ = append(&mut store, space(1), entity(1), &[1], Arrival::Received).unwrap();
     let both = [(hash(1), Settled::Applied), (hash(2), Settled::Applied)];
-    let _ = store.settle(&[settlement(entity(1), &both, Some(&projection("both")))], AT_MS).unwrap();
+    store.settle(&[settlement(entity(1), &both, Some(&projection("both")))], AT_MS).unwrap();
     assert_eq!(outbox(&mut store, space(1)), hashes(&[1, 2]));
     sound(&store);
 }

@@ -95,7 +95,7 @@ pub(super) fn mark_all(store: &mut Store, space: SpaceId, changes: &[ChangeId]) 
     };
     let proofs: Vec<_> =
         changes.iter().map(|(entity, hash)| Proof { entity: *entity, hash: *hash, sequence }).collect();
-    let _ = store.mark(space, &proofs).expect("the store can be written");
+    store.mark(space, &proofs).expect("the store can be written");
 }
 
 impl World {

@@ -56,6 +56,12 @@ impl World {
         value.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 
+    /// How many changes stand in a device's outbox.
+    pub fn outbox(&self, device: Device) -> u64 {
+        let driver = self.driver(device).expect("the device is running");
+        driver.with_store(|store| store.outbox_size(self.space)).expect("the store can be read").changes
+    }
+
     /// The whole entity on a device.
     pub fn value(&self, device: Device, entity: EntityId) -> Option<Value> {
         let target = self.target(entity, "notes", Existence::Required);
@@ -90,7 +96,19 @@ impl World {
         if let Some(driver) = node.driver.take() {
             node.disk = Some(driver.into_store().into_connection().expect("a store in memory keeps its connection"));
         }
-        node.connecting_at = None;
+        (node.connecting_at, node.idle_at) = (None, None);
+    }
+
+    /// Cuts a device's power: its process ends, and of its disk what was synced is left.
+    pub fn lose_power(&mut self, device: Device) {
+        self.crash(device);
+        let node = &mut self.devices[device.0];
+        let Some(image) = lock(&node.synced).take() else { return };
+        self.trace.note("power lost", &[device.0 as u8]);
+        if let Some(disk) = &mut node.disk {
+            disk.deserialize_read_exact("main", image.as_slice(), image.len(), false)
+                .expect("a copy of a database is one");
+        }
     }
 
     /// Starts a device's process again, if it is dead.
@@ -120,6 +138,17 @@ impl World {
             self.cut(device);
             self.enable(device);
         }
+    }
+
+    /// Lets a device merge what it has stored, as it does when no more messages have come.
+    pub(super) fn be_idle(&mut self, device: Device) {
+        self.devices[device.0].idle_at = None;
+        let now = self.now_on(device);
+        let failed = self.driver(device).is_some_and(|driver| driver.handle_idle(now).is_err());
+        if failed {
+            self.crash_or_reload(device);
+        }
+        self.drain(device);
     }
 
     /// Whether a device's process is alive.

@@ -19,7 +19,7 @@ use afield::{Driver, EntityId, Output, SpaceId};
 use afield::{Existence, Path, Target, Value};
 use afield_core::wire::Class;
 use afield_core::{Collection, Now};
-use afield_store::{Fault, FaultPoint, ListQuery, OpenOptions, Origin, Store};
+use afield_store::{Fault, FaultPoint, ListQuery, OpenOptions, Origin, Store, SyncMoment};
 use network::Wire;
 use relay::RelayNode;
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,6 +49,10 @@ struct DeviceNode {
     driver: Option<Driver>,
     /// The database of a device whose process is dead.
     disk: Option<rusqlite::Connection>,
+    /// The database as a power failure would leave it, while that is not what it is.
+    synced: Arc<Mutex<Option<Vec<u8>>>>,
+    /// When a device that has been given messages finds that no more have come.
+    idle_at: Option<u64>,
     wire: Option<Wire>,
     /// When an attempt to connect is answered.
     connecting_at: Option<u64>,
@@ -140,6 +144,8 @@ impl World {
         self.devices.push(DeviceNode {
             driver: None,
             disk: None,
+            synced: Arc::default(),
+            idle_at: None,
             wire: None,
             connecting_at: None,
             online: true,
@@ -168,7 +174,7 @@ impl World {
 
     /// What a device's disk does from now on.
     pub fn set_disk(&mut self, device: Device, faults: DiskFaults) {
-        self.devices[device.0].faults.lock().expect("nothing panics under this lock").0 = faults;
+        lock(&self.devices[device.0].faults).0 = faults;
     }
 
     /// Sets a device's wall clock off by so much; nothing but labels may depend on it (invariant S4).
@@ -248,7 +254,17 @@ impl World {
         let now = Now { wall_ms: EPOCH_MS + self.now_ms as i64 + skew_ms, monotonic_ms: self.now_ms };
         // The opening itself works; what fails later strikes through the hook.
         let driver = Driver::new(store, Box::new(entropy), now).expect("a store that opens can be used");
-        driver.with_store(|store| store.inject(Box::new(move |point| disk_fault(&faults, point))));
+        let synced = node.synced.clone();
+        let is_synced = node.synced.clone();
+        driver.with_store(|store| {
+            store.inject(Box::new(move |point| disk_fault(&faults, point)));
+            store.watch_syncs(Box::new(move |moment| match moment {
+                SyncMoment::BeforeUnsynced(connection) => {
+                    lock(&synced).get_or_insert_with(|| image(connection));
+                }
+                SyncMoment::Synced => *lock(&is_synced) = None,
+            }));
+        });
         node.driver = Some(driver);
         if node.online {
             self.enable(device);
@@ -264,8 +280,17 @@ impl World {
     }
 }
 
+/// The bytes of a database.
+fn image(connection: &mut rusqlite::Connection) -> Vec<u8> {
+    connection.serialize("main").expect("a database in memory can be copied").to_vec()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().expect("nothing panics under this lock")
+}
+
 fn disk_fault(faults: &Mutex<(DiskFaults, Random)>, point: FaultPoint) -> Option<Fault> {
-    let (faults, random) = &mut *faults.lock().expect("nothing panics under this lock");
+    let (faults, random) = &mut *lock(faults);
     match point {
         FaultPoint::BeforeCommit if random.chance(faults.crash_before_commit) => Some(Fault::Crash),
         FaultPoint::BeforeCommit if random.chance(faults.full) => Some(Fault::DiskFull),

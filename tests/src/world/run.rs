@@ -6,6 +6,11 @@ use afield_relay::hub::Output as RelayOutput;
 /// How long an attempt to connect takes at most, in milliseconds.
 const CONNECT_MS: u64 = 50;
 
+/// How often in a thousand a device finds more messages after the first, and how long it takes them in before it merges,
+/// in milliseconds at most.
+const MORE_MESSAGES: u32 = 300;
+const IDLE_MS: u64 = 100;
+
 #[derive(Debug, Clone, Copy)]
 enum Due {
     Relay,
@@ -13,6 +18,7 @@ enum Due {
     ToDevice(Device),
     Connect(Device),
     Timer(Device),
+    Idle(Device),
 }
 
 impl World {
@@ -24,6 +30,7 @@ impl World {
                 Due::ToRelay(device) => self.deliver_to_relay(device),
                 Due::ToDevice(device) => self.deliver_to_device(device),
                 Due::Connect(device) => self.answer_connect(device),
+                Due::Idle(device) => self.be_idle(device),
                 Due::Timer(device) => {
                     let now = self.now_on(device);
                     let failed = self.driver(device).is_some_and(|driver| driver.handle_timeout(now).is_err());
@@ -48,6 +55,7 @@ impl World {
                 wire.and_then(|wire| wire.to_relay.next_at()).map(|at| (at, Due::ToRelay(device))),
                 wire.and_then(|wire| wire.to_device.next_at()).map(|at| (at, Due::ToDevice(device))),
                 node.connecting_at.map(|at| (at, Due::Connect(device))),
+                node.idle_at.map(|at| (at, Due::Idle(device))),
                 node.driver.as_ref().and_then(Driver::poll_timeout).map(|at| (at, Due::Timer(device))),
             ]
         });
@@ -151,6 +159,11 @@ impl World {
             self.crash_or_reload(device);
         }
         self.drain(device);
+        if self.driver(device).is_some_and(Driver::wants_idle) {
+            // More messages, edits and crashes come between storing and merging.
+            let delay = if self.random.chance(MORE_MESSAGES) { self.random.between(1, IDLE_MS) } else { 0 };
+            self.devices[device.0].idle_at.get_or_insert(self.now_ms + delay);
+        }
     }
 
     pub(super) fn drain_relay(&mut self) {

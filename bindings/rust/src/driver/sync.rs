@@ -8,10 +8,10 @@ mod view;
 pub(super) use link::Link;
 
 use crate::status::Traffic;
-use afield_core::SpaceId;
 use afield_core::backoff::Backoff;
 use afield_core::session::DeviceSession;
 use afield_core::wire::Class;
+use afield_core::{EntityId, SpaceId};
 use afield_store::OutboxPosition;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -31,6 +31,10 @@ pub(super) struct Synchronization {
     pub(super) link: Link,
     pub(super) backoff: Backoff,
     pub(super) spaces: BTreeMap<SpaceId, SpaceSync>,
+    /// Entities of which chunks were stored and not merged yet.
+    pub(super) unmerged: BTreeSet<EntityId>,
+    /// Whether merging failed, so that it is not known any more which entities wait for it.
+    pub(super) is_behind: bool,
     pub(super) outputs: VecDeque<Output>,
     pub(super) traffic: Traffic,
     pub(super) last_synced_ms: Option<i64>,
@@ -46,7 +50,7 @@ pub(super) struct SpaceSync {
     /// Whether the scan has reached the end of the outbox and nothing was added since.
     pub(super) outbox_empty: bool,
     /// Entities for which missing dependencies were already sent again in this session.
-    pub(super) repaired: BTreeSet<afield_core::EntityId>,
+    pub(super) repaired: BTreeSet<EntityId>,
     /// Sessions that broke in a row at this sequence.
     pub(super) closes: (u64, u32),
     /// Ask for every chunk on its own in the next session.
@@ -83,6 +87,8 @@ impl Synchronization {
             link: Link::Off,
             backoff: Backoff::default(),
             spaces: BTreeMap::new(),
+            unmerged: BTreeSet::new(),
+            is_behind: false,
             outputs: VecDeque::new(),
             traffic: Traffic::default(),
             last_synced_ms: None,

@@ -29,7 +29,8 @@ impl Driver {
     /// Switches sync on: the next [`Driver::poll_output`] asks to connect.
     pub fn enable_sync(&self, now: Now) {
         let mut sync = lock(&self.sync);
-        *sync = Synchronization::new();
+        self.merge_leftovers(&mut sync, now);
+        *sync = Synchronization { is_behind: sync.is_behind, ..Synchronization::new() };
         sync.link = Link::Waiting { until_ms: now.monotonic_ms };
         self.connect_when_due(&mut sync, now);
         self.publish(&sync, now);
@@ -44,6 +45,7 @@ impl Driver {
         }
         sync.link = Link::Off;
         sync.spaces.clear();
+        self.merge_leftovers(&mut sync, now);
         self.publish(&sync, now);
     }
 
@@ -151,6 +153,12 @@ impl Driver {
     }
 
     fn start_session(&self, sync: &mut Synchronization, now: Now) -> Result<(), DriverError> {
+        if std::mem::take(&mut sync.is_behind)
+            && let Err(error) = self.merge_pending(now)
+        {
+            sync.is_behind = true;
+            return Err(error);
+        }
         let mut store = lock(&self.store);
         // Announced before it is told, so that whatever the relay knows of stands among the predecessors after a crash.
         let _ = store.announce(self.incarnation)?;
@@ -241,7 +249,15 @@ impl Driver {
         };
         tracing::info!(reason, ?class, "sync.failed");
         sync.last_error = Some((reason.clone(), class));
+        self.merge_leftovers(sync, now);
         self.emit(SyncEvent::Disconnected { reason, class });
+    }
+
+    /// Merges what was stored before the session ended.
+    fn merge_leftovers(&self, sync: &mut Synchronization, now: Now) {
+        if let Err(error) = self.merge_received(sync, now) {
+            tracing::error!(%error, "what was received is stored, and could not be merged yet");
+        }
     }
 }
 

@@ -10,16 +10,21 @@ use afield_core::session::{Advance, DeviceEvent, Proof, ReceivedChunk};
 use afield_core::wire::ChunkCode;
 use afield_core::{ChangeHash, EntityId, Now, SpaceId};
 use afield_store::{Block, Reason, ReceivedChange, Run, UnreadableChunk};
-use std::collections::BTreeSet;
 
+/// How many entities may wait to be merged while messages keep coming, so that a long catch-up shows as it goes: about
+/// 5 s of merging.
+const UNMERGED_ENTITIES_MAX: usize = 50_000;
 /// Why a chunk is quarantined that is not a change at all.
 const UNREADABLE: Reason = Reason { number: 1, rules: VERDICT_RULES };
 
 impl Driver {
-    /// Handles messages of the relay, in order: stores what they bring, then merges it into the documents.
+    /// Handles messages of the relay, in order: stores what they bring, the chunks of all messages in as few transactions
+    /// as can be.
     ///
-    /// Give everything that has arrived in one call: the chunks of all messages share transactions and are merged in
-    /// one batch per entity, since merging costs in proportion to the document once per batch.
+    /// What was stored is merged by [`Driver::handle_idle`], to be called once no more messages have arrived: merging
+    /// costs in proportion to the document once per batch, so that one batch per entity is made of all that queued
+    /// meanwhile. It is merged here only where somebody is about to be told that the space is caught up, and whenever
+    /// very much has come.
     ///
     /// # Errors
     ///
@@ -45,7 +50,7 @@ impl Driver {
         messages: impl IntoIterator<Item = &'m [u8]>,
         now: Now,
     ) -> Result<(), DriverError> {
-        let mut step = Step::default();
+        let mut pending = None;
         let mut failure = None;
         for message in messages {
             sync.traffic.messages_received += 1;
@@ -53,41 +58,74 @@ impl Driver {
             let Some(session) = sync.session() else { break };
             let handled = session.handle_message(message, now);
             while let Some(event) = sync.session().and_then(afield_core::session::DeviceSession::poll_event) {
-                self.handle_event(sync, event, &mut step, now)?;
+                self.handle_event(sync, event, &mut pending, now)?;
             }
             if let Err(error) = handled {
                 failure = Some(error);
                 break;
             }
         }
-        self.flush(sync, &mut step, now)?;
-        self.merge(std::mem::take(&mut step.touched), now)?;
+        self.flush(sync, &mut pending, now)?;
+        if sync.unmerged.len() >= UNMERGED_ENTITIES_MAX {
+            self.merge_received(sync, now)?;
+        }
         if let Some(error) = failure {
             self.broken(sync, &error, now);
         }
         Ok(())
     }
 
+    /// Whether something was stored that is not merged yet: call [`Driver::handle_idle`] once nothing more has arrived.
+    pub fn wants_idle(&self) -> bool {
+        !lock(&self.sync).unmerged.is_empty()
+    }
+
+    /// Merges what was received into the documents, one batch per entity, and tells who watches them.
+    ///
+    /// # Errors
+    ///
+    /// The store failed; the session ended and is tried again later.
+    pub fn handle_idle(&self, now: Now) -> Result<(), DriverError> {
+        let mut sync = lock(&self.sync);
+        let result = self.merge_received(&mut sync, now);
+        match &result {
+            Ok(()) => self.note_in_step(&mut sync, now),
+            Err(error) => self.store_failed(&mut sync, error, now),
+        }
+        self.publish(&sync, now);
+        result
+    }
+
+    pub(super) fn merge_received(&self, sync: &mut Synchronization, now: Now) -> Result<(), DriverError> {
+        let result = self.merge(std::mem::take(&mut sync.unmerged), now);
+        // The next session merges what the store could not take now.
+        sync.is_behind |= result.is_err();
+        result
+    }
+
     fn handle_event(
         &self,
         sync: &mut Synchronization,
         event: DeviceEvent,
-        step: &mut Step,
+        pending: &mut Option<Advance>,
         now: Now,
     ) -> Result<(), DriverError> {
         match event {
             DeviceEvent::Advance(advance) => {
-                if step.pending.as_ref().is_some_and(|pending| pending.space != advance.space) {
-                    self.flush(sync, step, now)?;
+                if pending.as_ref().is_some_and(|pending| pending.space != advance.space) {
+                    self.flush(sync, pending, now)?;
                 }
-                step.add(advance);
+                match pending {
+                    Some(pending) => lengthen(pending, advance),
+                    None => *pending = Some(advance),
+                }
                 return Ok(());
             }
             DeviceEvent::Receipted { changes, .. } => {
                 changes.iter().for_each(|proof| self.acknowledgements.tell(proof.hash, Acknowledged::Durable));
                 return Ok(());
             }
-            _ => self.flush(sync, step, now)?,
+            _ => self.flush(sync, pending, now)?,
         }
         match event {
             DeviceEvent::Welcome(welcome) => {
@@ -103,6 +141,7 @@ impl Driver {
             DeviceEvent::Proven { space, proofs } => self.mark(space, &proofs)?,
             DeviceEvent::Reset { space, cursor } => self.reset(sync, space, cursor.log)?,
             DeviceEvent::CaughtUp { space } => {
+                self.merge_received(sync, now)?;
                 tracing::debug!(%space, "sync.completed");
                 if let Some(state) = sync.spaces.get_mut(&space) {
                     state.refusals.succeeded();
@@ -129,8 +168,8 @@ impl Driver {
     }
 
     /// Stores what has come so far of one space: chunks, proofs and cursor in one transaction (invariant D2).
-    fn flush(&self, sync: &mut Synchronization, step: &mut Step, now: Now) -> Result<(), DriverError> {
-        let Some(advance) = step.pending.take() else { return Ok(()) };
+    fn flush(&self, sync: &mut Synchronization, pending: &mut Option<Advance>, now: Now) -> Result<(), DriverError> {
+        let Some(advance) = pending.take() else { return Ok(()) };
         let Advance { space, from, to, received, proofs } = advance;
         let (changes, unreadable): (Vec<_>, Vec<_>) =
             received.iter().partition(|chunk| chunk.header.is_ok() && chunk.collection.is_some());
@@ -147,11 +186,11 @@ impl Driver {
             unreadable: &unreadable,
             proofs: &proofs,
         };
-        let outcome = lock(&self.store).receive(&run, now.wall_ms)?.into_inner();
+        let outcome = lock(&self.store).receive(&run, now.wall_ms)?;
         if outcome.foreign > 0 {
             tracing::warn!(%space, chunks = outcome.foreign, "quarantined chunks of entities that live in another space");
         }
-        step.touched.extend(outcome.fresh);
+        sync.unmerged.extend(outcome.fresh);
         proofs.iter().for_each(|proof| self.acknowledgements.tell(proof.hash, Acknowledged::Durable));
         if let Some(state) = sync.spaces.get_mut(&space)
             && to.sequence.get() > state.closes.0
@@ -168,7 +207,7 @@ impl Driver {
     }
 
     fn mark(&self, space: SpaceId, proofs: &[Proof]) -> Result<(), DriverError> {
-        let _ = lock(&self.store).mark(space, proofs)?;
+        lock(&self.store).mark(space, proofs)?;
         Ok(())
     }
 
@@ -216,24 +255,11 @@ impl Driver {
     }
 }
 
-/// What one call has gathered and not stored yet.
-#[derive(Default)]
-struct Step {
-    pending: Option<Advance>,
-    touched: BTreeSet<EntityId>,
-}
-
-impl Step {
-    fn add(&mut self, advance: Advance) {
-        match &mut self.pending {
-            Some(pending) => {
-                pending.to = advance.to;
-                pending.received.extend(advance.received);
-                pending.proofs.extend(advance.proofs);
-            }
-            None => self.pending = Some(advance),
-        }
-    }
+/// Appends the run that follows.
+fn lengthen(run: &mut Advance, next: Advance) {
+    run.to = next.to;
+    run.received.extend(next.received);
+    run.proofs.extend(next.proofs);
 }
 
 fn received_change(chunk: &ReceivedChunk) -> Option<ReceivedChange<'_>> {

@@ -94,7 +94,7 @@ impl Synchronization {
         let session: &DeviceSession = session;
         // With a receipt alone a change still counts as pending, and somebody who waited would be shown a number.
         let nothing_pending = state.outbox_empty && session.in_flight(space) == 0 && session.unproven(space) == 0;
-        session.is_caught_up(space) && nothing_pending
+        session.is_caught_up(space) && nothing_pending && self.unmerged.is_empty()
     }
 
     fn refusal(&self) -> NotInStep {
