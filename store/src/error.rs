@@ -37,6 +37,9 @@ pub enum StoreError {
     /// An earlier write failed: what memory holds may differ from the disk, so nothing is written until a reload (D10).
     #[error("the store refuses writes after a storage error until it is reloaded")]
     Poisoned,
+    /// The store was reloaded while something was being made of what it held before; make it again.
+    #[error("the store was reloaded meanwhile, and what was to be written rests on what it held before: do it again")]
+    Reloaded,
     /// An injected crash; only the simulator's faults cause it.
     #[error("the device crashed")]
     Crashed,
@@ -49,7 +52,9 @@ impl StoreError {
     /// What to do about it: wait (`Retry`), make room (`Quota`), or nothing that helps by itself (`Permanent`).
     pub fn class(&self) -> Class {
         match self {
-            Self::Busy(_) | Self::Io(_) | Self::Poisoned | Self::Crashed | Self::Closed => Class::Retry,
+            Self::Busy(_) | Self::Io(_) | Self::Poisoned | Self::Reloaded | Self::Crashed | Self::Closed => {
+                Class::Retry
+            }
             Self::DiskFull(_) => Class::Quota,
             Self::Corrupt(_) | Self::ReadOnly(_) | Self::CannotOpen(_) | Self::Unexpected(_) => Class::Permanent,
         }

@@ -133,7 +133,8 @@ impl Replica {
     /// Edits several entities in one commit and one fsync: all of it is stored, or nothing.
     ///
     /// Only one transaction runs at a time, and what comes from others is merged before or after it. Edit through the
-    /// transaction alone while it runs: any other edit of an entity that it has touched would wait for it.
+    /// transaction alone while it runs: any other edit of an entity that it has touched is refused, and any other reading
+    /// of one gives it as it is stored.
     ///
     /// # Errors
     ///
@@ -142,7 +143,7 @@ impl Replica {
         &self,
         edit: impl FnOnce(&mut Transaction<'_>) -> Result<R, EditError>,
     ) -> Result<(R, Write), EditError> {
-        let mut transaction = Transaction::new(&self.shared);
+        let mut transaction = Transaction::start(&self.shared)?;
         let value = edit(&mut transaction)?;
         let changes = transaction.commit()?;
         self.shared.wake();
@@ -214,7 +215,7 @@ impl Replica {
     ///
     /// The file cannot be opened; editing stays refused.
     pub fn reload(&self) -> Result<(), OpenError> {
-        self.shared.driver.reload()
+        self.shared.driver.reload(self.shared.now())
     }
 
     pub(crate) fn on_shared(shared: &Arc<Shared>) -> Self {

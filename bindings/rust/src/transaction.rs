@@ -25,8 +25,8 @@ impl std::fmt::Debug for Scope<'_> {
 }
 
 impl<'s> Transaction<'s> {
-    pub(crate) fn new(shared: &'s Shared) -> Self {
-        Self { shared, scope: Scope(shared.driver.transaction(shared.now())) }
+    pub(crate) fn start(shared: &'s Shared) -> Result<Self, EditError> {
+        Ok(Self { shared, scope: Scope(shared.driver.transaction(shared.now())?) })
     }
 
     /// Makes a new entity.

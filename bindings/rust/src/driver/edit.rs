@@ -1,12 +1,12 @@
 //! The way of an edit: one document, one transaction of the store, then those who watch.
 
-use super::documents::{OpenEntity, Taken, lock};
+use super::documents::{Busy, Documents, Inside, OpenEntity, Taken, lock};
 use super::projection::projection_of;
 use super::{Driver, EntityError};
 use afield_core::document::{Document, Edit, EditContext, EditError as DocumentError, LocalChange};
 use afield_core::wire::Class;
 use afield_core::{ChangeHash, Collection, EntityId, Now, SpaceId};
-use afield_store::{AppendError, Arrival, EntityWrite, NewChange, Projection};
+use afield_store::{AppendError, Arrival, EntityWrite, NewChange, Projection, StoreError};
 use std::collections::BTreeMap;
 use std::sync::MutexGuard;
 
@@ -81,7 +81,7 @@ impl Driver {
         now: Now,
         edit: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
     ) -> Result<Edited<T>, EditFailure<E>> {
-        let mut taken = self.open(target, now)?;
+        let mut taken = self.open(self.take(target.entity)?, target, now)?;
         let (value, changes) = self.change(&mut taken, target, now, edit)?;
         let Some(open) = taken.open.as_deref().filter(|_| !changes.is_empty()) else {
             return Ok(Edited { value, changes: Vec::new() });
@@ -92,11 +92,20 @@ impl Driver {
     }
 
     /// Starts a transaction over several entities. Only one runs at a time.
-    pub(crate) fn transaction(&self, now: Now) -> TransactionScope<'_> {
-        TransactionScope { _many: lock(&self.many), driver: self, now, open: BTreeMap::new() }
+    ///
+    /// # Errors
+    ///
+    /// This thread runs an edit or a transaction already.
+    pub(crate) fn transaction(&self, now: Now) -> Result<TransactionScope<'_>, EntityError> {
+        if Documents::is_inside() {
+            return Err(EntityError::Nested);
+        }
+        let many = lock(&self.many);
+        let _inside = Documents::enter();
+        Ok(TransactionScope { driver: self, now, open: BTreeMap::new(), _inside, _many: many })
     }
 
-    /// Reads an entity's document.
+    /// Reads an entity's document; within an edit or a transaction, one that somebody else has is read as it is stored.
     ///
     /// # Errors
     ///
@@ -107,27 +116,30 @@ impl Driver {
         now: Now,
         read: impl FnOnce(&Document) -> T,
     ) -> Result<T, EntityError> {
-        let taken = self.open(target, now)?;
-        let open = taken.open.as_ref().ok_or(EntityError::Missing { entity: target.entity, space: target.space })?;
+        let missing = EntityError::Missing { entity: target.entity, space: target.space };
+        let Ok(taken) = self.documents.take(target.entity) else {
+            let (open, _) = self.read(target.entity)?.ok_or(missing)?;
+            check_home(target, &open)?;
+            return Ok(read(&open.document));
+        };
+        let taken = self.open(taken, target, now)?;
+        let open = taken.open.as_ref().ok_or(missing)?;
+        let _inside = Documents::enter();
         Ok(read(&open.document))
     }
 
-    fn open(&self, target: &Target, now: Now) -> Result<Taken<'_>, EntityError> {
+    fn take(&self, entity: EntityId) -> Result<Taken<'_>, EntityError> {
+        self.documents.take(entity).map_err(|Busy| EntityError::Busy { entity })
+    }
+
+    fn open<'d>(&self, mut taken: Taken<'d>, target: &Target, now: Now) -> Result<Taken<'d>, EntityError> {
         let Target { space, collection, entity, existence } = target;
-        let missing = EntityError::Missing { entity: *entity, space: *space };
-        let mut taken = self.documents.take(*entity);
         if *existence != Existence::Fresh {
             taken = self.load(taken, now)?;
         }
         match taken.open.as_deref() {
-            Some(open) if open.space != *space => Err(missing),
-            Some(open) if open.collection != *collection => Err(EntityError::OtherCollection {
-                entity: *entity,
-                expected: collection.clone(),
-                found: open.collection.clone(),
-            }),
-            Some(_) => Ok(taken),
-            None if *existence == Existence::Required => Err(missing),
+            Some(open) => check_home(target, open).map(|()| taken),
+            None if *existence == Existence::Required => Err(EntityError::Missing { entity: *entity, space: *space }),
             None => {
                 taken.open = Some(Box::new(OpenEntity {
                     document: Document::new(*entity),
@@ -149,6 +161,7 @@ impl Driver {
     ) -> Result<(T, Vec<LocalChange>), EditFailure<E>> {
         let missing = EntityError::Missing { entity: target.entity, space: target.space };
         let open = taken.open.as_deref_mut().ok_or(missing)?;
+        let _inside = Documents::enter();
         let context = EditContext { actor: self.actor(), now, fresh: target.existence == Existence::Fresh };
         match open.document.edit(&context, &self.limits, edit) {
             Ok(edited) => {
@@ -169,7 +182,14 @@ impl Driver {
     fn append(&self, taken: &mut [Taken<'_>], writes: &[PendingWrite], now: Now) -> Result<(), AppendError> {
         let changes: Vec<Vec<NewChange<'_>>> = writes.iter().map(PendingWrite::new_changes).collect();
         let rows: Vec<_> = writes.iter().zip(&changes).map(|(write, changes)| write.row(changes)).collect();
-        if let Err(error) = lock(&self.store).append(&rows, now.wall_ms) {
+        let mut store = lock(&self.store);
+        let appended = if self.documents.are_current(&*taken) {
+            store.append(&rows, now.wall_ms).map(drop)
+        } else {
+            Err(StoreError::Reloaded.into())
+        };
+        drop(store);
+        if let Err(error) = appended {
             taken.iter_mut().for_each(|one| one.open = None);
             return Err(error);
         }
@@ -179,6 +199,19 @@ impl Driver {
         }
         Ok(())
     }
+}
+
+/// Checks that an entity is where it was looked for.
+fn check_home(target: &Target, open: &OpenEntity) -> Result<(), EntityError> {
+    let Target { space, collection, entity, .. } = target;
+    if open.space != *space {
+        return Err(EntityError::Missing { entity: *entity, space: *space });
+    }
+    if open.collection != *collection {
+        let (expected, found) = (collection.clone(), open.collection.clone());
+        return Err(EntityError::OtherCollection { entity: *entity, expected, found });
+    }
+    Ok(())
 }
 
 /// What is about to be stored of one entity.
@@ -224,6 +257,7 @@ pub(crate) struct TransactionScope<'d> {
     driver: &'d Driver,
     now: Now,
     open: BTreeMap<EntityId, (Taken<'d>, Vec<LocalChange>)>,
+    _inside: Inside,
     _many: MutexGuard<'d, ()>,
 }
 
@@ -235,7 +269,7 @@ impl TransactionScope<'_> {
         edit: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
     ) -> Result<T, EditFailure<E>> {
         if !self.open.contains_key(&target.entity) {
-            let taken = self.driver.open(target, self.now)?;
+            let taken = self.driver.open(self.driver.documents.wait_for(target.entity), target, self.now)?;
             self.open.insert(target.entity, (taken, Vec::new()));
         }
         let missing = EntityError::Missing { entity: target.entity, space: target.space };

@@ -33,6 +33,17 @@ pub enum EntityError {
         /// The collection it is in.
         found: afield_core::Collection,
     },
+    /// A closure of an edit or a transaction edits an entity that somebody has, perhaps the closure's own caller.
+    #[error(
+        "entity {entity} is being edited, and this thread is inside another edit, so waiting for it could last for ever; edit it before or after, or both in one transaction"
+    )]
+    Busy {
+        /// The entity.
+        entity: EntityId,
+    },
+    /// A transaction was started inside an edit or a transaction.
+    #[error("a transaction cannot start inside an edit or another transaction; use the one that runs")]
+    Nested,
     /// The stored changes of this entity are damaged. Nothing was deleted.
     #[error(
         "the stored changes of entity {entity} are damaged; nothing was deleted, and other entities are not affected"
@@ -65,7 +76,10 @@ impl EntityError {
     /// What would help.
     pub fn class(&self) -> Class {
         match self {
-            Self::Missing { .. } | Self::OtherCollection { .. } | Self::Damaged { .. } => Class::Permanent,
+            Self::Busy { .. } => Class::Retry,
+            Self::Missing { .. } | Self::OtherCollection { .. } | Self::Nested | Self::Damaged { .. } => {
+                Class::Permanent
+            }
             Self::Store(error) => error.class(),
             Self::Driver(error) => error.class(),
         }
@@ -75,16 +89,22 @@ impl EntityError {
 impl Driver {
     /// Makes sure that a taken entity is in memory, unless the store does not know it.
     ///
-    /// Changes that were received and not merged before the last end of the process are merged now.
+    /// Changes that were received and not merged before the last end of the process are merged now. Where the store takes
+    /// nothing, the entity is read as it was stored: reading goes on when writing does not.
     pub(super) fn load<'d>(&self, mut taken: Taken<'d>, now: Now) -> Result<Taken<'d>, EntityError> {
         if taken.open.is_some() {
             return Ok(taken);
         }
-        let Some((open, changes)) = self.read(taken.entity())? else { return Ok(taken) };
+        let entity = taken.entity();
+        let Some((open, changes)) = self.read(entity)? else { return Ok(taken) };
         taken.open = Some(Box::new(open));
         let mut unsettled = [Unsettled { taken, changes }];
-        self.settle(&mut unsettled, now)?;
-        let [Unsettled { taken, .. }] = unsettled;
+        let settled = self.settle(&mut unsettled, now);
+        let [Unsettled { mut taken, .. }] = unsettled;
+        if let Err(error) = settled {
+            tracing::warn!(%entity, %error, "received changes wait: the store does not take what becomes of them");
+            taken.open = self.read(entity)?.map(|(open, _)| Box::new(open));
+        }
         Ok(taken)
     }
 
@@ -97,29 +117,34 @@ impl Driver {
             Err(error) if has_snapshot => {
                 // A snapshot only makes opening quicker: what it stands for is all there.
                 tracing::warn!(%entity, %error, "the snapshot does not load: it is dropped, and every change is read");
-                let _ = lock(&self.store).drop_snapshot(entity).map_err(super::DriverError::from)?;
+                let dropped = lock(&self.store).drop_snapshot(entity).map(drop);
+                dropped.unwrap_or_else(|error| tracing::warn!(%entity, %error, "the snapshot could not be dropped"));
                 let Some(stored) = lock(&self.store).load(entity, LoadFrom::Changes)? else { return Ok(None) };
                 build(entity, stored).map_err(damaged)?
             }
             built => built.map_err(damaged)?,
         };
-        self.save_snapshot_when_due(&mut open)?;
+        self.save_snapshot_when_due(&mut open);
         Ok(Some((open, unsettled)))
     }
 
     /// Saves a snapshot once enough changes have come since the last: opening then reads those few alone.
     ///
     /// A quarter of all changes has to be new, so that the cost of all snapshots together stays in proportion to the
-    /// number of changes.
-    pub(super) fn save_snapshot_when_due(&self, open: &mut OpenEntity) -> Result<(), super::DriverError> {
+    /// number of changes. Without one an entity opens more slowly and otherwise the same, so a failure is only logged; a
+    /// store that refuses writes is not tried.
+    pub(super) fn save_snapshot_when_due(&self, open: &mut OpenEntity) {
         let changes = open.document.change_count();
-        if open.since_snapshot < SNAPSHOT_CHANGES_MIN || (open.since_snapshot as u64) < changes / 4 {
-            return Ok(());
+        let is_due = open.since_snapshot >= SNAPSHOT_CHANGES_MIN && open.since_snapshot as u64 >= changes / 4;
+        if !is_due || lock(&self.store).is_poisoned() {
+            return;
         }
+        let entity = open.document.entity();
         let snapshot = Snapshot { heads: open.document.heads(), changes, bytes: open.document.save() };
-        let _ = lock(&self.store).save_snapshot(open.document.entity(), &snapshot)?;
-        open.since_snapshot = 0;
-        Ok(())
+        match lock(&self.store).save_snapshot(entity, &snapshot) {
+            Ok(_) => open.since_snapshot = 0,
+            Err(error) => tracing::warn!(%entity, %error, "the snapshot could not be saved"),
+        }
     }
 }
 

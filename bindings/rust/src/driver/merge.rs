@@ -7,11 +7,12 @@ use crate::status::SyncEvent;
 use afield_core::document::{Incoming, VERDICT_RULES, Verdict};
 use afield_core::limits::{WAITING_BYTES_MAX, WAITING_CHUNKS_MAX};
 use afield_core::{ChangeHash, EntityId, Limits, Now};
-use afield_store::{ChangeState, Reason, Settled, Settlement, StoredChange};
+use afield_store::{ChangeState, Reason, Settled, Settlement, StoreError, StoredChange};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many entities share one transaction when their received changes are settled.
-const ENTITIES_PER_SETTLEMENT_MAX: usize = 256;
+/// How many entities share one transaction when their received changes are settled: each is kept from being edited while
+/// the others are merged, a few milliseconds for small ones.
+const ENTITIES_PER_SETTLEMENT_MAX: usize = 32;
 /// The reason number of a chunk that is one too many of those that wait for dependencies.
 const TOO_MANY_WAITING: u16 = 2;
 /// The reason numbers of the document's own verdicts start here.
@@ -34,20 +35,36 @@ impl Driver {
     pub(super) fn merge(&self, entities: BTreeSet<EntityId>, now: Now) -> Result<(), DriverError> {
         let entities: Vec<_> = entities.into_iter().collect();
         for some in entities.chunks(ENTITIES_PER_SETTLEMENT_MAX) {
-            let _many = lock(&self.many);
             let mut unsettled = Vec::with_capacity(some.len());
+            let mut busy = Vec::new();
             for entity in some {
-                match self.unsettled(self.documents.take(*entity)) {
-                    Ok(found) => unsettled.extend(found),
-                    Err(EntityError::Store(error)) => return Err(error.into()),
-                    Err(error) => {
-                        tracing::error!(%entity, %error, "received changes wait: the entity cannot be opened")
-                    }
+                match self.documents.try_take(*entity) {
+                    Some(taken) => unsettled.extend(self.received(taken)?),
+                    None => busy.push(*entity),
                 }
             }
             self.settle(&mut unsettled, now)?;
+            drop(unsettled);
+            // Whoever has one of these may be waiting for one of the others, so they are waited for one at a time.
+            for entity in busy {
+                let mut unsettled: Vec<_> = self.received(self.documents.wait_for(entity))?.into_iter().collect();
+                self.settle(&mut unsettled, now)?;
+            }
         }
         Ok(())
+    }
+
+    /// What has to be merged into a document; nothing when the entity cannot be opened, which disturbs no other.
+    fn received<'d>(&self, taken: Taken<'d>) -> Result<Option<Unsettled<'d>>, DriverError> {
+        let entity = taken.entity();
+        match self.unsettled(taken) {
+            Ok(found) => Ok(found),
+            Err(EntityError::Store(error)) if !matches!(error, StoreError::Corrupt(_)) => Err(error.into()),
+            Err(error) => {
+                tracing::error!(%entity, %error, "received changes wait: the entity cannot be opened");
+                Ok(None)
+            }
+        }
     }
 
     /// Merges what was received before the last end of the process.
@@ -82,10 +99,17 @@ impl Driver {
         if settlements.is_empty() {
             return Ok(());
         }
-        if let Err(error) = lock(&self.store).settle(&settlements, now.wall_ms) {
+        let mut store = lock(&self.store);
+        let settled = if self.documents.are_current(unsettled.iter().map(|one| &one.taken)) {
+            store.settle(&settlements, now.wall_ms).map_err(DriverError::from)
+        } else {
+            Err(StoreError::Reloaded.into())
+        };
+        drop(store);
+        if let Err(error) = settled {
             // Memory is ahead of the disk now: it is thrown away and read again (invariant D10).
             unsettled.iter_mut().for_each(|one| one.taken.open = None);
-            return Err(error.into());
+            return Err(error);
         }
         let mut told = settlements.iter().peekable();
         for one in unsettled.iter() {
@@ -96,7 +120,7 @@ impl Driver {
             }
         }
         for open in unsettled.iter_mut().filter_map(|one| one.taken.open.as_deref_mut()) {
-            self.save_snapshot_when_due(open)?;
+            self.save_snapshot_when_due(open);
         }
         Ok(())
     }

@@ -3,8 +3,9 @@
 //! Everything here is synchronous and takes time and randomness as arguments. `Replica` calls it with the system's
 //! clock and a thread that moves its messages; the simulator calls it with virtual time. Neither has logic of its own.
 //!
-//! Locks are taken in this order and never against it: `sync`, then `many` (whoever takes out more than one document),
-//! then documents, then `store`. An edit takes one document and the store, so it never waits for sync.
+//! Locks are taken in this order and never against it: `sync`, then `many` (a transaction, the only one to wait for a
+//! document while it has others), then documents, then `store`. An edit takes one document and the store; it waits for
+//! sync only while that very document is being merged.
 
 mod acknowledged;
 mod documents;
@@ -105,7 +106,7 @@ impl Driver {
     ///
     /// # Errors
     ///
-    /// The store failed.
+    /// The store could not be read, or a new one not be written.
     pub fn new(mut store: Store, mut entropy: Box<dyn Entropy>, now: Now) -> Result<Self, DriverError> {
         let incarnation = Incarnation::new(&mut *entropy);
         let device = match store.identity()? {
@@ -133,7 +134,7 @@ impl Driver {
             in_step: Mutex::default(),
             device: Mutex::new(device),
         };
-        driver.merge_pending(now)?;
+        driver.catch_up_with_the_store(now);
         Ok(driver)
     }
 
@@ -154,14 +155,28 @@ impl Driver {
 
     /// Goes on from what is on disk after the store has failed (invariant D10), with a new actor (invariant D6).
     ///
+    /// What is being edited meanwhile cannot be stored any more: it rests on what memory held before.
+    ///
     /// # Errors
     ///
     /// The store cannot be opened again; it stays closed to writes.
-    pub fn reload(&self) -> Result<(), OpenError> {
-        let _many = lock(&self.many);
+    pub fn reload(&self, now: Now) -> Result<(), OpenError> {
+        let mut store = lock(&self.store);
         self.documents.clear();
         *lock(&self.actor) = None;
-        lock(&self.store).reload()
+        store.reload()?;
+        drop(store);
+        self.catch_up_with_the_store(now);
+        Ok(())
+    }
+
+    /// Merges what was received and not merged before the end of the process, or before the store failed. Where the
+    /// store does not take it, each entity is merged when it is opened, or all with the next session.
+    fn catch_up_with_the_store(&self, now: Now) {
+        if let Err(error) = self.merge_pending(now) {
+            tracing::warn!(%error, "what was received before is stored, and could not be merged yet");
+            lock(&self.sync).is_behind = true;
+        }
     }
 
     /// What happens in sync from now on.
