@@ -26,7 +26,7 @@ impl Backoff {
         retry_after_ms.unwrap_or(RECONNECT_MIN_MS).saturating_add(jitter)
     }
 
-    /// Forgets the failures: a session reached `Welcome`.
+    /// Forgets the failures: a session caught up, or lived for long.
     pub fn succeeded(&mut self) {
         self.failures = 0;
     }

@@ -10,15 +10,20 @@ use crate::transaction::{row, rows};
 use afield_core::session::Proof;
 use afield_core::wire::ChunkCode;
 use afield_core::{ChangeHash, Collection, Durable, EntityId, Sequence, SpaceId};
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
-/// A place in the order of an outbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OutboxPosition(ChangeRow);
+/// A place in the order of an outbox: first what waits for nothing, as it came, then what waits for other changes.
+///
+/// What waits would be refused wherever its dependencies are missing too, and must keep back nothing that is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OutboxPosition {
+    ready: ChangeRow,
+    waiting: ChangeRow,
+}
 
 impl OutboxPosition {
     /// Before everything.
-    pub const START: Self = Self(ChangeRow(0));
+    pub const START: Self = Self { ready: ChangeRow(0), waiting: ChangeRow(0) };
 }
 
 /// A change that is to be pushed.
@@ -65,8 +70,8 @@ pub struct Block {
 }
 
 impl Store {
-    /// A page of a space's outbox, in the order in which the changes came, without the entities that are blocked; what
-    /// comes back is durable and may be sent.
+    /// A page of a space's outbox, in the order of [`OutboxPosition`], without the entities that are blocked; what comes
+    /// back is durable and may be sent.
     ///
     /// It ends after `chunks_max` changes or before the change that would pass `bytes_max`, but holds at least one
     /// change when there is any, however large.
@@ -137,21 +142,37 @@ impl Store {
         })
     }
 
-    /// Holds the outbox of one entity back, visibly, because the relay refused a change of it (D4).
+    /// Holds the outbox of entities back, visibly, because the relay refused a change of each (D4). The first reason of
+    /// an entity stays: later refusals follow from it.
+    ///
+    /// The transaction is not synced: a new session asks again anyway.
     ///
     /// # Errors
     ///
     /// [`EntityError::UnknownEntity`], or the storage failed.
-    pub fn block(&mut self, block: &Block) -> Result<Durable<()>, EntityError> {
-        self.write(|transaction| {
-            let found = known(transaction, block.entity)?;
-            let sql = "INSERT OR REPLACE INTO blocks (entity_row, space_row, code, hash, missing, since_ms)
-                       VALUES (?, ?, ?, ?, ?, ?)";
-            let missing = column::hashes_sql(&block.missing);
-            let (code, hash) = (block.code.number(), block.hash.0);
-            transaction.execute(sql, (found.row, found.space_row, code, hash, missing, block.since_ms))?;
+    pub fn block(&mut self, blocks: &[Block]) -> Result<(), EntityError> {
+        self.write_unsynced(|transaction| {
+            for block in blocks {
+                let found = known(transaction, block.entity)?;
+                let sql = "INSERT INTO blocks (entity_row, space_row, code, hash, missing, since_ms)
+                           VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (entity_row) DO NOTHING";
+                let missing = column::hashes_sql(&block.missing);
+                let (code, hash) = (block.code.number(), block.hash.0);
+                transaction.execute(sql, (found.row, found.space_row, code, hash, missing, block.since_ms))?;
+            }
             Ok(())
         })
+    }
+
+    /// Why the outbox of one entity is held back, where it is.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn block_of(&self, entity: EntityId) -> Result<Option<Block>, StoreError> {
+        let sql = "SELECT entity, code, hash, missing, since_ms FROM blocks JOIN entities USING (entity_row)
+                   WHERE entity = ?";
+        self.read(|connection| row(connection, sql, [entity.as_bytes()], block))
     }
 
     /// Lets the outbox of one entity go on.
@@ -190,9 +211,17 @@ impl Store {
     }
 }
 
-pub(crate) const PAGE: &str =
+pub(crate) const READY: &str =
     "SELECT change_row, entity, collection, hash, state, bytes FROM changes JOIN entities USING (entity_row)
-    WHERE changes.space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL
+    WHERE changes.space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND state <> 2
+    AND change_row > ?2 AND entity_row NOT IN (SELECT entity_row FROM blocks)
+    ORDER BY change_row LIMIT ?3";
+
+/// The few that wait are found by their state, so that asking for them costs nothing where there are none.
+pub(crate) const WAITING: &str =
+    "SELECT change_row, entity, collection, hash, state, bytes FROM changes INDEXED BY changes_unsettled
+    JOIN entities USING (entity_row)
+    WHERE changes.space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND state = 2 AND state <> 0
     AND change_row > ?2 AND entity_row NOT IN (SELECT entity_row FROM blocks)
     ORDER BY change_row LIMIT ?3";
 
@@ -200,11 +229,27 @@ fn page(
     connection: &Connection,
     space: SpaceId,
     after: OutboxPosition,
+    max: (usize, usize),
+) -> Result<Vec<OutboxChunk>, StoreError> {
+    let ready = |row| OutboxPosition { ready: row, ..after };
+    let found = page_of(connection, READY, (space, after.ready), max, ready)?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let waiting = |row| OutboxPosition { waiting: row, ..after };
+    page_of(connection, WAITING, (space, after.waiting), max, waiting)
+}
+
+fn page_of(
+    connection: &Connection,
+    sql: &str,
+    (space, after): (SpaceId, ChangeRow),
     (chunks_max, bytes_max): (usize, usize),
+    position: impl Fn(ChangeRow) -> OutboxPosition,
 ) -> Result<Vec<OutboxChunk>, StoreError> {
     let limit = i64::try_from(chunks_max).unwrap_or(i64::MAX);
-    let mut statement = connection.prepare_cached(PAGE)?;
-    let mut found = statement.query((space.as_bytes(), after.0, limit))?;
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut found = statement.query((space.as_bytes(), after, limit))?;
     let (mut page, mut bytes_total) = (Vec::new(), 0_usize);
     while let Some(row) = found.next()? {
         bytes_total = bytes_total.saturating_add(row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?.len());
@@ -212,7 +257,7 @@ fn page(
             break;
         }
         page.push(OutboxChunk {
-            position: OutboxPosition(row.get(0)?),
+            position: position(row.get(0)?),
             entity: column::entity(row, 1)?,
             collection: column::collection(row, 2)?,
             hash: column::change_hash(row, 3)?,
@@ -235,13 +280,15 @@ pub(crate) fn size(connection: &Connection, space: SpaceId) -> Result<OutboxSize
 pub(crate) fn blocked(connection: &Connection, space: SpaceId) -> Result<Vec<Block>, StoreError> {
     let sql = "SELECT entity, code, hash, missing, since_ms FROM blocks JOIN entities USING (entity_row)
                WHERE blocks.space_row = (SELECT space_row FROM spaces WHERE space = ?) ORDER BY entity";
-    rows(connection, sql, [space.as_bytes()], |row| {
-        Ok(Block {
-            entity: column::entity(row, 0)?,
-            code: ChunkCode::from_number(column::number(row, 1)?),
-            hash: column::change_hash(row, 2)?,
-            missing: column::hashes(row, 3)?,
-            since_ms: row.get(4)?,
-        })
+    rows(connection, sql, [space.as_bytes()], block)
+}
+
+fn block(row: &Row<'_>) -> rusqlite::Result<Block> {
+    Ok(Block {
+        entity: column::entity(row, 0)?,
+        code: ChunkCode::from_number(column::number(row, 1)?),
+        hash: column::change_hash(row, 2)?,
+        missing: column::hashes(row, 3)?,
+        since_ms: row.get(4)?,
     })
 }

@@ -17,7 +17,7 @@ fn holds(plan: &[String], step: &str) -> bool {
 
 #[test]
 fn the_outbox_is_read_along_its_own_index() {
-    let plan = plan(outbox::PAGE);
+    let plan = plan(outbox::READY);
     let step = "SEARCH changes USING INDEX changes_outbox (space_row=? AND change_row>?)";
     assert!(holds(&plan, step) || holds(&plan, &step.replace("change_row", "rowid")), "{plan:#?}");
     assert!(!holds(&plan, "USE TEMP B-TREE FOR ORDER BY") && !holds(&plan, "SCAN changes"), "{plan:#?}");
@@ -40,7 +40,7 @@ fn an_entity_is_loaded_without_reading_or_sorting_what_is_not_wanted() {
 
 #[test]
 fn pending_and_waiting_read_only_what_is_not_settled() {
-    for sql in [load::PENDING, load::WAITING] {
+    for sql in [load::PENDING, load::WAITING, outbox::WAITING] {
         let plan = plan(sql);
         assert!(plan.iter().any(|step| step.contains("INDEX changes_unsettled (state=?")), "{plan:#?}");
         assert!(!holds(&plan, "SCAN changes"), "{plan:#?}");

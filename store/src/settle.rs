@@ -74,6 +74,43 @@ impl Store {
         })
     }
 
+    /// Takes changes of an entity out of the quarantine that were put there for one reason, to be judged again; answers how
+    /// many. As for [`Store::settle`], the transaction is not synced.
+    ///
+    /// # Errors
+    ///
+    /// [`EntityError::UnknownEntity`], or the storage failed.
+    pub fn retry_quarantined(&mut self, entity: EntityId, reason: u16) -> Result<usize, EntityError> {
+        self.write_unsynced(|transaction| {
+            let found = known(transaction, entity)?;
+            let sql = "UPDATE changes SET state = 1 WHERE entity_row = ?1 AND state = 3 AND hash IN
+                       (SELECT hash FROM quarantine WHERE space_row = ?2 AND entity = ?3 AND reason = ?4
+                       AND bytes IS NULL)";
+            let retried = transaction.execute(sql, (found.row, found.space_row, entity.as_bytes(), reason))?;
+            let sql = "DELETE FROM quarantine WHERE space_row = ?1 AND entity = ?2 AND reason = ?3 AND bytes IS NULL";
+            transaction.execute(sql, (found.space_row, entity.as_bytes(), reason))?;
+            Ok(retried)
+        })
+    }
+
+    /// Takes the changes out of the quarantine that older rules put there, to be judged by newer ones; answers how many.
+    /// As for [`Store::settle`], the transaction is not synced.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn retry_judged_before(&mut self, rules: u16) -> Result<usize, StoreError> {
+        self.write_unsynced(|transaction| {
+            let sql = "UPDATE changes SET state = 1 WHERE state = 3 AND state <> 0 AND change_row IN
+                       (SELECT change_row FROM quarantine JOIN entities USING (entity)
+                       JOIN changes ON changes.entity_row = entities.entity_row AND changes.hash = quarantine.hash
+                       WHERE quarantine.bytes IS NULL AND rules < ?1)";
+            let retried = transaction.execute(sql, [rules])?;
+            transaction.execute("DELETE FROM quarantine WHERE bytes IS NULL AND rules < ?1", [rules])?;
+            Ok(retried)
+        })
+    }
+
     /// Writes projections alone: those that were stale, or all of them to rebuild what queries read.
     ///
     /// # Errors

@@ -7,7 +7,8 @@ use crate::change::{ChangeError, ChangeHeader};
 use crate::durable::Durable;
 use crate::id::{Collection, DeviceId, EntityId, Incarnation, SpaceId};
 use crate::limits::{
-    BATCH_BYTES_MAX, BATCH_CHUNKS_MAX, HANDSHAKE_TIMEOUT_MS, Limits, SILENT_PEER_TIMEOUT_MS, UNAUTHENTICATED_BYTES_MAX,
+    BATCH_BYTES_MAX, BATCH_CHUNKS_MAX, HANDSHAKE_TIMEOUT_MS, Limits, SILENT_PEER_TIMEOUT_MS, SPACES_PER_SESSION_MAX,
+    UNAUTHENTICATED_BYTES_MAX,
 };
 use crate::log::{ChunkKind, Cursor, Sequence};
 use crate::time::Now;
@@ -238,24 +239,30 @@ impl DeviceSession {
             predecessors: greeting.predecessors,
         }));
         for opening in openings {
-            session.open(opening);
+            session.open(opening, now);
         }
         session
     }
 
-    /// Opens one more space, or the same space again.
-    pub fn open(&mut self, opening: SpaceOpening) {
+    /// Opens one more space, or the same space again; answers whether it was opened, which a space beyond
+    /// [`SPACES_PER_SESSION_MAX`] is not.
+    pub fn open(&mut self, opening: SpaceOpening, now: Now) -> bool {
+        if self.channels.len() >= SPACES_PER_SESSION_MAX && !self.channel_of.contains_key(&opening.space) {
+            return false;
+        }
+        self.ask(now);
         let next = Channel(u32::try_from(self.channels.len()).unwrap_or(u32::MAX));
         let channel = *self.channel_of.entry(opening.space).or_insert(next);
         self.pushes.retain(|_, of| *of != channel);
         let frame = SpaceChannel::open_frame(channel, &opening);
         self.channels.insert(channel, SpaceChannel::new(opening));
         self.send(&ToRelay::Open(frame));
+        true
     }
 
     /// Opens a space again after the Reset that its event asked for was stored.
-    pub fn reopen(&mut self, space: SpaceId, cursor: &Durable<Cursor>) {
-        self.open(SpaceOpening { space, cursor: Some(*cursor.get()), create: true, raw: false });
+    pub fn reopen(&mut self, space: SpaceId, cursor: &Durable<Cursor>, now: Now) {
+        self.open(SpaceOpening { space, cursor: Some(*cursor.get()), create: true, raw: false }, now);
     }
 
     /// Whether the relay has accepted the session.
@@ -263,7 +270,7 @@ impl DeviceSession {
         self.welcomed
     }
 
-    /// The limits in force.
+    /// The limits that the relay has in force for what is pushed to it.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -288,7 +295,7 @@ impl DeviceSession {
         self.channel(space).and_then(SpaceChannel::received)
     }
 
-    /// The space whose run of the log ended the session, where it was one.
+    /// The space that the frame which ended the session was about, where it was about one.
     pub fn fault(&self) -> Option<SpaceId> {
         self.fault
     }
@@ -322,9 +329,7 @@ impl DeviceSession {
         if chunks.is_empty() {
             return;
         }
-        if !self.channels.values().any(SpaceChannel::awaits_the_relay) {
-            self.heard_ms = now.monotonic_ms;
-        }
+        self.ask(now);
         let number = PushNumber(self.next_push);
         self.next_push = self.next_push.saturating_add(1);
         let batch = wire::encode_batch(chunks.iter().map(|chunk| wire::BatchChunk {
@@ -353,29 +358,39 @@ impl DeviceSession {
         if !self.welcomed && !matches!(frame, ToDevice::Welcome(_) | ToDevice::Goodbye(_)) {
             return Err(SessionError::Order { frame: name, problem: "before Welcome" });
         }
-        let Self { channels, events, limits, pushes, .. } = self;
-        match frame {
-            ToDevice::Goodbye(Goodbye { code, retry_after_ms }) => {
-                return Err(SessionError::Ended { code, retry_after_ms });
-            }
-            ToDevice::Welcome(welcome) => return self.handle_welcome(welcome),
-            ToDevice::Opened(frame) => known(channels, frame.channel, name)?.handle_opened(frame, events)?,
-            ToDevice::Chunks(frame) => {
-                let channel = known(channels, frame.channel, name)?;
-                let handled = channel.handle_chunks(frame, limits, events);
-                self.fault = handled.is_err().then(|| channel.space());
-                handled?;
-            }
-            ToDevice::CaughtUp(frame) => known(channels, frame.channel, name)?.handle_caught_up(frame, events)?,
+        let Self { channels, events, pushes, .. } = self;
+        let channel = match &frame {
+            ToDevice::Opened(frame) => Some(frame.channel),
+            ToDevice::Chunks(frame) => Some(frame.channel),
+            ToDevice::CaughtUp(frame) => Some(frame.channel),
+            ToDevice::Receipt(frame) => pushes.get(&frame.push).copied(),
+            _ => None,
+        };
+        let space = channel.and_then(|channel| channels.get(&channel)).map(SpaceChannel::space);
+        let handled = match frame {
+            ToDevice::Goodbye(Goodbye { code, retry_after_ms }) => Err(SessionError::Ended { code, retry_after_ms }),
+            ToDevice::Welcome(welcome) => self.handle_welcome(welcome),
+            ToDevice::Opened(frame) => known(channels, frame.channel, name)?.handle_opened(frame, events),
+            ToDevice::Chunks(frame) => known(channels, frame.channel, name)?.handle_chunks(frame, events),
+            ToDevice::CaughtUp(frame) => known(channels, frame.channel, name)?.handle_caught_up(frame, events),
             ToDevice::Receipt(frame) => {
                 let channel = pushes.remove(&frame.push).and_then(|channel| channels.get_mut(&channel));
                 let problem = "for a push that is not in flight";
-                channel.ok_or(SessionError::Order { frame: name, problem })?.handle_receipt(frame, events)?;
+                channel.ok_or(SessionError::Order { frame: name, problem })?.handle_receipt(frame, events)
             }
-            ToDevice::Reset(frame) => known(channels, frame.channel, name)?.handle_reset(frame, events),
-            ToDevice::Refused(frame) => known(channels, frame.channel, name)?.handle_refused(frame, events),
+            ToDevice::Reset(frame) => {
+                known(channels, frame.channel, name)?.handle_reset(frame, events);
+                Ok(())
+            }
+            ToDevice::Refused(frame) => {
+                known(channels, frame.channel, name)?.handle_refused(frame, events);
+                Ok(())
+            }
+        };
+        if handled.is_err() {
+            self.fault = space;
         }
-        Ok(())
+        handled
     }
 
     /// Handles the passing of time.
@@ -431,6 +446,13 @@ impl DeviceSession {
 
     fn channel(&self, space: SpaceId) -> Option<&SpaceChannel> {
         self.channel_of.get(&space).and_then(|channel| self.channels.get(channel))
+    }
+
+    /// Notes that the relay owes an answer from now on, unless it owes one already.
+    fn ask(&mut self, now: Now) {
+        if !self.channels.values().any(SpaceChannel::awaits_the_relay) {
+            self.heard_ms = now.monotonic_ms;
+        }
     }
 
     fn send(&mut self, frame: &ToRelay<'_>) {

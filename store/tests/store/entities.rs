@@ -269,3 +269,30 @@ fn an_export_sees_one_state_while_the_writer_goes_on() {
         sound(&store);
     }
 }
+
+#[test]
+fn what_was_quarantined_is_judged_again_by_newer_rules_or_when_its_reason_is_gone() {
+    let mut store = two_spaces();
+    receive(&mut store, space(1), &[carried(entity(1), 1), carried(entity(1), 2), carried(entity(2), 3)]);
+    let crowded = Reason { number: 2, rules: 4 };
+    let verdicts = |changes: &[(u32, Reason)]| -> Vec<_> {
+        changes.iter().map(|(change, reason)| (hash(*change), Settled::Quarantined(*reason))).collect()
+    };
+    let quarantined = [
+        settlement(entity(1), &verdicts(&[(1, crowded), (2, Reason { number: 7, rules: 3 })]), None),
+        settlement(entity(2), &verdicts(&[(3, crowded)]), None),
+    ];
+    store.settle(&quarantined, AT_MS).unwrap();
+    assert_eq!(store.pending(None, 9).unwrap(), []);
+
+    assert_eq!(store.retry_quarantined(entity(1), 2).unwrap(), 1);
+    assert_eq!(store.pending(None, 9).unwrap(), [entity(1)]);
+    assert_eq!(store.reader().quarantined(space(1)).unwrap().len(), 2);
+
+    assert_eq!(store.retry_judged_before(3).unwrap(), 0);
+    assert_eq!(store.retry_judged_before(4).unwrap(), 1);
+    assert_eq!(store.retry_judged_before(5).unwrap(), 1);
+    assert_eq!(store.pending(None, 9).unwrap(), [entity(1), entity(2)]);
+    assert_eq!(store.reader().quarantined(space(1)).unwrap(), []);
+    sound(&store);
+}

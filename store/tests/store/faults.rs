@@ -47,7 +47,7 @@ const OPERATIONS: [(&str, Operation); 19] = [
     ("unmark", |store| done(store.unmark(entity(1), &hashes(&[4, 5])))),
     ("block", |store| {
         let block = Block { entity: entity(1), code: ChunkCode::Quota, hash: hash(1), missing: vec![], since_ms: 1 };
-        done(store.block(&block))
+        done(store.block(std::slice::from_ref(&block)))
     }),
     ("unblock_all", |store| done(store.unblock_all(space(1)))),
     ("save_snapshot", |store| {
@@ -71,7 +71,7 @@ fn furnished() -> Store {
     let saved = Snapshot { heads: hashes(&[2]), changes: 2, bytes: vec![7; 99] };
     let _ = store.save_snapshot(entity(1), &saved).unwrap();
     let block = Block { entity: entity(2), code: ChunkCode::Quota, hash: hash(3), missing: vec![], since_ms: 1 };
-    let _ = store.block(&block).unwrap();
+    store.block(std::slice::from_ref(&block)).unwrap();
     let _ = store.count_close(space(1)).unwrap();
     store
 }

@@ -150,8 +150,13 @@ pub(crate) fn sequence(number: u64) -> Sequence {
 
 /// The hashes in the outbox, in its order.
 pub(crate) fn outbox(store: &mut Store, space: SpaceId) -> Vec<ChangeHash> {
-    let page = store.outbox(space, OutboxPosition::START, usize::MAX, usize::MAX).unwrap();
-    page.into_inner().into_iter().map(|chunk| chunk.hash).collect()
+    let (mut found, mut after) = (Vec::new(), OutboxPosition::START);
+    loop {
+        let page = store.outbox(space, after, usize::MAX, usize::MAX).unwrap().into_inner();
+        let Some(last) = page.last() else { return found };
+        after = last.position;
+        found.extend(page.into_iter().map(|chunk| chunk.hash));
+    }
 }
 
 pub(crate) fn hashes(changes: &[u32]) -> Vec<ChangeHash> {

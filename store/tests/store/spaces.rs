@@ -81,7 +81,7 @@ fn a_reset_puts_everything_held_of_that_space_into_the_outbox() {
     receive(&mut store, space(1), &[proven(entity(1), 1), carried(entity(2), 3)]);
     receive(&mut store, space(2), &[carried(entity(9), 9)]);
     let blocked = Block { entity: entity(1), code: ChunkCode::TooLarge, hash: hash(2), missing: vec![], since_ms: 1 };
-    let _ = store.block(&blocked).unwrap();
+    store.block(std::slice::from_ref(&blocked)).unwrap();
     assert_eq!(outbox(&mut store, space(1)), []);
 
     let start = store.reset(space(1), log(7)).unwrap().into_inner();

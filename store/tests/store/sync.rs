@@ -4,8 +4,8 @@ use crate::help::*;
 use afield_core::ChunkKind;
 use afield_core::wire::ChunkCode;
 use afield_store::{
-    Arrival, Block, EntityError, MarkError, OutboxPosition, Proof, Reason, ReceiveError, ReceivedChange, Run, Settled,
-    UnreadableChunk,
+    Arrival, Block, EntityError, MarkError, OutboxChunk, OutboxPosition, Proof, Reason, ReceiveError, ReceivedChange,
+    Run, Settled, Store, UnreadableChunk,
 };
 
 #[test]
@@ -199,7 +199,7 @@ fn a_blocked_entity_holds_back_its_own_outbox_alone_and_says_why() {
         missing: hashes(&[8, 9]),
         since_ms: 4,
     };
-    let _ = store.block(&block).unwrap();
+    store.block(std::slice::from_ref(&block)).unwrap();
     assert_eq!(outbox(&mut store, space(1)), hashes(&[3]));
     assert_eq!(store.outbox_size(space(1)).unwrap().changes, 3);
     assert_eq!(store.blocked(space(1)).unwrap(), std::slice::from_ref(&block));
@@ -208,11 +208,33 @@ fn a_blocked_entity_holds_back_its_own_outbox_alone_and_says_why() {
     assert_eq!(outbox(&mut store, space(1)), hashes(&[3]));
     let _ = store.unblock_all(space(1)).unwrap();
     assert_eq!(outbox(&mut store, space(1)), hashes(&[1, 2, 3]));
-    let _ = store.block(&block).unwrap();
+    store.block(std::slice::from_ref(&block)).unwrap();
     let _ = store.unblock(entity(1)).unwrap();
     assert_eq!(outbox(&mut store, space(1)), hashes(&[1, 2, 3]));
     let unknown = Block { entity: entity(9), ..block };
-    assert!(matches!(store.block(&unknown), Err(EntityError::UnknownEntity { .. })));
+    assert!(matches!(store.block(std::slice::from_ref(&unknown)), Err(EntityError::UnknownEntity { .. })));
+}
+
+#[test]
+fn a_change_that_waits_for_others_is_offered_after_all_that_does_not() {
+    let mut store = two_spaces();
+    let _ = append(&mut store, space(1), entity(1), &[2], Arrival::Received).unwrap();
+    store.settle(&[settlement(entity(1), &[(hash(2), Settled::Waiting)], None)], AT_MS).unwrap();
+    let _ = append(&mut store, space(1), entity(1), &[3], Arrival::Applied).unwrap();
+    let first = store.outbox(space(1), OutboxPosition::START, 9, 1 << 20).unwrap().into_inner();
+    assert_eq!(first.iter().map(|chunk| chunk.hash).collect::<Vec<_>>(), hashes(&[3]));
+    let _ = append(&mut store, space(1), entity(1), &[4], Arrival::Applied).unwrap();
+    let after = |store: &mut Store, page: &[OutboxChunk]| {
+        store.outbox(space(1), page.last().unwrap().position, 9, 1 << 20).unwrap().into_inner()
+    };
+    let second = after(&mut store, &first);
+    let third = after(&mut store, &second);
+    assert_eq!([second[0].hash, third[0].hash], [hash(4), hash(2)]);
+    // The scan goes on behind what it has seen, also after what waits.
+    let _ = append(&mut store, space(1), entity(1), &[5], Arrival::Applied).unwrap();
+    let fourth = after(&mut store, &third);
+    assert_eq!(fourth.iter().map(|chunk| chunk.hash).collect::<Vec<_>>(), hashes(&[5]));
+    assert_eq!(after(&mut store, &fourth), []);
 }
 
 #[test]

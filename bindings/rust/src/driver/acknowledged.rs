@@ -32,6 +32,14 @@ impl Acknowledgements {
         receiver
     }
 
+    /// Tells those who wait for any of the changes that the relay has them.
+    pub(super) fn tell_durable(&self, hashes: impl IntoIterator<Item = ChangeHash>) {
+        // The common case takes the lock once and looks nothing up.
+        if !lock(&self.waiters).is_empty() {
+            hashes.into_iter().for_each(|hash| self.tell(hash, Acknowledged::Durable));
+        }
+    }
+
     /// Tells those who wait for the change.
     pub(super) fn tell(&self, hash: ChangeHash, word: Acknowledged) {
         for waiter in lock(&self.waiters).remove(&hash).into_iter().flatten() {

@@ -138,6 +138,10 @@ impl Driver {
             taken = self.load(taken, now)?;
         }
         match taken.open.as_deref() {
+            // What has arrived so far makes no document: an empty one in its place would look like data that is gone.
+            Some(open) if open.document.change_count() == 0 && *existence == Existence::Required => {
+                check_home(target, open).and(Err(EntityError::NotYet { entity: *entity }))
+            }
             Some(open) => check_home(target, open).map(|()| taken),
             None if *existence == Existence::Required => Err(EntityError::Missing { entity: *entity, space: *space }),
             None => {

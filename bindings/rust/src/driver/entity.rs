@@ -33,6 +33,14 @@ pub enum EntityError {
         /// The collection it is in.
         found: afield_core::Collection,
     },
+    /// Of this entity only changes have arrived that wait for others, or that are quarantined.
+    #[error(
+        "nothing of entity {entity} can be shown yet: what has arrived waits for other changes or is quarantined, as `status` tells; nothing is lost"
+    )]
+    NotYet {
+        /// The entity.
+        entity: EntityId,
+    },
     /// A closure of an edit or a transaction edits an entity that somebody has, perhaps the closure's own caller.
     #[error(
         "entity {entity} is being edited, and this thread is inside another edit, so waiting for it could last for ever; edit it before or after, or both in one transaction"
@@ -76,7 +84,7 @@ impl EntityError {
     /// What would help.
     pub fn class(&self) -> Class {
         match self {
-            Self::Busy { .. } => Class::Retry,
+            Self::Busy { .. } | Self::NotYet { .. } => Class::Retry,
             Self::Missing { .. } | Self::OtherCollection { .. } | Self::Nested | Self::Damaged { .. } => {
                 Class::Permanent
             }

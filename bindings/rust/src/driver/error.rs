@@ -1,7 +1,7 @@
 //! Why the driver could not go on.
 
 use afield_core::wire::Class;
-use afield_store::{EntityError, MarkError, ReceiveError, SpaceError, StoreError};
+use afield_store::{EntityError, MarkError, OpenError, ReceiveError, SpaceError, StoreError};
 
 /// The store failed while messages were handled. The session has ended and is tried again later.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,9 @@ pub enum DriverError {
     /// An entity could not be changed.
     #[error(transparent)]
     Entity(#[from] EntityError),
+    /// The store had failed, and could not be opened again.
+    #[error("the store had failed, and could not be opened again")]
+    Reload(#[source] OpenError),
 }
 
 impl DriverError {
@@ -33,6 +36,7 @@ impl DriverError {
             Self::Space(error) => error.class(),
             Self::Mark(error) => error.class(),
             Self::Entity(error) => error.class(),
+            Self::Reload(error) => error.class(),
         }
     }
 }

@@ -33,7 +33,22 @@ impl Driver {
     ///
     /// The store failed.
     pub(super) fn merge(&self, entities: BTreeSet<EntityId>, now: Now) -> Result<(), DriverError> {
-        let entities: Vec<_> = entities.into_iter().collect();
+        let mut entities: Vec<_> = entities.into_iter().collect();
+        while !entities.is_empty() {
+            let roomier = self.merge_once(&entities, now)?;
+            entities.clear();
+            for entity in roomier {
+                if lock(&self.store).retry_quarantined(entity, TOO_MANY_WAITING)? > 0 {
+                    entities.push(entity);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers with the entities in which changes no longer wait, so that there is room for others to wait.
+    fn merge_once(&self, entities: &[EntityId], now: Now) -> Result<Vec<EntityId>, DriverError> {
+        let mut roomier = Vec::new();
         for some in entities.chunks(ENTITIES_PER_SETTLEMENT_MAX) {
             let mut unsettled = Vec::with_capacity(some.len());
             let mut busy = Vec::new();
@@ -43,15 +58,15 @@ impl Driver {
                     None => busy.push(*entity),
                 }
             }
-            self.settle(&mut unsettled, now)?;
+            roomier.extend(self.settle(&mut unsettled, now)?);
             drop(unsettled);
             // Whoever has one of these may be waiting for one of the others, so they are waited for one at a time.
             for entity in busy {
                 let mut unsettled: Vec<_> = self.received(self.documents.wait_for(entity))?.into_iter().collect();
-                self.settle(&mut unsettled, now)?;
+                roomier.extend(self.settle(&mut unsettled, now)?);
             }
         }
-        Ok(())
+        Ok(roomier)
     }
 
     /// What has to be merged into a document; nothing when the entity cannot be opened, which disturbs no other.
@@ -93,11 +108,12 @@ impl Driver {
         Ok(Some(Unsettled { taken, changes }))
     }
 
-    /// Merges, and stores every verdict with the projections in one transaction (invariant D9).
-    pub(super) fn settle(&self, unsettled: &mut [Unsettled<'_>], now: Now) -> Result<(), DriverError> {
+    /// Merges, and stores every verdict with the projections in one transaction (invariant D9). Answers with the entities
+    /// in which changes no longer wait.
+    pub(super) fn settle(&self, unsettled: &mut [Unsettled<'_>], now: Now) -> Result<Vec<EntityId>, DriverError> {
         let settlements: Vec<_> = unsettled.iter_mut().filter_map(merge_one).collect();
         if settlements.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let mut store = lock(&self.store);
         let settled = if self.documents.are_current(unsettled.iter().map(|one| &one.taken)) {
@@ -122,7 +138,7 @@ impl Driver {
         for open in unsettled.iter_mut().filter_map(|one| one.taken.open.as_deref_mut()) {
             self.save_snapshot_when_due(open);
         }
-        Ok(())
+        Ok(unsettled.iter().filter(|one| one.no_longer_waits(&settlements)).map(|one| one.taken.entity()).collect())
     }
 
     fn tell(&self, settlement: &Settlement, open: &OpenEntity) {
@@ -136,6 +152,20 @@ impl Driver {
                 self.emit(SyncEvent::Quarantined { space, entity, reason: format!("reason {reason}") });
             }
         }
+    }
+}
+
+impl Unsettled<'_> {
+    /// Whether a change that waited is part of the document now.
+    fn no_longer_waits(&self, settlements: &[Settlement]) -> bool {
+        let waited = |hash: &ChangeHash| {
+            self.changes.iter().any(|change| change.hash == *hash && change.state == ChangeState::Waiting)
+        };
+        let entity = self.taken.entity();
+        let of_this = settlements.iter().filter(|settlement| settlement.entity == entity);
+        let mut applied = of_this.flat_map(|settlement| &settlement.verdicts);
+        self.changes.iter().any(|change| change.state == ChangeState::Waiting)
+            && applied.any(|(hash, settled)| *settled == Settled::Applied && waited(hash))
     }
 }
 

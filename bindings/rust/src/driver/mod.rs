@@ -27,6 +27,7 @@ pub use sync::Output;
 use crate::status::{SyncEvent, Traffic};
 use crate::watch::Observers;
 use acknowledged::Acknowledgements;
+use afield_core::document::VERDICT_RULES;
 use afield_core::time::random_bytes;
 use afield_core::wire::Class;
 use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Incarnation, Limits, Now, SpaceId};
@@ -161,19 +162,24 @@ impl Driver {
     ///
     /// The store cannot be opened again; it stays closed to writes.
     pub fn reload(&self, now: Now) -> Result<(), OpenError> {
+        self.forget_and_reload()?;
+        self.catch_up_with_the_store(now);
+        Ok(())
+    }
+
+    /// Throws away what memory holds of the store and opens it again.
+    fn forget_and_reload(&self) -> Result<(), OpenError> {
         let mut store = lock(&self.store);
         self.documents.clear();
         *lock(&self.actor) = None;
-        store.reload()?;
-        drop(store);
-        self.catch_up_with_the_store(now);
-        Ok(())
+        store.reload()
     }
 
     /// Merges what was received and not merged before the end of the process, or before the store failed. Where the
     /// store does not take it, each entity is merged when it is opened, or all with the next session.
     fn catch_up_with_the_store(&self, now: Now) {
-        if let Err(error) = self.merge_pending(now) {
+        let retried = lock(&self.store).retry_judged_before(VERDICT_RULES).map_err(DriverError::from);
+        if let Err(error) = retried.and_then(|_| self.merge_pending(now)) {
             tracing::warn!(%error, "what was received before is stored, and could not be merged yet");
             lock(&self.sync).is_behind = true;
         }
@@ -189,7 +195,8 @@ impl Driver {
         make(now, &mut **lock(&self.entropy))
     }
 
-    /// Where the relay's word about a change will arrive; `None` when the change is known to be on the relay.
+    /// Where the relay's word about a change will arrive; `None` when the change is known to be on the relay. Where an
+    /// earlier change of the entity was refused, that word is there at once.
     ///
     /// # Errors
     ///
@@ -200,8 +207,15 @@ impl Driver {
         hash: ChangeHash,
     ) -> Result<Option<oneshot::Receiver<Acknowledged>>, StoreError> {
         let word = self.acknowledgements.wait(hash);
-        let marked = lock(&self.store).change(entity, hash)?.is_some_and(|change| change.sequence.is_some());
-        Ok((!marked).then_some(word))
+        let store = lock(&self.store);
+        if store.change(entity, hash)?.is_some_and(|change| change.sequence.is_some()) {
+            self.acknowledgements.tell(hash, Acknowledged::Durable);
+            return Ok(None);
+        }
+        if let Some(block) = store.block_of(entity)? {
+            self.acknowledgements.tell(hash, Acknowledged::Refused(block.code));
+        }
+        Ok(Some(word))
     }
 
     /// Tells once every space is in step with the relay, or why that did not come about.

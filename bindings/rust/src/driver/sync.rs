@@ -3,10 +3,12 @@
 mod link;
 mod outbox;
 mod receive;
+mod refusal;
 mod view;
 
 pub(super) use link::Link;
 
+use super::NotInStep;
 use crate::status::Traffic;
 use afield_core::backoff::Backoff;
 use afield_core::session::DeviceSession;
@@ -33,12 +35,16 @@ pub(super) struct Synchronization {
     pub(super) spaces: BTreeMap<SpaceId, SpaceSync>,
     /// Entities of which chunks were stored and not merged yet.
     pub(super) unmerged: BTreeSet<EntityId>,
+    /// How many bytes those chunks have.
+    pub(super) unmerged_bytes: usize,
     /// Whether merging failed, so that it is not known any more which entities wait for it.
     pub(super) is_behind: bool,
     pub(super) outputs: VecDeque<Output>,
     pub(super) traffic: Traffic,
     pub(super) last_synced_ms: Option<i64>,
     pub(super) last_error: Option<(String, Class)>,
+    /// That an attempt failed, to be told to those who wait once everybody can see it.
+    pub(super) disappointment: Option<NotInStep>,
     pub(super) token_in_frame: Option<String>,
 }
 
@@ -88,18 +94,20 @@ impl Synchronization {
             backoff: Backoff::default(),
             spaces: BTreeMap::new(),
             unmerged: BTreeSet::new(),
+            unmerged_bytes: 0,
             is_behind: false,
             outputs: VecDeque::new(),
             traffic: Traffic::default(),
             last_synced_ms: None,
             last_error: None,
+            disappointment: None,
             token_in_frame: None,
         }
     }
 
     fn session(&mut self) -> Option<&mut DeviceSession> {
         match &mut self.link {
-            Link::Up { session } => Some(session),
+            Link::Up { session, .. } => Some(session),
             _ => None,
         }
     }

@@ -158,7 +158,6 @@ impl SpaceChannel {
     pub(super) fn handle_chunks(
         &mut self,
         frame: Chunks<'_>,
-        limits: &Limits,
         events: &mut VecDeque<DeviceEvent>,
     ) -> Result<(), SessionError> {
         let from = self.position("Chunks")?;
@@ -169,8 +168,8 @@ impl SpaceChannel {
         for segment in &frame.segments {
             match segment {
                 Segment::Own { push, index, count } => self.follow_own(*push, *index, *count, &mut advance)?,
-                Segment::Batch(batch) => follow_batch(batch, limits, &mut advance)?,
-                Segment::Raw(chunk) => follow_raw(chunk, limits, &mut advance),
+                Segment::Batch(batch) => follow_batch(batch, &mut advance)?,
+                Segment::Raw(chunk) => follow_raw(chunk, &mut advance),
             }
         }
         if advance.to.chain.check() != *frame.check {
@@ -306,8 +305,13 @@ fn proofs<'c>(first: Sequence, chunks: impl Iterator<Item = &'c Pushed>) -> impl
     })
 }
 
-fn follow_batch(batch: &[u8], limits: &Limits, advance: &mut Advance) -> Result<(), SessionError> {
-    let chunks = wire::decode_batch(batch, limits).map_err(|source| SessionError::Batch { frame: "Chunks", source })?;
+/// The limits by which chunks from the log are judged: those of the protocol and not what the relay has in force, so
+/// that every device comes to the same verdict.
+const RECEIVED: &Limits = &Limits::DEFAULT;
+
+fn follow_batch(batch: &[u8], advance: &mut Advance) -> Result<(), SessionError> {
+    let chunks =
+        wire::decode_batch(batch, RECEIVED).map_err(|source| SessionError::Batch { frame: "Chunks", source })?;
     for chunk in chunks {
         advance.to = advance.to.then(chunk.entity, chunk.kind.number(), ChunkHash::of(&chunk.bytes));
         let header = match chunk.kind {
@@ -327,13 +331,13 @@ fn follow_batch(batch: &[u8], limits: &Limits, advance: &mut Advance) -> Result<
 }
 
 /// Follows one chunk that travelled on its own. Whatever is wrong with it concerns this chunk alone.
-fn follow_raw(chunk: &RawChunk<'_>, limits: &Limits, advance: &mut Advance) {
+fn follow_raw(chunk: &RawChunk<'_>, advance: &mut Advance) {
     let kind = ChunkKind::from_number(chunk.kind);
     let collection: Option<Collection> = chunk.collection.parse().ok();
     let header = match kind {
         _ if ChunkHash::of(chunk.bytes) != chunk.hash => Err(ChunkFault::Decayed),
         Some(ChunkKind::Change) if collection.is_none() => Err(ChunkFault::Collection),
-        Some(ChunkKind::Change) => ChangeHeader::read(chunk.bytes, limits).map_err(ChunkFault::Change),
+        Some(ChunkKind::Change) => ChangeHeader::read(chunk.bytes, RECEIVED).map_err(ChunkFault::Change),
         _ => Err(ChunkFault::Kind(chunk.kind)),
     };
     advance.to = advance.to.then(chunk.entity, chunk.kind, chunk.hash);

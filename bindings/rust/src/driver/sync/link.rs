@@ -1,14 +1,19 @@
 //! The connection to the relay, as the driver sees it.
 
-use super::{Output, Synchronization};
+use super::{Output, SpaceSync, Synchronization};
 use crate::driver::documents::lock;
-use crate::driver::{Driver, DriverError};
+use crate::driver::{Driver, DriverError, NotInStep};
 use crate::status::SyncEvent;
-use afield_core::limits::CLOSES_AT_ONE_CURSOR_MAX;
+use afield_core::backoff::RECONNECT_MAX_MS;
+use afield_core::limits::{CLOSES_AT_ONE_CURSOR_MAX, SPACES_PER_SESSION_MAX};
 use afield_core::session::{DeviceSession, Greeting, SessionError, SpaceOpening};
 use afield_core::wire::{Class, GoodbyeCode};
 use afield_core::{DeviceId, Now, SpaceId};
 use afield_store::{Origin, OutboxPosition, SpaceRecord};
+
+/// How long a session has to live for the wait before the next to start small again, in milliseconds: as long as the
+/// longest wait.
+const STEADY_SESSION_MS: u64 = RECONNECT_MAX_MS;
 
 /// The connection to the relay.
 #[derive(Debug)]
@@ -19,8 +24,8 @@ pub(in crate::driver) enum Link {
     Waiting { until_ms: u64 },
     /// Somebody was asked to connect.
     Connecting,
-    /// A session runs.
-    Up { session: Box<DeviceSession> },
+    /// A session runs, since this moment of the monotonic clock.
+    Up { session: Box<DeviceSession>, since_ms: u64 },
     /// Trying again does not help until sync is switched on anew.
     Stopped { class: Class },
 }
@@ -33,7 +38,7 @@ impl Driver {
         *sync = Synchronization { is_behind: sync.is_behind, ..Synchronization::new() };
         sync.link = Link::Waiting { until_ms: now.monotonic_ms };
         self.connect_when_due(&mut sync, now);
-        self.publish(&sync, now);
+        self.publish(&mut sync, now);
     }
 
     /// Switches sync off and forgets everything that belongs to a session.
@@ -46,7 +51,7 @@ impl Driver {
         sync.link = Link::Off;
         sync.spaces.clear();
         self.merge_leftovers(&mut sync, now);
-        self.publish(&sync, now);
+        self.publish(&mut sync, now);
     }
 
     /// Asks for an attempt now, whatever the back-off says. Does nothing while sync is off or connected.
@@ -56,7 +61,7 @@ impl Driver {
             *until_ms = now.monotonic_ms;
             self.connect_when_due(&mut sync, now);
         }
-        self.publish(&sync, now);
+        self.publish(&mut sync, now);
     }
 
     /// Takes the word that the connection asked for stands: starts a session.
@@ -71,11 +76,11 @@ impl Driver {
             return Ok(());
         }
         let result = self.start_session(&mut sync, now);
-        if let Err(error) = &result {
+        if let (Err(error), Link::Connecting) = (&result, &sync.link) {
+            sync.outputs.push_back(Output::Disconnect);
             self.lost(&mut sync, error.to_string(), Class::Retry, None, now);
         }
-        self.publish(&sync, now);
-        result
+        self.finish(&mut sync, result, now)
     }
 
     /// Takes the word that the connection asked for could not be made.
@@ -84,7 +89,7 @@ impl Driver {
         if matches!(sync.link, Link::Connecting) {
             self.lost(&mut sync, reason, class, retry_after_ms, now);
         }
-        self.publish(&sync, now);
+        self.publish(&mut sync, now);
     }
 
     /// Takes the word that the connection broke.
@@ -93,7 +98,7 @@ impl Driver {
         if matches!(sync.link, Link::Up { .. } | Link::Connecting) {
             self.lost(&mut sync, reason, Class::Retry, None, now);
         }
-        self.publish(&sync, now);
+        self.publish(&mut sync, now);
     }
 
     /// Handles the passing of time.
@@ -108,8 +113,7 @@ impl Driver {
             self.broken(&mut sync, &error, now);
         }
         let result = self.ask_again_when_due(&mut sync, now).and_then(|()| self.pump(&mut sync, now));
-        self.publish(&sync, now);
-        result
+        self.finish(&mut sync, result, now)
     }
 
     /// The moment of the monotonic clock at which [`Driver::handle_timeout`] wants to be called.
@@ -117,7 +121,7 @@ impl Driver {
         let sync = lock(&self.sync);
         match &sync.link {
             Link::Waiting { until_ms } => Some(*until_ms),
-            Link::Up { session } => {
+            Link::Up { session, .. } => {
                 let ask_again = sync.spaces.values().filter_map(|state| state.ask_again_ms);
                 ask_again.chain(session.poll_timeout()).min()
             }
@@ -139,14 +143,16 @@ impl Driver {
 
     /// Asks again for spaces that the relay refused: somebody may have created them, or let this device in.
     fn ask_again_when_due(&self, sync: &mut Synchronization, now: Now) -> Result<(), DriverError> {
-        let Synchronization { link: Link::Up { session }, spaces, .. } = sync else { return Ok(()) };
+        let Synchronization { link: Link::Up { session, .. }, spaces, .. } = sync else { return Ok(()) };
         for (space, state) in spaces {
-            if state.ask_again_ms.take_if(|at| *at <= now.monotonic_ms).is_none() {
+            if state.ask_again_ms.is_none_or(|at| at > now.monotonic_ms) {
                 continue;
             }
-            if let Some(record) = lock(&self.store).space(*space)? {
-                (state.refused, state.outbox, state.outbox_empty) = (None, OutboxPosition::START, false);
-                session.open(opening(&record, state.raw));
+            let record = lock(&self.store).space(*space)?;
+            (state.ask_again_ms, state.refused) = (None, None);
+            (state.outbox, state.outbox_empty) = (OutboxPosition::START, false);
+            if let Some(record) = record {
+                state.open(session, &record, now);
             }
         }
         Ok(())
@@ -159,27 +165,28 @@ impl Driver {
             sync.is_behind = true;
             return Err(error);
         }
+        self.reload_when_poisoned(sync)?;
         let mut store = lock(&self.store);
         // Announced before it is told, so that whatever the relay knows of stands among the predecessors after a crash.
         let _ = store.announce(self.incarnation)?;
         let identity = store.identity()?.ok_or(afield_store::StoreError::Closed)?;
-        let mut openings = Vec::new();
         let mut before = std::mem::take(&mut sync.spaces);
-        for record in store.spaces()? {
+        let mut records = store.spaces()?;
+        for record in &records {
             let _ = store.unblock_all(record.space)?;
             let known = before.remove(&record.space).unwrap_or_default();
-            let state = super::SpaceSync {
+            let state = SpaceSync {
                 closes: known.closes,
                 raw: known.raw,
                 blocked: known.blocked,
+                // What keeps the space back is not forgotten with the session that found it.
+                refused: known.refused.filter(|_| known.blocked),
                 refusals: known.refusals,
                 ..Default::default()
             };
-            if !state.blocked {
-                openings.push(opening(&record, state.raw));
-            }
             sync.spaces.insert(record.space, state);
         }
+        records.retain(|record| sync.spaces.get(&record.space).is_some_and(|state| !state.blocked));
         drop(store);
         let greeting = Greeting {
             device: identity.device,
@@ -188,13 +195,29 @@ impl Driver {
             token: sync.token_in_frame.clone(),
         };
         sync.traffic.sessions += 1;
-        sync.link = Link::Up { session: Box::new(DeviceSession::new(greeting, openings, now)) };
+        let mut session = Box::new(DeviceSession::new(greeting, [], now));
+        for record in &records {
+            if let Some(state) = sync.spaces.get_mut(&record.space) {
+                state.open(&mut session, record, now);
+            }
+        }
+        sync.link = Link::Up { session, since_ms: now.monotonic_ms };
         self.pump(sync, now)
+    }
+
+    /// Lets a store that has failed go on from what is on disk, so that a disk that is well again needs nobody's help.
+    fn reload_when_poisoned(&self, sync: &mut Synchronization) -> Result<(), DriverError> {
+        if !lock(&self.store).is_poisoned() {
+            return Ok(());
+        }
+        tracing::warn!("the store had failed: going on from what is on disk");
+        sync.is_behind = true;
+        self.forget_and_reload().map_err(DriverError::Reload)
     }
 
     /// Ends a session that this side cannot go on with.
     pub(super) fn broken(&self, sync: &mut Synchronization, error: &SessionError, now: Now) {
-        if let Link::Up { session } = &sync.link
+        if let Link::Up { session, .. } = &sync.link
             && let Some(space) = session.fault()
         {
             let sequence = session.received(space).map_or(0, |cursor| cursor.sequence.get());
@@ -240,6 +263,11 @@ impl Driver {
 
     /// The connection is gone: waits, or stops where trying again does not help.
     fn lost(&self, sync: &mut Synchronization, reason: String, class: Class, retry_after_ms: Option<u64>, now: Now) {
+        if let Link::Up { since_ms, .. } = sync.link
+            && now.monotonic_ms.saturating_sub(since_ms) >= STEADY_SESSION_MS
+        {
+            sync.backoff.succeeded();
+        }
         sync.link = match class {
             Class::Retry | Class::Quota => {
                 let wait_ms = sync.backoff.failed(retry_after_ms, &mut **lock(&self.entropy));
@@ -250,6 +278,7 @@ impl Driver {
         tracing::info!(reason, ?class, "sync.failed");
         sync.last_error = Some((reason.clone(), class));
         self.merge_leftovers(sync, now);
+        sync.disappointment = Some(NotInStep { reason: reason.clone(), class });
         self.emit(SyncEvent::Disconnected { reason, class });
     }
 
@@ -269,8 +298,17 @@ impl Synchronization {
     }
 }
 
+impl SpaceSync {
+    /// Opens the space in a session, unless that has as many as it may.
+    pub(super) fn open(&mut self, session: &mut DeviceSession, record: &SpaceRecord, now: Now) {
+        if !session.open(opening(record, self.raw), now) {
+            self.refused = Some(format!("a session serves {SPACES_PER_SESSION_MAX} spaces, and this is one more"));
+        }
+    }
+}
+
 /// How a space is opened: the relay may create it when it was made here, or when a relay has had it before.
-pub(super) fn opening(record: &SpaceRecord, raw: bool) -> SpaceOpening {
+fn opening(record: &SpaceRecord, raw: bool) -> SpaceOpening {
     let create = record.origin == Origin::MadeHere || record.cursor.is_some();
     SpaceOpening { space: record.space, cursor: record.cursor, create, raw }
 }

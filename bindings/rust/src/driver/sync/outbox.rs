@@ -16,18 +16,22 @@ impl Driver {
     pub fn handle_wake(&self, now: Now) -> Result<(), DriverError> {
         let mut sync = lock(&self.sync);
         let result = self.pump(&mut sync, now);
-        self.publish(&sync, now);
-        result
+        self.finish(&mut sync, result, now)
     }
 
     pub(super) fn pump(&self, sync: &mut Synchronization, now: Now) -> Result<(), DriverError> {
-        for space in std::mem::take(&mut *lock(&self.edited)) {
+        let edited = std::mem::take(&mut *lock(&self.edited));
+        let mut unknown = Vec::new();
+        for space in edited {
             match sync.spaces.get_mut(&space) {
                 Some(state) => state.outbox_empty = false,
-                None => self.open_new_space(sync, space)?,
+                None => unknown.push(space),
             }
         }
-        let Synchronization { link: Link::Up { session }, spaces, .. } = sync else { return Ok(()) };
+        for space in unknown {
+            self.open_new_space(sync, space, now)?;
+        }
+        let Synchronization { link: Link::Up { session, .. }, spaces, .. } = sync else { return Ok(()) };
         for (space, state) in spaces.iter_mut().filter(|(_, state)| !state.outbox_empty && !state.blocked) {
             while let Some(room) = session.push_room(*space) {
                 let chunks = lock(&self.store).outbox(*space, state.outbox, room.chunks, room.bytes)?;
@@ -52,11 +56,12 @@ impl Driver {
     }
 
     /// A space that was made or joined while the session runs.
-    fn open_new_space(&self, sync: &mut Synchronization, space: SpaceId) -> Result<(), DriverError> {
+    fn open_new_space(&self, sync: &mut Synchronization, space: SpaceId, now: Now) -> Result<(), DriverError> {
         let Some(record) = lock(&self.store).space(space)? else { return Ok(()) };
-        let Link::Up { session } = &mut sync.link else { return Ok(()) };
-        session.open(super::link::opening(&record, false));
-        sync.spaces.insert(space, super::SpaceSync::default());
+        let Link::Up { session, .. } = &mut sync.link else { return Ok(()) };
+        let mut state = super::SpaceSync::default();
+        state.open(session, &record, now);
+        sync.spaces.insert(space, state);
         Ok(())
     }
 

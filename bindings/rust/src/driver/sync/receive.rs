@@ -1,19 +1,20 @@
 //! From the wire to the store, and from there into the documents.
 
+use super::refusal::Refusal;
 use super::{Link, Synchronization};
-use crate::driver::acknowledged::Acknowledged;
 use crate::driver::documents::lock;
 use crate::driver::{Driver, DriverError};
 use crate::status::SyncEvent;
 use afield_core::document::VERDICT_RULES;
-use afield_core::session::{Advance, DeviceEvent, Proof, ReceivedChunk};
-use afield_core::wire::ChunkCode;
-use afield_core::{ChangeHash, EntityId, Now, SpaceId};
-use afield_store::{Block, Reason, ReceivedChange, Run, UnreadableChunk};
+use afield_core::session::{Advance, DeviceEvent, Proof, ReceivedChunk, SessionError};
+use afield_core::wire::GoodbyeCode;
+use afield_core::{LogId, Now, SpaceId};
+use afield_store::{Reason, ReceivedChange, Run, UnreadableChunk};
 
-/// How many entities may wait to be merged while messages keep coming, so that a long catch-up shows as it goes: about
-/// 5 s of merging.
-const UNMERGED_ENTITIES_MAX: usize = 50_000;
+/// How many entities and bytes may wait to be merged while messages keep coming, so that a long catch-up shows as it
+/// goes: some seconds of merging.
+const UNMERGED_ENTITIES_MAX: usize = 25_000;
+const UNMERGED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Why a chunk is quarantined that is not a change at all.
 const UNREADABLE: Reason = Reason { number: 1, rules: VERDICT_RULES };
 
@@ -37,11 +38,7 @@ impl Driver {
         let mut sync = lock(&self.sync);
         let result = self.take_in(&mut sync, messages, now);
         let result = result.and_then(|()| self.pump(&mut sync, now));
-        if let Err(error) = &result {
-            self.store_failed(&mut sync, error, now);
-        }
-        self.publish(&sync, now);
-        result
+        self.finish(&mut sync, result, now)
     }
 
     fn take_in<'m>(
@@ -50,7 +47,7 @@ impl Driver {
         messages: impl IntoIterator<Item = &'m [u8]>,
         now: Now,
     ) -> Result<(), DriverError> {
-        let mut pending = None;
+        let mut step = Step::default();
         let mut failure = None;
         for message in messages {
             sync.traffic.messages_received += 1;
@@ -58,15 +55,16 @@ impl Driver {
             let Some(session) = sync.session() else { break };
             let handled = session.handle_message(message, now);
             while let Some(event) = sync.session().and_then(afield_core::session::DeviceSession::poll_event) {
-                self.handle_event(sync, event, &mut pending, now)?;
+                self.handle_event(sync, event, &mut step, now)?;
             }
             if let Err(error) = handled {
                 failure = Some(error);
                 break;
             }
         }
-        self.flush(sync, &mut pending, now)?;
-        if sync.unmerged.len() >= UNMERGED_ENTITIES_MAX {
+        self.flush(sync, &mut step, now)?;
+        self.file_refusals(sync, step.refusals, now)?;
+        if sync.unmerged.len() >= UNMERGED_ENTITIES_MAX || sync.unmerged_bytes >= UNMERGED_BYTES_MAX {
             self.merge_received(sync, now)?;
         }
         if let Some(error) = failure {
@@ -88,15 +86,14 @@ impl Driver {
     pub fn handle_idle(&self, now: Now) -> Result<(), DriverError> {
         let mut sync = lock(&self.sync);
         let result = self.merge_received(&mut sync, now);
-        match &result {
-            Ok(()) => self.note_in_step(&mut sync, now),
-            Err(error) => self.store_failed(&mut sync, error, now),
+        if result.is_ok() {
+            self.note_in_step(&mut sync, now);
         }
-        self.publish(&sync, now);
-        result
+        self.finish(&mut sync, result, now)
     }
 
     pub(super) fn merge_received(&self, sync: &mut Synchronization, now: Now) -> Result<(), DriverError> {
+        sync.unmerged_bytes = 0;
         let result = self.merge(std::mem::take(&mut sync.unmerged), now);
         // The next session merges what the store could not take now.
         sync.is_behind |= result.is_err();
@@ -107,29 +104,28 @@ impl Driver {
         &self,
         sync: &mut Synchronization,
         event: DeviceEvent,
-        pending: &mut Option<Advance>,
+        step: &mut Step,
         now: Now,
     ) -> Result<(), DriverError> {
         match event {
             DeviceEvent::Advance(advance) => {
-                if pending.as_ref().is_some_and(|pending| pending.space != advance.space) {
-                    self.flush(sync, pending, now)?;
+                if step.run.as_ref().is_some_and(|run| run.space != advance.space) {
+                    self.flush(sync, step, now)?;
                 }
-                match pending {
-                    Some(pending) => lengthen(pending, advance),
-                    None => *pending = Some(advance),
+                match &mut step.run {
+                    Some(run) => lengthen(run, advance),
+                    None => step.run = Some(advance),
                 }
                 return Ok(());
             }
             DeviceEvent::Receipted { changes, .. } => {
-                changes.iter().for_each(|proof| self.acknowledgements.tell(proof.hash, Acknowledged::Durable));
+                self.acknowledgements.tell_durable(changes.iter().map(|proof| proof.hash));
                 return Ok(());
             }
-            _ => self.flush(sync, pending, now)?,
+            _ => self.flush(sync, step, now)?,
         }
         match event {
             DeviceEvent::Welcome(welcome) => {
-                sync.backoff.succeeded();
                 sync.last_error = None;
                 let _ = lock(&self.store).confirm(self.incarnation)?;
                 tracing::info!(session = %welcome.session, "sync.started");
@@ -139,9 +135,10 @@ impl Driver {
                 let _ = lock(&self.store).set_log(space, cursor.log)?;
             }
             DeviceEvent::Proven { space, proofs } => self.mark(space, &proofs)?,
-            DeviceEvent::Reset { space, cursor } => self.reset(sync, space, cursor.log)?,
+            DeviceEvent::Reset { space, cursor } => self.reset(sync, space, cursor.log, now)?,
             DeviceEvent::CaughtUp { space } => {
                 self.merge_received(sync, now)?;
+                sync.backoff.succeeded();
                 tracing::debug!(%space, "sync.completed");
                 if let Some(state) = sync.spaces.get_mut(&space) {
                     state.refusals.succeeded();
@@ -151,7 +148,7 @@ impl Driver {
                 self.emit(SyncEvent::CaughtUp { space });
             }
             DeviceEvent::ChunkRefused { space, entity, hash, code, missing } => {
-                self.refused(sync, Refusal { space, entity, hash, code, missing }, now)?;
+                step.refusals.push(Refusal { space, entity, hash, code, missing });
             }
             DeviceEvent::SpaceRefused { space, code, retry_after_ms } => {
                 tracing::warn!(%space, %code, "sync.blocked: the relay does not serve the space");
@@ -168,8 +165,8 @@ impl Driver {
     }
 
     /// Stores what has come so far of one space: chunks, proofs and cursor in one transaction (invariant D2).
-    fn flush(&self, sync: &mut Synchronization, pending: &mut Option<Advance>, now: Now) -> Result<(), DriverError> {
-        let Some(advance) = pending.take() else { return Ok(()) };
+    fn flush(&self, sync: &mut Synchronization, step: &mut Step, now: Now) -> Result<(), DriverError> {
+        let Some(advance) = step.run.take() else { return Ok(()) };
         let Advance { space, from, to, received, proofs } = advance;
         let (changes, unreadable): (Vec<_>, Vec<_>) =
             received.iter().partition(|chunk| chunk.header.is_ok() && chunk.collection.is_some());
@@ -177,6 +174,7 @@ impl Driver {
             self.tell_unreadable(space, chunk);
         }
         let changes: Vec<_> = changes.into_iter().filter_map(received_change).collect();
+        let bytes: usize = received.iter().map(|chunk| chunk.bytes.len()).sum();
         let unreadable: Vec<_> = unreadable.into_iter().map(unreadable_chunk).collect();
         let run = Run {
             space,
@@ -191,7 +189,10 @@ impl Driver {
             tracing::warn!(%space, chunks = outcome.foreign, "quarantined chunks of entities that live in another space");
         }
         sync.unmerged.extend(outcome.fresh);
-        proofs.iter().for_each(|proof| self.acknowledgements.tell(proof.hash, Acknowledged::Durable));
+        sync.unmerged_bytes = sync.unmerged_bytes.saturating_add(bytes);
+        // Also what this device made and pushed in an earlier session comes back as anybody's.
+        let durable = proofs.iter().map(|proof| proof.hash).chain(changes.iter().map(|change| change.hash));
+        self.acknowledgements.tell_durable(durable);
         if let Some(state) = sync.spaces.get_mut(&space)
             && to.sequence.get() > state.closes.0
         {
@@ -212,47 +213,42 @@ impl Driver {
     }
 
     /// The Reset of the outbox rule: one transaction, then everything held is offered again.
-    fn reset(&self, sync: &mut Synchronization, space: SpaceId, log: afield_core::LogId) -> Result<(), DriverError> {
+    fn reset(&self, sync: &mut Synchronization, space: SpaceId, log: LogId, now: Now) -> Result<(), DriverError> {
         let cursor = lock(&self.store).reset(space, log)?;
         tracing::warn!(%space, %log, "the relay had lost history of this space: everything held here is offered again");
-        if let Link::Up { session } = &mut sync.link {
-            session.reopen(space, &cursor);
+        if let Some(session) = sync.session() {
+            session.reopen(space, &cursor, now);
         }
         Self::rescan(sync, space);
         self.emit(SyncEvent::Reset { space });
         Ok(())
     }
 
-    fn refused(&self, sync: &mut Synchronization, refusal: Refusal, now: Now) -> Result<(), DriverError> {
-        let Refusal { space, entity, hash, code, missing } = refusal;
-        let first_time = sync.spaces.get_mut(&space).is_some_and(|state| state.repaired.insert(entity));
-        let mut store = lock(&self.store);
-        if code == ChunkCode::MissingDependencies && first_time && store.held(entity, &missing)?.len() == missing.len()
-        {
-            let _ = store.unmark(entity, &missing)?;
-            drop(store);
-            Self::rescan(sync, space);
-            return Ok(());
+    /// Ends what was asked of sync: a failure of the store ends the session, which is tried again later, and whoever
+    /// looks or waits is told how things stand.
+    pub(super) fn finish(
+        &self,
+        sync: &mut Synchronization,
+        result: Result<(), DriverError>,
+        now: Now,
+    ) -> Result<(), DriverError> {
+        if let Err(error) = &result {
+            if let Link::Up { .. } = sync.link {
+                let ended = SessionError::Ended { code: GoodbyeCode::Internal, retry_after_ms: None };
+                self.broken(sync, &ended, now);
+            }
+            sync.last_error = Some((error.to_string(), error.class()));
         }
-        if code != ChunkCode::Blocked {
-            let _ = store.block(&Block { entity, code, hash, missing, since_ms: now.wall_ms })?;
-            tracing::warn!(%space, %entity, change = %hash, %code, "the relay refused a change; the entity's later changes wait");
-            self.emit(SyncEvent::ChangeRefused { space, entity, code });
-        }
-        self.acknowledgements.tell(hash, Acknowledged::Refused(code));
-        Ok(())
+        self.publish(sync, now);
+        result
     }
+}
 
-    fn store_failed(&self, sync: &mut Synchronization, error: &DriverError, now: Now) {
-        if let Link::Up { .. } = sync.link {
-            let ended = afield_core::session::SessionError::Ended {
-                code: afield_core::wire::GoodbyeCode::Internal,
-                retry_after_ms: None,
-            };
-            self.broken(sync, &ended, now);
-        }
-        sync.last_error = Some((error.to_string(), error.class()));
-    }
+/// What the messages of one call have brought and is not stored yet.
+#[derive(Default)]
+struct Step {
+    run: Option<Advance>,
+    refusals: Vec<Refusal>,
 }
 
 /// Appends the run that follows.
@@ -271,12 +267,4 @@ fn received_change(chunk: &ReceivedChunk) -> Option<ReceivedChange<'_>> {
 fn unreadable_chunk(chunk: &ReceivedChunk) -> UnreadableChunk<'_> {
     let ReceivedChunk { entity, sequence, kind, bytes, .. } = chunk;
     UnreadableChunk { entity: *entity, kind: *kind, sequence: *sequence, reason: UNREADABLE, bytes }
-}
-
-struct Refusal {
-    space: SpaceId,
-    entity: EntityId,
-    hash: ChangeHash,
-    code: ChunkCode,
-    missing: Vec<ChangeHash>,
 }

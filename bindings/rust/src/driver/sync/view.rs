@@ -9,7 +9,7 @@ use afield_core::{Now, SpaceId};
 
 impl Driver {
     /// Copies what sync is doing for those who look, and answers those who wait for it.
-    pub(super) fn publish(&self, sync: &Synchronization, now: Now) {
+    pub(super) fn publish(&self, sync: &mut Synchronization, now: Now) {
         let (link, retry_at_ms) = match &sync.link {
             Link::Off => (LinkView::Off, None),
             Link::Waiting { until_ms } => (LinkView::Waiting, Some(*until_ms)),
@@ -54,17 +54,18 @@ impl Driver {
         lock(&self.sync).spaces.values().any(|state| state.blocked)
     }
 
-    fn answer_waiters(&self, sync: &Synchronization) {
-        let answer = match &sync.link {
-            Link::Up { .. } if sync.are_all_in_step() => Ok(()),
+    fn answer_waiters(&self, sync: &mut Synchronization) {
+        let answer = match (sync.disappointment.take(), &sync.link) {
+            (Some(not), _) => Err(not),
+            (None, Link::Up { .. }) if sync.are_all_in_step() => Ok(()),
             // What is refused now is asked for again later; whoever waits is told why that may take long.
-            Link::Up { .. } if sync.is_nothing_left() => Err(sync.refusal()),
-            Link::Up { .. } | Link::Connecting => return,
-            Link::Off => Err(NotInStep { reason: "sync is off".to_owned(), class: Class::Permanent }),
-            Link::Waiting { .. } | Link::Stopped { .. } => {
-                // Nothing has failed yet when sync has just been switched on.
-                let Some((reason, class)) = sync.last_error.clone() else { return };
-                Err(NotInStep { reason, class })
+            (None, Link::Up { .. }) if sync.is_nothing_left() => Err(sync.refusal()),
+            // While a retry is due nobody is disappointed: whoever asks after a failure asks for that retry.
+            (None, Link::Up { .. } | Link::Connecting | Link::Waiting { .. }) => return,
+            (None, Link::Off) => Err(NotInStep { reason: "sync is off".to_owned(), class: Class::Permanent }),
+            (None, Link::Stopped { class }) => {
+                let reason = sync.last_error.as_ref().map_or_else(String::new, |(reason, _)| reason.clone());
+                Err(NotInStep { reason, class: *class })
             }
         };
         for waiter in std::mem::take(&mut *lock(&self.in_step)) {
@@ -85,12 +86,12 @@ impl Synchronization {
     }
 
     fn is_welcome(&self) -> bool {
-        matches!(&self.link, Link::Up { session } if session.is_welcome())
+        matches!(&self.link, Link::Up { session, .. } if session.is_welcome())
     }
 
     /// Whether nothing is left to do for the space in this session.
     fn is_in_step(&self, space: SpaceId) -> bool {
-        let (Link::Up { session }, Some(state)) = (&self.link, self.spaces.get(&space)) else { return false };
+        let (Link::Up { session, .. }, Some(state)) = (&self.link, self.spaces.get(&space)) else { return false };
         let session: &DeviceSession = session;
         // With a receipt alone a change still counts as pending, and somebody who waited would be shown a number.
         let nothing_pending = state.outbox_empty && session.in_flight(space) == 0 && session.unproven(space) == 0;

@@ -1,0 +1,76 @@
+//! What the relay refused: repaired where this device can, and otherwise kept back, visibly.
+
+use super::Synchronization;
+use crate::driver::documents::lock;
+use crate::driver::{Acknowledged, Driver, DriverError};
+use crate::status::SyncEvent;
+use afield_core::wire::ChunkCode;
+use afield_core::{ChangeHash, EntityId, Now, SpaceId};
+use afield_store::{Block, ChangeState};
+use std::collections::BTreeSet;
+
+/// A change that the relay refused.
+pub(super) struct Refusal {
+    pub(super) space: SpaceId,
+    pub(super) entity: EntityId,
+    pub(super) hash: ChangeHash,
+    pub(super) code: ChunkCode,
+    pub(super) missing: Vec<ChangeHash>,
+}
+
+impl Driver {
+    /// Files the refusals of one turn, in their order, the blocks that follow in one transaction.
+    ///
+    /// A relay that lacks dependencies which this device holds is offered them once in a session, with what rests on
+    /// them.
+    pub(super) fn file_refusals(
+        &self,
+        sync: &mut Synchronization,
+        refusals: Vec<Refusal>,
+        now: Now,
+    ) -> Result<(), DriverError> {
+        let (mut repairing, mut blocks) = (BTreeSet::new(), Vec::new());
+        for refusal in refusals {
+            if repairing.contains(&refusal.entity) {
+                // It is sent again behind what it lacked.
+                continue;
+            }
+            if self.repair(sync, &refusal)? {
+                repairing.insert(refusal.entity);
+                continue;
+            }
+            let Refusal { space, entity, hash, code, missing } = refusal;
+            self.acknowledgements.tell(hash, Acknowledged::Refused(code));
+            // What follows a refused change is kept back by the block of that change, and what waits here for others
+            // is sent last and holds nothing up.
+            let state = lock(&self.store).change(entity, hash)?.map(|change| change.state);
+            if code != ChunkCode::Blocked && state != Some(ChangeState::Waiting) {
+                tracing::warn!(%space, %entity, change = %hash, %code, "the relay refused a change; the entity's later changes wait");
+                self.emit(SyncEvent::ChangeRefused { space, entity, code });
+                blocks.push(Block { entity, code, hash, missing, since_ms: now.wall_ms });
+            }
+        }
+        if !blocks.is_empty() {
+            lock(&self.store).block(&blocks)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the dependencies that the relay lacks back into the outbox, where all of them are held and this was not
+    /// tried before in this session. Answers whether it did.
+    fn repair(&self, sync: &mut Synchronization, refusal: &Refusal) -> Result<bool, DriverError> {
+        let Refusal { space, entity, code, missing, .. } = refusal;
+        if *code != ChunkCode::MissingDependencies {
+            return Ok(false);
+        }
+        let mut store = lock(&self.store);
+        let Some(state) = sync.spaces.get_mut(space) else { return Ok(false) };
+        if store.held(*entity, missing)?.len() != missing.len() || !state.repaired.insert(*entity) {
+            return Ok(false);
+        }
+        let _ = store.unmark(*entity, missing)?;
+        drop(store);
+        Self::rescan(sync, *space);
+        Ok(true)
+    }
+}
