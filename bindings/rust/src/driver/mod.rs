@@ -15,6 +15,8 @@ mod error;
 mod merge;
 mod projection;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use acknowledged::Acknowledged;
 pub(crate) use edit::TransactionScope;

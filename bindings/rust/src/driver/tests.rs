@@ -1,0 +1,205 @@
+//! The driver against a relay that is played by hand, and against a store that fails.
+
+mod hand;
+
+use super::*;
+use afield_core::Sequence;
+use afield_core::limits::{SPACES_PER_SESSION_MAX, WAITING_CHUNKS_MAX};
+use afield_core::wire::{ChunkCode, GoodbyeCode};
+use afield_store::{Fault, FaultPoint};
+use hand::{Desk, NOW, later};
+
+#[test]
+fn who_asks_after_a_failed_attempt_is_told_of_the_next_one() {
+    let desk = Desk::new();
+    desk.driver.enable_sync(NOW);
+    desk.driver.handle_connect_failed("unplugged".to_owned(), Class::Retry, None, NOW);
+    desk.edit("title");
+    let mut asked = desk.driver.when_in_step();
+    desk.driver.handle_wake(NOW).unwrap();
+    assert!(asked.try_recv().is_err(), "the failure was before the question");
+    desk.driver.hurry(NOW);
+    desk.driver.handle_connect_failed("still unplugged".to_owned(), Class::Retry, None, NOW);
+    let told = asked.try_recv().unwrap();
+    assert_eq!(told.map_err(|not| not.reason), Err("still unplugged".to_owned()));
+}
+
+#[test]
+fn a_session_that_ends_after_welcome_is_tried_ever_less_often() {
+    let desk = Desk::new();
+    desk.driver.enable_sync(NOW);
+    let (mut now, mut longest) = (NOW, 0);
+    for _ in 0..12 {
+        let relay = desk.connect(now);
+        desk.receive(&[relay.welcome(), relay.goodbye(GoodbyeCode::Internal)], now);
+        let again = desk.driver.poll_timeout().unwrap();
+        longest = longest.max(again - now.monotonic_ms);
+        now = later(now, again - now.monotonic_ms);
+        desk.driver.handle_timeout(now).unwrap();
+    }
+    assert!(longest > 5_000, "after twelve failures the longest wait was {longest} ms");
+    // One that catches up is a success, and the wait is short again.
+    let relay = desk.connect(now);
+    desk.receive(&[relay.welcome(), relay.opened(), relay.caught_up(), relay.goodbye(GoodbyeCode::Internal)], now);
+    assert!(desk.driver.poll_timeout().unwrap() - now.monotonic_ms <= 1_000);
+}
+
+#[test]
+fn a_space_at_which_sessions_keep_breaking_is_blocked_and_says_so() {
+    let desk = Desk::new();
+    desk.driver.enable_sync(NOW);
+    let mut now = NOW;
+    for _ in 0..3 {
+        let relay = desk.connect(now);
+        desk.receive(&[relay.welcome(), relay.opened(), relay.wrong_caught_up()], now);
+        now = later(now, 60_000);
+        desk.driver.handle_timeout(now).unwrap();
+    }
+    assert!(desk.driver.has_blocked_spaces());
+    let relay = desk.connect(now);
+    let mut asked = desk.driver.when_in_step();
+    desk.receive(&[relay.welcome()], now);
+    let told = asked.try_recv().expect("who waits is told").unwrap_err();
+    assert!(told.reason.contains(&desk.space.to_string()), "{}", told.reason);
+    let shown = desk.driver.view().spaces;
+    assert!(shown[0].refused.is_some(), "the reason outlives the session that found it");
+}
+
+#[test]
+fn a_space_beyond_those_of_a_session_is_refused_and_the_others_are_served() {
+    let desk = Desk::new();
+    for number in 0..SPACES_PER_SESSION_MAX {
+        desk.add_space(u16::try_from(number).unwrap());
+    }
+    desk.driver.enable_sync(NOW);
+    let relay = desk.connect(NOW);
+    desk.receive(&[relay.welcome()], NOW);
+    let refused = desk.driver.view().spaces.iter().filter(|space| space.refused.is_some()).count();
+    assert_eq!((refused, desk.driver.view().spaces.len()), (1, SPACES_PER_SESSION_MAX + 1));
+    assert_eq!(desk.driver.view().link, LinkView::Up);
+}
+
+#[test]
+fn a_space_opened_after_a_quiet_hour_gives_the_relay_time_to_answer() {
+    let desk = Desk::new();
+    desk.driver.enable_sync(NOW);
+    let relay = desk.connect(NOW);
+    desk.receive(&[relay.welcome(), relay.opened(), relay.caught_up()], NOW);
+    assert_eq!(desk.driver.poll_timeout(), None, "nothing is owed");
+    let now = later(NOW, 3_600_000);
+    let space = desk.add_space(7);
+    desk.driver.note_edit(space);
+    desk.driver.handle_wake(now).unwrap();
+    assert!(desk.driver.poll_timeout().unwrap() > now.monotonic_ms + 10_000);
+    desk.driver.handle_timeout(later(now, 1_000)).unwrap();
+    assert_eq!(desk.driver.view().link, LinkView::Up);
+}
+
+#[test]
+fn who_waits_for_a_change_is_told_when_it_comes_back_as_anybodys() {
+    let desk = Desk::new();
+    let (entity, changes) = desk.edit("title");
+    desk.driver.enable_sync(NOW);
+    let mut relay = desk.connect(NOW);
+    let mut word = desk.driver.acknowledged(entity, changes[0]).unwrap().unwrap();
+    // An earlier session pushed it, and its receipt was lost.
+    let mut messages = vec![relay.welcome(), relay.opened()];
+    messages.extend(desk.stored(entity).iter().map(|bytes| relay.chunk(entity, bytes)));
+    desk.receive(&messages, NOW);
+    assert_eq!(word.try_recv(), Ok(Acknowledged::Durable));
+    assert!(desk.driver.acknowledged(entity, changes[0]).unwrap().is_none());
+}
+
+#[test]
+fn the_first_refusal_of_an_entity_is_its_reason_and_later_edits_learn_it_at_once() {
+    let desk = Desk::new();
+    let (entity, _) = desk.edit("title");
+    desk.driver.enable_sync(NOW);
+    let relay = desk.connect(NOW);
+    desk.receive(
+        &[relay.welcome(), relay.opened(), relay.refusal(1, desk.stored(entity).len(), ChunkCode::Quota)],
+        NOW,
+    );
+    let again = desk.edit_again(entity, "second");
+    let reason = |desk: &Desk| desk.driver.with_store(|store| store.block_of(entity)).unwrap().unwrap().code;
+    assert_eq!(reason(&desk), ChunkCode::Quota);
+    let mut word = desk.driver.acknowledged(entity, again[0]).unwrap().unwrap();
+    assert_eq!(word.try_recv(), Ok(Acknowledged::Refused(ChunkCode::Quota)));
+}
+
+#[test]
+fn more_changes_than_may_wait_are_applied_once_what_they_wait_for_is_there() {
+    let desk = Desk::new();
+    let entity = EntityId::from_bytes([9; 16]);
+    let changes = hand::changes(entity, WAITING_CHUNKS_MAX + 200);
+    desk.driver.enable_sync(NOW);
+    let mut relay = desk.connect(NOW);
+    let mut messages = vec![relay.welcome(), relay.opened()];
+    messages.extend(changes[1..].iter().map(|bytes| relay.chunk(entity, bytes)));
+    desk.receive(&messages, NOW);
+    let quarantined =
+        |desk: &Desk| desk.driver.with_store(|store| store.reader().quarantined(desk.space)).unwrap().len();
+    assert_eq!(quarantined(&desk), 199);
+    let refused = desk.driver.read_document(&desk.target(entity), NOW, |_| ());
+    assert!(matches!(refused, Err(EntityError::NotYet { .. })), "{refused:?}");
+    desk.receive(&[relay.chunk(entity, &changes[0])], NOW);
+    assert_eq!(quarantined(&desk), 0);
+    let applied = desk.driver.read_document(&desk.target(entity), NOW, |document| document.change_count()).unwrap();
+    assert_eq!(applied, changes.len() as u64);
+}
+
+#[test]
+fn a_store_that_takes_nothing_leaves_entities_readable_and_goes_on_by_itself() {
+    let desk = Desk::new();
+    let entity = EntityId::from_bytes([9; 16]);
+    let changes = hand::changes(entity, 2);
+    desk.driver.enable_sync(NOW);
+    let mut relay = desk.connect(NOW);
+    desk.receive(&[relay.welcome(), relay.opened(), relay.chunk(entity, &changes[0])], NOW);
+    desk.driver.with_store(|store| {
+        store.inject(Box::new(|point| (point == FaultPoint::BeforeStatement(1)).then_some(Fault::DiskFull)));
+    });
+    let failed = desk.try_receive(&[relay.chunk(entity, &changes[1])], NOW);
+    assert!(failed.is_err(), "a full disk is told");
+    let read = |desk: &Desk| desk.driver.read_document(&desk.target(entity), NOW, |document| document.change_count());
+    assert_eq!(read(&desk).unwrap(), 1);
+    assert!(desk.try_edit(entity, "while the disk is full").is_err());
+
+    desk.driver.with_store(|store| store.inject(Box::new(|_| None)));
+    let now = later(NOW, 60_000);
+    desk.driver.handle_timeout(now).unwrap();
+    let mut relay = desk.connect_from(relay.before_last(), now);
+    desk.receive(&[relay.welcome(), relay.chunk(entity, &changes[1])], now);
+    assert_eq!(read(&desk).unwrap(), 2);
+    assert!(desk.try_edit(entity, "when it is not").is_ok(), "the next session opened the store again");
+}
+
+#[test]
+fn an_edit_that_rests_on_what_a_reload_threw_away_is_not_stored() {
+    let desk = Desk::new();
+    let (entity, _) = desk.edit("title");
+    let outdated = desk.driver.edit(&desk.target(entity), NOW, |edit| {
+        desk.driver.reload(NOW).unwrap();
+        edit.put("title", afield_core::document::Value::Bool(true))
+    });
+    assert!(
+        matches!(&outdated, Err(EditFailure::Store(afield_store::AppendError::Store(StoreError::Reloaded)))),
+        "{outdated:?}"
+    );
+    assert!(desk.try_edit(entity, "again").is_ok());
+}
+
+#[test]
+fn what_was_received_and_not_merged_before_a_reload_is_merged_by_it() {
+    let desk = Desk::new();
+    let entity = EntityId::from_bytes([9; 16]);
+    desk.driver.enable_sync(NOW);
+    let mut relay = desk.connect(NOW);
+    let messages = [relay.welcome(), relay.opened(), relay.chunk(entity, &hand::changes(entity, 1)[0])];
+    desk.driver.handle_messages(messages.iter().map(Vec::as_slice), NOW).unwrap();
+    let pending = |desk: &Desk| desk.driver.with_store(|store| store.pending(None, 9)).unwrap();
+    assert_eq!(pending(&desk), [entity]);
+    desk.driver.reload(NOW).unwrap();
+    assert_eq!(pending(&desk), []);
+    assert_eq!(relay.position(), Sequence::ZERO.next());
+}
