@@ -77,6 +77,6 @@ pub use reader::{CollectionCount, ListQuery, ProjectedEntity, QuarantinedChunk, 
 pub use receive::{ReceivedChange, Run, RunOutcome, UnreadableChunk};
 pub use schema::{APPLICATION_ID, SchemaVersion};
 pub use settle::{Reason, Settled, Settlement};
-pub use space::{Origin, SpaceBlock, SpaceBlockReason, SpaceRecord};
+pub use space::{Origin, SpaceRecord};
 pub use store::Store;
 pub use verify::Violation;

@@ -24,13 +24,7 @@ CREATE TABLE spaces (
     sequence         INTEGER CHECK (sequence >= 0),
     chain            BLOB    CHECK (length(chain) = 32),
     resets           INTEGER NOT NULL DEFAULT 0,
-    -- How often a session closed at the present cursor, and why the space is not tried any more.
-    closes           INTEGER NOT NULL DEFAULT 0,
-    blocked_by       INTEGER CHECK (blocked_by IN (0, 1)),            -- 0 a session's end, 1 the relay's answer for the space
-    blocked_code     INTEGER,
-    blocked_since_ms INTEGER,
-    CHECK ((log IS NULL) = (sequence IS NULL) AND (log IS NULL) = (chain IS NULL)),
-    CHECK ((blocked_by IS NULL) = (blocked_code IS NULL) AND (blocked_by IS NULL) = (blocked_since_ms IS NULL))
+    CHECK ((log IS NULL) = (sequence IS NULL) AND (log IS NULL) = (chain IS NULL))
 ) STRICT;
 
 -- Written once per entity and never changed: what changes with every edit stands in projections.

@@ -4,7 +4,6 @@ use crate::column::{self, SpaceRow, sequence_sql};
 use crate::error::{SpaceError, StoreError};
 use crate::store::Store;
 use crate::transaction::{WriteTransaction, row, rows};
-use afield_core::wire::{GoodbyeCode, SpaceCode};
 use afield_core::{Cursor, Durable, LogId, SpaceId};
 use rusqlite::{Connection, Row};
 
@@ -15,24 +14,6 @@ pub enum Origin {
     MadeHere,
     /// It was created on another device.
     Joined,
-}
-
-/// Why a space is not tried any more until somebody asks for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SpaceBlockReason {
-    /// Sessions closed too often at one cursor, the last time for this reason.
-    Closed(GoodbyeCode),
-    /// The relay does not serve the space.
-    Refused(SpaceCode),
-}
-
-/// That a space is not tried any more, why, and since when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SpaceBlock {
-    /// Why.
-    pub reason: SpaceBlockReason,
-    /// Since when, in milliseconds since the Unix epoch.
-    pub since_ms: i64,
 }
 
 /// What the store knows about a space.
@@ -50,10 +31,6 @@ pub struct SpaceRecord {
     pub cursor: Option<Cursor>,
     /// How many times the relay's log was another than the cursor's.
     pub resets: u64,
-    /// How many sessions closed at the present cursor.
-    pub closes: u32,
-    /// Whether the space is not tried any more.
-    pub blocked: Option<SpaceBlock>,
 }
 
 impl Store {
@@ -155,52 +132,6 @@ impl Store {
             Ok(start)
         })
     }
-
-    /// Counts a session that closed at the present cursor, and answers how many there have been.
-    ///
-    /// A cursor that moves starts the count again.
-    ///
-    /// # Errors
-    ///
-    /// [`SpaceError::UnknownSpace`], or the storage failed.
-    pub fn count_close(&mut self, space: SpaceId) -> Result<Durable<u32>, SpaceError> {
-        self.write(|transaction| {
-            let sql = "UPDATE spaces SET closes = min(closes + 1, 4294967295) WHERE space = ?";
-            known(transaction.execute(sql, [space.as_bytes()])?, space)?;
-            let sql = "SELECT closes FROM spaces WHERE space = ?";
-            let closes = transaction.row(sql, [space.as_bytes()], |row| column::number(row, 0))?;
-            closes.ok_or(SpaceError::UnknownSpace { space })
-        })
-    }
-
-    /// Stops trying a space; a moved cursor or [`Store::unblock_space`] ends that.
-    ///
-    /// # Errors
-    ///
-    /// [`SpaceError::UnknownSpace`], or the storage failed.
-    pub fn block_space(&mut self, space: SpaceId, block: SpaceBlock) -> Result<Durable<()>, SpaceError> {
-        self.write(|transaction| {
-            let (by, code) = match block.reason {
-                SpaceBlockReason::Closed(code) => (0, code.number()),
-                SpaceBlockReason::Refused(code) => (1, code.number()),
-            };
-            let sql = "UPDATE spaces SET blocked_by = ?2, blocked_code = ?3, blocked_since_ms = ?4 WHERE space = ?1";
-            known(transaction.execute(sql, (space.as_bytes(), by, code, block.since_ms))?, space)
-        })
-    }
-
-    /// Tries a space again, and forgets how often sessions closed at its cursor.
-    ///
-    /// # Errors
-    ///
-    /// [`SpaceError::UnknownSpace`], or the storage failed.
-    pub fn unblock_space(&mut self, space: SpaceId) -> Result<Durable<()>, SpaceError> {
-        self.write(|transaction| {
-            let sql = "UPDATE spaces SET closes = 0, blocked_by = NULL, blocked_code = NULL, blocked_since_ms = NULL
-                       WHERE space = ?";
-            known(transaction.execute(sql, [space.as_bytes()])?, space)
-        })
-    }
 }
 
 /// The row of a space and its cursor.
@@ -212,43 +143,29 @@ pub(crate) fn find(
     transaction.row(sql, [space.as_bytes()], |row| Ok((row.get(0)?, column::cursor(row, 1)?)))
 }
 
-/// Moves the cursor. A cursor that moves shows that the space works, so its closes and its block end with it.
+/// Moves the cursor.
 pub(crate) fn move_cursor(
     transaction: &mut WriteTransaction<'_>,
     space: SpaceRow,
     cursor: Cursor,
 ) -> Result<(), StoreError> {
-    let sql = "UPDATE spaces SET log = ?2, sequence = ?3, chain = ?4, closes = 0, blocked_by = NULL,
-               blocked_code = NULL, blocked_since_ms = NULL WHERE space_row = ?1";
+    let sql = "UPDATE spaces SET log = ?2, sequence = ?3, chain = ?4 WHERE space_row = ?1";
     let sequence = sequence_sql(cursor.sequence);
     transaction.execute(sql, (space, cursor.log.as_bytes(), sequence, cursor.chain.as_bytes()))?;
     Ok(())
 }
 
 pub(crate) fn all(connection: &Connection) -> Result<Vec<SpaceRecord>, StoreError> {
-    let sql = "SELECT space, name, origin, created_ms, log, sequence, chain, resets, closes, blocked_by, blocked_code,
-               blocked_since_ms FROM spaces ORDER BY space_row";
+    let sql = "SELECT space, name, origin, created_ms, log, sequence, chain, resets FROM spaces ORDER BY space_row";
     rows(connection, sql, [], record)
 }
 
 pub(crate) fn one(connection: &Connection, space: SpaceId) -> Result<Option<SpaceRecord>, StoreError> {
-    let sql = "SELECT space, name, origin, created_ms, log, sequence, chain, resets, closes, blocked_by, blocked_code,
-               blocked_since_ms FROM spaces WHERE space = ?";
+    let sql = "SELECT space, name, origin, created_ms, log, sequence, chain, resets FROM spaces WHERE space = ?";
     row(connection, sql, [space.as_bytes()], record)
 }
 
 fn record(row: &Row<'_>) -> rusqlite::Result<SpaceRecord> {
-    let blocked = match row.get::<_, Option<i64>>(9)? {
-        None => None,
-        Some(by) => {
-            let code = column::number(row, 10)?;
-            let reason = match by {
-                0 => SpaceBlockReason::Closed(GoodbyeCode::from_number(code)),
-                _ => SpaceBlockReason::Refused(SpaceCode::from_number(code)),
-            };
-            Some(SpaceBlock { reason, since_ms: row.get(11)? })
-        }
-    };
     Ok(SpaceRecord {
         space: column::space(row, 0)?,
         name: row.get(1)?,
@@ -256,8 +173,6 @@ fn record(row: &Row<'_>) -> rusqlite::Result<SpaceRecord> {
         created_ms: row.get(3)?,
         cursor: column::cursor(row, 4)?,
         resets: column::count(row, 7)?,
-        closes: column::number(row, 8)?,
-        blocked,
     })
 }
 

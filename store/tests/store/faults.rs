@@ -17,7 +17,7 @@ fn done<T, E: std::fmt::Display>(result: Result<T, E>) -> Result<(), String> {
     result.map(drop).map_err(|error| error.to_string())
 }
 
-const OPERATIONS: [(&str, Operation); 19] = [
+const OPERATIONS: [(&str, Operation); 17] = [
     ("adopt_device", |store| done(store.adopt_device(DeviceId::from_bytes([9; 16]), 1))),
     ("announce", |store| done(store.announce(Incarnation::from_bytes([9; 16])))),
     ("confirm", |store| done(store.confirm(Incarnation::from_bytes([2; 16])))),
@@ -25,8 +25,6 @@ const OPERATIONS: [(&str, Operation); 19] = [
     ("rename_space", |store| done(store.rename_space(space(1), "x"))),
     ("set_log", |store| done(store.set_log(space(3), log(3)))),
     ("reset", |store| done(store.reset(space(1), log(8)))),
-    ("count_close", |store| done(store.count_close(space(1)))),
-    ("unblock_space", |store| done(store.unblock_space(space(1)))),
     ("append", |store| done(append(store, space(1), entity(7), &[70, 71], Arrival::Applied))),
     ("receive", |store| {
         let expected = cursor(store, space(1));
@@ -49,7 +47,7 @@ const OPERATIONS: [(&str, Operation); 19] = [
         let block = Block { entity: entity(1), code: ChunkCode::Quota, hash: hash(1), missing: vec![], since_ms: 1 };
         done(store.block(std::slice::from_ref(&block)))
     }),
-    ("unblock_all", |store| done(store.unblock_all(space(1)))),
+    ("unblock_all", |store| done(store.unblock_all())),
     ("save_snapshot", |store| {
         done(store.save_snapshot(entity(2), &Snapshot { heads: hashes(&[3]), changes: 1, bytes: vec![1; 9] }))
     }),
@@ -72,7 +70,6 @@ fn furnished() -> Store {
     let _ = store.save_snapshot(entity(1), &saved).unwrap();
     let block = Block { entity: entity(2), code: ChunkCode::Quota, hash: hash(3), missing: vec![], since_ms: 1 };
     store.block(std::slice::from_ref(&block)).unwrap();
-    let _ = store.count_close(space(1)).unwrap();
     store
 }
 

@@ -2,9 +2,9 @@
 
 use crate::help::*;
 use afield_core::limits::PREDECESSORS_MAX;
-use afield_core::wire::{ChunkCode, Class, GoodbyeCode, SpaceCode};
+use afield_core::wire::ChunkCode;
 use afield_core::{Cursor, DeviceId, Incarnation};
-use afield_store::{Block, Origin, SpaceBlock, SpaceBlockReason, SpaceError};
+use afield_store::{Block, Origin, SpaceError};
 
 #[test]
 fn a_new_identity_has_announced_nothing_and_the_same_one_changes_nothing() {
@@ -96,27 +96,4 @@ fn a_reset_puts_everything_held_of_that_space_into_the_outbox() {
     // A relay that was restored from a backup has the same log again.
     assert_eq!(store.reset(space(1), log(7)).unwrap().into_inner(), Cursor::start(log(7)));
     assert!(matches!(store.reset(space(5), log(7)), Err(SpaceError::UnknownSpace { .. })));
-}
-
-#[test]
-fn closes_are_counted_at_one_cursor_and_a_moving_cursor_ends_the_block() {
-    let mut store = two_spaces();
-    assert_eq!(store.count_close(space(1)).unwrap().into_inner(), 1);
-    assert_eq!(store.count_close(space(1)).unwrap().into_inner(), 2);
-    for reason in
-        [SpaceBlockReason::Closed(GoodbyeCode::BadFrame), SpaceBlockReason::Refused(SpaceCode::UnknownOrForbidden)]
-    {
-        let block = SpaceBlock { reason, since_ms: AT_MS };
-        let _ = store.block_space(space(1), block).unwrap();
-        assert_eq!(store.space(space(1)).unwrap().unwrap().blocked, Some(block));
-    }
-    receive(&mut store, space(1), &[carried(entity(1), 1)]);
-    let found = store.space(space(1)).unwrap().unwrap();
-    assert_eq!((found.closes, found.blocked), (0, None));
-
-    let _ = store.count_close(space(1)).unwrap();
-    let _ = store.unblock_space(space(1)).unwrap();
-    assert_eq!(store.space(space(1)).unwrap().unwrap().closes, 0);
-    let error = store.count_close(space(7)).unwrap_err();
-    assert_eq!(error.class(), Class::Permanent);
 }

@@ -171,9 +171,9 @@ impl Driver {
         let _ = store.announce(self.incarnation)?;
         let identity = store.identity()?.ok_or(afield_store::StoreError::Closed)?;
         let mut before = std::mem::take(&mut sync.spaces);
+        store.unblock_all()?;
         let mut records = store.spaces()?;
         for record in &records {
-            let _ = store.unblock_all(record.space)?;
             let known = before.remove(&record.space).unwrap_or_default();
             let state = SpaceSync {
                 closes: known.closes,
