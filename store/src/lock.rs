@@ -30,6 +30,9 @@ impl fmt::Display for Holder {
 
 /// The lock on `<file>-lock`, held for life; the operating system frees it when the process ends in whatever way.
 ///
+/// The name is that of the file's [`real_path`], or two writers that come by different ways would each have a lock. Two
+/// hard links to one file stay two files to this lock, as they do to SQLite's WAL.
+///
 /// Who holds it stands in `<file>-holder`: where locks are mandatory, nobody else could read the locked file itself.
 #[derive(Debug)]
 pub(crate) struct WriterLock {
@@ -38,7 +41,7 @@ pub(crate) struct WriterLock {
 }
 
 impl WriterLock {
-    /// Takes the lock, waiting as long as the options say.
+    /// Takes the lock of a store's real path, waiting as long as the options say.
     pub(crate) fn take(store: &Path, options: &OpenOptions) -> Result<Self, OpenError> {
         let holder = beside(store, "-holder");
         let file = File::options()
@@ -62,7 +65,10 @@ impl WriterLock {
             }
         }
         let lock = Self { _file: file, holder };
-        lock.announce(options.opened_ms).map_err(folder_error)?;
+        if lock.announce(options.opened_ms).is_err() {
+            // It only helps whoever waits, so nothing fails by it; but no earlier holder is named in its place.
+            let _ = fs::remove_file(&lock.holder);
+        }
         Ok(lock)
     }
 
@@ -79,6 +85,17 @@ impl Drop for WriterLock {
     fn drop(&mut self) {
         // A holder file that stays behind is harmless: it is read only while somebody holds the lock.
         let _ = fs::remove_file(&self.holder);
+    }
+}
+
+/// Where a store's file stands once every link on the way is followed; an empty one is made where there is none.
+pub(crate) fn real_path(store: &Path) -> Result<PathBuf, OpenError> {
+    match fs::canonicalize(store) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            File::options().create(true).truncate(false).write(true).open(store).map_err(folder_error)?;
+            fs::canonicalize(store).map_err(folder_error)
+        }
+        found => found.map_err(folder_error),
     }
 }
 

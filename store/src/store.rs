@@ -3,7 +3,7 @@
 use crate::connection::{self, SharedConnection};
 use crate::error::{OpenError, StoreError};
 use crate::fault::{FaultHook, Faults, SyncHook, SyncMoment};
-use crate::lock::WriterLock;
+use crate::lock::{self, WriterLock};
 use crate::options::{OpenOptions, Synchronous};
 use crate::reader::Reader;
 use crate::schema;
@@ -43,11 +43,11 @@ impl Store {
     /// [`OpenError::NotAStore`], [`OpenError::Newer`] and [`OpenError::ReadOnly`] with the file untouched;
     /// [`OpenError::Store`] when the storage fails.
     pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Self, OpenError> {
-        let path = path.as_ref();
-        schema::refuse_foreign_file(path)?;
-        let lock = WriterLock::take(path, options)?;
-        let connection = connection::open_writer(path, options)?;
-        Ok(Self::new(connection, Place::File { path: path.to_owned(), _lock: lock }, options))
+        schema::refuse_foreign_file(path.as_ref())?;
+        let path = lock::real_path(path.as_ref())?;
+        let lock = WriterLock::take(&path, options)?;
+        let connection = connection::open_writer(&path, options)?;
+        Ok(Self::new(connection, Place::File { path, _lock: lock }, options))
     }
 
     /// Opens a store that lives in memory and ends with it.
@@ -114,7 +114,7 @@ impl Store {
         }
     }
 
-    /// The file; `None` for a store in memory.
+    /// The file, with every link on the way to it followed; `None` for a store in memory.
     pub fn path(&self) -> Option<&Path> {
         match &self.place {
             Place::Memory => None,

@@ -25,7 +25,7 @@ fn what_was_written_is_there_after_opening_again() {
 
     let mut store = Store::open(&path, &impatient()).unwrap();
     assert_eq!(outbox(&mut store, space(1)), hashes(&[1, 2]));
-    assert_eq!(store.path(), Some(path.as_path()));
+    assert_eq!(store.path(), Some(path.canonicalize().unwrap().as_path()));
     sound(&store);
 }
 
@@ -155,6 +155,39 @@ fn a_second_writer_in_this_process_is_refused_and_a_reader_is_not() {
     assert_eq!((other.spaces().unwrap().len(), store.reader().spaces().unwrap().len()), (2, 2));
     drop(store);
     assert!(Store::open(&path, &options).is_ok());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_has_one_writer_by_whatever_way_it_is_opened() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().unwrap();
+    let (path, link) = (folder.path().join("a.db"), folder.path().join("link.db"));
+    fs::create_dir(folder.path().join("sub")).unwrap();
+    // The link is there before the file, as where a person moves the folder of an app's data.
+    symlink(&path, &link).unwrap();
+    let ways = [link.clone(), folder.path().join("sub").join("..").join("a.db"), path.clone()];
+    for first in &ways {
+        let mut store = Store::open(first, &impatient()).unwrap();
+        for second in &ways {
+            let error = Store::open(second, &impatient()).unwrap_err();
+            assert!(matches!(error, OpenError::Locked { holder: Some(_) }), "{first:?} {second:?} {error:?}");
+        }
+        if store.spaces().unwrap().is_empty() {
+            prepare(&mut store);
+        }
+        assert_eq!(Reader::open(&link).unwrap().spaces().unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn a_store_opens_where_nobody_can_be_told_who_holds_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    fs::create_dir(folder.path().join("a.db-holder")).unwrap();
+    let _store = Store::open(&path, &impatient()).unwrap();
+    let error = Store::open(&path, &impatient()).unwrap_err();
+    assert!(matches!(error, OpenError::Locked { holder: None }), "the control: it is locked all the same; {error:?}");
 }
 
 thread_local! {
