@@ -17,6 +17,9 @@ use tokio::sync::mpsc;
 
 /// How long a closing connection may take to send its last messages.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the end of the thread waits for a look-up of the relay's name, which nothing can interrupt: threads that have
+/// nothing to do end at once, and one that the resolver holds ends by itself when the resolver answers.
+const RESOLVER_TIMEOUT: Duration = Duration::from_millis(250);
 /// How many bytes of messages are handed to the driver in one call: enough to store a catch-up in large transactions.
 const BATCH_BYTES: usize = 4 * FRAME_BYTES_MAX;
 /// How many wishes may queue for the thread; they are only hints, so more than a few say nothing new.
@@ -54,13 +57,22 @@ impl Connection {
         options: ClientOptions,
     ) -> std::io::Result<Self> {
         let (wishes, wished) = mpsc::channel(WISHES_MAX);
-        let (stop, stopped) = mpsc::channel(1);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let client = Arc::new(Client::new(options));
         let mover = Mover { driver, clock, address: address.clone(), client, wished, ended: None, link: Wire::Down };
-        let thread = std::thread::Builder::new()
-            .name("afield-sync".to_owned())
-            .spawn(move || runtime.block_on(mover.run(stopped)))?;
+        Self::spawn(address, wishes, |stopped| mover.run(stopped))
+    }
+
+    fn spawn<F: Future<Output = ()>>(
+        address: RelayAddress,
+        wishes: mpsc::Sender<Wish>,
+        work: impl FnOnce(mpsc::Receiver<()>) -> F + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (stop, stopped) = mpsc::channel(1);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new().name("afield-sync".to_owned()).spawn(move || {
+            runtime.block_on(work(stopped));
+            runtime.shutdown_timeout(RESOLVER_TIMEOUT);
+        })?;
         Ok(Self { wishes, stop: Some(stop), thread: Some(thread), address })
     }
 
@@ -296,13 +308,53 @@ fn in_words(error: &dyn std::error::Error) -> String {
 }
 
 #[cfg(test)]
+impl Connection {
+    /// A connection whose thread ends only once this channel is closed.
+    pub(crate) fn held_by(held: std::sync::mpsc::Receiver<()>) -> Self {
+        let address = "ws://127.0.0.1:9".parse().expect("an address");
+        Self::spawn(address, mpsc::channel(WISHES_MAX).0, |mut stopped| async move {
+            stopped.recv().await;
+            let _ = held.recv();
+        })
+        .expect("a thread")
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc::{channel, sync_channel};
 
     #[test]
     fn causes_are_told_in_order() {
         let inner = std::io::Error::other("refused");
         let outer = std::io::Error::other(inner);
         assert!(in_words(&outer).contains("refused"));
+    }
+
+    #[test]
+    fn a_resolver_that_never_answers_does_not_hold_the_end_of_the_connection() {
+        let (answer, never) = channel::<()>();
+        let (looks_up, is_looking_up) = sync_channel(1);
+        let address = "ws://127.0.0.1:9".parse().unwrap();
+        let connection = Connection::spawn(address, mpsc::channel(1).0, |mut stopped| async move {
+            // What tokio's look-up of a name is: a blocking call on a thread of its own.
+            tokio::task::spawn_blocking(move || {
+                looks_up.send(()).unwrap();
+                never.recv()
+            });
+            stopped.recv().await;
+        })
+        .unwrap();
+        is_looking_up.recv().unwrap();
+        let (ends, ended) = channel();
+        let ending = std::thread::spawn(move || {
+            drop(connection);
+            ends.send(()).unwrap();
+        });
+        let in_time = ended.recv_timeout(Duration::from_secs(10));
+        drop(answer);
+        ending.join().unwrap();
+        in_time.expect("the connection ended while the resolver was stuck");
     }
 }

@@ -30,7 +30,10 @@ pub struct Replica {
 /// What all handles share.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// Every edit looks here, so nobody waits for anything while holding it.
     connection: Mutex<Option<Connection>>,
+    /// Held while sync is switched on or off, which waits for the thread to end; taken before `connection`.
+    switching: Mutex<()>,
     pub(crate) driver: Arc<Driver>,
     pub(crate) reader: Reader,
     pub(crate) clock: SystemClock,
@@ -69,7 +72,15 @@ impl Replica {
     fn on(store: Store, clock: SystemClock) -> Result<Self, ReplicaError> {
         let reader = store.reader();
         let driver = Arc::new(Driver::new(store, Box::new(SystemEntropy), clock.now())?);
-        Ok(Self { shared: Arc::new(Shared { connection: Mutex::default(), driver, reader, clock }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                connection: Mutex::default(),
+                switching: Mutex::default(),
+                driver,
+                reader,
+                clock,
+            }),
+        })
     }
 
     /// This device's identity.
@@ -153,24 +164,31 @@ impl Replica {
     /// Switches sync on. Returns at once; [`Replica::status`] and [`Replica::events`] tell how it goes.
     ///
     /// Sync runs on a thread of its own, which lives until [`Replica::disconnect`], so that storing and merging never
-    /// hold up an application's async tasks. Connecting again replaces the relay.
+    /// hold up an application's async tasks. Connecting again replaces the relay, and ends the old connection as
+    /// [`Replica::disconnect`] does.
     ///
     /// # Errors
     ///
     /// The address or the token cannot be one, or the system gave no thread.
     pub fn connect(&self, relay: Relay) -> Result<(), ConnectError> {
         let (address, options) = relay.into_parts()?;
-        let mut connection = lock(&self.shared.connection);
+        let _switching = lock(&self.shared.switching);
         // The old connection ends before the new one starts: a device has one session.
-        drop(connection.take());
+        self.shared.end_connection();
         let (driver, clock) = (self.shared.driver.clone(), self.shared.clock);
-        *connection = Some(Connection::start(driver, clock, address, options).map_err(ConnectError::Thread)?);
+        let connection = Connection::start(driver, clock, address, options).map_err(ConnectError::Thread)?;
+        *lock(&self.shared.connection) = Some(connection);
         Ok(())
     }
 
-    /// Switches sync off and leaves nothing behind: when this returns, no thread, socket or timer is left.
+    /// Switches sync off and leaves nothing behind: when this returns, no socket or timer is left, and no thread but one
+    /// that the system's resolver may still hold, which then ends with its answer.
+    ///
+    /// It waits for what sync is storing or merging at that moment. So do not call it within a transaction or an edit,
+    /// which sync may be waiting for; edits and [`Replica::status`] on other threads go on meanwhile.
     pub fn disconnect(&self) {
-        drop(lock(&self.shared.connection).take());
+        let _switching = lock(&self.shared.switching);
+        self.shared.end_connection();
     }
 
     /// Tries to get in step with the relay now, and waits until every space is: everything durable there has arrived,
@@ -279,6 +297,13 @@ impl Shared {
         Ok(self.reader.collections(space)?.into_iter().map(|count| count.collection).collect())
     }
 
+    /// Ends the connection. The thread may be waiting for an edit that is about to wake it, so the lock that waking
+    /// takes is free again before the thread is waited for.
+    fn end_connection(&self) {
+        let connection = lock(&self.connection).take();
+        drop(connection);
+    }
+
     fn wake(&self) {
         if let Some(connection) = lock(&self.connection).as_ref() {
             connection.wake();
@@ -289,3 +314,6 @@ impl Shared {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,37 @@
+use super::*;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+/// Far longer than what is waited for takes, so that only what never comes runs into it.
+const NEVER: Duration = Duration::from_secs(10);
+
+#[test]
+fn edits_and_the_status_do_not_wait_for_a_disconnect() {
+    let folder = tempfile::tempdir().unwrap();
+    let replica = Replica::open(folder.path().join("notes.db")).unwrap();
+    let notes = replica.create_space("Home").unwrap().collection::<()>("notes").unwrap().json();
+    let (release, held) = channel();
+    *lock(&replica.shared.connection) = Some(Connection::held_by(held));
+
+    let (told, done) = channel();
+    let leaving = replica.clone();
+    let disconnecting = std::thread::spawn(move || leaving.disconnect());
+    let editing = replica.clone();
+    let working = std::thread::spawn(move || {
+        // Until the disconnect has begun to wait, in whichever way it does.
+        while lock_is_free_and_full(&editing.shared.connection) {
+            std::thread::yield_now();
+        }
+        notes.insert(&serde_json::json!({"title": "Milk"})).unwrap();
+        told.send(editing.status().unwrap().state).unwrap();
+    });
+    let state = done.recv_timeout(NEVER);
+    drop(release);
+    disconnecting.join().unwrap();
+    working.join().unwrap();
+    assert_eq!(state.expect("an edit and the status went on"), crate::SyncState::Disabled);
+}
+
+fn lock_is_free_and_full(connection: &Mutex<Option<Connection>>) -> bool {
+    connection.try_lock().is_ok_and(|connection| connection.is_some())
+}
