@@ -19,7 +19,8 @@ use tokio::sync::broadcast;
 /// The running library on a device: one store file, its open entities and its sync.
 ///
 /// Opening needs no network, no configuration and no runtime, and starts no task, thread or timer. Handles are cheap to
-/// clone and can be used from any thread; the last one to be dropped switches sync off.
+/// clone and can be used from any thread; the last one to be dropped, be it of a space, a collection or an entity,
+/// switches sync off and closes the file. A [`Write`] or a [`crate::Watch`] keeps nothing open.
 ///
 /// One process at a time may write to a store file; a second one waits five seconds and is then told who holds it.
 #[derive(Debug, Clone)]
@@ -280,7 +281,7 @@ impl Shared {
     }
 
     pub(crate) fn write(&self, changes: Vec<(EntityId, ChangeHash)>) -> Write {
-        Write { driver: self.driver.clone(), changes }
+        Write { driver: Arc::downgrade(&self.driver), changes }
     }
 
     pub(crate) fn list(

@@ -23,15 +23,20 @@ struct Pending {
     closed: bool,
 }
 
+type Watchers = BTreeMap<Subject, Vec<Weak<Mutex<Pending>>>>;
+
 /// A stream of the entities that changed, by this device or by others.
 ///
 /// Changes that happen faster than they are read add up to one item: the set of entities, each once. So a slow reader
 /// costs at most one id per entity, and never the writer's time.
 ///
-/// Reads in three ways: [`Watch::take`] at once, [`Watch::changed`] as a future, or as a [`Stream`].
+/// Reads in three ways: [`Watch::take`] at once, [`Watch::changed`] as a future, or as a [`Stream`]. It keeps no replica
+/// open, and ends when the replica is closed.
 #[derive(Debug)]
 pub struct Watch {
     pending: Arc<Mutex<Pending>>,
+    subject: Subject,
+    observers: Weak<Mutex<Watchers>>,
 }
 
 impl Watch {
@@ -66,51 +71,62 @@ impl Stream for Watch {
     }
 }
 
-/// Everybody who watches.
-#[derive(Debug, Default)]
-pub(crate) struct Observers {
-    by_subject: Mutex<BTreeMap<Subject, Vec<Weak<Mutex<Pending>>>>>,
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let Some(observers) = self.observers.upgrade() else { return };
+        let mut watchers = lock(&observers);
+        let Some(of_subject) = watchers.get_mut(&self.subject) else { return };
+        of_subject.retain(|watcher| !std::ptr::eq(watcher.as_ptr(), Arc::as_ptr(&self.pending)));
+        if of_subject.is_empty() {
+            watchers.remove(&self.subject);
+        }
+    }
 }
+
+/// Everybody who watches. Wakers are called without a lock held: what they wake may drop its watch at once.
+#[derive(Debug, Default)]
+pub(crate) struct Observers(Arc<Mutex<Watchers>>);
 
 impl Observers {
     pub(crate) fn watch(&self, subject: Subject) -> Watch {
         let pending = Arc::<Mutex<Pending>>::default();
-        let mut by_subject = lock(&self.by_subject);
-        let watchers = by_subject.entry(subject).or_default();
-        watchers.retain(|watcher| watcher.strong_count() > 0);
-        watchers.push(Arc::downgrade(&pending));
-        Watch { pending }
+        lock(&self.0).entry(subject.clone()).or_default().push(Arc::downgrade(&pending));
+        Watch { pending, subject, observers: Arc::downgrade(&self.0) }
     }
 
     /// Tells those who watch the entity or its collection. Costs nothing per watcher of anything else.
     pub(crate) fn changed(&self, space: SpaceId, collection: &Collection, entity: EntityId) {
-        let mut by_subject = lock(&self.by_subject);
-        if by_subject.is_empty() {
-            return;
-        }
-        for subject in [Subject::Entity(entity), Subject::Collection(space, collection.clone())] {
-            let Some(watchers) = by_subject.get_mut(&subject) else { continue };
-            watchers.retain(|watcher| {
-                let Some(pending) = watcher.upgrade() else { return false };
-                let mut pending = lock(&pending);
-                pending.changed.insert(entity);
-                pending.waker.take().into_iter().for_each(Waker::wake);
-                true
-            });
+        let mut told = Vec::new();
+        {
+            let watchers = lock(&self.0);
             if watchers.is_empty() {
-                by_subject.remove(&subject);
+                return;
+            }
+            for subject in [Subject::Entity(entity), Subject::Collection(space, collection.clone())] {
+                told.extend(watchers.get(&subject).into_iter().flatten().filter_map(Weak::upgrade));
             }
         }
+        tell(told, |pending| {
+            pending.changed.insert(entity);
+        });
     }
 }
 
 impl Drop for Observers {
     fn drop(&mut self) {
-        for watcher in lock(&self.by_subject).values().flatten().filter_map(Weak::upgrade) {
+        let all = lock(&self.0).values().flatten().filter_map(Weak::upgrade).collect();
+        tell(all, |pending| pending.closed = true);
+    }
+}
+
+fn tell(watchers: Vec<Arc<Mutex<Pending>>>, what: impl Fn(&mut Pending)) {
+    for watcher in watchers {
+        let waker = {
             let mut pending = lock(&watcher);
-            pending.closed = true;
-            pending.waker.take().into_iter().for_each(Waker::wake);
-        }
+            what(&mut pending);
+            pending.waker.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -135,8 +151,17 @@ mod tests {
         assert_eq!(all.take(), BTreeSet::from([one, two]));
         assert_eq!(only_one.take(), BTreeSet::from([one]));
         assert!(all.take().is_empty());
-        drop(only_one);
-        observers.changed(space, &notes, one);
-        assert!(!lock(&observers.by_subject).contains_key(&Subject::Entity(one)), "a dropped watcher is forgotten");
+    }
+
+    #[test]
+    fn a_dropped_watch_is_forgotten_at_once_and_its_fellows_are_not() {
+        let observers = Observers::default();
+        let one = EntityId::from_bytes([1; 16]);
+        let (first, mut second) = (observers.watch(Subject::Entity(one)), observers.watch(Subject::Entity(one)));
+        drop(first);
+        observers.changed(SpaceId::from_bytes([1; 16]), &"notes".parse().unwrap(), one);
+        assert_eq!(second.take(), BTreeSet::from([one]));
+        drop(second);
+        assert!(lock(&observers.0).is_empty(), "nothing is kept of an entity that was once watched");
     }
 }

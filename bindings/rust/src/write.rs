@@ -3,7 +3,7 @@
 use crate::driver::{Acknowledged, Driver};
 use afield_core::wire::{ChunkCode, Class};
 use afield_core::{ChangeHash, EntityId};
-use std::sync::Arc;
+use std::sync::Weak;
 
 /// How far a change has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,11 +48,13 @@ impl WaitError {
     }
 }
 
-/// An edit that is stored on this device.
+/// An edit that is stored on this device, whatever becomes of this value.
+///
+/// It does not keep the replica open: once the last handle of that is gone, [`Write::wait`] answers
+/// [`WaitError::Closed`].
 #[derive(Debug, Clone)]
-#[must_use = "the edit is stored; `wait` tells when the relay has it too"]
 pub struct Write {
-    pub(crate) driver: Arc<Driver>,
+    pub(crate) driver: Weak<Driver>,
     pub(crate) changes: Vec<(EntityId, ChangeHash)>,
 }
 
@@ -74,7 +76,9 @@ impl Write {
             return Ok(());
         }
         for (entity, hash) in &self.changes {
-            match self.driver.acknowledged(*entity, *hash)? {
+            // The driver is let go before waiting: its end is one of the answers.
+            let word = self.driver.upgrade().ok_or(WaitError::Closed)?.acknowledged(*entity, *hash)?;
+            match word {
                 None => {}
                 Some(word) => match word.await {
                     Ok(Acknowledged::Durable) => {}
