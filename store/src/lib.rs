@@ -11,6 +11,7 @@
 //! | `outbox` | [`Store::outbox`], marks, blocks |
 //! | `load` | [`Store::load`], what is pending, snapshots |
 //! | `reader` | [`Reader`]: queries beside the writer, from any thread or process |
+//! | `listing` | [`Reader::list`], one by one, by ids alone |
 //! | `verify` | [`Store::verify`]: the invariants, read from the whole file |
 //! | `schema`, `connection`, `lock`, `transaction`, `fault`, `column`, `entity` | what those stand on |
 //!
@@ -45,6 +46,7 @@ mod entity;
 mod error;
 mod fault;
 mod identity;
+mod listing;
 mod load;
 mod lock;
 mod options;
@@ -69,11 +71,12 @@ pub use error::{AppendError, EntityError, MarkError, OpenError, ReceiveError, Sp
 #[doc(hidden)]
 pub use fault::{Fault, FaultHook, FaultPoint, SyncHook, SyncMoment};
 pub use identity::Identity;
+pub use listing::{CollectionCount, ListQuery, ProjectedEntity};
 pub use load::{LoadFrom, Snapshot, StoredChange, StoredEntity, WaitingSize};
 pub use lock::Holder;
 pub use options::{OpenOptions, Synchronous, WRITER_WAIT_MS};
 pub use outbox::{Block, OutboxChunk, OutboxPosition, OutboxSize};
-pub use reader::{CollectionCount, ListQuery, ProjectedEntity, QuarantinedChunk, Reader, SpaceFigures};
+pub use reader::{QuarantinedChunk, Reader, SpaceFigures};
 pub use receive::{ReceivedChange, Run, RunOutcome, UnreadableChunk};
 pub use schema::{APPLICATION_ID, SchemaVersion};
 pub use settle::{Reason, Settled, Settlement};

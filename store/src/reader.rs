@@ -2,16 +2,14 @@
 
 use crate::column;
 use crate::connection::{self, SharedConnection};
-use crate::entity::{EntityHome, Projection};
 use crate::error::{OpenError, StoreError};
 use crate::load::{self, LoadFrom, StoredEntity};
 use crate::outbox::{self, Block, OutboxSize};
 use crate::settle::Reason;
 use crate::space::{self, SpaceRecord};
 use crate::transaction::{row, rows};
-use afield_core::{Collection, EntityId, Sequence, SpaceId};
-use rusqlite::{Connection, Row};
-use std::ops::ControlFlow;
+use afield_core::{EntityId, Sequence, SpaceId};
+use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,51 +18,12 @@ const IDLE_CONNECTIONS_MAX: usize = 4;
 
 /// Reads a store; clones share their connections, and each query sees one committed state.
 #[derive(Debug, Clone)]
-pub struct Reader(Arc<Source>);
+pub struct Reader(pub(crate) Arc<Source>);
 
 #[derive(Debug)]
-enum Source {
+pub(crate) enum Source {
     Memory(SharedConnection),
     File { path: PathBuf, idle: Mutex<Vec<Connection>> },
-}
-
-/// An entity as queries see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProjectedEntity {
-    /// The entity.
-    pub entity: EntityId,
-    /// Its space and collection.
-    pub home: EntityHome,
-    /// What its document read as when it was last projected.
-    pub projection: Projection,
-    /// Whether the document has moved on since ([`crate::Store::stale`]).
-    pub stale: bool,
-}
-
-/// Which entities to list.
-#[derive(Debug, Clone, Copy)]
-pub struct ListQuery<'a> {
-    /// The space.
-    pub space: SpaceId,
-    /// The collection; `None` lists all, by collection.
-    pub collection: Option<&'a Collection>,
-    /// Only deleted ones, only others, or both.
-    pub deleted: Option<bool>,
-    /// Continues after this entity, in the order of ids; with no collection given, it has no meaning and is ignored.
-    pub after: Option<EntityId>,
-    /// At most so many.
-    pub limit: usize,
-}
-
-/// A collection of a space.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CollectionCount {
-    /// The collection.
-    pub collection: Collection,
-    /// How many of its entities are not deleted.
-    pub entities: u64,
-    /// How many are.
-    pub deleted: u64,
 }
 
 /// Something in the quarantine.
@@ -114,74 +73,6 @@ impl Reader {
         let connection = connection::open_reader(path.as_ref())?;
         let (path, idle) = (path.as_ref().to_owned(), Mutex::new(vec![connection]));
         Ok(Self(Arc::new(Source::File { path, idle })))
-    }
-
-    /// What an entity reads as; `None` when the store does not know it or has not projected it yet.
-    ///
-    /// # Errors
-    ///
-    /// The storage failed.
-    pub fn projection(&self, entity: EntityId) -> Result<Option<ProjectedEntity>, StoreError> {
-        self.read(|connection| {
-            let sql = "SELECT entity, space, collection, json, deleted, updated_ms, stale FROM entities
-                       JOIN spaces USING (space_row) JOIN projections USING (entity_row)
-                       WHERE entity = ? AND json IS NOT NULL";
-            row(connection, sql, [entity.as_bytes()], projected)
-        })
-    }
-
-    /// The entities of a space that have been projected, in the order of collections and ids.
-    ///
-    /// # Errors
-    ///
-    /// The storage failed.
-    pub fn list(&self, query: &ListQuery<'_>) -> Result<Vec<ProjectedEntity>, StoreError> {
-        let mut found = Vec::new();
-        self.visit(query, |entity| {
-            found.push(entity);
-            ControlFlow::Continue(())
-        })?;
-        Ok(found)
-    }
-
-    /// Hands the entities of [`Reader::list`] out one by one, all from one committed state, until told to stop: the
-    /// export of a file holds one entity in memory, however many there are. The store may be used meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// The storage failed.
-    pub fn for_each(
-        &self,
-        query: &ListQuery<'_>,
-        visit: impl FnMut(ProjectedEntity) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        match &*self.0 {
-            Source::File { .. } => self.visit(query, visit),
-            // The writer's connection is let go before anything is handed out, or a visitor that writes would wait for
-            // itself.
-            Source::Memory(_) => {
-                let _ = self.list(query)?.into_iter().try_for_each(visit);
-                Ok(())
-            }
-        }
-    }
-
-    /// The collections of a space that hold anything.
-    ///
-    /// # Errors
-    ///
-    /// The storage failed.
-    pub fn collections(&self, space: SpaceId) -> Result<Vec<CollectionCount>, StoreError> {
-        self.read(|connection| {
-            let sql = "SELECT collection, sum(NOT deleted), sum(deleted) FROM entities
-                       JOIN projections USING (entity_row)
-                       WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?) AND json IS NOT NULL
-                       GROUP BY collection ORDER BY collection";
-            rows(connection, sql, [space.as_bytes()], |row| {
-                let (entities, deleted) = (column::count(row, 1)?, column::count(row, 2)?);
-                Ok(CollectionCount { collection: column::collection(row, 0)?, entities, deleted })
-            })
-        })
     }
 
     /// All spaces, in the order in which they came.
@@ -272,39 +163,8 @@ impl Reader {
         Self(Arc::new(Source::File { path, idle: Mutex::default() }))
     }
 
-    fn visit(
-        &self,
-        query: &ListQuery<'_>,
-        mut visit: impl FnMut(ProjectedEntity) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
-        let space = query.space.as_bytes();
-        self.read(|connection| {
-            let mut each = |row: &Row<'_>| Ok(visit(projected(row)?));
-            match query.collection {
-                None => {
-                    let sql = "SELECT entity, space, collection, json, deleted, updated_ms, stale FROM entities
-                               JOIN spaces USING (space_row) JOIN projections USING (entity_row)
-                               WHERE space = ?1 AND json IS NOT NULL AND coalesce(deleted = ?2, 1)
-                               ORDER BY collection, entity LIMIT ?3";
-                    visit_rows(connection, sql, (space, query.deleted, limit), &mut each)
-                }
-                Some(collection) => {
-                    let sql = "SELECT entity, space, collection, json, deleted, updated_ms, stale FROM entities
-                               JOIN spaces USING (space_row) JOIN projections USING (entity_row)
-                               WHERE space = ?1 AND json IS NOT NULL AND coalesce(deleted = ?2, 1)
-                               AND collection = ?4 AND entity > ?5 ORDER BY entity LIMIT ?3";
-                    // Every id is greater than no bytes at all.
-                    let after = query.after.as_ref().map_or(&[][..], |entity| entity.as_bytes());
-                    let values = (space, query.deleted, limit, collection.as_str(), after);
-                    visit_rows(connection, sql, values, &mut each)
-                }
-            }
-        })
-    }
-
     /// Runs queries that see one committed state.
-    fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(crate) fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         match &*self.0 {
             // Nobody writes while this holds the writer's connection.
             Source::Memory(shared) => shared.read(query),
@@ -325,29 +185,4 @@ impl Reader {
             }
         }
     }
-}
-
-fn visit_rows(
-    connection: &Connection,
-    sql: &str,
-    params: impl rusqlite::Params,
-    visit: &mut impl FnMut(&Row<'_>) -> Result<ControlFlow<()>, StoreError>,
-) -> Result<(), StoreError> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut found = statement.query(params)?;
-    while let Some(row) = found.next()? {
-        if visit(row)?.is_break() {
-            break;
-        }
-    }
-    Ok(())
-}
-
-fn projected(row: &Row<'_>) -> rusqlite::Result<ProjectedEntity> {
-    Ok(ProjectedEntity {
-        entity: column::entity(row, 0)?,
-        home: EntityHome { space: column::space(row, 1)?, collection: column::collection(row, 2)? },
-        projection: Projection { json: row.get(3)?, deleted: row.get(4)?, updated_ms: row.get(5)? },
-        stale: row.get(6)?,
-    })
 }

@@ -214,7 +214,17 @@ fn lists_are_ordered_by_id_paged_and_filtered() {
     let (notes, tasks) = (notes(), "tasks".parse().unwrap());
     let all = ListQuery { space: space(1), collection: Some(&notes), deleted: None, after: None, limit: usize::MAX };
     let list = |query: ListQuery<'_>| -> Vec<_> {
-        reader.list(&query).unwrap().into_iter().map(|found| found.entity).collect()
+        let listed: Vec<_> = reader.list(&query).unwrap().into_iter().map(|found| found.entity).collect();
+        assert_eq!(reader.ids(&query).unwrap(), listed, "the same by ids alone");
+        let mut handed_out = Vec::new();
+        let visit = |entity, home: afield_store::EntityHome| {
+            assert_eq!((home.space, home.collection), (space(1), self::notes()));
+            handed_out.push(entity);
+            ControlFlow::Continue(())
+        };
+        reader.for_each_home(&query, visit).unwrap();
+        assert_eq!(handed_out, listed, "the same one by one");
+        listed
     };
     assert_eq!(list(all), [1, 2, 3, 4, 5].map(entity));
     assert_eq!(list(ListQuery { deleted: Some(false), ..all }), [1, 3, 4, 5].map(entity));
