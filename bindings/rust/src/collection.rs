@@ -93,14 +93,25 @@ impl<T> Collection<T> {
         Ok(Entity::new(self.shared.clone(), target))
     }
 
-    /// The entities that are not deleted, in the order of their making.
+    /// The entities that are not deleted, in the order of their making to the millisecond.
     ///
     /// # Errors
     ///
     /// The store could not be read.
     pub fn ids(&self) -> Result<Vec<EntityId>, ReadError> {
-        let rows = self.shared.list(self.space, &self.name, false)?;
-        Ok(rows.into_iter().map(|row| row.entity).collect())
+        self.shared.ids(self.space, &self.name, false)
+    }
+
+    /// The entities that are deleted, in the order of their making to the millisecond: what [`Collection::restore`] takes
+    /// back.
+    ///
+    /// Each can still be read with [`Collection::read`] and watched, and an edit made elsewhere meanwhile is in it.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn deleted(&self) -> Result<Vec<EntityId>, ReadError> {
+        self.shared.ids(self.space, &self.name, true)
     }
 
     /// Marks an entity as deleted. An ordinary edit: it merges, and [`Collection::restore`] takes it back.

@@ -290,8 +290,11 @@ impl Shared {
         collection: &Name,
         deleted: bool,
     ) -> Result<Vec<ProjectedEntity>, ReadError> {
-        let (collection, deleted) = (Some(collection), Some(deleted));
-        Ok(self.reader.list(&ListQuery { space, collection, deleted, after: None, limit: usize::MAX })?)
+        Ok(self.reader.list(&all_of(space, collection, deleted))?)
+    }
+
+    pub(crate) fn ids(&self, space: SpaceId, collection: &Name, deleted: bool) -> Result<Vec<EntityId>, ReadError> {
+        Ok(self.reader.ids(&all_of(space, collection, deleted))?)
     }
 
     pub(crate) fn collections(&self, space: SpaceId) -> Result<Vec<Name>, ReadError> {
@@ -310,6 +313,11 @@ impl Shared {
             connection.wake();
         }
     }
+}
+
+fn all_of(space: SpaceId, collection: &Name, deleted: bool) -> ListQuery<'_> {
+    let (collection, deleted) = (Some(collection), Some(deleted));
+    ListQuery { space, collection, deleted, after: None, limit: usize::MAX }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -76,7 +76,8 @@ impl JsonCollection {
         Ok(self.value(id)?.to_tagged_json())
     }
 
-    /// Reads all entities that are not deleted, in the order of their making, from the projection: no document is opened.
+    /// Reads all entities that are not deleted, in the order of their making to the millisecond, from the projection: no
+    /// document is opened.
     ///
     /// # Errors
     ///
