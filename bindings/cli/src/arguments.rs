@@ -16,7 +16,7 @@ Exit codes:
   3  not found: no store, space, entity or relay of that name
   4  the relay was not reached: try again later
   5  the relay wants a token, or another one
-  6  the store cannot be used: in use, damaged, read-only, or the disk is full
+  6  the store cannot be used: in use, damaged (an export lacks what is), read-only, or the disk is full
   7  the relay refused something: a space, a change, or more than a quota allows
   8  one side is too old: a newer version is needed
   130  interrupted

@@ -74,6 +74,15 @@ struct Told<'f> {
     code: &'static str,
     class: &'static str,
     next: Option<&'f str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    skipped: Vec<Skipped<'f>>,
+}
+
+/// An entity that is missing from an export.
+#[derive(Debug, serde::Serialize)]
+struct Skipped<'f> {
+    collection: &'f str,
+    id: String,
 }
 
 /// What a failure means for whoever called: the exit code, and the word for it in JSON.
@@ -144,14 +153,22 @@ impl Failure {
         let (error, next) = (self.in_words(), self.next());
         if is_json {
             let (code, class) = (self.code().word(), word_of(self.class()));
-            let told = Told { error: &error, code, class, next: next.as_deref() };
-            eprintln!("{}", serde_json::to_string(&told).expect("four strings are always JSON"));
+            let told = Told { error: &error, code, class, next: next.as_deref(), skipped: self.skipped() };
+            eprintln!("{}", serde_json::to_string(&told).expect("strings are always JSON"));
             return;
         }
         eprintln!("{} {error}", console::style("afield:").red().bold().for_stderr());
+        for Skipped { collection, id } in self.skipped() {
+            eprintln!("{} {collection} {id}", console::style("  skipped:").dim().for_stderr());
+        }
         if let Some(next) = next {
             eprintln!("{} {next}", console::style("  next:").dim().for_stderr());
         }
+    }
+
+    fn skipped(&self) -> Vec<Skipped<'_>> {
+        let Self::Transfer(TransferError::Incomplete { skipped, .. }) = self else { return Vec::new() };
+        skipped.iter().map(|one| Skipped { collection: &one.collection, id: one.entity.to_string() }).collect()
     }
 
     fn code(&self) -> Code {
@@ -174,9 +191,11 @@ impl Failure {
             | Self::Store(_)
             | Self::Space(SpaceError::Store(_))
             | Self::Read(
-                ReadError::Store(_) | ReadError::Entity(EntityError::Damaged { .. } | EntityError::Store(_)),
+                ReadError::Store(_)
+                | ReadError::Entity(EntityError::Damaged { .. } | EntityError::NotYet { .. } | EntityError::Store(_)),
             )
-            | Self::Edit(EditError::Store(_) | EditError::Entity(_)) => Code::StoreUnusable,
+            | Self::Edit(EditError::Store(_) | EditError::Entity(_))
+            | Self::Transfer(TransferError::Incomplete { .. }) => Code::StoreUnusable,
             Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => Code::NotFound,
             Self::TokenFile { source, .. } if source.kind() == io::ErrorKind::NotFound => Code::NotFound,
             Self::Sync(error) => match error.class() {
@@ -246,6 +265,9 @@ impl Failure {
             }
             Self::Transfer(TransferError::Line { .. } | TransferError::Edit { .. }) => {
                 "correct that line and import the file again: what is there already does not change"
+            }
+            Self::Transfer(TransferError::Incomplete { .. }) => {
+                "keep the export; another device may still hold these entities: nothing here was deleted"
             }
             Self::Store(error) if error.class() == Class::Quota => "make room on the disk and try again",
             Self::Edit(EditError::Store(error)) if error.class() == Class::Quota => {

@@ -215,6 +215,14 @@ pub enum TransferError {
         /// What is wrong with it.
         problem: LineProblem,
     },
+    /// Entities could not be opened and are missing from the export; all others are in it.
+    #[error("the export lacks {}, which could not be opened; the other {written} are in it", entities(.skipped.len()))]
+    Incomplete {
+        /// How many entities were written.
+        written: u64,
+        /// Those that were not, and why.
+        skipped: Vec<SkippedEntity>,
+    },
     /// An entity could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -230,6 +238,22 @@ pub enum TransferError {
     /// The store could not be read.
     #[error("the store could not be read")]
     Store(#[from] StoreError),
+}
+
+fn entities(count: usize) -> String {
+    if count == 1 { "1 entity".to_owned() } else { format!("{count} entities") }
+}
+
+/// An entity that an export had to leave out.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct SkippedEntity {
+    /// The name of its collection.
+    pub collection: String,
+    /// The entity.
+    pub entity: EntityId,
+    /// Why it could not be opened.
+    pub error: EntityError,
 }
 
 /// What is wrong with a line of an import.

@@ -92,7 +92,9 @@ pub use automerge;
 pub use collection::{Collection, JsonCollection};
 pub use driver::{Driver, DriverError, EditFailure, Edited, EntityError, Existence, Output, Target};
 pub use entity::{CounterField, Entity, ListField, MapField, TextField};
-pub use error::{ConnectError, EditError, LineProblem, ReadError, ReplicaError, SpaceError, SyncError, TransferError};
+pub use error::{
+    ConnectError, EditError, LineProblem, ReadError, ReplicaError, SkippedEntity, SpaceError, SyncError, TransferError,
+};
 pub use relay::Relay;
 pub use replica::Replica;
 pub use space::Space;

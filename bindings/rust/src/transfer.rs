@@ -2,14 +2,16 @@
 
 use crate::collection::{object, put};
 use crate::driver::{Existence, Target, split_deleted};
-use crate::error::{LineProblem, TransferError};
+use crate::error::{LineProblem, ReadError, SkippedEntity, TransferError};
 use crate::replica::Replica;
 use crate::space::Space;
 use crate::transaction::Transaction;
 use afield_core::document::Document;
 use afield_core::{Collection, EntityId};
+use afield_store::ListQuery;
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Write};
+use std::ops::ControlFlow;
 
 /// How many entities of an import share one commit.
 const ENTITIES_PER_COMMIT: usize = 500;
@@ -36,33 +38,68 @@ pub struct Transferred {
 }
 
 impl Space {
-    /// Writes every entity of the space as one line of JSON, deleted ones too, in the order of their making.
+    /// Writes every entity of the space as one line of JSON, deleted ones too: collection by collection in the order of
+    /// their names, and in each in the order of the entities' ids, which is that of their making to the millisecond.
     ///
     /// Values are tagged with their kind where JSON has none for it (texts, counters, bytes, timestamps), so that
     /// [`Space::import`] restores them. The history is not part of an export.
     ///
+    /// Which entities there are is read once, at the start, and each as it is when its turn comes; one is in memory at a
+    /// time. Editing goes on meanwhile.
+    ///
     /// # Errors
     ///
-    /// An entity could not be opened, or the file could not be written.
+    /// [`TransferError::Incomplete`] when entities were damaged: all others are written, so the file is worth keeping.
+    /// Otherwise the store failed or the file could not be written.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// home.collection::<()>("notes")?.json().insert(&serde_json::json!({"title": "Shopping"}))?;
+    /// let mut file = Vec::new();
+    /// home.export(&mut file, |entities| println!("{entities} written"))?;
+    ///
+    /// let other = afield::Replica::open_in_memory()?.create_space("Home")?;
+    /// assert_eq!(other.import(file.as_slice(), |_| ())?.changed, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn export(&self, mut out: impl Write, mut progress: impl FnMut(u64)) -> Result<Transferred, TransferError> {
-        let mut transferred = Transferred::default();
-        for collection in self.shared.collections(self.id())? {
-            for deleted in [false, true] {
-                for row in self.shared.list(self.id(), &collection, deleted)? {
-                    let target = self.target(&collection, row.entity, Existence::Required);
-                    let value = self.shared.read_document(&target, Document::read).map_err(crate::ReadError::from)?;
-                    let (value, deleted) = split_deleted(value);
-                    let (collection, id) = (collection.as_str().to_owned(), row.entity.to_string());
-                    let line = Line { collection, id, deleted, value: value.to_tagged_json() };
-                    serde_json::to_writer(&mut out, &line).map_err(std::io::Error::from)?;
-                    out.write_all(b"\n")?;
-                    transferred.entities += 1;
-                    progress(transferred.entities);
+        let (mut written, mut skipped, mut failed) = (Transferred::default(), Vec::new(), None);
+        let all = ListQuery { space: self.id(), collection: None, deleted: None, after: None, limit: usize::MAX };
+        self.shared.reader.for_each_home(&all, |entity, home| {
+            match self.export_one(&mut out, entity, &home.collection) {
+                Ok(()) => {
+                    written.entities += 1;
+                    progress(written.entities);
                 }
+                Err(TransferError::Read(ReadError::Entity(error))) if error.is_of_this_entity_alone() => {
+                    let collection = home.collection.as_str().to_owned();
+                    skipped.push(SkippedEntity { collection, entity, error });
+                }
+                Err(error) => failed = Some(error),
             }
+            if failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        if let Some(error) = failed {
+            return Err(error);
         }
         out.flush()?;
-        Ok(transferred)
+        match skipped.is_empty() {
+            true => Ok(written),
+            false => Err(TransferError::Incomplete { written: written.entities, skipped }),
+        }
+    }
+
+    fn export_one(&self, out: &mut impl Write, entity: EntityId, collection: &Collection) -> Result<(), TransferError> {
+        let target = self.target(collection, entity, Existence::Required);
+        let value = self.shared.read_document(&target, Document::read).map_err(ReadError::from)?;
+        let (value, deleted) = split_deleted(value);
+        let (collection, id) = (collection.as_str().to_owned(), entity.to_string());
+        let line = Line { collection, id, deleted, value: value.to_tagged_json() };
+        serde_json::to_writer(&mut *out, &line).map_err(std::io::Error::from)?;
+        Ok(out.write_all(b"\n")?)
     }
 
     /// Reads entities in, each with the identity it was written out with: what differs from what is here becomes edits.

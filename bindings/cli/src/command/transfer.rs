@@ -39,7 +39,7 @@ pub(super) fn export(arguments: &Export, global: &Global, output: Output) -> Res
     output.done(&exported, || format!("Wrote {} to {}.", text::count(entities, "entity", "entities"), path.display()))
 }
 
-/// Writes a file that stands under its name only once it is complete.
+/// Writes a file that stands under its name only once it is complete, or holds everything that could be opened.
 fn export_to(space: &Space, path: &Path, output: Output) -> Result<u64, Failure> {
     let interrupt = Interrupt::listen()?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -48,13 +48,14 @@ fn export_to(space: &Space, path: &Path, output: Output) -> Result<u64, Failure>
     let out = BufWriter::new(interrupt.stopping(file.as_file()));
     let exported = space.export(out, |entities| bar.set_position(entities));
     bar.finish_and_clear();
-    let exported = match exported {
+    match &exported {
         Err(TransferError::Io(_)) if interrupt.is_wanted() => return Err(Failure::Interrupted),
-        result => result?,
-    };
+        Ok(_) | Err(TransferError::Incomplete { .. }) => {}
+        Err(_) => return Ok(exported?.entities),
+    }
     file.as_file().sync_all().map_err(Failure::file(path))?;
     let _ = file.persist(path).map_err(|error| Failure::File { path: path.to_owned(), source: error.error })?;
-    Ok(exported.entities)
+    Ok(exported?.entities)
 }
 
 pub(super) fn import(arguments: &Import, global: &Global, output: Output) -> Result<(), Failure> {

@@ -39,6 +39,29 @@ fn files_that_cannot_be_used_are_named() {
 }
 
 #[test]
+fn a_damaged_entity_costs_an_export_that_entity_and_is_named() {
+    let person = Person::with_store();
+    person.run(["put", "notes", "title=Milk"]).ok();
+    let damaged = person.run(["put", "notes", "title=Bread"]).ok().to_owned();
+    person.run(["put", "notes", "title=Eggs"]).ok();
+    let store = rusqlite::Connection::open(person.store()).unwrap();
+    let sql = "UPDATE changes SET bytes = zeroblob(40) WHERE entity_row = 2";
+    assert_eq!(store.execute(sql, []).unwrap(), 1);
+    drop(store);
+    let file = person.folder().join("all.jsonl");
+    let ran = person.run(["export", "--output", file.to_str().unwrap()]);
+    assert!(ran.code == 6 && ran.err.contains(&format!("notes {damaged}")), "{ran:?}");
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(written.lines().count(), 2, "all others are written: {written}");
+    let ran = person.run(["export"]);
+    assert_eq!((ran.code, &ran.out), (6, &written), "to a pipe as to a file");
+    let ran = person.run(["export", "--json"]);
+    assert_eq!(ran.code, 6);
+    let told: serde_json::Value = serde_json::from_str(&ran.err).unwrap();
+    assert_eq!(told["skipped"], json!([{"collection": "notes", "id": damaged}]));
+}
+
+#[test]
 fn an_export_that_fails_leaves_the_older_file() {
     let person = Person::with_store();
     person.run(["put", "notes", "title=Milk"]).ok();

@@ -92,6 +92,11 @@ impl EntityError {
             Self::Driver(error) => error.class(),
         }
     }
+
+    /// Whether nothing but this entity is unusable, so that it can be passed over.
+    pub(crate) fn is_of_this_entity_alone(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Store(StoreError::Corrupt(_)))
+    }
 }
 
 impl Driver {
