@@ -183,8 +183,12 @@ impl Failure {
             | Self::EntityUnknown { .. }
             | Self::EntityAmbiguous { .. }
             | Self::Space(SpaceError::Unknown(_))
-            | Self::Read(ReadError::Entity(EntityError::Missing { .. } | EntityError::OtherCollection { .. }))
-            | Self::Edit(EditError::Entity(EntityError::Missing { .. } | EntityError::OtherCollection { .. }))
+            | Self::Read(ReadError::Entity(
+                EntityError::Missing { .. } | EntityError::OtherSpace { .. } | EntityError::OtherCollection { .. },
+            ))
+            | Self::Edit(EditError::Entity(
+                EntityError::Missing { .. } | EntityError::OtherSpace { .. } | EntityError::OtherCollection { .. },
+            ))
             | Self::NotConnected => Code::NotFound,
             Self::Open { source, .. } if source.class() == Class::Upgrade => Code::UpgradeNeeded,
             Self::Open { .. }
@@ -303,6 +307,7 @@ fn after_damage(class: Class) -> &'static str {
 fn after_entity(error: &EntityError) -> Option<String> {
     match error {
         EntityError::Missing { .. } => Some("`afield list COLLECTION` shows what there is".to_owned()),
+        EntityError::OtherSpace { found, .. } => Some(format!("look for it there: --space {found}")),
         EntityError::OtherCollection { entity, found, .. } => Some(next_in(found.as_str(), *entity)),
         EntityError::Damaged { .. } => {
             Some("nothing was deleted; other entities and other devices are not affected".to_owned())

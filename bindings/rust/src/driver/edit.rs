@@ -34,6 +34,31 @@ pub struct Target {
     pub existence: Existence,
 }
 
+impl Target {
+    /// Checks that an entity lives where it is looked for, and that there is something to show of it where it has to exist.
+    fn check(&self, open: &OpenEntity) -> Result<(), EntityError> {
+        if open.space != self.space {
+            return Err(EntityError::OtherSpace { entity: self.entity, expected: self.space, found: open.space });
+        }
+        if open.collection != self.collection {
+            return Err(EntityError::OtherCollection {
+                entity: self.entity,
+                expected: self.collection.clone(),
+                found: open.collection.clone(),
+            });
+        }
+        // What has arrived so far makes no document: an empty one in its place would look like data that is gone.
+        if self.existence == Existence::Required && open.document.change_count() == 0 {
+            return Err(EntityError::NotYet { entity: self.entity });
+        }
+        Ok(())
+    }
+
+    fn missing(&self) -> EntityError {
+        EntityError::Missing { entity: self.entity, space: self.space }
+    }
+}
+
 /// An edit that is durable on this device.
 #[derive(Debug)]
 pub struct Edited<T> {
@@ -116,14 +141,13 @@ impl Driver {
         now: Now,
         read: impl FnOnce(&Document) -> T,
     ) -> Result<T, EntityError> {
-        let missing = EntityError::Missing { entity: target.entity, space: target.space };
         let Ok(taken) = self.documents.take(target.entity) else {
-            let (open, _) = self.read(target.entity)?.ok_or(missing)?;
-            check_home(target, &open)?;
+            let (open, _) = self.read(target.entity)?.ok_or(target.missing())?;
+            target.check(&open)?;
             return Ok(read(&open.document));
         };
         let taken = self.open(taken, target, now)?;
-        let open = taken.open.as_ref().ok_or(missing)?;
+        let open = taken.open.as_ref().ok_or(target.missing())?;
         let _inside = Documents::enter();
         Ok(read(&open.document))
     }
@@ -133,27 +157,22 @@ impl Driver {
     }
 
     fn open<'d>(&self, mut taken: Taken<'d>, target: &Target, now: Now) -> Result<Taken<'d>, EntityError> {
-        let Target { space, collection, entity, existence } = target;
-        if *existence != Existence::Fresh {
+        if target.existence != Existence::Fresh {
             taken = self.load(taken, now)?;
         }
         match taken.open.as_deref() {
-            // What has arrived so far makes no document: an empty one in its place would look like data that is gone.
-            Some(open) if open.document.change_count() == 0 && *existence == Existence::Required => {
-                check_home(target, open).and(Err(EntityError::NotYet { entity: *entity }))
-            }
-            Some(open) => check_home(target, open).map(|()| taken),
-            None if *existence == Existence::Required => Err(EntityError::Missing { entity: *entity, space: *space }),
+            Some(open) => target.check(open)?,
+            None if target.existence == Existence::Required => return Err(target.missing()),
             None => {
                 taken.open = Some(Box::new(OpenEntity {
-                    document: Document::new(*entity),
-                    space: *space,
-                    collection: collection.clone(),
+                    document: Document::new(target.entity),
+                    space: target.space,
+                    collection: target.collection.clone(),
                     since_snapshot: 0,
                 }));
-                Ok(taken)
             }
         }
+        Ok(taken)
     }
 
     fn change<T, E>(
@@ -163,8 +182,7 @@ impl Driver {
         now: Now,
         edit: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
     ) -> Result<(T, Vec<LocalChange>), EditFailure<E>> {
-        let missing = EntityError::Missing { entity: target.entity, space: target.space };
-        let open = taken.open.as_deref_mut().ok_or(missing)?;
+        let open = taken.open.as_deref_mut().ok_or(target.missing())?;
         let _inside = Documents::enter();
         let context = EditContext { actor: self.actor(), now, fresh: target.existence == Existence::Fresh };
         match open.document.edit(&context, &self.limits, edit) {
@@ -203,19 +221,6 @@ impl Driver {
         }
         Ok(())
     }
-}
-
-/// Checks that an entity is where it was looked for.
-fn check_home(target: &Target, open: &OpenEntity) -> Result<(), EntityError> {
-    let Target { space, collection, entity, .. } = target;
-    if open.space != *space {
-        return Err(EntityError::Missing { entity: *entity, space: *space });
-    }
-    if open.collection != *collection {
-        let (expected, found) = (collection.clone(), open.collection.clone());
-        return Err(EntityError::OtherCollection { entity: *entity, expected, found });
-    }
-    Ok(())
 }
 
 /// What is about to be stored of one entity.
@@ -265,22 +270,40 @@ pub(crate) struct TransactionScope<'d> {
     _many: MutexGuard<'d, ()>,
 }
 
-impl TransactionScope<'_> {
+impl<'d> TransactionScope<'d> {
     /// Edits one entity in memory.
     pub(crate) fn edit<T, E>(
         &mut self,
         target: &Target,
         edit: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
     ) -> Result<T, EditFailure<E>> {
-        if !self.open.contains_key(&target.entity) {
-            let taken = self.driver.open(self.driver.documents.wait_for(target.entity), target, self.now)?;
-            self.open.insert(target.entity, (taken, Vec::new()));
-        }
-        let missing = EntityError::Missing { entity: target.entity, space: target.space };
-        let (taken, changes) = self.open.get_mut(&target.entity).ok_or(missing)?;
-        let (value, made) = self.driver.change(taken, target, self.now, edit)?;
+        let (driver, now) = (self.driver, self.now);
+        let (taken, changes) = self.touch(target)?;
+        let (value, made) = driver.change(taken, target, now, edit)?;
         changes.extend(made);
         Ok(value)
+    }
+
+    /// Reads one entity, with what this transaction has made of it; until the end it stays as it was read.
+    pub(crate) fn read<T>(&mut self, target: &Target, read: impl FnOnce(&Document) -> T) -> Result<T, EntityError> {
+        let (taken, _) = self.touch(target)?;
+        let open = taken.open.as_deref().ok_or(target.missing())?;
+        Ok(read(&open.document))
+    }
+
+    /// Takes an entity out for the rest of the transaction, and checks at every touch that it is the one that is meant.
+    fn touch(&mut self, target: &Target) -> Result<&mut (Taken<'d>, Vec<LocalChange>), EntityError> {
+        let touched = self.open.get(&target.entity).map(|(taken, _)| taken.open.as_deref());
+        if let Some(Some(open)) = touched {
+            target.check(open)?;
+        } else {
+            // What an earlier edit failed to create is looked for anew, as if that had never been tried.
+            let touched = self.open.remove(&target.entity).map(|(taken, _)| taken);
+            let taken = touched.unwrap_or_else(|| self.driver.documents.wait_for(target.entity));
+            let taken = self.driver.open(taken, target, self.now)?;
+            self.open.insert(target.entity, (taken, Vec::new()));
+        }
+        self.open.get_mut(&target.entity).ok_or(target.missing())
     }
 
     /// Stores everything in one transaction.

@@ -23,6 +23,16 @@ pub enum EntityError {
         /// The space.
         space: SpaceId,
     },
+    /// The entity lives in another space of this device; an identity names one entity, wherever it lives.
+    #[error("entity {entity} lives in space {found}, not {expected}")]
+    OtherSpace {
+        /// The entity.
+        entity: EntityId,
+        /// The space it was looked for in.
+        expected: SpaceId,
+        /// The space it lives in.
+        found: SpaceId,
+    },
     /// The entity belongs to another collection.
     #[error("entity {entity} belongs to collection {found}, not {expected}")]
     OtherCollection {
@@ -85,9 +95,11 @@ impl EntityError {
     pub fn class(&self) -> Class {
         match self {
             Self::Busy { .. } | Self::NotYet { .. } => Class::Retry,
-            Self::Missing { .. } | Self::OtherCollection { .. } | Self::Nested | Self::Damaged { .. } => {
-                Class::Permanent
-            }
+            Self::Missing { .. }
+            | Self::OtherSpace { .. }
+            | Self::OtherCollection { .. }
+            | Self::Nested
+            | Self::Damaged { .. } => Class::Permanent,
             Self::Store(error) => error.class(),
             Self::Driver(error) => error.class(),
         }

@@ -4,4 +4,5 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod closing;
+mod transaction;
 mod transfer;
