@@ -3,7 +3,7 @@
 mod json;
 
 pub use json::JsonCollection;
-pub(crate) use json::{object, put, put_deleted};
+pub(crate) use json::{edit_json, object, put, put_deleted};
 
 use crate::driver::{Edited, EntityError, Existence, Target};
 use crate::entity::Entity;
@@ -15,6 +15,7 @@ use crate::write::Write;
 use afield_core::document::{Edit, Path, Value};
 use afield_core::{Collection as Name, EntityId, SpaceId};
 use autosurgeon::{Hydrate, Reconcile};
+use std::error::Error;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -121,7 +122,7 @@ impl<T> Collection<T> {
     /// The entity could not be opened, or the edit could not be stored.
     pub fn delete(&self, id: EntityId) -> Result<Write, EditError> {
         let at_ms = self.shared.now().wall_ms;
-        self.change(id, |edit| Ok(edit.put(crate::driver::DELETED_KEY, Value::Timestamp(at_ms))?))
+        self.change(id, |edit| delete(edit, at_ms))
     }
 
     /// Takes a deletion back.
@@ -130,7 +131,7 @@ impl<T> Collection<T> {
     ///
     /// The entity could not be opened, or the edit could not be stored.
     pub fn restore(&self, id: EntityId) -> Result<Write, EditError> {
-        self.change(id, |edit| Ok(edit.put(crate::driver::DELETED_KEY, Value::Null)?))
+        self.change(id, restore)
     }
 
     /// Tells whenever entities of the collection change, by this device or by others.
@@ -142,13 +143,21 @@ impl<T> Collection<T> {
         Target { space: self.space, collection: self.name.clone(), entity, existence }
     }
 
-    fn change(
+    fn change<R>(
         &self,
         id: EntityId,
-        change: impl FnOnce(&mut Edit<'_>) -> Result<(), EditError>,
+        change: impl FnOnce(&mut Edit<'_>) -> Result<R, EditError>,
     ) -> Result<Write, EditError> {
-        let Edited { changes, .. } = self.shared.edit(&self.target(id, Existence::Required), change)?;
-        Ok(self.shared.write(changes))
+        self.change_for(id, change).map(|(_, write)| write)
+    }
+
+    fn change_for<R>(
+        &self,
+        id: EntityId,
+        change: impl FnOnce(&mut Edit<'_>) -> Result<R, EditError>,
+    ) -> Result<(R, Write), EditError> {
+        let Edited { value, changes } = self.shared.edit(&self.target(id, Existence::Required), change)?;
+        Ok((value, self.shared.write(changes)))
     }
 }
 
@@ -167,14 +176,52 @@ impl<T: Hydrate + Reconcile> Collection<T> {
 
     /// Edits an entity: what `edit` changes in the value becomes operations, and nothing else.
     ///
-    /// Fields that the type does not know, and fields that others change meanwhile, are left alone. Do not edit the
-    /// same entity again from within `edit`: it would wait for itself.
+    /// Fields that the type does not know, and fields that others change meanwhile, are left alone. Another edit of the
+    /// same entity from within `edit` is refused. An edit that can fail, or that gives something back, is a
+    /// [`Collection::try_edit`].
     ///
     /// # Errors
     ///
     /// There is no such entity, it does not have the shape of `T`, the edit is too large, or the store failed.
-    pub fn edit<R>(&self, id: EntityId, edit: impl FnOnce(&mut T) -> R) -> Result<Write, EditError> {
-        self.change(id, |document| typed::edit(document, edit).map(drop))
+    pub fn edit(&self, id: EntityId, edit: impl FnOnce(&mut T)) -> Result<Write, EditError> {
+        self.change(id, |document| typed::edit(document, edit))
+    }
+
+    /// Edits an entity as [`Collection::edit`] does, unless `edit` answers an error: then nothing of it remains.
+    ///
+    /// ```
+    /// # use afield::{EditError, Replica, model};
+    /// #[model]
+    /// struct Account {
+    ///     balance: u64,
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let accounts = Replica::open_in_memory()?.create_space("Home")?.collection::<Account>("accounts")?;
+    /// let id = accounts.insert(&Account { balance: 10 })?;
+    /// let withdraw = |amount: u64| {
+    ///     accounts.try_edit(id, |account| {
+    ///         account.balance = account.balance.checked_sub(amount).ok_or("there is not that much")?;
+    ///         Ok::<_, &str>(account.balance)
+    ///     })
+    /// };
+    /// let (left, _write) = withdraw(4)?;
+    /// assert_eq!(left, 6);
+    /// assert!(matches!(withdraw(7), Err(EditError::Aborted(_))));
+    /// assert_eq!(accounts.read(id)?.balance, 6);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`EditError::Aborted`] with what `edit` answered; otherwise as [`Collection::edit`].
+    pub fn try_edit<R, E: Into<Box<dyn Error + Send + Sync>>>(
+        &self,
+        id: EntityId,
+        edit: impl FnOnce(&mut T) -> Result<R, E>,
+    ) -> Result<(R, Write), EditError> {
+        self.change_for(id, |document| typed::edit(document, edit)?.map_err(EditError::aborted))
     }
 
     /// Reads an entity.
@@ -196,6 +243,16 @@ impl<T: Hydrate + Reconcile> Collection<T> {
     pub fn list(&self) -> Result<Vec<(EntityId, T)>, ReadError> {
         self.ids()?.into_iter().map(|id| Ok((id, self.read(id)?))).collect()
     }
+}
+
+/// Marks an entity as deleted since this moment.
+pub(crate) fn delete(edit: &mut Edit<'_>, at_ms: i64) -> Result<(), EditError> {
+    Ok(edit.put(crate::driver::DELETED_KEY, Value::Timestamp(at_ms))?)
+}
+
+/// Takes the mark of a deleted entity away.
+pub(crate) fn restore(edit: &mut Edit<'_>) -> Result<(), EditError> {
+    Ok(edit.put(crate::driver::DELETED_KEY, Value::Null)?)
 }
 
 /// Writes the fields of a new entity. One without any field still exists: it is marked as not deleted.

@@ -99,6 +99,9 @@ pub enum EditError {
     /// A tagged JSON value is not well formed.
     #[error(transparent)]
     Json(TaggedJsonError),
+    /// The closure of a `try_edit` or of a transaction gave an error of its own.
+    #[error("the edit was given up")]
+    Aborted(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The edit could not be stored; [`crate::Replica::reload`] goes on from what is on disk.
     #[error(
         "the edit could not be stored, and nothing of it remains; reload the replica to go on from what is on disk"
@@ -113,6 +116,30 @@ impl EditError {
             Self::Entity(error) => error.class(),
             Self::Store(error) => error.class(),
             _ => Class::Permanent,
+        }
+    }
+}
+
+impl EditError {
+    /// Gives an edit or a transaction up for a reason of the application's: nothing of it remains.
+    ///
+    /// An error that is an [`EditError`] already stays what it is.
+    pub fn aborted(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        match reason.into().downcast::<Self>() {
+            Ok(error) => *error,
+            Err(reason) => Self::Aborted(reason),
+        }
+    }
+}
+
+/// So that the closure of an edit or a transaction may read, and pass on what that answers.
+impl From<ReadError> for EditError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Entity(error) => Self::Entity(error),
+            ReadError::Shape { source, .. } => Self::Shape(source),
+            ReadError::Path { source, .. } => Self::Operation(source),
+            ReadError::Store(error) => Self::Entity(EntityError::Store(error)),
         }
     }
 }

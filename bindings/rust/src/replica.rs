@@ -148,6 +148,8 @@ impl Replica {
     /// transaction alone while it runs: any other edit of an entity that it has touched is refused, and any other reading
     /// of one gives it as it is stored.
     ///
+    /// To give it up for a reason of your own, answer [`EditError::aborted`].
+    ///
     /// # Errors
     ///
     /// What `edit` answers, or the store failed. Nothing remains then.

@@ -1,15 +1,42 @@
 //! Edits of several entities in one commit.
 
 use crate::collection::{Collection, JsonCollection};
-use crate::driver::{EditFailure, Existence, Target, TransactionScope};
-use crate::error::EditError;
+use crate::driver::{EditFailure, Existence, Target, TransactionScope, split_deleted};
+use crate::error::{EditError, ReadError};
 use crate::replica::Shared;
 use crate::typed;
-use afield_core::document::Edit;
+use afield_core::document::{Document, Edit, Value};
 use afield_core::{ChangeHash, EntityId};
 use autosurgeon::{Hydrate, Reconcile};
+use std::error::Error;
 
 /// Edits of several entities that are stored together or not at all.
+///
+/// [`crate::Replica::transaction`] hands it out. What it reads, it reads with its own edits, and an entity that it has
+/// touched stays as it is for everybody else until the end.
+///
+/// ```
+/// # use afield::{EditError, Replica, model};
+/// #[model]
+/// struct Account {
+///     balance: i64,
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let replica = Replica::open_in_memory()?;
+/// let accounts = replica.create_space("Home")?.collection::<Account>("accounts")?;
+/// let mine = accounts.insert(&Account { balance: 10 })?;
+/// let (yours, _write) = replica.transaction(|tx| {
+///     tx.edit(&accounts, mine, |account| account.balance -= 4)?;
+///     if tx.read(&accounts, mine)?.balance < 0 {
+///         return Err(EditError::aborted("there is not that much")); // nothing of it remains
+///     }
+///     tx.insert(&accounts, &Account { balance: 4 })
+/// })?;
+/// assert_eq!(accounts.read(mine)?.balance + accounts.read(yours)?.balance, 10);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Transaction<'s> {
     shared: &'s Shared,
@@ -39,10 +66,20 @@ impl<'s> Transaction<'s> {
         collection: &Collection<T>,
         value: &T,
     ) -> Result<EntityId, EditError> {
-        let id = self.shared.fresh_entity();
-        let tree = typed::to_value(value)?;
-        self.change(collection.target(id, Existence::Fresh), |edit| crate::collection::insert(edit, &tree))?;
-        Ok(id)
+        self.make(collection, typed::to_value(value)?)
+    }
+
+    /// Makes a new entity, as [`JsonCollection::insert`].
+    ///
+    /// # Errors
+    ///
+    /// The value is no object or too large.
+    pub fn insert_json(
+        &mut self,
+        collection: &JsonCollection,
+        value: &serde_json::Value,
+    ) -> Result<EntityId, EditError> {
+        self.make(&collection.of, crate::collection::object(value)?)
     }
 
     /// Edits an entity, as [`Collection::edit`].
@@ -50,20 +87,51 @@ impl<'s> Transaction<'s> {
     /// # Errors
     ///
     /// There is no such entity, it does not have the shape of `T`, or the edit is too large.
-    pub fn edit<T: Hydrate + Reconcile, R>(
+    pub fn edit<T: Hydrate + Reconcile>(
         &mut self,
         collection: &Collection<T>,
         id: EntityId,
-        edit: impl FnOnce(&mut T) -> R,
-    ) -> Result<R, EditError> {
+        edit: impl FnOnce(&mut T),
+    ) -> Result<(), EditError> {
         self.change(collection.target(id, Existence::Required), |document| typed::edit(document, edit))
+    }
+
+    /// Edits an entity, as [`Collection::try_edit`]. A failure takes back this edit alone: pass it on to give the whole
+    /// transaction up.
+    ///
+    /// # Errors
+    ///
+    /// [`EditError::Aborted`] with what `edit` answered; otherwise as [`Transaction::edit`].
+    pub fn try_edit<T: Hydrate + Reconcile, R, E: Into<Box<dyn Error + Send + Sync>>>(
+        &mut self,
+        collection: &Collection<T>,
+        id: EntityId,
+        edit: impl FnOnce(&mut T) -> Result<R, E>,
+    ) -> Result<R, EditError> {
+        let target = collection.target(id, Existence::Required);
+        self.change(target, |document| typed::edit(document, edit)?.map_err(EditError::aborted))
+    }
+
+    /// Edits an entity, as [`JsonCollection::edit`].
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity, or the edit is too large.
+    pub fn edit_json(
+        &mut self,
+        collection: &JsonCollection,
+        id: EntityId,
+        edit: impl FnOnce(&mut serde_json::Value),
+    ) -> Result<(), EditError> {
+        let target = collection.of.target(id, Existence::Required);
+        self.change(target, |document| crate::collection::edit_json(document, edit))
     }
 
     /// Makes an entity have a value, as [`JsonCollection::put`].
     ///
     /// # Errors
     ///
-    /// The value is no object or too large.
+    /// The value is no object or too large, or the entity lives elsewhere.
     pub fn put_json(
         &mut self,
         collection: &JsonCollection,
@@ -87,6 +155,53 @@ impl<'s> Transaction<'s> {
         edit: impl FnOnce(&mut Edit<'_>) -> Result<R, EditError>,
     ) -> Result<R, EditError> {
         self.change(collection.target(id, Existence::Required), edit)
+    }
+
+    /// Marks an entity as deleted, as [`Collection::delete`].
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity.
+    pub fn delete<T>(&mut self, collection: &Collection<T>, id: EntityId) -> Result<(), EditError> {
+        let at_ms = self.shared.now().wall_ms;
+        let target = collection.target(id, Existence::Required);
+        self.change(target, |edit| crate::collection::delete(edit, at_ms))
+    }
+
+    /// Takes a deletion back, as [`Collection::restore`].
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity.
+    pub fn restore<T>(&mut self, collection: &Collection<T>, id: EntityId) -> Result<(), EditError> {
+        self.change(collection.target(id, Existence::Required), crate::collection::restore)
+    }
+
+    /// Reads an entity, with what this transaction has made of it.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity, or it does not have the shape of `T`.
+    pub fn read<T: Hydrate + Reconcile>(&mut self, collection: &Collection<T>, id: EntityId) -> Result<T, ReadError> {
+        let target = collection.target(id, Existence::Required);
+        let value = self.scope.0.read(&target, |document| typed::from_document(document.automerge()))?;
+        value.map_err(|source| ReadError::Shape { entity: id, source })
+    }
+
+    /// Reads an entity as [`JsonCollection::read`] does, with what this transaction has made of it.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity.
+    pub fn read_json(&mut self, collection: &JsonCollection, id: EntityId) -> Result<serde_json::Value, ReadError> {
+        let target = collection.of.target(id, Existence::Required);
+        Ok(split_deleted(self.scope.0.read(&target, Document::read)?).0.to_json())
+    }
+
+    fn make<T>(&mut self, collection: &Collection<T>, fields: Value) -> Result<EntityId, EditError> {
+        let id = self.shared.fresh_entity();
+        self.change(collection.target(id, Existence::Fresh), |edit| crate::collection::insert(edit, &fields))?;
+        Ok(id)
     }
 
     pub(crate) fn change<R>(

@@ -6,6 +6,7 @@ use crate::error::{EditError, ReadError};
 use crate::write::Write;
 use afield_core::EntityId;
 use afield_core::document::{Document, Edit, Path, Value};
+use std::error::Error;
 
 /// The entities of one collection, seen as JSON values.
 ///
@@ -45,17 +46,26 @@ impl JsonCollection {
 
     /// Edits an entity: what `edit` changes in the value becomes operations, and nothing else.
     ///
+    /// An edit that can fail, or that gives something back, is a [`JsonCollection::try_edit`].
+    ///
     /// # Errors
     ///
     /// There is no such entity, the edit is too large, or the store failed.
-    pub fn edit<R>(&self, id: EntityId, edit: impl FnOnce(&mut serde_json::Value) -> R) -> Result<Write, EditError> {
-        self.of.change(id, |document| {
-            let before = fields(document)?;
-            let mut json = before.to_tagged_json();
-            edit(&mut json);
-            let after = object(&json)?;
-            Ok(document.assign(Path::ROOT, &before, &after)?)
-        })
+    pub fn edit(&self, id: EntityId, edit: impl FnOnce(&mut serde_json::Value)) -> Result<Write, EditError> {
+        self.of.change(id, |document| edit_json(document, edit))
+    }
+
+    /// Edits an entity as [`JsonCollection::edit`] does, unless `edit` answers an error: then nothing of it remains.
+    ///
+    /// # Errors
+    ///
+    /// [`EditError::Aborted`] with what `edit` answered; otherwise as [`JsonCollection::edit`].
+    pub fn try_edit<R, E: Into<Box<dyn Error + Send + Sync>>>(
+        &self,
+        id: EntityId,
+        edit: impl FnOnce(&mut serde_json::Value) -> Result<R, E>,
+    ) -> Result<(R, Write), EditError> {
+        self.of.change_for(id, |document| edit_json(document, edit)?.map_err(EditError::aborted))
     }
 
     /// Reads an entity, texts as strings and counters as numbers.
@@ -101,6 +111,18 @@ pub(crate) fn object(json: &serde_json::Value) -> Result<Value, EditError> {
         Ok(other) => Err(EditError::NotAnObject { found: other.kind() }),
         Err(error) => Err(EditError::Json(error)),
     }
+}
+
+/// Lets `edit` change the fields of an entity, and writes what differs.
+pub(crate) fn edit_json<R>(
+    document: &mut Edit<'_>,
+    edit: impl FnOnce(&mut serde_json::Value) -> R,
+) -> Result<R, EditError> {
+    let before = fields(document)?;
+    let mut json = before.to_tagged_json();
+    let answer = edit(&mut json);
+    document.assign(Path::ROOT, &before, &object(&json)?)?;
+    Ok(answer)
 }
 
 /// Makes an entity have these fields and no others.

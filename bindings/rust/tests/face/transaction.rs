@@ -1,7 +1,14 @@
 //! Edits of several entities that are stored together or not at all.
 
-use afield::{EditError, EntityError, Replica, Space, TransferError};
+use afield::{EditError, EntityError, Replica, Space, TransferError, model};
 use serde_json::json;
+
+#[model]
+#[derive(Debug, Clone, PartialEq)]
+struct Task {
+    title: String,
+    done: bool,
+}
 
 fn home() -> (Replica, Space) {
     let replica = Replica::open_in_memory().unwrap();
@@ -55,4 +62,70 @@ fn an_import_names_the_space_in_which_an_entity_lives_already() {
     let error = replica.create_space("Work").unwrap().import(file.as_slice(), |_| ()).unwrap_err();
     let TransferError::Edit { line: 1, source } = &error else { panic!("{error:?}") };
     assert!(source.to_string().contains(&format!("lives in space {}", home.id())), "{source}");
+}
+
+#[test]
+fn a_transaction_reads_what_it_has_written() {
+    let (replica, home) = home();
+    let (tasks, notes) = (home.collection::<Task>("tasks").unwrap(), home.collection::<()>("notes").unwrap().json());
+    let milk = tasks.insert(&Task { title: "Milk".into(), done: false }).unwrap();
+    let ((bread, note), write) = replica
+        .transaction(|tx| {
+            tx.edit(&tasks, milk, |task| task.done = true)?;
+            assert!(tx.read(&tasks, milk)?.done);
+            let bread = tx.insert(&tasks, &Task { title: "Bread".into(), done: false })?;
+            assert_eq!(tx.read(&tasks, bread)?.title, "Bread");
+            let note = tx.insert_json(&notes, &json!({"body": {"$text": "one"}}))?;
+            tx.edit_json(&notes, note, |note| note["body"] = json!({"$text": "one, two"}))?;
+            assert_eq!(tx.read_json(&notes, note)?, json!({"body": "one, two"}));
+            tx.delete(&tasks, bread)?;
+            tx.delete(&tasks, milk)?;
+            tx.restore(&tasks, milk)?;
+            Ok((bread, note))
+        })
+        .unwrap();
+    assert_eq!((tasks.ids().unwrap(), tasks.deleted().unwrap()), (vec![milk], vec![bread]));
+    assert_eq!(notes.read(note).unwrap(), json!({"body": "one, two"}));
+    assert!(write.changes().any(|(entity, _)| entity == bread));
+}
+
+#[test]
+fn nothing_remains_of_a_transaction_that_answers_an_error_of_its_own() {
+    #[derive(Debug, PartialEq, thiserror::Error)]
+    #[error("the date has passed")]
+    struct Passed;
+    let (replica, home) = home();
+    let tasks = home.collection::<Task>("tasks").unwrap();
+    let milk = tasks.insert(&Task { title: "Milk".into(), done: false }).unwrap();
+    let late = |task: &mut Task| {
+        task.done = true;
+        Err::<(), _>(Passed)
+    };
+    let failures = [
+        tasks.try_edit(milk, late).unwrap_err(),
+        replica.transaction(|tx| tx.try_edit(&tasks, milk, late)).unwrap_err(),
+        replica
+            .transaction(|tx| {
+                tx.edit(&tasks, milk, |task| task.done = true)?;
+                tx.delete(&tasks, milk)?;
+                Err::<(), _>(EditError::aborted(Passed))
+            })
+            .unwrap_err(),
+        home.collection::<()>("tasks")
+            .unwrap()
+            .json()
+            .try_edit(milk, |task| {
+                task["done"] = json!(true);
+                Err::<(), _>(Passed)
+            })
+            .unwrap_err(),
+    ];
+    for failure in failures {
+        let EditError::Aborted(source) = failure else { panic!("{failure:?}") };
+        assert_eq!(source.downcast_ref::<Passed>(), Some(&Passed));
+    }
+    assert!(!tasks.read(milk).unwrap().done);
+    let (title, write) = tasks.try_edit(milk, |task| Ok::<_, Passed>(std::mem::take(&mut task.title))).unwrap();
+    assert_eq!((title.as_str(), tasks.read(milk).unwrap().title.as_str()), ("Milk", ""), "the control");
+    assert_eq!(write.changes().count(), 1);
 }
