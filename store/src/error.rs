@@ -35,7 +35,8 @@ pub enum StoreError {
     #[error("SQLite failed in an unexpected way")]
     Unexpected(#[source] rusqlite::Error),
     /// An earlier write failed: what memory holds may differ from the disk, so nothing is written until a reload (D10).
-    #[error("the store refuses writes after a storage error until it is reloaded")]
+    /// This write has left nothing behind; the earlier one may be on disk.
+    #[error("nothing is written after a storage error until Replica::reload has gone back to what is on disk")]
     Poisoned,
     /// The store was reloaded while something was being made of what it held before; make it again.
     #[error("the store was reloaded meanwhile, and what was to be written rests on what it held before: do it again")]

@@ -104,7 +104,8 @@ impl Entity {
     ///
     /// # Errors
     ///
-    /// What `edit` answers, or the edit is too large, or the store failed. Nothing remains then.
+    /// What `edit` answers, or the edit is too large, and nothing remains then; or the store failed, for which see
+    /// [`EditError::Store`].
     pub fn edit<R>(&self, edit: impl FnOnce(&mut Edit<'_>) -> Result<R, EditError>) -> Result<(R, Write), EditError> {
         let Edited { value, changes } = self.shared.edit(&self.target, edit)?;
         Ok((value, self.shared.write(changes)))

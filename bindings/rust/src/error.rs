@@ -71,7 +71,7 @@ impl ReadError {
     }
 }
 
-/// An edit failed; nothing of it remains.
+/// An edit failed. Nothing of it remains, unless it is [`EditError::Store`], which leaves that open.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EditError {
@@ -102,10 +102,13 @@ pub enum EditError {
     /// The closure of a `try_edit` or of a transaction gave an error of its own.
     #[error("the edit was given up")]
     Aborted(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The edit could not be stored; [`crate::Replica::reload`] goes on from what is on disk.
-    #[error(
-        "the edit could not be stored, and nothing of it remains; reload the replica to go on from what is on disk"
-    )]
+    /// The edit, or its whole transaction, could not be stored for certain: a disk that fails while it is written may
+    /// have kept it, all of it or nothing.
+    ///
+    /// Writing is refused from then on. [`crate::Replica::reload`] goes back to what is on disk; after it, read whether
+    /// the edit is there before you repeat it. An edit that sets a value can simply be repeated; an insert that was
+    /// kept and is repeated makes the entity twice.
+    #[error("the edit could not be stored; reload the replica, and see whether it is there before you repeat it")]
     Store(#[from] AppendError),
 }
 

@@ -152,7 +152,7 @@ impl Replica {
     ///
     /// # Errors
     ///
-    /// What `edit` answers, or the store failed. Nothing remains then.
+    /// What `edit` answers, and nothing remains then; or the store failed, for which see [`EditError::Store`].
     pub fn transaction<R>(
         &self,
         edit: impl FnOnce(&mut Transaction<'_>) -> Result<R, EditError>,
@@ -231,6 +231,8 @@ impl Replica {
     }
 
     /// Goes on from what is on disk after the store has failed: everything in memory is thrown away.
+    ///
+    /// The edit that failed is on disk or is not, all of it or nothing: read before you repeat it.
     ///
     /// # Errors
     ///

@@ -68,7 +68,7 @@ pub struct Edited<T> {
     pub changes: Vec<(EntityId, ChangeHash)>,
 }
 
-/// An edit failed, and nothing of it remains.
+/// An edit failed. Nothing of it remains in memory, and on disk only if the store failed while it wrote.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EditFailure<E> {
@@ -78,7 +78,7 @@ pub enum EditFailure<E> {
     /// The closure failed, or the document refused the edit.
     #[error(transparent)]
     Document(DocumentError<E>),
-    /// The edit could not be stored; see [`Driver::reload`].
+    /// The edit could not be stored for certain; see [`Driver::reload`], after which it is there or not.
     #[error("the edit could not be stored")]
     Store(#[from] AppendError),
 }
@@ -99,7 +99,8 @@ impl Driver {
     ///
     /// # Errors
     ///
-    /// The entity could not be opened, the closure failed, or the store did; nothing of the edit remains.
+    /// The entity could not be opened or the closure failed, and nothing of the edit remains; or the store failed, and
+    /// after a reload the edit is there or not.
     pub fn edit<T, E>(
         &self,
         target: &Target,
