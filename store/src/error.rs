@@ -2,10 +2,13 @@
 //!
 //! No text here holds content, keys or names of entities' fields (S6): SQLite's own messages name tables and columns.
 
+mod operation;
+
+pub use operation::{AppendError, EntityError, MarkError, ReceiveError, SpaceError};
+
 use crate::lock::Holder;
 use crate::schema::SchemaVersion;
 use afield_core::wire::Class;
-use afield_core::{ChangeHash, Collection, Cursor, EntityId, LogId, Sequence, SpaceId};
 use rusqlite::{ErrorCode, ffi};
 use std::io;
 
@@ -58,6 +61,23 @@ impl StoreError {
             }
             Self::DiskFull(_) => Class::Quota,
             Self::Corrupt(_) | Self::ReadOnly(_) | Self::CannotOpen(_) | Self::Unexpected(_) => Class::Permanent,
+        }
+    }
+
+    /// A name that stays the same from version to version.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Corrupt(_) => "store.corrupt",
+            Self::DiskFull(_) => "store.disk_full",
+            Self::Busy(_) => "store.busy",
+            Self::ReadOnly(_) => "store.read_only",
+            Self::CannotOpen(_) => "store.cannot_open",
+            Self::Io(_) => "store.io",
+            Self::Unexpected(_) => "store.unexpected",
+            Self::Poisoned => "store.poisoned",
+            Self::Reloaded => "store.reloaded",
+            Self::Crashed => "store.crashed",
+            Self::Closed => "store.closed",
         }
     }
 
@@ -153,6 +173,20 @@ impl OpenError {
             Self::Store(error) => error.class(),
         }
     }
+
+    /// A name that stays the same from version to version.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::SqliteTooOld { .. } => "open.sqlite_too_old",
+            Self::NotAStore => "open.not_a_store",
+            Self::Newer { .. } => "open.newer",
+            Self::Older { .. } => "open.older",
+            Self::Locked { .. } => "open.locked",
+            Self::ReadOnly => "open.read_only",
+            Self::Folder(_) => "open.folder",
+            Self::Store(error) => error.code(),
+        }
+    }
 }
 
 impl From<StoreError> for OpenError {
@@ -171,152 +205,6 @@ impl From<rusqlite::Error> for OpenError {
             return Self::NotAStore;
         }
         Self::from(StoreError::from(error))
-    }
-}
-
-macro_rules! operation_error {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident $({ $($(#[$field_doc:meta])* $field:ident: $type:ty),+ })?, $class:ident, $text:literal;)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, thiserror::Error)]
-        #[non_exhaustive]
-        pub enum $name {
-            $($(#[$variant_doc])* #[error($text)] $variant $({ $($(#[$field_doc])* $field: $type),+ })?,)*
-            /// The storage failed.
-            #[error(transparent)]
-            Store(#[from] StoreError),
-        }
-
-        impl $name {
-            /// What to do about it.
-            pub fn class(&self) -> Class {
-                match self {
-                    $(Self::$variant { .. } => Class::$class,)*
-                    Self::Store(error) => error.class(),
-                }
-            }
-        }
-    };
-}
-
-operation_error! {
-    /// A space could not be created or changed.
-    SpaceError {
-        /// The store has no such space.
-        UnknownSpace {
-            /// The space.
-            space: SpaceId
-        }, Permanent, "the store has no space {space}";
-        /// The store has the space already.
-        SpaceExists {
-            /// The space.
-            space: SpaceId
-        }, Permanent, "the store already has the space {space}";
-        /// The space follows another log; only a reset leaves it.
-        OtherLog {
-            /// The log that the cursor names.
-            stored: LogId
-        }, Retry, "the space follows the log {stored}; only a reset leaves it";
-    }
-}
-
-operation_error! {
-    /// Changes could not be appended.
-    AppendError {
-        /// The store has no such space.
-        UnknownSpace {
-            /// The space.
-            space: SpaceId
-        }, Permanent, "the store has no space {space}";
-        /// The entity lives in another space.
-        OtherSpace {
-            /// The entity.
-            entity: EntityId,
-            /// Where it lives.
-            space: SpaceId
-        }, Permanent, "the entity {entity} lives in the space {space}";
-        /// The entity is in another collection.
-        OtherCollection {
-            /// The entity.
-            entity: EntityId,
-            /// Its collection.
-            collection: Collection
-        }, Permanent, "the entity {entity} is in the collection {collection}";
-    }
-}
-
-operation_error! {
-    /// A run of the log could not be stored.
-    ReceiveError {
-        /// The store has no such space.
-        UnknownSpace {
-            /// The space.
-            space: SpaceId
-        }, Permanent, "the store has no space {space}";
-        /// The cursor is not the one that the run follows (D3): nothing was stored.
-        CursorMoved {
-            /// The cursor of the store.
-            stored: Option<Cursor>
-        }, Retry, "the run does not follow the cursor of the store";
-        /// The run does not name every sequence up to its end (D3): nothing was stored.
-        Gap {
-            /// The first sequence that is not named.
-            sequence: Sequence
-        }, Retry, "the run says nothing about sequence {sequence}";
-        /// Something in the run stands outside of it: nothing was stored.
-        OutOfRun {
-            /// Its sequence.
-            sequence: Sequence
-        }, Retry, "sequence {sequence} is not part of the run";
-        /// The run calls a change known that the store does not hold, so the cursor may not pass it (D2).
-        NotHeld {
-            /// The entity.
-            entity: EntityId,
-            /// The change.
-            hash: ChangeHash,
-            /// Where it stands.
-            sequence: Sequence
-        }, Retry, "the store does not hold the change at sequence {sequence} that the run calls known";
-    }
-}
-
-operation_error! {
-    /// Changes could not be marked.
-    MarkError {
-        /// The store has no such space.
-        UnknownSpace {
-            /// The space.
-            space: SpaceId
-        }, Permanent, "the store has no space {space}";
-        /// The cursor has not reached that sequence, so nothing proves that the log will keep it (D5).
-        AboveCursor {
-            /// The sequence.
-            sequence: Sequence
-        }, Retry, "sequence {sequence} is above the cursor of the space";
-    }
-}
-
-operation_error! {
-    /// An entity could not be changed.
-    EntityError {
-        /// The store has no such entity.
-        UnknownEntity {
-            /// The entity.
-            entity: EntityId
-        }, Permanent, "the store has no entity {entity}";
-        /// The store does not hold that change of the entity.
-        UnknownChange {
-            /// The entity.
-            entity: EntityId,
-            /// The change.
-            hash: ChangeHash
-        }, Permanent, "the store does not hold this change of the entity {entity}";
-        /// The document that was saved holds another number of changes than the store has applied ones.
-        SnapshotDiffers {
-            /// How many the snapshot holds.
-            snapshot: u64,
-            /// How many the store has as applied.
-            stored: u64
-        }, Retry, "the snapshot holds {snapshot} changes and the store has applied {stored}";
     }
 }
 

@@ -1,0 +1,159 @@
+//! What can be wrong with what an operation was asked for, beside the storage.
+
+use super::StoreError;
+use afield_core::wire::Class;
+use afield_core::{ChangeHash, Collection, Cursor, EntityId, LogId, Sequence, SpaceId};
+
+macro_rules! operation_error {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident $({ $($(#[$field_doc:meta])* $field:ident: $type:ty),+ })?, $class:ident, $code:literal, $text:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, thiserror::Error)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$variant_doc])* #[error($text)] $variant $({ $($(#[$field_doc])* $field: $type),+ })?,)*
+            /// The storage failed.
+            #[error(transparent)]
+            Store(#[from] StoreError),
+        }
+
+        impl $name {
+            /// What to do about it.
+            pub fn class(&self) -> Class {
+                match self {
+                    $(Self::$variant { .. } => Class::$class,)*
+                    Self::Store(error) => error.class(),
+                }
+            }
+
+            /// A name that stays the same from version to version.
+            pub fn code(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => $code,)*
+                    Self::Store(error) => error.code(),
+                }
+            }
+        }
+    };
+}
+
+operation_error! {
+    /// A space could not be created or changed.
+    SpaceError {
+        /// The store has no such space.
+        UnknownSpace {
+            /// The space.
+            space: SpaceId
+        }, Permanent, "space.unknown", "the store has no space {space}";
+        /// The store has the space already.
+        SpaceExists {
+            /// The space.
+            space: SpaceId
+        }, Permanent, "space.exists", "the store already has the space {space}";
+        /// The space follows another log; only a reset leaves it.
+        OtherLog {
+            /// The log that the cursor names.
+            stored: LogId
+        }, Retry, "space.other_log", "the space follows the log {stored}; only a reset leaves it";
+    }
+}
+
+operation_error! {
+    /// Changes could not be appended.
+    AppendError {
+        /// The store has no such space.
+        UnknownSpace {
+            /// The space.
+            space: SpaceId
+        }, Permanent, "space.unknown", "the store has no space {space}";
+        /// The entity lives in another space.
+        OtherSpace {
+            /// The entity.
+            entity: EntityId,
+            /// Where it lives.
+            space: SpaceId
+        }, Permanent, "entity.other_space", "the entity {entity} lives in the space {space}";
+        /// The entity is in another collection.
+        OtherCollection {
+            /// The entity.
+            entity: EntityId,
+            /// Its collection.
+            collection: Collection
+        }, Permanent, "entity.other_collection", "the entity {entity} is in the collection {collection}";
+    }
+}
+
+operation_error! {
+    /// A run of the log could not be stored.
+    ReceiveError {
+        /// The store has no such space.
+        UnknownSpace {
+            /// The space.
+            space: SpaceId
+        }, Permanent, "space.unknown", "the store has no space {space}";
+        /// The cursor is not the one that the run follows (D3): nothing was stored.
+        CursorMoved {
+            /// The cursor of the store.
+            stored: Option<Cursor>
+        }, Retry, "receive.cursor_moved", "the run does not follow the cursor of the store";
+        /// The run does not name every sequence up to its end (D3): nothing was stored.
+        Gap {
+            /// The first sequence that is not named.
+            sequence: Sequence
+        }, Retry, "receive.gap", "the run says nothing about sequence {sequence}";
+        /// Something in the run stands outside of it: nothing was stored.
+        OutOfRun {
+            /// Its sequence.
+            sequence: Sequence
+        }, Retry, "receive.out_of_run", "sequence {sequence} is not part of the run";
+        /// The run calls a change known that the store does not hold, so the cursor may not pass it (D2).
+        NotHeld {
+            /// The entity.
+            entity: EntityId,
+            /// The change.
+            hash: ChangeHash,
+            /// Where it stands.
+            sequence: Sequence
+        }, Retry, "receive.not_held", "the store does not hold the change at sequence {sequence} that the run calls known";
+    }
+}
+
+operation_error! {
+    /// Changes could not be marked.
+    MarkError {
+        /// The store has no such space.
+        UnknownSpace {
+            /// The space.
+            space: SpaceId
+        }, Permanent, "space.unknown", "the store has no space {space}";
+        /// The cursor has not reached that sequence, so nothing proves that the log will keep it (D5).
+        AboveCursor {
+            /// The sequence.
+            sequence: Sequence
+        }, Retry, "mark.above_cursor", "sequence {sequence} is above the cursor of the space";
+    }
+}
+
+operation_error! {
+    /// An entity could not be changed.
+    EntityError {
+        /// The store has no such entity.
+        UnknownEntity {
+            /// The entity.
+            entity: EntityId
+        }, Permanent, "entity.missing", "the store has no entity {entity}";
+        /// The store does not hold that change of the entity.
+        UnknownChange {
+            /// The entity.
+            entity: EntityId,
+            /// The change.
+            hash: ChangeHash
+        }, Permanent, "entity.unknown_change", "the store does not hold this change of the entity {entity}";
+        /// The document that was saved holds another number of changes than the store has applied ones.
+        SnapshotDiffers {
+            /// How many the snapshot holds.
+            snapshot: u64,
+            /// How many the store has as applied.
+            stored: u64
+        }, Retry, "entity.snapshot_differs", "the snapshot holds {snapshot} changes and the store has applied {stored}";
+    }
+}
