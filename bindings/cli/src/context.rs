@@ -2,7 +2,7 @@
 
 use crate::arguments::Global;
 use crate::failure::Failure;
-use afield::{OpenOptions, Replica, Space};
+use afield::{Replica, Space};
 use etcetera::BaseStrategy;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -36,9 +36,8 @@ pub(crate) fn open_or_make(global: &Global) -> Result<Replica, Failure> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(Failure::file(folder))?;
     }
-    let options =
-        OpenOptions { writer_wait_ms: u64::from(global.wait) * 1_000, opened_ms: wall_ms(), ..OpenOptions::default() };
-    Replica::open_with(path, &options).map_err(|source| Failure::Open { path: path.clone(), source })
+    let options = Replica::options().writer_wait(Duration::from_secs(u64::from(global.wait)));
+    options.open(path).map_err(|source| Failure::Open { path: path.clone(), source })
 }
 
 /// The space that a command works on: the one asked for, or the only one.

@@ -219,7 +219,9 @@ impl Failure {
         match self {
             Self::Open { source, .. } => source.class(),
             Self::Store(error) => error.class(),
-            Self::Space(SpaceError::Store(error)) => error.class(),
+            Self::Space(error) => error.class(),
+            Self::Connect(error) => error.class(),
+            Self::Transfer(error) => error.class(),
             Self::Read(error) => error.class(),
             Self::Edit(error) => error.class(),
             Self::Sync(error) | Self::NotARelay(error) => error.class(),

@@ -1,4 +1,6 @@
-//! The errors of the library: one enum per operation, each with what would help.
+//! The errors of the library: one enum per operation, each with what would help and a name that stays.
+
+mod code;
 
 use crate::driver::{DriverError, EditFailure, EntityError};
 use crate::typed::{FromDocumentError, ToValueError};
@@ -118,6 +120,8 @@ impl EditError {
         match self {
             Self::Entity(error) => error.class(),
             Self::Store(error) => error.class(),
+            // The document is loaded anew at the next touch.
+            Self::Refused(error) if matches!(**error, DocumentError::Poisoned) => Class::Retry,
             _ => Class::Permanent,
         }
     }

@@ -54,6 +54,12 @@
 //! - [`Watch`]: what changed, by this device or by others. [`SyncEvent`]: what happens in sync.
 //! - [`Driver`]: the whole behaviour without clock, randomness and sockets, for those who move messages themselves.
 //!
+//! # Errors
+//!
+//! Each operation has an enum of its own. Every one of them has a `class()`, which says what would help (trying again,
+//! signing in, making room, a newer version, or nothing), and a `code()` such as `entity.missing`, which stays the same
+//! from version to version. Texts are for people and may change; no text holds content, tokens or keys.
+//!
 //! # What holds
 //!
 //! An edit that has returned is on this device's stable storage. A receipt means that the relay has it on its own. An
@@ -83,11 +89,12 @@ pub mod typed;
 mod watch;
 mod write;
 
-pub use afield_core::document::{Kind, OperationError, ParsePathError, Path, Step, Value};
+pub use afield_core::document::{Edit, Kind, OperationError, ParsePathError, Path, Step, TaggedJsonError, Value};
 pub use afield_core::id::{ParseCollectionError, ParseIdError};
 pub use afield_core::wire::{ChunkCode, Class, SpaceCode};
 pub use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Now, SpaceId};
-pub use afield_store::{OpenError, OpenOptions, StoreError};
+pub use afield_store::{AppendError, OpenError, StoreError, Synchronous};
+pub use afield_transport::{ParseAddressError, ParseTokenError};
 pub use automerge;
 pub use collection::{Collection, JsonCollection};
 pub use driver::{Driver, DriverError, EditFailure, Edited, EntityError, Existence, Output, Target};
@@ -96,7 +103,7 @@ pub use error::{
     ConnectError, EditError, LineProblem, ReadError, ReplicaError, SkippedEntity, SpaceError, SyncError, TransferError,
 };
 pub use relay::Relay;
-pub use replica::Replica;
+pub use replica::{Replica, ReplicaOptions};
 pub use space::Space;
 pub use status::{SpaceStatus, Status, SyncEvent, SyncState, Traffic};
 pub use transaction::Transaction;
@@ -104,6 +111,19 @@ pub use transfer::Transferred;
 pub use typed::{Bytes, Counter, Text, Timestamp};
 pub use watch::Watch;
 pub use write::{Durability, WaitError, Write};
+
+/// The document beneath an entity, as [`Driver`] hands it out and errors name it.
+pub mod document {
+    pub use afield_core::Collection;
+    pub use afield_core::document::{Document, EditError, LoadError};
+}
+
+/// The file beneath a replica, as [`Driver`] takes it and errors name it.
+pub mod store {
+    pub use afield_store::{
+        EntityError, Holder, MarkError, OpenOptions, Origin, ReceiveError, SchemaVersion, SpaceError, Store,
+    };
+}
 
 /// Makes a struct or enum a model: a type that a [`Collection`] holds.
 pub use afield_macros::model;

@@ -1,5 +1,9 @@
 //! The running library on a device.
 
+mod options;
+
+pub use options::ReplicaOptions;
+
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::connection::Connection;
 use crate::driver::{Driver, EditFailure, Edited, EntityError, Target};
@@ -11,7 +15,9 @@ use crate::transaction::Transaction;
 use crate::write::Write;
 use afield_core::document::{Document, Edit};
 use afield_core::{ChangeHash, Collection as Name, DeviceId, EntityId, Now, SpaceId};
-use afield_store::{ListQuery, OpenError, OpenOptions, Origin, ProjectedEntity, Reader, Store, StoreError};
+use afield_store::{
+    ListQuery, OpenError, OpenOptions, Origin, ProjectedEntity, Reader, Store, StoreError, Synchronous,
+};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast;
@@ -38,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) driver: Arc<Driver>,
     pub(crate) reader: Reader,
     pub(crate) clock: SystemClock,
+    synchronous: Synchronous,
 }
 
 impl Replica {
@@ -47,18 +54,24 @@ impl Replica {
     ///
     /// The file is held by another process, damaged, read-only, no store of Afield's, or from a newer version.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ReplicaError> {
-        Self::open_with(path, &OpenOptions::default())
+        Self::options().open(path)
     }
 
-    /// Opens a store file with options of your own.
+    /// Opens a store file with options of your own: [`ReplicaOptions::open`] ends the line.
     ///
-    /// # Errors
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// use afield::{Replica, Synchronous};
     ///
-    /// As [`Replica::open`].
-    pub fn open_with(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Self, ReplicaError> {
-        let clock = SystemClock::new();
-        let options = OpenOptions { opened_ms: clock.now().wall_ms, ..options.clone() };
-        Self::on(Store::open(path.as_ref(), &options)?, clock)
+    /// let replica = Replica::options().synchronous(Synchronous::Normal).open(path)?;
+    /// assert_eq!(replica.status()?.synchronous, Synchronous::Normal);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn options() -> ReplicaOptions {
+        ReplicaOptions::default()
     }
 
     /// Opens a store that lives in memory and is gone with the last handle: for tests and examples.
@@ -71,17 +84,11 @@ impl Replica {
     }
 
     fn on(store: Store, clock: SystemClock) -> Result<Self, ReplicaError> {
-        let reader = store.reader();
+        let (reader, synchronous) = (store.reader(), store.synchronous());
         let driver = Arc::new(Driver::new(store, Box::new(SystemEntropy), clock.now())?);
-        Ok(Self {
-            shared: Arc::new(Shared {
-                connection: Mutex::default(),
-                switching: Mutex::default(),
-                driver,
-                reader,
-                clock,
-            }),
-        })
+        let (connection, switching) = Default::default();
+        let shared = Shared { connection, switching, driver, reader, clock, synchronous };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// This device's identity.
@@ -222,7 +229,8 @@ impl Replica {
     /// The store could not be read.
     pub fn status(&self) -> Result<Status, StoreError> {
         let relay = lock(&self.shared.connection).as_ref().map(|connection| connection.address().to_string());
-        crate::status::gather(&self.shared.driver, &self.shared.reader, relay, self.shared.now())
+        let Shared { driver, reader, synchronous, .. } = &*self.shared;
+        crate::status::gather(driver, reader, relay, *synchronous, self.shared.now())
     }
 
     /// What happens in sync from now on. A listener that falls behind misses the oldest events.

@@ -3,7 +3,7 @@
 use crate::driver::{Driver, LinkView, SpaceView, View};
 use afield_core::wire::Class;
 use afield_core::{DeviceId, Now, SpaceId};
-use afield_store::{Reader, SpaceFigures, SpaceRecord, StoreError};
+use afield_store::{Reader, SpaceFigures, SpaceRecord, StoreError, Synchronous};
 use serde::Serialize;
 
 /// What sync is doing, in one word.
@@ -36,6 +36,9 @@ pub struct Status {
     /// This device.
     #[serde(serialize_with = "as_text")]
     pub device: DeviceId,
+    /// When an edit counts as stored on this device.
+    #[serde(serialize_with = "in_a_word")]
+    pub synchronous: Synchronous,
     /// The address of the relay, where sync is on.
     pub relay: Option<String>,
     /// When every space was last in step with the relay, in milliseconds since the Unix epoch.
@@ -158,7 +161,13 @@ pub enum SyncEvent {
 }
 
 /// Gathers the status from the store and what sync shows of itself.
-pub(crate) fn gather(driver: &Driver, reader: &Reader, relay: Option<String>, now: Now) -> Result<Status, StoreError> {
+pub(crate) fn gather(
+    driver: &Driver,
+    reader: &Reader,
+    relay: Option<String>,
+    synchronous: Synchronous,
+    now: Now,
+) -> Result<Status, StoreError> {
     let view = driver.view();
     let records = reader.spaces()?.into_iter();
     let spaces = records.map(|record| Ok(space_status(&view, reader.figures(record.space)?, record, now)));
@@ -166,6 +175,7 @@ pub(crate) fn gather(driver: &Driver, reader: &Reader, relay: Option<String>, no
     Ok(Status {
         state: overall(&view, &spaces),
         device: driver.device(),
+        synchronous,
         relay,
         last_synced_ms: view.last_synced_ms,
         last_error: view.last_error.as_ref().map(|(reason, _)| reason.clone()),
@@ -220,4 +230,11 @@ fn space_status(view: &View, figures: SpaceFigures, record: SpaceRecord, now: No
 
 fn as_text<T: std::fmt::Display, S: serde::Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
+}
+
+fn in_a_word<S: serde::Serializer>(synchronous: &Synchronous, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(match synchronous {
+        Synchronous::Full => "full",
+        Synchronous::Normal => "normal",
+    })
 }

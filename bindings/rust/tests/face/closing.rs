@@ -1,14 +1,15 @@
 //! What becomes of handles when the replica is gone.
 
-use afield::{Durability, OpenOptions, Replica, WaitError};
+use afield::{Durability, Replica, WaitError};
 use serde_json::json;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 /// A replica that waits for nobody.
 fn reopen(path: &std::path::Path) -> Result<Replica, afield::ReplicaError> {
-    Replica::open_with(path, &OpenOptions { writer_wait_ms: 0, ..OpenOptions::default() })
+    Replica::options().writer_wait(Duration::ZERO).open(path)
 }
 
 /// What a future answers at once.

@@ -4,5 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod closing;
+mod names;
 mod transaction;
 mod transfer;

@@ -1,0 +1,43 @@
+//! How a replica is opened.
+
+use super::Replica;
+use crate::clock::SystemClock;
+use crate::error::ReplicaError;
+use afield_store::{OpenOptions, Store, Synchronous};
+use std::path::Path;
+use std::time::Duration;
+
+/// How a replica is opened; [`Replica::options`] begins the line.
+#[derive(Debug, Clone, Default)]
+#[must_use = "nothing is opened before `open`"]
+pub struct ReplicaOptions {
+    store: OpenOptions,
+}
+
+impl ReplicaOptions {
+    /// When an edit counts as stored: [`Synchronous::Full`], unless something else is chosen here.
+    ///
+    /// With [`Synchronous::Normal`] an edit returns some milliseconds sooner, and a power failure may take the last ones
+    /// back. A change that others have already received comes back with the next sync; [`crate::Status`] shows the choice.
+    pub fn synchronous(mut self, synchronous: Synchronous) -> Self {
+        self.store.synchronous = synchronous;
+        self
+    }
+
+    /// How long to wait for another process that has the file open for writing: five seconds by default.
+    pub fn writer_wait(mut self, wait: Duration) -> Self {
+        self.store.writer_wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
+    /// Opens the store file, making it where there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Replica::open`].
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Replica, ReplicaError> {
+        let clock = SystemClock::new();
+        let options = OpenOptions { opened_ms: clock.now().wall_ms, ..self.store };
+        Replica::on(Store::open(path.as_ref(), &options)?, clock)
+    }
+}
