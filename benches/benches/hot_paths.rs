@@ -1,6 +1,6 @@
 //! The hot paths one by one: edit, append, encode, decode, apply, catch up.
 
-use afield::{Driver, EntityId, Existence, SpaceId, Target, Value};
+use afield::{Driver, EntityId, Existence, Replica, SpaceId, Target, Value};
 use afield_benches::clock::SystemEntropy;
 use afield_benches::loopback::Loopback;
 use afield_benches::typing::{TEXT, Typed, actor_of, apply, steady, type_again};
@@ -10,10 +10,13 @@ use afield_core::wire::{BatchChunk, decode_batch, encode_batch};
 use afield_core::{Collection, Limits, Now};
 use afield_store::{Arrival, EntityWrite, NewChange, OpenOptions, Origin, Store, Synchronous};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use serde_json::json;
 use std::hint::black_box;
 
 /// How long the text is that is edited: as a note is.
 const KEYSTROKES: usize = 1_000;
+/// How long a text is that should have been split into blocks.
+const LARGE_TEXT: usize = 100_000;
 /// How many small entities a fresh device catches up with.
 const ENTITIES: usize = 1_000;
 const NOW: Now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 1 };
@@ -93,6 +96,32 @@ fn append(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A key in a text, with its projection: read by nobody, and read after every key as each edit once did.
+fn keystroke(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("keystroke, stored and projected, not synced");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for letters in [1_000, LARGE_TEXT] {
+        let replica = Replica::options().synchronous(Synchronous::Normal).open(folder.path().join(letters.to_string()));
+        let replica = replica.expect("a new store opens");
+        let home = replica.create_space("home").expect("a new store takes a space");
+        let notes = home.collection::<()>("notes").expect("a valid name");
+        let id = notes.json().insert(&json!({ TEXT: { "$text": "x".repeat(letters / 2) } })).expect("the store works");
+        let note = notes.entity(id).expect("it was just made");
+        // In two halves: one change holds no more operations.
+        note.text(TEXT).splice(0, 0, &"x".repeat(letters / 2)).expect("the store works");
+        group.bench_function(format!("in a text of {letters}"), |bencher| {
+            bencher.iter(|| note.text(TEXT).splice(letters / 2, 1, "y").expect("the store works"));
+        });
+        group.bench_function(format!("in a text of {letters}, listed after each"), |bencher| {
+            bencher.iter(|| {
+                note.text(TEXT).splice(letters / 2, 1, "y").expect("the store works");
+                notes.json().list().expect("the store works")
+            });
+        });
+    }
+    group.finish();
+}
+
 fn wire(criterion: &mut Criterion) {
     let (typed, collection) = (typed(), collection());
     let encode = |size: usize| {
@@ -164,5 +193,5 @@ fn catch_up(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(hot_paths, edit, append, wire, apply_remote, catch_up);
+criterion_group!(hot_paths, edit, append, keystroke, wire, apply_remote, catch_up);
 criterion_main!(hot_paths);

@@ -113,11 +113,13 @@ impl Store {
 
     /// Writes projections alone: those that were stale, or all of them to rebuild what queries read.
     ///
+    /// The transaction is not synced: what a power failure takes back is stale again.
+    ///
     /// # Errors
     ///
     /// [`EntityError::UnknownEntity`] with nothing stored; or the storage failed.
-    pub fn project(&mut self, projections: &[(EntityId, Projection)]) -> Result<Durable<()>, EntityError> {
-        self.write(|transaction| {
+    pub fn project(&mut self, projections: &[(EntityId, Projection)]) -> Result<(), EntityError> {
+        self.write_unsynced(|transaction| {
             for (entity, projection) in projections {
                 let found = known(transaction, *entity)?;
                 project(transaction, found.row, projection)?;

@@ -302,7 +302,17 @@ impl Shared {
         collection: &Name,
         deleted: bool,
     ) -> Result<Vec<ProjectedEntity>, ReadError> {
-        Ok(self.reader.list(&all_of(space, collection, deleted))?)
+        let mut rows = self.reader.list(&all_of(space, collection, deleted))?;
+        for row in rows.iter_mut().filter(|row| row.stale) {
+            match self.driver.current_projection(row.entity, self.now()) {
+                Ok(Some(projection)) => (row.projection, row.stale) = (projection, false),
+                // What cannot be opened is shown as it last was, as it is where nothing was stale.
+                Ok(None) => {}
+                Err(error) if error.is_of_this_entity_alone() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(rows)
     }
 
     pub(crate) fn ids(&self, space: SpaceId, collection: &Name, deleted: bool) -> Result<Vec<EntityId>, ReadError> {

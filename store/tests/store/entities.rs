@@ -103,7 +103,7 @@ fn a_received_change_is_pending_until_it_is_settled() {
 
     store.settle(&[settlement(entity(2), &[(hash(2), Settled::Applied)], None)], AT_MS).unwrap();
     assert_eq!(store.stale(None, 9).unwrap(), [entity(2)]);
-    let _ = store.project(&[(entity(2), projection("y"))]).unwrap();
+    store.project(&[(entity(2), projection("y"))]).unwrap();
     assert_eq!(store.stale(None, 9).unwrap(), []);
     sound(&store);
 }
@@ -209,7 +209,7 @@ fn lists_are_ordered_by_id_paged_and_filtered() {
     }
     let _ = append(&mut store, space(2), entity(8), &[8], Arrival::Applied).unwrap();
     let gone = Projection { deleted: true, ..projection("gone") };
-    let _ = store.project(&[(entity(2), gone)]).unwrap();
+    store.project(&[(entity(2), gone)]).unwrap();
     let reader = store.reader();
     let (notes, tasks) = (notes(), "tasks".parse().unwrap());
     let all = ListQuery { space: space(1), collection: Some(&notes), deleted: None, after: None, limit: usize::MAX };
@@ -252,7 +252,7 @@ fn a_rebuilt_projection_is_stale_until_it_is_written_and_shows_the_same_then() {
     let before = store.reader().projection(entity(1)).unwrap().unwrap();
     let _ = store.make_projections_stale().unwrap();
     assert!(store.reader().projection(entity(1)).unwrap().unwrap().stale);
-    let _ = store.project(&[(entity(1), before.projection.clone())]).unwrap();
+    store.project(&[(entity(1), before.projection.clone())]).unwrap();
     assert_eq!(store.reader().projection(entity(1)).unwrap().unwrap(), before);
 }
 

@@ -5,6 +5,7 @@
 //! many out without waiting ([`Documents::try_take`]). Only a transaction waits while it holds others, and there is one
 //! at a time.
 
+use super::projection::Projected;
 use afield_core::document::Document;
 use afield_core::{Collection, EntityId, SpaceId};
 use std::cell::Cell;
@@ -22,6 +23,8 @@ pub(super) struct OpenEntity {
     pub(super) collection: Collection,
     /// How many changes were stored since the last snapshot.
     pub(super) since_snapshot: usize,
+    /// What was last projected of it while it was open.
+    pub(super) projected: Option<Projected>,
 }
 
 #[derive(Default)]

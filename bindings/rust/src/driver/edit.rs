@@ -1,7 +1,7 @@
 //! The way of an edit: one document, one transaction of the store, then those who watch.
 
 use super::documents::{Busy, Documents, Inside, OpenEntity, Taken, lock};
-use super::projection::projection_of;
+use super::projection::project_unless_large;
 use super::{Driver, EntityError};
 use afield_core::document::{Document, Edit, EditContext, EditError as DocumentError, LocalChange};
 use afield_core::wire::Class;
@@ -109,10 +109,11 @@ impl Driver {
     ) -> Result<Edited<T>, EditFailure<E>> {
         let mut taken = self.open(self.take(target.entity)?, target, now)?;
         let (value, changes) = self.change(&mut taken, target, now, edit)?;
-        let Some(open) = taken.open.as_deref().filter(|_| !changes.is_empty()) else {
+        let entity = taken.entity();
+        let Some(open) = taken.open.as_deref_mut().filter(|_| !changes.is_empty()) else {
             return Ok(Edited { value, changes: Vec::new() });
         };
-        let writes = [PendingWrite::of(&taken, open, changes)];
+        let writes = [PendingWrite::of(entity, open, changes)];
         self.append(std::slice::from_mut(&mut taken), &writes, now)?;
         Ok(Edited { value, changes: writes.iter().flat_map(PendingWrite::ids).collect() })
     }
@@ -170,6 +171,7 @@ impl Driver {
                     space: target.space,
                     collection: target.collection.clone(),
                     since_snapshot: 0,
+                    projected: None,
                 }));
             }
         }
@@ -230,13 +232,14 @@ struct PendingWrite {
     entity: EntityId,
     collection: Collection,
     changes: Vec<LocalChange>,
-    projection: Projection,
+    /// `None` leaves what is stored stale.
+    projection: Option<Projection>,
 }
 
 impl PendingWrite {
-    fn of(taken: &Taken<'_>, open: &OpenEntity, changes: Vec<LocalChange>) -> Self {
-        let (space, collection) = (open.space, open.collection.clone());
-        Self { space, entity: taken.entity(), collection, changes, projection: projection_of(&open.document) }
+    fn of(entity: EntityId, open: &mut OpenEntity, changes: Vec<LocalChange>) -> Self {
+        let (space, collection, projection) = (open.space, open.collection.clone(), project_unless_large(open));
+        Self { space, entity, collection, changes, projection }
     }
 
     fn ids(&self) -> impl Iterator<Item = (EntityId, ChangeHash)> {
@@ -253,7 +256,7 @@ impl PendingWrite {
             entity: self.entity,
             collection: &self.collection,
             changes,
-            projection: Some(&self.projection),
+            projection: self.projection.as_ref(),
         }
     }
 }
@@ -311,10 +314,10 @@ impl<'d> TransactionScope<'d> {
     pub(crate) fn commit<E>(mut self) -> Result<Vec<(EntityId, ChangeHash)>, EditFailure<E>> {
         let (mut taken, changes): (Vec<_>, Vec<_>) = std::mem::take(&mut self.open).into_values().unzip();
         let writes: Vec<_> = taken
-            .iter()
+            .iter_mut()
             .zip(changes)
             .filter(|(_, changes)| !changes.is_empty())
-            .filter_map(|(taken, changes)| Some(PendingWrite::of(taken, taken.open.as_deref()?, changes)))
+            .filter_map(|(taken, changes)| Some(PendingWrite::of(taken.entity(), taken.open.as_deref_mut()?, changes)))
             .collect();
         if !writes.is_empty() {
             self.driver.append(&mut taken, &writes, self.now)?;

@@ -107,7 +107,7 @@ impl EntityError {
 
     /// Whether nothing but this entity is unusable, so that it can be passed over.
     pub(crate) fn is_of_this_entity_alone(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::Store(StoreError::Corrupt(_)))
+        matches!(self, Self::Damaged { .. } | Self::NotYet { .. } | Self::Store(StoreError::Corrupt(_)))
     }
 }
 
@@ -182,5 +182,5 @@ fn build(entity: EntityId, stored: StoredEntity) -> Result<(OpenEntity, Vec<Stor
     let snapshot = snapshot.as_ref().map(|snapshot| snapshot.bytes.as_slice());
     let incoming = applied.iter().map(|change| Incoming { hash: change.hash, bytes: &change.bytes });
     let document = Document::load(entity, snapshot, incoming)?;
-    Ok((OpenEntity { document, space, collection, since_snapshot }, unsettled))
+    Ok((OpenEntity { document, space, collection, since_snapshot, projected: None }, unsettled))
 }

@@ -1,7 +1,7 @@
 //! Merging what came from others, in a guarded way.
 
 use super::documents::{OpenEntity, Taken, lock};
-use super::projection::projection_of;
+use super::projection::project;
 use super::{Driver, DriverError, EntityError};
 use crate::status::SyncEvent;
 use afield_core::document::{Incoming, VERDICT_RULES, Verdict};
@@ -190,7 +190,7 @@ fn merge_one(unsettled: &mut Unsettled<'_>) -> Option<Settlement> {
         in_causal_order(&mut verdicts, &open.document.changes_since(&applied.before));
     }
     open.since_snapshot += merged;
-    let projection = is_changed.then(|| projection_of(&open.document));
+    let projection = is_changed.then(|| project(open));
     Some(Settlement { entity: taken.entity(), verdicts, projection })
 }
 

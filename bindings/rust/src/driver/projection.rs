@@ -1,6 +1,9 @@
 //! The projection of an entity: its current fields as JSON, a function of the document (invariant D9).
 
+use super::documents::{OpenEntity, lock};
+use super::{Driver, EntityError};
 use afield_core::document::{Document, Value};
+use afield_core::{EntityId, Now};
 use afield_store::Projection;
 
 /// The key at the root of a document that says since when it is deleted, in milliseconds since the Unix epoch.
@@ -8,13 +11,75 @@ use afield_store::Projection;
 /// Deleting is an ordinary edit, so it merges, can be undone, and an edit made meanwhile elsewhere is not lost.
 pub(crate) const DELETED_KEY: &str = "_afield_deleted";
 
-/// The projection of a document's current state.
-pub(super) fn projection_of(document: &Document) -> Projection {
+/// From how many bytes of JSON on an edit leaves the projection stale, to be written when somebody reads it.
+///
+/// Reading and writing it grows with the text, and took more than half of the time of a key in 100,000 characters. Up to
+/// here it is less than the sync of the edit itself, and lists read what is written.
+const EAGER_BYTES_MAX: usize = 8 * 1024;
+
+/// What is remembered of the last projection of an open document.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Projected {
+    bytes: usize,
+    deleted: bool,
+}
+
+/// The projection of an open document, for whoever stores it.
+pub(super) fn project(open: &mut OpenEntity) -> Projection {
+    let projection = projection_of(&open.document);
+    open.projected = Some(Projected { bytes: projection.json.len(), deleted: projection.deleted });
+    projection
+}
+
+/// The projection of an open document that was edited, or `None` where it is large enough to be left stale. Whether an
+/// entity is deleted decides which list it is in, so that is never stale.
+pub(super) fn project_unless_large(open: &mut OpenEntity) -> Option<Projection> {
+    match open.projected {
+        Some(last) if last.bytes > EAGER_BYTES_MAX && last.deleted == is_deleted(&open.document) => None,
+        _ => Some(project(open)),
+    }
+}
+
+impl Driver {
+    /// What an entity reads as now, where its stored projection is stale; `None` for an unknown entity.
+    ///
+    /// It is stored, unless somebody has the document out: perhaps the caller, in the middle of a transaction. Then it
+    /// is made from what is stored, without what that transaction may still take back.
+    ///
+    /// # Errors
+    ///
+    /// The entity could not be opened.
+    pub(crate) fn current_projection(&self, entity: EntityId, now: Now) -> Result<Option<Projection>, EntityError> {
+        let Some(taken) = self.documents.try_take(entity) else {
+            return Ok(self.read(entity)?.map(|(open, _)| projection_of(&open.document)));
+        };
+        let mut taken = self.load(taken, now)?;
+        let Some(open) = taken.open.as_deref_mut() else { return Ok(None) };
+        let projected = [(entity, project(open))];
+        let mut store = lock(&self.store);
+        // After a reload the document may be ahead of the disk. What is not stored stays stale, which costs the next
+        // reader as much again and nobody anything else.
+        if self.documents.are_current([&taken])
+            && let Err(error) = store.project(&projected)
+        {
+            tracing::debug!(%entity, %error, "a projection could not be stored");
+        }
+        let [(_, projection)] = projected;
+        Ok(Some(projection))
+    }
+}
+
+fn projection_of(document: &Document) -> Projection {
     let (value, deleted) = split_deleted(document.read());
     let engine = document.automerge();
     let times = document.heads().into_iter().filter_map(|head| engine.get_change_meta_by_hash(&head));
     let updated_ms = times.map(|change| change.timestamp).max().unwrap_or(0);
     Projection { json: value.to_json().to_string(), deleted, updated_ms }
+}
+
+fn is_deleted(document: &Document) -> bool {
+    // The path is one key of the root, which is a map: nothing can be wrong with it.
+    document.read_at(DELETED_KEY).is_ok_and(|mark| mark.is_some_and(|mark| !mark.is_null()))
 }
 
 /// Separates the fields of an application from the mark of a deleted entity.

@@ -1,3 +1,5 @@
+mod large;
+
 use super::*;
 use afield_store::{Fault, FaultPoint};
 use std::sync::mpsc::channel;
