@@ -96,10 +96,10 @@ impl<'t, 'c> Append<'t, 'c> {
         let mut nameable = MISSING_NAMED_MAX;
         let mut verdicts = Vec::with_capacity(request.chunks.len());
         for chunk in &request.chunks {
-            let mut verdict = if !may_write {
-                refused(ChunkCode::ReadOnly)
-            } else if blocked.contains(&chunk.entity) {
+            let mut verdict = if blocked.contains(&chunk.entity) {
                 refused(ChunkCode::Blocked)
+            } else if !may_write {
+                refused(ChunkCode::ReadOnly)
             } else {
                 self.rows.append(space, chunk)?
             };

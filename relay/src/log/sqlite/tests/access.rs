@@ -89,7 +89,7 @@ fn a_read_only_token_reads_and_writes_nothing() {
     let reader = principal(&mut desk.log, &NewToken { read_only: true, ..NewToken::default() }, 2);
     let refused = desk.request(vec![chunk.clone(), chunk.clone()]);
     let AppendAnswer::Verdicts(verdicts) = append(&mut desk.log, reader, refused) else { panic!() };
-    assert_eq!(verdicts.iter().map(code).collect::<Vec<_>>(), [Some(ChunkCode::ReadOnly); 2]);
+    assert_eq!(verdicts.iter().map(code).collect::<Vec<_>>(), [Some(ChunkCode::ReadOnly), Some(ChunkCode::Blocked)]);
     assert!(is_stored(&desk.push(vec![chunk])[0]), "the control");
     let wanted = read_request(desk.space, desk.start());
     let answer = desk.log.read(reader, &wanted, at(0)).unwrap().into_inner();
