@@ -3,7 +3,11 @@
 use crate::id::{Collection, EntityId};
 use crate::log::{ChainHash, ChunkHash, ChunkKind, Cursor, Sequence};
 use crate::wire::{self, BatchChunk, RawChunk, Segment};
-use std::cell::OnceCell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 /// One chunk of the log.
 #[derive(Debug, Clone)]
@@ -41,21 +45,38 @@ impl LogEntry {
     }
 }
 
-/// Consecutive chunks of a log, encoded at most once however many readers get them.
+/// How many times its own length a run is encoded for readers of whom each needs another part of it, before they get it
+/// in blocks that they share.
+const ALONE_TIMES_MAX: usize = 8;
+/// The smallest block that is shared, in chunks. What lies between one and a chunk that is named instead is encoded for
+/// its reader.
+const BLOCK_CHUNKS: usize = 32;
+
+/// A batch as several readers get it; absent when a defect of the encoder made it panic: then the chunks travel one by one,
+/// which needs no encoder.
+type Encoded = Option<Arc<[u8]>>;
+
+/// Consecutive chunks of a log, encoded once however many readers get them.
+///
+/// Readers who pushed some of the chunks themselves get the rest of them. As long as they are few each gets its rest in
+/// as few batches as can be; the work for many is in proportion to the run and the readers, and not to their product.
 #[derive(Debug)]
 pub struct LogRun {
     before: Cursor,
     entries: Vec<LogEntry>,
     /// Whether each entry may travel in a batch.
     batched: Vec<bool>,
-    whole: OnceCell<Vec<u8>>,
+    /// The batches that readers share, by the first entry and the one after the last.
+    shared: RefCell<BTreeMap<(usize, usize), Encoded>>,
+    /// How many entries were encoded so far, the same one many times.
+    encoded: Cell<usize>,
 }
 
 impl LogRun {
     /// The run of these entries, which follow `before` without a gap.
     pub fn new(before: Cursor, entries: Vec<LogEntry>) -> Self {
         let batched = entries.iter().map(|entry| entry.kind == ChunkKind::Change && entry.is_intact()).collect();
-        Self { before, entries, batched, whole: OnceCell::new() }
+        Self { before, entries, batched, shared: RefCell::default(), encoded: Cell::new(0) }
     }
 
     /// The position before the first entry.
@@ -77,18 +98,66 @@ impl LogRun {
         &self.entries
     }
 
-    /// The batch of all entries, when all may travel in one; encoded on first use.
-    fn whole_batch(&self) -> Option<&[u8]> {
-        (!self.entries.is_empty() && self.batched.iter().all(|batched| *batched))
-            .then(|| self.whole.get_or_init(|| encode(&self.entries)).as_slice())
+    /// The parts for a range of entries that all may travel in batches.
+    fn batches<'r>(&'r self, range: Range<usize>, parts: &mut Vec<Part<'r>>) {
+        if range.is_empty() {
+            return;
+        }
+        let known = self.shared.borrow().contains_key(&(range.start, range.end));
+        let whole = range.len() == self.entries.len();
+        if known || whole || self.encoded.get() + range.len() <= ALONE_TIMES_MAX * self.entries.len() {
+            return self.batch(range, true, parts);
+        }
+        let blocks_start = range.start.next_multiple_of(BLOCK_CHUNKS).min(range.end);
+        let blocks_end = (range.end / BLOCK_CHUNKS * BLOCK_CHUNKS).max(blocks_start);
+        self.batch(range.start..blocks_start, false, parts);
+        let mut at = blocks_start;
+        while at < blocks_end {
+            let size = block_size(at, blocks_end);
+            self.batch(at..at + size, true, parts);
+            at += size;
+        }
+        self.batch(blocks_end..range.end, false, parts);
     }
+
+    fn batch<'r>(&'r self, range: Range<usize>, is_shared: bool, parts: &mut Vec<Part<'r>>) {
+        let entries = self.entries.get(range.clone()).unwrap_or_default();
+        if entries.is_empty() {
+            return;
+        }
+        let key = (range.start, range.end);
+        let known = self.shared.borrow().get(&key).cloned();
+        let batch = known.unwrap_or_else(|| {
+            self.encoded.set(self.encoded.get() + entries.len());
+            let batch = encode_or_nothing(|| encode(entries));
+            if is_shared {
+                self.shared.borrow_mut().insert(key, batch.clone());
+            }
+            batch
+        });
+        match batch {
+            Some(batch) => parts.push(Part::Batch(batch)),
+            None => parts.extend(entries.iter().map(Part::Raw)),
+        }
+    }
+}
+
+/// The largest block from `at` that ends by `end` and that other readers cut in the same way: its size is a power of two
+/// and divides its place, both in smallest blocks.
+fn block_size(at: usize, end: usize) -> usize {
+    let (block, left) = (at / BLOCK_CHUNKS, (end - at) / BLOCK_CHUNKS);
+    let aligned = if block == 0 { usize::BITS - 1 } else { block.trailing_zeros() };
+    BLOCK_CHUNKS << aligned.min(left.max(1).ilog2())
+}
+
+fn encode_or_nothing(encode: impl FnOnce() -> Vec<u8>) -> Encoded {
+    catch_unwind(AssertUnwindSafe(encode)).ok().map(Arc::from)
 }
 
 /// The parts of a `Chunks` frame for one reader.
 pub(super) enum Part<'r> {
     Own { push: wire::PushNumber, index: u64, count: u64 },
-    Shared(&'r [u8]),
-    Batch(Vec<u8>),
+    Batch(Arc<[u8]>),
     Raw(&'r LogEntry),
 }
 
@@ -96,7 +165,6 @@ impl Part<'_> {
     pub(super) fn segment(&self) -> Segment<'_> {
         match self {
             Part::Own { push, index, count } => Segment::Own { push: *push, index: *index, count: *count },
-            Part::Shared(batch) => Segment::Batch(batch),
             Part::Batch(batch) => Segment::Batch(batch),
             Part::Raw(entry) => entry.segment(),
         }
@@ -110,15 +178,13 @@ pub(super) fn parts(
     own: impl Fn(Sequence) -> Option<(wire::PushNumber, u64)>,
 ) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
-    let mut pending: &[LogEntry] = &[];
     let mut start = 0;
     for (at, (entry, batched)) in run.entries.iter().zip(&run.batched).enumerate() {
         let named = own(entry.sequence);
         if named.is_none() && *batched && !raw {
-            pending = run.entries.get(start..=at).unwrap_or_default();
             continue;
         }
-        flush(run, &mut pending, &mut parts);
+        run.batches(start..at, &mut parts);
         start = at + 1;
         match (named, parts.last_mut()) {
             (Some((push, index)), Some(Part::Own { push: last, index: first, count }))
@@ -130,17 +196,8 @@ pub(super) fn parts(
             (None, _) => parts.push(Part::Raw(entry)),
         }
     }
-    flush(run, &mut pending, &mut parts);
+    run.batches(start..run.entries.len(), &mut parts);
     parts
-}
-
-fn flush<'r>(run: &'r LogRun, pending: &mut &'r [LogEntry], parts: &mut Vec<Part<'r>>) {
-    let entries = std::mem::take(pending);
-    if entries.is_empty() {
-        return;
-    }
-    let shared = (entries.len() == run.entries.len()).then(|| run.whole_batch()).flatten();
-    parts.push(shared.map_or_else(|| Part::Batch(encode(entries)), Part::Shared));
 }
 
 fn encode(entries: &[LogEntry]) -> Vec<u8> {
@@ -151,3 +208,6 @@ fn encode(entries: &[LogEntry]) -> Vec<u8> {
         bytes: &entry.bytes,
     }))
 }
+
+#[cfg(test)]
+mod tests;
