@@ -9,8 +9,8 @@ use crate::limits::BATCH_CHUNKS_MAX;
 
 /// How deep the items of a frame may nest; the frames of this version reach 5.
 pub(super) const DEPTH_MAX: usize = 16;
-/// The most items of one array or map: a receipt may name an outcome for each chunk of a push.
-pub(super) const ITEMS_MAX: u64 = BATCH_CHUNKS_MAX as u64;
+/// The most items of one array or map of a frame: a receipt may name an outcome for each chunk of a push.
+pub const ITEMS_MAX: usize = BATCH_CHUNKS_MAX;
 
 /// Checks that the payload is one complete item of known lengths, nothing after it, and no deeper or longer than the
 /// limits. The work is linear in the bytes and takes no memory.
@@ -47,8 +47,8 @@ pub(super) fn check(payload: &[u8]) -> Result<(), WireError> {
         if children == 0 {
             continue;
         }
-        if argument > ITEMS_MAX {
-            return Err(WireError::TooManyItems { offset, found: argument, maximum: ITEMS_MAX });
+        if argument > ITEMS_MAX as u64 {
+            return Err(WireError::TooManyItems { offset, found: argument, maximum: ITEMS_MAX as u64 });
         }
         if children > reader.remaining() as u64 {
             return Err(WireError::Truncated { offset, needed: children, found: reader.remaining() });

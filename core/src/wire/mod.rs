@@ -11,6 +11,7 @@ pub use batch::{
     BATCH_OUTPUT_BYTES_MAX, BATCH_SECTION_BYTES_MAX, BatchChunk, BatchError, BatchField, DecodedChunk, decode_batch,
     encode_batch,
 };
+pub use cbor::ITEMS_MAX;
 pub use code::{ChunkCode, Class, GoodbyeCode, SpaceCode};
 pub use compress::InflateError;
 pub use envelope::{CborFault, Message, WireError, encode_to_device, encode_to_relay};

@@ -3,11 +3,12 @@
 use super::{Access, Hub};
 use crate::log::{Authentication, Log, LogError, Principal, Standing, TokenHash};
 use afield_core::session::WelcomeAnswer;
-use afield_core::wire::{GoodbyeCode, Hello};
+use afield_core::wire::{GoodbyeCode, Hello, ITEMS_MAX};
 use afield_core::{Now, SessionId};
 
-/// The most spaces that a `Welcome` names, so that it stays far below a frame.
-const SPACES_NAMED_MAX: usize = 16_384;
+/// The most spaces that a `Welcome` names: what a list of a frame may hold, far below its bytes. The others are opened all
+/// the same by devices that know them.
+const SPACES_NAMED_MAX: usize = ITEMS_MAX;
 
 impl<L: Log> Hub<L> {
     pub(super) fn greet(&mut self, id: SessionId, token: Option<String>, hello: &Hello, now: Now) {

@@ -222,3 +222,27 @@ fn a_fresher_token_for_fewer_spaces_reads_no_others() {
     assert_eq!(relay.seen(reader), [Seen::Refused(SpaceCode::UnknownOrForbidden)], "R6");
     assert!(!relay.is_closed(reader));
 }
+
+#[test]
+fn a_user_with_more_spaces_than_a_frame_can_name_is_welcome_all_the_same() {
+    let mut relay = Relay::new();
+    let count = wire::ITEMS_MAX + 1;
+    // By the administrator's hand, for opening them one by one is what a year of use would be.
+    let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+        INSERT INTO spaces (id, log, sequence, chain, chunks, bytes, created_ms)
+        SELECT unhex(printf('%032x', i)), unhex(printf('%032x', i)), 0, zeroblob(32), 0, 0, 0 FROM n";
+    relay.hub.log.connection().execute(sql, [count as i64]).unwrap();
+    let last = SpaceId::from_bytes(u128::try_from(count).unwrap().to_be_bytes());
+    let start = Cursor::start(LogId::from_bytes(*last.as_bytes()));
+    let chain = "UPDATE spaces SET chain = ?2 WHERE id = ?1";
+    relay.hub.log.connection().execute(chain, [&last.as_bytes()[..], start.chain.as_bytes()]).unwrap();
+    relay.hub.log.connection().execute("INSERT INTO members SELECT 1, number, 3 FROM spaces", []).unwrap();
+    let token = relay.token.reveal().to_owned();
+    let id = relay.connect_as(Some(&token));
+    relay.send(id, ToRelay::Hello(hello(1)));
+    relay.send(id, open(last, None));
+    relay.turn();
+    let seen = relay.seen(id);
+    assert!(matches!(&seen[0], Seen::Welcome(spaces) if spaces.len() == wire::ITEMS_MAX), "as many as a list may have");
+    assert!(matches!(seen[1], Seen::Opened(_)), "one that was not named is served: {:?}", seen[1]);
+}

@@ -120,6 +120,12 @@ impl SqliteLog {
         self.faults.hook = Some(Box::new(hook));
     }
 
+    /// The connection, for tests that damage or fill what is behind it.
+    #[cfg(test)]
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     fn of(connection: Connection, path: Option<PathBuf>) -> Self {
         Self { connection, path, quotas: Quotas::DEFAULT, faults: Faults::default(), administered: 0, failed: false }
     }
