@@ -262,7 +262,7 @@ impl RelaySession {
                 Ok(Some(RelayRequest::Hello { token: self.token.take(), hello }))
             }
             (Phase::Live, ToRelay::Authenticate(frame)) => Ok(Some(RelayRequest::Token { token: frame.token })),
-            (Phase::Live, ToRelay::Open(frame)) => self.handle_open(frame).map(Some),
+            (Phase::Live, ToRelay::Open(frame)) => Ok(self.handle_open(frame)),
             (Phase::Live, ToRelay::Push(frame)) => self.handle_push(frame),
             (Phase::Live, ToRelay::Hello(_)) => Err(SessionError::Order { frame: name, problem: "twice" }),
             _ => Err(SessionError::Order { frame: name, problem: "before Welcome" }),
@@ -373,17 +373,28 @@ impl RelaySession {
         }
     }
 
-    fn handle_open(&mut self, frame: wire::Open) -> Result<RelayRequest, SessionError> {
-        if self.channels.len() >= SPACES_PER_SESSION_MAX && !self.channels.contains_key(&frame.channel) {
-            return Err(SessionError::Order { frame: "Open", problem: "for one space too many" });
-        }
+    fn handle_open(&mut self, frame: wire::Open) -> Option<RelayRequest> {
         let wire::Open { channel, space, cursor, create, raw } = frame;
+        if self.is_full() && !self.channels.contains_key(&channel) {
+            let code = SpaceCode::Quota;
+            self.send(&ToDevice::Refused(wire::Refused { channel, code, retry_after_ms: None }));
+            return None;
+        }
         self.channels.insert(channel, RelayChannel::new(channel, space, cursor.is_none(), raw));
-        Ok(RelayRequest::Open(OpenRequest { channel, space, cursor, create }))
+        Some(RelayRequest::Open(OpenRequest { channel, space, cursor, create }))
+    }
+
+    /// Whether no more spaces fit this session.
+    fn is_full(&self) -> bool {
+        self.channels.len() >= SPACES_PER_SESSION_MAX
     }
 
     fn handle_push(&mut self, frame: wire::Push<'_>) -> Result<Option<RelayRequest>, SessionError> {
         let Some(state) = self.channels.get_mut(&frame.channel) else {
+            // A channel that was refused for want of room is not remembered, and a device pushes without waiting.
+            if self.is_full() {
+                return Ok(None);
+            }
             return Err(SessionError::Order { frame: "Push", problem: "for a space that is not open" });
         };
         let Some(told) = state.told() else { return Ok(None) };

@@ -246,3 +246,36 @@ fn a_user_with_more_spaces_than_a_frame_can_name_is_welcome_all_the_same() {
     assert!(matches!(&seen[0], Seen::Welcome(spaces) if spaces.len() == wire::ITEMS_MAX), "as many as a list may have");
     assert!(matches!(seen[1], Seen::Opened(_)), "one that was not named is served: {:?}", seen[1]);
 }
+
+#[test]
+fn a_session_with_too_many_spaces_is_refused_the_rest_and_goes_on() {
+    use afield_core::limits::SPACES_PER_SESSION_MAX;
+    let mut relay = Relay::new();
+    let one = relay.device(1);
+    let frame = |number: usize| {
+        let space = SpaceId::from_bytes((1_000 + number as u128).to_be_bytes());
+        let channel = Channel(u32::try_from(number).unwrap());
+        ToRelay::Open(Open { channel, space, cursor: None, create: true, raw: false })
+    };
+    for number in 1..SPACES_PER_SESSION_MAX {
+        relay.send(one, frame(number));
+    }
+    relay.turn();
+    assert!(relay.seen(one).iter().all(|seen| !matches!(seen, Seen::Refused(_))), "the control");
+    let mut author = Author::new(7, 7);
+    for number in [SPACES_PER_SESSION_MAX, SPACES_PER_SESSION_MAX + 1] {
+        relay.send(one, frame(number));
+        let collection: Collection = "notes".parse().unwrap();
+        let (entity, kind) = (author.entity, ChunkKind::Change);
+        let bytes = author.edit(&format!("pushed without waiting, {number}"));
+        let batch = wire::encode_batch([BatchChunk { entity, collection: &collection, kind, bytes: &bytes }]);
+        let channel = Channel(u32::try_from(number).unwrap());
+        relay.send(one, ToRelay::Push(Push { number: PushNumber(1), channel, batch: batch.as_slice().into() }));
+    }
+    relay.push(one, 3, &mut Author::new(1, 1), &["in a space that is open"]);
+    relay.turn();
+    let seen = relay.seen(one);
+    assert_eq!(seen[..2], [Seen::Refused(SpaceCode::Quota), Seen::Refused(SpaceCode::Quota)]);
+    assert_eq!(seen[2], Seen::Receipt(3, stored(1, 1)), "the session and its other spaces go on");
+    assert!(!relay.is_closed(one));
+}
