@@ -343,10 +343,13 @@ impl RelaySession {
         self.transmit.pop_front()
     }
 
-    /// Takes the link's word that it has written so many bytes of messages.
+    /// Takes the link's word that it has written so many bytes of messages, which need not be whole ones: any progress
+    /// shows that the peer reads.
     pub fn handle_sent(&mut self, bytes: usize, now: Now) {
-        self.queued_bytes = self.queued_bytes.saturating_sub(bytes);
-        self.stalled_since_ms = (self.queued_bytes > 0).then_some(now.monotonic_ms);
+        if bytes > 0 {
+            self.queued_bytes = self.queued_bytes.saturating_sub(bytes);
+            self.stalled_since_ms = (self.queued_bytes > 0).then_some(now.monotonic_ms);
+        }
     }
 
     /// Handles the passing of time: closes a session that does not greet, or does not read.

@@ -26,10 +26,11 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// A connection's number, from its first moment; the hub's session id comes later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct ConnectionNumber(u64);
+pub(super) struct ConnectionNumber(u64);
 
+/// What the thread is told.
 #[derive(Debug)]
-enum Event {
+pub(super) enum Event {
     Connect {
         number: ConnectionNumber,
         token: Option<String>,
@@ -121,6 +122,13 @@ impl EngineHandle {
         let number = ConnectionNumber(self.numbers.fetch_add(1, Ordering::Relaxed));
         self.send(Event::Connect { number, token, outbox });
         (Connection { number, events: self.events.clone() }, outputs)
+    }
+
+    /// The way to a test that takes the thread's place.
+    #[cfg(test)]
+    pub(super) fn detached() -> (Self, Receiver<Event>) {
+        let (events, queue) = mpsc::channel();
+        (Self { events, numbers: Arc::default(), alive: Arc::default() }, queue)
     }
 
     fn send(&self, event: Event) {

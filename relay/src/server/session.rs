@@ -3,7 +3,9 @@
 use super::engine::{Connection, EngineHandle};
 use crate::hub::Output;
 use afield_core::limits::FRAME_BYTES_MAX;
-use afield_transport::{CloseCode, Link, LinkError, LinkReceiver, LinkSender};
+use afield_transport::{CloseCode, Link, LinkError, LinkMeter, LinkReceiver, LinkSender};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Semaphore, oneshot};
@@ -31,7 +33,7 @@ pub(super) async fn run(link: Link, token: Option<String>, engine: &EngineHandle
     let (sender, receiver) = link.split();
     let (admit, admitted) = oneshot::channel();
     let reading = read(receiver, admitted, &connection, shared);
-    let writing = write(sender, outputs, admit, &connection);
+    let writing = write(sender, outputs, admit, Progress::new(&connection, meter.clone()));
     tokio::pin!(reading);
     let ended = tokio::select! {
         ended = &mut reading => ended,
@@ -79,25 +81,24 @@ async fn write(
     mut sender: LinkSender,
     mut outputs: UnboundedReceiver<Output>,
     admit: oneshot::Sender<()>,
-    connection: &Connection,
+    mut progress: Progress<'_>,
 ) -> Result<(), LinkError> {
     let mut admit = Some(admit);
     while let Some(first) = outputs.recv().await {
-        let mut bytes = 0;
         let mut next = Some(first);
         // What is ready goes out in one write, and its receipt counts as sent once the system has taken it.
         while let Some(output) = next {
             match output {
                 Output::Message(message) => {
-                    bytes += message.len();
-                    sender.feed(message.into()).await?;
+                    progress.owed += message.len();
+                    progress.watch(sender.feed(message.into())).await?;
                 }
                 Output::Close => return sender.close(CloseCode::Done).await,
             }
             next = outputs.try_recv().ok();
         }
-        sender.flush().await?;
-        connection.sent(bytes);
+        progress.watch(sender.flush()).await?;
+        progress.everything_is_sent();
         // The hub's first word is a Welcome, or the session ends anyway.
         if let Some(admit) = admit.take() {
             let _ = admit.send(());
@@ -106,3 +107,53 @@ async fn write(
     // The hub has ended.
     sender.close(CloseCode::Restarting).await
 }
+
+/// Tells the hub what a link has taken: whole flushes where they are quick, and every piece where the peer is slow, so
+/// that one that goes on reading is told from one that does not, however long it needs for a message.
+struct Progress<'c> {
+    connection: &'c Connection,
+    meter: LinkMeter,
+    /// Bytes of messages that were handed to the link and not reported yet.
+    owed: usize,
+    /// What the meter said last.
+    bytes_written: u64,
+}
+
+impl<'c> Progress<'c> {
+    fn new(connection: &'c Connection, meter: LinkMeter) -> Self {
+        let bytes_written = meter.read().bytes_written;
+        Self { connection, meter, owed: 0, bytes_written }
+    }
+
+    /// Waits for a write, and reports on the way whenever the connection took something and then no more for now.
+    async fn watch<T>(&mut self, writing: impl Future<Output = T>) -> T {
+        let mut writing = pin!(writing);
+        poll_fn(|cx| {
+            let polled = writing.as_mut().poll(cx);
+            if polled.is_pending() {
+                self.report();
+            }
+            polled
+        })
+        .await
+    }
+
+    fn report(&mut self) {
+        let written = self.meter.read().bytes_written;
+        let news = written - std::mem::replace(&mut self.bytes_written, written);
+        // The headers of frames are written, too, and owed to nobody.
+        let bytes = usize::try_from(news).unwrap_or(usize::MAX).min(self.owed);
+        if bytes > 0 {
+            self.owed -= bytes;
+            self.connection.sent(bytes);
+        }
+    }
+
+    fn everything_is_sent(&mut self) {
+        self.bytes_written = self.meter.read().bytes_written;
+        self.connection.sent(std::mem::take(&mut self.owed));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,9 @@ pub struct LinkStatistics {
     pub bytes_received: u64,
     /// Writes to the connection, each a system call where there is no TLS; always 0 in memory.
     pub writes: u64,
+    /// Bytes that the connection took in those writes, also of messages that are not complete, and of pings, pongs and
+    /// closes: what shows that a slow peer goes on reading; always 0 in memory.
+    pub bytes_written: u64,
 }
 
 /// Reads a link's statistics while others use the link; clones read the same link.
@@ -35,6 +38,7 @@ struct Counters {
     messages_received: AtomicU64,
     bytes_received: AtomicU64,
     writes: AtomicU64,
+    bytes_written: AtomicU64,
 }
 
 /// Which end of a link this is: only what a device sends is masked.
@@ -53,6 +57,7 @@ impl LinkMeter {
             messages_received: self.0.messages_received.load(Relaxed),
             bytes_received: self.0.bytes_received.load(Relaxed),
             writes: self.0.writes.load(Relaxed),
+            bytes_written: self.0.bytes_written.load(Relaxed),
         }
     }
 
@@ -64,6 +69,7 @@ impl LinkMeter {
             messages_received: AtomicU64::new(0),
             bytes_received: AtomicU64::new(0),
             writes: AtomicU64::new(0),
+            bytes_written: AtomicU64::new(0),
         }))
     }
 
@@ -77,8 +83,9 @@ impl LinkMeter {
         self.0.bytes_received.fetch_add(message_bytes(payload_bytes, self.0.side == Side::Relay), Relaxed);
     }
 
-    pub(super) fn wrote(&self) {
+    pub(super) fn wrote(&self, bytes: usize) {
         self.0.writes.fetch_add(1, Relaxed);
+        self.0.bytes_written.fetch_add(bytes as u64, Relaxed);
     }
 }
 

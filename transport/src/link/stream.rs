@@ -121,7 +121,7 @@ impl AsyncWrite for WatchedStream {
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
         self.bytes_written += written as u64;
         if let Some(meter) = &self.meter {
-            meter.wrote();
+            meter.wrote(written);
         }
         Poll::Ready(Ok(written))
     }

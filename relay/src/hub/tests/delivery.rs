@@ -153,6 +153,27 @@ fn a_reader_that_takes_nothing_for_too_long_ends() {
 }
 
 #[test]
+fn a_reader_that_goes_on_reading_is_never_cut_however_slow_it_is() {
+    let mut relay = Relay::new();
+    let (writer, slow) = (relay.device(1), relay.device(2));
+    relay.links.get_mut(&slow).unwrap().stuck = true;
+    let mut author = Author::new(1, 1);
+    for number in 0..4 {
+        let text = noise(number, 350_000);
+        relay.push(writer, number + 1, &mut author, &[&text]);
+        relay.turn();
+    }
+    for _ in 0..50 {
+        relay.pass(SLOW_READER_TIMEOUT_MS - 1);
+        assert!(!relay.is_closed(slow), "R8: it costs its own progress only");
+        relay.hub.handle_sent(slow, 1, relay.now());
+    }
+    relay.hub.handle_sent(slow, 0, relay.now());
+    relay.pass(SLOW_READER_TIMEOUT_MS);
+    assert!(relay.is_closed(slow), "the control");
+}
+
+#[test]
 fn a_device_that_pushes_and_never_reads_its_receipts_ends() {
     let mut relay = Relay::new();
     let (greedy, other) = (relay.device(1), relay.device(2));
