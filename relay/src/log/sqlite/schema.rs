@@ -1,5 +1,6 @@
 //! The file: its identity, its versions and the way from one to the next.
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 use std::path::Path;
 use std::time::Duration;
@@ -13,6 +14,9 @@ const SQLITE_VERSION_MIN: i32 = 3_051_003;
 const BUSY_TIMEOUT_MS: u64 = 5_000;
 /// How many prepared statements are kept: more than this crate has.
 const STATEMENTS_MAX: usize = 64;
+/// How much of the file is kept in memory, in KiB: the indexes of some million chunks, whose inner pages and ends every append
+/// touches in no order.
+const CACHE_KIB: i64 = 64 * 1024;
 /// How large the WAL file may stay after a checkpoint, in bytes.
 const WAL_BYTES_KEPT_MAX: i64 = 16 << 20;
 
@@ -90,6 +94,9 @@ pub(super) fn prepare(mut connection: Connection) -> Result<Connection, OpenLogE
     }
     connection.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    // Without this promise SQLite compiles a prepared statement anew whenever a value is bound that could change its
+    // plan: an eighth of the work on a live edit.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let supported = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     // Nothing is changed before it is clear that the file is ours: not even its journal mode.
     let found = identify(&connection)?;
@@ -104,6 +111,11 @@ pub(super) fn prepare(mut connection: Connection) -> Result<Connection, OpenLogE
     // A flipped bit in a record must not make SQLite read beyond it.
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
+    // A failing disk under a memory map is a signal that kills the process; a failing read is an error.
+    connection.pragma_update(None, "mmap_size", 0)?;
+    // What a statement sorts stays off the disk, which may be full while reads go on.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     migrate(&mut connection)?;
     Ok(connection)
 }
