@@ -44,9 +44,9 @@ impl<L: Log> Hub<L> {
 
     /// Ends a session with `TokenExpired` when its token is no longer good; answers whether it did.
     pub(super) fn end_if_revoked(&mut self, id: SessionId, principal: Principal, now: Now) -> bool {
-        let code = match self.log.standing(principal, now) {
-            Ok(Some(_)) => return false,
-            Ok(None) => GoodbyeCode::TokenExpired,
+        let code = match self.log.is_good(principal, now) {
+            Ok(true) => return false,
+            Ok(false) => GoodbyeCode::TokenExpired,
             Err(error) => {
                 tracing::error!(session = %id, error = &error as &dyn std::error::Error, "a token could not be checked");
                 GoodbyeCode::Internal

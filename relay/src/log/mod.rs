@@ -31,6 +31,13 @@ pub trait Log: Send {
     /// The storage failed.
     fn standing(&mut self, principal: Principal, now: Now) -> Result<Option<Standing>, LogError>;
 
+    /// Whether a principal's token is still good: what [`Self::standing`] says, without its list of spaces.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    fn is_good(&mut self, principal: Principal, now: Now) -> Result<bool, LogError>;
+
     /// Opens a space at a position. A space that is created gets `fresh` as the id of its log.
     ///
     /// A space that does not exist and one that the principal may not use are answered alike (invariant R6).

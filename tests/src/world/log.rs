@@ -55,6 +55,10 @@ impl Log for WorldLog {
         self.inner.standing(principal, now)
     }
 
+    fn is_good(&mut self, principal: Principal, now: Now) -> Result<bool, LogError> {
+        self.inner.is_good(principal, now)
+    }
+
     fn open(
         &mut self,
         principal: Principal,

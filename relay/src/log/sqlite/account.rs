@@ -169,6 +169,16 @@ pub(super) fn authenticate(
     })
 }
 
+/// Whether a principal's token is good now.
+pub(super) fn is_good(transaction: &SqliteTransaction<'_>, principal: Principal, now: Now) -> Result<bool, LogError> {
+    let Some(token) = principal.token else { return Ok(true) };
+    Ok(transaction
+        .statement(
+            "SELECT 1 FROM tokens WHERE hash = ?1 AND revoked_ms IS NULL AND (expires_ms IS NULL OR expires_ms > ?2)",
+        )?
+        .exists(params![token.as_bytes(), now.wall_ms])?)
+}
+
 pub(super) fn standing(
     transaction: &SqliteTransaction<'_>,
     principal: Principal,

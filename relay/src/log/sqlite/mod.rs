@@ -158,6 +158,11 @@ impl Log for SqliteLog {
         self.watched(result)
     }
 
+    fn is_good(&mut self, principal: Principal, now: Now) -> Result<bool, LogError> {
+        let result = self.begin(Purpose::Read).and_then(|transaction| account::is_good(&transaction, principal, now));
+        self.watched(result)
+    }
+
     fn open(
         &mut self,
         principal: Principal,
