@@ -85,7 +85,7 @@ impl<L: Log> Hub<L> {
                 return self.close(id, GoodbyeCode::CopiedDevice);
             }
             // From here on nothing of the older session is handled, not even what it pushed a moment ago.
-            self.pending.retain(|pending| pending.session != older);
+            self.drop_pending(|pending| pending.session == older);
             self.close(older, GoodbyeCode::Replaced);
         }
         self.devices.insert(key, id);

@@ -98,6 +98,12 @@ struct Pending {
     request: AppendRequest,
 }
 
+impl Pending {
+    fn bytes(&self) -> usize {
+        self.request.chunks.iter().map(|chunk| chunk.bytes.len()).sum()
+    }
+}
+
 struct EntropyBox(Box<dyn Entropy>);
 
 impl std::fmt::Debug for EntropyBox {
@@ -217,9 +223,10 @@ impl<L: Log> Hub<L> {
             RelayRequest::Open(request) => self.open(id, &request, now),
             RelayRequest::Append(request) => {
                 let Some(principal) = self.sessions.get(&id).and_then(|seat| seat.principal) else { return };
-                self.pending_bytes += request.chunks.iter().map(|chunk| chunk.bytes.len()).sum::<usize>();
                 let (channel, push) = (request.channel, request.push);
-                self.pending.push(Pending { session: id, channel, push, principal, request });
+                let pending = Pending { session: id, channel, push, principal, request };
+                self.pending_bytes += pending.bytes();
+                self.pending.push(pending);
                 if self.pending_bytes > PENDING_BYTES_MAX {
                     self.commit(now);
                 }
@@ -228,11 +235,9 @@ impl<L: Log> Hub<L> {
     }
 
     fn open(&mut self, id: SessionId, request: &OpenRequest, now: Now) {
-        // An Open starts anew: what the session pushed before is appended now, while the channel ignores its receipts,
-        // for the device has forgotten those pushes.
-        if self.pending.iter().any(|pending| pending.session == id && pending.channel == request.channel) {
-            self.commit(now);
-        }
+        // An Open starts anew: the device has forgotten what it pushed on this channel, and offers its outbox again. A commit
+        // for it here would let one session ask for as many as it likes in one turn.
+        self.drop_pending(|pending| pending.session == id && pending.channel == request.channel);
         let fresh = LogId::new(&mut self.entropy.0);
         let Some(seat) = self.sessions.get_mut(&id) else { return };
         let Some(principal) = seat.principal else { return };
@@ -245,6 +250,17 @@ impl<L: Log> Hub<L> {
             Ok(answer) => self.opened(id, principal, request, answer.into_inner(), now),
             Err(error) => self.read_failed(id, request.channel, request.space, &error),
         }
+    }
+
+    /// Gives up pushes that wait for the commit.
+    fn drop_pending(&mut self, is_void: impl Fn(&Pending) -> bool) {
+        let mut dropped_bytes = 0;
+        self.pending.retain(|pending| {
+            let void = is_void(pending);
+            dropped_bytes += if void { pending.bytes() } else { 0 };
+            !void
+        });
+        self.pending_bytes -= dropped_bytes;
     }
 
     fn opened(&mut self, id: SessionId, principal: Principal, request: &OpenRequest, answer: OpenAnswer, now: Now) {

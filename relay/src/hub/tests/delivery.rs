@@ -258,13 +258,30 @@ fn an_open_starts_anew_and_no_receipt_of_before_comes_after_it() {
     relay.send(one, open(SPACE, None));
     relay.push_bytes(one, 2, author.entity, std::slice::from_ref(&change));
     relay.turn();
-    let duplicate = vec![ReceiptRun::Duplicate { first: Sequence::new(1), count: 1 }];
     let seen = relay.seen(one);
     assert!(
-        matches!(&seen[..], [Seen::Opened(_), Seen::Receipt(2, runs), Seen::Chunks { parts, .. }, Seen::CaughtUp(1)]
-            if *runs == duplicate && *parts == [Part::Batch(vec![change])]),
+        matches!(&seen[..], [Seen::Opened(_), Seen::CaughtUp(0), Seen::Receipt(2, runs), Seen::Chunks { parts, .. }]
+            if *runs == stored(1, 1) && *parts == own(2, 0, 1)),
         "{seen:?}"
     );
+}
+
+#[test]
+fn a_turn_has_one_commit_however_often_a_session_pushes_and_opens() {
+    let mut relay = Relay::new();
+    let (restless, other) = (relay.device(1), relay.device(2));
+    let before = relay.hub.log.write_transactions();
+    let mut author = Author::new(1, 1);
+    for number in 1..=100 {
+        relay.push(restless, number, &mut author, &[&number.to_string()]);
+        relay.send(restless, open(SPACE, None));
+    }
+    relay.push(other, 1, &mut Author::new(2, 2), &["beside it"]);
+    relay.turn();
+    assert_eq!(relay.hub.log.write_transactions() - before, 1, "R8: its fsyncs are nobody else's wait");
+    assert!(matches!(relay.seen(other)[0], Seen::Receipt(1, _)), "the control");
+    assert!(!relay.is_closed(restless));
+    assert_eq!(relay.hub.pending_bytes, 0);
 }
 
 #[test]
