@@ -47,6 +47,11 @@ impl<T> Durable<T> {
     pub fn map<U>(self, part: impl FnOnce(T) -> U) -> Durable<U> {
         Durable(part(self.0))
     }
+
+    /// Both values, each of which was committed by itself.
+    pub fn join<U>(self, other: Durable<U>) -> Durable<(T, U)> {
+        Durable((self.0, other.0))
+    }
 }
 
 impl<A, B> Durable<(A, B)> {

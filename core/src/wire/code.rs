@@ -164,6 +164,8 @@ codes! {
         BadColumns = 14, Permanent, "the columns of the change are broken";
         /// The same entity is in another space.
         ForeignEntity = 15, Permanent, "the entity belongs to another space";
+        /// The relay cannot read or write this entity's part of the log now.
+        Unavailable = 16, Retry, "the relay cannot read or write this entity now";
     }
 }
 

@@ -1,10 +1,11 @@
 //! One transaction for everything that was pushed, then receipts, then delivery.
 
 use super::{Hub, Pending};
-use crate::log::{Log, Principal};
+use crate::log::{Appended, Log, Principal};
 use afield_core::session::{AppendAnswer, LogRun};
 use afield_core::wire::{Channel, GoodbyeCode, PushNumber, SpaceCode};
-use afield_core::{Durable, Now, SessionId, SpaceId};
+use afield_core::{Durable, Now, Sequence, SessionId, SpaceId};
+use std::collections::BTreeSet;
 
 /// Where the answer to a push goes.
 #[derive(Debug, Clone, Copy)]
@@ -26,26 +27,43 @@ impl<L: Log> Hub<L> {
         let (addresses, requests): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.pending).into_iter().map(Pending::apart).unzip();
         match self.log.append(requests, now) {
-            Ok(appended) => {
-                let (answers, runs) = appended.map(|appended| (appended.answers, appended.runs)).split();
-                for (address, answer) in addresses.into_iter().zip(answers.into_elements()) {
-                    self.answer_push(address, answer, now);
-                }
-                // Whoever lost access in the meantime gets nothing of what follows (R6, R7).
-                self.check_foreign(now);
-                for run in runs.into_elements() {
-                    let (space, run) = keyed(run);
-                    self.deliver_fresh(space, &run, now);
-                }
-            }
+            Ok(appended) => self.appended(addresses, appended, now),
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the log could not append");
-                for address in addresses {
+                for address in &addresses {
                     self.close(address.session, GoodbyeCode::Internal);
                     self.settle(address.session, now);
                 }
+                // A commit that answered with an error may have happened.
+                addresses.iter().for_each(|address| self.find_head_again(address.space));
             }
         }
+    }
+
+    fn appended(&mut self, addresses: Vec<Address>, appended: Durable<Appended>, now: Now) {
+        let (answers, runs) = appended.map(|appended| (appended.answers, appended.runs)).split();
+        let mut doubtful = BTreeSet::new();
+        for (address, answer) in addresses.into_iter().zip(answers.into_elements()) {
+            if matches!(answer.get(), AppendAnswer::Refused(SpaceCode::Unavailable)) {
+                doubtful.insert(address.space);
+            }
+            self.answer_push(address, answer, now);
+        }
+        // Whoever lost access in the meantime gets nothing of what follows (R6, R7).
+        self.check_foreign(now);
+        for run in runs.into_elements() {
+            let (space, run) = keyed(run);
+            self.deliver_fresh(space, &run, now);
+        }
+        doubtful.into_iter().for_each(|space| self.find_head_again(space));
+    }
+
+    /// Lets all readers of a space look for what may have been appended to it without their being told (R9).
+    fn find_head_again(&mut self, space: SpaceId) {
+        let Some(readers) = self.spaces.get_mut(&space) else { return };
+        readers.head = Sequence::new(u64::MAX);
+        let ids: Vec<SessionId> = readers.sessions.iter().copied().collect();
+        ids.into_iter().for_each(|id| self.fall_behind(id, space));
     }
 
     fn answer_push(&mut self, address: Address, answer: Durable<AppendAnswer>, now: Now) {

@@ -282,10 +282,11 @@ impl<L: Log> Hub<L> {
         }
     }
 
-    /// Answers for a space that the log could not read: damage concerns that space alone, anything else the session.
+    /// Answers for a space that the log could not open or read: that space alone is not served, unless the storage failed
+    /// as a whole.
     fn read_failed(&mut self, id: SessionId, channel: Channel, space: SpaceId, error: &LogError) {
         tracing::error!(session = %id, %space, error = error as &dyn std::error::Error, "the log could not answer");
-        if !error.is_damage() {
+        if error.is_fatal() {
             return self.close(id, GoodbyeCode::Internal);
         }
         self.unsubscribe(id, space);

@@ -3,6 +3,7 @@
 mod access;
 mod delivery;
 mod failures;
+mod storage;
 
 use super::*;
 use crate::log::{NewToken, SqliteLog, Token};

@@ -57,7 +57,8 @@ pub trait Log: Send {
     ///
     /// # Errors
     ///
-    /// The storage failed; nothing may be assumed to be appended.
+    /// The storage failed as a whole ([`LogError::is_fatal`]); nothing may be assumed to be appended, nor to be not. Any other
+    /// failure is answered to the pushes whose doing it is.
     fn append(&mut self, requests: Vec<(Principal, AppendRequest)>, now: Now) -> Result<Durable<Appended>, LogError>;
 
     /// Reads on from a position, as much as fits one frame.
@@ -168,9 +169,15 @@ pub enum Inconsistency {
 }
 
 impl LogError {
-    /// Whether the failure concerns what one reader asked for, and not the storage as a whole.
+    /// Whether the failure concerns the rows that were asked for, and not the storage as a whole.
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::Damaged(_) | Self::Inconsistent(_))
+    }
+
+    /// Whether the storage failed as a whole, so that nothing it says can be relied on. Anything else is a refusal: of
+    /// rows that are damaged, or of writes while reads go on.
+    pub fn is_fatal(&self) -> bool {
+        matches!(self, Self::Storage(_) | Self::Reopen(_) | Self::Injected)
     }
 }
 
@@ -179,7 +186,11 @@ impl From<rusqlite::Error> for LogError {
         use rusqlite::ErrorCode;
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full(error),
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error),
+            // Every statement says what becomes of a row that is there already: a violation means that a table and its
+            // index contradict each other.
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::ConstraintViolation) => {
+                Self::Damaged(error)
+            }
             Some(ErrorCode::ReadOnly) => Self::ReadOnly(error),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(error),
             // A value of another type than its column has is what a flipped bit in a record's header looks like.

@@ -1,15 +1,17 @@
 //! Appending the pushes of many sessions in one transaction.
 
+mod known;
+mod retry;
 mod rows;
 
 use super::SqliteLog;
 use super::row::SpaceRow;
 use super::run::split;
-use super::transaction::{Purpose, SqliteTransaction};
-use crate::log::{Appended, LogError, Principal, Quotas};
+use super::transaction::Purpose;
+use crate::log::{Appended, LogError, Principal};
 use afield_core::session::{AppendAnswer, AppendRequest, ChunkVerdict, LogRun};
 use afield_core::wire::{ChunkCode, SpaceCode};
-use afield_core::{Durable, Now, SpaceId};
+use afield_core::{Durable, EntityId, Now, SpaceId};
 use rows::{Room, Rows, Space, refused};
 use rusqlite::params;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,49 +26,69 @@ impl SqliteLog {
         requests: &[(Principal, AppendRequest)],
         now: Now,
     ) -> Result<Durable<Appended>, LogError> {
-        match self.try_append(requests, now, Room::Free) {
-            Err(LogError::Full(_)) => self.append_one_by_one(requests, now),
-            answered => answered,
+        match self.try_append(requests, now, Attempt::default()) {
+            Ok(appended) => Ok(appended),
+            Err(Failed { error, .. }) if error.is_fatal() => Err(error),
+            Err(Failed { error, .. }) => self.append_one_by_one(requests, &error, now),
         }
-    }
-
-    /// Finds out which pushes still fit a full disk, each in a transaction of its own, so that nothing of a refused
-    /// push is stored.
-    fn append_one_by_one(
-        &mut self,
-        requests: &[(Principal, AppendRequest)],
-        now: Now,
-    ) -> Result<Durable<Appended>, LogError> {
-        let (mut answers, mut runs) = (Vec::new(), Vec::new());
-        for request in requests.chunks(1) {
-            let durable = match self.try_append(request, now, Room::Free) {
-                Err(LogError::Full(_)) => self.try_append(request, now, Room::None),
-                answered => answered,
-            };
-            let appended = durable?.into_inner();
-            answers.extend(appended.answers);
-            runs.extend(appended.runs);
-        }
-        // Everything above is committed already; this makes the whole one durable value again.
-        Durable::commit(&mut self.begin(Purpose::Read)?, Appended { answers, runs })
     }
 
     fn try_append(
         &mut self,
         requests: &[(Principal, AppendRequest)],
         now: Now,
-        room: Room,
-    ) -> Result<Durable<Appended>, LogError> {
+        attempt: Attempt<'_>,
+    ) -> Result<Durable<Appended>, Failed> {
         let quotas = self.quotas;
-        let purpose = if room == Room::Free { Purpose::Write } else { Purpose::Read };
-        let mut transaction = self.begin(purpose)?;
-        let mut append = Append::new(&transaction, &quotas, now, room);
+        let mut transaction = self.begin(attempt.purpose())?;
+        let mut append = Append::new(Rows::new(&transaction, &quotas, attempt.room), now, attempt.damaged);
         let answers = requests
             .iter()
             .map(|(principal, request)| append.push(*principal, request))
             .collect::<Result<Vec<_>, _>>()?;
         let runs = append.finish()?;
-        Durable::commit(&mut transaction, Appended { answers, runs })
+        Ok(Durable::commit(&mut transaction, Appended { answers, runs })?)
+    }
+}
+
+/// What an attempt to append leaves out.
+#[derive(Debug, Clone, Copy)]
+struct Attempt<'a> {
+    room: Room,
+    /// Entities whose rows are damaged: their chunks are refused without a look at them.
+    damaged: &'a BTreeSet<EntityId>,
+}
+
+impl Default for Attempt<'_> {
+    fn default() -> Self {
+        const NOTHING: &BTreeSet<EntityId> = &BTreeSet::new();
+        Self { room: Room::Free, damaged: NOTHING }
+    }
+}
+
+impl Attempt<'_> {
+    fn purpose(self) -> Purpose {
+        if self.room == Room::Free { Purpose::Write } else { Purpose::Read }
+    }
+}
+
+/// Why an attempt to append failed.
+struct Failed {
+    error: LogError,
+    /// The entity whose rows were being read or written.
+    entity: Option<EntityId>,
+}
+
+impl From<LogError> for Failed {
+    fn from(error: LogError) -> Self {
+        Self { error, entity: None }
+    }
+}
+
+impl Failed {
+    /// Says which entity a failure is about.
+    fn about(entity: EntityId) -> impl Fn(LogError) -> Self {
+        move |error| Self { error, entity: Some(entity) }
     }
 }
 
@@ -74,17 +96,18 @@ impl SqliteLog {
 struct Append<'t, 'c> {
     rows: Rows<'t, 'c>,
     now: Now,
+    damaged: &'t BTreeSet<EntityId>,
     /// Whether a principal may write to a space; `None` when it may not even know it.
     access: BTreeMap<(Principal, SpaceId), Option<bool>>,
     spaces: BTreeMap<SpaceId, Space>,
 }
 
 impl<'t, 'c> Append<'t, 'c> {
-    fn new(transaction: &'t SqliteTransaction<'c>, quotas: &'t Quotas, now: Now, room: Room) -> Self {
-        Self { rows: Rows::new(transaction, quotas, room), now, access: BTreeMap::new(), spaces: BTreeMap::new() }
+    fn new(rows: Rows<'t, 'c>, now: Now, damaged: &'t BTreeSet<EntityId>) -> Self {
+        Self { rows, now, damaged, access: BTreeMap::new(), spaces: BTreeMap::new() }
     }
 
-    fn push(&mut self, principal: Principal, request: &AppendRequest) -> Result<AppendAnswer, LogError> {
+    fn push(&mut self, principal: Principal, request: &AppendRequest) -> Result<AppendAnswer, Failed> {
         let Some(may_write) = self.access(principal, request.space)? else {
             return Ok(AppendAnswer::Refused(SpaceCode::UnknownOrForbidden));
         };
@@ -100,8 +123,10 @@ impl<'t, 'c> Append<'t, 'c> {
                 refused(ChunkCode::Blocked)
             } else if !may_write {
                 refused(ChunkCode::ReadOnly)
+            } else if self.damaged.contains(&chunk.entity) {
+                refused(ChunkCode::Unavailable)
             } else {
-                self.rows.append(space, chunk)?
+                self.rows.append(space, chunk).map_err(Failed::about(chunk.entity))?
             };
             if let ChunkVerdict::Refused { missing, .. } = &mut verdict {
                 blocked.insert(chunk.entity);
@@ -114,9 +139,9 @@ impl<'t, 'c> Append<'t, 'c> {
     }
 
     /// Writes back what the chunks changed, and gives the runs that were appended.
-    fn finish(self) -> Result<Vec<(SpaceId, LogRun)>, LogError> {
+    fn finish(&mut self) -> Result<Vec<(SpaceId, LogRun)>, LogError> {
         let mut runs = Vec::new();
-        for (id, space) in self.spaces {
+        for (id, space) in std::mem::take(&mut self.spaces) {
             if space.entries.is_empty() {
                 continue;
             }

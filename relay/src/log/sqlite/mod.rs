@@ -142,8 +142,11 @@ impl SqliteLog {
     }
 
     fn watched<T>(&mut self, result: Result<T, LogError>) -> Result<T, LogError> {
-        self.failed |= matches!(result, Err(LogError::Storage(_)));
-        result
+        result.inspect_err(|error| self.note_failure(error))
+    }
+
+    fn note_failure(&mut self, error: &LogError) {
+        self.failed |= matches!(error, LogError::Storage(_));
     }
 }
 

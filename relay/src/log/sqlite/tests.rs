@@ -2,6 +2,7 @@
 
 mod access;
 mod appending;
+mod damage;
 mod faults;
 mod reading;
 
@@ -10,7 +11,7 @@ use crate::log::Token;
 use crate::testing::{Seeded, at};
 use afield_core::log::ChunkHash;
 use afield_core::session::{AppendAnswer, ChunkVerdict, LogRun};
-use afield_core::wire::{Channel, ChunkCode, DecodedChunk, PushNumber};
+use afield_core::wire::{Channel, ChunkCode, DecodedChunk, PushNumber, SpaceCode};
 use afield_core::{Cursor, Sequence, SpaceId};
 
 /// A log with one space, and what a session that uses it was told.

@@ -7,7 +7,7 @@ use afield_core::change::ChangeHeader;
 use afield_core::log::ChunkHash;
 use afield_core::session::{ChunkVerdict, LogEntry};
 use afield_core::wire::{ChunkCode, DecodedChunk};
-use afield_core::{ChainHash, ChangeHash, ChunkKind, Collection, Cursor, EntityId};
+use afield_core::{ChangeHash, ChunkKind, Collection, Cursor, EntityId};
 use rusqlite::{OptionalExtension, params};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Room {
     Free,
-    None,
+    /// It does not, and this is what a chunk is told that would have to be written.
+    None(ChunkCode),
 }
 
 /// A space's log as far as this transaction has brought it.
@@ -37,27 +38,18 @@ pub(super) struct Entity {
     pub(super) known: BTreeSet<ChangeHash>,
 }
 
-/// A change that is in the log already.
-struct Known {
-    position: i64,
-    change: ChangeHash,
-    hash: ChunkHash,
-    chain: ChainHash,
-    bytes: Vec<u8>,
-}
-
 /// The statements of an append, and what one transaction learned of rows that spaces share.
 pub(super) struct Rows<'t, 'c> {
     pub(super) transaction: &'t SqliteTransaction<'c>,
+    pub(super) room: Room,
     quotas: &'t Quotas,
-    room: Room,
     actors: BTreeMap<Vec<u8>, Option<i64>>,
     collections: BTreeMap<Collection, i64>,
 }
 
 impl<'t, 'c> Rows<'t, 'c> {
     pub(super) fn new(transaction: &'t SqliteTransaction<'c>, quotas: &'t Quotas, room: Room) -> Self {
-        Self { transaction, quotas, room, actors: BTreeMap::new(), collections: BTreeMap::new() }
+        Self { transaction, room, quotas, actors: BTreeMap::new(), collections: BTreeMap::new() }
     }
 
     /// Checks one chunk, and appends it when nothing speaks against it.
@@ -92,38 +84,10 @@ impl<'t, 'c> Rows<'t, 'c> {
         {
             return Ok(refused(ChunkCode::Quota));
         }
-        if self.room == Room::None {
-            return Ok(refused(ChunkCode::StorageFull));
+        if let Room::None(code) = self.room {
+            return Ok(refused(code));
         }
         self.store(space, header, chunk)
-    }
-
-    /// Answers for a change whose actor and sequence are taken: by itself, or by another one.
-    fn answer_known(
-        &self,
-        known: Known,
-        header: &ChangeHeader,
-        chunk: &DecodedChunk,
-    ) -> Result<ChunkVerdict, LogError> {
-        if known.change != header.hash {
-            return Ok(refused(ChunkCode::ActorForked));
-        }
-        // The change's hash covers all of its bytes, so what was pushed is what was accepted. Where the disk has
-        // something else by now it is repaired before anybody is told that the change is durable (R5).
-        let hash = ChunkHash::of(&chunk.bytes);
-        if known.bytes != *chunk.bytes || known.hash != hash {
-            if self.room == Room::None {
-                return Ok(refused(ChunkCode::StorageFull));
-            }
-            tracing::warn!(
-                sequence = SpaceRow::sequence(known.position).get(),
-                "a decayed chunk was repaired by a push"
-            );
-            self.transaction
-                .statement("UPDATE chunks SET bytes = ?2, hash = ?3 WHERE position = ?1")?
-                .execute(params![known.position, &chunk.bytes[..], hash.as_bytes()])?;
-        }
-        Ok(ChunkVerdict::Duplicate { sequence: SpaceRow::sequence(known.position), chain: known.chain })
     }
 
     fn store(
@@ -213,26 +177,6 @@ impl<'t, 'c> Rows<'t, 'c> {
         let number = self.transaction.last_insert_rowid();
         let (collection, known) = (chunk.collection.clone(), BTreeSet::new());
         Ok(Entity { number, collection, max_op, raised: false, known })
-    }
-
-    fn known(&self, entity: i64, actor: i64, actor_sequence: u64) -> Result<Option<Known>, LogError> {
-        let found = self
-            .transaction
-            .statement(
-                "SELECT position, change, hash, chain, bytes FROM chunks
-                WHERE entity = ?1 AND actor = ?2 AND actor_sequence = ?3",
-            )?
-            .query_row([entity, actor, actor_sequence.cast_signed()], |row| {
-                Ok(Known {
-                    position: row.get(0)?,
-                    change: ChangeHash(row.get(1)?),
-                    hash: ChunkHash::from_bytes(row.get(2)?),
-                    chain: ChainHash::from_bytes(row.get(3)?),
-                    bytes: row.get(4)?,
-                })
-            })
-            .optional();
-        Ok(found?)
     }
 
     /// Which of these dependencies are not in the log for the entity.

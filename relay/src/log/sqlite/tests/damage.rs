@@ -1,0 +1,201 @@
+//! What damaged rows, and a file that takes nothing, cost: what they concern, and nothing else.
+
+use super::*;
+use crate::testing::Author;
+use rusqlite::Connection;
+use std::time::Duration;
+
+/// A log in a file with two spaces, the first of which is the desk's.
+struct Office {
+    folder: tempfile::TempDir,
+    desk: Desk,
+    other: Cursor,
+}
+
+const OTHER: SpaceId = SpaceId::from_bytes([2; 16]);
+
+impl Office {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut desk = Desk::with(SqliteLog::open(&folder.path().join("log.sqlite")).unwrap());
+        let other = create(&mut desk.log, desk.principal, OTHER, 2);
+        Self { folder, desk, other }
+    }
+
+    fn beside(&self) -> Connection {
+        Connection::open(self.folder.path().join("log.sqlite")).unwrap()
+    }
+
+    /// Makes the last chunk of an entity unreadable: its chain hash is one byte.
+    fn damage(&self, entity: u8) {
+        let damaged = self.beside().execute(
+            "UPDATE chunks SET chain = x'00' WHERE position =
+                (SELECT max(position) FROM chunks WHERE entity = (SELECT number FROM entities WHERE id = ?1))",
+            [[entity; 16]],
+        );
+        assert_eq!(damaged, Ok(1));
+    }
+
+    fn append(&mut self, requests: Vec<AppendRequest>) -> Result<Appended, LogError> {
+        let requests = requests.into_iter().map(|request| (self.desk.principal, request)).collect();
+        self.desk.log.append(requests, at(0)).map(Durable::into_inner)
+    }
+
+    fn of_other(&self, chunks: Vec<DecodedChunk>) -> AppendRequest {
+        request(OTHER, self.other, chunks)
+    }
+
+    /// How many chunks of the desk's space anybody can read from a position.
+    fn readable_after(&mut self, position: Cursor) -> usize {
+        self.desk.run(position).entries().len()
+    }
+}
+
+fn codes(answer: &AppendAnswer) -> Vec<Option<ChunkCode>> {
+    match answer {
+        AppendAnswer::Verdicts(verdicts) => verdicts.iter().map(code).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+const UNAVAILABLE: Option<ChunkCode> = Some(ChunkCode::Unavailable);
+const BLOCKED: Option<ChunkCode> = Some(ChunkCode::Blocked);
+
+fn is_unavailable(answer: &AppendAnswer) -> bool {
+    matches!(answer, AppendAnswer::Refused(SpaceCode::Unavailable))
+}
+
+#[test]
+fn a_damaged_row_refuses_its_entity_and_everything_else_of_the_group_is_stored() {
+    let mut office = Office::new();
+    let mut damaged = Author::new(1, 1);
+    let known = damaged.chunk("in the log");
+    office.desk.push(vec![known.clone()]);
+    office.desk.push(Author::new(9, 9).chunks(1));
+    office.damage(1);
+    let whole = Author::new(2, 2).chunk("of another entity");
+    let beside = Author::new(3, 3).chunk("of another session");
+    let elsewhere = Author::new(4, 4).chunk("of another space");
+    let requests = vec![
+        office.desk.request(vec![known, whole, damaged.chunk("behind it")]),
+        office.desk.request(vec![beside]),
+        office.of_other(vec![elsewhere]),
+    ];
+    let start = office.desk.told;
+    let Appended { answers, runs } = office.append(requests).unwrap();
+    let expected = [vec![UNAVAILABLE, None, BLOCKED], vec![None], vec![None]];
+    assert_eq!(answers.iter().map(codes).collect::<Vec<_>>(), expected);
+    assert_eq!(runs.iter().map(|(_, run)| run.entries().len()).sum::<usize>(), 3);
+    assert_eq!(office.readable_after(start), 2, "R2, R9");
+}
+
+#[test]
+fn the_damaged_row_of_a_space_refuses_that_space_alone() {
+    let mut office = Office::new();
+    let damaged = office.beside().execute("UPDATE spaces SET chain = x'00' WHERE id = ?1", [[1; 16]]);
+    assert_eq!(damaged, Ok(1));
+    let requests = vec![
+        office.desk.request(Author::new(1, 1).chunks(1)),
+        office.of_other(Author::new(2, 2).chunks(1)),
+        office.desk.request(Author::new(3, 3).chunks(1)),
+    ];
+    let Appended { answers, .. } = office.append(requests).unwrap();
+    assert!(is_unavailable(&answers[0]) && is_unavailable(&answers[2]), "{answers:?}");
+    assert_eq!(codes(&answers[1]), [None]);
+
+    let only = office.desk.request(Author::new(1, 1).chunks(1));
+    let Appended { answers, runs } = office.append(vec![only]).unwrap();
+    assert!(is_unavailable(&answers[0]) && runs.is_empty());
+}
+
+#[test]
+fn a_push_of_many_damaged_entities_ends_in_one_answer() {
+    let mut office = Office::new();
+    let mut authors: Vec<_> = (1..=40).map(|number| Author::new(number, number)).collect();
+    let known: Vec<_> = authors.iter_mut().map(|author| author.chunk("known")).collect();
+    office.desk.push(known.clone());
+    office.desk.push(Author::new(99, 99).chunks(1));
+    office.beside().execute("UPDATE chunks SET chain = x'00' WHERE position & 0xffff <= 40", []).unwrap();
+    let requests = vec![office.desk.request(known)];
+    let Appended { answers, .. } = office.append(requests).unwrap();
+    assert!(is_unavailable(&answers[0]), "{answers:?}");
+}
+
+#[test]
+fn what_was_committed_is_answered_although_the_storage_fails_after_it() {
+    for (point, stays) in [(FaultPoint::BeforeCommit, 2), (FaultPoint::AfterCommit, 3)] {
+        let mut office = Office::new();
+        let known = Author::new(1, 1).chunk("in the log");
+        office.desk.push(vec![known.clone()]);
+        office.desk.push(Author::new(9, 9).chunks(1));
+        office.damage(1);
+        let mut commits = 0;
+        office.desk.log.inject_faults(move |at| {
+            commits += i32::from(at == point);
+            (at == point && commits == 3).then_some(Fault::Error)
+        });
+        let requests = vec![
+            office.desk.request(Author::new(2, 2).chunks(1)),
+            office.desk.request(vec![known]),
+            office.desk.request(Author::new(3, 3).chunks(1)),
+            office.desk.request(Author::new(4, 4).chunks(1)),
+        ];
+        let start = office.desk.told;
+        let Appended { answers, runs } = office.append(requests).unwrap();
+        assert_eq!(codes(&answers[0]), [None], "R1: it was committed");
+        assert_eq!(codes(&answers[1]), [UNAVAILABLE]);
+        assert!(is_unavailable(&answers[2]) && is_unavailable(&answers[3]), "no word about what nobody knows");
+        assert_eq!(runs.len(), 1);
+        assert_eq!(office.readable_after(start), stays - 1, "{point:?}");
+    }
+}
+
+#[test]
+fn a_file_that_may_not_be_written_refuses_what_is_new_and_reads_go_on() {
+    let mut office = Office::new();
+    let known = Author::new(1, 1).chunk("in the log");
+    office.desk.push(vec![known.clone()]);
+    office.desk.log.connection.pragma_update(None, "query_only", true).unwrap();
+    let requests = vec![
+        office.desk.request(vec![Author::new(2, 2).chunk("new"), known.clone()]),
+        office.desk.request(vec![known.clone()]),
+    ];
+    let Appended { answers, runs } = office.append(requests).unwrap();
+    assert_eq!(answers.iter().map(codes).collect::<Vec<_>>(), [vec![UNAVAILABLE, None], vec![None]]);
+    assert!(runs.is_empty());
+    let start = office.desk.start();
+    assert_eq!(office.readable_after(start), 1);
+
+    office.desk.log.connection.pragma_update(None, "query_only", false).unwrap();
+    assert!(is_stored(&office.desk.push(vec![Author::new(2, 2).chunk("new")])[0]), "the control");
+}
+
+#[test]
+fn a_file_that_another_process_holds_refuses_pushes_for_now_and_reads_go_on() {
+    let mut office = Office::new();
+    office.desk.push(Author::new(1, 1).chunks(1));
+    office.desk.log.connection.busy_timeout(Duration::ZERO).unwrap();
+    let beside = office.beside();
+    beside.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let requests = vec![office.desk.request(Author::new(2, 2).chunks(1)), office.of_other(Author::new(3, 3).chunks(1))];
+    let Appended { answers, runs } = office.append(requests).unwrap();
+    assert!(answers.iter().all(is_unavailable) && runs.is_empty(), "{answers:?}");
+    let start = office.desk.start();
+    assert_eq!(office.readable_after(start), 1);
+
+    beside.execute_batch("ROLLBACK").unwrap();
+    assert!(is_stored(&office.desk.push(Author::new(2, 2).chunks(1))[0]), "the control");
+}
+
+#[test]
+fn rows_that_contradict_each_other_refuse_the_entity_and_are_no_failure_of_the_storage() {
+    let mut office = Office::new();
+    let known = Author::new(1, 1).chunk("in the log");
+    office.desk.push(vec![known.clone()]);
+    // The next position is taken, although the space's row says that the log ends before it.
+    let renamed = office.beside().execute("UPDATE chunks SET position = position + 1", []);
+    assert_eq!(renamed, Ok(1));
+    let requests = vec![office.desk.request(vec![Author::new(2, 2).chunk("at a place that is taken")])];
+    let Appended { answers, .. } = office.append(requests).unwrap();
+    assert_eq!(codes(&answers[0]), [UNAVAILABLE]);
+}
