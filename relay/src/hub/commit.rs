@@ -1,5 +1,6 @@
 //! One transaction for everything that was pushed, then receipts, then delivery.
 
+use super::guard::guarded;
 use super::{Hub, Pending};
 use crate::log::{Appended, Log, Principal};
 use afield_core::session::{AppendAnswer, LogRun};
@@ -26,10 +27,12 @@ impl<L: Log> Hub<L> {
         self.pending_bytes = 0;
         let (addresses, requests): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.pending).into_iter().map(Pending::apart).unzip();
-        match self.log.append(requests, now) {
-            Ok(appended) => self.appended(addresses, appended, now),
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the log could not append");
+        match guarded("appending", || self.log.append(requests, now)) {
+            Some(Ok(appended)) => self.appended(addresses, appended, now),
+            failed => {
+                if let Some(Err(error)) = failed {
+                    tracing::error!(error = &error as &dyn std::error::Error, "the log could not append");
+                }
                 for address in &addresses {
                     self.close(address.session, GoodbyeCode::Internal);
                     self.settle(address.session, now);
@@ -47,7 +50,10 @@ impl<L: Log> Hub<L> {
             if matches!(answer.get(), AppendAnswer::Refused(SpaceCode::Unavailable)) {
                 doubtful.insert(address.space);
             }
-            self.answer_push(address, answer, now);
+            let session = address.session;
+            if guarded("answering a push", || self.answer_push(address, answer, now)).is_none() {
+                self.cut(session);
+            }
         }
         // Whoever lost access in the meantime gets nothing of what follows (R6, R7).
         self.check_foreign(now);
@@ -93,8 +99,16 @@ impl<L: Log> Hub<L> {
         for id in ids {
             let Some(seat) = self.sessions.get_mut(&id) else { continue };
             // Who has to read on has to be checked against the log first, so it gets nothing fresh meanwhile.
-            if seat.behind.contains(&space) || !seat.session.deliver_fresh(space, run) {
-                seat.behind.insert(space);
+            let is_behind = seat.behind.contains(&space);
+            match guarded("delivering", || !is_behind && seat.session.deliver_fresh(space, run)) {
+                Some(true) => {}
+                Some(false) => {
+                    seat.behind.insert(space);
+                }
+                None => {
+                    self.cut(id);
+                    continue;
+                }
             }
             self.settle(id, now);
         }

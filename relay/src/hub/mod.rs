@@ -2,6 +2,7 @@
 
 mod commit;
 mod greet;
+mod guard;
 mod seat;
 mod serve;
 mod watch;
@@ -12,6 +13,7 @@ use afield_core::session::{AppendRequest, OpenAnswer, OpenRequest, RelayRequest,
 use afield_core::time::random_bytes;
 use afield_core::wire::{Channel, GoodbyeCode, PushNumber, SpaceCode};
 use afield_core::{DeviceId, Entropy, Limits, LogId, Now, Sequence, SessionId, SpaceId};
+use guard::guarded;
 use seat::Seat;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -66,6 +68,8 @@ pub struct Hub<L> {
     pending_bytes: usize,
     /// [`QUEUE_BYTES_END`], but for a test that has no patience to reach it.
     queue_bytes_end: usize,
+    /// Sessions that were forgotten and whose links do not know it.
+    cut: Vec<SessionId>,
     /// Sessions that may have output.
     dirty: BTreeSet<SessionId>,
     /// Sessions that may read on, in turn.
@@ -126,6 +130,7 @@ impl<L: Log> Hub<L> {
             pending: Vec::new(),
             pending_bytes: 0,
             queue_bytes_end: QUEUE_BYTES_END,
+            cut: Vec::new(),
             dirty: BTreeSet::new(),
             ready: VecDeque::new(),
             deadlines: BTreeSet::new(),
@@ -149,16 +154,21 @@ impl<L: Log> Hub<L> {
 
     /// Takes one message of a device.
     pub fn handle_message(&mut self, id: SessionId, message: &[u8], now: Now) {
-        let Some(seat) = self.sessions.get_mut(&id) else { return };
-        match seat.session.handle_message(message) {
-            Ok(None) => {}
-            Ok(Some(request)) => self.handle_request(id, request, now),
-            Err(error) => {
-                tracing::debug!(session = %id, error = &error as &dyn std::error::Error, "a session ends");
-                seat.session.close(error.code(), None);
+        let handled = guarded("handling a message", || {
+            let Some(seat) = self.sessions.get_mut(&id) else { return };
+            match seat.session.handle_message(message) {
+                Ok(None) => {}
+                Ok(Some(request)) => self.handle_request(id, request, now),
+                Err(error) => {
+                    tracing::debug!(session = %id, error = &error as &dyn std::error::Error, "a session ends");
+                    seat.session.close(error.code(), None);
+                }
             }
+            self.settle(id, now);
+        });
+        if handled.is_none() {
+            self.cut(id);
         }
-        self.settle(id, now);
     }
 
     /// Takes the link's word that it has written so many bytes of messages.
@@ -186,6 +196,9 @@ impl<L: Log> Hub<L> {
 
     /// The next thing for a link.
     pub fn poll_transmit(&mut self) -> Option<(SessionId, Output)> {
+        if let Some(id) = self.cut.pop() {
+            return Some((id, Output::Close));
+        }
         loop {
             let id = *self.dirty.first()?;
             if let Some(seat) = self.sessions.get_mut(&id) {

@@ -1,6 +1,7 @@
 //! Reading the log for sessions that are behind, each at its own pace.
 
 use super::Hub;
+use super::guard::guarded;
 use crate::log::Log;
 use afield_core::session::{ReadAnswer, ReadRequest};
 use afield_core::wire::SpaceCode;
@@ -15,11 +16,16 @@ impl<L: Log> Hub<L> {
             let Some(seat) = self.sessions.get_mut(&id) else { continue };
             seat.is_ready = false;
             let (Some(principal), Some(request)) = (seat.principal, seat.next_read()) else { continue };
-            match self.log.read(principal, &request, now) {
-                Ok(answer) => self.deliver(id, &request, &answer, now),
-                Err(error) => self.read_failed(id, request.channel, request.space, &error),
+            let served = guarded("reading for a session", || {
+                match self.log.read(principal, &request, now) {
+                    Ok(answer) => self.deliver(id, &request, &answer, now),
+                    Err(error) => self.read_failed(id, request.channel, request.space, &error),
+                }
+                self.settle(id, now);
+            });
+            if served.is_none() {
+                self.cut(id);
             }
-            self.settle(id, now);
         }
         !self.ready.is_empty()
     }

@@ -7,7 +7,6 @@ use afield_core::SessionId;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -225,12 +224,7 @@ impl Turns {
             Event::Message { number, message, room: taken } => {
                 room.push(taken);
                 let Some(session) = self.connections.get(&number).copied() else { return };
-                // A message that makes the parser panic is a defect, and must not be a way to stop the relay.
-                let handled = catch_unwind(AssertUnwindSafe(|| self.hub.handle_message(session, &message, now)));
-                if handled.is_err() {
-                    tracing::error!(%session, "a message made the relay panic; its session is cut");
-                    self.forget(number);
-                }
+                self.hub.handle_message(session, &message, now);
             }
             Event::Sent { number, bytes } => {
                 if let Some(session) = self.connections.get(&number) {

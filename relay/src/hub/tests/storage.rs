@@ -1,4 +1,4 @@
-//! What a storage that fails costs: no session but those it concerns.
+//! What a storage that fails, or a defect, costs: no session but those it concerns.
 
 use super::*;
 use crate::log::{Fault, FaultPoint};
@@ -137,4 +137,43 @@ fn what_a_failed_turn_may_have_committed_reaches_the_readers() {
     relay.turn();
     assert_eq!(relay.seen(one), [Seen::Goodbye(GoodbyeCode::Internal)], "R1");
     assert_eq!(foreign(&relay.seen(two)).len(), 1, "R9");
+}
+
+#[test]
+fn a_panic_while_appending_ends_the_sessions_of_that_turn_and_not_the_relay() {
+    let mut relay = Relay::new();
+    let (one, idle) = (relay.device(1), relay.device(2));
+    let mut panics = 1;
+    relay.hub.log_mut().inject_faults(move |point| {
+        panics -= i32::from(point == FaultPoint::BeforeCommit);
+        assert!(panics < 0, "injected");
+        None
+    });
+    relay.push(one, 1, &mut Author::new(1, 1), &["a"]);
+    relay.turn();
+    assert_eq!(relay.seen(one), [Seen::Goodbye(GoodbyeCode::Internal)]);
+    assert!(relay.is_closed(one) && !relay.is_closed(idle));
+
+    let again = relay.device(1);
+    relay.push(again, 1, &mut Author::new(1, 1), &["a"]);
+    relay.turn();
+    assert_eq!(relay.seen(again)[0], Seen::Receipt(1, stored(1, 1)), "R2: nothing of it was there");
+    assert_eq!(foreign(&relay.seen(idle)).len(), 1);
+}
+
+#[test]
+fn a_panic_while_a_message_is_handled_cuts_its_session_and_no_other() {
+    let mut relay = Relay::new();
+    let (one, two) = (relay.device(1), relay.device(2));
+    relay.hub.log_mut().inject_faults(|_| panic!("injected"));
+    relay.push(one, 1, &mut Author::new(1, 1), &["pushed before"]);
+    relay.send(one, open_elsewhere());
+    relay.hub.log_mut().inject_faults(|_| None);
+    relay.turn();
+    assert_eq!(relay.seen(one), [], "not even a word: what its state holds is not to be trusted");
+    assert!(relay.is_closed(one) && !relay.is_closed(two));
+    assert_eq!(foreign(&relay.seen(two)).len(), 1);
+    assert_eq!(relay.hub.session_count(), 1);
+    let again = relay.device(1);
+    assert!(!relay.is_closed(again), "the control");
 }
