@@ -98,6 +98,12 @@ impl LogRun {
         &self.entries
     }
 
+    /// The entries whose bytes are no longer those that entered the chain.
+    pub fn decayed(&self) -> impl Iterator<Item = &LogEntry> {
+        let unbatched = self.entries.iter().zip(&self.batched).filter(|(_, batched)| !**batched);
+        unbatched.map(|(entry, _)| entry).filter(|entry| !entry.is_intact())
+    }
+
     /// The parts for a range of entries that all may travel in batches.
     fn batches<'r>(&'r self, range: Range<usize>, parts: &mut Vec<Part<'r>>) {
         if range.is_empty() {

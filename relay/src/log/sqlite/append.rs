@@ -40,14 +40,24 @@ impl SqliteLog {
         attempt: Attempt<'_>,
     ) -> Result<Durable<Appended>, Failed> {
         let quotas = self.quotas;
-        let mut transaction = self.begin(attempt.purpose())?;
-        let mut append = Append::new(Rows::new(&transaction, &quotas, attempt.room), now, attempt.damaged);
-        let answers = requests
-            .iter()
-            .map(|(principal, request)| append.push(*principal, request))
-            .collect::<Result<Vec<_>, _>>()?;
-        let runs = append.finish()?;
-        Ok(Durable::commit(&mut transaction, Appended { answers, runs })?)
+        let mut decayed = std::mem::take(&mut self.decayed);
+        let result = self.begin(attempt.purpose()).map_err(Failed::from).and_then(|mut transaction| {
+            let mut append =
+                Append::new(Rows::new(&transaction, &quotas, &decayed, attempt.room), now, attempt.damaged);
+            let answers = requests
+                .iter()
+                .map(|(principal, request)| append.push(*principal, request))
+                .collect::<Result<Vec<_>, _>>()?;
+            let runs = append.finish()?;
+            let intact = append.rows.intact;
+            let appended = Durable::commit(&mut transaction, Appended { answers, runs })?;
+            Ok((appended, intact))
+        });
+        if let Ok((_, intact)) = &result {
+            decayed.forget(intact);
+        }
+        self.decayed = decayed;
+        result.map(|(appended, _)| appended)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod account;
 mod append;
+mod decay;
 mod read;
 mod row;
 mod run;
@@ -17,6 +18,7 @@ pub(super) use account::DEFAULT_USER;
 use super::{Appended, Authentication, Log, LogError, Principal, Quotas, Standing, TokenHash};
 use afield_core::session::{AppendRequest, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest};
 use afield_core::{Durable, LogId, Now};
+use decay::Decayed;
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, MAIN_DB};
 use std::path::{Path, PathBuf};
@@ -35,6 +37,7 @@ pub struct SqliteLog {
     path: Option<PathBuf>,
     quotas: Quotas,
     faults: Faults,
+    decayed: Decayed,
     /// How often this value changed what [`Log::foreign_version`] speaks about.
     administered: u64,
     /// The storage failed: the file is opened again before it is used again, so that nothing half known is trusted.
@@ -105,6 +108,7 @@ impl SqliteLog {
         copy.deserialize_read_exact(MAIN_DB, snapshot, snapshot.len(), false)?;
         let copy = schema::prepare(copy)?;
         Backup::new(&copy, &mut self.connection)?.run_to_completion(PAGES_PER_STEP, Duration::ZERO, None)?;
+        self.decayed = Decayed::default();
         self.administered += 1;
         Ok(())
     }
@@ -127,7 +131,15 @@ impl SqliteLog {
     }
 
     fn of(connection: Connection, path: Option<PathBuf>) -> Self {
-        Self { connection, path, quotas: Quotas::DEFAULT, faults: Faults::default(), administered: 0, failed: false }
+        Self {
+            connection,
+            path,
+            quotas: Quotas::DEFAULT,
+            faults: Faults::default(),
+            decayed: Decayed::default(),
+            administered: 0,
+            failed: false,
+        }
     }
 
     fn begin(&mut self, purpose: Purpose) -> Result<SqliteTransaction<'_>, LogError> {
@@ -136,6 +148,7 @@ impl SqliteLog {
         {
             self.connection = schema::open_file(path).map_err(|error| LogError::Reopen(Box::new(error)))?;
             self.failed = false;
+            self.decayed = Decayed::default();
             self.administered += 1;
         }
         SqliteTransaction::begin(&mut self.connection, &mut self.faults, purpose)

@@ -54,16 +54,22 @@ impl SqliteLog {
         now: Now,
     ) -> Result<Durable<ReadAnswer>, LogError> {
         let mut transaction = self.begin(Purpose::Read)?;
-        let answer = match SpaceRow::find(&transaction, principal, request.space, now)? {
+        let found = SpaceRow::find(&transaction, principal, request.space, now)?;
+        let answer = match &found {
             None => ReadAnswer::Refused(SpaceCode::UnknownOrForbidden),
             Some(space)
                 if !space.holds(&transaction, request.position)? || !space.holds(&transaction, request.told)? =>
             {
                 ReadAnswer::Reset(space.head.log)
             }
-            Some(space) => ReadAnswer::Run(run(&transaction, &space, request)?),
+            Some(space) => ReadAnswer::Run(run(&transaction, space, request)?),
         };
-        Durable::commit(&mut transaction, answer)
+        let answer = Durable::commit(&mut transaction, answer)?;
+        drop(transaction);
+        if let (Some(space), ReadAnswer::Run(run)) = (&found, answer.get()) {
+            self.decayed.note(space, request.space, run);
+        }
+        Ok(answer)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Changes that are in the log already.
 
 use super::super::row::SpaceRow;
-use super::rows::{Room, Rows, refused};
+use super::rows::{Entity, Room, Rows, refused};
 use crate::log::LogError;
 use afield_core::change::ChangeHeader;
 use afield_core::log::ChunkHash;
@@ -43,29 +43,33 @@ impl Rows<'_, '_> {
 
     /// Answers for a change whose actor and sequence are taken: by itself, or by another one.
     pub(super) fn answer_known(
-        &self,
+        &mut self,
+        entity: &mut Entity,
         known: Known,
         header: &ChangeHeader,
         chunk: &DecodedChunk,
     ) -> Result<ChunkVerdict, LogError> {
-        if known.change != header.hash {
+        let hash = ChunkHash::of(&chunk.bytes);
+        // Either hash covers all of the bytes, so one of them is enough where the other has decayed.
+        if known.change != header.hash && known.hash != hash {
             return Ok(refused(ChunkCode::ActorForked));
         }
-        // The change's hash covers all of its bytes, so what was pushed is what was accepted. Where the disk has
-        // something else by now it is repaired before anybody is told that the change is durable (R5).
-        let hash = ChunkHash::of(&chunk.bytes);
-        if known.bytes != *chunk.bytes || known.hash != hash {
+        // What was pushed is what was accepted. Where the disk has something else by now it is repaired before anybody
+        // is told that the change is durable (R5).
+        let sequence = SpaceRow::sequence(known.position);
+        if known.bytes != *chunk.bytes || known.hash != hash || known.change != header.hash {
             if let Room::None(code) = self.room {
                 return Ok(refused(code));
             }
-            tracing::warn!(
-                sequence = SpaceRow::sequence(known.position).get(),
-                "a decayed chunk was repaired by a push"
-            );
+            tracing::warn!(sequence = sequence.get(), "a decayed chunk was repaired by a push");
             self.transaction
-                .statement("UPDATE chunks SET bytes = ?2, hash = ?3 WHERE position = ?1")?
-                .execute(params![known.position, &chunk.bytes[..], hash.as_bytes()])?;
+                .statement("UPDATE chunks SET bytes = ?2, hash = ?3, change = ?4 WHERE position = ?1")?
+                .execute(params![known.position, &chunk.bytes[..], hash.as_bytes(), header.hash.0])?;
         }
-        Ok(ChunkVerdict::Duplicate { sequence: SpaceRow::sequence(known.position), chain: known.chain })
+        if self.decayed.holds(known.position) {
+            self.intact.push(known.position);
+        }
+        entity.known.insert(header.hash);
+        Ok(ChunkVerdict::Duplicate { sequence, chain: known.chain })
     }
 }

@@ -1,5 +1,6 @@
 //! One chunk at a time: the checks and statements of an append.
 
+use super::super::decay::Decayed;
 use super::super::row::{SEQUENCE_MAX, SpaceRow, count};
 use super::super::transaction::SqliteTransaction;
 use crate::log::{Inconsistency, LogError, Quotas};
@@ -42,14 +43,23 @@ pub(super) struct Entity {
 pub(super) struct Rows<'t, 'c> {
     pub(super) transaction: &'t SqliteTransaction<'c>,
     pub(super) room: Room,
+    pub(super) decayed: &'t Decayed,
+    /// Positions that were noted as decayed, and whose bytes are intact with this transaction.
+    pub(super) intact: Vec<i64>,
     quotas: &'t Quotas,
     actors: BTreeMap<Vec<u8>, Option<i64>>,
     collections: BTreeMap<Collection, i64>,
 }
 
 impl<'t, 'c> Rows<'t, 'c> {
-    pub(super) fn new(transaction: &'t SqliteTransaction<'c>, quotas: &'t Quotas, room: Room) -> Self {
-        Self { transaction, room, quotas, actors: BTreeMap::new(), collections: BTreeMap::new() }
+    pub(super) fn new(
+        transaction: &'t SqliteTransaction<'c>,
+        quotas: &'t Quotas,
+        decayed: &'t Decayed,
+        room: Room,
+    ) -> Self {
+        let (actors, collections) = (BTreeMap::new(), BTreeMap::new());
+        Self { transaction, room, decayed, intact: Vec::new(), quotas, actors, collections }
     }
 
     /// Checks one chunk, and appends it when nothing speaks against it.
@@ -63,11 +73,11 @@ impl<'t, 'c> Rows<'t, 'c> {
         };
         self.load_entity(space, chunk.entity)?;
         let actor = self.actor(header.actor.to_bytes())?;
-        let entity = space.entities.get_mut(&chunk.entity).and_then(Option::as_mut);
-        if let (Some(entity), Some(actor)) = (&entity, actor)
+        let mut entity = space.entities.get_mut(&chunk.entity).and_then(Option::as_mut);
+        if let (Some(entity), Some(actor)) = (&mut entity, actor)
             && let Some(known) = self.known(entity.number, actor, header.sequence)?
         {
-            return self.answer_known(known, header, chunk);
+            return self.answer_known(entity, known, header, chunk);
         }
         let missing = self.missing(entity.as_deref(), &header.dependencies)?;
         if !missing.is_empty() {
@@ -179,16 +189,20 @@ impl<'t, 'c> Rows<'t, 'c> {
         Ok(Entity { number, collection, max_op, raised: false, known })
     }
 
-    /// Which of these dependencies are not in the log for the entity.
+    /// Which of these dependencies are not in the log for the entity, or have decayed there: whoever builds on one has it,
+    /// and sends it again when asked.
     fn missing(&self, entity: Option<&Entity>, dependencies: &[ChangeHash]) -> Result<Vec<ChangeHash>, LogError> {
         let Some(entity) = entity else { return Ok(dependencies.to_vec()) };
         let mut missing = Vec::new();
         for dependency in dependencies.iter().filter(|dependency| !entity.known.contains(*dependency)) {
-            let stands = self
+            let position: Option<i64> = self
                 .transaction
-                .statement("SELECT 1 FROM chunks WHERE entity = ?1 AND substr(change, 1, 8) = ?2 AND change = ?3")?
-                .exists(params![entity.number, dependency.0.split_at(8).0, dependency.0])?;
-            if !stands {
+                .statement(
+                    "SELECT position FROM chunks WHERE entity = ?1 AND substr(change, 1, 8) = ?2 AND change = ?3",
+                )?
+                .query_row(params![entity.number, dependency.0.split_at(8).0, dependency.0], |row| row.get(0))
+                .optional()?;
+            if position.is_none_or(|position| self.decayed.holds(position)) {
                 missing.push(*dependency);
             }
         }

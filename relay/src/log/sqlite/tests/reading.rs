@@ -2,6 +2,7 @@ use super::*;
 use crate::log::Inconsistency;
 use crate::testing::Author;
 use afield_core::ChainHash;
+use afield_core::session::LogEntry;
 
 #[test]
 fn a_reader_gets_everything_after_its_position_once_and_in_order() {
@@ -142,6 +143,51 @@ fn a_decayed_chunk_is_read_as_it_is_and_repaired_by_whoever_still_has_it() {
     let run = desk.run(start);
     assert_eq!(intact(&run), [true, true, true]);
     assert_eq!(run.after(), desk.told);
+}
+
+#[test]
+fn a_decayed_chunk_is_asked_for_when_a_change_depends_on_it() {
+    let mut desk = Desk::new();
+    let mut author = Author::new(1, 1);
+    let chunks = author.chunks(2);
+    desk.push(chunks.clone());
+    flip_a_stored_byte(&desk.log, 2);
+    let (start, next) = (desk.start(), author.chunk("depends on it"));
+    let decayed = vec![chunks[1].header.as_ref().unwrap().hash];
+    assert!(!desk.run(start).entries()[1].is_intact());
+
+    let missing = ChunkVerdict::Refused { code: ChunkCode::MissingDependencies, missing: decayed };
+    assert_eq!(desk.push(vec![next.clone()]), [missing]);
+    // A repair that is not committed is none.
+    let mut failures = 1;
+    desk.log.inject_faults(move |point| {
+        failures -= i32::from(point == FaultPoint::BeforeCommit);
+        (failures >= 0 && point == FaultPoint::BeforeCommit).then_some(Fault::Error)
+    });
+    let again = desk.request(chunks.clone());
+    assert!(desk.log.append(vec![(desk.principal, again)], at(0)).is_err());
+    assert_eq!(code(&desk.push(vec![next.clone()])[0]), Some(ChunkCode::MissingDependencies));
+
+    let verdicts = desk.push(vec![chunks[1].clone(), next.clone()]);
+    assert!(matches!(verdicts[..], [ChunkVerdict::Duplicate { .. }, ChunkVerdict::Stored { .. }]), "R5: {verdicts:?}");
+    assert!(desk.run(start).entries().iter().all(LogEntry::is_intact));
+    assert!(is_stored(&desk.push(vec![author.chunk("the next")])[0]), "the control: nothing is missing any more");
+}
+
+#[test]
+fn a_chunk_whose_hash_decayed_is_repaired_and_not_called_a_fork() {
+    let mut desk = Desk::new();
+    let mut author = Author::new(1, 1);
+    let chunks = author.chunks(1);
+    desk.push(chunks.clone());
+    for column in ["change", "hash"] {
+        let connection = &desk.log.connection;
+        assert_eq!(connection.execute(&format!("UPDATE chunks SET {column} = zeroblob(32)"), []), Ok(1));
+        assert!(matches!(desk.push(chunks.clone())[..], [ChunkVerdict::Duplicate { .. }]), "R5: {column}");
+        let start = desk.start();
+        assert!(desk.run(start).entries()[0].is_intact());
+    }
+    assert!(is_stored(&desk.push(vec![author.chunk("depends on it")])[0]));
 }
 
 #[test]
