@@ -129,3 +129,29 @@ fn a_flipped_byte_in_the_relays_log_is_quarantined_and_everything_else_arrives()
     site.sync(&fresh);
     assert_eq!(notes(&fresh, space).json().read(ids[2]).unwrap()["title"], "note 2", "the control: flipped back");
 }
+
+#[test]
+fn a_change_that_decayed_on_the_relay_is_sent_again_with_the_next_one_that_depends_on_it() {
+    let mut site = site();
+    let author = site.replica("author.db");
+    let space = author.create_space("home").unwrap().id();
+    let ids = write_notes(&author, space);
+    site.sync(&author);
+    site.relay.stop();
+    flip_in_log(&site, ids[2], 40);
+    site.relay.restart();
+    // Whoever reads it finds that it has decayed, while the author has it marked as on the relay.
+    let reader = site.replica("reader.db");
+    reader.join_space(space).unwrap();
+    site.sync(&reader);
+    assert_eq!(reader.status().unwrap().quarantined, 1);
+
+    let _ = notes(&author, space).entity(ids[2]).unwrap().map(Path::ROOT).put("seen", true).unwrap();
+    site.sync(&author);
+    let fresh = site.replica("fresh.db");
+    fresh.join_space(space).unwrap();
+    site.sync(&fresh);
+    let note = notes(&fresh, space).json().read(ids[2]).unwrap();
+    assert_eq!((note["title"].as_str(), note["seen"].as_bool()), (Some("note 2"), Some(true)), "S2");
+    assert_eq!(fresh.status().unwrap().quarantined, 0);
+}
