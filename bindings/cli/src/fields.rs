@@ -184,14 +184,14 @@ fn enter<'j>(inside: &'j mut Json, step: &afield::Step, field: usize) -> Result<
     }
 }
 
-/// The entry of a map in tagged JSON, where a map with a key that begins with `$` is wrapped.
+/// The entry of a map in tagged JSON, where a key that begins with `$` has one more, and an object with any other such key
+/// is no map.
 fn entry<'j>(map: &'j mut Json, key: &str, field: usize) -> Result<&'j mut Json, FieldsError> {
-    let is_wrapped = map.get("$map").is_some();
-    let map = if is_wrapped { map.get_mut("$map") } else { Some(map) };
-    let entries = map.and_then(Json::as_object_mut).ok_or(FieldsError::NotInside { field })?;
-    if !is_wrapped && entries.keys().any(|key| key.starts_with('$')) {
+    let entries = map.as_object_mut().ok_or(FieldsError::NotInside { field })?;
+    if entries.keys().any(|key| key.starts_with('$') && !key.starts_with("$$")) {
         return Err(FieldsError::NotInside { field });
     }
+    let key = if key.starts_with('$') { format!("${key}") } else { key.to_owned() };
     Ok(entries.entry(key).or_insert(Json::Null))
 }
 
@@ -266,10 +266,8 @@ mod tests {
     fn texts_and_counters_stay_what_they_are() {
         assert_eq!(changed(json!({"a": {"$text": "x"}}), "a=y").unwrap(), json!({"a": {"$text": "y"}}));
         assert_eq!(changed(json!({"a": {"$counter": 3}}), "a+=-1").unwrap(), json!({"a": {"$counter": 2}}));
-        assert_eq!(
-            changed(json!({"a": {"$map": {"$b": 1}}}), "a.c=2").unwrap(),
-            json!({"a": {"$map": {"$b": 1, "c": "2"}}})
-        );
+        assert_eq!(changed(json!({"a": {"$$b": 1}}), "a.c=2").unwrap(), json!({"a": {"$$b": 1, "c": "2"}}));
+        assert_eq!(changed(json!({"a": {"$$b": 1}}), "a.$b=2").unwrap(), json!({"a": {"$$b": "2"}}));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::fmt::Write;
 /// The JSON is not a tagged value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TaggedJsonError {
-    /// An object has a key beginning with `$` that is not the only key and a known tag.
-    #[error("a key that begins with '$' has to be the only one of its object and a known tag")]
+    /// An object has a key beginning with one `$` that is not the only key and a known tag.
+    #[error("a key that begins with one '$' has to be the only one of its object and a known tag")]
     UnknownTag,
     /// The value below a tag is not what the tag needs.
     #[error("the value of {tag} has to be {needed}")]
@@ -64,8 +64,10 @@ impl Value {
     /// | bytes | `{"$bytes": "00ff"}`, hexadecimal |
     /// | unsigned integer in the range of the signed ones | `{"$uint": 5}` |
     /// | floating-point number that is not finite or has more than 15 digits | `{"$float": "7ff0000000000000"}`, its bits |
-    /// | map with a key that begins with `$` | `{"$map": {…}}` |
+    /// | key of a map that begins with `$` | `{"$$key": …}`, with one `$` more |
     /// | everything else | as plain JSON |
+    ///
+    /// Maps and lists nest as deep as they do in the value, and what stands in them takes one level more at the most.
     pub fn to_tagged_json(&self) -> Json {
         match self {
             Self::Uint(number) if i64::try_from(*number).is_ok() => json!({ "$uint": number }),
@@ -78,10 +80,7 @@ impl Value {
             Self::Bytes(bytes) => json!({ "$bytes": to_hex(bytes) }),
             Self::List(elements) => elements.iter().map(Self::to_tagged_json).collect(),
             Self::Map(entries) => {
-                let plain: Map<_, _> =
-                    entries.iter().map(|(key, value)| (key.clone(), value.to_tagged_json())).collect();
-                let escape = plain.keys().any(|key| key.starts_with('$'));
-                if escape { json!({ "$map": plain }) } else { Json::Object(plain) }
+                entries.iter().map(|(key, value)| (escape_key(key), value.to_tagged_json())).collect()
             }
             _ => self.to_json(),
         }
@@ -91,13 +90,14 @@ impl Value {
     ///
     /// # Errors
     ///
-    /// A key begins with `$` and is no known tag, or a tag's value is not what it needs.
+    /// A key begins with one `$` and is not the only one of its object and a known tag, or a tag's value is not what it
+    /// needs.
     pub fn from_tagged_json(json: &Json) -> Result<Self, TaggedJsonError> {
         match json {
             Json::Array(elements) => {
                 elements.iter().map(Self::from_tagged_json).collect::<Result<_, _>>().map(Self::List)
             }
-            Json::Object(entries) if entries.keys().any(|key| key.starts_with('$')) => {
+            Json::Object(entries) if entries.keys().any(|key| is_tag(key)) => {
                 let mut pairs = entries.iter();
                 match (pairs.next(), pairs.next()) {
                     (Some((tag, value)), None) => from_tag(tag, value),
@@ -113,9 +113,21 @@ impl Value {
 fn map_from_tagged(entries: &Map<String, Json>) -> Result<Value, TaggedJsonError> {
     entries
         .iter()
-        .map(|(key, value)| Ok((key.clone(), Value::from_tagged_json(value)?)))
+        .map(|(key, value)| Ok((unescape_key(key), Value::from_tagged_json(value)?)))
         .collect::<Result<_, _>>()
         .map(Value::Map)
+}
+
+fn is_tag(key: &str) -> bool {
+    key.starts_with('$') && !key.starts_with("$$")
+}
+
+fn escape_key(key: &str) -> String {
+    if key.starts_with('$') { format!("${key}") } else { key.to_owned() }
+}
+
+fn unescape_key(key: &str) -> String {
+    key.strip_prefix('$').unwrap_or(key).to_owned()
 }
 
 fn from_tag(tag: &str, value: &Json) -> Result<Value, TaggedJsonError> {
@@ -139,7 +151,6 @@ fn from_tag(tag: &str, value: &Json) -> Result<Value, TaggedJsonError> {
                 })
                 .map(|bytes| Value::F64(f64::from_bits(u64::from_be_bytes(bytes))))
         }
-        "$map" => value.as_object().ok_or(wrong("$map", "an object")).and_then(map_from_tagged),
         _ => Err(TaggedJsonError::UnknownTag),
     }
 }
@@ -183,6 +194,7 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::DEPTH_MAX;
     use proptest::prelude::*;
 
     #[test]
@@ -213,14 +225,22 @@ mod tests {
             r#"{"$bytes":"0"}"#,
             r#"{"$bytes":"+1"}"#,
             r#"{"$float":"00"}"#,
-            r#"{"$map":[]}"#,
             r#"{"$uint":-1}"#,
         ] {
             let json = serde_json::from_str(bad).unwrap();
             assert!(matches!(Value::from_tagged_json(&json), Err(TaggedJsonError::WrongValue { .. })), "{bad}");
         }
-        let good = serde_json::from_str(r#"{"$map":{"$text":{"$text":"a"}}}"#).unwrap();
-        assert_eq!(Value::from_tagged_json(&good), Ok(Value::from([("$text", Value::Text("a".into()))])));
+        let good = serde_json::from_str(r#"{"$$text":{"$text":"a"},"$$$":1,"b":2}"#).unwrap();
+        let entries = [("$text", Value::Text("a".into())), ("$$", Value::Int(1)), ("b", Value::Int(2))];
+        assert_eq!(Value::from_tagged_json(&good), Ok(Value::from(entries)));
+    }
+
+    #[test]
+    fn the_deepest_document_is_read_back_from_text_whatever_its_keys() {
+        let deepest = (0..DEPTH_MAX).fold(Value::Text("bottom".into()), |inner, _| Value::from([("$map", inner)]));
+        let text = deepest.to_tagged_json().to_string();
+        let json = serde_json::from_str(&text).expect("serde_json reads 128 levels");
+        assert_eq!(Value::from_tagged_json(&json), Ok(deepest));
     }
 
     fn value() -> impl Strategy<Value = Value> {

@@ -45,8 +45,10 @@ fn in_words(found: &Found<'_>, tagged: &Json) -> String {
     if found.deleted {
         lines.push_str(&format!(" {}", style("deleted").red()));
     }
-    let fields = tagged.as_object().filter(|fields| !fields.contains_key("$map")).into_iter().flatten();
-    let fields: Vec<_> = fields.map(|(name, value)| (text::printable(name), described(value))).collect();
+    let fields = tagged.as_object().into_iter().flatten();
+    // A name that begins with '$' has one more in tagged JSON.
+    let named = |name: &str| text::printable(name.strip_prefix('$').unwrap_or(name));
+    let fields: Vec<_> = fields.map(|(name, value)| (named(name), described(value))).collect();
     let width = fields.iter().map(|(name, _)| console::measure_text_width(name)).max().unwrap_or(0);
     for (name, (kind, value)) in &fields {
         let name = format!("{name}{}", " ".repeat(width - console::measure_text_width(name)));
@@ -54,9 +56,6 @@ fn in_words(found: &Found<'_>, tagged: &Json) -> String {
         if !kind.is_empty() {
             lines.push_str(&format!("  {}", style(kind).dim()));
         }
-    }
-    if fields.is_empty() && tagged.as_object().is_some_and(|fields| !fields.is_empty()) {
-        lines.push_str(&format!("\n  {tagged}"));
     }
     lines
 }
