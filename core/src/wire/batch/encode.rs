@@ -15,7 +15,7 @@ use crate::change::{Column, Parts};
 use crate::id::{Collection, EntityId};
 use crate::limits::Limits;
 use crate::log::ChunkKind;
-use crate::wire::compress::{deflate, without_magic};
+use crate::wire::compress::deflate_without_magic;
 use automerge::ChangeHash;
 use std::collections::BTreeMap;
 
@@ -411,8 +411,7 @@ fn compress(sections: &[Vec<u8>], plain: usize) -> Option<Vec<u8>> {
         return None;
     }
     let parts: Vec<&[u8]> = sections.iter().map(Vec::as_slice).collect();
-    let together = deflate(&[&parts.concat()]);
-    let separate = if plain < SEPARATE_BYTES_MIN { None } else { deflate(&parts) };
-    let smaller = [separate, together].into_iter().flatten().min_by_key(Vec::len)?;
-    without_magic(&smaller).map(<[u8]>::to_vec)
+    let together = deflate_without_magic(&[&parts.concat()]);
+    let separate = if plain < SEPARATE_BYTES_MIN { None } else { deflate_without_magic(&parts) };
+    [separate, together].into_iter().flatten().min_by_key(Vec::len)
 }

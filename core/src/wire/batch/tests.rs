@@ -103,6 +103,18 @@ fn changes_of_every_kind_survive_a_batch() {
 }
 
 #[test]
+fn a_value_that_compresses_as_far_as_is_allowed_still_decodes() {
+    let notes = collection("notes");
+    for length in 1..=12_000 {
+        let mut document = samples::document(1);
+        document.put(ROOT, "k", "a".repeat(length)).unwrap();
+        let bytes = samples::commit(&mut document, 1_700_000_000_000);
+        let batch = encode_batch([change(entity(1), &notes, &bytes)]);
+        assert!(decode_batch(&batch, &LIMITS).is_ok(), "{length}");
+    }
+}
+
+#[test]
 fn the_order_of_chunks_is_kept_whatever_it_is() {
     let (notes, tasks) = (collection("notes"), collection("tasks"));
     let changes = samples::every_kind();
