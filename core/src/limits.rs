@@ -17,8 +17,16 @@ pub const INFLATED_RATIO_MAX: usize = 100;
 pub const CHANGE_OPERATIONS_MAX: u64 = 100_000;
 /// The most dependencies one change may name.
 pub const CHANGE_DEPENDENCIES_MAX: usize = 256;
-/// The most other actors one change may name: one per operation at worst, and far fewer in practice.
-pub const CHANGE_ACTORS_MAX: usize = 1024;
+/// The most other actors one change may name: those that fill half of its bytes, at 16 bytes and a length each, so that
+/// the other half is left for operations. An actor is made per opening of a store, so deleting a long-lived text touches
+/// the operations of thousands.
+pub const CHANGE_ACTORS_MAX: usize = CHANGE_BYTES_MAX / 2 / 17;
+/// The most bytes that the texts of a change's operations may take once its runs are expanded.
+///
+/// Only keys and the names of marks stand in runs; the texts that people write are values, which do not repeat. One
+/// run of a few bytes could otherwise make the engine own [`CHANGE_OPERATIONS_MAX`] copies of a key of half a megabyte.
+/// Four times the bytes of a change leaves 20 bytes of key for each of as many operations as are allowed.
+pub const CHANGE_TEXT_BYTES_MAX: u64 = 4 * CHANGE_BYTES_MAX as u64;
 /// The longest actor id, in bytes: Automerge's are 16, isolated and derived ones a little more.
 pub const ACTOR_BYTES_MAX: usize = 64;
 /// How far a change's first operation may stand above the highest known one of its entity.

@@ -4,6 +4,7 @@
 
 use super::error::{ChangeError, ChangeField, ColumnFault};
 use super::leb::Reader;
+use crate::limits::CHANGE_TEXT_BYTES_MAX;
 
 /// The most columns of a change: Automerge 0.12 writes at most 14.
 pub(crate) const COLUMNS_MAX: usize = 32;
@@ -75,7 +76,7 @@ pub(crate) enum Token<'a> {
 pub(crate) struct Extent {
     /// How many values the runs expand to, nulls included.
     pub(crate) values: u64,
-    /// What a group's values, or the lengths in value metadata, add up to.
+    /// What a group's values, the lengths in value metadata, or the lengths of texts add up to.
     pub(crate) sum: u64,
 }
 
@@ -149,6 +150,7 @@ impl<'a> ColumnList<'a> {
     pub(crate) fn check(&self, actors: u64, operations_max: u64) -> Result<u64, ChangeError> {
         let operations = self.operations(actors, operations_max)?;
         let mut open = Open::default();
+        let mut text_bytes = 0_u64;
         for column in self.iter() {
             open.close_unless_same(column)?;
             let maximum = open.group.map_or(operations, |(_, values)| values);
@@ -171,6 +173,11 @@ impl<'a> ColumnList<'a> {
                     let extent = scan(column, actors, maximum, &mut |_| {})?;
                     if open.group.is_some() && extent.values != maximum {
                         let fault = ColumnFault::WrongLength { needed: maximum, found: extent.values };
+                        return Err(column.broken(0, fault));
+                    }
+                    text_bytes = text_bytes.saturating_add(extent.sum);
+                    if text_bytes > CHANGE_TEXT_BYTES_MAX {
+                        let fault = ColumnFault::TooMuchText { found: text_bytes, maximum: CHANGE_TEXT_BYTES_MAX };
                         return Err(column.broken(0, fault));
                     }
                 }
@@ -328,7 +335,7 @@ fn scan_value<'a>(
         ColumnType::Text => {
             let length = reader.unsigned()?;
             sink(Token::Text(reader.take(length)?));
-            Ok(0)
+            Ok(length)
         }
         _ => {
             let value = reader.unsigned()?;

@@ -93,6 +93,14 @@ pub enum ColumnFault {
         /// The most values that the column may expand to.
         maximum: u64,
     },
+    /// The texts of the change would take too many bytes once the runs are expanded.
+    #[error("its texts take {found} bytes, at most {maximum} are allowed")]
+    TooMuchText {
+        /// How many bytes the texts take up to the end of this column.
+        found: u64,
+        /// The most that is allowed.
+        maximum: u64,
+    },
     /// The column has fewer or more values than what counts them says.
     #[error("{needed} values or bytes needed, {found} found")]
     WrongLength {

@@ -1,5 +1,6 @@
 use super::leb::{write_signed, write_unsigned};
 use super::*;
+use crate::limits::{CHANGE_ACTORS_MAX, CHANGE_TEXT_BYTES_MAX};
 use crate::wire::ChunkCode;
 use automerge::transaction::{CommitOptions, Transactable};
 use automerge::{AutoCommit, Change, ROOT};
@@ -204,6 +205,45 @@ fn sizes_and_counts_above_their_limits_are_refused_with_both_numbers() {
     assert_eq!(operations(maximum).map(|header| header.operations), Ok(LIMITS.change_operations_max));
     assert_eq!(operations(maximum + 1).unwrap_err().code(), ChunkCode::TooManyOperations);
     assert_eq!(operations(i64::MAX).unwrap_err().code(), ChunkCode::TooManyOperations);
+}
+
+#[test]
+fn a_key_in_a_run_may_not_expand_to_more_text_than_a_change_can_use() {
+    let read = |run: i64, key_bytes: usize, mark_bytes: usize| {
+        let text = |run: i64, length: usize| {
+            let mut column = Vec::new();
+            write_signed(&mut column, run);
+            write_unsigned(&mut column, length as u64);
+            column.extend(vec![b'k'; length]);
+            column
+        };
+        let mut action = Vec::new();
+        write_signed(&mut action, run);
+        action.push(1);
+        let columns = vec![(0x15, text(run, key_bytes)), (0x42, action), (0xa5, text(run, mark_bytes))];
+        Forged { columns, ..Forged::default() }.read()
+    };
+    let maximum = CHANGE_TEXT_BYTES_MAX;
+    assert!(read(1024, 2048, 0).is_ok());
+    assert_eq!(column_fault(read(1024, 2049, 0)), ColumnFault::TooMuchText { found: maximum + 1024, maximum });
+    assert_eq!(column_fault(read(1024, 2048, 1)), ColumnFault::TooMuchText { found: maximum + 1024, maximum });
+    assert_eq!(read(100_000, 400_000, 0).unwrap_err().code(), ChunkCode::BadColumns);
+    assert!(read(100_000, 20, 0).is_ok(), "as many entries as a change may write under an ordinary key");
+}
+
+#[test]
+fn a_change_may_name_as_many_actors_as_touched_what_it_deletes() {
+    let read = |count: u32| {
+        let actor = |number: u32| [&[9; 12][..], &number.to_be_bytes()].concat();
+        Forged { others: (0..count).map(actor).collect(), ..Forged::default() }.read()
+    };
+    assert!(read(2_000).is_ok());
+    let maximum = CHANGE_ACTORS_MAX as u64;
+    assert!(read(CHANGE_ACTORS_MAX as u32).is_ok());
+    let error = read(CHANGE_ACTORS_MAX as u32 + 1).unwrap_err();
+    assert!(
+        matches!(error, ChangeError::TooMany { field: ChangeField::OtherActors, maximum: most, .. } if most == maximum)
+    );
 }
 
 #[test]

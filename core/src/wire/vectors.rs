@@ -251,6 +251,7 @@ fn the_table_of_limits_states_the_constants() {
         CHANGE_OPERATIONS_MAX,
         CHANGE_DEPENDENCIES_MAX,
         CHANGE_ACTORS_MAX,
+        CHANGE_TEXT_BYTES_MAX,
         ACTOR_BYTES_MAX,
         START_OP_LEAP_MAX,
         IN_FLIGHT_CHUNKS_MAX,
