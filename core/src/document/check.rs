@@ -14,27 +14,15 @@ use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
 use automerge::{Automerge, Change, ExpandedChange, ObjType, ScalarValue};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// A change whose form is right.
+/// A change whose form is right, with its operations.
 #[derive(Debug, Clone)]
 pub(super) struct Parsed {
     pub(super) change: Change,
     pub(super) expanded: ExpandedChange,
 }
 
-impl Parsed {
-    /// A change that the document holds already.
-    pub(super) fn trusted(change: Change) -> Self {
-        Self { expanded: change.decode(), change }
-    }
-
-    /// Whether the change marks parts of a text. What Automerge wants of marks can only be seen by saving and loading.
-    pub(super) fn has_marks(&self) -> bool {
-        self.expanded.operations.iter().any(is_mark)
-    }
-}
-
-/// Checks all that can be told from the bytes alone.
-pub(super) fn parse(incoming: &Incoming<'_>, limits: &Limits) -> Result<Parsed, QuarantineReason> {
+/// Checks all that can be told from the bytes without expanding a run.
+pub(super) fn header(incoming: &Incoming<'_>, limits: &Limits) -> Result<ChangeHeader, QuarantineReason> {
     let header = ChangeHeader::read(incoming.bytes, limits).map_err(|error| header_reason(&error))?;
     if header.hash != incoming.hash {
         return Err(QuarantineReason::WrongHash);
@@ -42,6 +30,11 @@ pub(super) fn parse(incoming: &Incoming<'_>, limits: &Limits) -> Result<Parsed, 
     if header.time_ms.unsigned_abs() > TIME_MAX_MS.unsigned_abs() {
         return Err(QuarantineReason::TimeOutOfRange);
     }
+    Ok(header)
+}
+
+/// Reads the operations of a change whose header is right.
+pub(super) fn content(incoming: &Incoming<'_>, header: &ChangeHeader) -> Result<Parsed, QuarantineReason> {
     let parsed = catch_unwind(AssertUnwindSafe(|| Change::try_from(incoming.bytes)));
     let change = parsed.map_err(|_| QuarantineReason::Malformed)?.map_err(|_| QuarantineReason::Malformed)?;
     if change.author().is_some() && change.seq() != 1 {

@@ -7,6 +7,8 @@
 //! | `difference`, `alignment` | what differs between two texts or lists |
 //! | `derived` | creation of containers that is the same bytes on every device |
 //! | `apply`, `check`, `past`, `stage`, `save` | the guarded apply: rules, a change's past, the staged copy, saving |
+//! | `effort` | how much one call of the guarded apply does |
+//! | `load` | building the document from what was stored |
 //! | `verdict`, `error` | what callers are told |
 //! | `engine` | what all of them need of Automerge |
 //!
@@ -24,9 +26,11 @@ mod create;
 mod derived;
 mod difference;
 mod edit;
+mod effort;
 mod engine;
 mod error;
 mod json;
+mod load;
 mod operations;
 mod past;
 mod path;
@@ -45,10 +49,9 @@ pub use verdict::{Applied, Poisoned, QuarantineReason, Revoked, VERDICT_RULES, V
 
 use crate::id::EntityId;
 use crate::limits::Limits;
-use automerge::{Automerge, Change, ChangeHash, ReadDoc};
+use automerge::{Automerge, ChangeHash, ReadDoc};
 use engine::Sequences;
 use save::Verified;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -118,7 +121,7 @@ impl Document {
         changes: impl IntoIterator<Item = Incoming<'b>>,
     ) -> Result<Self, LoadError> {
         let changes = changes.into_iter();
-        let loaded = catch_unwind(AssertUnwindSafe(|| load(snapshot, changes)));
+        let loaded = catch_unwind(AssertUnwindSafe(|| load::load(snapshot, changes)));
         let (engine, verified) = loaded.unwrap_or(Err(LoadError::Panicked))?;
         Ok(Self { entity, sequences: Sequences::of(&engine), engine: Some(engine), verified })
     }
@@ -267,31 +270,6 @@ impl fmt::Debug for Document {
             .field("is_poisoned", &self.is_poisoned())
             .finish()
     }
-}
-
-fn load<'b>(
-    snapshot: Option<&[u8]>,
-    incoming: impl Iterator<Item = Incoming<'b>>,
-) -> Result<(Automerge, Verified), LoadError> {
-    let mut engine = match snapshot {
-        Some([]) => return Err(LoadError::EmptySnapshot),
-        Some(bytes) => engine::load(bytes).map_err(LoadError::Snapshot)?,
-        None => engine::empty(),
-    };
-    let verified = Verified::at(&engine);
-    let mut changes = BTreeMap::new();
-    for Incoming { hash, bytes } in incoming {
-        let change = Change::try_from(bytes).map_err(|source| LoadError::Change { hash, source })?;
-        if change.hash() != hash || !engine::checksum_fits(bytes, &hash) {
-            return Err(LoadError::WrongHash { hash });
-        }
-        if !engine::holds(&engine, &hash) {
-            changes.insert(hash, change);
-        }
-    }
-    engine.apply_changes(changes.into_values().collect::<Vec<_>>()).map_err(LoadError::Apply)?;
-    let missing = engine.get_missing_deps(&[]);
-    if missing.is_empty() { Ok((engine, verified)) } else { Err(LoadError::MissingDependencies { missing }) }
 }
 
 #[cfg(test)]

@@ -40,6 +40,8 @@ pub(super) struct History<'e> {
     engine: &'e Automerge,
     sequences: &'e Sequences,
     heads: Vec<ChangeHash>,
+    /// How many changes of the document were passed over to find cuts, since it was last asked.
+    passed_over: u64,
     cuts: BTreeMap<Vec<ChangeHash>, Rc<Cut>>,
     batch: BTreeMap<ChangeHash, Past>,
     extents: BTreeMap<ActorId, Vec<Extent>>,
@@ -57,6 +59,7 @@ impl<'e> History<'e> {
             engine,
             sequences,
             heads: engine.get_heads(),
+            passed_over: 0,
             cuts: BTreeMap::new(),
             batch: BTreeMap::new(),
             extents: BTreeMap::new(),
@@ -75,6 +78,11 @@ impl<'e> History<'e> {
     /// The last sequence of an actor in the batch; 0 when there is none.
     pub(super) fn last_in_batch(&self, actor: &ActorId) -> u64 {
         self.extents.get(actor).and_then(|extents| extents.last()).map_or(0, |extent| extent.sequence)
+    }
+
+    /// How many changes of the document were passed over since this was last asked.
+    pub(super) fn take_passed_over(&mut self) -> u64 {
+        std::mem::take(&mut self.passed_over)
     }
 
     /// How many actors the batch has.
@@ -222,6 +230,8 @@ impl<'e> History<'e> {
         if let Some(cut) = self.cuts.get(&dependencies) {
             return Rc::clone(cut);
         }
+        // The engine also walks what the dependencies stand on, so every change of the document counts.
+        self.passed_over = self.passed_over.saturating_add(self.sequences.total());
         let mut cut = Cut::new();
         for change in self.engine.get_changes_meta(&dependencies) {
             let first = (change.seq, change.start_op);

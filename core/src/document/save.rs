@@ -1,10 +1,10 @@
 //! The check that a document can be saved and loaded, and finding the changes that prevent it.
 
 use super::apply::missing;
-use super::check::Parsed;
+use super::effort::Effort;
 use super::engine::{self, Sequences};
 use super::read::{Object, read_object};
-use super::stage::{Outcome, Saving, settle};
+use super::stage::{Candidate, Outcome, Saving, settle};
 use super::verdict::{Poisoned, Revoked, Verdict};
 use super::{Document, QuarantineReason};
 use automerge::{Automerge, ChangeHash, ReadDoc};
@@ -40,11 +40,16 @@ impl Document {
     ///
     /// # Errors
     ///
-    /// The document is poisoned.
+    /// The document is poisoned, or is now since the engine panicked when it was taken apart.
     pub fn verify_save(&mut self) -> Result<Vec<Revoked>, Poisoned> {
         let engine = self.engine.take().ok_or(Poisoned)?;
-        let (engine, revoked) =
-            if can_be_saved(&engine) { (engine, Vec::new()) } else { without_poison(engine, &self.verified.heads) };
+        let (engine, revoked) = if can_be_saved(&engine) {
+            (engine, Vec::new())
+        } else {
+            // What cannot even be taken apart is loaded again from stored chunks.
+            let rebuilt = catch_unwind(AssertUnwindSafe(|| without_poison(&engine, &self.verified.heads)));
+            rebuilt.map_err(|_| Poisoned)?
+        };
         if !revoked.is_empty() {
             self.sequences = Sequences::of(&engine);
         }
@@ -71,18 +76,21 @@ pub(super) fn can_be_saved(engine: &Automerge) -> bool {
 }
 
 /// Builds a document again from what was verified, adding all other changes as far as the result can be saved.
-fn without_poison(engine: Automerge, verified: &[ChangeHash]) -> (Automerge, Vec<Revoked>) {
-    let suspects: Vec<Parsed> = engine.get_changes(verified).into_iter().map(Parsed::trusted).collect();
-    let hashes: BTreeSet<ChangeHash> = suspects.iter().map(|parsed| parsed.change.hash()).collect();
-    let base = engine::without(&engine, |hash| hashes.contains(hash));
-    let settled = settle(base, &suspects.iter().collect::<Vec<_>>(), Saving::Always);
-    let revoked = suspects.iter().zip(settled.outcomes).filter_map(|(parsed, outcome)| {
+fn without_poison(engine: &Automerge, verified: &[ChangeHash]) -> (Automerge, Vec<Revoked>) {
+    let suspects: Vec<Candidate> = engine.get_changes(verified).into_iter().map(Candidate::trusted).collect();
+    let hashes: BTreeSet<ChangeHash> = suspects.iter().map(|suspect| suspect.change.hash()).collect();
+    let base = engine::without(engine, |hash| hashes.contains(hash));
+    let mut effort = Effort::default();
+    let settled = settle(base, &suspects.iter().collect::<Vec<_>>(), Saving::Always, &mut effort);
+    let revoked = suspects.iter().zip(settled.outcomes).filter_map(|(suspect, outcome)| {
         let verdict = match outcome {
             Outcome::Applied => return None,
             Outcome::Failed(_) => Verdict::Quarantined(QuarantineReason::PoisonsSave),
-            Outcome::Orphaned => Verdict::Waiting { missing: missing(&settled.engine, parsed.change.deps()) },
+            Outcome::Orphaned if effort.is_spent() => Verdict::Undecided,
+            Outcome::Orphaned => Verdict::Waiting { missing: missing(&settled.engine, suspect.change.deps()) },
+            Outcome::Untried => Verdict::Undecided,
         };
-        Some(Revoked { hash: parsed.change.hash(), verdict })
+        Some(Revoked { hash: suspect.change.hash(), verdict })
     });
     let revoked = revoked.collect();
     (settled.engine, revoked)

@@ -1,7 +1,9 @@
 //! Applying to a copy, and finding the changes that the engine fails on.
 
-use super::check::Parsed;
+use super::check::{Parsed, is_mark};
+use super::effort::Effort;
 use super::engine;
+use super::read::{Object, read_object};
 use super::save::can_be_saved;
 use super::verdict::QuarantineReason;
 use automerge::{Automerge, Change, ChangeHash, ReadDoc};
@@ -26,6 +28,8 @@ pub(super) enum Outcome {
     Failed(QuarantineReason),
     /// The engine fails on a change it depends on.
     Orphaned,
+    /// Too many attempts had failed before.
+    Untried,
 }
 
 /// The engine after a batch, and what became of each change of it.
@@ -34,46 +38,115 @@ pub(super) struct Settled {
     pub(super) outcomes: Vec<Outcome>,
 }
 
-/// Applies changes that stand in causal order and whose dependencies are held, leaving out those that the engine fails
-/// on and those that depend on them.
-pub(super) fn settle(base: Automerge, changes: &[&Parsed], saving: Saving) -> Settled {
-    let mut outcomes = Vec::with_capacity(changes.len());
-    let engine = settle_part(base, changes, saving, &mut outcomes);
-    Settled { engine, outcomes }
+/// A change that meets the rules and is to be applied.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    pub(super) change: Change,
+    /// Whether it marks parts of a text. What Automerge wants of marks can only be seen by saving and loading.
+    has_marks: bool,
 }
 
-fn settle_part(base: Automerge, changes: &[&Parsed], saving: Saving, outcomes: &mut Vec<Outcome>) -> Automerge {
-    let reason = match attempt(&base, changes, saving) {
-        Ok(engine) => {
-            outcomes.extend(changes.iter().map(|_| Outcome::Applied));
-            return engine;
+impl From<Parsed> for Candidate {
+    fn from(Parsed { change, expanded }: Parsed) -> Self {
+        Self { change, has_marks: expanded.operations.iter().any(is_mark) }
+    }
+}
+
+impl Candidate {
+    /// A change that the document holds already, to be applied to another one.
+    pub(super) fn trusted(change: Change) -> Self {
+        Self { change, has_marks: false }
+    }
+}
+
+/// Applies changes that stand in causal order and whose dependencies are held, leaving out those that the engine fails
+/// on and those that depend on them.
+pub(super) fn settle(base: Automerge, changes: &[&Candidate], saving: Saving, effort: &mut Effort) -> Settled {
+    let mut stage =
+        Stage { base, base_can_be_saved: None, saving, effort, outcomes: Vec::with_capacity(changes.len()) };
+    stage.settle(changes);
+    Settled { engine: stage.base, outcomes: stage.outcomes }
+}
+
+/// A document that changes are being added to.
+struct Stage<'e> {
+    base: Automerge,
+    /// Whether it can be saved, where that is known.
+    base_can_be_saved: Option<bool>,
+    saving: Saving,
+    effort: &'e mut Effort,
+    outcomes: Vec<Outcome>,
+}
+
+impl Stage<'_> {
+    fn settle(&mut self, changes: &[&Candidate]) {
+        if changes.is_empty() {
+            return;
         }
-        Err(reason) => reason,
-    };
-    if changes.len() <= 1 {
-        outcomes.extend(changes.iter().map(|_| Outcome::Failed(reason)));
-        return base;
+        if !self.effort.may_fail() {
+            return self.all(changes, Outcome::Untried);
+        }
+        let reason = match self.attempt(changes) {
+            Ok(()) => return self.all(changes, Outcome::Applied),
+            Err(reason) => reason,
+        };
+        self.effort.fail();
+        if changes.len() == 1 {
+            return self.all(changes, Outcome::Failed(reason));
+        }
+        let (left, right) = changes.split_at(changes.len() / 2);
+        self.settle(left);
+        let orphaned = orphans(&self.base, right);
+        if !orphaned.contains(&true) {
+            return self.settle(right);
+        }
+        let kept: Vec<&Candidate> =
+            right.iter().zip(&orphaned).filter(|(_, orphaned)| !**orphaned).map(|(change, _)| *change).collect();
+        let before = self.outcomes.len();
+        self.settle(&kept);
+        let mut settled = self.outcomes.split_off(before).into_iter();
+        self.outcomes.extend(orphaned.iter().map(|orphaned| match orphaned {
+            true => Outcome::Orphaned,
+            false => settled.next().expect("every change that was kept has an outcome"),
+        }));
     }
-    let (left, right) = changes.split_at(changes.len() / 2);
-    let base = settle_part(base, left, saving, outcomes);
-    let orphaned = orphans(&base, right);
-    if !orphaned.contains(&true) {
-        return settle_part(base, right, saving, outcomes);
+
+    fn all(&mut self, changes: &[&Candidate], outcome: Outcome) {
+        self.outcomes.extend(changes.iter().map(|_| outcome));
     }
-    let kept: Vec<&Parsed> =
-        right.iter().zip(&orphaned).filter(|(_, orphaned)| !**orphaned).map(|(change, _)| *change).collect();
-    let mut settled = Vec::with_capacity(kept.len());
-    let engine = settle_part(base, &kept, saving, &mut settled);
-    let mut settled = settled.into_iter();
-    outcomes.extend(orphaned.iter().map(|orphaned| match orphaned {
-        true => Outcome::Orphaned,
-        false => settled.next().expect("every change that was kept has an outcome"),
-    }));
-    engine
+
+    /// Applies changes to a copy of the base and checks that the copy holds them and nothing else and can be read; the
+    /// copy is the base then.
+    fn attempt(&mut self, changes: &[&Candidate]) -> Result<(), QuarantineReason> {
+        let base = &self.base;
+        let staged = catch_unwind(AssertUnwindSafe(|| {
+            let mut engine = base.clone();
+            let owned: Vec<Change> = changes.iter().map(|candidate| candidate.change.clone()).collect();
+            engine.apply_changes(owned).map_err(|_| QuarantineReason::Rejected)?;
+            if !engine.get_missing_deps(&[]).is_empty() || engine.get_heads() != heads_after(base, changes) {
+                return Err(QuarantineReason::Rejected);
+            }
+            read_back(base, &engine, changes)?;
+            // Whoever has the document reads it next, and not under a guard like this one.
+            drop(read_object(&engine, &Object::ROOT));
+            Ok(engine)
+        }));
+        let engine = staged.unwrap_or(Err(QuarantineReason::Panicked))?;
+        let mut saved = None;
+        if self.saving == Saving::Always || changes.iter().any(|candidate| candidate.has_marks) {
+            saved = Some(can_be_saved(&engine));
+            // Where the base cannot be saved either, the cause is not among these changes.
+            if saved == Some(false) && *self.base_can_be_saved.get_or_insert_with(|| can_be_saved(base)) {
+                return Err(QuarantineReason::PoisonsSave);
+            }
+        }
+        (self.base, self.base_can_be_saved) = (engine, saved);
+        Ok(())
+    }
 }
 
 /// Which of the changes depend on one that is neither held nor among them.
-fn orphans(base: &Automerge, changes: &[&Parsed]) -> Vec<bool> {
+fn orphans(base: &Automerge, changes: &[&Candidate]) -> Vec<bool> {
     let mut kept = BTreeSet::new();
     let mut is_orphan = |change: &Change| {
         let known = |dependency: &ChangeHash| kept.contains(dependency) || engine::holds(base, dependency);
@@ -83,33 +156,12 @@ fn orphans(base: &Automerge, changes: &[&Parsed]) -> Vec<bool> {
         }
         orphan
     };
-    changes.iter().map(|parsed| is_orphan(&parsed.change)).collect()
+    changes.iter().map(|candidate| is_orphan(&candidate.change)).collect()
 }
 
-/// Applies changes to a copy of `base` and checks that the copy holds them and nothing else.
-fn attempt(base: &Automerge, changes: &[&Parsed], saving: Saving) -> Result<Automerge, QuarantineReason> {
-    let staged = catch_unwind(AssertUnwindSafe(|| {
-        let mut engine = base.clone();
-        let owned: Vec<Change> = changes.iter().map(|parsed| parsed.change.clone()).collect();
-        engine.apply_changes(owned).map_err(|_| QuarantineReason::Rejected)?;
-        if !engine.get_missing_deps(&[]).is_empty() || engine.get_heads() != heads_after(base, changes) {
-            return Err(QuarantineReason::Rejected);
-        }
-        read_back(base, &engine, changes)?;
-        Ok(engine)
-    }));
-    let engine = staged.unwrap_or(Err(QuarantineReason::Panicked))?;
-    let to_be_saved = saving == Saving::Always || changes.iter().any(|parsed| parsed.has_marks());
-    // Where the base cannot be saved either, the cause is not among these changes.
-    if to_be_saved && !can_be_saved(&engine) && can_be_saved(base) {
-        return Err(QuarantineReason::PoisonsSave);
-    }
-    Ok(engine)
-}
-
-fn heads_after(base: &Automerge, changes: &[&Parsed]) -> Vec<ChangeHash> {
+fn heads_after(base: &Automerge, changes: &[&Candidate]) -> Vec<ChangeHash> {
     let mut heads: BTreeSet<ChangeHash> = base.get_heads().into_iter().collect();
-    for Parsed { change, .. } in changes {
+    for Candidate { change, .. } in changes {
         for dependency in change.deps() {
             heads.remove(dependency);
         }
@@ -119,11 +171,11 @@ fn heads_after(base: &Automerge, changes: &[&Parsed]) -> Vec<ChangeHash> {
 }
 
 /// Checks that the engine gives every change back as it came.
-fn read_back(base: &Automerge, engine: &Automerge, changes: &[&Parsed]) -> Result<(), QuarantineReason> {
+fn read_back(base: &Automerge, engine: &Automerge, changes: &[&Candidate]) -> Result<(), QuarantineReason> {
     let given: BTreeMap<ChangeHash, Change> =
         engine.get_changes(&base.get_heads()).into_iter().map(|change| (change.hash(), change)).collect();
-    let same = |parsed: &&Parsed| {
-        let change = &parsed.change;
+    let same = |candidate: &&Candidate| {
+        let change = &candidate.change;
         given.get(&change.hash()).is_some_and(|given| given.raw_bytes() == change.raw_bytes())
     };
     if given.len() == changes.len() && changes.iter().all(same) {

@@ -19,6 +19,8 @@ pub enum Verdict {
         /// Those of its dependencies that the document does not hold.
         missing: Vec<ChangeHash>,
     },
+    /// Nothing is known of it yet: the call had done as much as one call does. It is to be handed in again, as it was.
+    Undecided,
     /// It will not become part of the document under these rules. Its bytes are kept.
     Quarantined(QuarantineReason),
 }
@@ -108,7 +110,8 @@ pub struct Applied {
 
 /// A change that had been applied and was taken out again, since a document with it cannot be saved and loaded.
 ///
-/// It is filed anew under its verdict: quarantined when it is the cause, waiting when it depends on one that is.
+/// It is filed anew under its verdict: quarantined when it is the cause, waiting when it depends on one that is, and
+/// undecided when it is to be handed in again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revoked {
     /// The change.

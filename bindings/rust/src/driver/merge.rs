@@ -111,7 +111,10 @@ impl Driver {
     /// Merges, and stores every verdict with the projections in one transaction (invariant D9). Answers with the entities
     /// in which changes no longer wait.
     pub(super) fn settle(&self, unsettled: &mut [Unsettled<'_>], now: Now) -> Result<Vec<EntityId>, DriverError> {
-        let settlements: Vec<_> = unsettled.iter_mut().filter_map(merge_one).collect();
+        let merged: Vec<_> = unsettled.iter_mut().filter_map(merge_one).collect();
+        let unfinished = merged.iter().filter(|merged| merged.is_unfinished).map(|merged| merged.settlement.entity);
+        lock(&self.unfinished).extend(unfinished);
+        let settlements: Vec<_> = merged.into_iter().map(|merged| merged.settlement).collect();
         if settlements.is_empty() {
             return Ok(Vec::new());
         }
@@ -169,7 +172,14 @@ impl Unsettled<'_> {
     }
 }
 
-fn merge_one(unsettled: &mut Unsettled<'_>) -> Option<Settlement> {
+/// What became of the received changes of one entity.
+struct Merged {
+    settlement: Settlement,
+    /// Whether some are still to be decided, with the next turn.
+    is_unfinished: bool,
+}
+
+fn merge_one(unsettled: &mut Unsettled<'_>) -> Option<Merged> {
     let Unsettled { taken, changes } = unsettled;
     let open = taken.open.as_deref_mut().filter(|_| !changes.is_empty())?;
     let incoming: Vec<_> = changes.iter().map(|change| Incoming { hash: change.hash, bytes: &change.bytes }).collect();
@@ -179,19 +189,29 @@ fn merge_one(unsettled: &mut Unsettled<'_>) -> Option<Settlement> {
         return None;
     };
     let mut waiting = WaitingRoom::default();
-    let settle =
-        |(change, verdict): (&StoredChange, Verdict)| (change.hash, waiting.settle(change.bytes.len(), verdict));
-    let mut verdicts: Vec<_> = changes.iter().zip(applied.verdicts).map(settle).collect();
+    let mut is_unfinished = false;
+    let mut verdicts = Vec::with_capacity(changes.len());
+    for (change, verdict) in changes.iter().zip(applied.verdicts) {
+        match verdict {
+            // It stays as it is in the store: received, or waiting.
+            Verdict::Undecided => is_unfinished = true,
+            verdict => verdicts.push((change.hash, waiting.settle(change.bytes.len(), verdict))),
+        }
+    }
     let merged = verdicts.iter().filter(|(_, settled)| *settled == Settled::Applied).count();
     // Earlier changes with which the document could not be saved: they are taken out and filed anew.
     let is_changed = merged > 0 || !applied.revoked.is_empty();
-    verdicts.extend(applied.revoked.into_iter().map(|revoked| (revoked.hash, waiting.settle(0, revoked.verdict))));
+    for revoked in applied.revoked {
+        is_unfinished |= revoked.verdict == Verdict::Undecided;
+        verdicts.push((revoked.hash, waiting.settle(0, revoked.verdict)));
+    }
     if merged > 0 && changes.iter().any(|change| change.state == ChangeState::Waiting) {
         in_causal_order(&mut verdicts, &open.document.changes_since(&applied.before));
     }
     open.since_snapshot += merged;
     let projection = is_changed.then(|| project(open));
-    Some(Settlement { entity: taken.entity(), verdicts, projection })
+    let settlement = Settlement { entity: taken.entity(), verdicts, projection };
+    Some(Merged { settlement, is_unfinished })
 }
 
 /// Puts what was applied into the order in which it was: the outbox sends in that order (invariant D4).
@@ -211,6 +231,7 @@ impl WaitingRoom {
     fn settle(&mut self, bytes: usize, verdict: Verdict) -> Settled {
         match verdict {
             Verdict::Applied | Verdict::Held => Settled::Applied,
+            Verdict::Undecided => Settled::Waiting,
             Verdict::Quarantined(reason) => quarantined(DOCUMENT_REASONS + reason as u16),
             Verdict::Waiting { .. } => {
                 self.changes += 1;

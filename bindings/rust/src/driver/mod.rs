@@ -63,6 +63,8 @@ pub struct Driver {
     view: Mutex<View>,
     events: broadcast::Sender<SyncEvent>,
     device: Mutex<DeviceId>,
+    /// Entities of which a merge left some changes to the next one. Held for a moment at a time, inside all other locks.
+    unfinished: Mutex<BTreeSet<EntityId>>,
     in_step: Mutex<Vec<oneshot::Sender<Result<(), NotInStep>>>>,
 }
 
@@ -122,6 +124,7 @@ impl Driver {
         };
         let driver = Self {
             sync: Mutex::new(Synchronization::new()),
+            unfinished: Mutex::default(),
             many: Mutex::default(),
             documents: Documents::default(),
             store: Mutex::new(store),

@@ -1,5 +1,7 @@
+use super::batch::Batch;
 use super::hostile;
 use crate::Limits;
+use crate::document::effort::Effort;
 use crate::document::test_kit::*;
 use crate::document::*;
 use automerge::legacy::{Key, ObjectId, Op, OpType, SortedVec};
@@ -17,6 +19,30 @@ fn bytes(changes: &[LocalChange]) -> Vec<Bytes> {
 fn apply(document: &mut Document, changes: &[Bytes]) -> Applied {
     let incoming: Vec<_> = changes.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }).collect();
     document.apply_guarded(&incoming, &Limits::DEFAULT).unwrap()
+}
+
+/// An effort that is never spent.
+const UNBOUNDED: Effort =
+    Effort { portion_operations_max: u64::MAX, operations: u64::MAX, failures: u32::MAX, passed_over: u64::MAX };
+
+/// Hands changes in until each is decided; gives the last verdict of each and the number of calls.
+fn apply_until_decided(document: &mut Document, changes: &[Bytes], effort: Effort) -> (Vec<Verdict>, usize) {
+    let mut verdicts = vec![Verdict::Undecided; changes.len()];
+    for calls in 1.. {
+        let open: Vec<usize> = (0..changes.len()).filter(|index| verdicts[*index] == Verdict::Undecided).collect();
+        let incoming: Vec<_> =
+            open.iter().map(|index| Incoming { hash: changes[*index].0, bytes: &changes[*index].1 }).collect();
+        let applied = document.apply_within(&incoming, &Limits::DEFAULT, effort).unwrap();
+        assert_eq!(applied.revoked, []);
+        assert!(applied.verdicts.iter().any(|verdict| *verdict != Verdict::Undecided), "each call decides something");
+        for (index, verdict) in open.into_iter().zip(applied.verdicts) {
+            verdicts[index] = verdict;
+        }
+        if !verdicts.contains(&Verdict::Undecided) {
+            return (verdicts, calls);
+        }
+    }
+    unreachable!("each call decides something")
 }
 
 /// A change that puts one number at the root.
@@ -185,6 +211,69 @@ fn a_run_length_bomb_is_refused_without_being_expanded() {
 }
 
 #[test]
+fn changes_of_many_operations_are_expanded_a_portion_at_a_time() {
+    let operation = |_| Op {
+        action: OpType::Put(ScalarValue::Null),
+        obj: ObjectId::Root,
+        key: Key::Map("k".into()),
+        pred: SortedVec::new(),
+        insert: false,
+    };
+    let mut chain: Vec<Bytes> = Vec::new();
+    for number in 0..6_u64 {
+        let change = Change::from(ExpandedChange {
+            operations: (0..10_000).map(operation).collect(),
+            actor_id: ActorId::from([66; 16]),
+            hash: None,
+            seq: number + 1,
+            start_op: NonZeroU64::new(number * 10_000 + 1).unwrap(),
+            time: 0,
+            message: None,
+            deps: chain.last().map(|(hash, _)| *hash).into_iter().collect(),
+            extra_bytes: vec![],
+            author: None,
+        });
+        assert!(change.raw_bytes().len() < 150);
+        chain.push((change.hash(), change.raw_bytes().to_vec()));
+    }
+    let mut document = Document::new(ENTITY);
+    let incoming: Vec<_> = chain.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }).collect();
+    let mut effort = Effort { portion_operations_max: 20_000, ..UNBOUNDED };
+    let mut batch = Batch::read(&incoming, document.automerge(), &Limits::DEFAULT);
+    let ready = batch.ready(document.automerge(), &document.sequences, &Limits::DEFAULT, &mut effort);
+    assert_eq!(ready.len(), 2);
+    let (verdicts, calls) = apply_until_decided(&mut document, &chain, Effort { operations: 25_000, ..effort });
+    assert_eq!((verdicts, calls), (vec![Verdict::Applied; 6], 2));
+    let loaded = Document::load(ENTITY, None, incoming).unwrap();
+    assert_eq!((loaded.heads(), loaded.read()), (document.heads(), document.read()));
+}
+
+#[test]
+fn many_changes_that_the_engine_fails_on_take_several_calls_and_good_ones_are_applied() {
+    let victim = hostile::Victim::new();
+    let snapshot = victim.document.save();
+    let (_, _, expanded) = hostile::kinds(&victim)
+        .into_iter()
+        .find(|(_, expected, _)| *expected == hostile::Expected::Engine)
+        .expect("the engine fails on some kind of change");
+    let by = |actor: u8, operations: bool| {
+        let operations = if operations { expanded.operations.clone() } else { vec![] };
+        let change =
+            Change::from(ExpandedChange { operations, actor_id: ActorId::from([actor; 16]), ..expanded.clone() });
+        (change.hash(), change.raw_bytes().to_vec())
+    };
+    let changes: Vec<Bytes> = (100..180).map(|actor| by(actor, actor % 4 != 0)).collect();
+    let mut at_once = Document::load(ENTITY, Some(&snapshot), []).unwrap();
+    let (expected, calls) = apply_until_decided(&mut at_once, &changes, UNBOUNDED);
+    assert_eq!(calls, 1);
+    assert_eq!(expected.iter().filter(|verdict| **verdict == Verdict::Applied).count(), 20);
+    let mut document = Document::load(ENTITY, Some(&snapshot), []).unwrap();
+    let (verdicts, calls) = apply_until_decided(&mut document, &changes, Effort::default());
+    assert!(calls > 1, "60 failing changes are more than one call tries");
+    assert_eq!((verdicts, document.heads()), (expected, at_once.heads()));
+}
+
+#[test]
 fn any_flipped_bit_below_a_mended_checksum_leaves_a_usable_document() {
     let victim = hostile::Victim::new();
     let snapshot = victim.document.save();
@@ -306,7 +395,11 @@ fn play(actions: &[Action]) -> (Vec<Document>, Vec<Bytes>) {
 }
 
 /// Delivers changes in this order and these portions; what waits is tried again with each.
-fn deliver_in_portions(changes: &[Bytes], sizes: &[usize]) -> (Document, BTreeMap<ChangeHash, Verdict>) {
+fn deliver_in_portions(
+    changes: &[Bytes],
+    sizes: &[usize],
+    effort: Effort,
+) -> (Document, BTreeMap<ChangeHash, Verdict>) {
     let mut document = Document::new(ENTITY);
     let mut verdicts = BTreeMap::new();
     let mut waiting: Vec<Bytes> = Vec::new();
@@ -314,7 +407,7 @@ fn deliver_in_portions(changes: &[Bytes], sizes: &[usize]) -> (Document, BTreeMa
     for size in sizes.iter().cycle() {
         let (portion, after) = rest.split_at((*size).min(rest.len()));
         let batch: Vec<Bytes> = waiting.drain(..).chain(portion.iter().cloned()).collect();
-        for (change, verdict) in batch.iter().zip(apply(&mut document, &batch).verdicts) {
+        for (change, verdict) in batch.iter().zip(apply_until_decided(&mut document, &batch, effort).0) {
             if matches!(verdict, Verdict::Waiting { .. }) {
                 waiting.push(change.clone());
             }
@@ -370,19 +463,21 @@ proptest! {
         actions in actions(),
         seed in any::<u64>(),
         sizes in prop::collection::vec(1..7usize, 1..5),
+        (portion, operations, passed_over) in (1..20_u64, 1..40_u64, 1..60_u64),
     ) {
         let (mut documents, mut all) = play(&actions);
         let _ = apply(&mut documents[0], &all);
         prop_assume!(!all.is_empty());
         all.extend(bad_changes(&documents[0]));
-        let (whole, expected) = deliver_in_portions(&all, &[all.len()]);
+        let (whole, expected) = deliver_in_portions(&all, &[all.len()], UNBOUNDED);
         let mut shuffled = all.clone();
         let mut state = seed;
         for index in (1..shuffled.len()).rev() {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             shuffled.swap(index, (state >> 33) as usize % (index + 1));
         }
-        let (portioned, verdicts) = deliver_in_portions(&shuffled, &sizes);
+        let effort = Effort { portion_operations_max: portion, operations, failures: 9, passed_over };
+        let (portioned, verdicts) = deliver_in_portions(&shuffled, &sizes, effort);
         prop_assert_eq!(portioned.heads(), whole.heads());
         prop_assert_eq!(portioned.read(), whole.read());
         prop_assert_eq!(&verdicts, &expected);

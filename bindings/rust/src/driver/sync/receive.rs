@@ -75,7 +75,7 @@ impl Driver {
 
     /// Whether something was stored that is not merged yet: call [`Driver::handle_idle`] once nothing more has arrived.
     pub fn wants_idle(&self) -> bool {
-        !lock(&self.sync).unmerged.is_empty()
+        !lock(&self.sync).unmerged.is_empty() || !lock(&self.unfinished).is_empty()
     }
 
     /// Merges what was received into the documents, one batch per entity, and tells who watches them.
@@ -94,7 +94,11 @@ impl Driver {
 
     pub(super) fn merge_received(&self, sync: &mut Synchronization, now: Now) -> Result<(), DriverError> {
         sync.unmerged_bytes = 0;
-        let result = self.merge(std::mem::take(&mut sync.unmerged), now);
+        let mut entities = std::mem::take(&mut sync.unmerged);
+        entities.append(&mut lock(&self.unfinished));
+        let result = self.merge(entities, now);
+        // One merge does a bounded amount of work for an entity: the next turn goes on with the rest.
+        sync.unmerged.append(&mut lock(&self.unfinished));
         // The next session merges what the store could not take now.
         sync.is_behind |= result.is_err();
         result
