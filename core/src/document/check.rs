@@ -45,7 +45,8 @@ pub(super) fn content(incoming: &Incoming<'_>, header: &ChangeHeader) -> Result<
     if same_form { Ok(Parsed { change, expanded }) } else { Err(QuarantineReason::Malformed) }
 }
 
-fn header_reason(error: &ChangeError) -> QuarantineReason {
+/// The reason that stands for an error of the header.
+pub(super) fn header_reason(error: &ChangeError) -> QuarantineReason {
     match error {
         ChangeError::WrongChunkType { .. } | ChangeError::NotAChange { .. } => QuarantineReason::NotAChange,
         ChangeError::WrongChecksum { .. } => QuarantineReason::WrongHash,

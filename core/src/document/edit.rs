@@ -6,12 +6,18 @@ use super::derived::{Container, Parent, derived_change, operation_id};
 use super::engine::{self, Sequences};
 use super::error::{EditError, OperationError};
 use super::read::Object;
+use crate::change::{ChangeError, ChangeHeader};
 use crate::id::EntityId;
 use crate::limits::Limits;
 use crate::time::Now;
 use automerge::transaction::{CommitOptions, OwnedTransaction, Transactable};
-use automerge::{ActorId, Automerge, Change, ChangeHash, ObjId, ReadDoc};
+use automerge::{ActorId, Automerge, Change, ChangeHash, ExpandedChange, ObjId, ReadDoc};
+use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Fewer heads than this are never joined: a change that joins has to leave fewer than there were.
+const MANY_HEADS_MIN: usize = 3;
 
 /// Who edits, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,12 +70,19 @@ pub struct Edit<'d> {
     ordinary_only: bool,
     first_op: u64,
     transaction: Option<OwnedTransaction>,
-    changes: Vec<LocalChange>,
+    changes: Vec<Made>,
     before: Option<Automerge>,
     written_bytes: usize,
     /// Whether the engine's own transaction was handed out, past the checks of the operations.
     raw: bool,
     halfway: bool,
+}
+
+/// A change of an edit in progress.
+struct Made {
+    local: LocalChange,
+    /// Whether it has no operations and only joins heads.
+    joins: bool,
 }
 
 /// How an edit ended: the engine as it stands now, and what the caller is told.
@@ -108,23 +121,22 @@ impl<'d> Edit<'d> {
         context: &'d EditContext,
         limits: &'d Limits,
     ) -> Self {
-        let first_op = engine::max_op(&engine) + 1;
-        let ordinary_only = context.fresh && sequences.is_empty();
-        let transaction = Some(begin_transaction(engine, &context.actor));
-        Self {
+        let mut edit = Self {
             entity,
             context,
             limits,
             sequences,
-            ordinary_only,
-            first_op,
-            transaction,
+            ordinary_only: context.fresh && sequences.is_empty(),
+            first_op: engine::max_op(&engine) + 1,
+            transaction: None,
             changes: Vec::new(),
             before: None,
             written_bytes: 0,
             raw: false,
             halfway: false,
-        }
+        };
+        edit.resume(engine);
+        edit
     }
 
     fn end<T, E>(mut self, result: Result<T, E>) -> (Automerge, Result<Edited<T>, EditError<E>>) {
@@ -134,7 +146,14 @@ impl<'d> Edit<'d> {
         };
         let paused = if self.halfway { Err(OperationError::Halfway) } else { self.pause() };
         match paused {
-            Ok(engine) => (engine, Ok(Edited { value, changes: self.changes })),
+            // Joining what others wrote is no reason for a change of its own.
+            Ok(engine) if self.changes.iter().all(|change| change.joins) => {
+                (self.before.unwrap_or(engine), Ok(Edited { value, changes: Vec::new() }))
+            }
+            Ok(engine) => {
+                let changes = self.changes.into_iter().map(|change| change.local).collect();
+                (engine, Ok(Edited { value, changes }))
+            }
             Err(error) => (self.undo(), Err(EditError::Refused(error))),
         }
     }
@@ -198,19 +217,48 @@ impl<'d> Edit<'d> {
         }
         let Some(parent) = self.derivation_parent(&parent.id) else { return Ok(false) };
         let change = derived_change(self.entity, &parent, key, container);
-        let made_before = |made: &LocalChange| made.actor == *change.actor_id();
+        let made_before = |made: &Made| made.local.actor == *change.actor_id();
         if self.sequences.last(change.actor_id()).is_some() || self.changes.iter().any(made_before) {
             return Ok(false);
         }
         let mut engine = self.pause()?;
+        self.keep(&engine);
+        let applied = engine.apply_changes([change.clone()]);
+        if applied.is_ok() {
+            self.changes.push(Made { local: local_change(&change, true), joins: false });
+        }
+        self.resume(engine);
+        applied?;
+        Ok(true)
+    }
+
+    /// Keeps the document as it was before the edit's first change.
+    fn keep(&mut self, engine: &Automerge) {
         if self.changes.is_empty() {
             self.before = Some(engine.clone());
         }
-        let applied = engine.apply_changes([change.clone()]);
-        self.transaction = Some(begin_transaction(engine, &self.context.actor));
-        applied?;
-        self.changes.push(local_change(&change, true));
-        Ok(true)
+    }
+
+    /// Opens a transaction, after joining heads where there are more than one change may depend on: it will depend on all
+    /// of them, and the engine adds the actor's last change where that is none of them.
+    fn resume(&mut self, mut engine: Automerge) {
+        engine.set_actor(self.context.actor.clone());
+        while engine.get_heads().len() >= self.limits.change_dependencies_max.max(MANY_HEADS_MIN) {
+            let join =
+                joining_change(&engine, &self.context.actor, self.time_ms(), self.limits.change_dependencies_max);
+            self.keep(&engine);
+            if engine.apply_changes([join.clone()]).is_err() {
+                // The edit goes on and is refused when its change is checked.
+                break;
+            }
+            self.changes.push(Made { local: local_change(&join, false), joins: true });
+        }
+        let transaction = engine.into_transaction(None, None);
+        self.transaction = Some(transaction.expect("no patch log was given that could belong to another document"));
+    }
+
+    fn time_ms(&self) -> i64 {
+        self.context.now.wall_ms.clamp(-TIME_MAX_MS, TIME_MAX_MS)
     }
 
     fn derivation_parent(&self, parent: &ObjId) -> Option<Parent> {
@@ -236,25 +284,30 @@ impl<'d> Edit<'d> {
             self.transaction = Some(transaction);
             return Err(OperationError::TooManyOperations { operations_max });
         }
-        let options = CommitOptions::default().with_time(self.context.now.wall_ms.clamp(-TIME_MAX_MS, TIME_MAX_MS));
+        let options = CommitOptions::default().with_time(self.time_ms());
         let (engine, hash, _) = transaction.commit_with(options);
         let change = hash.and_then(|hash| engine.get_change_by_hash(&hash));
         let change = change.expect("a transaction with operations commits a change");
-        self.changes.push(local_change(&change, false));
+        self.changes.push(Made { local: local_change(&change, false), joins: false });
         self.written_bytes = 0;
-        let bytes_max = self.limits.change_bytes_max;
-        let refused = if change.raw_bytes().len() > bytes_max {
-            Some(OperationError::TooLarge { bytes_max })
-        } else if self.raw {
-            check::own_operations(&change, &engine).err().map(OperationError::Unsound)
-        } else {
-            None
-        };
-        if let Some(error) = refused {
-            self.transaction = Some(begin_transaction(engine, &self.context.actor));
-            return Err(error);
+        match self.refusal(&change, &engine) {
+            None => Ok(engine),
+            Some(error) => {
+                self.resume(engine);
+                Err(error)
+            }
         }
-        Ok(engine)
+    }
+
+    /// Why nobody would accept a change that was made, if that is so.
+    fn refusal(&self, change: &Change, engine: &Automerge) -> Option<OperationError> {
+        let bytes_max = self.limits.change_bytes_max;
+        match ChangeHeader::read(change.raw_bytes(), self.limits) {
+            Err(ChangeError::TooLarge { .. }) => Some(OperationError::TooLarge { bytes_max }),
+            Err(error) => Some(OperationError::Unsound(check::header_reason(&error))),
+            Ok(_) if self.raw => check::own_operations(change, engine).err().map(OperationError::Unsound),
+            Ok(_) => None,
+        }
     }
 
     /// Gives back the engine as it was before the edit.
@@ -267,14 +320,35 @@ impl<'d> Edit<'d> {
         }
         match self.before {
             Some(before) => before,
-            None => engine::without(&engine, |hash| self.changes.iter().any(|change| change.hash == *hash)),
+            None => engine::without(&engine, |hash| self.changes.iter().any(|change| change.local.hash == *hash)),
         }
     }
 }
 
-fn begin_transaction(mut engine: Automerge, actor: &ActorId) -> OwnedTransaction {
-    engine.set_actor(actor.clone());
-    engine.into_transaction(None, None).expect("no patch log was given that could belong to another document")
+/// A change without operations that joins as many heads as one may name, the actor's last change among them.
+fn joining_change(engine: &Automerge, actor: &ActorId, time: i64, dependencies_max: usize) -> Change {
+    let own = engine.get_last_local_change();
+    let mut deps: BTreeSet<ChangeHash> = own.iter().map(Change::hash).collect();
+    for head in engine.get_heads() {
+        if deps.len() >= dependencies_max {
+            break;
+        }
+        deps.insert(head);
+    }
+    let metas = deps.iter().filter_map(|hash| engine.get_change_meta_by_hash(hash));
+    let max_op = metas.map(|change| change.max_op).max().unwrap_or(0);
+    Change::from(ExpandedChange {
+        operations: Vec::new(),
+        actor_id: actor.clone(),
+        hash: None,
+        seq: own.map_or(0, |own| own.seq()) + 1,
+        start_op: NonZeroU64::MIN.saturating_add(max_op),
+        time,
+        message: None,
+        deps: deps.into_iter().collect(),
+        extra_bytes: Vec::new(),
+        author: None,
+    })
 }
 
 fn local_change(change: &Change, derived: bool) -> LocalChange {

@@ -308,6 +308,81 @@ fn a_failed_edit_leaves_the_document_as_it_was() {
     assert_eq!(document.read_at("a").unwrap(), Some(Value::Int(3)), "positive control");
 }
 
+/// Changes by many actors that know nothing of each other, each putting one number.
+fn concurrent(count: u32) -> Vec<LocalChange> {
+    let one = |number: u32| {
+        let mut document = Document::new(ENTITY);
+        let actor = automerge::ActorId::from([&[200; 12][..], &number.to_be_bytes()].concat());
+        let context = EditContext { actor, ..by(1) };
+        document.edit(&context, &Limits::DEFAULT, |edit| edit.put(number.to_string(), 1)).unwrap().changes
+    };
+    (0..count).flat_map(one).collect()
+}
+
+#[test]
+fn an_edit_joins_more_heads_than_one_change_may_depend_on() {
+    for count in [255, 256, 257, 1_000] {
+        let others = concurrent(count);
+        let (mut document, mut reader) = twins(|edit| edit.put("a", 1));
+        deliver(&mut document, &others);
+        deliver(&mut reader, &others);
+        let heads = document.heads();
+        let nothing = edit(&mut document, 1, |_| Ok(()));
+        assert_eq!((nothing.len(), document.heads()), (0, heads.clone()));
+        let failed = document.edit(&by(1), &Limits::DEFAULT, |edit| {
+            edit.put("a", 2)?;
+            Err::<(), _>(OperationError::Root)
+        });
+        assert!(failed.is_err());
+        assert_eq!(document.heads(), heads);
+        let changes = edit(&mut document, 1, |edit| edit.put("a", 2));
+        assert_eq!(document.heads(), [changes.last().unwrap().hash]);
+        let joins = [(255, 1), (256, 1), (257, 1), (1_000, 3)].into_iter().find(|(heads, _)| *heads == count);
+        assert_eq!(changes.len(), 1 + joins.unwrap().1, "{count}");
+        assert!(deliver(&mut reader, &changes).iter().all(|verdict| *verdict == Verdict::Applied));
+        assert_eq!((reader.heads(), reader.read()), (document.heads(), document.read()));
+        let loaded = Document::load(ENTITY, Some(&document.save()), []).unwrap();
+        assert_eq!((loaded.heads(), loaded.read()), (document.heads(), document.read()));
+    }
+}
+
+#[test]
+fn an_edit_that_creates_more_containers_than_a_change_may_depend_on_is_accepted_by_others() {
+    let (mut document, mut reader) = twins(|edit| edit.put("a", 1));
+    let changes = edit(&mut document, 1, |edit| {
+        (0..600).try_for_each(|number| edit.splice_text(format!("text {number}"), 0, 0, "x"))
+    });
+    assert!(deliver(&mut reader, &changes).iter().all(|verdict| *verdict == Verdict::Applied));
+    assert_eq!((reader.heads(), reader.read()), (document.heads(), document.read()));
+}
+
+#[test]
+fn a_text_that_thousands_of_openings_wrote_can_be_deleted_at_once() {
+    let (mut document, mut reader) = twins(|edit| edit.put("body", text("a")));
+    for opening in 0..1_100_u32 {
+        let actor = automerge::ActorId::from([&[100; 12][..], &opening.to_be_bytes()].concat());
+        let context = EditContext { actor, ..by(1) };
+        let edited = document.edit(&context, &Limits::DEFAULT, |edit| edit.splice_text("body", 1, 0, "b")).unwrap();
+        deliver(&mut reader, &edited.changes);
+    }
+    let deleted = edit(&mut document, 1, |edit| edit.splice_text("body", 0, 1_101, ""));
+    assert_eq!(deliver(&mut reader, &deleted), [Verdict::Applied]);
+    assert_eq!(reader.read_at("body").unwrap(), Some(text("")));
+}
+
+#[test]
+fn a_change_that_breaks_a_rule_of_the_header_is_refused_before_anybody_sees_it() {
+    let (mut document, _) = twins(|edit| edit.put("a", 1));
+    let heads = document.heads();
+    let long_key = "k".repeat(3_000);
+    let refused = document.edit::<_, OperationError>(&by(1), &Limits::DEFAULT, |edit| {
+        (0..1_000).try_for_each(|number| edit.put(long_key.as_str(), number))
+    });
+    let reason = QuarantineReason::Malformed;
+    assert!(matches!(refused, Err(EditError::Refused(OperationError::Unsound(found))) if found == reason));
+    assert_eq!(document.heads(), heads);
+}
+
 #[test]
 fn a_panic_poisons_the_document() {
     let (mut document, _) = twins(|edit| edit.put("a", 1));
