@@ -29,7 +29,8 @@ pub const CHANGE_ACTORS_MAX: usize = CHANGE_BYTES_MAX / 2 / 17;
 pub const CHANGE_TEXT_BYTES_MAX: u64 = 4 * CHANGE_BYTES_MAX as u64;
 /// The longest actor id, in bytes: Automerge's are 16, isolated and derived ones a little more.
 pub const ACTOR_BYTES_MAX: usize = 64;
-/// How far a change's first operation may stand above the highest known one of its entity.
+/// How many operation numbers a change and all that it follows may leave out together. Honest changes leave out none;
+/// bounding the sum, and not each step, keeps some thousands of hostile ones from using up the 32 bits of numbers.
 pub const START_OP_LEAP_MAX: u64 = 1_000_000;
 /// The most chunks of one entity that wait for dependencies.
 pub const WAITING_CHUNKS_MAX: usize = 1_000;
@@ -80,7 +81,7 @@ pub struct Limits {
     /// Most dependencies of a change.
     #[n(3)]
     pub change_dependencies_max: usize,
-    /// Most `start_op` above the highest known operation.
+    /// Most operation numbers left out.
     #[n(4)]
     pub start_op_leap_max: u64,
     /// Most chunks pushed without a receipt.

@@ -48,7 +48,8 @@ impl Document {
             engine = settled.engine;
             for (ready, outcome) in ready.into_iter().zip(settled.outcomes) {
                 if outcome == Outcome::Applied {
-                    self.sequences.note(ready.candidate.change.actor_id(), ready.candidate.change.seq());
+                    let change = &ready.candidate.change;
+                    self.sequences.note(change.actor_id(), change.seq(), change.len() as u64);
                 }
                 batch.close(ready, outcome);
             }

@@ -71,7 +71,9 @@ pub(super) fn against_past(
         return Err(QuarantineReason::StartOpTooLow);
     }
     let end = start_op.saturating_add(change.operations.len() as u64);
-    if start_op - past.max_op > limits.start_op_leap_max || end > OPERATION_MAX {
+    // However many changes leap, what they leave out together is bounded: numbers can only be used up by operations.
+    let left_out = (start_op - 1).saturating_sub(history.operations(past));
+    if left_out > limits.start_op_leap_max || end > OPERATION_MAX {
         return Err(QuarantineReason::StartOpTooHigh);
     }
     // Automerge works out how many operations a change has from the numbers around it when it loads.

@@ -1,50 +1,61 @@
 //! What the rest of this module needs of Automerge, in one place.
 
 use automerge::{
-    ActorId, Automerge, Change, ChangeHash, LoadOptions, OnPartialLoad, StringMigration, TextEncoding, VerificationMode,
+    ActorId, Automerge, Change, ChangeHash, ChangeMetadata, LoadOptions, OnPartialLoad, StringMigration, TextEncoding,
+    VerificationMode,
 };
 use std::collections::BTreeMap;
 
 /// The actor of a document nobody is editing; no change ever carries it.
 const NOBODY: [u8; 16] = [0; 16];
 
-/// The last sequence of each actor of a document. An actor's sequences have no gaps.
+/// The last sequence of each actor of a document, and how many operations all changes have. An actor's sequences have no
+/// gaps.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Sequences(BTreeMap<ActorId, u64>);
+pub(super) struct Sequences {
+    last: BTreeMap<ActorId, u64>,
+    operations: u64,
+}
 
 impl Sequences {
     /// Reads them from the history.
     pub(super) fn of(engine: &Automerge) -> Self {
         let mut sequences = Self::default();
         for change in engine.get_changes_meta(&[]) {
-            sequences.note(&change.actor, change.seq);
+            sequences.note(&change.actor, change.seq, operations_of(&change));
         }
         sequences
     }
 
     /// Notes one more change.
-    pub(super) fn note(&mut self, actor: &ActorId, sequence: u64) {
-        match self.0.get_mut(actor) {
+    pub(super) fn note(&mut self, actor: &ActorId, sequence: u64, operations: u64) {
+        self.operations = self.operations.saturating_add(operations);
+        match self.last.get_mut(actor) {
             Some(last) => *last = (*last).max(sequence),
             None => {
-                self.0.insert(actor.clone(), sequence);
+                self.last.insert(actor.clone(), sequence);
             }
         }
     }
 
+    /// How many operations all changes have.
+    pub(super) fn operations(&self) -> u64 {
+        self.operations
+    }
+
     /// The last sequence of an actor; `None` when the document has no change of it.
     pub(super) fn last(&self, actor: &ActorId) -> Option<u64> {
-        self.0.get(actor).copied()
+        self.last.get(actor).copied()
     }
 
     /// Whether there is no change at all.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.last.is_empty()
     }
 
     /// How many changes there are.
     pub(super) fn total(&self) -> u64 {
-        self.0.values().sum()
+        self.last.values().sum()
     }
 }
 
@@ -67,6 +78,11 @@ pub(super) fn load(bytes: &[u8]) -> Result<Automerge, automerge::AutomergeError>
 pub(super) fn max_op(engine: &Automerge) -> u64 {
     let heads = engine.get_heads();
     heads.iter().filter_map(|head| engine.get_change_meta_by_hash(head)).map(|change| change.max_op).max().unwrap_or(0)
+}
+
+/// How many operations a change of the document has.
+pub(super) fn operations_of(change: &ChangeMetadata<'_>) -> u64 {
+    (change.max_op + 1).saturating_sub(change.start_op)
 }
 
 /// Whether the document holds a change.

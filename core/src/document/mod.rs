@@ -256,7 +256,9 @@ impl Document {
         self.engine = ended.engine;
         let edited = ended.outcome.unwrap_or_else(|panic| resume_unwind(panic))?;
         for change in &edited.changes {
-            self.sequences.note(&change.actor, change.sequence);
+            let made = self.automerge().get_change_meta_by_hash(&change.hash);
+            let operations = made.as_ref().map_or(0, engine::operations_of);
+            self.sequences.note(&change.actor, change.sequence, operations);
         }
         Ok(edited)
     }

@@ -2,7 +2,7 @@
 
 use super::DEPTH_MAX;
 use super::check::is_mark;
-use super::engine::Sequences;
+use super::engine::{self, Sequences};
 use automerge::legacy::{ObjectId, OpId};
 use automerge::{ActorId, Automerge, ChangeHash, ExpandedChange, ObjId, ObjType, ReadDoc};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,11 +18,22 @@ struct Extent {
     sequence: u64,
     first_op: u64,
     max_op: u64,
+    /// How many operations its actor has in the batch, up to and with this change.
+    operations: u64,
 }
 
-/// The part of the document that a change does not depend on: of each actor the first such sequence and operation.
+/// The part of the document that a change does not depend on: of each actor what it does not.
 /// An actor that is not named is depended on with everything the document holds of it.
-type Cut = BTreeMap<ActorId, (u64, u64)>;
+type Cut = BTreeMap<ActorId, CutOff>;
+
+/// Where the changes of an actor begin that are not depended on. The later of two has the higher sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct CutOff {
+    sequence: u64,
+    first_op: u64,
+    /// How many operations these changes have.
+    operations: u64,
+}
 
 /// All that one change depends on.
 #[derive(Debug, Clone, Default)]
@@ -72,7 +83,7 @@ impl<'e> History<'e> {
 
     /// Whether the document or the batch holds a change.
     pub(super) fn holds(&self, hash: &ChangeHash) -> bool {
-        self.batch.contains_key(hash) || super::engine::holds(self.engine, hash)
+        self.batch.contains_key(hash) || engine::holds(self.engine, hash)
     }
 
     /// The last sequence of an actor in the batch; 0 when there is none.
@@ -124,14 +135,28 @@ impl<'e> History<'e> {
         let actor = &change.actor_id;
         let first_op = change.start_op.get();
         let max_op = first_op + change.operations.len() as u64 - 1;
+        let before = self.extents.get(actor).and_then(|extents| extents.last()).map_or(0, |last| last.operations);
+        let operations = before + change.operations.len() as u64;
         Rc::make_mut(&mut past.clock).insert(actor.clone(), change.seq);
         past.max_op = max_op;
         self.batch.insert(hash, past);
-        self.extents.entry(actor.clone()).or_default().push(Extent { sequence: change.seq, first_op, max_op });
+        let extent = Extent { sequence: change.seq, first_op, max_op, operations };
+        self.extents.entry(actor.clone()).or_default().push(extent);
         self.marks.extend(marks(change).map(|counter| (actor.clone(), counter)));
         for (counter, kind, depth) in made {
             self.made.insert((actor.clone(), counter), (kind, depth));
         }
+    }
+
+    /// How many operations a past has.
+    pub(super) fn operations(&self, past: &Past) -> u64 {
+        let cut_off: u64 = past.cut.values().map(|cut_off| cut_off.operations).sum();
+        let in_batch = past.clock.iter().filter_map(|(actor, last)| {
+            let extents = self.extents.get(actor)?;
+            let after = extents.partition_point(|extent| extent.sequence <= *last);
+            extents.get(after.checked_sub(1)?).map(|extent| extent.operations)
+        });
+        self.sequences.operations().saturating_sub(cut_off).saturating_add(in_batch.sum())
     }
 
     /// Whether a sequence of an actor is in a past.
@@ -140,7 +165,7 @@ impl<'e> History<'e> {
             return true;
         }
         let held = self.sequences.last(actor).is_some_and(|last| sequence <= last);
-        held && past.cut.get(actor).is_none_or(|(first, _)| sequence < *first)
+        held && past.cut.get(actor).is_none_or(|cut_off| sequence < cut_off.sequence)
     }
 
     /// Whether an operation is in a past.
@@ -155,7 +180,7 @@ impl<'e> History<'e> {
         if in_batch() == Some(true) {
             return true;
         }
-        past.cut.get(id.actor()).is_none_or(|(_, first)| id.counter() < *first)
+        past.cut.get(id.actor()).is_none_or(|cut_off| id.counter() < cut_off.first_op)
             && self.engine.hash_for_opid(&object_id(id)).is_some()
     }
 
@@ -234,11 +259,16 @@ impl<'e> History<'e> {
         self.passed_over = self.passed_over.saturating_add(self.sequences.total());
         let mut cut = Cut::new();
         for change in self.engine.get_changes_meta(&dependencies) {
-            let first = (change.seq, change.start_op);
+            let operations = engine::operations_of(&change);
             match cut.get_mut(change.actor.as_ref()) {
-                Some(known) => *known = (*known).min(first),
+                Some(known) => {
+                    known.sequence = known.sequence.min(change.seq);
+                    known.first_op = known.first_op.min(change.start_op);
+                    known.operations += operations;
+                }
                 None => {
-                    cut.insert(change.actor.into_owned(), first);
+                    let cut_off = CutOff { sequence: change.seq, first_op: change.start_op, operations };
+                    cut.insert(change.actor.into_owned(), cut_off);
                 }
             }
         }

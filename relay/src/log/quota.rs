@@ -11,7 +11,7 @@ pub struct Quotas {
     pub space_chunks_max: u64,
     /// Most spaces that one user owns.
     pub spaces_per_user_max: u64,
-    /// Most that a change's first operation may stand above the highest known one of its entity.
+    /// Most operation numbers that the changes of an entity may leave out together.
     pub start_op_leap_max: u64,
 }
 

@@ -273,6 +273,35 @@ fn many_changes_that_the_engine_fails_on_take_several_calls_and_good_ones_are_ap
     assert_eq!((verdicts, document.heads()), (expected, at_once.heads()));
 }
 
+/// Invariant D7: what changes leave out in the numbers of operations adds up over all that a change depends on.
+#[test]
+fn changes_leap_once_however_many_there_are() {
+    let leap = Limits::DEFAULT.start_op_leap_max;
+    let honest = forged(1, 1, 1, vec![], 1);
+    let most = forged(2, 1, leap + 2, vec![honest.0], 2);
+    let beside = forged(3, 1, leap + 1, vec![], 3);
+    let next = forged(2, 2, leap + 3, vec![most.0], 4);
+    let again = forged(2, 3, leap + 5, vec![next.0], 5);
+    let joined = forged(4, 1, leap + 4, vec![most.0.min(beside.0), most.0.max(beside.0)], 6);
+    let too_far = forged(4, 1, leap + 5, vec![most.0.min(beside.0), most.0.max(beside.0)], 6);
+    let all = [honest, most, beside, next, again, joined];
+    let high = Verdict::Quarantined(QuarantineReason::StartOpTooHigh);
+    let expected: Vec<Verdict> = (0..6).map(|at| if at == 4 { high.clone() } else { Verdict::Applied }).collect();
+    let mut at_once = Document::new(ENTITY);
+    assert_eq!(apply(&mut at_once, &all).verdicts, expected);
+    assert_eq!(apply(&mut at_once, &[too_far.clone()]).verdicts, [Verdict::Quarantined(QuarantineReason::ActorForked)]);
+    let mut one_by_one = Document::new(ENTITY);
+    for (change, expected) in all.iter().zip(&expected).take(5) {
+        assert_eq!(apply(&mut one_by_one, std::slice::from_ref(change)).verdicts, std::slice::from_ref(expected));
+    }
+    let mut loaded = Document::load(ENTITY, Some(&one_by_one.save()), []).unwrap();
+    for document in [&mut one_by_one, &mut loaded] {
+        assert_eq!(apply(document, &[too_far.clone()]).verdicts, [high.clone()]);
+        assert_eq!(apply(document, &all[5..]).verdicts, [Verdict::Applied]);
+        edit(document, 9, |edit| edit.put("still", "writable"));
+    }
+}
+
 #[test]
 fn any_flipped_bit_below_a_mended_checksum_leaves_a_usable_document() {
     let victim = hostile::Victim::new();

@@ -14,7 +14,7 @@ fn poisoned() -> (Document, ChangeHash) {
     let poison = Change::from(expanded);
     let mut engine = document.engine.take().unwrap();
     engine.apply_changes([poison.clone()]).unwrap();
-    document.sequences.note(poison.actor_id(), poison.seq());
+    document.sequences.note(poison.actor_id(), poison.seq(), poison.len() as u64);
     document.engine = Some(engine);
     (document, poison.hash())
 }

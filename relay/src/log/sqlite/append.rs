@@ -169,8 +169,8 @@ impl<'t, 'c> Append<'t, 'c> {
             for entity in space.entities.values().flatten().filter(|entity| entity.raised) {
                 self.rows
                     .transaction
-                    .statement("UPDATE entities SET max_op = ?2 WHERE number = ?1")?
-                    .execute([entity.number, entity.max_op.cast_signed()])?;
+                    .statement("UPDATE entities SET operations = ?2 WHERE number = ?1")?
+                    .execute([entity.number, entity.operations.cast_signed()])?;
             }
             runs.extend(split(id, space.before, space.entries));
         }

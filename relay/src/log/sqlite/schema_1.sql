@@ -64,7 +64,7 @@ CREATE TABLE entities (
     space INTEGER NOT NULL REFERENCES spaces,
     id BLOB NOT NULL,
     collection INTEGER NOT NULL REFERENCES collections,
-    max_op INTEGER NOT NULL,
+    operations INTEGER NOT NULL,
     UNIQUE (space, id)
 ) STRICT;
 

@@ -32,8 +32,9 @@ pub(super) struct Space {
 pub(super) struct Entity {
     pub(super) number: i64,
     pub(super) collection: Collection,
-    pub(super) max_op: u64,
-    /// Whether `max_op` is to be written back.
+    /// How many operations its accepted changes have.
+    pub(super) operations: u64,
+    /// Whether `operations` is to be written back.
     pub(super) raised: bool,
     /// Changes that this transaction appended or met.
     pub(super) known: BTreeSet<ChangeHash>,
@@ -83,8 +84,10 @@ impl<'t, 'c> Rows<'t, 'c> {
         if !missing.is_empty() {
             return Ok(ChunkVerdict::Refused { code: ChunkCode::MissingDependencies, missing });
         }
-        let max_op = entity.map_or(0, |entity| entity.max_op);
-        if header.start_op.get() > max_op.saturating_add(self.quotas.start_op_leap_max) {
+        // Honest changes number their operations on from what they follow, so no number is above how many there are.
+        // Against the highest number every change could leap anew, and some thousands would close the entity for ever.
+        let operations = entity.map_or(0, |entity| entity.operations);
+        if header.start_op.get() - 1 > operations.saturating_add(self.quotas.start_op_leap_max) {
             return Ok(refused(ChunkCode::StartOpLeap));
         }
         let SpaceRow { chunks, bytes, head, .. } = space.row;
@@ -109,10 +112,8 @@ impl<'t, 'c> Rows<'t, 'c> {
         let actor = self.intern_actor(header.actor.to_bytes())?;
         let entity = match space.entities.get_mut(&chunk.entity).and_then(Option::as_mut) {
             Some(entity) => {
-                if header.max_op() > entity.max_op {
-                    entity.max_op = header.max_op();
-                    entity.raised = true;
-                }
+                entity.operations = entity.operations.saturating_add(header.operations);
+                entity.raised |= header.operations > 0;
                 entity
             }
             None => {
@@ -161,16 +162,16 @@ impl<'t, 'c> Rows<'t, 'c> {
         let found: Option<(i64, u64, String)> = self
             .transaction
             .statement(
-                "SELECT e.number, e.max_op, k.name FROM entities e JOIN collections k ON k.number = e.collection
+                "SELECT e.number, e.operations, k.name FROM entities e JOIN collections k ON k.number = e.collection
                 WHERE e.space = ?1 AND e.id = ?2",
             )?
             .query_row(params![space.row.number, id.as_bytes()], |row| Ok((row.get(0)?, count(row, 1)?, row.get(2)?)))
             .optional()?;
         let entity = match found {
             None => None,
-            Some((number, max_op, name)) => {
+            Some((number, operations, name)) => {
                 let parsed = name.parse().map_err(|_| LogError::Inconsistent(Inconsistency::Collection));
-                Some(Entity { number, max_op, collection: parsed?, raised: false, known: BTreeSet::new() })
+                Some(Entity { number, operations, collection: parsed?, raised: false, known: BTreeSet::new() })
             }
         };
         space.entities.insert(id, entity);
@@ -180,13 +181,13 @@ impl<'t, 'c> Rows<'t, 'c> {
     /// Creates an entity with the collection of its first accepted chunk, which binds it for good.
     fn create_entity(&mut self, space: i64, header: &ChangeHeader, chunk: &DecodedChunk) -> Result<Entity, LogError> {
         let collection = self.intern_collection(&chunk.collection)?;
-        let max_op = header.max_op();
+        let operations = header.operations;
         self.transaction
-            .statement("INSERT INTO entities (space, id, collection, max_op) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![space, chunk.entity.as_bytes(), collection, max_op.cast_signed()])?;
+            .statement("INSERT INTO entities (space, id, collection, operations) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![space, chunk.entity.as_bytes(), collection, operations.cast_signed()])?;
         let number = self.transaction.last_insert_rowid();
         let (collection, known) = (chunk.collection.clone(), BTreeSet::new());
-        Ok(Entity { number, collection, max_op, raised: false, known })
+        Ok(Entity { number, collection, operations, raised: false, known })
     }
 
     /// Which of these dependencies are not in the log for the entity, or have decayed there: whoever builds on one has it,

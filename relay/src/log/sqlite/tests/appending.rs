@@ -97,7 +97,7 @@ fn an_actor_and_sequence_never_name_two_changes() {
 }
 
 #[test]
-fn a_change_cannot_leap_over_the_operations_that_everybody_knows() {
+fn the_changes_of_an_entity_leave_out_numbers_of_operations_once() {
     let mut log = SqliteLog::open_in_memory().unwrap();
     log = log.with_quotas(Quotas { start_op_leap_max: 3, ..Quotas::DEFAULT });
     let mut desk = Desk::with(log);
