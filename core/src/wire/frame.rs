@@ -426,11 +426,19 @@ impl<'b, C> Decode<'b, C> for ReceiptRun {
         match (d.array()?, d.u8()?) {
             (Some(3), 0) => Ok(Self::Stored { first: d.decode_with(ctx)?, count: d.u64()? }),
             (Some(3), 1) => Ok(Self::Duplicate { first: d.decode_with(ctx)?, count: d.u64()? }),
-            (Some(4), 2) => Ok(Self::Refused {
-                code: d.decode_with(ctx)?,
-                count: d.u64()?,
-                missing: d.array_iter::<&'b ByteSlice>()?.map(|hash| change_hash(hash?)).collect::<Result<_, _>>()?,
-            }),
+            (Some(4), 2) => {
+                let (code, count) = (d.decode_with(ctx)?, d.u64()?);
+                let missing: Vec<_> = d
+                    .array_iter::<&'b ByteSlice>()?
+                    .map(|hash| change_hash(hash?))
+                    .collect::<Result<_, minicbor::decode::Error>>()?;
+                // What is missing is told for each chunk: a run would have it copied as often as the run says.
+                if count != 1 && !missing.is_empty() {
+                    let message = "only a run of one chunk says which dependencies are missing";
+                    return Err(minicbor::decode::Error::message(message).at(position));
+                }
+                Ok(Self::Refused { code, count, missing })
+            }
             _ => Err(minicbor::decode::Error::message("unknown kind of receipt").at(position)),
         }
     }

@@ -8,8 +8,8 @@ mod envelope;
 mod frame;
 
 pub use batch::{
-    BATCH_OUTPUT_BYTES_MAX, BATCH_SECTION_BYTES_MAX, BatchChunk, BatchError, BatchField, DecodedChunk, decode_batch,
-    encode_batch,
+    BATCH_OUTPUT_BYTES_MAX, BATCH_SECTION_BYTES_MAX, BatchChunk, BatchError, BatchField, ChunkBudget, DecodedChunk,
+    decode_batch, decode_batch_within, encode_batch,
 };
 pub use cbor::ITEMS_MAX;
 pub use code::{ChunkCode, Class, GoodbyeCode, SpaceCode};

@@ -7,7 +7,8 @@ use crate::limits::Limits;
 use crate::log::{ChunkHash, ChunkKind, Cursor, Sequence};
 use crate::session::SessionError;
 use crate::wire::{
-    self, CaughtUp, Channel, Chunks, Open, Opened, PushNumber, RawChunk, Receipt, ReceiptRun, Refused, Reset, Segment,
+    self, BatchError, CaughtUp, Channel, ChunkBudget, Chunks, Open, Opened, PushNumber, RawChunk, Receipt, ReceiptRun,
+    Refused, Reset, Segment,
 };
 use automerge::ChangeHash;
 use std::collections::{BTreeMap, VecDeque};
@@ -164,12 +165,20 @@ impl SpaceChannel {
         if frame.after != from.sequence {
             return Err(SessionError::Gap { expected: from.sequence.get(), found: frame.after.get() });
         }
+        // One for the whole frame: it may hold thousands of segments, each of which names as much as a frame may.
+        let mut budget = ChunkBudget::WHOLE;
         let mut advance = Advance { space: self.space, from, to: from, received: Vec::new(), proofs: Vec::new() };
         for segment in &frame.segments {
             match segment {
-                Segment::Own { push, index, count } => self.follow_own(*push, *index, *count, &mut advance)?,
-                Segment::Batch(batch) => follow_batch(batch, &mut advance)?,
-                Segment::Raw(chunk) => follow_raw(chunk, &mut advance),
+                Segment::Own { push, index, count } => {
+                    budget.take_chunks(*count).map_err(undecoded)?;
+                    self.follow_own(*push, *index, *count, &mut advance)?;
+                }
+                Segment::Batch(batch) => follow_batch(batch, &mut budget, &mut advance)?,
+                Segment::Raw(chunk) => {
+                    budget.take_chunks(1).and_then(|()| budget.take_bytes(chunk.bytes.len())).map_err(undecoded)?;
+                    follow_raw(chunk, &mut advance);
+                }
             }
         }
         if advance.to.chain.check() != *frame.check {
@@ -309,9 +318,12 @@ fn proofs<'c>(first: Sequence, chunks: impl Iterator<Item = &'c Pushed>) -> impl
 /// that every device comes to the same verdict.
 const RECEIVED: &Limits = &Limits::DEFAULT;
 
-fn follow_batch(batch: &[u8], advance: &mut Advance) -> Result<(), SessionError> {
-    let chunks =
-        wire::decode_batch(batch, RECEIVED).map_err(|source| SessionError::Batch { frame: "Chunks", source })?;
+fn undecoded(source: BatchError) -> SessionError {
+    SessionError::Batch { frame: "Chunks", source }
+}
+
+fn follow_batch(batch: &[u8], budget: &mut ChunkBudget, advance: &mut Advance) -> Result<(), SessionError> {
+    let chunks = wire::decode_batch_within(batch, RECEIVED, budget).map_err(undecoded)?;
     for chunk in chunks {
         advance.to = advance.to.then(chunk.entity, chunk.kind.number(), ChunkHash::of(&chunk.bytes));
         let header = match chunk.kind {

@@ -7,7 +7,7 @@ use super::numbers::{bytes, number};
 use super::section::{Framed, Streams, Tables, capped, resolved, unused};
 use super::shape::SlotValue;
 use super::slots::RowContext;
-use super::{BATCH_OUTPUT_BYTES_MAX, Check, DecodedChunk, Form, Stream};
+use super::{BATCH_OUTPUT_BYTES_MAX, Check, ChunkBudget, DecodedChunk, Form, Stream};
 use crate::change::leb::{Reader, unzigzag};
 use crate::change::{
     COLUMNS_MAX, ChangeError, ChangeHeader, Column, HASH_BYTES, Parts, frame_body, framed_bytes, hash_of,
@@ -25,11 +25,25 @@ use automerge::ChangeHash;
 ///
 /// What is wrong with the batch, and where. Nothing is decoded beyond the limits of a batch, whatever it claims.
 pub fn decode_batch(batch: &[u8], limits: &Limits) -> Result<Vec<DecodedChunk>, BatchError> {
+    let mut budget = ChunkBudget::WHOLE;
+    decode_batch_within(batch, limits, &mut budget)
+}
+
+/// As [`decode_batch`], within what other batches of the same frame have left.
+///
+/// # Errors
+///
+/// What is wrong with the batch, and where; or it takes more than is left.
+pub fn decode_batch_within(
+    batch: &[u8],
+    limits: &Limits,
+    budget: &mut ChunkBudget,
+) -> Result<Vec<DecodedChunk>, BatchError> {
     let framed = Framed::read(batch)?;
     let mut section = Reader::new(&framed.section, 0);
-    let mut tables = Tables::read(&mut section, framed.ids)?;
+    let mut tables = Tables::read(&mut section, framed.ids, budget)?;
     let streams = Streams::read(&mut section, &mut tables)?;
-    let mut decoder = BatchDecoder::new(limits, tables, streams, section);
+    let mut decoder = BatchDecoder::new(limits, tables, streams, section, budget);
     let mut chunks = Vec::new();
     let mut check = Check::default();
     while let Some((chunk, id)) = decoder.next()? {
@@ -53,7 +67,7 @@ struct Scratch<'s> {
     body: Vec<u8>,
 }
 
-struct BatchDecoder<'s> {
+struct BatchDecoder<'s, 'b> {
     limits: Limits,
     tables: Tables<'s>,
     streams: Streams<'s>,
@@ -65,12 +79,18 @@ struct BatchDecoder<'s> {
     last_entity: Option<usize>,
     last_message: &'s [u8],
     last_extra: &'s [u8],
-    budget: usize,
+    budget: &'b mut ChunkBudget,
     scratch: Scratch<'s>,
 }
 
-impl<'s> BatchDecoder<'s> {
-    fn new(limits: &Limits, tables: Tables<'s>, streams: Streams<'s>, bytes: Reader<'s>) -> Self {
+impl<'s, 'b> BatchDecoder<'s, 'b> {
+    fn new(
+        limits: &Limits,
+        tables: Tables<'s>,
+        streams: Streams<'s>,
+        bytes: Reader<'s>,
+        budget: &'b mut ChunkBudget,
+    ) -> Self {
         Self {
             limits: *limits,
             actors: Seen::of(tables.actors.len()),
@@ -83,7 +103,7 @@ impl<'s> BatchDecoder<'s> {
             last_entity: None,
             last_message: &[],
             last_extra: &[],
-            budget: BATCH_OUTPUT_BYTES_MAX,
+            budget,
             scratch: Scratch::default(),
         }
     }
@@ -135,18 +155,12 @@ impl<'s> BatchDecoder<'s> {
         Ok(index)
     }
 
-    fn charge(&mut self, bytes: usize) -> Result<(), BatchError> {
-        let maximum = BATCH_OUTPUT_BYTES_MAX;
-        self.budget = self.budget.checked_sub(bytes).ok_or(BatchError::OverBudget { maximum })?;
-        Ok(())
-    }
-
     fn raw(&mut self) -> Result<Chunk, BatchError> {
         let [found] = bytes(&mut self.bytes, 1, BatchField::Bytes)?.try_into().unwrap_or([0]);
         let kind = ChunkKind::from_number(found).ok_or(BatchError::UnknownKind { found: found.into() })?;
         let length = number(&mut self.bytes, BatchField::Bytes)?;
         let chunk = bytes(&mut self.bytes, length, BatchField::Bytes)?;
-        self.charge(chunk.len())?;
+        self.budget.take_bytes(chunk.len())?;
         let header = match kind {
             ChunkKind::Change => ChangeHeader::read(chunk, &self.limits),
             kind => Err(ChangeError::NotAChange { kind }),
@@ -200,11 +214,11 @@ impl<'s> BatchDecoder<'s> {
             },
             extra: self.last_extra,
         };
-        if body.bytes_min() > self.budget {
+        if body.bytes_min() > self.budget.bytes {
             return Err(BatchError::OverBudget { maximum: BATCH_OUTPUT_BYTES_MAX });
         }
         body.write(&mut scratch.column_data, &mut scratch.body);
-        self.charge(framed_bytes(scratch.body.len()))?;
+        self.budget.take_bytes(framed_bytes(scratch.body.len()))?;
         let hash = hash_of(&scratch.body);
         let dependencies = &scratch.references;
         let others = others.then_some(&scratch.others[..]);
@@ -251,7 +265,7 @@ impl<'s> BatchDecoder<'s> {
         match self.streams.next(Stream::Dependencies).checked_sub(1) {
             None => scratch.references.extend(self.model.dependency(entity, position).map(Dependency::Row)),
             Some(count) => {
-                if count.saturating_mul(HASH_BYTES as u64) > self.budget as u64 {
+                if count.saturating_mul(HASH_BYTES as u64) > self.budget.bytes as u64 {
                     return Err(BatchError::OverBudget { maximum: BATCH_OUTPUT_BYTES_MAX });
                 }
                 for _ in 0..count {

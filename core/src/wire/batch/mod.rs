@@ -14,13 +14,13 @@ mod shape;
 mod shapes;
 mod slots;
 
-pub use decode::decode_batch;
+pub use decode::{decode_batch, decode_batch_within};
 pub use encode::encode_batch;
 pub use error::{BatchError, BatchField};
 
 use crate::change::{ChangeError, ChangeHeader};
 use crate::id::{Collection, EntityId};
-use crate::limits::{BATCH_BYTES_MAX, CHANGE_BYTES_MAX};
+use crate::limits::{BATCH_BYTES_MAX, BATCH_CHUNKS_MAX, CHANGE_BYTES_MAX};
 use crate::log::ChunkKind;
 
 /// The most bytes that the chunks of a batch may take when it is decoded: a batch that its writer closed with the change
@@ -34,6 +34,41 @@ const CODEC_ZSTD: u8 = 2;
 const CHECK_BYTES: usize = 16;
 /// How many bytes an actor id is taken to have: what differs is stated.
 const ACTOR_BYTES: i64 = 16;
+
+/// What the chunks of one batch, or of all segments of one frame, may still take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkBudget {
+    chunks: usize,
+    bytes: usize,
+}
+
+impl ChunkBudget {
+    /// The whole of it: [`BATCH_CHUNKS_MAX`] chunks of [`BATCH_OUTPUT_BYTES_MAX`] bytes together.
+    pub const WHOLE: Self = Self { chunks: BATCH_CHUNKS_MAX, bytes: BATCH_OUTPUT_BYTES_MAX };
+
+    /// Takes chunks that are about to be remembered.
+    ///
+    /// # Errors
+    ///
+    /// There are more than are left.
+    pub fn take_chunks(&mut self, found: u64) -> Result<(), BatchError> {
+        let left = usize::try_from(found).ok().and_then(|found| self.chunks.checked_sub(found));
+        let maximum = self.chunks as u64;
+        self.chunks = left.ok_or(BatchError::TooMany { field: BatchField::Count, found, maximum })?;
+        Ok(())
+    }
+
+    /// Takes the bytes of a chunk that is about to be copied or built.
+    ///
+    /// # Errors
+    ///
+    /// There are more than are left.
+    pub fn take_bytes(&mut self, bytes: usize) -> Result<(), BatchError> {
+        let left = self.bytes.checked_sub(bytes);
+        self.bytes = left.ok_or(BatchError::OverBudget { maximum: BATCH_OUTPUT_BYTES_MAX })?;
+        Ok(())
+    }
+}
 
 /// A chunk to be put into a batch.
 #[derive(Debug, Clone, Copy)]

@@ -6,13 +6,13 @@ use super::numbers::{Numbers, bytes, number};
 use super::shape::BATCH_SLOTS_MAX;
 use super::shapes::ShapeIn;
 use super::{
-    ACTOR_BYTES, BATCH_SECTION_BYTES_MAX, CHECK_BYTES, CODEC_PLAIN, CODEC_ZSTD, FORM_LAST, FORM_NEW_SHAPE, FORM_RAW,
-    FORM_SHAPE, FORM_VERBATIM, Form, STREAMS, Stream, TIME_LOW_BIT,
+    ACTOR_BYTES, BATCH_SECTION_BYTES_MAX, CHECK_BYTES, CODEC_PLAIN, CODEC_ZSTD, ChunkBudget, FORM_LAST, FORM_NEW_SHAPE,
+    FORM_RAW, FORM_SHAPE, FORM_VERBATIM, Form, STREAMS, Stream, TIME_LOW_BIT,
 };
 use crate::change::HASH_BYTES;
 use crate::change::leb::{Reader, unzigzag};
 use crate::id::{COLLECTION_BYTES_MAX, Collection, EntityId};
-use crate::limits::{ACTOR_BYTES_MAX, BATCH_CHUNKS_MAX};
+use crate::limits::ACTOR_BYTES_MAX;
 use crate::wire::compress::{InflateError, check_stated, inflate, with_magic};
 use automerge::ChangeHash;
 use std::borrow::Cow;
@@ -72,8 +72,13 @@ pub(super) struct Tables<'s> {
 }
 
 impl<'s> Tables<'s> {
-    pub(super) fn read(section: &mut Reader<'s>, mut ids: Reader<'s>) -> Result<Self, BatchError> {
-        let chunks = capped(section, BatchField::Count, BATCH_CHUNKS_MAX as u64)? as u64;
+    pub(super) fn read(
+        section: &mut Reader<'s>,
+        mut ids: Reader<'s>,
+        budget: &mut ChunkBudget,
+    ) -> Result<Self, BatchError> {
+        let chunks = number(section, BatchField::Count)?;
+        budget.take_chunks(chunks)?;
         let mask = number(section, BatchField::Presence)?;
         if mask >> (TIME_LOW_BIT + 1) != 0 {
             let maximum = (1 << (TIME_LOW_BIT + 1)) - 1;

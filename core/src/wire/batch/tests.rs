@@ -293,6 +293,26 @@ fn a_batch_of_too_many_chunks_is_refused() {
 }
 
 #[test]
+fn the_batches_of_a_frame_share_one_budget() {
+    let notes = collection("notes");
+    let chunks = |count, bytes: usize| {
+        let bytes = vec![7; bytes];
+        encode_batch((0..count).map(|_| BatchChunk { bytes: &bytes, ..change(entity(1), &notes, b"") }))
+    };
+    let decode =
+        |batch: &[u8], budget: &mut ChunkBudget| decode_batch_within(batch, &LIMITS, budget).map(|chunks| chunks.len());
+    let mut budget = ChunkBudget::WHOLE;
+    assert_eq!(decode(&chunks(BATCH_CHUNKS_MAX - 1, 1), &mut budget), Ok(BATCH_CHUNKS_MAX - 1));
+    assert_eq!(decode(&chunks(1, 1), &mut budget), Ok(1));
+    let none_left = BatchError::TooMany { field: BatchField::Count, found: 1, maximum: 0 };
+    assert_eq!(decode(&chunks(1, 1), &mut budget), Err(none_left));
+    let half = chunks(1, BATCH_OUTPUT_BYTES_MAX / 2);
+    let mut budget = ChunkBudget::WHOLE;
+    assert_eq!([decode(&half, &mut budget), decode(&half, &mut budget)], [Ok(1), Ok(1)]);
+    assert_eq!(decode(&chunks(1, 1), &mut budget), Err(BatchError::OverBudget { maximum: BATCH_OUTPUT_BYTES_MAX }));
+}
+
+#[test]
 fn a_batch_that_expands_beyond_the_budget_is_refused() {
     // Every change repeats one message: a few bytes a row become a megabyte and more.
     let message = "words ".repeat(100);

@@ -169,6 +169,18 @@ fn an_absent_field_and_a_wrong_type_are_told_apart() {
 }
 
 #[test]
+fn a_run_of_refusals_names_missing_dependencies_for_one_chunk_only() {
+    let opened = |count, missing| {
+        let run = ReceiptRun::Refused { code: ChunkCode::MissingDependencies, count, missing };
+        let receipt = ToDevice::Receipt(Receipt { push: PushNumber(1), runs: vec![run] });
+        Message::open(&encode_to_device(&receipt)).unwrap().to_device().is_ok()
+    };
+    let hash = || vec![ChangeHash([8; 32])];
+    assert!(opened(1, hash()) && opened(2, vec![]));
+    assert!(!opened(2, hash()) && !opened(0, hash()));
+}
+
+#[test]
 fn large_control_frames_are_compressed_and_batches_are_not() {
     let missing = vec![ChangeHash([8; 32]); 40];
     let run = ReceiptRun::Refused { code: ChunkCode::MissingDependencies, count: 1, missing };
