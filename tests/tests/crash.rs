@@ -1,9 +1,13 @@
 //! SIGKILL at random moments under load, relay and device: whatever a receipt was given for is there afterwards, and
 //! all devices end equal (S1, S2).
 //!
+//! Every device survives and would repair a relay that lost something, so each killed relay's own disk is looked at
+//! before it starts again (R1), and no device may ever be told of lost history.
+//!
 //! `AFIELD_KILLS=50 cargo test -p afield-tests --test crash` kills each fifty times instead of ten; `AFIELD_SEED` repeats
 //! a run's choices.
 
+use afield::SpaceId;
 use afield_tests::processes::agent::Command;
 use afield_tests::processes::{Access, DeviceProcess, LoadSeen, Program, RelayProcess};
 use afield_tests::world::Random;
@@ -27,6 +31,9 @@ struct Crash {
     devices: Vec<DeviceProcess>,
     /// What the devices said, also those that are dead.
     seen: LoadSeen,
+    space: SpaceId,
+    /// What the relay's disk held after the first kill.
+    first_left: BTreeSet<(String, String)>,
     random: Random,
     _folder: tempfile::TempDir,
 }
@@ -42,9 +49,11 @@ impl Crash {
         let [anna, ben] = devices.as_mut_slice() else { panic!("two devices") };
         let space = anna.request(&Command::MakeSpace).as_str().expect("an id").to_owned();
         anna.request(&Command::Populate { entities: ENTITIES, changes: 1 });
-        ben.request(&Command::JoinSpace { space });
+        ben.request(&Command::JoinSpace { space: space.clone() });
+        let space = space.parse().expect("an id");
         let (seen, random) = (LoadSeen::default(), Random::new(seed));
-        let mut crash = Self { relay, program, stores, devices, seen, random, _folder: folder };
+        let first_left = BTreeSet::new();
+        let mut crash = Self { relay, program, stores, devices, seen, space, first_left, random, _folder: folder };
         for device in &mut crash.devices {
             connect(device, &crash.relay);
             device.sync();
@@ -72,9 +81,26 @@ impl Crash {
         for device in &mut self.devices {
             device.wait_for_edits(1 + self.random.below(10));
         }
+        self.check_disk();
         self.relay.restart();
         // Their next attempts come by themselves within seconds; asking saves those.
         self.devices.iter_mut().for_each(DeviceProcess::sync_soon);
+    }
+
+    /// Checks that the dead relay's disk holds every change that any device has seen a receipt for (R1).
+    fn check_disk(&mut self) {
+        for device in &mut self.devices {
+            device.catch_up();
+            self.seen.extend(device.seen().clone());
+        }
+        let left = self.relay.contents(self.space).expect("the space is on the relay's disk");
+        left.check().expect("a log without gaps");
+        let left: BTreeSet<_> = left.names().collect();
+        let lost: Vec<_> = self.seen.receipts.difference(&left).collect();
+        assert!(lost.is_empty(), "{} changes with a receipt are not on disk (R1): {:?}", lost.len(), lost.first());
+        if self.first_left.is_empty() {
+            self.first_left = left;
+        }
     }
 
     fn kill_device(&mut self) {
@@ -97,13 +123,14 @@ impl Crash {
             self.devices.iter_mut().for_each(DeviceProcess::sync);
         }
         let mut fresh = DeviceProcess::start(&self.program, &self.stores[0].with_file_name("fresh.db"));
-        let space = self.devices[0].request(&Command::Space).as_str().expect("an id").to_owned();
-        fresh.request(&Command::JoinSpace { space });
+        fresh.request(&Command::JoinSpace { space: self.space.to_string() });
         connect(&mut fresh, &self.relay);
         fresh.sync();
         let on_relay = changes(&mut fresh);
         for device in &mut self.devices {
-            assert_eq!(device.request(&Command::Status)["pending_changes"], 0, "nothing is left to send");
+            let status = device.request(&Command::Status);
+            assert_eq!(status["pending_changes"], 0, "nothing is left to send");
+            assert_eq!(status["spaces"][0]["resets"], 0, "a SIGKILL alone loses no history (R1)");
             self.seen.extend(device.seen().clone());
             assert!(changes(device) == on_relay, "all devices hold the same changes (S1)");
         }
@@ -112,6 +139,7 @@ impl Crash {
         assert!(lost.is_empty(), "{} changes with a receipt are gone (S2), such as {:?}", lost.len(), lost.first());
         let lost: Vec<_> = stored.difference(&on_relay).collect();
         assert!(lost.is_empty(), "{} edits that had returned are gone (D1), such as {:?}", lost.len(), lost.first());
+        assert!(!receipts.is_subset(&self.first_left), "the control: a disk without the later receipts is told apart");
         assert!(receipts.len() > self.devices.len() && receipts.is_subset(stored), "the load made receipts");
         println!("{} edits, {} receipts, {} changes in the end", stored.len(), receipts.len(), on_relay.len());
     }

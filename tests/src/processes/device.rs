@@ -204,6 +204,15 @@ impl DeviceProcess {
         self.wait_until(SYNC_TIMEOUT, |seen| seen.stored.len() >= wanted);
     }
 
+    /// Takes in whatever the device has said until it takes this command.
+    ///
+    /// # Panics
+    ///
+    /// The process died.
+    pub fn catch_up(&mut self) {
+        self.request(&Command::Count);
+    }
+
     /// What the device has said under load.
     pub fn seen(&self) -> &LoadSeen {
         &self.seen

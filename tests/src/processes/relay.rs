@@ -2,6 +2,10 @@
 
 use super::device::Program;
 use super::trace::Trace;
+use crate::contents::LogContents;
+use afield::SpaceId;
+use afield_core::Now;
+use afield_relay::log::SqliteLog;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,6 +14,9 @@ use std::time::{Duration, Instant};
 
 /// How long a relay may take to end after it was asked to.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The files of a relay's log: the database, and what was committed to it last.
+const LOG_FILES: [&str; 2] = ["log.sqlite", "log.sqlite-wal"];
 
 /// Who may use the relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +114,26 @@ impl RelayProcess {
     pub fn process(&self) -> Option<u32> {
         let id = self.child.as_ref()?.id();
         Some(super::trace::traced_process(id).unwrap_or(id))
+    }
+
+    /// What its log holds on disk, whether the process lives or not; `None` when there is no such space.
+    ///
+    /// A copy of the files is read, so that a dead relay finds its own as the kill left them.
+    ///
+    /// # Panics
+    ///
+    /// The log cannot be read.
+    pub fn contents(&self, space: SpaceId) -> Option<LogContents> {
+        let copy = tempfile::tempdir().expect("a temporary folder");
+        for name in LOG_FILES {
+            let from = self.folder.join(name);
+            if from.exists() {
+                std::fs::copy(from, copy.path().join(name)).expect("a file of the log can be copied");
+            }
+        }
+        let [log, _] = LOG_FILES;
+        let mut log = SqliteLog::open(&copy.path().join(log)).expect("the log opens after a crash");
+        LogContents::read(&mut log, space, Now { wall_ms: 0, monotonic_ms: 0 })
     }
 
     /// Makes a token that may create spaces.

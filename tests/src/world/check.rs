@@ -1,12 +1,10 @@
 //! What must always hold, checked from outside.
 
 use super::{ChangeId, Device, World};
+use crate::contents::LogContents;
 use afield::{Driver, EntityId};
-use afield_core::change::ChangeHeader;
-use afield_core::session::{LogEntry, OpenAnswer, OpenRequest, Proof, ReadAnswer, ReadRequest};
-use afield_core::wire::Channel;
-use afield_core::{ChainHash, ChangeHash, Cursor, Limits, LogId, Now, Sequence, SpaceId};
-use afield_relay::log::{Log, Principal};
+use afield_core::session::Proof;
+use afield_core::{ChangeHash, Sequence, SpaceId};
 use afield_store::Store;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -26,65 +24,11 @@ impl fmt::Display for Violation {
     }
 }
 
-fn violated<T>(invariant: &'static str, found: String) -> Result<T, Violation> {
-    Err(Violation { invariant, found })
-}
-
-/// The relay's log as it is on disk.
-pub(super) struct LogContents {
-    pub(super) start: Cursor,
-    pub(super) entries: Vec<LogEntry>,
-}
-
-impl LogContents {
-    pub(super) fn read(log: &mut dyn Log, space: SpaceId, now: Now) -> Option<Self> {
-        let open = OpenRequest { channel: Channel(0), space, cursor: None, create: false };
-        let fresh = LogId::from_bytes([0; 16]);
-        let answer = log.open(Principal::ANYONE, &open, fresh, now).expect("the log can be read").into_inner();
-        let OpenAnswer::Served { position: start, .. } = answer else { return None };
-        let (mut position, mut entries) = (start, Vec::new());
-        loop {
-            let request = ReadRequest { channel: Channel(0), space, position, told: position, bytes_max: 1 << 20 };
-            let answer = log.read(Principal::ANYONE, &request, now).expect("the log can be read").into_inner();
-            let ReadAnswer::Run(run) = answer else { panic!("a position that was just read belongs to the log") };
-            if run.entries().is_empty() {
-                return Some(Self { start, entries });
-            }
-            position = run.after();
-            entries.extend(run.entries().iter().cloned());
-        }
+impl Violation {
+    /// The outcome of a check that found it.
+    pub(crate) fn of<T>(invariant: &'static str, found: String) -> Result<T, Self> {
+        Err(Self { invariant, found })
     }
-
-    fn changes(&self) -> BTreeMap<ChangeId, Sequence> {
-        self.entries.iter().map(|entry| ((entry.entity, hash_of(entry)), entry.sequence)).collect()
-    }
-
-    /// No gaps, and a chain that names every chunk (R2).
-    fn check(&self) -> Result<(), Violation> {
-        let mut cursor = self.start;
-        if cursor.chain != ChainHash::start(cursor.log) {
-            return violated("R2", "the chain does not start at the log's id".to_owned());
-        }
-        for entry in &self.entries {
-            cursor = cursor.then(entry.entity, entry.kind.number(), entry.hash);
-            if (entry.sequence, entry.chain) != (cursor.sequence, cursor.chain) || !entry.is_intact() {
-                return violated("R2", format!("sequence {} does not follow {}", entry.sequence, cursor.sequence));
-            }
-        }
-        Ok(())
-    }
-
-    fn head(&self) -> Cursor {
-        self.entries.last().map_or(self.start, |last| Cursor {
-            log: self.start.log,
-            sequence: last.sequence,
-            chain: last.chain,
-        })
-    }
-}
-
-fn hash_of(entry: &LogEntry) -> ChangeHash {
-    ChangeHeader::read(&entry.bytes, &Limits::DEFAULT).expect("a relay stores well-formed changes").hash
 }
 
 /// Marks changes whatever the cursor says: the fault of a device that clears its outbox on receipt.
@@ -109,7 +53,7 @@ impl World {
             if let Some(driver) = self.driver(device) {
                 let found = driver.with_store(|store| store.verify()).expect("the store can be read");
                 if let Some(violation) = found.first() {
-                    return violated("D5", format!("device {}: {violation}", device.0));
+                    return Violation::of("D5", format!("device {}: {violation}", device.0));
                 }
             }
         }
@@ -125,13 +69,13 @@ impl World {
         let Some(contents) = self.contents() else {
             return match self.acknowledged_since_restore.len() {
                 0 => Ok(()),
-                count => violated("R1", format!("{count} acknowledged changes, and the relay has no such space")),
+                count => Violation::of("R1", format!("{count} acknowledged changes, and the relay has no such space")),
             };
         };
         let stored = contents.changes();
         match self.acknowledged_since_restore.iter().find(|change| !stored.contains_key(change)) {
             Some((entity, hash)) => {
-                violated("R1", format!("change {hash} of {entity} has a receipt and is not on the relay's disk"))
+                Violation::of("R1", format!("change {hash} of {entity} has a receipt and is not on the relay's disk"))
             }
             None => Ok(()),
         }
@@ -147,16 +91,16 @@ impl World {
                     device.0,
                     driver = self.driver(device)
                 );
-                return violated("S1", found);
+                return Violation::of("S1", found);
             }
         }
         let Some(contents) = self.contents() else {
-            return violated("S1", "the relay has no log of the space".to_owned());
+            return Violation::of("S1", "the relay has no log of the space".to_owned());
         };
         contents.check()?;
         let stored = contents.changes();
         if let Some((entity, hash)) = self.acknowledged.iter().find(|change| !stored.contains_key(change)) {
-            return violated("S2", format!("acknowledged change {hash} of {entity} is lost on the relay"));
+            return Violation::of("S2", format!("acknowledged change {hash} of {entity} is lost on the relay"));
         }
         for device in self.all() {
             self.check_device(device, &contents, &stored)?;
@@ -176,7 +120,7 @@ impl World {
         });
         let cursor = record.and_then(|record| record.cursor);
         if cursor != Some(contents.head()) {
-            return violated(
+            return Violation::of(
                 "R9",
                 format!("device {} stands at {cursor:?}, the log ends at {:?}", device.0, contents.head()),
             );
@@ -184,16 +128,18 @@ impl World {
         for (entity, hash, mark) in &held {
             match (stored.get(&(*entity, *hash)), mark) {
                 (Some(sequence), Some(mark)) if sequence == mark => {}
-                (None, _) => return violated("S2", format!("device {} holds {hash}, the relay does not", device.0)),
+                (None, _) => {
+                    return Violation::of("S2", format!("device {} holds {hash}, the relay does not", device.0));
+                }
                 (Some(sequence), mark) => {
                     let found = format!("device {} marks {hash} at {mark:?}, it stands at {sequence}", device.0);
-                    return violated("D5", found);
+                    return Violation::of("D5", found);
                 }
             }
         }
         let held: BTreeSet<ChangeId> = held.iter().map(|(entity, hash, _)| (*entity, *hash)).collect();
         match stored.keys().find(|change| !held.contains(change)) {
-            Some((entity, hash)) => violated("R9", format!("device {} lacks change {hash} of {entity}", device.0)),
+            Some((entity, hash)) => Violation::of("R9", format!("device {} lacks change {hash} of {entity}", device.0)),
             None => Ok(()),
         }
     }
@@ -204,7 +150,7 @@ impl World {
             let heads = self.heads(device);
             match &expected {
                 Some(expected) if *expected != heads => {
-                    return violated("S1", format!("device {} has other heads than device 0", device.0));
+                    return Violation::of("S1", format!("device {} has other heads than device 0", device.0));
                 }
                 Some(_) => {}
                 None => expected = Some(heads),
