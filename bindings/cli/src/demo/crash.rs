@@ -1,10 +1,10 @@
 //! The middle of the story: the relay is killed while two devices sync, and starts again.
 
 use super::bulk;
-use super::device::{Device, Owner, all_in_step, within};
+use super::device::{Changed, Device, Owner, all_in_step, within};
 use super::note;
 use super::page::{Page, person, traffic_in_words};
-use super::relay::RelayProcess;
+use super::relay::{self, ANY_PORT, RelayProcess};
 use super::story::{Story, differing, in_words};
 use crate::failure::Failure;
 use crate::text;
@@ -33,7 +33,9 @@ impl Story {
             page.step("Both come back, and the relay is killed while they sync");
             page.beside("waiting", &changes(self.ada.pending()?), &changes(self.ben.pending()?));
             let address = relay.address().to_owned();
-            self.receipts = self.kill_while_syncing(relay, writes, page).await?;
+            let received = self.kill_while_syncing(relay, writes, page).await?;
+            self.receipts = received.len() as u64;
+            self.check_disk(folder, &received, page).await?;
             let is_middle = self.receipts < photos && self.ben.pending()? > 0;
             if is_middle || self.kills == KILLS_MAX {
                 let expected = || (format!("some of {photos} photos"), format!("{} photos", self.receipts));
@@ -56,17 +58,34 @@ impl Story {
         Ok(())
     }
 
-    /// Kills the relay at the first receipt for a photo; gives how many photos had one in the end.
+    /// Looks at what the kill left, before Ada and Ben can bring anything again: a relay on a copy of the folder, and a
+    /// device that has nothing.
+    async fn check_disk(&self, folder: &Path, received: &[Changed], page: &mut Page) -> Result<(), Failure> {
+        let copy = folder.join(format!("left-by-kill-{}", self.kills));
+        relay::copy_data(folder, &copy)?;
+        let relay = RelayProcess::start(&copy, ANY_PORT).await?;
+        let mut witness = Device::new(Owner::Newcomer, &copy, Some(self.ada.space.id()))?;
+        witness.connect(&relay.url())?;
+        witness.in_step().await?;
+        let left = witness.changes(&witness.contents()?)?;
+        relay.kill()?;
+        let lost = received.iter().filter(|change| !left.contains(change)).count();
+        page.check("each photo with a receipt is on the dead relay's disk", lost == 0, || {
+            (format!("{} changes", received.len()), format!("{lost} of them are not there"))
+        })
+    }
+
+    /// Kills the relay at the first receipt for a photo; gives the photos that had one in the end.
     async fn kill_while_syncing(
         &mut self,
         relay: RelayProcess,
         writes: Vec<Write>,
         page: &Page,
-    ) -> Result<u64, Failure> {
+    ) -> Result<Vec<Changed>, Failure> {
         let total = writes.len() as u64;
         let mut waiting = JoinSet::new();
         for write in writes {
-            waiting.spawn(async move { write.wait(Durability::Relay).await });
+            waiting.spawn(async move { write.wait(Durability::Relay).await.map(|()| write.changes().collect()) });
         }
         let since = Instant::now();
         self.ada.connect(&relay.url())?;
@@ -76,16 +95,16 @@ impl Story {
         relay.kill()?;
         self.ada.disconnected().await?;
         self.ben.disconnected().await?;
-        let mut receipts = 0;
+        let mut received = Vec::new();
         let mut next = first;
         while let Some(word) = next {
-            receipts += u64::from(was_received(word)?);
+            received.extend(received_by(word)?);
             next = waiting.try_join_next();
         }
         page.timed(&format!("the first receipt comes in, and process {process} gets a SIGKILL"), took);
-        page.line(&format!("  {receipts} of Ben's {total} photos have a receipt"));
+        page.line(&format!("  {} of Ben's {total} photos have a receipt", received.len()));
         page.beside("waiting", &changes(self.ada.pending()?), &changes(self.ben.pending()?));
-        Ok(receipts)
+        Ok(received)
     }
 
     pub(super) async fn recover(
@@ -113,6 +132,10 @@ impl Story {
         page.check("everything that either wrote is on both", hers.len() as u64 == total && hers == his, || {
             (format!("{total} entities, equal"), format!("{} and {}", in_words(&hers), in_words(&his)))
         })?;
+        let resets = self.ada.resets()? + self.ben.resets()?;
+        page.check("the relay had lost nothing, so nobody had to bring it again", resets == 0, || {
+            ("no reset".to_owned(), text::count(resets, "reset", "resets"))
+        })?;
         let (hers, his) = (self.ada.heads(&hers)?, self.ben.heads(&his)?);
         page.check("the histories are equal, change by change", hers == his, || {
             (format!("{} documents with equal heads", hers.len()), differing(&hers, &his))
@@ -127,11 +150,14 @@ async fn all_in_step_of(ada: &mut Device, ben: &mut Device, relay: &RelayProcess
     all_in_step(&[ada, ben]).await
 }
 
-fn was_received(word: Result<Result<(), WaitError>, tokio::task::JoinError>) -> Result<bool, Failure> {
+type Word = Result<Result<Vec<Changed>, WaitError>, tokio::task::JoinError>;
+
+/// The changes that the relay has given its word for.
+fn received_by(word: Word) -> Result<Vec<Changed>, Failure> {
     match word {
-        Ok(Ok(())) => Ok(true),
+        Ok(Ok(changes)) => Ok(changes),
         Ok(Err(WaitError::Store(error))) => Err(error.into()),
-        Ok(Err(_)) | Err(_) => Ok(false),
+        Ok(Err(_)) | Err(_) => Ok(Vec::new()),
     }
 }
 

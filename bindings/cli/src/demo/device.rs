@@ -4,7 +4,7 @@ use super::DemoFailure;
 use crate::failure::Failure;
 use afield::{Class, EntityId, Relay, Replica, Space, SpaceId, SyncError, SyncEvent, Traffic};
 use serde_json::Value as Json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
@@ -43,6 +43,9 @@ impl Owner {
 
 /// Everything that a device holds of a space: the entities by collection, as their current values.
 pub(super) type Contents = BTreeMap<(String, EntityId), Json>;
+
+/// A change of an entity.
+pub(super) type Changed = (EntityId, afield::ChangeHash);
 
 /// A device.
 #[derive(Debug)]
@@ -114,6 +117,11 @@ impl Device {
         Ok(self.replica.status()?.traffic)
     }
 
+    /// How often the device was told that the relay had lost history.
+    pub(super) fn resets(&self) -> Result<u64, Failure> {
+        Ok(self.replica.status()?.spaces.iter().map(|space| space.resets).sum())
+    }
+
     /// Everything that the device holds.
     pub(super) fn contents(&self) -> Result<Contents, Failure> {
         let mut contents = Contents::new();
@@ -134,6 +142,20 @@ impl Device {
             heads.insert(*id, of_entity);
         }
         Ok(heads)
+    }
+
+    /// Every change of every document.
+    pub(super) fn changes(&self, contents: &Contents) -> Result<BTreeSet<Changed>, Failure> {
+        let mut changes = BTreeSet::new();
+        for (collection, id) in contents.keys() {
+            let entity = self.space.collection::<()>(collection)?.entity(*id)?;
+            let hashes = entity.raw(|document| {
+                let of_entity = document.get_changes_meta(&[]);
+                of_entity.into_iter().map(|change| change.hash).collect::<Vec<_>>()
+            })?;
+            changes.extend(hashes.into_iter().map(|hash| (*id, hash)));
+        }
+        Ok(changes)
     }
 }
 

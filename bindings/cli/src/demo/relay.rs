@@ -13,6 +13,11 @@ const START_TIMEOUT: Duration = Duration::from_secs(15);
 /// How much of what a relay said is repeated, in characters.
 const SAID_MAX: usize = 300;
 
+/// An address on this machine whose port the system chooses.
+pub(super) const ANY_PORT: &str = "127.0.0.1:0";
+/// The relay's data, in the demo's folder.
+const DATA: &str = "relay";
+
 /// A relay in a process of its own. Dropping it kills the process.
 #[derive(Debug)]
 pub(super) struct RelayProcess {
@@ -90,9 +95,22 @@ impl Drop for RelayProcess {
     }
 }
 
+/// Copies the data of a relay that is dead to another folder, with the files as they are.
+pub(super) fn copy_data(from: &Path, to: &Path) -> Result<(), DemoFailure> {
+    let copy = || {
+        std::fs::create_dir_all(to.join(DATA))?;
+        for entry in std::fs::read_dir(from.join(DATA))? {
+            let entry = entry?;
+            std::fs::copy(entry.path(), to.join(DATA).join(entry.file_name()))?;
+        }
+        Ok(())
+    };
+    copy().map_err(DemoFailure::Folder)
+}
+
 fn spawn(folder: &Path, listen: &str, said: &Path) -> std::io::Result<Child> {
     let log = File::options().create(true).append(true).open(said)?;
-    let data: PathBuf = folder.join("relay");
+    let data: PathBuf = folder.join(DATA);
     let mut command = Command::new(std::env::current_exe()?);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AFIELD_")) {
         // What is set for this user's own relay and store has no place in a demo.

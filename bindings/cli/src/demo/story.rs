@@ -5,7 +5,7 @@ use super::device::{Contents, Device, Owner, all_in_step};
 use super::newcomer;
 use super::note;
 use super::page::{Figures, Page, milliseconds, person};
-use super::relay::RelayProcess;
+use super::relay::{ANY_PORT, RelayProcess};
 use crate::failure::Failure;
 use crate::text;
 use afield::{EntityId, Traffic};
@@ -49,7 +49,7 @@ pub(super) async fn tell(folder: &Path, page: &mut Page) -> Result<Figures, Fail
 
 async fn start_relay(folder: &Path, page: &mut Page) -> Result<RelayProcess, Failure> {
     page.step("A relay starts, as a process of its own");
-    let relay = RelayProcess::start(folder, "127.0.0.1:0").await?;
+    let relay = RelayProcess::start(folder, ANY_PORT).await?;
     page.timed(&format!("process {} at {}", relay.process(), relay.address()), relay.started_in());
     Ok(relay)
 }
