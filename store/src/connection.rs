@@ -120,3 +120,9 @@ pub(crate) fn set_synchronous(connection: &Connection, synchronous: Synchronous)
     };
     Ok(connection.pragma_update(None, "synchronous", level)?)
 }
+
+/// Whether the commits from now on are synced, by SQLite's own word.
+pub(crate) fn is_synchronous(connection: &Connection) -> Result<bool, StoreError> {
+    const FULL: i64 = 2;
+    Ok(connection.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0))? >= FULL)
+}

@@ -43,7 +43,7 @@ pub type FaultHook = Box<dyn FnMut(FaultPoint) -> Option<Fault> + Send>;
 pub enum SyncMoment<'a> {
     /// A transaction follows that is not synced; this is the database before it.
     BeforeUnsynced(&'a mut Connection),
-    /// Everything committed so far is synced.
+    /// Everything committed so far is synced: told only where SQLite itself says that it syncs what it commits.
     Synced,
 }
 
@@ -64,6 +64,11 @@ impl Faults {
             Some(fault) => Err(fault.error()),
             None => Ok(()),
         }
+    }
+
+    /// Whether somebody wants to be told what is synced.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.syncs.is_some()
     }
 
     pub(crate) fn tell(&mut self, moment: SyncMoment<'_>) {

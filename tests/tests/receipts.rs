@@ -3,7 +3,7 @@
 use afield_core::wire::{Message, ToDevice};
 use afield_tests::processes::agent::Command;
 use afield_tests::processes::{
-    Access, DeviceProcess, Program, RelayProcess, SystemCall, Trace, find_tracer, read_trace,
+    Access, DeviceProcess, Program, RelayProcess, SystemCall, Trace, read_trace, required_tracer,
 };
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -109,10 +109,7 @@ fn messages(mut bytes: &[u8]) -> Vec<&[u8]> {
 
 #[test]
 fn no_receipt_leaves_before_its_sync_has_returned() {
-    let Some(tracer) = find_tracer() else {
-        println!("skipped: this system has no strace, or does not let it trace");
-        return;
-    };
+    let Some(tracer) = required_tracer() else { return };
     let folder = tempfile::tempdir().expect("a temporary folder");
     let at = folder.path().canonicalize().expect("the folder is there");
     let trace = Trace::of_writes(&tracer, at.join("relay.trace"));

@@ -11,13 +11,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 /// Every method that writes, on a store that `furnished` made, with the text of its error.
-type Operation = fn(&mut Store) -> Result<(), String>;
+pub(crate) type Operation = fn(&mut Store) -> Result<(), String>;
 
 fn done<T, E: std::fmt::Display>(result: Result<T, E>) -> Result<(), String> {
     result.map(drop).map_err(|error| error.to_string())
 }
 
-const OPERATIONS: [(&str, Operation); 17] = [
+pub(crate) const OPERATIONS: [(&str, Operation); 17] = [
     ("adopt_device", |store| done(store.adopt_device(DeviceId::from_bytes([9; 16]), 1))),
     ("announce", |store| done(store.announce(Incarnation::from_bytes([9; 16])))),
     ("confirm", |store| done(store.confirm(Incarnation::from_bytes([2; 16])))),
@@ -54,7 +54,7 @@ const OPERATIONS: [(&str, Operation); 17] = [
 ];
 
 /// Two spaces in sync, with edits, received changes, a snapshot, a block and a foreign chunk; and one never synced.
-fn furnished() -> Store {
+pub(crate) fn furnished() -> Store {
     let mut store = two_spaces();
     let _ = store.create_space(space(3), "new", Origin::MadeHere, AT_MS).unwrap();
     let _ = store.adopt_device(DeviceId::from_bytes([1; 16]), AT_MS).unwrap();
@@ -73,7 +73,7 @@ fn furnished() -> Store {
     store
 }
 
-fn at(point: FaultPoint, fault: Fault) -> afield_store::FaultHook {
+pub(crate) fn at(point: FaultPoint, fault: Fault) -> afield_store::FaultHook {
     Box::new(move |here| (here == point).then_some(fault))
 }
 

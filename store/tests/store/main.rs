@@ -12,3 +12,4 @@ mod model;
 mod opening;
 mod spaces;
 mod sync;
+mod syncing;

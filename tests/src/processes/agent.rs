@@ -198,9 +198,12 @@ fn edit_somehow(notes: &Collection<()>, id: EntityId, round: usize) -> Result<Wr
 
 /// Tells that an edit is stored, and later that the relay has it.
 fn tell(runtime: &tokio::runtime::Handle, write: Write) {
-    for (entity, change) in write.changes() {
-        say(&Line::Stored { entity: entity.to_string(), change: change.to_string() });
-    }
+    // In one write, so that whoever traces system calls sees one word for one edit.
+    let stored = |(entity, change): (EntityId, afield::ChangeHash)| Line::Stored {
+        entity: entity.to_string(),
+        change: change.to_string(),
+    };
+    say_all(&write.changes().map(stored).collect::<Vec<_>>());
     runtime.spawn(async move {
         match write.wait(Durability::Relay).await {
             Ok(()) => write.changes().for_each(|(entity, change)| {
@@ -213,8 +216,15 @@ fn tell(runtime: &tokio::runtime::Handle, write: Write) {
 
 /// Writes one line at once: what was said before a SIGKILL has been said.
 fn say(line: &Line) {
-    let mut text = serde_json::to_string(line).expect("a line holds strings, numbers and lists only");
-    text.push('\n');
+    say_all(std::slice::from_ref(line));
+}
+
+fn say_all(lines: &[Line]) {
+    let mut text = String::new();
+    for line in lines {
+        text += &serde_json::to_string(line).expect("a line holds strings, numbers and lists only");
+        text.push('\n');
+    }
     use std::io::Write as _;
     // Nobody listens any more when the pipe is broken; the next read of standard input ends the process.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());

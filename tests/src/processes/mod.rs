@@ -25,4 +25,4 @@ pub use frames::{FrameCounter, Seen};
 pub use proxy::{Proxy, WireFigures};
 pub use relay::{Access, RelayProcess};
 pub use site::{Site, changes_of};
-pub use trace::{SystemCall, Trace, count_syncs, find_tracer, read_trace};
+pub use trace::{SystemCall, TRACER_REQUIRED, Trace, count_syncs, find_tracer, read_trace, required_tracer};

@@ -4,6 +4,9 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+/// The environment variable under which a test fails that cannot trace system calls.
+pub const TRACER_REQUIRED: &str = "AFIELD_REQUIRE_STRACE";
+
 /// A file that `strace` writes the system calls of a process to.
 #[derive(Debug, Clone)]
 pub struct Trace {
@@ -66,6 +69,27 @@ pub fn find_tracer() -> Option<PathBuf> {
     trial.args(["-f", "-qq", "--seccomp-bpf", "-e", "trace=fsync", "-o", "/dev/null", "true"]);
     trial.stdout(Stdio::null()).stderr(Stdio::null());
     trial.status().is_ok_and(|status| status.success()).then_some(tracer)
+}
+
+/// Where `strace` is, for a test that shows nothing without it; `None`, told, where there is none and none is required.
+///
+/// With [`TRACER_REQUIRED`] in the environment a test fails instead of passing without having looked.
+///
+/// # Panics
+///
+/// There is none, and the environment says that there has to be one.
+pub fn required_tracer() -> Option<PathBuf> {
+    let tracer = find_tracer();
+    if tracer.is_none() {
+        assert!(
+            std::env::var_os(TRACER_REQUIRED).is_none(),
+            "{TRACER_REQUIRED} is set, and this system has no strace, or does not let it trace"
+        );
+        println!(
+            "skipped: this system has no strace, or does not let it trace; {TRACER_REQUIRED}=1 makes this an error"
+        );
+    }
+    tracer
 }
 
 /// Reads a trace: the calls in the order in which they ended.
