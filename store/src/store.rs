@@ -144,6 +144,14 @@ impl Store {
         self.faults.syncs = Some(watch);
     }
 
+    /// Lets a test break what this store guards, past all guards: to show that its checks can fail.
+    #[doc(hidden)]
+    pub fn tamper(&mut self, damage: impl FnOnce(&mut Connection)) {
+        if let Some(connection) = self.shared.slot().as_mut() {
+            damage(connection);
+        }
+    }
+
     /// Runs one transaction and commits it. Whatever fails, nothing of it remains, and a failure of the storage or a
     /// panic poisons the store.
     pub(crate) fn write<T, E: From<StoreError>>(

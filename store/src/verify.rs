@@ -71,6 +71,19 @@ pub enum Violation {
     },
 }
 
+impl Violation {
+    /// The number of the invariant that does not hold, in the list of ARCHITECTURE.md.
+    pub fn invariant(&self) -> &'static str {
+        match self {
+            Self::Damaged { .. } | Self::DanglingRows { .. } | Self::SnapshotDiffers { .. } => "D8",
+            Self::HeldDiffers { .. } | Self::MarkAboveCursor { .. } | Self::SpaceDiffers { .. } => "D5",
+            Self::MarkRepeated { .. } => "R2",
+            Self::ProjectionMissing { .. } => "D9",
+            Self::QuarantineDiffers { .. } => "D7",
+        }
+    }
+}
+
 impl Store {
     /// Checks what must hold of the whole store, and the file itself: the cursor and the marks (D2, D3, D5), the
     /// projections (D9), the quarantine (D7), the snapshots, references, and SQLite's own quick check.
