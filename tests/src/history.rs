@@ -1,6 +1,8 @@
 //! Random histories of a world.
 
-use crate::world::{Device, DiskFaults, NetworkFaults, Random, Sabotage, Violation, World};
+use crate::world::{
+    Checks, Device, DeviceSabotage, DiskFaults, NetworkFaults, Random, RelayDiskFaults, Sabotage, Violation, World,
+};
 use std::fmt;
 
 /// What a history is made of.
@@ -12,13 +14,18 @@ pub struct Plan {
     pub steps: usize,
     /// A relay that is broken in one way.
     pub sabotage: Option<Sabotage>,
-    /// Devices that clear their outbox on receipt.
-    pub clear_outbox_on_receipt: bool,
+    /// Devices that are broken in one way.
+    pub device_sabotage: Option<DeviceSabotage>,
+    /// How many in a thousand steps put an earlier state of the relay back; drawn from the seed when absent.
+    pub restores: Option<u32>,
+    /// What is looked at.
+    pub checks: Checks,
 }
 
 impl Plan {
     /// Three devices and a hundred steps, all of them honest.
-    pub const STANDARD: Self = Self { devices: 3, steps: 100, sabotage: None, clear_outbox_on_receipt: false };
+    pub const STANDARD: Self =
+        Self { devices: 3, steps: 100, sabotage: None, device_sabotage: None, restores: None, checks: Checks::All };
 }
 
 /// A history that broke an invariant.
@@ -57,15 +64,17 @@ pub fn play(seed: u64, plan: &Plan) -> Result<String, Failure> {
 ///
 /// The history broke an invariant.
 pub fn play_in(world: &mut World, seed: u64, plan: &Plan) -> Result<String, Failure> {
-    if plan.clear_outbox_on_receipt {
-        world.clear_outbox_on_receipt();
+    if let Some(sabotage) = plan.device_sabotage {
+        world.sabotage_devices(sabotage);
     }
+    world.set_checks(plan.checks);
     for _ in 0..plan.devices {
         world.add_device();
     }
     // The steps draw from a generator of their own, so that a change inside the world does not alter the story.
     let mut random = Random::new(seed ^ 0x6166_6965_6c64);
     let mut story = Story::new(world, &mut random);
+    story.restores = plan.restores.unwrap_or(story.restores);
     for step in 0..plan.steps {
         story.step(world, &mut random).map_err(|violation| Failure { seed, step: Some(step), violation })?;
     }
@@ -73,10 +82,19 @@ pub fn play_in(world: &mut World, seed: u64, plan: &Plan) -> Result<String, Fail
     Ok(world.trace().hash().to_hex().to_string())
 }
 
-/// What a history remembers from step to step.
+/// What was drawn for all steps of a history.
 struct Story {
-    snapshots: Vec<Vec<u8>>,
+    disk: DiskFaults,
+    /// How many in a thousand steps put an earlier state of the relay back.
+    restores: u32,
+    /// How many in a thousand steps lose a device for good.
+    losses: u32,
+    /// How many in a thousand steps set a clock.
+    clock_jumps: u32,
 }
+
+/// How far off a clock may be: an hour or ten years back, a day ahead, or not at all.
+const CLOCK_SKEWS_MS: [i64; 4] = [-3_600_000, -315_360_000_000, 86_400_000, 0];
 
 impl Story {
     /// Draws the rates of this seed's faults, zero included.
@@ -90,18 +108,31 @@ impl Story {
             half_open: [0, 300, 1_000][random.below(3)],
         });
         world.set_commit_delay([0, 5, 500][random.below(3)]);
+        world.keep_snapshots(500);
+        world.set_relay_disk(RelayDiskFaults {
+            error_before_commit: [0, 0, 0, 30][random.below(4)],
+            error_after_commit: [0, 0, 0, 30][random.below(4)],
+            crash: [0, 0, 0, 20][random.below(4)],
+        });
         let disk = DiskFaults {
             crash_before_commit: [0, 0, 10][random.below(3)],
             crash_after_commit: [0, 0, 10][random.below(3)],
             full: [0, 0, 10][random.below(3)],
+            io: [0, 0, 10][random.below(3)],
+            at_statement: [0, 0, 2][random.below(3)],
         };
         for device in world.all() {
             world.set_disk(device, disk);
             if random.chance(300) {
-                world.skew_clock(device, [-3_600_000, -315_360_000_000, 86_400_000][random.below(3)]);
+                world.skew_clock(device, CLOCK_SKEWS_MS[random.below(3)]);
             }
         }
-        Self { snapshots: Vec::new() }
+        Self {
+            disk,
+            restores: [0, 20, 50][random.below(3)],
+            losses: [0, 0, 10][random.below(3)],
+            clock_jumps: [0, 0, 30][random.below(3)],
+        }
     }
 
     fn step(&mut self, world: &mut World, random: &mut Random) -> Result<(), Violation> {
@@ -110,10 +141,10 @@ impl Story {
             0..=44 => edit(world, device, random),
             45..=69 => world.run(random.between(1, 3_000)),
             70..=74 => world.run(random.between(3_000, 120_000)),
-            75..=78 => world.go_offline(device),
-            79..=83 => world.go_online(device),
-            84..=86 => world.break_connection(device),
-            87..=89 => {
+            75..=79 => world.go_offline(device),
+            80..=84 => world.go_online(device),
+            85..=87 => world.break_connection(device),
+            88..=90 => {
                 if random.chance(333) {
                     world.lose_power(device)
                 } else {
@@ -123,23 +154,41 @@ impl Story {
                     world.restart(device);
                 }
             }
-            90..=91 => world.restart(device),
-            92..=93 => {
+            91..=92 => world.restart(device),
+            93..=94 => {
                 world.crash_relay();
                 world.check_acknowledged()?;
                 if random.chance(500) {
                     world.start_relay();
                 }
             }
-            94..=95 => world.start_relay(),
-            96..=97 => self.snapshots.push(world.snapshot_relay()),
-            _ => {
-                if !self.snapshots.is_empty() {
-                    world.restore_relay(&self.snapshots[random.below(self.snapshots.len())]);
-                }
-            }
+            95..=97 => world.start_relay(),
+            _ => world.run(random.between(1, 100)),
         }
+        self.strike(world, random);
         world.check()
+    }
+
+    /// What happens beside the steps, to the whole world.
+    fn strike(&self, world: &mut World, random: &mut Random) {
+        if random.chance(self.restores) {
+            // A backup is put back under a running relay, or while it is down and all connections are gone.
+            if random.chance(500) {
+                world.crash_relay();
+            }
+            world.restore_relay_to_a_kept_state(random);
+            world.start_relay();
+        }
+        if random.chance(self.clock_jumps) {
+            world.skew_clock(pick(world, random), CLOCK_SKEWS_MS[random.below(4)]);
+            world.skew_relay_clock(CLOCK_SKEWS_MS[random.below(4)]);
+        }
+        let victim = pick(world, random);
+        if random.chance(self.losses) && world.may_lose(victim) {
+            world.lose(victim);
+            let replacement = world.add_device();
+            world.set_disk(replacement, self.disk);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Scenarios of the world simulator, each a promise.
 
-use afield_tests::world::{NetworkFaults, World};
+use afield::SyncEvent;
+use afield_tests::world::{DiskFaults, NetworkFaults, World};
 
 #[test]
 fn edits_made_offline_on_two_devices_merge() {
@@ -121,4 +122,70 @@ fn wrong_wall_clocks_change_labels_only() {
     world.settle();
     let value = world.value(ben, note).expect("the note is there");
     assert_eq!(value.entry("title"), Some(&afield::Value::Str("last, by a clock ten years behind".into())));
+}
+
+#[test]
+fn of_a_store_and_its_copy_one_takes_a_new_identity_once_and_neither_loses_anything() {
+    let mut world = World::new(8);
+    let [anna, ben] = world.devices();
+    let note = world.create(anna, "notes");
+    world.type_text(anna, note, 0, "shared ");
+    world.settle();
+    let copy = world.copy_device(anna);
+    for round in 0..10 {
+        // Twice without the relay, so that what is numbered alike would be made on both before either is known.
+        if round == 2 {
+            [anna, copy].into_iter().for_each(|device| world.go_offline(device));
+        }
+        assert!(world.type_text(anna, note, 0, "a"));
+        assert!(world.type_text(copy, note, 0, "c"));
+        world.check().unwrap();
+        if round == 4 {
+            [anna, copy].into_iter().for_each(|device| world.go_online(device));
+        }
+        world.run(2_000);
+    }
+    world.settle();
+    for device in [anna, copy, ben] {
+        let text = world.text(device, note);
+        assert_eq!((text.matches('a').count(), text.matches('c').count()), (11, 10), "{text}");
+    }
+    let renames = |world: &mut World, device| {
+        world.events(device).iter().filter(|event| matches!(event, SyncEvent::DeviceRenamed { .. })).count()
+    };
+    let renames = [anna, copy, ben].map(|device| renames(&mut world, device));
+    assert_eq!(renames.iter().sum::<usize>(), 1, "{renames:?}");
+    assert_eq!(renames[2], 0, "the one that was not copied");
+}
+
+#[test]
+fn a_device_goes_on_in_the_same_process_after_its_disk_has_failed() {
+    let mut world = World::new(9);
+    let [anna, ben] = world.devices();
+    let note = world.create(anna, "notes");
+    world.settle();
+    world.set_disk(anna, DiskFaults { full: 300, io: 300, ..DiskFaults::NONE });
+    let stored = (0..40).filter(|_| world.type_text(anna, note, 0, "x")).count();
+    assert!((1..40).contains(&stored), "some edits were stored, and others failed");
+    world.settle();
+    assert_eq!(world.text(ben, note).len(), stored, "what had failed has left nothing, what had returned is there");
+    assert!(world.reloads() > 0, "the process went on");
+}
+
+#[test]
+fn what_a_lost_device_had_sent_survives_an_emptied_relay() {
+    let mut world = World::new(10);
+    let empty = world.snapshot_relay();
+    let [anna, ben, carla] = world.devices();
+    let note = world.create(anna, "notes");
+    world.type_text(anna, note, 0, "written by anna");
+    world.settle();
+    world.go_offline(anna);
+    assert!(world.type_text(anna, note, 0, "never sent: "));
+    world.lose(anna);
+    world.restore_relay(&empty);
+    world.settle();
+    for device in [ben, carla] {
+        assert_eq!(world.text(device, note), "written by anna");
+    }
 }

@@ -1,13 +1,15 @@
 //! Random histories, and the proof that they can fail.
 
 use afield_tests::history::{Plan, play};
-use afield_tests::world::Sabotage;
+use afield_tests::world::{Checks, DeviceSabotage, Sabotage};
 use std::process::Command;
 
 /// How many histories a test run plays; `histories --seeds 10000` plays more.
 const HISTORIES: u64 = 150;
 /// How many histories a broken device or relay may survive before it has to be caught.
 const PATIENCE: u64 = 200;
+/// How many histories with a fault that must do no harm have to end well.
+const CONTROLS: u64 = 20;
 
 #[test]
 fn random_histories_lose_nothing_and_converge() {
@@ -18,23 +20,64 @@ fn random_histories_lose_nothing_and_converge() {
     }
 }
 
-fn is_caught(plan: &Plan) -> bool {
-    (0..PATIENCE).any(|seed| play(seed, plan).is_err())
+/// Plays histories until one breaks an invariant, which has to be this one.
+fn assert_caught(plan: &Plan, invariant: &str) {
+    let failure = (0..PATIENCE).find_map(|seed| play(seed, plan).err());
+    let failure = failure.unwrap_or_else(|| panic!("{plan:?} is not caught"));
+    assert_eq!(failure.violation.invariant, invariant, "{failure}");
+}
+
+/// What is broken does nothing but what it is meant to: everything else stays as it is.
+fn assert_ends_well(plan: &Plan) {
+    for seed in 0..CONTROLS {
+        if let Err(failure) = play(seed, plan) {
+            panic!("{failure}");
+        }
+    }
 }
 
 #[test]
 fn a_receipt_before_the_commit_is_caught() {
-    assert!(is_caught(&Plan { sabotage: Some(Sabotage::ReceiptBeforeCommit), ..Plan::STANDARD }));
+    assert_caught(&Plan { sabotage: Some(Sabotage::ReceiptBeforeCommit), ..Plan::STANDARD }, "R1");
 }
 
 #[test]
 fn a_chain_that_is_not_checked_is_caught() {
-    assert!(is_caught(&Plan { sabotage: Some(Sabotage::ChainNotChecked), ..Plan::STANDARD }));
+    assert_caught(&Plan { sabotage: Some(Sabotage::ChainNotChecked), ..Plan::STANDARD }, "R4");
 }
 
 #[test]
-fn an_outbox_cleared_on_receipt_is_caught() {
-    assert!(is_caught(&Plan { clear_outbox_on_receipt: true, ..Plan::STANDARD }));
+fn an_outbox_cleared_on_receipt_is_caught_before_it_loses_anything() {
+    let device_sabotage = Some(DeviceSabotage::OutboxClearedOnReceipt);
+    assert_caught(&Plan { device_sabotage, ..Plan::STANDARD }, "D5");
+}
+
+#[test]
+fn an_outbox_cleared_on_receipt_loses_changes_and_that_is_caught() {
+    let restored = Plan { restores: Some(300), checks: Checks::Outcome, ..Plan::STANDARD };
+    assert_ends_well(&restored);
+    assert_caught(&Plan { device_sabotage: Some(DeviceSabotage::OutboxClearedOnReceipt), ..restored }, "S2");
+}
+
+#[test]
+fn edits_that_are_not_synced_are_caught() {
+    assert_caught(&Plan { device_sabotage: Some(DeviceSabotage::NeverSynced), ..Plan::STANDARD }, "D1");
+}
+
+#[test]
+fn orphans_that_are_dropped_are_caught() {
+    // Without restored backups: after one, each device would offer its changes in the order of the log, and be refused.
+    let sabotage = Some(Sabotage::WrongOrder);
+    let orphans = Plan { sabotage, restores: Some(0), checks: Checks::Outcome, ..Plan::STANDARD };
+    assert_ends_well(&orphans);
+    let dropped = Plan { device_sabotage: Some(DeviceSabotage::OrphansDropped), ..orphans };
+    assert_caught(&dropped, "R9");
+    assert_caught(&Plan { checks: Checks::All, ..dropped }, "D2");
+}
+
+#[test]
+fn a_dependency_that_comes_after_its_dependant_is_caught() {
+    assert_caught(&Plan { sabotage: Some(Sabotage::WrongOrder), ..Plan::STANDARD }, "S5");
 }
 
 #[test]

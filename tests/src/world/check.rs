@@ -3,9 +3,8 @@
 use super::{ChangeId, Device, World};
 use crate::contents::LogContents;
 use afield::{Driver, EntityId};
-use afield_core::session::Proof;
-use afield_core::{ChangeHash, Sequence, SpaceId};
-use afield_store::Store;
+use afield_core::{ChangeHash, Sequence};
+use afield_store::OutboxPosition;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -31,15 +30,14 @@ impl Violation {
     }
 }
 
-/// Marks changes whatever the cursor says: the fault of a device that clears its outbox on receipt.
-pub(super) fn mark_all(store: &mut Store, space: SpaceId, changes: &[ChangeId]) {
-    let cursor = store.space(space).expect("the store can be read").and_then(|record| record.cursor);
-    let Some(sequence) = cursor.map(|cursor| cursor.sequence).filter(|sequence| *sequence > Sequence::ZERO) else {
-        return;
-    };
-    let proofs: Vec<_> =
-        changes.iter().map(|(entity, hash)| Proof { entity: *entity, hash: *hash, sequence }).collect();
-    store.mark(space, &proofs).expect("the store can be written");
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checks {
+    /// Everything, after every step.
+    All,
+    /// Only what has become of it in the end: nothing is lost, and all are equal. It shows what a fault does that
+    /// would otherwise be found before it has done anything.
+    Outcome,
 }
 
 impl World {
@@ -49,13 +47,76 @@ impl World {
     ///
     /// The invariant that does not hold.
     pub fn check(&mut self) -> Result<(), Violation> {
+        if let Some(found) = self.found.take() {
+            return Err(found);
+        }
+        if self.checks == Checks::Outcome {
+            return Ok(());
+        }
         for device in self.all() {
             if let Some(driver) = self.driver(device) {
                 let found = driver.with_store(|store| store.verify()).expect("the store can be read");
                 if let Some(violation) = found.first() {
-                    return Violation::of("D5", format!("device {}: {violation}", device.0));
+                    return Violation::of(violation.invariant(), format!("device {}: {violation}", device.0));
                 }
+                self.check_store(device, driver)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Keeps what was found broken until the next check.
+    pub(super) fn find(&mut self, checked: Result<(), Violation>) {
+        if let (Err(violation), Checks::All) = (checked, self.checks) {
+            self.found.get_or_insert(violation);
+        }
+    }
+
+    /// Holds a store against the record: the cursor and the marks name what the log holds there, everything up to the
+    /// cursor is held, and the outbox is what is held and not marked (D2, D3, D5).
+    fn check_store(&self, device: Device, driver: &Driver) -> Result<(), Violation> {
+        let (space, outbox, blocked) = driver.with_store(|store| {
+            let space = store.space(self.space).expect("the store can be read");
+            // Nothing may be sent before a failed store has been reloaded, so it has no outbox until then.
+            let outbox = store.outbox(self.space, OutboxPosition::START, usize::MAX, usize::MAX).ok();
+            (space, outbox, store.blocked(self.space).expect("the store can be read"))
+        });
+        let cursor = space.and_then(|record| record.cursor);
+        let held = self.held(device);
+        let history = match cursor {
+            None => None,
+            Some(cursor) => match self.record.history_of(cursor) {
+                Some(history) => Some((history, cursor)),
+                None => {
+                    return Violation::of("D3", format!("device {} stands at {cursor:?}, which no log held", device.0));
+                }
+            },
+        };
+        let may_lack = self.devices[device.0].may_lack_marks;
+        for (entity, hash, mark) in &held {
+            let stands = history.and_then(|(history, cursor)| {
+                history.sequence(&(*entity, *hash)).filter(|sequence| *sequence <= cursor.sequence)
+            });
+            if *mark != stands && !(mark.is_none() && may_lack) {
+                let found = format!("device {} marks {hash} at {mark:?}, it stands at {stands:?}", device.0);
+                return Violation::of("D5", found);
+            }
+        }
+        if let Some((history, cursor)) = history {
+            let held: BTreeSet<ChangeId> = held.iter().map(|(entity, hash, _)| (*entity, *hash)).collect();
+            if let Some(place) = history.prefix(cursor).iter().find(|place| !held.contains(&place.change)) {
+                return Violation::of("D2", format!("device {} is behind {place:?}, which it does not hold", device.0));
+            }
+        }
+        let Some(outbox) = outbox else { return Ok(()) };
+        let blocked: BTreeSet<EntityId> = blocked.into_iter().map(|block| block.entity).collect();
+        let unmarked = held.iter().filter(|(entity, _, mark)| mark.is_none() && !blocked.contains(entity));
+        let unmarked: BTreeSet<ChangeId> = unmarked.map(|(entity, hash, _)| (*entity, *hash)).collect();
+        let outbox: BTreeSet<ChangeId> = outbox.get().iter().map(|chunk| (chunk.entity, chunk.hash)).collect();
+        if outbox != unmarked {
+            let found =
+                format!("device {}: {} changes unmarked, {} to be sent", device.0, unmarked.len(), outbox.len());
+            return Violation::of("D5", found);
         }
         Ok(())
     }
@@ -98,9 +159,16 @@ impl World {
             return Violation::of("S1", "the relay has no log of the space".to_owned());
         };
         contents.check()?;
+        if self.checks == Checks::All {
+            let now = self.now();
+            self.record.compare(self.relay.disk(), self.space, now)?;
+        }
         let stored = contents.changes();
         if let Some((entity, hash)) = self.acknowledged.iter().find(|change| !stored.contains_key(change)) {
             return Violation::of("S2", format!("acknowledged change {hash} of {entity} is lost on the relay"));
+        }
+        if let Some((entity, hash)) = self.returned.iter().find(|change| !stored.contains_key(change)) {
+            return Violation::of("D1", format!("change {hash} of {entity} is lost, and its edit had returned"));
         }
         for device in self.all() {
             self.check_device(device, &contents, &stored)?;
@@ -115,9 +183,14 @@ impl World {
         stored: &BTreeMap<ChangeId, Sequence>,
     ) -> Result<(), Violation> {
         let Some(driver) = self.driver(device) else { return Ok(()) };
-        let (record, held) = driver.with_store(|store| {
-            (store.space(self.space).expect("the store can be read"), store.marks(self.space).expect("it can be read"))
+        let (record, quarantined) = driver.with_store(|store| {
+            let quarantined = store.reader().quarantined(self.space).expect("the store can be read");
+            (store.space(self.space).expect("the store can be read"), quarantined.len())
         });
+        if quarantined > 0 {
+            return Violation::of("D7", format!("device {} has quarantined {quarantined} honest chunks", device.0));
+        }
+        let held = self.held(device);
         let cursor = record.and_then(|record| record.cursor);
         if cursor != Some(contents.head()) {
             return Violation::of(
@@ -128,6 +201,7 @@ impl World {
         for (entity, hash, mark) in &held {
             match (stored.get(&(*entity, *hash)), mark) {
                 (Some(sequence), Some(mark)) if sequence == mark => {}
+                (Some(_), _) if self.checks == Checks::Outcome => {}
                 (None, _) => {
                     return Violation::of("S2", format!("device {} holds {hash}, the relay does not", device.0));
                 }
@@ -167,6 +241,6 @@ impl World {
 
     fn contents(&mut self) -> Option<LogContents> {
         let (space, now) = (self.space, self.now());
-        self.relay.with_log(|log| LogContents::read(log, space, now))
+        LogContents::read(self.relay.disk(), space, now)
     }
 }

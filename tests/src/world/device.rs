@@ -2,7 +2,42 @@
 
 use super::*;
 use afield::{EditFailure, OperationError};
+use afield_core::change::ChangeHeader;
 use afield_core::document::Edit;
+use afield_core::{Limits, Sequence};
+
+/// A fault that a correct device does not have: the simulator has to notice each of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceSabotage {
+    /// Whatever a receipt names leaves the outbox, although the cursor has not reached it.
+    OutboxClearedOnReceipt,
+    /// Changes that wait for dependencies are thrown away.
+    OrphansDropped,
+    /// Edits are committed and not synced.
+    NeverSynced,
+}
+
+impl DeviceSabotage {
+    /// Breaks a store, past what it guards, after a message that held these receipts.
+    pub(super) fn strike(self, store: &mut Store, receipts: &[(ChangeId, Sequence)]) {
+        store.tamper(|connection| match self {
+            Self::OutboxClearedOnReceipt => {
+                for ((entity, hash), sequence) in receipts {
+                    let sql = "UPDATE changes SET sequence = ?1 WHERE sequence IS NULL AND hash = ?2
+                               AND entity_row = (SELECT entity_row FROM entities WHERE entity = ?3)";
+                    let sequence = i64::try_from(sequence.get()).expect("a short log");
+                    connection.execute(sql, (sequence, hash.0, entity.as_bytes())).expect("the store can be written");
+                }
+            }
+            Self::NeverSynced => {
+                connection.pragma_update(None, "synchronous", "NORMAL").expect("SQLite takes it");
+            }
+            Self::OrphansDropped => {
+                connection.execute("DELETE FROM changes WHERE state = 2", []).expect("the store can be written");
+            }
+        });
+    }
+}
 
 impl World {
     /// Makes a new entity with a title. The device has to be running.
@@ -88,9 +123,28 @@ impl World {
         rows.into_iter().map(|row| row.entity).collect()
     }
 
+    /// How often a process went on after its disk had failed, instead of starting again.
+    pub fn reloads(&self) -> u64 {
+        self.reloads
+    }
+
+    /// What a device has said of its sync since its beginning.
+    pub fn events(&mut self, device: Device) -> &[SyncEvent] {
+        self.listen(device);
+        &self.devices[device.0].heard
+    }
+
+    pub(super) fn listen(&mut self, device: Device) {
+        let node = &mut self.devices[device.0];
+        if let Some(events) = &mut node.events {
+            node.heard.extend(std::iter::from_fn(|| events.try_recv().ok()));
+        }
+    }
+
     /// Ends a device's process at once. What was committed is on its disk.
     pub fn crash(&mut self, device: Device) {
         self.trace.note("crash", &[device.0 as u8]);
+        self.listen(device);
         self.cut(device);
         let node = &mut self.devices[device.0];
         if let Some(driver) = node.driver.take() {
@@ -105,6 +159,8 @@ impl World {
         let node = &mut self.devices[device.0];
         let Some(image) = lock(&node.synced).take() else { return };
         self.trace.note("power lost", &[device.0 as u8]);
+        let node = &mut self.devices[device.0];
+        node.may_lack_marks = true;
         if let Some(disk) = &mut node.disk {
             disk.deserialize_read_exact("main", image.as_slice(), image.len(), false)
                 .expect("a copy of a database is one");
@@ -132,12 +188,14 @@ impl World {
 
     /// Puts a device on the network, as if its person had just switched sync on.
     pub fn go_online(&mut self, device: Device) {
-        let was = std::mem::replace(&mut self.devices[device.0].online, true);
-        let blocked = self.driver(device).is_some_and(Driver::has_blocked_spaces);
-        if !was || blocked {
-            self.cut(device);
-            self.enable(device);
+        if !std::mem::replace(&mut self.devices[device.0].online, true) {
+            self.switch_sync_on_anew(device);
         }
+    }
+
+    pub(super) fn switch_sync_on_anew(&mut self, device: Device) {
+        self.cut(device);
+        self.enable(device);
     }
 
     /// Lets a device merge what it has stored, as it does when no more messages have come.
@@ -145,6 +203,9 @@ impl World {
         self.devices[device.0].idle_at = None;
         let now = self.now_on(device);
         let failed = self.driver(device).is_some_and(|driver| driver.handle_idle(now).is_err());
+        if let (Some(driver), Some(sabotage)) = (self.driver(device), self.sabotage) {
+            driver.with_store(|store| sabotage.strike(store, &[]));
+        }
         if failed {
             self.crash_or_reload(device);
         }
@@ -182,9 +243,8 @@ impl World {
         let Some(driver) = self.driver(device) else { return false };
         let outcome = driver.edit(target, now, edit);
         let stored = outcome.is_ok();
-        for (_, hash) in outcome.as_ref().map(|edited| edited.changes.as_slice()).unwrap_or_default() {
-            self.trace.note("edit", hash.as_ref());
-        }
+        let changes = outcome.as_ref().map(|edited| edited.changes.clone()).unwrap_or_default();
+        self.returned(device, &changes);
         match outcome {
             Err(EditFailure::Store(_)) => self.crash_or_reload(device),
             Err(EditFailure::Document(error)) => panic!("an edit of the simulator is refused: {error}"),
@@ -194,10 +254,42 @@ impl World {
         stored
     }
 
+    /// Takes note of changes whose edit has returned: they have to be there from now on (D1), under numbers that no
+    /// other change has (D6).
+    fn returned(&mut self, device: Device, changes: &[ChangeId]) {
+        for (entity, hash) in changes {
+            self.trace.note("edit", hash.as_ref());
+            self.returned.insert((*entity, *hash));
+            let Some(driver) = self.driver(device) else { continue };
+            let stored = driver.with_store(|store| store.change(*entity, *hash)).expect("the store can be read");
+            let bytes = stored.expect("an edit that has returned is stored").bytes;
+            let header = ChangeHeader::read(&bytes, &Limits::DEFAULT).expect("a device makes well-formed changes");
+            let number = (*entity, header.actor.to_bytes().to_vec(), header.sequence);
+            if self.numbers.insert(number, *hash).is_some_and(|other| other != *hash) {
+                let found =
+                    format!("number {} of {} stands for {hash} and another change", header.sequence, header.actor);
+                self.find(Violation::of("D6", found));
+            }
+        }
+    }
+
     /// A device whose disk failed: its process is dead, or goes on from what is on disk.
     pub(super) fn crash_or_reload(&mut self, device: Device) {
+        let killed = self.devices[device.0].faults.take_killed();
+        let now = self.now_on(device);
+        if !killed && self.random.chance(500) && self.driver(device).is_some_and(|driver| driver.reload(now).is_ok()) {
+            self.trace.note("reload", &[device.0 as u8]);
+            self.reloads += 1;
+            return;
+        }
         self.crash(device);
         self.restart(device);
+    }
+
+    /// Every change that a device holds, with its mark; nothing when its process is dead.
+    pub(super) fn held(&self, device: Device) -> Vec<(EntityId, ChangeHash, Option<Sequence>)> {
+        let Some(driver) = self.driver(device) else { return Vec::new() };
+        driver.with_store(|store| store.marks(self.space)).expect("the store can be read")
     }
 
     fn wake(&mut self, device: Device) {

@@ -1,7 +1,10 @@
 //! The relay's real log, and the ways in which a broken one would lie.
 
-use afield_core::session::{AppendRequest, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest};
-use afield_core::{Durable, LogId, Now};
+mod disorder;
+
+use crate::contents::LogContents;
+use afield_core::session::{AppendRequest, LogRun, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest};
+use afield_core::{Cursor, Durable, LogId, Now, SpaceId};
 use afield_relay::log::{Appended, Authentication, Log, LogError, Principal, SqliteLog, Standing, TokenHash};
 
 /// A fault that a correct relay does not have: the simulator has to notice each of them.
@@ -9,8 +12,11 @@ use afield_relay::log::{Appended, Authentication, Log, LogError, Principal, Sqli
 pub enum Sabotage {
     /// Receipts go out before the commit is on disk (breaks R1): a crash takes the last commit back.
     ReceiptBeforeCommit,
-    /// A position is believed without looking at its chain hash (breaks R4).
+    /// A position is believed without looking at its chain hash, whatever it is for (breaks R4).
     ChainNotChecked,
+    /// Changes are logged and served one by one in the reverse of the order in which they came (breaks S5): dependencies
+    /// come after what depends on them.
+    WrongOrder,
 }
 
 /// The relay's log, with or without sabotage.
@@ -18,22 +24,30 @@ pub(super) struct WorldLog {
     inner: SqliteLog,
     sabotage: Option<Sabotage>,
     before_last_commit: Option<Vec<u8>>,
+    /// Whether something may have been committed since the last look.
+    is_changed: bool,
 }
 
 impl WorldLog {
     /// An honest log, or a broken one.
     pub(super) fn new(inner: SqliteLog, sabotage: Option<Sabotage>) -> Self {
-        Self { inner, sabotage, before_last_commit: None }
+        Self { inner, sabotage, before_last_commit: None, is_changed: true }
     }
 
-    /// The database as it is on disk.
-    pub(super) fn snapshot(&mut self) -> Vec<u8> {
-        self.inner.snapshot().expect("an in-memory database can be copied")
+    /// The log itself, without sabotage.
+    pub(super) fn honest(&mut self) -> &mut SqliteLog {
+        &mut self.inner
+    }
+
+    /// Whether something may have been committed since the last time this was asked.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.is_changed)
     }
 
     /// Replaces the database by an earlier copy, whatever sessions live.
     pub(super) fn restore(&mut self, snapshot: &[u8]) {
         self.before_last_commit = None;
+        self.is_changed = true;
         self.inner.restore(snapshot).expect("a copy can be put back");
     }
 
@@ -42,7 +56,23 @@ impl WorldLog {
         if let Some(before) = self.before_last_commit.take() {
             self.inner.restore(&before).expect("a copy can be put back");
         }
-        self.inner
+        SqliteLog::from_connection(self.inner.into_connection()).expect("what was committed opens again")
+    }
+
+    fn snapshot(&mut self) -> Vec<u8> {
+        self.inner.snapshot().expect("an in-memory database can be copied")
+    }
+
+    /// The position in the present log that a position is taken for when its chain is not looked at.
+    fn taken_for(&mut self, position: Cursor, space: SpaceId, now: Now) -> Cursor {
+        let Some(contents) = LogContents::read(&mut self.inner, space, now) else { return position };
+        let mut places = contents.places().map(|(cursor, _, _)| cursor);
+        let found = places.find(|cursor| cursor.sequence == position.sequence);
+        match found {
+            Some(cursor) => cursor,
+            None if position.sequence < contents.head().sequence => contents.start(),
+            None => contents.head(),
+        }
     }
 }
 
@@ -66,6 +96,7 @@ impl Log for WorldLog {
         fresh: LogId,
         now: Now,
     ) -> Result<Durable<OpenAnswer>, LogError> {
+        self.is_changed = true;
         let answer = self.inner.open(principal, request, fresh, now)?;
         if self.sabotage == Some(Sabotage::ChainNotChecked)
             && let (OpenAnswer::Reset(_), Some(position)) = (answer.get(), request.cursor)
@@ -75,15 +106,43 @@ impl Log for WorldLog {
         Ok(answer)
     }
 
-    fn append(&mut self, requests: Vec<(Principal, AppendRequest)>, now: Now) -> Result<Durable<Appended>, LogError> {
-        if self.sabotage == Some(Sabotage::ReceiptBeforeCommit) {
-            self.before_last_commit = Some(self.snapshot());
+    fn append(
+        &mut self,
+        mut requests: Vec<(Principal, AppendRequest)>,
+        now: Now,
+    ) -> Result<Durable<Appended>, LogError> {
+        self.is_changed = true;
+        match self.sabotage {
+            Some(Sabotage::ReceiptBeforeCommit) => self.before_last_commit = Some(self.snapshot()),
+            Some(Sabotage::ChainNotChecked) => {
+                for (_, request) in &mut requests {
+                    request.told = self.taken_for(request.told, request.space, now);
+                }
+            }
+            Some(Sabotage::WrongOrder) | None => {}
         }
-        self.inner.append(requests, now)
+        let appended = self.inner.append(requests, now)?;
+        if self.sabotage == Some(Sabotage::WrongOrder) {
+            return Ok(appended.map(|appended| disorder::reverse(&mut self.inner, appended)));
+        }
+        Ok(appended)
     }
 
     fn read(&mut self, principal: Principal, request: &ReadRequest, now: Now) -> Result<Durable<ReadAnswer>, LogError> {
-        self.inner.read(principal, request, now)
+        if self.sabotage == Some(Sabotage::WrongOrder) {
+            return self.inner.read(principal, &ReadRequest { bytes_max: 1, ..*request }, now);
+        }
+        let answer = self.inner.read(principal, request, now)?;
+        if self.sabotage == Some(Sabotage::ChainNotChecked) && matches!(answer.get(), ReadAnswer::Reset(_)) {
+            let position = self.taken_for(request.position, request.space, now);
+            let believed = ReadRequest { position, told: position, ..*request };
+            let answer = self.inner.read(principal, &believed, now)?;
+            return Ok(answer.map(|answer| match answer {
+                ReadAnswer::Run(run) => ReadAnswer::Run(LogRun::new(request.position, run.entries().to_vec())),
+                other => other,
+            }));
+        }
+        Ok(answer)
     }
 
     fn foreign_version(&mut self) -> Result<u64, LogError> {

@@ -1,49 +1,45 @@
 //! A world of devices and a relay in one thread, with virtual time and a seeded network.
 
 mod check;
+mod device;
+mod disk;
+mod listener;
 mod log;
+mod loss;
 mod network;
 mod random;
+mod record;
 mod relay;
-mod tap;
+mod run;
 mod trace;
 
-pub use check::Violation;
+pub use check::{Checks, Violation};
+pub use device::DeviceSabotage;
+pub use disk::DiskFaults;
 pub use log::Sabotage;
 pub use network::NetworkFaults;
 pub use random::Random;
-pub use tap::ChangeId;
+pub use relay::RelayDiskFaults;
 pub use trace::Trace;
 
-use afield::{Driver, EntityId, Output, SpaceId};
-use afield::{Existence, Path, Target, Value};
+use afield::{ChangeHash, Driver, EntityId, Existence, Output, Path, SpaceId, SyncEvent, Target, Value};
 use afield_core::wire::Class;
 use afield_core::{Collection, Now};
-use afield_store::{Fault, FaultPoint, ListQuery, OpenOptions, Origin, Store, SyncMoment};
+use afield_store::{ListQuery, OpenOptions, Origin, Store, SyncMoment};
+use disk::Disk;
 use network::Wire;
+use record::Record;
 use relay::RelayNode;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use tokio::sync::broadcast;
 
 /// A device of the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Device(usize);
 
-/// What can go wrong with a device's disk, in a thousand commits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DiskFaults {
-    /// The process dies before a commit.
-    pub crash_before_commit: u32,
-    /// The process dies right after a commit, before anybody learns of it.
-    pub crash_after_commit: u32,
-    /// The disk is full before a commit.
-    pub full: u32,
-}
-
-impl DiskFaults {
-    /// A disk that works.
-    pub const NONE: Self = Self { crash_before_commit: 0, crash_after_commit: 0, full: 0 };
-}
+/// A change, by entity and hash.
+pub type ChangeId = (EntityId, ChangeHash);
 
 struct DeviceNode {
     driver: Option<Driver>,
@@ -60,7 +56,14 @@ struct DeviceNode {
     /// How far the device's wall clock is off, in milliseconds.
     clock_skew_ms: i64,
     random: Random,
-    faults: Arc<Mutex<(DiskFaults, Random)>>,
+    faults: Disk,
+    /// Lost for good, with everything on it.
+    is_lost: bool,
+    /// A power failure has taken marks back since all devices were last at rest.
+    may_lack_marks: bool,
+    /// What the running process says of its sync, and what it and those before it have said.
+    events: Option<broadcast::Receiver<SyncEvent>>,
+    heard: Vec<SyncEvent>,
 }
 
 /// A world of devices and a relay.
@@ -71,12 +74,29 @@ pub struct World {
     devices: Vec<DeviceNode>,
     relay: RelayNode,
     network: NetworkFaults,
+    /// Whether the network has ever done what no WebSocket does: lost, doubled or changed one message and gone on.
+    is_unfaithful: bool,
+    /// Edits that had returned: they are durable on their device (D1).
+    returned: BTreeSet<ChangeId>,
+    /// What devices have seen a receipt for.
     acknowledged: BTreeSet<ChangeId>,
     /// What was acknowledged since the relay's database was last replaced.
     acknowledged_since_restore: BTreeSet<ChangeId>,
+    /// What lost devices held: it may be gone, where no other device holds it and the relay has lost it too.
+    held_by_lost: BTreeSet<ChangeId>,
+    /// Which change each number of an actor stands for (D6).
+    numbers: BTreeMap<(EntityId, Vec<u8>, u64), ChangeHash>,
+    /// What the relay's log has ever held.
+    record: Record,
+    /// What was found broken and not told yet.
+    found: Option<Violation>,
+    checks: Checks,
+    /// Earlier states of the relay's database, and how many commits of a thousand are kept.
+    ring: Vec<Vec<u8>>,
+    ring_rate: u32,
+    reloads: u64,
     trace: Trace,
-    /// Marks whatever a receipt names, without waiting for the cursor: a fault that the checks have to notice.
-    clear_outbox_on_receipt: bool,
+    sabotage: Option<DeviceSabotage>,
 }
 
 /// The wall clock of a world starts here: 2026-01-01 in milliseconds since the Unix epoch.
@@ -106,10 +126,20 @@ impl World {
             devices: Vec::new(),
             relay,
             network: NetworkFaults::NONE,
+            is_unfaithful: false,
+            returned: BTreeSet::new(),
             acknowledged: BTreeSet::new(),
             acknowledged_since_restore: BTreeSet::new(),
+            held_by_lost: BTreeSet::new(),
+            numbers: BTreeMap::new(),
+            record: Record::default(),
+            found: None,
+            checks: Checks::All,
+            ring: Vec::new(),
+            ring_rate: 0,
+            reloads: 0,
             trace: Trace::default(),
-            clear_outbox_on_receipt: false,
+            sabotage: None,
         }
     }
 
@@ -118,9 +148,16 @@ impl World {
         self.trace = Trace::readable();
     }
 
-    /// Breaks the devices: whatever a receipt names leaves the outbox.
-    pub fn clear_outbox_on_receipt(&mut self) {
-        self.clear_outbox_on_receipt = true;
+    /// Breaks the devices in one way.
+    pub fn sabotage_devices(&mut self, sabotage: DeviceSabotage) {
+        self.sabotage = Some(sabotage);
+        // Orphans come from a log in the wrong order, and that would be caught before they are dropped.
+        self.record.is_disordered = sabotage == DeviceSabotage::OrphansDropped;
+    }
+
+    /// Says what is looked at.
+    pub fn set_checks(&mut self, checks: Checks) {
+        self.checks = checks;
     }
 
     /// The trace so far.
@@ -135,12 +172,27 @@ impl World {
 
     /// Adds one device; the first one makes the space, the others join it.
     pub fn add_device(&mut self) -> Device {
+        let mut store = Store::open_in_memory(&OpenOptions::default()).expect("a store opens in memory");
+        let origin = if self.devices.is_empty() { Origin::MadeHere } else { Origin::Joined };
+        let _ = store.create_space(self.space, "world", origin, EPOCH_MS).expect("a new store takes a space");
+        self.add(store)
+    }
+
+    /// Adds a device whose store file is a copy of another's as it is now, identity included. The other has to be running.
+    pub fn copy_device(&mut self, original: Device) -> Device {
+        let driver = self.driver(original).expect("the device is running");
+        let mut bytes = Vec::new();
+        driver.with_store(|store| store.tamper(|connection| bytes = image(connection)));
+        let mut copy = rusqlite::Connection::open_in_memory().expect("a database opens in memory");
+        let read = copy.deserialize_read_exact("main", bytes.as_slice(), bytes.len(), false);
+        read.expect("a copy of a database is one");
+        self.add(Store::from_connection(copy, &OpenOptions::default()).expect("a copy of a store opens"))
+    }
+
+    fn add(&mut self, store: Store) -> Device {
         let device = Device(self.devices.len());
         let mut random = self.random.fork();
-        let faults = Arc::new(Mutex::new((DiskFaults::NONE, random.fork())));
-        let mut store = Store::open_in_memory(&OpenOptions::default()).expect("a store opens in memory");
-        let origin = if device.0 == 0 { Origin::MadeHere } else { Origin::Joined };
-        let _ = store.create_space(self.space, "world", origin, EPOCH_MS).expect("a new store takes a space");
+        let faults = Disk::new(random.fork());
         self.devices.push(DeviceNode {
             driver: None,
             disk: None,
@@ -152,14 +204,19 @@ impl World {
             clock_skew_ms: 0,
             random,
             faults,
+            is_lost: false,
+            may_lack_marks: false,
+            events: None,
+            heard: Vec::new(),
         });
         self.start(device, store);
         device
     }
 
-    /// Every device.
+    /// Every device that is not lost.
     pub fn all(&self) -> impl Iterator<Item = Device> + use<> {
-        (0..self.devices.len()).map(Device)
+        let devices = self.devices.iter().enumerate().filter(|(_, node)| !node.is_lost);
+        devices.map(|(index, _)| Device(index)).collect::<Vec<_>>().into_iter()
     }
 
     /// The world's space.
@@ -170,11 +227,27 @@ impl World {
     /// What the network does from now on.
     pub fn set_network(&mut self, faults: NetworkFaults) {
         self.network = faults;
+        self.is_unfaithful |= faults.is_unfaithful();
+    }
+
+    /// Keeps so many in a thousand of the states that the relay's database has after its commits.
+    pub fn keep_snapshots(&mut self, rate: u32) {
+        self.ring_rate = rate;
     }
 
     /// What a device's disk does from now on.
     pub fn set_disk(&mut self, device: Device, faults: DiskFaults) {
-        lock(&self.devices[device.0].faults).0 = faults;
+        self.devices[device.0].faults.set(faults);
+    }
+
+    /// What the relay's disk does from now on.
+    pub fn set_relay_disk(&mut self, faults: RelayDiskFaults) {
+        self.relay.set_disk(faults);
+    }
+
+    /// Sets the relay's wall clock off by so much.
+    pub fn skew_relay_clock(&mut self, by_ms: i64) {
+        self.relay.clock_skew_ms = by_ms;
     }
 
     /// Sets a device's wall clock off by so much; nothing but labels may depend on it (invariant S4).
@@ -204,8 +277,9 @@ impl World {
     ///
     /// The invariant that does not hold.
     pub fn try_settle(&mut self) -> Result<(), Violation> {
-        // A connection that has swallowed a message and goes on exists in this simulator only; it ends with its fault.
-        let has_swallowed = self.network.drop > 0;
+        // A connection that has swallowed a message and goes on exists in this simulator only, and so does a space that
+        // is left alone because of what came over one; they end with their fault.
+        let is_unfaithful = std::mem::take(&mut self.is_unfaithful);
         self.network = NetworkFaults::NONE;
         self.relay.heal();
         self.start_relay();
@@ -213,8 +287,11 @@ impl World {
             self.set_disk(device, DiskFaults::NONE);
             self.restart(device);
             self.go_online(device);
-            if has_swallowed {
+            if is_unfaithful {
                 self.break_connection(device);
+                if self.driver(device).is_some_and(Driver::has_blocked_spaces) {
+                    self.switch_sync_on_anew(device);
+                }
             }
         }
         let deadline = self.now_ms + SETTLE_MS;
@@ -223,12 +300,14 @@ impl World {
         while self.now_ms < deadline && !self.is_at_rest() {
             self.run(1_000);
         }
-        self.check_settled()
+        self.check_settled()?;
+        self.devices.iter_mut().for_each(|node| node.may_lack_marks = false);
+        Ok(())
     }
 
     fn is_at_rest(&self) -> bool {
         self.relay.is_quiet()
-            && self.devices.iter().all(|device| {
+            && self.devices.iter().filter(|device| !device.is_lost).all(|device| {
                 device.wire.as_ref().is_some_and(Wire::is_quiet)
                     && device.driver.as_ref().is_some_and(Driver::is_in_step)
             })
@@ -257,7 +336,7 @@ impl World {
         let synced = node.synced.clone();
         let is_synced = node.synced.clone();
         driver.with_store(|store| {
-            store.inject(Box::new(move |point| disk_fault(&faults, point)));
+            store.inject(Box::new(move |point| faults.strike(point)));
             store.watch_syncs(Box::new(move |moment| match moment {
                 SyncMoment::BeforeUnsynced(connection) => {
                     lock(&synced).get_or_insert_with(|| image(connection));
@@ -265,6 +344,7 @@ impl World {
                 SyncMoment::Synced => *lock(&is_synced) = None,
             }));
         });
+        node.events = Some(driver.events());
         node.driver = Some(driver);
         if node.online {
             self.enable(device);
@@ -288,16 +368,3 @@ fn image(connection: &mut rusqlite::Connection) -> Vec<u8> {
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().expect("nothing panics under this lock")
 }
-
-fn disk_fault(faults: &Mutex<(DiskFaults, Random)>, point: FaultPoint) -> Option<Fault> {
-    let (faults, random) = &mut *lock(faults);
-    match point {
-        FaultPoint::BeforeCommit if random.chance(faults.crash_before_commit) => Some(Fault::Crash),
-        FaultPoint::BeforeCommit if random.chance(faults.full) => Some(Fault::DiskFull),
-        FaultPoint::AfterCommit if random.chance(faults.crash_after_commit) => Some(Fault::Crash),
-        _ => None,
-    }
-}
-
-mod device;
-mod run;

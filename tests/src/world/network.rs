@@ -25,6 +25,11 @@ pub struct NetworkFaults {
 impl NetworkFaults {
     /// A network that only takes its time.
     pub const NONE: Self = Self { delay_ms: 20, cut: 0, duplicate: 0, reorder: 0, drop: 0, half_open: 0 };
+
+    /// Whether it does what no WebSocket does, so that a session may break through no fault of either end.
+    pub(super) fn is_unfaithful(&self) -> bool {
+        self.duplicate > 0 || self.reorder > 0 || self.drop > 0
+    }
 }
 
 /// A message on its way.
@@ -83,13 +88,18 @@ pub(super) struct Wire {
     pub(super) session: SessionId,
     pub(super) to_relay: Lane,
     pub(super) to_device: Lane,
-    /// What was pushed over it, by push number: who is told what by a receipt.
-    pub(super) tap: super::tap::Tap,
+    /// Who is told what by a receipt, and what the relay serves.
+    pub(super) listener: super::listener::Listener,
 }
 
 impl Wire {
     pub(super) fn new(session: SessionId) -> Self {
-        Self { session, to_relay: Lane::default(), to_device: Lane::default(), tap: super::tap::Tap::default() }
+        Self {
+            session,
+            to_relay: Lane::default(),
+            to_device: Lane::default(),
+            listener: super::listener::Listener::default(),
+        }
     }
 
     pub(super) fn is_quiet(&self) -> bool {

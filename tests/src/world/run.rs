@@ -1,6 +1,7 @@
 //! How time passes in a world.
 
 use super::*;
+use afield_core::Sequence;
 use afield_relay::hub::Output as RelayOutput;
 
 /// How long an attempt to connect takes at most, in milliseconds.
@@ -64,6 +65,11 @@ impl World {
 
     /// Takes what a device wants: connections, messages, the end of a connection.
     pub(super) fn drain(&mut self, device: Device) {
+        self.listen(device);
+        if self.devices[device.0].faults.take_killed() {
+            self.crash(device);
+            self.restart(device);
+        }
         while let Some(output) = self.driver(device).and_then(Driver::poll_output) {
             match output {
                 Output::Connect => {
@@ -75,7 +81,7 @@ impl World {
                     let (now_ms, faults) = (self.now_ms, self.network);
                     let node = &mut self.devices[device.0];
                     let Some(wire) = &mut node.wire else { continue };
-                    wire.tap.sent(&message);
+                    wire.listener.sent(&message);
                     if wire.to_relay.send(message, now_ms, &faults, &mut self.random) {
                         self.cut(device);
                         self.tell_disconnected(device);
@@ -137,6 +143,8 @@ impl World {
         let Some(wire) = &mut self.devices[device.0].wire else { return };
         let session = wire.session;
         if let Some(message) = wire.to_relay.take() {
+            let head = self.record.present().map_or(Sequence::ZERO, |present| present.head().sequence);
+            wire.listener.taken(&message, head);
             self.relay.handle_message(session, &message, self.now());
         }
     }
@@ -146,15 +154,15 @@ impl World {
         let node = &mut self.devices[device.0];
         let Some(wire) = &mut node.wire else { return };
         let Some(message) = wire.to_device.take() else { return };
-        let (session, acknowledged) = (wire.session, wire.tap.acknowledged(&message));
+        let (session, acknowledged) = (wire.session, wire.listener.acknowledged(&message));
         self.relay.handle_sent(session, message.len(), relay_now);
         self.trace.note("to device", &message);
         let Some(driver) = &node.driver else { return };
         let result = driver.handle_messages([message.as_slice()], now);
-        if self.clear_outbox_on_receipt {
-            driver.with_store(|store| check::mark_all(store, self.space, &acknowledged));
+        if let Some(sabotage) = self.sabotage {
+            driver.with_store(|store| sabotage.strike(store, &acknowledged));
         }
-        self.acknowledged.extend(acknowledged);
+        self.acknowledged.extend(acknowledged.into_iter().map(|(change, _)| change));
         if result.is_err() {
             self.crash_or_reload(device);
         }
@@ -167,6 +175,7 @@ impl World {
     }
 
     pub(super) fn drain_relay(&mut self) {
+        self.look_at_relay();
         while let Some((session, output)) = self.relay.poll_transmit() {
             let device = self
                 .all()
@@ -182,8 +191,12 @@ impl World {
                 RelayOutput::Message(message) => {
                     let (now_ms, faults) = (self.now_ms, self.network);
                     let wire = self.devices[device.0].wire.as_mut().expect("found by its wire");
-                    self.acknowledged_since_restore.extend(wire.tap.acknowledged(&message));
-                    wire.to_device.send(message, now_ms, &faults, &mut self.random)
+                    let receipted = wire.listener.acknowledged(&message);
+                    self.acknowledged_since_restore.extend(receipted.into_iter().map(|(change, _)| change));
+                    let checked = wire.listener.check(&message, &self.record);
+                    let broke = wire.to_device.send(message, now_ms, &faults, &mut self.random);
+                    self.find(checked);
+                    broke
                 }
                 RelayOutput::Close => self.close_after_delivery(device),
             };
@@ -221,17 +234,5 @@ impl World {
     /// How long pushes may wait for the commit that they share with others.
     pub fn set_commit_delay(&mut self, ms: u64) {
         self.relay.commit_delay_ms = ms;
-    }
-
-    /// A copy of the relay's database.
-    pub fn snapshot_relay(&mut self) -> Vec<u8> {
-        self.relay.snapshot()
-    }
-
-    /// Puts an earlier copy of the relay's database back, while sessions live.
-    pub fn restore_relay(&mut self, snapshot: &[u8]) {
-        self.trace.note("relay restored", &[]);
-        self.acknowledged_since_restore.clear();
-        self.relay.restore(snapshot);
     }
 }

@@ -1,0 +1,168 @@
+//! Listening on a wire: which changes a receipt acknowledges, and whether the relay serves what it should.
+
+use super::ChangeId;
+use super::check::Violation;
+use super::record::Record;
+use afield_core::change::ChangeHeader;
+use afield_core::log::ChunkHash;
+use afield_core::wire::{self, Chunks, Message, PushNumber, Receipt, ReceiptRun, Segment, ToDevice, ToRelay};
+use afield_core::{ChunkKind, Cursor, Limits, Sequence};
+use std::collections::BTreeMap;
+
+/// What went over one wire, as far as receipts and positions need it.
+#[derive(Debug, Default)]
+pub(super) struct Listener {
+    pushes: BTreeMap<PushNumber, Vec<(ChangeId, ChunkHash)>>,
+    /// Up to where the relay has served this reader; `None` while the space is not open.
+    position: Option<Cursor>,
+    /// The end of the log when the relay took the `Open`: `CaughtUp` promises everything up to there.
+    promised: Sequence,
+}
+
+impl Listener {
+    /// Notes a message as the device sends it.
+    pub(super) fn sent(&mut self, message: &[u8]) {
+        let message = Message::open(message).expect("a device sends well-formed messages");
+        if let ToRelay::Push(push) = message.to_relay().expect("a device sends well-formed frames") {
+            let chunks = wire::decode_batch(push.batch, &Limits::DEFAULT).expect("a device sends well-formed batches");
+            let pushed = chunks.iter().map(|chunk| {
+                let header = ChangeHeader::read(&chunk.bytes, &Limits::DEFAULT);
+                let hash = header.expect("an honest device pushes well-formed changes").hash;
+                ((chunk.entity, hash), ChunkHash::of(&chunk.bytes))
+            });
+            self.pushes.insert(push.number, pushed.collect());
+        }
+    }
+
+    /// Notes a message as the relay takes it, at this end of the log.
+    pub(super) fn taken(&mut self, message: &[u8], head: Sequence) {
+        let Ok(message) = Message::open(message) else { return };
+        if let Ok(ToRelay::Open(open)) = message.to_relay() {
+            (self.position, self.promised) = (open.cursor, head);
+        }
+    }
+
+    /// The changes that a message of the relay acknowledges.
+    pub(super) fn acknowledged(&self, message: &[u8]) -> Vec<(ChangeId, Sequence)> {
+        let message = Message::open(message).expect("a relay sends well-formed messages");
+        match message.to_device().expect("a relay sends well-formed frames") {
+            ToDevice::Receipt(receipt) => self.receipted(&receipt),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Holds a message that the relay has just made against the record.
+    ///
+    /// # Errors
+    ///
+    /// It names or leaves out what it should not (R1, R4, R9).
+    pub(super) fn check(&mut self, message: &[u8], record: &Record) -> Result<(), Violation> {
+        let message = Message::open(message).expect("a relay sends well-formed messages");
+        match message.to_device().expect("a relay sends well-formed frames") {
+            ToDevice::Opened(opened) => {
+                let start = Cursor::start(opened.log);
+                self.position = Some(start);
+                self.check_position(start, record)
+            }
+            ToDevice::Reset(_) | ToDevice::Refused(_) => {
+                self.position = None;
+                Ok(())
+            }
+            ToDevice::Chunks(chunks) => self.check_chunks(&chunks, record),
+            ToDevice::CaughtUp(caught_up) => {
+                let Some(at) = self.position else {
+                    return Violation::of("R9", "CaughtUp for a space that is not open".to_owned());
+                };
+                self.check_position(at, record)?;
+                if (caught_up.sequence, *caught_up.check) != (at.sequence, at.chain.check()) {
+                    return Violation::of("R9", format!("CaughtUp at {} for a reader at {at:?}", caught_up.sequence));
+                }
+                if at.sequence < self.promised {
+                    let found = format!("CaughtUp at {}, and {} was durable at the Open", at.sequence, self.promised);
+                    return Violation::of("R9", found);
+                }
+                Ok(())
+            }
+            ToDevice::Receipt(receipt) => {
+                let stands = |(change, sequence): &(ChangeId, Sequence)| {
+                    record.present().and_then(|present| present.sequence(change)) == Some(*sequence)
+                };
+                match self.receipted(&receipt).iter().find(|place| !stands(place)) {
+                    Some((change, sequence)) => {
+                        Violation::of("R1", format!("a receipt names {sequence} for {change:?}, which is not there"))
+                    }
+                    None => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_position(&self, position: Cursor, record: &Record) -> Result<(), Violation> {
+        match record.present() {
+            Some(present) if present.holds(position) => Ok(()),
+            _ => Violation::of("R4", format!("a reader at {position:?} is served, which the log does not hold")),
+        }
+    }
+
+    fn check_chunks(&mut self, chunks: &Chunks<'_>, record: &Record) -> Result<(), Violation> {
+        let Some(before) = self.position.filter(|before| before.sequence == chunks.after) else {
+            let found = format!("Chunks after {} for a reader at {:?}", chunks.after, self.position);
+            return Violation::of("R9", found);
+        };
+        self.check_position(before, record)?;
+        let mut at = before;
+        for (change, chunk) in self.served(chunks) {
+            at = at.then(change.0, ChunkKind::Change.number(), chunk);
+            let place = record.present().and_then(|present| present.place(at.sequence.get() - 1));
+            if place.is_none_or(|place| (place.cursor, place.change) != (at, change)) {
+                let found = format!("Chunks bring {change:?} at {}, the log holds {place:?}", at.sequence);
+                return Violation::of("R9", found);
+            }
+        }
+        if *chunks.check != at.chain.check() {
+            return Violation::of("R4", format!("Chunks up to {} end with another chain", at.sequence));
+        }
+        self.position = Some(at);
+        Ok(())
+    }
+
+    /// What a frame brings, in order.
+    fn served(&self, chunks: &Chunks<'_>) -> Vec<(ChangeId, ChunkHash)> {
+        let of = |entity, bytes: &[u8]| {
+            let header = ChangeHeader::read(bytes, &Limits::DEFAULT).expect("an honest relay serves changes");
+            ((entity, header.hash), ChunkHash::of(bytes))
+        };
+        let mut served = Vec::new();
+        for segment in &chunks.segments {
+            match segment {
+                Segment::Own { push, index, count } => {
+                    let pushed = self.pushes.get(push).map(Vec::as_slice).unwrap_or_default();
+                    served.extend(pushed.iter().skip(*index as usize).take(*count as usize).copied());
+                }
+                Segment::Batch(batch) => {
+                    let chunks = wire::decode_batch(batch, &Limits::DEFAULT).expect("a relay serves whole batches");
+                    served.extend(chunks.iter().map(|chunk| of(chunk.entity, &chunk.bytes)));
+                }
+                Segment::Raw(chunk) => served.push(of(chunk.entity, chunk.bytes)),
+            }
+        }
+        served
+    }
+
+    fn receipted(&self, receipt: &Receipt) -> Vec<(ChangeId, Sequence)> {
+        let pushed = self.pushes.get(&receipt.push).map(Vec::as_slice).unwrap_or_default();
+        let mut pushed = pushed.iter().map(|(change, _)| *change);
+        let mut receipted = Vec::new();
+        for run in &receipt.runs {
+            match run {
+                ReceiptRun::Stored { first, count } | ReceiptRun::Duplicate { first, count } => {
+                    let sequences = (0..*count).map(|offset| first.plus(offset));
+                    receipted.extend(sequences.zip(pushed.by_ref()).map(|(sequence, change)| (change, sequence)));
+                }
+                ReceiptRun::Refused { count, .. } => pushed.by_ref().take(*count as usize).for_each(drop),
+            }
+        }
+        receipted
+    }
+}
