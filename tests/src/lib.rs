@@ -3,6 +3,7 @@
 //! - [`world`]: any number of devices and a relay in one thread, with virtual time and a seeded network. It drives the
 //!   real `Driver`, sessions, store and relay log; what is simulated is only what lies between them, and when it fails.
 //! - [`history`]: random histories of a world, and the checks of `invariants` that every one of them has to pass.
+//! - [`careless`]: one device and a relay that is played by hand, for what no relay sends.
 //! - [`contents`]: the relay's log as it is on disk, of a world or of a process.
 //! - [`processes`]: real relay and device processes, to be killed, and what can be seen of them from outside.
 //!
@@ -23,6 +24,7 @@
 //! assert_eq!(world.text(anna, note), world.text(ben, note));
 //! ```
 
+pub mod careless;
 pub mod contents;
 pub mod history;
 pub mod processes;

@@ -62,7 +62,7 @@ impl Document {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "test-support"))]
 pub(in crate::document) mod hostile;
 #[cfg(test)]
 mod tests;

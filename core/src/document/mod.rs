@@ -40,6 +40,8 @@ mod stage;
 mod value;
 mod verdict;
 
+#[cfg(feature = "test-support")]
+pub use apply::hostile::{Hostile, HostileChange};
 pub use edit::{Edit, EditContext, Edited, LocalChange};
 pub use error::{EditError, LoadError, OperationError};
 pub use json::TaggedJsonError;
@@ -274,5 +276,5 @@ impl fmt::Debug for Document {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "test-support"))]
 mod test_kit;

@@ -1,5 +1,8 @@
 //! Changes that no honest device makes, with valid checksums.
 
+// Built outside of tests too, for those of other crates, which need a part of it.
+#![cfg_attr(not(test), allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 use crate::document::test_kit::*;
 use crate::document::*;
 use automerge::legacy::{ElementId, Key, MarkData, ObjectId, Op, OpId, OpType, SortedVec};
@@ -28,6 +31,45 @@ impl Expected {
             (Self::Engine, Verdict::Quarantined(Panicked | PoisonsSave | ReadBackDiffers | Rejected)) => true,
             _ => false,
         }
+    }
+}
+
+/// Hostile changes, each on top of the same honest ones, for tests of other crates.
+#[cfg(feature = "test-support")]
+#[derive(Debug)]
+pub struct Hostile {
+    /// The entity of all of them.
+    pub entity: EntityId,
+    /// What honest devices made, in causal order.
+    pub honest: Vec<Vec<u8>>,
+    /// What follows it, one at a time.
+    pub changes: Vec<HostileChange>,
+}
+
+/// A change that no honest device makes.
+#[cfg(feature = "test-support")]
+#[derive(Debug)]
+pub struct HostileChange {
+    /// What is wrong with it.
+    pub name: &'static str,
+    /// Whether it is odd only, and applied all the same.
+    pub is_applied: bool,
+    /// Its bytes, with a valid checksum.
+    pub bytes: Vec<u8>,
+}
+
+#[cfg(feature = "test-support")]
+impl Hostile {
+    /// Every kind.
+    pub fn all() -> Self {
+        let victim = Victim::new();
+        let honest = victim.document.changes_since(&[]).into_iter().map(|(_, bytes)| bytes).collect();
+        let changes = kinds(&victim).into_iter().map(|(name, expected, expanded)| HostileChange {
+            name,
+            is_applied: expected == Expected::Applied,
+            bytes: Change::from(expanded).raw_bytes().to_vec(),
+        });
+        Self { entity: ENTITY, honest, changes: changes.collect() }
     }
 }
 
