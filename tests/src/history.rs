@@ -55,7 +55,19 @@ impl fmt::Display for Failure {
 ///
 /// The history broke an invariant.
 pub fn play(seed: u64, plan: &Plan) -> Result<String, Failure> {
+    let _named = Named(seed);
     play_in(&mut World::with(seed, plan.sabotage), seed, plan)
+}
+
+/// Names the seed of a history that ends in a panic.
+struct Named(u64);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("seed {}: a panic", self.0);
+        }
+    }
 }
 
 /// As [`play`], in a world that the caller has prepared.

@@ -188,7 +188,7 @@ mod tests {
         }
 
         #[test]
-        fn every_accepted_number_has_one_form(bytes in proptest::collection::vec(any::<u8>(), 1..12)) {
+        fn fuzz_every_accepted_number_has_one_form(bytes in proptest::collection::vec(any::<u8>(), 1..12)) {
             let mut reader = Reader::new(&bytes, 0);
             if let Ok(value) = reader.unsigned() {
                 let mut out = Vec::new();

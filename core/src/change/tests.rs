@@ -432,15 +432,19 @@ proptest! {
             prop_assert_eq!(header.hash, change.hash());
         }
     }
+}
+
+proptest! {
+    // How many cases are tried comes from the environment variable PROPTEST_CASES.
 
     #[test]
-    fn no_body_panics(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn fuzz_no_body_panics(body in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = ChangeHeader::read(&frame_body(&body, hash_of(&body)), &LIMITS);
         let _ = ChangeHeader::read(&body, &LIMITS);
     }
 
     #[test]
-    fn no_column_panics(number in 0_u32..0xc0, data in proptest::collection::vec(any::<u8>(), 0..40)) {
+    fn fuzz_no_column_panics(number in 0_u32..0xc0, data in proptest::collection::vec(any::<u8>(), 0..40)) {
         let _ = Forged::with_column(number & !8, &data).read();
     }
 }

@@ -30,6 +30,9 @@ struct Arguments {
     /// Stops after so many seconds, however many seeds are left.
     #[arg(long)]
     seconds: Option<u64>,
+    /// Fails when fewer than this were played in the given seconds.
+    #[arg(long, default_value_t = 1)]
+    at_least: u64,
     /// How many devices.
     #[arg(long, default_value_t = Plan::STANDARD.devices)]
     devices: usize,
@@ -52,8 +55,12 @@ fn replay(seed: u64, plan: &Plan, trace: bool) -> ExitCode {
     if trace {
         world.keep_trace();
     }
-    let played = play_in(&mut world, seed, plan);
+    let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| play_in(&mut world, seed, plan)));
     print!("{}", world.trace().lines());
+    let Ok(played) = played else {
+        println!("seed {seed}: a panic");
+        return ExitCode::FAILURE;
+    };
     match played {
         Ok(hash) => {
             println!("{hash}");
@@ -101,7 +108,11 @@ fn play_all(arguments: &Arguments, plan: &Plan) -> ExitCode {
     let (played, seconds) = (played.into_inner(), started.elapsed().as_secs());
     println!("{played} histories of {} devices and {} steps in {seconds} s", plan.devices, plan.steps);
     println!("{} passed, {} failed", played - failures.len() as u64, failures.len());
-    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let enough = played >= arguments.at_least.min(arguments.seeds);
+    if !enough {
+        println!("too few: at least {} were asked for", arguments.at_least);
+    }
+    if failures.is_empty() && enough { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn report(failures: &Mutex<Vec<String>>, failure: String) {

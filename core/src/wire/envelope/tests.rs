@@ -245,13 +245,13 @@ fn errors_and_debug_output_keep_content_out() {
 
 proptest! {
     #[test]
-    fn no_message_panics(message in proptest::collection::vec(any::<u8>(), 0..300)) {
+    fn fuzz_no_message_panics(message in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = decode(&message);
         let _ = decode(&plain(&message));
     }
 
     #[test]
-    fn a_flipped_byte_never_panics(index in 0_usize..13, position in any::<prop::sample::Index>(), flip in 1_u8..) {
+    fn fuzz_a_flipped_byte_never_panics(index in 0_usize..13, position in any::<prop::sample::Index>(), flip in 1_u8..) {
         let mut message = messages()[index].clone();
         let position = position.index(message.len());
         message[position] ^= flip;
