@@ -28,6 +28,12 @@ impl CarelessLog {
         Self { channel: Channel(channel), cursor: Cursor::start(LogId::from_bytes([log; 16])) }
     }
 
+    /// The same log in a session that opened it as this.
+    #[must_use]
+    pub fn opened_as(&self, open: &Open) -> Self {
+        Self { channel: open.channel, ..self.clone() }
+    }
+
     /// The answer to an `Open` without a cursor.
     pub fn opened(&self) -> Vec<u8> {
         wire::encode_to_device(&ToDevice::Opened(Opened { channel: self.channel, log: self.cursor.log }))
