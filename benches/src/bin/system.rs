@@ -31,7 +31,7 @@ const CHANGES: usize = 3;
 /// How many syncs the disk is measured by.
 const DISK_SYNCS: usize = 50;
 /// What the best peers do, all of which acknowledge before they store: live latency in milliseconds, and seconds for
-/// 1,000 entities up and down (the targets of the project's plan).
+/// 1,000 entities up and down. They are targets, shown beside what is measured.
 const PEERS_LIVE_MS: f64 = 1.0;
 const PEERS_UP_SECONDS: f64 = 1.0;
 const PEERS_DOWN_SECONDS: f64 = 0.8;
