@@ -4,24 +4,21 @@
 //! driver, which write to disk and merge documents and so must not run on an application's async threads. It exists
 //! only between `connect` and `disconnect` (invariant S7).
 
+mod wire;
+
 use crate::clock::SystemClock;
 use crate::driver::{Driver, Output};
-use afield_core::limits::FRAME_BYTES_MAX;
-use afield_transport::{Client, ClientOptions, CloseCode, ConnectError, Link, LinkReceiver, LinkSender, RelayAddress};
+use afield_transport::{Client, ClientOptions, ConnectError, Link, RelayAddress};
 use bytes::Bytes;
-use futures_util::FutureExt;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use wire::{CLOSE_TIMEOUT, Happened, Wire};
 
-/// How long a closing connection may take to send its last messages.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the end of the thread waits for a look-up of the relay's name, which nothing can interrupt: threads that have
 /// nothing to do end at once, and one that the resolver holds ends by itself when the resolver answers.
 const RESOLVER_TIMEOUT: Duration = Duration::from_millis(250);
-/// How many bytes of messages are handed to the driver in one call: enough to store a catch-up in large transactions.
-const BATCH_BYTES: usize = 4 * FRAME_BYTES_MAX;
 /// How many wishes may queue for the thread; they are only hints, so more than a few say nothing new.
 const WISHES_MAX: usize = 16;
 
@@ -40,7 +37,7 @@ pub(crate) struct Connection {
     wishes: mpsc::Sender<Wish>,
     /// Closing this channel stops the thread.
     stop: Option<mpsc::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
     address: RelayAddress,
 }
 
@@ -58,7 +55,16 @@ impl Connection {
     ) -> std::io::Result<Self> {
         let (wishes, wished) = mpsc::channel(WISHES_MAX);
         let client = Arc::new(Client::new(options));
-        let mover = Mover { driver, clock, address: address.clone(), client, wished, ended: None, link: Wire::Down };
+        let mover = Mover {
+            driver,
+            clock,
+            address: address.clone(),
+            client,
+            wished,
+            line: Line::Down,
+            unsent: None,
+            closing: None,
+        };
         Self::spawn(address, wishes, |stopped| mover.run(stopped))
     }
 
@@ -104,16 +110,16 @@ impl Drop for Connection {
     }
 }
 
-enum Wire {
+enum Line {
     Down,
     Connecting(mpsc::Receiver<Result<Link, ConnectError>>),
-    Up { sender: LinkSender, receiver: LinkReceiver },
+    Up(Wire),
 }
 
 enum Turn {
     Wished(Wish),
     Connected(Result<Link, ConnectError>),
-    Received(Result<Option<Bytes>, String>),
+    Happened(Happened),
     TimedOut,
     /// Nothing more has arrived.
     Idle,
@@ -125,36 +131,32 @@ struct Mover {
     address: RelayAddress,
     client: Arc<Client>,
     wished: mpsc::Receiver<Wish>,
-    /// How the connection ended, where that was seen while messages were gathered.
-    ended: Option<Result<(), String>>,
-    link: Wire,
+    line: Line,
+    /// A message that the queue had no room for.
+    unsent: Option<Bytes>,
+    /// The connection before, as long as it closes.
+    closing: Option<JoinHandle<()>>,
 }
 
 impl Mover {
     async fn run(mut self, mut stopped: mpsc::Receiver<()>) {
         self.driver.enable_sync(self.clock.now());
         loop {
-            let turn = async {
-                self.send_outputs().await;
-                self.turn().await
-            };
+            self.hand_out();
             let turn = tokio::select! {
                 biased;
                 _ = stopped.recv() => break,
-                turn = turn => turn,
+                turn = self.turn() => turn,
             };
             self.handle(turn);
         }
         self.driver.disable_sync(self.clock.now());
-        if tokio::time::timeout(CLOSE_TIMEOUT, self.send_outputs()).await.is_err() {
+        if tokio::time::timeout(CLOSE_TIMEOUT, self.last_words()).await.is_err() {
             tracing::debug!("the relay did not take the last messages in time");
         }
     }
 
     async fn turn(&mut self) -> Turn {
-        if let Some(ended) = self.ended.take() {
-            return Turn::Received(ended.map(|()| None));
-        }
         let now = self.clock.now();
         let wait = self.driver.poll_timeout().map(|at| Duration::from_millis(at.saturating_sub(now.monotonic_ms)));
         let timer = async {
@@ -164,9 +166,10 @@ impl Mover {
             }
         };
         let is_idle_asked = self.driver.wants_idle();
+        let is_room_wanted = self.unsent.is_some();
         tokio::select! {
             biased;
-            turn = next_of(&mut self.link) => turn,
+            turn = next_of(&mut self.line, is_room_wanted) => turn,
             Some(wish) = self.wished.recv() => Turn::Wished(wish),
             // The socket is looked at once more before it counts as silent.
             () = tokio::task::yield_now(), if is_idle_asked => Turn::Idle,
@@ -186,27 +189,27 @@ impl Mover {
             Turn::TimedOut => self.driver.handle_timeout(now),
             Turn::Idle => self.driver.handle_idle(now),
             Turn::Connected(Ok(link)) => {
-                let (sender, receiver) = link.split();
-                self.link = Wire::Up { sender, receiver };
+                self.line = Line::Up(Wire::new(link));
                 self.driver.handle_connected(now)
             }
             Turn::Connected(Err(error)) => {
-                self.link = Wire::Down;
+                self.line = Line::Down;
                 let (class, retry_after_ms) = (error.class(), error.retry_after_ms());
                 self.driver.handle_connect_failed(in_words(&error), class, retry_after_ms, now);
                 Ok(())
             }
-            Turn::Received(Ok(Some(message))) => {
-                let messages = self.gather(message);
+            // The next look at the outputs fills it.
+            Turn::Happened(Happened::Room) => Ok(()),
+            Turn::Happened(Happened::Received(message)) => {
+                let messages = match &mut self.line {
+                    Line::Up(wire) => wire.gather(message),
+                    Line::Down | Line::Connecting(_) => vec![message],
+                };
                 self.driver.handle_messages(messages.iter().map(AsRef::as_ref), now)
             }
-            Turn::Received(Ok(None)) => {
-                self.link = Wire::Down;
-                self.driver.handle_disconnected("the relay closed the connection".to_owned(), now);
-                Ok(())
-            }
-            Turn::Received(Err(reason)) => {
-                self.link = Wire::Down;
+            Turn::Happened(Happened::Ended(end)) => {
+                (self.line, self.unsent) = (Line::Down, None);
+                let reason = end.err().unwrap_or_else(|| "the relay closed the connection".to_owned());
                 self.driver.handle_disconnected(reason, now);
                 Ok(())
             }
@@ -216,49 +219,45 @@ impl Mover {
         }
     }
 
-    /// Takes everything that has arrived already, so that it is stored in one go.
-    fn gather(&mut self, first: Bytes) -> Vec<Bytes> {
-        let mut bytes = first.len();
-        let mut messages = vec![first];
-        if let Wire::Up { receiver, .. } = &mut self.link {
-            while bytes < BATCH_BYTES {
-                match receiver.receive().now_or_never() {
-                    None => break,
-                    Some(Ok(Some(message))) => {
-                        bytes += message.len();
-                        messages.push(message);
-                    }
-                    Some(end) => {
-                        self.ended = Some(end.map(|_| ()).map_err(|error| in_words(&error)));
-                        break;
-                    }
-                }
-            }
-        }
-        messages
-    }
-
-    async fn send_outputs(&mut self) {
-        let mut sent = false;
-        while let Some(output) = self.driver.poll_output() {
+    /// Does what the driver wants, as far as there is room for its messages.
+    fn hand_out(&mut self) {
+        loop {
+            let output = match self.unsent.take() {
+                Some(message) => Output::Transmit(message.into()),
+                None => match self.driver.poll_output() {
+                    Some(output) => output,
+                    None => return,
+                },
+            };
             match output {
                 Output::Connect => self.connect(),
                 Output::Transmit(message) => {
-                    if let Wire::Up { sender, .. } = &mut self.link {
-                        sent = true;
-                        // A failed send shows again at the receiving half, which tells the driver.
-                        if let Err(error) = sender.feed(message.into()).await {
-                            tracing::debug!(%error, "could not send");
-                        }
+                    if let Line::Up(wire) = &self.line
+                        && let Err(message) = wire.send(message.into())
+                    {
+                        self.unsent = Some(message);
+                        return;
                     }
                 }
-                Output::Disconnect => self.close().await,
+                Output::Disconnect => self.close(),
             }
         }
-        if let (true, Wire::Up { sender, .. }) = (sent, &mut self.link)
-            && let Err(error) = sender.flush().await
+    }
+
+    /// Sends what the driver says at the end of sync.
+    async fn last_words(&mut self) {
+        self.hand_out();
+        while self.unsent.is_some() {
+            // What arrives now comes too late, and is offered again by the next session.
+            if let Turn::Happened(Happened::Ended(_)) = next_of(&mut self.line, true).await {
+                (self.line, self.unsent) = (Line::Down, None);
+            }
+            self.hand_out();
+        }
+        if let Some(closing) = self.closing.take()
+            && closing.await.is_err()
         {
-            tracing::debug!(%error, "could not send");
+            tracing::error!("closing the connection panicked");
         }
     }
 
@@ -272,26 +271,25 @@ impl Mover {
                 () = answer.closed() => {}
             }
         });
-        self.link = Wire::Connecting(answered);
+        self.line = Line::Connecting(answered);
     }
 
-    async fn close(&mut self) {
-        if let Wire::Up { mut sender, .. } = std::mem::replace(&mut self.link, Wire::Down)
-            && tokio::time::timeout(CLOSE_TIMEOUT, sender.close(CloseCode::Done)).await.is_err()
-        {
-            tracing::debug!("the relay did not take the close in time");
+    /// Closes beside whatever comes next: what is queued may take its time on a slow connection.
+    fn close(&mut self) {
+        if let Line::Up(wire) = std::mem::replace(&mut self.line, Line::Down) {
+            self.closing = Some(tokio::spawn(wire.close()));
         }
     }
 }
 
-async fn next_of(link: &mut Wire) -> Turn {
-    match link {
-        Wire::Down => std::future::pending().await,
-        Wire::Connecting(answered) => match answered.recv().await {
+async fn next_of(line: &mut Line, is_room_wanted: bool) -> Turn {
+    match line {
+        Line::Down => std::future::pending().await,
+        Line::Connecting(answered) => match answered.recv().await {
             Some(result) => Turn::Connected(result),
-            None => Turn::Received(Err("the attempt to connect was abandoned".to_owned())),
+            None => Turn::Happened(Happened::Ended(Err("the attempt to connect was abandoned".to_owned()))),
         },
-        Wire::Up { receiver, .. } => Turn::Received(receiver.receive().await.map_err(|error| in_words(&error))),
+        Line::Up(wire) => Turn::Happened(wire.next(is_room_wanted).await),
     }
 }
 

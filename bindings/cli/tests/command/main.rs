@@ -7,4 +7,5 @@ mod help;
 mod running;
 mod store;
 mod sync;
+mod throttled;
 mod transfer;
