@@ -146,6 +146,15 @@ impl Connection {
     }
 }
 
+#[cfg(test)]
+impl Connection {
+    /// A connection to a hub that never comes to its messages.
+    pub(super) fn unheard() -> (Self, impl Sized) {
+        let (events, queue) = mpsc::channel();
+        (Self { number: ConnectionNumber(0), events }, queue)
+    }
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
         let _ = self.events.send(Event::Disconnect { number: self.number });

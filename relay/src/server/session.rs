@@ -15,6 +15,9 @@ use tokio::sync::{Semaphore, oneshot};
 const INBOUND_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
 /// How many bytes of messages all sessions together may have waiting for the hub.
 const INBOUND_TOTAL_BYTES_MAX: usize = 128 * FRAME_BYTES_MAX;
+/// What a message that waits takes beside its bytes: its place in the queue, its buffer's header and its two permits are
+/// some 200 bytes. Without it, messages of a few bytes each would take fifty times what the bounds say.
+const MESSAGE_OVERHEAD_BYTES: usize = 256;
 
 /// The room that all sessions share for what waits for the hub.
 #[derive(Debug, Clone)]
@@ -69,7 +72,7 @@ async fn read(
             received = receiver.receive() => received?,
         };
         let Some(message) = received else { return Ok(()) };
-        let bytes = u32::try_from(message.len()).unwrap_or(u32::MAX);
+        let bytes = u32::try_from(message.len().saturating_add(MESSAGE_OVERHEAD_BYTES)).unwrap_or(u32::MAX);
         let room = [&own, &shared.0].map(|semaphore| Arc::clone(semaphore).acquire_many_owned(bytes));
         let [own, shared] = room;
         let (Ok(own), Ok(shared)) = (own.await, shared.await) else { return Ok(()) };
@@ -155,5 +158,7 @@ impl<'c> Progress<'c> {
     }
 }
 
+#[cfg(test)]
+mod bounds;
 #[cfg(test)]
 mod tests;
