@@ -10,6 +10,10 @@ use std::panic::PanicHookInfo;
 /// ```
 /// std::panic::set_hook(Box::new(afield_core::panics::report));
 /// ```
+///
+/// A panic inside a panic hook ends the process at once. Nothing here panics; the subscriber must not either, so one of
+/// `tracing_subscriber` that writes to standard error wants `log_internal_errors(false)`: it would report a line that
+/// cannot be written with `eprintln!`, which panics where nobody reads standard error any more.
 pub fn report(info: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
     let (file, line) = info.location().map_or(("unknown", 0), |at| (at.file(), at.line()));

@@ -3,6 +3,7 @@
 //! `afield-relay` and `afield relay` are the same commands.
 
 mod duration;
+mod log;
 mod serve;
 mod token;
 
@@ -13,9 +14,9 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
 
 pub use duration::{ParseTimeSpanError, TimeSpan};
+pub use log::LogFormat;
 pub use serve::ServeCommand;
 pub use token::{CreateTokenCommand, TokenCommand};
 
@@ -26,11 +27,15 @@ Exit codes:
   1  failed; the reason is on standard error
   2  the command line was wrong
   3  the data folder is in use by another relay
-  4  there is no such token";
+  4  there is no such token, or no relay's data in the folder
 
+With --json an error is an object {error, code, class, next} on standard error.";
+
+/// The code when the command line was wrong.
+const EXIT_USAGE: u8 = 2;
 /// The code when the data folder is in use.
 const EXIT_IN_USE: u8 = 3;
-/// The code when there is no such token.
+/// The code when there is no such token or folder.
 const EXIT_NOT_FOUND: u8 = 4;
 
 /// The relay: the server that buffers changes between devices.
@@ -78,20 +83,57 @@ pub(crate) enum CommandError {
     },
     #[error("the output could not be written")]
     Output(#[source] io::Error),
-    #[error("there is no token {0} that could be revoked: see `afield-relay token list`")]
+    #[error("there is no token {0} that could be revoked")]
     NoSuchToken(i64),
-    #[error("the relay has failed and stopped: start it again, and report what its log says")]
+    #[error("the relay has failed and stopped")]
     Failed,
+}
+
+/// An error, as a program reads it.
+#[derive(Debug)]
+struct Told<'e> {
+    error: &'e str,
+    code: &'static str,
+    class: &'static str,
+    next: Option<&'static str>,
 }
 
 impl CommandError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Start(StartError::Folder(FolderError::InUse { .. })) | Self::Folder(FolderError::InUse { .. }) => {
-                EXIT_IN_USE
-            }
+            Self::Start(StartError::Folder(error)) | Self::Folder(error) => match error {
+                FolderError::InUse { .. } => EXIT_IN_USE,
+                FolderError::Missing { .. } => EXIT_NOT_FOUND,
+                _ => 1,
+            },
             Self::NoSuchToken(_) => EXIT_NOT_FOUND,
             _ => 1,
+        }
+    }
+
+    /// The exit code in a word, and whether trying again helps.
+    fn code_and_class(&self) -> (&'static str, &'static str) {
+        match self.exit_code() {
+            EXIT_IN_USE => ("in_use", "retry"),
+            EXIT_NOT_FOUND => ("not_found", "permanent"),
+            _ => ("failed", "permanent"),
+        }
+    }
+
+    /// What a person would do next.
+    fn next(&self) -> Option<&'static str> {
+        match self {
+            Self::NoSuchToken(_) => Some("`token list` shows the tokens"),
+            Self::Failed => Some("start it again, and report what its log says"),
+            Self::Start(StartError::Folder(error)) | Self::Folder(error) => match error {
+                FolderError::Missing { .. } => {
+                    Some("name the relay's folder with --data; `serve` and `token create` make a new one")
+                }
+                FolderError::InUse { .. } => Some("stop the other relay, or give this one a folder with --data"),
+                _ => None,
+            },
+            Self::Start(StartError::Listen { .. }) => Some("choose another address with --listen"),
+            _ => None,
         }
     }
 }
@@ -106,43 +148,52 @@ pub fn run(command: RelayCommand) -> ExitCode {
     let data = data.unwrap_or_else(DataFolder::default_path);
     let result = match action {
         Action::Serve(command) => command.run(data, json),
-        Action::Token(command) => DataFolder::create(data).map_err(CommandError::from).and_then(|folder| {
-            start_log(LogFormat::Text, "warn");
-            command.run(&folder, json)
-        }),
+        Action::Token(command) => {
+            log::start(LogFormat::Text, "warn");
+            command.run(data, json)
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Standard error is where this would be reported, so a failure to write there has nowhere to go.
-            let _ = writeln!(io::stderr(), "error: {}", with_causes(&error));
+            let (code, class) = error.code_and_class();
+            tell(&Told { error: &with_causes(&error), code, class, next: error.next() }, json);
             ExitCode::from(error.exit_code())
         }
     }
 }
 
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For programs: one object a line.
-    Json,
+/// Answers a command line that was not understood, and the wish for help.
+///
+/// `wants_json` says whether `--json` stood in it, `help` which command shows what there is.
+pub fn not_understood(error: &clap::Error, wants_json: bool, help: &'static str) -> ExitCode {
+    if error.use_stderr() && wants_json {
+        let told = Told { error: &subject(error), code: "usage", class: "permanent", next: Some(help) };
+        tell(&told, true);
+        return ExitCode::from(EXIT_USAGE);
+    }
+    // Nobody is left to tell when the help cannot be printed.
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1))
 }
 
-/// Sends the log to standard error. Whatever level is asked for, nothing that prints content is let through (S6).
-fn start_log(format: LogFormat, level: &str) {
-    let mut filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).parse_lossy(level);
-    for target in afield_transport::LOG_TARGETS_WITH_CONTENT {
-        let capped = format!("{target}=info").parse().expect("a target and a level are a directive");
-        filter = filter.add_directive(capped);
+/// What is wrong with a command line, on one line: without the usage and the hints that stand below it.
+pub fn subject(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = first.split_whitespace().collect();
+    words.join(" ").trim_start_matches("error: ").to_owned()
+}
+
+fn tell(told: &Told<'_>, is_json: bool) {
+    let Told { error, code, class, next } = told;
+    if is_json {
+        return note(&serde_json::json!({ "error": error, "code": code, "class": class, "next": next }).to_string());
     }
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    // An embedding program that has a log already keeps it.
-    let _ = match format {
-        LogFormat::Text => builder.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init(),
-        LogFormat::Json => builder.json().try_init(),
-    };
+    note(&format!("error: {error}"));
+    if let Some(next) = next {
+        note(&format!("  next: {next}"));
+    }
 }
 
 fn with_causes(error: &dyn Error) -> String {
@@ -156,13 +207,47 @@ fn with_causes(error: &dyn Error) -> String {
     text
 }
 
+/// Prints a line that somebody has to read: a token is shown once.
 fn print_line(line: &str) -> Result<(), CommandError> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush()).map_err(CommandError::Output)
 }
 
+/// Prints a line for whoever reads along. A reader that has left, as `head` does, is no failure.
+fn print_line_if_read(line: &str) -> Result<(), CommandError> {
+    match print_line(line) {
+        Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
+}
+
 /// Says something beside the result.
 fn note(text: &str) {
-    // Nobody may be reading standard error, and the result is out already.
+    // Nobody may be reading standard error, and there is no other place to report that.
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// What a terminal would act on is shown as a blank, so that a name cannot move the cursor or change colours.
+fn printable(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        relay: RelayCommand,
+    }
+
+    #[test]
+    fn the_subject_of_a_mistake_is_kept_without_its_usage() {
+        let subject_of = |line: &[&str]| subject(&Line::command().try_get_matches_from(line).unwrap_err());
+        assert_eq!(subject_of(&["x", "frobnicate"]), "unrecognized subcommand 'frobnicate'");
+        let missing = subject_of(&["x", "token", "revoke"]);
+        assert_eq!(missing, "the following required arguments were not provided: <NUMBER>");
+    }
 }

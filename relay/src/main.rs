@@ -1,6 +1,7 @@
 //! `afield-relay`: the relay as a program of its own. Everything is in the library.
 
 use clap::Parser;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// The Afield relay: buffers changes durably between devices.
@@ -12,5 +13,12 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    afield_relay::cli::run(Arguments::parse().relay)
+    let line: Vec<OsString> = std::env::args_os().collect();
+    match Arguments::try_parse_from(&line) {
+        Ok(arguments) => afield_relay::cli::run(arguments.relay),
+        Err(error) => {
+            let wants_json = line.iter().any(|word| word == "--json");
+            afield_relay::cli::not_understood(&error, wants_json, "`afield-relay --help` shows what there is")
+        }
+    }
 }

@@ -39,8 +39,29 @@ pub use upgrade::{ServerOptions, UpgradeRefusal, accept, upgrade_response};
 pub const SUBPROTOCOL: &str = "afield.1";
 /// The path of the sync endpoint, behind the prefix of a relay's address.
 pub const SYNC_PATH: &str = "/v1/sync";
-/// The log targets of the WebSocket implementation that print whole messages and requests at `debug` and `trace`.
+/// The crates of the WebSocket implementation, which print whole messages and requests at `debug` and `trace`.
+const LOG_TARGETS_WITH_CONTENT: [&str; 2] = ["tungstenite", "tokio_tungstenite"];
+
+/// Whether a log record of this target and level holds no content and no token (invariant S6).
 ///
-/// A program that collects `log` records must keep these at `info` or above, whatever level it was asked for
-/// (invariant S6).
-pub const LOG_TARGETS_WITH_CONTENT: [&str; 2] = ["tungstenite", "tokio_tungstenite"];
+/// A program that collects `log` records filters with this, whatever level it was asked for: the WebSocket implementation
+/// prints whole messages and requests at `debug` and `trace`.
+pub fn may_be_logged(target: &str, level: tracing::Level) -> bool {
+    let crate_name = target.split_once("::").map_or(target, |(crate_name, _)| crate_name);
+    level <= tracing::Level::INFO || !LOG_TARGETS_WITH_CONTENT.contains(&crate_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::Level;
+
+    #[test]
+    fn the_layers_that_print_messages_are_heard_from_info_upwards() {
+        for target in ["tungstenite", "tungstenite::protocol::frame", "tokio_tungstenite::compat"] {
+            assert!(!may_be_logged(target, Level::TRACE) && !may_be_logged(target, Level::DEBUG), "{target}");
+            assert!(may_be_logged(target, Level::INFO) && may_be_logged(target, Level::ERROR), "{target}");
+        }
+        assert!(may_be_logged("afield_transport::link", Level::TRACE), "the control");
+    }
+}

@@ -2,6 +2,7 @@
 
 use crate::demo::DemoFailure;
 use crate::fields::FieldsError;
+use crate::output;
 use crate::remembered::RememberedError;
 use afield::{
     Class, ConnectError, EditError, EntityError, EntityId, OpenError, ReadError, ReplicaError, SpaceError, StoreError,
@@ -148,21 +149,19 @@ impl Failure {
     }
 
     /// Says on stderr what happened and what to do next: two lines for a person, one object for a program.
-    #[expect(clippy::print_stderr, reason = "this is where a command says why it failed")]
     pub(crate) fn report(&self, is_json: bool) {
         let (error, next) = (self.in_words(), self.next());
         if is_json {
             let (code, class) = (self.code().word(), word_of(self.class()));
             let told = Told { error: &error, code, class, next: next.as_deref(), skipped: self.skipped() };
-            eprintln!("{}", serde_json::to_string(&told).expect("strings are always JSON"));
-            return;
+            return output::tell(&serde_json::to_string(&told).expect("strings are always JSON"));
         }
-        eprintln!("{} {error}", console::style("afield:").red().bold().for_stderr());
+        output::tell(&format!("{} {error}", console::style("afield:").red().bold().for_stderr()));
         for Skipped { collection, id } in self.skipped() {
-            eprintln!("{} {collection} {id}", console::style("  skipped:").dim().for_stderr());
+            output::tell(&format!("{} {collection} {id}", console::style("  skipped:").dim().for_stderr()));
         }
         if let Some(next) = next {
-            eprintln!("{} {next}", console::style("  next:").dim().for_stderr());
+            output::tell(&format!("{} {next}", console::style("  next:").dim().for_stderr()));
         }
     }
 

@@ -104,11 +104,10 @@ fn not_understood(error: &clap::Error, line: &[OsString]) -> ExitCode {
 }
 
 /// Says that there is a bug, and where, even when no log is listening yet.
-#[expect(clippy::print_stderr, reason = "a command that panics has no other way to say so")]
 fn report_panic(info: &std::panic::PanicHookInfo<'_>) {
     if !tracing::event_enabled!(tracing::Level::ERROR) {
         let place = info.location().map(|place| format!(" at {}:{}", place.file(), place.line()));
-        eprintln!("afield: this is a bug{}; please report it", place.unwrap_or_default());
+        output::tell(&format!("afield: this is a bug{}; please report it", place.unwrap_or_default()));
     }
     afield::report_panic(info);
 }
@@ -127,6 +126,8 @@ fn start_log(global: &Global) {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(format!("error,afield={level}")))
         .with_writer(std::io::stderr)
+        // Without this, a line that cannot be written would be reported on stderr too, by a macro that panics.
+        .log_internal_errors(false)
         .with_ansi(console::colors_enabled_stderr())
         .init();
 }

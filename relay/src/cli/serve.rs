@@ -1,11 +1,12 @@
 //! `serve`: the relay until it is told to stop.
 
-use super::{CommandError, LogFormat, print_line, start_log};
+use super::{CommandError, LogFormat, log, print_line_if_read};
 use crate::hub::Access;
 use crate::log::Quotas;
 use crate::server::{CONNECTIONS_MAX, DEFAULT_PORT, Relay, RelayOptions, RunningRelay, SHUTDOWN_DEADLINE_MS, TlsFiles};
 use afield_core::Limits;
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -23,13 +24,16 @@ pub struct ServeCommand {
     #[arg(long, env = "AFIELD_TLS_KEY", value_name = "FILE", requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
     /// A proxy in front of the relay speaks TLS: allow plain text on any address
-    #[arg(long, env = "AFIELD_BEHIND_PROXY")]
+    #[arg(long, env = "AFIELD_BEHIND_PROXY", value_parser = BoolishValueParser::new())]
     behind_proxy: bool,
     /// Let anyone read and write everything, without tokens: for trials on this machine only
     #[arg(long)]
     insecure_open: bool,
     /// Most connections at once
-    #[arg(long, env = "AFIELD_CONNECTIONS_MAX", value_name = "COUNT", default_value_t = CONNECTIONS_MAX)]
+    #[arg(
+        long, env = "AFIELD_CONNECTIONS_MAX", value_name = "COUNT", default_value_t = CONNECTIONS_MAX,
+        value_parser = parse_connections
+    )]
     connections_max: usize,
     /// Most bytes of chunks in one space
     #[arg(long, env = "AFIELD_SPACE_BYTES_MAX", value_name = "BYTES", default_value_t = Quotas::SPACE_BYTES_MAX)]
@@ -48,13 +52,26 @@ pub struct ServeCommand {
     log_format: LogFormat,
 }
 
+/// The most connections that can be asked for: more than one process has file descriptors for anywhere.
+const CONNECTIONS_ASKED_MAX: usize = 1_000_000;
+
+/// The number is no number of connections.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("give a number from 1 to {CONNECTIONS_ASKED_MAX}")]
+struct ParseConnectionsError;
+
+fn parse_connections(text: &str) -> Result<usize, ParseConnectionsError> {
+    let count = text.parse().map_err(|_| ParseConnectionsError)?;
+    if (1..=CONNECTIONS_ASKED_MAX).contains(&count) { Ok(count) } else { Err(ParseConnectionsError) }
+}
+
 fn default_listen() -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT)
 }
 
 impl ServeCommand {
     pub(super) fn run(self, data: PathBuf, json: bool) -> Result<(), CommandError> {
-        start_log(self.log_format, &self.log);
+        log::start(self.log_format, &self.log);
         let runtime =
             tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Runtime)?;
         runtime.block_on(self.serve(data, json))
@@ -71,9 +88,9 @@ impl ServeCommand {
             write_whole(&path, &ready).map_err(|source| CommandError::ReadyFile { path, source })?;
         }
         if json {
-            print_line(&ready)?;
+            print_line_if_read(&ready)?;
         } else {
-            print_line(&greeting(&relay, &data, is_open))?;
+            print_line_if_read(&greeting(&relay, &data, is_open))?;
         }
         tracing::info!(address = %relay.address(), data = %data.display(), "the relay is ready");
         tokio::select! {

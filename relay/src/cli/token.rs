@@ -1,10 +1,11 @@
 //! `token`: what devices sign in with.
 
-use super::{CommandError, TimeSpan, print_line};
+use super::{CommandError, TimeSpan, print_line, print_line_if_read, printable};
 use crate::log::{NewToken, Token, TokenSummary};
 use crate::server::{DataFolder, SystemClock, SystemEntropy};
 use afield_core::{Now, SpaceId};
 use clap::{Args, Subcommand};
+use std::path::PathBuf;
 
 /// Creates, lists and revokes tokens. A relay that runs on the same data folder notices within seconds.
 #[derive(Debug, Subcommand)]
@@ -44,12 +45,12 @@ pub struct CreateTokenCommand {
 }
 
 impl TokenCommand {
-    pub(super) fn run(self, folder: &DataFolder, json: bool) -> Result<(), CommandError> {
+    pub(super) fn run(self, data: PathBuf, json: bool) -> Result<(), CommandError> {
         let now = SystemClock::start().now();
         match self {
-            Self::Create(command) => command.run(folder, json, now),
-            Self::List => list(folder, json, now),
-            Self::Revoke { number } => revoke(folder, json, number, now),
+            Self::Create(command) => command.run(&DataFolder::create(data)?, json, now),
+            Self::List => list(&DataFolder::existing(data)?, json, now),
+            Self::Revoke { number } => revoke(&DataFolder::existing(data)?, json, number, now),
         }
     }
 }
@@ -87,7 +88,7 @@ impl CreateTokenCommand {
 fn list(folder: &DataFolder, json: bool, now: Now) -> Result<(), CommandError> {
     let tokens = folder.open_log()?.tokens()?;
     for token in &tokens {
-        print_line(&if json { as_json(token) } else { as_text(token, now) })?;
+        print_line_if_read(&if json { as_json(token) } else { as_text(token, now) })?;
     }
     if tokens.is_empty() && !json {
         super::note("There is no token yet: afield-relay token create");
@@ -100,9 +101,9 @@ fn revoke(folder: &DataFolder, json: bool, number: i64, now: Now) -> Result<(), 
         return Err(CommandError::NoSuchToken(number));
     }
     if json {
-        return print_line(&serde_json::json!({ "number": number, "revoked_ms": now.wall_ms }).to_string());
+        return print_line_if_read(&serde_json::json!({ "number": number, "revoked_ms": now.wall_ms }).to_string());
     }
-    print_line(&format!("Token {number} is revoked."))
+    print_line_if_read(&format!("Token {number} is revoked."))
 }
 
 fn as_json(token: &TokenSummary) -> String {
@@ -139,13 +140,8 @@ fn as_text(token: &TokenSummary, now: Now) -> String {
         (false, false) => "reads and writes",
         (false, true) => "reads, writes, creates spaces",
     };
-    let name = token.name.as_deref().unwrap_or("-");
-    format!(
-        "{}\t{}\t{name}\t{state}\t{rights}\t{spaces}\tcreated {} ago",
-        token.number,
-        token.user,
-        ago(token.created_wall_ms)
-    )
+    let (user, name) = (printable(&token.user), printable(token.name.as_deref().unwrap_or("-")));
+    format!("{}\t{user}\t{name}\t{state}\t{rights}\t{spaces}\tcreated {} ago", token.number, ago(token.created_wall_ms))
 }
 
 #[cfg(test)]
@@ -174,5 +170,8 @@ mod tests {
         assert!(with(Some(13 * day), None).contains("good for 3d"));
         assert!(with(Some(9 * day), None).contains("expired 1d ago"));
         assert!(with(Some(13 * day), Some(6 * day)).contains("revoked 4d ago"));
+        let name = Some("\u{1b}[2Jphone\tgood".to_owned());
+        let hostile = as_text(&TokenSummary { name, user: "a\nb".to_owned(), ..token.clone() }, now);
+        assert_eq!(hostile.split('\t').take(4).collect::<Vec<_>>(), ["3", "a b", " [2Jphone good", "good"]);
     }
 }

@@ -35,6 +35,12 @@ pub enum FolderError {
         #[source]
         source: io::Error,
     },
+    /// There is none, or no relay has used it.
+    #[error("there is no relay's data in {}", path.display())]
+    Missing {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Another relay runs on it.
     #[error("the data folder {} is in use by another relay{}", path.display(), named(*holder))]
     InUse {
@@ -78,6 +84,15 @@ impl DataFolder {
         }
     }
 
+    /// Uses a folder that holds a relay's log, and makes nothing.
+    ///
+    /// # Errors
+    ///
+    /// There is no such folder, or no log in it.
+    pub fn existing(path: PathBuf) -> Result<Self, FolderError> {
+        if path.join(LOG_FILE).exists() { Ok(Self(path)) } else { Err(FolderError::Missing { path }) }
+    }
+
     /// The folder that a relay uses unless told otherwise: the platform's place for an application's data, and
     /// `afield-relay-data` in the current folder where there is no such place.
     pub fn default_path() -> PathBuf {
@@ -92,20 +107,28 @@ impl DataFolder {
         &self.0
     }
 
-    /// Opens its log, also beside a running relay, as for administering tokens.
+    /// Opens its log, also beside a running relay, as for administering tokens. A new one is readable by its owner alone,
+    /// also where the folder is not.
     ///
     /// # Errors
     ///
     /// As [`SqliteLog::open`].
     pub fn open_log(&self) -> Result<SqliteLog, OpenLogError> {
-        SqliteLog::open(&self.0.join(LOG_FILE))
+        let path = self.0.join(LOG_FILE);
+        // SQLite takes an empty file for a new database, and gives its other files the rights of this one. What keeps it
+        // from being made keeps SQLite from opening it, which says so.
+        if let Err(error) = for_its_owner().create_new(true).open(&path)
+            && error.kind() != io::ErrorKind::AlreadyExists
+        {
+            tracing::debug!(%error, "the log's file could not be made");
+        }
+        SqliteLog::open(&path)
     }
 
     pub(super) fn lock(&self) -> Result<FolderLock, FolderError> {
         let failed = |source| FolderError::Lock { path: self.0.clone(), source };
         let path = self.0.join(LOCK_FILE);
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
+        let mut file = for_its_owner().read(true).create(true).truncate(false).open(path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -124,6 +147,15 @@ impl DataFolder {
         write(&mut file).map_err(failed)?;
         Ok(FolderLock { _file: file })
     }
+}
+
+/// Opens for writing; what that makes is for its owner alone.
+fn for_its_owner() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 /// The folders that get a new entry when this one is made, with all that lead to it.
@@ -182,5 +214,34 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let folder = DataFolder::create(parent.path().join("data")).unwrap();
         assert_eq!(fs::metadata(folder.path()).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn its_files_are_for_their_owner_alone_in_any_folder() {
+        use crate::log::{NewToken, Token};
+        use crate::server::{SystemClock, SystemEntropy};
+        use std::os::unix::fs::PermissionsExt;
+        let parent = tempfile::tempdir().unwrap();
+        fs::set_permissions(parent.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let folder = DataFolder::create(parent.path().to_owned()).unwrap();
+        let _lock = folder.lock().unwrap();
+        let mut log = folder.open_log().unwrap();
+        log.create_token(&Token::new(&mut SystemEntropy), &NewToken::default(), SystemClock::start().now()).unwrap();
+        let files: Vec<_> = fs::read_dir(parent.path()).unwrap().map(Result::unwrap).collect();
+        assert!(files.len() >= 3, "the log, its WAL and the lock: {files:?}");
+        for file in files {
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.path());
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_made_by_looking_for_it() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("typo");
+        assert!(matches!(DataFolder::existing(path.clone()), Err(FolderError::Missing { .. })));
+        assert!(!path.exists());
+        DataFolder::create(path.clone()).unwrap().open_log().unwrap();
+        DataFolder::existing(path).expect("the control");
     }
 }

@@ -6,6 +6,7 @@ mod demo;
 mod help;
 mod running;
 mod store;
+mod streams;
 mod sync;
 mod throttled;
 mod transfer;

@@ -169,9 +169,14 @@ impl Relay {
         let mut command = afield();
         command
             .args(["relay", "--while-stdin-is-open", "serve", "--json", "--log", "error", "--listen", listen, "--data"])
-            .arg(folder);
-        let mut child =
-            command.args(more).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+            .arg(folder)
+            .args(more);
+        Self::spawn(command, folder)
+    }
+
+    /// Runs this command, which serves this folder.
+    pub(crate) fn spawn(mut command: Command, folder: &Path) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let address = lines.by_ref().map(Result::unwrap).find_map(|line| {
             let (_, after) = line.split_once("127.0.0.1:")?;
