@@ -3,6 +3,11 @@
 //! `cargo run --release -p afield-core --example wire_size [folder]`, where the folder holds `friendsforever.json.gz` and
 //! `automerge-paper.json.gz` of <https://github.com/josephg/editing-traces>; it is `../shared/data` when not given.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a command beside the library, which stays pure"
+)]
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
 use afield_core::change::ChangeHeader;

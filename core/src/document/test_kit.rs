@@ -1,7 +1,8 @@
 //! What the tests of this module share.
 
 // Built outside of tests too, for those of other crates, which need a part of it.
-#![cfg_attr(not(test), allow(dead_code, clippy::unwrap_used))]
+#![cfg_attr(not(test), allow(dead_code))]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::*;
 use crate::time::Now;

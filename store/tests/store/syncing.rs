@@ -70,7 +70,7 @@ fn an_unsynced_transaction_that_is_refused_leaves_commits_synced() {
     assert!(store.mark(space(1), &[above]).is_err());
     assert!(store.mark(space(9), &[]).is_err());
     assert!(store.settle(&[settlement(entity(99), &[], None)], AT_MS).is_err());
-    let expected = cursor(&mut store, space(1));
+    let expected = cursor(&store, space(1));
     assert!(receive_after(&mut store, space(1), expected, &[proven(entity(99), 1)]).is_err());
     assert!(!store.is_poisoned(), "a refusal is no failure of the storage");
     assert_eq!(synchronous(store), FULL);

@@ -289,14 +289,17 @@ fn changes_leap_once_however_many_there_are() {
     let expected: Vec<Verdict> = (0..6).map(|at| if at == 4 { high.clone() } else { Verdict::Applied }).collect();
     let mut at_once = Document::new(ENTITY);
     assert_eq!(apply(&mut at_once, &all).verdicts, expected);
-    assert_eq!(apply(&mut at_once, &[too_far.clone()]).verdicts, [Verdict::Quarantined(QuarantineReason::ActorForked)]);
+    assert_eq!(
+        apply(&mut at_once, std::slice::from_ref(&too_far)).verdicts,
+        [Verdict::Quarantined(QuarantineReason::ActorForked)]
+    );
     let mut one_by_one = Document::new(ENTITY);
     for (change, expected) in all.iter().zip(&expected).take(5) {
         assert_eq!(apply(&mut one_by_one, std::slice::from_ref(change)).verdicts, std::slice::from_ref(expected));
     }
     let mut loaded = Document::load(ENTITY, Some(&one_by_one.save()), []).unwrap();
     for document in [&mut one_by_one, &mut loaded] {
-        assert_eq!(apply(document, &[too_far.clone()]).verdicts, [high.clone()]);
+        assert_eq!(apply(document, std::slice::from_ref(&too_far)).verdicts, std::slice::from_ref(&high));
         assert_eq!(apply(document, &all[5..]).verdicts, [Verdict::Applied]);
         edit(document, 9, |edit| edit.put("still", "writable"));
     }
