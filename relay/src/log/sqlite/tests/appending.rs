@@ -96,23 +96,26 @@ fn an_actor_and_sequence_never_name_two_changes() {
     assert!(is_stored(&desk.push(vec![elsewhere.chunk("the same actor in another entity")])[0]));
 }
 
+/// A change of one operation that numbers it so far above the next number.
+fn leaping(author: &mut Author, by: u64) -> Vec<u8> {
+    let mut change = automerge::Change::try_from(author.edit("far").as_slice()).unwrap().decode();
+    change.start_op = change.start_op.checked_add(by).unwrap();
+    automerge::Change::from(change).raw_bytes().to_vec()
+}
+
 #[test]
 fn the_changes_of_an_entity_leave_out_numbers_of_operations_once() {
-    let mut log = SqliteLog::open_in_memory().unwrap();
-    log = log.with_quotas(Quotas { start_op_leap_max: 3, ..Quotas::DEFAULT });
+    let log = SqliteLog::open_in_memory().unwrap().with_quotas(Quotas { start_op_leap_max: 3, ..Quotas::DEFAULT });
     let mut desk = Desk::with(log);
     let mut author = Author::new(1, 1);
-    let first = author.chunk("1");
-    let mut elsewhere = author.fork(2);
-    let far: Vec<_> = (0..5).map(|number| elsewhere.edit(&number.to_string())).collect();
-    assert!(is_stored(&desk.push(vec![first])[0]));
-    // A change with the operation counter far ahead and dependencies that are in the log: hand-made by leaving out
-    // what lies between would break the dependencies, so the limit is what is lowered here.
-    desk.log.quotas.start_op_leap_max = 0;
-    let second = decoded(author.entity, &far[0]);
-    assert_eq!(code(&desk.push(vec![second.clone()])[0]), Some(ChunkCode::StartOpLeap));
-    desk.log.quotas.start_op_leap_max = 1;
-    assert!(is_stored(&desk.push(vec![second])[0]), "the control: one above the highest known is the next");
+    assert!(is_stored(&desk.push(vec![author.chunk("1")])[0]));
+    let entity = author.entity;
+    let mut push = |bytes: &[u8]| code(&desk.push(vec![decoded(entity, bytes)])[0]);
+    assert_eq!(push(&leaping(&mut author.fork(2), 4)), Some(ChunkCode::StartOpLeap));
+    assert_eq!(push(&leaping(&mut author.fork(3), 3)), None, "the control: as much as may be left out");
+    assert_eq!(push(&leaping(&mut author.fork(4), 4)), None, "counted from what was accepted, two operations by now");
+    let mut on_top = author.fork(5);
+    assert_eq!(push(&leaping(&mut on_top, 9)), Some(ChunkCode::StartOpLeap), "a leap is not renewed by the last one");
 }
 
 #[test]
