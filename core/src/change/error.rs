@@ -229,6 +229,10 @@ pub enum ChangeError {
         #[source]
         fault: ColumnFault,
     },
+    /// The actor has the form that is reserved for derived changes, and is not the one that this change of this entity
+    /// would have.
+    #[error("the change is derived and has the wrong actor")]
+    WrongDerivedActor,
     /// The chunk is of a kind that holds no change.
     #[error("the chunk is not a change: {kind:?}")]
     NotAChange {
@@ -248,6 +252,7 @@ impl ChangeError {
             Self::OutOfRange { field: ChangeField::StartOp, .. } => ChunkCode::StartOpLeap,
             Self::BadColumn { .. } => ChunkCode::BadColumns,
             Self::NotAChange { .. } => ChunkCode::UnsupportedKind,
+            Self::WrongDerivedActor => ChunkCode::WrongActor,
             _ => ChunkCode::Malformed,
         }
     }

@@ -4,6 +4,7 @@
 //! it. It never inflates and never expands a run, so its work is linear in the bytes whatever they claim.
 
 mod columns;
+mod derived;
 mod error;
 pub(crate) mod leb;
 mod parts;
@@ -11,8 +12,10 @@ mod parts;
 pub use error::{ChangeError, ChangeField, ColumnFault};
 
 pub(crate) use columns::{ACTION, COLUMNS_MAX, Column, ColumnList, ColumnType, Token, scan};
+pub(crate) use derived::DERIVED_ACTOR_BYTES;
 pub(crate) use parts::{HASH_BYTES, Parts, frame_body, framed_bytes, hash_of};
 
+use crate::id::EntityId;
 use crate::limits::Limits;
 use automerge::{ActorId, ChangeHash};
 use std::num::NonZeroU64;
@@ -39,7 +42,20 @@ pub struct ChangeHeader {
 }
 
 impl ChangeHeader {
-    /// Reads and checks the change that `bytes` are, whole and with nothing after it.
+    /// Reads and checks the change that `bytes` are, whole and with nothing after it, as a change of `entity`.
+    ///
+    /// Beyond [`ChangeHeader::read`] the actor of a derived change has to be the one that its bytes and the entity give,
+    /// so that every relay and device refuses anything else under such an actor.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, and where.
+    pub fn read_in(entity: EntityId, bytes: &[u8], limits: &Limits) -> Result<Self, ChangeError> {
+        Parts::read(bytes, limits)?.header_in(entity, bytes.len())
+    }
+
+    /// Reads and checks the change that `bytes` are, whatever entity it is of. Who takes a change in knows its entity
+    /// and uses [`ChangeHeader::read_in`].
     ///
     /// What passes is an uncompressed change with a good checksum, every number in its shortest form, dependencies,
     /// other actors and columns sorted, and columns whose runs reach no further than its operations. That its

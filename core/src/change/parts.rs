@@ -1,8 +1,11 @@
 //! The one parser of Automerge's change format: borrowed parts, checked, and what puts them together again.
 
+use super::ChangeHeader;
 use super::columns::ColumnList;
+use super::derived::{DERIVED_ACTOR_BYTES, derived_actor, is_derived};
 use super::error::{ChangeError, ChangeField};
 use super::leb::{Reader, unsigned_bytes, write_unsigned};
+use crate::id::EntityId;
 use crate::limits::{ACTOR_BYTES_MAX, CHANGE_ACTORS_MAX, Limits};
 use automerge::ChangeHash;
 use sha2::{Digest, Sha256};
@@ -33,6 +36,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) extra: &'a [u8],
     pub(crate) operations: u64,
     pub(crate) body: &'a [u8],
+    /// What of the body stands before the length of the actor, and after the actor.
+    around_actor: (&'a [u8], &'a [u8]),
 }
 
 impl<'a> Parts<'a> {
@@ -74,7 +79,10 @@ impl<'a> Parts<'a> {
     ) -> Result<Self, ChangeError> {
         let reader = &mut Reader::new(body, offset);
         let dependencies = read_dependencies(reader, limits.change_dependencies_max)?;
+        let before_actor = reader.offset() - offset;
         let actor = read_actor(reader, ChangeField::Actor)?;
+        let after_actor = reader.offset() - offset;
+        let around_actor = (body.get(..before_actor).unwrap_or_default(), body.get(after_actor..).unwrap_or_default());
         let sequence = in_range(reader, ChangeField::Sequence)?;
         let start_offset = reader.offset();
         let start_op = in_range(reader, ChangeField::StartOp)?;
@@ -114,7 +122,21 @@ impl<'a> Parts<'a> {
             extra,
             operations,
             body,
+            around_actor,
         })
+    }
+
+    /// The header, once it is known that the actor may stand in this entity.
+    pub(crate) fn header_in(&self, entity: EntityId, bytes_len: usize) -> Result<ChangeHeader, ChangeError> {
+        if is_derived(self.actor) && (self.sequence != 1 || self.derived_actor(entity) != self.actor) {
+            return Err(ChangeError::WrongDerivedActor);
+        }
+        Ok(ChangeHeader::of(self, bytes_len))
+    }
+
+    /// The actor that this change has when it is a derived one.
+    pub(crate) fn derived_actor(&self, entity: EntityId) -> [u8; DERIVED_ACTOR_BYTES] {
+        derived_actor(entity, self.around_actor.0, self.around_actor.1)
     }
 
     /// The hashes of the changes that this one follows, sorted.

@@ -37,7 +37,7 @@ impl Document {
     ) -> Result<Applied, Poisoned> {
         let mut engine = self.engine.take().ok_or(Poisoned)?;
         let before = engine.get_heads();
-        let mut batch = Batch::read(incoming, &engine, limits);
+        let mut batch = Batch::read(self.entity, incoming, &engine, limits);
         loop {
             let ready = batch.ready(&engine, &self.sequences, limits, &mut effort);
             if ready.is_empty() {

@@ -9,6 +9,7 @@ use super::past::{History, Past};
 use super::verdict::QuarantineReason;
 use super::{COUNTER_MAX, DEPTH_MAX, INCREMENT_MAX, Incoming, OPERATION_MAX, TIME_MAX_MS};
 use crate::change::{ChangeError, ChangeField, ChangeHeader};
+use crate::id::EntityId;
 use crate::limits::Limits;
 use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
 use automerge::{Automerge, Change, ExpandedChange, ObjType, ScalarValue};
@@ -22,8 +23,12 @@ pub(super) struct Parsed {
 }
 
 /// Checks all that can be told from the bytes without expanding a run.
-pub(super) fn header(incoming: &Incoming<'_>, limits: &Limits) -> Result<ChangeHeader, QuarantineReason> {
-    let header = ChangeHeader::read(incoming.bytes, limits).map_err(|error| header_reason(&error))?;
+pub(super) fn header(
+    entity: EntityId,
+    incoming: &Incoming<'_>,
+    limits: &Limits,
+) -> Result<ChangeHeader, QuarantineReason> {
+    let header = ChangeHeader::read_in(entity, incoming.bytes, limits).map_err(|error| header_reason(&error))?;
     if header.hash != incoming.hash {
         return Err(QuarantineReason::WrongHash);
     }
@@ -50,6 +55,7 @@ pub(super) fn header_reason(error: &ChangeError) -> QuarantineReason {
     match error {
         ChangeError::WrongChunkType { .. } | ChangeError::NotAChange { .. } => QuarantineReason::NotAChange,
         ChangeError::WrongChecksum { .. } => QuarantineReason::WrongHash,
+        ChangeError::WrongDerivedActor => QuarantineReason::WrongActor,
         ChangeError::TooLarge { .. } => QuarantineReason::TooLarge,
         ChangeError::TooMany { field: ChangeField::Operations, .. } => QuarantineReason::TooManyOperations,
         ChangeError::TooMany { field: ChangeField::Dependencies, .. } => QuarantineReason::TooManyDependencies,

@@ -4,12 +4,12 @@
 //! finds absent is therefore created by a change that depends on nothing but the entity and the place, so that
 //! concurrent creations are one change and everything written into it merges.
 
+use crate::change::{DERIVED_ACTOR_BYTES, Parts};
 use crate::id::EntityId;
+use crate::limits::Limits;
 use automerge::legacy::{Key, ObjectId, Op, OpId, OpType, SortedVec};
 use automerge::{ActorId, Change, ChangeHash, ExpandedChange, ObjId, ObjType, ScalarValue};
 use std::num::NonZeroU64;
-
-const CONTEXT: &[u8] = b"afield derived object 1";
 
 /// What a derived change creates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,24 +46,13 @@ impl Container {
             Self::Counter => None,
         }
     }
-
-    /// The name that enters the actor. It never changes: the bytes of derived changes depend on it.
-    fn name(self) -> &'static [u8] {
-        match self {
-            Self::Map => b"map",
-            Self::List => b"list",
-            Self::Text => b"text",
-            Self::Counter => b"counter",
-        }
-    }
 }
 
 /// Makes the change that creates a container at a key of a map.
 ///
-/// Its actor is the first 16 bytes of BLAKE3 over the context, the entity, the parent's operation (its actor with its
-/// length, and its counter; 0 and 0 for the root), the length of the key, the key, and the container's name. Lengths
-/// and the counter are 8 bytes, little-endian. Its sequence is 1, its time 0, and it has no message. It depends on the
-/// change that created the parent alone and is numbered right after it.
+/// It has one operation, sequence 1, time 0 and no message, depends on the change that created the parent alone, and is
+/// numbered right after it. Its actor is the hash of the entity and of all the rest, so that nobody can put other bytes
+/// under it: `PROTOCOL.md` has the bytes.
 pub(super) fn derived_change(entity: EntityId, parent: &Parent, key: &str, container: Container) -> Change {
     let (object, dependencies, start_op) = match parent {
         Parent::Root => (ObjectId::Root, Vec::new(), NonZeroU64::MIN),
@@ -76,9 +65,9 @@ pub(super) fn derived_change(entity: EntityId, parent: &Parent, key: &str, conta
         None => OpType::Put(ScalarValue::counter(0)),
     };
     let operation = Op { action, obj: object, key: Key::Map(key.into()), pred: SortedVec::new(), insert: false };
-    Change::from(ExpandedChange {
+    let mut expanded = ExpandedChange {
         operations: vec![operation],
-        actor_id: actor(entity, parent, key, container),
+        actor_id: ActorId::from([blank_actor(parent)]),
         hash: None,
         seq: 1,
         start_op,
@@ -87,7 +76,21 @@ pub(super) fn derived_change(entity: EntityId, parent: &Parent, key: &str, conta
         deps: dependencies,
         extra_bytes: Vec::new(),
         author: None,
-    })
+    };
+    let blank = Change::from(expanded.clone());
+    // Nothing but the actor changes in the body: the columns name the author by its place, which is the first.
+    let actor = Parts::read(blank.raw_bytes(), &Limits::DEFAULT).map(|parts| parts.derived_actor(entity));
+    // A key may be longer than a change: whoever asked for the change finds that out by checking its header.
+    expanded.actor_id = ActorId::from(actor.unwrap_or([0; DERIVED_ACTOR_BYTES]));
+    Change::from(expanded)
+}
+
+/// An actor to stand in for the one that is not known yet, and that is not the parent's: that one the change names.
+fn blank_actor(parent: &Parent) -> u8 {
+    match parent {
+        Parent::Created { id, .. } if id.actor().to_bytes() == [0] => 1,
+        _ => 0,
+    }
 }
 
 /// The operation that created an object, unless it is the root.
@@ -96,20 +99,4 @@ pub(super) fn operation_id(object: &ObjId) -> Option<OpId> {
         ObjId::Root => None,
         ObjId::Id(counter, actor, _) => Some(OpId(*counter, actor.clone())),
     }
-}
-
-fn actor(entity: EntityId, parent: &Parent, key: &str, container: Container) -> ActorId {
-    let (parent_actor, parent_counter) = match parent {
-        Parent::Root => (&[][..], 0),
-        Parent::Created { id, .. } => (id.actor().to_bytes(), id.counter()),
-    };
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(CONTEXT).update(entity.as_bytes());
-    hasher.update(&(parent_actor.len() as u64).to_le_bytes()).update(parent_actor);
-    hasher.update(&parent_counter.to_le_bytes());
-    hasher.update(&(key.len() as u64).to_le_bytes()).update(key.as_bytes());
-    hasher.update(container.name());
-    let mut bytes = [0; 16];
-    hasher.finalize_xof().fill(&mut bytes);
-    ActorId::from(bytes)
 }

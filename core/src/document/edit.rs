@@ -221,6 +221,9 @@ impl<'d> Edit<'d> {
         if self.sequences.last(change.actor_id()).is_some() || self.changes.iter().any(made_before) {
             return Ok(false);
         }
+        if let Some(error) = self.header_refusal(&change) {
+            return Err(error);
+        }
         let mut engine = self.pause()?;
         self.keep(&engine);
         let applied = engine.apply_changes([change.clone()]);
@@ -301,12 +304,16 @@ impl<'d> Edit<'d> {
 
     /// Why nobody would accept a change that was made, if that is so.
     fn refusal(&self, change: &Change, engine: &Automerge) -> Option<OperationError> {
+        let unsound = || check::own_operations(change, engine).err().map(OperationError::Unsound);
+        self.header_refusal(change).or_else(|| if self.raw { unsound() } else { None })
+    }
+
+    fn header_refusal(&self, change: &Change) -> Option<OperationError> {
         let bytes_max = self.limits.change_bytes_max;
-        match ChangeHeader::read(change.raw_bytes(), self.limits) {
+        match ChangeHeader::read_in(self.entity, change.raw_bytes(), self.limits) {
+            Ok(_) => None,
             Err(ChangeError::TooLarge { .. }) => Some(OperationError::TooLarge { bytes_max }),
             Err(error) => Some(OperationError::Unsound(check::header_reason(&error))),
-            Ok(_) if self.raw => check::own_operations(change, engine).err().map(OperationError::Unsound),
-            Ok(_) => None,
         }
     }
 

@@ -50,6 +50,9 @@ pub enum QuarantineReason {
     /// The change names more dependencies than a change may.
     #[error("the change names too many dependencies")]
     TooManyDependencies,
+    /// The actor is reserved for a derived change with other bytes, or of another entity.
+    #[error("the change is derived and has the wrong actor")]
+    WrongActor,
     /// The change claims a time that no calendar has.
     #[error("the time of the change is out of range")]
     TimeOutOfRange,

@@ -166,6 +166,8 @@ codes! {
         ForeignEntity = 15, Permanent, "the entity belongs to another space";
         /// The relay cannot read or write this entity's part of the log now.
         Unavailable = 16, Retry, "the relay cannot read or write this entity now";
+        /// The actor is reserved for a derived change with other bytes, or of another entity.
+        WrongActor = 17, Permanent, "the change is derived and has the wrong actor";
     }
 }
 

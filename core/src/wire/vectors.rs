@@ -7,12 +7,18 @@ use super::{
     encode_to_relay,
 };
 use crate::change::{ChangeHeader, samples};
+use crate::document::{Document, EditContext, Incoming, OperationError, QuarantineReason, Value, Verdict};
 use crate::id::{COLLECTION_BYTES_MAX, Collection, DeviceId, EntityId, Incarnation, LogId, SessionId, SpaceId};
 use crate::limits::{self, Limits};
 use crate::log::{ChunkHash, ChunkKind, Cursor, Sequence};
+use crate::time::Now;
+use automerge::legacy::{Key, ObjectId, Op, OpType, SortedVec};
 use automerge::transaction::Transactable;
-use automerge::{ChangeHash, ObjType, ROOT};
+use automerge::{ActorId, Change, ChangeHash, ExpandedChange, ObjType, ROOT, ScalarValue};
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+
+const LEAP: u64 = limits::START_OP_LEAP_MAX;
 
 /// The entities of the compressed batch.
 const ENTITIES: [u8; 30] = {
@@ -135,6 +141,43 @@ fn batch_chunks<'a>(collection: &'a Collection, changes: &'a [Vec<u8>], entities
     entities.iter().flat_map(|id| changes.iter().map(|bytes| chunk(*id, bytes))).collect()
 }
 
+/// A change that puts a null at the root of an empty document, with its operation numbered so.
+fn leaping(start_op: u64) -> Vec<u8> {
+    let operation = Op {
+        action: OpType::Put(ScalarValue::Null),
+        obj: ObjectId::Root,
+        key: Key::Map("k".into()),
+        pred: SortedVec::new(),
+        insert: false,
+    };
+    let change = Change::from(ExpandedChange {
+        operations: vec![operation],
+        actor_id: ActorId::from([1; 16]),
+        hash: None,
+        seq: 1,
+        start_op: NonZeroU64::new(start_op).unwrap(),
+        time: 0,
+        message: None,
+        deps: vec![],
+        extra_bytes: vec![],
+        author: None,
+    });
+    change.raw_bytes().to_vec()
+}
+
+/// The derived changes of one edit.
+fn derived() -> Vec<Vec<u8>> {
+    let mut document = Document::new(EntityId::from_bytes(*b"0123456789abcdef"));
+    let now = Now { wall_ms: 0, monotonic_ms: 0 };
+    let context = EditContext { actor: ActorId::from([1; 16]), now, fresh: false };
+    let edited = document.edit::<_, OperationError>(&context, &Limits::DEFAULT, |edit| {
+        edit.splice_text("é", 0, 0, "x")?;
+        edit.put("map", Value::from([("text", Value::Text("y".into()))]))
+    });
+    let changes = edited.unwrap().changes;
+    changes.into_iter().filter(|change| change.derived).map(|change| change.bytes).collect()
+}
+
 /// Every vector that this crate writes, by name.
 fn written() -> BTreeMap<&'static str, String> {
     let changes = changes();
@@ -152,6 +195,9 @@ fn written() -> BTreeMap<&'static str, String> {
     written.insert("chain-1", start.then(entity(6), ChunkKind::Change.number(), chunk).chain.as_bytes().to_vec());
     written.insert("change", changes[0].clone());
     written.insert("change-2", changes[1].clone());
+    written.insert("leap-most", leaping(LEAP + 1));
+    written.insert("leap-too-far", leaping(LEAP + 2));
+    written.extend(["derived-text", "derived-map", "derived-nested"].into_iter().zip(derived()));
     written.insert("batch", encode_batch(batch_chunks(&notes, &changes, &[6])));
     written.insert("batch-compressed", encode_batch(batch_chunks(&notes, &changes, &ENTITIES)));
     written.into_iter().map(|(name, bytes)| (name, hex(&bytes))).collect()
@@ -167,6 +213,19 @@ fn every_vector_of_the_protocol_is_what_this_crate_writes() {
         assert_eq!(stated.get(name), Some(bytes), "vector {name}");
     }
     assert!(stated.keys().eq(written().keys()), "no vector stands in the text that nothing checks");
+}
+
+#[test]
+fn the_verdicts_in_the_protocol_are_given() {
+    let verdict = |name| {
+        let bytes = vector(name);
+        let hash = ChangeHeader::read(&bytes, &Limits::DEFAULT).unwrap().hash;
+        let incoming = [Incoming { hash, bytes: &bytes }];
+        Document::new(entity(6)).apply_guarded(&incoming, &Limits::DEFAULT).unwrap().verdicts.remove(0)
+    };
+    assert_eq!(verdict("leap-most"), Verdict::Applied);
+    assert_eq!(verdict("leap-too-far"), Verdict::Quarantined(QuarantineReason::StartOpTooHigh));
+    assert_eq!(verdict("derived-text"), Verdict::Quarantined(QuarantineReason::WrongActor), "of another entity");
 }
 
 #[test]
@@ -273,7 +332,7 @@ fn the_table_of_limits_states_the_constants() {
         ("BATCH_SECTION_BYTES_MAX", BATCH_SECTION_BYTES_MAX as u64),
         ("COLLECTION_BYTES_MAX", COLLECTION_BYTES_MAX as u64),
     ];
-    let table = PROTOCOL.split("## 9. Limits").nth(1).unwrap();
+    let table = PROTOCOL.split("## 11. Limits").nth(1).unwrap();
     for (name, value) in constants.iter().chain(&others) {
         assert!(table.contains(&format!("| {name} | {value} |")), "{name} is {value}");
     }

@@ -8,6 +8,7 @@ use crate::document::engine::{self, Sequences};
 use crate::document::past::History;
 use crate::document::stage::{Candidate, Outcome};
 use crate::document::verdict::{QuarantineReason, Revoked, Verdict};
+use crate::id::EntityId;
 use crate::limits::Limits;
 use automerge::{Automerge, ChangeHash};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,12 +37,12 @@ pub(super) struct Ready {
 }
 
 impl<'b> Batch<'b> {
-    pub(super) fn read(incoming: &'b [Incoming<'b>], engine: &Automerge, limits: &Limits) -> Self {
+    pub(super) fn read(entity: EntityId, incoming: &'b [Incoming<'b>], engine: &Automerge, limits: &Limits) -> Self {
         let mut batch =
             Self { incoming, verdicts: vec![None; incoming.len()], open: BTreeMap::new(), repeated: Vec::new() };
         let mut first = BTreeMap::new();
         for (index, (incoming, verdict)) in incoming.iter().zip(&mut batch.verdicts).enumerate() {
-            match check::header(incoming, limits) {
+            match check::header(entity, incoming, limits) {
                 Err(reason) => *verdict = Some(Verdict::Quarantined(reason)),
                 Ok(_) if engine::holds(engine, &incoming.hash) => *verdict = Some(Verdict::Held),
                 Ok(header) => match first.get(&incoming.hash) {

@@ -95,6 +95,31 @@ fn changes_wait_for_missing_dependencies_outside_the_document() {
 }
 
 #[test]
+fn nothing_but_the_derived_change_stands_under_its_actor() {
+    let mut author = Document::new(ENTITY);
+    let derived = bytes(&edit(&mut author, 1, |edit| edit.splice_text("body", 0, 0, "x"))).swap_remove(0);
+    let decoded = Change::try_from(derived.1.as_slice()).unwrap().decode();
+    let wrong = Verdict::Quarantined(QuarantineReason::WrongActor);
+    type Alter = fn(&mut ExpandedChange);
+    let alterations: [Alter; 5] = [
+        |change| change.time = 1,
+        |change| change.seq = 2,
+        |change| change.extra_bytes = vec![200],
+        |change| change.operations[0].key = Key::Map("other".into()),
+        |change| change.start_op = NonZeroU64::new(2).unwrap(),
+    ];
+    for alter in alterations {
+        let mut squatted = decoded.clone();
+        alter(&mut squatted);
+        let squatted = Change::from(squatted);
+        let both = [(squatted.hash(), squatted.raw_bytes().to_vec()), derived.clone()];
+        assert_eq!(apply(&mut Document::new(ENTITY), &both).verdicts, [wrong.clone(), Verdict::Applied]);
+    }
+    let mut elsewhere = Document::new(crate::EntityId::from_bytes([1; 16]));
+    assert_eq!(apply(&mut elsewhere, &[derived]).verdicts, [wrong]);
+}
+
+#[test]
 fn a_change_that_comes_again_is_held() {
     let (_, changes) = typed(2);
     let mut document = Document::new(ENTITY);
@@ -239,7 +264,7 @@ fn changes_of_many_operations_are_expanded_a_portion_at_a_time() {
     let mut document = Document::new(ENTITY);
     let incoming: Vec<_> = chain.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }).collect();
     let mut effort = Effort { portion_operations_max: 20_000, ..UNBOUNDED };
-    let mut batch = Batch::read(&incoming, document.automerge(), &Limits::DEFAULT);
+    let mut batch = Batch::read(ENTITY, &incoming, document.automerge(), &Limits::DEFAULT);
     let ready = batch.ready(document.automerge(), &document.sequences, &Limits::DEFAULT, &mut effort);
     assert_eq!(ready.len(), 2);
     let (verdicts, calls) = apply_until_decided(&mut document, &chain, Effort { operations: 25_000, ..effort });

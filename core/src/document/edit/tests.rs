@@ -380,7 +380,23 @@ fn a_change_that_breaks_a_rule_of_the_header_is_refused_before_anybody_sees_it()
     });
     let reason = QuarantineReason::Malformed;
     assert!(matches!(refused, Err(EditError::Refused(OperationError::Unsound(found))) if found == reason));
+    let longest_key = "k".repeat(Limits::DEFAULT.change_bytes_max);
+    let refused = document.edit(&by(1), &Limits::DEFAULT, |edit| edit.splice_text(longest_key.as_str(), 0, 0, "x"));
+    assert!(matches!(refused, Err(EditError::Closure(OperationError::TooLarge { .. }))));
     assert_eq!(document.heads(), heads);
+}
+
+#[test]
+fn a_container_inside_one_of_the_shortest_actor_is_derived_all_the_same() {
+    for actor in [0, 1] {
+        let (mut document, mut reader) = twins(|_| Ok(()));
+        let context = EditContext { actor: automerge::ActorId::from([actor]), fresh: true, ..by(1) };
+        let made = document.edit(&context, &Limits::DEFAULT, |edit| edit.put("outer", map([]))).unwrap().changes;
+        let mut changes = made;
+        changes.extend(edit(&mut document, 1, |edit| edit.splice_text(Path::from("outer").key("text"), 0, 0, "x")));
+        assert!(changes.iter().any(|change| change.derived));
+        assert!(deliver(&mut reader, &changes).iter().all(|verdict| *verdict == Verdict::Applied));
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::change::leb::{Reader, unzigzag};
 use crate::change::{
     COLUMNS_MAX, ChangeError, ChangeHeader, Column, HASH_BYTES, Parts, frame_body, framed_bytes, hash_of,
 };
+use crate::id::EntityId;
 use crate::limits::Limits;
 use crate::log::ChunkKind;
 use automerge::ChangeHash;
@@ -119,7 +120,7 @@ impl<'s, 'b> BatchDecoder<'s, 'b> {
             .and_then(|(entity, collection)| Some((*entity, self.tables.collections.get(*collection)?.clone())));
         let (entity, collection) = named.expect("the index of an entity and of its collection have been checked");
         let (kind, bytes, header, id) = match form {
-            Form::Raw => self.raw()?,
+            Form::Raw => self.raw(entity)?,
             Form::Verbatim => self.row(index, None)?,
             Form::Shape(shape) => self.row(index, Some(shape))?,
         };
@@ -155,14 +156,14 @@ impl<'s, 'b> BatchDecoder<'s, 'b> {
         Ok(index)
     }
 
-    fn raw(&mut self) -> Result<Chunk, BatchError> {
+    fn raw(&mut self, entity: EntityId) -> Result<Chunk, BatchError> {
         let [found] = bytes(&mut self.bytes, 1, BatchField::Bytes)?.try_into().unwrap_or([0]);
         let kind = ChunkKind::from_number(found).ok_or(BatchError::UnknownKind { found: found.into() })?;
         let length = number(&mut self.bytes, BatchField::Bytes)?;
         let chunk = bytes(&mut self.bytes, length, BatchField::Bytes)?;
         self.budget.take_bytes(chunk.len())?;
         let header = match kind {
-            ChunkKind::Change => ChangeHeader::read(chunk, &self.limits),
+            ChunkKind::Change => ChangeHeader::read_in(entity, chunk, &self.limits),
             kind => Err(ChangeError::NotAChange { kind }),
         };
         Ok((kind, chunk.to_vec(), header, *blake3::hash(chunk).as_bytes()))
@@ -234,17 +235,18 @@ impl<'s, 'b> BatchDecoder<'s, 'b> {
             others,
             edit,
         });
-        Ok(self.chunk(&scratch.body, hash))
+        Ok(self.chunk(entity, &scratch.body, hash))
     }
 
-    fn chunk(&self, body: &[u8], hash: ChangeHash) -> Chunk {
+    fn chunk(&self, entity: usize, body: &[u8], hash: ChangeHash) -> Chunk {
         let bytes = frame_body(body, hash);
         let (found, maximum) = (bytes.len(), self.limits.change_bytes_max);
         let header = if found > maximum {
             Err(ChangeError::TooLarge { found, maximum })
         } else {
             let offset = found - body.len();
-            Parts::read_body(body, offset, hash, &self.limits).map(|parts| ChangeHeader::of(&parts, found))
+            let (entity, _) = self.tables.entities.get(entity).expect("the index of an entity has been checked");
+            Parts::read_body(body, offset, hash, &self.limits).and_then(|parts| parts.header_in(*entity, found))
         };
         (ChunkKind::Change, bytes, header, hash.0)
     }
