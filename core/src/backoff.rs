@@ -7,11 +7,16 @@ pub const RECONNECT_MIN_MS: u64 = 500;
 /// The longest wait before a reconnect, in milliseconds.
 pub const RECONNECT_MAX_MS: u64 = 60_000;
 
+/// The longest wait that a relay, or a server in its place, can ask for, in milliseconds: one hour. A device looks again
+/// after that, whatever it was told.
+pub const RETRY_AFTER_MAX_MS: u64 = 3_600_000;
+
 /// Exponential back-off with full jitter.
 ///
 /// The `n`-th wait is drawn evenly from [`RECONNECT_MIN_MS`] up to `RECONNECT_MIN_MS · 2ⁿ`, at most
 /// [`RECONNECT_MAX_MS`] ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015). A relay's `retry_after` is a
-/// floor: the jitter is added on top, so that devices sent away together do not come back together.
+/// floor, up to [`RETRY_AFTER_MAX_MS`]: the jitter is added on top, so that devices sent away together do not come back
+/// together.
 #[derive(Debug, Clone, Default)]
 pub struct Backoff {
     failures: u32,
@@ -23,7 +28,7 @@ impl Backoff {
         self.failures = self.failures.saturating_add(1);
         let ceiling = RECONNECT_MIN_MS.saturating_mul(1 << self.failures.min(16)).min(RECONNECT_MAX_MS);
         let jitter = u64::from_le_bytes(random_bytes(entropy)) % (ceiling - RECONNECT_MIN_MS + 1);
-        retry_after_ms.unwrap_or(RECONNECT_MIN_MS).saturating_add(jitter)
+        retry_after_ms.unwrap_or(RECONNECT_MIN_MS).min(RETRY_AFTER_MAX_MS) + jitter
     }
 
     /// Forgets the failures: a session caught up, or lived for long.
@@ -57,6 +62,8 @@ mod tests {
             assert!(wait <= RECONNECT_MIN_MS << failures.min(16));
         }
         assert!(backoff.failed(Some(90_000), &mut Fixed(0)) >= 90_000);
+        let longest = backoff.failed(Some(u64::MAX), &mut Fixed(0xff));
+        assert!((RETRY_AFTER_MAX_MS..=RETRY_AFTER_MAX_MS + RECONNECT_MAX_MS).contains(&longest), "nobody is parked");
         backoff.succeeded();
         assert!(backoff.failed(None, &mut Fixed(0xff)) <= 2 * RECONNECT_MIN_MS);
     }

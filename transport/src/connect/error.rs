@@ -2,14 +2,11 @@
 
 use crate::SUBPROTOCOL;
 use crate::link::ProtocolViolation;
+use afield_core::backoff::{RECONNECT_MAX_MS, RETRY_AFTER_MAX_MS};
 use afield_core::wire::Class;
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use std::io;
 use tokio_tungstenite::tungstenite::error::{Error as WebSocketError, ProtocolError};
-
-/// The longest wait that a `Retry-After` header can ask for, in milliseconds: one hour. A device looks again after
-/// that, whatever a misconfigured server said.
-const RETRY_AFTER_MAX_MS: u64 = 3_600_000;
 
 /// The connection to a relay was not made.
 #[derive(Debug, thiserror::Error)]
@@ -22,10 +19,10 @@ pub enum ConnectError {
     #[error("the relay cannot be reached")]
     Unreachable(#[source] io::Error),
     /// TLS failed, most often because the certificate is not trusted or is for another name.
-    #[error("the encrypted connection to the relay was refused: {0}")]
+    #[error("the encrypted connection to the relay was refused")]
     Tls(#[source] rustls::Error),
     /// An added root certificate cannot be used, or the platform has no trust store.
-    #[error("no trusted root certificates could be set up: {0}")]
+    #[error("no trusted root certificates could be set up")]
     TrustStore(#[source] rustls::Error),
     /// The relay, or a server in its place, answered with an HTTP status.
     #[error("{} (HTTP status {})", refusal_text(*.status), .status.as_u16())]
@@ -55,22 +52,29 @@ pub enum ConnectError {
 impl ConnectError {
     /// What a device should do about it.
     ///
-    /// A certificate that is not trusted is tried again: a hotel's sign-in page looks the same and passes by itself.
+    /// A certificate that is not trusted is tried again, and so is an answer that no relay gives: a hotel's sign-in page
+    /// and a proxy whose relay restarts look the same and pass by themselves.
     pub fn class(&self) -> Class {
         match self {
-            Self::Address(_) | Self::Unreachable(_) | Self::Tls(_) | Self::Cut(_) | Self::TimedOut { .. } => {
-                Class::Retry
-            }
+            Self::Address(_)
+            | Self::Unreachable(_)
+            | Self::Tls(_)
+            | Self::NotARelay(_)
+            | Self::Cut(_)
+            | Self::TimedOut { .. } => Class::Retry,
             Self::Refused { status, .. } => refusal_class(*status),
             Self::Subprotocol => Class::Upgrade,
-            Self::TrustStore(_) | Self::NotARelay(_) => Class::Permanent,
+            Self::TrustStore(_) => Class::Permanent,
         }
     }
 
-    /// The earliest moment to come back that the relay named, in milliseconds from now.
+    /// The earliest moment to come back, in milliseconds from now: the one that the relay named, and the longest wait of the
+    /// back-off after an answer that no relay gives.
     pub fn retry_after_ms(&self) -> Option<u64> {
         match self {
-            Self::Refused { retry_after_ms, .. } => *retry_after_ms,
+            Self::Refused { retry_after_ms: Some(ms), .. } => Some(*ms),
+            Self::Refused { status, .. } if is_odd(*status) => Some(RECONNECT_MAX_MS),
+            Self::NotARelay(_) => Some(RECONNECT_MAX_MS),
             _ => None,
         }
     }
@@ -100,12 +104,17 @@ impl ConnectError {
 
 fn refusal_class(status: StatusCode) -> Class {
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Class::SignIn,
+        StatusCode::UNAUTHORIZED => Class::SignIn,
         StatusCode::UPGRADE_REQUIRED => Class::Upgrade,
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => Class::Retry,
-        status if status.is_server_error() => Class::Retry,
-        _ => Class::Permanent,
+        _ => Class::Retry,
     }
+}
+
+/// Whether neither a relay answers so, nor a proxy whose relay is away for a moment.
+fn is_odd(status: StatusCode) -> bool {
+    let is_for_a_moment = status.is_server_error()
+        || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+    refusal_class(status) == Class::Retry && !is_for_a_moment
 }
 
 fn refusal_text(status: StatusCode) -> &'static str {
@@ -113,13 +122,13 @@ fn refusal_text(status: StatusCode) -> &'static str {
         (_, Class::SignIn) => "the relay did not accept the token: sign in again",
         (_, Class::Upgrade) => "the relay speaks another version of the protocol: the older side has to be upgraded",
         (StatusCode::TOO_MANY_REQUESTS, _) => "the relay asks for fewer connections",
-        (_, Class::Retry) => "the relay cannot take connections now",
+        _ if !is_odd(status) => "the relay cannot take connections now",
         (StatusCode::NOT_FOUND, _) => "there is no relay at this address: check its path",
         _ if status.is_redirection() => {
             "the server points elsewhere, and redirects are not followed: check the address"
         }
         _ if status.is_success() => "the server is not a relay: check the address",
-        _ => "the server refused the connection",
+        _ => "the server refused the connection: check the address",
     }
 }
 
@@ -138,16 +147,17 @@ mod tests {
     fn each_status_says_what_to_do() {
         let table = [
             (401, Class::SignIn),
-            (403, Class::SignIn),
+            (426, Class::Upgrade),
             (429, Class::Retry),
             (503, Class::Retry),
             (502, Class::Retry),
-            (426, Class::Upgrade),
-            (400, Class::Permanent),
-            (404, Class::Permanent),
-            (301, Class::Permanent),
-            (200, Class::Permanent),
         ];
+        for status in [200, 301, 400, 403, 404] {
+            let error = ConnectError::Refused { status: StatusCode::from_u16(status).unwrap(), retry_after_ms: None };
+            let told = (error.class(), error.retry_after_ms());
+            assert_eq!(told, (Class::Retry, Some(RECONNECT_MAX_MS)), "one odd answer does not end sync: {error}");
+            assert!(error.to_string().contains("check"), "{error}");
+        }
         for (status, class) in table {
             let status = StatusCode::from_u16(status).unwrap();
             let error = ConnectError::Refused { status, retry_after_ms: None };

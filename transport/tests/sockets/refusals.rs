@@ -16,7 +16,7 @@ async fn refused_by(answer: &'static str) -> ConnectError {
 async fn an_http_status_says_what_to_do_and_when() {
     let table = [
         ("HTTP/1.1 401 Unauthorized\r\n\r\n", Class::SignIn, None),
-        ("HTTP/1.1 403 Forbidden\r\n\r\n", Class::SignIn, None),
+        ("HTTP/1.1 403 Forbidden\r\n\r\n", Class::Retry, Some(60_000)),
         ("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\n\r\n", Class::Retry, Some(7_000)),
         (
             "HTTP/1.1 503 Service Unavailable\r\nretry-after: 30\r\nContent-Length: 4\r\n\r\nbusy",
@@ -25,8 +25,8 @@ async fn an_http_status_says_what_to_do_and_when() {
         ),
         ("HTTP/1.1 503 Service Unavailable\r\n\r\n", Class::Retry, None),
         ("HTTP/1.1 426 Upgrade Required\r\n\r\n", Class::Upgrade, None),
-        ("HTTP/1.1 404 Not Found\r\n\r\n", Class::Permanent, None),
-        ("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>", Class::Permanent, None),
+        ("HTTP/1.1 404 Not Found\r\n\r\n", Class::Retry, Some(60_000)),
+        ("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>", Class::Retry, Some(60_000)),
     ];
     for (answer, class, retry_after_ms) in table {
         let error = refused_by(answer).await;
@@ -43,7 +43,7 @@ async fn a_server_that_is_no_relay_of_this_protocol_is_told_from_one() {
     for answer in not_a_relay {
         let error = refused_by(answer).await;
         assert!(matches!(error, ConnectError::NotARelay(_)), "{error:?}");
-        assert_eq!(error.class(), Class::Permanent);
+        assert_eq!((error.class(), error.retry_after_ms()), (Class::Retry, Some(60_000)));
     }
     assert!(matches!(refused_by("").await, ConnectError::Cut(_)), "a server that hangs up");
 }

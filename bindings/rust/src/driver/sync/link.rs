@@ -4,7 +4,7 @@ use super::{Output, SpaceSync, Synchronization};
 use crate::driver::documents::lock;
 use crate::driver::{Driver, DriverError, NotInStep};
 use crate::status::SyncEvent;
-use afield_core::backoff::RECONNECT_MAX_MS;
+use afield_core::backoff::{RECONNECT_MAX_MS, RETRY_AFTER_MAX_MS};
 use afield_core::limits::{CLOSES_AT_ONE_CURSOR_MAX, SPACES_PER_SESSION_MAX};
 use afield_core::session::{DeviceSession, Greeting, SessionError, SpaceOpening};
 use afield_core::wire::{Class, GoodbyeCode};
@@ -20,8 +20,8 @@ const STEADY_SESSION_MS: u64 = RECONNECT_MAX_MS;
 pub(in crate::driver) enum Link {
     /// Sync is off.
     Off,
-    /// The next attempt is due at this moment of the monotonic clock.
-    Waiting { until_ms: u64 },
+    /// The next attempt is due at this moment of the monotonic clock, and not wanted by the relay before the other.
+    Waiting { until_ms: u64, not_before_ms: u64 },
     /// Somebody was asked to connect.
     Connecting,
     /// A session runs, since this moment of the monotonic clock.
@@ -36,7 +36,7 @@ impl Driver {
         let mut sync = lock(&self.sync);
         self.merge_leftovers(&mut sync, now);
         *sync = Synchronization { is_behind: sync.is_behind, ..Synchronization::new() };
-        sync.link = Link::Waiting { until_ms: now.monotonic_ms };
+        sync.link = Link::Waiting { until_ms: now.monotonic_ms, not_before_ms: now.monotonic_ms };
         self.connect_when_due(&mut sync, now);
         self.publish(&mut sync, now);
     }
@@ -54,11 +54,16 @@ impl Driver {
         self.publish(&mut sync, now);
     }
 
-    /// Asks for an attempt now, whatever the back-off says. Does nothing while sync is off or connected.
+    /// Asks for an attempt now, whatever the back-off says, but not before the moment that the relay named. Does nothing
+    /// while sync is off or connected.
     pub fn hurry(&self, now: Now) {
         let mut sync = lock(&self.sync);
-        if let Link::Waiting { until_ms } = &mut sync.link {
-            *until_ms = now.monotonic_ms;
+        if let Link::Waiting { until_ms, not_before_ms } = &mut sync.link {
+            *until_ms = now.monotonic_ms.max(*not_before_ms);
+            if let Some(wait_ms) = until_ms.checked_sub(now.monotonic_ms).filter(|wait_ms| *wait_ms > 0) {
+                let reason = format!("the relay asks to be left alone for another {} s", wait_ms.div_ceil(1_000));
+                sync.disappointment = Some(NotInStep { reason, class: Class::Retry });
+            }
             self.connect_when_due(&mut sync, now);
         }
         self.publish(&mut sync, now);
@@ -120,7 +125,7 @@ impl Driver {
     pub fn poll_timeout(&self) -> Option<u64> {
         let sync = lock(&self.sync);
         match &sync.link {
-            Link::Waiting { until_ms } => Some(*until_ms),
+            Link::Waiting { until_ms, .. } => Some(*until_ms),
             Link::Up { session, .. } => {
                 let ask_again = sync.spaces.values().filter_map(|state| state.ask_again_ms);
                 ask_again.chain(session.poll_timeout()).min()
@@ -135,7 +140,7 @@ impl Driver {
     }
 
     fn connect_when_due(&self, sync: &mut Synchronization, now: Now) {
-        if matches!(sync.link, Link::Waiting { until_ms } if now.monotonic_ms >= until_ms) {
+        if matches!(sync.link, Link::Waiting { until_ms, .. } if now.monotonic_ms >= until_ms) {
             sync.link = Link::Connecting;
             sync.outputs.push_back(Output::Connect);
         }
@@ -271,7 +276,9 @@ impl Driver {
         sync.link = match class {
             Class::Retry | Class::Quota => {
                 let wait_ms = sync.backoff.failed(retry_after_ms, &mut **lock(&self.entropy));
-                Link::Waiting { until_ms: now.monotonic_ms.saturating_add(wait_ms) }
+                let asked_ms = retry_after_ms.unwrap_or(0).min(RETRY_AFTER_MAX_MS);
+                let after = |ms| now.monotonic_ms.saturating_add(ms);
+                Link::Waiting { until_ms: after(wait_ms), not_before_ms: after(asked_ms) }
             }
             Class::SignIn | Class::Upgrade | Class::Permanent => Link::Stopped { class },
         };
@@ -312,3 +319,6 @@ fn opening(record: &SpaceRecord, raw: bool) -> SpaceOpening {
     let create = record.origin == Origin::MadeHere || record.cursor.is_some();
     SpaceOpening { space: record.space, cursor: record.cursor, create, raw }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ impl Driver {
     pub(super) fn publish(&self, sync: &mut Synchronization, now: Now) {
         let (link, retry_at_ms) = match &sync.link {
             Link::Off => (LinkView::Off, None),
-            Link::Waiting { until_ms } => (LinkView::Waiting, Some(*until_ms)),
+            Link::Waiting { until_ms, .. } => (LinkView::Waiting, Some(*until_ms)),
             Link::Connecting => (LinkView::Waiting, Some(now.monotonic_ms)),
             Link::Up { .. } => (LinkView::Up, None),
             Link::Stopped { class } => (LinkView::Stopped(*class), None),
