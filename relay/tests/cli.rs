@@ -53,6 +53,49 @@ fn a_token_is_shown_once_then_listed_without_it_and_revoked() {
     }
 }
 
+fn error(output: &Output) -> Value {
+    assert!(output.stdout.is_empty(), "{output:?}");
+    let error: Value = serde_json::from_slice(&output.stderr).expect("one object");
+    let keys: Vec<_> = error.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["class", "code", "error", "next"]);
+    error
+}
+
+#[test]
+fn errors_are_objects_where_json_is_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("typo");
+    for command in [&["token", "list"][..], &["token", "revoke", "1"]] {
+        let output = relay(&data, command).arg("--json").output().unwrap();
+        assert_eq!((output.status.code(), &error(&output)["code"]), (Some(4), &Value::from("not_found")));
+        assert!(!data.exists(), "looking for it makes nothing");
+    }
+    let output = relay(&data, &["serve", "--listen", "0.0.0.0:0", "--log", "off", "--json"]).output().unwrap();
+    assert_eq!((output.status.code(), &error(&output)["code"]), (Some(1), &Value::from("failed")));
+    let output = relay(&data, &["token", "create", "--expires-in", "soon", "--json"]).output().unwrap();
+    assert_eq!((output.status.code(), &error(&output)["code"]), (Some(2), &Value::from("usage")));
+    assert!(error(&output)["error"].as_str().unwrap().contains("soon"));
+}
+
+#[test]
+fn options_mean_what_they_look_like() {
+    let folder = tempfile::tempdir().unwrap();
+    for wrong in ["0", "99999999999", "-1", "many"] {
+        let output = done(folder.path(), &["serve", "--connections-max", wrong]);
+        assert_eq!(output.status.code(), Some(2), "{wrong}: {output:?}");
+    }
+    for (value, starts) in [("1", true), ("yes", true), ("0", false)] {
+        let mut command = relay(folder.path(), &["serve", "--listen", "0.0.0.0:0", "--json"]);
+        let mut child =
+            command.env("AFIELD_BEHIND_PROXY", value).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line.contains("ready"), starts, "{value}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
 #[test]
 fn a_wrong_command_line_says_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,7 @@
 //! Accepting connections and speaking HTTP on them.
 
 use super::engine::EngineHandle;
+use super::places::SPARE_PLACES;
 use super::session::{self, SharedRoom};
 use crate::hub::Access;
 use afield_core::Limits;
@@ -18,7 +19,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -47,13 +48,22 @@ struct Shared {
     room: SharedRoom,
 }
 
+/// How often the log says that connections are sent away.
+const TOO_MANY_LOGGED_EVERY: Duration = Duration::from_secs(10);
+
 /// A place among the connections, held until the connection and what became of it has ended.
-type Place = Arc<OwnedSemaphorePermit>;
+#[derive(Debug, Clone)]
+struct Place {
+    _permit: Arc<OwnedSemaphorePermit>,
+    /// Whether it is one of those that are kept for questions about the relay's health: nobody syncs on it.
+    is_spare: bool,
+}
 
 pub(super) struct Listener {
     socket: TcpListener,
     tls: Option<TlsAcceptor>,
     places: Arc<Semaphore>,
+    spare_places: Arc<Semaphore>,
     router: Router,
 }
 
@@ -68,11 +78,12 @@ impl Listener {
     ) -> Self {
         let shared = Shared { engine, access, limits, room: SharedRoom::new() };
         let router = Router::new().route("/healthz", get(healthz)).route(SYNC_PATH, any(sync)).with_state(shared);
-        Self { socket, tls, places, router }
+        Self { socket, tls, places, spare_places: Arc::new(Semaphore::new(SPARE_PLACES)), router }
     }
 
     /// Accepts connections until told to stop.
     pub(super) async fn run(self, mut stopped: watch::Receiver<bool>) {
+        let mut sent_away = SentAway::default();
         loop {
             let accepted = tokio::select! {
                 () = told_to_stop(&mut stopped) => return,
@@ -86,15 +97,25 @@ impl Listener {
                     continue;
                 }
             };
-            match Arc::clone(&self.places).try_acquire_owned() {
-                Ok(place) => self.serve(stream, Arc::new(place), stopped.clone()),
-                Err(_) => {
-                    tracing::warn!("too many connections; one is sent away");
+            let place = self.place();
+            if place.as_ref().is_none_or(|place| place.is_spare) {
+                sent_away.count();
+            }
+            match place {
+                Some(place) => self.serve(stream, place, stopped.clone()),
+                None => {
                     // Best effort: a peer that does not take it at once sees the connection end.
                     let _ = self.tls.is_none().then(|| stream.try_write(TOO_MANY));
                 }
             }
         }
+    }
+
+    /// A place among the connections, or one of those that are kept for questions about the relay's health.
+    fn place(&self) -> Option<Place> {
+        let take = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok().map(Arc::new);
+        let place = |is_spare| move |permit| Place { _permit: permit, is_spare };
+        take(&self.places).map(place(false)).or_else(|| take(&self.spare_places).map(place(true)))
     }
 
     fn serve(&self, stream: TcpStream, place: Place, stopped: watch::Receiver<bool>) {
@@ -116,6 +137,24 @@ impl Listener {
     }
 }
 
+/// Connections that found no place: one line of the log stands for all of some seconds.
+#[derive(Debug, Default)]
+struct SentAway {
+    connections: u64,
+    logged: Option<Instant>,
+}
+
+impl SentAway {
+    fn count(&mut self) {
+        self.connections += 1;
+        if self.logged.is_none_or(|at| at.elapsed() >= TOO_MANY_LOGGED_EVERY) {
+            let connections = std::mem::take(&mut self.connections);
+            tracing::warn!(connections, "too many connections at once: these found no place to sync");
+            self.logged = Some(Instant::now());
+        }
+    }
+}
+
 /// Waits until the relay stops, or is gone.
 async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
@@ -129,7 +168,7 @@ async fn speak_http(
 ) {
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Arc::clone(&place));
+        request.extensions_mut().insert(place.clone());
         let answering = router.call(request);
         async move {
             let mut answer = answering.await?;
@@ -169,6 +208,10 @@ async fn healthz(State(shared): State<Shared>) -> Response {
 }
 
 async fn sync(State(shared): State<Shared>, Extension(place): Extension<Place>, mut request: Request) -> Response {
+    if place.is_spare {
+        let retry_after = (header::RETRY_AFTER, HeaderValue::from_static("5"));
+        return (StatusCode::SERVICE_UNAVAILABLE, [retry_after]).into_response();
+    }
     // Without tokens a web page in the same machine's browser could use the relay; browsers always say where a page is
     // from, and devices never do.
     if shared.access == Access::Open && request.headers().contains_key(header::ORIGIN) {

@@ -5,6 +5,7 @@
 //! | `folder` | the data folder and its lock |
 //! | `engine` | the thread that owns the hub, and the events it takes |
 //! | `listen` | accepting connections and speaking HTTP on them |
+//! | `places` | how many connections there is room for |
 //! | `session` | one upgraded connection: bytes in, bytes out, both bounded |
 //! | `tls` | the certificate |
 
@@ -12,6 +13,7 @@ mod clock;
 mod engine;
 mod folder;
 mod listen;
+mod places;
 mod session;
 mod tls;
 
@@ -58,7 +60,8 @@ pub struct RelayOptions {
     pub quotas: Quotas,
     /// What a session may do.
     pub limits: Limits,
-    /// Most connections at once.
+    /// Most connections at once; fewer where the system gives no more file descriptors. Some more are answered about the
+    /// relay's health.
     pub connections_max: usize,
     /// How long [`RunningRelay::shutdown`] waits for sessions to take what they are still to be told, in milliseconds.
     pub shutdown_deadline_ms: u64,
@@ -166,7 +169,8 @@ impl Relay {
         let (socket, address) = listener.map_err(|source| StartError::Listen { address: listen, source })?;
         let hub = Hub::new(log, access, options.limits, SystemEntropy);
         let engine = Engine::start(hub).map_err(StartError::Thread)?;
-        let connections = Arc::new(Semaphore::new(options.connections_max));
+        let connections_max = places::within_descriptors(options.connections_max);
+        let connections = Arc::new(Semaphore::new(connections_max));
         let (stop, stopped) = watch::channel(false);
         let listener = Listener::new(socket, tls, access, options.limits, engine.handle(), Arc::clone(&connections));
         let accepting = tokio::spawn(listener.run(stopped));
@@ -176,7 +180,7 @@ impl Relay {
             is_encrypted,
             engine,
             connections,
-            connections_max: options.connections_max,
+            connections_max,
             shutdown_deadline: Duration::from_millis(options.shutdown_deadline_ms),
             stop,
             accepting,

@@ -338,6 +338,8 @@ async fn one_connection_too_many_is_sent_away_for_some_seconds() {
     let third = Device::try_connect(&relay.url(), Some(token.reveal()), Vec::new()).await;
     let error = third.err().expect("there is no third place");
     assert_eq!((error.class(), error.retry_after_ms()), (Class::Retry, Some(5_000)));
+    let health = http(&relay, "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(health.starts_with("HTTP/1.1 200"), "it is alive, and says so: {health}");
     drop(second);
     first.catch_up(1).await;
     let deadline = tokio::time::Instant::now() + PATIENCE;
