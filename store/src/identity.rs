@@ -1,6 +1,7 @@
 //! Which device this is, and which openings of it a relay may know.
 
 use crate::error::StoreError;
+use crate::reader::Reader;
 use crate::store::Store;
 use crate::transaction::{WriteTransaction, row, rows};
 use afield_core::limits::PREDECESSORS_MAX;
@@ -17,6 +18,20 @@ pub struct Identity {
     pub earlier: u64,
     /// The openings that may have reached a relay, newest last: at most [`PREDECESSORS_MAX`] before the newest.
     pub announced: Vec<Incarnation>,
+}
+
+impl Reader {
+    /// The device whose store this is; `None` before the first [`Store::adopt_device`].
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn device(&self) -> Result<Option<DeviceId>, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT device FROM devices ORDER BY device_row DESC LIMIT 1";
+            row(connection, sql, [], |row| row.get(0).map(DeviceId::from_bytes))
+        })
+    }
 }
 
 impl Store {

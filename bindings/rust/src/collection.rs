@@ -3,7 +3,7 @@
 mod json;
 
 pub use json::JsonCollection;
-pub(crate) use json::{edit_json, object, put, put_deleted};
+pub(crate) use json::{edit_json, object, parse_projection, put, put_deleted};
 
 use crate::driver::{Edited, EntityError, Existence, Target};
 use crate::entity::Entity;

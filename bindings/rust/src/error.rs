@@ -169,6 +169,9 @@ pub enum SpaceError {
     /// No such space is on this device.
     #[error("space {0} is not on this device; join it first")]
     Unknown(SpaceId),
+    /// The space holds entities or has been on a relay, or sync is on: it cannot be left.
+    #[error("space {0} holds something or has been on a relay, or sync is on, so it cannot be left")]
+    InUse(SpaceId),
     /// The name of a collection is not valid.
     #[error(transparent)]
     Collection(#[from] ParseCollectionError),

@@ -70,6 +70,11 @@
 //! Deliberately absent from this crate: merging (Automerge, through `afield-core`), SQL (`afield-store`) and sockets
 //! (`afield-transport`).
 
+/// The examples of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 // The code that `model` generates names this crate by its own name, inside it too.
 extern crate self as afield;
 
@@ -79,6 +84,8 @@ mod connection;
 mod driver;
 mod entity;
 mod error;
+mod leave;
+mod read_only;
 mod relay;
 mod replica;
 mod space;
@@ -102,6 +109,7 @@ pub use entity::{CounterField, Entity, ListField, MapField, TextField};
 pub use error::{
     ConnectError, EditError, LineProblem, ReadError, ReplicaError, SkippedEntity, SpaceError, SyncError, TransferError,
 };
+pub use read_only::{ReadEntity, ReadOnlyReplica, ReadOnlySpace};
 pub use relay::Relay;
 pub use replica::{Replica, ReplicaOptions};
 pub use space::Space;

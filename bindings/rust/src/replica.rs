@@ -31,7 +31,7 @@ use tokio::sync::broadcast;
 /// One process at a time may write to a store file; a second one waits five seconds and is then told who holds it.
 #[derive(Debug, Clone)]
 pub struct Replica {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// What all handles share.
@@ -66,7 +66,7 @@ impl Replica {
     /// use afield::{Replica, Synchronous};
     ///
     /// let replica = Replica::options().synchronous(Synchronous::Normal).open(path)?;
-    /// assert_eq!(replica.status()?.synchronous, Synchronous::Normal);
+    /// assert_eq!(replica.status()?.synchronous, Some(Synchronous::Normal));
     /// # Ok(())
     /// # }
     /// ```
@@ -247,6 +247,10 @@ impl Replica {
     /// The file cannot be opened; editing stays refused.
     pub fn reload(&self) -> Result<(), OpenError> {
         self.shared.driver.reload(self.shared.now())
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        lock(&self.shared.connection).is_some()
     }
 
     pub(crate) fn on_shared(shared: &Arc<Shared>) -> Self {

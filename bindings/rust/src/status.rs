@@ -1,7 +1,7 @@
 //! What an interface shows about sync.
 
 use crate::driver::{Driver, LinkView, SpaceView, View};
-use afield_core::wire::Class;
+use afield_core::wire::{ChunkCode, Class};
 use afield_core::{DeviceId, Now, SpaceId};
 use afield_store::{Reader, SpaceFigures, SpaceRecord, StoreError, Synchronous};
 use serde::Serialize;
@@ -36,9 +36,9 @@ pub struct Status {
     /// This device.
     #[serde(serialize_with = "as_text")]
     pub device: DeviceId,
-    /// When an edit counts as stored on this device.
+    /// When an edit counts as stored on this device; `None` where the store is only read.
     #[serde(serialize_with = "in_a_word")]
-    pub synchronous: Synchronous,
+    pub synchronous: Option<Synchronous>,
     /// The address of the relay, where sync is on.
     pub relay: Option<String>,
     /// When every space was last in step with the relay, in milliseconds since the Unix epoch.
@@ -168,13 +168,24 @@ pub(crate) fn gather(
     synchronous: Synchronous,
     now: Now,
 ) -> Result<Status, StoreError> {
-    let view = driver.view();
+    of_store(&driver.view(), driver.device(), reader, relay, Some(synchronous), now)
+}
+
+/// Gathers the status from the store and what is known of sync.
+pub(crate) fn of_store(
+    view: &View,
+    device: DeviceId,
+    reader: &Reader,
+    relay: Option<String>,
+    synchronous: Option<Synchronous>,
+    now: Now,
+) -> Result<Status, StoreError> {
     let records = reader.spaces()?.into_iter();
-    let spaces = records.map(|record| Ok(space_status(&view, reader.figures(record.space)?, record, now)));
+    let spaces = records.map(|record| Ok(space_status(view, reader.figures(record.space)?, record, now)));
     let spaces: Vec<_> = spaces.collect::<Result<_, StoreError>>()?;
     Ok(Status {
-        state: overall(&view, &spaces),
-        device: driver.device(),
+        state: overall(view, &spaces),
+        device,
         synchronous,
         relay,
         last_synced_ms: view.last_synced_ms,
@@ -185,6 +196,23 @@ pub(crate) fn gather(
         traffic: view.traffic,
         spaces,
     })
+}
+
+/// Why the relay refuses changes of some spaces, and of how many entities each.
+pub(crate) fn refusals(
+    reader: &Reader,
+    spaces: impl IntoIterator<Item = SpaceId>,
+) -> Result<Vec<(ChunkCode, u64)>, StoreError> {
+    let mut refusals: Vec<(ChunkCode, u64)> = Vec::new();
+    for space in spaces {
+        for block in reader.blocked(space)? {
+            match refusals.iter_mut().find(|(code, _)| *code == block.code) {
+                Some((_, entities)) => *entities += 1,
+                None => refusals.push((block.code, 1)),
+            }
+        }
+    }
+    Ok(refusals)
 }
 
 fn overall(view: &View, spaces: &[SpaceStatus]) -> SyncState {
@@ -232,9 +260,10 @@ fn as_text<T: std::fmt::Display, S: serde::Serializer>(value: &T, serializer: S)
     serializer.collect_str(value)
 }
 
-fn in_a_word<S: serde::Serializer>(synchronous: &Synchronous, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(match synchronous {
+fn in_a_word<S: serde::Serializer>(synchronous: &Option<Synchronous>, serializer: S) -> Result<S::Ok, S::Error> {
+    let word = synchronous.map(|synchronous| match synchronous {
         Synchronous::Full => "full",
         Synchronous::Normal => "normal",
-    })
+    });
+    word.serialize(serializer)
 }

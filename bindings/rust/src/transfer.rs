@@ -1,14 +1,14 @@
 //! Writing entities out as JSON lines, and reading them in.
 
 use crate::collection::{object, put};
-use crate::driver::{Existence, Target, split_deleted};
+use crate::driver::{EntityError, Existence, Target, split_deleted};
 use crate::error::{LineProblem, ReadError, SkippedEntity, TransferError};
 use crate::replica::Replica;
 use crate::space::Space;
 use crate::transaction::Transaction;
-use afield_core::document::Document;
-use afield_core::{Collection, EntityId};
-use afield_store::ListQuery;
+use afield_core::document::{Document, Value};
+use afield_core::{Collection, EntityId, SpaceId};
+use afield_store::{ListQuery, Reader};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Write};
 use std::ops::ControlFlow;
@@ -65,41 +65,12 @@ impl Space {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn export(&self, mut out: impl Write, mut progress: impl FnMut(u64)) -> Result<Transferred, TransferError> {
-        let (mut written, mut skipped, mut failed) = (Transferred::default(), Vec::new(), None);
-        let all = ListQuery { space: self.id(), collection: None, deleted: None, after: None, limit: usize::MAX };
-        self.shared.reader.for_each_home(&all, |entity, home| {
-            match self.export_one(&mut out, entity, &home.collection) {
-                Ok(()) => {
-                    written.entities += 1;
-                    progress(written.entities);
-                }
-                Err(TransferError::Read(ReadError::Entity(error))) if error.is_of_this_entity_alone() => {
-                    let collection = home.collection.as_str().to_owned();
-                    skipped.push(SkippedEntity { collection, entity, error });
-                }
-                Err(error) => failed = Some(error),
-            }
-            if failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        out.flush()?;
-        match skipped.is_empty() {
-            true => Ok(written),
-            false => Err(TransferError::Incomplete { written: written.entities, skipped }),
-        }
-    }
-
-    fn export_one(&self, out: &mut impl Write, entity: EntityId, collection: &Collection) -> Result<(), TransferError> {
-        let target = self.target(collection, entity, Existence::Required);
-        let value = self.shared.read_document(&target, Document::read).map_err(ReadError::from)?;
-        let (value, deleted) = split_deleted(value);
-        let (collection, id) = (collection.as_str().to_owned(), entity.to_string());
-        let line = Line { collection, id, deleted, value: value.to_tagged_json() };
-        serde_json::to_writer(&mut *out, &line).map_err(std::io::Error::from)?;
-        Ok(out.write_all(b"\n")?)
+    pub fn export(&self, out: impl Write, progress: impl FnMut(u64)) -> Result<Transferred, TransferError> {
+        let read = |collection: &Collection, entity| {
+            let target = self.target(collection, entity, Existence::Required);
+            self.shared.read_document(&target, Document::read)
+        };
+        export(&self.shared.reader, self.id(), read, out, progress)
     }
 
     /// Reads entities in, each with the identity it was written out with: what differs from what is here becomes edits.
@@ -144,6 +115,49 @@ impl Space {
     fn target(&self, collection: &Collection, entity: EntityId, existence: Existence) -> Target {
         Target { space: self.id(), collection: collection.clone(), entity, existence }
     }
+}
+
+/// Writes every entity of a space out, each as `read` gives it.
+pub(crate) fn export(
+    reader: &Reader,
+    space: SpaceId,
+    read: impl Fn(&Collection, EntityId) -> Result<Value, EntityError>,
+    mut out: impl Write,
+    mut progress: impl FnMut(u64),
+) -> Result<Transferred, TransferError> {
+    let (mut written, mut skipped, mut failed) = (Transferred::default(), Vec::new(), None);
+    let all = ListQuery { space, collection: None, deleted: None, after: None, limit: usize::MAX };
+    reader.for_each_home(&all, |entity, home| {
+        let value = read(&home.collection, entity).map_err(|error| TransferError::Read(ReadError::from(error)));
+        match value.and_then(|value| Ok(write_line(&mut out, entity, &home.collection, value)?)) {
+            Ok(()) => {
+                written.entities += 1;
+                progress(written.entities);
+            }
+            Err(TransferError::Read(ReadError::Entity(error))) if error.is_of_this_entity_alone() => {
+                let collection = home.collection.as_str().to_owned();
+                skipped.push(SkippedEntity { collection, entity, error });
+            }
+            Err(error) => failed = Some(error),
+        }
+        if failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    out.flush()?;
+    match skipped.is_empty() {
+        true => Ok(written),
+        false => Err(TransferError::Incomplete { written: written.entities, skipped }),
+    }
+}
+
+fn write_line(out: &mut impl Write, entity: EntityId, collection: &Collection, value: Value) -> std::io::Result<()> {
+    let (value, deleted) = split_deleted(value);
+    let (collection, id) = (collection.as_str().to_owned(), entity.to_string());
+    let line = Line { collection, id, deleted, value: value.to_tagged_json() };
+    serde_json::to_writer(&mut *out, &line)?;
+    out.write_all(b"\n")
 }
 
 struct Parsed {

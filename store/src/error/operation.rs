@@ -44,6 +44,11 @@ operation_error! {
             /// The space.
             space: SpaceId
         }, Permanent, "space.unknown", "the store has no space {space}";
+        /// The space holds something, or has been on a relay.
+        SpaceInUse {
+            /// The space.
+            space: SpaceId
+        }, Permanent, "space.in_use", "space {space} holds something or has been on a relay";
         /// The store has the space already.
         SpaceExists {
             /// The space.

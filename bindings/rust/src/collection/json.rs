@@ -157,6 +157,6 @@ fn fields(edit: &Edit<'_>) -> Result<Value, EditError> {
     Ok(split_deleted(value).0)
 }
 
-fn parse_projection(json: &str) -> serde_json::Value {
+pub(crate) fn parse_projection(json: &str) -> serde_json::Value {
     serde_json::from_str(json).expect("a projection is JSON that this library wrote and the store keeps as it is")
 }

@@ -184,3 +184,8 @@ fn build(entity: EntityId, stored: StoredEntity) -> Result<(OpenEntity, Vec<Stor
     let document = Document::load(entity, snapshot, incoming)?;
     Ok((OpenEntity { document, space, collection, since_snapshot, projected: None }, unsettled))
 }
+
+/// The document that a store holds, as far as it was applied.
+pub(crate) fn document_of(entity: EntityId, stored: StoredEntity) -> Result<Document, LoadError> {
+    Ok(build(entity, stored)?.0.document)
+}

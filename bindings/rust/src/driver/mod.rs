@@ -22,6 +22,7 @@ pub(crate) use acknowledged::Acknowledged;
 pub(crate) use edit::TransactionScope;
 pub use edit::{EditFailure, Edited, Existence, Target};
 pub use entity::EntityError;
+pub(crate) use entity::document_of;
 pub use error::DriverError;
 pub(crate) use projection::{DELETED_KEY, split_deleted};
 pub use sync::Output;

@@ -1,0 +1,205 @@
+//! Reading a store beside whoever writes it.
+
+use crate::clock::SystemClock;
+use crate::driver::{EntityError, View, document_of, split_deleted};
+use crate::error::{ReadError, ReplicaError, SpaceError, TransferError};
+use crate::status::{self, Status};
+use crate::transfer::{self, Transferred};
+use afield_core::document::{Document, Value};
+use afield_core::wire::ChunkCode;
+use afield_core::{Collection as Name, DeviceId, EntityId, SpaceId};
+use afield_store::{ListQuery, LoadFrom, Reader, StoreError};
+use std::io::Write;
+use std::path::Path;
+
+/// A store that is only read: it works beside the one process that writes, and never waits for it.
+///
+/// Each call sees one committed state, and what a writer has received and not merged yet is not seen. Nothing is ever
+/// written, so a store of an older version has to be opened by [`crate::Replica::open`] once before.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("notes.db");
+/// let replica = afield::Replica::open(&path)?;
+/// let id = replica.create_space("Home")?.collection::<()>("notes")?.json().insert(&serde_json::json!({"n": 1}))?;
+///
+/// let beside = afield::ReadOnlyReplica::open(&path)?; // in any process
+/// let home = beside.spaces()?.remove(0);
+/// assert_eq!(home.read("notes", id)?.json(), serde_json::json!({"n": 1}));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct ReadOnlyReplica {
+    reader: Reader,
+}
+
+/// A space of a store that is only read.
+#[derive(Debug, Clone)]
+pub struct ReadOnlySpace {
+    reader: Reader,
+    id: SpaceId,
+    name: String,
+}
+
+/// An entity as it was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadEntity {
+    value: Value,
+    is_deleted: bool,
+}
+
+impl ReadOnlyReplica {
+    /// Opens a store file for reading.
+    ///
+    /// # Errors
+    ///
+    /// The file is no store of Afield's, from another version, or cannot be read.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, ReplicaError> {
+        let reader = Reader::open(path.as_ref())?;
+        Ok(Self { reader })
+    }
+
+    /// This device's identity.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read, or nobody has written to it yet.
+    pub fn device(&self) -> Result<DeviceId, StoreError> {
+        self.reader.device()?.ok_or(StoreError::Closed)
+    }
+
+    /// All spaces of this device, in the order in which they came.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn spaces(&self) -> Result<Vec<ReadOnlySpace>, StoreError> {
+        let space = |record: afield_store::SpaceRecord| ReadOnlySpace {
+            reader: self.reader.clone(),
+            id: record.space,
+            name: record.name,
+        };
+        Ok(self.reader.spaces()?.into_iter().map(space).collect())
+    }
+
+    /// What is stored and what waits. Sync is another process's, so it counts as switched off.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn status(&self) -> Result<Status, StoreError> {
+        let now = SystemClock::new().now();
+        status::of_store(&View::default(), self.device()?, &self.reader, None, None, now)
+    }
+}
+
+impl ReadOnlySpace {
+    /// The space's identity.
+    pub fn id(&self) -> SpaceId {
+        self.id
+    }
+
+    /// The space's name on this device.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The collections that hold entities, in order, with how many of theirs are not deleted.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn collections(&self) -> Result<Vec<(String, u64)>, ReadError> {
+        let counts = self.reader.collections(self.id)?.into_iter();
+        Ok(counts.map(|count| (count.collection.as_str().to_owned(), count.entities)).collect())
+    }
+
+    /// The entities of a collection that are not deleted, in the order of their making to the millisecond.
+    ///
+    /// # Errors
+    ///
+    /// The name of the collection is not valid, or the store could not be read.
+    pub fn ids(&self, collection: &str) -> Result<Vec<EntityId>, SpaceError> {
+        let collection: Name = collection.parse()?;
+        Ok(self.reader.ids(&self.query(&collection))?)
+    }
+
+    /// The entities of [`ReadOnlySpace::ids`] as JSON values.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadOnlySpace::ids`].
+    pub fn list(&self, collection: &str) -> Result<Vec<(EntityId, serde_json::Value)>, SpaceError> {
+        let collection: Name = collection.parse()?;
+        let rows = self.reader.list(&self.query(&collection))?.into_iter();
+        Ok(rows.map(|row| (row.entity, crate::collection::parse_projection(&row.projection.json))).collect())
+    }
+
+    /// Reads an entity, a deleted one too.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity in this collection, or its stored changes are damaged.
+    pub fn read(&self, collection: &str, entity: EntityId) -> Result<ReadEntity, ReadError> {
+        let (value, is_deleted) = split_deleted(self.document(entity, Some(collection))?.read());
+        Ok(ReadEntity { value, is_deleted })
+    }
+
+    /// Why the relay refuses changes of this space, and of how many entities each.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn refusals(&self) -> Result<Vec<(ChunkCode, u64)>, StoreError> {
+        status::refusals(&self.reader, [self.id])
+    }
+
+    /// Writes every entity of the space out, as [`crate::Space::export`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::Space::export`].
+    pub fn export(&self, out: impl Write, progress: impl FnMut(u64)) -> Result<Transferred, TransferError> {
+        let read = |_: &Name, entity| Ok(self.document(entity, None)?.read());
+        transfer::export(&self.reader, self.id, read, out, progress)
+    }
+
+    fn document(&self, entity: EntityId, expected: Option<&str>) -> Result<Document, EntityError> {
+        let missing = EntityError::Missing { entity, space: self.id };
+        let stored = self.reader.load(entity, LoadFrom::Snapshot)?.filter(|stored| stored.space == self.id);
+        let Some(stored) = stored else { return Err(missing) };
+        if let Some(Ok(expected)) = expected.map(str::parse::<Name>)
+            && stored.collection != expected
+        {
+            return Err(EntityError::OtherCollection { entity, expected, found: stored.collection });
+        }
+        document_of(entity, stored).or_else(|error| {
+            // A snapshot only makes opening quicker: what it stands for is all there.
+            let Some(stored) = self.reader.load(entity, LoadFrom::Changes)? else { return Err(missing) };
+            document_of(entity, stored).map_err(|_| EntityError::Damaged { entity, source: error })
+        })
+    }
+
+    fn query<'c>(&self, collection: &'c Name) -> ListQuery<'c> {
+        ListQuery { space: self.id, collection: Some(collection), deleted: Some(false), after: None, limit: usize::MAX }
+    }
+}
+
+impl ReadEntity {
+    /// Whether it is deleted.
+    pub fn is_deleted(&self) -> bool {
+        self.is_deleted
+    }
+
+    /// Its fields, texts as strings and counters as numbers.
+    pub fn json(&self) -> serde_json::Value {
+        self.value.to_json()
+    }
+
+    /// Its fields as an export writes them, with the kind of every field.
+    pub fn tagged_json(&self) -> serde_json::Value {
+        self.value.to_tagged_json()
+    }
+}
