@@ -73,7 +73,10 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Space(SpaceCommand),
     /// Make an entity, or change its fields
-    #[command(after_help = FIELDS_HELP)]
+    #[command(
+        after_help = FIELDS_HELP,
+        override_usage = "afield put [OPTIONS] <COLLECTION> [ID] <JSON | FIELD=VALUE… | ->"
+    )]
     Put(Put),
     /// Show an entity
     Get(Get),
@@ -122,6 +125,12 @@ pub(crate) enum SpaceCommand {
         #[arg(value_name = "SPACE-ID")]
         id: SpaceId,
     },
+    /// Leave a space that holds nothing and was never on a relay, such as one joined by a mistyped id
+    Leave {
+        /// The id that `afield space list` shows
+        #[arg(value_name = "SPACE-ID")]
+        id: SpaceId,
+    },
     /// List the spaces of this device
     List,
 }
@@ -131,7 +140,7 @@ pub(crate) struct Put {
     /// The collection, such as "notes"
     pub(crate) collection: String,
     /// The entity's id (none makes a new one), then a JSON object, fields, or - for JSON from stdin
-    #[arg(value_name = "[ID] JSON | FIELD=VALUE… | -", required = true)]
+    #[arg(value_name = "VALUES", required = true)]
     pub(crate) values: Vec<String>,
 }
 
@@ -176,20 +185,24 @@ pub(crate) struct Connect {
     /// The relay's address, such as wss://relay.example.org
     #[arg(required_unless_present = "off")]
     pub(crate) url: Option<String>,
-    /// The token that lets this device in; other users of the machine may see it on the command line
-    #[arg(long, env = "AFIELD_TOKEN", hide_env_values = true, conflicts_with = "token_file")]
+    /// The token that lets this device in; other users of the machine may see it on the command line, so
+    /// `--token-file` and AFIELD_TOKEN, which counts where neither is given, are better
+    #[arg(long, conflicts_with = "token_file")]
     pub(crate) token: Option<String>,
     /// A file that holds the token; - is stdin
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// A file with certificates (PEM) of an authority to trust beside the system's, which SSL_CERT_FILE can name
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
     /// Forget the relay; what is stored here stays
-    #[arg(long, conflicts_with_all = ["url", "token_file"])]
+    #[arg(long, conflicts_with_all = ["url", "token", "token_file", "ca"])]
     pub(crate) off: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Export {
-    /// The file to write; it replaces an older one only once it is complete [default: stdout]
+    /// The file to write, - for stdout; it replaces an older one only once it is complete [default: stdout]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }

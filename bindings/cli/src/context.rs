@@ -2,8 +2,9 @@
 
 use crate::arguments::Global;
 use crate::failure::Failure;
-use afield::{Replica, Space};
+use afield::{OpenError, ReadOnlyReplica, ReadOnlySpace, Replica, ReplicaError, Space, SpaceId};
 use etcetera::BaseStrategy;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -34,31 +35,81 @@ pub(crate) fn open(global: &Global) -> Result<Replica, Failure> {
 pub(crate) fn open_or_make(global: &Global) -> Result<Replica, Failure> {
     let path = &global.store;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(Failure::file(folder))?;
+        make_folder(folder).map_err(Failure::file(folder))?;
     }
+    let is_made = make_file(path);
     let options = Replica::options().writer_wait(Duration::from_secs(u64::from(global.wait)));
-    options.open(path).map_err(|source| Failure::Open { path: path.clone(), source })
+    let opened = options.open(path);
+    if is_made && opened.is_err() {
+        // An empty file would pass for a store. One that cannot be removed is told apart by what it holds.
+        let _ = std::fs::remove_file(path);
+    }
+    opened.map_err(|source| Failure::Open { path: path.clone(), source })
+}
+
+/// Makes a folder, and those above it, for their owner alone; one that is there stays as it is.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// Makes the file of a new store, readable by its owner alone: SQLite takes an empty file for a new database, and gives
+/// those beside it the same rights. Whether it was made; what keeps it from that keeps the store from opening, which
+/// says so.
+fn make_file(path: &Path) -> bool {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).is_ok()
+}
+
+/// Opens the store for reading, beside whoever writes it.
+pub(crate) fn view(global: &Global) -> Result<ReadOnlyReplica, Failure> {
+    if !global.store.exists() {
+        return Err(Failure::NoStore(global.store.clone()));
+    }
+    let open = || ReadOnlyReplica::open(&global.store);
+    let opened = match open() {
+        // Whoever writes brings it to the present version first.
+        Err(ReplicaError::Open(OpenError::Older { .. })) => {
+            drop(self::open(global)?);
+            open()
+        }
+        opened => opened,
+    };
+    opened.map_err(|source| Failure::Open { path: global.store.clone(), source })
 }
 
 /// The space that a command works on: the one asked for, or the only one.
 pub(crate) fn space(replica: &Replica, global: &Global) -> Result<Space, Failure> {
-    let spaces = replica.spaces()?;
-    let known = || spaces.iter().map(|space| format!("{:?} ({})", space.name(), space.id())).collect();
-    let Some(wanted) = &global.space else {
-        return match spaces.as_slice() {
-            [] => Err(Failure::NoSpace),
-            [only] => Ok(only.clone()),
-            _ => Err(Failure::SpaceAmbiguous { known: known() }),
-        };
+    choose(replica.spaces()?, |space| (space.id(), space.name()), global)
+}
+
+fn choose<S>(spaces: Vec<S>, of: impl Fn(&S) -> (SpaceId, &str), global: &Global) -> Result<S, Failure> {
+    let known = || spaces.iter().map(&of).map(|(id, name)| format!("{name:?} ({id})")).collect();
+    let is_wanted = |space: &S| match (&global.space, of(space)) {
+        (None, _) => true,
+        (Some(wanted), (id, name)) => name == wanted || id.to_string() == wanted.to_lowercase(),
     };
-    let by_id = spaces.iter().find(|space| space.id().to_string() == wanted.to_lowercase());
-    let mut by_name = spaces.iter().filter(|space| space.name() == wanted);
-    match (by_id, by_name.next(), by_name.next()) {
-        (Some(space), _, _) | (None, Some(space), None) => Ok(space.clone()),
-        (None, Some(_), Some(_)) => Err(Failure::SpaceAmbiguous { known: known() }),
-        (None, None, _) if spaces.is_empty() => Err(Failure::NoSpace),
-        (None, None, _) => Err(Failure::SpaceUnknown { known: known() }),
-    }
+    let is_id =
+        |space: &S| global.space.as_ref().is_some_and(|wanted| of(space).0.to_string() == wanted.to_lowercase());
+    let mut fitting = spaces.iter().enumerate().filter(|(_, space)| is_wanted(space));
+    let first = match (spaces.iter().position(is_id), fitting.next(), fitting.next()) {
+        (Some(at), _, _) | (None, Some((at, _)), None) => at,
+        (None, Some(_), Some(_)) => return Err(Failure::SpaceAmbiguous { known: known() }),
+        (None, None, _) if spaces.is_empty() => return Err(Failure::NoSpace),
+        (None, None, _) => return Err(Failure::SpaceUnknown { known: known() }),
+    };
+    spaces.into_iter().nth(first).ok_or(Failure::NoSpace)
+}
+
+/// Opens the store for reading and chooses the space.
+pub(crate) fn view_space(global: &Global) -> Result<ReadOnlySpace, Failure> {
+    choose(view(global)?.spaces()?, |space| (space.id(), space.name()), global)
 }
 
 /// Opens the store and chooses the space: what most commands begin with. The replica has to outlive the space's sync.

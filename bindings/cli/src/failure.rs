@@ -4,6 +4,7 @@ use crate::demo::DemoFailure;
 use crate::fields::FieldsError;
 use crate::output;
 use crate::remembered::RememberedError;
+use crate::text;
 use afield::{
     Class, ConnectError, EditError, EntityError, EntityId, OpenError, ReadError, ReplicaError, SpaceError, StoreError,
     SyncError, TransferError,
@@ -14,8 +15,8 @@ use std::path::PathBuf;
 /// A command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    #[error("the command line was not understood: {}", .0.as_str().unwrap_or("see the help"))]
-    Usage(clap::error::ErrorKind),
+    #[error("the command line was not understood: {0}")]
+    Usage(String),
     #[error("there is no store at {}", .0.display())]
     NoStore(PathBuf),
     #[error("could not open the store {}", .path.display())]
@@ -50,10 +51,10 @@ pub(crate) enum Failure {
     TokenFile { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Sync(#[from] SyncError),
-    #[error(transparent)]
-    NotARelay(SyncError),
-    #[error("the relay refused changes of {entities} entities; they stay stored here")]
-    ChangesRefused { entities: u64 },
+    #[error("{source}; this store stays connected to {kept}")]
+    NotReplaced { kept: String, source: SyncError },
+    #[error("the relay refused changes of {}; they stay stored here: {}", text::count(*.entities, "entity", "entities"), .reasons.join("; "))]
+    ChangesRefused { entities: u64, reasons: Vec<String>, class: Class },
     #[error("{}", .path.display())]
     File { path: PathBuf, source: io::Error },
     #[error(transparent)]
@@ -201,7 +202,7 @@ impl Failure {
             | Self::Transfer(TransferError::Incomplete { .. }) => Code::StoreUnusable,
             Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => Code::NotFound,
             Self::TokenFile { source, .. } if source.kind() == io::ErrorKind::NotFound => Code::NotFound,
-            Self::Sync(error) => match error.class() {
+            Self::Sync(error) | Self::NotReplaced { source: error, .. } => match error.class() {
                 Class::Retry => Code::RelayUnreachable,
                 Class::SignIn => Code::SignInNeeded,
                 Class::Upgrade => Code::UpgradeNeeded,
@@ -223,7 +224,8 @@ impl Failure {
             Self::Transfer(error) => error.class(),
             Self::Read(error) => error.class(),
             Self::Edit(error) => error.class(),
-            Self::Sync(error) | Self::NotARelay(error) => error.class(),
+            Self::Sync(error) | Self::NotReplaced { source: error, .. } => error.class(),
+            Self::ChangesRefused { class, .. } => *class,
             Self::Interrupted => Class::Retry,
             _ => Class::Permanent,
         }
@@ -262,9 +264,14 @@ impl Failure {
             Self::Read(ReadError::Entity(error)) | Self::Edit(EditError::Entity(error)) => return after_entity(error),
             Self::Fields(_) => "`afield put --help` shows how fields are written",
             Self::NotConnected => "connect it with `afield connect URL --token TOKEN`",
-            Self::Connect(ConnectError::Address(_)) => "an address looks like wss://relay.example.org",
-            Self::Sync(error) => return Some(after_sync(error).to_owned()),
-            Self::NotARelay(_) => "check the address: it has to be that of an Afield relay",
+            Self::Connect(ConnectError::Address(_)) => {
+                "an address looks like wss://relay.example.org; --ca FILE trusts a relay's own authority"
+            }
+            Self::Sync(error) | Self::NotReplaced { source: error, .. } => return Some(after_sync(error).to_owned()),
+            Self::Space(SpaceError::InUse(_)) => "`afield status` shows what the space holds and what waits",
+            Self::ChangesRefused { class: Class::Quota, .. } => {
+                "ask who runs the relay for more room, then `afield sync`; nothing stored here is lost"
+            }
             Self::ChangesRefused { .. } => {
                 "`afield status` shows which space; export what matters, or ask who runs the relay"
             }
@@ -332,7 +339,8 @@ fn after_sync(error: &SyncError) -> &'static str {
     }
 }
 
-fn word_of(class: Class) -> &'static str {
+/// The word for a class in JSON.
+pub(crate) fn word_of(class: Class) -> &'static str {
     match class {
         Class::Retry => "retry",
         Class::SignIn => "sign_in",

@@ -35,15 +35,24 @@ impl PartialId {
 
     /// The id that is meant, among the entities of a collection.
     pub(crate) fn find(&self, collection: &Collection<()>) -> Result<EntityId, Failure> {
+        self.find_among(collection.name(), || Ok(collection.ids()?))
+    }
+
+    /// The id that is meant, among these of a collection.
+    pub(crate) fn find_among(
+        &self,
+        collection: &str,
+        ids: impl FnOnce() -> Result<Vec<EntityId>, Failure>,
+    ) -> Result<EntityId, Failure> {
         if let Some(id) = self.whole() {
             return Ok(id);
         }
-        let mut found: Vec<EntityId> = collection.ids()?;
+        let mut found = ids()?;
         found.retain(|id| id.to_string().ends_with(&self.0));
         match found.as_slice() {
             [only] => Ok(*only),
-            [] => Err(Failure::EntityUnknown { collection: collection.name().to_owned() }),
-            many => Err(Failure::EntityAmbiguous { collection: collection.name().to_owned(), count: many.len() }),
+            [] => Err(Failure::EntityUnknown { collection: collection.to_owned() }),
+            many => Err(Failure::EntityAmbiguous { collection: collection.to_owned(), count: many.len() }),
         }
     }
 }

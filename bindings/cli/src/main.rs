@@ -86,7 +86,10 @@ fn relay(after: &[OsString], line: &[OsString]) -> ExitCode {
     let name = OsString::from("afield relay");
     match arguments::Relay::try_parse_from(std::iter::once(&name).chain(after)) {
         Ok(relay) => command::relay::run(relay),
-        Err(error) => not_understood(&error, line),
+        Err(error) => {
+            let wants_json = line.iter().any(|word| word == "--json");
+            afield_relay::cli::not_understood(&error, wants_json, "`afield relay --help` shows what there is")
+        }
     }
 }
 
@@ -94,7 +97,7 @@ fn relay(after: &[OsString], line: &[OsString]) -> ExitCode {
 fn not_understood(error: &clap::Error, line: &[OsString]) -> ExitCode {
     let is_json = line.iter().any(|word| word == "--json");
     if error.use_stderr() && is_json {
-        let failure = Failure::Usage(error.kind());
+        let failure = Failure::Usage(afield_relay::cli::subject(error));
         failure.report(true);
         return ExitCode::from(failure.exit_code());
     }
@@ -115,7 +118,7 @@ fn report_panic(info: &std::panic::PanicHookInfo<'_>) {
 /// Sends what the library tells about itself to stderr: panics always, more with every `-v`.
 ///
 /// Only Afield's own crates are turned up. Those below them print whole messages at finer levels, and content has no
-/// place in a log (invariant S6).
+/// place in a log (invariant S6). Why a certificate is not trusted is said by the command's error, and not twice.
 fn start_log(global: &Global) {
     let level = match global.verbose {
         0 => "error",
@@ -124,7 +127,9 @@ fn start_log(global: &Global) {
         _ => "trace",
     };
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(format!("error,afield={level}")))
+        .with_env_filter(tracing_subscriber::EnvFilter::new(format!(
+            "error,rustls_platform_verifier=off,afield={level}"
+        )))
         .with_writer(std::io::stderr)
         // Without this, a line that cannot be written would be reported on stderr too, by a macro that panics.
         .log_internal_errors(false)

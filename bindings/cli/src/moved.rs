@@ -64,12 +64,20 @@ pub(crate) fn sync(replica: &Replica, relay: Relay, output: Output) -> Result<At
     let moved = Moved::between(&before, &after, duration_ms);
     let refused = after.spaces.iter().map(|space| space.blocked_entities).sum();
     let result = match result {
-        Ok(()) if refused > 0 => Err(Failure::ChangesRefused { entities: refused }),
+        Ok(()) if refused > 0 => Err(refusal(replica, refused)),
         Ok(()) => Ok(moved),
-        Err(Failure::Sync(error)) if error.class() == Class::Permanent && !was_let_in => Err(Failure::NotARelay(error)),
         Err(failure) => Err(failure),
     };
     Ok(Attempt { was_let_in, result })
+}
+
+/// Why the relay refused changes.
+fn refusal(replica: &Replica, entities: u64) -> Failure {
+    let codes = replica.refusals().unwrap_or_default();
+    // What keeps the others back is not worth more than the one that somebody can do something about.
+    let class = codes.iter().map(|(code, _)| code.class()).max_by_key(|class| *class == Class::Quota);
+    let reasons = codes.iter().map(|(code, _)| code.to_string()).collect();
+    Failure::ChangesRefused { entities, reasons, class: class.unwrap_or(Class::Permanent) }
 }
 
 /// Whether the relay has let this device in.

@@ -2,6 +2,8 @@
 
 use crate::context::beside;
 use afield::{Class, Relay};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::{self, PemObject};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -18,6 +20,8 @@ pub(crate) enum RememberedError {
     Write { path: PathBuf, source: io::Error },
     #[error("{} does not hold what this program writes there (line {line}); `afield connect` makes it anew", .path.display())]
     Content { path: PathBuf, line: usize },
+    #[error("the file of --ca holds no certificates as PEM")]
+    Authority(#[source] pem::Error),
 }
 
 /// The relay of a store. Has no `Debug`: it holds a token.
@@ -26,6 +30,9 @@ pub(crate) struct Remembered {
     /// The relay's address.
     pub(crate) address: String,
     token: Option<String>,
+    /// Certificates of an authority to trust beside the system's, as PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    authority: Option<String>,
     /// When the store was last in step with the relay, in milliseconds since the Unix epoch.
     pub(crate) last_synced_ms: Option<i64>,
     /// Why the last attempt since then failed.
@@ -65,17 +72,25 @@ impl From<Class> for LastState {
 
 impl Remembered {
     /// A relay that was not synced with yet.
-    pub(crate) fn new(address: String, token: Option<String>) -> Self {
-        Self { address, token, last_synced_ms: None, last_error: None }
+    pub(crate) fn new(address: String, token: Option<String>, authority: Option<String>) -> Self {
+        Self { address, token, authority, last_synced_ms: None, last_error: None }
     }
 
     /// The relay, as the library takes it.
-    pub(crate) fn relay(&self) -> Relay {
-        let relay = Relay::new(&self.address);
-        match &self.token {
-            Some(token) => relay.token(token),
-            None => relay,
+    pub(crate) fn relay(&self) -> Result<Relay, RememberedError> {
+        let mut relay = Relay::new(&self.address);
+        if let Some(token) = &self.token {
+            relay = relay.token(token);
         }
+        if let Some(authority) = &self.authority {
+            let certificates = CertificateDer::pem_slice_iter(authority.as_bytes()).collect::<Result<Vec<_>, _>>();
+            let certificates = certificates.map_err(RememberedError::Authority)?;
+            if certificates.is_empty() {
+                return Err(RememberedError::Authority(pem::Error::NoItemsFound));
+            }
+            relay = certificates.iter().fold(relay, |relay, certificate| relay.trust(certificate.as_ref()));
+        }
+        Ok(relay)
     }
 
     /// Reads the relay of a store; `None` where it has none.

@@ -11,6 +11,9 @@ use serde::Serialize;
 use std::io::Read;
 use std::path::Path;
 
+/// The variable that holds a token where the command line names none.
+const TOKEN_VARIABLE: &str = "AFIELD_TOKEN";
+
 #[derive(Debug, Serialize)]
 struct Connected<'r> {
     relay: Option<&'r str>,
@@ -21,13 +24,16 @@ struct Connected<'r> {
 pub(super) fn run(arguments: Connect, global: &Global, output: Output) -> Result<(), Failure> {
     let Some(url) = arguments.url.filter(|_| !arguments.off) else { return off(global, output) };
     let replica = context::open(global)?;
-    let token = match arguments.token_file {
-        Some(path) => Some(token_from(&path)?),
-        None => arguments.token,
+    let token = match (arguments.token_file, arguments.token) {
+        (Some(path), _) => Some(token_from(&path)?),
+        (None, Some(token)) => Some(token),
+        (None, None) => std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty()),
     };
-    let mut remembered = Remembered::new(url, token);
-    let result = attempt(&replica, &mut remembered, global, output, true);
-    let moved = result?;
+    let authority = arguments.ca.map(|path| std::fs::read_to_string(&path).map_err(Failure::file(path))).transpose()?;
+    let mut remembered = Remembered::new(url, token, authority);
+    let before = Remembered::read(&global.store).ok().flatten();
+    let other = before.map(|before| before.address).filter(|address| *address != remembered.address);
+    let moved = attempt(&replica, &mut remembered, global, output, other)?;
     let connected = Connected { relay: Some(&remembered.address), moved: Some(moved) };
     output.done(&connected, || format!("In step with {}.\n{}", remembered.address, moved.in_words()))
 }
@@ -36,34 +42,40 @@ pub(super) fn run(arguments: Connect, global: &Global, output: Output) -> Result
 pub(super) fn sync(global: &Global, output: Output) -> Result<(), Failure> {
     let replica = context::open(global)?;
     let mut remembered = Remembered::read(&global.store)?.ok_or(Failure::NotConnected)?;
-    let moved = attempt(&replica, &mut remembered, global, output, false)?;
+    let moved = attempt(&replica, &mut remembered, global, output, None)?;
     let synced = Connected { relay: Some(&remembered.address), moved: Some(moved) };
     output.done(&synced, || format!("In step. {}", moved.in_words()))
 }
 
-/// Syncs once and notes how it went. A relay that is new here is remembered once it has let this device in.
+/// Syncs once and notes how it went. The relay is remembered, whether or not it was reached; where the store is connected
+/// to another one, only once it has let this device in.
 fn attempt(
     replica: &Replica,
     remembered: &mut Remembered,
     global: &Global,
     output: Output,
-    is_new: bool,
+    other: Option<String>,
 ) -> Result<Moved, Failure> {
-    let attempt = moved::sync(replica, remembered.relay(), output)?;
+    let attempt = moved::sync(replica, remembered.relay()?, output)?;
     match &attempt.result {
         Ok(_) => {
             remembered.last_synced_ms = Some(context::wall_ms());
             remembered.last_error = None;
         }
-        Err(Failure::Sync(error) | Failure::NotARelay(error)) => {
+        Err(Failure::Sync(error)) => {
             remembered.last_error = Some(LastError { reason: error.to_string(), state: error.class().into() });
         }
         Err(_) => {}
     }
-    if attempt.was_let_in || !is_new {
-        remembered.write(&global.store)?;
+    match (attempt.result, other) {
+        (Err(Failure::Sync(error)), Some(address)) if !attempt.was_let_in => {
+            Err(Failure::NotReplaced { source: error, kept: address })
+        }
+        (result, _) => {
+            remembered.write(&global.store)?;
+            result
+        }
     }
-    attempt.result
 }
 
 fn off(global: &Global, output: Output) -> Result<(), Failure> {

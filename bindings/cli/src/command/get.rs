@@ -19,17 +19,17 @@ struct Found<'c> {
 }
 
 pub(super) fn run(arguments: &Get, global: &Global, output: Output) -> Result<(), Failure> {
-    let (_replica, space) = context::open_space(global)?;
-    let collection = space.collection::<()>(&arguments.of.collection)?;
-    let id = arguments.of.id.find(&collection)?;
-    let deleted = collection.entity(id)?.is_deleted()?;
-    let tagged = collection.json().read_tagged(id)?;
-    let value = if arguments.tagged { tagged.clone() } else { collection.json().read(id)? };
+    let space = context::view_space(global)?;
+    let collection = &arguments.of.collection;
+    let id = arguments.of.id.find_among(collection, || Ok(space.ids(collection)?))?;
+    let entity = space.read(collection, id)?;
+    let tagged = entity.tagged_json();
+    let value = if arguments.tagged { tagged.clone() } else { entity.json() };
     let found = Found {
         id: id.to_string(),
         collection: &arguments.of.collection,
         space: space.id().to_string(),
-        deleted,
+        deleted: entity.is_deleted(),
         value,
     };
     output.result(&found, || {

@@ -19,10 +19,16 @@ struct Made {
 
 pub(super) fn run(arguments: &Init, global: &Global, output: Output) -> Result<(), Failure> {
     let replica = context::open_or_make(global)?;
-    let first = replica.spaces()?.into_iter().next();
-    let made = first.is_none();
-    let space = match (first, arguments.join) {
-        (_, Some(id)) => replica.join_space(id)?,
+    let spaces = replica.spaces()?;
+    let made = spaces.is_empty();
+    let was_joined = arguments.join.is_some_and(|id| spaces.iter().any(|space| space.id() == id));
+    let space = match (spaces.into_iter().next(), arguments.join) {
+        (_, Some(id)) => match &global.space {
+            Some(name) if *name != id.to_string() => replica.join_space_as(id, name)?,
+            _ => replica.join_space(id)?,
+        },
+        // A name that the store does not know is a mistake: the first space has another one already.
+        (Some(_), None) if global.space.is_some() => context::space(&replica, global)?,
         (Some(space), None) => space,
         (None, None) => replica.create_space(global.space.as_deref().unwrap_or(FIRST_SPACE))?,
     };
@@ -36,7 +42,9 @@ pub(super) fn run(arguments: &Init, global: &Global, output: Output) -> Result<(
         let store = global.store.display();
         let head = match (made, arguments.join) {
             (false, None) => format!("There is a store already: {store}"),
-            (_, Some(id)) => format!("Made the store {store}\nand joined the space {id}."),
+            (false, Some(id)) if was_joined => format!("The store {store}\nhas the space {id} already."),
+            (false, Some(id)) => format!("Joined the space {id}\nin the store that was there: {store}"),
+            (true, Some(id)) => format!("Made the store {store}\nand joined the space {id}."),
             (true, None) => format!("Made the store {store}\nwith the space {:?}.", space.name()),
         };
         format!("{head}\n\n{}", next_steps(&space, arguments.join.is_some()))

@@ -6,14 +6,14 @@ use crate::failure::Failure;
 use crate::identity;
 use crate::output::Output;
 use crate::text;
-use afield::{EntityId, Space};
+use afield::{EntityId, ReadOnlySpace};
 use serde::Serialize;
 use serde_json::Value as Json;
 
 #[derive(Debug, Serialize)]
 struct Collection {
     collection: String,
-    entities: usize,
+    entities: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -24,21 +24,18 @@ struct Entity {
 }
 
 pub(super) fn run(arguments: &List, global: &Global, output: Output) -> Result<(), Failure> {
-    let (_replica, space) = context::open_space(global)?;
+    let space = context::view_space(global)?;
     match &arguments.collection {
         Some(collection) => entities(&space, collection, arguments.limit, output),
         None => collections(&space, output),
     }
 }
 
-fn collections(space: &Space, output: Output) -> Result<(), Failure> {
-    let mut collections = Vec::new();
-    for collection in space.collections()? {
-        let entities = space.collection::<()>(&collection)?.ids()?.len();
-        collections.push(Collection { collection, entities });
-    }
+fn collections(space: &ReadOnlySpace, output: Output) -> Result<(), Failure> {
+    let counted = space.collections()?.into_iter();
+    let collections: Vec<_> = counted.map(|(collection, entities)| Collection { collection, entities }).collect();
     output.list(&collections, || {
-        let name_and_count = |one: &Collection| vec![one.collection.clone(), text::number(one.entities as u64)];
+        let name_and_count = |one: &Collection| vec![one.collection.clone(), text::number(one.entities)];
         let rows: Vec<_> = collections.iter().map(name_and_count).collect();
         lines(
             &["collection", "entities"],
@@ -49,8 +46,8 @@ fn collections(space: &Space, output: Output) -> Result<(), Failure> {
     })
 }
 
-fn entities(space: &Space, collection: &str, limit: Option<usize>, output: Output) -> Result<(), Failure> {
-    let mut entities = space.collection::<()>(collection)?.json().list()?;
+fn entities(space: &ReadOnlySpace, collection: &str, limit: Option<usize>, output: Output) -> Result<(), Failure> {
+    let mut entities = space.list(collection)?;
     let total = entities.len();
     // Ids come in the order of their making, so the newest stand at the end.
     let entities = entities.split_off(total.saturating_sub(limit.unwrap_or(total)));

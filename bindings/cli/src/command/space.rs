@@ -1,4 +1,4 @@
-//! `afield space create|join|list`
+//! `afield space create|join|leave|list`
 
 use crate::arguments::{Global, SpaceCommand};
 use crate::context;
@@ -30,22 +30,29 @@ struct Listed {
 }
 
 pub(super) fn run(command: SpaceCommand, global: &Global, output: Output) -> Result<(), Failure> {
-    let replica = context::open(global)?;
     match command {
         SpaceCommand::Create { name } => {
+            let replica = context::open(global)?;
             let space = replica.create_space(&name)?;
             output.done(&Shown::of(&space), || {
                 format!("Made the space {:?}. On another device: afield space join {}", space.name(), space.id())
             })
         }
         SpaceCommand::Join { id } => {
+            let replica = context::open(global)?;
             let space = replica.join_space(id)?;
             output.done(&Shown::of(&space), || {
                 format!("Joined the space {id}. Its entities come with the next `afield sync`.")
             })
         }
+        SpaceCommand::Leave { id } => {
+            let replica = context::open(global)?;
+            let space = replica.space(id)?;
+            replica.leave_space(id)?;
+            output.done(&Shown::of(&space), || format!("Left the space {id}, of which this device held nothing."))
+        }
         SpaceCommand::List => {
-            let spaces: Vec<Listed> = replica
+            let spaces: Vec<Listed> = context::view(global)?
                 .status()?
                 .spaces
                 .into_iter()

@@ -2,11 +2,11 @@
 
 use crate::arguments::Global;
 use crate::context;
-use crate::failure::Failure;
+use crate::failure::{Failure, word_of};
 use crate::output::Output;
 use crate::remembered::{LastError, LastState, Remembered};
 use crate::text;
-use afield::SpaceStatus;
+use afield::{ChunkCode, ReadOnlySpace, SpaceStatus};
 use console::style;
 use serde::{Serialize, Serializer};
 
@@ -23,8 +23,26 @@ struct Shown {
     pending_changes: u64,
     oldest_pending_age_ms: Option<u64>,
     blocked_entities: u64,
+    refusals: Vec<Refused>,
     quarantined: u64,
     spaces: Vec<ShownSpace>,
+}
+
+/// Why the relay refuses changes of a space.
+#[derive(Debug, Serialize)]
+struct Refused {
+    space: String,
+    code: u16,
+    reason: String,
+    class: &'static str,
+    entities: u64,
+}
+
+impl Refused {
+    fn of(space: &ReadOnlySpace, code: ChunkCode, entities: u64) -> Self {
+        let class = word_of(code.class());
+        Self { space: space.id().to_string(), code: code.number(), reason: code.to_string(), class, entities }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -58,9 +76,13 @@ impl Serialize for State {
 }
 
 pub(super) fn run(global: &Global, output: Output) -> Result<(), Failure> {
-    let replica = context::open(global)?;
+    let replica = context::view(global)?;
     let status = replica.status()?;
     let remembered = Remembered::read(&global.store)?;
+    let mut refusals = Vec::new();
+    for space in replica.spaces()? {
+        refusals.extend(space.refusals()?.into_iter().map(|(code, entities)| Refused::of(&space, code, entities)));
+    }
     let spaces: Vec<_> = status.spaces.into_iter().map(ShownSpace::from).collect();
     let blocked_entities = spaces.iter().map(|space| space.blocked_entities).sum();
     let last_error = remembered.as_ref().and_then(|remembered| remembered.last_error.clone());
@@ -75,6 +97,7 @@ pub(super) fn run(global: &Global, output: Output) -> Result<(), Failure> {
         pending_changes: status.pending_changes,
         oldest_pending_age_ms: spaces.iter().filter_map(|space| space.oldest_pending_age_ms).max(),
         blocked_entities,
+        refusals,
         quarantined: status.quarantined,
         spaces,
     };
@@ -115,9 +138,9 @@ fn in_words(shown: &Shown, output: Output) -> String {
         ("sync", sync_in_words(shown)),
         ("waiting", waiting_in_words(shown.pending_changes, shown.oldest_pending_age_ms)),
     ];
-    if shown.blocked_entities > 0 {
-        let entities = text::count(shown.blocked_entities, "entity", "entities");
-        lines.push(("refused", format!("the relay refuses changes of {entities}; they stay stored here")));
+    for Refused { reason, entities, .. } in &shown.refusals {
+        let entities = text::count(*entities, "entity", "entities");
+        lines.push(("refused", format!("by the relay, changes of {entities}: {reason}; they stay stored here")));
     }
     if shown.quarantined > 0 {
         let chunks = text::count(shown.quarantined, "chunk", "chunks");

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::output::{Output, TICK};
 use crate::text;
-use afield::{Space, TransferError};
+use afield::{ReadOnlySpace, TransferError, Transferred};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use std::fs::File;
@@ -26,8 +26,8 @@ struct Imported {
 }
 
 pub(super) fn export(arguments: &Export, global: &Global, output: Output) -> Result<(), Failure> {
-    let (_replica, space) = context::open_space(global)?;
-    let Some(path) = &arguments.output else {
+    let space = context::view_space(global)?;
+    let Some(path) = arguments.output.as_deref().filter(|path| *path != Path::new("-")) else {
         return match space.export(BufWriter::new(io::stdout().lock()), |_| ()) {
             // A reader that has left, as `head` does, is no failure.
             Err(TransferError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -39,23 +39,44 @@ pub(super) fn export(arguments: &Export, global: &Global, output: Output) -> Res
     output.done(&exported, || format!("Wrote {} to {}.", text::count(entities, "entity", "entities"), path.display()))
 }
 
-/// Writes a file that stands under its name only once it is complete, or holds everything that could be opened.
-fn export_to(space: &Space, path: &Path, output: Output) -> Result<u64, Failure> {
+/// Writes to a file. A regular one stands under its name only once it is complete, or holds everything that could be
+/// opened; a pipe or a device is written to as it is, and a link stays one.
+fn export_to(space: &ReadOnlySpace, path: &Path, output: Output) -> Result<u64, Failure> {
     let interrupt = Interrupt::listen()?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Where a link leads, so that the file there is replaced and not the link.
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if target.metadata().is_ok_and(|about| !about.is_file()) {
+        let file = File::options().write(true).open(&target).map_err(Failure::file(path))?;
+        return Ok(export_into(space, &file, &interrupt, output)??.entities);
+    }
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = tempfile::NamedTempFile::new_in(folder).map_err(Failure::file(path))?;
-    let bar = bar(output, "written");
-    let out = BufWriter::new(interrupt.stopping(file.as_file()));
-    let exported = space.export(out, |entities| bar.set_position(entities));
-    bar.finish_and_clear();
-    match &exported {
-        Err(TransferError::Io(_)) if interrupt.is_wanted() => return Err(Failure::Interrupted),
-        Ok(_) | Err(TransferError::Incomplete { .. }) => {}
-        Err(_) => return Ok(exported?.entities),
+    let exported = export_into(space, file.as_file(), &interrupt, output)?;
+    if !matches!(exported, Ok(_) | Err(TransferError::Incomplete { .. })) {
+        return Ok(exported?.entities);
+    }
+    if let Ok(before) = target.metadata() {
+        file.as_file().set_permissions(before.permissions()).map_err(Failure::file(path))?;
     }
     file.as_file().sync_all().map_err(Failure::file(path))?;
-    let _ = file.persist(path).map_err(|error| Failure::File { path: path.to_owned(), source: error.error })?;
+    let _ = file.persist(&target).map_err(|error| Failure::File { path: path.to_owned(), source: error.error })?;
     Ok(exported?.entities)
+}
+
+fn export_into(
+    space: &ReadOnlySpace,
+    file: &File,
+    interrupt: &Interrupt,
+    output: Output,
+) -> Result<Result<Transferred, TransferError>, Failure> {
+    let bar = bar(output, "written");
+    let out = BufWriter::new(interrupt.stopping(file));
+    let exported = space.export(out, |entities| bar.set_position(entities));
+    bar.finish_and_clear();
+    match exported {
+        Err(TransferError::Io(_)) if interrupt.is_wanted() => Err(Failure::Interrupted),
+        exported => Ok(exported),
+    }
 }
 
 pub(super) fn import(arguments: &Import, global: &Global, output: Output) -> Result<(), Failure> {

@@ -4,6 +4,7 @@
 
 mod demo;
 mod help;
+mod reading;
 mod running;
 mod store;
 mod streams;

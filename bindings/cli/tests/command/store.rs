@@ -16,6 +16,42 @@ fn init_makes_a_store_once_and_says_what_is_next() {
     let named = other.run(["--space", "Work", "init", "--json"]).json();
     assert_eq!((&named["made"], &named["space"]["name"]), (&json!(true), &json!("Work")));
     assert_eq!(Person::joining(&space).space(), space);
+    assert!(person.run(["--space", "Foo", "init"]).failed(3).contains("afield space list"), "it has another name");
+    let joined = other.run(["init", "--join", &space]);
+    assert!(joined.ok().starts_with("Joined the space"), "{joined:?}");
+    assert!(other.run(["init", "--join", &space]).ok().contains("already"));
+}
+
+#[test]
+fn a_space_joined_by_mistake_can_be_left_and_one_that_holds_something_cannot() {
+    let person = Person::with_store();
+    let home = person.space();
+    let mistyped = "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e";
+    person.run(["space", "join", mistyped]).ok();
+    person.run(["list"]).failed(3);
+    person.run(["space", "leave", mistyped]).ok();
+    assert_eq!(person.space(), home, "the only one is the default again");
+    person.run(["space", "leave", mistyped]).failed(3);
+    person.run(["put", "notes", "title=Milk"]).ok();
+    person.run(["space", "leave", &home]).failed(1);
+    assert_eq!(person.titles(), ["Milk"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_is_for_its_owner_alone_wherever_it_is() {
+    use std::os::unix::fs::PermissionsExt;
+    let person = Person::new();
+    let (folder, store) = (person.folder().join("data/afield"), person.folder().join("data/afield/store.db"));
+    std::fs::set_permissions(person.folder(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let ran =
+        |arguments: &[&str]| crate::running::afield().arg("--store").arg(&store).args(arguments).status().unwrap();
+    assert!(ran(&["--quiet", "init"]).success() && ran(&["--quiet", "put", "notes", "title=Milk"]).success());
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&folder), mode(&store), mode(person.folder())), (0o700, 0o600, 0o755));
+    let foreign = person.folder().join("folder.db");
+    std::fs::create_dir(&foreign).unwrap();
+    assert!(!crate::running::afield().arg("--store").arg(&foreign).arg("init").status().unwrap().success());
 }
 
 #[test]

@@ -51,14 +51,21 @@ fn both_keep_what_they_wrote_to_the_same_entity() {
 }
 
 #[test]
-fn a_relay_that_is_not_reached_is_not_remembered_and_exits_with_4() {
+fn a_relay_that_is_not_reached_exits_with_4_and_is_tried_by_the_next_sync() {
     let person = Person::with_store();
     // A port that was free a moment ago, and that nobody listens on.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = person.run(["connect", &format!("ws://{free}"), "--json"]).error(4);
     assert_eq!((&error["code"], &error["class"]), (&json!("relay_unreachable"), &json!("retry")));
-    assert!(!person.relay_file().exists());
-    person.run(["sync"]).failed(3);
+    assert!(person.relay_file().exists(), "what waits is sent later");
+    person.run(["sync"]).failed(4);
+    assert_eq!(person.run(["status", "--json"]).json()["state"], "offline");
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::start(folder.path(), &free.to_string(), &["--insecure-open"]);
+    person.run(["sync"]).ok();
+    let error = person.run(["connect", "ws://127.0.0.1:1", "--json"]).error(4);
+    assert!(error["error"].as_str().unwrap().contains(&format!("stays connected to {}", relay.url())), "{error}");
+    person.run(["sync"]).ok();
 }
 
 #[test]
@@ -93,7 +100,6 @@ fn a_token_lets_in_is_remembered_for_its_owner_only_and_never_printed() {
     {
         let error = person.run(wrong).error(5);
         assert_eq!((&error["code"], &error["class"]), (&json!("sign_in_needed"), &json!("sign_in")), "{error}");
-        assert!(!person.relay_file().exists(), "what does not work is not remembered");
     }
     let file = person.folder().join("token");
     std::fs::write(&file, format!("{token}\n")).unwrap();
@@ -117,6 +123,9 @@ fn a_token_lets_in_is_remembered_for_its_owner_only_and_never_printed() {
     person.run(["sync"]).failed(3);
     let environment = person.command(["connect", &relay.url()]).env("AFIELD_TOKEN", &token).output().unwrap();
     assert!(environment.status.success());
+    let beside = ["connect", &relay.url(), "--token-file", file.to_str().unwrap()];
+    let beside = person.command(beside).env("AFIELD_TOKEN", "afield_wrong").output().unwrap();
+    assert!(beside.status.success(), "what the command line says counts");
     let help = person.command(["connect", "--help"]).env("AFIELD_TOKEN", &token).output().unwrap();
     assert!(!String::from_utf8(help.stdout).unwrap().contains(&token));
 }
@@ -159,14 +168,24 @@ fn changes_that_the_relay_refuses_stay_here_and_are_told_with_7() {
     person.run(["connect", &relay.url()]).ok();
     person.run(["put", "notes", "title=second"]).ok();
     let error = person.run(["sync", "--json"]).error(7);
-    assert_eq!(error["code"], "refused", "{error}");
+    assert_eq!((&error["code"], &error["class"]), (&json!("refused"), &json!("quota")), "{error}");
+    assert!(
+        error["error"].as_str().unwrap().contains("1 entity; they stay stored here: the space has reached its quota")
+    );
+    let shown = person.run(["status"]);
+    assert!(shown.ok().contains("the space has reached its quota"), "{shown:?}");
     let status = person.run(["status", "--json"]).json();
     assert_eq!((&status["state"], &status["blocked_entities"]), (&json!("blocked"), &json!(1)), "{status}");
+    assert_eq!(
+        status["refusals"],
+        json!([{"space": person.space(), "code": 12, "class": "quota", "entities": 1,
+            "reason": "the space has reached its quota"}])
+    );
     assert_eq!(person.titles(), ["first", "second"]);
 }
 
 #[test]
-fn what_answers_and_is_no_relay_is_not_remembered() {
+fn what_answers_and_is_no_relay_is_told_and_tried_again() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -178,8 +197,8 @@ fn what_answers_and_is_no_relay_is_not_remembered() {
     });
     let person = Person::with_store();
     let ran = person.run(["connect", &format!("ws://{address}")]);
-    assert!(ran.failed(1).contains("check the address"), "{ran:?}");
-    assert!(!person.relay_file().exists());
+    assert!(ran.failed(4).contains("check its path") && ran.err.contains("check the address"), "{ran:?}");
+    assert_eq!(person.run(["status", "--json"]).json()["state"], "offline", "not stopped for good");
 }
 
 #[test]
@@ -197,4 +216,33 @@ fn sync_says_when_the_file_about_the_relay_is_not_its_own() {
     let person = Person::with_store();
     std::fs::write(person.relay_file(), "{").unwrap();
     assert!(person.run(["sync"]).failed(1).contains("afield connect"));
+}
+
+#[test]
+fn a_relay_with_an_authority_of_its_own_is_trusted_once_that_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.path().join(name));
+    std::fs::write(&certificate, pem("CERTIFICATE", made.cert.der())).unwrap();
+    std::fs::write(&key, pem("PRIVATE KEY", &made.signing_key.serialize_der())).unwrap();
+    let [certificate, key] = [certificate, key].map(|path| path.to_str().unwrap().to_owned());
+    let tls = ["--insecure-open", "--tls-certificate", &certificate, "--tls-key", &key];
+    let relay = Relay::start(folder.path(), "127.0.0.1:0", &tls);
+    let (url, person) = (relay.url().replace("ws://", "wss://"), Person::with_store());
+    let refused = person.run(["connect", &url]);
+    assert_eq!(refused.failed(4).matches("UnknownIssuer").count(), 1, "said once: {refused:?}");
+    person.run(["connect", &url, "--ca", &certificate]).ok();
+    person.run(["sync"]).ok();
+    person.run(["connect", &url, "--ca", person.store().to_str().unwrap()]).failed(1);
+    std::fs::write(person.folder().join("empty"), "").unwrap();
+    let none = person.run(["connect", &url, "--ca", person.folder().join("empty").to_str().unwrap()]);
+    assert!(none.failed(1).contains("--ca"), "{none:?}");
+    person.run(["sync"]).ok();
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    use base64::Engine;
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let lines: Vec<_> = text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line)).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }

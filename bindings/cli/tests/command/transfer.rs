@@ -31,6 +31,25 @@ fn a_line_that_is_no_entity_is_named_by_its_number_and_not_by_its_content() {
     assert_eq!(person.titles(), ["Milk"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn an_export_follows_links_and_writes_to_devices_as_they_are() {
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+    let person = Person::with_store();
+    person.run(["put", "notes", "title=Milk"]).ok();
+    let [real, link] = ["real.jsonl", "link.jsonl"].map(|name| person.folder().join(name));
+    std::fs::write(&real, "older").unwrap();
+    std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o640)).unwrap();
+    symlink(&real, &link).unwrap();
+    person.run(["export", "--output", link.to_str().unwrap()]).ok();
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(std::fs::read_to_string(&real).unwrap().contains("Milk"));
+    assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
+    person.run(["export", "--output", "/dev/null"]).ok();
+    assert!(std::fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+    assert!(person.run(["export", "--output", "-"]).ok().contains("Milk"));
+}
+
 #[test]
 fn files_that_cannot_be_used_are_named() {
     let person = Person::with_store();
