@@ -62,7 +62,7 @@ fn the_status_shows_when_an_edit_counts_as_stored() {
     for synchronous in [Synchronous::Full, Synchronous::Normal] {
         let replica = Replica::options().synchronous(synchronous).open(folder.path().join("notes.db")).unwrap();
         let status = replica.status().unwrap();
-        assert_eq!(status.synchronous, synchronous);
+        assert_eq!(status.synchronous, Some(synchronous));
         let shown = serde_json::to_value(&status).unwrap()["synchronous"].clone();
         assert_eq!(shown, json!(format!("{synchronous:?}").to_lowercase()));
     }
