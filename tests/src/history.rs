@@ -117,6 +117,8 @@ impl Story {
             duplicate: [0, 0, 0, 20][random.below(4)],
             reorder: [0, 0, 0, 20][random.below(4)],
             drop: [0, 0, 0, 20][random.below(4)],
+            flip: [0, 0, 0, 20][random.below(4)],
+            replay: [0, 0, 0, 20][random.below(4)],
             half_open: [0, 300, 1_000][random.below(3)],
         });
         world.set_commit_delay([0, 5, 500][random.below(3)]);

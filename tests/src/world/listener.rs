@@ -2,10 +2,11 @@
 
 use super::ChangeId;
 use super::check::Violation;
+use super::network::Cargo;
 use super::record::Record;
 use afield_core::change::ChangeHeader;
 use afield_core::log::ChunkHash;
-use afield_core::wire::{self, Chunks, Message, PushNumber, Receipt, ReceiptRun, Segment, ToDevice, ToRelay};
+use afield_core::wire::{self, Chunks, Message, Push, PushNumber, Receipt, ReceiptRun, Segment, ToDevice, ToRelay};
 use afield_core::{ChunkKind, Cursor, Limits, Sequence};
 use std::collections::BTreeMap;
 
@@ -20,25 +21,37 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Notes a message as the device sends it.
-    pub(super) fn sent(&mut self, message: &[u8]) {
+    /// Notes a message as the device sends it; says what it carries.
+    pub(super) fn sent(&mut self, message: &[u8]) -> Cargo {
         let message = Message::open(message).expect("a device sends well-formed messages");
-        if let ToRelay::Push(push) = message.to_relay().expect("a device sends well-formed frames") {
-            let chunks = wire::decode_batch(push.batch, &Limits::DEFAULT).expect("a device sends well-formed batches");
-            let pushed = chunks.iter().map(|chunk| {
-                let header = ChangeHeader::read(&chunk.bytes, &Limits::DEFAULT);
-                let hash = header.expect("an honest device pushes well-formed changes").hash;
-                ((chunk.entity, hash), ChunkHash::of(&chunk.bytes))
-            });
-            self.pushes.insert(push.number, pushed.collect());
+        let ToRelay::Push(push) = message.to_relay().expect("a device sends well-formed frames") else {
+            return Cargo::Other;
+        };
+        let pushed = changes_of(&push).expect("a device sends well-formed batches");
+        self.pushes.insert(push.number, pushed);
+        Cargo::Chunks
+    }
+
+    /// What a message of the relay carries.
+    pub(super) fn cargo(message: &[u8]) -> Cargo {
+        let message = Message::open(message).expect("a relay sends well-formed messages");
+        match message.to_device().expect("a relay sends well-formed frames") {
+            // A chunk on its own that differs from its hash has decayed on the relay's disk, as far as a device can tell.
+            ToDevice::Chunks(chunks) if !chunks.segments.iter().any(|segment| matches!(segment, Segment::Raw(_))) => {
+                Cargo::Chunks
+            }
+            ToDevice::Receipt(_) | ToDevice::Goodbye(_) => Cargo::Other,
+            _ => Cargo::Replayable,
         }
     }
 
-    /// Notes a message as the relay takes it, at this end of the log.
+    /// Notes a message as the relay takes it, at this end of the log. On its way it may have become another one.
     pub(super) fn taken(&mut self, message: &[u8], head: Sequence) {
         let Ok(message) = Message::open(message) else { return };
-        if let Ok(ToRelay::Open(open)) = message.to_relay() {
-            (self.position, self.promised) = (open.cursor, head);
+        match message.to_relay() {
+            Ok(ToRelay::Open(open)) => (self.position, self.promised) = (open.cursor, head),
+            Ok(ToRelay::Push(push)) => drop(changes_of(&push).map(|pushed| self.pushes.insert(push.number, pushed))),
+            _ => {}
         }
     }
 
@@ -165,4 +178,14 @@ impl Listener {
         }
         receipted
     }
+}
+
+/// What a push brings; nothing when that cannot be read.
+fn changes_of(push: &Push<'_>) -> Option<Vec<(ChangeId, ChunkHash)>> {
+    let chunks = wire::decode_batch(push.batch, &Limits::DEFAULT).ok()?;
+    let change = |chunk: &wire::DecodedChunk| {
+        let header: ChangeHeader = ChangeHeader::read(&chunk.bytes, &Limits::DEFAULT).ok()?;
+        Some(((chunk.entity, header.hash), ChunkHash::of(&chunk.bytes)))
+    };
+    chunks.iter().map(change).collect()
 }

@@ -27,7 +27,7 @@ use afield_core::wire::Class;
 use afield_core::{Collection, Now};
 use afield_store::{ListQuery, OpenOptions, Origin, Store, SyncMoment};
 use disk::Disk;
-use network::Wire;
+use network::{Lane, Wire};
 use record::Record;
 use relay::RelayNode;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +50,8 @@ struct DeviceNode {
     /// When a device that has been given messages finds that no more have come.
     idle_at: Option<u64>,
     wire: Option<Wire>,
+    /// The lanes of the connection before.
+    earlier: Option<(Lane, Lane)>,
     /// When an attempt to connect is answered.
     connecting_at: Option<u64>,
     online: bool,
@@ -199,6 +201,7 @@ impl World {
             synced: Arc::default(),
             idle_at: None,
             wire: None,
+            earlier: None,
             connecting_at: None,
             online: true,
             clock_skew_ms: 0,
@@ -288,10 +291,7 @@ impl World {
             self.restart(device);
             self.go_online(device);
             if is_unfaithful {
-                self.break_connection(device);
-                if self.driver(device).is_some_and(Driver::has_blocked_spaces) {
-                    self.switch_sync_on_anew(device);
-                }
+                self.switch_sync_on_anew(device);
             }
         }
         let deadline = self.now_ms + SETTLE_MS;

@@ -18,18 +18,36 @@ pub struct NetworkFaults {
     pub reorder: u32,
     /// One message is lost and those after it are not, which a WebSocket never does either.
     pub drop: u32,
+    /// A bit of a message that carries chunks changes on its way, which neither TLS nor TCP lets through. Frames without
+    /// chunks carry no checksum and rest on the connection's.
+    pub flip: u32,
+    /// A message of the earlier session comes to a device before a message, which no connection does. Receipts do not:
+    /// they name a push by its number in its session, and nothing but the connection says which session that is.
+    pub replay: u32,
     /// One end of a cut connection does not notice for a while.
     pub half_open: u32,
 }
 
 impl NetworkFaults {
     /// A network that only takes its time.
-    pub const NONE: Self = Self { delay_ms: 20, cut: 0, duplicate: 0, reorder: 0, drop: 0, half_open: 0 };
+    pub const NONE: Self =
+        Self { delay_ms: 20, cut: 0, duplicate: 0, reorder: 0, drop: 0, flip: 0, replay: 0, half_open: 0 };
 
     /// Whether it does what no WebSocket does, so that a session may break through no fault of either end.
     pub(super) fn is_unfaithful(&self) -> bool {
-        self.duplicate > 0 || self.reorder > 0 || self.drop > 0
+        self.duplicate + self.reorder + self.drop + self.flip + self.replay > 0
     }
+}
+
+/// What a message carries, as far as faults go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cargo {
+    /// Chunks in batches, which carry a checksum.
+    Chunks,
+    /// Something else that may come again in a later session.
+    Replayable,
+    /// Anything else.
+    Other,
 }
 
 /// A message on its way.
@@ -37,17 +55,32 @@ impl NetworkFaults {
 pub(super) struct InFlight {
     pub(super) at_ms: u64,
     pub(super) message: Vec<u8>,
+    /// Whether the other end did not send it so, or not in this session.
+    pub(super) is_forged: bool,
 }
 
 /// One direction of a wire: first in, first out, unless a fault says otherwise.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     queue: VecDeque<InFlight>,
+    /// Some messages of this session, and of the one before it.
+    sent: Vec<Vec<u8>>,
+    earlier: Vec<Vec<u8>>,
 }
+
+/// How many messages of a session may be replayed in the next.
+const REPLAYABLE_MAX: usize = 16;
 
 impl Lane {
     /// Takes a message. Answers whether the wire breaks here.
-    pub(super) fn send(&mut self, message: Vec<u8>, now_ms: u64, faults: &NetworkFaults, random: &mut Random) -> bool {
+    pub(super) fn send(
+        &mut self,
+        message: Vec<u8>,
+        cargo: Cargo,
+        now_ms: u64,
+        faults: &NetworkFaults,
+        random: &mut Random,
+    ) -> bool {
         if random.chance(faults.cut) {
             return true;
         }
@@ -56,10 +89,23 @@ impl Lane {
         }
         let earliest = self.queue.back().map_or(now_ms, |last| last.at_ms.max(now_ms));
         let at_ms = earliest + random.between(0, faults.delay_ms);
-        if random.chance(faults.duplicate) {
-            self.queue.push_back(InFlight { at_ms, message: message.clone() });
+        if cargo != Cargo::Other && self.sent.len() < REPLAYABLE_MAX {
+            self.sent.push(message.clone());
         }
-        self.queue.push_back(InFlight { at_ms, message });
+        if !self.earlier.is_empty() && random.chance(faults.replay) {
+            let message = self.earlier[random.below(self.earlier.len())].clone();
+            self.queue.push_back(InFlight { at_ms, message, is_forged: true });
+        }
+        let mut message = InFlight { at_ms, message, is_forged: false };
+        if random.chance(faults.duplicate) {
+            self.queue.push_back(message.clone());
+        }
+        if cargo == Cargo::Chunks && random.chance(faults.flip) {
+            let at = random.below(message.message.len());
+            message.message[at] ^= 1 << random.below(8);
+            message.is_forged = true;
+        }
+        self.queue.push_back(message);
         if random.chance(faults.reorder) && self.queue.len() >= 2 {
             let last = self.queue.len() - 1;
             let (one, two) = (self.queue[last - 1].at_ms, self.queue[last].at_ms);
@@ -73,8 +119,13 @@ impl Lane {
         self.queue.front().map(|message| message.at_ms)
     }
 
-    pub(super) fn take(&mut self) -> Option<Vec<u8>> {
-        self.queue.pop_front().map(|message| message.message)
+    pub(super) fn take(&mut self) -> Option<InFlight> {
+        self.queue.pop_front()
+    }
+
+    /// The same lane in a new session.
+    fn renewed(self) -> Self {
+        Self { queue: VecDeque::new(), sent: Vec::new(), earlier: self.sent }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -93,12 +144,15 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(session: SessionId) -> Self {
+    /// A new connection, by which something of an earlier one may come.
+    pub(super) fn new(session: SessionId, earlier: Option<(Lane, Lane)>) -> Self {
+        let (to_relay, to_device) = earlier.unwrap_or_default();
+        let listener = super::listener::Listener::default();
         Self {
             session,
-            to_relay: Lane::default(),
-            to_device: Lane::default(),
-            listener: super::listener::Listener::default(),
+            to_relay: Lane { earlier: Vec::new(), ..to_relay.renewed() },
+            to_device: to_device.renewed(),
+            listener,
         }
     }
 

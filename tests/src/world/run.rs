@@ -1,5 +1,7 @@
 //! How time passes in a world.
 
+use super::listener::Listener;
+use super::network::InFlight;
 use super::*;
 use afield_core::Sequence;
 use afield_relay::hub::Output as RelayOutput;
@@ -81,8 +83,8 @@ impl World {
                     let (now_ms, faults) = (self.now_ms, self.network);
                     let node = &mut self.devices[device.0];
                     let Some(wire) = &mut node.wire else { continue };
-                    wire.listener.sent(&message);
-                    if wire.to_relay.send(message, now_ms, &faults, &mut self.random) {
+                    let cargo = wire.listener.sent(&message);
+                    if wire.to_relay.send(message, cargo, now_ms, &faults, &mut self.random) {
                         self.cut(device);
                         self.tell_disconnected(device);
                     }
@@ -96,6 +98,7 @@ impl World {
     pub(super) fn cut(&mut self, device: Device) {
         if let Some(wire) = self.devices[device.0].wire.take() {
             self.trace.note("cut", &[device.0 as u8]);
+            self.devices[device.0].earlier = Some((wire.to_relay, wire.to_device));
             // A half-open connection: the relay finds out only when it next hears of the device.
             if !self.random.chance(self.network.half_open) {
                 self.relay.disconnect(wire.session);
@@ -127,7 +130,7 @@ impl World {
         match session {
             Some(session) => {
                 let failed = driver.handle_connected(now).is_err();
-                let wire = Wire::new(session);
+                let wire = Wire::new(session, self.devices[device.0].earlier.take());
                 wire.note(&mut self.trace);
                 self.devices[device.0].wire = Some(wire);
                 if failed {
@@ -142,7 +145,7 @@ impl World {
     fn deliver_to_relay(&mut self, device: Device) {
         let Some(wire) = &mut self.devices[device.0].wire else { return };
         let session = wire.session;
-        if let Some(message) = wire.to_relay.take() {
+        if let Some(InFlight { message, .. }) = wire.to_relay.take() {
             let head = self.record.present().map_or(Sequence::ZERO, |present| present.head().sequence);
             wire.listener.taken(&message, head);
             self.relay.handle_message(session, &message, self.now());
@@ -153,8 +156,9 @@ impl World {
         let (now, relay_now) = (self.now_on(device), self.now());
         let node = &mut self.devices[device.0];
         let Some(wire) = &mut node.wire else { return };
-        let Some(message) = wire.to_device.take() else { return };
-        let (session, acknowledged) = (wire.session, wire.listener.acknowledged(&message));
+        let Some(InFlight { message, is_forged, .. }) = wire.to_device.take() else { return };
+        let session = wire.session;
+        let acknowledged = if is_forged { Vec::new() } else { wire.listener.acknowledged(&message) };
         self.relay.handle_sent(session, message.len(), relay_now);
         self.trace.note("to device", &message);
         let Some(driver) = &node.driver else { return };
@@ -194,7 +198,8 @@ impl World {
                     let receipted = wire.listener.acknowledged(&message);
                     self.acknowledged_since_restore.extend(receipted.into_iter().map(|(change, _)| change));
                     let checked = wire.listener.check(&message, &self.record);
-                    let broke = wire.to_device.send(message, now_ms, &faults, &mut self.random);
+                    let cargo = Listener::cargo(&message);
+                    let broke = wire.to_device.send(message, cargo, now_ms, &faults, &mut self.random);
                     self.find(checked);
                     broke
                 }
