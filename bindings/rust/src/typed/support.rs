@@ -28,7 +28,7 @@ impl<T: Default> Absent for T {
     }
 }
 
-/// Reads a field; when it is absent or null it has the default of its type.
+/// Reads a field; when it is absent, or null and its type has no reading for null, it has the default of its type.
 pub fn defaulted<'p, T: Hydrate + Absent, D: ReadDoc>(
     document: &D,
     object: &ObjId,
@@ -38,7 +38,7 @@ pub fn defaulted<'p, T: Hydrate + Absent, D: ReadDoc>(
     defaulted_by(document, object, property, expected, T::absent)
 }
 
-/// Reads a field; when it is absent or null it has the default given.
+/// Reads a field; when it is absent, or null and its type has no reading for null, it has the default given.
 pub fn defaulted_by<'p, T: Hydrate, D: ReadDoc>(
     document: &D,
     object: &ObjId,
@@ -47,14 +47,14 @@ pub fn defaulted_by<'p, T: Hydrate, D: ReadDoc>(
     default: impl FnOnce() -> T,
 ) -> Result<T, HydrateError> {
     let property = property.into();
-    // Most fields are there, and looking first would read each of them twice.
-    if let Ok(value) = T::hydrate(document, object, property.clone()) {
-        return Ok(value);
-    }
+    // Looked at first and read once: a field that is read again whenever it does not fit is read twice as often with
+    // each level above it.
     match document.get(object, &property)? {
         None => Ok(default()),
-        Some((automerge::Value::Scalar(scalar), _)) if scalar.is_null() => Ok(default()),
-        // Read again, so that what was read last is what the error is about.
+        // A type with a reading for null, such as an `Option`, has the word before the default has it.
+        Some((automerge::Value::Scalar(scalar), _)) if scalar.is_null() => {
+            Ok(T::hydrate(document, object, property).unwrap_or_else(|_| default()))
+        }
         Some(_) => required(document, object, property, expected),
     }
 }

@@ -317,3 +317,20 @@ enum Pick {
     Known(u8),
     Elsewhere(u8),
 }
+
+#[crate::model]
+#[derive(Debug, Default)]
+struct Nested {
+    name: String,
+    inner: Box<Option<Nested>>,
+}
+
+#[test]
+fn a_deep_model_that_does_not_fit_is_refused_in_time_for_its_depth() {
+    let nested = |innermost| (0..40).fold(innermost, |inner, _| json!({"name": "x", "inner": inner}));
+    let mut read: Nested = from_document(&document(nested(json!(null)))).unwrap();
+    let depth = std::iter::from_fn(|| std::mem::take(&mut *read.inner).map(|inner| read = inner)).count();
+    assert_eq!(depth, 39);
+    let (_, text) = error::<Nested>(nested(json!({"name": 5})));
+    assert!(text.ends_with("inner.name holds an integer, which does not fit `String`"), "{text}");
+}
