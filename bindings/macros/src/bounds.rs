@@ -27,16 +27,22 @@ pub(crate) fn hydrate<'f>(ident: &Ident, generics: &Generics, fields: impl Itera
 
 /// The generics for the implementation of `Reconcile`.
 pub(crate) fn reconcile<'f>(ident: &Ident, generics: &Generics, fields: impl Iterator<Item = &'f Field>) -> Generics {
-    bounded(ident, generics, fields, |field| match field.options.key {
+    bounded(ident, generics, fields, |field| {
         // The key is borrowed from the value on one side and read from the document on the other.
-        Some(_) => quote!(
-            ::afield::typed::support::Reconcile
+        let key = field.options.key.map(|_| {
+            quote! {
                 + ::afield::typed::support::Hydrate
                 + ::core::clone::Clone
                 + ::core::cmp::PartialEq
                 + 'static
-        ),
-        None => quote!(::afield::typed::support::Reconcile),
+            }
+        });
+        // What the field reads as while it is absent need not be written.
+        let absent = match field.options.presence {
+            Presence::Default => Some(quote!(+ ::afield::typed::support::Absent)),
+            _ => None,
+        };
+        quote!(::afield::typed::support::Reconcile #key #absent)
     })
 }
 

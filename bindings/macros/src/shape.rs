@@ -143,6 +143,19 @@ impl Field {
         self.options.rename.as_ref().map_or_else(|| self.member.span(), |rename| rename.span())
     }
 
+    /// An expression for what gives the value of the field while it is absent, unless that is an error.
+    fn absent(&self) -> TokenStream {
+        let ty = &self.ty;
+        match &self.options.presence {
+            Presence::Default => {
+                let function = quote_spanned!(ty.span()=> <#ty as ::afield::typed::support::Absent>::absent);
+                quote!(::core::option::Option::Some(#function))
+            }
+            Presence::Function(path) => quote!(::core::option::Option::Some(#path)),
+            Presence::Required => quote!(::core::option::Option::None),
+        }
+    }
+
     /// An expression that reads the field from the container `__object` of `__document`.
     fn read(&self, property: &TokenStream) -> TokenStream {
         let ty = &self.ty;
@@ -188,7 +201,8 @@ pub(crate) fn write(fields: &[Field], container: &Container, access: impl Fn(&Fi
     fields.iter().rev().fold(quote!(::afield::typed::support::End), |rest, field| {
         let name = field.name(container);
         let value = access(field);
-        quote!(::afield::typed::support::Field::new(#name, #value, #rest))
+        let absent = field.absent();
+        quote!(::afield::typed::support::Field::new(#name, #value, #absent, #rest))
     })
 }
 

@@ -21,8 +21,8 @@ use std::sync::Arc;
 
 /// The entities of one collection in a space, seen as values of `T`.
 ///
-/// `T` is a struct or enum with the [`model`](crate::model) attribute, or [`serde_json::Value`] through
-/// [`Collection::json`]. Cloning is cheap; every method is synchronous and works without a network.
+/// `T` is a struct, or an enum whose variants hold data, with the [`model`](crate::model) attribute, or
+/// [`serde_json::Value`] through [`Collection::json`]. Cloning is cheap; every method is synchronous and works without a network.
 ///
 /// ```
 /// use afield::{Replica, Text, model};
@@ -169,8 +169,8 @@ impl<T: Hydrate + Reconcile> Collection<T> {
     /// The value is too large or cannot be written to a document, or the store failed.
     pub fn insert(&self, value: &T) -> Result<EntityId, EditError> {
         let id = self.shared.fresh_entity();
-        let tree = typed::to_value(value)?;
-        self.shared.edit(&self.target(id, Existence::Fresh), |edit| insert(edit, &tree))?;
+        let tree = typed::to_tree(value)?;
+        self.shared.edit(&self.target(id, Existence::Fresh), |edit| typed::insert(edit, &tree))?;
         Ok(id)
     }
 

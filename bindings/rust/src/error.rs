@@ -92,8 +92,9 @@ pub enum EditError {
     /// The value cannot be written to a document.
     #[error("the value cannot be written to a document")]
     Value(#[from] ToValueError),
-    /// The JSON of an entity has to be an object.
-    #[error("an entity is a JSON object of its fields, and this is {found}")]
+    /// An entity has to be a map of its fields, which neither other JSON than an object nor an enum's variant without
+    /// data is.
+    #[error("an entity is an object of its fields, and this is {found}")]
     NotAnObject {
         /// What it is.
         found: afield_core::document::Kind,

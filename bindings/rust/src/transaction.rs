@@ -66,7 +66,10 @@ impl<'s> Transaction<'s> {
         collection: &Collection<T>,
         value: &T,
     ) -> Result<EntityId, EditError> {
-        self.make(collection, typed::to_value(value)?)
+        let id = self.shared.fresh_entity();
+        let tree = typed::to_tree(value)?;
+        self.change(collection.target(id, Existence::Fresh), |edit| typed::insert(edit, &tree))?;
+        Ok(id)
     }
 
     /// Makes a new entity, as [`JsonCollection::insert`].

@@ -221,7 +221,7 @@ fn likeness(old: &Node, new: &Node) -> u64 {
 
 /// Equal parts that say something count most, since a default is alike everywhere.
 fn entry_likeness(old: &Node, new: &Node) -> u64 {
-    match (old.same(new), old.is_empty_default()) {
+    match (old.same(new), old.is_empty()) {
         (true, false) => EQUAL_PART,
         (true, true) => 2,
         (false, _) if old.is_container() => likeness(old, new),

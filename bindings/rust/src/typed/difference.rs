@@ -2,7 +2,7 @@
 
 use super::{
     align::{self, Source},
-    tree::{Content, Element, Node, Tree},
+    tree::{Content, Element, Node, Standing, Tree},
 };
 use afield_core::document::{Edit, OperationError, Path, Step, Value};
 use std::collections::BTreeMap;
@@ -20,6 +20,12 @@ pub enum Patch {
         before: Value,
         /// The value as it is now.
         after: Value,
+    },
+    /// Write null where absence would say something else: in place of what stands there, at a free key, in a variant,
+    /// or where an absent field reads as another value.
+    Null {
+        /// The place, from the root of the entity.
+        path: Path,
     },
     /// Delete an entry of a map or an element of a list.
     Delete {
@@ -58,6 +64,7 @@ impl Patch {
     pub fn apply(&self, edit: &mut Edit<'_>) -> Result<(), OperationError> {
         match self {
             Self::Assign { path, before, after } => edit.assign(path, before, after),
+            Self::Null { path } => edit.put(path, Value::Null),
             Self::Delete { path } => edit.delete(path),
             Self::Insert { list, index, value } => edit.insert(list, *index, value.clone()),
             Self::Move { list, from, to } => {
@@ -80,6 +87,16 @@ pub fn difference(before: &Tree, after: &Tree) -> Vec<Patch> {
     walk.patches
 }
 
+/// Gives the nulls of a new entity that have to be written after its other values, which [`Tree::value`] gives.
+pub(super) fn nulls(tree: &Tree) -> Vec<Patch> {
+    let mut walk = Walk { path: Vec::new(), patches: Vec::new() };
+    walk.nulls(&ABSENT, &tree.0);
+    walk.patches
+}
+
+/// What stands before an edit where nothing does.
+static ABSENT: Node = Node { content: Content::Leaf(Value::Null), standing: Standing::Absent, implied: false };
+
 struct Walk {
     path: Vec<Step>,
     patches: Vec<Patch>,
@@ -91,40 +108,72 @@ impl Walk {
             return;
         }
         match (&before.content, &after.content) {
-            (Content::Map(old), Content::Map(new)) if before.held => self.map(old, new),
-            (Content::List(old), Content::List(new)) if before.held && is_aligned(old, new) => self.list(old, new),
-            _ => self.patches.push(Patch::Assign {
-                path: self.here(),
-                before: if before.held { before.value() } else { Value::Null },
-                after: if before.held { after.value() } else { changed(before, after) },
-            }),
+            (Content::Map(old), Content::Map(new)) if before.is_held() => self.map(old, new),
+            (Content::List(old), Content::List(new)) if before.is_held() && is_aligned(old, new) => self.list(old, new),
+            _ => self.write(before, after),
+        }
+    }
+
+    /// Writes a value that differs from the one before as a whole, but for what its absence says.
+    fn write(&mut self, before: &Node, after: &Node) {
+        let path = self.here();
+        if after.is_null() {
+            self.patches.push(Patch::Null { path });
+        } else if before.is_held() {
+            self.patches.push(Patch::Assign { path, before: before.value(), after: after.value() });
+            self.nulls(&ABSENT, after);
+        } else {
+            self.patches.push(Patch::Assign { path, before: Value::Null, after: changed(before, after) });
+            self.nulls(before, after);
         }
     }
 
     fn map(&mut self, old: &BTreeMap<String, Node>, new: &BTreeMap<String, Node>) {
         for (key, before) in old {
-            if before.held && !new.contains_key(key) {
+            if before.standing != Standing::Absent && !new.contains_key(key) {
                 let path = self.at(Step::Key(key.clone()));
                 self.patches.push(Patch::Delete { path });
             }
         }
-        let absent = Node { held: false, ..Node::leaf(Value::Null) };
         for (key, after) in new {
-            self.path.push(Step::Key(key.clone()));
-            self.value(old.get(key).unwrap_or(&absent), after);
-            self.path.pop();
+            self.within(Step::Key(key.clone()), |walk| match old.get(key) {
+                Some(before) => walk.value(before, after),
+                None if after.is_null() && after.implied => {}
+                None => walk.write(&ABSENT, after),
+            });
+        }
+    }
+
+    /// Writes the nulls that writing [`changed`] left out.
+    fn nulls(&mut self, before: &Node, after: &Node) {
+        match &after.content {
+            Content::Leaf(_) => {}
+            Content::List(elements) => {
+                for (index, element) in elements.iter().enumerate() {
+                    self.within(Step::Index(index), |walk| walk.nulls(&ABSENT, &element.node));
+                }
+            }
+            Content::Map(entries) => {
+                for (key, after) in entries {
+                    let Some(before) = left_to_write(before, key, after) else { continue };
+                    self.within(Step::Key(key.clone()), |walk| match after.is_null() {
+                        true if after.implied => {}
+                        true => walk.patches.push(Patch::Null { path: walk.here() }),
+                        false => walk.nulls(before, after),
+                    });
+                }
+            }
         }
     }
 
     fn list(&mut self, old: &[Element], new: &[Element]) {
+        let (old, new) = standing(old, new);
         let sources = align::sources(old, new);
         self.restructure(old.len(), new, &sources);
         for (index, (source, after)) in sources.iter().zip(new).enumerate() {
             let (Source::Kept(from) | Source::Moved(from)) = source else { continue };
             let Some(before) = old.get(*from) else { continue };
-            self.path.push(Step::Index(index));
-            self.value(&before.node, &after.node);
-            self.path.pop();
+            self.within(Step::Index(index), |walk| walk.value(&before.node, &after.node));
         }
     }
 
@@ -156,6 +205,7 @@ impl Walk {
                 Source::New => {
                     current.insert(next, None);
                     self.patches.push(Patch::Insert { list: self.here(), index: next, value: element.node.value() });
+                    self.within(Step::Index(next), |walk| walk.nulls(&ABSENT, &element.node));
                     next += 1;
                 }
                 Source::Moved(from) => {
@@ -172,6 +222,12 @@ impl Walk {
         }
     }
 
+    fn within(&mut self, step: Step, walk: impl FnOnce(&mut Self)) {
+        self.path.push(step);
+        walk(self);
+        self.path.pop();
+    }
+
     fn here(&self) -> Path {
         self.path.iter().cloned().collect()
     }
@@ -186,19 +242,32 @@ fn is_aligned(old: &[Element], new: &[Element]) -> bool {
     old.iter().chain(new).any(|element| element.node.is_container() || element.identity.is_some())
 }
 
-/// What to write where the document holds nothing: of a map whose default is empty only what changed, so that nobody
-/// else's concurrent entries are met by defaults; of all else the whole, since no part of it stands in the document.
+/// The old elements that the document has, and the new ones without those that are absent at the end and stay so: a
+/// tuple has elements that an older version of its type did not write.
+fn standing<'e>(old: &'e [Element], new: &'e [Element]) -> (&'e [Element], &'e [Element]) {
+    let present = old.iter().take_while(|element| element.node.standing != Standing::Absent).count();
+    let mut pairs = old.iter().zip(new).enumerate().skip(present);
+    let end = match old.len() == new.len() {
+        true => pairs.rfind(|(_, (old, new))| !old.node.same(&new.node)).map_or(present, |(last, _)| last + 1),
+        false => new.len(),
+    };
+    (old.get(..present).unwrap_or(old), new.get(..end).unwrap_or(new))
+}
+
+/// What to write where the document holds nothing: of a map all but what its absence says, so that nobody else's
+/// concurrent entries are met by defaults; of all else the whole, since no part of it stands in the document.
 fn changed(before: &Node, after: &Node) -> Value {
-    match (&before.content, &after.content) {
-        (Content::Map(old), Content::Map(new)) if before.is_empty_default() => Value::Map(
-            new.iter()
-                .filter_map(|(key, after)| match old.get(key) {
-                    Some(before) if before.same(after) => None,
-                    Some(before) => Some((key.clone(), changed(before, after))),
-                    None => Some((key.clone(), after.value())),
-                })
-                .collect(),
-        ),
-        _ => after.value(),
-    }
+    let Content::Map(entries) = &after.content else { return after.value() };
+    let left = entries.iter().filter_map(|(key, after)| Some((key, left_to_write(before, key, after)?, after)));
+    Value::Map(left.map(|(key, before, after)| (key.clone(), changed(before, after))).collect())
+}
+
+/// The value before of an entry of a map that the document does not hold, if the entry has to be written.
+///
+/// It need not be when it did not change and its absence says the same. What changed in a map that was absent itself
+/// is written in any case; of a map that is new the whole.
+fn left_to_write<'b>(before: &'b Node, key: &str, after: &Node) -> Option<&'b Node> {
+    let Content::Map(old) = &before.content else { return Some(&ABSENT) };
+    let before = old.get(key).unwrap_or(&ABSENT);
+    (!(after.implied && before.same(after))).then_some(before)
 }

@@ -1,13 +1,13 @@
 //! Edits of entities as Rust types: value before against value after.
 
-use super::{before_edit, difference, from_document, to_tree};
+use super::{Tree, before_edit, difference, difference::nulls, from_document, to_tree, tree::Content};
 use crate::error::EditError;
-use afield_core::document::Edit;
+use afield_core::document::{Edit, Path, Value};
 use automerge::iter::{ListRange, MapRange};
 use automerge::transaction::{OwnedTransaction, Transactable};
 use automerge::{AutomergeError, ChangeHash, ObjId, ObjType, Parents, Prop};
 use autosurgeon::{Hydrate, ReadDoc, Reconcile};
-use std::ops::RangeBounds;
+use std::{collections::BTreeMap, ops::RangeBounds};
 
 /// Reads the entity as a `T`, lets `change` edit it, and writes what differs.
 pub(crate) fn edit<T: Hydrate + Reconcile, R>(
@@ -24,10 +24,33 @@ pub(crate) fn edit<T: Hydrate + Reconcile, R>(
     })?;
     let (mut model, before) = read?;
     let answer = change(&mut model);
-    for patch in difference(&before, &to_tree(&model)?) {
+    let after = to_tree(&model)?;
+    refuse_without_fields(&after)?;
+    for patch in difference(&before, &after) {
         patch.apply(document)?;
     }
     Ok(answer)
+}
+
+/// Writes a new entity.
+///
+/// # Errors
+///
+/// The model is no map, as an enum's variant without data, or its value is too deep or too large.
+pub(crate) fn insert(document: &mut Edit<'_>, tree: &Tree) -> Result<(), EditError> {
+    refuse_without_fields(tree)?;
+    let nothing = Value::Map(BTreeMap::new());
+    document.assign(Path::ROOT, &nothing, &tree.value())?;
+    nulls(tree).iter().try_for_each(|null| null.apply(document))?;
+    // Without any field it has to be marked as there.
+    crate::collection::insert(document, &nothing)
+}
+
+fn refuse_without_fields(tree: &Tree) -> Result<(), EditError> {
+    match tree.0.content {
+        Content::Map(_) => Ok(()),
+        _ => Err(EditError::NotAnObject { found: tree.value().kind() }),
+    }
 }
 
 /// A transaction, as autosurgeon reads documents.

@@ -2,7 +2,7 @@
 
 use super::{
     to_value::{ToValueError, to_tree},
-    tree::{Content, Node, Tree},
+    tree::{Content, Node, Standing, Tree},
 };
 use afield_core::document::Value;
 use automerge::{ObjId, ObjType, ROOT, ScalarValue};
@@ -38,8 +38,9 @@ fn mark_children<D: ReadDoc>(document: &D, object: &ObjId, node: &mut Node) -> R
 fn mark<D: ReadDoc>(document: &D, object: &ObjId, prop: Prop<'_>, node: &mut Node) -> Result<(), ToValueError> {
     match document.get(object, &prop).map_err(ToValueError::Engine)? {
         Some((value, id)) if same_kind(&value, &node.content) => mark_children(document, &id, node),
-        _ => {
+        found => {
             release(node);
+            node.standing = if found.is_some() { Standing::Other } else { Standing::Absent };
             Ok(())
         }
     }
@@ -52,6 +53,7 @@ fn same_kind(value: &automerge::Value<'_>, content: &Content) -> bool {
         | (automerge::Value::Object(ObjType::Text), Content::Leaf(Value::Text(_))) => true,
         (automerge::Value::Scalar(scalar), Content::Leaf(leaf)) => match leaf {
             Value::Text(_) => false,
+            Value::Null => scalar.is_null(),
             Value::Counter(_) => matches!(scalar.as_ref(), ScalarValue::Counter(_)),
             _ => !matches!(scalar.as_ref(), ScalarValue::Counter(_) | ScalarValue::Null),
         },
@@ -59,9 +61,9 @@ fn same_kind(value: &automerge::Value<'_>, content: &Content) -> bool {
     }
 }
 
-/// Nothing below a value that the document does not hold is held either.
+/// Nothing below a value that the document does not hold stands there either.
 fn release(node: &mut Node) {
-    node.held = false;
+    node.standing = Standing::Absent;
     match &mut node.content {
         Content::Leaf(_) => {}
         Content::Map(entries) => entries.values_mut().for_each(release),

@@ -59,8 +59,12 @@
 //! # What is written
 //!
 //! An edit compares the value before with the value after ([`difference`]) and writes only what differs. A default
-//! that was read is never written with it; the one exception is a value that was absent, whose default is not empty,
-//! and that is edited in part: it is written as a whole, or its other parts would change their meaning.
+//! that was read is never written with it, with one exception: when a part was absent and is edited, what else its
+//! default says is written, too, unless its fields say the same by their own absence. They would change their meaning
+//! otherwise. An absent list is written as a whole.
+//!
+//! `None` is written as null, but not in a new entity or part, where the absence of the field says the same: it does
+//! not under a key of a map, in a variant, in a `required` field, and where an absent field reads as something else.
 //!
 //! Elements of lists are matched by `#[model(key)]` where they have one, else by equality and then by likeness, and
 //! are edited in place, so that what the type does not know stays with the element it belongs to.
@@ -92,7 +96,7 @@ mod tests;
 
 pub use autosurgeon;
 pub use difference::{Patch, difference};
-pub(crate) use edit::edit;
+pub(crate) use edit::{edit, insert};
 pub use held::before_edit;
 pub use path::FieldPath;
 pub use read::{FromDocumentError, from_document};

@@ -16,14 +16,19 @@ use std::{borrow::Cow, cell::Cell, collections::BTreeMap};
 
 /// The node that a value writes, or nothing, as for autosurgeon's `MaybeMissing`.
 pub(super) fn build<R: Reconcile>(value: &R) -> Result<Option<Node>, ToValueError> {
+    build_as(value, &DESCRIBED)
+}
+
+fn build_as<R: Reconcile>(value: &R, heads: &'static [ChangeHash; 1]) -> Result<Option<Node>, ToValueError> {
     let mut slot = None;
-    value.reconcile(Builder { slot: &mut slot })?;
+    value.reconcile(Builder { slot: &mut slot, heads })?;
     Ok(slot)
 }
 
 /// A place in the tree that is being written.
 struct Builder<'a> {
     slot: &'a mut Option<Node>,
+    heads: &'static [ChangeHash; 1],
 }
 
 impl Builder<'_> {
@@ -35,12 +40,21 @@ impl Builder<'_> {
     /// What stands here if it is of the wanted kind, else `fresh`.
     fn content(&mut self, wanted: fn(&Content) -> bool, fresh: Content) -> &mut Content {
         let kept = self.slot.take().filter(|node| wanted(&node.content));
-        &mut self.slot.insert(kept.unwrap_or(Node { content: fresh, held: true })).content
+        &mut self.slot.insert(kept.unwrap_or(Node::new(fresh))).content
     }
 }
 
-/// Never the heads of a document, so that what was read from one is told apart (see [`ToValueError::BoundText`]).
-static NO_DOCUMENT: [ChangeHash; 1] = [ChangeHash([0; 32])];
+/// The heads of a tree whose maps are told what absence reads as. Never those of a document, so that what was read
+/// from one is told apart (see [`ToValueError::BoundText`]).
+static DESCRIBED: [ChangeHash; 1] = [ChangeHash([0; 32])];
+
+/// The heads of a tree that only says what absence reads as, and so needs no such description itself.
+static BARE: [ChangeHash; 1] = [ChangeHash([1; 32])];
+
+/// Whether these are the heads of a tree that wants to know what absence reads as: see [`Implied`].
+pub(super) fn is_described(heads: &[ChangeHash]) -> bool {
+    heads == DESCRIBED
+}
 
 impl Reconciler for Builder<'_> {
     type Error = ToValueError;
@@ -94,15 +108,17 @@ impl Reconciler for Builder<'_> {
     }
 
     fn map(&mut self) -> Result<MapBuilder<'_>, ToValueError> {
+        let heads = self.heads;
         match self.content(|content| matches!(content, Content::Map(_)), Content::Map(BTreeMap::new())) {
-            Content::Map(entries) => Ok(MapBuilder { entries, enumerated: Cell::new(false) }),
+            Content::Map(entries) => Ok(MapBuilder { entries, enumerated: Cell::new(false), heads }),
             _ => Err(ToValueError::Nothing { at: FieldPath::default() }),
         }
     }
 
     fn seq(&mut self) -> Result<ListBuilder<'_>, ToValueError> {
+        let heads = self.heads;
         match self.content(|content| matches!(content, Content::List(_)), Content::List(Vec::new())) {
-            Content::List(elements) => Ok(ListBuilder { elements }),
+            Content::List(elements) => Ok(ListBuilder { elements, heads }),
             _ => Err(ToValueError::Nothing { at: FieldPath::default() }),
         }
     }
@@ -125,7 +141,7 @@ impl Reconciler for Builder<'_> {
     }
 
     fn heads(&self) -> &[ChangeHash] {
-        &NO_DOCUMENT
+        self.heads
     }
 }
 
@@ -133,6 +149,7 @@ struct MapBuilder<'a> {
     entries: &'a mut BTreeMap<String, Node>,
     /// Whether the type asked which keys there are: then its keys are content, and no error may show them.
     enumerated: Cell<bool>,
+    heads: &'static [ChangeHash; 1],
 }
 
 impl MapBuilder<'_> {
@@ -161,8 +178,21 @@ impl MapReconciler for MapBuilder<'_> {
 
     fn put<R: Reconcile, P: AsRef<str>>(&mut self, prop: P, value: R) -> Result<(), ToValueError> {
         let key = prop.as_ref();
-        if let Some(node) = build(&value).map_err(|error| error.within(self.place(key)))? {
-            self.entries.insert(key.to_owned(), node);
+        let within = |error: ToValueError| error.within(self.place(key));
+        if says_what_is_implied(&value) {
+            if let Some(node) = build_as(&value, &BARE).map_err(within)? {
+                self.entries.insert(key.to_owned(), Node { implied: true, ..node });
+            }
+            return Ok(());
+        }
+        let built = build_as(&value, self.heads).map_err(within)?;
+        let implied = match self.entries.get(key) {
+            Some(Node { implied: true, .. }) => self.entries.remove(key),
+            _ => None,
+        };
+        if let Some(node) = built {
+            let implied = implied.is_some_and(|implied| implied.same(&node));
+            self.entries.insert(key.to_owned(), Node { implied, ..node });
         }
         Ok(())
     }
@@ -177,13 +207,34 @@ impl MapReconciler for MapBuilder<'_> {
     }
 }
 
+/// What an entry of a map that is put right after it reads as while it is absent.
+pub(super) struct Implied<T>(pub(super) T);
+
+impl<T: Reconcile> Reconcile for Implied<T> {
+    /// The key by which the tree knows it: one that is always found and has no content.
+    type Key<'a> = ();
+
+    fn reconcile<R: Reconciler>(&self, reconciler: R) -> Result<(), R::Error> {
+        self.0.reconcile(reconciler)
+    }
+
+    fn key(&self) -> LoadKey<Self::Key<'_>> {
+        LoadKey::Found(())
+    }
+}
+
+fn says_what_is_implied<R: Reconcile>(value: &R) -> bool {
+    size_of::<R::Key<'_>>() == 0 && matches!(value.key(), LoadKey::Found(_))
+}
+
 struct ListBuilder<'a> {
     elements: &'a mut Vec<Element>,
+    heads: &'static [ChangeHash; 1],
 }
 
 impl ListBuilder<'_> {
-    fn element<R: Reconcile>(index: usize, value: &R) -> Result<Element, ToValueError> {
-        let node = build(value)
+    fn element<R: Reconcile>(&self, index: usize, value: &R) -> Result<Element, ToValueError> {
+        let node = build_as(value, self.heads)
             .and_then(|node| node.ok_or_else(|| ToValueError::Nothing { at: FieldPath::default() }))
             .map_err(|error| error.within(Place::Index(index)))?;
         Ok(Element { identity: identity(value, &node), node })
@@ -214,14 +265,16 @@ impl SeqReconciler for ListBuilder<'_> {
         if index > self.elements.len() {
             return Err(ToValueError::out_of_range(index, self.elements.len()));
         }
-        self.elements.insert(index, Self::element(index, &value)?);
+        let element = self.element(index, &value)?;
+        self.elements.insert(index, element);
         Ok(())
     }
 
     fn set<R: Reconcile>(&mut self, index: usize, value: R) -> Result<(), ToValueError> {
+        let new = self.element(index, &value)?;
         let length = self.elements.len();
         let element = self.elements.get_mut(index).ok_or_else(|| ToValueError::out_of_range(index, length))?;
-        *element = Self::element(index, &value)?;
+        *element = new;
         Ok(())
     }
 
@@ -262,7 +315,7 @@ impl TextReconciler for TextBuilder<'_> {
     }
 
     fn heads(&self) -> &[ChangeHash] {
-        &NO_DOCUMENT
+        &DESCRIBED
     }
 
     fn update<S: AsRef<str>>(&mut self, text: S) -> Result<(), ToValueError> {

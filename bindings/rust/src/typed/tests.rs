@@ -1,5 +1,6 @@
 //! The promises of the typed layer, one module for each side of it.
 
+mod absence;
 mod lists;
 mod merging;
 mod models;

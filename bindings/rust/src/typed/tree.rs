@@ -29,8 +29,20 @@ impl Tree {
 #[derive(Debug, Clone)]
 pub(super) struct Node {
     pub(super) content: Content,
-    /// Whether the document holds this value, of this kind; if not, it was read as a default or converted.
-    pub(super) held: bool,
+    pub(super) standing: Standing,
+    /// Whether its absence from the map around it reads as this value, so that it need not be written.
+    pub(super) implied: bool,
+}
+
+/// What stands in the document where a value was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// The value, as one of its kind.
+    Held,
+    /// Something of another kind, or null, from which the value was converted or for which it is the default.
+    Other,
+    /// Nothing: the value is a default.
+    Absent,
 }
 
 #[derive(Debug, Clone)]
@@ -49,7 +61,11 @@ pub(super) struct Element {
 
 impl Node {
     pub(super) fn leaf(value: Value) -> Self {
-        Self { content: Content::Leaf(value), held: true }
+        Self::new(Content::Leaf(value))
+    }
+
+    pub(super) fn new(content: Content) -> Self {
+        Self { content, standing: Standing::Held, implied: false }
     }
 
     pub(super) fn value(&self) -> Value {
@@ -74,6 +90,14 @@ impl Node {
         }
     }
 
+    pub(super) fn is_held(&self) -> bool {
+        self.standing == Standing::Held
+    }
+
+    pub(super) fn is_null(&self) -> bool {
+        matches!(self.content, Content::Leaf(Value::Null))
+    }
+
     pub(super) fn is_container(&self) -> bool {
         !matches!(self.content, Content::Leaf(_))
     }
@@ -92,8 +116,8 @@ impl Node {
         }
     }
 
-    /// Whether this is what an absent value of its kind reads as: nothing, zero or empty, all the way down.
-    pub(super) fn is_empty_default(&self) -> bool {
+    /// Whether this says nothing: null, zero or empty, all the way down.
+    pub(super) fn is_empty(&self) -> bool {
         match &self.content {
             Content::Leaf(value) => match value {
                 Value::Null => true,
@@ -107,7 +131,7 @@ impl Node {
                 Value::Map(entries) => entries.is_empty(),
             },
             Content::List(elements) => elements.is_empty(),
-            Content::Map(entries) => entries.values().all(Self::is_empty_default),
+            Content::Map(entries) => entries.values().all(Self::is_empty),
         }
     }
 
