@@ -349,7 +349,9 @@ fn follow_raw(chunk: &RawChunk<'_>, advance: &mut Advance) {
     let header = match kind {
         _ if ChunkHash::of(chunk.bytes) != chunk.hash => Err(ChunkFault::Decayed),
         Some(ChunkKind::Change) if collection.is_none() => Err(ChunkFault::Collection),
-        Some(ChunkKind::Change) => ChangeHeader::read_in(chunk.entity, chunk.bytes, RECEIVED).map_err(ChunkFault::Change),
+        Some(ChunkKind::Change) => {
+            ChangeHeader::read_in(chunk.entity, chunk.bytes, RECEIVED).map_err(ChunkFault::Change)
+        }
         _ => Err(ChunkFault::Kind(chunk.kind)),
     };
     advance.to = advance.to.then(chunk.entity, chunk.kind, chunk.hash);
