@@ -1,10 +1,15 @@
 //! The frames of a session, as values. `PROTOCOL.md` beside this file is the normative text.
 
-use super::code::{ChunkCode, GoodbyeCode, SpaceCode};
-use crate::id::{DeviceId, EntityId, Incarnation, LogId, SessionId, SpaceId};
+mod chunks;
+mod receipt;
+
+pub use chunks::{Chunks, RawChunk, Segment};
+pub use receipt::{Receipt, ReceiptRun};
+
+use super::code::{GoodbyeCode, SpaceCode};
+use crate::id::{DeviceId, Incarnation, LogId, SessionId, SpaceId};
 use crate::limits::Limits;
-use crate::log::{CHAIN_CHECK_BYTES, ChunkHash, Cursor, Sequence};
-use automerge::ChangeHash;
+use crate::log::{CHAIN_CHECK_BYTES, Cursor, Sequence};
 use minicbor::bytes::{ByteArray, ByteSlice};
 use minicbor::data::Type;
 use minicbor::{Decode, Decoder, Encode, Encoder};
@@ -144,57 +149,6 @@ pub struct Opened {
     pub log: LogId,
 }
 
-/// A run of the log, right after the device's cursor.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct Chunks<'b> {
-    /// The space.
-    #[n(0)]
-    pub channel: Channel,
-    /// The sequence before the first chunk.
-    #[n(1)]
-    pub after: Sequence,
-    /// The chunks in the order of the log.
-    #[b(2)]
-    pub segments: Vec<Segment<'b>>,
-    /// The leading bytes of the chain hash after the last chunk; the receiver computes the whole.
-    #[n(3)]
-    pub check: ChainCheck,
-}
-
-/// A part of a [`Chunks`] frame.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Segment<'b> {
-    /// Chunks that this session pushed itself, named by push and index.
-    Own {
-        /// The push.
-        push: PushNumber,
-        /// The index of the first chunk in it.
-        index: u64,
-        /// How many chunks in a row.
-        count: u64,
-    },
-    /// A batch of changes.
-    Batch(&'b [u8]),
-    /// One chunk on its own, with what the relay's chain says about it.
-    Raw(RawChunk<'b>),
-}
-
-/// One chunk outside a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RawChunk<'b> {
-    /// The entity.
-    pub entity: EntityId,
-    /// The collection of the entity.
-    pub collection: &'b str,
-    /// The number of the kind.
-    pub kind: u8,
-    /// The hash that entered the chain; the bytes need not fit it when the relay's disk has decayed.
-    pub hash: ChunkHash,
-    /// The bytes.
-    pub bytes: &'b [u8],
-}
-
 /// Everything that was durable when `Open` was answered has been sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -208,46 +162,6 @@ pub struct CaughtUp {
     /// The leading bytes of the chain hash there.
     #[n(2)]
     pub check: ChainCheck,
-}
-
-/// What became of the chunks of one push, in its order.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct Receipt {
-    /// The push.
-    #[n(0)]
-    pub push: PushNumber,
-    /// The outcomes, run-length encoded.
-    #[n(1)]
-    pub runs: Vec<ReceiptRun>,
-}
-
-/// The same outcome for chunks in a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReceiptRun {
-    /// Durable at these sequences, in a row.
-    Stored {
-        /// The sequence of the first chunk.
-        first: Sequence,
-        /// How many chunks.
-        count: u64,
-    },
-    /// Durable already, at these sequences, in a row.
-    Duplicate {
-        /// The sequence of the first chunk.
-        first: Sequence,
-        /// How many chunks.
-        count: u64,
-    },
-    /// Refused.
-    Refused {
-        /// Why.
-        code: ChunkCode,
-        /// How many chunks.
-        count: u64,
-        /// The dependencies that are missing, where that is the reason.
-        missing: Vec<ChangeHash>,
-    },
 }
 
 /// The device's position does not belong to the relay's log.
@@ -356,98 +270,6 @@ frames! {
         /// The space is not served.
         Refused(Refused) = 22,
     }
-}
-
-impl<C> Encode<C> for Segment<'_> {
-    fn encode<W: minicbor::encode::Write>(
-        &self,
-        e: &mut Encoder<W>,
-        ctx: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        match self {
-            Self::Own { push, index, count } => {
-                e.array(4)?.u8(0)?.encode_with(push, ctx)?.u64(*index)?.u64(*count)?.ok()
-            }
-            Self::Batch(batch) => e.array(2)?.u8(1)?.bytes(batch)?.ok(),
-            Self::Raw(chunk) => e
-                .array(6)?
-                .u8(2)?
-                .encode_with(chunk.entity, ctx)?
-                .str(chunk.collection)?
-                .u8(chunk.kind)?
-                .encode_with(chunk.hash, ctx)?
-                .bytes(chunk.bytes)?
-                .ok(),
-        }
-    }
-}
-
-impl<'b, C> Decode<'b, C> for Segment<'b> {
-    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
-        let position = d.position();
-        match (d.array()?, d.u8()?) {
-            (Some(4), 0) => Ok(Self::Own { push: d.decode_with(ctx)?, index: d.u64()?, count: d.u64()? }),
-            (Some(2), 1) => Ok(Self::Batch(d.bytes()?)),
-            (Some(6), 2) => Ok(Self::Raw(RawChunk {
-                entity: d.decode_with(ctx)?,
-                collection: d.str()?,
-                kind: d.u8()?,
-                hash: d.decode_with(ctx)?,
-                bytes: d.bytes()?,
-            })),
-            _ => Err(minicbor::decode::Error::message("unknown kind of segment").at(position)),
-        }
-    }
-}
-
-impl<C> Encode<C> for ReceiptRun {
-    fn encode<W: minicbor::encode::Write>(
-        &self,
-        e: &mut Encoder<W>,
-        ctx: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        match self {
-            Self::Stored { first, count } => e.array(3)?.u8(0)?.encode_with(first, ctx)?.u64(*count)?.ok(),
-            Self::Duplicate { first, count } => e.array(3)?.u8(1)?.encode_with(first, ctx)?.u64(*count)?.ok(),
-            Self::Refused { code, count, missing } => {
-                e.array(4)?.u8(2)?.encode_with(code, ctx)?.u64(*count)?.array(missing.len() as u64)?;
-                for hash in missing {
-                    e.bytes(hash.as_ref())?;
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
-impl<'b, C> Decode<'b, C> for ReceiptRun {
-    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
-        let position = d.position();
-        match (d.array()?, d.u8()?) {
-            (Some(3), 0) => Ok(Self::Stored { first: d.decode_with(ctx)?, count: d.u64()? }),
-            (Some(3), 1) => Ok(Self::Duplicate { first: d.decode_with(ctx)?, count: d.u64()? }),
-            (Some(4), 2) => {
-                let (code, count) = (d.decode_with(ctx)?, d.u64()?);
-                let missing: Vec<_> = d
-                    .array_iter::<&'b ByteSlice>()?
-                    .map(|hash| change_hash(hash?))
-                    .collect::<Result<_, minicbor::decode::Error>>()?;
-                // What is missing is told for each chunk: a run would have it copied as often as the run says.
-                if count != 1 && !missing.is_empty() {
-                    let message = "only a run of one chunk says which dependencies are missing";
-                    return Err(minicbor::decode::Error::message(message).at(position));
-                }
-                Ok(Self::Refused { code, count, missing })
-            }
-            _ => Err(minicbor::decode::Error::message("unknown kind of receipt").at(position)),
-        }
-    }
-}
-
-fn change_hash(bytes: &[u8]) -> Result<ChangeHash, minicbor::decode::Error> {
-    <[u8; 32]>::try_from(bytes)
-        .map(ChangeHash)
-        .map_err(|_| minicbor::decode::Error::message("a change hash needs 32 bytes"))
 }
 
 /// Whether the next item is an array of two whose first element is a frame number; reads both heads.
