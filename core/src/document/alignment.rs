@@ -1,11 +1,10 @@
 //! Which old element of a list a new one was made from.
 
-use super::difference::{ListStep, differing, is_same, keys};
+use super::difference::{ListStep, is_same, keys};
+use super::sequence::{alike, differing};
 use super::value::Value;
 use std::ops::Range;
 
-/// The most pairs of elements within one run of changes whose likeness is computed.
-const PAIRS_MAX: usize = 65_536;
 /// From which likeness on, in thousandths, an old element counts as the one that a new element was made from.
 const ALIKE: u32 = 300;
 /// The likeness of two equal values.
@@ -23,7 +22,11 @@ pub(super) fn align(
 ) {
     let (Some(old_part), Some(new_part)) = (old.get(old_run.clone()), new.get(new_run.clone())) else { return };
     let mut place = (0, 0);
-    let pairs = alike(old_part, new_part).into_iter().chain([(old_part.len(), new_part.len())]);
+    let likeness = |row: usize, column: usize| match (old_part.get(row), new_part.get(column)) {
+        (Some(old), Some(new)) => u64::from(pairing(old, new)),
+        _ => 0,
+    };
+    let pairs = alike(old_part.len(), new_part.len(), likeness).into_iter().chain([(old_part.len(), new_part.len())]);
     for pair in pairs {
         let gap = (old_run.start + place.0..old_run.start + pair.0, new_run.start + place.1..new_run.start + pair.1);
         let by_order = gap.0.len() == gap.1.len();
@@ -54,44 +57,6 @@ pub(super) fn identity_matches(old: &Value, new: &Value) -> Option<bool> {
     let (old, new) = (old.entry(IDENTITY)?, new.entry(IDENTITY)?);
     let usable = |value: &Value| !matches!(value, Value::Null | Value::Map(_) | Value::List(_));
     (usable(old) && usable(new)).then(|| is_same(Some(old), Some(new)))
-}
-
-/// The pairs of old and new elements that are alike, in the order of both, with the greatest likeness in total.
-fn alike(old: &[Value], new: &[Value]) -> Vec<(usize, usize)> {
-    if old.len().saturating_mul(new.len()) > PAIRS_MAX {
-        return Vec::new();
-    }
-    let width = new.len() + 1;
-    let mut best = vec![0_u32; (old.len() + 1) * width];
-    let cell = |best: &[u32], row: usize, column: usize| best.get(row * width + column).copied().unwrap_or(0);
-    let likenesses: Vec<Vec<u32>> = old.iter().map(|old| new.iter().map(|new| pairing(old, new)).collect()).collect();
-    let of = |row: usize, column: usize| likenesses.get(row).and_then(|row| row.get(column)).copied().unwrap_or(0);
-    for row in (0..old.len()).rev() {
-        for column in (0..new.len()).rev() {
-            let paired = match of(row, column) {
-                0 => 0,
-                likeness => likeness + cell(&best, row + 1, column + 1),
-            };
-            let total = paired.max(cell(&best, row + 1, column)).max(cell(&best, row, column + 1));
-            if let Some(known) = best.get_mut(row * width + column) {
-                *known = total;
-            }
-        }
-    }
-    let (mut row, mut column, mut pairs) = (0, 0, Vec::new());
-    while row < old.len() && column < new.len() {
-        let here = cell(&best, row, column);
-        if of(row, column) > 0 && here == of(row, column) + cell(&best, row + 1, column + 1) {
-            pairs.push((row, column));
-            row += 1;
-            column += 1;
-        } else if here == cell(&best, row + 1, column) {
-            row += 1;
-        } else {
-            column += 1;
-        }
-    }
-    pairs
 }
 
 /// The likeness of two elements that may be paired; 0 when they are not.

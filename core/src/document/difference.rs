@@ -1,6 +1,7 @@
 //! What differs between two values: of texts the characters, of lists the elements.
 
 use super::alignment::align;
+use super::sequence::differing;
 use super::value::Value;
 use similar::algorithms::{Capture, Replace, diff_slices};
 use similar::{Algorithm, DiffOp, DiffTag};
@@ -119,14 +120,6 @@ pub(super) fn list_steps(old: &[Value], new: &[Value]) -> Vec<ListStep> {
     }
     steps.extend(vec![ListStep::Keep; behind]);
     steps
-}
-
-/// What is left of two sequences without their common beginning and end.
-pub(super) fn differing<T>(old: &[T], new: &[T], same: impl Fn(&T, &T) -> bool) -> (Range<usize>, Range<usize>) {
-    let start = old.iter().zip(new).take_while(|(old, new)| same(old, new)).count();
-    let room = old.len().min(new.len()) - start;
-    let end = old.iter().rev().zip(new.iter().rev()).take(room).take_while(|(old, new)| same(old, new)).count();
-    (start..old.len() - end, start..new.len() - end)
 }
 
 fn hunks_by_character(

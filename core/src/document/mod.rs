@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `value`, `json`, `path`, `read` | the document as a tree of values, and places in it |
 //! | `edit`, `operations`, `create`, `assign` | local edits, their operations, and writing the difference between values |
-//! | `difference`, `alignment` | what differs between two texts or lists |
+//! | `difference`, `alignment`, `sequence` | what differs between two texts, lists or sequences of anything |
 //! | `derived` | creation of containers that is the same bytes on every device |
 //! | `apply`, `check`, `past`, `stage`, `save` | the guarded apply: rules, a change's past, the staged copy, saving |
 //! | `effort` | how much one call of the guarded apply does |
@@ -36,6 +36,7 @@ mod past;
 mod path;
 mod read;
 mod save;
+pub mod sequence;
 mod stage;
 mod value;
 mod verdict;

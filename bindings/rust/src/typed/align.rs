@@ -4,9 +4,12 @@ use super::{
     identity::Identity,
     tree::{Content, Element, Node},
 };
-use afield_core::document::Value;
+use afield_core::document::{
+    Value,
+    sequence::{alike, differing, longest_chain},
+};
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     mem::discriminant,
     ops::Range,
 };
@@ -22,39 +25,67 @@ pub(super) enum Source {
     New,
 }
 
-/// The most comparisons made between elements that nothing identifies, per stretch of changed elements.
+/// The most pairs of equal elements among which the order that keeps the most is looked for.
 ///
-/// It bounds the time of one edit. A longer stretch is matched in order, if it is as long after the edit as before.
-const COMPARISONS_MAX: usize = 65_536;
+/// It bounds the time and memory of one edit, 24 bytes a pair. Beyond it, each element is paired with one only.
+const EQUAL_PAIRS_MAX: usize = 262_144;
 
 /// The likeness that one equal part gives, if it says something: enough for two elements to count as alike.
 const EQUAL_PART: u64 = 8;
 
 /// Finds the source of each new element.
 ///
-/// Elements match by identity, or by equality where they have none; of these the longest run in order is kept and the
-/// rest moved. Between kept elements, those without identity are matched by likeness. Time is O(n log n) in the
-/// lengths, and bounded for the last part.
+/// Elements match by identity, or by equality where they have none. Of these, those at the beginning and the end stay
+/// where they are, and between them the most that keep their order; only what is left has moved. Between kept
+/// elements, those without identity are matched by likeness. Time is O(n log n) in the lengths where few are equal,
+/// and bounded for the rest.
 pub(super) fn sources(old: &[Element], new: &[Element]) -> Vec<Source> {
-    let mut sources = matched(old, new);
-    keep_longest_run(&mut sources);
+    let tokens = |elements: &[Element]| -> Vec<Vec<u8>> {
+        elements.iter().enumerate().map(|(index, element)| token(index, element)).collect()
+    };
+    let (old_tokens, new_tokens) = (tokens(old), tokens(new));
+    let (old_middle, new_middle) = differing(&old_tokens, &new_tokens, |old, new| old == new);
+    let behind = old_middle.end..old.len();
+    let mut sources: Vec<Source> = (0..old_middle.start).map(Source::Kept).collect();
+    sources.extend(between(&old_tokens, old_middle, &new_tokens, new_middle));
+    sources.extend(behind.map(Source::Kept));
     match_gaps(old, new, &mut sources);
     sources
 }
 
-/// Matches by token: all as moved, for now.
-fn matched(old: &[Element], new: &[Element]) -> Vec<Source> {
-    let mut places: HashMap<Vec<u8>, VecDeque<usize>> = HashMap::new();
-    for (index, element) in old.iter().enumerate() {
-        places.entry(token(index, element)).or_default().push_back(index);
+/// Matches by token between a common beginning and end.
+fn between(old: &[Vec<u8>], old_range: Range<usize>, new: &[Vec<u8>], new_range: Range<usize>) -> Vec<Source> {
+    let mut places: HashMap<&[u8], VecDeque<usize>> = HashMap::new();
+    for (index, token) in old.iter().enumerate().take(old_range.end).skip(old_range.start) {
+        places.entry(token).or_default().push_back(index);
     }
-    new.iter()
-        .enumerate()
-        .map(|(index, element)| {
-            let place = places.get_mut(&token(index, element)).and_then(VecDeque::pop_front);
-            place.map_or(Source::New, Source::Moved)
-        })
-        .collect()
+    let new: Vec<&[u8]> = new.get(new_range).unwrap_or_default().iter().map(Vec::as_slice).collect();
+    let equal = |token: &&[u8]| places.get(*token).map_or(0, VecDeque::len);
+    let kept = if new.iter().map(equal).sum::<usize>() <= EQUAL_PAIRS_MAX {
+        let of = |token: &&[u8]| places.get(*token).into_iter().flatten().rev().copied();
+        longest_chain(new.iter().enumerate().flat_map(|(position, token)| of(token).map(move |from| (from, position))))
+    } else {
+        let mut free = places.clone();
+        let first = |token: &&[u8]| free.get_mut(*token).and_then(VecDeque::pop_front);
+        let firsts: Vec<Option<usize>> = new.iter().map(first).collect();
+        longest_chain(firsts.into_iter().enumerate().filter_map(|(position, from)| Some((from?, position))))
+    };
+    let mut sources = vec![Source::New; new.len()];
+    let mut used = HashSet::new();
+    for (from, position) in kept {
+        used.insert(from);
+        if let Some(source) = sources.get_mut(position) {
+            *source = Source::Kept(from);
+        }
+    }
+    for (source, token) in sources.iter_mut().zip(new).filter(|(source, _)| **source == Source::New) {
+        let Some(places) = places.get_mut(token) else { continue };
+        places.retain(|place| !used.contains(place));
+        if let Some(from) = places.pop_front() {
+            *source = Source::Moved(from);
+        }
+    }
+    sources
 }
 
 fn token(index: usize, element: &Element) -> Vec<u8> {
@@ -74,35 +105,6 @@ fn token(index: usize, element: &Element) -> Vec<u8> {
         }
     }
     token
-}
-
-/// Turns the longest increasing run of moved elements into kept ones.
-fn keep_longest_run(sources: &mut [Source]) {
-    // tails[n] is the position, among the sources, of the smallest last element of a run of length n + 1.
-    let mut tails: Vec<(usize, usize)> = Vec::new();
-    let mut previous: Vec<Option<usize>> = vec![None; sources.len()];
-    for (position, source) in sources.iter().enumerate() {
-        let Source::Moved(from) = source else { continue };
-        let length = tails.partition_point(|(tail, _)| tail < from);
-        if let (Some(link), Some((_, before))) =
-            (previous.get_mut(position), length.checked_sub(1).and_then(|last| tails.get(last)))
-        {
-            *link = Some(*before);
-        }
-        match tails.get_mut(length) {
-            Some(tail) => *tail = (*from, position),
-            None => tails.push((*from, position)),
-        }
-    }
-    let mut next = tails.last().map(|(_, position)| *position);
-    while let Some(position) = next {
-        if let Some(source) = sources.get_mut(position)
-            && let Source::Moved(from) = *source
-        {
-            *source = Source::Kept(from);
-        }
-        next = previous.get(position).copied().flatten();
-    }
 }
 
 /// Matches what is left between kept elements by likeness.
@@ -155,7 +157,11 @@ fn pairs(olds: &[(usize, &Node)], news: &[(usize, &Node)]) -> Vec<(usize, usize)
     let mut pairs = Vec::new();
     let (mut olds_left, mut news_left) = (olds, news);
     let mut last = (0, 0);
-    for (i, j) in alike(olds, news).into_iter().chain([(olds.len(), news.len())]) {
+    let alikeness = |i: usize, j: usize| match (olds.get(i), news.get(j)) {
+        (Some((_, old)), Some((_, new))) => Some(likeness(old, new)).filter(|alike| *alike >= EQUAL_PART).unwrap_or(0),
+        _ => 0,
+    };
+    for (i, j) in alike(olds.len(), news.len(), alikeness).into_iter().chain([(olds.len(), news.len())]) {
         let (old_gap, rest) = olds_left.split_at(i - last.0);
         let (new_gap, new_rest) = news_left.split_at(j - last.1);
         if old_gap.len() == new_gap.len() {
@@ -167,39 +173,6 @@ fn pairs(olds: &[(usize, &Node)], news: &[(usize, &Node)]) -> Vec<(usize, usize)
             (olds_left, news_left) = (olds, news);
         }
         last = (i + 1, j + 1);
-    }
-    pairs
-}
-
-/// The positions of alike elements in order, with the most likeness in all; none when there are too many to compare.
-fn alike(olds: &[(usize, &Node)], news: &[(usize, &Node)]) -> Vec<(usize, usize)> {
-    if olds.len().saturating_mul(news.len()) > COMPARISONS_MAX {
-        return Vec::new();
-    }
-    // best[i][j] is the most likeness that olds from i on and news from j on can have.
-    let width = news.len() + 1;
-    let mut best = vec![0_u64; (olds.len() + 1) * width];
-    let at = |best: &[u64], i: usize, j: usize| best.get(i * width + j).copied().unwrap_or(0);
-    let alike = |old, new| Some(likeness(old, new)).filter(|likeness| *likeness >= EQUAL_PART);
-    for (i, (_, old)) in olds.iter().enumerate().rev() {
-        for (j, (_, new)) in news.iter().enumerate().rev() {
-            let paired = alike(old, new).map_or(0, |likeness| likeness + at(&best, i + 1, j + 1));
-            let value = paired.max(at(&best, i + 1, j)).max(at(&best, i, j + 1));
-            if let Some(cell) = best.get_mut(i * width + j) {
-                *cell = value;
-            }
-        }
-    }
-    let (mut i, mut j, mut pairs) = (0, 0, Vec::new());
-    while let (Some((_, old)), Some((_, new))) = (olds.get(i), news.get(j)) {
-        if alike(old, new).is_some_and(|likeness| at(&best, i, j) == likeness + at(&best, i + 1, j + 1)) {
-            pairs.push((i, j));
-            (i, j) = (i + 1, j + 1);
-        } else if at(&best, i, j) == at(&best, i + 1, j) {
-            i += 1;
-        } else {
-            j += 1;
-        }
     }
     pairs
 }

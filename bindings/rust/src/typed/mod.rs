@@ -67,7 +67,10 @@
 //! not under a key of a map, in a variant, in a `required` field, and where an absent field reads as something else.
 //!
 //! Elements of lists are matched by `#[model(key)]` where they have one, else by equality and then by likeness, and
-//! are edited in place, so that what the type does not know stays with the element it belongs to.
+//! are edited in place, so that what the type does not know stays with the element it belongs to. Elements move only
+//! when they change places with others. The engine has no such operation, so an element that moves is deleted and
+//! inserted as it was read: what another device writes into it at the same time is lost, and of two devices that move
+//! it at the same time each inserts one. Where order is edited often, keep it in a field of the elements.
 //!
 //! # Limits
 //!

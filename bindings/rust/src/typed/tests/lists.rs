@@ -316,3 +316,64 @@ fn ten_thousand_elements_are_matched_in_time_for_an_edit() {
     let patches = difference(&tree(&points), &tree(&edited));
     assert_eq!(patches.len(), 10_000, "a stretch too long to compare is matched in order");
 }
+
+/// All lists of up to five of four elements: equal ones, ones with a key and ones whose content differs.
+fn lists() -> Vec<Vec<Block>> {
+    let note = |text: &str| Block::Note(text.into());
+    let paragraph = |id| Block::Paragraph { id, text: "p".into() };
+    let elements = [Block::Rule, note("a"), paragraph(1), note("b")];
+    let mut lists = vec![vec![]];
+    let mut longest: Vec<Vec<Block>> = vec![vec![]];
+    for _ in 0..5 {
+        longest = longest
+            .iter()
+            .flat_map(|list| elements.iter().map(|element| [list.as_slice(), std::slice::from_ref(element)].concat()))
+            .collect();
+        lists.extend(longest.iter().cloned());
+    }
+    lists
+}
+
+#[test]
+fn taking_one_element_out_or_in_is_one_step_and_moves_nothing() {
+    let of = |blocks: &[Block]| to_tree(&Board { blocks: blocks.to_vec(), ..Board::default() }).unwrap();
+    // Lists of scalars alone are left to the difference of their values.
+    for list in lists().into_iter().filter(|list| list.iter().filter(|block| **block != Block::Rule).count() > 1) {
+        let whole = of(&list);
+        for index in 0..list.len() {
+            let mut without = list.clone();
+            without.remove(index);
+            let without = of(&without);
+            let patches = difference(&whole, &without);
+            assert!(matches!(patches.as_slice(), [Patch::Delete { .. }]), "{list:?} without {index}: {patches:?}");
+            let patches = difference(&without, &whole);
+            assert!(matches!(patches.as_slice(), [Patch::Insert { .. }]), "{list:?} with {index}: {patches:?}");
+        }
+    }
+}
+
+#[test]
+fn equal_elements_do_not_move_their_neighbours() {
+    let content = json!({"blocks": ["Rule", {"Note": "a", "new": 1}, "Rule", {"Note": "b", "new": 2}, "Rule"]});
+    let document = document(content);
+    let patches = edit::<Board>(&document, |board| {
+        board.blocks.remove(2);
+        board.blocks.remove(0);
+        board.blocks.push(Block::Note("c".into()));
+    });
+    assert!(!patches.iter().any(|patch| matches!(patch, Patch::Move { .. })), "{patches:?}");
+    let expected = json!([{"Note": "a", "new": 1}, {"Note": "b", "new": 2}, "Rule", {"Note": "c"}]);
+    assert_eq!(patched(&document, &patches)["blocks"], expected);
+}
+
+#[test]
+fn many_equal_elements_are_matched_in_time_for_an_edit() {
+    let blocks: Vec<_> = (0..4_000).map(|_| Block::Rule).collect();
+    let mut others = blocks.clone();
+    others.insert(0, Block::Note("first".into()));
+    others.insert(2_000, Block::Note("middle".into()));
+    others.push(Block::Note("last".into()));
+    others.drain(10..20);
+    let patches = difference(&to_tree(&blocks).unwrap(), &to_tree(&others).unwrap());
+    assert_eq!(patches.len(), 13, "three came and ten went");
+}
