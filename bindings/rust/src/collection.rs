@@ -1,9 +1,11 @@
 //! Collections: the entities of one type in a space.
 
 mod json;
+mod listing;
 
 pub use json::JsonCollection;
 pub(crate) use json::{edit_json, object, parse_projection, put, put_deleted};
+pub use listing::Listing;
 
 use crate::driver::{Edited, EntityError, Existence, Target};
 use crate::entity::Entity;
@@ -235,13 +237,14 @@ impl<T: Hydrate + Reconcile> Collection<T> {
         value.map_err(|source| ReadError::Shape { entity: id, source })
     }
 
-    /// Reads all entities that are not deleted, in the order of their making.
+    /// Reads all entities that are not deleted, in the order of their making, and tells which could not be read.
     ///
     /// # Errors
     ///
-    /// An entity could not be opened, or does not have the shape of `T`.
-    pub fn list(&self) -> Result<Vec<(EntityId, T)>, ReadError> {
-        self.ids()?.into_iter().map(|id| Ok((id, self.read(id)?))).collect()
+    /// The store could not be read. An entity that could not be opened, or does not have the shape of `T`, is no error
+    /// here but among [`Listing::unreadable`].
+    pub fn list(&self) -> Result<Listing<T>, ReadError> {
+        Listing::of(self.ids()?.into_iter().map(|id| (id, self.read(id))))
     }
 }
 

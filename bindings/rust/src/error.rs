@@ -71,6 +71,15 @@ impl ReadError {
             Self::Store(error) => error.class(),
         }
     }
+
+    /// Whether it is about one entity, so that others may be read all the same.
+    pub(crate) fn is_of_entity(&self) -> bool {
+        match self {
+            Self::Entity(error) => !matches!(error, EntityError::Store(_) | EntityError::Driver(_)),
+            Self::Shape { .. } | Self::Path { .. } => true,
+            Self::Store(_) => false,
+        }
+    }
 }
 
 /// An edit failed. Nothing of it remains, unless it is [`EditError::Store`], which leaves that open.

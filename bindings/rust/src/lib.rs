@@ -103,7 +103,7 @@ pub use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Now, SpaceId};
 pub use afield_store::{AppendError, OpenError, StoreError, Synchronous};
 pub use afield_transport::{ParseAddressError, ParseTokenError};
 pub use automerge;
-pub use collection::{Collection, JsonCollection};
+pub use collection::{Collection, JsonCollection, Listing};
 pub use driver::{Driver, DriverError, EditFailure, Edited, EntityError, Existence, Output, Target};
 pub use entity::{CounterField, Entity, ListField, MapField, TextField};
 pub use error::{

@@ -54,6 +54,9 @@
 //! - Fields, elements and variants' fields that the type does not know are passed over, and survive every edit.
 //! - Numbers are read as the type asks for where the value allows it, since the JSON view and other languages do not
 //!   tell `5` from `5u` or `5.0`.
+//! - An enum that may grow should have a variant `#[model(other)]`, or the entities in which a newer version wrote a
+//!   new variant cannot be read here at all. It is read for every unknown one, and an edit that leaves it alone leaves
+//!   what is really there.
 //! - Where concurrent edits left several variants in an enum's map, the one written last is read.
 //!
 //! # What is written
