@@ -1,6 +1,6 @@
 //! Which bounds a generic model's implementations need.
 
-use crate::{attributes::Presence, shape::Field};
+use crate::{attributes::Presence, field::Field};
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{GenericParam, Generics, Ident, Type, parse_quote};
@@ -17,11 +17,12 @@ pub(crate) fn check(generics: &Generics) -> syn::Result<()> {
 
 /// The generics for the implementation of `Hydrate`.
 pub(crate) fn hydrate<'f>(ident: &Ident, generics: &Generics, fields: impl Iterator<Item = &'f Field>) -> Generics {
-    bounded(ident, generics, fields, |field| match field.options.presence {
-        Presence::Default => {
-            quote!(::afield::typed::support::Hydrate + ::afield::typed::support::Absent)
+    bounded(ident, generics, fields, |field| {
+        let reading = (field.read_as(), quote!(::afield::typed::support::Hydrate));
+        match field.options.presence {
+            Presence::Default => vec![reading, (&field.ty, quote!(::afield::typed::support::Absent))],
+            _ => vec![reading],
         }
-        _ => quote!(::afield::typed::support::Hydrate),
     })
 }
 
@@ -42,24 +43,23 @@ pub(crate) fn reconcile<'f>(ident: &Ident, generics: &Generics, fields: impl Ite
             Presence::Default => Some(quote!(+ ::afield::typed::support::Absent)),
             _ => None,
         };
-        quote!(::afield::typed::support::Reconcile #key #absent)
+        vec![(&field.ty, quote!(::afield::typed::support::Reconcile #key #absent))]
     })
 }
 
-/// Adds a bound for the type of each field that mentions a type parameter.
+/// Adds the bounds of each field on types that mention a type parameter.
 ///
 /// A type that mentions the model itself would make the bound circular, so there the parameters are bound instead.
 fn bounded<'f>(
     ident: &Ident,
     generics: &Generics,
     fields: impl Iterator<Item = &'f Field>,
-    bound: impl Fn(&Field) -> TokenStream,
+    bounds: impl Fn(&'f Field) -> Vec<(&'f Type, TokenStream)>,
 ) -> Generics {
     let parameters: Vec<Ident> = generics.type_params().map(|parameter| parameter.ident.clone()).collect();
     let mut generics = generics.clone();
     let mut predicates: Vec<syn::WherePredicate> = Vec::new();
-    for field in fields {
-        let (ty, bound) = (&field.ty, bound(field));
+    for (ty, bound) in fields.flat_map(bounds) {
         let mentioned: Vec<&Ident> = parameters.iter().filter(|parameter| mentions(ty, parameter)).collect();
         if mentioned.is_empty() {
             continue;

@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | `attributes` | what may be written inside `#[model(…)]`, and what to do instead of what may not |
+//! | `field` | one field, how it is read and what its absence says |
 //! | `shape` | structs and variants, seen as a map, a list or their inner value |
 //! | `record` | the code for a struct |
 //! | `union` | the code for an enum |
@@ -13,6 +14,7 @@
 
 mod attributes;
 mod bounds;
+mod field;
 mod record;
 mod shape;
 mod union;

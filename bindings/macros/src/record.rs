@@ -3,7 +3,8 @@
 use crate::{
     attributes::Container,
     bounds,
-    shape::{self, Field, Shape},
+    field::Field,
+    shape::{self, Shape},
 };
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -92,6 +93,7 @@ fn hydrate_inner(field: &Field) -> TokenStream {
             }
         }
     });
+    let way = field.way();
     let objects = [quote!(hydrate_map), quote!(hydrate_seq), quote!(hydrate_text)];
     let objects = objects.iter().map(|method| {
         quote! {
@@ -109,7 +111,7 @@ fn hydrate_inner(field: &Field) -> TokenStream {
             __object: &::afield::typed::support::ObjId,
             __property: ::afield::typed::support::Prop<'_>,
         ) -> ::core::result::Result<Self, ::afield::typed::support::HydrateError> {
-            <#ty as ::afield::typed::support::Hydrate>::hydrate(__document, __object, __property).map(Self)
+            (#way)(__document, __object, __property).map(Self)
         }
         fn hydrate_unknown(
             __code: u8,

@@ -1,18 +1,12 @@
 //! Structs and variants, seen as a map, a list or their inner value.
 
-use crate::attributes::{Container, FieldOptions, Presence, combine};
-use proc_macro2::{Span, TokenStream, TokenTree};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::{Fields, Ident, Member, Type, spanned::Spanned};
-
-/// One field of a struct or variant.
-pub(crate) struct Field {
-    pub(crate) member: Member,
-    /// The name by which a pattern binds the field.
-    pub(crate) binding: Ident,
-    pub(crate) ty: Type,
-    pub(crate) options: FieldOptions,
-}
+use crate::{
+    attributes::{Container, Presence, combine},
+    field::Field,
+};
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::Fields;
 
 /// How the fields of a struct or variant stand in the document.
 pub(crate) enum Shape {
@@ -32,15 +26,8 @@ impl Shape {
         let mut found = Vec::new();
         let mut result = Ok(());
         for (index, field) in fields.iter_mut().enumerate() {
-            match FieldOptions::take(&mut field.attrs)
-                .and_then(|options| refuse_unreadable(&field.ty).map(|()| options))
-            {
-                Ok(options) => found.push(Field {
-                    member: field.ident.clone().map_or_else(|| Member::from(index), Member::Named),
-                    binding: format_ident!("__field_{index}"),
-                    ty: field.ty.clone(),
-                    options,
-                }),
+            match Field::take(index, field) {
+                Ok(field) => found.push(field),
                 Err(error) => combine(&mut result, error),
             }
         }
@@ -82,18 +69,6 @@ impl Shape {
     }
 }
 
-/// Refuses `Option<Box<…>>`, which autosurgeon writes and then cannot read.
-fn refuse_unreadable(ty: &Type) -> syn::Result<()> {
-    let text = type_text(ty);
-    if ["Option<Box<", "Option<std::boxed::Box<", "Option<::std::boxed::Box<"].iter().any(|form| text.contains(form)) {
-        return Err(syn::Error::new_spanned(
-            ty,
-            "an Option of a Box cannot be read from a document: write Box<Option<…>>",
-        ));
-    }
-    Ok(())
-}
-
 fn checked_map(fields: Vec<Field>) -> syn::Result<Vec<Field>> {
     let mut keys = fields.iter().filter_map(|field| field.options.key);
     match (keys.next(), keys.next()) {
@@ -129,59 +104,13 @@ fn unnamed(mut fields: Vec<Field>) -> syn::Result<Shape> {
     }
 }
 
-impl Field {
-    /// The name in the document.
-    pub(crate) fn name(&self, container: &Container) -> String {
-        match (&self.options.rename, &self.member) {
-            (Some(rename), _) => rename.value(),
-            (None, Member::Named(ident)) => container.name(ident),
-            (None, Member::Unnamed(index)) => index.index.to_string(),
-        }
-    }
-
-    fn name_span(&self) -> Span {
-        self.options.rename.as_ref().map_or_else(|| self.member.span(), |rename| rename.span())
-    }
-
-    /// An expression for what gives the value of the field while it is absent, unless that is an error.
-    fn absent(&self) -> TokenStream {
-        let ty = &self.ty;
-        match &self.options.presence {
-            Presence::Default => {
-                let function = quote_spanned!(ty.span()=> <#ty as ::afield::typed::support::Absent>::absent);
-                quote!(::core::option::Option::Some(#function))
-            }
-            Presence::Function(path) => quote!(::core::option::Option::Some(#path)),
-            Presence::Required => quote!(::core::option::Option::None),
-        }
-    }
-
-    /// An expression that reads the field from the container `__object` of `__document`.
-    fn read(&self, property: &TokenStream) -> TokenStream {
-        let ty = &self.ty;
-        let expected = type_text(ty);
-        let span = ty.span();
-        match &self.options.presence {
-            Presence::Default => quote_spanned! {span=>
-                ::afield::typed::support::defaulted::<#ty, __D>(__document, __object, #property, #expected)?
-            },
-            Presence::Function(path) => quote_spanned! {span=>
-                ::afield::typed::support::defaulted_by::<#ty, __D>(__document, __object, #property, #expected, #path)?
-            },
-            Presence::Required => quote_spanned! {span=>
-                ::afield::typed::support::required::<#ty, __D>(__document, __object, #property, #expected)?
-            },
-        }
-    }
-}
-
 /// `member: value` for every field of a map, read from `__object`.
 pub(crate) fn read_map(fields: &[Field], container: &Container) -> TokenStream {
     let reads = fields.iter().map(|field| {
         let member = &field.member;
         let name = field.name(container);
         let value = field.read(&quote!(#name));
-        quote!(#member: #value)
+        quote!(#member: #value?)
     });
     quote!(#(#reads),*)
 }
@@ -191,7 +120,7 @@ pub(crate) fn read_list(fields: &[Field]) -> TokenStream {
     let reads = fields.iter().enumerate().map(|(position, field)| {
         let member = &field.member;
         let value = field.read(&quote!(#position));
-        quote!(#member: #value)
+        quote!(#member: #value?)
     });
     quote!(#(#reads),*)
 }
@@ -204,40 +133,4 @@ pub(crate) fn write(fields: &[Field], container: &Container, access: impl Fn(&Fi
         let absent = field.absent();
         quote!(::afield::typed::support::Field::new(#name, #value, #absent, #rest))
     })
-}
-
-/// A type as a person writes it, for error messages.
-pub(crate) fn type_text(ty: &Type) -> String {
-    let mut text = String::new();
-    write_tokens(ty.to_token_stream(), &mut text);
-    text
-}
-
-fn write_tokens(tokens: TokenStream, text: &mut String) {
-    for token in tokens {
-        match token {
-            TokenTree::Group(group) => {
-                let (open, close) = match group.delimiter() {
-                    proc_macro2::Delimiter::Parenthesis => ("(", ")"),
-                    proc_macro2::Delimiter::Bracket => ("[", "]"),
-                    proc_macro2::Delimiter::Brace => ("{", "}"),
-                    proc_macro2::Delimiter::None => ("", ""),
-                };
-                text.push_str(open);
-                write_tokens(group.stream(), text);
-                text.push_str(close);
-            }
-            TokenTree::Punct(punct) if matches!(punct.as_char(), ',' | ';') => {
-                text.push(punct.as_char());
-                text.push(' ');
-            }
-            TokenTree::Ident(ident) => {
-                if text.ends_with(|last: char| last.is_alphanumeric() || last == '_') {
-                    text.push(' ');
-                }
-                text.push_str(&ident.to_string());
-            }
-            other => text.push_str(&other.to_string()),
-        }
-    }
 }

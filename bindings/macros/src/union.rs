@@ -3,7 +3,8 @@
 use crate::{
     attributes::{Container, VariantOptions, combine},
     bounds,
-    shape::{self, Field, Shape},
+    field::Field,
+    shape::{self, Shape},
 };
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
@@ -164,11 +165,8 @@ impl Union<'_> {
         match &variant.shape {
             Shape::Unit => quote!(::core::result::Result::Ok(Self::#ident)),
             Shape::Inner(field) => {
-                let (ty, expected) = (&field.ty, shape::type_text(&field.ty));
-                quote! {
-                    ::afield::typed::support::required::<#ty, __D>(__document, __object, #name, #expected)
-                        .map(Self::#ident)
-                }
+                let read = field.read(&quote!(#name));
+                quote!(#read.map(Self::#ident))
             }
             Shape::List(fields) => {
                 let reads = shape::read_list(fields);

@@ -3,7 +3,7 @@
 use super::{
     path::FieldPath,
     support::Mismatch,
-    view::{NumberViews, View},
+    view::{NumberViews, View, is_marked},
 };
 use afield_core::document::Kind;
 use automerge::ROOT;
@@ -66,8 +66,14 @@ pub enum FromDocumentError {
 /// # Errors
 /// When a required field is missing, or a value does not fit its type: see [`FromDocumentError`].
 pub fn from_document<T: Hydrate, D: ReadDoc>(document: &D) -> Result<T, FromDocumentError> {
-    // The plain way is the quick one. Only what it cannot read is read again, with a record of places.
-    T::hydrate_map(document, &ROOT).or_else(|_| read_with_record(document))
+    // The plain way is the quick one. Only what it cannot read is read again, with a record of places; and an entity
+    // with a mark of deletion, which is no field, is read without it.
+    if !is_marked(document)
+        && let Ok(model) = T::hydrate_map(document, &ROOT)
+    {
+        return Ok(model);
+    }
+    read_with_record(document)
 }
 
 fn read_with_record<T: Hydrate, D: ReadDoc>(document: &D) -> Result<T, FromDocumentError> {

@@ -30,48 +30,64 @@ impl<T: Default> Absent for T {
 }
 
 /// Reads a field; when it is absent, or null and its type has no reading for null, it has the default of its type.
-pub fn defaulted<'p, T: Hydrate + Absent, D: ReadDoc>(
+pub fn defaulted<T: Absent, D: ReadDoc>(
     document: &D,
     object: &ObjId,
-    property: impl Into<Prop<'p>>,
+    property: Prop<'_>,
     expected: &'static str,
+    read: impl Fn(&D, &ObjId, Prop<'_>) -> Result<T, HydrateError>,
 ) -> Result<T, HydrateError> {
-    defaulted_by(document, object, property, expected, T::absent)
+    defaulted_by(document, object, property, expected, read, T::absent)
 }
 
 /// Reads a field; when it is absent, or null and its type has no reading for null, it has the default given.
-pub fn defaulted_by<'p, T: Hydrate, D: ReadDoc>(
+pub fn defaulted_by<T, D: ReadDoc>(
     document: &D,
     object: &ObjId,
-    property: impl Into<Prop<'p>>,
+    property: Prop<'_>,
     expected: &'static str,
+    read: impl Fn(&D, &ObjId, Prop<'_>) -> Result<T, HydrateError>,
     default: impl FnOnce() -> T,
 ) -> Result<T, HydrateError> {
-    let property = property.into();
     // Looked at first and read once: a field that is read again whenever it does not fit is read twice as often with
     // each level above it.
     match document.get(object, &property)? {
         None => Ok(default()),
         // A type with a reading for null, such as an `Option`, has the word before the default has it.
         Some((automerge::Value::Scalar(scalar), _)) if scalar.is_null() => {
-            Ok(T::hydrate(document, object, property).unwrap_or_else(|_| default()))
+            Ok(read(document, object, property).unwrap_or_else(|_| default()))
         }
-        Some(_) => required(document, object, property, expected),
+        Some(_) => required(document, object, property, expected, read),
     }
 }
 
 /// Reads a field that must be there.
-pub fn required<'p, T: Hydrate, D: ReadDoc>(
+pub fn required<T, D: ReadDoc>(
     document: &D,
     object: &ObjId,
-    property: impl Into<Prop<'p>>,
+    property: Prop<'_>,
     expected: &'static str,
+    read: impl Fn(&D, &ObjId, Prop<'_>) -> Result<T, HydrateError>,
 ) -> Result<T, HydrateError> {
-    T::hydrate(document, object, property.into()).map_err(|error| match error {
+    read(document, object, property).map_err(|error| match error {
         // The type that could not be read is known here, and the place by what was read last.
         HydrateError::Unexpected(_) => mismatch(Mismatch::Type(expected)),
         other => other,
     })
+}
+
+/// Reads what is null or of a type.
+pub fn option<T, D: ReadDoc>(
+    document: &D,
+    object: &ObjId,
+    property: Prop<'_>,
+    read: impl Fn(&D, &ObjId, Prop<'_>) -> Result<T, HydrateError>,
+) -> Result<Option<T>, HydrateError> {
+    match document.get(object, &property)? {
+        None => Err(HydrateError::unexpected("null or a value", "nothing".to_owned())),
+        Some((automerge::Value::Scalar(scalar), _)) if scalar.is_null() => Ok(None),
+        Some(_) => read(document, object, property).map(Some),
+    }
 }
 
 /// The error for a variant that this version of the enum does not have.

@@ -1,15 +1,17 @@
 //! A document seen with a record of what is read, and with numbers as their readers want them.
 
 use super::path::{FieldPath, Place};
+use crate::driver::DELETED_KEY;
 use afield_core::document::Kind;
 use automerge::{
-    AutomergeError, ChangeHash, ObjId, ObjType, Prop, ScalarValue, Value,
+    ActorId, AutoCommit, AutomergeError, ChangeHash, ObjId, ObjType, Prop, ROOT, ScalarValue, Value, ValueRef,
     iter::{ListRange, MapRange},
+    transaction::Transactable,
 };
 use autosurgeon::ReadDoc;
 use std::{
     borrow::Cow,
-    cell::RefCell,
+    cell::{OnceCell, RefCell},
     collections::{BTreeMap, HashSet},
     ops::RangeBounds,
 };
@@ -68,6 +70,8 @@ pub(super) struct View<'d, D> {
     /// The maps whose keys were asked for: their keys are content.
     enumerated: RefCell<HashSet<ObjId>>,
     enumerated_last: RefCell<Option<ObjId>>,
+    /// The root's keys without the mark of deletion, once they were asked for.
+    fields: OnceCell<AutoCommit>,
 }
 
 struct Last {
@@ -85,7 +89,24 @@ impl<'d, D: ReadDoc> View<'d, D> {
             last: RefCell::default(),
             enumerated: RefCell::default(),
             enumerated_last: RefCell::default(),
+            fields: OnceCell::new(),
         }
+    }
+
+    /// A document with the keys of this one, the mark of deletion left out: it is no field of the entity, and the
+    /// engine's iterators cannot be made to pass over it.
+    fn fields(&self) -> &AutoCommit {
+        self.fields.get_or_init(|| {
+            let mut fields = AutoCommit::new().with_actor(ActorId::from([]));
+            for entry in self.document.map_range(&ROOT, ..).filter(|entry| entry.key != DELETED_KEY) {
+                let written = match &entry.value {
+                    ValueRef::Object(kind) => fields.put_object(ROOT, entry.key.as_ref(), *kind).map(drop),
+                    ValueRef::Scalar(scalar) => fields.put(ROOT, entry.key.as_ref(), ScalarValue::from(scalar.clone())),
+                };
+                debug_assert!(written.is_ok(), "a new document takes any key and value");
+            }
+            fields
+        })
     }
 
     /// The place and the kind of what was read last: what an error is about.
@@ -161,6 +182,11 @@ impl<'d, D: ReadDoc> View<'d, D> {
             None => value,
         }
     }
+}
+
+/// Whether the entity has the mark that tells whether it is deleted.
+pub(super) fn is_marked<D: ReadDoc>(document: &D) -> bool {
+    document.get(&ROOT, DELETED_KEY).is_ok_and(|mark| mark.is_some())
 }
 
 /// The same number as another kind, where it is exactly one.
@@ -241,7 +267,10 @@ impl<D: ReadDoc> ReadDoc for View<'_, D> {
     {
         self.enumerated.borrow_mut().insert(object.as_ref().clone());
         *self.enumerated_last.borrow_mut() = Some(object.as_ref().clone());
-        self.document.map_range(object, range)
+        match *object.as_ref() == ROOT && is_marked(self.document) {
+            true => automerge::ReadDoc::map_range(self.fields(), ROOT, range),
+            false => self.document.map_range(object, range),
+        }
     }
 
     fn list_range<O: AsRef<ObjId>, R: RangeBounds<usize>>(&self, object: O, range: R) -> ListRange<'_> {

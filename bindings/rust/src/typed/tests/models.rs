@@ -334,3 +334,62 @@ fn positions_in_a_text_are_code_points() {
     text.push_str("𝄞");
     assert_eq!((text.as_str(), text.len()), ("éöz?𝄞", 5));
 }
+
+#[crate::model]
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Node {
+    name: String,
+    next: Option<Link>,
+    other: Option<Box<Node>>,
+    newtype: Option<Boxed>,
+    inner: Maybe,
+    twice: Option<Option<u8>>,
+}
+
+type Link = Box<Node>;
+
+#[crate::model]
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Boxed(Box<Node>);
+
+#[crate::model]
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Maybe(Option<Link>);
+
+#[crate::model]
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Holder<T> {
+    held: Option<T>,
+}
+
+#[test]
+fn an_option_of_a_box_reads_however_it_is_written() {
+    let node = |name: &str| Node { name: name.into(), ..Node::default() };
+    let node = Node {
+        next: Some(Box::new(node("a"))),
+        other: Some(Box::new(node("b"))),
+        newtype: Some(Boxed(Box::new(node("c")))),
+        inner: Maybe(Some(Box::new(node("d")))),
+        twice: Some(Some(3)),
+        ..node("e")
+    };
+    assert_eq!(from_document::<Node, _>(&document(tagged(&node))).unwrap(), node);
+    assert_eq!(from_document::<Node, _>(&document(tagged(&Node::default()))).unwrap(), Node::default());
+    let held = Holder { held: Some(Box::new(node)) };
+    assert_eq!(from_document::<Holder<Link>, _>(&document(tagged(&held))).unwrap(), held);
+}
+
+#[test]
+fn a_map_as_an_entity_has_no_mark_of_deletion_among_its_keys() {
+    let replica = crate::Replica::open_in_memory().unwrap();
+    let prices = replica.create_space("home").unwrap().collection::<BTreeMap<String, u32>>("prices").unwrap();
+    let id = prices.insert(&BTreeMap::new()).unwrap();
+    assert_eq!(prices.read(id).unwrap(), BTreeMap::new());
+    let _ = prices.edit(id, |prices| prices.extend([("bread".to_owned(), 3), ("milk".to_owned(), 2)])).unwrap();
+    let _ = prices.delete(id).unwrap();
+    let _ = prices.edit(id, |prices| prices.remove("milk")).unwrap();
+    assert_eq!(prices.read(id).unwrap(), BTreeMap::from([("bread".to_owned(), 3)]));
+    assert_eq!(prices.ids().unwrap(), [], "it is still deleted");
+    let _ = prices.restore(id).unwrap();
+    assert_eq!(prices.read(id).unwrap().len(), 1);
+}
