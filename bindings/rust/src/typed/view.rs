@@ -16,10 +16,20 @@ use std::{
     ops::RangeBounds,
 };
 
-/// A place in the schema: the names of the fields on the way to it, and nothing for each position or free key.
+/// A place in the schema: the fields on the way to it.
 ///
 /// All elements of a list share one place, so that a list is read anew once and not for each of its elements.
-pub(super) type SchemaPlace = Vec<Option<String>>;
+pub(super) type SchemaPlace = Vec<SchemaStep>;
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum SchemaStep {
+    /// A field of a model.
+    Field(String),
+    /// An element of a tuple, which has a type of its own.
+    Element(usize),
+    /// Any element of a list, or entry of a map with free keys.
+    Any,
+}
 
 /// A kind of number in the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +80,8 @@ pub(super) struct View<'d, D> {
     /// The maps whose keys were asked for: their keys are content.
     enumerated: RefCell<HashSet<ObjId>>,
     enumerated_last: RefCell<Option<ObjId>>,
+    /// The lists whose length was asked for: their elements are of one type. Those of a tuple are read by position.
+    counted: RefCell<HashSet<ObjId>>,
     /// The root's keys without the mark of deletion, once they were asked for.
     fields: OnceCell<AutoCommit>,
 }
@@ -89,6 +101,7 @@ impl<'d, D: ReadDoc> View<'d, D> {
             last: RefCell::default(),
             enumerated: RefCell::default(),
             enumerated_last: RefCell::default(),
+            counted: RefCell::default(),
             fields: OnceCell::new(),
         }
     }
@@ -161,12 +174,13 @@ impl<'d, D: ReadDoc> View<'d, D> {
     }
 
     fn schema_place(&self, object: &ObjId, prop: &Prop) -> SchemaPlace {
-        let enumerated = self.enumerated.borrow();
+        let (enumerated, counted) = (self.enumerated.borrow(), self.counted.borrow());
         self.steps(object, Some(prop))
             .into_iter()
             .map(|(object, prop)| match prop {
-                Prop::Map(name) if !enumerated.contains(&object) => Some(name),
-                Prop::Map(_) | Prop::Seq(_) => None,
+                Prop::Map(name) if !enumerated.contains(&object) => SchemaStep::Field(name),
+                Prop::Seq(index) if !counted.contains(&object) => SchemaStep::Element(index),
+                Prop::Map(_) | Prop::Seq(_) => SchemaStep::Any,
             })
             .collect()
     }
@@ -278,6 +292,7 @@ impl<D: ReadDoc> ReadDoc for View<'_, D> {
     }
 
     fn length<O: AsRef<ObjId>>(&self, object: O) -> usize {
+        self.counted.borrow_mut().insert(object.as_ref().clone());
         self.document.length(object)
     }
 

@@ -334,3 +334,34 @@ fn a_deep_model_that_does_not_fit_is_refused_in_time_for_its_depth() {
     let (_, text) = error::<Nested>(nested(json!({"name": 5})));
     assert!(text.ends_with("inner.name holds an integer, which does not fit `String`"), "{text}");
 }
+
+#[crate::model]
+#[derive(Debug, Default, PartialEq)]
+struct Mixed {
+    pair: Pair,
+    pairs: Vec<Pair>,
+    either: Quantity,
+}
+
+#[crate::model]
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Pair(u8, i32, f64);
+
+#[crate::model]
+#[derive(Debug, Default, PartialEq)]
+enum Quantity {
+    #[default]
+    None,
+    Of(i16, u16),
+}
+
+#[test]
+fn a_tuple_of_several_kinds_of_numbers_reads_from_plain_ones() {
+    let replica = crate::Replica::open_in_memory().unwrap();
+    let mixed = replica.create_space("home").unwrap().collection::<Mixed>("mixed").unwrap();
+    let content = json!({"pair": [1, 2, 3], "pairs": [[1, -2, 3], [4, 5, 6.5]], "either": {"Of": [7, 8]}});
+    let id = mixed.json().insert(&content).unwrap();
+    let expected =
+        Mixed { pair: Pair(1, 2, 3.0), pairs: vec![Pair(1, -2, 3.0), Pair(4, 5, 6.5)], either: Quantity::Of(7, 8) };
+    assert_eq!(mixed.read(id).unwrap(), expected);
+}
