@@ -40,8 +40,9 @@ const EQUAL_PART: u64 = 8;
 /// elements, those without identity are matched by likeness. Time is O(n log n) in the lengths where few are equal,
 /// and bounded for the rest.
 pub(super) fn sources(old: &[Element], new: &[Element]) -> Vec<Source> {
+    let known = Known::of(old);
     let tokens = |elements: &[Element]| -> Vec<Vec<u8>> {
-        elements.iter().enumerate().map(|(index, element)| token(index, element)).collect()
+        elements.iter().enumerate().map(|(index, element)| token(index, element, &known)).collect()
     };
     let (old_tokens, new_tokens) = (tokens(old), tokens(new));
     let (old_middle, new_middle) = differing(&old_tokens, &new_tokens, |old, new| old == new);
@@ -49,7 +50,7 @@ pub(super) fn sources(old: &[Element], new: &[Element]) -> Vec<Source> {
     let mut sources: Vec<Source> = (0..old_middle.start).map(Source::Kept).collect();
     sources.extend(between(&old_tokens, old_middle, &new_tokens, new_middle));
     sources.extend(behind.map(Source::Kept));
-    match_gaps(old, new, &mut sources);
+    match_gaps(old, new, &known, &mut sources);
     sources
 }
 
@@ -88,18 +89,44 @@ fn between(old: &[Vec<u8>], old_range: Range<usize>, new: &[Vec<u8>], new_range:
     sources
 }
 
-fn token(index: usize, element: &Element) -> Vec<u8> {
+/// What elements are known by, in a list that may have some that are older than their key.
+struct Known<'e> {
+    /// The keys that the document holds, if it lacks others: new elements with another key may be those without.
+    keys: Option<HashSet<&'e [u8]>>,
+}
+
+impl<'e> Known<'e> {
+    fn of(old: &'e [Element]) -> Self {
+        let is_unknown = |element: &Element| element.identity == Some(Identity::Unknown);
+        let keys = |element: &'e Element| match &element.identity {
+            Some(Identity::Key { token, .. }) => Some(token.as_slice()),
+            _ => None,
+        };
+        Self { keys: old.iter().any(is_unknown).then(|| old.iter().filter_map(keys).collect()) }
+    }
+
+    /// The identity of an element, unless it is one by which no old element is known.
+    fn identity<'i>(&self, element: &'i Element) -> Option<&'i Identity> {
+        element.identity.as_ref().filter(|identity| match identity {
+            Identity::Position => true,
+            Identity::Key { token, .. } => self.keys.as_ref().is_none_or(|keys| keys.contains(token.as_slice())),
+            Identity::Unknown => false,
+        })
+    }
+}
+
+fn token(index: usize, element: &Element, known: &Known<'_>) -> Vec<u8> {
     let mut token = Vec::new();
-    match &element.identity {
+    match known.identity(element) {
         Some(Identity::Position) => {
             token.push(b'p');
             token.extend_from_slice(&index.to_be_bytes());
         }
-        Some(Identity::Key(key)) => {
+        Some(Identity::Key { token: key, .. }) => {
             token.push(b'k');
             token.extend_from_slice(key);
         }
-        None => {
+        Some(Identity::Unknown) | None => {
             token.push(b'v');
             element.node.write_token(&mut token);
         }
@@ -108,7 +135,7 @@ fn token(index: usize, element: &Element) -> Vec<u8> {
 }
 
 /// Matches what is left between kept elements by likeness.
-fn match_gaps(old: &[Element], new: &[Element], sources: &mut [Source]) {
+fn match_gaps(old: &[Element], new: &[Element], known: &Known<'_>, sources: &mut [Source]) {
     let mut used = vec![false; old.len()];
     for source in sources.iter() {
         if let Source::Kept(from) | Source::Moved(from) = source
@@ -127,8 +154,8 @@ fn match_gaps(old: &[Element], new: &[Element], sources: &mut [Source]) {
 
     let (mut old_start, mut new_start) = (0, 0);
     for (old_end, new_end) in ends {
-        let olds = free(old, old_start..old_end, |index| used.get(index) == Some(&false));
-        let news = free(new, new_start..new_end, |index| sources.get(index) == Some(&Source::New));
+        let olds = free(old, old_start..old_end, known, |index| used.get(index) == Some(&false));
+        let news = free(new, new_start..new_end, known, |index| sources.get(index) == Some(&Source::New));
         for (from, position) in pairs(&olds, &news) {
             if let Some(source) = sources.get_mut(position) {
                 *source = Source::Kept(from);
@@ -139,14 +166,19 @@ fn match_gaps(old: &[Element], new: &[Element], sources: &mut [Source]) {
 }
 
 /// The elements in a range that are unmatched and that nothing identifies.
-fn free(elements: &[Element], range: Range<usize>, unmatched: impl Fn(usize) -> bool) -> Vec<(usize, &Node)> {
+fn free<'e>(
+    elements: &'e [Element],
+    range: Range<usize>,
+    known: &Known<'_>,
+    unmatched: impl Fn(usize) -> bool,
+) -> Vec<(usize, &'e Node)> {
     let length = range.len();
     elements
         .iter()
         .enumerate()
         .skip(range.start)
         .take(length)
-        .filter(|(index, element)| element.identity.is_none() && unmatched(*index))
+        .filter(|(index, element)| known.identity(element).is_none() && unmatched(*index))
         .map(|(index, element)| (index, &element.node))
         .collect()
 }

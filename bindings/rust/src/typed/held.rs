@@ -1,6 +1,7 @@
 //! The value before an edit, and what of it the document really holds.
 
 use super::{
+    identity::Identity,
     to_value::{ToValueError, to_tree},
     tree::{Content, Node, Standing, Tree},
 };
@@ -28,10 +29,13 @@ fn mark_children<D: ReadDoc>(document: &D, object: &ObjId, node: &mut Node) -> R
         Content::Map(entries) => {
             entries.iter_mut().try_for_each(|(key, child)| mark(document, object, key.as_str().into(), child))
         }
-        Content::List(elements) => elements
-            .iter_mut()
-            .enumerate()
-            .try_for_each(|(index, element)| mark(document, object, index.into(), &mut element.node)),
+        Content::List(elements) => elements.iter_mut().enumerate().try_for_each(|(index, element)| {
+            mark(document, object, index.into(), &mut element.node)?;
+            if element.identity.as_ref().is_some_and(|identity| !identity.is_held(&element.node)) {
+                element.identity = Some(Identity::Unknown);
+            }
+            Ok(())
+        }),
     }
 }
 

@@ -4,7 +4,7 @@
 //! place where the element is written, while two trees are compared later and without types. So the element's own
 //! `hydrate_key` is run over the value just written, and what it read is the identity.
 
-use super::tree::{Content, Element, Node, write_tagged};
+use super::tree::{Content, Node, write_tagged};
 use automerge::{
     ActorId, AutomergeError, ChangeHash, ObjId, ObjType, ROOT,
     iter::{ListRange, MapRange},
@@ -17,8 +17,25 @@ use std::{cell::RefCell, ops::RangeBounds};
 pub(super) enum Identity {
     /// Its place in the list, as in a tuple.
     Position,
-    /// What its key reads.
-    Key(Vec<u8>),
+    /// Its key.
+    Key {
+        /// What the key reads.
+        token: Vec<u8>,
+        /// The places in the element at which it reads.
+        places: Vec<Vec<automerge::Prop>>,
+    },
+    /// Its key reads what the document does not hold, and so would that of every element older than the key.
+    Unknown,
+}
+
+impl Identity {
+    /// Whether the document holds what the key of `element` reads.
+    pub(super) fn is_held(&self, element: &Node) -> bool {
+        let Self::Key { places, .. } = self else { return true };
+        places
+            .iter()
+            .all(|place| place.iter().try_fold(element, |node, prop| child(node, prop)).is_some_and(Node::is_held))
+    }
 }
 
 /// The identity of `value`, which was written as `node`.
@@ -26,38 +43,53 @@ pub(super) enum Identity {
 /// A scalar has none: it is its own identity, and is compared as such.
 pub(super) fn identity<R: Reconcile>(value: &R, node: &Node) -> Option<Identity> {
     let LoadKey::Found(own) = value.key() else { return None };
-    let (read, trace) = hydrate_key::<R>(node).ok()?;
-    match read {
-        LoadKey::Found(read) if own == read => {}
+    let Read { key, token, places } = hydrate_key::<R>(node).ok()?;
+    match key {
+        LoadKey::Found(key) if own == key => {}
         _ => return None,
     }
-    if trace.is_empty() {
+    if token.is_empty() {
         // A key that reads nothing of the element can only be its place.
         Some(Identity::Position)
     } else {
-        matches!(node.content, Content::Map(_)).then_some(Identity::Key(trace))
+        matches!(node.content, Content::Map(_)).then_some(Identity::Key { token, places })
     }
 }
 
+/// A key, and what its type read to find it.
+pub(super) struct Read<K> {
+    pub(super) key: LoadKey<K>,
+    token: Vec<u8>,
+    places: Vec<Vec<automerge::Prop>>,
+}
+
 /// Runs the type's own reading of its key over a value, and tells what it read.
-pub(super) fn hydrate_key<'k, R: Reconcile>(node: &Node) -> Result<(LoadKey<R::Key<'k>>, Vec<u8>), ReconcileError> {
+pub(super) fn hydrate_key<'k, R: Reconcile>(node: &Node) -> Result<Read<R::Key<'k>>, ReconcileError> {
     let probe = Probe { element: node, objects: RefCell::default(), trace: RefCell::default() };
     let key = R::hydrate_key(&probe, &ROOT, Prop::Index(0))?;
-    Ok((key, probe.trace.into_inner()))
+    let places = probe.objects.into_inner().into_iter().map(|(place, _)| place).collect();
+    Ok(Read { key, token: probe.trace.into_inner(), places })
 }
 
 /// One value, shown to autosurgeon as the only element of a list, with a record of what was read.
 struct Probe<'n> {
     element: &'n Node,
-    /// The objects told so far; an object's id is its position here.
-    objects: RefCell<Vec<&'n Node>>,
+    /// The values told so far and their places in the element; the id of an object is its position here.
+    objects: RefCell<Vec<(Vec<automerge::Prop>, &'n Node)>>,
     trace: RefCell<Vec<u8>>,
 }
 
 impl<'n> Probe<'n> {
     fn object(&self, id: &ObjId) -> Option<&'n Node> {
         let ObjId::Id(position, ..) = id else { return None };
-        self.objects.borrow().get(usize::try_from(*position).ok()?).copied()
+        self.objects.borrow().get(usize::try_from(*position).ok()?).map(|(_, node)| *node)
+    }
+
+    fn place(&self, id: &ObjId, prop: &automerge::Prop) -> Vec<automerge::Prop> {
+        let ObjId::Id(position, ..) = id else { return Vec::new() };
+        let objects = self.objects.borrow();
+        let around = usize::try_from(*position).ok().and_then(|position| objects.get(position));
+        around.into_iter().flat_map(|(place, _)| place).chain([prop]).cloned().collect()
     }
 
     fn children(&self, id: &ObjId) -> usize {
@@ -70,14 +102,18 @@ impl<'n> Probe<'n> {
     }
 
     fn child(&self, id: &ObjId, prop: &automerge::Prop) -> Option<&'n Node> {
-        match (self.object(id).map(|node| &node.content), prop) {
+        match (self.object(id), prop) {
             (None, automerge::Prop::Seq(0)) => Some(self.element),
-            (Some(Content::Map(entries)), automerge::Prop::Map(key)) => entries.get(key),
-            (Some(Content::List(elements)), automerge::Prop::Seq(index)) => {
-                elements.get(*index).map(|Element { node, .. }| node)
-            }
-            _ => None,
+            (object, prop) => child(object?, prop),
         }
+    }
+}
+
+fn child<'n>(node: &'n Node, prop: &automerge::Prop) -> Option<&'n Node> {
+    match (&node.content, prop) {
+        (Content::Map(entries), automerge::Prop::Map(key)) => entries.get(key),
+        (Content::List(elements), automerge::Prop::Seq(index)) => elements.get(*index).map(|element| &element.node),
+        _ => None,
     }
 }
 
@@ -106,9 +142,10 @@ impl ReadDoc for Probe<'_> {
             trace.push(b'-');
             return Ok(None);
         };
+        let place = self.place(object, &prop);
         let mut objects = self.objects.borrow_mut();
         let id = ObjId::Id(u64::try_from(objects.len()).unwrap_or(u64::MAX), ActorId::from([]), 0);
-        objects.push(node);
+        objects.push((place, node));
         match node.engine_value() {
             automerge::Value::Object(kind) => write_tagged(b'o', kind.to_string().as_bytes(), &mut trace),
             automerge::Value::Scalar(_) => node.write_token(&mut trace),

@@ -349,7 +349,7 @@ impl CounterReconciler for CounterBuilder<'_> {
 }
 
 fn key_of<'k, R: Reconcile>(node: &Node) -> LoadKey<R::Key<'k>> {
-    hydrate_key::<R>(node).map_or(LoadKey::KeyNotFound, |(key, _)| key)
+    hydrate_key::<R>(node).map_or(LoadKey::KeyNotFound, |read| read.key)
 }
 
 fn value_ref(node: &Node) -> ValueRef<'static> {

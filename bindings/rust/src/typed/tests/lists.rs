@@ -377,3 +377,28 @@ fn many_equal_elements_are_matched_in_time_for_an_edit() {
     let patches = difference(&to_tree(&blocks).unwrap(), &to_tree(&others).unwrap());
     assert_eq!(patches.len(), 13, "three came and ten went");
 }
+
+#[test]
+fn elements_older_than_their_key_are_matched_by_likeness() {
+    let content = json!({"tasks": [
+        {"title": "A", "new": 1}, {"title": "B", "new": 2}, {"id": "c", "title": "C", "new": 3}, {"title": "D", "new": 4},
+    ]});
+    let document = document(content);
+    let removed = edit::<Board>(&document, |board| drop(board.tasks.remove(0)));
+    assert_eq!(removed, [Patch::Delete { path: path("tasks[0]") }]);
+
+    let identified = edit::<Board>(&document, |board| {
+        for (number, task) in board.tasks.iter_mut().enumerate().filter(|(_, task)| task.id.is_empty()) {
+            task.id = number.to_string();
+        }
+        board.tasks.push(task("e", "E"));
+    });
+    let expected = json!([
+        {"id": "0", "title": "A", "new": 1},
+        {"id": "1", "title": "B", "new": 2},
+        {"id": "c", "title": "C", "new": 3},
+        {"id": "3", "title": "D", "new": 4},
+        {"id": "e", "title": "E"},
+    ]);
+    assert_eq!(patched(&document, &identified)["tasks"], expected);
+}
