@@ -387,7 +387,8 @@ fn a_map_as_an_entity_has_no_mark_of_deletion_among_its_keys() {
     assert_eq!(prices.read(id).unwrap(), BTreeMap::new());
     let _ = prices.edit(id, |prices| prices.extend([("bread".to_owned(), 3), ("milk".to_owned(), 2)])).unwrap();
     let _ = prices.delete(id).unwrap();
-    let _ = prices.edit(id, |prices| prices.remove("milk")).unwrap();
+    let taken = |prices: &mut BTreeMap<String, u32>| assert_eq!(prices.remove("milk"), Some(2));
+    let _ = prices.edit(id, taken).unwrap();
     assert_eq!(prices.read(id).unwrap(), BTreeMap::from([("bread".to_owned(), 3)]));
     assert_eq!(prices.ids().unwrap(), [], "it is still deleted");
     let _ = prices.restore(id).unwrap();
