@@ -204,6 +204,9 @@ impl Replica {
     /// Tries to get in step with the relay now, and waits until every space is: everything durable there has arrived,
     /// and everything stored here has its receipt.
     ///
+    /// A session that stands and is in step asks for nothing more: what others store arrives in it by itself, a moment
+    /// after they have stored it.
+    ///
     /// # Errors
     ///
     /// Sync is off, the relay could not be reached, or it does not serve a space.

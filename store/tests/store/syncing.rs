@@ -47,7 +47,7 @@ fn unsynced() -> Vec<(&'static str, Operation)> {
 fn after_every_unsynced_transaction_commits_are_synced_again_whether_it_failed_or_not() {
     let operations = unsynced();
     let names: Vec<_> = operations.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ["settle", "mark", "block", "unblock_all", "receive what is held"]);
+    assert_eq!(names, ["settle", "project", "mark", "block", "unblock_all", "receive what is held"]);
     for (name, operation) in operations {
         let mut store = furnished();
         operation(&mut store).unwrap();

@@ -71,14 +71,17 @@ impl Site {
         self.runtime.block_on(replica.sync_now())
     }
 
-    /// Syncs all replicas, twice, so that everyone gets what the others bring.
+    /// Syncs all replicas, then each in a new session, so that everyone gets what the others have brought: a session that
+    /// is in step already asks for nothing, and what others store meanwhile is on its way.
     ///
     /// # Panics
     ///
     /// As [`Self::sync`].
     pub fn sync_all(&self, replicas: &[&Replica]) {
-        for _ in 0..2 {
-            replicas.iter().for_each(|replica| self.sync(replica));
+        replicas.iter().for_each(|replica| self.sync(replica));
+        for replica in replicas {
+            replica.disconnect();
+            self.sync(replica);
         }
     }
 
