@@ -224,7 +224,9 @@ impl HandDriven {
             return Ok(());
         }
         self.driver.handle_messages(messages.iter().map(AsRef::as_ref), self.clock.now())?;
-        self.driver.handle_idle(self.clock.now())?;
+        while self.driver.wants_idle() {
+            self.driver.handle_idle(self.clock.now())?;
+        }
         self.taken = taken;
         self.move_outputs()
     }

@@ -53,7 +53,9 @@ impl Loopback {
                 }
             }
             driver.handle_messages(messages.iter().map(Vec::as_slice), NOW)?;
-            driver.handle_idle(NOW)?;
+            while driver.wants_idle() {
+                driver.handle_idle(NOW)?;
+            }
         }
         driver.disable_sync(NOW);
         self.hub.disconnect(session);

@@ -186,7 +186,9 @@ impl LoneDevice {
     pub fn deliver(&mut self, message: &[u8]) -> bool {
         if self.is_up {
             self.driver.handle_messages([message], self.now).expect("the store works");
-            self.driver.handle_idle(self.now).expect("the store works");
+            while self.driver.wants_idle() {
+                self.driver.handle_idle(self.now).expect("the store works");
+            }
             while let Some(output) = self.driver.poll_output() {
                 self.is_up &= output != Output::Disconnect;
                 self.outputs.push_back(output);

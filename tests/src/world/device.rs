@@ -210,6 +210,7 @@ impl World {
             self.crash_or_reload(device);
         }
         self.drain(device);
+        self.await_idle(device);
     }
 
     /// Whether a device's process is alive.

@@ -171,8 +171,12 @@ impl World {
             self.crash_or_reload(device);
         }
         self.drain(device);
+        self.await_idle(device);
+    }
+
+    /// Lets a device be idle soon when it has something to merge: more messages, edits and crashes come in between.
+    pub(super) fn await_idle(&mut self, device: Device) {
         if self.driver(device).is_some_and(Driver::wants_idle) {
-            // More messages, edits and crashes come between storing and merging.
             let delay = if self.random.chance(MORE_MESSAGES) { self.random.between(1, IDLE_MS) } else { 0 };
             self.devices[device.0].idle_at.get_or_insert(self.now_ms + delay);
         }

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How many entities share one transaction when their received changes are settled: each is kept from being edited while
 /// the others are merged, a few milliseconds for small ones.
-const ENTITIES_PER_SETTLEMENT_MAX: usize = 32;
+pub(super) const ENTITIES_PER_SETTLEMENT_MAX: usize = 32;
 /// The reason number of a chunk that is one too many of those that wait for dependencies.
 const TOO_MANY_WAITING: u16 = 2;
 /// The reason numbers of the document's own verdicts start here.

@@ -8,6 +8,7 @@ use afield_core::limits::{SPACES_PER_SESSION_MAX, WAITING_CHUNKS_MAX};
 use afield_core::wire::{ChunkCode, GoodbyeCode};
 use afield_store::{Fault, FaultPoint};
 use hand::{Desk, NOW, later};
+use merge::ENTITIES_PER_SETTLEMENT_MAX;
 
 #[test]
 fn who_asks_after_a_failed_attempt_is_told_of_the_next_one() {
@@ -202,4 +203,29 @@ fn what_was_received_and_not_merged_before_a_reload_is_merged_by_it() {
     desk.driver.reload(NOW).unwrap();
     assert_eq!(pending(&desk), []);
     assert_eq!(relay.position(), Sequence::ZERO.next());
+}
+
+#[test]
+fn messages_that_arrive_while_many_entities_are_merged_are_stored_before_the_rest_is() {
+    let desk = Desk::new();
+    let count = u8::try_from(ENTITIES_PER_SETTLEMENT_MAX + 8).unwrap();
+    let entities: Vec<_> = (1..=count).map(|number| EntityId::from_bytes([number; 16])).collect();
+    desk.driver.enable_sync(NOW);
+    let mut relay = desk.connect(NOW);
+    let mut messages = vec![relay.welcome(), relay.opened()];
+    messages.extend(entities.iter().map(|entity| relay.chunk(*entity, &hand::changes(*entity, 2)[0])));
+    desk.driver.handle_messages(messages.iter().map(Vec::as_slice), NOW).unwrap();
+    desk.driver.handle_idle(NOW).unwrap();
+    let pending = |desk: &Desk| desk.driver.with_store(|store| store.pending(None, 100)).unwrap();
+    assert_eq!(pending(&desk), entities[ENTITIES_PER_SETTLEMENT_MAX..], "one settlement and no more");
+
+    let last = *entities.last().unwrap();
+    let next = relay.chunk(last, &hand::changes(last, 2)[1]);
+    desk.driver.handle_messages([next.as_slice()], NOW).unwrap();
+    assert!(desk.driver.wants_idle());
+    desk.driver.handle_idle(NOW).unwrap();
+    assert!(!desk.driver.wants_idle());
+    assert_eq!(pending(&desk), []);
+    let applied = desk.driver.read_document(&desk.target(last), NOW, |document| document.change_count());
+    assert_eq!(applied.unwrap(), 2);
 }

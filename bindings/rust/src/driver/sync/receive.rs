@@ -3,6 +3,7 @@
 use super::refusal::Refusal;
 use super::{Link, Synchronization};
 use crate::driver::documents::lock;
+use crate::driver::merge::ENTITIES_PER_SETTLEMENT_MAX;
 use crate::driver::{Driver, DriverError};
 use crate::status::SyncEvent;
 use afield_core::document::VERDICT_RULES;
@@ -78,29 +79,43 @@ impl Driver {
         !lock(&self.sync).unmerged.is_empty() || !lock(&self.unfinished).is_empty()
     }
 
-    /// Merges what was received into the documents, one batch per entity, and tells who watches them.
+    /// Merges what was received into some of the documents, one batch per entity, and tells who watches them.
+    ///
+    /// Call it again while [`Driver::wants_idle`] says so, and look for messages in between: an entity whose next changes
+    /// arrive before its turn is merged once and not once per message.
     ///
     /// # Errors
     ///
     /// The store failed; the session ended and is tried again later.
     pub fn handle_idle(&self, now: Now) -> Result<(), DriverError> {
         let mut sync = lock(&self.sync);
-        let result = self.merge_received(&mut sync, now);
+        let result = self.merge_some(&mut sync, ENTITIES_PER_SETTLEMENT_MAX, now);
         if result.is_ok() {
             self.note_in_step(&mut sync, now);
         }
         self.finish(&mut sync, result, now)
     }
 
+    /// Merges everything received.
     pub(super) fn merge_received(&self, sync: &mut Synchronization, now: Now) -> Result<(), DriverError> {
-        sync.unmerged_bytes = 0;
-        let mut entities = std::mem::take(&mut sync.unmerged);
-        entities.append(&mut lock(&self.unfinished));
-        let result = self.merge(entities, now);
+        self.merge_some(sync, usize::MAX, now)
+    }
+
+    fn merge_some(&self, sync: &mut Synchronization, entities_max: usize, now: Now) -> Result<(), DriverError> {
+        sync.unmerged.append(&mut lock(&self.unfinished));
+        let later = sync.unmerged.iter().nth(entities_max).copied();
+        let later = later.map(|first| sync.unmerged.split_off(&first)).unwrap_or_default();
+        let result = self.merge(std::mem::replace(&mut sync.unmerged, later), now);
+        if result.is_err() {
+            // The next session merges what the store could not take now.
+            sync.is_behind = true;
+            sync.unmerged.clear();
+        }
+        if sync.unmerged.is_empty() {
+            sync.unmerged_bytes = 0;
+        }
         // One merge does a bounded amount of work for an entity: the next turn goes on with the rest.
         sync.unmerged.append(&mut lock(&self.unfinished));
-        // The next session merges what the store could not take now.
-        sync.is_behind |= result.is_err();
         result
     }
 
