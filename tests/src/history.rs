@@ -176,7 +176,8 @@ impl Story {
                     world.start_relay();
                 }
             }
-            95..=97 => world.start_relay(),
+            95..=96 => world.start_relay(),
+            97..=98 => world.sync_now(device),
             _ => world.run(random.between(1, 100)),
         }
         self.strike(world, random);

@@ -189,3 +189,25 @@ fn what_a_lost_device_had_sent_survives_an_emptied_relay() {
         assert_eq!(world.text(device, note), "written by anna");
     }
 }
+
+#[test]
+fn who_is_told_to_be_in_step_holds_all_that_the_relay_held_when_asked() {
+    let mut world = World::new(11);
+    let [anna, ben] = world.devices();
+    let note = world.create(anna, "notes");
+    world.settle();
+    world.set_network(NetworkFaults { delay_ms: 100, ..NetworkFaults::NONE });
+    let mut answers = 0;
+    for _ in 0..200 {
+        world.increment(anna, note, 1);
+        world.run(30);
+        if !world.is_asking(ben) {
+            answers += 1;
+            world.sync_now(ben);
+            assert!(world.is_asking(ben), "the relay was not asked");
+        }
+        world.check().unwrap_or_else(|violation| panic!("{violation}"));
+    }
+    assert!(answers > 5, "{answers} answers show little");
+    world.settle();
+}

@@ -27,7 +27,7 @@ const WISHES_MAX: usize = 16;
 enum Wish {
     /// The outbox has grown, or a space was added.
     Wake,
-    /// Try to connect now.
+    /// Try to connect now, or ask the relay for those who wait.
     Hurry,
 }
 
@@ -182,10 +182,7 @@ impl Mover {
         // The driver keeps the error of a failed store for `status` and retries, so it is only logged here.
         let result = match turn {
             Turn::Wished(Wish::Wake) => self.driver.handle_wake(now),
-            Turn::Wished(Wish::Hurry) => {
-                self.driver.hurry(now);
-                Ok(())
-            }
+            Turn::Wished(Wish::Hurry) => self.driver.hurry(now),
             Turn::TimedOut => self.driver.handle_timeout(now),
             Turn::Idle => self.driver.handle_idle(now),
             Turn::Connected(Ok(link)) => {

@@ -104,7 +104,7 @@ pub use afield_store::{AppendError, OpenError, StoreError, Synchronous};
 pub use afield_transport::{ParseAddressError, ParseTokenError};
 pub use automerge;
 pub use collection::{Collection, JsonCollection, Listing};
-pub use driver::{Driver, DriverError, EditFailure, Edited, EntityError, Existence, Output, Target};
+pub use driver::{Driver, DriverError, EditFailure, Edited, EntityError, Existence, NotInStep, Output, Target};
 pub use entity::{CounterField, Entity, ListField, MapField, TextField};
 pub use error::{
     ConnectError, EditError, LineProblem, ReadError, ReplicaError, SkippedEntity, SpaceError, SyncError, TransferError,

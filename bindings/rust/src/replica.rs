@@ -204,8 +204,8 @@ impl Replica {
     /// Tries to get in step with the relay now, and waits until every space is: everything durable there has arrived,
     /// and everything stored here has its receipt.
     ///
-    /// A session that stands and is in step asks for nothing more: what others store arrives in it by itself, a moment
-    /// after they have stored it.
+    /// It costs one round trip: also where nothing is left to do the relay is asked, so that what others had stored when
+    /// this was called is here when it returns.
     ///
     /// # Errors
     ///

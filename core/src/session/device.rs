@@ -176,7 +176,7 @@ pub enum DeviceEvent {
         /// The relay's log.
         cursor: Cursor,
     },
-    /// Everything that was durable when the space was opened has arrived.
+    /// Everything that was durable when the space was opened, or was asked about, has arrived.
     CaughtUp {
         /// The space.
         space: SpaceId,
@@ -265,6 +265,18 @@ impl DeviceSession {
         self.open(SpaceOpening { space, cursor: Some(*cursor.get()), create: true, raw: false }, now);
     }
 
+    /// Asks the relay whether anything durable is still on its way: a space that is caught up is so again once all of it
+    /// has arrived. Does nothing for a space that is not caught up, which is told anyhow.
+    pub fn catch_up(&mut self, space: SpaceId, now: Now) {
+        let Some(channel) = self.channel_of.get(&space).copied() else { return };
+        if self.is_caught_up(space) {
+            self.ask(now);
+        }
+        if self.channels.get_mut(&channel).is_some_and(SpaceChannel::catch_up) {
+            self.send(&ToRelay::CatchUp(wire::CatchUp { channel }));
+        }
+    }
+
     /// Whether the relay has accepted the session.
     pub fn is_welcome(&self) -> bool {
         self.welcomed
@@ -275,7 +287,8 @@ impl DeviceSession {
         &self.limits
     }
 
-    /// Whether the space is open, and everything durable at its opening has arrived.
+    /// Whether the space is open, and everything has arrived that was durable at its opening, or when
+    /// [`Self::catch_up`] asked.
     pub fn is_caught_up(&self, space: SpaceId) -> bool {
         self.channel(space).is_some_and(SpaceChannel::is_caught_up)
     }

@@ -39,6 +39,13 @@ pub enum RelayRequest {
     },
     /// Check the cursor; answer with [`RelaySession::opened`].
     Open(OpenRequest),
+    /// Say where the log ends now; answer with [`RelaySession::catch_up`], and read for the session once more.
+    CatchUp {
+        /// The short name of the space in this session.
+        channel: Channel,
+        /// The space.
+        space: SpaceId,
+    },
     /// Append chunks; answer with [`RelaySession::appended`].
     Append(AppendRequest),
 }
@@ -264,6 +271,7 @@ impl RelaySession {
             (Phase::Live, ToRelay::Authenticate(frame)) => Ok(Some(RelayRequest::Token { token: frame.token })),
             (Phase::Live, ToRelay::Open(frame)) => Ok(self.handle_open(frame)),
             (Phase::Live, ToRelay::Push(frame)) => self.handle_push(frame),
+            (Phase::Live, ToRelay::CatchUp(frame)) => self.handle_catch_up(frame),
             (Phase::Live, ToRelay::Hello(_)) => Err(SessionError::Order { frame: name, problem: "twice" }),
             _ => Err(SessionError::Order { frame: name, problem: "before Welcome" }),
         }
@@ -282,6 +290,13 @@ impl RelaySession {
         if let Some(state) = self.channels.get_mut(&channel) {
             let frames = state.opened(answer);
             frames.into_iter().for_each(|frame| self.send(&frame));
+        }
+    }
+
+    /// Takes the end of the log as the answer to a `CatchUp`, which is told once a read has got there.
+    pub fn catch_up(&mut self, channel: Channel, head: Sequence) {
+        if let Some(state) = self.channels.get_mut(&channel) {
+            state.catch_up(head);
         }
     }
 
@@ -392,14 +407,24 @@ impl RelaySession {
         self.channels.len() >= SPACES_PER_SESSION_MAX
     }
 
-    fn handle_push(&mut self, frame: wire::Push<'_>) -> Result<Option<RelayRequest>, SessionError> {
-        let Some(state) = self.channels.get_mut(&frame.channel) else {
+    /// The channel that a frame names; `None` when the frame is to be ignored.
+    fn opened_channel(&self, channel: Channel, frame: &'static str) -> Result<Option<&RelayChannel>, SessionError> {
+        match self.channels.get(&channel) {
+            Some(state) => Ok(Some(state)),
             // A channel that was refused for want of room is not remembered, and a device pushes without waiting.
-            if self.is_full() {
-                return Ok(None);
-            }
-            return Err(SessionError::Order { frame: "Push", problem: "for a space that is not open" });
-        };
+            None if self.is_full() => Ok(None),
+            None => Err(SessionError::Order { frame, problem: "for a space that is not open" }),
+        }
+    }
+
+    fn handle_catch_up(&self, frame: wire::CatchUp) -> Result<Option<RelayRequest>, SessionError> {
+        let wire::CatchUp { channel } = frame;
+        let state = self.opened_channel(channel, "CatchUp")?.filter(|state| state.told().is_some());
+        Ok(state.map(|state| RelayRequest::CatchUp { channel, space: state.space() }))
+    }
+
+    fn handle_push(&self, frame: wire::Push<'_>) -> Result<Option<RelayRequest>, SessionError> {
+        let Some(state) = self.opened_channel(frame.channel, "Push")? else { return Ok(None) };
         let Some(told) = state.told() else { return Ok(None) };
         let chunks = wire::decode_batch(frame.batch, &self.limits)
             .map_err(|source| SessionError::Batch { frame: "Push", source })?;

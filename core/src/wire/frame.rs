@@ -102,6 +102,15 @@ pub struct Push<'b> {
     pub batch: &'b ByteSlice,
 }
 
+/// Asks for one more `CaughtUp`, for the log as it is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct CatchUp {
+    /// The space.
+    #[n(0)]
+    pub channel: Channel,
+}
+
 /// The last frame of either side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -149,7 +158,7 @@ pub struct Opened {
     pub log: LogId,
 }
 
-/// Everything that was durable when `Open` was answered has been sent.
+/// Everything that was durable when `Open` or `CatchUp` was taken has been sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct CaughtUp {
@@ -247,6 +256,8 @@ frames! {
         Push(Push<'b>) = 4,
         /// The session ends.
         Goodbye(Goodbye) = 8,
+        /// Tell once more when everything is there.
+        CatchUp(CatchUp) = 9,
     }
 }
 

@@ -16,7 +16,7 @@ pub use code::{ChunkCode, Class, GoodbyeCode, SpaceCode};
 pub use compress::InflateError;
 pub use envelope::{CborFault, Message, WireError, encode_to_device, encode_to_relay};
 pub use frame::{
-    Authenticate, CaughtUp, ChainCheck, Channel, Chunks, Goodbye, Hello, Open, Opened, PROTOCOL_VERSION, Push,
+    Authenticate, CatchUp, CaughtUp, ChainCheck, Channel, Chunks, Goodbye, Hello, Open, Opened, PROTOCOL_VERSION, Push,
     PushNumber, RawChunk, Receipt, ReceiptRun, Refused, Reset, Segment, ToDevice, ToRelay, Welcome,
 };
 

@@ -1,9 +1,9 @@
 //! Holds the vectors and tables of `PROTOCOL.md`.
 
 use super::{
-    Authenticate, BATCH_OUTPUT_BYTES_MAX, BATCH_SECTION_BYTES_MAX, BatchChunk, CaughtUp, Channel, ChunkCode, Chunks,
-    Goodbye, GoodbyeCode, Hello, Message, Open, Opened, Push, PushNumber, RawChunk, Receipt, ReceiptRun, Refused,
-    Reset, Segment, SpaceCode, ToDevice, ToRelay, Welcome, decode_batch, encode_batch, encode_to_device,
+    Authenticate, BATCH_OUTPUT_BYTES_MAX, BATCH_SECTION_BYTES_MAX, BatchChunk, CatchUp, CaughtUp, Channel, ChunkCode,
+    Chunks, Goodbye, GoodbyeCode, Hello, Message, Open, Opened, Push, PushNumber, RawChunk, Receipt, ReceiptRun,
+    Refused, Reset, Segment, SpaceCode, ToDevice, ToRelay, Welcome, decode_batch, encode_batch, encode_to_device,
     encode_to_relay,
 };
 use crate::change::{ChangeHeader, samples};
@@ -71,7 +71,7 @@ fn entity(byte: u8) -> EntityId {
     EntityId::from_bytes([byte; 16])
 }
 
-fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 6] {
+fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 7] {
     let open = |cursor, create| {
         let (channel, space) = (Channel(1), SpaceId::from_bytes([5; 16]));
         ToRelay::Open(Open { channel, space, cursor, create, raw: false })
@@ -90,6 +90,7 @@ fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 6] {
         ("open", open(Some(Cursor::start(LogId::from_bytes([4; 16]))), false)),
         ("open-first", open(None, true)),
         ("push", ToRelay::Push(Push { number: PushNumber(1), channel: Channel(1), batch: (&b"batch"[..]).into() })),
+        ("catch-up", ToRelay::CatchUp(CatchUp { channel: Channel(1) })),
         ("goodbye", ToRelay::Goodbye(Goodbye { code: GoodbyeCode::RateLimited, retry_after_ms: Some(5_000) })),
     ]
 }

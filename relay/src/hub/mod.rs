@@ -234,6 +234,14 @@ impl<L: Log> Hub<L> {
             RelayRequest::Hello { token, hello } => self.greet(id, token, &hello, now),
             RelayRequest::Token { token } => self.refresh_token(id, &token, now),
             RelayRequest::Open(request) => self.open(id, &request, now),
+            RelayRequest::CatchUp { channel, space } => {
+                let head = self.spaces.get(&space).map_or(Sequence::ZERO, |readers| readers.head);
+                if let Some(seat) = self.sessions.get_mut(&id) {
+                    seat.session.catch_up(channel, head);
+                }
+                // The read checks position and membership, as every answer does (invariant R4).
+                self.fall_behind(id, space);
+            }
             RelayRequest::Append(request) => {
                 let Some(principal) = self.sessions.get(&id).and_then(|seat| seat.principal) else { return };
                 let (channel, push) = (request.channel, request.push);

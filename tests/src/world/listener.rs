@@ -50,6 +50,7 @@ impl Listener {
         let Ok(message) = Message::open(message) else { return };
         match message.to_relay() {
             Ok(ToRelay::Open(open)) => (self.position, self.promised) = (open.cursor, head),
+            Ok(ToRelay::CatchUp(_)) if self.position.is_some() => self.promised = head,
             Ok(ToRelay::Push(push)) => drop(changes_of(&push).map(|pushed| self.pushes.insert(push.number, pushed))),
             _ => {}
         }

@@ -39,6 +39,7 @@ impl World {
         self.acknowledged_since_restore.clear();
         self.relay.restore(snapshot);
         self.record.replaced();
+        self.replaced += 1;
         self.look_at_relay();
         self.forget_what_is_lost();
     }

@@ -7,6 +7,7 @@ mod listener;
 mod log;
 mod loss;
 mod network;
+mod question;
 mod random;
 mod record;
 mod relay;
@@ -28,6 +29,7 @@ use afield_core::{Collection, Now};
 use afield_store::{ListQuery, OpenOptions, Origin, Store, SyncMoment};
 use disk::Disk;
 use network::{Lane, Wire};
+use question::Question;
 use record::Record;
 use relay::RelayNode;
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,6 +68,8 @@ struct DeviceNode {
     /// What the running process says of its sync, and what it and those before it have said.
     events: Option<broadcast::Receiver<SyncEvent>>,
     heard: Vec<SyncEvent>,
+    /// Who waits to be in step with the relay.
+    questions: Vec<Question>,
 }
 
 /// A world of devices and a relay.
@@ -97,6 +101,8 @@ pub struct World {
     ring: Vec<Vec<u8>>,
     ring_rate: u32,
     reloads: u64,
+    /// How often the relay's database was replaced.
+    replaced: u64,
     trace: Trace,
     sabotage: Option<DeviceSabotage>,
 }
@@ -140,6 +146,7 @@ impl World {
             ring: Vec::new(),
             ring_rate: 0,
             reloads: 0,
+            replaced: 0,
             trace: Trace::default(),
             sabotage: None,
         }
@@ -211,6 +218,7 @@ impl World {
             may_lack_marks: false,
             events: None,
             heard: Vec::new(),
+            questions: Vec::new(),
         });
         self.start(device, store);
         device

@@ -68,6 +68,7 @@ impl World {
     /// Takes what a device wants: connections, messages, the end of a connection.
     pub(super) fn drain(&mut self, device: Device) {
         self.listen(device);
+        self.take_answers(device);
         if self.devices[device.0].faults.take_killed() {
             self.crash(device);
             self.restart(device);

@@ -39,7 +39,7 @@ use automerge::ActorId;
 use documents::{Documents, lock};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
-use sync::Synchronization;
+use sync::{Synchronization, Waiters};
 use tokio::sync::{broadcast, oneshot};
 
 /// How many events a listener may fall behind before it misses some.
@@ -66,14 +66,16 @@ pub struct Driver {
     device: Mutex<DeviceId>,
     /// Entities of which a merge left some changes to the next one. Held for a moment at a time, inside all other locks.
     unfinished: Mutex<BTreeSet<EntityId>>,
-    in_step: Mutex<Vec<oneshot::Sender<Result<(), NotInStep>>>>,
+    waiters: Mutex<Waiters>,
 }
 
 /// Why waiting for the relay ended without being in step with it.
 #[derive(Debug, Clone)]
-pub(crate) struct NotInStep {
-    pub(crate) reason: String,
-    pub(crate) class: Class,
+pub struct NotInStep {
+    /// What stands in the way.
+    pub reason: String,
+    /// What to do about it.
+    pub class: Class,
 }
 
 /// A copy of what sync is doing.
@@ -138,7 +140,7 @@ impl Driver {
             edited: Mutex::default(),
             view: Mutex::default(),
             events: broadcast::channel(EVENTS_MAX).0,
-            in_step: Mutex::default(),
+            waiters: Mutex::default(),
             device: Mutex::new(device),
         };
         driver.catch_up_with_the_store(now);
@@ -224,11 +226,10 @@ impl Driver {
         Ok(Some(word))
     }
 
-    /// Tells once every space is in step with the relay, or why that did not come about.
-    pub(crate) fn when_in_step(&self) -> oneshot::Receiver<Result<(), NotInStep>> {
-        let (sender, receiver) = oneshot::channel();
-        lock(&self.in_step).push(sender);
-        receiver
+    /// Tells once every space is in step with the relay as it stands from now on, or why that did not come about; call
+    /// [`Driver::hurry`] after it.
+    pub fn when_in_step(&self) -> oneshot::Receiver<Result<(), NotInStep>> {
+        lock(&self.waiters).wait()
     }
 
     pub(crate) fn view(&self) -> View {

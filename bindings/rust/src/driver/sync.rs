@@ -5,8 +5,10 @@ mod outbox;
 mod receive;
 mod refusal;
 mod view;
+mod waiters;
 
 pub(super) use link::Link;
+pub(super) use waiters::Waiters;
 
 use super::NotInStep;
 use crate::status::Traffic;
@@ -109,6 +111,13 @@ impl Synchronization {
         match &mut self.link {
             Link::Up { session, .. } => Some(session),
             _ => None,
+        }
+    }
+
+    /// Hands on what the session wants to send.
+    fn flush_session(&mut self) {
+        while let Some(message) = self.session().and_then(DeviceSession::poll_transmit) {
+            self.transmit(message);
         }
     }
 }

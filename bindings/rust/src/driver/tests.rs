@@ -19,7 +19,7 @@ fn who_asks_after_a_failed_attempt_is_told_of_the_next_one() {
     let mut asked = desk.driver.when_in_step();
     desk.driver.handle_wake(NOW).unwrap();
     assert!(asked.try_recv().is_err(), "the failure was before the question");
-    desk.driver.hurry(NOW);
+    desk.driver.hurry(NOW).unwrap();
     desk.driver.handle_connect_failed("still unplugged".to_owned(), Class::Retry, None, NOW);
     let told = asked.try_recv().unwrap();
     assert_eq!(told.map_err(|not| not.reason), Err("still unplugged".to_owned()));

@@ -92,6 +92,13 @@ impl SpaceChannel {
         }
     }
 
+    /// Takes back that everything has arrived; answers whether the relay is to be asked.
+    pub(super) fn catch_up(&mut self) -> bool {
+        let is_caught_up = self.is_caught_up();
+        self.caught_up &= !is_caught_up;
+        is_caught_up
+    }
+
     pub(super) fn takes_pushes(&self) -> bool {
         matches!(self.phase, Phase::Opening | Phase::Live)
     }

@@ -72,6 +72,12 @@ impl RelayChannel {
         }
     }
 
+    pub(super) fn catch_up(&mut self, head: Sequence) {
+        if let Phase::Live { due, .. } = &mut self.phase {
+            *due = Some(due.map_or(head, |due| due.max(head)));
+        }
+    }
+
     pub(super) fn appended(&mut self, push: PushNumber, answer: Durable<AppendAnswer>) -> Option<ToDevice<'static>> {
         let Phase::Live { position, told, .. } = &mut self.phase else { return None };
         match answer.into_inner() {
@@ -126,8 +132,12 @@ impl RelayChannel {
     }
 
     pub(super) fn deliver_run(&mut self, run: &LogRun) -> Vec<Vec<u8>> {
-        let Phase::Live { position, told, .. } = &mut self.phase else { return Vec::new() };
+        let Phase::Live { position, told, due } = &mut self.phase else { return Vec::new() };
         if *position != run.before() || run.entries().is_empty() {
+            if *position == run.before() {
+                // Nothing follows, so this is the end, wherever the caller thought that it was.
+                *due = due.map(|due| due.min(position.sequence));
+            }
             return self.caught_up().iter().map(wire::encode_to_device).collect();
         }
         let after = run.after();

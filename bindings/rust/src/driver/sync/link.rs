@@ -54,9 +54,13 @@ impl Driver {
         self.publish(&mut sync, now);
     }
 
-    /// Asks for an attempt now, whatever the back-off says, but not before the moment that the relay named. Does nothing
-    /// while sync is off or connected.
-    pub fn hurry(&self, now: Now) {
+    /// Asks for an attempt now, whatever the back-off says, but not before the moment that the relay named. While connected
+    /// it asks the relay on behalf of those who wait, and while sync is off it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn hurry(&self, now: Now) -> Result<(), DriverError> {
         let mut sync = lock(&self.sync);
         if let Link::Waiting { until_ms, not_before_ms } = &mut sync.link {
             *until_ms = now.monotonic_ms.max(*not_before_ms);
@@ -66,7 +70,8 @@ impl Driver {
             }
             self.connect_when_due(&mut sync, now);
         }
-        self.publish(&mut sync, now);
+        let result = self.pump(&mut sync, now);
+        self.finish(&mut sync, result, now)
     }
 
     /// Takes the word that the connection asked for stands: starts a session.
@@ -207,6 +212,8 @@ impl Driver {
             }
         }
         sync.link = Link::Up { session, since_ms: now.monotonic_ms };
+        // Each `Open` asks for whoever waits by now.
+        lock(&self.waiters).ask();
         self.pump(sync, now)
     }
 

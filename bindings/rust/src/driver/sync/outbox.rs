@@ -48,9 +48,7 @@ impl Driver {
                 session.push(*space, chunks.map(|chunks| chunks.into_iter().map(pushed).collect()), now);
             }
         }
-        while let Some(message) = sync.session().and_then(afield_core::session::DeviceSession::poll_transmit) {
-            sync.transmit(message);
-        }
+        sync.flush_session();
         self.note_in_step(sync, now);
         Ok(())
     }

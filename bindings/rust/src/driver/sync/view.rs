@@ -34,7 +34,7 @@ impl Driver {
             retry_at_ms,
             spaces,
         };
-        self.answer_waiters(sync);
+        self.answer_waiters(sync, now);
     }
 
     /// Notes the moment when every space is in step with the relay.
@@ -54,23 +54,40 @@ impl Driver {
         lock(&self.sync).spaces.values().any(|state| state.blocked)
     }
 
-    fn answer_waiters(&self, sync: &mut Synchronization) {
-        let answer = match (sync.disappointment.take(), &sync.link) {
-            (Some(not), _) => Err(not),
-            (None, Link::Up { .. }) if sync.are_all_in_step() => Ok(()),
-            // What is refused now is asked for again later; whoever waits is told why that may take long.
-            (None, Link::Up { .. }) if sync.is_nothing_left() => Err(sync.refusal()),
+    fn answer_waiters(&self, sync: &mut Synchronization, now: Now) {
+        let mut waiters = lock(&self.waiters);
+        match (sync.disappointment.take(), &sync.link) {
+            (Some(not), _) => waiters.disappoint(not),
+            (None, Link::Up { .. }) if sync.is_nothing_left() => {
+                // What is refused now is asked for again later; whoever waits is told why that may take long.
+                let answer = if sync.are_all_in_step() { Ok(()) } else { Err(sync.refusal()) };
+                waiters.answer(&answer);
+                if waiters.is_question_due() {
+                    waiters.ask();
+                    drop(waiters);
+                    self.ask_the_relay(sync, now);
+                }
+            }
             // While a retry is due nobody is disappointed: whoever asks after a failure asks for that retry.
-            (None, Link::Up { .. } | Link::Connecting | Link::Waiting { .. }) => return,
-            (None, Link::Off) => Err(NotInStep { reason: "sync is off".to_owned(), class: Class::Permanent }),
+            (None, Link::Up { .. } | Link::Connecting | Link::Waiting { .. }) => {}
+            (None, Link::Off) => {
+                waiters.disappoint(NotInStep { reason: "sync is off".to_owned(), class: Class::Permanent });
+            }
             (None, Link::Stopped { class }) => {
                 let reason = sync.last_error.as_ref().map_or_else(String::new, |(reason, _)| reason.clone());
-                Err(NotInStep { reason, class: *class })
+                waiters.disappoint(NotInStep { reason, class: *class });
             }
-        };
-        for waiter in std::mem::take(&mut *lock(&self.in_step)) {
-            // A waiter that gave up has dropped its end, which is no failure.
-            let _ = waiter.send(answer.clone());
+        }
+    }
+
+    /// Asks whether anything is still on its way here.
+    fn ask_the_relay(&self, sync: &mut Synchronization, now: Now) {
+        let Synchronization { link: Link::Up { session, .. }, spaces, .. } = sync else { return };
+        spaces.keys().for_each(|space| session.catch_up(*space, now));
+        sync.flush_session();
+        // With nobody to ask, the answer is there.
+        if sync.is_nothing_left() {
+            self.answer_waiters(sync, now);
         }
     }
 }

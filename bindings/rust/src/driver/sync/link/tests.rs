@@ -22,12 +22,12 @@ fn sent_away(retry_after_ms: Option<u64>) -> Driver {
 #[test]
 fn a_wish_to_sync_now_does_not_come_back_before_the_moment_that_the_relay_named() {
     let driver = sent_away(Some(5_000));
-    driver.hurry(at(2_000));
+    driver.hurry(at(2_000)).unwrap();
     assert_eq!((driver.poll_output(), driver.poll_timeout()), (None, Some(6_000)));
-    driver.hurry(at(6_000));
+    driver.hurry(at(6_000)).unwrap();
     assert_eq!(driver.poll_output(), Some(Output::Connect), "and then at once, without the jitter");
     let driver = sent_away(None);
-    driver.hurry(at(1_000));
+    driver.hurry(at(1_000)).unwrap();
     assert_eq!(driver.poll_output(), Some(Output::Connect), "the control: the back-off alone holds nobody up");
 }
 
@@ -35,6 +35,6 @@ fn a_wish_to_sync_now_does_not_come_back_before_the_moment_that_the_relay_named(
 fn no_relay_can_park_a_device_for_longer_than_an_hour() {
     let driver = sent_away(Some(u64::MAX));
     assert!(driver.poll_timeout().unwrap() <= 1_000 + RETRY_AFTER_MAX_MS + RECONNECT_MAX_MS);
-    driver.hurry(at(1_000));
+    driver.hurry(at(1_000)).unwrap();
     assert_eq!(driver.poll_timeout(), Some(1_000 + RETRY_AFTER_MAX_MS));
 }
