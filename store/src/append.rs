@@ -3,7 +3,7 @@
 use crate::column::ChangeState;
 use crate::entity::{FoundEntity, MetEntities, Projection, insert_change, make_stale, project};
 use crate::error::{AppendError, StoreError};
-use crate::settle::{Settled, settle_change};
+use crate::settle::{Order, Settled, settle_change};
 use crate::space;
 use crate::store::Store;
 use crate::transaction::WriteTransaction;
@@ -74,7 +74,7 @@ fn append_entity(
     at_ms: i64,
 ) -> Result<u64, AppendError> {
     let entity = fitting_entity(transaction, met, write)?;
-    let (mut added, mut is_document_changed) = (0, false);
+    let (mut added, mut is_document_changed, mut order) = (0, false, Order::default());
     for change in write.changes {
         let state = match change.arrival {
             Arrival::Applied => ChangeState::Applied,
@@ -85,9 +85,10 @@ fn append_entity(
             added += 1;
         } else if state == ChangeState::Applied {
             // A derived change can have come from another device before this one made it.
-            settle_change(transaction, &entity, write.entity, change.hash, Settled::Applied, at_ms)?;
+            settle_change(transaction, &entity, &mut order, write.entity, (change.hash, Settled::Applied), at_ms)?;
         }
     }
+    order.finish(transaction, &entity)?;
     match write.projection {
         Some(projection) => project(transaction, entity.row, projection)?,
         None if is_document_changed => make_stale(transaction, entity.row, at_ms)?,

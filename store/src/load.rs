@@ -196,9 +196,9 @@ impl Store {
     pub fn save_snapshot(&mut self, entity: EntityId, snapshot: &Snapshot) -> Result<Durable<()>, EntityError> {
         self.write(|transaction| {
             let found = known(transaction, entity)?;
-            let sql = "SELECT coalesce(max(change_row), 0), count(*) -
-                       (SELECT count(*) FROM changes WHERE state <> 0 AND state IN (1, 2, 3) AND entity_row = ?1)
-                       FROM changes WHERE entity_row = ?1";
+            // What is received and not part of it yet stays above it.
+            let sql = "SELECT coalesce(max(change_row), 0), count(*) FROM changes WHERE entity_row = ?1 AND change_row
+                       NOT IN (SELECT change_row FROM changes WHERE state <> 0 AND state IN (1, 2, 3) AND entity_row = ?1)";
             let counted = transaction.row(sql, [found.row], |row| Ok((row.get(0)?, column::count(row, 1)?)))?;
             let (upto, stored): (ChangeRow, u64) = counted.unwrap_or((ChangeRow(0), 0));
             if stored != snapshot.changes {

@@ -4,7 +4,7 @@ use crate::column::{ChangeRow, ChangeState};
 use crate::entity::{self, FoundEntity, Projection, make_stale, project};
 use crate::error::{EntityError, StoreError};
 use crate::store::Store;
-use crate::transaction::WriteTransaction;
+use crate::transaction::{WriteTransaction, rows};
 use afield_core::{ChangeHash, ChunkKind, Durable, EntityId};
 
 /// Why something is in the quarantine: the number of a reason, and the version of the rules that gave it.
@@ -50,8 +50,8 @@ impl Store {
     ///
     /// The transaction is not synced: what a power failure takes back is found again by [`Store::pending`].
     ///
-    /// Verdicts about changes that wait for each other come in the order in which they were applied. Repeating a
-    /// verdict changes nothing. Bytes stay whatever the verdict (D8).
+    /// The verdicts of an entity come in the order in which its changes were applied, and the outbox keeps that order (D4).
+    /// Repeating a verdict changes nothing. Bytes stay whatever the verdict (D8).
     ///
     /// # Errors
     ///
@@ -60,10 +60,12 @@ impl Store {
         self.write_unsynced(|transaction| {
             for Settlement { entity, verdicts, projection } in settlements {
                 let found = known(transaction, *entity)?;
-                let mut is_document_changed = false;
+                let (mut is_document_changed, mut order) = (false, Order::default());
                 for (hash, settled) in verdicts {
-                    is_document_changed |= settle_change(transaction, &found, *entity, *hash, *settled, at_ms)?;
+                    is_document_changed |=
+                        settle_change(transaction, &found, &mut order, *entity, (*hash, *settled), at_ms)?;
                 }
+                order.finish(transaction, &found)?;
                 match projection {
                     Some(projection) => project(transaction, found.row, projection)?,
                     None if is_document_changed => make_stale(transaction, found.row, at_ms)?,
@@ -74,8 +76,8 @@ impl Store {
         })
     }
 
-    /// Takes changes of an entity out of the quarantine that were put there for one reason, to be judged again; answers how
-    /// many. As for [`Store::settle`], the transaction is not synced.
+    /// Takes changes of an entity out of the quarantine that were put there for one reason, to wait until they are judged
+    /// again; answers how many. As for [`Store::settle`], the transaction is not synced.
     ///
     /// # Errors
     ///
@@ -83,7 +85,7 @@ impl Store {
     pub fn retry_quarantined(&mut self, entity: EntityId, reason: u16) -> Result<usize, EntityError> {
         self.write_unsynced(|transaction| {
             let found = known(transaction, entity)?;
-            let sql = "UPDATE changes SET state = 1 WHERE entity_row = ?1 AND state = 3 AND hash IN
+            let sql = "UPDATE changes SET state = 2 WHERE entity_row = ?1 AND state = 3 AND hash IN
                        (SELECT hash FROM quarantine WHERE space_row = ?2 AND entity = ?3 AND reason = ?4
                        AND bytes IS NULL)";
             let retried = transaction.execute(sql, (found.row, found.space_row, entity.as_bytes(), reason))?;
@@ -101,7 +103,7 @@ impl Store {
     /// The storage failed.
     pub fn retry_judged_before(&mut self, rules: u16) -> Result<usize, StoreError> {
         self.write_unsynced(|transaction| {
-            let sql = "UPDATE changes SET state = 1 WHERE state = 3 AND state <> 0 AND change_row IN
+            let sql = "UPDATE changes SET state = 2 WHERE state = 3 AND state <> 0 AND change_row IN
                        (SELECT change_row FROM quarantine JOIN entities USING (entity)
                        JOIN changes ON changes.entity_row = entities.entity_row AND changes.hash = quarantine.hash
                        WHERE quarantine.bytes IS NULL AND rules < ?1)";
@@ -145,15 +147,14 @@ impl Store {
 pub(crate) fn settle_change(
     transaction: &mut WriteTransaction<'_>,
     entity: &FoundEntity,
+    order: &mut Order,
     id: EntityId,
-    hash: ChangeHash,
-    settled: Settled,
+    (hash, settled): (ChangeHash, Settled),
     at_ms: i64,
 ) -> Result<bool, EntityError> {
-    let sql = "SELECT change_row, state, sequence IS NULL FROM changes WHERE entity_row = ? AND hash = ?";
-    let found = transaction.row(sql, (entity.row, hash.0), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let (change, before, in_outbox): (ChangeRow, ChangeState, bool) =
-        found.ok_or(EntityError::UnknownChange { entity: id, hash })?;
+    let sql = "SELECT change_row, state FROM changes WHERE entity_row = ? AND hash = ?";
+    let found = transaction.row(sql, (entity.row, hash.0), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (change, before): (ChangeRow, ChangeState) = found.ok_or(EntityError::UnknownChange { entity: id, hash })?;
     let after = match settled {
         Settled::Applied => ChangeState::Applied,
         Settled::Waiting => ChangeState::Waiting,
@@ -174,36 +175,67 @@ pub(crate) fn settle_change(
     if before == after {
         return Ok(false);
     }
-    transaction.execute("UPDATE changes SET state = ?2 WHERE change_row = ?1", (change, after))?;
-    match (before, after) {
-        (ChangeState::Applied, _) => {
-            // The saved document holds what the document no longer does.
-            transaction.execute("DELETE FROM snapshots WHERE entity_row = ?", [entity.row])?;
-            Ok(true)
+    if after == ChangeState::Applied {
+        order.keep(transaction, entity, change, before)?;
+    }
+    let sql = "UPDATE changes SET state = ?3 WHERE entity_row = ?1 AND hash = ?2";
+    transaction.execute(sql, (entity.row, hash.0, after))?;
+    if before == ChangeState::Applied {
+        // The saved document holds what the document no longer does.
+        transaction.execute("DELETE FROM snapshots WHERE entity_row = ?", [entity.row])?;
+    }
+    Ok(before == ChangeState::Applied || after == ChangeState::Applied)
+}
+
+/// Keeps the rows of an entity's applied changes in an order in which they can be applied again (D4).
+///
+/// What arrives in good order stands in it already. What waited, and what stands below a snapshot that was saved without
+/// it, moves to the end; and so does then whatever may rest on it: what was applied after it, and all that is not
+/// settled yet.
+#[derive(Debug, Default)]
+pub(crate) struct Order {
+    has_moved: bool,
+    /// The row up to which a snapshot stands for everything; absent until it was looked up.
+    saved: Option<ChangeRow>,
+}
+
+impl Order {
+    fn keep(
+        &mut self,
+        transaction: &mut WriteTransaction<'_>,
+        entity: &FoundEntity,
+        change: ChangeRow,
+        before: ChangeState,
+    ) -> Result<(), StoreError> {
+        let saved = match self.saved {
+            Some(saved) => saved,
+            None => {
+                let sql = "SELECT upto FROM snapshots WHERE entity_row = ?";
+                *self.saved.insert(transaction.row(sql, [entity.row], |row| row.get(0))?.unwrap_or(ChangeRow(0)))
+            }
+        };
+        self.has_moved |= before != ChangeState::Received || change <= saved;
+        if self.has_moved {
+            move_to_end(transaction, change)?;
         }
-        (_, ChangeState::Applied) => {
-            let must_stand_later = before == ChangeState::Waiting && in_outbox;
-            move_to_end(transaction, entity, change, must_stand_later)?;
-            Ok(true)
+        Ok(())
+    }
+
+    /// Ends the settlement of the entity.
+    pub(crate) fn finish(self, transaction: &mut WriteTransaction<'_>, entity: &FoundEntity) -> Result<(), StoreError> {
+        if !self.has_moved {
+            return Ok(());
         }
-        _ => Ok(false),
+        let sql = "SELECT change_row FROM changes WHERE state <> 0 AND state IN (1, 2) AND entity_row = ?
+                   ORDER BY change_row";
+        let unsettled = transaction.read(|connection| rows(connection, sql, [entity.row], |row| row.get(0)))?;
+        unsettled.into_iter().try_for_each(|change| move_to_end(transaction, change))
     }
 }
 
-/// Gives a change that was applied after it came a new row where one is needed: above a snapshot that was saved without
-/// it, so that opening reads it, and, when it waited in the outbox, behind what it waited for (D4).
-fn move_to_end(
-    transaction: &mut WriteTransaction<'_>,
-    entity: &FoundEntity,
-    change: ChangeRow,
-    must: bool,
-) -> Result<(), StoreError> {
-    let sql = "SELECT upto >= ?2 FROM snapshots WHERE entity_row = ?1";
-    let is_below_snapshot = transaction.row(sql, (entity.row, change), |row| row.get(0))?.unwrap_or(false);
-    if must || is_below_snapshot {
-        let sql = "UPDATE changes SET change_row = (SELECT max(change_row) + 1 FROM changes) WHERE change_row = ?";
-        transaction.execute(sql, [change])?;
-    }
+fn move_to_end(transaction: &mut WriteTransaction<'_>, change: ChangeRow) -> Result<(), StoreError> {
+    let sql = "UPDATE changes SET change_row = (SELECT max(change_row) + 1 FROM changes) WHERE change_row = ?";
+    transaction.execute(sql, [change])?;
     Ok(())
 }
 

@@ -1,11 +1,11 @@
 //! The outbox rule and the cursor (D2, D3, D5), repetition (S3), blocks (D4).
 
 use crate::help::*;
-use afield_core::ChunkKind;
 use afield_core::wire::ChunkCode;
+use afield_core::{ChangeHash, ChunkKind};
 use afield_store::{
     Arrival, Block, EntityError, MarkError, OutboxChunk, OutboxPosition, Proof, Reason, ReceiveError, ReceivedChange,
-    Run, Settled, Store, UnreadableChunk,
+    Run, Settled, Snapshot, Store, UnreadableChunk,
 };
 
 #[test]
@@ -241,5 +241,59 @@ fn a_change_that_waited_is_offered_behind_what_it_waited_for() {
     let both = [(hash(1), Settled::Applied), (hash(2), Settled::Applied)];
     store.settle(&[settlement(entity(1), &both, Some(&projection("both")))], AT_MS).unwrap();
     assert_eq!(outbox(&mut store, space(1)), hashes(&[1, 2]));
+    sound(&store);
+}
+
+/// The outbox after a Reset: everything held, in the order in which it has to be sent (D4, D5).
+fn offered_again(store: &mut Store) -> Vec<ChangeHash> {
+    let _ = store.reset(space(1), log(9)).unwrap();
+    outbox(store, space(1))
+}
+
+fn settle_applied(store: &mut Store, changes: &[u32]) {
+    let verdicts: Vec<_> = changes.iter().map(|change| (hash(*change), Settled::Applied)).collect();
+    store.settle(&[settlement(entity(1), &verdicts, None)], AT_MS).unwrap();
+}
+
+#[test]
+fn what_was_received_before_a_snapshot_and_settled_after_it_stays_in_front_of_what_rests_on_it() {
+    let mut store = two_spaces();
+    receive(&mut store, space(1), &[carried(entity(1), 1)]);
+    receive(&mut store, space(1), &[carried(entity(1), 2)]);
+    settle_applied(&mut store, &[1]);
+    let snapshot = Snapshot { heads: vec![hash(1)], changes: 1, bytes: vec![1] };
+    let _ = store.save_snapshot(entity(1), &snapshot).unwrap();
+    receive(&mut store, space(1), &[carried(entity(1), 3)]);
+    settle_applied(&mut store, &[2, 3]);
+    assert_eq!(offered_again(&mut store), hashes(&[1, 2, 3]));
+    sound(&store);
+}
+
+#[test]
+fn an_edit_between_receiving_and_settling_does_not_stand_between_what_was_received() {
+    let mut store = two_spaces();
+    receive(&mut store, space(1), &[carried(entity(1), 1)]);
+    settle_applied(&mut store, &[1]);
+    receive(&mut store, space(1), &[carried(entity(1), 2)]);
+    edit(&mut store, entity(1), &[9]);
+    let snapshot = Snapshot { heads: vec![hash(9)], changes: 2, bytes: vec![1] };
+    let _ = store.save_snapshot(entity(1), &snapshot).unwrap();
+    receive(&mut store, space(1), &[carried(entity(1), 3)]);
+    settle_applied(&mut store, &[2, 3]);
+    assert_eq!(offered_again(&mut store), hashes(&[1, 9, 2, 3]));
+    sound(&store);
+}
+
+#[test]
+fn what_waited_stands_behind_what_it_waited_for_also_when_it_came_from_the_log() {
+    let mut store = two_spaces();
+    receive(&mut store, space(1), &[carried(entity(1), 2)]);
+    store.settle(&[settlement(entity(1), &[(hash(2), Settled::Waiting)], None)], AT_MS).unwrap();
+    receive(&mut store, space(1), &[carried(entity(1), 1), carried(entity(1), 3), carried(entity(1), 4)]);
+    // A first settlement decides about some, and the next about what rests on them.
+    settle_applied(&mut store, &[1, 2]);
+    settle_applied(&mut store, &[3]);
+    settle_applied(&mut store, &[4]);
+    assert_eq!(offered_again(&mut store), hashes(&[1, 2, 3, 4]));
     sound(&store);
 }
