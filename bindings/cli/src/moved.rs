@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::interrupt;
 use crate::output::{Output, TICK};
 use crate::text;
-use afield::{Class, Relay, Replica, Status, SyncEvent, Traffic};
+use afield::{Class, Relay, Replica, Status, SyncError, SyncEvent, Traffic};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -94,7 +94,11 @@ fn has_connected(events: &mut broadcast::Receiver<SyncEvent>) -> bool {
 
 /// Waits until the device is in step, and until it knows of each change it sent that it stands in the log.
 async fn in_step(replica: &Replica) -> Result<(), Failure> {
-    replica.sync_now().await?;
+    match replica.sync_now().await {
+        // What was refused is told with all its reasons.
+        Ok(()) | Err(SyncError::Refused { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
     let since = Instant::now();
     while since.elapsed() < LAG_MAX {
         let status = replica.status()?;

@@ -12,29 +12,27 @@ use afield_transport::{Client, ClientOptions, ConnectError, Link, RelayAddress};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use wire::{CLOSE_TIMEOUT, Happened, Wire};
 
 /// How long the end of the thread waits for a look-up of the relay's name, which nothing can interrupt: threads that have
 /// nothing to do end at once, and one that the resolver holds ends by itself when the resolver answers.
 const RESOLVER_TIMEOUT: Duration = Duration::from_millis(250);
-/// How many wishes may queue for the thread; they are only hints, so more than a few say nothing new.
-const WISHES_MAX: usize = 16;
 
-/// A wish of the application.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wish {
+/// What the application wishes; more than one of a kind says nothing new.
+#[derive(Debug, Default)]
+struct Wishes {
     /// The outbox has grown, or a space was added.
-    Wake,
+    wake: Notify,
     /// Try to connect now, or ask the relay for those who wait.
-    Hurry,
+    hurry: Notify,
 }
 
 /// Sync while it is on.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    wishes: mpsc::Sender<Wish>,
+    wishes: Arc<Wishes>,
     /// Closing this channel stops the thread.
     stop: Option<mpsc::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -53,14 +51,14 @@ impl Connection {
         address: RelayAddress,
         options: ClientOptions,
     ) -> std::io::Result<Self> {
-        let (wishes, wished) = mpsc::channel(WISHES_MAX);
+        let wishes = Arc::new(Wishes::default());
         let client = Arc::new(Client::new(options));
         let mover = Mover {
             driver,
             clock,
             address: address.clone(),
             client,
-            wished,
+            wishes: wishes.clone(),
             line: Line::Down,
             unsent: None,
             closing: None,
@@ -70,7 +68,7 @@ impl Connection {
 
     fn spawn<F: Future<Output = ()>>(
         address: RelayAddress,
-        wishes: mpsc::Sender<Wish>,
+        wishes: Arc<Wishes>,
         work: impl FnOnce(mpsc::Receiver<()>) -> F + Send + 'static,
     ) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel(1);
@@ -89,13 +87,12 @@ impl Connection {
 
     /// Says that the outbox has grown. Costs nothing when the thread knows already.
     pub(crate) fn wake(&self) {
-        // A full queue means that the thread has enough reasons to look.
-        let _ = self.wishes.try_send(Wish::Wake);
+        self.wishes.wake.notify_one();
     }
 
     /// Asks for an attempt to connect now.
     pub(crate) fn hurry(&self) {
-        let _ = self.wishes.try_send(Wish::Hurry);
+        self.wishes.hurry.notify_one();
     }
 }
 
@@ -117,7 +114,8 @@ enum Line {
 }
 
 enum Turn {
-    Wished(Wish),
+    Woken,
+    Hurried,
     Connected(Result<Link, ConnectError>),
     Happened(Happened),
     TimedOut,
@@ -130,7 +128,7 @@ struct Mover {
     clock: SystemClock,
     address: RelayAddress,
     client: Arc<Client>,
-    wished: mpsc::Receiver<Wish>,
+    wishes: Arc<Wishes>,
     line: Line,
     /// A message that the queue had no room for.
     unsent: Option<Bytes>,
@@ -170,7 +168,8 @@ impl Mover {
         tokio::select! {
             biased;
             turn = next_of(&mut self.line, is_room_wanted) => turn,
-            Some(wish) = self.wished.recv() => Turn::Wished(wish),
+            () = self.wishes.hurry.notified() => Turn::Hurried,
+            () = self.wishes.wake.notified() => Turn::Woken,
             // The socket is looked at once more before it counts as silent.
             () = tokio::task::yield_now(), if is_idle_asked => Turn::Idle,
             () = timer => Turn::TimedOut,
@@ -181,9 +180,16 @@ impl Mover {
         let now = self.clock.now();
         // The driver keeps the error of a failed store for `status` and retries, so it is only logged here.
         let result = match turn {
-            Turn::Wished(Wish::Wake) => self.driver.handle_wake(now),
-            Turn::Wished(Wish::Hurry) => self.driver.hurry(now),
-            Turn::TimedOut => self.driver.handle_timeout(now),
+            Turn::Woken => self.driver.handle_wake(now),
+            Turn::Hurried => self.driver.hurry(now),
+            Turn::TimedOut => {
+                if let Line::Up(wire) = &mut self.line
+                    && wire.has_moved()
+                {
+                    self.driver.handle_progress(now);
+                }
+                self.driver.handle_timeout(now)
+            }
             Turn::Idle => self.driver.handle_idle(now),
             Turn::Connected(Ok(link)) => {
                 self.line = Line::Up(Wire::new(link));
@@ -307,7 +313,7 @@ impl Connection {
     /// A connection whose thread ends only once this channel is closed.
     pub(crate) fn held_by(held: std::sync::mpsc::Receiver<()>) -> Self {
         let address = "ws://127.0.0.1:9".parse().expect("an address");
-        Self::spawn(address, mpsc::channel(WISHES_MAX).0, |mut stopped| async move {
+        Self::spawn(address, Arc::default(), |mut stopped| async move {
             stopped.recv().await;
             let _ = held.recv();
         })
@@ -332,7 +338,7 @@ mod tests {
         let (answer, never) = channel::<()>();
         let (looks_up, is_looking_up) = sync_channel(1);
         let address = "ws://127.0.0.1:9".parse().unwrap();
-        let connection = Connection::spawn(address, mpsc::channel(1).0, |mut stopped| async move {
+        let connection = Connection::spawn(address, Arc::default(), |mut stopped| async move {
             // What tokio's look-up of a name is: a blocking call on a thread of its own.
             tokio::task::spawn_blocking(move || {
                 looks_up.send(()).unwrap();

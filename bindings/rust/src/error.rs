@@ -6,7 +6,7 @@ use crate::driver::{DriverError, EditFailure, EntityError};
 use crate::typed::{FromDocumentError, ToValueError};
 use afield_core::document::{EditError as DocumentError, OperationError, TaggedJsonError};
 use afield_core::id::ParseCollectionError;
-use afield_core::wire::Class;
+use afield_core::wire::{ChunkCode, Class};
 use afield_core::{EntityId, SpaceId};
 use afield_store::{AppendError, OpenError, StoreError};
 
@@ -232,6 +232,15 @@ pub enum SyncError {
         /// What would help.
         class: Class,
     },
+    /// Everything that the relay takes is there, and it refuses changes of some entities, which wait. `Replica::refusals`
+    /// has all the reasons.
+    #[error("the relay refuses changes of {}: {code}; they are stored here and are offered again by each session", self::entities(*.entities))]
+    Refused {
+        /// How many entities it refuses changes of.
+        entities: usize,
+        /// Why, for the reason that somebody can most likely do something about.
+        code: ChunkCode,
+    },
     /// The replica was closed meanwhile.
     #[error("the replica was closed")]
     Closed,
@@ -243,6 +252,7 @@ impl SyncError {
         match self {
             Self::Disabled | Self::Closed => Class::Permanent,
             Self::Failed { class, .. } => *class,
+            Self::Refused { code, .. } => code.class(),
         }
     }
 }

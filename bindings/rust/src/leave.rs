@@ -1,10 +1,10 @@
 //! Leaving a space, and why its changes are refused: what a person does who looks after a store.
 
-use crate::error::SpaceError;
+use crate::error::{SpaceError, SyncError};
 use crate::replica::Replica;
 use crate::status;
 use afield_core::SpaceId;
-use afield_core::wire::ChunkCode;
+use afield_core::wire::{ChunkCode, Class};
 use afield_store::StoreError;
 
 impl Replica {
@@ -35,5 +35,17 @@ impl Replica {
     pub fn refusals(&self) -> Result<Vec<(ChunkCode, u64)>, StoreError> {
         let spaces = self.shared.reader.spaces()?;
         status::refusals(&self.shared.reader, spaces.into_iter().map(|record| record.space))
+    }
+
+    /// That the relay refuses nothing.
+    pub(crate) fn refused(&self) -> Result<(), SyncError> {
+        let failed = |error: StoreError| SyncError::Failed { reason: error.to_string(), class: error.class() };
+        let refusals = self.refusals().map_err(failed)?;
+        let entities = refusals.iter().map(|(_, entities)| usize::try_from(*entities).unwrap_or(usize::MAX)).sum();
+        // What keeps the others back is not worth more than the one that somebody can do something about.
+        match refusals.into_iter().max_by_key(|(code, _)| code.class() == Class::Quota) {
+            None => Ok(()),
+            Some((code, _)) => Err(SyncError::Refused { entities, code }),
+        }
     }
 }

@@ -209,7 +209,7 @@ impl Replica {
     ///
     /// # Errors
     ///
-    /// Sync is off, the relay could not be reached, or it does not serve a space.
+    /// Sync is off, the relay could not be reached, it does not serve a space, or it refuses changes.
     pub async fn sync_now(&self) -> Result<(), SyncError> {
         let waiting = {
             let connection = lock(&self.shared.connection);
@@ -219,7 +219,7 @@ impl Replica {
             waiting
         };
         match waiting.await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => self.refused(),
             Ok(Err(not)) => Err(SyncError::Failed { reason: not.reason, class: not.class }),
             Err(_) => Err(SyncError::Closed),
         }
@@ -249,7 +249,11 @@ impl Replica {
     ///
     /// The file cannot be opened; editing stays refused.
     pub fn reload(&self) -> Result<(), OpenError> {
-        self.shared.driver.reload(self.shared.now())
+        self.shared.driver.reload(self.shared.now())?;
+        if let Some(connection) = lock(&self.shared.connection).as_ref() {
+            connection.wake();
+        }
+        Ok(())
     }
 
     pub(crate) fn is_connected(&self) -> bool {

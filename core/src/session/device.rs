@@ -160,6 +160,8 @@ pub enum DeviceEvent {
     ChunkRefused {
         /// The space.
         space: SpaceId,
+        /// The push that brought it.
+        push: PushNumber,
         /// The entity, whose later changes wait too.
         entity: EntityId,
         /// The change.
@@ -275,6 +277,11 @@ impl DeviceSession {
         if self.channels.get_mut(&channel).is_some_and(SpaceChannel::catch_up) {
             self.send(&ToRelay::CatchUp(wire::CatchUp { channel }));
         }
+    }
+
+    /// The number of the next push.
+    pub fn next_push(&self) -> PushNumber {
+        PushNumber(self.next_push)
     }
 
     /// Whether the relay has accepted the session.
@@ -404,6 +411,12 @@ impl DeviceSession {
             self.fault = space;
         }
         handled
+    }
+
+    /// Takes the word that a message is on its way, in either direction: on a slow line a large one takes longer than a
+    /// relay may be silent.
+    pub fn handle_progress(&mut self, now: Now) {
+        self.heard_ms = now.monotonic_ms;
     }
 
     /// Handles the passing of time.

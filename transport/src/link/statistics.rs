@@ -24,6 +24,8 @@ pub struct LinkStatistics {
     /// Bytes that the connection took in those writes, also of messages that are not complete, and of pings, pongs and
     /// closes: what shows that a slow peer goes on reading; always 0 in memory.
     pub bytes_written: u64,
+    /// Bytes that came over the connection, counted in the same way; always 0 in memory.
+    pub bytes_read: u64,
 }
 
 /// Reads a link's statistics while others use the link; clones read the same link.
@@ -39,6 +41,7 @@ struct Counters {
     bytes_received: AtomicU64,
     writes: AtomicU64,
     bytes_written: AtomicU64,
+    bytes_read: AtomicU64,
 }
 
 /// Which end of a link this is: only what a device sends is masked.
@@ -58,6 +61,7 @@ impl LinkMeter {
             bytes_received: self.0.bytes_received.load(Relaxed),
             writes: self.0.writes.load(Relaxed),
             bytes_written: self.0.bytes_written.load(Relaxed),
+            bytes_read: self.0.bytes_read.load(Relaxed),
         }
     }
 
@@ -70,6 +74,7 @@ impl LinkMeter {
             bytes_received: AtomicU64::new(0),
             writes: AtomicU64::new(0),
             bytes_written: AtomicU64::new(0),
+            bytes_read: AtomicU64::new(0),
         }))
     }
 
@@ -86,6 +91,10 @@ impl LinkMeter {
     pub(super) fn wrote(&self, bytes: usize) {
         self.0.writes.fetch_add(1, Relaxed);
         self.0.bytes_written.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(super) fn read_bytes(&self, bytes: usize) {
+        self.0.bytes_read.fetch_add(bytes as u64, Relaxed);
     }
 }
 

@@ -15,7 +15,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 /// has used up its ration.
 pub(crate) struct WatchedStream {
     stream: Box<dyn ByteStream>,
-    /// Counts writes once the handshake is done.
+    /// Counts what is read and written once the handshake is done.
     meter: Option<LinkMeter>,
     last_read: Instant,
     bytes_written: u64,
@@ -111,6 +111,9 @@ impl AsyncRead for WatchedStream {
         if bytes > 0 {
             self.last_read = Instant::now();
             self.ration.spend(bytes);
+            if let Some(meter) = &self.meter {
+                meter.read_bytes(bytes);
+            }
         }
         Poll::Ready(Ok(()))
     }

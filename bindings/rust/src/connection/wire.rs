@@ -1,7 +1,7 @@
 //! The connection itself: what goes out waits in a short queue, and reading never waits for it.
 
 use afield_core::limits::FRAME_BYTES_MAX;
-use afield_transport::{CloseCode, Link, LinkReceiver, LinkSender};
+use afield_transport::{CloseCode, Link, LinkMeter, LinkReceiver, LinkSender};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::Fuse;
@@ -13,6 +13,9 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 const UNWRITTEN_MAX: usize = 16;
 /// How many bytes of messages are taken in one go: enough to store a catch-up in large transactions.
 const BATCH_BYTES: usize = 4 * FRAME_BYTES_MAX;
+/// How many bytes have to move for a message to count as on its way: far more than the heartbeats of a minute, which a
+/// relay that answers nothing goes on sending, and far less than the slowest line moves in that time.
+const PROGRESS_BYTES: u64 = 1_024;
 /// How long a closing connection may take to send its last messages.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -26,6 +29,9 @@ pub(super) struct Wire {
     receiver: LinkReceiver,
     unwritten: mpsc::Sender<Bytes>,
     writing: Writing,
+    meter: LinkMeter,
+    /// How many bytes had moved at the last look.
+    moved: u64,
     /// How the connection ended, where that was seen while messages were gathered.
     ended: Option<Result<(), String>>,
 }
@@ -43,10 +49,11 @@ pub(super) enum Happened {
 
 impl Wire {
     pub(super) fn new(link: Link) -> Self {
+        let meter = link.meter();
         let (sender, receiver) = link.split();
         let (unwritten, messages) = mpsc::channel(UNWRITTEN_MAX);
         let writing: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(write(sender, messages));
-        Self { receiver, unwritten, writing: Box::pin(writing.fuse()), ended: None }
+        Self { receiver, unwritten, writing: Box::pin(writing.fuse()), meter, moved: 0, ended: None }
     }
 
     /// Queues a message; gives it back where the queue is full.
@@ -56,6 +63,17 @@ impl Wire {
             // A failed send shows again at the receiving half, which tells the driver.
             Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
         }
+    }
+
+    /// Whether a message was on its way since the last look, in either direction, though none was complete.
+    pub(super) fn has_moved(&mut self) -> bool {
+        let statistics = self.meter.read();
+        let moved = statistics.bytes_read + statistics.bytes_written;
+        let has_moved = moved - self.moved >= PROGRESS_BYTES;
+        if has_moved {
+            self.moved = moved;
+        }
+        has_moved
     }
 
     /// Waits for the next message, or for room in the queue where that is wanted, and sends meanwhile. Cancel-safe.

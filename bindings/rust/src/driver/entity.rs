@@ -126,8 +126,11 @@ impl Driver {
         let mut unsettled = [Unsettled { taken, changes }];
         let settled = self.settle(&mut unsettled, now);
         let [Unsettled { mut taken, .. }] = unsettled;
-        if let Err(error) = settled {
+        if let Err(error) = &settled {
             tracing::warn!(%entity, %error, "received changes wait: the store does not take what becomes of them");
+        }
+        // What a panic left of a document is read by nobody either.
+        if settled.is_err() || taken.open.as_ref().is_some_and(|open| open.document.is_poisoned()) {
             taken.open = self.read(entity)?.map(|(open, _)| Box::new(open));
         }
         Ok(taken)

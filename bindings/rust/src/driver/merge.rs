@@ -113,7 +113,7 @@ impl Driver {
     pub(super) fn settle(&self, unsettled: &mut [Unsettled<'_>], now: Now) -> Result<Vec<EntityId>, DriverError> {
         let merged: Vec<_> = unsettled.iter_mut().filter_map(merge_one).collect();
         let unfinished = merged.iter().filter(|merged| merged.is_unfinished).map(|merged| merged.settlement.entity);
-        lock(&self.unfinished).extend(unfinished);
+        let unfinished: Vec<_> = unfinished.collect();
         let settlements: Vec<_> = merged.into_iter().map(|merged| merged.settlement).collect();
         if settlements.is_empty() {
             return Ok(Vec::new());
@@ -130,6 +130,7 @@ impl Driver {
             unsettled.iter_mut().for_each(|one| one.taken.open = None);
             return Err(error);
         }
+        lock(&self.unfinished).extend(unfinished);
         let mut told = settlements.iter().peekable();
         for one in unsettled.iter() {
             // Settlements come in the order of the documents; a document without one is passed over.

@@ -172,6 +172,9 @@ impl Driver {
     pub fn reload(&self, now: Now) -> Result<(), OpenError> {
         self.forget_and_reload()?;
         self.catch_up_with_the_store(now);
+        // What failed may have been stored all the same, and then nobody has noted it for the outbox.
+        let spaces = lock(&self.store).spaces().map_err(OpenError::from);
+        lock(&self.edited).extend(spaces?.iter().map(|record| record.space));
         Ok(())
     }
 

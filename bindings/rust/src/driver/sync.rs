@@ -14,7 +14,7 @@ use super::NotInStep;
 use crate::status::Traffic;
 use afield_core::backoff::Backoff;
 use afield_core::session::DeviceSession;
-use afield_core::wire::Class;
+use afield_core::wire::{Class, PushNumber};
 use afield_core::{EntityId, SpaceId};
 use afield_store::OutboxPosition;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -57,8 +57,8 @@ pub(super) struct SpaceSync {
     pub(super) outbox: OutboxPosition,
     /// Whether the scan has reached the end of the outbox and nothing was added since.
     pub(super) outbox_empty: bool,
-    /// Entities for which missing dependencies were already sent again in this session.
-    pub(super) repaired: BTreeSet<EntityId>,
+    /// Entities for which missing dependencies are sent again in this session, from this push on.
+    pub(super) repaired: BTreeMap<EntityId, PushNumber>,
     /// Sessions that broke in a row at this sequence.
     pub(super) closes: (u64, u32),
     /// Ask for every chunk on its own in the next session.
@@ -78,7 +78,7 @@ impl Default for SpaceSync {
         Self {
             outbox: OutboxPosition::START,
             outbox_empty: false,
-            repaired: BTreeSet::new(),
+            repaired: BTreeMap::new(),
             closes: (0, 0),
             raw: false,
             refused: None,

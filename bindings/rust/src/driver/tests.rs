@@ -4,7 +4,7 @@ mod hand;
 
 use super::*;
 use afield_core::Sequence;
-use afield_core::limits::{SPACES_PER_SESSION_MAX, WAITING_CHUNKS_MAX};
+use afield_core::limits::{SILENT_PEER_TIMEOUT_MS, SPACES_PER_SESSION_MAX, WAITING_CHUNKS_MAX};
 use afield_core::wire::{ChunkCode, GoodbyeCode};
 use afield_store::{Fault, FaultPoint};
 use hand::{Desk, NOW, later};
@@ -228,4 +228,94 @@ fn messages_that_arrive_while_many_entities_are_merged_are_stored_before_the_res
     assert_eq!(pending(&desk), []);
     let applied = desk.driver.read_document(&desk.target(last), NOW, |document| document.change_count());
     assert_eq!(applied.unwrap(), 2);
+}
+
+#[test]
+fn a_store_that_failed_before_what_it_had_stored_was_merged_goes_on_with_the_next_session() {
+    let desk = Desk::new();
+    let entity = EntityId::from_bytes([9; 16]);
+    let changes = hand::changes(entity, 2);
+    desk.driver.enable_sync(NOW);
+    let mut relay = desk.connect(NOW);
+    let messages = [relay.welcome(), relay.opened(), relay.chunk(entity, &changes[0])];
+    desk.driver.handle_messages(messages.iter().map(Vec::as_slice), NOW).unwrap();
+    desk.driver.with_store(|store| {
+        store.inject(Box::new(|point| (point == FaultPoint::BeforeStatement(1)).then_some(Fault::DiskFull)));
+    });
+    assert!(desk.driver.handle_idle(NOW).is_err(), "a full disk is told");
+    assert!(!desk.driver.wants_idle(), "a store that takes nothing is not asked again and again");
+
+    desk.driver.with_store(|store| store.inject(Box::new(|_| None)));
+    let now = later(NOW, 60_000);
+    desk.driver.handle_timeout(now).unwrap();
+    let mut relay = desk.connect_from(relay.at(), now);
+    desk.receive(&[relay.welcome(), relay.chunk(entity, &changes[1])], now);
+    let applied = desk.driver.read_document(&desk.target(entity), now, |document| document.change_count());
+    assert_eq!(applied.unwrap(), 2);
+}
+
+#[test]
+fn what_was_refused_before_its_repair_blocks_nothing() {
+    let desk = Desk::new();
+    let (entity, first) = desk.edit("first");
+    desk.driver.enable_sync(NOW);
+    let mut relay = desk.connect(NOW);
+    let mut messages = vec![relay.welcome(), relay.opened()];
+    messages.extend(desk.stored(entity).iter().map(|bytes| relay.chunk(entity, bytes)));
+    messages.push(relay.caught_up());
+    desk.receive(&messages, NOW);
+    // The first push went out before the relay told that it had all of it.
+    let second = desk.edit_again(entity, "second");
+    desk.driver.handle_wake(NOW).unwrap();
+    let third = desk.edit_again(entity, "third");
+    desk.driver.handle_wake(NOW).unwrap();
+    desk.receive(&[relay.lacking(2, 1, &[*first.last().unwrap()])], NOW);
+    desk.receive(&[relay.lacking(3, 1, &second)], NOW);
+    let block = desk.driver.with_store(|store| store.block_of(entity)).unwrap();
+    assert_eq!(block, None, "the second push was refused for want of the first, which is on its way again");
+    let mut word = desk.driver.acknowledged(entity, third[0]).unwrap().unwrap();
+    assert!(word.try_recv().is_err());
+    // The same refusal of what was sent again is not repaired a second time.
+    desk.receive(&[relay.lacking(4, 3, &second)], NOW);
+    assert!(desk.driver.with_store(|store| store.block_of(entity)).unwrap().is_some());
+}
+
+#[test]
+fn what_a_failed_edit_had_stored_all_the_same_is_sent_after_a_reload() {
+    let desk = Desk::new();
+    let (entity, _) = desk.edit("title");
+    desk.driver.enable_sync(NOW);
+    let mut relay = desk.connect(NOW);
+    let mut messages = vec![relay.welcome(), relay.opened()];
+    messages.extend(desk.stored(entity).iter().map(|bytes| relay.chunk(entity, bytes)));
+    messages.push(relay.caught_up());
+    desk.receive(&messages, NOW);
+    while desk.driver.poll_output().is_some() {}
+    desk.driver.with_store(|store| {
+        store.inject(Box::new(|point| (point == FaultPoint::AfterCommit).then_some(Fault::Io)));
+    });
+    assert!(desk.try_edit(entity, "stored, and said to have failed").is_err());
+    desk.driver.with_store(|store| store.inject(Box::new(|_| None)));
+    desk.driver.reload(NOW).unwrap();
+    desk.driver.handle_wake(NOW).unwrap();
+    assert!(matches!(desk.driver.poll_output(), Some(Output::Transmit(_))), "the edit is sent");
+    assert!(!desk.driver.is_in_step());
+}
+
+#[test]
+fn a_message_that_takes_long_on_a_slow_line_is_no_silence() {
+    let desk = Desk::new();
+    let _ = desk.edit("title");
+    desk.driver.enable_sync(NOW);
+    let relay = desk.connect(NOW);
+    desk.receive(&[relay.welcome(), relay.opened()], NOW);
+    let mut now = NOW;
+    for _ in 0..3 {
+        now = later(now, SILENT_PEER_TIMEOUT_MS);
+        desk.driver.handle_progress(now);
+        desk.driver.handle_timeout(now).unwrap();
+        assert_eq!(desk.driver.view().link, LinkView::Up);
+    }
+    desk.driver.handle_timeout(later(now, SILENT_PEER_TIMEOUT_MS)).unwrap();
+    assert_eq!(desk.driver.view().link, LinkView::Waiting, "the control: nothing moved");
 }

@@ -132,6 +132,7 @@ impl SyncError {
         match self {
             Self::Disabled => "sync.disabled",
             Self::Failed { .. } => "sync.failed",
+            Self::Refused { .. } => "sync.refused",
             Self::Closed => "sync.closed",
         }
     }

@@ -248,8 +248,8 @@ impl SpaceChannel {
                     record.unseen = record.unseen.saturating_sub(count);
                     for chunk in chunks.by_ref().take(count) {
                         let Pushed { entity, hash, .. } = *chunk;
-                        let (space, missing) = (self.space, missing.clone());
-                        events.push_back(DeviceEvent::ChunkRefused { space, entity, hash, code, missing });
+                        let (space, push, missing) = (self.space, frame.push, missing.clone());
+                        events.push_back(DeviceEvent::ChunkRefused { space, push, entity, hash, code, missing });
                     }
                 }
             }

@@ -35,7 +35,8 @@ impl Driver {
     pub fn enable_sync(&self, now: Now) {
         let mut sync = lock(&self.sync);
         self.merge_leftovers(&mut sync, now);
-        *sync = Synchronization { is_behind: sync.is_behind, ..Synchronization::new() };
+        let is_behind = sync.is_behind || !sync.unmerged.is_empty();
+        *sync = Synchronization { is_behind, ..Synchronization::new() };
         sync.link = Link::Waiting { until_ms: now.monotonic_ms, not_before_ms: now.monotonic_ms };
         self.connect_when_due(&mut sync, now);
         self.publish(&mut sync, now);
@@ -111,6 +112,13 @@ impl Driver {
         self.publish(&mut sync, now);
     }
 
+    /// Takes the word that a message is on its way, in either direction, as on a slow line: the relay is not silent.
+    pub fn handle_progress(&self, now: Now) {
+        if let Some(session) = lock(&self.sync).session() {
+            session.handle_progress(now);
+        }
+    }
+
     /// Handles the passing of time.
     ///
     /// # Errors
@@ -169,13 +177,12 @@ impl Driver {
     }
 
     fn start_session(&self, sync: &mut Synchronization, now: Now) -> Result<(), DriverError> {
-        if std::mem::take(&mut sync.is_behind)
-            && let Err(error) = self.merge_pending(now)
-        {
-            sync.is_behind = true;
-            return Err(error);
-        }
+        // First, for nothing can be stored before.
         self.reload_when_poisoned(sync)?;
+        if sync.is_behind {
+            self.merge_pending(now)?;
+            sync.is_behind = false;
+        }
         let mut store = lock(&self.store);
         // Announced before it is told, so that whatever the relay knows of stands among the predecessors after a crash.
         let _ = store.announce(self.incarnation)?;

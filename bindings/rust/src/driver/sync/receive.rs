@@ -106,6 +106,8 @@ impl Driver {
         let later = sync.unmerged.iter().nth(entities_max).copied();
         let later = later.map(|first| sync.unmerged.split_off(&first)).unwrap_or_default();
         let result = self.merge(std::mem::replace(&mut sync.unmerged, later), now);
+        // One merge does a bounded amount of work for an entity: the next turn goes on with the rest.
+        sync.unmerged.append(&mut lock(&self.unfinished));
         if result.is_err() {
             // The next session merges what the store could not take now.
             sync.is_behind = true;
@@ -114,8 +116,6 @@ impl Driver {
         if sync.unmerged.is_empty() {
             sync.unmerged_bytes = 0;
         }
-        // One merge does a bounded amount of work for an entity: the next turn goes on with the rest.
-        sync.unmerged.append(&mut lock(&self.unfinished));
         result
     }
 
@@ -166,8 +166,8 @@ impl Driver {
                 }
                 self.emit(SyncEvent::CaughtUp { space });
             }
-            DeviceEvent::ChunkRefused { space, entity, hash, code, missing } => {
-                step.refusals.push(Refusal { space, entity, hash, code, missing });
+            DeviceEvent::ChunkRefused { space, push, entity, hash, code, missing } => {
+                step.refusals.push(Refusal { space, push, entity, hash, code, missing });
             }
             DeviceEvent::SpaceRefused { space, code, retry_after_ms } => {
                 tracing::warn!(%space, %code, "sync.blocked: the relay does not serve the space");

@@ -1,17 +1,17 @@
 //! What the relay refused: repaired where this device can, and otherwise kept back, visibly.
 
-use super::Synchronization;
+use super::{Link, Synchronization};
 use crate::driver::documents::lock;
 use crate::driver::{Acknowledged, Driver, DriverError};
 use crate::status::SyncEvent;
-use afield_core::wire::ChunkCode;
+use afield_core::wire::{ChunkCode, PushNumber};
 use afield_core::{ChangeHash, EntityId, Now, SpaceId};
 use afield_store::{Block, ChangeState};
-use std::collections::BTreeSet;
 
 /// A change that the relay refused.
 pub(super) struct Refusal {
     pub(super) space: SpaceId,
+    pub(super) push: PushNumber,
     pub(super) entity: EntityId,
     pub(super) hash: ChangeHash,
     pub(super) code: ChunkCode,
@@ -29,17 +29,12 @@ impl Driver {
         refusals: Vec<Refusal>,
         now: Now,
     ) -> Result<(), DriverError> {
-        let (mut repairing, mut blocks) = (BTreeSet::new(), Vec::new());
+        let mut blocks = Vec::new();
         for refusal in refusals {
-            if repairing.contains(&refusal.entity) {
-                // It is sent again behind what it lacked.
+            if is_in_repair(sync, &refusal) || self.repair(sync, &refusal)? {
                 continue;
             }
-            if self.repair(sync, &refusal)? {
-                repairing.insert(refusal.entity);
-                continue;
-            }
-            let Refusal { space, entity, hash, code, missing } = refusal;
+            let Refusal { space, entity, hash, code, missing, .. } = refusal;
             self.acknowledgements.tell(hash, Acknowledged::Refused(code));
             // What follows a refused change is kept back by the block of that change, and what waits here for others
             // is sent last and holds nothing up.
@@ -64,13 +59,23 @@ impl Driver {
             return Ok(false);
         }
         let mut store = lock(&self.store);
-        let Some(state) = sync.spaces.get_mut(space) else { return Ok(false) };
-        if store.held(*entity, missing)?.len() != missing.len() || !state.repaired.insert(*entity) {
+        let Synchronization { spaces, link: Link::Up { session, .. }, .. } = sync else { return Ok(false) };
+        let Some(state) = spaces.get_mut(space) else { return Ok(false) };
+        if state.repaired.contains_key(entity) || store.held(*entity, missing)?.len() != missing.len() {
             return Ok(false);
         }
+        state.repaired.insert(*entity, session.next_push());
         let _ = store.unmark(*entity, missing)?;
         drop(store);
         Self::rescan(sync, *space);
         Ok(true)
     }
+}
+
+/// Whether a change is on its way again, behind what it lacked: it was refused in a push from before the repair.
+fn is_in_repair(sync: &Synchronization, refusal: &Refusal) -> bool {
+    let state = sync.spaces.get(&refusal.space);
+    let repaired_from = state.and_then(|state| state.repaired.get(&refusal.entity));
+    repaired_from.is_some_and(|from| refusal.push < *from)
+        && matches!(refusal.code, ChunkCode::MissingDependencies | ChunkCode::Blocked)
 }

@@ -56,6 +56,10 @@ impl Driver {
 
     fn answer_waiters(&self, sync: &mut Synchronization, now: Now) {
         let mut waiters = lock(&self.waiters);
+        if sync.disappointment.is_none() && !lock(&self.edited).is_empty() {
+            // Whoever made that edit wakes the driver, and what is said before does not hold for it.
+            return;
+        }
         match (sync.disappointment.take(), &sync.link) {
             (Some(not), _) => waiters.disappoint(not),
             (None, Link::Up { .. }) if sync.is_nothing_left() => {

@@ -180,12 +180,17 @@ impl HandRelay {
     }
 
     pub(super) fn refusal(&self, push: u64, count: usize, code: ChunkCode) -> Vec<u8> {
-        let run = |count: u64, code| ReceiptRun::Refused { count, code, missing: Vec::new() };
-        let mut runs = vec![run(1, code)];
-        if count > 1 {
-            runs.push(run(count as u64 - 1, ChunkCode::Blocked));
-        }
-        wire::encode_to_device(&ToDevice::Receipt(Receipt { push: PushNumber(push), runs }))
+        refused(push, count, code, Vec::new())
+    }
+
+    /// The refusal of a push for want of other changes.
+    pub(super) fn lacking(&self, push: u64, count: usize, missing: &[ChangeHash]) -> Vec<u8> {
+        refused(push, count, ChunkCode::MissingDependencies, missing.to_vec())
+    }
+
+    /// Where the log ends.
+    pub(super) fn at(&self) -> Cursor {
+        self.cursor
     }
 
     /// Where the log stood before the last chunk.
@@ -196,4 +201,13 @@ impl HandRelay {
     pub(super) fn position(&self) -> Sequence {
         self.cursor.sequence
     }
+}
+
+fn refused(push: u64, count: usize, code: ChunkCode, missing: Vec<ChangeHash>) -> Vec<u8> {
+    let mut runs = vec![ReceiptRun::Refused { count: 1, code, missing }];
+    if count > 1 {
+        let (count, missing) = (count as u64 - 1, Vec::new());
+        runs.push(ReceiptRun::Refused { count, code: ChunkCode::Blocked, missing });
+    }
+    wire::encode_to_device(&ToDevice::Receipt(Receipt { push: PushNumber(push), runs }))
 }
