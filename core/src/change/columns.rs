@@ -143,14 +143,15 @@ impl<'a> ColumnList<'a> {
         self.columns.iter().take(self.count)
     }
 
-    /// Checks every column and counts the operations. `actors` is how many the change names, its author included.
+    /// Checks every column and counts the operations, and the predecessors that they name. `actors` is how many the change
+    /// names, its author included.
     ///
     /// The work is linear in the bytes, however far the runs reach: a column may not expand beyond the operations,
     /// nor a group beyond a few values for each operation allowed.
-    pub(crate) fn check(&self, actors: u64, operations_max: u64) -> Result<u64, ChangeError> {
+    pub(crate) fn check(&self, actors: u64, operations_max: u64) -> Result<(u64, u64), ChangeError> {
         let operations = self.operations(actors, operations_max)?;
         let mut open = Open::default();
-        let mut text_bytes = 0_u64;
+        let (mut text_bytes, mut predecessors) = (0_u64, 0_u64);
         for column in self.iter() {
             open.close_unless_same(column)?;
             let maximum = open.group.map_or(operations, |(_, values)| values);
@@ -162,6 +163,7 @@ impl<'a> ColumnList<'a> {
                         return Err(column.broken(0, ColumnFault::TooLong { maximum: most }));
                     }
                     open.group = Some((column.id(), extent.sum));
+                    predecessors = predecessors.saturating_add(extent.sum);
                 }
                 ColumnType::ValueMetadata => {
                     let extent = scan(column, actors, maximum, &mut |_| {})?;
@@ -184,7 +186,7 @@ impl<'a> ColumnList<'a> {
             }
         }
         open.close_metadata()?;
-        Ok(operations)
+        Ok((operations, predecessors))
     }
 
     fn operations(&self, actors: u64, operations_max: u64) -> Result<u64, ChangeError> {

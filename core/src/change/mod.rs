@@ -33,6 +33,8 @@ pub struct ChangeHeader {
     pub start_op: NonZeroU64,
     /// How many operations it holds; none when it only joins heads.
     pub operations: u64,
+    /// How many earlier operations those name that they supersede.
+    pub predecessors: u64,
     /// When it was made by the wall clock of its author, in milliseconds since the Unix epoch.
     pub time_ms: i64,
     /// The changes that it follows, sorted.
@@ -68,6 +70,11 @@ impl ChangeHeader {
         Parts::read(bytes, limits).map(|parts| Self::of(&parts, bytes.len()))
     }
 
+    /// How much the change expands to: a run of a few bytes may stand for 100,000 operations or predecessors.
+    pub fn weight(&self) -> u64 {
+        self.operations.saturating_add(self.predecessors)
+    }
+
     /// The counter of the last operation; the one before the first where there is none.
     pub fn max_op(&self) -> u64 {
         self.start_op.get() - 1 + self.operations
@@ -80,6 +87,7 @@ impl ChangeHeader {
             sequence: parts.sequence,
             start_op: parts.start_op,
             operations: parts.operations,
+            predecessors: parts.predecessors,
             time_ms: parts.time_ms,
             dependencies: parts.dependencies().collect(),
             bytes_len,

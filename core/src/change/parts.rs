@@ -35,6 +35,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) columns: ColumnList<'a>,
     pub(crate) extra: &'a [u8],
     pub(crate) operations: u64,
+    pub(crate) predecessors: u64,
     pub(crate) body: &'a [u8],
     /// What of the body stands before the length of the actor, and after the actor.
     around_actor: (&'a [u8], &'a [u8]),
@@ -96,7 +97,7 @@ impl<'a> Parts<'a> {
         }
         let (other_actors, other_actors_count) = read_other_actors(reader, actor)?;
         let columns = ColumnList::read(reader)?;
-        let operations = columns.check(1 + other_actors_count as u64, limits.change_operations_max)?;
+        let (operations, predecessors) = columns.check(1 + other_actors_count as u64, limits.change_operations_max)?;
         let maximum = COUNTER_MAX.saturating_sub(operations);
         if start_op.get() > maximum {
             return Err(ChangeError::OutOfRange {
@@ -121,6 +122,7 @@ impl<'a> Parts<'a> {
             columns,
             extra,
             operations,
+            predecessors,
             body,
             around_actor,
         })

@@ -430,6 +430,8 @@ proptest! {
             let header = ChangeHeader::read(change.raw_bytes(), &LIMITS).unwrap();
             prop_assert_eq!(header.operations, change.len() as u64);
             prop_assert_eq!(header.hash, change.hash());
+            let named: usize = change.decode().operations.iter().map(|operation| operation.pred.len()).sum();
+            prop_assert_eq!(header.predecessors, named as u64);
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::id::EntityId;
 use crate::limits::Limits;
 use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
 use automerge::{Automerge, Change, ExpandedChange, ObjType, ScalarValue};
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A change whose form is right, with its operations.
@@ -135,8 +136,9 @@ impl<'c> Operations<'c, '_, '_> {
         };
         self.check_place(operation, kind, counter)?;
         operation.pred.iter().try_for_each(|id| self.known(id, counter))?;
+        check_distinct(operation)?;
         self.check_action(operation, kind)?;
-        self.check_update(operation, kind)?;
+        self.check_in_text(operation, kind)?;
         if let OpType::Make(made) = operation.action {
             let depth = self.depth(&operation.obj);
             if depth >= DEPTH_MAX {
@@ -190,33 +192,28 @@ impl<'c> Operations<'c, '_, '_> {
         if good { Ok(()) } else { Err(QuarantineReason::BadOperation) }
     }
 
-    /// Checks that an operation does not put anything in place of a mark, which the engine does not expect.
-    ///
-    /// Honest editors insert and delete characters and never replace one, so this is as rare as it is slow. Deletions
-    /// are not, so only marks of the same change are looked for in them.
-    fn check_update(&mut self, operation: &Op, kind: ObjType) -> Result<(), QuarantineReason> {
+    /// Checks that a character is inserted or deleted and never replaced, and that no mark is deleted by the change that
+    /// makes it. Where one device replaces a character and another deletes it, the engine panics on one of them.
+    fn check_in_text(&self, operation: &Op, kind: ObjType) -> Result<(), QuarantineReason> {
         if kind != ObjType::Text || operation.insert {
             return Ok(());
         }
-        let deletion = operation.action == OpType::Delete;
         let element = match &operation.key {
             Key::Seq(ElementId::Id(id)) => Some(id),
             _ => None,
         };
         let mut targets = operation.pred.iter().chain(element);
-        if targets.any(|id| (!deletion || self.is_own(id)) && self.is_mark(id)) {
+        if operation.action != OpType::Delete || targets.any(|id| self.is_own_mark(id)) {
             Err(QuarantineReason::BadOperation)
         } else {
             Ok(())
         }
     }
 
-    fn is_mark(&mut self, id: &OpId) -> bool {
-        if !self.is_own(id) {
-            return self.history.is_mark(id);
-        }
-        let place = usize::try_from(id.counter() - self.change.start_op.get());
-        place.ok().and_then(|place| self.change.operations.get(place)).is_some_and(is_mark)
+    fn is_own_mark(&self, id: &OpId) -> bool {
+        let place = id.counter().checked_sub(self.change.start_op.get()).filter(|_| self.is_own(id));
+        let place = place.and_then(|place| usize::try_from(place).ok());
+        place.and_then(|place| self.change.operations.get(place)).is_some_and(is_mark)
     }
 
     /// The type of the object that an operation works on.
@@ -253,4 +250,12 @@ impl<'c> Operations<'c, '_, '_> {
     fn is_own(&self, id: &OpId) -> bool {
         *id.actor() == self.change.actor_id && id.counter() >= self.change.start_op.get()
     }
+}
+
+/// Checks that an operation names no predecessor twice, which would do what it does twice, for a byte.
+fn check_distinct(operation: &Op) -> Result<(), QuarantineReason> {
+    let mut seen = BTreeSet::new();
+    let is_distinct =
+        operation.pred.len() < 2 || operation.pred.iter().all(|id| seen.insert((id.counter(), id.actor())));
+    if is_distinct { Ok(()) } else { Err(QuarantineReason::BadOperation) }
 }

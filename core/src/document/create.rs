@@ -21,7 +21,7 @@ impl Edit<'_> {
             }
         }
         match (value, container_of(value)) {
-            (Value::Counter(number), _) if is_small(*number) && self.derived_at(place, Container::Counter)? => {
+            (Value::Counter(number), _) if is_near(*number) && self.derived_at(place, Container::Counter)? => {
                 self.add(place, 0, *number)
             }
             (_, Some(container)) => {
@@ -62,7 +62,7 @@ impl Edit<'_> {
         after: &Value,
     ) -> Result<(), OperationError> {
         let container = match after {
-            Value::Counter(number) => is_small(*number).then_some(Container::Counter),
+            Value::Counter(number) => is_near(*number).then_some(Container::Counter),
             other => container_of(other),
         };
         let Some(container) = container.filter(|_| !is_same(before, Some(after))) else { return Ok(()) };
@@ -145,9 +145,13 @@ impl Edit<'_> {
     }
 }
 
-/// Whether a counter reaches a number in one step from 0, as a derived one has to.
-fn is_small(number: i64) -> bool {
-    number.unsigned_abs() <= INCREMENT_MAX.unsigned_abs()
+/// How many increments a new counter takes at most to reach its first number: some 10¹³ up or down. One that needs more is
+/// created with that number, by an ordinary operation.
+const FIRST_INCREMENTS_MAX: u64 = 10_000;
+
+/// Whether a counter reaches a number in few steps from 0, as a derived one has to.
+fn is_near(number: i64) -> bool {
+    number.unsigned_abs().div_ceil(INCREMENT_MAX.unsigned_abs()) <= FIRST_INCREMENTS_MAX
 }
 
 /// The container that a value needs; a counter is one only where it can be derived.

@@ -1,8 +1,8 @@
 //! How much one call of the guarded apply does before it leaves the rest for the next.
 
-/// The most operations that are taken to the engine at once, unless a single change has more: expanded, an operation
-/// takes some 200 bytes, and a few tens of bytes of a change may stand for 100,000.
-pub(super) const PORTION_OPERATIONS_MAX: u64 = 200_000;
+/// The most operations, and predecessors named by them, that are taken to the engine at once, unless a single change has
+/// more: expanded, each takes some 200 bytes, and a few tens of bytes of a change may stand for 100,000.
+pub(super) const PORTION_WEIGHT_MAX: u64 = 200_000;
 
 /// What one call may still do.
 ///
@@ -10,10 +10,10 @@ pub(super) const PORTION_OPERATIONS_MAX: u64 = 200_000;
 /// up, so that its caller can store what was decided; none of them decides a verdict.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Effort {
-    /// The most operations that are taken to the engine at once, unless a single change has more.
-    pub(super) portion_operations_max: u64,
-    /// How many operations may still be read.
-    pub(super) operations: u64,
+    /// The most operations and predecessors that are taken to the engine at once, unless a single change has more.
+    pub(super) portion_weight_max: u64,
+    /// How many operations and predecessors may still be read.
+    pub(super) weight: u64,
     /// How many attempts to apply a portion may still fail. Each costs a copy of the document and what was applied to it;
     /// halving a portion until one change is found to be bad takes one more than the logarithm of its changes.
     pub(super) failures: u32,
@@ -25,8 +25,8 @@ impl Default for Effort {
     /// Some seconds of work at the worst, and far more than an honest catch-up needs.
     fn default() -> Self {
         Self {
-            portion_operations_max: PORTION_OPERATIONS_MAX,
-            operations: 10 * PORTION_OPERATIONS_MAX,
+            portion_weight_max: PORTION_WEIGHT_MAX,
+            weight: 10 * PORTION_WEIGHT_MAX,
             failures: 32,
             passed_over: 5_000_000,
         }
@@ -36,12 +36,12 @@ impl Default for Effort {
 impl Effort {
     /// Whether the rest is left for the next call.
     pub(super) fn is_spent(&self) -> bool {
-        self.operations == 0 || self.failures == 0 || self.passed_over == 0
+        self.weight == 0 || self.failures == 0 || self.passed_over == 0
     }
 
     /// Counts a change that was read, which is work even when it has no operations.
-    pub(super) fn read(&mut self, operations: u64) {
-        self.operations = self.operations.saturating_sub(operations.max(1));
+    pub(super) fn read(&mut self, weight: u64) {
+        self.weight = self.weight.saturating_sub(weight.max(1));
     }
 
     /// Whether another attempt may be made: what was read is tried even if that was the last to be read.

@@ -1,9 +1,11 @@
 //! Building a document from what this device has stored of it.
 
-use super::effort::PORTION_OPERATIONS_MAX;
+use super::effort::PORTION_WEIGHT_MAX;
 use super::error::LoadError;
 use super::save::Verified;
 use super::{Incoming, engine};
+use crate::change::ChangeHeader;
+use crate::limits::Limits;
 use automerge::{Automerge, Change, ChangeHash, ReadDoc};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,14 +30,15 @@ pub(super) fn load<'b>(
             changes.insert(hash, change);
         }
     }
-    let (mut portion, mut operations) = (Vec::new(), 0);
-    for change in in_causal_order(changes) {
-        let more = change.len() as u64;
-        if operations + more > PORTION_OPERATIONS_MAX {
+    let (mut portion, mut weight) = (Vec::new(), 0);
+    for mut change in in_causal_order(changes) {
+        let header = ChangeHeader::read(&change.bytes(), &Limits::DEFAULT);
+        let more = header.map_or(change.len() as u64, |header| header.weight());
+        if weight + more > PORTION_WEIGHT_MAX {
             engine.apply_changes(std::mem::take(&mut portion)).map_err(LoadError::Apply)?;
-            operations = 0;
+            weight = 0;
         }
-        operations += more;
+        weight += more;
         portion.push(change);
     }
     engine.apply_changes(portion).map_err(LoadError::Apply)?;

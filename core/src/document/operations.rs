@@ -114,7 +114,8 @@ impl Edit<'_> {
         })
     }
 
-    /// Adds `by` to the counter at `counter`; increments of all devices add up. An absent counter is created from 0.
+    /// Adds `by` to the counter at `counter`; increments of all devices add up. An absent counter is created from 0; of
+    /// several first increments of more than 10¹³ at the same time one alone is shown.
     ///
     /// # Errors
     ///
@@ -152,6 +153,8 @@ impl Edit<'_> {
     }
 
     /// Gives access to the engine's own transaction, for what the other operations do not offer.
+    ///
+    /// A character of a text can be inserted and deleted there, and not replaced by a value: such an edit is refused.
     ///
     /// # Errors
     ///

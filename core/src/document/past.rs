@@ -1,11 +1,10 @@
 //! What a change depends on, directly and indirectly: the only part of a document that its verdict may rest on.
 
 use super::DEPTH_MAX;
-use super::check::is_mark;
 use super::engine::{self, Sequences};
 use automerge::legacy::{ObjectId, OpId};
 use automerge::{ActorId, Automerge, ChangeHash, ExpandedChange, ObjId, ObjType, ReadDoc};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
@@ -58,10 +57,6 @@ pub(super) struct History<'e> {
     extents: BTreeMap<ActorId, Vec<Extent>>,
     made: BTreeMap<(ActorId, u64), (ObjType, usize)>,
     depths: BTreeMap<(ActorId, u64), usize>,
-    /// The marks of the batch.
-    marks: BTreeSet<(ActorId, u64)>,
-    /// The marks of single changes of the document, as far as they were asked for.
-    marks_of: BTreeMap<ChangeHash, BTreeSet<u64>>,
 }
 
 impl<'e> History<'e> {
@@ -76,8 +71,6 @@ impl<'e> History<'e> {
             extents: BTreeMap::new(),
             made: BTreeMap::new(),
             depths: BTreeMap::new(),
-            marks: BTreeSet::new(),
-            marks_of: BTreeMap::new(),
         }
     }
 
@@ -142,7 +135,6 @@ impl<'e> History<'e> {
         self.batch.insert(hash, past);
         let extent = Extent { sequence: change.seq, first_op, max_op, operations };
         self.extents.entry(actor.clone()).or_default().push(extent);
-        self.marks.extend(marks(change).map(|counter| (actor.clone(), counter)));
         for (counter, kind, depth) in made {
             self.made.insert((actor.clone(), counter), (kind, depth));
         }
@@ -225,19 +217,6 @@ impl<'e> History<'e> {
         std::iter::successors(Some(id.clone()), around).take(DEPTH_MAX + 1).count()
     }
 
-    /// Whether an operation begins or ends a mark. For one of the document this takes its change apart.
-    pub(super) fn is_mark(&mut self, id: &OpId) -> bool {
-        if self.marks.contains(&(id.actor().clone(), id.counter())) {
-            return true;
-        }
-        let Some(hash) = self.engine.hash_for_opid(&object_id(id)) else { return false };
-        let of_change = self.marks_of.entry(hash).or_insert_with(|| {
-            let change = self.engine.get_change_by_hash(&hash).map(|change| change.decode());
-            change.iter().flat_map(marks).collect()
-        });
-        of_change.contains(&id.counter())
-    }
-
     fn document_past(&mut self, dependencies: Vec<ChangeHash>) -> Past {
         let max_op = dependencies
             .iter()
@@ -306,11 +285,6 @@ impl Past {
             });
         }
     }
-}
-
-/// The counters of the operations of a change that begin or end marks.
-fn marks(change: &ExpandedChange) -> impl Iterator<Item = u64> + '_ {
-    change.operations.iter().zip(change.start_op.get()..).filter(|(operation, _)| is_mark(operation)).map(|(_, id)| id)
 }
 
 /// Names an operation to the engine. The third part is a hint that the engine does not rely on.

@@ -112,6 +112,10 @@ impl Driver {
     /// in which changes no longer wait.
     pub(super) fn settle(&self, unsettled: &mut [Unsettled<'_>], now: Now) -> Result<Vec<EntityId>, DriverError> {
         let merged: Vec<_> = unsettled.iter_mut().filter_map(merge_one).collect();
+        if merged.iter().any(|merged| merged.has_revoked) {
+            // The engine forgets the numbers of what is taken out of a document again, and none may be given twice (D6).
+            *lock(&self.actor) = None;
+        }
         let unfinished = merged.iter().filter(|merged| merged.is_unfinished).map(|merged| merged.settlement.entity);
         let unfinished: Vec<_> = unfinished.collect();
         let settlements: Vec<_> = merged.into_iter().map(|merged| merged.settlement).collect();
@@ -178,6 +182,8 @@ struct Merged {
     settlement: Settlement,
     /// Whether some are still to be decided, with the next turn.
     is_unfinished: bool,
+    /// Whether some were part of the document before, and are not any more.
+    has_revoked: bool,
 }
 
 fn merge_one(unsettled: &mut Unsettled<'_>) -> Option<Merged> {
@@ -201,7 +207,8 @@ fn merge_one(unsettled: &mut Unsettled<'_>) -> Option<Merged> {
     }
     let merged = verdicts.iter().filter(|(_, settled)| *settled == Settled::Applied).count();
     // Earlier changes with which the document could not be saved: they are taken out and filed anew.
-    let is_changed = merged > 0 || !applied.revoked.is_empty();
+    let has_revoked = !applied.revoked.is_empty();
+    let is_changed = merged > 0 || has_revoked;
     for revoked in applied.revoked {
         is_unfinished |= revoked.verdict == Verdict::Undecided;
         verdicts.push((revoked.hash, waiting.settle(0, revoked.verdict)));
@@ -212,7 +219,7 @@ fn merge_one(unsettled: &mut Unsettled<'_>) -> Option<Merged> {
     open.since_snapshot += merged;
     let projection = is_changed.then(|| project(open));
     let settlement = Settlement { entity: taken.entity(), verdicts, projection };
-    Some(Merged { settlement, is_unfinished })
+    Some(Merged { settlement, is_unfinished, has_revoked })
 }
 
 /// Puts what was applied into the order in which it was: the outbox sends in that order (invariant D4).

@@ -71,22 +71,22 @@ impl<'b> Batch<'b> {
     ) -> Vec<Ready> {
         let mut history = History::new(engine, sequences);
         let (mut waiting, mut next) = self.dependents(&history);
-        let (mut ready, mut operations) = (Vec::new(), 0_u64);
+        let (mut ready, mut weight) = (Vec::new(), 0_u64);
         while let Some(index) = next.pop_first() {
             if ready.len().saturating_mul(history.batch_actors()) > ROUND_SIZE_MAX || effort.is_spent() {
                 break;
             }
             let (Some(header), Some(incoming)) = (self.open.get(&index), self.incoming.get(index)) else { continue };
-            if !ready.is_empty() && operations.saturating_add(header.operations) > effort.portion_operations_max {
+            if !ready.is_empty() && weight.saturating_add(header.weight()) > effort.portion_weight_max {
                 break;
             }
-            operations = operations.saturating_add(header.operations);
+            weight = weight.saturating_add(header.weight());
             if sequences.last(&header.actor).is_some_and(|last| header.sequence <= last) {
-                effort.read(header.operations);
+                effort.read(header.weight());
                 let reason = check::content(incoming, header).err().unwrap_or(QuarantineReason::ActorForked);
                 self.quarantine(index, reason);
             } else if header.sequence > history.last_in_batch(&header.actor) {
-                effort.read(header.operations);
+                effort.read(header.weight());
                 let admitted = check::content(incoming, header).and_then(|parsed| admit(parsed, &mut history, limits));
                 effort.pass_over(history.take_passed_over());
                 match admitted {

@@ -13,6 +13,7 @@ pub(in crate::document) use victim::Victim;
 use crate::document::test_kit::*;
 use crate::document::*;
 use automerge::Change;
+use std::collections::BTreeMap;
 
 /// What should become of a change, in every build of the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,5 +127,60 @@ fn hostile_changes_with_a_valid_checksum_are_quarantined_and_the_document_stays_
         }
         let used = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| use_fully(&mut document, 4)));
         assert!(used.is_ok(), "{name}");
+    }
+}
+
+/// Honest edits of the places that hostile changes are about, each by a device that has not seen those.
+fn innocents() -> Vec<(&'static str, fn(&mut Edit<'_>) -> Result<(), OperationError>)> {
+    vec![
+        ("text emptied", |edit| edit.splice_text("body", 0, 5, "")),
+        ("letter deleted", |edit| edit.splice_text("body", 1, 1, "")),
+        ("letter inserted", |edit| edit.splice_text("body", 2, 0, "é")),
+        ("text replaced", |edit| edit.put("body", Value::Text("anew".into()))),
+        ("text deleted", |edit| edit.delete("body")),
+        ("title set", |edit| edit.put("title", "b")),
+        ("title deleted", |edit| edit.delete("title")),
+        ("element set", |edit| edit.put(Path::from("list").index(1), 9)),
+        ("element deleted", |edit| edit.delete(Path::from("list").index(1))),
+        ("element inserted", |edit| edit.insert("list", 1, 9)),
+        ("list deleted", |edit| edit.delete("list")),
+        ("entry set", |edit| edit.put(Path::from("map").key("k"), 9)),
+        ("entry deleted", |edit| edit.delete(Path::from("map").key("k"))),
+        ("map deleted", |edit| edit.delete("map")),
+        ("counter incremented", |edit| edit.increment("n", 1)),
+        ("counter deleted", |edit| edit.delete("n")),
+        ("counter replaced", |edit| edit.put("n", 1)),
+    ]
+}
+
+/// Invariants D7 and S1.
+#[test]
+fn an_odd_change_and_an_honest_one_about_the_same_place_come_to_the_same_verdicts_in_any_order() {
+    let victim = Victim::new();
+    let snapshot = victim.document.save();
+    let load = || Document::load(ENTITY, Some(&snapshot), []).unwrap();
+    for (name, _, expanded) in kinds(&victim) {
+        let hostile = Change::from(expanded);
+        let odd = Incoming { hash: hostile.hash(), bytes: hostile.raw_bytes() };
+        for (innocent_name, make) in innocents() {
+            let made = edit(&mut load(), 3, make);
+            let honest: Vec<_> =
+                made.iter().map(|change| Incoming { hash: change.hash, bytes: &change.bytes }).collect();
+            let deliver = |calls: &[&[Incoming<'_>]]| {
+                let mut document = load();
+                let mut verdicts = BTreeMap::new();
+                for call in calls {
+                    let applied = document.apply_guarded(call, &Limits::DEFAULT).unwrap();
+                    verdicts.extend(call.iter().map(|incoming| incoming.hash).zip(applied.verdicts));
+                }
+                (verdicts, document.heads(), document.read())
+            };
+            let together: Vec<_> = std::iter::once(odd).chain(honest.iter().copied()).collect();
+            let before = deliver(&[&honest, &[odd]]);
+            assert_eq!(deliver(&[&[odd], &honest]), before, "{name}, then: {innocent_name}");
+            assert_eq!(deliver(&[&together]), before, "{name}, with: {innocent_name}");
+            let mut verdicts = honest.iter().map(|incoming| &before.0[&incoming.hash]);
+            assert!(verdicts.all(|verdict| *verdict == Verdict::Applied), "{name}: {innocent_name}");
+        }
     }
 }

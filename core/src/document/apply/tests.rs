@@ -23,7 +23,7 @@ fn apply(document: &mut Document, changes: &[Bytes]) -> Applied {
 
 /// An effort that is never spent.
 const UNBOUNDED: Effort =
-    Effort { portion_operations_max: u64::MAX, operations: u64::MAX, failures: u32::MAX, passed_over: u64::MAX };
+    Effort { portion_weight_max: u64::MAX, weight: u64::MAX, failures: u32::MAX, passed_over: u64::MAX };
 
 /// Hands changes in until each is decided; gives the last verdict of each and the number of calls.
 fn apply_until_decided(document: &mut Document, changes: &[Bytes], effort: Effort) -> (Vec<Verdict>, usize) {
@@ -263,11 +263,11 @@ fn changes_of_many_operations_are_expanded_a_portion_at_a_time() {
     }
     let mut document = Document::new(ENTITY);
     let incoming: Vec<_> = chain.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }).collect();
-    let mut effort = Effort { portion_operations_max: 20_000, ..UNBOUNDED };
+    let mut effort = Effort { portion_weight_max: 20_000, ..UNBOUNDED };
     let mut batch = Batch::read(ENTITY, &incoming, document.automerge(), &Limits::DEFAULT);
     let ready = batch.ready(document.automerge(), &document.sequences, &Limits::DEFAULT, &mut effort);
     assert_eq!(ready.len(), 2);
-    let (verdicts, calls) = apply_until_decided(&mut document, &chain, Effort { operations: 25_000, ..effort });
+    let (verdicts, calls) = apply_until_decided(&mut document, &chain, Effort { weight: 25_000, ..effort });
     assert_eq!((verdicts, calls), (vec![Verdict::Applied; 6], 2));
     let loaded = Document::load(ENTITY, None, incoming).unwrap();
     assert_eq!((loaded.heads(), loaded.read()), (document.heads(), document.read()));
@@ -533,7 +533,7 @@ proptest! {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             shuffled.swap(index, (state >> 33) as usize % (index + 1));
         }
-        let effort = Effort { portion_operations_max: portion, operations, failures: 9, passed_over };
+        let effort = Effort { portion_weight_max: portion, weight: operations, failures: 9, passed_over };
         let (portioned, verdicts) = deliver_in_portions(&shuffled, &sizes, effort);
         prop_assert_eq!(portioned.heads(), whole.heads());
         prop_assert_eq!(portioned.read(), whole.read());

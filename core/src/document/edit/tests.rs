@@ -508,11 +508,32 @@ fn large_increments_take_several_operations_and_large_counters_start_there() {
 }
 
 #[test]
+fn first_increments_on_two_devices_add_up_also_when_they_are_large() {
+    for (one, other) in [(3_000_000_000, 5), (10 * INCREMENT_MAX, -9 * INCREMENT_MAX), (1, 2)] {
+        let (mut left, mut right) = twins(|edit| edit.put("title", "a"));
+        let from_left = edit(&mut left, 1, |edit| edit.increment("n", one));
+        let from_right = edit(&mut right, 2, |edit| edit.increment("n", other));
+        deliver(&mut right, &from_left);
+        deliver(&mut left, &from_right);
+        for document in [&left, &right] {
+            assert_eq!(document.read().entry("n"), Some(&Value::Counter(one + other)));
+        }
+    }
+}
+
+#[test]
 fn what_others_would_quarantine_is_refused_in_the_raw_view() {
-    let (mut document, _) = twins(|edit| edit.put("n", Value::Counter(1)));
+    let (mut document, _) = twins(|edit| {
+        edit.put("n", Value::Counter(1))?;
+        edit.put("body", Value::Text("hello".into()))
+    });
     let before = document.heads();
     type Attempt = fn(&mut automerge::transaction::OwnedTransaction) -> Result<(), automerge::AutomergeError>;
-    let attempts: [Attempt; 2] = [
+    let attempts: [Attempt; 3] = [
+        |transaction| {
+            let (_, text) = transaction.get(ROOT, "body")?.expect("it was just put");
+            transaction.put(&text, 1, "q")
+        },
         |transaction| transaction.increment(ROOT, "n", i64::MAX / 2),
         |transaction| transaction.put(ROOT, "m", automerge::ScalarValue::counter(i64::MAX)),
     ];

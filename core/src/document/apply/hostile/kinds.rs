@@ -38,7 +38,7 @@ fn references(victim: &Victim) -> Vec<Hostile> {
         ("predecessor in another object", Engine, one(root("title", put(1), vec![second.clone()]))),
         ("predecessor of another key", Engine, one(root("title", put(1), vec![counter.clone()]))),
         ("predecessor is itself", Rule(UnknownReference), one(root("title", put(1), vec![own(0)]))),
-        ("predecessor twice", Applied, one(root("title", put(1), vec![title.clone(), title.clone()]))),
+        ("predecessor twice", Rule(BadOperation), one(root("title", put(1), vec![title.clone(), title.clone()]))),
         (
             "object of an unknown actor",
             Rule(UnknownReference),
@@ -109,7 +109,7 @@ fn references(victim: &Victim) -> Vec<Hostile> {
         ("update without predecessor", Applied, one(op(in_list(), after(element), put(1), vec![], false))),
         (
             "update with the predecessor of another element",
-            Engine,
+            Rule(BadOperation),
             one(op(in_text(), after(second), letter("x"), vec![element.clone()], false)),
         ),
         (
@@ -239,15 +239,21 @@ fn texts(victim: &Victim) -> Vec<Hostile> {
         ),
         (
             "map in place of a letter",
-            Applied,
+            Rule(BadOperation),
             one(op(in_text(), after(second), OpType::Make(ObjType::Map), vec![second.clone()], false)),
         ),
+        (
+            "letter in place of a letter",
+            Rule(BadOperation),
+            one(op(in_text(), after(second), letter("q"), vec![second.clone()], false)),
+        ),
+        ("letter beside a letter", Rule(BadOperation), one(op(in_text(), after(second), letter("q"), vec![], false))),
         ("number inside a text", Applied, one(op(in_text(), after(second), put(7), vec![], true))),
         ("nothing inside a text", Applied, one(op(in_text(), after(second), letter(""), vec![], true))),
         ("word inside a text", Applied, one(op(in_text(), after(second), letter("word"), vec![], true))),
         (
             "counter inside a text",
-            Applied,
+            Rule(BadOperation),
             victim.change(vec![
                 op(in_text(), after(second), OpType::Put(ScalarValue::counter(1)), vec![], true),
                 op(in_text(), after(&own(0)), OpType::Increment(2), vec![own(0)], false),
