@@ -130,8 +130,10 @@ fn hostile_changes_with_a_valid_checksum_are_quarantined_and_the_document_stays_
     }
 }
 
+type Innocent = fn(&mut Edit<'_>) -> Result<(), OperationError>;
+
 /// Honest edits of the places that hostile changes are about, each by a device that has not seen those.
-fn innocents() -> Vec<(&'static str, fn(&mut Edit<'_>) -> Result<(), OperationError>)> {
+fn innocents() -> Vec<(&'static str, Innocent)> {
     vec![
         ("text emptied", |edit| edit.splice_text("body", 0, 5, "")),
         ("letter deleted", |edit| edit.splice_text("body", 1, 1, "")),
