@@ -103,6 +103,12 @@ impl Limits {
         in_flight_chunks_max: IN_FLIGHT_CHUNKS_MAX,
         in_flight_bytes_max: IN_FLIGHT_BYTES_MAX,
     };
+
+    /// Whether a session can go on under these limits: something may be in flight, and a frame holds the longest run of a
+    /// log, which the protocol gives. A relay with a smaller frame would cut its own devices off.
+    pub fn are_workable(&self) -> bool {
+        self.frame_bytes_max >= FRAME_BYTES_MAX && self.in_flight_chunks_max > 0 && self.in_flight_bytes_max > 0
+    }
 }
 
 impl Default for Limits {

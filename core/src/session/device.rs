@@ -1,198 +1,26 @@
 //! The device's half of a session.
 
 mod channel;
+mod exchange;
+
+pub use exchange::{
+    Advance, ChunkFault, DeviceEvent, Greeting, Proof, PushRoom, PushedChunk, ReceivedChunk, SpaceOpening,
+};
 
 use super::SessionError;
-use crate::change::{ChangeError, ChangeHeader};
 use crate::durable::Durable;
-use crate::id::{Collection, DeviceId, EntityId, Incarnation, SpaceId};
+use crate::id::SpaceId;
 use crate::limits::{
     BATCH_BYTES_MAX, BATCH_CHUNKS_MAX, HANDSHAKE_TIMEOUT_MS, Limits, SILENT_PEER_TIMEOUT_MS, SPACES_PER_SESSION_MAX,
     UNAUTHENTICATED_BYTES_MAX,
 };
-use crate::log::{ChunkKind, Cursor, Sequence};
+use crate::log::{ChunkKind, Cursor};
 use crate::time::Now;
 use crate::wire::{
-    self, Channel, ChunkCode, Goodbye, GoodbyeCode, Hello, Message, PROTOCOL_VERSION, PushNumber, SpaceCode, ToDevice,
-    ToRelay, Welcome,
+    self, Channel, Goodbye, GoodbyeCode, Hello, Message, PROTOCOL_VERSION, PushNumber, ToDevice, ToRelay, Welcome,
 };
-use automerge::ChangeHash;
 use channel::SpaceChannel;
 use std::collections::{BTreeMap, VecDeque};
-
-/// Who is speaking, for `Hello`.
-#[derive(Debug, Clone)]
-pub struct Greeting {
-    /// The device.
-    pub device: DeviceId,
-    /// This opening of the store.
-    pub incarnation: Incarnation,
-    /// Earlier openings that may have reached the relay.
-    pub predecessors: Vec<Incarnation>,
-    /// A token to send in a frame, where it could not travel in the `Authorization` header.
-    pub token: Option<String>,
-}
-
-/// How a space is opened.
-#[derive(Debug, Clone)]
-pub struct SpaceOpening {
-    /// The space.
-    pub space: SpaceId,
-    /// The stored cursor; absent when the space has never been on a relay.
-    pub cursor: Option<Cursor>,
-    /// Whether the relay may create the space.
-    pub create: bool,
-    /// Whether to ask for every chunk on its own.
-    pub raw: bool,
-}
-
-/// A chunk taken from the outbox.
-#[derive(Debug, Clone)]
-pub struct PushedChunk {
-    /// The entity.
-    pub entity: EntityId,
-    /// Its collection.
-    pub collection: Collection,
-    /// The change's hash.
-    pub hash: ChangeHash,
-    /// The change, raw.
-    pub bytes: Vec<u8>,
-}
-
-/// A chunk that came from the log.
-#[derive(Debug, Clone)]
-pub struct ReceivedChunk {
-    /// The entity.
-    pub entity: EntityId,
-    /// Its collection; absent when the relay named none that parses.
-    pub collection: Option<Collection>,
-    /// Its position in the log.
-    pub sequence: Sequence,
-    /// The number of its kind.
-    pub kind: u8,
-    /// The bytes.
-    pub bytes: Vec<u8>,
-    /// The header, or why the bytes are not a change that this device accepts.
-    pub header: Result<ChangeHeader, ChunkFault>,
-}
-
-/// Why a received chunk is not a change that can be stored as one.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ChunkFault {
-    /// The bytes do not parse.
-    #[error("the bytes are not a change that this device accepts")]
-    Change(#[from] ChangeError),
-    /// The bytes are not those that entered the chain.
-    #[error("the bytes are not those that entered the log")]
-    Decayed,
-    /// A kind of a later version.
-    #[error("a chunk of kind {0}, which this version does not know")]
-    Kind(u8),
-    /// The collection's name does not parse.
-    #[error("the name of the collection is not valid")]
-    Collection,
-}
-
-/// A change that is proven to stand in the log at or below the cursor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Proof {
-    /// The entity.
-    pub entity: EntityId,
-    /// The change.
-    pub hash: ChangeHash,
-    /// Where it stands.
-    pub sequence: Sequence,
-}
-
-/// A verified step of the log.
-#[derive(Debug)]
-pub struct Advance {
-    /// The space.
-    pub space: SpaceId,
-    /// Where the step starts.
-    pub from: Cursor,
-    /// Where it ends.
-    pub to: Cursor,
-    /// What others contributed.
-    pub received: Vec<ReceivedChunk>,
-    /// Which held changes the step proves to be in the log.
-    pub proofs: Vec<Proof>,
-}
-
-/// How much more may be pushed now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PushRoom {
-    /// Chunks.
-    pub chunks: usize,
-    /// Bytes, raw.
-    pub bytes: usize,
-}
-
-/// What the device has to do.
-#[derive(Debug)]
-pub enum DeviceEvent {
-    /// The relay accepted the session.
-    Welcome(Box<Welcome>),
-    /// The space got its first cursor: store it.
-    Opened {
-        /// The space.
-        space: SpaceId,
-        /// The start of its log.
-        cursor: Cursor,
-    },
-    /// Store chunks, proofs and cursor in one transaction.
-    Advance(Advance),
-    /// Changes are durable on the relay.
-    Receipted {
-        /// The space.
-        space: SpaceId,
-        /// The changes, with their positions.
-        changes: Vec<Proof>,
-    },
-    /// Held changes are proven to be in the log at or below the cursor: mark them.
-    Proven {
-        /// The space.
-        space: SpaceId,
-        /// The changes, with their positions.
-        proofs: Vec<Proof>,
-    },
-    /// The relay refused a change.
-    ChunkRefused {
-        /// The space.
-        space: SpaceId,
-        /// The push that brought it.
-        push: PushNumber,
-        /// The entity, whose later changes wait too.
-        entity: EntityId,
-        /// The change.
-        hash: ChangeHash,
-        /// Why.
-        code: ChunkCode,
-        /// The dependencies that the relay lacks.
-        missing: Vec<ChangeHash>,
-    },
-    /// The relay's log is another one: run the Reset of the outbox rule and answer with [`DeviceSession::reopen`].
-    Reset {
-        /// The space.
-        space: SpaceId,
-        /// The relay's log.
-        cursor: Cursor,
-    },
-    /// Everything that was durable when the space was opened, or was asked about, has arrived.
-    CaughtUp {
-        /// The space.
-        space: SpaceId,
-    },
-    /// The relay does not serve the space in this session.
-    SpaceRefused {
-        /// The space.
-        space: SpaceId,
-        /// Why.
-        code: SpaceCode,
-        /// The earliest moment to ask again, in milliseconds.
-        retry_after_ms: Option<u64>,
-    },
-}
 
 /// The device's half of one session.
 ///
@@ -463,6 +291,12 @@ impl DeviceSession {
         }
         if welcome.version != PROTOCOL_VERSION {
             return Err(SessionError::Ended { code: GoodbyeCode::Upgrade, retry_after_ms: None });
+        }
+        if !welcome.limits.are_workable() {
+            return Err(SessionError::Order {
+                frame: "Welcome",
+                problem: "with limits under which no change can be sent",
+            });
         }
         self.welcomed = true;
         self.limits = welcome.limits;
