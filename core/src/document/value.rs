@@ -10,9 +10,10 @@ use std::fmt;
 ///
 /// Two values are equal when they say the same: [`Value::Int`] and [`Value::Uint`] of one number are equal, and
 /// floating-point numbers are equal when their bits are, so that every value equals itself.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub enum Value {
     /// Nothing. A field that is absent and a field that is null read the same.
+    #[default]
     Null,
     /// True or false.
     Bool(bool),
