@@ -1,34 +1,53 @@
 //! What may be written inside `#[model(…)]`.
 
-use proc_macro2::{Span, TokenStream};
-use syn::{Attribute, ExprPath, Ident, LitStr, meta::ParseNestedMeta, parse::Parser};
+use crate::hand_over::HELPER;
+use proc_macro2::Span;
+use syn::{Attribute, ExprPath, Ident, LitStr, Path, meta::ParseNestedMeta};
 
 /// What stands in `#[model(…)]` on the item itself.
-#[derive(Default)]
 pub(crate) struct Container {
-    pub(crate) case: Option<Case>,
+    pub(crate) names: Names,
+    /// Where the generated code finds `afield`.
+    pub(crate) library: Path,
 }
 
 impl Container {
-    pub(crate) fn parse(arguments: TokenStream) -> syn::Result<Self> {
-        let mut container = Self::default();
-        let parser = syn::meta::parser(|meta| {
-            if !meta.path.is_ident("rename_all") {
-                return Err(meta.error("unknown option of a model: only `rename_all = \"…\"` stands here"));
-            }
-            let text: LitStr = meta.value()?.parse()?;
-            container.case = Some(Case::parse(&text)?);
-            Ok(())
-        });
-        parser.parse2(arguments)?;
+    const KNOWN: &str = "`rename_all = \"…\"` or `crate = \"path\"`";
+
+    /// Reads the attributes that the macro left on the item.
+    pub(crate) fn read(attributes: &[Attribute]) -> syn::Result<Self> {
+        let mut container = Self { names: Names::AS_WRITTEN, library: syn::parse_quote!(::afield) };
+        read(attributes, |meta| container.option(&meta))?;
         Ok(container)
     }
 
-    /// The name in the document of a field or variant that is not renamed itself.
-    pub(crate) fn name(&self, ident: &Ident) -> String {
+    pub(crate) fn option(&mut self, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
+        if meta.path.is_ident("rename_all") {
+            let text: LitStr = meta.value()?.parse()?;
+            self.names = Names(Some(Case::parse(&text)?));
+        } else if meta.path.is_ident("crate") {
+            let path: LitStr = meta.value()?.parse()?;
+            self.library = path.parse_with(Path::parse_mod_style)?;
+        } else {
+            return Err(unknown(meta, "a model", Self::KNOWN));
+        }
+        Ok(())
+    }
+}
+
+/// How what is not renamed itself is named in the document.
+#[derive(Clone, Copy)]
+pub(crate) struct Names(Option<Case>);
+
+impl Names {
+    /// As the code has them.
+    pub(crate) const AS_WRITTEN: Self = Self(None);
+
+    /// The name of a field or variant.
+    pub(crate) fn of(self, ident: &Ident) -> String {
         let name = ident.to_string();
         let name = name.strip_prefix("r#").unwrap_or(&name);
-        self.case.map_or_else(|| name.to_owned(), |case| case.apply(name))
+        self.0.map_or_else(|| name.to_owned(), |case| case.apply(name))
     }
 }
 
@@ -117,36 +136,57 @@ pub(crate) enum Presence {
 pub(crate) struct FieldOptions {
     pub(crate) rename: Option<LitStr>,
     pub(crate) key: Option<Span>,
+    pub(crate) skip: Option<Span>,
+    /// The module that says how the field is stored.
+    pub(crate) with: Option<ExprPath>,
     pub(crate) presence: Presence,
     /// Where the presence was given, if it was.
     pub(crate) presence_at: Option<Span>,
 }
 
 impl FieldOptions {
-    /// Takes the `model` attributes out of `attributes`.
-    pub(crate) fn take(attributes: &mut Vec<Attribute>) -> syn::Result<Self> {
+    const KNOWN: &str = "`rename = \"…\"`, `key`, `default = \"…\"`, `required`, `with = \"module\"` or `skip`";
+
+    /// Reads the attributes that the macro left on a field.
+    pub(crate) fn read(attributes: &[Attribute]) -> syn::Result<Self> {
         let mut options = Self::default();
-        take(attributes, |meta| {
-            if meta.path.is_ident("rename") {
-                options.rename = Some(rename(&meta)?);
-            } else if meta.path.is_ident("key") {
-                options.key = Some(span(&meta));
-            } else if meta.path.is_ident("default") {
-                let path: LitStr =
-                    meta.value().and_then(|value| value.parse()).map_err(|_| {
-                        meta.error("write `default = \"path::to::function\"`; without it an absent field is already Default::default()")
-                    })?;
-                options.presence(&meta, Presence::Function(path.parse()?))?;
-            } else if meta.path.is_ident("required") {
-                options.presence(&meta, Presence::Required)?;
-            } else {
-                return Err(meta.error(
-                    "unknown option of a field: write `rename = \"…\"`, `key`, `default = \"…\"` or `required`",
-                ));
+        read(attributes, |meta| options.option(&meta))?;
+        match options.skip {
+            Some(at) if options.rename.is_some() || options.key.is_some() || options.with.is_some() => {
+                Err(syn::Error::new(
+                    at,
+                    "a skipped field is not in the document: beside `skip` only `default` has a meaning",
+                ))
             }
-            Ok(())
-        })?;
-        Ok(options)
+            Some(at) if matches!(options.presence, Presence::Required) => {
+                Err(syn::Error::new(at, "a field is either skipped or required"))
+            }
+            _ => Ok(options),
+        }
+    }
+
+    fn option(&mut self, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
+        if meta.path.is_ident("rename") {
+            self.rename = Some(rename(meta)?);
+        } else if meta.path.is_ident("key") {
+            self.key = Some(span(meta));
+        } else if meta.path.is_ident("skip") {
+            self.skip = Some(span(meta));
+        } else if meta.path.is_ident("with") {
+            self.with = Some(meta.value()?.parse::<LitStr>()?.parse()?);
+        } else if meta.path.is_ident("default") {
+            let path: LitStr = meta.value().and_then(|value| value.parse()).map_err(|_| {
+                meta.error(
+                    "write `default = \"path::to::function\"`; without it an absent field is already Default::default()",
+                )
+            })?;
+            self.presence(meta, Presence::Function(path.parse()?))?;
+        } else if meta.path.is_ident("required") {
+            self.presence(meta, Presence::Required)?;
+        } else {
+            return Err(unknown(meta, "a field", Self::KNOWN));
+        }
+        Ok(())
     }
 
     fn presence(&mut self, meta: &ParseNestedMeta<'_>, presence: Presence) -> syn::Result<()> {
@@ -167,16 +207,18 @@ pub(crate) struct VariantOptions {
 }
 
 impl VariantOptions {
-    /// Takes the `model` attributes out of `attributes`.
-    pub(crate) fn take(attributes: &mut Vec<Attribute>) -> syn::Result<Self> {
+    const KNOWN: &str = "`rename = \"…\"` or `other`";
+
+    /// Reads the attributes that the macro left on a variant.
+    pub(crate) fn read(attributes: &[Attribute]) -> syn::Result<Self> {
         let mut options = Self::default();
-        take(attributes, |meta| {
+        read(attributes, |meta| {
             if meta.path.is_ident("rename") {
                 options.rename = Some(rename(&meta)?);
             } else if meta.path.is_ident("other") {
                 options.other = Some(span(&meta));
             } else {
-                return Err(meta.error("unknown option of a variant: write `rename = \"…\"` or `other`"));
+                return Err(unknown(&meta, "a variant", Self::KNOWN));
             }
             Ok(())
         })?;
@@ -184,21 +226,19 @@ impl VariantOptions {
     }
 }
 
-fn take(
-    attributes: &mut Vec<Attribute>,
-    mut option: impl FnMut(ParseNestedMeta<'_>) -> syn::Result<()>,
-) -> syn::Result<()> {
+fn read(attributes: &[Attribute], mut option: impl FnMut(ParseNestedMeta<'_>) -> syn::Result<()>) -> syn::Result<()> {
     let mut result = Ok(());
-    attributes.retain(|attribute| {
-        if !attribute.path().is_ident("model") {
-            return true;
-        }
+    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident(HELPER)) {
         if let Err(error) = attribute.parse_nested_meta(&mut option) {
             combine(&mut result, error);
         }
-        false
-    });
+    }
     result
+}
+
+fn unknown(meta: &ParseNestedMeta<'_>, of: &str, known: &str) -> syn::Error {
+    let name = meta.path.segments.iter().map(|segment| segment.ident.to_string()).collect::<Vec<_>>().join("::");
+    meta.error(format!("unknown option `{name}` of {of}: write {known}"))
 }
 
 /// Adds an error to those found before, so that all mistakes are shown at once.

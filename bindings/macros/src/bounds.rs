@@ -15,35 +15,16 @@ pub(crate) fn check(generics: &Generics) -> syn::Result<()> {
     })
 }
 
-/// The generics for the implementation of `Hydrate`.
-pub(crate) fn hydrate<'f>(ident: &Ident, generics: &Generics, fields: impl Iterator<Item = &'f Field>) -> Generics {
+/// The generics of all implementations.
+pub(crate) fn generics<'f>(ident: &Ident, generics: &Generics, fields: impl Iterator<Item = &'f Field>) -> Generics {
     bounded(ident, generics, fields, |field| {
-        let reading = (field.read_as(), quote!(::afield::typed::support::Hydrate));
-        match field.options.presence {
-            Presence::Default => vec![reading, (&field.ty, quote!(::afield::typed::support::Absent))],
-            _ => vec![reading],
-        }
-    })
-}
-
-/// The generics for the implementation of `Reconcile`.
-pub(crate) fn reconcile<'f>(ident: &Ident, generics: &Generics, fields: impl Iterator<Item = &'f Field>) -> Generics {
-    bounded(ident, generics, fields, |field| {
-        // The key is borrowed from the value on one side and read from the document on the other.
-        let key = field.options.key.map(|_| {
-            quote! {
-                + ::afield::typed::support::Hydrate
-                + ::core::clone::Clone
-                + ::core::cmp::PartialEq
-                + 'static
-            }
-        });
+        let stored = field.is_stored_as_itself().then(|| quote!(__support::Field));
         // What the field reads as while it is absent need not be written.
         let absent = match field.options.presence {
-            Presence::Default => Some(quote!(+ ::afield::typed::support::Absent)),
+            Presence::Default => Some(quote!(__support::Absent)),
             _ => None,
         };
-        vec![(&field.ty, quote!(::afield::typed::support::Reconcile #key #absent))]
+        [stored, absent].into_iter().flatten().map(|bound| (&field.ty, bound)).collect()
     })
 }
 

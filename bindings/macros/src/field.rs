@@ -1,9 +1,9 @@
 //! One field of a struct or variant.
 
-use crate::attributes::{Container, FieldOptions, Presence};
-use proc_macro2::{Span, TokenStream, TokenTree};
+use crate::attributes::{FieldOptions, Names, Presence};
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::{GenericArgument, Ident, Member, PathArguments, Type, spanned::Spanned};
+use syn::{ExprPath, Ident, Member, Type, spanned::Spanned};
 
 /// One field of a struct or variant.
 pub(crate) struct Field {
@@ -15,10 +15,9 @@ pub(crate) struct Field {
 }
 
 impl Field {
-    /// Reads a field and takes the attributes of the macro off it.
-    pub(crate) fn take(index: usize, field: &mut syn::Field) -> syn::Result<Self> {
-        let options = FieldOptions::take(&mut field.attrs)?;
-        refuse_unreadable(&field.ty)?;
+    /// Reads a field and its attributes.
+    pub(crate) fn read_from(index: usize, field: &syn::Field) -> syn::Result<Self> {
+        let options = FieldOptions::read(&field.attrs)?;
         Ok(Self {
             member: field.ident.clone().map_or_else(|| Member::from(index), Member::Named),
             binding: format_ident!("__field_{index}"),
@@ -28,10 +27,10 @@ impl Field {
     }
 
     /// The name in the document.
-    pub(crate) fn name(&self, container: &Container) -> String {
+    pub(crate) fn name(&self, names: Names) -> String {
         match (&self.options.rename, &self.member) {
             (Some(rename), _) => rename.value(),
-            (None, Member::Named(ident)) => container.name(ident),
+            (None, Member::Named(ident)) => names.of(ident),
             (None, Member::Unnamed(index)) => index.index.to_string(),
         }
     }
@@ -40,89 +39,182 @@ impl Field {
         self.options.rename.as_ref().map_or_else(|| self.member.span(), |rename| rename.span())
     }
 
+    /// Whether its own type stands in the document.
+    pub(crate) fn is_stored_as_itself(&self) -> bool {
+        self.options.skip.is_none() && self.options.with.is_none()
+    }
+
+    /// A function that the type of the field has by a trait.
+    fn function(&self, of: &str, name: &str) -> TokenStream {
+        let (ty, at) = (&self.ty, Place::of(&self.ty));
+        let (of, name) = (Ident::new(of, at.end), Ident::new(name, at.end));
+        quote_spanned!(at.start=> <#ty as __support::#of>::#name)
+    }
+
+    /// A call of a function that the type of the field has as a field.
+    fn call(&self, name: &str, arguments: TokenStream) -> TokenStream {
+        Place::of(&self.ty).call(&self.function("Field", name), arguments)
+    }
+
     /// An expression for what gives the value of the field while it is absent, unless that is an error.
-    pub(crate) fn absent(&self) -> TokenStream {
-        let ty = &self.ty;
+    fn absent(&self) -> Option<TokenStream> {
         match &self.options.presence {
-            Presence::Default => {
-                quote!(::core::option::Option::Some(<#ty as ::afield::typed::support::Absent>::absent))
-            }
-            Presence::Function(path) => quote!(::core::option::Option::Some(#path)),
-            Presence::Required => quote!(::core::option::Option::None),
+            Presence::Default => Some(self.function("Absent", "absent")),
+            Presence::Function(path) => Some(quote!(#path)),
+            Presence::Required => None,
         }
     }
 
     /// An expression that reads the field from the container `__object` of `__document`, or fails.
     pub(crate) fn read(&self, property: &TokenStream) -> TokenStream {
         let (ty, expected, way) = (&self.ty, type_text(&self.ty), self.way());
-        // Only what is said about the type of the field stands where it does: the names of arguments must be found
-        // where they were made, and a type may come out of another macro.
-        let span = ty.span();
-        let (function, default) = match &self.options.presence {
-            Presence::Default => (quote_spanned!(span=> ::afield::typed::support::defaulted), None),
-            Presence::Function(path) => (quote_spanned!(span=> ::afield::typed::support::defaulted_by), Some(path)),
-            Presence::Required => (quote_spanned!(span=> ::afield::typed::support::required), None),
+        let (function, default) = match self.absent() {
+            Some(absent) => ("defaulted", Some(absent)),
+            None => ("required", None),
         };
-        let default = default.into_iter();
-        quote!(#function::<#ty, __D>(__document, __object, #property.into(), #expected, #way #(, #default)*))
+        let (at, default) = (Place::of(ty), default.into_iter());
+        let function = Ident::new(function, at.start);
+        let close = quote_spanned!(at.end=> >);
+        let function = quote_spanned!(at.start=> __support::#function::<#ty, __D #close);
+        at.call(&function, quote!(__document, __object, #property.into(), #expected, #way #(, #default)*))
+    }
+
+    /// An expression for the value of a skipped field.
+    pub(crate) fn skipped(&self) -> Option<TokenStream> {
+        self.options.skip?;
+        self.absent().map(|absent| quote!(#absent()))
     }
 
     /// A function that reads the type of the field.
     pub(crate) fn way(&self) -> TokenStream {
-        way(&self.ty)
-    }
-
-    /// The type on whose implementation of `Hydrate` reading the field rests.
-    pub(crate) fn read_as(&self) -> &Type {
-        let mut ty = &self.ty;
-        while let Some(inner) = option(ty) {
-            ty = inner;
+        match &self.options.with {
+            Some(with) => {
+                let read = function(with, "read");
+                quote!(|__document: &__D, __object: &_, __property: __support::Prop<'_>| {
+                    __support::converted(__document, __object, __property, #read)
+                })
+            }
+            None => {
+                let (function, end) = (self.function("Field", "read"), Place::of(&self.ty).end);
+                let document = quote!(__D);
+                let document = quote_spanned!(end=> ::<#document>);
+                quote!(#function #document)
+            }
         }
-        ty
     }
-}
 
-/// A function that reads a type. An `Option` is read here, since autosurgeon's way asks the type in it for more than
-/// every type has: a `Box` in an `Option` would be written and never read.
-fn way(ty: &Type) -> TokenStream {
-    match option(ty) {
-        Some(inner) => {
-            let inner = way(inner);
-            quote!(|__document: &__D, __object: &_, __property: ::afield::typed::support::Prop<'_>| {
-                ::afield::typed::support::option(__document, __object, __property, #inner)
+    /// An expression that reads the field from the map `__object` of `__document`.
+    pub(crate) fn read_map(&self) -> TokenStream {
+        self.call("read_map", quote!(__document, __object))
+    }
+
+    /// An expression for the field, of which `value` is a reference, before the `rest` of a chain.
+    pub(crate) fn entry(&self, name: &str, value: &TokenStream, rest: &TokenStream) -> TokenStream {
+        let absent = self.absent();
+        let Some(written) = self.converted(value) else {
+            let absent = optional(absent);
+            return self.call("entry", quote!(#value, #name, #absent, #rest));
+        };
+        let absent = optional(absent.map(|absent| {
+            let (ty, written) = (&self.ty, self.converted(&quote!(&__absent)));
+            quote!(|| {
+                let __absent: #ty = #absent();
+                #written
             })
+        }));
+        quote!(__support::stored_as(#name, #written, #absent, #rest))
+    }
+
+    /// An expression for the field, of which `value` is a reference, as it stands for the whole of what holds it.
+    pub(crate) fn alone(&self, value: &TokenStream) -> TokenStream {
+        match self.converted(value) {
+            Some(written) => quote!(__support::Owned(#written)),
+            None => self.call("alone", value.clone()),
         }
-        None => quote!(<#ty as ::afield::typed::support::Hydrate>::hydrate::<__D>),
+    }
+
+    /// An expression for the key that the field is, of which `value` is a reference.
+    pub(crate) fn key(&self, value: &TokenStream) -> TokenStream {
+        match self.converted(value) {
+            Some(written) => quote!(__support::Field::as_key(&#written)),
+            None => self.call("as_key", value.clone()),
+        }
+    }
+
+    /// An expression for the key that the field of this name is, in the map at `property` of `__object`.
+    pub(crate) fn read_key(&self, name: &str, property: &TokenStream) -> TokenStream {
+        let (ty, way, key) = (&self.ty, self.way(), self.key(&quote!(__key)));
+        let (at, arguments) = (Place::of(ty), quote!(__document, __object, #property, #name, #way, |__key: &#ty| #key));
+        at.call(&at.function(quote!(__support::key_under)), arguments)
+    }
+
+    /// An expression for the key of the value of the field, of which `value` is a reference.
+    pub(crate) fn inner_key(&self, value: &TokenStream) -> TokenStream {
+        self.call("inner_key", value.clone())
+    }
+
+    /// An expression for the key of the value at `property` of `__object`, read as the value of the field.
+    pub(crate) fn read_inner_key(&self, property: &TokenStream) -> TokenStream {
+        self.call("read_inner_key", quote!(__document, __object, #property))
+    }
+
+    /// An expression for what the field's module stores, where it has one.
+    fn converted(&self, value: &TokenStream) -> Option<TokenStream> {
+        self.options.with.as_ref().map(|with| {
+            let write = function(with, "write");
+            quote_spanned!(with.span()=> #write(#value))
+        })
     }
 }
 
-/// What an `Option` holds, when a type is written as one.
-fn option(ty: &Type) -> Option<&Type> {
-    let Type::Path(path) = ty else { return None };
-    let last = path.path.segments.last().filter(|last| last.ident == "Option")?;
-    match &last.arguments {
-        PathArguments::AngleBracketed(arguments) if arguments.args.len() == 1 => match arguments.args.first()? {
-            GenericArgument::Type(inner) => Some(inner),
-            _ => None,
-        },
-        _ => None,
+/// Where generated code about a type stands: from the type's first token to its last, so that a mistake is shown
+/// there, and once: of equal ones at one place the compiler shows one.
+///
+/// The names of variables do not stand there. They must be found where they were made, and a type may come out of
+/// another macro.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    start: Span,
+    end: Span,
+}
+
+impl Place {
+    pub(crate) fn of(ty: &Type) -> Self {
+        let mut spans = ty.to_token_stream().into_iter().map(|token| token.span());
+        let start = spans.next().unwrap_or_else(Span::call_site);
+        Self { start, end: spans.last().unwrap_or(start) }
+    }
+
+    /// A call of a function in this place.
+    pub(crate) fn call(self, function: &TokenStream, arguments: TokenStream) -> TokenStream {
+        let mut arguments = Group::new(Delimiter::Parenthesis, arguments);
+        arguments.set_span(self.end);
+        quote!(#function #arguments)
+    }
+
+    /// A function of the library, in this place.
+    pub(crate) fn function(self, path: TokenStream) -> TokenStream {
+        let mut tokens: Vec<TokenTree> = path.into_iter().collect();
+        tokens.iter_mut().for_each(|token| token.set_span(self.start));
+        if let Some(last) = tokens.last_mut() {
+            last.set_span(self.end);
+        }
+        tokens.into_iter().collect()
     }
 }
 
-/// Refuses `Option<Box<…>>` inside another type, which autosurgeon writes and then cannot read.
-fn refuse_unreadable(ty: &Type) -> syn::Result<()> {
-    let mut inner = ty;
-    while let Some(held) = option(inner) {
-        inner = held;
+fn optional(expression: Option<TokenStream>) -> TokenStream {
+    match expression {
+        Some(expression) => quote!(::core::option::Option::Some(#expression)),
+        None => quote!(::core::option::Option::None),
     }
-    let text = type_text(inner);
-    if ["Option<Box<", "Option<std::boxed::Box<", "Option<::std::boxed::Box<"].iter().any(|form| text.contains(form)) {
-        return Err(syn::Error::new_spanned(
-            ty,
-            "an Option of a Box inside another type cannot be read from a document: write Box<Option<…>>",
-        ));
-    }
-    Ok(())
+}
+
+/// The function of a module.
+fn function(module: &ExprPath, name: &str) -> ExprPath {
+    let mut path = module.clone();
+    path.path.segments.push(Ident::new(name, module.span()).into());
+    path
 }
 
 /// A type as a person writes it, for error messages.
@@ -137,10 +229,10 @@ fn write_tokens(tokens: TokenStream, text: &mut String) {
         match token {
             TokenTree::Group(group) => {
                 let (open, close) = match group.delimiter() {
-                    proc_macro2::Delimiter::Parenthesis => ("(", ")"),
-                    proc_macro2::Delimiter::Bracket => ("[", "]"),
-                    proc_macro2::Delimiter::Brace => ("{", "}"),
-                    proc_macro2::Delimiter::None => ("", ""),
+                    Delimiter::Parenthesis => ("(", ")"),
+                    Delimiter::Bracket => ("[", "]"),
+                    Delimiter::Brace => ("{", "}"),
+                    Delimiter::None => ("", ""),
                 };
                 text.push_str(open);
                 write_tokens(group.stream(), text);

@@ -1,8 +1,8 @@
 //! Structs and variants, seen as a map, a list or their inner value.
 
 use crate::{
-    attributes::{Container, Presence, combine},
-    field::Field,
+    attributes::{Names, Presence, combine},
+    field::{Field, Place},
 };
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -21,12 +21,12 @@ pub(crate) enum Shape {
 }
 
 impl Shape {
-    /// Reads the fields and takes the attributes of the macro off them.
-    pub(crate) fn take(fields: &mut Fields) -> syn::Result<Self> {
+    /// Reads the fields and their attributes.
+    pub(crate) fn read(fields: &Fields) -> syn::Result<Self> {
         let mut found = Vec::new();
         let mut result = Ok(());
-        for (index, field) in fields.iter_mut().enumerate() {
-            match Field::take(index, field) {
+        for (index, field) in fields.iter().enumerate() {
+            match Field::read_from(index, field) {
                 Ok(field) => found.push(field),
                 Err(error) => combine(&mut result, error),
             }
@@ -47,17 +47,28 @@ impl Shape {
         }
     }
 
+    /// A call of a function of the library about all fields, which stands at the first.
+    pub(crate) fn call(&self, function: TokenStream, arguments: TokenStream) -> TokenStream {
+        match self.fields().iter().find(|field| field.is_stored_as_itself()) {
+            Some(field) => {
+                let place = Place::of(&field.ty);
+                place.call(&place.function(function), arguments)
+            }
+            None => quote!(#function(#arguments)),
+        }
+    }
+
     /// The field that carries the identity.
     pub(crate) fn key(&self) -> Option<&Field> {
         self.fields().iter().find(|field| field.options.key.is_some())
     }
 
     /// Refuses two fields of one name.
-    pub(crate) fn check_names(&self, container: &Container) -> syn::Result<()> {
+    pub(crate) fn check_names(&self, names: Names) -> syn::Result<()> {
         let Self::Map(fields) = self else { return Ok(()) };
         let mut seen = std::collections::BTreeSet::new();
-        for field in fields {
-            let name = field.name(container);
+        for field in fields.iter().filter(|field| field.options.skip.is_none()) {
+            let name = field.name(names);
             if !seen.insert(name.clone()) {
                 return Err(syn::Error::new(
                     field.name_span(),
@@ -82,6 +93,10 @@ fn unnamed(mut fields: Vec<Field>) -> syn::Result<Shape> {
         if let Some(rename) = &field.options.rename {
             return Err(syn::Error::new_spanned(rename, "an unnamed field has no name in the document"));
         }
+        if let Some(skip) = field.options.skip {
+            let hint = "unnamed fields are known by position, and a skipped one has none: name the fields";
+            return Err(syn::Error::new(skip, hint));
+        }
     }
     if fields.len() != 1 {
         return match fields.iter().find_map(|field| field.options.key) {
@@ -105,10 +120,13 @@ fn unnamed(mut fields: Vec<Field>) -> syn::Result<Shape> {
 }
 
 /// `member: value` for every field of a map, read from `__object`.
-pub(crate) fn read_map(fields: &[Field], container: &Container) -> TokenStream {
+pub(crate) fn read_map(fields: &[Field], names: Names) -> TokenStream {
     let reads = fields.iter().map(|field| {
         let member = &field.member;
-        let name = field.name(container);
+        if let Some(value) = field.skipped() {
+            return quote!(#member: #value);
+        }
+        let name = field.name(names);
         let value = field.read(&quote!(#name));
         quote!(#member: #value?)
     });
@@ -125,12 +143,22 @@ pub(crate) fn read_list(fields: &[Field]) -> TokenStream {
     quote!(#(#reads),*)
 }
 
-/// A chain of the fields with their names, each given by `access`.
-pub(crate) fn write(fields: &[Field], container: &Container, access: impl Fn(&Field) -> TokenStream) -> TokenStream {
-    fields.iter().rev().fold(quote!(::afield::typed::support::End), |rest, field| {
-        let name = field.name(container);
-        let value = access(field);
-        let absent = field.absent();
-        quote!(::afield::typed::support::Field::new(#name, #value, #absent, #rest))
-    })
+/// An expression for all that a shape with data writes, its fields given by `access`.
+pub(crate) fn write(shape: &Shape, names: Names, access: impl Fn(&Field) -> TokenStream) -> Option<TokenStream> {
+    let chain = |fields: &[Field]| {
+        let stored = fields.iter().filter(|field| field.options.skip.is_none());
+        stored.rev().fold(quote!(__support::End), |rest, field| field.entry(&field.name(names), &access(field), &rest))
+    };
+    match shape {
+        Shape::Unit => None,
+        Shape::Inner(field) => Some(field.alone(&access(field))),
+        Shape::List(fields) => {
+            let chain = chain(fields);
+            Some(shape.call(quote!(__support::AsList), chain))
+        }
+        Shape::Map(fields) => {
+            let chain = chain(fields);
+            Some(shape.call(quote!(__support::AsMap), chain))
+        }
+    }
 }

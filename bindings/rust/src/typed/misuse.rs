@@ -3,23 +3,15 @@
 //! A field whose type has no default:
 //!
 //! ```compile_fail,E0277
+//! #[afield::model]
 //! enum Mood { Good }
-//! # impl afield::typed::support::Hydrate for Mood {}
-//! # impl afield::typed::support::Reconcile for Mood {
-//! #     type Key<'a> = afield::typed::support::NoKey;
-//! #     fn reconcile<R: afield::typed::support::Reconciler>(&self, mut r: R) -> Result<(), R::Error> { r.none() }
-//! # }
 //! #[afield::model]
 //! struct Note { mood: Mood }
 //! ```
 //!
 //! ```
+//! #[afield::model]
 //! enum Mood { Good }
-//! # impl afield::typed::support::Hydrate for Mood {}
-//! # impl afield::typed::support::Reconcile for Mood {
-//! #     type Key<'a> = afield::typed::support::NoKey;
-//! #     fn reconcile<R: afield::typed::support::Reconciler>(&self, mut r: R) -> Result<(), R::Error> { r.none() }
-//! # }
 //! #[afield::model]
 //! struct Note { #[model(required)] mood: Mood }
 //! ```
@@ -55,22 +47,56 @@
 //! struct Note { #[model(default = "seven")] title: u8 }
 //! ```
 //!
-//! A key that cannot be compared:
+//! A key of a map that is no string:
 //!
-//! ```compile_fail
+//! ```compile_fail,E0277
+//! # use std::collections::BTreeMap;
 //! #[afield::model]
-//! #[derive(Default, Clone)]
-//! struct Id(String);
+//! #[derive(Default, PartialEq, Eq, PartialOrd, Ord)]
+//! struct Place { row: u8 }
 //! #[afield::model]
-//! struct Task { #[model(key)] id: Id }
+//! struct Board { pieces: BTreeMap<Place, String> }
 //! ```
 //!
 //! ```
+//! # use std::collections::BTreeMap;
+//! #[afield::model]
+//! #[derive(Default, PartialEq, Eq, PartialOrd, Ord)]
+//! struct Place(u8);
+//! #[afield::model]
+//! struct Board { pieces: BTreeMap<Place, String> }
+//! ```
+//!
+//! A field of another crate's type without a module for it:
+//!
+//! ```compile_fail,E0277
+//! #[afield::model]
+//! struct Job { #[model(required)] timeout: std::time::Duration }
+//! ```
+//!
+//! ```
+//! mod seconds {
+//!     use std::{convert::Infallible, time::Duration};
+//!     pub fn write(value: &Duration) -> u64 { value.as_secs() }
+//!     pub fn read(stored: u64) -> Result<Duration, Infallible> { Ok(Duration::from_secs(stored)) }
+//! }
+//! #[afield::model]
+//! struct Job { #[model(with = "seconds", required)] timeout: std::time::Duration }
+//! ```
+//!
+//! A public model with private parts is no mistake:
+//!
+//! ```
+//! #![deny(warnings)]
 //! #[afield::model]
 //! #[derive(Default, Clone, PartialEq)]
 //! struct Id(String);
 //! #[afield::model]
-//! struct Task { #[model(key)] id: Id }
+//! pub struct Task { #[model(key)] id: Id }
+//! #[afield::model]
+//! pub struct Alias(Id);
+//! #[afield::model]
+//! pub enum Block { Task { #[model(key)] id: Id }, Other(#[model(key)] Id) }
 //! ```
 //!
 //! An option that does not exist:

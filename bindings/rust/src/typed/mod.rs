@@ -1,8 +1,9 @@
 //! Entities as Rust types.
 //!
 //! [`model`](crate::model) makes a struct or an enum the typed form of an entity. It implements autosurgeon's traits
-//! [`Hydrate`](autosurgeon::Hydrate) and [`Reconcile`](autosurgeon::Reconcile), and every type that implements them,
-//! by hand or by derive, can be a field.
+//! [`Hydrate`](autosurgeon::Hydrate) and [`Reconcile`](autosurgeon::Reconcile), and [`Field`], which the types of all
+//! fields have. Types that have autosurgeon's traits, by hand or by derive, become fields with
+//! [`surgical_field`](crate::surgical_field).
 //!
 //! ```
 //! use afield::typed::{self, Counter, Text};
@@ -40,12 +41,15 @@
 //! | for | use | concurrent edits |
 //! | --- | --- | --- |
 //! | prose | [`Text`] | merge by character |
-//! | names, states | `String` | one wins, the other is shown as a conflict |
+//! | names, states | `String`, an enum | one wins, the other is shown as a conflict |
+//! | references | [`EntityId`](crate::EntityId) | one wins, the other is shown as a conflict |
 //! | tallies | [`Counter`] | add up |
-//! | numbers | `u8` to `u64`, `i8` to `i64`, `f32`, `f64` | one wins, the other is shown as a conflict |
+//! | labels | `BTreeSet`, `HashSet` | additions and removals merge |
 //! | bytes | [`Bytes`]; a `Vec<u8>` is a list of numbers | one wins, the other is shown as a conflict |
 //! | moments | [`Timestamp`] | one wins, the other is shown as a conflict |
-//! | parts | another model, `Option`, `Vec`, `HashMap` and `BTreeMap` with `String` keys, `Box` | merge by part |
+//! | parts | another model, `Vec`, `BTreeMap`, `HashMap` | merge by part |
+//!
+//! [`model`](crate::model) lists all types of fields, and what each is in a document.
 //!
 //! # What is read
 //!
@@ -83,6 +87,7 @@
 mod align;
 mod difference;
 mod edit;
+mod field;
 mod held;
 mod identity;
 mod path;
@@ -94,6 +99,7 @@ mod text;
 mod to_value;
 mod tree;
 mod view;
+mod with;
 
 #[cfg(doctest)]
 mod misuse;
@@ -103,6 +109,7 @@ mod tests;
 pub use autosurgeon;
 pub use difference::{Patch, difference};
 pub(crate) use edit::{edit, insert};
+pub use field::{Field, MapKey};
 pub use held::before_edit;
 pub use path::FieldPath;
 pub use read::{FromDocumentError, from_document};
@@ -110,3 +117,4 @@ pub use scalar::{Bytes, Counter, Timestamp};
 pub use text::Text;
 pub use to_value::{ToValueError, to_tree, to_value};
 pub use tree::Tree;
+pub use with::{as_bytes, as_string};

@@ -1,6 +1,7 @@
 //! The promises of the typed layer, one module for each side of it.
 
 mod absence;
+mod fields;
 mod lists;
 mod merging;
 mod models;

@@ -266,6 +266,8 @@ struct Derived {
     title: String,
 }
 
+crate::surgical_field!(Derived);
+
 #[crate::model]
 #[derive(Debug, PartialEq)]
 struct Foreign {

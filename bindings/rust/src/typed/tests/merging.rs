@@ -53,22 +53,22 @@ struct Place {
 }
 
 /// One entity on two devices.
-struct Pair([Document; 2]);
+pub(super) struct Pair([Document; 2]);
 
 impl Pair {
-    fn of(content: Json) -> Self {
+    pub(super) fn of(content: Json) -> Self {
         let document = document(content);
         Self([stored(&document), stored(&document)])
     }
 
-    fn edit<T: Hydrate + Reconcile>(&mut self, device: u8, change: impl FnOnce(&mut T)) -> Vec<LocalChange> {
+    pub(super) fn edit<T: Hydrate + Reconcile>(&mut self, device: u8, change: impl FnOnce(&mut T)) -> Vec<LocalChange> {
         let document = &mut self.0[usize::from(device)];
         let patches = edit(document.automerge(), change);
         write(document, device, &patches)
     }
 
     /// Exchanges the changes of both and gives what both have then.
-    fn merge(mut self, changes: [Vec<LocalChange>; 2]) -> (Document, Json) {
+    pub(super) fn merge(mut self, changes: [Vec<LocalChange>; 2]) -> (Document, Json) {
         let [zero, one] = &mut self.0;
         for (document, changes) in [(zero, &changes[1]), (one, &changes[0])] {
             let incoming: Vec<_> =

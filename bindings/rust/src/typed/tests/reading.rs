@@ -263,6 +263,8 @@ struct Derived {
     name: String,
 }
 
+crate::surgical_field!(ByHand, Derived);
+
 #[crate::model]
 #[derive(Debug)]
 struct WithForeign {
