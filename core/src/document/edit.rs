@@ -163,8 +163,10 @@ impl<'d> Edit<'d> {
         self.transaction.as_mut().expect("an edit has a transaction whenever no method of it is running")
     }
 
-    /// The open transaction, to read from.
-    pub(super) fn reader(&self) -> &OwnedTransaction {
+    /// The document as this edit has left it so far, to read from with the engine.
+    ///
+    /// Nothing can be written by it, so that what the edit makes need not be checked as after [`Edit::raw`].
+    pub fn reader(&self) -> &OwnedTransaction {
         self.transaction.as_ref().expect("an edit has a transaction whenever no method of it is running")
     }
 

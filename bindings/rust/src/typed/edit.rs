@@ -14,15 +14,9 @@ pub(crate) fn edit<T: Hydrate + Reconcile, R>(
     document: &mut Edit<'_>,
     change: impl FnOnce(&mut T) -> R,
 ) -> Result<R, EditError> {
-    let read = document.raw(|transaction| {
-        let reading = Reading(transaction);
-        let model = match from_document::<T, _>(&reading) {
-            Ok(model) => model,
-            Err(error) => return Ok(Err(EditError::Shape(error))),
-        };
-        Ok(before_edit(&reading, &model).map(|before| (model, before)).map_err(EditError::Value))
-    })?;
-    let (mut model, before) = read?;
+    let reading = Reading(document.reader());
+    let mut model = from_document::<T, _>(&reading).map_err(EditError::Shape)?;
+    let before = before_edit(&reading, &model).map_err(EditError::Value)?;
     let answer = change(&mut model);
     let after = to_tree(&model)?;
     refuse_without_fields(&after)?;

@@ -13,6 +13,7 @@ pub(in crate::document) use victim::Victim;
 use crate::document::test_kit::*;
 use crate::document::*;
 use automerge::Change;
+#[cfg(test)]
 use std::collections::BTreeMap;
 
 /// What should become of a change, in every build of the engine.

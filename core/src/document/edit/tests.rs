@@ -172,3 +172,17 @@ fn the_raw_view_writes_into_the_same_edit() {
     assert_eq!(changes.len(), 1);
     assert_eq!(document.automerge().length(ROOT), 2);
 }
+
+#[test]
+fn the_reader_of_an_edit_sees_what_the_edit_wrote() {
+    let mut document = Document::new(ENTITY);
+    let changes = edit(&mut document, 1, |edit| {
+        edit.put("a", 1)?;
+        assert_eq!(edit.reader().length(ROOT), 1);
+        edit.splice_text("b", 0, 0, "x")?;
+        assert_eq!(edit.reader().length(ROOT), 2);
+        Ok(())
+    });
+    assert!(!changes.is_empty());
+    assert_eq!(document.automerge().length(ROOT), 2);
+}
