@@ -1,8 +1,10 @@
 //! Random histories of a world.
 
 use crate::world::{
-    Checks, Device, DeviceSabotage, DiskFaults, NetworkFaults, Random, RelayDiskFaults, Sabotage, Violation, World,
+    Checks, Device, DeviceSabotage, DiskFaults, NetworkFaults, Random, RelayDiskFaults, RelayPace, Sabotage, Violation,
+    World,
 };
+use afield_core::Limits;
 use std::fmt;
 
 /// What a history is made of.
@@ -113,6 +115,7 @@ impl Story {
     fn new(world: &mut World, random: &mut Random) -> Self {
         world.set_network(NetworkFaults {
             delay_ms: [1, 50, 2_000][random.below(3)],
+            bunch_ms: [1, 20, 500][random.below(3)],
             cut: [0, 0, 20, 100][random.below(4)],
             duplicate: [0, 0, 0, 20][random.below(4)],
             reorder: [0, 0, 0, 20][random.below(4)],
@@ -121,7 +124,18 @@ impl Story {
             replay: [0, 0, 0, 20][random.below(4)],
             half_open: [0, 300, 1_000][random.below(3)],
         });
-        world.set_commit_delay([0, 5, 500][random.below(3)]);
+        world.set_relay_pace(RelayPace {
+            commit_delay_ms: [0, 5, 500][random.below(3)],
+            reads_max: [usize::MAX, 8, 1][random.below(3)],
+            read_delay_ms: [1, 50, 2_000][random.below(3)],
+            run_bytes_max: [usize::MAX, 2_000, 1][random.below(3)],
+        });
+        world.set_relay_limits(Limits {
+            in_flight_chunks_max: [Limits::DEFAULT.in_flight_chunks_max, 20, 2][random.below(3)],
+            in_flight_bytes_max: [Limits::DEFAULT.in_flight_bytes_max, Limits::DEFAULT.in_flight_bytes_max, 1_000]
+                [random.below(3)],
+            ..Limits::DEFAULT
+        });
         world.keep_snapshots(500);
         world.set_relay_disk(RelayDiskFaults {
             error_before_commit: [0, 0, 0, 30][random.below(4)],

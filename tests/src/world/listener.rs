@@ -6,8 +6,10 @@ use super::network::Cargo;
 use super::record::Record;
 use afield_core::change::ChangeHeader;
 use afield_core::log::ChunkHash;
-use afield_core::wire::{self, Chunks, Message, Push, PushNumber, Receipt, ReceiptRun, Segment, ToDevice, ToRelay};
-use afield_core::{ChunkKind, Cursor, Limits, Sequence};
+use afield_core::wire::{
+    self, Chunks, Message, Push, PushNumber, Receipt, ReceiptRun, Segment, SpaceCode, ToDevice, ToRelay,
+};
+use afield_core::{ChunkKind, Cursor, Limits, LogId, Sequence};
 use std::collections::BTreeMap;
 
 /// What went over one wire, as far as receipts and positions need it.
@@ -16,6 +18,8 @@ pub(super) struct Listener {
     pushes: BTreeMap<PushNumber, Vec<(ChangeId, ChunkHash)>>,
     /// Up to where the relay has served this reader; `None` while the space is not open.
     position: Option<Cursor>,
+    /// The highest position that the reader was told in anything, receipts included; with [`Self::position`].
+    told: Option<Cursor>,
     /// The end of the log when the relay took the `Open`: `CaughtUp` promises everything up to there.
     promised: Sequence,
 }
@@ -49,7 +53,9 @@ impl Listener {
     pub(super) fn taken(&mut self, message: &[u8], head: Sequence) {
         let Ok(message) = Message::open(message) else { return };
         match message.to_relay() {
-            Ok(ToRelay::Open(open)) => (self.position, self.promised) = (open.cursor, head),
+            Ok(ToRelay::Open(open)) => {
+                (self.position, self.told, self.promised) = (open.cursor, open.cursor, head);
+            }
             Ok(ToRelay::CatchUp(_)) if self.position.is_some() => self.promised = head,
             Ok(ToRelay::Push(push)) => drop(changes_of(&push).map(|pushed| self.pushes.insert(push.number, pushed))),
             _ => {}
@@ -65,21 +71,29 @@ impl Listener {
         }
     }
 
-    /// Holds a message that the relay has just made against the record.
+    /// Holds a message that the relay has just made against the record. `may_fail` says whether its disk may.
     ///
     /// # Errors
     ///
-    /// It names or leaves out what it should not (R1, R4, R9).
-    pub(super) fn check(&mut self, message: &[u8], record: &Record) -> Result<(), Violation> {
+    /// It names or leaves out what it should not, or sends away whom it should not (R1, R4, R6, R9).
+    pub(super) fn check(&mut self, message: &[u8], record: &Record, may_fail: bool) -> Result<(), Violation> {
         let message = Message::open(message).expect("a relay sends well-formed messages");
         match message.to_device().expect("a relay sends well-formed frames") {
             ToDevice::Opened(opened) => {
                 let start = Cursor::start(opened.log);
-                self.position = Some(start);
-                self.check_position(start, record)
+                (self.position, self.told) = (Some(start), Some(start));
+                self.check_reader(record)
             }
-            ToDevice::Reset(_) | ToDevice::Refused(_) => {
-                self.position = None;
+            ToDevice::Reset(reset) => {
+                let reader = (self.position.take(), self.told.take());
+                check_reset(reset.log, reader, record)
+            }
+            ToDevice::Refused(refused) => {
+                (self.position, self.told) = (None, None);
+                // Anyone may use the space once it is there, so nothing but the disk can be in the way.
+                if record.present().is_some() && !(refused.code == SpaceCode::Unavailable && may_fail) {
+                    return Violation::of("R6", format!("a space that is there is refused: {:?}", refused.code));
+                }
                 Ok(())
             }
             ToDevice::Chunks(chunks) => self.check_chunks(&chunks, record),
@@ -87,7 +101,7 @@ impl Listener {
                 let Some(at) = self.position else {
                     return Violation::of("R9", "CaughtUp for a space that is not open".to_owned());
                 };
-                self.check_position(at, record)?;
+                self.check_reader(record)?;
                 if (caught_up.sequence, *caught_up.check) != (at.sequence, at.chain.check()) {
                     return Violation::of("R9", format!("CaughtUp at {} for a reader at {at:?}", caught_up.sequence));
                 }
@@ -98,24 +112,39 @@ impl Listener {
                 Ok(())
             }
             ToDevice::Receipt(receipt) => {
+                self.check_reader(record)?;
                 let stands = |(change, sequence): &(ChangeId, Sequence)| {
                     record.present().and_then(|present| present.sequence(change)) == Some(*sequence)
                 };
-                match self.receipted(&receipt).iter().find(|place| !stands(place)) {
-                    Some((change, sequence)) => {
-                        Violation::of("R1", format!("a receipt names {sequence} for {change:?}, which is not there"))
-                    }
-                    None => Ok(()),
+                let receipted = self.receipted(&receipt);
+                if let Some((change, sequence)) = receipted.iter().find(|place| !stands(place)) {
+                    let found = format!("a receipt names {sequence} for {change:?}, which is not there");
+                    return Violation::of("R1", found);
                 }
+                let last = receipted.iter().map(|(_, sequence)| sequence.get()).max();
+                let place = record.present().zip(last).and_then(|(present, last)| present.place(last - 1));
+                self.tell(place.map(|place| place.cursor));
+                Ok(())
             }
             _ => Ok(()),
         }
     }
 
-    fn check_position(&self, position: Cursor, record: &Record) -> Result<(), Violation> {
-        match record.present() {
-            Some(present) if present.holds(position) => Ok(()),
-            _ => Violation::of("R4", format!("a reader at {position:?} is served, which the log does not hold")),
+    /// Checks that the log holds where a reader stands that is served, and whatever that reader was told.
+    fn check_reader(&self, record: &Record) -> Result<(), Violation> {
+        let is_held = |position: &Cursor| record.present().is_some_and(|present| present.holds(*position));
+        match [self.position, self.told].into_iter().flatten().find(|position| !is_held(position)) {
+            Some(position) => {
+                Violation::of("R4", format!("a reader is served who knows {position:?}, which the log does not hold"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Notes a position that the reader was told.
+    fn tell(&mut self, position: Option<Cursor>) {
+        if position.map(|position| position.sequence) > self.told.map(|told| told.sequence) {
+            self.told = position;
         }
     }
 
@@ -124,7 +153,7 @@ impl Listener {
             let found = format!("Chunks after {} for a reader at {:?}", chunks.after, self.position);
             return Violation::of("R9", found);
         };
-        self.check_position(before, record)?;
+        self.check_reader(record)?;
         let mut at = before;
         for (change, chunk) in self.served(chunks) {
             at = at.then(change.0, ChunkKind::Change.number(), chunk);
@@ -138,6 +167,7 @@ impl Listener {
             return Violation::of("R4", format!("Chunks up to {} end with another chain", at.sequence));
         }
         self.position = Some(at);
+        self.tell(self.position);
         Ok(())
     }
 
@@ -179,6 +209,24 @@ impl Listener {
         }
         receipted
     }
+}
+
+/// Checks that a reader is reset to the log that is there, and only when that log does not hold what the reader knows (R4).
+fn check_reset(log: LogId, reader: (Option<Cursor>, Option<Cursor>), record: &Record) -> Result<(), Violation> {
+    let Some(present) = record.present().filter(|present| present.start().log == log) else {
+        return Violation::of("R4", format!("a Reset names {log}, which is not the log"));
+    };
+    let (Some(position), Some(told)) = reader else {
+        return Violation::of(
+            "R4",
+            "a Reset for a space that is not open, or to a reader without a position".to_owned(),
+        );
+    };
+    // What one commit appends may be what the log had lost, in the same order; the reader was judged before it.
+    if [position, told].iter().all(|known| present.holds(*known) && known.sequence <= record.head_before()) {
+        return Violation::of("R4", format!("a reader at {position:?} is reset, and the log holds all that it knows"));
+    }
+    Ok(())
 }
 
 /// What a push brings; nothing when that cannot be read.

@@ -26,12 +26,14 @@ pub(super) struct WorldLog {
     before_last_commit: Option<Vec<u8>>,
     /// Whether something may have been committed since the last look.
     is_changed: bool,
+    /// The most bytes of one run; what the relay asks for counts where it is less.
+    pub(super) run_bytes_max: usize,
 }
 
 impl WorldLog {
     /// An honest log, or a broken one.
     pub(super) fn new(inner: SqliteLog, sabotage: Option<Sabotage>) -> Self {
-        Self { inner, sabotage, before_last_commit: None, is_changed: true }
+        Self { inner, sabotage, before_last_commit: None, is_changed: true, run_bytes_max: usize::MAX }
     }
 
     /// The log itself, without sabotage.
@@ -129,9 +131,8 @@ impl Log for WorldLog {
     }
 
     fn read(&mut self, principal: Principal, request: &ReadRequest, now: Now) -> Result<Durable<ReadAnswer>, LogError> {
-        if self.sabotage == Some(Sabotage::WrongOrder) {
-            return self.inner.read(principal, &ReadRequest { bytes_max: 1, ..*request }, now);
-        }
+        let bytes_max = if self.sabotage == Some(Sabotage::WrongOrder) { 1 } else { self.run_bytes_max };
+        let request = &ReadRequest { bytes_max: request.bytes_max.min(bytes_max), ..*request };
         let answer = self.inner.read(principal, request, now)?;
         if self.sabotage == Some(Sabotage::ChainNotChecked) && matches!(answer.get(), ReadAnswer::Reset(_)) {
             let position = self.taken_for(request.position, request.space, now);

@@ -9,7 +9,7 @@ impl World {
     /// Loses a device for good, with everything on it.
     pub fn lose(&mut self, device: Device) {
         self.restart(device);
-        let held: Vec<ChangeId> = self.held(device).into_iter().map(|(entity, hash, _)| (entity, hash)).collect();
+        let held = self.holdings(device);
         self.crash(device);
         self.trace.note("lost for good", &[device.0 as u8]);
         let node = &mut self.devices[device.0];
@@ -62,6 +62,7 @@ impl World {
         if self.relay.is_dying() {
             self.crash_relay();
         }
+        self.record.look();
         if self.relay.take_changed() || self.record.present().is_none() {
             let now = self.now();
             let read = self.record.update(self.relay.disk(), self.space, now);
@@ -80,7 +81,7 @@ impl World {
         }
         let mut somewhere: BTreeSet<ChangeId> = BTreeSet::new();
         for device in self.all() {
-            somewhere.extend(self.held(device).into_iter().map(|(entity, hash, _)| (entity, hash)));
+            somewhere.extend(self.holdings(device));
         }
         somewhere.extend(self.record.present().iter().flat_map(|present| present.changes().keys().copied()));
         let gone: BTreeSet<_> = self.held_by_lost.difference(&somewhere).copied().collect();

@@ -20,7 +20,7 @@ pub use disk::DiskFaults;
 pub use log::Sabotage;
 pub use network::NetworkFaults;
 pub use random::Random;
-pub use relay::RelayDiskFaults;
+pub use relay::{RelayDiskFaults, RelayPace};
 pub use trace::Trace;
 
 use afield::{ChangeHash, Driver, EntityId, Existence, Output, Path, SpaceId, SyncEvent, Target, Value};

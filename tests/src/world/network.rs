@@ -10,6 +10,8 @@ use std::collections::VecDeque;
 pub struct NetworkFaults {
     /// The longest delay of a message, in milliseconds.
     pub delay_ms: u64,
+    /// Messages arrive at the multiples of so many milliseconds only: the more, the more of them a device finds at once.
+    pub bunch_ms: u64,
     /// A message is lost, and with it everything after it, as on a broken connection.
     pub cut: u32,
     /// A message comes twice, which a WebSocket never does; the protocol has to bear it all the same (S3).
@@ -31,7 +33,7 @@ pub struct NetworkFaults {
 impl NetworkFaults {
     /// A network that only takes its time.
     pub const NONE: Self =
-        Self { delay_ms: 20, cut: 0, duplicate: 0, reorder: 0, drop: 0, flip: 0, replay: 0, half_open: 0 };
+        Self { delay_ms: 20, bunch_ms: 1, cut: 0, duplicate: 0, reorder: 0, drop: 0, flip: 0, replay: 0, half_open: 0 };
 
     /// Whether it does what no WebSocket does, so that a session may break through no fault of either end.
     pub(super) fn is_unfaithful(&self) -> bool {
@@ -88,7 +90,7 @@ impl Lane {
             return false;
         }
         let earliest = self.queue.back().map_or(now_ms, |last| last.at_ms.max(now_ms));
-        let at_ms = earliest + random.between(0, faults.delay_ms);
+        let at_ms = (earliest + random.between(0, faults.delay_ms)).next_multiple_of(faults.bunch_ms.max(1));
         if cargo != Cargo::Other && self.sent.len() < REPLAYABLE_MAX {
             self.sent.push(message.clone());
         }
@@ -121,6 +123,12 @@ impl Lane {
 
     pub(super) fn take(&mut self) -> Option<InFlight> {
         self.queue.pop_front()
+    }
+
+    /// Takes the first message, and of those that have arrived by now so many that there are at most `max`.
+    pub(super) fn take_arrived(&mut self, max: usize, now_ms: u64) -> Vec<InFlight> {
+        let arrived = self.queue.iter().skip(1).take_while(|message| message.at_ms <= now_ms).count() + 1;
+        self.queue.drain(..arrived.min(max).min(self.queue.len())).collect()
     }
 
     /// The same lane in a new session.

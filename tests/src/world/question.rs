@@ -66,7 +66,8 @@ impl World {
         }
     }
 
-    fn holdings(&self, device: Device) -> BTreeSet<ChangeId> {
+    /// The changes that a device holds, whether its process lives or not.
+    pub(super) fn holdings(&self, device: Device) -> BTreeSet<ChangeId> {
         self.held(device).into_iter().map(|(entity, hash, _)| (entity, hash)).collect()
     }
 }

@@ -37,6 +37,11 @@ impl History {
         Ok(Self { start, places: Vec::new(), sequences: BTreeMap::new() })
     }
 
+    /// The position before the first place.
+    pub(super) fn start(&self) -> Cursor {
+        self.start
+    }
+
     /// The position behind the last place.
     pub(super) fn head(&self) -> Cursor {
         self.places.last().map_or(self.start, |place| place.cursor)
@@ -95,6 +100,8 @@ pub(super) struct Record {
     histories: Vec<History>,
     /// In which history a place is found.
     known: BTreeMap<(LogId, Sequence, [u8; 32]), usize>,
+    /// Where the present history ended before the last look at the log.
+    head_before: Sequence,
     /// Whether the database was replaced, so that what it holds has to be read anew.
     is_replaced: bool,
     /// Whether dependencies need not stand before their dependants: the fault of one sabotage.
@@ -113,6 +120,16 @@ impl Record {
             return self.histories.iter().find(|history| history.start == position);
         }
         self.known.get(&key(position)).and_then(|index| self.histories.get(*index))
+    }
+
+    /// Where the present history ended before whatever the relay has done last.
+    pub(super) fn head_before(&self) -> Sequence {
+        self.head_before
+    }
+
+    /// Notes that the log is about to be looked at again.
+    pub(super) fn look(&mut self) {
+        self.head_before = self.present().map_or(Sequence::ZERO, |present| present.head().sequence);
     }
 
     /// Notes that the database was replaced by another copy.

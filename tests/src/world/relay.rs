@@ -24,6 +24,25 @@ impl RelayDiskFaults {
     pub const NONE: Self = Self { error_before_commit: 0, error_after_commit: 0, crash: 0 };
 }
 
+/// How much a relay does at once, and how long it is before it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RelayPace {
+    /// The longest wait of pushes for the commit that they share, in milliseconds: the longer, the more a crash takes along.
+    pub commit_delay_ms: u64,
+    /// The most runs that are read for sessions that are behind before something else may happen.
+    pub reads_max: usize,
+    /// The longest time until it reads on, in milliseconds.
+    pub read_delay_ms: u64,
+    /// The most bytes of one run: with few of them a catch-up takes many frames.
+    pub run_bytes_max: usize,
+}
+
+impl RelayPace {
+    /// A relay that does everything at once.
+    pub const PROMPT: Self =
+        Self { commit_delay_ms: 0, reads_max: usize::MAX, read_delay_ms: 0, run_bytes_max: usize::MAX };
+}
+
 /// The relay's process, or what it left on disk.
 pub(super) struct RelayNode {
     hub: Option<Hub<WorldLog>>,
@@ -32,8 +51,11 @@ pub(super) struct RelayNode {
     sabotage: Option<Sabotage>,
     /// When the pushes that wait for a shared commit are committed.
     commit_at: Option<u64>,
-    /// The longest wait for a commit, in milliseconds: the longer, the more a crash takes along.
-    pub(super) commit_delay_ms: u64,
+    /// When it reads on for sessions that are behind.
+    serve_at: Option<u64>,
+    pub(super) pace: RelayPace,
+    /// What it tells devices in its next life.
+    limits: Limits,
     /// How far the relay's wall clock is off, in milliseconds.
     pub(super) clock_skew_ms: i64,
     faults: Arc<Mutex<(RelayDiskFaults, Random)>>,
@@ -50,7 +72,9 @@ impl RelayNode {
             random,
             sabotage,
             commit_at: None,
-            commit_delay_ms: 0,
+            serve_at: None,
+            pace: RelayPace::PROMPT,
+            limits: Limits::DEFAULT,
             clock_skew_ms: 0,
             faults,
             is_dying: Arc::default(),
@@ -64,7 +88,7 @@ impl RelayNode {
         let (faults, is_dying) = (self.faults.clone(), self.is_dying.clone());
         disk.inject_faults(move |point| disk_fault(&faults, &is_dying, point));
         let log = WorldLog::new(disk, self.sabotage);
-        self.hub = Some(Hub::new(log, Access::Open, Limits::DEFAULT, self.random.fork()));
+        self.hub = Some(Hub::new(log, Access::Open, self.limits, self.random.fork()));
         true
     }
 
@@ -73,8 +97,13 @@ impl RelayNode {
         self.is_dying.store(false, Ordering::Relaxed);
         let Some(hub) = self.hub.take() else { return false };
         self.disk = Some(hub.into_log().crash());
-        self.commit_at = None;
+        (self.commit_at, self.serve_at) = (None, None);
         true
+    }
+
+    /// What it tells devices from its next start on.
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// Whether a fault of the disk has ended the process.
@@ -87,13 +116,18 @@ impl RelayNode {
         super::lock(&self.faults).0 = faults;
     }
 
+    /// Whether its disk may fail.
+    pub(super) fn may_fail(&self) -> bool {
+        super::lock(&self.faults).0 != RelayDiskFaults::NONE
+    }
+
     pub(super) fn heal(&mut self) {
-        self.commit_delay_ms = 0;
+        self.pace = RelayPace::PROMPT;
         self.set_disk(RelayDiskFaults::NONE);
     }
 
     pub(super) fn is_quiet(&self) -> bool {
-        self.commit_at.is_none()
+        self.commit_at.is_none() && self.serve_at.is_none()
     }
 
     /// The log on disk, whether the process lives or not, and without sabotage.
@@ -133,7 +167,7 @@ impl RelayNode {
         let now = self.on_its_clock(now);
         let Some(hub) = &mut self.hub else { return };
         hub.handle_message(session, message, now);
-        let delay = self.random.between(0, self.commit_delay_ms);
+        let delay = self.random.between(0, self.pace.commit_delay_ms);
         self.commit_at.get_or_insert(now.monotonic_ms + delay);
     }
 
@@ -145,7 +179,7 @@ impl RelayNode {
 
     pub(super) fn next_at(&self) -> Option<u64> {
         let timeout = self.hub.as_ref().and_then(Hub::poll_timeout);
-        [timeout, self.commit_at].into_iter().flatten().min()
+        [timeout, self.commit_at, self.serve_at].into_iter().flatten().min()
     }
 
     /// Does what is due.
@@ -157,7 +191,21 @@ impl RelayNode {
             self.commit_at = None;
             hub.commit(now);
         }
-        while hub.serve(usize::MAX, now) {}
+        self.serve(now);
+    }
+
+    /// Reads on for sessions that are behind, as far as the pace lets it. What was pushed is committed first, as in a turn
+    /// of the server's thread.
+    fn serve(&mut self, now: Now) {
+        self.serve_at = None;
+        let Some(hub) = self.hub.as_mut().filter(|_| self.commit_at.is_none()) else { return };
+        let RelayPace { reads_max, read_delay_ms, run_bytes_max, .. } = self.pace;
+        hub.log_mut().run_bytes_max = run_bytes_max;
+        if reads_max == usize::MAX {
+            while hub.serve(usize::MAX, now) {}
+        } else if hub.serve(self.random.below(reads_max + 1), now) {
+            self.serve_at = Some(now.monotonic_ms + self.random.between(1, read_delay_ms.max(1)));
+        }
     }
 
     pub(super) fn poll_transmit(&mut self) -> Option<(SessionId, Output)> {
@@ -168,7 +216,7 @@ impl RelayNode {
         let now = self.on_its_clock(now);
         if let Some(hub) = &mut self.hub {
             hub.handle_sent(session, bytes, now);
-            while hub.serve(usize::MAX, now) {}
+            self.serve(now);
         }
     }
 

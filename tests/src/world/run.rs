@@ -3,7 +3,7 @@
 use super::listener::Listener;
 use super::network::InFlight;
 use super::*;
-use afield_core::Sequence;
+use afield_core::{Limits, Sequence};
 use afield_relay::hub::Output as RelayOutput;
 
 /// How long an attempt to connect takes at most, in milliseconds.
@@ -13,6 +13,9 @@ const CONNECT_MS: u64 = 50;
 /// in milliseconds at most.
 const MORE_MESSAGES: u32 = 300;
 const IDLE_MS: u64 = 100;
+
+/// The most messages that a device takes in one call, of those that have arrived.
+const MESSAGES_MAX: usize = 16;
 
 #[derive(Debug, Clone, Copy)]
 enum Due {
@@ -155,15 +158,21 @@ impl World {
 
     fn deliver_to_device(&mut self, device: Device) {
         let (now, relay_now) = (self.now_on(device), self.now());
+        let most = self.random.below(MESSAGES_MAX) + 1;
         let node = &mut self.devices[device.0];
         let Some(wire) = &mut node.wire else { return };
-        let Some(InFlight { message, is_forged, .. }) = wire.to_device.take() else { return };
+        let arrived = wire.to_device.take_arrived(most, self.now_ms);
         let session = wire.session;
-        let acknowledged = if is_forged { Vec::new() } else { wire.listener.acknowledged(&message) };
-        self.relay.handle_sent(session, message.len(), relay_now);
-        self.trace.note("to device", &message);
-        let Some(driver) = &node.driver else { return };
-        let result = driver.handle_messages([message.as_slice()], now);
+        let mut acknowledged = Vec::new();
+        for InFlight { message, is_forged, .. } in &arrived {
+            if !is_forged {
+                acknowledged.extend(wire.listener.acknowledged(message));
+            }
+            self.relay.handle_sent(session, message.len(), relay_now);
+            self.trace.note("to device", message);
+        }
+        let Some(driver) = node.driver.as_ref().filter(|_| !arrived.is_empty()) else { return };
+        let result = driver.handle_messages(arrived.iter().map(|arrived| arrived.message.as_slice()), now);
         if let Some(sabotage) = self.sabotage {
             driver.with_store(|store| sabotage.strike(store, &acknowledged));
         }
@@ -202,7 +211,7 @@ impl World {
                     let wire = self.devices[device.0].wire.as_mut().expect("found by its wire");
                     let receipted = wire.listener.acknowledged(&message);
                     self.acknowledged_since_restore.extend(receipted.into_iter().map(|(change, _)| change));
-                    let checked = wire.listener.check(&message, &self.record);
+                    let checked = wire.listener.check(&message, &self.record, self.relay.may_fail());
                     let cargo = Listener::cargo(&message);
                     let broke = wire.to_device.send(message, cargo, now_ms, &faults, &mut self.random);
                     self.find(checked);
@@ -241,8 +250,15 @@ impl World {
         }
     }
 
-    /// How long pushes may wait for the commit that they share with others.
-    pub fn set_commit_delay(&mut self, ms: u64) {
-        self.relay.commit_delay_ms = ms;
+    /// How much the relay does at once.
+    pub fn set_relay_pace(&mut self, pace: RelayPace) {
+        self.relay.pace = pace;
+    }
+
+    /// Starts the relay again with these limits.
+    pub fn set_relay_limits(&mut self, limits: Limits) {
+        self.relay.set_limits(limits);
+        self.crash_relay();
+        self.start_relay();
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::log::{Fault, FaultPoint};
+use crate::testing::noise;
 
 #[test]
 fn a_failed_commit_ends_the_sessions_that_waited_for_it_and_no_other() {
@@ -127,6 +128,38 @@ fn a_restored_log_that_is_written_past_old_positions_resets_at_once() {
     relay.turn();
     assert!(matches!(relay.seen(two)[..], [Seen::Reset(_)]), "R4, R9");
     assert!(matches!(relay.seen(three)[..], [Seen::Receipt(1, _), Seen::Chunks { after: 0, .. }]), "the control");
+}
+
+#[test]
+fn a_reader_that_was_told_more_than_the_log_holds_is_reset_although_it_stands_lower() {
+    for is_told in [true, false] {
+        let mut relay = Relay::new();
+        let (writer, slow) = (relay.device(1), relay.device(2));
+        relay.links.get_mut(&slow).unwrap().stuck = true;
+        let mut author = Author::new(1, 1);
+        for number in 1..=15 {
+            relay.push(writer, number, &mut author, &[&noise(number, 100_000)]);
+            relay.turn();
+        }
+        let before = foreign(&relay.seen(slow)).len();
+        assert!((1..15).contains(&before), "it stands below the end of the log: {before}");
+        let backup = relay.hub.log_mut().snapshot().unwrap();
+        if is_told {
+            relay.push(slow, 1, &mut Author::new(2, 2), &["known by its receipt, above where its reader stands"]);
+            relay.turn();
+            assert_eq!(relay.seen(slow), [Seen::Receipt(1, stored(16, 1))]);
+        }
+
+        relay.hub.log_mut().restore(&backup).unwrap();
+        relay.unstick(slow);
+        relay.turn();
+        let seen = relay.seen(slow);
+        if is_told {
+            assert!(matches!(seen[..], [Seen::Reset(_)]), "R4: {seen:?}");
+        } else {
+            assert_eq!(before + foreign(&seen).len(), 15, "the control: what it knows is there");
+        }
+    }
 }
 
 #[test]
