@@ -7,7 +7,7 @@ use afield_core::session::{LogEntry, OpenAnswer, OpenRequest, ReadAnswer, ReadRe
 use afield_core::wire::Channel;
 use afield_core::{ChainHash, ChangeHash, Cursor, Limits, LogId, Now, Sequence, SpaceId};
 use afield_relay::log::{Log, Principal};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The relay's log of one space as it is on disk.
 #[derive(Debug, Clone)]
@@ -88,6 +88,20 @@ impl LogContents {
         Ok(())
     }
 
+    /// The heads of every entity: the changes on which no other depends.
+    pub fn heads(&self) -> BTreeMap<EntityId, BTreeSet<ChangeHash>> {
+        let headers = || self.entries.iter().map(|entry| (entry.entity, header_of(entry)));
+        let mut heads: BTreeMap<EntityId, BTreeSet<ChangeHash>> = BTreeMap::new();
+        for (entity, header) in headers() {
+            heads.entry(entity).or_default().insert(header.hash);
+        }
+        for (entity, header) in headers() {
+            let of_entity = heads.entry(entity).or_default();
+            of_entity.retain(|hash| !header.dependencies.contains(hash));
+        }
+        heads
+    }
+
     /// The entries, with the cursor behind each.
     pub fn places(&self) -> impl Iterator<Item = (Cursor, EntityId, ChangeHash)> {
         self.entries.iter().map(|entry| {
@@ -108,5 +122,9 @@ impl LogContents {
 }
 
 fn hash_of(entry: &LogEntry) -> ChangeHash {
-    ChangeHeader::read(&entry.bytes, &Limits::DEFAULT).expect("a relay stores well-formed changes").hash
+    header_of(entry).hash
+}
+
+fn header_of(entry: &LogEntry) -> ChangeHeader {
+    ChangeHeader::read(&entry.bytes, &Limits::DEFAULT).expect("a relay stores well-formed changes")
 }

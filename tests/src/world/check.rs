@@ -3,7 +3,7 @@
 use super::{ChangeId, Device, World};
 use crate::contents::LogContents;
 use afield::{Driver, EntityId};
-use afield_core::{ChangeHash, Sequence};
+use afield_core::Sequence;
 use afield_store::OutboxPosition;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -173,7 +173,7 @@ impl World {
         for device in self.all() {
             self.check_device(device, &contents, &stored)?;
         }
-        self.check_equal_heads()
+        self.check_heads(&contents)
     }
 
     fn check_device(
@@ -218,25 +218,31 @@ impl World {
         }
     }
 
-    fn check_equal_heads(&self) -> Result<(), Violation> {
-        let mut expected: Option<BTreeMap<EntityId, Vec<ChangeHash>>> = None;
+    /// Checks that every device shows all entities, each with those changes as its heads that nothing in the log follows.
+    fn check_heads(&self, contents: &LogContents) -> Result<(), Violation> {
+        let expected = contents.heads();
         for device in self.all() {
-            let heads = self.heads(device);
-            match &expected {
-                Some(expected) if *expected != heads => {
-                    return Violation::of("S1", format!("device {} has other heads than device 0", device.0));
+            let listed: BTreeSet<EntityId> = self.entities(device).into_iter().collect();
+            if let Some(entity) = listed.iter().find(|entity| !expected.contains_key(entity)) {
+                return Violation::of("D9", format!("device {} lists {entity}, of which nothing is known", device.0));
+            }
+            for (entity, heads) in &expected {
+                if !listed.contains(entity) {
+                    return Violation::of("D9", format!("device {} does not list {entity}", device.0));
                 }
-                Some(_) => {}
-                None => expected = Some(heads),
+                match self.heads_of(device, *entity) {
+                    Ok(found) if found == *heads => {}
+                    Ok(found) => {
+                        let found = format!("device {}: heads of {entity} are {found:?}, not {heads:?}", device.0);
+                        return Violation::of("S1", found);
+                    }
+                    Err(error) => {
+                        return Violation::of("D8", format!("device {} cannot open {entity}: {error}", device.0));
+                    }
+                }
             }
         }
         Ok(())
-    }
-
-    /// The heads of every entity on a device.
-    pub fn heads(&self, device: Device) -> BTreeMap<EntityId, Vec<ChangeHash>> {
-        let entities = self.entities(device);
-        entities.into_iter().filter_map(|entity| Some((entity, self.heads_of(device, entity)?))).collect()
     }
 
     fn contents(&mut self) -> Option<LogContents> {

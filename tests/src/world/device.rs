@@ -1,7 +1,7 @@
 //! What happens on a device: people edit, processes die, networks come and go.
 
 use super::*;
-use afield::{EditFailure, OperationError};
+use afield::{EditFailure, EntityError, OperationError};
 use afield_core::change::ChangeHeader;
 use afield_core::document::Edit;
 use afield_core::{Limits, Sequence};
@@ -103,9 +103,12 @@ impl World {
         self.driver(device)?.read_document(&target, self.now_on(device), afield_core::document::Document::read).ok()
     }
 
-    pub(super) fn heads_of(&self, device: Device, entity: EntityId) -> Option<Vec<afield::ChangeHash>> {
+    /// The heads of an entity that can be opened; a device whose process is dead has none.
+    pub(super) fn heads_of(&self, device: Device, entity: EntityId) -> Result<BTreeSet<ChangeHash>, EntityError> {
         let target = self.target(entity, "notes", Existence::Required);
-        self.driver(device)?.read_document(&target, self.now_on(device), afield_core::document::Document::heads).ok()
+        let Some(driver) = self.driver(device) else { return Ok(BTreeSet::new()) };
+        let heads = driver.read_document(&target, self.now_on(device), afield_core::document::Document::heads)?;
+        Ok(heads.into_iter().collect())
     }
 
     /// The entities that a device knows, in order.
@@ -249,10 +252,25 @@ impl World {
         match outcome {
             Err(EditFailure::Store(_)) => self.crash_or_reload(device),
             Err(EditFailure::Document(error)) => panic!("an edit of the simulator is refused: {error}"),
-            _ => {}
+            Err(EditFailure::Entity(error)) => self.not_opened(device, target.entity, &error),
+            Err(_) | Ok(_) => {}
         }
         self.wake(device);
         stored
+    }
+
+    /// An entity that an edit could not open: it is not there, its changes wait for others, or the disk fails. Anything
+    /// else must not come of honest changes (D8).
+    fn not_opened(&mut self, device: Device, entity: EntityId, error: &EntityError) {
+        match error {
+            EntityError::Store(_) | EntityError::Driver(_) => self.crash_or_reload(device),
+            EntityError::Missing { .. } if !self.holdings(device).iter().any(|(held, _)| *held == entity) => {}
+            EntityError::NotYet { .. } if self.record.is_disordered => {}
+            _ => {
+                let found = format!("device {} cannot edit an entity of which it holds changes: {error}", device.0);
+                self.find(Violation::of("D8", found));
+            }
+        }
     }
 
     /// Takes note of changes whose edit has returned: they have to be there from now on (D1), under numbers that no
@@ -287,10 +305,18 @@ impl World {
         self.restart(device);
     }
 
-    /// Every change that a device holds, with its mark; nothing when its process is dead.
+    /// Every change that a device holds, with its mark; of a dead process, what is on its disk.
     pub(super) fn held(&self, device: Device) -> Vec<(EntityId, ChangeHash, Option<Sequence>)> {
-        let Some(driver) = self.driver(device) else { return Vec::new() };
-        driver.with_store(|store| store.marks(self.space)).expect("the store can be read")
+        let node = &self.devices[device.0];
+        let marks = |store: &Store| store.marks(self.space).expect("the store can be read");
+        match (&node.driver, &node.disk) {
+            (Some(driver), _) => driver.with_store(|store| marks(store)),
+            (None, Some(disk)) => {
+                let copy = Store::from_connection(copied(disk), &OpenOptions::default());
+                marks(&copy.expect("what was committed opens again"))
+            }
+            (None, None) => Vec::new(),
+        }
     }
 
     fn wake(&mut self, device: Device) {

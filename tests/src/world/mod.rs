@@ -192,10 +192,7 @@ impl World {
         let driver = self.driver(original).expect("the device is running");
         let mut bytes = Vec::new();
         driver.with_store(|store| store.tamper(|connection| bytes = image(connection)));
-        let mut copy = rusqlite::Connection::open_in_memory().expect("a database opens in memory");
-        let read = copy.deserialize_read_exact("main", bytes.as_slice(), bytes.len(), false);
-        read.expect("a copy of a database is one");
-        self.add(Store::from_connection(copy, &OpenOptions::default()).expect("a copy of a store opens"))
+        self.add(Store::from_connection(opened(&bytes), &OpenOptions::default()).expect("a copy of a store opens"))
     }
 
     fn add(&mut self, store: Store) -> Device {
@@ -371,6 +368,22 @@ impl World {
 /// The bytes of a database.
 fn image(connection: &mut rusqlite::Connection) -> Vec<u8> {
     connection.serialize("main").expect("a database in memory can be copied").to_vec()
+}
+
+/// A copy of a database that nobody writes.
+fn copied(database: &rusqlite::Connection) -> rusqlite::Connection {
+    let mut copy = rusqlite::Connection::open_in_memory().expect("a database opens in memory");
+    let backup = rusqlite::backup::Backup::new(database, &mut copy).expect("a database in memory can be copied");
+    backup.run_to_completion(i32::MAX, std::time::Duration::ZERO, None).expect("a database in memory can be copied");
+    drop(backup);
+    copy
+}
+
+/// A database with these bytes.
+fn opened(image: &[u8]) -> rusqlite::Connection {
+    let mut copy = rusqlite::Connection::open_in_memory().expect("a database opens in memory");
+    copy.deserialize_read_exact("main", image, image.len(), false).expect("a copy of a database is one");
+    copy
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
