@@ -26,3 +26,31 @@ pub use proxy::{Proxy, WireFigures};
 pub use relay::{Access, RelayProcess};
 pub use site::{Site, changes_of};
 pub use trace::{SystemCall, TRACER_REQUIRED, Trace, count_syncs, find_tracer, read_trace, required_tracer};
+
+/// A signal that ends a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signal {
+    /// It may put things away first.
+    Terminate,
+    /// It does nothing more.
+    Kill,
+}
+
+/// Sends a signal to a process. Answers whether it was sent, which it is not where there are no signals.
+fn send_signal(process: u32, signal: Signal) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Pid, Signal as Unix, kill_process};
+        let signal = match signal {
+            Signal::Terminate => Unix::TERM,
+            Signal::Kill => Unix::KILL,
+        };
+        let process = i32::try_from(process).ok().and_then(Pid::from_raw);
+        process.is_some_and(|process| kill_process(process, signal).is_ok())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (process, signal);
+        false
+    }
+}

@@ -163,8 +163,7 @@ impl RelayProcess {
     pub fn stop(&mut self) {
         let Some(process) = self.process() else { return };
         let Some(mut child) = self.child.take() else { return };
-        let asked = Command::new("kill").args(["-TERM", &process.to_string()]).status();
-        assert!(asked.is_ok_and(|status| status.success()), "the relay can be asked to end");
+        assert!(super::send_signal(process, super::Signal::Terminate), "the relay can be asked to end");
         let (sender, ended) = std::sync::mpsc::channel();
         std::thread::spawn(move || drop(sender.send(child.wait())));
         let deadline = Instant::now() + STOP_TIMEOUT;
