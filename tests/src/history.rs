@@ -8,7 +8,7 @@ use afield_core::Limits;
 use std::fmt;
 
 /// What a history is made of.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     /// How many devices.
     pub devices: usize,
@@ -28,6 +28,17 @@ impl Plan {
     /// Three devices and a hundred steps, all of them honest.
     pub const STANDARD: Self =
         Self { devices: 3, steps: 100, sabotage: None, device_sabotage: None, restores: None, checks: Checks::All };
+
+    /// Says by which command a seed is played again, where the command can play it: a test alone breaks relays and devices.
+    fn again(&self, seed: u64) -> String {
+        let Self { devices, steps, .. } = *self;
+        if *self != (Self { devices, steps, ..Self::STANDARD }) {
+            return String::new();
+        }
+        format!(
+            "\n  cargo run --release -p afield-tests --bin histories -- --seed {seed} --devices {devices} --steps {steps} --trace"
+        )
+    }
 }
 
 /// A history that broke an invariant.
@@ -35,6 +46,8 @@ impl Plan {
 pub struct Failure {
     /// The seed that replays it.
     pub seed: u64,
+    /// What it was made of.
+    pub plan: Plan,
     /// The step after which it was found; `None` after the last.
     pub step: Option<usize>,
     /// What was broken.
@@ -43,11 +56,12 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, step, violation } = self;
+        let Self { seed, plan, step, violation } = self;
         match step {
-            Some(step) => write!(f, "seed {seed}, step {step}: {violation}"),
-            None => write!(f, "seed {seed}, after all faults had stopped: {violation}"),
+            Some(step) => write!(f, "seed {seed}, step {step}: {violation}")?,
+            None => write!(f, "seed {seed}, after all faults had stopped: {violation}")?,
         }
+        f.write_str(&plan.again(*seed))
     }
 }
 
@@ -57,17 +71,18 @@ impl fmt::Display for Failure {
 ///
 /// The history broke an invariant.
 pub fn play(seed: u64, plan: &Plan) -> Result<String, Failure> {
-    let _named = Named(seed);
+    let _named = Named(seed, *plan);
     play_in(&mut World::with(seed, plan.sabotage), seed, plan)
 }
 
 /// Names the seed of a history that ends in a panic.
-struct Named(u64);
+struct Named(u64, Plan);
 
 impl Drop for Named {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            println!("seed {}: a panic", self.0);
+            let Self(seed, plan) = self;
+            println!("seed {seed}: a panic{}", plan.again(*seed));
         }
     }
 }
@@ -87,12 +102,13 @@ pub fn play_in(world: &mut World, seed: u64, plan: &Plan) -> Result<String, Fail
     }
     // The steps draw from a generator of their own, so that a change inside the world does not alter the story.
     let mut random = Random::new(seed ^ 0x6166_6965_6c64);
+    let failure = |step| move |violation| Failure { seed, plan: *plan, step, violation };
     let mut story = Story::new(world, &mut random);
     story.restores = plan.restores.unwrap_or(story.restores);
     for step in 0..plan.steps {
-        story.step(world, &mut random).map_err(|violation| Failure { seed, step: Some(step), violation })?;
+        story.step(world, &mut random).map_err(failure(Some(step)))?;
     }
-    world.try_settle().map_err(|violation| Failure { seed, step: None, violation })?;
+    world.try_settle().map_err(failure(None))?;
     Ok(world.trace().hash().to_hex().to_string())
 }
 
