@@ -29,6 +29,8 @@ pub(crate) enum ReplayError {
     OtherParents { place: usize },
     #[error("a transaction of a history of one author has {0} patches; only one can be one change")]
     Patches(usize),
+    #[error("{replica} holds {found} changes, and {expected} were made: one a transaction, and one for the entity")]
+    Changes { replica: String, expected: u64, found: u64 },
     #[error("a history of {0} authors: what is held back for one of them is told apart for two authors only")]
     Authors(usize),
     #[error("the process that replays has failed")]

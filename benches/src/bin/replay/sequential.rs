@@ -61,9 +61,13 @@ pub(crate) fn replay_sequential(history: &History, folder: &Path, relay: &RelayP
         Ok(changes as u64)
     };
     // One change per keystroke, and the one that made the entity with its empty text.
-    for made in [changes(&author, &texts)?, changes(&fresh, &joined.collection("texts")?)?] {
-        if made != total + 1 {
-            return Err(ReplayError::Patches(usize::try_from(made)?).into());
+    let made = [
+        ("the author", changes(&author, &texts)?),
+        ("the fresh device", changes(&fresh, &joined.collection("texts")?)?),
+    ];
+    for (replica, found) in made {
+        if found != total + 1 {
+            return Err(ReplayError::Changes { replica: replica.to_owned(), expected: total + 1, found }.into());
         }
     }
     let wires = vec![WireRow::of("author", &author_wire.figures()), WireRow::of("fresh device", &fresh_wire.figures())];
