@@ -3,12 +3,28 @@
 use afield_tests::processes::{Figures, SystemCall, WireFigures};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
+use std::error::Error;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
 /// How many lines stand for a progress bar where there is no terminal.
 const PROGRESS_LINES: u64 = 10;
+
+/// Says why a program has failed, with all causes, and gives its exit code.
+pub fn exit_code(program: &str, result: Result<(), Box<dyn Error>>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        words = format!("{words}: {cause}");
+        source = cause.source();
+    }
+    // Nobody may be reading standard error, and there is nowhere else to say it.
+    let _ = writeln!(std::io::stderr(), "{program}: {words}");
+    ExitCode::FAILURE
+}
 
 /// A part of a run and how long it took.
 #[derive(Debug, Clone, Serialize, Deserialize)]

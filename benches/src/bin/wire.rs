@@ -1,10 +1,11 @@
 //! Bytes a change on the recorded histories, WebSocket headers and masks included.
 //!
 //! The changes are the library's own, one for each keystroke, with times as a person types. They travel in the frames
-//! that a device and a relay send, through a link that counts what each message takes on the wire.
+//! that a device and a relay send, through a link that counts what each message takes on the wire. The exit code is 1 when
+//! a target is missed, a history is not there, or none is long enough to show anything.
 
-use afield_benches::history::{History, HistoryError};
-use afield_benches::report::{Progress, grouped, write_table};
+use afield_benches::history::History;
+use afield_benches::report::{Progress, exit_code, grouped, write_table};
 use afield_benches::typing::{Keystroke, Typed, type_again};
 use afield_core::log::ChunkKind;
 use afield_core::wire::{self, BatchChunk, ChainCheck, Channel, Chunks, Push, PushNumber, Segment, ToDevice, ToRelay};
@@ -15,17 +16,19 @@ use serde::Serialize;
 use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// The sizes of the batches: a keystroke by itself, a pause in typing, a catch-up.
 const BATCH_SIZES: [usize; 3] = [1, 10, 1_000];
 /// What is aimed for, in bytes a change, at these sizes of a batch.
 const TARGETS: [(usize, f64); 2] = [(10, 34.0), (1_000, 8.0)];
-/// Measure how many bytes a change takes on the wire.
+
+/// Measure how many bytes a change takes on the wire; fails when that is more than is aimed for.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Folder with friendsforever.json.gz and automerge-paper.json.gz
-    #[arg(default_value = "../shared/data")]
-    folder: PathBuf,
+    /// Recorded histories, such as friendsforever.json.gz
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
     /// Stop after so many keystrokes of each history
     #[arg(long, value_name = "COUNT")]
     keystrokes: Option<usize>,
@@ -36,7 +39,7 @@ struct Arguments {
 
 #[derive(Debug, Serialize)]
 struct Report {
-    history: &'static str,
+    history: String,
     changes: u64,
     /// The changes as Automerge encodes them, in bytes a change.
     raw_bytes: f64,
@@ -53,32 +56,45 @@ struct Row {
     target_bytes: Option<f64>,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    exit_code("wire", run(&Arguments::parse()))
+}
+
+fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let mut out = std::io::stdout().lock();
-    for (name, file) in [("friendsforever", "friendsforever.json.gz"), ("automerge-paper", "automerge-paper.json.gz")] {
-        let mut history = match History::read(&arguments.folder.join(file)) {
-            Err(HistoryError::File(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-                let missing = arguments.folder.join(file);
-                writeln!(std::io::stderr(), "{name}: skipped, {} is not there", missing.display())?;
-                continue;
-            }
-            other => other?,
-        };
+    let (mut compared, mut missed) = (0, 0);
+    for file in &arguments.files {
+        let mut history = History::read(file)?;
         history.transactions.truncate(arguments.keystrokes.unwrap_or(usize::MAX));
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let report = measure(name, &history)?;
+        compared += report.rows.iter().filter(|row| row.target_bytes.is_some()).count();
+        missed += report.rows.iter().filter(|row| row.is_missed()).count();
         if arguments.json {
             writeln!(out, "{}", serde_json::to_string(&report)?)?;
         } else {
             report.write(&mut out)?;
         }
     }
-    Ok(())
+    match (compared, missed) {
+        (0, _) => Err(NotReached::TooShort.into()),
+        (_, 0) => Ok(()),
+        (_, missed) => Err(NotReached::Targets(missed).into()),
+    }
 }
 
-fn measure(name: &'static str, history: &History) -> Result<Report, Box<dyn Error>> {
+/// What is aimed for is not shown to be reached.
+#[derive(Debug, thiserror::Error)]
+enum NotReached {
+    #[error("{0} of the targets are missed")]
+    Targets(usize),
+    #[error("no history is long enough for a batch with a target")]
+    TooShort,
+}
+
+fn measure(name: String, history: &History) -> Result<Report, Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let progress = Progress::start(name, history.transactions.len() as u64);
+    let progress = Progress::start("typing", history.transactions.len() as u64);
     let Typed { entity, keystrokes: made, .. } = type_again(history, Some(progress))?;
     let collection: Collection = "notes".parse()?;
     let batch = |changes: &[&Keystroke]| {
@@ -109,11 +125,15 @@ fn measure(name: &'static str, history: &History) -> Result<Report, Box<dyn Erro
             wire::encode_to_device(&ToDevice::Chunks(Chunks { channel: Channel(0), after, segments, check }))
         });
         let (pushed, chunks) = (pushes.len() * size, (in_order.len() / size) * size);
+        if pushed == 0 {
+            // No author of this history has typed so much.
+            continue;
+        }
         let (push_bytes, chunks_bytes) = runtime.block_on(on_the_wire(pushes, runs.collect()))?;
         rows.push(Row {
             batch: size,
-            push_bytes: push_bytes as f64 / pushed.max(1) as f64,
-            chunks_bytes: chunks_bytes as f64 / chunks.max(1) as f64,
+            push_bytes: push_bytes as f64 / pushed as f64,
+            chunks_bytes: chunks_bytes as f64 / chunks as f64,
             target_bytes: TARGETS.iter().find(|(of, _)| *of == size).map(|(_, bytes)| *bytes),
         });
     }
@@ -136,6 +156,13 @@ async fn on_the_wire(
         device.receive().await?;
     }
     Ok((device.statistics().bytes_sent, relay.statistics().bytes_sent))
+}
+
+impl Row {
+    /// Whether changes in batches of this size take more than is aimed for.
+    fn is_missed(&self) -> bool {
+        self.target_bytes.is_some_and(|target| self.push_bytes > target || self.chunks_bytes > target)
+    }
 }
 
 impl Report {

@@ -1,22 +1,21 @@
 //! A history of two authors, each with a replica of its own.
 
-use crate::Replayed;
 use crate::report::ReplayError;
+use crate::{Failed, Replayed};
 use afield::{EntityId, SpaceId};
 use afield_benches::clock::{Clock, SystemEntropy};
 use afield_benches::hand::HandDriven;
 use afield_benches::history::{History, Transaction};
 use afield_benches::report::{Phase, Progress, WireRow};
 use afield_store::Origin;
-use afield_tests::processes::RelayProcess;
-use std::error::Error;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Instant;
 
 /// Two authors, each with a replica whose messages are moved by hand.
-pub(crate) fn replay_concurrent(history: &History, folder: &Path, relay: &RelayProcess) -> Replayed {
+pub(crate) fn replay_concurrent(history: &History, folder: &Path, relay: SocketAddr) -> Replayed {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let clock = Clock::new();
+    let (clock, url) = (Clock::new(), format!("ws://{relay}"));
     let space = SpaceId::new(clock.now(), &mut SystemEntropy);
     let entity = EntityId::new(clock.now(), &mut SystemEntropy);
     let open = |name: &str, origin| {
@@ -26,7 +25,7 @@ pub(crate) fn replay_concurrent(history: &History, folder: &Path, relay: &RelayP
     for author in 0..history.authors() {
         let origin = if author == 0 { Origin::MadeHere } else { Origin::Joined };
         let mut replica = open(&format!("author-{author}"), origin)?;
-        replica.connect(&relay.url())?;
+        replica.connect(&url)?;
         if author == 0 {
             replica.create()?;
         }
@@ -49,7 +48,7 @@ pub(crate) fn replay_concurrent(history: &History, folder: &Path, relay: &RelayP
 
     let started = Instant::now();
     let mut third = open("late third", Origin::Joined)?;
-    third.connect(&relay.url())?;
+    third.connect(&url)?;
     third.settle()?;
     phases.push(Phase::new("late third catches up", started.elapsed(), total));
 
@@ -72,7 +71,7 @@ pub(crate) fn replay_concurrent(history: &History, folder: &Path, relay: &RelayP
 }
 
 /// Makes every transaction when its author's replica holds exactly its parents.
-fn edit_as_recorded(history: &History, authors: &mut [HandDriven]) -> Result<(), Box<dyn Error>> {
+fn edit_as_recorded(history: &History, authors: &mut [HandDriven]) -> Result<(), Failed> {
     let reaches = history.reaches();
     let borders = history.borders(&reaches);
     let root = authors.first().map(HandDriven::heads).transpose()?.unwrap_or_default();
@@ -109,7 +108,7 @@ fn edit_as_recorded(history: &History, authors: &mut [HandDriven]) -> Result<(),
     Ok(())
 }
 
-fn arrive_elsewhere(authors: &mut [HandDriven], author: usize, made: usize) -> Result<(), Box<dyn Error>> {
+fn arrive_elsewhere(authors: &mut [HandDriven], author: usize, made: usize) -> Result<(), Failed> {
     for (other, replica) in authors.iter_mut().enumerate() {
         if other != author {
             replica.await_arrival(made)?;

@@ -10,7 +10,7 @@ mod report;
 mod sequential;
 
 use afield_benches::history::History;
-use afield_benches::report::{Phase, ProcessRow, WireRow, folder_bytes, syncs_below};
+use afield_benches::report::{Phase, ProcessRow, WireRow, exit_code, folder_bytes, syncs_below};
 use afield_benches::role;
 use afield_tests::processes::{Access, Figures, Program, RelayProcess, Trace, find_tracer, read_trace};
 use clap::Parser;
@@ -19,8 +19,11 @@ use report::{ReplayError, Report};
 use sequential::{KEYSTROKES_PER_COMMIT, replay_sequential};
 use std::error::Error;
 use std::io::Write;
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 /// The hidden subcommand of the process that replays; the one beside it counts what it syncs.
 const WORKER: &str = "role-replay";
@@ -35,6 +38,9 @@ struct Arguments {
     /// Print the figures as JSON
     #[arg(long)]
     json: bool,
+    /// Fail when it takes more minutes than this
+    #[arg(long, value_name = "MINUTES", default_value_t = 10)]
+    minutes_max: u64,
     /// Where the replicas and the relay keep their files; by default a folder that is removed at the end
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
@@ -47,20 +53,7 @@ fn main() -> ExitCode {
     let is_worker = std::env::args().nth(1).is_some_and(|first| first == WORKER);
     let result =
         if is_worker { work(&Arguments::parse_from(std::env::args().skip(1))) } else { supervise(&Arguments::parse()) };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let mut words = error.to_string();
-            let mut source = error.source();
-            while let Some(cause) = source {
-                words = format!("{words}: {cause}");
-                source = cause.source();
-            }
-            // Nobody may be reading standard error, and there is nowhere else to say it.
-            let _ = writeln!(std::io::stderr(), "replay: {words}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("replay", result)
 }
 
 /// Runs the replay in a process of its own, which `strace` can watch from its start, and prints what it has shown.
@@ -72,6 +65,7 @@ fn supervise(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let Program { path, arguments: role } = Program::own(WORKER)?;
     let mut command = std::process::Command::new(path);
     command.args(role).arg("--folder").arg(&folder).arg(&arguments.file);
+    command.args(["--minutes-max", &arguments.minutes_max.to_string()]);
     let trace = find_tracer().map(|tracer| Trace::of_syncs(&tracer, temporary.path().join("syncs.trace")));
     if let Some(trace) = &trace {
         command = trace.around(&command);
@@ -97,15 +91,12 @@ fn supervise(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 }
 
 fn work(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let history = History::read(&arguments.file)?;
+    let history = Arc::new(History::read(&arguments.file)?);
     let folder = arguments.folder.clone().unwrap_or_default();
     let name = arguments.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let relay = RelayProcess::start(&role::relay()?, &folder.join(RELAY_FOLDER), Access::Open);
-    let (phases, wires) = match history.authors() {
-        1 => replay_sequential(&history, &folder, &relay)?,
-        2 => replay_concurrent(&history, &folder, &relay)?,
-        authors => return Err(ReplayError::Authors(authors).into()),
-    };
+    let replayed = replay_within(arguments.minutes_max, &history, &folder, relay.address());
+    let (phases, wires) = replayed.map_err(|failed| -> Box<dyn Error> { failed })?;
     let report = Report {
         history: name,
         transactions: history.transactions.len() as u64,
@@ -128,5 +119,28 @@ fn work(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Replays on a thread of its own, so that a replay that hangs does not keep its relay from being ended.
+fn replay_within(minutes: u64, history: &Arc<History>, folder: &Path, relay: SocketAddr) -> Replayed {
+    let (sender, replayed) = mpsc::channel();
+    let (recorded, folder) = (history.clone(), folder.to_owned());
+    std::thread::spawn(move || {
+        let result = match recorded.authors() {
+            1 => replay_sequential(&recorded, &folder, relay),
+            2 => replay_concurrent(&recorded, &folder, relay),
+            authors => Err(ReplayError::Authors(authors).into()),
+        };
+        // Nobody listens when the time is over.
+        let _ = sender.send(result);
+    });
+    match replayed.recv_timeout(Duration::from_secs(minutes.saturating_mul(60))) {
+        Ok(result) => result,
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(ReplayError::TimeOver { minutes }.into()),
+        Err(mpsc::RecvTimeoutError::Disconnected) => Err(ReplayError::Worker.into()),
+    }
+}
+
+/// Why a replay has failed.
+type Failed = Box<dyn Error + Send + Sync>;
+
 /// The phases of a replay and the wires of its replicas.
-type Replayed = Result<(Vec<Phase>, Vec<WireRow>), Box<dyn Error>>;
+type Replayed = Result<(Vec<Phase>, Vec<WireRow>), Failed>;

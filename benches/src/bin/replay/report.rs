@@ -33,6 +33,8 @@ pub(crate) enum ReplayError {
     Changes { replica: String, expected: u64, found: u64 },
     #[error("a history of {0} authors: what is held back for one of them is told apart for two authors only")]
     Authors(usize),
+    #[error("it has taken more than {minutes} minutes")]
+    TimeOver { minutes: u64 },
     #[error("the process that replays has failed")]
     Worker,
 }

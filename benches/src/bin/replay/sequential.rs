@@ -1,12 +1,12 @@
 //! A history of one author, one change per keystroke.
 
-use crate::Replayed;
 use crate::report::ReplayError;
+use crate::{Failed, Replayed};
 use afield::{Relay, Replica};
 use afield_benches::history::History;
 use afield_benches::report::{Phase, Progress, WireRow};
-use afield_tests::processes::{Proxy, RelayProcess};
-use std::error::Error;
+use afield_tests::processes::Proxy;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Instant;
 use tokio::runtime::Runtime;
@@ -17,9 +17,9 @@ pub(crate) const KEYSTROKES_PER_COMMIT: usize = 100;
 const TEXT: &str = "text";
 
 /// One author who is synced while typing, and a fresh device afterwards.
-pub(crate) fn replay_sequential(history: &History, folder: &Path, relay: &RelayProcess) -> Replayed {
+pub(crate) fn replay_sequential(history: &History, folder: &Path, relay: SocketAddr) -> Replayed {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (author_wire, fresh_wire) = (Proxy::start(relay.address())?, Proxy::start(relay.address())?);
+    let (author_wire, fresh_wire) = (Proxy::start(relay)?, Proxy::start(relay)?);
     let total = history.transactions.len() as u64;
     let author = Replica::open(folder.join("author.db"))?;
     let space = author.create_space("replay")?;
@@ -52,7 +52,7 @@ pub(crate) fn replay_sequential(history: &History, folder: &Path, relay: &RelayP
     sync(&runtime, &fresh)?;
     phases.push(Phase::new("fresh device catches up", started.elapsed(), total));
 
-    let changes = |replica: &Replica, texts: &afield::Collection<()>| -> Result<u64, Box<dyn Error>> {
+    let changes = |replica: &Replica, texts: &afield::Collection<()>| -> Result<u64, Failed> {
         let (text, changes) =
             texts.entity(id)?.raw(|document| (read_text(document), document.get_changes(&[]).len()))?;
         if text.as_deref() != Some(&history.end) {
