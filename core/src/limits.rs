@@ -42,7 +42,8 @@ pub const IN_FLIGHT_CHUNKS_MAX: usize = 8_192;
 pub const IN_FLIGHT_BYTES_MAX: usize = 4 * MIB;
 /// The most bytes a relay queues for one session before it stops reading the log for it.
 pub const SEND_QUEUE_BYTES_MAX: usize = MIB;
-/// The most chunks in one batch: a batch of the smallest chunks still decodes in some tens of milliseconds.
+/// The most chunks in one batch: each is work however small it is, so its bytes alone would not bound what one message
+/// makes its receiver do.
 pub const BATCH_CHUNKS_MAX: usize = 8_192;
 /// The most raw bytes of chunks in one batch, so that encoded it fits a frame and inflated it fits the cap.
 pub const BATCH_BYTES_MAX: usize = 768 * KIB;
