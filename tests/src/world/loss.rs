@@ -89,3 +89,26 @@ impl World {
         self.acknowledged.retain(|change| !gone.contains(change));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_device_with_a_dead_process_holds_is_not_lost_with_another() {
+        let mut world = World::new(1);
+        let [ada, ben] = world.devices();
+        let backup = world.snapshot_relay();
+        world.create(ada, "notes");
+        world.settle();
+        let returned = world.returned.clone();
+        assert!(!returned.is_empty());
+        world.crash_relay();
+        world.crash(ben);
+        world.restore_relay(&backup);
+        world.lose(ada);
+        assert_eq!(world.returned, returned, "it is on the other's disk");
+        world.lose(ben);
+        assert!(world.returned.is_empty(), "the control: now nobody has it");
+    }
+}
