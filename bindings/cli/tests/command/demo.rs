@@ -62,6 +62,7 @@ fn a_relay_that_cannot_start_is_said_to_be_the_reason() {
 #[cfg(unix)]
 mod signals {
     use super::*;
+    use rustix::process::{Pid, Signal, kill_process, test_kill_process};
     use std::io::{BufRead, BufReader};
     use std::process::{Child, Stdio};
     use std::time::{Duration, Instant};
@@ -77,13 +78,16 @@ mod signals {
         (child, relay)
     }
 
-    fn signal(process: u32, signal: &str) -> bool {
-        let mut kill = Command::new("kill");
-        kill.args([signal, &process.to_string()]).stderr(Stdio::null()).status().unwrap().success()
+    fn pid(process: u32) -> Pid {
+        Pid::from_raw(process.try_into().unwrap()).unwrap()
+    }
+
+    fn send(process: u32, signal: Signal) {
+        kill_process(pid(process), signal).unwrap();
     }
 
     fn is_alive(process: u32) -> bool {
-        signal(process, "-0")
+        test_kill_process(pid(process)).is_ok()
     }
 
     fn ends(process: u32) -> bool {
@@ -99,13 +103,13 @@ mod signals {
 
     #[test]
     fn an_interrupted_demo_leaves_neither_a_process_nor_a_file() {
-        for wish in ["-INT", "-TERM"] {
+        for wish in [Signal::INT, Signal::TERM] {
             let folder = tempfile::tempdir().unwrap();
             let (mut child, relay) = started(folder.path());
-            assert!(signal(child.id(), wish));
-            assert_eq!(child.wait().unwrap().code(), Some(130), "{wish}");
-            assert!(!is_alive(relay), "{wish}: the relay has outlived the demo");
-            assert_eq!(files_in(folder.path()), 0, "{wish}");
+            send(child.id(), wish);
+            assert_eq!(child.wait().unwrap().code(), Some(130), "{wish:?}");
+            assert!(!is_alive(relay), "{wish:?}: the relay has outlived the demo");
+            assert_eq!(files_in(folder.path()), 0, "{wish:?}");
         }
     }
 
@@ -113,7 +117,7 @@ mod signals {
     fn a_killed_demo_takes_its_relay_with_it() {
         let folder = tempfile::tempdir().unwrap();
         let (mut child, relay) = started(folder.path());
-        assert!(signal(child.id(), "-KILL"));
+        send(child.id(), Signal::KILL);
         child.wait().unwrap();
         assert!(ends(relay), "the relay has outlived the demo");
     }
