@@ -1,6 +1,6 @@
 //! One flipped byte in a stored chunk, on a device or on the relay: that entity says so, and all others go on (D7, D8).
 
-use afield::{Collection, EntityError, EntityId, Path, ReadError, Replica, SpaceId, SyncEvent, Value};
+use afield::{Collection, EntityError, EntityId, Path, ReadError, Replica, SpaceId, SyncError, SyncEvent, Value};
 use afield_tests::processes::{Access, Program, Site};
 use rusqlite::Connection;
 use serde_json::json;
@@ -85,6 +85,8 @@ fn a_device_with_a_damaged_entity_syncs_all_others() {
     let (replica, other) = (site.replica("device.db"), site.replica("other.db"));
     other.join_space(space).unwrap();
     site.sync_all(&[&replica, &other]);
+    let refused = site.try_sync(&replica);
+    assert!(matches!(refused, Err(SyncError::Refused { entities: 1, .. })), "{refused:?}");
     let copies = notes(&other, space);
     for (number, id) in ids.iter().enumerate().skip(1) {
         assert_eq!(copies.json().read(*id).unwrap()["title"], format!("note {number}"));
