@@ -123,8 +123,13 @@ impl Edit<'_> {
         }
         let steps = list_steps(before, after);
         let moved = self.moved(list, before, after, &steps)?;
-        let mut index = 0;
+        let (mut index, mut inserted) = (0, Vec::new());
         for step in steps {
+            if let Some(new) = step.inserted().filter(|new| !moved.contains_key(new)) {
+                inserted.push(after.get(new).unwrap_or(&Value::Null));
+                continue;
+            }
+            index = self.insert_values(list, depth, index, inserted.drain(..))?;
             let place = Place { parent: list.clone(), prop: Prop::Seq(index), depth: depth + 1 };
             match step {
                 ListStep::Keep => {}
@@ -133,17 +138,16 @@ impl Edit<'_> {
                     self.remove(&place)?;
                     continue;
                 }
-                ListStep::Insert { new } => match moved.get(&new) {
-                    Some((old, whole)) => {
+                ListStep::Insert { new } => {
+                    if let Some((old, whole)) = moved.get(&new) {
                         self.insert_value(list, depth, index, whole)?;
                         self.assign_at(&place, before.get(*old), after.get(new))?;
                     }
-                    None => self.insert_value(list, depth, index, after.get(new).unwrap_or(&Value::Null))?,
-                },
+                }
             }
             index += 1;
         }
-        Ok(())
+        self.insert_values(list, depth, index, inserted).map(drop)
     }
 
     /// The elements that are deleted in one place and inserted in another, as the document holds them: by the new

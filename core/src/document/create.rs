@@ -9,7 +9,7 @@ use super::read::{Object, Standing};
 use super::value::Value;
 use super::{COUNTER_MAX, DEPTH_MAX, INCREMENT_MAX};
 use automerge::transaction::Transactable;
-use automerge::{Prop, ReadDoc, ScalarValue};
+use automerge::{ObjType, Prop, ReadDoc, ScalarValue};
 
 impl Edit<'_> {
     /// Writes a value to a place.
@@ -71,6 +71,10 @@ impl Edit<'_> {
         }
         self.derived_at(place, container)?;
         let (Value::Map(entries), Some(Standing::Object(map))) = (after, self.at(place)?) else { return Ok(()) };
+        // What is no map is replaced by one, in which nobody else can be creating anything.
+        if map.kind != ObjType::Map {
+            return Ok(());
+        }
         let before = before.and_then(Value::as_map);
         for (key, value) in entries {
             let place = Place { parent: map.clone(), prop: Prop::from(key.as_str()), depth: place.depth + 1 };
@@ -106,14 +110,43 @@ impl Edit<'_> {
         self.fill(&Object { id, kind }, depth + 1, value)
     }
 
+    /// Inserts elements into a list that stands `depth` steps away from the root, and gives the index behind them.
+    ///
+    /// Runs of scalars go in at once: for each insertion the engine passes over the elements before it.
+    pub(super) fn insert_values<'v>(
+        &mut self,
+        list: &Object,
+        depth: usize,
+        mut index: usize,
+        values: impl IntoIterator<Item = &'v Value>,
+    ) -> Result<usize, OperationError> {
+        let mut run = Vec::new();
+        for value in values {
+            if container_of(value).is_none() {
+                run.push(self.scalar(value)?);
+                continue;
+            }
+            index = self.insert_run(list, index, std::mem::take(&mut run))?;
+            self.insert_value(list, depth, index, value)?;
+            index += 1;
+        }
+        self.insert_run(list, index, run)
+    }
+
+    fn insert_run(&mut self, list: &Object, index: usize, run: Vec<ScalarValue>) -> Result<usize, OperationError> {
+        let end = index + run.len();
+        if !run.is_empty() {
+            self.charge_operations(run.len() as u64)?;
+            self.transaction().splice(&list.id, index, 0, run)?;
+        }
+        Ok(end)
+    }
+
     /// Fills a new container that stands `depth` steps away from the root.
     fn fill(&mut self, object: &Object, depth: usize, value: &Value) -> Result<(), OperationError> {
         match value {
             Value::Text(text) if !text.is_empty() => self.splice(object, 0, 0, text),
-            Value::List(elements) => elements
-                .iter()
-                .enumerate()
-                .try_for_each(|(index, element)| self.insert_value(object, depth, index, element)),
+            Value::List(elements) => self.insert_values(object, depth, 0, elements).map(drop),
             Value::Map(entries) => entries.iter().filter(|(_, value)| !value.is_null()).try_for_each(|(key, value)| {
                 let prop = Prop::from(key.as_str());
                 self.write(&Place { parent: object.clone(), prop, depth: depth + 1 }, value)

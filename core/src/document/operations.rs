@@ -257,7 +257,8 @@ impl Edit<'_> {
         Ok(self.transaction().splice_text(&text.id, position, count, insert)?)
     }
 
-    fn charge_operations(&self, operations: u64) -> Result<(), OperationError> {
+    /// Refuses operations that one change has no room for.
+    pub(super) fn charge_operations(&self, operations: u64) -> Result<(), OperationError> {
         let operations_max = self.limits().change_operations_max;
         let pending = self.reader().pending_ops() as u64;
         if pending.saturating_add(operations) > operations_max {

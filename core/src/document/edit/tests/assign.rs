@@ -92,6 +92,17 @@ fn null_and_absent_are_the_same_to_assign() {
 }
 
 #[test]
+fn a_list_or_text_becomes_a_map_of_containers() {
+    let after = map([("inner", map([("list", Value::List(vec![1_i64.into(), map([]), 2_i64.into()]))]))]);
+    for before in [Value::List(vec![Value::Int(1)]), text("a"), map([])] {
+        let mut document = Document::new(ENTITY);
+        edit(&mut document, 1, |edit| edit.put("field", before.clone()));
+        edit(&mut document, 1, |edit| edit.assign("field", &before, &after));
+        assert_eq!(document.read_at("field").unwrap().as_ref(), Some(&after), "{before:?}");
+    }
+}
+
+#[test]
 fn an_assign_from_a_stale_text_or_list_is_refused_and_leaves_nothing() {
     let (mut document, _) = twins(|edit| {
         edit.put("body", text("abc"))?;
