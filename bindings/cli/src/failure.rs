@@ -6,8 +6,8 @@ use crate::output;
 use crate::remembered::RememberedError;
 use crate::text;
 use afield::{
-    Class, ConnectError, EditError, EntityError, EntityId, OpenError, ReadError, ReplicaError, SpaceError, StoreError,
-    SyncError, TransferError,
+    Class, ConnectError, EditError, EntityError, EntityId, OpenError, OperationError, ReadError, ReplicaError,
+    SpaceError, StoreError, SyncError, TransferError,
 };
 use std::io;
 use std::path::PathBuf;
@@ -274,6 +274,19 @@ impl Failure {
             }
             Self::ChangesRefused { .. } => {
                 "`afield status` shows which space; export what matters, or ask who runs the relay"
+            }
+            Self::Transfer(TransferError::Edit { source: EditError::Entity(error), .. }) => return after_entity(error),
+            Self::Transfer(TransferError::Edit { source: EditError::Store(error), .. }) => match error.class() {
+                Class::Quota => {
+                    "make room on the disk and import the file again: what is there already does not change"
+                }
+                _ => "import the file again: what is there already does not change",
+            },
+            Self::Transfer(TransferError::Edit {
+                source: EditError::Operation(OperationError::TooLarge { .. }),
+                ..
+            }) => {
+                "one value of that line is larger than a change may be: write a string as {\"$text\": \"…\"}, or leave it out"
             }
             Self::Transfer(TransferError::Line { .. } | TransferError::Edit { .. }) => {
                 "correct that line and import the file again: what is there already does not change"

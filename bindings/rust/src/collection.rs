@@ -4,7 +4,7 @@ mod json;
 mod listing;
 
 pub use json::JsonCollection;
-pub(crate) use json::{edit_json, object, parse_projection, put, put_deleted};
+pub(crate) use json::{assign, edit_json, fields, mark_deleted, mark_existing, object, parse_projection, put};
 pub use listing::Listing;
 
 use crate::driver::{Edited, EntityError, Existence, Target};
@@ -261,7 +261,7 @@ pub(crate) fn restore(edit: &mut Edit<'_>) -> Result<(), EditError> {
 /// Writes the fields of a new entity. One without any field still exists: it is marked as not deleted.
 pub(crate) fn insert(edit: &mut Edit<'_>, fields: &Value) -> Result<(), EditError> {
     let nothing = Value::Map(std::collections::BTreeMap::new());
-    edit.assign(Path::ROOT, &nothing, fields)?;
+    assign(edit, &Path::ROOT, &nothing, fields)?;
     if edit.read(Path::ROOT)?.is_none_or(|written| written == nothing) {
         edit.put(crate::driver::DELETED_KEY, Value::Null)?;
     }

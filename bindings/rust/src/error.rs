@@ -138,6 +138,19 @@ impl EditError {
 }
 
 impl EditError {
+    /// Whether it writes more than one change may hold, so that several may do.
+    pub(crate) fn is_too_large(&self) -> bool {
+        let operation = match self {
+            Self::Operation(operation) => operation,
+            Self::Refused(error) => match &**error {
+                DocumentError::Refused(operation) => operation,
+                _ => return false,
+            },
+            _ => return false,
+        };
+        matches!(operation, OperationError::TooLarge { .. } | OperationError::TooManyOperations { .. })
+    }
+
     /// Gives an edit or a transaction up for a reason of the application's: nothing of it remains.
     ///
     /// An error that is an [`EditError`] already stays what it is.

@@ -143,7 +143,7 @@ impl<'s> Transaction<'s> {
     ) -> Result<(), EditError> {
         let after = crate::collection::object(value)?;
         let target = collection.of.target(id, Existence::Either);
-        self.change(target, |edit| crate::collection::put(edit, after))
+        self.change(target, |edit| crate::collection::put(edit, &after))
     }
 
     /// Edits an entity by field and path, as [`crate::Entity::edit`].

@@ -1,12 +1,14 @@
 //! Writing entities out as JSON lines, and reading them in.
 
-use crate::collection::{object, put};
+mod portions;
+
+use crate::collection::{assign, fields, mark_deleted, mark_existing, object};
 use crate::driver::{EntityError, Existence, Target, split_deleted};
-use crate::error::{LineProblem, ReadError, SkippedEntity, TransferError};
+use crate::error::{EditError, LineProblem, ReadError, SkippedEntity, TransferError};
 use crate::replica::Replica;
 use crate::space::Space;
 use crate::transaction::Transaction;
-use afield_core::document::{Document, Value};
+use afield_core::document::{Document, Edit, Path, Value};
 use afield_core::{Collection, EntityId, SpaceId};
 use afield_store::{ListQuery, Reader};
 use serde::{Deserialize, Serialize};
@@ -75,12 +77,13 @@ impl Space {
 
     /// Reads entities in, each with the identity it was written out with: what differs from what is here becomes edits.
     ///
-    /// Reading the same file in twice, or on two devices, changes nothing the second time.
+    /// Reading the same file in twice, or on two devices, changes nothing the second time. An entity becomes one change
+    /// where it fits into one, and as many as it takes otherwise, which are stored together.
     ///
     /// # Errors
     ///
-    /// A line is not what an export writes, or an entity could not be stored. The lines of earlier commits, of
-    /// 500 entities each, stay.
+    /// A line is not what an export writes, or an entity could not be stored, as one with a single string or byte value
+    /// that is larger than a change may be. The lines of earlier commits, of 500 entities each, stay.
     pub fn import(&self, input: impl BufRead, mut progress: impl FnMut(u64)) -> Result<Transferred, TransferError> {
         let mut transferred = Transferred::default();
         let mut lines =
@@ -103,13 +106,24 @@ impl Space {
         }
     }
 
-    fn import_one(&self, transaction: &mut Transaction<'_>, parsed: &Parsed) -> Result<(), crate::EditError> {
+    fn import_one(&self, transaction: &mut Transaction<'_>, parsed: &Parsed) -> Result<(), EditError> {
         let target = self.target(&parsed.collection, parsed.entity, Existence::Either);
         let at_ms = self.shared.now().wall_ms;
         let after = object(&parsed.value)?;
-        transaction.change(target, |edit| {
-            if parsed.deleted { crate::collection::put_deleted(edit, after, at_ms) } else { put(edit, after) }
-        })
+        let mark = |edit: &mut Edit<'_>| if parsed.deleted { mark_deleted(edit, at_ms) } else { mark_existing(edit) };
+        let at_once = transaction.change(target.clone(), |edit| {
+            let before = fields(edit)?;
+            assign(edit, &Path::ROOT, &before, &after)?;
+            mark(edit)
+        });
+        match at_once {
+            Err(error) if error.is_too_large() => {
+                let before = transaction.change(target.clone(), |edit| fields(edit))?;
+                portions::write(transaction, &target, &before, &after)?;
+                transaction.change(target, mark)
+            }
+            done => done,
+        }
     }
 
     fn target(&self, collection: &Collection, entity: EntityId, existence: Existence) -> Target {

@@ -7,7 +7,11 @@ use serde_json::json;
 fn an_export_read_into_another_store_is_the_same_export_again() {
     let (from, to) = (Person::with_store(), Person::with_store());
     from.run(["put", "notes", "title=Milk", "body~=Hello wörld", "votes+=3"]).ok();
-    let ran = from.run(["put", "tasks", r#"{"due": {"$timestamp": 5}, "raw": {"$bytes": "00ff"}, "n": [1, null]}"#]);
+    let ran = from.run([
+        "put",
+        "tasks",
+        r#"{"due": {"$timestamp": 5}, "raw": {"$bytes": "00ff"}, "n": [1, null], "on": {"due": null}}"#,
+    ]);
     from.run(["delete", "tasks", ran.ok()]).ok();
     let file = from.folder().join("all.jsonl");
     let written = from.run(["export", "--output", file.to_str().unwrap(), "--json"]).json();
@@ -29,6 +33,11 @@ fn a_line_that_is_no_entity_is_named_by_its_number_and_not_by_its_content() {
     assert!(ran.failed(1).contains("line 2") && !ran.err.contains("secret"), "{ran:?}");
     person.run_with(["import", "-"], good).ok();
     assert_eq!(person.titles(), ["Milk"]);
+    let large = good.replace("Milk", &"x".repeat(600_000));
+    let ran = person.run_with(["import", "-"], &large);
+    assert!(ran.failed(1).contains("line 1") && ran.err.contains("$text"), "{}", ran.err);
+    let text = large.replace(r#""title":"x"#, r#""title":{"$text":"x"#).replace(r#"x"}}"#, r#"x"}}}"#);
+    assert_eq!(person.run_with(["import", "-", "--json"], &text).json(), json!({"entities": 1, "changed": 1}));
 }
 
 #[cfg(unix)]

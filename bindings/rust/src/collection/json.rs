@@ -32,7 +32,8 @@ impl JsonCollection {
     }
 
     /// Makes the entity with this identity have this value, creating it where it does not exist. What already stands
-    /// there and is equal is left alone; what the value does not name is removed.
+    /// there and is equal is left alone; what the value does not name is removed, and a field that is null is kept apart
+    /// from one that is absent.
     ///
     /// # Errors
     ///
@@ -40,7 +41,7 @@ impl JsonCollection {
     pub fn put(&self, id: EntityId, value: &serde_json::Value) -> Result<Write, EditError> {
         let after = object(value)?;
         let target = self.of.target(id, Existence::Either);
-        let Edited { changes, .. } = self.of.shared.edit(&target, |edit| put(edit, after))?;
+        let Edited { changes, .. } = self.of.shared.edit(&target, |edit| put(edit, &after))?;
         Ok(self.of.shared.write(changes))
     }
 
@@ -121,29 +122,76 @@ pub(crate) fn edit_json<R>(
     let before = fields(document)?;
     let mut json = before.to_tagged_json();
     let answer = edit(&mut json);
-    document.assign(Path::ROOT, &before, &object(&json)?)?;
+    assign(document, &Path::ROOT, &before, &object(&json)?)?;
     Ok(answer)
 }
 
 /// Makes an entity have these fields and no others.
-pub(crate) fn put(edit: &mut Edit<'_>, after: Value) -> Result<(), EditError> {
+pub(crate) fn put(edit: &mut Edit<'_>, after: &Value) -> Result<(), EditError> {
     let before = fields(edit)?;
-    edit.assign(Path::ROOT, &before, &after)?;
+    assign(edit, &Path::ROOT, &before, after)?;
     mark_existing(edit)
 }
 
-/// Makes an entity have these fields and no others, and be deleted. One that is deleted already keeps its time.
-pub(crate) fn put_deleted(edit: &mut Edit<'_>, after: Value, at_ms: i64) -> Result<(), EditError> {
-    let before = fields(edit)?;
-    edit.assign(Path::ROOT, &before, &after)?;
+/// Makes an entity be deleted. One that is deleted already keeps its time.
+pub(crate) fn mark_deleted(edit: &mut Edit<'_>, at_ms: i64) -> Result<(), EditError> {
     if edit.read(DELETED_KEY)?.is_none_or(|mark| mark.is_null()) {
         edit.put(DELETED_KEY, Value::Timestamp(at_ms))?;
     }
     Ok(())
 }
 
+/// Writes what differs between `before`, which the document holds at `path`, and `after`, nulls included: what reads
+/// JSON or a type can tell them from what is absent.
+pub(crate) fn assign(edit: &mut Edit<'_>, path: &Path, before: &Value, after: &Value) -> Result<(), EditError> {
+    edit.assign(path, before, after)?;
+    if has_nulls(before) || has_nulls(after) { settle_nulls(edit, path, after) } else { Ok(()) }
+}
+
+/// Where a value was written, puts the nulls that were left out, and deletes those that are none of it.
+fn settle_nulls(edit: &mut Edit<'_>, path: &Path, after: &Value) -> Result<(), EditError> {
+    let found = edit.read(path)?;
+    let found = if path.is_root() { found.map(|found| split_deleted(found).0) } else { found };
+    settle(edit, path, found.as_ref(), after)
+}
+
+fn settle(edit: &mut Edit<'_>, path: &Path, found: Option<&Value>, after: &Value) -> Result<(), EditError> {
+    match (found, after) {
+        (None, Value::Null) => edit.put(path, Value::Null)?,
+        (Some(Value::Map(found)), Value::Map(after)) => {
+            for (key, _) in found.iter().filter(|(key, value)| value.is_null() && !after.contains_key(*key)) {
+                edit.delete(path.clone().key(key))?;
+            }
+            for (key, after) in after.iter().filter(|(_, after)| may_hold_nulls(after)) {
+                settle(edit, &path.clone().key(key), found.get(key), after)?;
+            }
+        }
+        (Some(Value::List(found)), Value::List(after)) => {
+            let elements = found.iter().zip(after).enumerate().filter(|(_, (_, after))| may_hold_nulls(after));
+            for (index, (found, after)) in elements {
+                settle(edit, &path.clone().index(index), Some(found), after)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn may_hold_nulls(value: &Value) -> bool {
+    matches!(value, Value::Null | Value::Map(_) | Value::List(_))
+}
+
+/// Whether an entry of a map is null, at any depth.
+fn has_nulls(value: &Value) -> bool {
+    match value {
+        Value::Map(entries) => entries.values().any(|value| value.is_null() || has_nulls(value)),
+        Value::List(elements) => elements.iter().any(has_nulls),
+        _ => false,
+    }
+}
+
 /// Takes a deletion back, and lets an entity without any field exist.
-fn mark_existing(edit: &mut Edit<'_>) -> Result<(), EditError> {
+pub(crate) fn mark_existing(edit: &mut Edit<'_>) -> Result<(), EditError> {
     let mark = edit.read(DELETED_KEY)?;
     let empty = edit.read(Path::ROOT)?.is_none_or(|root| root == Value::Map(std::collections::BTreeMap::new()));
     if empty || mark.is_some_and(|mark| !mark.is_null()) {
@@ -152,7 +200,8 @@ fn mark_existing(edit: &mut Edit<'_>) -> Result<(), EditError> {
     Ok(())
 }
 
-fn fields(edit: &Edit<'_>) -> Result<Value, EditError> {
+/// The fields of an entity as the document holds them; none where there is no entity yet.
+pub(crate) fn fields(edit: &Edit<'_>) -> Result<Value, EditError> {
     let value = edit.read(Path::ROOT)?.unwrap_or(Value::Null);
     Ok(split_deleted(value).0)
 }

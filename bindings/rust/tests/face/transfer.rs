@@ -1,8 +1,15 @@
 //! Export and import.
 
-use afield::{EntityError, EntityId, Replica, TransferError};
+use afield::{EntityError, EntityId, Replica, Space, TransferError};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+
+fn exported(space: &Space) -> Vec<u8> {
+    let mut file = Vec::new();
+    space.export(&mut file, |_| ()).unwrap();
+    file
+}
 
 fn lines(file: &[u8]) -> Vec<Value> {
     std::str::from_utf8(file).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -84,4 +91,97 @@ fn deleted_entities_can_be_listed_and_restored() {
     notes.restore(bread).unwrap();
     assert_eq!(notes.deleted().unwrap(), []);
     assert_eq!(BTreeSet::from_iter(notes.ids().unwrap()), [milk, bread].into());
+}
+
+#[test]
+fn an_entity_of_more_than_one_change_comes_through_an_export_and_an_import() {
+    const PIECE: usize = 50_000;
+    let replica = Replica::open_in_memory().unwrap();
+    let home = replica.create_space("Home").unwrap();
+    let notes = home.collection::<()>("notes").unwrap();
+    let id = notes.json().insert(&json!({"title": "Long", "parts": [{"body": {"$text": ""}}, null]})).unwrap();
+    let small = notes.json().insert(&json!({"title": "Short"})).unwrap();
+    let note = notes.entity(id).unwrap();
+    for piece in 0..6 {
+        let characters: String = "äß€😀".chars().cycle().skip(piece).take(PIECE).collect();
+        note.text("body").splice(piece * PIECE / 2, 0, &characters).unwrap();
+        note.text(afield::Path::from("parts").index(0).key("body")).splice(piece * PIECE, 0, &characters).unwrap();
+    }
+    for length in [50_000, 100_000, 150_000_i64] {
+        let numbers = afield::Value::List((0..length).map(afield::Value::from).collect());
+        note.edit(|edit| Ok(edit.assign("numbers", &afield::Value::Null, &numbers)?)).unwrap();
+    }
+    let whole = notes.json().read_tagged(id).unwrap();
+    assert_eq!(whole["body"]["$text"].as_str().unwrap().chars().count(), 6 * PIECE);
+    assert_eq!(whole["numbers"].as_array().unwrap().len(), 150_000);
+
+    let file = exported(&home);
+    let other = Replica::open_in_memory().unwrap().create_space("Home").unwrap();
+    let there = other.collection::<()>("notes").unwrap().json();
+    assert_eq!(other.import(file.as_slice(), |_| ()).unwrap().changed, 2);
+    assert!(exported(&other) == file, "the export of the import is the same");
+    assert_eq!(there.read(small).unwrap(), json!({"title": "Short"}));
+    assert_eq!(other.import(file.as_slice(), |_| ()).unwrap().changed, 0, "reading it twice changes nothing");
+
+    there.put(id, &json!({"title": "Long", "parts": [{"body": {"$text": ""}}]})).unwrap();
+    assert_eq!(other.import(file.as_slice(), |_| ()).unwrap().changed, 1);
+    assert!(exported(&other) == file, "what differs is written into what is there");
+}
+
+#[test]
+fn a_string_that_no_change_can_hold_is_refused_with_the_line_and_stores_nothing_of_its_commit() {
+    let home = Replica::open_in_memory().unwrap().create_space("Home").unwrap();
+    let line = |id: u8, value: &Value| {
+        format!(r#"{{"collection":"notes","id":"0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0{id}","value":{value}}}"#)
+    };
+    let file = [line(1, &json!({"title": "Milk"})), line(2, &json!({"title": "x".repeat(600_000)}))].join("\n");
+    let error = home.import(file.as_bytes(), |_| ()).unwrap_err();
+    assert!(matches!(error, TransferError::Edit { line: 2, .. }), "{error:?}");
+    assert_eq!(home.collection::<()>("notes").unwrap().ids().unwrap(), []);
+    let text = line(2, &json!({"title": {"$text": "x".repeat(600_000)}}));
+    assert_eq!(home.import(text.as_bytes(), |_| ()).unwrap().changed, 1, "as a text it can be in many");
+}
+
+fn any_fields() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "[a-c]{0,3}".prop_map(Value::from),
+    ];
+    let fields = |value: BoxedStrategy<Value>| {
+        prop::collection::btree_map("[a-c]{1,2}", value, 0..4).prop_map(|fields| fields.into_iter().collect::<Value>())
+    };
+    let value = leaf.prop_recursive(4, 24, 4, move |inner| {
+        prop_oneof![prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from), fields(inner.boxed())]
+    });
+    fields(value.boxed())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_value_survives_a_put_an_edit_an_export_and_an_import(first in any_fields(), second in any_fields()) {
+        let home = Replica::open_in_memory().unwrap().create_space("Home").unwrap();
+        let notes = home.collection::<()>("notes").unwrap().json();
+        let id = notes.insert(&first).unwrap();
+        prop_assert_eq!(&notes.read(id).unwrap(), &first);
+        let before = exported(&home);
+        notes.put(id, &second).unwrap();
+        prop_assert_eq!(&notes.read(id).unwrap(), &second);
+        prop_assert_eq!(notes.put(id, &second).unwrap().changes().count(), 0, "again changes nothing");
+        let after = exported(&home);
+
+        let other = Replica::open_in_memory().unwrap().create_space("Home").unwrap();
+        for file in [&before, &after, &before] {
+            other.import(file.as_slice(), |_| ()).unwrap();
+            prop_assert_eq!(lines(&exported(&other)), lines(file));
+            prop_assert_eq!(other.import(file.as_slice(), |_| ()).unwrap().changed, 0);
+        }
+        notes.edit(id, |value| *value = first.clone()).unwrap();
+        prop_assert_eq!(&notes.read(id).unwrap(), &first);
+    }
 }
