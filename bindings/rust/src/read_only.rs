@@ -1,7 +1,7 @@
 //! Reading a store beside whoever writes it.
 
 use crate::clock::SystemClock;
-use crate::driver::{EntityError, View, document_of, split_deleted};
+use crate::driver::{EntityError, View, document_of, projection_of, split_deleted};
 use crate::error::{ReadError, ReplicaError, SpaceError, TransferError};
 use crate::status::{self, Status};
 use crate::transfer::{self, Transferred};
@@ -126,14 +126,23 @@ impl ReadOnlySpace {
         Ok(self.reader.ids(&self.query(&collection))?)
     }
 
-    /// The entities of [`ReadOnlySpace::ids`] as JSON values.
+    /// The entities of [`ReadOnlySpace::ids`] as JSON values. One that cannot be opened is shown as it last was.
     ///
     /// # Errors
     ///
     /// As [`ReadOnlySpace::ids`].
     pub fn list(&self, collection: &str) -> Result<Vec<(EntityId, serde_json::Value)>, SpaceError> {
         let collection: Name = collection.parse()?;
-        let rows = self.reader.list(&self.query(&collection))?.into_iter();
+        let mut rows = self.reader.list(&self.query(&collection))?;
+        // A writer leaves the projection of a large entity to whoever reads it, and nothing is stored from here.
+        for row in rows.iter_mut().filter(|row| row.stale) {
+            match self.document(row.entity, None) {
+                Ok(document) => row.projection = projection_of(&document),
+                Err(EntityError::Store(error)) if !matches!(error, StoreError::Corrupt(_)) => return Err(error.into()),
+                Err(_) => {}
+            }
+        }
+        let rows = rows.into_iter();
         Ok(rows.map(|row| (row.entity, crate::collection::parse_projection(&row.projection.json))).collect())
     }
 
@@ -141,7 +150,7 @@ impl ReadOnlySpace {
     ///
     /// # Errors
     ///
-    /// There is no such entity in this collection, or its stored changes are damaged.
+    /// There is no such entity in this collection, nothing of it can be shown yet, or its stored changes are damaged.
     pub fn read(&self, collection: &str, entity: EntityId) -> Result<ReadEntity, ReadError> {
         let (value, is_deleted) = split_deleted(self.document(entity, Some(collection))?.read());
         Ok(ReadEntity { value, is_deleted })
@@ -175,11 +184,13 @@ impl ReadOnlySpace {
         {
             return Err(EntityError::OtherCollection { entity, expected, found: stored.collection });
         }
-        document_of(entity, stored).or_else(|error| {
+        let document = document_of(entity, stored).or_else(|error| {
             // A snapshot only makes opening quicker: what it stands for is all there.
             let Some(stored) = self.reader.load(entity, LoadFrom::Changes)? else { return Err(missing) };
             document_of(entity, stored).map_err(|_| EntityError::Damaged { entity, source: error })
-        })
+        })?;
+        // What has arrived so far makes no document: an empty one in its place would look like data that is gone.
+        if document.change_count() == 0 { Err(EntityError::NotYet { entity }) } else { Ok(document) }
     }
 
     fn query<'c>(&self, collection: &'c Name) -> ListQuery<'c> {

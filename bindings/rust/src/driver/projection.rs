@@ -69,7 +69,8 @@ impl Driver {
     }
 }
 
-fn projection_of(document: &Document) -> Projection {
+/// What queries see of a document.
+pub(crate) fn projection_of(document: &Document) -> Projection {
     let (value, deleted) = split_deleted(document.read());
     let engine = document.automerge();
     let times = document.heads().into_iter().filter_map(|head| engine.get_change_meta_by_hash(&head));

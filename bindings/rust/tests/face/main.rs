@@ -3,6 +3,7 @@
 // Clippy exempts functions marked as tests from these, and not what they call.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod beside;
 mod closing;
 mod names;
 mod transaction;
