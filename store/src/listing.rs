@@ -56,7 +56,7 @@ impl Reader {
     /// The storage failed.
     pub fn projection(&self, entity: EntityId) -> Result<Option<ProjectedEntity>, StoreError> {
         self.read(|connection| {
-            let sql = format!("SELECT {PROJECTED} {FROM} WHERE entity = ? AND json IS NOT NULL");
+            let sql = format!("{} AND entity = ?", PROJECTED.sql());
             row(connection, &sql, [entity.as_bytes()], projected)
         })
     }
@@ -111,6 +111,9 @@ impl Reader {
 
     /// Hands out where the entities of [`Reader::list`] live, as [`Reader::for_each`] hands out what they read as.
     ///
+    /// Where `deleted` does not choose, those are among them that have never been projected: of which everything is
+    /// quarantined, or waits.
+    ///
     /// # Errors
     ///
     /// The storage failed.
@@ -119,7 +122,8 @@ impl Reader {
         query: &ListQuery<'_>,
         mut visit: impl FnMut(EntityId, EntityHome) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        self.hand_out(HOME, query, |row| Ok((column::entity(row, 0)?, home(row)?)), |(id, home)| visit(id, home))
+        let selected = if query.deleted.is_none() { HOME_OF_ALL } else { HOME };
+        self.hand_out(selected, query, |row| Ok((column::entity(row, 0)?, home(row)?)), |(id, home)| visit(id, home))
     }
 
     /// The collections of a space that hold anything.
@@ -142,17 +146,17 @@ impl Reader {
 
     fn hand_out<T>(
         &self,
-        columns: &str,
+        selected: Selected,
         query: &ListQuery<'_>,
         read: fn(&Row<'_>) -> rusqlite::Result<T>,
         visit: impl FnMut(T) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         if let Source::File { .. } = &*self.0 {
-            return self.visit(columns, query, read, visit);
+            return self.visit(selected, query, read, visit);
         }
         // The writer's connection is let go before anything is handed out, or a visitor that writes would wait for itself.
         let mut found = Vec::new();
-        self.visit(columns, query, read, |item| {
+        self.visit(selected, query, read, |item| {
             found.push(item);
             ControlFlow::Continue(())
         })?;
@@ -162,11 +166,12 @@ impl Reader {
 
     fn visit<T>(
         &self,
-        columns: &str,
+        selected: Selected,
         query: &ListQuery<'_>,
         read: fn(&Row<'_>) -> rusqlite::Result<T>,
         mut visit: impl FnMut(T) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        let selected = selected.sql();
         let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
         let space = query.space.as_bytes();
         self.read(|connection| {
@@ -174,14 +179,14 @@ impl Reader {
             match query.collection {
                 None => {
                     let sql = format!(
-                        "SELECT {columns} {FROM} WHERE space = ?1 AND json IS NOT NULL AND coalesce(deleted = ?2, 1)
+                        "{selected} AND space = ?1 AND coalesce(deleted = ?2, 1)
                          ORDER BY collection, entity LIMIT ?3"
                     );
                     visit_rows(connection, &sql, (space, query.deleted, limit), &mut each)
                 }
                 Some(collection) => {
                     let sql = format!(
-                        "SELECT {columns} {FROM} WHERE space = ?1 AND json IS NOT NULL AND coalesce(deleted = ?2, 1)
+                        "{selected} AND space = ?1 AND coalesce(deleted = ?2, 1)
                          AND collection = ?4 AND entity > ?5 ORDER BY entity LIMIT ?3"
                     );
                     // Every id is greater than no bytes at all.
@@ -194,10 +199,33 @@ impl Reader {
     }
 }
 
-const FROM: &str = "FROM entities JOIN spaces USING (space_row) JOIN projections USING (entity_row)";
-const ID: &str = "entity";
-const HOME: &str = "entity, space, collection";
-const PROJECTED: &str = "entity, space, collection, json, deleted, updated_ms, stale";
+const ID: Selected = Selected::projected("entity");
+const HOME: Selected = Selected::projected("entity, space, collection");
+const HOME_OF_ALL: Selected = Selected { projected_only: false, ..HOME };
+const PROJECTED: Selected = Selected::projected("entity, space, collection, json, deleted, updated_ms, stale");
+
+/// What is read of which entities.
+#[derive(Debug, Clone, Copy)]
+struct Selected {
+    columns: &'static str,
+    projected_only: bool,
+}
+
+impl Selected {
+    const fn projected(columns: &'static str) -> Self {
+        Self { columns, projected_only: true }
+    }
+
+    /// The beginning of a query, up to its first condition.
+    fn sql(self) -> String {
+        let Self { columns, projected_only } = self;
+        let (join, condition) = if projected_only { ("JOIN", "json IS NOT NULL") } else { ("LEFT JOIN", "TRUE") };
+        format!(
+            "SELECT {columns} FROM entities JOIN spaces USING (space_row) {join} projections USING (entity_row)
+             WHERE {condition}"
+        )
+    }
+}
 
 fn visit_rows(
     connection: &Connection,

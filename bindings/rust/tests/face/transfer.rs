@@ -1,6 +1,6 @@
 //! Export and import.
 
-use afield::{EntityError, EntityId, Replica, Space, TransferError};
+use afield::{EntityError, EntityId, ReadError, ReadOnlyReplica, Replica, Space, TransferError};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -184,4 +184,39 @@ proptest! {
         notes.edit(id, |value| *value = first.clone()).unwrap();
         prop_assert_eq!(&notes.read(id).unwrap(), &first);
     }
+}
+
+#[test]
+fn an_export_names_an_entity_of_which_nothing_can_be_shown_yet() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notes.db");
+    let replica = Replica::open(&path).unwrap();
+    let home = replica.create_space("Home").unwrap();
+    let notes = home.collection::<()>("notes").unwrap().json();
+    let ids: Vec<EntityId> = (0..3).map(|number| notes.insert(&json!({ "number": number })).unwrap()).collect();
+    notes.put(ids[1], &json!({"number": "one"})).unwrap();
+    let id = home.id();
+    drop((replica, home, notes));
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let waits = "DELETE FROM changes WHERE change_row = (SELECT min(change_row) FROM changes WHERE entity_row = 2);
+                 UPDATE changes SET state = 2 WHERE entity_row = 2;
+                 DELETE FROM projections WHERE entity_row = 2;";
+    connection.execute_batch(waits).unwrap();
+    drop(connection);
+
+    let is_named = |exported: Result<_, TransferError>, file: &[u8]| {
+        let error = exported.unwrap_err();
+        let TransferError::Incomplete { written: 2, skipped } = error else { panic!("{error:?}") };
+        assert_eq!(skipped.iter().map(|one| one.entity).collect::<Vec<_>>(), [ids[1]]);
+        assert!(matches!(skipped[0].error, EntityError::NotYet { .. }), "{:?}", skipped[0].error);
+        assert_eq!(lines(file).len(), 2);
+    };
+    let beside = ReadOnlyReplica::open(&path).unwrap().spaces().unwrap().remove(0);
+    let mut file = Vec::new();
+    is_named(beside.export(&mut file, |_| ()), &file);
+    let nothing_yet = beside.read("notes", ids[1]).unwrap_err();
+    assert!(matches!(nothing_yet, ReadError::Entity(EntityError::NotYet { .. })), "{nothing_yet:?}");
+    let home = Replica::open(&path).unwrap().space(id).unwrap();
+    let mut file = Vec::new();
+    is_named(home.export(&mut file, |_| ()), &file);
 }
