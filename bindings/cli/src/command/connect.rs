@@ -71,6 +71,7 @@ fn attempt(
         (Err(Failure::Sync(error)), Some(address)) if !attempt.was_let_in => {
             Err(Failure::NotReplaced { source: error, kept: address })
         }
+        (result, Some(_)) if !attempt.was_let_in => result,
         (result, _) => {
             remembered.write(&global.store)?;
             result

@@ -68,6 +68,31 @@ fn a_relay_that_is_not_reached_exits_with_4_and_is_tried_by_the_next_sync() {
     person.run(["sync"]).ok();
 }
 
+#[cfg(unix)]
+#[test]
+fn an_attempt_at_another_relay_that_is_interrupted_leaves_the_one_that_is_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::open(folder.path());
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let other = format!("ws://{}", silent.local_addr().unwrap());
+    let interrupted = |person: &Person| {
+        let mut child = person.command(["connect", &other, "--token", "other"]).spawn().unwrap();
+        let _connection = silent.accept().unwrap();
+        let mut kill = std::process::Command::new("kill");
+        assert!(kill.args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+    };
+    let person = Person::with_store();
+    person.run(["connect", &relay.url()]).ok();
+    let before = std::fs::read_to_string(person.relay_file()).unwrap();
+    interrupted(&person);
+    assert_eq!(std::fs::read_to_string(person.relay_file()).unwrap(), before);
+    person.run(["sync"]).ok();
+    let new = Person::with_store();
+    interrupted(&new);
+    assert!(std::fs::read_to_string(new.relay_file()).unwrap().contains(&other), "a first relay is remembered");
+}
+
 #[test]
 fn a_relay_that_went_away_leaves_changes_waiting_until_it_is_back() {
     let folder = tempfile::tempdir().unwrap();
