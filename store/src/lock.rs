@@ -11,6 +11,9 @@ use std::{fmt, fs, io};
 /// How often a waiting writer looks again, in milliseconds: far below what a person notices, far above a busy loop.
 const POLL_MS: u64 = 25;
 
+/// What the name of the file that is locked has more than that of the store.
+const LOCK: &str = "-lock";
+
 /// Who has a store open for writing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
@@ -44,12 +47,8 @@ impl WriterLock {
     /// Takes the lock of a store's real path, waiting as long as the options say.
     pub(crate) fn take(store: &Path, options: &OpenOptions) -> Result<Self, OpenError> {
         let holder = beside(store, "-holder");
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(beside(store, "-lock"))
-            .map_err(folder_error)?;
+        let file =
+            File::options().create(true).truncate(false).write(true).open(beside(store, LOCK)).map_err(folder_error)?;
         let mut waited_ms = 0;
         loop {
             match file.try_lock() {
@@ -86,6 +85,11 @@ impl Drop for WriterLock {
         // A holder file that stays behind is harmless: it is read only while somebody holds the lock.
         let _ = fs::remove_file(&self.holder);
     }
+}
+
+/// Whether a writer has had the store before, or has it now.
+pub(crate) fn stands_beside(store: &Path) -> bool {
+    fs::canonicalize(store).is_ok_and(|store| beside(&store, LOCK).exists())
 }
 
 /// Where a store's file stands once every link on the way is followed; an empty one is made where there is none.

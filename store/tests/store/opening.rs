@@ -225,6 +225,55 @@ fn a_writer_in_another_process_is_named_and_its_death_frees_the_store() {
     sound(&store);
 }
 
+#[test]
+fn a_second_attempt_to_open_takes_no_lock_of_the_first_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut store = Store::open(&path, &impatient()).unwrap();
+    prepare(&mut store);
+    edit(&mut store, entity(1), &[1]);
+    let locks = locks_on(&path);
+    assert!(matches!(Store::open(&path, &impatient()), Err(OpenError::Locked { .. })));
+    assert_eq!(locks_on(&path), locks);
+
+    // The last connection to close takes the WAL away. Without those locks another process takes itself for the last,
+    // but for what SQLite does since 3.51 for programs that lose them.
+    let other = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "opening::opens_and_closes_a_file", "--ignored"])
+        .env("AFIELD_STORE_CLOSED", &path)
+        .output();
+    assert!(other.unwrap().status.success());
+    assert!(folder.path().join("a.db-wal").exists(), "the WAL of a store that is open was deleted");
+    edit(&mut store, entity(1), &[2]);
+
+    // What a kill leaves: the files as they are, and nothing of what is in memory.
+    let left = tempfile::tempdir().unwrap();
+    for name in ["a.db", "a.db-wal"] {
+        fs::copy(folder.path().join(name), left.path().join(name)).unwrap();
+    }
+    let mut found = Store::open(left.path().join("a.db"), &impatient()).unwrap();
+    assert_eq!(outbox(&mut found, space(1)), hashes(&[1, 2]));
+}
+
+/// The POSIX locks on a file, where the system tells.
+fn locks_on(path: &std::path::Path) -> Vec<String> {
+    #[cfg(target_os = "linux")]
+    let file = format!(":{} ", std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap()));
+    #[cfg(not(target_os = "linux"))]
+    let file = format!("{}", path.display());
+    let all = fs::read_to_string("/proc/locks").unwrap_or_default();
+    let on_file = all.lines().filter(|line| line.contains("POSIX") && line.contains(&file));
+    on_file.filter_map(|line| Some(line.split_once(": ")?.1.to_owned())).collect()
+}
+
+#[test]
+#[ignore = "runs in a process of its own, started by a_second_attempt_to_open_takes_no_lock_of_the_first_away"]
+fn opens_and_closes_a_file() {
+    let connection = Connection::open(env::var_os("AFIELD_STORE_CLOSED").unwrap()).unwrap();
+    connection.query_row("SELECT count(*) FROM entities", [], |row| row.get::<_, i64>(0)).unwrap();
+    connection.close().unwrap();
+}
+
 /// This test binary again, running the one test below with a store open.
 struct Other(Child);
 
