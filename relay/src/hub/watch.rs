@@ -31,6 +31,12 @@ impl<L: Log> Hub<L> {
                 self.settle(id, now);
             }
         }
+        if now.monotonic_ms >= self.check_due_ms {
+            self.check_foreign(now);
+        }
+    }
+
+    fn end_expired(&mut self, now: Now) {
         while let Some((expiry, id)) = self.expiries.first().copied()
             && expiry <= now.wall_ms
         {
@@ -40,15 +46,15 @@ impl<L: Log> Hub<L> {
                 self.close(id, GoodbyeCode::TokenExpired);
             }
         }
-        if now.monotonic_ms >= self.check_due_ms {
-            self.check_foreign(now);
-        }
     }
 
-    /// Asks whether the storage was changed from elsewhere, and if so checks every session against it anew: whether its
-    /// token is still good, and with the next read whether it may still read and whether its positions still belong to
-    /// the log (R4, R6, R7).
+    /// Ends the sessions whose tokens have expired, and asks whether the storage was changed from elsewhere. If so every
+    /// session is checked against it anew: whether its token is still good, and with the next read whether it may still
+    /// read and whether its positions still belong to the log (R4, R6, R7).
+    ///
+    /// Every commit does both before it delivers: on a busy relay the next check that is due is always a moment ahead.
     pub(super) fn check_foreign(&mut self, now: Now) {
+        self.end_expired(now);
         self.check_due_ms = now.monotonic_ms.saturating_add(FOREIGN_CHECK_INTERVAL_MS);
         let version = match self.log.foreign_version() {
             Ok(version) => Some(version),

@@ -279,3 +279,31 @@ fn a_session_with_too_many_spaces_is_refused_the_rest_and_goes_on() {
     assert_eq!(seen[2], Seen::Receipt(3, stored(1, 1)), "the session and its other spaces go on");
     assert!(!relay.is_closed(one));
 }
+
+#[test]
+fn a_token_that_expires_ends_its_session_while_others_push_without_a_pause() {
+    let mut relay = Relay::new();
+    let expiring = Token::new(&mut Seeded(3));
+    let new = NewToken { expires_wall_ms: Some(at(3_000).wall_ms), ..NewToken::default() };
+    relay.hub.log_mut().create_token(&expiring, &new, at(0)).unwrap();
+    let (writer, lasting) = (relay.device(1), relay.device(2));
+    let listener = relay.connect_as(Some(expiring.reveal()));
+    relay.send(listener, ToRelay::Hello(hello(3)));
+    relay.send(listener, open(SPACE, None));
+    relay.turn();
+    relay.seen(listener);
+    let mut author = Author::new(1, 1);
+    for number in 1..=12 {
+        relay.now_ms += 500;
+        relay.push(writer, number, &mut author, &[&number.to_string()]);
+        // As the server does: what is due is handled before the commit, and nothing else is.
+        if relay.hub.poll_timeout().is_some_and(|due_ms| due_ms <= relay.now_ms) {
+            relay.hub.handle_timeout(relay.now());
+        }
+        relay.turn();
+    }
+    let seen = relay.seen(listener);
+    assert_eq!(foreign(&seen).len(), 5, "R6: what was pushed before it expired, and nothing after");
+    assert_eq!(seen.last(), Some(&Seen::Goodbye(GoodbyeCode::TokenExpired)));
+    assert_eq!(foreign(&relay.seen(lasting)).len(), 12, "the control");
+}
