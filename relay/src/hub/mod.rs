@@ -11,7 +11,7 @@ use crate::log::{Log, LogError, Principal};
 use afield_core::limits::SEND_QUEUE_BYTES_MAX;
 use afield_core::session::{AppendRequest, OpenAnswer, OpenRequest, RelayRequest, RelaySession};
 use afield_core::time::random_bytes;
-use afield_core::wire::{Channel, GoodbyeCode, PushNumber, SpaceCode};
+use afield_core::wire::{Channel, DecodedChunk, GoodbyeCode, PushNumber, SpaceCode};
 use afield_core::{DeviceId, Entropy, Limits, LogId, Now, Sequence, SessionId, SpaceId};
 use guard::guarded;
 use seat::Seat;
@@ -22,8 +22,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// [`SEND_QUEUE_BYTES_MAX`] stops what is read from the log; receipts for what the device pushes go on above it, and a
 /// device that pushes without ever reading them ends here (invariant R8).
 const QUEUE_BYTES_END: usize = 4 * SEND_QUEUE_BYTES_MAX;
-/// The most bytes of pushes that wait for one commit before it is made at once: a transaction of this size still takes
-/// well below a second.
+/// The most memory that pushes which wait for one commit hold before it is made at once, in bytes: a transaction of this
+/// size still takes well below a second.
 const PENDING_BYTES_MAX: usize = 32 << 20;
 /// The earliest moment at which a session that a stopping relay sent away comes back, in milliseconds.
 const GOING_AWAY_RETRY_MIN_MS: u64 = 500;
@@ -104,11 +104,16 @@ struct Pending {
 
 impl Pending {
     fn bytes(&self) -> usize {
-        self.request.chunks.iter().map(|chunk| chunk.bytes.len()).sum()
+        size_of::<Self>() + self.request.chunks.iter().map(chunk_bytes).sum::<usize>()
     }
 }
 
 struct EntropyBox(Box<dyn Entropy>);
+
+fn chunk_bytes(chunk: &DecodedChunk) -> usize {
+    let dependencies = chunk.header.as_ref().map_or(0, |header| size_of_val(&header.dependencies[..]));
+    size_of::<DecodedChunk>() + chunk.collection.as_str().len() + chunk.bytes.len() + dependencies
+}
 
 impl std::fmt::Debug for EntropyBox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

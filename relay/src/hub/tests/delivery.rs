@@ -298,3 +298,27 @@ fn a_session_that_left_is_forgotten_but_what_it_pushed_is_kept() {
     assert!(dirty.is_empty() && deadlines.is_empty() && expiries.is_empty());
     assert_eq!(relay.hub.poll_timeout(), None);
 }
+
+#[test]
+fn what_waits_for_the_commit_is_counted_with_everything_it_holds() {
+    use afield_core::limits::BATCH_CHUNKS_MAX;
+    let mut relay = Relay::new();
+    let one = relay.device(1);
+    let collection: Collection = "notes".parse().unwrap();
+    let (entity, kind) = (Author::new(1, 1).entity, ChunkKind::Change);
+    let empty = || BatchChunk { entity, collection: &collection, kind, bytes: &[] };
+    let batch = wire::encode_batch((0..BATCH_CHUNKS_MAX).map(|_| empty()));
+    assert!(batch.len() < 3 * BATCH_CHUNKS_MAX, "{} bytes on the wire", batch.len());
+    let message = |number| {
+        let push = Push { number: PushNumber(number), channel: Channel(0), batch: batch.as_slice().into() };
+        wire::encode_to_relay(&ToRelay::Push(push))
+    };
+    relay.hub.handle_message(one, &message(1), relay.now());
+    let held = BATCH_CHUNKS_MAX * size_of::<afield_core::wire::DecodedChunk>();
+    assert!(relay.hub.pending_bytes >= held, "{} of {held}", relay.hub.pending_bytes);
+    let pushes = (PENDING_BYTES_MAX / held + 2) as u64;
+    (2..=pushes).for_each(|number| relay.hub.handle_message(one, &message(number), relay.now()));
+    assert!((relay.hub.pending.len() as u64) < pushes, "R8: a full turn was committed at once");
+    relay.turn();
+    assert_eq!(relay.seen(one).len() as u64, pushes, "the control: all are answered");
+}
