@@ -193,10 +193,12 @@ impl From<rusqlite::Error> for LogError {
             }
             Some(ErrorCode::ReadOnly) => Self::ReadOnly(error),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(error),
-            // A value of another type than its column has is what a flipped bit in a record's header looks like.
+            // A value of another type than its column has is what a flipped bit in a record's header looks like, and text
+            // that is none what one in a name looks like.
             None if matches!(
                 error,
                 rusqlite::Error::InvalidColumnType(..)
+                    | rusqlite::Error::Utf8Error(..)
                     | rusqlite::Error::FromSqlConversionFailure(..)
                     | rusqlite::Error::IntegralValueOutOfRange(..)
             ) =>

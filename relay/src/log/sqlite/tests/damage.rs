@@ -199,3 +199,19 @@ fn rows_that_contradict_each_other_refuse_the_entity_and_are_no_failure_of_the_s
     let Appended { answers, .. } = office.append(requests).unwrap();
     assert_eq!(codes(&answers[0]), [UNAVAILABLE]);
 }
+
+#[test]
+fn a_name_that_is_no_text_any_more_refuses_the_entities_under_it_alone() {
+    let mut office = Office::new();
+    let mut author = Author::new(1, 1);
+    office.desk.push(author.chunks(1));
+    let damaged = office.beside().execute("UPDATE collections SET name = CAST(x'ee6f746573' AS TEXT)", []);
+    assert_eq!(damaged, Ok(1));
+    let requests = vec![
+        office.desk.request(vec![author.chunk("of that collection"), Author::new(2, 2).chunk("of a new entity")]),
+        office.of_other(Author::new(3, 3).chunks(1)),
+    ];
+    let Appended { answers, .. } = office.append(requests).unwrap();
+    assert_eq!(answers.iter().map(codes).collect::<Vec<_>>(), [vec![UNAVAILABLE, None], vec![None]]);
+    assert!(!office.desk.log.failed, "the storage is whole");
+}
