@@ -18,6 +18,8 @@ pub(super) struct Seat {
     pub(super) channels: BTreeMap<Channel, SpaceId>,
     /// The spaces whose log has to be read for this session.
     pub(super) behind: BTreeSet<SpaceId>,
+    /// The channel that was read last: the next one behind it is next.
+    last_read: Option<Channel>,
     /// Whether it stands in the queue of those that may read on.
     pub(super) is_ready: bool,
     /// Its entry in the hub's deadlines.
@@ -38,6 +40,7 @@ impl Seat {
             device: None,
             channels: BTreeMap::new(),
             behind: BTreeSet::new(),
+            last_read: None,
             is_ready: false,
             deadline: None,
             expires_wall_ms: None,
@@ -60,10 +63,14 @@ impl Seat {
         self.behind.extend(self.channels.values());
     }
 
-    /// What to read next; `None` when there is nothing, or the queue is full.
-    pub(super) fn next_read(&self) -> Option<ReadRequest> {
+    /// What to read next, each space in its turn; `None` when there is nothing, or the queue is full.
+    pub(super) fn next_read(&mut self) -> Option<ReadRequest> {
         let wanted = |space| if self.behind.contains(&space) { Sequence::new(u64::MAX) } else { Sequence::ZERO };
-        self.session.reads(wanted).into_iter().next()
+        let reads = self.session.reads(wanted);
+        let next = reads.iter().find(|read| self.last_read.is_none_or(|last| read.channel > last));
+        let next = next.or(reads.first()).copied();
+        self.last_read = next.map(|read| read.channel);
+        next
     }
 
     pub(super) fn device_key(&self) -> Option<(i64, DeviceId)> {

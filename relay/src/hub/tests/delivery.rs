@@ -322,3 +322,33 @@ fn what_waits_for_the_commit_is_counted_with_everything_it_holds() {
     relay.turn();
     assert_eq!(relay.seen(one).len() as u64, pushes, "the control: all are answered");
 }
+
+#[test]
+fn a_space_with_much_to_read_leaves_room_for_the_others_of_its_session() {
+    let mut relay = Relay::new();
+    let writer = relay.device(1);
+    let mut author = Author::new(1, 1);
+    for number in 1..=4 {
+        let text = noise(number, 350_000);
+        relay.push(writer, number, &mut author, &[&text]);
+        relay.turn();
+    }
+    let small = SpaceId::from_bytes([2; 16]);
+    let live = relay.device(2);
+    relay.send(live, open(small, None));
+    relay.push(live, 1, &mut Author::new(2, 2), &["in the small space"]);
+    relay.turn();
+    let token = relay.token.reveal().to_owned();
+    let phone = relay.connect_as(Some(&token));
+    relay.send(phone, ToRelay::Hello(hello(3)));
+    relay.send(phone, open(SPACE, None));
+    relay.send(phone, ToRelay::Open(Open { channel: Channel(1), space: small, cursor: None, create: false, raw: false }));
+    for _ in 0..2 {
+        relay.hub.serve(1, relay.now());
+        relay.drain();
+    }
+    let lengths: Vec<_> = foreign(&relay.seen(phone)).iter().map(Vec::len).collect();
+    assert!(lengths.iter().any(|length| *length < 1_000), "one run of each space: {lengths:?}");
+    relay.turn();
+    assert_eq!(lengths.len() + foreign(&relay.seen(phone)).len(), 5, "R9");
+}
