@@ -367,11 +367,16 @@ impl RelaySession {
         }
     }
 
-    /// Handles the passing of time: closes a session that does not greet, or does not read.
-    pub fn handle_timeout(&mut self, now: Now) {
+    /// Starts the clock of a queue that nobody empties, unless it runs or there is none.
+    pub fn start_clock(&mut self, now: Now) {
         if self.queued_bytes > 0 && self.stalled_since_ms.is_none() {
             self.stalled_since_ms = Some(now.monotonic_ms);
         }
+    }
+
+    /// Handles the passing of time: closes a session that does not greet, or does not read.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.start_clock(now);
         let Some(deadline_ms) = self.poll_timeout() else { return };
         if now.monotonic_ms < deadline_ms {
             return;

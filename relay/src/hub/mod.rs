@@ -103,17 +103,19 @@ struct Pending {
 }
 
 impl Pending {
+    /// The memory that it holds, in bytes. Some hundred compressed bytes decode into thousands of empty chunks, so that the
+    /// bytes of its chunks alone would bound nothing (invariant R8).
     fn bytes(&self) -> usize {
         size_of::<Self>() + self.request.chunks.iter().map(chunk_bytes).sum::<usize>()
     }
 }
 
-struct EntropyBox(Box<dyn Entropy>);
-
 fn chunk_bytes(chunk: &DecodedChunk) -> usize {
     let dependencies = chunk.header.as_ref().map_or(0, |header| size_of_val(&header.dependencies[..]));
     size_of::<DecodedChunk>() + chunk.collection.as_str().len() + chunk.bytes.len() + dependencies
 }
+
+struct EntropyBox(Box<dyn Entropy>);
 
 impl std::fmt::Debug for EntropyBox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -350,8 +352,8 @@ impl<L: Log> Hub<L> {
     fn settle(&mut self, id: SessionId, now: Now) {
         let Some(seat) = self.sessions.get_mut(&id) else { return };
         if seat.session.queued_bytes() > 0 {
-            // Starts the clock of a queue that nobody empties.
-            seat.session.handle_timeout(now);
+            // Whether it has run out is found when time passes, with everything heard that came meanwhile.
+            seat.session.start_clock(now);
         }
         if seat.session.queued_bytes() > self.queue_bytes_end {
             seat.session.close(GoodbyeCode::SlowReader, None);

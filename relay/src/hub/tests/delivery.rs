@@ -352,3 +352,23 @@ fn a_space_with_much_to_read_leaves_room_for_the_others_of_its_session() {
     relay.turn();
     assert_eq!(lengths.len() + foreign(&relay.seen(phone)).len(), 5, "R9");
 }
+
+#[test]
+fn a_reader_is_not_cut_for_the_time_in_which_the_hub_stood_still() {
+    let mut relay = Relay::new();
+    let (writer, reader) = (relay.device(1), relay.device(2));
+    relay.links.get_mut(&reader).unwrap().stuck = true;
+    let mut author = Author::new(1, 1);
+    for number in 0..4 {
+        let text = noise(number, 350_000);
+        relay.push(writer, number + 1, &mut author, &[&text]);
+        relay.turn();
+    }
+    // One slow commit; meanwhile the reader pushed and its link took everything, in this order.
+    relay.now_ms += SLOW_READER_TIMEOUT_MS + 1_000;
+    relay.push(reader, 1, &mut Author::new(2, 2), &["pushed meanwhile"]);
+    relay.unstick(reader);
+    relay.pass(0);
+    assert!(!relay.is_closed(reader), "R8: it did read");
+    assert!(relay.seen(reader).iter().any(|seen| matches!(seen, Seen::Receipt(1, _))));
+}
