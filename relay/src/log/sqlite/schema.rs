@@ -2,6 +2,8 @@
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
+use std::fs::OpenOptions;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -56,6 +58,9 @@ pub enum OpenLogError {
     /// The file could not be opened.
     #[error("the log's file could not be opened")]
     Unreachable(#[source] rusqlite::Error),
+    /// What was committed last could not be synced.
+    #[error("the log's WAL file could not be synced to the disk")]
+    Sync(#[source] io::Error),
     /// The storage failed in another way.
     #[error("the log's storage failed")]
     Storage(#[source] rusqlite::Error),
@@ -83,7 +88,27 @@ fn open_file_with(path: &Path, access: OpenFlags) -> Result<Connection, OpenLogE
     if connection.is_readonly(MAIN_DB)? {
         return Err(OpenLogError::ReadOnly);
     }
-    prepare(connection)
+    let connection = prepare(connection)?;
+    sync_wal(&connection)?;
+    Ok(connection)
+}
+
+/// Brings what a crash left in the WAL to the disk. SQLite takes it from the system's memory as committed, although it may
+/// never have been synced; answers name it as durable from here on (R1).
+fn sync_wal(connection: &Connection) -> Result<(), OpenLogError> {
+    connection.busy_timeout(Duration::ZERO)?;
+    let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+    connection.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))?;
+    if checkpoint == Ok(false) {
+        return Ok(());
+    }
+    // Somebody reads it, or the disk is full: the WAL stays, and is synced where it is.
+    let wal = connection.path().map(|path| format!("{path}-wal"));
+    let synced = wal.map_or(Ok(()), |wal| OpenOptions::new().write(true).open(wal).and_then(|wal| wal.sync_all()));
+    match synced {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(OpenLogError::Sync(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Checks a connection's database and brings it to the current version.
@@ -223,5 +248,45 @@ mod tests {
         let nowhere = open_file(&folder.path().join("no such folder/log.sqlite"));
         assert!(matches!(nowhere, Err(OpenLogError::Unreachable(_))));
         open_file(&path).expect("the control");
+    }
+
+    /// The path of the file beside a database that holds what was committed last.
+    fn wal(path: &Path) -> std::path::PathBuf {
+        path.with_extension("sqlite-wal")
+    }
+
+    /// A log of so many actors as a kill leaves it, with the last of them in its WAL.
+    fn killed(actors: i64) -> (tempfile::TempDir, std::path::PathBuf) {
+        let (_folder, path) = file();
+        let connection = open_file(&path).unwrap();
+        (1..=actors).for_each(|id| drop(connection.execute("INSERT INTO actors (id) VALUES (?1)", [id.to_le_bytes()])));
+        let (folder, copy) = file();
+        std::fs::copy(&path, &copy).unwrap();
+        std::fs::copy(wal(&path), wal(&copy)).unwrap();
+        assert!(std::fs::metadata(wal(&copy)).unwrap().len() > 0);
+        (folder, copy)
+    }
+
+    fn actors(connection: &Connection) -> i64 {
+        connection.query_row("SELECT count(*) FROM actors", [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn what_a_crash_left_in_the_wal_is_synced_before_anybody_hears_of_it() {
+        let (_folder, path) = killed(3);
+        let connection = open_file(&path).unwrap();
+        assert_eq!(actors(&connection), 3);
+        assert_eq!(std::fs::metadata(wal(&path)).unwrap().len(), 0, "R1: it is in the file, and the file is synced");
+    }
+
+    #[test]
+    fn a_log_opens_beside_a_process_that_reads_it_all_the_time() {
+        let (_folder, path) = killed(3);
+        let reader = Connection::open(&path).unwrap();
+        reader.execute_batch("BEGIN").unwrap();
+        assert_eq!(actors(&reader), 3);
+        let since = std::time::Instant::now();
+        assert_eq!(actors(&open_file(&path).unwrap()), 3);
+        assert!(since.elapsed() < Duration::from_millis(BUSY_TIMEOUT_MS), "and waits for nobody");
     }
 }
