@@ -3,6 +3,7 @@
 mod account;
 mod append;
 mod decay;
+mod heads;
 mod read;
 mod row;
 mod run;

@@ -74,6 +74,12 @@ impl SpaceRow {
         self.number << SEQUENCE_BITS | (sequence.get().min(SEQUENCE_MAX)).cast_signed()
     }
 
+    /// The position before the first of a space, and the last that it can have.
+    pub(super) fn positions(number: i64) -> (i64, i64) {
+        let first = number << SEQUENCE_BITS;
+        (first, first | SEQUENCE_MAX.cast_signed())
+    }
+
     /// The sequence at a position of the table of chunks.
     pub(super) fn sequence(position: i64) -> Sequence {
         Sequence::new(position.cast_unsigned() & SEQUENCE_MAX)

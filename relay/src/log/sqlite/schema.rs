@@ -1,5 +1,7 @@
 //! The file: its identity, its versions and the way from one to the next.
 
+use super::heads;
+use afield_core::SpaceId;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 use std::fs::OpenOptions;
@@ -25,6 +27,9 @@ const WAL_BYTES_KEPT_MAX: i64 = 16 << 20;
 /// The way from each version to the next, oldest first. A released step is never edited.
 const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
 
+/// How a backup is put in place. SQLite would replay the newer WAL of the file that was there over it.
+const RESTORE: &str = "with the relay stopped, delete the files beside it that end in -wal and -shm, then put a backup in its place; devices will repair what it lacks";
+
 /// Why a log could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -47,8 +52,16 @@ pub enum OpenLogError {
         supported: i64,
     },
     /// The file is damaged, or not a database.
-    #[error("the log's file is damaged or not a database: restore a backup, and devices will repair what it lacks")]
+    #[error("the log's file is damaged or not a database: {RESTORE}")]
     Damaged(#[source] rusqlite::Error),
+    /// A space ends elsewhere than its rows do: parts of the file are older than others.
+    #[error(
+        "the log's file contradicts itself (space {space} ends elsewhere than its rows do), as where a backup stands beside what belongs to another file: {RESTORE}"
+    )]
+    Contradiction {
+        /// The space.
+        space: SpaceId,
+    },
     /// The file may not be written.
     #[error("the log's file is read-only")]
     ReadOnly,
@@ -88,7 +101,11 @@ fn open_file_with(path: &Path, access: OpenFlags) -> Result<Connection, OpenLogE
     if connection.is_readonly(MAIN_DB)? {
         return Err(OpenLogError::ReadOnly);
     }
-    let connection = prepare(connection)?;
+    // Until it is clear that file and WAL belong together, nothing of the WAL goes into the file: not even when it is closed.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    let mut connection = prepare(connection)?;
+    heads::check(&mut connection)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     sync_wal(&connection)?;
     Ok(connection)
 }

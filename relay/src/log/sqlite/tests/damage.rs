@@ -215,3 +215,62 @@ fn a_name_that_is_no_text_any_more_refuses_the_entities_under_it_alone() {
     assert_eq!(answers.iter().map(codes).collect::<Vec<_>>(), [vec![UNAVAILABLE, None], vec![None]]);
     assert!(!office.desk.log.failed, "the storage is whole");
 }
+
+/// What stands beside a log's file and belongs to it.
+fn beside_the_log(folder: &tempfile::TempDir) -> [std::path::PathBuf; 2] {
+    ["log.sqlite-wal", "log.sqlite-shm"].map(|name| folder.path().join(name))
+}
+
+#[test]
+fn a_backup_beside_the_wal_of_another_file_is_refused_until_that_is_deleted() {
+    let mut office = Office::new();
+    let mut author = Author::new(1, 1);
+    office.desk.push(author.chunks(20));
+    let backup = office.desk.log.snapshot().unwrap();
+    office.desk.push((2..=120).map(|number| Author::new(number, number).chunk(&"x".repeat(2_000))).collect());
+    office.desk.log.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    office.desk.push(author.chunks(3));
+    // A kill, and then the backup in the place of the file: its WAL is still there.
+    let restored = tempfile::tempdir().unwrap();
+    let path = restored.path().join("log.sqlite");
+    let [wal, shm] = beside_the_log(&restored);
+    std::fs::copy(&beside_the_log(&office.folder)[0], &wal).unwrap();
+    std::fs::write(&path, &backup).unwrap();
+
+    for _ in 0..2 {
+        let error = SqliteLog::open(&path).unwrap_err();
+        assert!(matches!(error, OpenLogError::Contradiction { .. } | OpenLogError::Damaged(_)), "{error:?}");
+        assert!(error.to_string().contains("-wal"), "it says what to do: {error}");
+        assert_eq!(std::fs::read(&path).unwrap(), backup, "the backup is left alone");
+    }
+    std::fs::remove_file(wal).unwrap();
+    std::fs::remove_file(shm).unwrap();
+    office.desk.log = SqliteLog::open(&path).expect("the control");
+    let start = office.desk.start();
+    assert_eq!(office.readable_after(start), 20);
+}
+
+#[test]
+fn a_log_opens_although_a_row_is_damaged_and_not_where_a_head_and_its_last_row_disagree() {
+    let cases = [
+        ("UPDATE chunks SET chain = x'00'", true),
+        ("UPDATE chunks SET chain = zeroblob(32) WHERE position & 0xff = 3", true),
+        ("UPDATE chunks SET bytes = zeroblob(9)", true),
+        ("DELETE FROM entities", true),
+        ("UPDATE spaces SET chain = x'00' WHERE id = x'01010101010101010101010101010101'", true),
+        ("DELETE FROM chunks WHERE position & 0xff = 3", false),
+        ("DELETE FROM chunks", false),
+        ("UPDATE spaces SET sequence = 2", false),
+        ("UPDATE chunks SET position = position + 1 WHERE position & 0xff = 3", false),
+        ("UPDATE chunks SET chain = zeroblob(32), hash = zeroblob(32) WHERE position & 0xff = 3", false),
+    ];
+    for (sql, opens) in cases {
+        let mut office = Office::new();
+        office.desk.push(Author::new(1, 1).chunks(3));
+        office.beside().execute(sql, []).unwrap();
+        let path = office.folder.path().join("log.sqlite");
+        let opened = SqliteLog::open(&path);
+        assert_eq!(opened.is_ok(), opens, "{sql}: {opened:?}");
+        assert!(opens || matches!(opened, Err(OpenLogError::Contradiction { space }) if space == office.desk.space));
+    }
+}
