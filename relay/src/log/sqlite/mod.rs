@@ -147,7 +147,7 @@ impl SqliteLog {
         if self.failed
             && let Some(path) = &self.path
         {
-            self.connection = schema::open_file(path).map_err(|error| LogError::Reopen(Box::new(error)))?;
+            self.connection = schema::open_file_again(path).map_err(|error| LogError::Reopen(Box::new(error)))?;
             self.failed = false;
             self.decayed = Decayed::default();
             self.administered += 1;

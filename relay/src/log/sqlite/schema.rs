@@ -62,6 +62,9 @@ pub enum OpenLogError {
         /// The space.
         space: SpaceId,
     },
+    /// The file has been emptied since it was opened first.
+    #[error("the log's file is empty, although it was a log before: see whether its volume is mounted")]
+    Empty,
     /// The file may not be written.
     #[error("the log's file is read-only")]
     ReadOnly,
@@ -94,6 +97,15 @@ impl From<rusqlite::Error> for OpenLogError {
 /// Opens the file, creating it where it is not there.
 pub(super) fn open_file(path: &Path) -> Result<Connection, OpenLogError> {
     open_file_with(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)
+}
+
+/// Opens a file that was a log a moment ago. Where it is gone, or nothing is in it, nothing is made in its place: what is
+/// mounted there may have gone away, and to an empty log every device would be a stranger.
+pub(super) fn open_file_again(path: &Path) -> Result<Connection, OpenLogError> {
+    if std::fs::metadata(path).is_ok_and(|file| file.len() == 0) {
+        return Err(OpenLogError::Empty);
+    }
+    open_file_with(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
 }
 
 fn open_file_with(path: &Path, access: OpenFlags) -> Result<Connection, OpenLogError> {

@@ -274,3 +274,26 @@ fn a_log_opens_although_a_row_is_damaged_and_not_where_a_head_and_its_last_row_d
         assert!(opens || matches!(opened, Err(OpenLogError::Contradiction { space }) if space == office.desk.space));
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_gone_is_not_made_anew_by_a_log_that_failed() {
+    let mut office = Office::new();
+    office.desk.push(Author::new(1, 1).chunks(2));
+    let (path, away) = (office.folder.path().join("log.sqlite"), office.folder.path().join("away.sqlite"));
+    std::fs::rename(&path, &away).unwrap();
+    for nothing in [false, true] {
+        if nothing {
+            std::fs::write(&path, []).unwrap();
+        }
+        office.desk.log.failed = true;
+        let wanted = read_request(office.desk.space, office.desk.told);
+        let answer = office.desk.log.read(office.desk.principal, &wanted, at(0));
+        assert!(matches!(answer, Err(LogError::Reopen(_))), "{answer:?}");
+        assert_eq!(std::fs::metadata(&path).map_or(0, |file| file.len()), 0, "nothing is made in its place");
+        assert_eq!(path.exists(), nothing);
+    }
+    std::fs::rename(&away, &path).unwrap();
+    let start = office.desk.start();
+    assert_eq!(office.readable_after(start), 2, "the control: it is there again");
+}
