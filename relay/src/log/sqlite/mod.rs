@@ -4,6 +4,7 @@ mod account;
 mod append;
 mod decay;
 mod heads;
+mod identity;
 mod read;
 mod row;
 mod run;
@@ -20,6 +21,7 @@ use super::{Appended, Authentication, Log, LogError, Principal, Quotas, Standing
 use afield_core::session::{AppendRequest, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest};
 use afield_core::{Durable, LogId, Now};
 use decay::Decayed;
+use identity::FileIdentity;
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, MAIN_DB};
 use std::path::{Path, PathBuf};
@@ -36,6 +38,8 @@ const PAGES_PER_STEP: i32 = i32::MAX;
 pub struct SqliteLog {
     connection: Connection,
     path: Option<PathBuf>,
+    /// The file that is open.
+    identity: Option<FileIdentity>,
     quotas: Quotas,
     faults: Faults,
     decayed: Decayed,
@@ -132,9 +136,11 @@ impl SqliteLog {
     }
 
     fn of(connection: Connection, path: Option<PathBuf>) -> Self {
+        let identity = path.as_deref().and_then(FileIdentity::of);
         Self {
             connection,
             path,
+            identity,
             quotas: Quotas::DEFAULT,
             faults: Faults::default(),
             decayed: Decayed::default(),
@@ -145,14 +151,37 @@ impl SqliteLog {
 
     fn begin(&mut self, purpose: Purpose) -> Result<SqliteTransaction<'_>, LogError> {
         if self.failed
-            && let Some(path) = &self.path
+            && let Some(path) = self.path.clone()
         {
-            self.connection = schema::open_file_again(path).map_err(|error| LogError::Reopen(Box::new(error)))?;
-            self.failed = false;
-            self.decayed = Decayed::default();
-            self.administered += 1;
+            self.open_again(&path)?;
         }
         SqliteTransaction::begin(&mut self.connection, &mut self.faults, purpose)
+    }
+
+    fn open_again(&mut self, path: &Path) -> Result<(), LogError> {
+        let identity = FileIdentity::of(path);
+        if identity != self.identity {
+            // Closed before another file is opened: both would use the WAL of that path, and closing one drops the locks of
+            // both.
+            self.connection = Connection::open_in_memory()?;
+        }
+        self.connection = schema::open_file_again(path).map_err(|error| LogError::Reopen(Box::new(error)))?;
+        self.identity = identity;
+        self.failed = false;
+        self.decayed = Decayed::default();
+        self.administered += 1;
+        Ok(())
+    }
+
+    /// Gives up a file that another was put in the place of, or that is gone: what is appended to it nobody would ever read.
+    fn give_up_replaced_file(&mut self) {
+        if let Some(path) = &self.path
+            && !self.failed
+            && FileIdentity::of(path) != self.identity
+        {
+            tracing::error!(path = %path.display(), "the log's file was replaced or is gone: what is there now is opened");
+            self.failed = true;
+        }
     }
 
     fn watched<T>(&mut self, result: Result<T, LogError>) -> Result<T, LogError> {
@@ -202,6 +231,10 @@ impl Log for SqliteLog {
     }
 
     fn foreign_version(&mut self) -> Result<u64, LogError> {
+        self.give_up_replaced_file();
+        if self.failed {
+            drop(self.begin(Purpose::Read)?);
+        }
         let others: u32 = self.connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
         Ok(self.administered << 32 | u64::from(others))
     }

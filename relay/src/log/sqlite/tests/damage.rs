@@ -297,3 +297,27 @@ fn a_file_that_is_gone_is_not_made_anew_by_a_log_that_failed() {
     let start = office.desk.start();
     assert_eq!(office.readable_after(start), 2, "the control: it is there again");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_put_in_the_place_of_the_log_is_noticed_and_opened() {
+    let mut office = Office::new();
+    let mut author = Author::new(1, 1);
+    office.desk.push(author.chunks(2));
+    let (kept, backup) = (office.desk.told, office.desk.log.snapshot().unwrap());
+    office.desk.push(author.chunks(2));
+    let lost = office.desk.told;
+    let version = office.desk.log.foreign_version().unwrap();
+    assert_eq!(office.desk.log.foreign_version().unwrap(), version, "the control");
+
+    let (path, new) = (office.folder.path().join("log.sqlite"), office.folder.path().join("new.sqlite"));
+    std::fs::write(&new, backup).unwrap();
+    beside_the_log(&office.folder).iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    std::fs::rename(new, path).unwrap();
+    assert_ne!(office.desk.log.foreign_version().unwrap(), version, "R7");
+    assert!(matches!(office.desk.read(lost), ReadAnswer::Reset(_)), "R4");
+    office.desk.told = kept;
+    assert!(is_stored(&office.desk.push(Author::new(2, 2).chunks(1))[0]));
+    let there: i64 = office.beside().query_row("SELECT count(*) FROM chunks", [], |row| row.get(0)).unwrap();
+    assert_eq!(there, 3, "R1: what is appended is in the file that is there");
+}
