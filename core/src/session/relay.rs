@@ -1,6 +1,7 @@
 //! The relay's half of a session.
 
 mod channel;
+mod own;
 mod run;
 
 use super::SessionError;

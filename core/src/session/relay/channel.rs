@@ -1,5 +1,6 @@
 //! One space within a relay's session.
 
+use super::own::Own;
 use super::run::{LogRun, parts};
 use super::{AppendAnswer, ChunkVerdict, OpenAnswer, ReadAnswer, ReadRequest};
 use crate::durable::Durable;
@@ -11,7 +12,6 @@ use crate::wire::{
     ToDevice,
 };
 use minicbor::bytes::ByteArray;
-use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, Copy)]
 enum Phase {
@@ -39,12 +39,12 @@ pub(super) struct RelayChannel {
     without_cursor: bool,
     raw: bool,
     /// Where chunks of this session stand in the log, above the position.
-    own: BTreeMap<Sequence, (PushNumber, u64)>,
+    own: Own,
 }
 
 impl RelayChannel {
     pub(super) fn new(channel: Channel, space: SpaceId, without_cursor: bool, raw: bool) -> Self {
-        Self { channel, space, phase: Phase::Opening, without_cursor, raw, own: BTreeMap::new() }
+        Self { channel, space, phase: Phase::Opening, without_cursor, raw, own: Own::default() }
     }
 
     pub(super) fn space(&self) -> SpaceId {
@@ -89,7 +89,7 @@ impl RelayChannel {
                         ChunkVerdict::Stored { sequence, chain } => {
                             raise(told, sequence, chain);
                             if sequence > position.sequence {
-                                self.own.insert(sequence, (push, index));
+                                self.own.note(sequence, push, index);
                             }
                         }
                         ChunkVerdict::Duplicate { sequence, chain } => raise(told, sequence, chain),
@@ -141,7 +141,7 @@ impl RelayChannel {
             return self.caught_up().iter().map(wire::encode_to_device).collect();
         }
         let after = run.after();
-        let parts = parts(run, self.raw, |sequence| self.own.get(&sequence).copied());
+        let parts = parts(run, self.raw, |sequence| self.own.find(sequence));
         let segments: Vec<Segment<'_>> = parts.iter().map(super::run::Part::segment).collect();
         let chunks = Chunks {
             channel: self.channel,
@@ -152,7 +152,7 @@ impl RelayChannel {
         let mut messages = vec![wire::encode_to_device(&ToDevice::Chunks(chunks))];
         *position = after;
         raise(told, after.sequence, after.chain);
-        self.own = self.own.split_off(&after.sequence.next());
+        self.own.forget_up_to(after.sequence);
         messages.extend(self.caught_up().iter().map(wire::encode_to_device));
         messages
     }
