@@ -49,15 +49,16 @@ impl SqliteLog {
                 .map(|(principal, request)| append.push(*principal, request))
                 .collect::<Result<Vec<_>, _>>()?;
             let runs = append.finish()?;
-            let intact = append.rows.intact;
+            let Rows { intact, found, .. } = append.rows;
             let appended = Durable::commit(&mut transaction, Appended { answers, runs })?;
-            Ok((appended, intact))
+            Ok((appended, intact, found))
         });
-        if let Ok((_, intact)) = &result {
+        if let Ok((_, intact, found)) = &result {
+            found.iter().for_each(|decay| decayed.note(*decay));
             decayed.forget(intact);
         }
         self.decayed = decayed;
-        result.map(|(appended, _)| appended)
+        result.map(|(appended, ..)| appended)
     }
 }
 

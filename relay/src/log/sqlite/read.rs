@@ -67,7 +67,7 @@ impl SqliteLog {
         let answer = Durable::commit(&mut transaction, answer)?;
         drop(transaction);
         if let (Some(space), ReadAnswer::Run(run)) = (&found, answer.get()) {
-            self.decayed.note(space, request.space, run);
+            self.decayed.note_read(space, run);
         }
         Ok(answer)
     }

@@ -66,8 +66,9 @@ impl Rows<'_, '_> {
                 .statement("UPDATE chunks SET bytes = ?2, hash = ?3, change = ?4 WHERE position = ?1")?
                 .execute(params![known.position, &chunk.bytes[..], hash.as_bytes(), header.hash.0])?;
         }
-        if self.decayed.holds(known.position) {
-            self.intact.push(known.position);
+        let decay = (chunk.entity, known.position);
+        if self.decayed.holds(decay) {
+            self.intact.push(decay);
         }
         entity.known.insert(header.hash);
         Ok(ChunkVerdict::Duplicate { sequence, chain: known.chain })

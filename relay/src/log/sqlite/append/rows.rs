@@ -1,6 +1,6 @@
 //! One chunk at a time: the checks and statements of an append.
 
-use super::super::decay::Decayed;
+use super::super::decay::{Decay, Decayed};
 use super::super::row::{SEQUENCE_MAX, SpaceRow, count};
 use super::super::transaction::SqliteTransaction;
 use crate::log::{Inconsistency, LogError, Quotas};
@@ -8,9 +8,9 @@ use afield_core::change::ChangeHeader;
 use afield_core::log::ChunkHash;
 use afield_core::session::{ChunkVerdict, LogEntry};
 use afield_core::wire::{ChunkCode, DecodedChunk};
-use afield_core::{ChangeHash, ChunkKind, Collection, Cursor, EntityId};
+use afield_core::{ChangeHash, ChunkKind, Collection, Cursor, EntityId, Limits};
 use rusqlite::{OptionalExtension, params};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Whether the disk takes more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,13 +40,27 @@ pub(super) struct Entity {
     pub(super) known: BTreeSet<ChangeHash>,
 }
 
+/// A chunk as the disk has it.
+struct Stored {
+    position: i64,
+    hash: ChunkHash,
+    bytes: Vec<u8>,
+}
+
+/// The most changes that are looked through for one that has decayed, by one push and entity: some milliseconds.
+const ANCESTORS_MAX: usize = 1_024;
+/// The most bytes of them that are read.
+const ANCESTOR_BYTES_MAX: usize = 4 << 20;
+
 /// The statements of an append, and what one transaction learned of rows that spaces share.
 pub(super) struct Rows<'t, 'c> {
     pub(super) transaction: &'t SqliteTransaction<'c>,
     pub(super) room: Room,
     pub(super) decayed: &'t Decayed,
-    /// Positions that were noted as decayed, and whose bytes are intact with this transaction.
-    pub(super) intact: Vec<i64>,
+    /// What was noted as decayed, and whose bytes are intact with this transaction.
+    pub(super) intact: Vec<Decay>,
+    /// What this transaction found decayed.
+    pub(super) found: Vec<Decay>,
     quotas: &'t Quotas,
     actors: BTreeMap<Vec<u8>, Option<i64>>,
     collections: BTreeMap<Collection, i64>,
@@ -60,7 +74,7 @@ impl<'t, 'c> Rows<'t, 'c> {
         room: Room,
     ) -> Self {
         let (actors, collections) = (BTreeMap::new(), BTreeMap::new());
-        Self { transaction, room, decayed, intact: Vec::new(), quotas, actors, collections }
+        Self { transaction, room, decayed, intact: Vec::new(), found: Vec::new(), quotas, actors, collections }
     }
 
     /// Checks one chunk, and appends it when nothing speaks against it.
@@ -80,7 +94,7 @@ impl<'t, 'c> Rows<'t, 'c> {
         {
             return self.answer_known(entity, known, header, chunk);
         }
-        let missing = self.missing(entity.as_deref(), &header.dependencies)?;
+        let missing = self.missing(&space.row, chunk.entity, entity.as_deref_mut(), &header.dependencies)?;
         if !missing.is_empty() {
             return Ok(ChunkVerdict::Refused { code: ChunkCode::MissingDependencies, missing });
         }
@@ -191,23 +205,55 @@ impl<'t, 'c> Rows<'t, 'c> {
     }
 
     /// Which of these dependencies are not in the log for the entity, or have decayed there: whoever builds on one has it,
-    /// and sends it again when asked.
-    fn missing(&self, entity: Option<&Entity>, dependencies: &[ChangeHash]) -> Result<Vec<ChangeHash>, LogError> {
+    /// and sends it again when asked. Where chunks of the entity are known to have decayed, what the dependencies rest on
+    /// is looked through too; but nothing else is named, for a device repairs only where it has all that is named.
+    fn missing(
+        &mut self,
+        space: &SpaceRow,
+        id: EntityId,
+        entity: Option<&mut Entity>,
+        dependencies: &[ChangeHash],
+    ) -> Result<Vec<ChangeHash>, LogError> {
         let Some(entity) = entity else { return Ok(dependencies.to_vec()) };
-        let mut missing = Vec::new();
-        for dependency in dependencies.iter().filter(|dependency| !entity.known.contains(*dependency)) {
-            let position: Option<i64> = self
-                .transaction
-                .statement(
-                    "SELECT position FROM chunks WHERE entity = ?1 AND substr(change, 1, 8) = ?2 AND change = ?3",
-                )?
-                .query_row(params![entity.number, dependency.0.split_at(8).0, dependency.0], |row| row.get(0))
-                .optional()?;
-            if position.is_none_or(|position| self.decayed.holds(position)) {
-                missing.push(*dependency);
+        let looks_further = self.decayed.holds_any(space, id);
+        let mut queue: VecDeque<ChangeHash> = dependencies.iter().copied().collect();
+        let mut bytes_left = ANCESTOR_BYTES_MAX;
+        let (mut seen, mut missing) = (BTreeSet::new(), Vec::new());
+        while let Some(change) = queue.pop_front() {
+            if entity.known.contains(&change) || !seen.insert(change) {
+                continue;
+            }
+            let Some(stored) = self.stored(entity.number, change)? else {
+                missing.push(change);
+                continue;
+            };
+            if ChunkHash::of(&stored.bytes) != stored.hash {
+                self.found.push((id, stored.position));
+                missing.push(change);
+            } else if looks_further && seen.len() + queue.len() < ANCESTORS_MAX && stored.bytes.len() <= bytes_left {
+                bytes_left -= stored.bytes.len();
+                let header = ChangeHeader::read(&stored.bytes, &Limits::DEFAULT);
+                queue.extend(header.map(|header| header.dependencies).unwrap_or_default());
             }
         }
+        if missing.is_empty() {
+            entity.known.extend(seen);
+        }
         Ok(missing)
+    }
+
+    fn stored(&self, entity: i64, change: ChangeHash) -> Result<Option<Stored>, LogError> {
+        let found = self
+            .transaction
+            .statement(
+                "SELECT position, hash, bytes FROM chunks
+                WHERE entity = ?1 AND substr(change, 1, 8) = ?2 AND change = ?3",
+            )?
+            .query_row(params![entity, change.0.split_at(8).0, change.0], |row| {
+                Ok(Stored { position: row.get(0)?, hash: ChunkHash::from_bytes(row.get(1)?), bytes: row.get(2)? })
+            })
+            .optional();
+        Ok(found?)
     }
 
     fn actor(&mut self, id: &[u8]) -> Result<Option<i64>, LogError> {

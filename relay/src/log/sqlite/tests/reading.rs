@@ -204,3 +204,44 @@ fn a_chunk_that_is_gone_is_an_error_and_never_skipped() {
         );
     }
 }
+
+#[test]
+fn a_dependency_that_nobody_read_since_it_decayed_is_asked_for_too() {
+    let mut desk = Desk::new();
+    let mut author = Author::new(1, 1);
+    let chunks = author.chunks(2);
+    desk.push(chunks.clone());
+    flip_a_stored_byte(&desk.log, 2);
+    let next = author.chunk("depends on it");
+    let decayed = vec![chunks[1].header.as_ref().unwrap().hash];
+    let missing = ChunkVerdict::Refused { code: ChunkCode::MissingDependencies, missing: decayed };
+    assert_eq!(desk.push(vec![next.clone()]), [missing], "R5");
+    let verdicts = desk.push(vec![chunks[1].clone(), next]);
+    assert!(matches!(verdicts[..], [ChunkVerdict::Duplicate { .. }, ChunkVerdict::Stored { .. }]), "{verdicts:?}");
+    let start = desk.start();
+    assert!(desk.run(start).entries().iter().all(LogEntry::is_intact));
+}
+
+#[test]
+fn a_chunk_that_was_read_as_decayed_is_asked_for_by_whatever_rests_on_it() {
+    let mut desk = Desk::new();
+    let mut author = Author::new(1, 1);
+    let first = author.chunk("first");
+    let mut beside = author.fork(2);
+    let concurrent = beside.chunk("concurrent");
+    desk.push([vec![first.clone()], author.chunks(3), vec![concurrent.clone()]].concat());
+    flip_a_stored_byte(&desk.log, 1);
+    flip_a_stored_byte(&desk.log, 5);
+    let start = desk.start();
+    desk.run(start);
+    let next = author.chunk("rests on the first by way of three others");
+    // Whoever wrote it may never have seen the concurrent change, and could not send it.
+    let missing = vec![first.header.as_ref().unwrap().hash];
+    assert_eq!(desk.push(vec![next.clone()]), [ChunkVerdict::Refused { code: ChunkCode::MissingDependencies, missing }]);
+    let verdicts = desk.push(vec![first, next]);
+    assert!(matches!(verdicts[..], [ChunkVerdict::Duplicate { .. }, ChunkVerdict::Stored { .. }]), "{verdicts:?}");
+    assert!(is_stored(&desk.push(vec![author.chunk("the control: nothing it rests on is missing")])[0]));
+    let intact: Vec<_> = desk.run(start).entries().iter().map(LogEntry::is_intact).collect();
+    assert_eq!(intact, [true, true, true, true, false, true, true]);
+    assert!(matches!(desk.push(vec![concurrent])[..], [ChunkVerdict::Duplicate { .. }]));
+}
