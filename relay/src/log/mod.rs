@@ -163,6 +163,9 @@ pub enum Inconsistency {
     /// The number of a chunk's kind is unknown.
     #[error("the chunk at sequence {0} is of an unknown kind")]
     Kind(u64),
+    /// The chain hash at a sequence does not follow from the row, and what it was cannot be found from the next.
+    #[error("the chunk at sequence {0} does not fit the chain")]
+    Chain(u64),
     /// The name of a collection does not parse.
     #[error("the name of a collection does not parse")]
     Collection,

@@ -2,6 +2,7 @@
 
 mod account;
 mod append;
+mod chain;
 mod decay;
 mod heads;
 mod identity;

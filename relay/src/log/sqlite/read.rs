@@ -2,6 +2,7 @@
 
 use super::SqliteLog;
 use super::account::{self, Creation};
+use super::chain::{self, Mended};
 use super::row::SpaceRow;
 use super::run::RunRoom;
 use super::transaction::{Purpose, SqliteTransaction};
@@ -55,6 +56,7 @@ impl SqliteLog {
     ) -> Result<Durable<ReadAnswer>, LogError> {
         let mut transaction = self.begin(Purpose::Read)?;
         let found = SpaceRow::find(&transaction, principal, request.space, now)?;
+        let mut mended = Vec::new();
         let answer = match &found {
             None => ReadAnswer::Refused(SpaceCode::UnknownOrForbidden),
             Some(space)
@@ -62,12 +64,19 @@ impl SqliteLog {
             {
                 ReadAnswer::Reset(space.head.log)
             }
-            Some(space) => ReadAnswer::Run(run(&transaction, space, request)?),
+            Some(space) => {
+                let (run, found_again) = run(&transaction, space, request)?;
+                mended = found_again;
+                ReadAnswer::Run(run)
+            }
         };
         let answer = Durable::commit(&mut transaction, answer)?;
         drop(transaction);
         if let (Some(space), ReadAnswer::Run(run)) = (&found, answer.get()) {
             self.decayed.note_read(space, run);
+        }
+        if !mended.is_empty() {
+            self.store_mended(&mended);
         }
         Ok(answer)
     }
@@ -86,11 +95,15 @@ fn answer_open(
     })
 }
 
-fn run(transaction: &SqliteTransaction<'_>, space: &SpaceRow, request: &ReadRequest) -> Result<LogRun, LogError> {
+fn run(
+    transaction: &SqliteTransaction<'_>,
+    space: &SpaceRow,
+    request: &ReadRequest,
+) -> Result<(LogRun, Vec<Mended>), LogError> {
     let mut room = RunRoom::new(request.bytes_max);
     let mut entries: Vec<LogEntry> = Vec::new();
     let mut last = request.position.sequence;
-    let mut full = false;
+    let mut beyond = None;
     let mut statement = transaction.statement(RUN)?;
     let mut rows = statement.query([space.position(last), space.position(space.head.sequence)])?;
     while let Some(row) = rows.next()? {
@@ -99,17 +112,29 @@ fn run(transaction: &SqliteTransaction<'_>, space: &SpaceRow, request: &ReadRequ
             return Err(LogError::Inconsistent(Inconsistency::Gap(last.next().get())));
         }
         if !room.take(entry.bytes.len()) {
-            full = true;
+            beyond = Some(entry);
             break;
         }
         last = entry.sequence;
         entries.push(entry);
     }
     // An empty success below the head would be a lie (R9).
-    if !full && last != space.head.sequence {
+    if beyond.is_none() && last != space.head.sequence {
         return Err(LogError::Inconsistent(Inconsistency::Gap(last.next().get())));
     }
-    Ok(LogRun::new(request.position, entries))
+    let mended = chain::follow(space, request.position, &mut entries, beyond.as_ref())?;
+    Ok((LogRun::new(request.position, entries), mended))
+}
+
+/// The row after a position, where there is one.
+pub(super) fn entry_after(
+    transaction: &SqliteTransaction<'_>,
+    space: &SpaceRow,
+    sequence: Sequence,
+) -> Result<Option<LogEntry>, LogError> {
+    let mut statement = transaction.statement(RUN)?;
+    let mut rows = statement.query([space.position(sequence), space.position(sequence.next())])?;
+    rows.next()?.map(entry).transpose()
 }
 
 fn entry(row: &Row<'_>) -> Result<LogEntry, LogError> {

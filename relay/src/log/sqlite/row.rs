@@ -1,5 +1,7 @@
 //! A space's row as every answer's transaction sees it, and the check of a position against it.
 
+use super::chain::leads_on;
+use super::read::entry_after;
 use super::transaction::SqliteTransaction;
 use crate::log::{LogError, Principal};
 use afield_core::{ChainHash, Cursor, LogId, Now, Sequence, SpaceId};
@@ -90,17 +92,25 @@ impl SpaceRow {
         if cursor.log != self.head.log || cursor.sequence > self.head.sequence {
             return Ok(false);
         }
-        let chain = if cursor.sequence == self.head.sequence {
-            Some(self.head.chain)
-        } else if cursor.sequence == Sequence::ZERO {
-            Some(ChainHash::start(self.head.log))
-        } else {
-            transaction
-                .statement("SELECT chain FROM chunks WHERE position = ?1")?
-                .query_row([self.position(cursor.sequence)], |row| row.get(0).map(ChainHash::from_bytes))
-                .optional()?
-        };
-        Ok(chain == Some(cursor.chain))
+        if cursor.sequence == self.head.sequence {
+            return Ok(cursor.chain == self.head.chain);
+        }
+        if cursor.sequence == Sequence::ZERO {
+            return Ok(cursor.chain == ChainHash::start(self.head.log));
+        }
+        let chain = transaction
+            .statement("SELECT chain FROM chunks WHERE position = ?1")?
+            .query_row([self.position(cursor.sequence)], |row| row.get(0).map(ChainHash::from_bytes))
+            .optional()?;
+        match chain {
+            None => Ok(false),
+            Some(chain) if chain == cursor.chain => Ok(true),
+            // The chain hash here may have decayed: nothing but the right one leads to the row behind it.
+            Some(_) => {
+                let next = entry_after(transaction, self, cursor.sequence)?;
+                Ok(leads_on(self, cursor, next.as_ref()))
+            }
+        }
     }
 }
 

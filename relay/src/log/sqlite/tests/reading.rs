@@ -245,3 +245,72 @@ fn a_chunk_that_was_read_as_decayed_is_asked_for_by_whatever_rests_on_it() {
     assert_eq!(intact, [true, true, true, true, false, true, true]);
     assert!(matches!(desk.push(vec![concurrent])[..], [ChunkVerdict::Duplicate { .. }]));
 }
+
+fn zero(log: &SqliteLog, column: &str, sequence: i64) {
+    let sql = format!("UPDATE chunks SET {column} = zeroblob(32) WHERE position & 0xffffffff = ?1");
+    assert_eq!(log.connection.execute(&sql, [sequence]), Ok(1));
+}
+
+/// How many rows have lost their hash or their chain hash.
+fn zeroed(log: &SqliteLog) -> i64 {
+    let sql = "SELECT count(*) FROM chunks WHERE hash = zeroblob(32) OR chain = zeroblob(32)";
+    log.connection.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_hash_or_a_chain_hash_that_decayed_is_found_again_and_stored() {
+    for column in ["hash", "chain"] {
+        for sequence in 1..=4 {
+            let mut desk = Desk::new();
+            let chunks = Author::new(1, 1).chunks(4);
+            desk.push(chunks.clone());
+            let whole: Vec<_> = desk.run(desk.start()).entries().iter().map(|entry| entry.chain).collect();
+            zero(&desk.log, column, sequence);
+            // A run that ends at the row, and one that goes on.
+            for bytes_max in [1, usize::MAX] {
+                let position = if sequence == 1 { desk.start() } else { cursor_at(&desk, &whole, sequence - 1) };
+                let wanted = ReadRequest { bytes_max, ..read_request(desk.space, position) };
+                let answer = desk.log.read(desk.principal, &wanted, at(0)).unwrap().into_inner();
+                let ReadAnswer::Run(run) = answer else { panic!("{column} of {sequence}: {answer:?}") };
+                assert!(run.entries().iter().all(LogEntry::is_intact), "{column} of {sequence}");
+                let chains: Vec<_> = run.entries().iter().map(|entry| entry.chain).collect();
+                let from = usize::try_from(sequence).unwrap() - 1;
+                assert_eq!(chains, whole[from..from + chains.len()], "{column} of {sequence}");
+            }
+            assert_eq!(zeroed(&desk.log), 0, "{column} of {sequence} is stored");
+        }
+    }
+}
+
+fn cursor_at(desk: &Desk, chains: &[ChainHash], sequence: i64) -> Cursor {
+    let sequence = u64::try_from(sequence).unwrap();
+    let chain = chains[usize::try_from(sequence).unwrap() - 1];
+    Cursor { log: desk.told.log, sequence: Sequence::new(sequence), chain }
+}
+
+#[test]
+fn a_reader_that_stands_where_the_chain_hash_decayed_is_not_reset() {
+    let mut desk = Desk::new();
+    let mut author = Author::new(1, 1);
+    desk.push(author.chunks(2));
+    let cursor = desk.told;
+    desk.push(author.chunks(2));
+    zero(&desk.log, "chain", 2);
+    let opened = open(&mut desk.log, desk.principal, desk.space, Some(cursor), false);
+    assert!(matches!(opened, OpenAnswer::Served { position, .. } if position == cursor), "{opened:?}");
+    assert_eq!(desk.run(cursor).after(), desk.told);
+    let stranger = Cursor { chain: ChainHash::from_bytes([9; 32]), ..cursor };
+    assert!(matches!(desk.read(stranger), ReadAnswer::Reset(_)), "R4: the control");
+}
+
+#[test]
+fn a_row_whose_hashes_cannot_be_found_again_is_an_error_and_never_sent() {
+    let mut desk = Desk::new();
+    desk.push(Author::new(1, 1).chunks(4));
+    zero(&desk.log, "hash", 2);
+    flip_a_stored_byte(&desk.log, 2);
+    let wanted = read_request(desk.space, desk.start());
+    let error = desk.log.read(desk.principal, &wanted, at(0)).unwrap_err();
+    assert!(matches!(error, LogError::Inconsistent(Inconsistency::Chain(2))), "{error:?}");
+    assert!(error.is_damage());
+}
