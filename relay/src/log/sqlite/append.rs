@@ -5,6 +5,7 @@ mod retry;
 mod rows;
 
 use super::SqliteLog;
+use super::room;
 use super::row::SpaceRow;
 use super::run::split;
 use super::transaction::Purpose;
@@ -58,7 +59,11 @@ impl SqliteLog {
             decayed.forget(intact);
         }
         self.decayed = decayed;
-        result.map(|(appended, ..)| appended)
+        let path = self.path.as_deref();
+        result.map(|(appended, ..)| appended).map_err(|Failed { error, entity }| {
+            let error = room::explained(error, path);
+            Failed { error, entity }
+        })
     }
 }
 

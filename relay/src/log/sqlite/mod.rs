@@ -7,6 +7,7 @@ mod decay;
 mod heads;
 mod identity;
 mod read;
+mod room;
 mod row;
 mod run;
 mod schema;
@@ -41,6 +42,8 @@ pub struct SqliteLog {
     path: Option<PathBuf>,
     /// The file that is open.
     identity: Option<FileIdentity>,
+    /// [`schema::open_file_again`], but for a test of what does not open.
+    reopen: fn(&Path) -> Result<Connection, OpenLogError>,
     quotas: Quotas,
     faults: Faults,
     decayed: Decayed,
@@ -142,6 +145,7 @@ impl SqliteLog {
             connection,
             path,
             identity,
+            reopen: schema::open_file_again,
             quotas: Quotas::DEFAULT,
             faults: Faults::default(),
             decayed: Decayed::default(),
@@ -154,9 +158,20 @@ impl SqliteLog {
         if self.failed
             && let Some(path) = self.path.clone()
         {
-            self.open_again(&path)?;
+            match self.open_again(&path) {
+                // The disk takes nothing any more: what was open before still reads what it read.
+                Err(LogError::Reopen(error)) if self.is_read_only(&path, &error) => match purpose {
+                    Purpose::Read => {}
+                    Purpose::Write => return Err(LogError::ReadOnly(room::read_only())),
+                },
+                opened => opened?,
+            }
         }
         SqliteTransaction::begin(&mut self.connection, &mut self.faults, purpose)
+    }
+
+    fn is_read_only(&self, path: &Path, error: &OpenLogError) -> bool {
+        matches!(error, OpenLogError::ReadOnly) && FileIdentity::of(path) == self.identity
     }
 
     fn open_again(&mut self, path: &Path) -> Result<(), LogError> {
@@ -166,7 +181,7 @@ impl SqliteLog {
             // both.
             self.connection = Connection::open_in_memory()?;
         }
-        self.connection = schema::open_file_again(path).map_err(|error| LogError::Reopen(Box::new(error)))?;
+        self.connection = (self.reopen)(path).map_err(|error| LogError::Reopen(Box::new(error)))?;
         self.identity = identity;
         self.failed = false;
         self.decayed = Decayed::default();
@@ -186,6 +201,7 @@ impl SqliteLog {
     }
 
     fn watched<T>(&mut self, result: Result<T, LogError>) -> Result<T, LogError> {
+        let result = result.map_err(|error| room::explained(error, self.path.as_deref()));
         result.inspect_err(|error| self.note_failure(error))
     }
 

@@ -321,3 +321,21 @@ fn a_file_that_is_put_in_the_place_of_the_log_is_noticed_and_opened() {
     let there: i64 = office.beside().query_row("SELECT count(*) FROM chunks", [], |row| row.get(0)).unwrap();
     assert_eq!(there, 3, "R1: what is appended is in the file that is there");
 }
+
+#[test]
+fn a_file_that_opens_for_reading_only_after_a_failure_goes_on_being_read() {
+    let mut office = Office::new();
+    let known = Author::new(1, 1).chunk("in the log");
+    office.desk.push(vec![known.clone()]);
+    office.desk.log.reopen = |_| Err(OpenLogError::ReadOnly);
+    office.desk.log.failed = true;
+    let start = office.desk.start();
+    assert_eq!(office.readable_after(start), 1);
+    let requests = vec![office.desk.request(vec![Author::new(2, 2).chunk("new"), known])];
+    let Appended { answers, .. } = office.append(requests).unwrap();
+    assert_eq!(answers.iter().map(codes).collect::<Vec<_>>(), [vec![UNAVAILABLE, None]]);
+
+    office.desk.log.reopen = schema::open_file_again;
+    assert!(is_stored(&office.desk.push(vec![Author::new(2, 2).chunk("new")])[0]), "the control: it takes more again");
+    assert!(!office.desk.log.failed);
+}
