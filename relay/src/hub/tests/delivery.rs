@@ -342,7 +342,10 @@ fn a_space_with_much_to_read_leaves_room_for_the_others_of_its_session() {
     let phone = relay.connect_as(Some(&token));
     relay.send(phone, ToRelay::Hello(hello(3)));
     relay.send(phone, open(SPACE, None));
-    relay.send(phone, ToRelay::Open(Open { channel: Channel(1), space: small, cursor: None, create: false, raw: false }));
+    relay.send(
+        phone,
+        ToRelay::Open(Open { channel: Channel(1), space: small, cursor: None, create: false, raw: false }),
+    );
     for _ in 0..2 {
         relay.hub.serve(1, relay.now());
         relay.drain();

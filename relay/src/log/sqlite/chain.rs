@@ -71,7 +71,10 @@ impl SqliteLog {
         }
         let stored = self.try_store_mended(mended);
         if let Err(error) = self.watched(stored) {
-            tracing::error!(error = &error as &dyn std::error::Error, "a hash that was found again could not be stored");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a hash that was found again could not be stored"
+            );
         }
     }
 

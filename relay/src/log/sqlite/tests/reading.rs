@@ -237,7 +237,10 @@ fn a_chunk_that_was_read_as_decayed_is_asked_for_by_whatever_rests_on_it() {
     let next = author.chunk("rests on the first by way of three others");
     // Whoever wrote it may never have seen the concurrent change, and could not send it.
     let missing = vec![first.header.as_ref().unwrap().hash];
-    assert_eq!(desk.push(vec![next.clone()]), [ChunkVerdict::Refused { code: ChunkCode::MissingDependencies, missing }]);
+    assert_eq!(
+        desk.push(vec![next.clone()]),
+        [ChunkVerdict::Refused { code: ChunkCode::MissingDependencies, missing }]
+    );
     let verdicts = desk.push(vec![first, next]);
     assert!(matches!(verdicts[..], [ChunkVerdict::Duplicate { .. }, ChunkVerdict::Stored { .. }]), "{verdicts:?}");
     assert!(is_stored(&desk.push(vec![author.chunk("the control: nothing it rests on is missing")])[0]));
