@@ -149,12 +149,18 @@ impl<L: Log> Hub<L> {
 
     /// Takes a link that has just come up; `token` is the one of its `Authorization` header.
     pub fn connect(&mut self, token: Option<String>, now: Now) -> SessionId {
+        self.connect_since(token, now.monotonic_ms, now)
+    }
+
+    /// Takes a link whose connection began earlier, on the monotonic clock: the time for the handshake counts from there.
+    pub fn connect_since(&mut self, token: Option<String>, began_ms: u64, now: Now) -> SessionId {
         if self.sessions.is_empty() {
             // Nobody was here whom a change could have concerned.
             self.foreign_version = self.log.foreign_version().ok();
         }
         let id = SessionId::new(&mut self.entropy.0);
-        self.sessions.insert(id, Seat::new(RelaySession::new(id, token, self.limits, now)));
+        let began = Now { monotonic_ms: began_ms, ..now };
+        self.sessions.insert(id, Seat::new(RelaySession::new(id, token, self.limits, began)));
         self.settle(id, now);
         id
     }

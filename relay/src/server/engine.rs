@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
@@ -33,6 +33,8 @@ pub(super) enum Event {
     Connect {
         number: ConnectionNumber,
         token: Option<String>,
+        /// When the connection was accepted, before TLS and HTTP.
+        began: Instant,
         outbox: UnboundedSender<Output>,
     },
     /// The permits are given back once the message was committed and answered: until then it takes room.
@@ -114,12 +116,12 @@ impl EngineHandle {
         self.alive.load(Ordering::Acquire)
     }
 
-    /// Announces a link; what it is to send comes out of the receiver.
-    pub(super) fn connect(&self, token: Option<String>) -> (Connection, UnboundedReceiver<Output>) {
+    /// Announces a link of a connection that began some time ago; what it is to send comes out of the receiver.
+    pub(super) fn connect(&self, token: Option<String>, began: Instant) -> (Connection, UnboundedReceiver<Output>) {
         // The hub accounts for what it puts in and what was sent, and stops reading the log when that is too much.
         let (outbox, outputs) = unbounded_channel();
         let number = ConnectionNumber(self.numbers.fetch_add(1, Ordering::Relaxed));
-        self.send(Event::Connect { number, token, outbox });
+        self.send(Event::Connect { number, token, began, outbox });
         (Connection { number, events: self.events.clone() }, outputs)
     }
 
@@ -225,8 +227,9 @@ impl Turns {
     fn handle(&mut self, event: Event, room: &mut Vec<[OwnedSemaphorePermit; 2]>) {
         let now = self.clock.now();
         match event {
-            Event::Connect { number, token, outbox } => {
-                let session = self.hub.connect(token, now);
+            Event::Connect { number, token, began, outbox } => {
+                let ago_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                let session = self.hub.connect_since(token, now.monotonic_ms.saturating_sub(ago_ms), now);
                 self.connections.insert(number, session);
                 self.sessions.insert(session, (number, outbox));
             }

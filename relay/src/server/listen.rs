@@ -19,15 +19,16 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 /// The largest head of an HTTP request, in bytes; also hyper's smallest allowed buffer.
 const HTTP_BUFFER_BYTES_MAX: usize = 16 * 1024;
-/// How long a peer may take for TLS, and again for its HTTP request.
+/// How long a peer may take for TLS, its HTTP request and its Hello together.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
 /// How long accepting pauses after the system refused a connection, as when it has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -57,6 +58,24 @@ struct Place {
     _permit: Arc<OwnedSemaphorePermit>,
     /// Whether it is one of those that are kept for questions about the relay's health: nobody syncs on it.
     is_spare: bool,
+}
+
+/// When a connection was accepted: everything up to its `Welcome` counts from here.
+#[derive(Debug, Clone, Copy)]
+struct Accepted(Instant);
+
+impl Accepted {
+    fn now() -> Self {
+        Self(Instant::now())
+    }
+
+    fn deadline(self) -> Instant {
+        self.0 + HANDSHAKE_TIMEOUT
+    }
+
+    fn time_left(self) -> Duration {
+        self.deadline().saturating_duration_since(Instant::now())
+    }
 }
 
 pub(super) struct Listener {
@@ -120,15 +139,16 @@ impl Listener {
 
     fn serve(&self, stream: TcpStream, place: Place, stopped: watch::Receiver<bool>) {
         let (tls, router) = (self.tls.clone(), self.router.clone());
+        let accepted = Accepted::now();
         tokio::spawn(async move {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "a connection ended before it began");
                 return;
             }
             match tls {
-                None => speak_http(stream, router, place, stopped).await,
-                Some(tls) => match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => speak_http(stream, router, place, stopped).await,
+                None => speak_http(stream, accepted, router, place, stopped).await,
+                Some(tls) => match tokio::time::timeout_at(accepted.deadline(), tls.accept(stream)).await {
+                    Ok(Ok(stream)) => speak_http(stream, accepted, router, place, stopped).await,
                     Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                     Err(_) => tracing::debug!("a TLS handshake took too long"),
                 },
@@ -162,6 +182,7 @@ async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
 
 async fn speak_http(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    accepted: Accepted,
     router: Router,
     place: Place,
     mut stopped: watch::Receiver<bool>,
@@ -169,6 +190,7 @@ async fn speak_http(
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(place.clone());
+        request.extensions_mut().insert(accepted);
         let answering = router.call(request);
         async move {
             let mut answer = answering.await?;
@@ -181,7 +203,7 @@ async fn speak_http(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HANDSHAKE_TIMEOUT)
+        .header_read_timeout(accepted.time_left())
         .max_buf_size(HTTP_BUFFER_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
@@ -207,7 +229,12 @@ async fn healthz(State(shared): State<Shared>) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-async fn sync(State(shared): State<Shared>, Extension(place): Extension<Place>, mut request: Request) -> Response {
+async fn sync(
+    State(shared): State<Shared>,
+    Extension(place): Extension<Place>,
+    Extension(accepted): Extension<Accepted>,
+    mut request: Request,
+) -> Response {
     if place.is_spare {
         let retry_after = (header::RETRY_AFTER, HeaderValue::from_static("5"));
         return (StatusCode::SERVICE_UNAVAILABLE, [retry_after]).into_response();
@@ -233,11 +260,39 @@ async fn sync(State(shared): State<Shared>, Extension(place): Extension<Place>, 
                 let options = ServerOptions { bytes_until_admitted_max: Some(STRANGER_BYTES_MAX), link };
                 let link = accept(TokioIo::new(upgraded), options).await;
                 let token = token.map(|token| token.expose().to_owned());
-                session::run(link, token, &shared.engine, shared.room).await;
+                let began = accepted.0.into_std();
+                session::run(link, token, began, &shared.engine, shared.room).await;
             }
             Err(error) => tracing::debug!(%error, "a connection was not upgraded"),
         }
         drop(place);
     });
     response.map(|()| Body::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long a connection that sends nothing is kept, which waited that long before.
+    async fn kept_after(waited: Duration) -> Duration {
+        let (stream, _peer) = tokio::io::duplex(1_024);
+        let places = Arc::new(Semaphore::new(1));
+        let permit = Arc::new(places.try_acquire_owned().unwrap());
+        let (_stop, stopped) = watch::channel(false);
+        let accepted = Accepted::now();
+        tokio::time::advance(waited).await;
+        let since = Instant::now();
+        speak_http(stream, accepted, Router::new(), Place { _permit: permit, is_spare: false }, stopped).await;
+        since.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_peer_took_for_tls_it_has_not_again_for_its_request() {
+        let second = Duration::from_secs(1);
+        for (waited, left) in [(0, 10), (7, 3)] {
+            let kept = kept_after(waited * second).await;
+            assert!(kept >= left * second && kept < (left + 1) * second, "{kept:?} after {waited} s");
+        }
+    }
 }

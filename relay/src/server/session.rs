@@ -7,6 +7,7 @@ use afield_transport::{CloseCode, Link, LinkError, LinkMeter, LinkReceiver, Link
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -29,9 +30,9 @@ impl SharedRoom {
     }
 }
 
-/// Carries messages between a link and the hub until either ends.
-pub(super) async fn run(link: Link, token: Option<String>, engine: &EngineHandle, shared: SharedRoom) {
-    let (connection, outputs) = engine.connect(token);
+/// Carries messages between a link and the hub until either ends. The connection began at `began`.
+pub(super) async fn run(link: Link, token: Option<String>, began: Instant, engine: &EngineHandle, shared: SharedRoom) {
+    let (connection, outputs) = engine.connect(token, began);
     let meter = link.meter();
     let (sender, receiver) = link.split();
     let (admit, admitted) = oneshot::channel();

@@ -205,6 +205,21 @@ fn a_peer_that_does_not_greet_ends() {
 }
 
 #[test]
+fn the_time_for_the_handshake_counts_from_where_the_connection_began() {
+    let mut relay = Relay::new();
+    relay.now_ms = 20_000;
+    let began_ms = relay.now_ms - 7_000;
+    let late = relay.hub.connect_since(None, began_ms, relay.now());
+    relay.links.insert(late, Wire::default());
+    let prompt = relay.connect_as(None);
+    relay.pass(HANDSHAKE_TIMEOUT_MS - 7_000 - 1);
+    assert!(!relay.is_closed(late), "the control");
+    relay.pass(1);
+    assert_eq!(relay.seen(late), [Seen::Goodbye(GoodbyeCode::TimedOut)]);
+    assert!(!relay.is_closed(prompt));
+}
+
+#[test]
 fn a_fresher_token_for_fewer_spaces_reads_no_others() {
     let mut relay = Relay::new();
     let (writer, reader) = (relay.device(1), relay.device(2));
