@@ -25,6 +25,9 @@ const QUEUE_BYTES_END: usize = 4 * SEND_QUEUE_BYTES_MAX;
 /// The most memory that pushes which wait for one commit hold before it is made at once, in bytes: a transaction of this
 /// size still takes well below a second.
 const PENDING_BYTES_MAX: usize = 32 << 20;
+/// How many spaces are created in a turn before those who create them have to wait: each is a commit that is synced by
+/// itself, and everybody waits for it.
+const CREATIONS_PER_TURN_MAX: usize = 8;
 /// The earliest moment at which a session that a stopping relay sent away comes back, in milliseconds.
 const GOING_AWAY_RETRY_MIN_MS: u64 = 500;
 /// How far those moments are spread, in milliseconds, so that they do not all come back at once.
@@ -53,7 +56,8 @@ pub enum Output {
 /// One thread or the simulator drives it. Per turn: any number of [`Self::connect`], [`Self::handle_message`],
 /// [`Self::handle_sent`] and [`Self::disconnect`], and [`Self::handle_timeout`] when [`Self::poll_timeout`] is due;
 /// then one [`Self::commit`], then [`Self::serve`] with a budget, then drain [`Self::poll_transmit`]. Nothing is sent
-/// that is not durable, for receipts are made by the commit alone (invariant R1).
+/// that is not durable, for receipts are made by the commit alone (invariant R1). Messages of a session that
+/// [`Self::has_to_wait`] are better kept for the next turn.
 #[derive(Debug)]
 pub struct Hub<L> {
     log: L,
@@ -68,6 +72,8 @@ pub struct Hub<L> {
     pending_bytes: usize,
     /// [`QUEUE_BYTES_END`], but for a test that has no patience to reach it.
     queue_bytes_end: usize,
+    /// The sessions that created spaces in this turn, once for each.
+    creators: Vec<SessionId>,
     /// Sessions that were forgotten and whose links do not know it.
     cut: Vec<SessionId>,
     /// Sessions that may have output.
@@ -110,6 +116,16 @@ impl Pending {
     }
 }
 
+/// Whether a space with this answer may just have been created: whether it was there and empty makes no difference that
+/// matters here.
+fn may_be_new(answer: OpenAnswer) -> bool {
+    match answer {
+        OpenAnswer::Served { head, .. } => head == Sequence::ZERO,
+        OpenAnswer::Reset(_) => true,
+        OpenAnswer::Refused(_) => false,
+    }
+}
+
 fn chunk_bytes(chunk: &DecodedChunk) -> usize {
     let dependencies = chunk.header.as_ref().map_or(0, |header| size_of_val(&header.dependencies[..]));
     size_of::<DecodedChunk>() + chunk.collection.as_str().len() + chunk.bytes.len() + dependencies
@@ -137,6 +153,7 @@ impl<L: Log> Hub<L> {
             pending: Vec::new(),
             pending_bytes: 0,
             queue_bytes_end: QUEUE_BYTES_END,
+            creators: Vec::new(),
             cut: Vec::new(),
             dirty: BTreeSet::new(),
             ready: VecDeque::new(),
@@ -182,6 +199,12 @@ impl<L: Log> Hub<L> {
         if handled.is_none() {
             self.cut(id);
         }
+    }
+
+    /// Whether the messages of a session have to wait until after [`Self::serve`]: it is one of those that have created as many
+    /// spaces as there may be in one turn.
+    pub fn has_to_wait(&self, id: SessionId) -> bool {
+        self.creators.len() >= CREATIONS_PER_TURN_MAX && self.creators.contains(&id)
     }
 
     /// Takes the link's word that it has written so many bytes of messages.
@@ -281,7 +304,13 @@ impl<L: Log> Hub<L> {
             Err(seat::OpenTwice) => return self.close(id, GoodbyeCode::Protocol),
         }
         match self.log.open(principal, request, fresh, now) {
-            Ok(answer) => self.opened(id, principal, request, answer.into_inner(), now),
+            Ok(answer) => {
+                let answer = answer.into_inner();
+                if request.create && may_be_new(answer) {
+                    self.creators.push(id);
+                }
+                self.opened(id, principal, request, answer, now);
+            }
             Err(error) => self.read_failed(id, request.channel, request.space, &error),
         }
     }

@@ -5,7 +5,7 @@ use crate::hub::{Hub, Output};
 use crate::log::SqliteLog;
 use afield_core::SessionId;
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -84,8 +84,7 @@ impl Engine {
         let life = Life { alive: Arc::clone(&alive), ends };
         thread::Builder::new().name("afield-relay-hub".to_owned()).spawn(move || {
             let _life = life;
-            Turns { hub, queue, clock: SystemClock::start(), connections: BTreeMap::new(), sessions: BTreeMap::new() }
-                .run();
+            Turns::new(hub, queue).run();
         })?;
         Ok(Self { handle: EngineHandle { events, numbers: Arc::default(), alive }, ended })
     }
@@ -182,36 +181,73 @@ struct Turns {
     clock: SystemClock,
     connections: BTreeMap<ConnectionNumber, SessionId>,
     sessions: BTreeMap<SessionId, (ConnectionNumber, UnboundedSender<Output>)>,
+    /// What was held back for the next turn, in its order: never more than one turn takes.
+    later: Vec<Event>,
 }
 
 impl Turns {
+    fn new(hub: Hub<SqliteLog>, queue: Receiver<Event>) -> Self {
+        let (connections, sessions, later) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Self { hub, queue, clock: SystemClock::start(), connections, sessions, later }
+    }
+
     fn run(mut self) {
         let mut more = false;
         while let Some(first) = self.wait(more) {
-            let mut room = Vec::new();
-            let events: Vec<Event> = first.into_iter().chain(self.queue.try_iter()).take(EVENTS_PER_TURN_MAX).collect();
-            for event in events {
-                if matches!(event, Event::Stop) {
-                    return;
-                }
+            match self.turn(first) {
+                Some(any) => more = any,
+                None => return,
+            }
+        }
+    }
+
+    /// Takes what has come, commits, answers, and reads for those who are behind. Answers whether there is more to do right
+    /// now; `None` when it was told to stop.
+    fn turn(&mut self, first: Option<Event>) -> Option<bool> {
+        let mut room = Vec::new();
+        let earlier = std::mem::take(&mut self.later).into_iter();
+        let events: Vec<Event> = earlier.chain(first).chain(self.queue.try_iter()).take(EVENTS_PER_TURN_MAX).collect();
+        let mut held_back = BTreeSet::new();
+        for event in events {
+            if matches!(event, Event::Stop) {
+                return None;
+            }
+            if let Some(number) = self.to_hold_back(&event, &held_back) {
+                held_back.insert(number);
+                self.later.push(event);
+            } else {
                 self.handle(event, &mut room);
             }
-            let now = self.clock.now();
-            if self.hub.poll_timeout().is_some_and(|due_ms| due_ms <= now.monotonic_ms) {
-                self.hub.handle_timeout(now);
-            }
-            self.hub.commit(self.clock.now());
-            // The receipts go out before anything is read for those who are behind.
-            self.hand_out();
-            drop(room);
-            more = self.hub.serve(READS_PER_TURN_MAX, self.clock.now());
-            self.hand_out();
         }
+        let now = self.clock.now();
+        if self.hub.poll_timeout().is_some_and(|due_ms| due_ms <= now.monotonic_ms) {
+            self.hub.handle_timeout(now);
+        }
+        self.hub.commit(self.clock.now());
+        // The receipts go out before anything is read for those who are behind.
+        self.hand_out();
+        drop(room);
+        let more = self.hub.serve(READS_PER_TURN_MAX, self.clock.now());
+        self.hand_out();
+        Some(more || !self.later.is_empty())
+    }
+
+    /// The connection of an event that has to wait for the next turn, with everything that comes after it there.
+    fn to_hold_back(&self, event: &Event, held_back: &BTreeSet<ConnectionNumber>) -> Option<ConnectionNumber> {
+        let (Event::Message { number, .. } | Event::Disconnect { number }) = event else { return None };
+        let waits = |session: &SessionId| self.hub.has_to_wait(*session);
+        let is_held_back = held_back.contains(number)
+            || matches!(event, Event::Message { .. }) && self.connections.get(number).is_some_and(waits);
+        is_held_back.then_some(*number)
     }
 
     /// Waits for the next event, or until something is due; `None` when nobody is left who could send one.
     #[expect(clippy::option_option, reason = "the inner one is a turn without an event")]
     fn wait(&self, more: bool) -> Option<Option<Event>> {
+        // What was held back comes first, and leaves room for what else has come.
+        if !self.later.is_empty() {
+            return Some(None);
+        }
         if more {
             return Some(self.queue.try_recv().ok());
         }
@@ -273,3 +309,6 @@ impl Turns {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+use super::*;
+use crate::hub::Access;
+use crate::log::{Log, Principal};
+use crate::server::SystemEntropy;
+use crate::testing::Author;
+use crate::testing::frames::{SPACE, Seen, hello, open, push_message, understand};
+use afield_core::session::{OpenAnswer, OpenRequest};
+use afield_core::wire::{self, Channel, Open, ToRelay};
+use afield_core::{Limits, LogId, SpaceId};
+use tokio::sync::Semaphore;
+
+/// The thread's turns in the hands of a test, which says when there is one.
+struct Thread {
+    turns: Turns,
+    events: Sender<Event>,
+    room: Arc<Semaphore>,
+}
+
+impl Thread {
+    fn new() -> Self {
+        let (events, queue) = mpsc::channel();
+        let hub = Hub::new(SqliteLog::open_in_memory().unwrap(), Access::Open, Limits::DEFAULT, SystemEntropy);
+        Self { turns: Turns::new(hub, queue), events, room: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) }
+    }
+
+    fn connect(&self, number: u64) -> UnboundedReceiver<Output> {
+        let (outbox, outputs) = unbounded_channel();
+        let number = ConnectionNumber(number);
+        self.events.send(Event::Connect { number, token: None, began: Instant::now(), outbox }).unwrap();
+        outputs
+    }
+
+    fn message(&self, number: u64, message: Vec<u8>) {
+        let room = [(); 2].map(|()| Arc::clone(&self.room).try_acquire_owned().unwrap());
+        self.events.send(Event::Message { number: ConnectionNumber(number), message: message.into(), room }).unwrap();
+    }
+
+    fn send(&self, number: u64, frame: &ToRelay<'_>) {
+        self.message(number, wire::encode_to_relay(frame));
+    }
+
+    fn turn(&mut self) {
+        self.turns.turn(None).expect("it goes on");
+    }
+}
+
+fn seen(outputs: &mut UnboundedReceiver<Output>) -> Vec<Seen> {
+    let mut seen = Vec::new();
+    while let Ok(Output::Message(message)) = outputs.try_recv() {
+        seen.push(understand(&message));
+    }
+    seen
+}
+
+fn opened(seen: &[Seen]) -> usize {
+    seen.iter().filter(|seen| matches!(seen, Seen::Opened(_))).count()
+}
+
+fn space(number: u32) -> SpaceId {
+    SpaceId::from_bytes((1_000 + u128::from(number)).to_be_bytes())
+}
+
+#[test]
+fn a_device_that_brings_many_spaces_keeps_nobody_elses_push_waiting() {
+    const SPACES: u32 = 100;
+    let mut thread = Thread::new();
+    let (mut traveller, mut writer) = (thread.connect(1), thread.connect(2));
+    thread.send(2, &ToRelay::Hello(hello(2)));
+    thread.send(2, &open(SPACE, None));
+    thread.turn();
+    thread.send(1, &ToRelay::Hello(hello(1)));
+    for number in 0..SPACES {
+        let frame = Open { channel: Channel(number), space: space(number), cursor: None, create: true, raw: false };
+        thread.send(1, &ToRelay::Open(frame));
+    }
+    let mut author = Author::new(1, 1);
+    thread.message(1, push_message(1, author.entity, &[author.edit("made offline")]));
+    thread.events.send(Event::Disconnect { number: ConnectionNumber(1) }).unwrap();
+    let mut other = Author::new(2, 2);
+    thread.message(2, push_message(1, other.entity, &[other.edit("live")]));
+
+    thread.turn();
+    let first = opened(&seen(&mut traveller));
+    assert!((1..SPACES as usize / 2).contains(&first), "R8: {first} commits in one turn");
+    assert!(
+        seen(&mut writer).iter().any(|seen| matches!(seen, Seen::Receipt(1, _))),
+        "it waits for none of the others"
+    );
+
+    let mut all = first;
+    while thread.turns.hub.session_count() == 2 {
+        thread.turn();
+        all += opened(&seen(&mut traveller));
+    }
+    assert!(all as u32 + 8 >= SPACES, "the control: all were made, in their order: {all}");
+    let last = OpenRequest { channel: Channel(0), space: space(0), cursor: None, create: false };
+    let fresh = LogId::from_bytes([9; 16]);
+    let answer = thread.turns.hub.log_mut().open(Principal::ANYONE, &last, fresh, thread.turns.clock.now()).unwrap();
+    assert!(
+        matches!(answer.get(), OpenAnswer::Served { head, .. } if head.get() == 1),
+        "what it pushed before it left is kept: {answer:?}"
+    );
+}
