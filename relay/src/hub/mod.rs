@@ -3,16 +3,17 @@
 mod commit;
 mod greet;
 mod guard;
+mod opening;
 mod seat;
 mod serve;
 mod watch;
 
-use crate::log::{Log, LogError, Principal};
+use crate::log::{Log, Principal};
 use afield_core::limits::SEND_QUEUE_BYTES_MAX;
-use afield_core::session::{AppendRequest, OpenAnswer, OpenRequest, RelayRequest, RelaySession};
+use afield_core::session::{AppendRequest, RelayRequest, RelaySession};
 use afield_core::time::random_bytes;
-use afield_core::wire::{Channel, DecodedChunk, GoodbyeCode, PushNumber, SpaceCode};
-use afield_core::{DeviceId, Entropy, Limits, LogId, Now, Sequence, SessionId, SpaceId};
+use afield_core::wire::{Channel, DecodedChunk, GoodbyeCode, PushNumber};
+use afield_core::{DeviceId, Entropy, Limits, Now, Sequence, SessionId, SpaceId};
 use guard::guarded;
 use seat::Seat;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -25,9 +26,6 @@ const QUEUE_BYTES_END: usize = 4 * SEND_QUEUE_BYTES_MAX;
 /// The most memory that pushes which wait for one commit hold before it is made at once, in bytes: a transaction of this
 /// size still takes well below a second.
 const PENDING_BYTES_MAX: usize = 32 << 20;
-/// How many spaces are created in a turn before those who create them have to wait: each is a commit that is synced by
-/// itself, and everybody waits for it.
-const CREATIONS_PER_TURN_MAX: usize = 8;
 /// The earliest moment at which a session that a stopping relay sent away comes back, in milliseconds.
 const GOING_AWAY_RETRY_MIN_MS: u64 = 500;
 /// How far those moments are spread, in milliseconds, so that they do not all come back at once.
@@ -116,16 +114,6 @@ impl Pending {
     }
 }
 
-/// Whether a space with this answer may just have been created: whether it was there and empty makes no difference that
-/// matters here.
-fn may_be_new(answer: OpenAnswer) -> bool {
-    match answer {
-        OpenAnswer::Served { head, .. } => head == Sequence::ZERO,
-        OpenAnswer::Reset(_) => true,
-        OpenAnswer::Refused(_) => false,
-    }
-}
-
 fn chunk_bytes(chunk: &DecodedChunk) -> usize {
     let dependencies = chunk.header.as_ref().map_or(0, |header| size_of_val(&header.dependencies[..]));
     size_of::<DecodedChunk>() + chunk.collection.as_str().len() + chunk.bytes.len() + dependencies
@@ -199,12 +187,6 @@ impl<L: Log> Hub<L> {
         if handled.is_none() {
             self.cut(id);
         }
-    }
-
-    /// Whether the messages of a session have to wait until after [`Self::serve`]: it is one of those that have created as many
-    /// spaces as there may be in one turn.
-    pub fn has_to_wait(&self, id: SessionId) -> bool {
-        self.creators.len() >= CREATIONS_PER_TURN_MAX && self.creators.contains(&id)
     }
 
     /// Takes the link's word that it has written so many bytes of messages.
@@ -291,30 +273,6 @@ impl<L: Log> Hub<L> {
         }
     }
 
-    fn open(&mut self, id: SessionId, request: &OpenRequest, now: Now) {
-        // An Open starts anew: the device has forgotten what it pushed on this channel, and offers its outbox again. A commit
-        // for it here would let one session ask for as many as it likes in one turn.
-        self.drop_pending(|pending| pending.session == id && pending.channel == request.channel);
-        let fresh = LogId::new(&mut self.entropy.0);
-        let Some(seat) = self.sessions.get_mut(&id) else { return };
-        let Some(principal) = seat.principal else { return };
-        match seat.subscribe(request.channel, request.space) {
-            Ok(None) => {}
-            Ok(Some(left)) => self.unsubscribe(id, left),
-            Err(seat::OpenTwice) => return self.close(id, GoodbyeCode::Protocol),
-        }
-        match self.log.open(principal, request, fresh, now) {
-            Ok(answer) => {
-                let answer = answer.into_inner();
-                if request.create && may_be_new(answer) {
-                    self.creators.push(id);
-                }
-                self.opened(id, principal, request, answer, now);
-            }
-            Err(error) => self.read_failed(id, request.channel, request.space, &error),
-        }
-    }
-
     /// Gives up pushes that wait for the commit.
     fn drop_pending(&mut self, is_void: impl Fn(&Pending) -> bool) {
         let mut dropped_bytes = 0;
@@ -324,39 +282,6 @@ impl<L: Log> Hub<L> {
             !void
         });
         self.pending_bytes -= dropped_bytes;
-    }
-
-    fn opened(&mut self, id: SessionId, principal: Principal, request: &OpenRequest, answer: OpenAnswer, now: Now) {
-        let space = request.space;
-        match answer {
-            OpenAnswer::Served { position, head } => {
-                let readers = self.spaces.entry(space).or_insert_with(|| Readers { head, sessions: BTreeSet::new() });
-                readers.sessions.insert(id);
-                readers.head = head;
-                if position.sequence < head {
-                    self.fall_behind(id, space);
-                }
-            }
-            OpenAnswer::Refused(SpaceCode::UnknownOrForbidden) if self.end_if_revoked(id, principal, now) => return,
-            OpenAnswer::Reset(_) | OpenAnswer::Refused(_) => self.unsubscribe(id, space),
-        }
-        if let Some(seat) = self.sessions.get_mut(&id) {
-            seat.session.opened(request.channel, answer);
-        }
-    }
-
-    /// Answers for a space that the log could not open or read: that space alone is not served, unless the storage failed
-    /// as a whole.
-    fn read_failed(&mut self, id: SessionId, channel: Channel, space: SpaceId, error: &LogError) {
-        tracing::error!(session = %id, %space, error = error as &dyn std::error::Error, "the log could not answer");
-        if error.is_fatal() {
-            return self.close(id, GoodbyeCode::Internal);
-        }
-        self.unsubscribe(id, space);
-        if let Some(seat) = self.sessions.get_mut(&id) {
-            seat.session.opened(channel, OpenAnswer::Refused(SpaceCode::Unavailable));
-            self.dirty.insert(id);
-        }
     }
 
     fn close(&mut self, id: SessionId, code: GoodbyeCode) {

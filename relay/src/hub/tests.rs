@@ -9,8 +9,10 @@ use super::*;
 use crate::log::{NewToken, SqliteLog, Token};
 use crate::testing::frames::{Part, SPACE, Seen, foreign, hello, open, own, push_message, stored, understand};
 use crate::testing::{Author, Seeded, at};
-use afield_core::wire::{self, BatchChunk, ChunkCode, Hello, Message, Open, Push, ReceiptRun, ToDevice, ToRelay};
-use afield_core::{ChunkKind, Collection, Cursor, Incarnation};
+use afield_core::wire::{
+    self, BatchChunk, ChunkCode, Hello, Message, Open, Push, ReceiptRun, SpaceCode, ToDevice, ToRelay,
+};
+use afield_core::{ChunkKind, Collection, Cursor, Incarnation, LogId};
 
 /// A hub over a log in memory, its clock, and what every link has taken.
 struct Relay {

@@ -1,0 +1,87 @@
+//! Opening a space for a session.
+
+use super::{Hub, Readers, seat};
+use crate::log::{Log, LogError, Principal};
+use afield_core::session::{OpenAnswer, OpenRequest};
+use afield_core::wire::{Channel, GoodbyeCode, SpaceCode};
+use afield_core::{LogId, Now, Sequence, SessionId, SpaceId};
+use std::collections::BTreeSet;
+
+/// How many spaces are created in a turn before those who create them have to wait: each is a commit that is synced by
+/// itself, and everybody waits for it.
+const CREATIONS_PER_TURN_MAX: usize = 8;
+
+impl<L: Log> Hub<L> {
+    /// Whether the messages of a session have to wait until after [`Self::serve`]: it is one of those that have created as many
+    /// spaces as there may be in one turn.
+    pub fn has_to_wait(&self, id: SessionId) -> bool {
+        self.creators.len() >= CREATIONS_PER_TURN_MAX && self.creators.contains(&id)
+    }
+
+    pub(super) fn open(&mut self, id: SessionId, request: &OpenRequest, now: Now) {
+        // An Open starts anew: the device has forgotten what it pushed on this channel, and offers its outbox again. A commit
+        // for it here would let one session ask for as many as it likes in one turn.
+        self.drop_pending(|pending| pending.session == id && pending.channel == request.channel);
+        let fresh = LogId::new(&mut self.entropy.0);
+        let Some(seat) = self.sessions.get_mut(&id) else { return };
+        let Some(principal) = seat.principal else { return };
+        match seat.subscribe(request.channel, request.space) {
+            Ok(None) => {}
+            Ok(Some(left)) => self.unsubscribe(id, left),
+            Err(seat::OpenTwice) => return self.close(id, GoodbyeCode::Protocol),
+        }
+        match self.log.open(principal, request, fresh, now) {
+            Ok(answer) => {
+                let answer = answer.into_inner();
+                if request.create && may_be_new(answer) {
+                    self.creators.push(id);
+                }
+                self.opened(id, principal, request, answer, now);
+            }
+            Err(error) => self.read_failed(id, request.channel, request.space, &error),
+        }
+    }
+
+    fn opened(&mut self, id: SessionId, principal: Principal, request: &OpenRequest, answer: OpenAnswer, now: Now) {
+        let space = request.space;
+        match answer {
+            OpenAnswer::Served { position, head } => {
+                let readers = self.spaces.entry(space).or_insert_with(|| Readers { head, sessions: BTreeSet::new() });
+                readers.sessions.insert(id);
+                readers.head = head;
+                if position.sequence < head {
+                    self.fall_behind(id, space);
+                }
+            }
+            OpenAnswer::Refused(SpaceCode::UnknownOrForbidden) if self.end_if_revoked(id, principal, now) => return,
+            OpenAnswer::Reset(_) | OpenAnswer::Refused(_) => self.unsubscribe(id, space),
+        }
+        if let Some(seat) = self.sessions.get_mut(&id) {
+            seat.session.opened(request.channel, answer);
+        }
+    }
+
+    /// Answers for a space that the log could not open or read: that space alone is not served, unless the storage failed
+    /// as a whole.
+    pub(super) fn read_failed(&mut self, id: SessionId, channel: Channel, space: SpaceId, error: &LogError) {
+        tracing::error!(session = %id, %space, error = error as &dyn std::error::Error, "the log could not answer");
+        if error.is_fatal() {
+            return self.close(id, GoodbyeCode::Internal);
+        }
+        self.unsubscribe(id, space);
+        if let Some(seat) = self.sessions.get_mut(&id) {
+            seat.session.opened(channel, OpenAnswer::Refused(SpaceCode::Unavailable));
+            self.dirty.insert(id);
+        }
+    }
+}
+
+/// Whether a space with this answer may just have been created: whether it was there and empty makes no difference that
+/// matters here.
+fn may_be_new(answer: OpenAnswer) -> bool {
+    match answer {
+        OpenAnswer::Served { head, .. } => head == Sequence::ZERO,
+        OpenAnswer::Reset(_) => true,
+        OpenAnswer::Refused(_) => false,
+    }
+}
