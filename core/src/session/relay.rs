@@ -1,171 +1,29 @@
 //! The relay's half of a session.
 
 mod channel;
+mod exchange;
 mod own;
 mod run;
 
 use super::SessionError;
 use crate::durable::Durable;
-use crate::id::{LogId, SessionId, SpaceId};
+use crate::id::{SessionId, SpaceId};
 use crate::limits::{
     HANDSHAKE_TIMEOUT_MS, Limits, SEND_QUEUE_BYTES_MAX, SLOW_READER_TIMEOUT_MS, SPACES_PER_SESSION_MAX,
     UNAUTHENTICATED_BYTES_MAX,
 };
-use crate::log::{ChainHash, Cursor, Sequence};
+use crate::log::Sequence;
 use crate::time::Now;
 use crate::wire::{
-    self, Channel, ChunkCode, DecodedChunk, Goodbye, GoodbyeCode, Hello, Message, PROTOCOL_VERSION, PushNumber,
-    SpaceCode, ToDevice, ToRelay, Welcome,
+    self, Channel, Goodbye, GoodbyeCode, Message, PROTOCOL_VERSION, PushNumber, SpaceCode, ToDevice, ToRelay, Welcome,
 };
-use automerge::ChangeHash;
 use channel::RelayChannel;
+pub use exchange::{
+    AppendAnswer, AppendRequest, ChunkVerdict, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest, RelayRequest,
+    WelcomeAnswer,
+};
 pub use run::{LogEntry, LogRun};
 use std::collections::{BTreeMap, VecDeque};
-
-/// What a message asks of the relay's storage. Each is answered before the next message of the session is handled,
-/// but for [`RelayRequest::Append`], which waits for the commit that it shares with others.
-#[derive(Debug)]
-pub enum RelayRequest {
-    /// Check the token and the device; answer with [`RelaySession::welcome`] or [`RelaySession::close`].
-    Hello {
-        /// The token from a frame; `None` when there was none.
-        token: Option<String>,
-        /// Who is speaking.
-        hello: Hello,
-    },
-    /// Check a fresher token; answer with [`RelaySession::close`] when it is not good.
-    Token {
-        /// The token.
-        token: String,
-    },
-    /// Check the cursor; answer with [`RelaySession::opened`].
-    Open(OpenRequest),
-    /// Say where the log ends now; answer with [`RelaySession::catch_up`], and read for the session once more.
-    CatchUp {
-        /// The short name of the space in this session.
-        channel: Channel,
-        /// The space.
-        space: SpaceId,
-    },
-    /// Append chunks; answer with [`RelaySession::appended`].
-    Append(AppendRequest),
-}
-
-/// A request to open a space.
-#[derive(Debug, Clone, Copy)]
-pub struct OpenRequest {
-    /// The short name of the space in this session.
-    pub channel: Channel,
-    /// The space.
-    pub space: SpaceId,
-    /// The device's position; absent when it has none.
-    pub cursor: Option<Cursor>,
-    /// Whether the space may be created.
-    pub create: bool,
-}
-
-/// What the log says to an [`OpenRequest`].
-#[derive(Debug, Clone, Copy)]
-pub enum OpenAnswer {
-    /// The position belongs to the log.
-    Served {
-        /// The position: the device's cursor, or the start of the log.
-        position: Cursor,
-        /// The last sequence of the log.
-        head: Sequence,
-    },
-    /// The position does not belong to the log.
-    Reset(LogId),
-    /// The space is not served.
-    Refused(SpaceCode),
-}
-
-/// A request to append the chunks of one push.
-#[derive(Debug)]
-pub struct AppendRequest {
-    /// The short name of the space in this session.
-    pub channel: Channel,
-    /// The space.
-    pub space: SpaceId,
-    /// The push.
-    pub push: PushNumber,
-    /// The highest position that this session was told in anything, to be checked in the same transaction.
-    pub told: Cursor,
-    /// The chunks.
-    pub chunks: Vec<DecodedChunk>,
-}
-
-/// What the log says to an [`AppendRequest`].
-#[derive(Debug, Clone)]
-pub enum AppendAnswer {
-    /// A verdict for every chunk, in order.
-    Verdicts(Vec<ChunkVerdict>),
-    /// The position told does not belong to the log; nothing was appended.
-    Reset(LogId),
-    /// The space is not, or no longer, for this session; nothing was appended.
-    Refused(SpaceCode),
-}
-
-/// What became of one chunk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ChunkVerdict {
-    /// Appended.
-    Stored {
-        /// Its position.
-        sequence: Sequence,
-        /// The chain hash there.
-        chain: ChainHash,
-    },
-    /// In the log already, durable and readable.
-    Duplicate {
-        /// Its position.
-        sequence: Sequence,
-        /// The chain hash there.
-        chain: ChainHash,
-    },
-    /// Not accepted.
-    Refused {
-        /// Why.
-        code: ChunkCode,
-        /// The dependencies that are not in the log.
-        missing: Vec<ChangeHash>,
-    },
-}
-
-/// A request to read on from a position.
-#[derive(Debug, Clone, Copy)]
-pub struct ReadRequest {
-    /// The short name of the space in this session.
-    pub channel: Channel,
-    /// The space.
-    pub space: SpaceId,
-    /// Where the reader stands.
-    pub position: Cursor,
-    /// The highest position that this session was told in anything, to be checked in the same transaction.
-    pub told: Cursor,
-    /// The most bytes that the run may hold, raw; one chunk is always allowed.
-    pub bytes_max: usize,
-}
-
-/// What the log says to a [`ReadRequest`].
-#[derive(Debug)]
-pub enum ReadAnswer {
-    /// What follows the position; empty at the head of the log.
-    Run(LogRun),
-    /// The position does not belong to the log.
-    Reset(LogId),
-    /// The space is not, or no longer, for this session.
-    Refused(SpaceCode),
-}
-
-/// What a relay tells an accepted device.
-#[derive(Debug, Clone, Default)]
-pub struct WelcomeAnswer {
-    /// The spaces that the token may use.
-    pub spaces: Vec<SpaceId>,
-    /// Whether the token may create a space.
-    pub may_create: bool,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -364,15 +222,19 @@ impl RelaySession {
     pub fn handle_sent(&mut self, bytes: usize, now: Now) {
         if bytes > 0 {
             self.queued_bytes = self.queued_bytes.saturating_sub(bytes);
-            self.stalled_since_ms = (self.queued_bytes > 0).then_some(now.monotonic_ms);
+            self.stalled_since_ms = self.is_queue_full().then_some(now.monotonic_ms);
         }
     }
 
-    /// Starts the clock of a queue that nobody empties, unless it runs or there is none.
+    /// Starts the clock of a full queue that nobody empties, unless it runs.
     pub fn start_clock(&mut self, now: Now) {
-        if self.queued_bytes > 0 && self.stalled_since_ms.is_none() {
+        if self.is_queue_full() && self.stalled_since_ms.is_none() {
             self.stalled_since_ms = Some(now.monotonic_ms);
         }
+    }
+
+    fn is_queue_full(&self) -> bool {
+        self.queued_bytes >= SEND_QUEUE_BYTES_MAX
     }
 
     /// Handles the passing of time: closes a session that does not greet, or does not read.
@@ -390,7 +252,7 @@ impl RelaySession {
     pub fn poll_timeout(&self) -> Option<u64> {
         match self.phase {
             Phase::Greeting | Phase::Welcoming => Some(self.handshake_deadline_ms),
-            Phase::Live if self.queued_bytes >= SEND_QUEUE_BYTES_MAX => {
+            Phase::Live if self.is_queue_full() => {
                 self.stalled_since_ms.map(|since| since.saturating_add(SLOW_READER_TIMEOUT_MS))
             }
             Phase::Live | Phase::Closed => None,

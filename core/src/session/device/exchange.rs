@@ -157,7 +157,7 @@ pub enum DeviceEvent {
         /// The dependencies that the relay lacks.
         missing: Vec<ChangeHash>,
     },
-    /// The relay's log is another one: run the Reset of the outbox rule and answer with [`DeviceSession::reopen`].
+    /// The relay's log is another one: run the Reset of the outbox rule and answer with [`DeviceSession::reopen`](super::DeviceSession::reopen).
     Reset {
         /// The space.
         space: SpaceId,

@@ -153,6 +153,26 @@ fn a_reader_that_takes_nothing_for_too_long_ends() {
 }
 
 #[test]
+fn a_reader_has_its_time_from_when_its_queue_is_full_and_not_from_when_something_was_in_it() {
+    let mut relay = Relay::new();
+    let (writer, slow) = (relay.device(1), relay.device(2));
+    relay.links.get_mut(&slow).unwrap().stuck = true;
+    let mut author = Author::new(1, 1);
+    relay.push(writer, 1, &mut author, &["a few bytes"]);
+    relay.turn();
+    relay.pass(SLOW_READER_TIMEOUT_MS + 5_000);
+    for number in 0..4 {
+        let text = noise(number, 350_000);
+        relay.push(writer, number + 2, &mut author, &[&text]);
+        relay.turn();
+    }
+    relay.pass(SLOW_READER_TIMEOUT_MS - 1);
+    assert!(!relay.is_closed(slow), "R8");
+    relay.pass(1);
+    assert!(relay.is_closed(slow), "the control");
+}
+
+#[test]
 fn a_reader_that_goes_on_reading_is_never_cut_however_slow_it_is() {
     let mut relay = Relay::new();
     let (writer, slow) = (relay.device(1), relay.device(2));
