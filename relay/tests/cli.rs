@@ -141,8 +141,8 @@ impl Serving {
     /// Tells it to stop, and gives its exit code and its log.
     #[cfg(unix)]
     fn terminate(mut self) -> (Option<i32>, String) {
-        let process = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &process]).status().unwrap().success());
+        let process = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
         let status = self.child.wait().unwrap();
         let mut log = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();

@@ -43,7 +43,7 @@ impl Store {
     /// [`OpenError::NotAStore`], [`OpenError::Newer`] and [`OpenError::ReadOnly`] with the file untouched;
     /// [`OpenError::Store`] when the storage fails.
     pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Self, OpenError> {
-        // Where a lock file stands the file was a store already, and is open now, perhaps in this very process: looking
+        // Where a lock file stands the file was a store already, and may be open now, perhaps in this very process: looking
         // into it here would take the locks of SQLite away, since POSIX drops all that a process has on a file whenever
         // it closes the file. Whether it still is a store is asked of SQLite, before anything is written.
         if !lock::stands_beside(path.as_ref()) {

@@ -94,7 +94,7 @@ pub(crate) enum Command {
     Status,
     /// Write the entities of a space out as JSON lines
     Export(Export),
-    /// Read entities in that an export wrote
+    /// Read entities in that an export wrote: what was edited since is set back
     Import(Import),
     /// Run a relay, and manage its tokens
     #[command(disable_help_flag = true)]

@@ -6,8 +6,8 @@ use crate::output;
 use crate::remembered::RememberedError;
 use crate::text;
 use afield::{
-    Class, ConnectError, EditError, EntityError, EntityId, OpenError, OperationError, ReadError, ReplicaError,
-    SpaceError, StoreError, SyncError, TransferError,
+    Class, ConnectError, EditError, EntityError, EntityId, OpenError, ReadError, ReplicaError, SpaceError, StoreError,
+    SyncError, TransferError,
 };
 use std::io;
 use std::path::PathBuf;
@@ -282,10 +282,7 @@ impl Failure {
                 }
                 _ => "import the file again: what is there already does not change",
             },
-            Self::Transfer(TransferError::Edit {
-                source: EditError::Operation(OperationError::TooLarge { .. }),
-                ..
-            }) => {
+            Self::Transfer(TransferError::Edit { source, .. }) if source.is_too_large() => {
                 "one value of that line is larger than a change may be: write a string as {\"$text\": \"…\"}, or leave it out"
             }
             Self::Transfer(TransferError::Line { .. } | TransferError::Edit { .. }) => {

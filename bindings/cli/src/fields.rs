@@ -13,9 +13,10 @@ Fields, of which only those named are set:
   votes+=1             a counter: what everybody adds sums up
   address.city=Porto   inside a map, and tags[0]=food inside a list
 
-A field that is a text or a counter stays one, however it is set. A JSON object
-sets the whole entity: what it does not name is removed. In it, {\"$text\": \"…\"}
-and {\"$counter\": 0} make texts and counters.
+A text that is set to a string and a counter that is set to a number stay what
+they are; set to anything else, they are replaced. A JSON object sets the whole
+entity: what it does not name is removed. In it, {\"$text\": \"…\"} and
+{\"$counter\": 0} make texts and counters.
 
 Examples:
   afield put notes title=Shopping body~='milk, bread'

@@ -39,6 +39,14 @@ pub(crate) struct Remembered {
     pub(crate) last_error: Option<LastError>,
 }
 
+impl Remembered {
+    /// Whether two lead to the same relay with the same token and the same trust.
+    pub(crate) fn is_same_way_in(&self, other: &Self) -> bool {
+        let way = |one: &Self| (one.address.clone(), one.token.clone(), one.authority.clone());
+        way(self) == way(other)
+    }
+}
+
 /// Why the last attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LastError {

@@ -205,7 +205,10 @@ impl Mover {
             Turn::Happened(Happened::Room) => Ok(()),
             Turn::Happened(Happened::Received(message)) => {
                 let messages = match &mut self.line {
-                    Line::Up(wire) => wire.gather(message),
+                    Line::Up(wire) => {
+                        let _ = wire.has_moved();
+                        wire.gather(message)
+                    }
                     Line::Down | Line::Connecting(_) => vec![message],
                 };
                 self.driver.handle_messages(messages.iter().map(AsRef::as_ref), now)

@@ -139,7 +139,7 @@ impl EditError {
 
 impl EditError {
     /// Whether it writes more than one change may hold, so that several may do.
-    pub(crate) fn is_too_large(&self) -> bool {
+    pub fn is_too_large(&self) -> bool {
         let operation = match self {
             Self::Operation(operation) => operation,
             Self::Refused(error) => match &**error {

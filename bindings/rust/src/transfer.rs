@@ -51,7 +51,8 @@ impl Space {
     ///
     /// # Errors
     ///
-    /// [`TransferError::Incomplete`] when entities were damaged: all others are written, so the file is worth keeping.
+    /// [`TransferError::Incomplete`] when entities are damaged, or nothing of them can be shown yet: all others are written, so
+    /// the file is worth keeping.
     /// Otherwise the store failed or the file could not be written.
     ///
     /// ```
@@ -76,6 +77,9 @@ impl Space {
     }
 
     /// Reads entities in, each with the identity it was written out with: what differs from what is here becomes edits.
+    ///
+    /// The file wins: what was edited or deleted here since it was written is set back, by edits like any other, which reach
+    /// all devices. What the file does not name stays.
     ///
     /// Reading the same file in twice, or on two devices, changes nothing the second time. An entity becomes one change
     /// where it fits into one, and as many as it takes otherwise, which are stored together.

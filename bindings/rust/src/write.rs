@@ -66,7 +66,8 @@ impl Write {
 
     /// Waits until the edit has got as far as asked.
     ///
-    /// [`Durability::Relay`] waits for as long as the relay is out of reach; wrap it in a time-out of your own to give up.
+    /// [`Durability::Relay`] waits for as long as the relay is out of reach, sync is off, or somebody has to sign in, which
+    /// `Replica::events` and `Replica::status` tell; wrap it in a time-out of your own to give up.
     ///
     /// # Errors
     ///

@@ -7,7 +7,7 @@ use super::error::OperationError;
 use super::operations::Place;
 use super::read::{Object, Standing};
 use super::value::Value;
-use super::{COUNTER_MAX, DEPTH_MAX, INCREMENT_MAX};
+use super::{COUNTER_MAX, DEPTH_MAX, FIRST_INCREMENTS_MAX, INCREMENT_MAX};
 use automerge::transaction::Transactable;
 use automerge::{ObjType, Prop, ReadDoc, ScalarValue};
 
@@ -177,10 +177,6 @@ impl Edit<'_> {
         })
     }
 }
-
-/// How many increments a new counter takes at most to reach its first number: some 10¹³ up or down. One that needs more is
-/// created with that number, by an ordinary operation.
-const FIRST_INCREMENTS_MAX: u64 = 10_000;
 
 /// Whether a counter reaches a number in few steps from 0, as a derived one has to.
 fn is_near(number: i64) -> bool {

@@ -31,8 +31,8 @@ pub(super) fn load<'b>(
         }
     }
     let (mut portion, mut weight) = (Vec::new(), 0);
-    for mut change in in_causal_order(changes) {
-        let header = ChangeHeader::read(&change.bytes(), &Limits::DEFAULT);
+    for change in in_causal_order(changes) {
+        let header = ChangeHeader::read(change.raw_bytes(), &Limits::DEFAULT);
         let more = header.map_or(change.len() as u64, |header| header.weight());
         if weight + more > PORTION_WEIGHT_MAX {
             engine.apply_changes(std::mem::take(&mut portion)).map_err(LoadError::Apply)?;

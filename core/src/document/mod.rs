@@ -75,6 +75,10 @@ pub const COUNTER_MAX: i64 = 1 << 61;
 /// The largest number, up or down, by which one operation may change a counter; larger increments take several.
 pub const INCREMENT_MAX: i64 = 1 << 30;
 
+/// How many increments a new counter takes at most to reach its first number, some 10¹¹ up or down. One that needs more is
+/// created with that number, by an ordinary operation.
+pub const FIRST_INCREMENTS_MAX: u64 = 100;
+
 /// The latest time a change may be labelled with, and negated the earliest, in milliseconds since the Unix epoch: the
 /// range of time values of ECMAScript, 100 million days.
 pub const TIME_MAX_MS: i64 = 8_640_000_000_000_000;

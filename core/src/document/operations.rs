@@ -115,7 +115,7 @@ impl Edit<'_> {
     }
 
     /// Adds `by` to the counter at `counter`; increments of all devices add up. An absent counter is created from 0; of
-    /// several first increments of more than 10¹³ at the same time one alone is shown.
+    /// several first increments of more than 10¹¹ at the same time one alone is shown.
     ///
     /// # Errors
     ///

@@ -206,7 +206,7 @@ impl Turns {
     fn turn(&mut self, first: Option<Event>) -> Option<bool> {
         let mut room = Vec::new();
         let earlier = std::mem::take(&mut self.later).into_iter();
-        let events: Vec<Event> = earlier.chain(first).chain(self.queue.try_iter()).take(EVENTS_PER_TURN_MAX).collect();
+        let events: Vec<Event> = earlier.chain(first).chain(self.queue.try_iter().take(EVENTS_PER_TURN_MAX)).collect();
         let mut held_back = BTreeSet::new();
         for event in events {
             if matches!(event, Event::Stop) {

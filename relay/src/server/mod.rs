@@ -96,6 +96,11 @@ pub enum StartError {
     /// Anyone who reaches it could read and write everything.
     #[error("refusing open access on {0}: --insecure-open is for trials on 127.0.0.1 only, without a proxy")]
     OpenAccess(SocketAddr),
+    /// Every device would end its session at once.
+    #[error(
+        "refusing limits under which no device can send a change: a frame may not be smaller than the protocol's, and something has to be in flight"
+    )]
+    Limits,
     /// The data folder cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
@@ -153,6 +158,9 @@ impl Relay {
         let is_public = !listen.ip().is_loopback();
         if access == Access::Open && (is_public || behind_proxy) {
             return Err(StartError::OpenAccess(listen));
+        }
+        if !options.limits.are_workable() {
+            return Err(StartError::Limits);
         }
         if is_public && options.tls.is_none() && !behind_proxy {
             return Err(StartError::PlainText(listen));

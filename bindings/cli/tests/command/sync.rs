@@ -78,8 +78,8 @@ fn an_attempt_at_another_relay_that_is_interrupted_leaves_the_one_that_is_rememb
     let interrupted = |person: &Person| {
         let mut child = person.command(["connect", &other, "--token", "other"]).spawn().unwrap();
         let _connection = silent.accept().unwrap();
-        let mut kill = std::process::Command::new("kill");
-        assert!(kill.args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        let process = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(130));
     };
     let person = Person::with_store();

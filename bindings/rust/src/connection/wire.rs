@@ -5,7 +5,11 @@ use afield_transport::{CloseCode, Link, LinkMeter, LinkReceiver, LinkSender};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::Fuse;
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
@@ -30,8 +34,10 @@ pub(super) struct Wire {
     unwritten: mpsc::Sender<Bytes>,
     writing: Writing,
     meter: LinkMeter,
-    /// How many bytes had moved at the last look.
-    moved: u64,
+    /// Whether the connection took no more bytes for a while since the last look, and whether it does so now.
+    held_up: Arc<HeldUp>,
+    /// How many bytes had been read and written at the last look.
+    moved: (u64, u64),
     /// How the connection ended, where that was seen while messages were gathered.
     ended: Option<Result<(), String>>,
 }
@@ -52,8 +58,9 @@ impl Wire {
         let meter = link.meter();
         let (sender, receiver) = link.split();
         let (unwritten, messages) = mpsc::channel(UNWRITTEN_MAX);
-        let writing: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(write(sender, messages));
-        Self { receiver, unwritten, writing: Box::pin(writing.fuse()), meter, moved: 0, ended: None }
+        let held_up = Arc::new(HeldUp::default());
+        let writing: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(write(sender, messages, Arc::clone(&held_up)));
+        Self { receiver, unwritten, writing: Box::pin(writing.fuse()), meter, held_up, moved: (0, 0), ended: None }
     }
 
     /// Queues a message; gives it back where the queue is full.
@@ -68,12 +75,11 @@ impl Wire {
     /// Whether a message was on its way since the last look, in either direction, though none was complete.
     pub(super) fn has_moved(&mut self) -> bool {
         let statistics = self.meter.read();
-        let moved = statistics.bytes_read + statistics.bytes_written;
-        let has_moved = moved - self.moved >= PROGRESS_BYTES;
-        if has_moved {
-            self.moved = moved;
-        }
-        has_moved
+        let (read, written) = (statistics.bytes_read, statistics.bytes_written);
+        let (read_before, written_before) = std::mem::replace(&mut self.moved, (read, written));
+        // What the connection takes at once says nothing of the other end.
+        let was_held_up = self.held_up.since_last_look.swap(self.held_up.now.load(Relaxed), Relaxed);
+        read - read_before >= PROGRESS_BYTES || was_held_up && written - written_before >= PROGRESS_BYTES
     }
 
     /// Waits for the next message, or for room in the queue where that is wanted, and sends meanwhile. Cancel-safe.
@@ -132,18 +138,39 @@ impl Wire {
     }
 }
 
+/// Whether writing has to wait for the connection.
+#[derive(Debug, Default)]
+struct HeldUp {
+    now: AtomicBool,
+    since_last_look: AtomicBool,
+}
+
+impl HeldUp {
+    async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        if let Poll::Ready(done) = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
+            return done;
+        }
+        self.now.store(true, Relaxed);
+        self.since_last_look.store(true, Relaxed);
+        let done = work.await;
+        self.now.store(false, Relaxed);
+        done
+    }
+}
+
 /// Writes what is queued until the queue ends, and then closes.
-async fn write(mut sender: LinkSender, mut messages: mpsc::Receiver<Bytes>) {
+async fn write(mut sender: LinkSender, mut messages: mpsc::Receiver<Bytes>, held_up: Arc<HeldUp>) {
     while let Some(first) = messages.recv().await {
         let mut next = Some(first);
         // What is ready goes out in one write.
         while let Some(message) = next {
-            if let Err(error) = sender.feed(message).await {
+            if let Err(error) = held_up.during(sender.feed(message)).await {
                 return tracing::debug!(%error, "could not send");
             }
             next = messages.try_recv().ok();
         }
-        if let Err(error) = sender.flush().await {
+        if let Err(error) = held_up.during(sender.flush()).await {
             return tracing::debug!(%error, "could not send");
         }
     }

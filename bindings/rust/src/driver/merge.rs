@@ -146,7 +146,11 @@ impl Driver {
         for open in unsettled.iter_mut().filter_map(|one| one.taken.open.as_deref_mut()) {
             self.save_snapshot_when_due(open);
         }
-        Ok(unsettled.iter().filter(|one| one.no_longer_waits(&settlements)).map(|one| one.taken.entity()).collect())
+        let roomier: Vec<_> = unsettled.iter().filter(|one| one.no_longer_waits(&settlements)).collect();
+        // What waited was not sent, or refused without a word, and can be sent now.
+        let spaces = roomier.iter().filter_map(|one| one.taken.open.as_ref()).map(|open| open.space);
+        lock(&self.edited).extend(spaces);
+        Ok(roomier.iter().map(|one| one.taken.entity()).collect())
     }
 
     fn tell(&self, settlement: &Settlement, open: &OpenEntity) {

@@ -5,7 +5,7 @@ use crate::driver::Target;
 use crate::error::EditError;
 use crate::transaction::Transaction;
 use afield_core::document::sequence::differing;
-use afield_core::document::{Edit, Path, Value};
+use afield_core::document::{Edit, FIRST_INCREMENTS_MAX, Path, Value};
 use afield_core::limits::CHANGE_BYTES_MAX;
 use std::collections::BTreeMap;
 
@@ -20,6 +20,7 @@ const CHARACTERS_MAX: usize = 16_384;
 /// What an operation weighs beside its content, in bytes: its columns in a change take less.
 const OPERATION_WEIGHT: usize = 8;
 
+static NULL: Value = Value::Null;
 static EMPTY_MAP: Value = Value::Map(BTreeMap::new());
 static EMPTY_LIST: Value = Value::List(Vec::new());
 static EMPTY_TEXT: Value = Value::Text(String::new());
@@ -74,6 +75,9 @@ impl<'v> Portions<'_, '_, 'v> {
     fn value(&mut self, path: &Path, before: Option<&'v Value>, after: &'v Value) -> Result<(), EditError> {
         if before == Some(after) {
             return Ok(());
+        }
+        if after.is_null() {
+            return self.push(Step::Put { path: path.clone(), value: &NULL }, OPERATION_WEIGHT);
         }
         let both = before.map_or(0, weight) + weight(after);
         if both <= ASSIGNED_WEIGHT_MAX {
@@ -184,7 +188,8 @@ impl<'v> Portions<'_, '_, 'v> {
 fn weight(value: &Value) -> usize {
     let content = match value {
         Value::Null | Value::Bool(_) => 0,
-        Value::Int(_) | Value::Uint(_) | Value::F64(_) | Value::Timestamp(_) | Value::Counter(_) => OPERATION_WEIGHT,
+        Value::Int(_) | Value::Uint(_) | Value::F64(_) | Value::Timestamp(_) => OPERATION_WEIGHT,
+        Value::Counter(_) => FIRST_INCREMENTS_MAX as usize * OPERATION_WEIGHT,
         Value::Str(text) => text.len(),
         Value::Bytes(bytes) => bytes.len(),
         Value::Text(text) => text.len() + text.chars().count() * OPERATION_WEIGHT,

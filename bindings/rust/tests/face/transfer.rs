@@ -99,7 +99,8 @@ fn an_entity_of_more_than_one_change_comes_through_an_export_and_an_import() {
     let replica = Replica::open_in_memory().unwrap();
     let home = replica.create_space("Home").unwrap();
     let notes = home.collection::<()>("notes").unwrap();
-    let id = notes.json().insert(&json!({"title": "Long", "parts": [{"body": {"$text": ""}}, null]})).unwrap();
+    let id =
+        notes.json().insert(&json!({"title": "Long", "due": null, "parts": [{"body": {"$text": ""}}, null]})).unwrap();
     let small = notes.json().insert(&json!({"title": "Short"})).unwrap();
     let note = notes.entity(id).unwrap();
     for piece in 0..6 {

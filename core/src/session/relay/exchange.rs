@@ -17,7 +17,7 @@ pub enum RelayRequest {
         /// Who is speaking.
         hello: Hello,
     },
-    /// Check a fresher token; answer with [`RelaySession::close`](super::RelaySession::close)(super::RelaySession::close) when it is not good.
+    /// Check a fresher token; answer with [`RelaySession::close`](super::RelaySession::close) when it is not good.
     Token {
         /// The token.
         token: String,

@@ -155,6 +155,9 @@ impl SqliteLog {
     }
 
     fn begin(&mut self, purpose: Purpose) -> Result<SqliteTransaction<'_>, LogError> {
+        if let Purpose::Write = purpose {
+            self.give_up_replaced_file();
+        }
         if self.failed
             && let Some(path) = self.path.clone()
         {
@@ -180,6 +183,7 @@ impl SqliteLog {
             // Closed before another file is opened: both would use the WAL of that path, and closing one drops the locks of
             // both.
             self.connection = Connection::open_in_memory()?;
+            self.identity = None;
         }
         self.connection = (self.reopen)(path).map_err(|error| LogError::Reopen(Box::new(error)))?;
         self.identity = identity;

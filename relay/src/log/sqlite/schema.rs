@@ -6,7 +6,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 use std::fs::OpenOptions;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The mark of this kind of file in SQLite's header: `AfRl`.
@@ -62,6 +62,11 @@ pub enum OpenLogError {
         /// The space.
         space: SpaceId,
     },
+    /// The pages of the file do not belong together.
+    #[error(
+        "the log's file does not belong to the WAL beside it, as where a backup was put in its place, or is damaged: {RESTORE}"
+    )]
+    Torn,
     /// The file has been emptied since it was opened first.
     #[error("the log's file is empty, although it was a log before: see whether its volume is mounted")]
     Empty,
@@ -109,6 +114,7 @@ pub(super) fn open_file_again(path: &Path) -> Result<Connection, OpenLogError> {
 }
 
 fn open_file_with(path: &Path, access: OpenFlags) -> Result<Connection, OpenLogError> {
+    let has_wal = std::fs::metadata(wal_of(path)).is_ok_and(|wal| wal.len() > 0);
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     if connection.is_readonly(MAIN_DB)? {
         return Err(OpenLogError::ReadOnly);
@@ -116,10 +122,20 @@ fn open_file_with(path: &Path, access: OpenFlags) -> Result<Connection, OpenLogE
     // Until it is clear that file and WAL belong together, nothing of the WAL goes into the file: not even when it is closed.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     let mut connection = prepare(connection)?;
+    if has_wal {
+        heads::check_pages(&connection)?;
+    }
     heads::check(&mut connection)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     sync_wal(&connection)?;
     Ok(connection)
+}
+
+/// The WAL of a database file.
+fn wal_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
 }
 
 /// Brings what a crash left in the WAL to the disk. SQLite takes it from the system's memory as committed, although it may
@@ -132,7 +148,7 @@ fn sync_wal(connection: &Connection) -> Result<(), OpenLogError> {
         return Ok(());
     }
     // Somebody reads it, or the disk is full: the WAL stays, and is synced where it is.
-    let wal = connection.path().map(|path| format!("{path}-wal"));
+    let wal = connection.path().map(|path| wal_of(Path::new(path)));
     let synced = wal.map_or(Ok(()), |wal| OpenOptions::new().write(true).open(wal).and_then(|wal| wal.sync_all()));
     match synced {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(OpenLogError::Sync(error)),

@@ -90,6 +90,7 @@ impl Driver {
     pub fn handle_idle(&self, now: Now) -> Result<(), DriverError> {
         let mut sync = lock(&self.sync);
         let result = self.merge_some(&mut sync, ENTITIES_PER_SETTLEMENT_MAX, now);
+        let result = result.and_then(|()| self.pump(&mut sync, now));
         if result.is_ok() {
             self.note_in_step(&mut sync, now);
         }

@@ -56,7 +56,8 @@ impl Driver {
 
     fn answer_waiters(&self, sync: &mut Synchronization, now: Now) {
         let mut waiters = lock(&self.waiters);
-        if sync.disappointment.is_none() && !lock(&self.edited).is_empty() {
+        let is_up = matches!(sync.link, Link::Up { .. });
+        if is_up && sync.disappointment.is_none() && !lock(&self.edited).is_empty() {
             // Whoever made that edit wakes the driver, and what is said before does not hold for it.
             return;
         }

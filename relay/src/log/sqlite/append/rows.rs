@@ -215,6 +215,20 @@ impl<'t, 'c> Rows<'t, 'c> {
         dependencies: &[ChangeHash],
     ) -> Result<Vec<ChangeHash>, LogError> {
         let Some(entity) = entity else { return Ok(dependencies.to_vec()) };
+        let mut absent = dependencies.to_vec();
+        absent.retain(|change| !entity.known.contains(change));
+        let mut index = 0;
+        while let Some(change) = absent.get(index) {
+            // An index answers it, so that what lacks something costs little however often it comes.
+            if self.holds(entity.number, *change)? {
+                absent.remove(index);
+            } else {
+                index += 1;
+            }
+        }
+        if !absent.is_empty() {
+            return Ok(absent);
+        }
         let looks_further = self.decayed.holds_any(space, id);
         let mut queue: VecDeque<ChangeHash> = dependencies.iter().copied().collect();
         let mut bytes_left = ANCESTOR_BYTES_MAX;
@@ -240,6 +254,11 @@ impl<'t, 'c> Rows<'t, 'c> {
             entity.known.extend(seen);
         }
         Ok(missing)
+    }
+
+    fn holds(&self, entity: i64, change: ChangeHash) -> Result<bool, LogError> {
+        let sql = "SELECT 1 FROM chunks WHERE entity = ?1 AND substr(change, 1, 8) = ?2 AND change = ?3";
+        Ok(self.transaction.statement(sql)?.exists(params![entity, change.0.split_at(8).0, change.0])?)
     }
 
     fn stored(&self, entity: i64, change: ChangeHash) -> Result<Option<Stored>, LogError> {

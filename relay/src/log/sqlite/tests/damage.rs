@@ -239,7 +239,10 @@ fn a_backup_beside_the_wal_of_another_file_is_refused_until_that_is_deleted() {
 
     for _ in 0..2 {
         let error = SqliteLog::open(&path).unwrap_err();
-        assert!(matches!(error, OpenLogError::Contradiction { .. } | OpenLogError::Damaged(_)), "{error:?}");
+        assert!(
+            matches!(error, OpenLogError::Torn | OpenLogError::Contradiction { .. } | OpenLogError::Damaged(_)),
+            "{error:?}"
+        );
         assert!(error.to_string().contains("-wal"), "it says what to do: {error}");
         assert_eq!(std::fs::read(&path).unwrap(), backup, "the backup is left alone");
     }
@@ -248,6 +251,45 @@ fn a_backup_beside_the_wal_of_another_file_is_refused_until_that_is_deleted() {
     office.desk.log = SqliteLog::open(&path).expect("the control");
     let start = office.desk.start();
     assert_eq!(office.readable_after(start), 20);
+}
+
+#[test]
+fn a_backup_is_not_written_over_however_much_the_wal_of_another_file_holds() {
+    let mut refused = 0;
+    for commits in [20, 150, 400_usize] {
+        let mut office = Office::new();
+        let mut author = Author::new(1, 1);
+        office.desk.push(author.chunks(120));
+        let backup = office.desk.log.snapshot().unwrap();
+        for number in 0..commits {
+            let mut another = Author::new(number as u8, 2 + (number / 256) as u8);
+            office.desk.push(vec![another.chunk(&"x".repeat(3_000))]);
+        }
+        let restored = tempfile::tempdir().unwrap();
+        let path = restored.path().join("log.sqlite");
+        let [wal, shm] = beside_the_log(&restored);
+        std::fs::copy(&beside_the_log(&office.folder)[0], &wal).unwrap();
+        std::fs::write(&path, &backup).unwrap();
+        match SqliteLog::open(&path) {
+            Err(error) => {
+                refused += 1;
+                assert!(error.to_string().contains("-wal"), "it says what to do: {error}");
+                assert_eq!(std::fs::read(&path).unwrap(), backup, "the backup is left alone");
+                std::fs::remove_file(wal).unwrap();
+                let _ = std::fs::remove_file(shm);
+                office.desk.log = SqliteLog::open(&path).expect("the control");
+                let start = office.desk.start();
+                assert_eq!(office.readable_after(start), 120);
+            }
+            // The WAL held all that had changed since, so that the two are of one piece.
+            Ok(log) => {
+                office.desk.log = log;
+                let start = office.desk.start();
+                assert_eq!(office.readable_after(start), 120 + commits);
+            }
+        }
+    }
+    assert!(refused > 0, "no WAL was of another file, so this shows nothing");
 }
 
 #[test]
@@ -260,7 +302,9 @@ fn a_log_opens_although_a_row_is_damaged_and_not_where_a_head_and_its_last_row_d
         ("UPDATE spaces SET chain = x'00' WHERE id = x'01010101010101010101010101010101'", true),
         ("DELETE FROM chunks WHERE position & 0xff = 3", false),
         ("DELETE FROM chunks", false),
-        ("UPDATE spaces SET sequence = 2", false),
+        ("UPDATE spaces SET sequence = 2 WHERE sequence > 0", true),
+        ("UPDATE spaces SET chain = zeroblob(32)", true),
+        ("UPDATE spaces SET sequence = 2, chain = zeroblob(32)", false),
         ("UPDATE chunks SET position = position + 1 WHERE position & 0xff = 3", false),
         ("UPDATE chunks SET chain = zeroblob(32), hash = zeroblob(32) WHERE position & 0xff = 3", false),
     ];
