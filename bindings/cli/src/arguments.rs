@@ -85,7 +85,7 @@ pub(crate) enum Command {
     /// Delete an entity: it can be restored
     Delete(One),
     /// Take a deletion back
-    Restore(Whole),
+    Restore(One),
     /// Sync through a relay from now on
     Connect(Connect),
     /// Get in step with the relay now
@@ -153,22 +153,13 @@ pub(crate) struct Get {
     pub(crate) tagged: bool,
 }
 
-/// One entity that is not deleted.
+/// One entity.
 #[derive(Debug, Args)]
 pub(crate) struct One {
     /// The collection
     pub(crate) collection: String,
     /// The entity's id, or its last few characters
     pub(crate) id: PartialId,
-}
-
-/// One entity, named in full.
-#[derive(Debug, Args)]
-pub(crate) struct Whole {
-    /// The collection
-    pub(crate) collection: String,
-    /// The entity's id
-    pub(crate) id: afield::EntityId,
 }
 
 #[derive(Debug, Args)]
@@ -178,6 +169,9 @@ pub(crate) struct List {
     /// Show so many at the most, the newest
     #[arg(long, value_name = "COUNT")]
     pub(crate) limit: Option<usize>,
+    /// List the deleted entities, which `afield restore` takes back
+    #[arg(long, requires = "collection")]
+    pub(crate) deleted: bool,
 }
 
 #[derive(Debug, Args)]

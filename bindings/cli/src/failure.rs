@@ -345,7 +345,9 @@ fn after_sync(error: &SyncError) -> &'static str {
         Class::SignIn => "get a token from who runs the relay, then `afield connect URL --token TOKEN`",
         Class::Quota => "ask who runs the relay for more room; nothing stored here is lost",
         Class::Upgrade => "install the newest afield here, or ask who runs the relay to",
-        Class::Permanent => "ask who runs the relay whether this token may use the space; `afield status` shows more",
+        Class::Permanent => {
+            "sync the device that made the space first; if it has, ask who runs the relay whether this token may use it (`afield space leave ID` forgets one joined by mistake)"
+        }
     }
 }
 

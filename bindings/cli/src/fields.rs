@@ -35,7 +35,9 @@ pub(crate) enum FieldsError {
     Json { line: usize, column: usize },
     #[error("either a JSON object or fields, not both")]
     Both,
-    #[error("field {field} has no '=' in it")]
+    #[error(
+        "value {field} is neither FIELD=VALUE nor the id of an entity, which is a UUID or at least its last 4 digits"
+    )]
     NoOperator { field: usize },
     #[error("field {field} has no valid name")]
     Name { field: usize, source: afield::ParsePathError },

@@ -8,31 +8,36 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Waits until somebody wants the command to end.
-pub(crate) async fn interrupted() {
-    #[cfg(unix)]
-    {
-        let mut ended = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
-        let terminated = async {
-            match &mut ended {
-                Some(ended) => drop(ended.recv().await),
-                None => std::future::pending().await,
-            }
-        };
+/// Listens from now on, within a runtime, and waits until somebody wants the command to end.
+#[cfg(unix)]
+pub(crate) fn listen() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    // A signal that cannot be listened for ends the process by itself, so there is nothing to wait for.
+    let [interrupt, terminate] = [SignalKind::interrupt(), SignalKind::terminate()].map(|kind| signal(kind).ok());
+    let arrives = async |signal: Option<tokio::signal::unix::Signal>| match signal {
+        Some(mut signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    };
+    async move {
         tokio::select! {
-            result = tokio::signal::ctrl_c() => no_signal(result).await,
-            () = terminated => {}
+            () = arrives(interrupt) => {}
+            () = arrives(terminate) => {}
         }
     }
-    #[cfg(not(unix))]
-    no_signal(tokio::signal::ctrl_c().await).await;
 }
 
-/// A system that cannot tell of Ctrl-C ends the process by itself, so there is nothing to wait for.
-async fn no_signal(result: io::Result<()>) {
-    if result.is_err() {
+/// Listens, and waits until somebody wants the command to end.
+#[cfg(not(unix))]
+pub(crate) async fn listen() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // A system that cannot tell of Ctrl-C ends the process by itself, so there is nothing to wait for.
         std::future::pending::<()>().await;
     }
+}
+
+/// Waits until somebody wants the command to end.
+pub(crate) async fn interrupted() {
+    listen().await;
 }
 
 /// A small runtime for a command that waits for something.

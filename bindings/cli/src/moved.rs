@@ -44,6 +44,11 @@ pub(crate) struct Attempt {
 /// Gets in step with a relay, and switches sync off again.
 pub(crate) fn sync(replica: &Replica, relay: Relay, output: Output) -> Result<Attempt, Failure> {
     let runtime = interrupt::runtime()?;
+    // Before anything is begun that would have to be put away.
+    let interrupted = {
+        let _runtime = runtime.enter();
+        interrupt::listen()
+    };
     let before = replica.status()?;
     let mut events = replica.events();
     let started = Instant::now();
@@ -51,7 +56,7 @@ pub(crate) fn sync(replica: &Replica, relay: Relay, output: Output) -> Result<At
     let result = runtime.block_on(async {
         tokio::select! {
             biased;
-            () = interrupt::interrupted() => Err(Failure::Interrupted),
+            () = interrupted => Err(Failure::Interrupted),
             result = in_step(replica) => result,
             never = show(replica, &before, output) => never,
         }

@@ -40,10 +40,10 @@ pub(crate) struct Remembered {
 }
 
 impl Remembered {
-    /// Whether two lead to the same relay with the same token and the same trust.
-    pub(crate) fn is_same_way_in(&self, other: &Self) -> bool {
-        let way = |one: &Self| (one.address.clone(), one.token.clone(), one.authority.clone());
-        way(self) == way(other)
+    /// Whether this one stays until a new one has let the device in: it leads elsewhere, or has let it in with another token.
+    pub(crate) fn is_worth_keeping_for(&self, new: &Self) -> bool {
+        let is_same_key = self.token == new.token && self.authority == new.authority;
+        self.address != new.address || !is_same_key && self.last_synced_ms.is_some()
     }
 }
 

@@ -123,7 +123,7 @@ impl ReadOnlySpace {
     /// The name of the collection is not valid, or the store could not be read.
     pub fn ids(&self, collection: &str) -> Result<Vec<EntityId>, SpaceError> {
         let collection: Name = collection.parse()?;
-        Ok(self.reader.ids(&self.query(&collection))?)
+        Ok(self.reader.ids(&self.query(&collection, false))?)
     }
 
     /// The entities of [`ReadOnlySpace::ids`] as JSON values. One that cannot be opened is shown as it last was.
@@ -132,8 +132,21 @@ impl ReadOnlySpace {
     ///
     /// As [`ReadOnlySpace::ids`].
     pub fn list(&self, collection: &str) -> Result<Vec<(EntityId, serde_json::Value)>, SpaceError> {
+        self.shown(collection, false)
+    }
+
+    /// The deleted entities of a collection as JSON values, as [`ReadOnlySpace::list`] shows the others.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadOnlySpace::ids`].
+    pub fn deleted(&self, collection: &str) -> Result<Vec<(EntityId, serde_json::Value)>, SpaceError> {
+        self.shown(collection, true)
+    }
+
+    fn shown(&self, collection: &str, deleted: bool) -> Result<Vec<(EntityId, serde_json::Value)>, SpaceError> {
         let collection: Name = collection.parse()?;
-        let mut rows = self.reader.list(&self.query(&collection))?;
+        let mut rows = self.reader.list(&self.query(&collection, deleted))?;
         // A writer leaves the projection of a large entity to whoever reads it, and nothing is stored from here.
         for row in rows.iter_mut().filter(|row| row.stale) {
             match self.document(row.entity, None) {
@@ -193,8 +206,9 @@ impl ReadOnlySpace {
         if document.change_count() == 0 { Err(EntityError::NotYet { entity }) } else { Ok(document) }
     }
 
-    fn query<'c>(&self, collection: &'c Name) -> ListQuery<'c> {
-        ListQuery { space: self.id, collection: Some(collection), deleted: Some(false), after: None, limit: usize::MAX }
+    fn query<'c>(&self, collection: &'c Name, deleted: bool) -> ListQuery<'c> {
+        let (collection, deleted) = (Some(collection), Some(deleted));
+        ListQuery { space: self.id, collection, deleted, after: None, limit: usize::MAX }
     }
 }
 

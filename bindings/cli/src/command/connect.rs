@@ -32,7 +32,7 @@ pub(super) fn run(arguments: Connect, global: &Global, output: Output) -> Result
     let authority = arguments.ca.map(|path| std::fs::read_to_string(&path).map_err(Failure::file(path))).transpose()?;
     let mut remembered = Remembered::new(url, token, authority);
     let before = Remembered::read(&global.store).ok().flatten();
-    let other = before.filter(|before| !before.is_same_way_in(&remembered)).map(|before| before.address);
+    let other = before.filter(|before| before.is_worth_keeping_for(&remembered)).map(|before| before.address);
     let moved = attempt(&replica, &mut remembered, global, output, other)?;
     let connected = Connected { relay: Some(&remembered.address), moved: Some(moved) };
     output.done(&connected, || format!("In step with {}.\n{}", remembered.address, moved.in_words()))

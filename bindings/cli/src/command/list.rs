@@ -26,7 +26,15 @@ struct Entity {
 pub(super) fn run(arguments: &List, global: &Global, output: Output) -> Result<(), Failure> {
     let space = context::view_space(global)?;
     match &arguments.collection {
-        Some(collection) => entities(&space, collection, arguments.limit, output),
+        Some(collection) if arguments.deleted => entities(
+            space.deleted(collection)?,
+            arguments.limit,
+            "Nothing that was deleted is in this collection.",
+            output,
+        ),
+        Some(collection) => {
+            entities(space.list(collection)?, arguments.limit, "Nothing is in this collection.", output)
+        }
         None => collections(&space, output),
     }
 }
@@ -46,8 +54,12 @@ fn collections(space: &ReadOnlySpace, output: Output) -> Result<(), Failure> {
     })
 }
 
-fn entities(space: &ReadOnlySpace, collection: &str, limit: Option<usize>, output: Output) -> Result<(), Failure> {
-    let mut entities = space.list(collection)?;
+fn entities(
+    mut entities: Vec<(EntityId, Json)>,
+    limit: Option<usize>,
+    nothing: &str,
+    output: Output,
+) -> Result<(), Failure> {
     let total = entities.len();
     // Ids come in the order of their making, so the newest stand at the end.
     let entities = entities.split_off(total.saturating_sub(limit.unwrap_or(total)));
@@ -61,7 +73,7 @@ fn entities(space: &ReadOnlySpace, collection: &str, limit: Option<usize>, outpu
             }
         };
         let rows: Vec<_> = entities.iter().map(row).collect();
-        let mut text = lines(&["id ends in", "fields"], &rows, output, "Nothing is in this collection.");
+        let mut text = lines(&["id ends in", "fields"], &rows, output, nothing);
         if entities.len() < total && output.is_terminal() {
             let older = text::number((total - entities.len()) as u64);
             text.push_str(&console::style(format!("… and {older} older")).dim().to_string());

@@ -10,7 +10,7 @@ mod space;
 mod status;
 mod transfer;
 
-use crate::arguments::{Command, Global, One, Whole};
+use crate::arguments::{Command, Global, One};
 use crate::context;
 use crate::demo;
 use crate::failure::Failure;
@@ -28,7 +28,7 @@ pub(crate) fn run(command: Command, global: &Global, output: &Output) -> Result<
         Command::Get(arguments) => get::run(&arguments, global, output),
         Command::List(arguments) => list::run(&arguments, global, output),
         Command::Delete(one) => delete(&one, global, output),
-        Command::Restore(whole) => restore(&whole, global, output),
+        Command::Restore(one) => restore(&one, global, output),
         Command::Connect(arguments) => connect::run(arguments, global, output),
         Command::Sync => connect::sync(global, output),
         Command::Status => status::run(global, output),
@@ -55,9 +55,11 @@ fn delete(one: &One, global: &Global, output: Output) -> Result<(), Failure> {
     output.done(&touched, || format!("Deleted. `afield restore {} {id}` takes it back.", one.collection))
 }
 
-fn restore(whole: &Whole, global: &Global, output: Output) -> Result<(), Failure> {
+fn restore(one: &One, global: &Global, output: Output) -> Result<(), Failure> {
     let (_replica, space) = context::open_space(global)?;
-    let _ = space.collection::<()>(&whole.collection)?.restore(whole.id)?;
-    let touched = Touched { id: whole.id.to_string(), collection: &whole.collection, deleted: false };
+    let collection = space.collection::<()>(&one.collection)?;
+    let id = one.id.find_among(&one.collection, || Ok(collection.deleted()?))?;
+    let _ = collection.restore(id)?;
+    let touched = Touched { id: id.to_string(), collection: &one.collection, deleted: false };
     output.done(&touched, || "Restored.".to_owned())
 }

@@ -40,9 +40,12 @@ pub(super) fn run(command: SpaceCommand, global: &Global, output: Output) -> Res
         }
         SpaceCommand::Join { id } => {
             let replica = context::open(global)?;
+            let is_here = replica.space(id).is_ok();
             let space = replica.join_space(id)?;
             output.done(&Shown::of(&space), || {
-                format!("Joined the space {id}. Its entities come with the next `afield sync`.")
+                let what = if is_here { "This device has" } else { "Joined" };
+                let when = if is_here { "already" } else { "now" };
+                format!("{what} the space {id} {when}. Its entities come with the next `afield sync`.")
             })
         }
         SpaceCommand::Leave { id } => {

@@ -136,8 +136,11 @@ fn in_words(shown: &Shown, output: Output) -> String {
         ("device", shown.device.clone()),
         ("relay", relay.to_owned()),
         ("sync", sync_in_words(shown)),
-        ("waiting", waiting_in_words(shown.pending_changes, shown.oldest_pending_age_ms)),
     ];
+    if let Some(error) = &shown.last_error {
+        lines.push(("", style(error).yellow().to_string()));
+    }
+    lines.push(("waiting", waiting_in_words(shown)));
     for Refused { reason, entities, .. } in &shown.refusals {
         let entities = text::count(*entities, "entity", "entities");
         lines.push(("refused", format!("by the relay, changes of {entities}: {reason}; they stay stored here")));
@@ -163,16 +166,19 @@ fn sync_in_words(shown: &Shown) -> String {
     };
     match (shown.state, &shown.last_error) {
         (State::Disabled, _) => "off".to_owned(),
-        (_, Some(error)) => format!("{last}; since then: {}", style(error).yellow()),
+        (_, Some(_)) => format!("{last}; since then:"),
         (_, None) => last,
     }
 }
 
-fn waiting_in_words(changes: u64, oldest_ms: Option<u64>) -> String {
+fn waiting_in_words(shown: &Shown) -> String {
+    let changes = shown.pending_changes;
     if changes == 0 {
-        return "nothing: the relay has every change of this device".to_owned();
+        let all = if shown.last_synced_ms.is_some() { ": the relay has every change of this device" } else { "" };
+        return format!("nothing{all}");
     }
-    let oldest = oldest_ms.map(|age| format!(", the oldest from {}", text::ago(age))).unwrap_or_default();
+    let oldest =
+        shown.oldest_pending_age_ms.map(|age| format!(", the oldest from {}", text::ago(age))).unwrap_or_default();
     format!("{}{oldest}", text::count(changes, "change", "changes"))
 }
 

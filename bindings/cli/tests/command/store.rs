@@ -119,8 +119,11 @@ fn deleting_can_be_taken_back() {
     assert!(person.run(["delete", "notes", &id[30..]]).ok().contains(&format!("afield restore notes {id}")));
     assert_eq!(person.titles(), [""; 0]);
     assert_eq!(person.run(["get", "notes", id, "--json"]).json()["deleted"], true);
-    person.run(["restore", "notes", id]).ok();
+    let deleted = person.run(["list", "notes", "--deleted", "--json"]);
+    assert_eq!(deleted.json()["id"], *id);
+    person.run(["restore", "notes", &id[30..]]).ok();
     assert_eq!(person.titles(), ["Milk"]);
+    assert_eq!(person.run(["list", "notes", "--deleted", "--json"]).ok(), "");
 }
 
 #[test]

@@ -68,6 +68,19 @@ fn a_relay_that_is_not_reached_exits_with_4_and_is_tried_by_the_next_sync() {
     person.run(["sync"]).ok();
 }
 
+#[test]
+fn a_wrong_token_does_not_replace_the_one_that_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::with_tokens(folder.path());
+    let token = relay.token(&[]);
+    let person = Person::with_store();
+    person.run(["connect", &relay.url(), "--token", "afield_mistyped"]).failed(5);
+    person.run(["sync"]).failed(5);
+    person.run(["connect", &relay.url(), "--token", &token]).ok();
+    assert!(person.run(["connect", &relay.url(), "--token", "afield_wrong"]).failed(5).contains("stays connected to"));
+    person.run(["sync"]).ok();
+}
+
 #[cfg(unix)]
 #[test]
 fn an_attempt_at_another_relay_that_is_interrupted_leaves_the_one_that_is_remembered() {
