@@ -4,18 +4,22 @@ use super::ChangeId;
 use super::check::Violation;
 use super::network::Cargo;
 use super::record::Record;
+use afield::{ChangeHash, EntityId};
 use afield_core::change::ChangeHeader;
 use afield_core::log::ChunkHash;
 use afield_core::wire::{
     self, Chunks, Message, Push, PushNumber, Receipt, ReceiptRun, Segment, SpaceCode, ToDevice, ToRelay,
 };
 use afield_core::{ChunkKind, Cursor, Limits, LogId, Sequence};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What went over one wire, as far as receipts and positions need it.
 #[derive(Debug, Default)]
 pub(super) struct Listener {
     pushes: BTreeMap<PushNumber, Vec<(ChangeId, ChunkHash)>>,
+    /// Numbers under which the relay has taken more than one push, since the network changed a message on its way: which
+    /// of them an answer is about cannot be told.
+    unclear: BTreeSet<PushNumber>,
     /// Up to where the relay has served this reader; `None` while the space is not open.
     position: Option<Cursor>,
     /// The highest position that the reader was told in anything, receipts included; with [`Self::position`].
@@ -57,7 +61,12 @@ impl Listener {
                 (self.position, self.told, self.promised) = (open.cursor, open.cursor, head);
             }
             Ok(ToRelay::CatchUp(_)) if self.position.is_some() => self.promised = head,
-            Ok(ToRelay::Push(push)) => drop(changes_of(&push).map(|pushed| self.pushes.insert(push.number, pushed))),
+            Ok(ToRelay::Push(push)) => {
+                let Some(pushed) = changes_of(&push) else { return };
+                if self.pushes.insert(push.number, pushed.clone()).is_some_and(|before| before != pushed) {
+                    self.unclear.insert(push.number);
+                }
+            }
             _ => {}
         }
     }
@@ -158,7 +167,15 @@ impl Listener {
         };
         self.check_reader(record)?;
         let mut at = before;
+        let own = |segment: &Segment<'_>| matches!(segment, Segment::Own { push, .. } if self.unclear.contains(push));
+        let is_unclear = chunks.segments.iter().any(own);
         for (change, chunk) in self.served(chunks) {
+            if is_unclear {
+                // Only how many they are is known.
+                let place = record.present().and_then(|present| present.place(at.sequence.get()));
+                at = place.map_or(at, |place| place.cursor);
+                continue;
+            }
             at = at.then(change.0, ChunkKind::Change.number(), chunk);
             let place = record.present().and_then(|present| present.place(at.sequence.get() - 1));
             if place.is_none_or(|place| (place.cursor, place.change) != (at, change)) {
@@ -183,6 +200,10 @@ impl Listener {
         let mut served = Vec::new();
         for segment in &chunks.segments {
             match segment {
+                Segment::Own { push, count, .. } if self.unclear.contains(push) => {
+                    let unknown = ((EntityId::from_bytes([0; 16]), ChangeHash([0; 32])), ChunkHash::of(&[]));
+                    served.extend(std::iter::repeat_n(unknown, *count as usize));
+                }
                 Segment::Own { push, index, count } => {
                     let pushed = self.pushes.get(push).map(Vec::as_slice).unwrap_or_default();
                     served.extend(pushed.iter().skip(*index as usize).take(*count as usize).copied());
@@ -198,6 +219,9 @@ impl Listener {
     }
 
     fn receipted(&self, receipt: &Receipt) -> Vec<(ChangeId, Sequence)> {
+        if self.unclear.contains(&receipt.push) {
+            return Vec::new();
+        }
         let pushed = self.pushes.get(&receipt.push).map(Vec::as_slice).unwrap_or_default();
         let mut pushed = pushed.iter().map(|(change, _)| *change);
         let mut receipted = Vec::new();
