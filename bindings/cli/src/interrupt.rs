@@ -35,11 +35,6 @@ pub(crate) async fn listen() {
     }
 }
 
-/// Waits until somebody wants the command to end.
-pub(crate) async fn interrupted() {
-    listen().await;
-}
-
 /// A small runtime for a command that waits for something.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -58,9 +53,9 @@ impl Interrupt {
         let wanted = interrupt.0.clone();
         let listen = move || {
             runtime.block_on(async {
-                interrupted().await;
+                listen().await;
                 wanted.store(true, Ordering::Relaxed);
-                interrupted().await;
+                listen().await;
                 std::process::exit(i32::from(Failure::Interrupted.exit_code()));
             });
         };

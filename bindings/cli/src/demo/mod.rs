@@ -41,7 +41,7 @@ pub(crate) fn run(output: Output) -> Result<(), Failure> {
         tokio::select! {
             // Listened to first, so that nothing is started before an interruption would be heard.
             biased;
-            () = interrupt::interrupted() => Err(DemoFailure::Interrupted.into()),
+            () = interrupt::listen() => Err(DemoFailure::Interrupted.into()),
             told = story::tell(folder.path(), &mut page) => told,
         }
     });

@@ -258,12 +258,7 @@ fn a_store_that_failed_before_what_it_had_stored_was_merged_goes_on_with_the_nex
 fn what_was_refused_before_its_repair_blocks_nothing() {
     let desk = Desk::new();
     let (entity, first) = desk.edit("first");
-    desk.driver.enable_sync(NOW);
-    let mut relay = desk.connect(NOW);
-    let mut messages = vec![relay.welcome(), relay.opened()];
-    messages.extend(desk.stored(entity).iter().map(|bytes| relay.chunk(entity, bytes)));
-    messages.push(relay.caught_up());
-    desk.receive(&messages, NOW);
+    let relay = desk.get_in_step(entity);
     // The first push went out before the relay told that it had all of it.
     let second = desk.edit_again(entity, "second");
     desk.driver.handle_wake(NOW).unwrap();
@@ -284,12 +279,7 @@ fn what_was_refused_before_its_repair_blocks_nothing() {
 fn what_a_failed_edit_had_stored_all_the_same_is_sent_after_a_reload() {
     let desk = Desk::new();
     let (entity, _) = desk.edit("title");
-    desk.driver.enable_sync(NOW);
-    let mut relay = desk.connect(NOW);
-    let mut messages = vec![relay.welcome(), relay.opened()];
-    messages.extend(desk.stored(entity).iter().map(|bytes| relay.chunk(entity, bytes)));
-    messages.push(relay.caught_up());
-    desk.receive(&messages, NOW);
+    let _relay = desk.get_in_step(entity);
     while desk.driver.poll_output().is_some() {}
     desk.driver.with_store(|store| {
         store.inject(Box::new(|point| (point == FaultPoint::AfterCommit).then_some(Fault::Io)));

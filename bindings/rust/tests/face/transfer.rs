@@ -1,6 +1,6 @@
 //! Export and import.
 
-use afield::{EntityError, EntityId, ReadError, ReadOnlyReplica, Replica, Space, TransferError};
+use afield::{EntityError, EntityId, JsonCollection, ReadError, ReadOnlyReplica, Replica, Space, TransferError};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -9,6 +9,12 @@ fn exported(space: &Space) -> Vec<u8> {
     let mut file = Vec::new();
     space.export(&mut file, |_| ()).unwrap();
     file
+}
+
+fn three_notes(home: &Space) -> (JsonCollection, Vec<EntityId>) {
+    let notes = home.collection::<()>("notes").unwrap().json();
+    let ids = (0..3).map(|number| notes.insert(&json!({ "number": number })).unwrap()).collect();
+    (notes, ids)
 }
 
 fn lines(file: &[u8]) -> Vec<Value> {
@@ -21,8 +27,7 @@ fn an_export_passes_over_what_is_damaged_and_names_it() {
     let path = folder.path().join("notes.db");
     let replica = Replica::open(&path).unwrap();
     let home = replica.create_space("Home").unwrap();
-    let notes = home.collection::<()>("notes").unwrap().json();
-    let ids: Vec<EntityId> = (0..3).map(|number| notes.insert(&json!({ "number": number })).unwrap()).collect();
+    let (notes, ids) = three_notes(&home);
     let id = home.id();
     drop((replica, home, notes));
     let connection = rusqlite::Connection::open(&path).unwrap();
@@ -193,8 +198,7 @@ fn an_export_names_an_entity_of_which_nothing_can_be_shown_yet() {
     let path = folder.path().join("notes.db");
     let replica = Replica::open(&path).unwrap();
     let home = replica.create_space("Home").unwrap();
-    let notes = home.collection::<()>("notes").unwrap().json();
-    let ids: Vec<EntityId> = (0..3).map(|number| notes.insert(&json!({ "number": number })).unwrap()).collect();
+    let (notes, ids) = three_notes(&home);
     notes.put(ids[1], &json!({"number": "one"})).unwrap();
     let id = home.id();
     drop((replica, home, notes));

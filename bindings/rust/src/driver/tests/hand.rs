@@ -120,6 +120,17 @@ impl Desk {
         panic!("the device does not want to connect");
     }
 
+    /// Connects to a relay whose log holds the changes of an entity, and no others.
+    pub(super) fn get_in_step(&self, entity: EntityId) -> HandRelay {
+        self.driver.enable_sync(NOW);
+        let mut relay = self.connect(NOW);
+        let mut messages = vec![relay.welcome(), relay.opened()];
+        messages.extend(self.stored(entity).iter().map(|bytes| relay.chunk(entity, bytes)));
+        messages.push(relay.caught_up());
+        self.receive(&messages, NOW);
+        relay
+    }
+
     pub(super) fn receive(&self, messages: &[Vec<u8>], now: Now) {
         self.try_receive(messages, now).unwrap();
     }

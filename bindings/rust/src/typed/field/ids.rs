@@ -1,10 +1,9 @@
 //! Identities: references to other entities, spaces and devices.
 
-use super::{Field, MapKey, scalars::read_id};
+use super::{Field, scalars::read_id};
 use afield_core::{DeviceId, EntityId, SpaceId};
 use automerge::ObjId;
 use autosurgeon::{HydrateError, Prop, ReadDoc, Reconciler, reconcile::NoKey};
-use std::borrow::Cow;
 use uuid::Uuid;
 
 /// Written as people and queries see them, with hyphens.
@@ -20,16 +19,6 @@ macro_rules! ids {
 
             fn write<R: Reconciler>(&self, mut reconciler: R) -> Result<(), R::Error> {
                 reconciler.str(self.to_string())
-            }
-        }
-
-        impl MapKey for $type {
-            fn to_key(&self) -> Cow<'_, str> {
-                Cow::Owned(self.to_string())
-            }
-
-            fn from_key(key: &str) -> Option<Self> {
-                key.parse().ok()
             }
         }
     )+};

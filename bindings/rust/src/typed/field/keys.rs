@@ -1,6 +1,8 @@
 //! Keys of maps and elements of sets.
 
+use afield_core::{DeviceId, EntityId, SpaceId};
 use std::{borrow::Cow, rc::Rc, sync::Arc};
+use uuid::Uuid;
 
 /// A type that can be the key of a map or the element of a set in a model.
 ///
@@ -75,3 +77,4 @@ macro_rules! printed {
 }
 
 printed!(bool, char, u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize);
+printed!(EntityId, SpaceId, DeviceId, Uuid);

@@ -215,15 +215,11 @@ impl<'t, 'c> Rows<'t, 'c> {
         dependencies: &[ChangeHash],
     ) -> Result<Vec<ChangeHash>, LogError> {
         let Some(entity) = entity else { return Ok(dependencies.to_vec()) };
-        let mut absent = dependencies.to_vec();
-        absent.retain(|change| !entity.known.contains(change));
-        let mut index = 0;
-        while let Some(change) = absent.get(index) {
+        let mut absent = Vec::new();
+        for change in dependencies.iter().filter(|change| !entity.known.contains(change)) {
             // An index answers it, so that what lacks something costs little however often it comes.
-            if self.holds(entity.number, *change)? {
-                absent.remove(index);
-            } else {
-                index += 1;
+            if !self.holds(entity.number, *change)? {
+                absent.push(*change);
             }
         }
         if !absent.is_empty() {
