@@ -97,7 +97,9 @@ pub mod typed;
 mod watch;
 mod write;
 
-pub use afield_core::document::{Edit, Kind, OperationError, ParsePathError, Path, Step, TaggedJsonError, Value};
+pub use afield_core::document::{
+    Edit, Kind, OperationError, ParsePathError, Path, Replay, Step, TaggedJsonError, Value,
+};
 pub use afield_core::id::{ParseCollectionError, ParseIdError};
 pub use afield_core::wire::{ChunkCode, Class, SpaceCode};
 pub use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Now, SpaceId};
@@ -114,7 +116,7 @@ pub use read_only::{ReadEntity, ReadOnlyReplica, ReadOnlySpace};
 pub use relay::Relay;
 pub use replica::{Replica, ReplicaOptions};
 pub use space::Space;
-pub use status::{SpaceStatus, Status, SyncEvent, SyncState, Traffic};
+pub use status::{Merged, SpaceStatus, Status, SyncEvent, SyncState, Traffic};
 pub use transaction::Transaction;
 pub use transfer::Transferred;
 pub use typed::{Bytes, Counter, Text, Timestamp};

@@ -13,7 +13,7 @@ use crate::space::Space;
 use crate::status::{Status, SyncEvent};
 use crate::transaction::Transaction;
 use crate::write::Write;
-use afield_core::document::{Document, Edit};
+use afield_core::document::{Document, Edit, Replay};
 use afield_core::{ChangeHash, Collection as Name, DeviceId, EntityId, Now, SpaceId};
 use afield_store::{
     ListQuery, OpenError, OpenOptions, Origin, ProjectedEntity, Reader, Store, StoreError, Synchronous,
@@ -80,12 +80,12 @@ impl Replica {
     ///
     /// SQLite failed.
     pub fn open_in_memory() -> Result<Self, ReplicaError> {
-        Self::on(Store::open_in_memory(&OpenOptions::default())?, SystemClock::new())
+        Self::on(Store::open_in_memory(&OpenOptions::default())?, SystemClock::new(), Replay::default())
     }
 
-    fn on(store: Store, clock: SystemClock) -> Result<Self, ReplicaError> {
+    fn on(store: Store, clock: SystemClock, replay: Replay) -> Result<Self, ReplicaError> {
         let (reader, synchronous) = (store.reader(), store.synchronous());
-        let driver = Arc::new(Driver::new(store, Box::new(SystemEntropy), clock.now())?);
+        let driver = Arc::new(Driver::new(store, Box::new(SystemEntropy), clock.now())?.with_replay(replay));
         let (connection, switching) = Default::default();
         let shared = Shared { connection, switching, driver, reader, clock, synchronous };
         Ok(Self { shared: Arc::new(shared) })

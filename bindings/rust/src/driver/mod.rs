@@ -27,10 +27,10 @@ pub use error::DriverError;
 pub(crate) use projection::{DELETED_KEY, projection_of, split_deleted};
 pub use sync::Output;
 
-use crate::status::{SyncEvent, Traffic};
+use crate::status::{Merged, SyncEvent, Traffic};
 use crate::watch::Observers;
 use acknowledged::Acknowledgements;
-use afield_core::document::VERDICT_RULES;
+use afield_core::document::{Replay, VERDICT_RULES};
 use afield_core::time::random_bytes;
 use afield_core::wire::Class;
 use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Incarnation, Limits, Now, SpaceId};
@@ -67,6 +67,8 @@ pub struct Driver {
     /// Entities of which a merge left some changes to the next one. Held for a moment at a time, inside all other locks.
     unfinished: Mutex<BTreeSet<EntityId>>,
     waiters: Mutex<Waiters>,
+    replay: Replay,
+    merged: Mutex<Merged>,
 }
 
 /// Why waiting for the relay ended without being in step with it.
@@ -83,6 +85,7 @@ pub struct NotInStep {
 pub(crate) struct View {
     pub(crate) link: LinkView,
     pub(crate) traffic: Traffic,
+    pub(crate) merged: Merged,
     pub(crate) last_synced_ms: Option<i64>,
     pub(crate) last_error: Option<(String, Class)>,
     pub(crate) retry_at_ms: Option<u64>,
@@ -141,10 +144,17 @@ impl Driver {
             view: Mutex::default(),
             events: broadcast::channel(EVENTS_MAX).0,
             waiters: Mutex::default(),
+            replay: Replay::default(),
+            merged: Mutex::default(),
             device: Mutex::new(device),
         };
         driver.catch_up_with_the_store(now);
         Ok(driver)
+    }
+
+    /// Says whether changes from elsewhere are redone as edits where that gives the same bytes; they are by default.
+    pub fn with_replay(self, replay: Replay) -> Self {
+        Self { replay, ..self }
     }
 
     /// This device's identity.

@@ -29,6 +29,7 @@ impl Driver {
         *lock(&self.view) = View {
             link,
             traffic: sync.traffic,
+            merged: *lock(&self.merged),
             last_synced_ms: sync.last_synced_ms,
             last_error: sync.last_error.clone(),
             retry_at_ms,
