@@ -5,7 +5,7 @@ mod replica;
 pub use replica::ReplicaMember;
 
 use crate::clock::wall_us;
-use crate::protocol::{Command, Line};
+use crate::protocol::{Command, Line, letter};
 use serde_json::{Value, json};
 use std::error::Error;
 use std::io::{BufRead, Write};
@@ -37,12 +37,12 @@ pub trait Member: Send + Sync + 'static {
     /// Waits until the server has acknowledged everything.
     fn settle(&self) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Adds a character to one of the texts, whose length is told.
+    /// Adds a character to the end of one of the texts, whose length is told.
     ///
     /// # Errors
     ///
     /// There is no such text, or the edit failed.
-    fn append(&self, text: usize, length: usize) -> Result<(), Failure>;
+    fn append(&self, text: usize, length: usize, letter: char) -> Result<(), Failure>;
     /// All texts.
     ///
     /// # Errors
@@ -204,7 +204,7 @@ impl<M: Member> Agent<M> {
             let place = usize::try_from(number)?.checked_rem(count).ok_or("there is no text")?;
             let Some(length) = lengths.get_mut(place) else { continue };
             called.push(wall_us());
-            member.append(place, *length)?;
+            member.append(place, *length, letter(*length))?;
             *length += 1;
         }
         Ok(json!(called))

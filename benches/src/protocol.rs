@@ -9,6 +9,14 @@ use serde::{Deserialize, Serialize};
 /// The key under which a server says where it listens, in one line of JSON on its standard output.
 pub const ADDRESS: &str = "address";
 
+/// The character that is typed where a text has this length so far: a fixed row of letters that does not repeat itself, as
+/// words do not. Clients in other languages compute the same.
+pub fn letter(length: usize) -> char {
+    // Knuth's multiplier for hashing; the high bits are the good ones.
+    let hash = u32::try_from(length).unwrap_or(u32::MAX).wrapping_add(1).wrapping_mul(2_654_435_761) >> 16;
+    char::from(b'a' + u8::try_from(hash % 26).unwrap_or_default())
+}
+
 /// What a client process is told.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
@@ -32,7 +40,7 @@ pub enum Command {
         /// Their ids.
         ids: Vec<String>,
     },
-    /// The first client adds one character to the end of each text in turn; the reply is the moment of each call.
+    /// The first client adds one character, that of [`letter`], to the end of each text in turn; the reply is the moment of each call.
     Type {
         /// How many characters.
         edits: u64,
@@ -115,6 +123,11 @@ pub enum Line {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_is_typed_is_the_same_in_every_language() {
+        assert_eq!((0..8).map(letter).collect::<String>(), "vawbhcid");
+    }
 
     #[test]
     fn clients_in_other_languages_find_these_lines() {

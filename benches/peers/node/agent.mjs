@@ -110,6 +110,9 @@ async function handle(members, command) {
   }
 }
 
+/** The character that is typed where a text has this length so far, as `afield_benches::protocol::letter` has it. */
+const letter = (length) => String.fromCharCode(97 + ((Math.imul(length + 1, 2_654_435_761) >>> 16) % 26))
+
 async function type(member, edits, everyUs) {
   const lengths = member.readTexts().map((text) => text.length)
   const start = performance.now()
@@ -120,7 +123,7 @@ async function type(member, edits, everyUs) {
     if (wait >= 1) await after(Math.floor(wait))
     const place = number % lengths.length
     called.push(wallUs())
-    member.append(place, lengths[place])
+    member.append(place, lengths[place], letter(lengths[place]))
     lengths[place] += 1
   }
   return called

@@ -79,8 +79,8 @@ class Member {
     await untilEach(handles, isSettled, (handle, look) => listen(handle, "remote-heads", look), "the server's word")
   }
 
-  append(place, length) {
-    this.#texts[place].change((doc) => splice(doc, ["body"], length, 0, "x"))
+  append(place, length, letter) {
+    this.#texts[place].change((doc) => splice(doc, ["body"], length, 0, letter))
   }
 
   readTexts() {

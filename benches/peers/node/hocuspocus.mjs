@@ -91,8 +91,8 @@ class Member {
     await untilEach(providers, isSettled, on, "the server's word")
   }
 
-  append(place, length) {
-    this.#texts[place].insert(length, "x")
+  append(place, length, letter) {
+    this.#texts[place].insert(length, letter)
   }
 
   readTexts() {

@@ -93,11 +93,13 @@ impl Workload {
         }
     }
 
-    /// What is measured apart, because counting it would slow down what is timed: the wire and the syncs of live typing.
-    fn run_counted(self, contender: &Contender) -> Result<Vec<Outcome>, PartyError> {
-        if self != Self::Live {
-            return Ok(Vec::new());
-        }
+    /// Whether the wire and the syncs are counted in a run of their own, because that would slow down what is timed.
+    fn is_counted_apart(self) -> bool {
+        self == Self::Live
+    }
+
+    /// Counts the wire and the syncs of live typing.
+    fn run_counted(contender: &Contender) -> Result<Vec<Outcome>, PartyError> {
         let tracer = find_tracer();
         let mut outcome = live(contender, &Live { is_counted: true, ..LIVE }, tracer.as_deref())?;
         // Only what is counted stands beside the timed runs.
@@ -116,7 +118,7 @@ impl Comparison {
         let mut tables = Vec::new();
         for workload in workloads {
             let mut runs: Vec<Runs> = systems.iter().map(|_| Vec::new()).collect();
-            for round in 0..=repeats {
+            for round in 0..repeats + usize::from(workload.is_counted_apart()) {
                 for (system, runs) in systems.iter().zip(&mut runs) {
                     if runs.iter().any(Result::is_err) {
                         continue;
@@ -127,7 +129,7 @@ impl Comparison {
                     // Nobody may be reading standard error; the work goes on all the same.
                     let _ = writeln!(std::io::stderr(), "{workload:?}: {}, {what}", system.name);
                     runs.push(match is_counted {
-                        true => workload.run_counted(&system.contender),
+                        true => Workload::run_counted(&system.contender),
                         false => workload.run(&system.contender),
                     });
                 }

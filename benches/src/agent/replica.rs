@@ -140,9 +140,10 @@ impl Member for ReplicaMember {
         }
     }
 
-    fn append(&self, text: usize, length: usize) -> Result<(), Failure> {
+    fn append(&self, text: usize, length: usize, letter: char) -> Result<(), Failure> {
         let texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = texts.get(text).ok_or("there is no such text")?.text(BODY).splice(length, 0, "x")?;
+        let text = texts.get(text).ok_or("there is no such text")?.text(BODY);
+        let _ = text.splice(length, 0, letter.encode_utf8(&mut [0; 4]))?;
         Ok(())
     }
 

@@ -174,12 +174,12 @@ impl Member for RepoMember {
         .await
     }
 
-    fn append(&self, text: usize, length: usize) -> Result<(), Failure> {
+    fn append(&self, text: usize, length: usize, letter: char) -> Result<(), Failure> {
         let handle = self.held().texts.get(text).cloned().ok_or("there is no such text")?;
         let edited = handle.with_document(|document| {
             let text = body(document)?;
             document
-                .transact(|transaction| transaction.splice_text(&text, length, 0, "x"))
+                .transact(|transaction| transaction.splice_text(&text, length, 0, letter.encode_utf8(&mut [0; 4])))
                 .map(drop)
                 .map_err(|failure| failure.error)
         });
