@@ -13,6 +13,11 @@ use std::time::Duration;
 /// and a reset of the WAL coincide.
 pub const SQLITE_VERSION_MIN: i32 = 3_051_003;
 
+/// The version of the SQLite that this program was built with.
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}
+
 /// How many prepared statements a connection keeps: all of this crate's.
 const STATEMENTS_MAX: usize = 96;
 

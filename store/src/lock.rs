@@ -14,6 +14,9 @@ const POLL_MS: u64 = 25;
 /// What the name of the file that is locked has more than that of the store.
 const LOCK: &str = "-lock";
 
+/// What the name of the file that tells who holds the lock has more than that of the store.
+const HOLDER: &str = "-holder";
+
 /// Who has a store open for writing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
@@ -23,6 +26,41 @@ pub struct Holder {
     pub program: String,
     /// Since when, in milliseconds since the Unix epoch by that process's clock.
     pub since_ms: i64,
+}
+
+/// Whether somebody has a store open for writing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Writer {
+    /// Nobody has.
+    Nobody,
+    /// This process has.
+    Known(Holder),
+    /// A process has that could not say who it is.
+    Unknown,
+}
+
+impl Writer {
+    /// Asks who has the store at `path` open for writing, this process included.
+    ///
+    /// Takes the lock for the moment of asking, shared with others who ask: a writer that opens the store in that very
+    /// moment waits for it, and one that does not wait at all is refused.
+    ///
+    /// # Errors
+    ///
+    /// The lock file cannot be read.
+    pub fn of(path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = fs::canonicalize(path)?;
+        let file = match File::open(beside(&path, LOCK)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::Nobody),
+            Err(error) => return Err(error),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Self::Nobody),
+            Err(TryLockError::WouldBlock) => Ok(read(&beside(&path, HOLDER)).map_or(Self::Unknown, Self::Known)),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
 }
 
 impl fmt::Display for Holder {
@@ -46,7 +84,7 @@ pub(crate) struct WriterLock {
 impl WriterLock {
     /// Takes the lock of a store's real path, waiting as long as the options say.
     pub(crate) fn take(store: &Path, options: &OpenOptions) -> Result<Self, OpenError> {
-        let holder = beside(store, "-holder");
+        let holder = beside(store, HOLDER);
         let file =
             File::options().create(true).truncate(false).write(true).open(beside(store, LOCK)).map_err(folder_error)?;
         let mut waited_ms = 0;

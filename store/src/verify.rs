@@ -2,6 +2,7 @@
 
 use crate::column;
 use crate::error::StoreError;
+use crate::reader::Reader;
 use crate::store::Store;
 use crate::transaction::{row, rows};
 use afield_core::EntityId;
@@ -94,25 +95,34 @@ impl Store {
     ///
     /// The storage failed; a damaged file can answer with that or with [`Violation::Damaged`].
     pub fn verify(&self) -> Result<Vec<Violation>, StoreError> {
-        self.read(|connection| {
-            let mut found = Vec::new();
-            found.extend(damage(connection)?);
-            found.extend(dangling(connection)?);
-            found.extend(held(connection)?);
-            let entities = |sql| rows(connection, sql, [], |row| column::entity(row, 0));
-            found.extend(entities(MARK_ABOVE_CURSOR)?.into_iter().map(|entity| Violation::MarkAboveCursor { entity }));
-            found.extend(entities(MARK_REPEATED)?.into_iter().map(|entity| Violation::MarkRepeated { entity }));
-            found.extend(entities(SPACE_DIFFERS)?.into_iter().map(|entity| Violation::SpaceDiffers { entity }));
-            found.extend(
-                entities(PROJECTION_MISSING)?.into_iter().map(|entity| Violation::ProjectionMissing { entity }),
-            );
-            found.extend(
-                entities(QUARANTINE_DIFFERS)?.into_iter().map(|entity| Violation::QuarantineDiffers { entity }),
-            );
-            found.extend(entities(SNAPSHOT_DIFFERS)?.into_iter().map(|entity| Violation::SnapshotDiffers { entity }));
-            Ok(found)
-        })
+        self.read(violations)
     }
+}
+
+impl Reader {
+    /// Checks what [`Store::verify`] checks, beside whoever writes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::verify`].
+    pub fn verify(&self) -> Result<Vec<Violation>, StoreError> {
+        self.read(violations)
+    }
+}
+
+fn violations(connection: &Connection) -> Result<Vec<Violation>, StoreError> {
+    let mut found = Vec::new();
+    found.extend(damage(connection)?);
+    found.extend(dangling(connection)?);
+    found.extend(held(connection)?);
+    let entities = |sql| rows(connection, sql, [], |row| column::entity(row, 0));
+    found.extend(entities(MARK_ABOVE_CURSOR)?.into_iter().map(|entity| Violation::MarkAboveCursor { entity }));
+    found.extend(entities(MARK_REPEATED)?.into_iter().map(|entity| Violation::MarkRepeated { entity }));
+    found.extend(entities(SPACE_DIFFERS)?.into_iter().map(|entity| Violation::SpaceDiffers { entity }));
+    found.extend(entities(PROJECTION_MISSING)?.into_iter().map(|entity| Violation::ProjectionMissing { entity }));
+    found.extend(entities(QUARANTINE_DIFFERS)?.into_iter().map(|entity| Violation::QuarantineDiffers { entity }));
+    found.extend(entities(SNAPSHOT_DIFFERS)?.into_iter().map(|entity| Violation::SnapshotDiffers { entity }));
+    Ok(found)
 }
 
 const MARK_ABOVE_CURSOR: &str = "SELECT DISTINCT entity FROM changes JOIN entities USING (entity_row)
