@@ -86,6 +86,7 @@ mod driver;
 mod entity;
 mod error;
 mod leave;
+mod probe;
 mod read_only;
 mod relay;
 mod replica;
@@ -112,6 +113,7 @@ pub use entity::{CounterField, Entity, ListField, MapField, TextField};
 pub use error::{
     ConnectError, EditError, LineProblem, ReadError, ReplicaError, SkippedEntity, SpaceError, SyncError, TransferError,
 };
+pub use probe::{ProbeError, Probed};
 pub use read_only::{ReadEntity, ReadOnlyReplica, ReadOnlySpace};
 pub use relay::Relay;
 pub use replica::{Replica, ReplicaOptions};
@@ -132,7 +134,8 @@ pub mod document {
 /// The file beneath a replica, as [`Driver`] takes it and errors name it.
 pub mod store {
     pub use afield_store::{
-        EntityError, Holder, MarkError, OpenOptions, Origin, ReceiveError, SchemaVersion, SpaceError, Store,
+        Commits, EntityError, Holder, MarkError, OpenOptions, Origin, ReceiveError, SchemaVersion, SpaceError, Store,
+        Violation, Writer, sqlite_version,
     };
 }
 
