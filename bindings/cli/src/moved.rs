@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::output::{Output, TICK};
+use crate::remembered::RefusedSpace;
 use crate::text;
 use afield::{Class, Relay, Replica, Status, SyncError, SyncEvent, Traffic};
 use indicatif::ProgressBar;
@@ -37,6 +38,8 @@ pub(crate) struct Moved {
 pub(crate) struct Attempt {
     /// Whether the relay let this device in, whatever happened afterwards.
     pub(crate) was_let_in: bool,
+    /// The spaces that it does not serve.
+    pub(crate) refused_spaces: Vec<RefusedSpace>,
     /// What moved, or what went wrong.
     pub(crate) result: Result<Moved, Failure>,
 }
@@ -73,7 +76,7 @@ pub(crate) fn sync(replica: &Replica, relay: Relay, output: Output) -> Result<At
         Ok(()) => Ok(moved),
         Err(failure) => Err(failure),
     };
-    Ok(Attempt { was_let_in, result })
+    Ok(Attempt { was_let_in, refused_spaces: RefusedSpace::of(&after), result })
 }
 
 /// Why the relay refused changes.
