@@ -88,12 +88,12 @@ fn sequence<T: Copy + Eq + Ord + Hash>(before: &[T], edited: &[T], now: &[T]) ->
 }
 
 /// What either side inserted, without what either deleted.
-fn remaining<T: Copy>(before: &[T], mine: &Changes<'_, T>, theirs: &Changes<'_, T>) -> Vec<T> {
+fn remaining<T: Copy>(before: &[T], mine: &Changes<T>, theirs: &Changes<T>) -> Vec<T> {
     let mut merged = Vec::with_capacity(before.len());
     for (place, letter) in before.iter().map(Some).chain([None]).enumerate() {
         // What stands there already comes first, so that the same is seen wherever this runs.
-        merged.extend_from_slice(theirs.inserted.get(&place).copied().unwrap_or_default());
-        merged.extend_from_slice(mine.inserted.get(&place).copied().unwrap_or_default());
+        merged.extend_from_slice(theirs.inserted.get(&place).map(Vec::as_slice).unwrap_or_default());
+        merged.extend_from_slice(mine.inserted.get(&place).map(Vec::as_slice).unwrap_or_default());
         if let Some(letter) = letter.filter(|_| mine.keeps(place) && theirs.keeps(place)) {
             merged.push(*letter);
         }
@@ -102,12 +102,13 @@ fn remaining<T: Copy>(before: &[T], mine: &Changes<'_, T>, theirs: &Changes<'_, 
 }
 
 /// What one side did to a sequence.
-struct Changes<'s, T> {
+struct Changes<T> {
     deleted: Vec<bool>,
-    inserted: BTreeMap<usize, &'s [T]>,
+    /// What stands before each place, in order.
+    inserted: BTreeMap<usize, Vec<T>>,
 }
 
-impl<'s, T> Changes<'s, T> {
+impl<T: Copy> Changes<T> {
     fn none(length: usize) -> Self {
         Self { deleted: vec![false; length], inserted: BTreeMap::new() }
     }
@@ -116,17 +117,16 @@ impl<'s, T> Changes<'s, T> {
         !self.deleted.get(place).copied().unwrap_or_default()
     }
 
-    fn note(&mut self, deleted: Range<usize>, inserted: &'s [T]) {
-        if !inserted.is_empty() {
-            self.inserted.insert(deleted.start, inserted);
-        }
+    fn note(&mut self, deleted: Range<usize>, inserted: &[T]) {
+        // Two differences may begin at one place: what the first inserted stands before what the second did.
+        self.inserted.entry(deleted.start).or_default().extend_from_slice(inserted);
         let length = deleted.len();
         self.deleted.iter_mut().skip(deleted.start).take(length).for_each(|deleted| *deleted = true);
     }
 }
 
-impl<'s, T: Copy + Eq + Ord + Hash> Changes<'s, T> {
-    fn between(before: &[T], after: &'s [T]) -> Self {
+impl<T: Copy + Eq + Ord + Hash> Changes<T> {
+    fn between(before: &[T], after: &[T]) -> Self {
         let mut changes = Self::none(before.len());
         for (old, new) in differences(before, after) {
             changes.note(old, after.get(new).unwrap_or_default());
@@ -135,10 +135,10 @@ impl<'s, T: Copy + Eq + Ord + Hash> Changes<'s, T> {
     }
 }
 
-impl<'s> Changes<'s, char> {
+impl Changes<char> {
     /// Looks for whole words first and for letters within what differs, as a person sees it: the fewest letters alone could
     /// be those of two words.
-    fn of_words(before: &[char], after: &'s [char]) -> Self {
+    fn of_words(before: &[char], after: &[char]) -> Self {
         let (old_words, new_words) = (words(before), words(after));
         let mut changes = Self::none(before.len());
         for (old, new) in differences(&old_words, &new_words) {
@@ -161,8 +161,20 @@ impl<'s> Changes<'s, char> {
 fn differences<T: Eq + Ord + Hash>(before: &[T], after: &[T]) -> Vec<(Range<usize>, Range<usize>)> {
     let until = Some(Instant::now() + SEARCH_MAX);
     let operations = capture_diff_slices_deadline(Algorithm::Myers, before, after, until).into_iter();
-    let differing = operations.filter(|operation| operation.tag() != DiffTag::Equal);
-    differing.map(|operation| (operation.old_range(), operation.new_range())).collect()
+    // What differs stands between what is equal, of which the end is the last.
+    let equal = operations.filter(|operation| operation.tag() == DiffTag::Equal);
+    let equal = equal.map(|operation| (operation.old_range(), operation.new_range()));
+    let end = (before.len()..before.len(), after.len()..after.len());
+    let (mut old_start, mut new_start) = (0, 0);
+    let mut differing = Vec::new();
+    for (old, new) in equal.chain([end]) {
+        let gap = (old_start..old.start, new_start..new.start);
+        if !gap.0.is_empty() || !gap.1.is_empty() {
+            differing.push(gap);
+        }
+        (old_start, new_start) = (old.end, new.end);
+    }
+    differing
 }
 
 /// Words, runs of blanks, and every other character by itself.
@@ -208,6 +220,31 @@ fn map(tagged: &Json) -> Option<&Map<String, Json>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_one_side_did_to_a_text_alone_gives_the_text_of_that_side(
+            before in "[ab ,\\n👋🏽é]{0,40}",
+            after in "[ab ,\\n👋🏽é]{0,40}",
+        ) {
+            let letters = |text: &str| text.chars().collect::<Vec<_>>();
+            let (old, new) = (letters(&before), letters(&after));
+            let (changes, none) = (Changes::of_words(&old, &new), Changes::none(old.len()));
+            prop_assert_eq!(&remaining(&old, &changes, &none), &new);
+            prop_assert_eq!(&remaining(&old, &none, &changes), &new);
+        }
+
+        #[test]
+        fn whatever_either_side_inserted_is_there_and_what_one_deleted_is_not(
+            before in "[ab ]{0,30}", mine in "[abx ]{0,30}", theirs in "[aby ]{0,30}",
+        ) {
+            let merged = characters(&before, &mine, &theirs);
+            let count = |text: &str, letter: char| text.chars().filter(|other| *other == letter).count();
+            prop_assert_eq!(count(&merged, 'x'), count(&mine, 'x'));
+            prop_assert_eq!(count(&merged, 'y'), count(&theirs, 'y'));
+        }
+    }
 
     fn of(before: Json, edited: Json, now: Json) -> Json {
         merged(Some(&before), Some(&edited), Some(&now)).unwrap()
