@@ -5,7 +5,7 @@ use crate::interrupt;
 use crate::output::{Output, TICK};
 use crate::remembered::RefusedSpace;
 use crate::text;
-use afield::{Class, Relay, Replica, Status, SyncError, SyncEvent, Traffic};
+use afield::{Class, Relay, Replica, Status, SyncError, SyncEvent, SyncState, Traffic};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -74,9 +74,21 @@ pub(crate) fn sync(replica: &Replica, relay: Relay, output: Output) -> Result<At
     let result = match result {
         Ok(()) if refused > 0 => Err(refusal(replica, refused)),
         Ok(()) => Ok(moved),
+        Err(Failure::Sync(error)) => Err(why(error, &after).into()),
         Err(failure) => Err(failure),
     };
     Ok(Attempt { was_let_in, refused_spaces: RefusedSpace::of(&after), result })
+}
+
+/// Why the relay is not reached, also where the attempt had failed before anybody asked for one: asking then only tells
+/// that the next one has to wait.
+fn why(error: SyncError, after: &Status) -> SyncError {
+    match (error, &after.last_error) {
+        (SyncError::Failed { class, .. }, Some(reason)) if after.state == SyncState::Offline => {
+            SyncError::Failed { reason: reason.clone(), class }
+        }
+        (error, _) => error,
+    }
 }
 
 /// Why the relay refused changes.
