@@ -11,7 +11,7 @@
 //! | [`change`] | a change's header, read from raw bytes without a document |
 //! | [`log`] | sequence, chain hash and cursor of a space's log |
 //! | [`document`] | one entity's Automerge document: edit, read, guarded apply |
-//! | [`wire`] | frames and batches; `src/wire/PROTOCOL.md` is the normative text |
+//! | [`wire`] | frames, batches and live messages; `src/wire/PROTOCOL.md` is the normative text |
 //! | [`session`] | the device's and the relay's half of a session as state machines |
 //! | [`backoff`] | how long to wait before connecting again |
 //! | [`panics`] | a panic hook that keeps content out of logs |

@@ -1,17 +1,19 @@
 //! Holds the vectors and tables of `PROTOCOL.md`.
 
 use super::{
-    Authenticate, BATCH_OUTPUT_BYTES_MAX, BATCH_SECTION_BYTES_MAX, BatchChunk, CatchUp, CaughtUp, Channel, ChunkCode,
-    Chunks, Goodbye, GoodbyeCode, Hello, Message, Open, Opened, Push, PushNumber, RawChunk, Receipt, ReceiptRun,
-    Refused, Reset, Segment, SpaceCode, ToDevice, ToRelay, Welcome, decode_batch, encode_batch, encode_to_device,
-    encode_to_relay,
+    Authenticate, BATCH_OUTPUT_BYTES_MAX, BATCH_SECTION_BYTES_MAX, BatchChunk, CatchUp, CaughtUp, Channel, ChunkBudget,
+    ChunkCode, Chunks, Goodbye, GoodbyeCode, Hello, LiveItem, LiveItems, LiveMessage, LiveState, Message, Open, Opened,
+    Push, PushNumber, PushStream, RawChunk, Receipt, ReceiptRun, Refused, Reset, Segment, SpaceCode, ToDevice, ToRelay,
+    Welcome, WireError, decode_batch, decode_batch_over_log, encode_batch, encode_batch_over_log, encode_live_chunks,
+    encode_to_device, encode_to_relay, own_item,
 };
 use crate::change::{ChangeHeader, samples};
 use crate::document::{Document, EditContext, Incoming, OperationError, QuarantineReason, Value, Verdict};
 use crate::id::{COLLECTION_BYTES_MAX, Collection, DeviceId, EntityId, Incarnation, LogId, SessionId, SpaceId};
 use crate::limits::{self, Limits};
-use crate::log::{ChunkHash, ChunkKind, Cursor, Sequence};
+use crate::log::{ChainHash, ChunkHash, ChunkKind, Cursor, Sequence};
 use crate::time::Now;
+use crate::wire;
 use automerge::legacy::{Key, ObjectId, Op, OpType, SortedVec};
 use automerge::transaction::Transactable;
 use automerge::{ActorId, Change, ChangeHash, ExpandedChange, ObjType, ROOT, ScalarValue};
@@ -58,13 +60,21 @@ fn vector(name: &str) -> Vec<u8> {
 
 /// Two keystrokes into a text.
 fn changes() -> [Vec<u8>; 2] {
+    let [first, second, _] = keystrokes();
+    [first, second]
+}
+
+/// Three keystrokes into a text.
+fn keystrokes() -> [Vec<u8>; 3] {
     let mut document = samples::document(1);
     let text = document.put_object(ROOT, "text", ObjType::Text).unwrap();
     document.splice_text(&text, 0, 0, "a").unwrap();
     let first = samples::commit(&mut document, 1_760_000_000_000);
     document.splice_text(&text, 1, 0, "b").unwrap();
     let second = samples::commit(&mut document, 1_760_000_000_200);
-    [first, second]
+    document.splice_text(&text, 2, 0, "c").unwrap();
+    let third = samples::commit(&mut document, 1_760_000_000_371);
+    [first, second, third]
 }
 
 fn entity(byte: u8) -> EntityId {
@@ -201,7 +211,36 @@ fn written() -> BTreeMap<&'static str, String> {
     written.extend(["derived-text", "derived-map", "derived-nested"].into_iter().zip(derived()));
     written.insert("batch", encode_batch(batch_chunks(&notes, &changes, &[6])));
     written.insert("batch-compressed", encode_batch(batch_chunks(&notes, &changes, &ENTITIES)));
+    written.extend(live());
     written.into_iter().map(|(name, bytes)| (name, hex(&bytes))).collect()
+}
+
+/// The vectors of live messages, and what goes with them.
+fn live() -> [(&'static str, Vec<u8>); 6] {
+    let (keystrokes, notes) = (keystrokes(), "notes".parse().unwrap());
+    let chunks = batch_chunks(&notes, &keystrokes, &[6]);
+    let known_at = |_, _| Some(Sequence::new(2));
+    let mut stream = PushStream::new();
+    let mut space = LiveState::new();
+    let rows: Vec<_> = chunks.iter().map(|chunk| space.encode(chunk, |_, _| None)).collect();
+    let items = [&own_item(0, 1)[..], &rows[1], &rows[2]];
+    [
+        ("change-3", keystrokes[2].clone()),
+        ("live-push", stream.encode(Channel(1), &chunks[..2], |_, _| None)),
+        ("live-push-next", stream.encode(Channel(1), &chunks[2..], |_, _| None)),
+        ("live-push-over-log", PushStream::new().encode(Channel(1), &chunks[2..], known_at)),
+        ("batch-over-log", encode_batch_over_log(chunks[2..].iter().copied(), known_at)),
+        ("live-chunks", encode_live_chunks(Channel(1), true, items, &chain_after(&chunks))),
+    ]
+}
+
+/// The chain hash of the log `04…04` after these chunks.
+fn chain_after(chunks: &[BatchChunk<'_>]) -> ChainHash {
+    let start = Cursor::start(LogId::from_bytes([4; 16]));
+    let then = |cursor: Cursor, chunk: &BatchChunk<'_>| {
+        cursor.then(chunk.entity, chunk.kind.number(), ChunkHash::of(chunk.bytes))
+    };
+    chunks.iter().fold(start, then).chain
 }
 
 #[test]
@@ -255,6 +294,53 @@ fn every_batch_of_the_protocol_decodes() {
         for (decoded, expected) in decoded.iter().zip(expected) {
             assert_eq!((decoded.entity, &decoded.bytes[..]), (expected.entity, expected.bytes));
             assert!(decoded.header.is_ok());
+        }
+    }
+}
+
+#[test]
+fn every_live_message_of_the_protocol_decodes() {
+    let changes = [vector("change"), vector("change-2"), vector("change-3")];
+    let notes = "notes".parse().unwrap();
+    let chunks = batch_chunks(&notes, &changes, &[6]);
+    let second = ChangeHeader::read(&changes[1], &Limits::DEFAULT).unwrap().hash;
+    let resolve = |sequence| (sequence == Sequence::new(2)).then_some((entity(6), second));
+    let decode = |stream: &mut PushStream, name| {
+        let message = vector(name);
+        let opened = LiveMessage::open(&message).unwrap().unwrap();
+        let decoded = stream.decode(&opened, &Limits::DEFAULT, resolve).unwrap();
+        decoded.into_iter().map(|chunk| chunk.bytes).collect::<Vec<_>>()
+    };
+    let mut stream = PushStream::new();
+    assert_eq!(decode(&mut stream, "live-push"), changes[..2]);
+    assert_eq!(decode(&mut stream, "live-push-next"), changes[2..]);
+    assert_eq!(decode(&mut PushStream::new(), "live-push-over-log"), changes[2..]);
+    let batch = vector("batch-over-log");
+    let decoded = decode_batch_over_log(&batch, &Limits::DEFAULT, &mut { ChunkBudget::WHOLE }, resolve).unwrap();
+    assert_eq!((decoded[0].entity, &decoded[0].bytes), (entity(6), &changes[2]));
+
+    let message = vector("live-chunks");
+    let opened = LiveMessage::open(&message).unwrap().unwrap();
+    assert!(opened.begins() && opened.fits_chain(&chain_after(&chunks)));
+    let (mut state, mut items, mut budget) = (LiveState::new(), opened.items(), ChunkBudget::WHOLE);
+    let mut next = || state_item(&mut state, &mut items, &mut budget, &chunks[0]);
+    assert_eq!([next(), next(), next(), next()], [None, Some(changes[1].clone()), Some(changes[2].clone()), None]);
+    assert_eq!(Message::open(&message), Err(WireError::UnknownEnvelope { found: 3 }), "a live message is no frame");
+}
+
+/// The bytes of the next chunk; none when it is the reader's own, which is observed, and at the end.
+fn state_item(
+    state: &mut LiveState,
+    items: &mut LiveItems<'_>,
+    budget: &mut ChunkBudget,
+    own: &BatchChunk<'_>,
+) -> Option<Vec<u8>> {
+    match state.decode(items, &Limits::DEFAULT, budget, |_| None).unwrap()? {
+        LiveItem::Chunk(chunk) => Some(chunk.bytes),
+        LiveItem::Own { skip, count } => {
+            assert_eq!((skip, count), (0, 1));
+            state.observe(own);
+            None
         }
     }
 }
@@ -332,8 +418,20 @@ fn the_table_of_limits_states_the_constants() {
         ("BATCH_OUTPUT_BYTES_MAX", BATCH_OUTPUT_BYTES_MAX as u64),
         ("BATCH_SECTION_BYTES_MAX", BATCH_SECTION_BYTES_MAX as u64),
         ("COLLECTION_BYTES_MAX", COLLECTION_BYTES_MAX as u64),
+        ("LIVE_ENTITIES_MAX", wire::LIVE_ENTITIES_MAX as u64),
+        ("LIVE_COLLECTIONS_MAX", wire::LIVE_COLLECTIONS_MAX as u64),
+        ("LIVE_ACTORS_MAX", wire::LIVE_ACTORS_MAX as u64),
+        ("LIVE_OTHERS_MAX", wire::LIVE_OTHERS_MAX as u64),
+        ("LIVE_HEADS_MAX", wire::LIVE_HEADS_MAX as u64),
+        ("LIVE_ROWS_MAX", wire::LIVE_ROWS_MAX as u64),
+        ("LIVE_SHAPES_MAX", wire::LIVE_SHAPES_MAX as u64),
+        ("LIVE_SHAPE_PARTS_MAX", wire::LIVE_SHAPE_PARTS_MAX as u64),
+        ("LIVE_PARTS_MAX", wire::LIVE_PARTS_MAX as u64),
+        ("LIVE_TEXTS_MAX", wire::LIVE_TEXTS_MAX as u64),
+        ("LIVE_TEXT_BYTES_MAX", wire::LIVE_TEXT_BYTES_MAX as u64),
+        ("LIVE_PUSH_CHANNELS_MAX", wire::LIVE_PUSH_CHANNELS_MAX as u64),
     ];
-    let table = PROTOCOL.split("## 11. Limits").nth(1).unwrap();
+    let table = PROTOCOL.split("## 11. Limits").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
     for (name, value) in constants.iter().chain(&others) {
         assert!(table.contains(&format!("| {name} | {value} |")), "{name} is {value}");
     }
