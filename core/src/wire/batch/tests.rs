@@ -394,7 +394,7 @@ proptest! {
             // Every `gap`th change before the batch is known by its place.
             let known_at = |entity, hash| {
                 let place = log[..number * size].iter().position(|known| *known == (entity, hash))? as u64;
-                (place % gap == 0).then_some(Sequence::new(place + 1))
+                place.is_multiple_of(gap).then_some(Sequence::new(place + 1))
             };
             let resolve = |sequence: Sequence| log.get(sequence.get() as usize - 1).copied();
             let batch = encode_batch_over_log(chunks.iter().copied(), known_at);

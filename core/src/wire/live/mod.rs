@@ -18,8 +18,8 @@ pub use message::{LIVE_CHECK_BYTES, LiveKind, LiveMessage, encode_live_chunks, o
 pub use push::PushStream;
 pub use state::LiveState;
 
-/// The most entities that a state remembers. With the other tables this bounds a state to 64 KiB.
-pub const LIVE_ENTITIES_MAX: usize = 128;
+/// The most entities that a state remembers. All tables together take less than 60 KiB, most of them a few.
+pub const LIVE_ENTITIES_MAX: usize = 96;
 /// The most collections that a state remembers apart from those of its entities.
 pub const LIVE_COLLECTIONS_MAX: usize = 16;
 /// The most actors that a state remembers: more than one row names.
@@ -27,15 +27,15 @@ pub const LIVE_ACTORS_MAX: usize = 32;
 /// The most other actors of a change that travels as a row.
 pub const LIVE_OTHERS_MAX: usize = 16;
 /// The most pairs of an entity and an actor of which a state remembers the last change.
-pub const LIVE_HEADS_MAX: usize = 128;
+pub const LIVE_HEADS_MAX: usize = 96;
 /// The most changes of which a state remembers the hash, so that later ones name them as dependencies.
 pub const LIVE_ROWS_MAX: usize = 128;
 /// The most shapes that a state remembers.
-pub const LIVE_SHAPES_MAX: usize = 24;
+pub const LIVE_SHAPES_MAX: usize = 16;
 /// The most runs and slots of one shape; a change with more carries its columns as they are.
 pub const LIVE_SHAPE_PARTS_MAX: usize = 96;
 /// The most runs and slots of all shapes that a state remembers.
-pub const LIVE_PARTS_MAX: usize = 480;
+pub const LIVE_PARTS_MAX: usize = 320;
 /// The most keys and names of marks that a state remembers.
 pub const LIVE_TEXTS_MAX: usize = 32;
 /// The most bytes of a key, a name, a message or extra bytes that a state remembers.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// What both ends of a stream remember of the chunks they have observed.
 ///
 /// It depends on those chunks and their order alone, whatever form they came in. Its memory is bounded by the limits of
-/// this module, below 64 KiB.
+/// this module, below 60 KiB.
 #[derive(Debug)]
 pub struct LiveState {
     pub(super) entities: Recent<Entity>,
@@ -114,7 +114,8 @@ impl LiveState {
     }
 
     /// Remembers a shape; the ones not used for longest make room for its parts.
-    pub(super) fn add_shape(&mut self, definition: &[u8], shape: Shape) -> Serial {
+    pub(super) fn add_shape(&mut self, definition: &[u8], mut shape: Shape) -> Serial {
+        shape.shrink_to_fit();
         let serial = self.next_serial();
         let last = vec![0; shape.slots.len()];
         self.shapes.insert(KnownShape { serial, definition: definition.into(), shape: Arc::new(shape), last });

@@ -50,8 +50,11 @@ impl<T> Recent<T> {
 
     /// Puts an entry in front; the last falls out when there are too many.
     pub(super) fn insert(&mut self, entry: T) {
+        // Before, so that the list never grows beyond its maximum.
+        if self.entries.len() >= self.maximum {
+            self.entries.pop_back();
+        }
         self.entries.push_front(entry);
-        self.entries.truncate(self.maximum);
     }
 
     /// Lets the last fall out.

@@ -165,6 +165,28 @@ fn what_falls_out_of_the_tables_falls_out_on_both_sides() {
 }
 
 #[test]
+fn a_full_state_takes_less_than_60_kib() {
+    use super::tables::{Actor, Entity, Head, KnownShape, Row, Text};
+    use crate::wire::row::shape::Shape;
+    let counts = 2 * size_of::<usize>();
+    let collection = counts + size_of::<Collection>() + crate::id::COLLECTION_BYTES_MAX;
+    let (shape, part) = Shape::bytes_max();
+    // The definition of a run takes at most ten bytes, and the last value of a slot eight.
+    let part = part + 10;
+    let tables = [
+        LIVE_ENTITIES_MAX * (size_of::<Entity>() + collection),
+        LIVE_COLLECTIONS_MAX * (size_of::<usize>() + collection),
+        LIVE_ACTORS_MAX * (size_of::<Actor>() + counts + crate::limits::ACTOR_BYTES_MAX),
+        LIVE_HEADS_MAX * size_of::<Head>(),
+        LIVE_ROWS_MAX * size_of::<Row>(),
+        LIVE_SHAPES_MAX * (size_of::<KnownShape>() + counts + shape) + LIVE_PARTS_MAX * part,
+        LIVE_TEXTS_MAX * (size_of::<Text>() + LIVE_TEXT_BYTES_MAX),
+        size_of::<LiveState>() + 2 * LIVE_TEXT_BYTES_MAX,
+    ];
+    assert!(tables.iter().sum::<usize>() < 60 * 1024, "{tables:?}");
+}
+
+#[test]
 fn a_change_of_more_than_a_row_names_travels_as_it_is() {
     let notes = collection("notes");
     let mut document = samples::document(200);

@@ -293,6 +293,19 @@ impl Shape {
         Ok(())
     }
 
+    /// Gives back the memory that the shape does not need.
+    pub(in crate::wire) fn shrink_to_fit(&mut self) {
+        self.columns.shrink_to_fit();
+        self.slots.shrink_to_fit();
+    }
+
+    /// At most how many bytes a shape takes apart from its slots and runs, and how many one of these.
+    #[cfg(test)]
+    pub(in crate::wire) fn bytes_max() -> (usize, usize) {
+        let columns = COLUMNS.len() * size_of::<ShapeColumn>();
+        (size_of::<Self>() + columns, size_of::<Run>().max(size_of::<Slot>()))
+    }
+
     /// How many runs and slots the shape has, which is what remembering it takes.
     pub(in crate::wire) fn parts(&self) -> usize {
         self.slots.len() + self.columns.iter().map(|column| column.runs.len()).sum::<usize>()
