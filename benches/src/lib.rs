@@ -5,7 +5,7 @@
 //! | `replay` | replays a recorded editing history keystroke by keystroke and compares the texts at the end |
 //! | `system` | live latency between two devices, uploads, downloads, reconnecting; many readers, merging, idle sessions, disk |
 //! | `typists` | two people who type into one long text: how long a key takes to the other, and what it costs |
-//! | `wire` | bytes a change on the recorded histories, by size of the batch |
+//! | `wire` | bytes a change on recorded histories and on updates of fields, by form and by how many go together |
 //!
 //! `cargo bench -p afield-benches` measures the hot paths one by one.
 //!
@@ -25,6 +25,7 @@
 //! - [`role`]: the processes that a benchmark consists of, all of them this same program.
 //! - [`site`]: a relay and two devices, each a process of its own.
 //! - [`typing`]: a history typed again into documents, for its changes.
+//! - [`updates`]: updates of the fields of many small entities, as changes.
 //! - [`workload`]: what every system is put through.
 
 pub mod agent;
@@ -41,4 +42,5 @@ pub mod report;
 pub mod role;
 pub mod site;
 pub mod typing;
+pub mod updates;
 pub mod workload;
