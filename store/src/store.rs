@@ -2,6 +2,7 @@
 
 use crate::connection::{self, SharedConnection};
 use crate::error::{OpenError, StoreError};
+use crate::extract::Extracted;
 use crate::fault::{FaultHook, Faults, SyncHook, SyncMoment};
 use crate::lock::{self, WriterLock};
 use crate::options::{OpenOptions, Synchronous};
@@ -26,6 +27,8 @@ pub struct Store {
     options: OpenOptions,
     is_poisoned: bool,
     faults: Faults,
+    /// The snapshot that the scan of an outbox is in the middle of.
+    pub(crate) extracted: Option<Extracted>,
 }
 
 #[derive(Debug)]
@@ -104,7 +107,9 @@ impl Store {
             }
         };
         *slot = Some(fresh);
+        drop(slot);
         self.is_poisoned = false;
+        self.extracted = None;
         Ok(())
     }
 
@@ -238,6 +243,7 @@ impl Store {
             options: options.clone(),
             is_poisoned: false,
             faults: Faults::default(),
+            extracted: None,
         }
     }
 }

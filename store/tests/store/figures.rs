@@ -12,7 +12,7 @@ use std::time::Instant;
 const MANY: u32 = 10_000;
 
 #[test]
-fn an_edit_of_a_known_entity_is_two_writing_statements_and_one_commit() {
+fn an_edit_of_a_known_entity_is_three_writing_statements_and_one_commit() {
     let mut store = two_spaces();
     edit(&mut store, entity(1), &[1]);
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -25,6 +25,7 @@ fn an_edit_of_a_known_entity_is_two_writing_statements_and_one_commit() {
     let expected = [
         FaultPoint::BeforeStatement(1),
         FaultPoint::BeforeStatement(2),
+        FaultPoint::BeforeStatement(3),
         FaultPoint::BeforeCommit,
         FaultPoint::AfterCommit,
     ];
