@@ -192,9 +192,14 @@ pub enum SpaceError {
     /// No such space is on this device.
     #[error("space {0} is not on this device; join it first")]
     Unknown(SpaceId),
-    /// The space holds entities or has been on a relay, or sync is on: it cannot be left.
-    #[error("space {0} holds something or has been on a relay, or sync is on, so it cannot be left")]
-    InUse(SpaceId),
+    /// The space has changes that no relay is known to hold, and would lose them by being left.
+    #[error("{changes} changes of space {space} are on no relay yet; sync first, or leave the space discarding them")]
+    Unsent {
+        /// The space.
+        space: SpaceId,
+        /// How many.
+        changes: u64,
+    },
     /// The name of a collection is not valid.
     #[error(transparent)]
     Collection(#[from] ParseCollectionError),

@@ -95,6 +95,7 @@ mod status;
 mod transaction;
 mod transfer;
 pub mod typed;
+mod upkeep;
 mod watch;
 mod write;
 
@@ -104,15 +105,19 @@ pub use afield_core::document::{
 pub use afield_core::id::{ParseCollectionError, ParseIdError};
 pub use afield_core::wire::{ChunkCode, Class, SpaceCode};
 pub use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Now, SpaceId};
-pub use afield_store::{AppendError, OpenError, StoreError, Synchronous};
+pub use afield_store::{AppendError, BackupError, BackupProgress, OpenError, StoreError, Synchronous};
 pub use afield_transport::{ParseAddressError, ParseTokenError};
 pub use automerge;
 pub use collection::{Collection, JsonCollection, Listing};
-pub use driver::{Driver, DriverError, EditFailure, Edited, EntityError, Existence, NotInStep, Output, Target};
+pub use driver::{
+    Compacted, CompactionProgress, Driver, DriverError, EditFailure, Edited, EntityError, Existence, NotInStep, Output,
+    Target,
+};
 pub use entity::{CounterField, Entity, ListField, MapField, TextField};
 pub use error::{
     ConnectError, EditError, LineProblem, ReadError, ReplicaError, SkippedEntity, SpaceError, SyncError, TransferError,
 };
+pub use leave::LeftSpace;
 pub use probe::{ProbeError, Probed};
 pub use read_only::{ReadEntity, ReadOnlyReplica, ReadOnlySpace};
 pub use relay::Relay;

@@ -167,7 +167,12 @@ impl Replica {
         let mut transaction = Transaction::start(&self.shared)?;
         let value = edit(&mut transaction)?;
         let changes = transaction.commit()?;
-        self.shared.wake();
+        if !self.shared.wake()
+            && let [(first, _), ..] = changes.as_slice()
+        {
+            // Of all that a transaction edits, one entity: the others have their turn with their own next edits.
+            self.shared.driver.compact_edited(*first, self.shared.now());
+        }
         Ok((value, self.shared.write(changes)))
     }
 
@@ -256,10 +261,6 @@ impl Replica {
         Ok(())
     }
 
-    pub(crate) fn is_connected(&self) -> bool {
-        lock(&self.shared.connection).is_some()
-    }
-
     pub(crate) fn on_shared(shared: &Arc<Shared>) -> Self {
         Self { shared: shared.clone() }
     }
@@ -289,8 +290,8 @@ impl Shared {
     ) -> Result<Edited<R>, EditError> {
         let edited =
             self.driver.edit(target, self.now(), edit).map_err(|failure: EditFailure<EditError>| failure.into());
-        if edited.is_ok() {
-            self.wake();
+        if edited.is_ok() && !self.wake() {
+            self.driver.compact_edited(target.entity, self.now());
         }
         edited
     }
@@ -341,14 +342,14 @@ impl Shared {
         drop(connection);
     }
 
-    fn wake(&self) {
-        if let Some(connection) = lock(&self.connection).as_ref() {
-            connection.wake();
-        }
+    /// Wakes sync; false when it is off.
+    pub(crate) fn wake(&self) -> bool {
+        let connection = lock(&self.connection);
+        connection.as_ref().map(Connection::wake).is_some()
     }
 }
 
-fn all_of(space: SpaceId, collection: &Name, deleted: bool) -> ListQuery<'_> {
+pub(crate) fn all_of(space: SpaceId, collection: &Name, deleted: bool) -> ListQuery<'_> {
     let (collection, deleted) = (Some(collection), Some(deleted));
     ListQuery { space, collection, deleted, after: None, limit: usize::MAX }
 }

@@ -176,6 +176,11 @@ impl Document {
         self.sequences.total()
     }
 
+    /// How many operations its changes have.
+    pub fn operation_count(&self) -> u64 {
+        self.sequences.operations()
+    }
+
     /// The highest operation number; 0 when there is none.
     ///
     /// # Panics

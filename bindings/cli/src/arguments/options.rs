@@ -28,11 +28,16 @@ pub(crate) enum SpaceCommand {
         #[arg(long)]
         name: Option<String>,
     },
-    /// Leave a space that holds nothing and was never on a relay, such as one joined by a mistyped id
+    /// Remove a space from this device and its store file; other devices and the relay keep it
+    ///
+    /// It is refused while changes of it are unsent.
     Leave {
         /// The id that `afield space list` shows
         #[arg(value_name = "SPACE-ID")]
         id: SpaceId,
+        /// Give up for good what no relay is known to hold
+        #[arg(long)]
+        discard: bool,
     },
     /// List the spaces of this device
     List,

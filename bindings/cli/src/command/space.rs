@@ -5,7 +5,7 @@ use crate::context;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::text;
-use afield::Space;
+use afield::{LeftSpace, Space};
 use serde::Serialize;
 
 /// A space, as it is shown.
@@ -19,6 +19,17 @@ impl Shown {
     pub(super) fn of(space: &Space) -> Self {
         Self { id: space.id().to_string(), name: space.name().to_owned() }
     }
+}
+
+/// A space that was left, and what went with it.
+#[derive(Debug, Serialize)]
+struct LeftShown {
+    #[serde(flatten)]
+    space: Shown,
+    entities: u64,
+    changes: u64,
+    unsent: u64,
+    is_erased: bool,
 }
 
 /// A space of a list.
@@ -53,11 +64,20 @@ pub(super) fn run(command: SpaceCommand, global: &Global, output: Output) -> Res
                 format!("{what} {}.\nIts entities come with the next `{sync}`.", context::named(id, space.name()))
             })
         }
-        SpaceCommand::Leave { id } => {
+        SpaceCommand::Leave { id, discard } => {
             let replica = context::open(global)?;
             let space = replica.space(id)?;
-            replica.leave_space(id)?;
-            output.done(&Shown::of(&space), || format!("Left the space {id},\nof which this device held nothing."))
+            let left = if discard { replica.leave_space_discarding(id)? } else { replica.leave_space(id)? };
+            let LeftSpace { entities, changes, unsent, is_erased } = left;
+            let shown = LeftShown { space: Shown::of(&space), entities, changes, unsent, is_erased };
+            output.done(&shown, || {
+                let entities = text::counted(entities, "entity is", "entities are");
+                let mut words = format!("Left the space {id}:\n{entities} gone from this device.");
+                if !is_erased {
+                    words.push_str("\nTraces remain in the store file until it can be rebuilt: leave room on the disk.");
+                }
+                words
+            })
         }
         SpaceCommand::List => {
             let spaces: Vec<Listed> = context::view(global)?

@@ -218,6 +218,9 @@ impl Driver {
             taken.iter_mut().for_each(|one| one.open = None);
             return Err(error);
         }
+        for open in taken.iter().filter_map(|one| one.open.as_deref()) {
+            self.note_growth(open);
+        }
         for write in writes {
             self.note_edit(write.space);
             self.observers.changed(write.space, &write.collection, write.entity);

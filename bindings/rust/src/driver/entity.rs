@@ -107,7 +107,11 @@ impl EntityError {
 
     /// Whether nothing but this entity is unusable, so that it can be passed over.
     pub(crate) fn is_of_this_entity_alone(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::NotYet { .. } | Self::Store(StoreError::Corrupt(_)))
+        match self {
+            Self::Damaged { .. } | Self::NotYet { .. } => true,
+            Self::Store(error) => error.is_damage(),
+            _ => false,
+        }
     }
 }
 
@@ -143,7 +147,7 @@ impl Driver {
         let has_snapshot = stored.snapshot.is_some();
         let (mut open, unsettled) = match build(entity, stored) {
             Err(error) if has_snapshot => {
-                // A snapshot only makes opening quicker: what it stands for is all there.
+                // What it stands for is all there, or can be read out of an older one that covers it.
                 tracing::warn!(%entity, %error, "the snapshot does not load: it is dropped, and every change is read");
                 let dropped = lock(&self.store).drop_snapshot(entity).map(drop);
                 dropped.unwrap_or_else(|error| tracing::warn!(%entity, %error, "the snapshot could not be dropped"));
@@ -153,15 +157,16 @@ impl Driver {
             built => built.map_err(damaged)?,
         };
         self.save_snapshot_when_due(&mut open);
+        self.note_growth(&open);
         Ok(Some((open, unsettled)))
     }
 
-    /// Saves a snapshot once enough changes have come since the last: opening then reads those few alone.
+    /// Saves a snapshot of what took long to open: opening then reads what came after it alone, also where nobody edits it.
     ///
     /// A quarter of all changes has to be new, so that the cost of all snapshots together stays in proportion to the
-    /// number of changes. Without one an entity opens more slowly and otherwise the same, so a failure is only logged; a
+    /// number of changes. It is compacted later. Without one an entity opens more slowly and otherwise the same, so a failure is only logged; a
     /// store that refuses writes is not tried.
-    pub(super) fn save_snapshot_when_due(&self, open: &mut OpenEntity) {
+    fn save_snapshot_when_due(&self, open: &mut OpenEntity) {
         let changes = open.document.change_count();
         let is_due = open.since_snapshot >= SNAPSHOT_CHANGES_MIN && open.since_snapshot as u64 >= changes / 4;
         if !is_due || lock(&self.store).is_poisoned() {
@@ -170,7 +175,10 @@ impl Driver {
         let entity = open.document.entity();
         let snapshot = Snapshot { heads: open.document.heads(), changes, bytes: open.document.save() };
         match lock(&self.store).save_snapshot(entity, &snapshot) {
-            Ok(_) => open.since_snapshot = 0,
+            Ok(_) => {
+                open.since_snapshot = 0;
+                self.growth.note(entity);
+            }
             Err(error) => tracing::warn!(%entity, %error, "the snapshot could not be saved"),
         }
     }

@@ -74,7 +74,7 @@ impl Driver {
         let entity = taken.entity();
         match self.unsettled(taken) {
             Ok(found) => Ok(found),
-            Err(EntityError::Store(error)) if !matches!(error, StoreError::Corrupt(_)) => Err(error.into()),
+            Err(EntityError::Store(error)) if !error.is_damage() => Err(error.into()),
             Err(error) => {
                 tracing::error!(%entity, %error, "received changes wait: the entity cannot be opened");
                 Ok(None)
@@ -148,8 +148,8 @@ impl Driver {
                 self.tell(settlement, open, changed.contains(&settlement.entity));
             }
         }
-        for open in unsettled.iter_mut().filter_map(|one| one.taken.open.as_deref_mut()) {
-            self.save_snapshot_when_due(open);
+        for open in unsettled.iter().filter_map(|one| one.taken.open.as_deref()) {
+            self.note_growth(open);
         }
         let roomier: Vec<_> = unsettled.iter().filter(|one| one.no_longer_waits(&settlements)).collect();
         // What waited was not sent, or refused without a word, and can be sent now.

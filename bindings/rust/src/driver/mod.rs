@@ -8,10 +8,12 @@
 //! sync only while that very document is being merged.
 
 mod acknowledged;
+mod compaction;
 mod documents;
 mod edit;
 mod entity;
 mod error;
+mod leave;
 mod merge;
 mod projection;
 mod sync;
@@ -19,6 +21,7 @@ mod sync;
 mod tests;
 
 pub(crate) use acknowledged::Acknowledged;
+pub use compaction::{Compacted, CompactionProgress};
 pub(crate) use edit::TransactionScope;
 pub use edit::{EditFailure, Edited, Existence, Target};
 pub use entity::EntityError;
@@ -36,6 +39,7 @@ use afield_core::wire::Class;
 use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Incarnation, Limits, Now, SpaceId};
 use afield_store::{OpenError, Store, StoreError};
 use automerge::ActorId;
+use compaction::Growth;
 use documents::{Documents, lock};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -50,6 +54,7 @@ pub struct Driver {
     sync: Mutex<Synchronization>,
     many: Mutex<()>,
     documents: Documents,
+    growth: Growth,
     store: Mutex<Store>,
     entropy: Mutex<Box<dyn Entropy>>,
     /// Made at the first edit of this opening of the store (invariant D6).
@@ -133,6 +138,7 @@ impl Driver {
             unfinished: Mutex::default(),
             many: Mutex::default(),
             documents: Documents::default(),
+            growth: Growth::default(),
             store: Mutex::new(store),
             entropy: Mutex::new(entropy),
             actor: Mutex::default(),
@@ -229,7 +235,7 @@ impl Driver {
     ) -> Result<Option<oneshot::Receiver<Acknowledged>>, StoreError> {
         let word = self.acknowledgements.wait(hash);
         let store = lock(&self.store);
-        if store.change(entity, hash)?.is_some_and(|change| change.sequence.is_some()) {
+        if store.standing(entity, hash)?.is_some_and(|(_, mark)| mark.is_some()) {
             self.acknowledgements.tell(hash, Acknowledged::Durable);
             return Ok(None);
         }

@@ -91,7 +91,7 @@ impl SpaceError {
     /// What would help.
     pub fn class(&self) -> Class {
         match self {
-            Self::Unknown(_) | Self::InUse(_) | Self::Collection(_) => Class::Permanent,
+            Self::Unknown(_) | Self::Unsent { .. } | Self::Collection(_) => Class::Permanent,
             Self::Store(error) => error.class(),
         }
     }
@@ -100,7 +100,7 @@ impl SpaceError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unknown(_) => "space.unknown",
-            Self::InUse(_) => "space.in_use",
+            Self::Unsent { .. } => "space.unsent",
             Self::Collection(_) => "space.collection_name",
             Self::Store(error) => error.code(),
         }

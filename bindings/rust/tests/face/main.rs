@@ -8,3 +8,4 @@ mod closing;
 mod names;
 mod transaction;
 mod transfer;
+mod upkeep;

@@ -126,6 +126,7 @@ impl Driver {
     /// The store could not be read.
     pub fn handle_timeout(&self, now: Now) -> Result<(), DriverError> {
         let mut sync = lock(&self.sync);
+        self.reconsider_compaction();
         self.connect_when_due(&mut sync, now);
         if let Some(Err(error)) = sync.session().map(|session| session.handle_timeout(now)) {
             self.broken(&mut sync, &error, now);
@@ -150,6 +151,17 @@ impl Driver {
     /// The next thing to do for whoever moves this driver's messages.
     pub fn poll_output(&self) -> Option<Output> {
         lock(&self.sync).outputs.pop_front()
+    }
+
+    /// Ends a session that runs, and begins the next one at once: the spaces are others than when it began.
+    pub(in crate::driver) fn restart_session(&self, sync: &mut Synchronization, now: Now) {
+        if let Link::Up { .. } = sync.link {
+            sync.transmit(DeviceSession::close(GoodbyeCode::Done));
+            sync.outputs.push_back(Output::Disconnect);
+            sync.link = Link::Waiting { until_ms: now.monotonic_ms, not_before_ms: now.monotonic_ms };
+            self.merge_leftovers(sync, now);
+            self.connect_when_due(sync, now);
+        }
     }
 
     fn connect_when_due(&self, sync: &mut Synchronization, now: Now) {

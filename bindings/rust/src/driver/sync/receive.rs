@@ -74,12 +74,15 @@ impl Driver {
         Ok(())
     }
 
-    /// Whether something was stored that is not merged yet: call [`Driver::handle_idle`] once nothing more has arrived.
+    /// Whether something was stored that is not merged yet, or has grown enough to be compacted: call [`Driver::handle_idle`] once nothing more has arrived.
     pub fn wants_idle(&self) -> bool {
-        !lock(&self.sync).unmerged.is_empty() || !lock(&self.unfinished).is_empty()
+        let sync = lock(&self.sync);
+        let is_on = !matches!(sync.link, Link::Off);
+        !sync.unmerged.is_empty() || !lock(&self.unfinished).is_empty() || is_on && self.wants_compaction()
     }
 
-    /// Merges what was received into some of the documents, one batch per entity, and tells who watches them.
+    /// Merges what was received into some of the documents, one batch per entity, and tells who watches them; once nothing
+    /// is left to merge, compacts an entity that has grown.
     ///
     /// Call it again while [`Driver::wants_idle`] says so, and look for messages in between: an entity whose next changes
     /// arrive before its turn is merged once and not once per message.
@@ -89,6 +92,12 @@ impl Driver {
     /// The store failed; the session ended and is tried again later.
     pub fn handle_idle(&self, now: Now) -> Result<(), DriverError> {
         let mut sync = lock(&self.sync);
+        if sync.unmerged.is_empty() && lock(&self.unfinished).is_empty() {
+            // Nothing has arrived that somebody waits to see. Saving a document needs no lock but its own.
+            drop(sync);
+            let Err(error) = self.compact_next(now) else { return Ok(()) };
+            return self.finish(&mut lock(&self.sync), Err(error.into()), now);
+        }
         let result = self.merge_some(&mut sync, ENTITIES_PER_SETTLEMENT_MAX, now);
         let result = result.and_then(|()| self.pump(&mut sync, now));
         if result.is_ok() {
