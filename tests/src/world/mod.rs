@@ -338,6 +338,8 @@ impl World {
         let now = Now { wall_ms: EPOCH_MS + self.now_ms as i64 + skew_ms, monotonic_ms: self.now_ms };
         // The opening itself works; what fails later strikes through the hook.
         let driver = Driver::new(store, Box::new(entropy), now).expect("a store that opens can be used");
+        // Histories here are short: one device compacts with every change, one now and then, one seldom.
+        driver.compact_from([1, 5, 20][device.0 % 3]);
         let synced = node.synced.clone();
         let is_synced = node.synced.clone();
         driver.with_store(|store| {
