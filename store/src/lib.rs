@@ -7,6 +7,7 @@
 //! | `space` | spaces, cursors, [`Store::reset`] |
 //! | `append` | [`Store::append`]: local and imported changes |
 //! | `receive` | [`Store::receive`]: a run of the log and the cursor behind it |
+//! | `filter` | [`Store::set_filter`]: what is asked for, and what of it is still to be fetched |
 //! | `settle` | [`Store::settle`]: what the guarded apply decided, with the projection |
 //! | `outbox` | [`Store::outbox`], marks, blocks |
 //! | `load` | [`Store::load`], what is pending |
@@ -53,6 +54,7 @@ mod entity;
 mod error;
 mod extract;
 mod fault;
+mod filter;
 mod identity;
 mod leave;
 mod listing;
@@ -79,9 +81,12 @@ pub use column::ChangeState;
 pub use compact::{CheckedSnapshot, Covered, Covering};
 pub use connection::{SQLITE_VERSION_MIN, sqlite_version};
 pub use entity::{EntityHome, Projection};
-pub use error::{AppendError, EntityError, MarkError, OpenError, ReceiveError, SnapshotError, SpaceError, StoreError};
+pub use error::{
+    AppendError, EntityError, FilterError, MarkError, OpenError, ReceiveError, SnapshotError, SpaceError, StoreError,
+};
 #[doc(hidden)]
 pub use fault::{Fault, FaultHook, FaultPoint, SyncHook, SyncMoment};
+pub use filter::{Backfill, Wanted};
 pub use identity::Identity;
 pub use leave::{Left, Unsent};
 pub use listing::{CollectionCount, ListQuery, ProjectedEntity};
@@ -90,7 +95,7 @@ pub use lock::{Holder, Writer};
 pub use options::{OpenOptions, Synchronous, WRITER_WAIT_MS};
 pub use outbox::{Block, OutboxChunk, OutboxPosition, OutboxSize};
 pub use reader::{Commits, QuarantinedChunk, Reader, SpaceFigures};
-pub use receive::{ReceivedChange, Run, RunOutcome, UnreadableChunk};
+pub use receive::{LeftOut, Page, ReceivedChange, Run, RunOutcome, UnreadableChunk};
 pub use schema::{APPLICATION_ID, SchemaVersion};
 pub use settle::{Reason, Settled, Settlement};
 pub use snapshot::Snapshot;

@@ -24,6 +24,8 @@ CREATE TABLE spaces (
     sequence         INTEGER CHECK (sequence >= 0),
     chain            BLOB    CHECK (length(chain) = 32),
     resets           INTEGER NOT NULL DEFAULT 0,
+    -- Whether the device asks only for what stands in wanted.
+    filtered         INTEGER NOT NULL DEFAULT 0 CHECK (filtered IN (0, 1)),
     CHECK ((log IS NULL) = (sequence IS NULL) AND (log IS NULL) = (chain IS NULL))
 ) STRICT;
 
@@ -123,3 +125,33 @@ CREATE TABLE snapshots (
     bytes        BLOB    NOT NULL,
     UNIQUE (entity_row, slot)
 ) STRICT;
+
+-- What this device asks for of a space whose row in spaces says that it does not ask for everything: 0 a collection, 1 an
+-- entity, 2 a collection of which the ids alone are wanted. The name is the collection's, or the id's 16 bytes.
+CREATE TABLE wanted (
+    space_row INTEGER NOT NULL REFERENCES spaces,
+    kind      INTEGER NOT NULL CHECK (kind IN (0, 1, 2)),
+    name      BLOB    NOT NULL,
+    PRIMARY KEY (space_row, kind, name)
+) STRICT, WITHOUT ROWID;
+
+-- What is wanted and may not be here up to the cursor, since it was not wanted when the cursor passed it (kinds as above, 3
+-- everything). It is here up to `after`. With `changes`, a snapshot was not usable, and changes are asked for. A row that
+-- is asked for anew gets a new number, so that an answer to what was asked before does not end it.
+CREATE TABLE backfills (
+    backfill_row INTEGER PRIMARY KEY AUTOINCREMENT,
+    space_row    INTEGER NOT NULL REFERENCES spaces,
+    kind         INTEGER NOT NULL CHECK (kind BETWEEN 0 AND 3),
+    name         BLOB    NOT NULL,
+    after        INTEGER NOT NULL CHECK (after >= 0),
+    changes      INTEGER NOT NULL CHECK (changes IN (0, 1)),
+    UNIQUE (space_row, kind, name)
+) STRICT;
+
+-- Entities that are known to exist, whether they are here or not.
+CREATE TABLE announced (
+    space_row  INTEGER NOT NULL REFERENCES spaces,
+    entity     BLOB    NOT NULL CHECK (length(entity) = 16),
+    collection TEXT    NOT NULL,
+    PRIMARY KEY (space_row, entity)
+) STRICT, WITHOUT ROWID;

@@ -2,6 +2,7 @@
 
 use crate::column::{self, SpaceRow, sequence_sql};
 use crate::error::{SpaceError, StoreError};
+use crate::filter;
 use crate::store::Store;
 use crate::transaction::{WriteTransaction, row, rows};
 use afield_core::{Cursor, Durable, LogId, SpaceId};
@@ -81,6 +82,7 @@ impl Store {
     pub fn remove_empty_space(&mut self, space: SpaceId) -> Result<Durable<()>, SpaceError> {
         self.write(|transaction| {
             let (row, cursor) = find(transaction, space)?.ok_or(SpaceError::UnknownSpace { space })?;
+            filter::forget(transaction, row)?;
             let sql = "DELETE FROM spaces WHERE space_row = ?1
                        AND NOT EXISTS (SELECT 1 FROM entities WHERE space_row = ?1)
                        AND NOT EXISTS (SELECT 1 FROM changes WHERE space_row = ?1)
@@ -134,6 +136,7 @@ impl Store {
 
     /// Follows the relay's log from its start, in one transaction: the cursor moves to (log, 0), every mark of the space
     /// goes, which puts all that the device holds of it into the outbox, and so do all blocks (the outbox rule, D5).
+    /// Nothing is left to be fetched then, since all that is wanted is on its way.
     ///
     /// # Errors
     ///
@@ -149,6 +152,7 @@ impl Store {
             let sql = "UPDATE quarantine SET sequence = NULL WHERE space_row = ? AND sequence IS NOT NULL";
             transaction.execute(sql, [row])?;
             transaction.execute("DELETE FROM blocks WHERE space_row = ?", [row])?;
+            filter::start_over(transaction, row)?;
             Ok(start)
         })
     }

@@ -220,6 +220,30 @@ impl From<StoreError> for SpaceError {
     }
 }
 
+/// A filter could not be put in force.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FilterError {
+    /// The name of a collection is not valid.
+    #[error(transparent)]
+    Collection(#[from] ParseCollectionError),
+    /// It is too long, the space is not on this device, or the store could not be read or written.
+    #[error(transparent)]
+    Store(#[from] afield_store::FilterError),
+}
+
+/// Entities could not be fetched yet. They are asked for again with the next connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// That they are wanted could not be stored.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// Sync is off, or the relay was not reached, or does not serve the space.
+    #[error("the entities are not here yet, and will be fetched with the next connection")]
+    Sync(#[from] SyncError),
+}
+
 /// Sync could not be switched on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -85,6 +85,7 @@ mod connection;
 mod driver;
 mod entity;
 mod error;
+mod filter;
 mod leave;
 mod probe;
 mod read_only;
@@ -115,8 +116,10 @@ pub use driver::{
 };
 pub use entity::{CounterField, Entity, ListField, MapField, TextField};
 pub use error::{
-    ConnectError, EditError, LineProblem, ReadError, ReplicaError, SkippedEntity, SpaceError, SyncError, TransferError,
+    ConnectError, EditError, FetchError, FilterError, LineProblem, ReadError, ReplicaError, SkippedEntity, SpaceError,
+    SyncError, TransferError,
 };
+pub use filter::{Fetched, Filter, NotHere};
 pub use leave::LeftSpace;
 pub use probe::{ProbeError, Probed};
 pub use read_only::{ReadEntity, ReadOnlyReplica, ReadOnlySpace};
@@ -139,8 +142,8 @@ pub mod document {
 /// The file beneath a replica, as [`Driver`] takes it and errors name it.
 pub mod store {
     pub use afield_store::{
-        Commits, EntityError, Holder, MarkError, OpenOptions, Origin, ReceiveError, SchemaVersion, SpaceError, Store,
-        Violation, Writer, sqlite_version,
+        Commits, EntityError, FilterError, Holder, MarkError, OpenOptions, Origin, ReceiveError, SchemaVersion,
+        SpaceError, Store, Violation, Writer, sqlite_version,
     };
 }
 

@@ -230,6 +230,35 @@ impl Replica {
         }
     }
 
+    /// Waits until everything is stored and merged here that the relay has when it is asked, of what this device wants of
+    /// each space. What is pending here may still be on its way, for which see [`Replica::sync_now`].
+    ///
+    /// ```no_run
+    /// # async fn read(replica: afield::Replica) -> Result<(), Box<dyn std::error::Error>> {
+    /// replica.catch_up().await?;
+    /// println!("this is what others had sent: {}", replica.spaces()?.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Sync is off, the relay could not be reached, or it does not serve a space.
+    pub async fn catch_up(&self) -> Result<(), SyncError> {
+        let waiting = {
+            let connection = lock(&self.shared.connection);
+            let Some(connection) = connection.as_ref() else { return Err(SyncError::Disabled) };
+            let waiting = self.shared.driver.when_caught_up();
+            connection.hurry();
+            waiting
+        };
+        match waiting.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(not)) => Err(SyncError::Failed { reason: not.reason, class: not.class }),
+            Err(_) => Err(SyncError::Closed),
+        }
+    }
+
     /// What sync is doing.
     ///
     /// # Errors
@@ -259,6 +288,10 @@ impl Replica {
             connection.wake();
         }
         Ok(())
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.shared.is_connected()
     }
 
     pub(crate) fn on_shared(shared: &Arc<Shared>) -> Self {
@@ -340,6 +373,10 @@ impl Shared {
     fn end_connection(&self) {
         let connection = lock(&self.connection).take();
         drop(connection);
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        lock(&self.connection).is_some()
     }
 
     /// Wakes sync; false when it is off.

@@ -137,6 +137,11 @@ pub enum SyncEvent {
         /// The space.
         space: SpaceId,
     },
+    /// Something that was asked for of the space is here.
+    Fetched {
+        /// The space.
+        space: SpaceId,
+    },
     /// The relay had lost history of this space: everything held here is offered to it again.
     Reset {
         /// The space.

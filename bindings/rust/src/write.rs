@@ -13,6 +13,9 @@ pub enum Durability {
     Local,
     /// On the relay's stable storage: the relay gave a receipt.
     Relay,
+    /// On the stable storage of another device as well, one that keeps everything of the space: the relay told so. Devices
+    /// with a filter do not count, since they need not have it.
+    AnotherDevice,
 }
 
 /// Waiting for the relay's word failed.
@@ -66,6 +69,9 @@ impl Write {
 
     /// Waits until the edit has got as far as asked.
     ///
+    /// [`Durability::AnotherDevice`] waits for as long as no other device that keeps everything of the space is connected to
+    /// the relay, or has been since anybody else was. A relay that restarts hears of it from each device that comes back.
+    ///
     /// [`Durability::Relay`] waits for as long as the relay is out of reach, sync is off, or somebody has to sign in, which
     /// `Replica::events` and `Replica::status` tell; wrap it in a time-out of your own to give up.
     ///
@@ -86,6 +92,12 @@ impl Write {
                     Ok(Acknowledged::Refused(code)) => return Err(WaitError::Refused { entity: *entity, code }),
                     Err(_) => return Err(WaitError::Closed),
                 },
+            }
+        }
+        if durability == Durability::AnotherDevice {
+            for (entity, hash) in &self.changes {
+                let seen = self.driver.upgrade().ok_or(WaitError::Closed)?.seen_elsewhere(*entity, *hash)?;
+                seen.await.map_err(|_| WaitError::Closed)?;
             }
         }
         Ok(())

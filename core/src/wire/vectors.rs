@@ -2,13 +2,15 @@
 
 use super::{
     Authenticate, BATCH_OUTPUT_BYTES_MAX, BATCH_SECTION_BYTES_MAX, BatchChunk, CatchUp, CaughtUp, Channel, ChunkBudget,
-    ChunkCode, Chunks, Goodbye, GoodbyeCode, Hello, LiveItem, LiveItems, LiveMessage, LiveState, Message, Open, Opened,
-    Push, PushNumber, PushStream, RawChunk, Receipt, ReceiptRun, Refused, Reset, Segment, SpaceCode, ToDevice, ToRelay,
+    ChunkCode, Chunks, EntityIds, Fetch, FetchNumber, Fetched, Goodbye, GoodbyeCode, Hello, Jump, LiveItem, LiveItems,
+    LiveMessage, LiveState, Message, NewFilter, Open, Opened, Places, Progress, Push, PushNumber, PushStream, RawChunk,
+    Receipt, ReceiptRun, Refused, Reset, Seen, Segment, SequenceRuns, SnapshotChunk, SpaceCode, ToDevice, ToRelay,
     Welcome, WireError, decode_batch, decode_batch_over_log, encode_batch, encode_batch_over_log, encode_live_chunks,
     encode_to_device, encode_to_relay, own_item,
 };
 use crate::change::{ChangeHeader, samples};
 use crate::document::{Document, EditContext, Incoming, OperationError, QuarantineReason, Value, Verdict};
+use crate::filter::Filter;
 use crate::id::{COLLECTION_BYTES_MAX, Collection, DeviceId, EntityId, Incarnation, LogId, SessionId, SpaceId};
 use crate::limits::{self, Limits};
 use crate::log::{ChainHash, ChunkHash, ChunkKind, Cursor, Sequence};
@@ -81,11 +83,17 @@ fn entity(byte: u8) -> EntityId {
     EntityId::from_bytes([byte; 16])
 }
 
-fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 7] {
-    let open = |cursor, create| {
+fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 11] {
+    let open = |cursor, create, filter| {
         let (channel, space) = (Channel(1), SpaceId::from_bytes([5; 16]));
-        ToRelay::Open(Open { channel, space, cursor, create, raw: false })
+        ToRelay::Open(Open { channel, space, cursor, create, raw: false, filter, partial: false })
     };
+    let cursor = Cursor::start(LogId::from_bytes([4; 16]));
+    let name = |name: &str| name.parse().unwrap();
+    let notes = Filter::collections([name("notes")]);
+    let filter = notes.clone().entities([entity(6)]).announcing([name("photos")]);
+    let one = Filter::nothing().entities([entity(6), entity(7)]);
+    let (channel, number) = (Channel(1), FetchNumber(1));
     [
         (
             "hello",
@@ -97,10 +105,14 @@ fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 7] {
             }),
         ),
         ("authenticate", ToRelay::Authenticate(Authenticate { token: "token".into() })),
-        ("open", open(Some(Cursor::start(LogId::from_bytes([4; 16]))), false)),
-        ("open-first", open(None, true)),
-        ("push", ToRelay::Push(Push { number: PushNumber(1), channel: Channel(1), batch: (&b"batch"[..]).into() })),
-        ("catch-up", ToRelay::CatchUp(CatchUp { channel: Channel(1) })),
+        ("open", open(Some(cursor), false, Filter::Everything)),
+        ("open-first", open(None, true, Filter::Everything)),
+        ("open-filter", open(Some(cursor), false, filter)),
+        ("push", ToRelay::Push(Push { number: PushNumber(1), channel, batch: (&b"batch"[..]).into() })),
+        ("fetch", ToRelay::Fetch(Fetch { channel, number, filter: one, after: Sequence::new(300), changes: false })),
+        ("progress", ToRelay::Progress(Progress { channel, sequence: Sequence::new(300) })),
+        ("catch-up", ToRelay::CatchUp(CatchUp { channel })),
+        ("filter", ToRelay::Filter(NewFilter { channel, filter: notes, partial: true })),
         ("goodbye", ToRelay::Goodbye(Goodbye { code: GoodbyeCode::RateLimited, retry_after_ms: Some(5_000) })),
     ]
 }
@@ -110,7 +122,7 @@ fn refused(missing: usize) -> ReceiptRun {
     ReceiptRun::Refused { code: ChunkCode::MissingDependencies, count: 1, missing }
 }
 
-fn frames_to_device() -> [(&'static str, ToDevice<'static>); 7] {
+fn frames_to_device() -> [(&'static str, ToDevice<'static>); 10] {
     let (channel, log) = (Channel(1), LogId::from_bytes([4; 16]));
     let own = Segment::Own { push: PushNumber(1), index: 0, count: 2 };
     let raw = Segment::Raw(RawChunk {
@@ -121,6 +133,24 @@ fn frames_to_device() -> [(&'static str, ToDevice<'static>); 7] {
         bytes: b"chunk",
     });
     let segments = vec![own, Segment::Batch(b"batch"), raw];
+    let sequences = [2, 3, 1].map(Sequence::new);
+    let snapshot = SnapshotChunk {
+        entity: entity(6),
+        collection: "notes",
+        sequences: SequenceRuns::of(sequences),
+        check: [9; 16],
+        bytes: b"saved",
+    };
+    let announced = Segment::Announced { collection: "photos", entities: EntityIds(vec![entity(7)]) };
+    let jump = Jump {
+        channel,
+        after: Sequence::ZERO,
+        check: [9; 8].into(),
+        segments: vec![announced, Segment::Snapshot(snapshot), Segment::Batch(b"batch")],
+        places: Places::of(Sequence::ZERO, [4, 5, 300].map(Sequence::new)),
+        upto: Sequence::new(305),
+        chain: ChainHash::from_bytes([8; 32]),
+    };
     let stored = ReceiptRun::Stored { first: Sequence::new(300), count: 2 };
     let duplicate = ReceiptRun::Duplicate { first: Sequence::new(7), count: 1 };
     [
@@ -139,6 +169,19 @@ fn frames_to_device() -> [(&'static str, ToDevice<'static>); 7] {
         ("caught-up", ToDevice::CaughtUp(CaughtUp { channel, sequence: Sequence::new(4), check: [9; 8].into() })),
         ("receipt", ToDevice::Receipt(Receipt { push: PushNumber(1), runs: vec![stored, duplicate, refused(1)] })),
         ("reset", ToDevice::Reset(Reset { channel, log })),
+        ("seen", ToDevice::Seen(Seen { channel, sequence: Sequence::new(300) })),
+        ("jump", ToDevice::Jump(jump)),
+        (
+            "fetched",
+            ToDevice::Fetched(Fetched {
+                number: FetchNumber(1),
+                segments: vec![Segment::Batch(b"batch")],
+                places: Places::of(Sequence::new(300), [Sequence::new(301)]),
+                upto: Sequence::new(305),
+                done: true,
+                unknown: EntityIds(vec![entity(7)]),
+            }),
+        ),
         ("refused", ToDevice::Refused(Refused { channel, code: SpaceCode::UnknownOrForbidden, retry_after_ms: None })),
     ]
 }
@@ -405,6 +448,13 @@ fn the_table_of_limits_states_the_constants() {
         SEND_QUEUE_BYTES_MAX,
         BATCH_CHUNKS_MAX,
         BATCH_BYTES_MAX,
+        FILTER_COLLECTIONS_MAX,
+        FILTER_ENTITIES_MAX,
+        SESSION_FILTER_ENTITIES_MAX,
+        FETCH_ENTITIES_MAX,
+        FETCHES_MAX,
+        PROGRESS_INTERVAL_MS,
+        PROGRESS_CHUNKS_MAX,
         SPACES_PER_SESSION_MAX,
         TOKEN_BYTES_MAX,
         UNAUTHENTICATED_BYTES_MAX,

@@ -70,6 +70,22 @@ operation_error! {
 }
 
 operation_error! {
+    /// A filter could not be stored.
+    FilterError {
+        /// The store has no such space.
+        UnknownSpace {
+            /// The space.
+            space: SpaceId
+        }, Permanent, "space.unknown", "the store has no space {space}";
+        /// More is named one by one than a filter may name.
+        TooLong {
+            /// How many entities a filter may name.
+            maximum: u64
+        }, Permanent, "filter.too_long", "a filter names at most {maximum} entities and 256 collections; name the collection of the entities instead";
+    }
+}
+
+operation_error! {
     /// Changes could not be appended.
     AppendError {
         /// The store has no such space.

@@ -121,7 +121,15 @@ fn receive_many(store: &mut Store, remote: &[(ChangeHash, Vec<u8>)], notes: &Col
         })
         .collect();
     let cursor_after = afield_core::Cursor { sequence: sequence(u64::from(MANY)), ..expected };
-    let run = Run { space: space(2), expected, cursor_after, received: &received, unreadable: &[], proofs: &[] };
+    let run = Run {
+        space: space(2),
+        expected,
+        cursor_after,
+        received: &received,
+        unreadable: &[],
+        proofs: &[],
+        left_out: None,
+    };
     assert_eq!(store.receive(&run, AT_MS).unwrap().added, u64::from(MANY));
     rate("received in one transaction, 3 per entity", MANY, start);
 }

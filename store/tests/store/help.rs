@@ -176,7 +176,8 @@ pub(crate) fn receive_after(
         }
     }
     let cursor_after = cursor_behind(expected, places);
-    let run = Run { space, expected, cursor_after, received: &received, unreadable: &[], proofs: &proofs };
+    let run =
+        Run { space, expected, cursor_after, received: &received, unreadable: &[], proofs: &proofs, left_out: None };
     store.receive(&run, AT_MS)
 }
 

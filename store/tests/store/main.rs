@@ -9,6 +9,7 @@ mod corruption;
 mod entities;
 mod faults;
 mod figures;
+mod filters;
 mod help;
 mod leaving;
 mod model;

@@ -3,6 +3,7 @@
 mod check;
 mod device;
 mod disk;
+mod filter;
 mod listener;
 mod log;
 mod loss;
@@ -17,6 +18,7 @@ mod trace;
 pub use check::{Checks, Violation};
 pub use device::DeviceSabotage;
 pub use disk::DiskFaults;
+pub use filter::filter_of;
 pub use log::Sabotage;
 pub use network::NetworkFaults;
 pub use random::Random;
@@ -57,6 +59,10 @@ struct DeviceNode {
     /// When an attempt to connect is answered.
     connecting_at: Option<u64>,
     online: bool,
+    /// Whether messages to the relay, and to the device, are on their way for ever.
+    stalled: (bool, bool),
+    /// It has had a filter, so that what the cursor has passed need not be here, nor what came by itself be marked.
+    was_filtered: bool,
     /// How far the device's wall clock is off, in milliseconds.
     clock_skew_ms: i64,
     random: Random,
@@ -90,6 +96,8 @@ pub struct World {
     acknowledged_since_restore: BTreeSet<ChangeId>,
     /// What lost devices held: it may be gone, where no other device holds it and the relay has lost it too.
     held_by_lost: BTreeSet<ChangeId>,
+    /// The collection of each entity made here.
+    collections: BTreeMap<EntityId, Collection>,
     /// Which change each number of an actor stands for (D6).
     numbers: BTreeMap<(EntityId, Vec<u8>, u64), ChangeHash>,
     /// What the relay's log has ever held.
@@ -139,6 +147,7 @@ impl World {
             acknowledged: BTreeSet::new(),
             acknowledged_since_restore: BTreeSet::new(),
             held_by_lost: BTreeSet::new(),
+            collections: BTreeMap::new(),
             numbers: BTreeMap::new(),
             record: Record::default(),
             found: None,
@@ -208,6 +217,8 @@ impl World {
             earlier: None,
             connecting_at: None,
             online: true,
+            stalled: (false, false),
+            was_filtered: false,
             clock_skew_ms: 0,
             random,
             faults,
@@ -293,6 +304,7 @@ impl World {
         self.start_relay();
         for device in self.all() {
             self.set_disk(device, DiskFaults::NONE);
+            self.stall(device, false, false);
             self.restart(device);
             self.go_online(device);
             if is_unfaithful {

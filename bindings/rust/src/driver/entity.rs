@@ -23,6 +23,17 @@ pub enum EntityError {
         /// The space.
         space: SpaceId,
     },
+    /// The entity is not on this device, and may exist all the same: the filter of the space leaves it out, or what it asks for
+    /// has not been fetched yet.
+    #[error(
+        "entity {entity} is not on this device, whose filter of space {space} does not ask for it or has not been answered yet; `fetch` brings it, where it exists"
+    )]
+    NotHere {
+        /// The entity.
+        entity: EntityId,
+        /// The space.
+        space: SpaceId,
+    },
     /// The entity lives in another space of this device; an identity names one entity, wherever it lives.
     #[error("entity {entity} lives in space {found}, not {expected}")]
     OtherSpace {
@@ -94,7 +105,7 @@ impl EntityError {
     /// What would help.
     pub fn class(&self) -> Class {
         match self {
-            Self::Busy { .. } | Self::NotYet { .. } => Class::Retry,
+            Self::Busy { .. } | Self::NotYet { .. } | Self::NotHere { .. } => Class::Retry,
             Self::Missing { .. }
             | Self::OtherSpace { .. }
             | Self::OtherCollection { .. }

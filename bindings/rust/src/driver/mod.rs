@@ -16,6 +16,7 @@ mod error;
 mod leave;
 mod merge;
 mod projection;
+mod seen;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -41,9 +42,10 @@ use afield_store::{OpenError, Store, StoreError};
 use automerge::ActorId;
 use compaction::Growth;
 use documents::{Documents, lock};
+use seen::Sightings;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
-use sync::{Synchronization, Waiters};
+use sync::{Synchronization, Waiters, Waiting};
 use tokio::sync::{broadcast, oneshot};
 
 /// How many events a listener may fall behind before it misses some.
@@ -63,6 +65,7 @@ pub struct Driver {
     limits: Limits,
     pub(crate) observers: Observers,
     acknowledgements: Acknowledgements,
+    sightings: Sightings,
     /// Spaces whose outbox has grown since the last look.
     edited: Mutex<BTreeSet<SpaceId>>,
     /// What `status` shows, so that it need not wait for sync to pause.
@@ -146,6 +149,7 @@ impl Driver {
             limits: Limits::DEFAULT,
             observers: Observers::default(),
             acknowledgements: Acknowledgements::default(),
+            sightings: Sightings::default(),
             edited: Mutex::default(),
             view: Mutex::default(),
             events: broadcast::channel(EVENTS_MAX).0,
@@ -248,7 +252,13 @@ impl Driver {
     /// Tells once every space is in step with the relay as it stands from now on, or why that did not come about; call
     /// [`Driver::hurry`] after it.
     pub fn when_in_step(&self) -> oneshot::Receiver<Result<(), NotInStep>> {
-        lock(&self.waiters).wait()
+        lock(&self.waiters).wait(Waiting::InStep)
+    }
+
+    /// Tells once everything is stored and merged here that the relay has of every space from now on, or why that did not
+    /// come about; call [`Driver::hurry`] after it.
+    pub fn when_caught_up(&self) -> oneshot::Receiver<Result<(), NotInStep>> {
+        lock(&self.waiters).wait(Waiting::CaughtUp)
     }
 
     pub(crate) fn view(&self) -> View {

@@ -1,6 +1,9 @@
 //! The names of errors, for programs: `area.what`, and never changed once released.
 
-use super::{ConnectError, EditError, LineProblem, ReadError, ReplicaError, SpaceError, SyncError, TransferError};
+use super::{
+    ConnectError, EditError, FetchError, FilterError, LineProblem, ReadError, ReplicaError, SpaceError, SyncError,
+    TransferError,
+};
 use crate::driver::{DriverError, EditFailure, EntityError};
 use crate::write::WaitError;
 use afield_core::wire::Class;
@@ -36,6 +39,7 @@ impl EntityError {
         match self {
             Self::Missing { .. } => "entity.missing",
             Self::OtherSpace { .. } => "entity.other_space",
+            Self::NotHere { .. } => "entity.not_here",
             Self::NotYet { .. } => "entity.not_yet",
             Self::Busy { .. } => "entity.busy",
             Self::Nested => "transaction.nested",
@@ -102,6 +106,42 @@ impl SpaceError {
             Self::Unknown(_) => "space.unknown",
             Self::Unsent { .. } => "space.unsent",
             Self::Collection(_) => "space.collection_name",
+            Self::Store(error) => error.code(),
+        }
+    }
+}
+
+impl FetchError {
+    /// What would help.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Filter(error) => error.class(),
+            Self::Sync(error) => error.class(),
+        }
+    }
+
+    /// A name that stays the same from version to version; that of the cause where this only passes it on.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Filter(error) => error.code(),
+            Self::Sync(error) => error.code(),
+        }
+    }
+}
+
+impl FilterError {
+    /// What would help.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Collection(_) => Class::Permanent,
+            Self::Store(error) => error.class(),
+        }
+    }
+
+    /// A name that stays the same from version to version; that of the cause where this only passes it on.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Collection(_) => "filter.collection_name",
             Self::Store(error) => error.code(),
         }
     }

@@ -53,7 +53,18 @@ fn an_unknown_and_a_forbidden_space_are_answered_with_the_same_bytes() {
     let mut answers = BTreeSet::new();
     for space in [SPACE, SpaceId::from_bytes([99; 16])] {
         for create in [false, true] {
-            relay.send(id, ToRelay::Open(Open { channel: Channel(0), space, cursor: None, create, raw: false }));
+            relay.send(
+                id,
+                ToRelay::Open(Open {
+                    channel: Channel(0),
+                    space,
+                    cursor: None,
+                    create,
+                    raw: false,
+                    filter: afield_core::Filter::Everything,
+                    partial: false,
+                }),
+            );
             relay.turn();
             answers.insert(relay.raw(id));
         }
@@ -270,7 +281,15 @@ fn a_session_with_too_many_spaces_is_refused_the_rest_and_goes_on() {
     let frame = |number: usize| {
         let space = SpaceId::from_bytes((1_000 + number as u128).to_be_bytes());
         let channel = Channel(u32::try_from(number).unwrap());
-        ToRelay::Open(Open { channel, space, cursor: None, create: true, raw: false })
+        ToRelay::Open(Open {
+            channel,
+            space,
+            cursor: None,
+            create: true,
+            raw: false,
+            filter: afield_core::Filter::Everything,
+            partial: false,
+        })
     };
     for number in 1..SPACES_PER_SESSION_MAX {
         relay.send(one, frame(number));
