@@ -294,11 +294,14 @@ impl DeviceSession {
                 known(channels, frame.channel, name)?.handle_seen(frame, events);
                 Ok(())
             }
+            // What was asked for gets no answer after either.
             ToDevice::Reset(frame) => {
+                fetches.retain(|_, of| *of != frame.channel);
                 known(channels, frame.channel, name)?.handle_reset(frame, events);
                 Ok(())
             }
             ToDevice::Refused(frame) => {
+                fetches.retain(|_, of| *of != frame.channel);
                 known(channels, frame.channel, name)?.handle_refused(frame, events);
                 Ok(())
             }

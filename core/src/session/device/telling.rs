@@ -10,6 +10,8 @@ use crate::time::Now;
 pub(super) struct Telling {
     is_on: bool,
     is_caught_up: bool,
+    /// Whether the interval after catching up has begun: not before the device has come to an end with what that brought.
+    is_rested: bool,
     stored: Sequence,
     told: Sequence,
     told_ms: Option<u64>,
@@ -18,7 +20,7 @@ pub(super) struct Telling {
 impl Telling {
     /// The relay knows of everything up to a position from the `Open`.
     pub(super) fn new(told: Sequence, is_on: bool) -> Self {
-        Self { is_on, is_caught_up: false, stored: told, told, told_ms: None }
+        Self { is_on, is_caught_up: false, is_rested: false, stored: told, told, told_ms: None }
     }
 
     /// Says whether there is to be anything to tell from now on.
@@ -51,6 +53,10 @@ impl Telling {
     /// What to tell now.
     pub(super) fn take_due(&mut self, now: Now) -> Option<Sequence> {
         self.due_ms().filter(|due_ms| *due_ms <= now.monotonic_ms)?;
+        if !std::mem::replace(&mut self.is_rested, true) {
+            self.told_ms = Some(now.monotonic_ms);
+            return None;
+        }
         (self.told, self.told_ms) = (self.stored, Some(now.monotonic_ms));
         Some(self.stored)
     }
@@ -71,10 +77,9 @@ mod tests {
         telling.note(Sequence::new(5));
         assert_eq!(telling.due_ms(), None, "more of it is on its way");
         telling.caught_up(at(0));
-        assert_eq!(
-            (telling.take_due(at(0)), telling.take_due(at(PROGRESS_INTERVAL_MS))),
-            (None, Some(Sequence::new(5)))
-        );
+        let interval = PROGRESS_INTERVAL_MS;
+        assert_eq!(telling.take_due(at(interval)), None, "it may have merged so long");
+        assert_eq!(telling.take_due(at(2 * interval)), Some(Sequence::new(5)));
         telling.note(Sequence::new(6));
         assert_eq!(telling.take_due(at(1_000)), Some(Sequence::new(6)));
         (7..50).for_each(|sequence| telling.note(Sequence::new(sequence)));
@@ -92,6 +97,7 @@ mod tests {
         telling.note(Sequence::new(6));
         assert_eq!(telling.due_ms(), None);
         telling.switch(true);
-        assert_eq!(telling.take_due(at(1_000)), Some(Sequence::new(6)), "the control");
+        assert_eq!(telling.take_due(at(1_000)), None);
+        assert_eq!(telling.take_due(at(2_000)), Some(Sequence::new(6)), "the control");
     }
 }

@@ -106,6 +106,10 @@ impl Driver {
         if let Some(state) = sync.spaces.get_mut(&space) {
             state.are_fetches_known = false;
         }
+        // Sync may be about to be switched on: whoever waits is told when it is switched off, and not before it has begun.
+        if matches!(sync.link, Link::Off) {
+            return;
+        }
         // What is asked for is stored, and asked for again in the next session where this one fails.
         let result = self.pump(sync, now);
         let _ = self.finish(sync, result, now);

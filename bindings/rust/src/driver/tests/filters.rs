@@ -200,14 +200,21 @@ fn progress_is_told_once_something_of_others_is_stored() {
     };
     assert!(told().is_empty());
     let changes = changes(ENTITY, 2);
-    let later = super::hand::later(NOW, 1_000);
+    let earlier = EntityId::from_bytes([10; 16]);
+    let first = relay.chunk(earlier, &super::hand::changes(earlier, 1)[0]);
+    desk.receive(&[first], NOW);
+    for moment in [400, 800] {
+        desk.driver.handle_timeout(super::hand::later(NOW, moment)).unwrap();
+    }
+    assert_eq!(told(), [1], "what came first is told after a rest");
+    let later = super::hand::later(NOW, 2_000);
     let message = relay.chunk(ENTITY, &changes[0]);
     desk.receive(&[message], later);
-    assert_eq!(told(), [1]);
+    assert_eq!(told(), [2]);
     let message = relay.chunk(ENTITY, &changes[1]);
     desk.receive(&[message], later);
     assert_eq!(told(), [0; 0], "not at once again");
     let due = desk.driver.poll_timeout().unwrap();
     desk.driver.handle_timeout(super::hand::later(NOW, due)).unwrap();
-    assert_eq!(told(), [2]);
+    assert_eq!(told(), [3]);
 }
