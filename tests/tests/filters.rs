@@ -10,8 +10,11 @@ use serde_json::json;
 fn two_collections(seed: u64, entities: usize) -> (World, Device, Vec<EntityId>, Vec<EntityId>) {
     let mut world = World::new(seed);
     let anna = world.add_device();
-    let make =
-        |world: &mut World, collection| -> Vec<_> { (0..entities).map(|_| world.create(anna, collection)).collect() };
+    let make = |world: &mut World, collection| -> Vec<_> {
+        let mut made: Vec<_> = (0..entities).map(|_| world.create(anna, collection)).collect();
+        made.sort_unstable();
+        made
+    };
     let (notes, photos) = (make(&mut world, "notes"), make(&mut world, "photos"));
     world.settle();
     (world, anna, notes, photos)
@@ -169,8 +172,17 @@ fn over_real_sockets_a_filter_costs_what_it_asks_for_widening_misses_nothing_and
         (space.collection("notes").unwrap(), space.collection("photos").unwrap())
     };
     let (notes, photos) = collections(&home);
-    let noise =
-        |seed: usize| -> String { (0..LARGE).map(|at| char::from(b'a' + (seed * at * at % 23) as u8)).collect() };
+    // Letters in no order, so that compression makes them hardly smaller (xorshift).
+    let noise = |seed: usize| -> String {
+        let mut state = seed as u64 + 1;
+        let letter = |_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            char::from(b'a' + (state % 23) as u8)
+        };
+        (0..LARGE).map(letter).collect()
+    };
     let mut ids = Vec::new();
     author
         .transaction(|tx| {

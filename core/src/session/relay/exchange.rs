@@ -172,6 +172,7 @@ pub struct PageRequest {
 
 /// What the log says to a [`PageRequest`].
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one is made per read, and nearly all of them are the large one")]
 pub enum PageAnswer {
     /// What follows.
     Page {
@@ -191,6 +192,7 @@ pub enum PageAnswer {
 
 /// What the log says to a [`ReadRequest`].
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one is made per read, and nearly all of them are the large one")]
 pub enum ReadAnswer {
     /// What follows the position; empty at the head of the log.
     Run(LogRun),

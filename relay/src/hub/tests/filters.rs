@@ -64,7 +64,7 @@ fn a_filtered_reader_gets_what_it_asked_for_and_nothing_else() {
     relay.turn();
     assert_eq!(relay.seen(two), [], "what it does not want it hears nothing of");
     let last = wanted.edit("e");
-    relay.push_bytes(one, 4, wanted.entity, &[last.clone()]);
+    relay.push_bytes(one, 4, wanted.entity, std::slice::from_ref(&last));
     relay.turn();
     let expected = Seen::Jump { after: 3, upto: 5, places: vec![5], parts: vec![Part::Batch(vec![last])] };
     assert_eq!(relay.seen(two), [expected], "R9: and the frame passes what went before");
@@ -124,7 +124,7 @@ fn another_filter_counts_from_the_next_chunk_on_and_what_was_passed_without_a_wo
     relay.seen(two);
     let mut author = Author::new(2, 2);
     let change = author.edit("a");
-    relay.push_bytes(one, 1, author.entity, &[change.clone()]);
+    relay.push_bytes(one, 1, author.entity, std::slice::from_ref(&change));
     relay.turn();
     assert_eq!(relay.seen(two), []);
     relay.send(two, filtered(Filter::Everything, true));
@@ -155,7 +155,7 @@ fn what_is_fetched_comes_whole_is_kept_up_to_date_and_what_is_unknown_is_said_to
     assert_eq!(relay.seen(two), [page]);
     let next = wanted.edit("d");
     relay.push(one, 4, &mut other, &["e"]);
-    relay.push_bytes(one, 5, wanted.entity, &[next.clone()]);
+    relay.push_bytes(one, 5, wanted.entity, std::slice::from_ref(&next));
     relay.turn();
     let jump = Seen::Jump { after: 3, upto: 5, places: vec![5], parts: vec![Part::Batch(vec![next])] };
     assert_eq!(relay.seen(two), [jump]);
@@ -169,7 +169,7 @@ fn what_does_not_fit_a_frame_is_fetched_in_pages() {
     let mut changes = Vec::new();
     for number in 1..=4 {
         let change = author.edit(&noise(number, 300_000));
-        relay.push_bytes(one, number, author.entity, &[change.clone()]);
+        relay.push_bytes(one, number, author.entity, std::slice::from_ref(&change));
         relay.turn();
         changes.push(change);
     }
