@@ -218,7 +218,9 @@ fn over_real_sockets_a_filter_costs_what_it_asks_for_widening_misses_nothing_and
     println!("{filtered} B with the filter, {one} B for one more entity, {whole} B for everything");
     assert!(filtered * 5 < whole && one * 20 < whole, "{filtered} B, {one} B, {whole} B");
 
-    author.connect(Relay::new(site.relay.url()).token(&token)).unwrap();
+    for replica in [&author, &fresh] {
+        replica.connect(Relay::new(site.relay.url()).token(&token)).unwrap();
+    }
     let id = notes.ids().unwrap()[0];
     let write = notes.json().put(id, &json!({ "title": "seen" })).unwrap();
     site.block_on(async {
