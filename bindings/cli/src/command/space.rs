@@ -71,10 +71,11 @@ pub(super) fn run(command: SpaceCommand, global: &Global, output: Output) -> Res
             let LeftSpace { entities, changes, unsent, is_erased } = left;
             let shown = LeftShown { space: Shown::of(&space), entities, changes, unsent, is_erased };
             output.done(&shown, || {
-                let entities = text::counted(entities, "entity is", "entities are");
+                let entities = text::count(entities, "entity is", "entities are");
                 let mut words = format!("Left the space {id}:\n{entities} gone from this device.");
                 if !is_erased {
-                    words.push_str("\nTraces remain in the store file until it can be rebuilt: leave room on the disk.");
+                    words
+                        .push_str("\nTraces remain in the store file until it can be rebuilt: leave room on the disk.");
                 }
                 words
             })

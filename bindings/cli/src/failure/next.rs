@@ -49,7 +49,9 @@ impl Failure {
                 "an address looks like wss://relay.example.org; --ca FILE trusts a relay's own authority"
             }
             Self::Sync(error) | Self::NotReplaced { source: error, .. } => return Some(after_sync(error).to_owned()),
-            Self::Space(SpaceError::Unsent { .. }) => "send them with `afield sync`, or give them up for good with --discard",
+            Self::Space(SpaceError::Unsent { .. }) => {
+                "send them with `afield sync`, or give them up for good with --discard"
+            }
             Self::ChangesRefused { class: Class::Quota, .. } => {
                 "ask who runs the relay for more room, then `afield sync`; nothing stored here is lost"
             }

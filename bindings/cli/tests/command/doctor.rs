@@ -20,6 +20,10 @@ fn doctor(person: &Person, more: &[&str]) -> (i32, Vec<Json>) {
     (ran.code, checks)
 }
 
+/// Damages the only change of the second entity.
+const DAMAGE: &str = "UPDATE bodies SET bytes = zeroblob(40) WHERE change_row IN
+    (SELECT change_row FROM changes WHERE entity_row = 2)";
+
 #[test]
 fn a_store_in_good_order_is_ok_in_every_check_and_is_not_touched() {
     let folder = tempfile::tempdir().unwrap();
@@ -118,7 +122,7 @@ fn damage_is_found_where_it_is() {
     person.run(["put", "notes", "title=Milk"]).ok();
     let damaged = person.run(["put", "notes", "title=Bread"]).ok().to_owned();
     let store = rusqlite::Connection::open(person.store()).unwrap();
-    assert_eq!(store.execute("UPDATE changes SET bytes = zeroblob(40) WHERE entity_row = 2", []).unwrap(), 1);
+    assert_eq!(store.execute(DAMAGE, []).unwrap(), 1);
     drop(store);
     let (code, checks) = doctor(&person, &[]);
     let (level, found, next) = of(&checks, "entities");

@@ -26,7 +26,7 @@ fn init_makes_a_store_once_and_says_what_is_next() {
 }
 
 #[test]
-fn a_space_joined_by_mistake_can_be_left_and_one_that_holds_something_cannot() {
+fn a_space_joined_by_mistake_can_be_left_and_what_was_never_sent_only_with_a_word_more() {
     let person = Person::with_store();
     let home = person.space();
     let mistyped = "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e";
@@ -36,8 +36,12 @@ fn a_space_joined_by_mistake_can_be_left_and_one_that_holds_something_cannot() {
     assert_eq!(person.space(), home, "the only one is the default again");
     person.run(["space", "leave", mistyped]).failed(3);
     person.run(["put", "notes", "title=Milk"]).ok();
-    person.run(["space", "leave", &home]).failed(1);
+    assert!(person.run(["space", "leave", &home]).failed(1).contains("--discard"));
     assert_eq!(person.titles(), ["Milk"]);
+    let left = person.run(["space", "leave", &home, "--discard", "--json"]);
+    let left: serde_json::Value = serde_json::from_str(left.ok()).unwrap();
+    assert_eq!((&left["entities"], &left["unsent"], &left["is_erased"]), (&1.into(), &1.into(), &true.into()));
+    person.run(["list"]).failed(3);
 }
 
 #[cfg(unix)]
