@@ -174,8 +174,14 @@ fn work(part: Part, store: &Path, entities: usize, file: Option<&Path>) -> Resul
             Measured::default()
         }
         Part::Open => Measured::default(),
-        Part::Read => each(&replica, |tasks, id| Ok(drop(tasks.read(id)?)))?,
-        Part::Edit => each(&replica, |tasks, id| Ok(drop(tasks.edit(id, |task| task.priority += 1)?)))?,
+        Part::Read => each(&replica, |tasks, id| {
+            tasks.read(id)?;
+            Ok(())
+        })?,
+        Part::Edit => each(&replica, |tasks, id| {
+            tasks.edit(id, |task| task.priority += 1)?;
+            Ok(())
+        })?,
         Part::Type => type_history(&replica, history.as_ref().ok_or("a history is needed")?)?,
         Part::Compact => {
             let changes = replica.compact(|_| ())?.changes;

@@ -3,7 +3,7 @@
 use crate::clock::{Clock, SystemEntropy};
 use crate::protocol::Line;
 use afield_core::session::{DeviceEvent, DeviceSession, Greeting, SpaceOpening};
-use afield_core::{DeviceId, Incarnation, SpaceId};
+use afield_core::{DeviceId, Filter, Incarnation, SpaceId};
 use afield_transport::{Client, ClientOptions, Link, RelayAddress};
 use bytes::Bytes;
 use std::error::Error;
@@ -87,7 +87,8 @@ async fn catch_up(mut link: Link, space: SpaceId) -> Result<Link, Failure> {
         predecessors: Vec::new(),
         token: None,
     };
-    let opening = SpaceOpening { space, cursor: None, create: true, raw: false };
+    let opening =
+        SpaceOpening { space, cursor: None, create: true, raw: false, filter: Filter::Everything, partial: false };
     let mut session = DeviceSession::new(greeting, [opening], clock.now());
     loop {
         while let Some(message) = session.poll_transmit() {
