@@ -1,6 +1,7 @@
 //! Leaving a space: nothing of it stays in the file.
 
 use crate::error::SpaceError;
+use crate::filter;
 use crate::space;
 use crate::store::Store;
 use crate::transaction::WriteTransaction;
@@ -56,6 +57,7 @@ impl Store {
             if unsent == Unsent::Keep && left.unsent > 0 {
                 return Err(SpaceError::UnsentChanges { space, changes: left.unsent });
             }
+            filter::forget(transaction, row)?;
             for removal in REMOVALS {
                 transaction.execute(removal, [row])?;
             }

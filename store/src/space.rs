@@ -73,27 +73,6 @@ impl Store {
         })
     }
 
-    /// Removes a space that holds nothing and has no cursor.
-    ///
-    /// # Errors
-    ///
-    /// [`SpaceError::SpaceInUse`] when it holds anything or has a cursor; [`SpaceError::UnknownSpace`], or the storage
-    /// failed.
-    pub fn remove_empty_space(&mut self, space: SpaceId) -> Result<Durable<()>, SpaceError> {
-        self.write(|transaction| {
-            let (row, cursor) = find(transaction, space)?.ok_or(SpaceError::UnknownSpace { space })?;
-            filter::forget(transaction, row)?;
-            let sql = "DELETE FROM spaces WHERE space_row = ?1
-                       AND NOT EXISTS (SELECT 1 FROM entities WHERE space_row = ?1)
-                       AND NOT EXISTS (SELECT 1 FROM changes WHERE space_row = ?1)
-                       AND NOT EXISTS (SELECT 1 FROM quarantine WHERE space_row = ?1)";
-            if cursor.is_some() || transaction.execute(sql, [row])? == 0 {
-                return Err(SpaceError::SpaceInUse { space });
-            }
-            Ok(())
-        })
-    }
-
     /// All spaces, in the order in which they came.
     ///
     /// # Errors

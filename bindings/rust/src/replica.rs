@@ -290,10 +290,6 @@ impl Replica {
         Ok(())
     }
 
-    pub(crate) fn is_connected(&self) -> bool {
-        self.shared.is_connected()
-    }
-
     pub(crate) fn on_shared(shared: &Arc<Shared>) -> Self {
         Self { shared: shared.clone() }
     }

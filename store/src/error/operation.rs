@@ -51,11 +51,6 @@ operation_error! {
             /// How many.
             changes: u64
         }, Permanent, "space.unsent", "{changes} changes of the space {space} are on no relay yet; sync first, or discard them";
-        /// The space holds something, or has been on a relay.
-        SpaceInUse {
-            /// The space.
-            space: SpaceId
-        }, Permanent, "space.in_use", "space {space} holds something or has been on a relay";
         /// The store has the space already.
         SpaceExists {
             /// The space.

@@ -205,11 +205,11 @@ fn a_filter_beyond_its_limit_or_of_an_unknown_space_changes_nothing() {
 }
 
 #[test]
-fn a_space_with_a_filter_that_holds_nothing_can_be_left() {
+fn a_space_that_is_left_takes_its_filter_along() {
     let mut store = store_in_memory();
     let _ = store.create_space(space(1), "a space", afield_store::Origin::Joined, AT_MS).unwrap();
     let _ = store.set_filter(space(1), &named(&["notes"]), true).unwrap();
     let _ = store.want_entities(space(1), &[entity(1)]).unwrap();
-    let _ = store.remove_empty_space(space(1)).unwrap();
+    let _ = store.leave_space(space(1), afield_store::Unsent::Keep).unwrap();
     sound(&store);
 }
