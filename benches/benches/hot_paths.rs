@@ -6,7 +6,9 @@ use afield_benches::loopback::Loopback;
 use afield_benches::typing::{TEXT, Typed, actor_of, apply, steady, type_again};
 use afield_core::document::{Document, EditContext};
 use afield_core::log::ChunkKind;
-use afield_core::wire::{BatchChunk, Channel, LiveMessage, LiveState, PushStream, decode_batch, encode_batch};
+use afield_core::wire::{
+    BatchChunk, Channel, LiveMessage, LiveState, PushNumber, PushStream, decode_batch, encode_batch,
+};
 use afield_core::{Collection, Limits, Now};
 use afield_store::{Arrival, EntityWrite, NewChange, OpenOptions, Origin, Store, Synchronous};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -157,7 +159,7 @@ fn live(criterion: &mut Criterion) {
         .collect();
     let encode = || {
         let mut stream = PushStream::new();
-        chunks.iter().map(|chunk| stream.encode(Channel(0), &[*chunk], |_, _| None)).collect::<Vec<_>>()
+        chunks.iter().map(|chunk| stream.encode(Channel(0), PushNumber(1), &[*chunk], |_, _| None)).collect::<Vec<_>>()
     };
     let mut group = criterion.benchmark_group("live");
     group.throughput(Throughput::Elements(KEYSTROKES as u64));
@@ -169,7 +171,9 @@ fn live(criterion: &mut Criterion) {
             for message in &messages {
                 let opened = LiveMessage::open(black_box(message)).expect("a message of our own");
                 let opened = opened.expect("a live message");
-                black_box(stream.decode(&opened, &Limits::DEFAULT, |_| None).expect("a message of our own"));
+                black_box(
+                    stream.decode(&opened, PushNumber(1), &Limits::DEFAULT, |_| None).expect("a message of our own"),
+                );
             }
         });
     });

@@ -47,6 +47,9 @@ pub const SEND_QUEUE_BYTES_MAX: usize = MIB;
 pub const BATCH_CHUNKS_MAX: usize = 8_192;
 /// The most raw bytes of chunks in one batch, so that encoded it fits a frame and inflated it fits the cap.
 pub const BATCH_BYTES_MAX: usize = 768 * KIB;
+/// How many changes one push names by their places in the log: a relay reads each of them, some microseconds, while others
+/// wait.
+pub const LOG_NAMES_MAX: usize = 256;
 /// The most spaces one session opens.
 pub const SPACES_PER_SESSION_MAX: usize = 1_024;
 /// The longest bearer token, in bytes.

@@ -240,11 +240,11 @@ impl Log {
         let mut sum = Sum::default();
         for author in 0..self.authors() {
             let (mut device, mut relay) = (PushStream::new(), PushStream::new());
-            for updates in self.own(author).chunks_exact(together) {
+            for (number, updates) in (1..).map(PushNumber).zip(self.own(author).chunks_exact(together)) {
                 let chunks = self.chunks(updates);
-                let message = device.encode(Channel(0), &chunks, |entity, hash| self.known_at(entity, hash));
+                let message = device.encode(Channel(0), number, &chunks, |entity, hash| self.known_at(entity, hash));
                 let opened = LiveMessage::open(&message)?.ok_or(Broken::Changed)?;
-                let decoded = relay.decode(&opened, &Limits::DEFAULT, |sequence| self.resolve(sequence))?;
+                let decoded = relay.decode(&opened, number, &Limits::DEFAULT, |sequence| self.resolve(sequence))?;
                 if !decoded.iter().map(|chunk| &chunk.bytes[..]).eq(chunks.iter().map(|chunk| chunk.bytes)) {
                     return Err(Broken::Changed);
                 }

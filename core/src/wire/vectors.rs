@@ -269,9 +269,9 @@ fn live() -> [(&'static str, Vec<u8>); 6] {
     let items = [&own_item(0, 1)[..], &rows[1], &rows[2]];
     [
         ("change-3", keystrokes[2].clone()),
-        ("live-push", stream.encode(Channel(1), &chunks[..2], |_, _| None)),
-        ("live-push-next", stream.encode(Channel(1), &chunks[2..], |_, _| None)),
-        ("live-push-over-log", PushStream::new().encode(Channel(1), &chunks[2..], known_at)),
+        ("live-push", stream.encode(Channel(1), PushNumber(1), &chunks[..2], |_, _| None)),
+        ("live-push-next", stream.encode(Channel(1), PushNumber(2), &chunks[2..], |_, _| None)),
+        ("live-push-over-log", PushStream::new().encode(Channel(1), PushNumber(1), &chunks[2..], known_at)),
         ("batch-over-log", encode_batch_over_log(chunks[2..].iter().copied(), known_at)),
         ("live-chunks", encode_live_chunks(Channel(1), true, items, &chain_after(&chunks))),
     ]
@@ -348,16 +348,16 @@ fn every_live_message_of_the_protocol_decodes() {
     let chunks = batch_chunks(&notes, &changes, &[6]);
     let second = ChangeHeader::read(&changes[1], &Limits::DEFAULT).unwrap().hash;
     let resolve = |sequence| (sequence == Sequence::new(2)).then_some((entity(6), second));
-    let decode = |stream: &mut PushStream, name| {
+    let decode = |stream: &mut PushStream, number, name| {
         let message = vector(name);
         let opened = LiveMessage::open(&message).unwrap().unwrap();
-        let decoded = stream.decode(&opened, &Limits::DEFAULT, resolve).unwrap();
+        let decoded = stream.decode(&opened, PushNumber(number), &Limits::DEFAULT, resolve).unwrap();
         decoded.into_iter().map(|chunk| chunk.bytes).collect::<Vec<_>>()
     };
     let mut stream = PushStream::new();
-    assert_eq!(decode(&mut stream, "live-push"), changes[..2]);
-    assert_eq!(decode(&mut stream, "live-push-next"), changes[2..]);
-    assert_eq!(decode(&mut PushStream::new(), "live-push-over-log"), changes[2..]);
+    assert_eq!(decode(&mut stream, 1, "live-push"), changes[..2]);
+    assert_eq!(decode(&mut stream, 2, "live-push-next"), changes[2..]);
+    assert_eq!(decode(&mut PushStream::new(), 1, "live-push-over-log"), changes[2..]);
     let batch = vector("batch-over-log");
     let decoded = decode_batch_over_log(&batch, &Limits::DEFAULT, &mut { ChunkBudget::WHOLE }, resolve).unwrap();
     assert_eq!((decoded[0].entity, &decoded[0].bytes), (entity(6), &changes[2]));
@@ -459,6 +459,7 @@ fn the_table_of_limits_states_the_constants() {
         TOKEN_BYTES_MAX,
         UNAUTHENTICATED_BYTES_MAX,
         PREDECESSORS_MAX,
+        LOG_NAMES_MAX,
         HANDSHAKE_TIMEOUT_MS,
         PING_INTERVAL_MS,
         SILENT_PEER_TIMEOUT_MS,
@@ -480,6 +481,7 @@ fn the_table_of_limits_states_the_constants() {
         ("LIVE_TEXTS_MAX", wire::LIVE_TEXTS_MAX as u64),
         ("LIVE_TEXT_BYTES_MAX", wire::LIVE_TEXT_BYTES_MAX as u64),
         ("LIVE_PUSH_CHANNELS_MAX", wire::LIVE_PUSH_CHANNELS_MAX as u64),
+        ("LIVE_CHUNKS_CHANNELS_MAX", wire::LIVE_CHUNKS_CHANNELS_MAX as u64),
     ];
     let table = PROTOCOL.split("## 11. Limits").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
     for (name, value) in constants.iter().chain(&others) {

@@ -43,6 +43,8 @@ pub const LIVE_TEXT_BYTES_MAX: usize = 64;
 
 /// The most channels of a session on which a relay reads live pushes, so that a session's states stay within 1 MiB.
 pub const LIVE_PUSH_CHANNELS_MAX: usize = 16;
+/// The most channels of a session that are in an epoch of live chunks at a time, for the same reason on both sides.
+pub const LIVE_CHUNKS_CHANNELS_MAX: usize = 16;
 
 /// The bits of the first byte of an item.
 mod control {

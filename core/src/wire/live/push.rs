@@ -1,4 +1,7 @@
-//! A stream of pushes: a state, and a check over all that it has observed.
+//! A stream of pushes: a state, and a check over all that it has observed and the number of the push.
+//!
+//! The number does not travel, and a receipt names nothing else: if one message came twice or not at all, receipts would
+//! name the pushes of others from there on. So the check covers it.
 
 use super::decode::LiveItem;
 use super::message::{LIVE_CHECK_BYTES, LiveKind, LiveMessage, encode_live};
@@ -7,7 +10,7 @@ use crate::id::{Collection, EntityId};
 use crate::limits::Limits;
 use crate::log::{ChunkKind, Sequence};
 use crate::wire::batch::{BatchChunk, BatchError, BatchField, ChunkBudget, DecodedChunk};
-use crate::wire::frame::Channel;
+use crate::wire::frame::{Channel, PushNumber};
 use automerge::ChangeHash;
 
 /// One end of the live pushes on a channel of a session.
@@ -40,12 +43,13 @@ impl PushStream {
         }
     }
 
-    /// Encodes chunks as one message. The first one begins the stream.
+    /// Encodes chunks as the message of the push with this number. The first one begins the stream.
     ///
     /// `known_at` gives the position in the log of a change of an entity that the relay has told this device.
     pub fn encode(
         &mut self,
         channel: Channel,
+        number: PushNumber,
         chunks: &[BatchChunk<'_>],
         mut known_at: impl FnMut(EntityId, ChangeHash) -> Option<Sequence>,
     ) -> Vec<u8> {
@@ -55,20 +59,22 @@ impl PushStream {
             items.extend(self.state.encode(chunk, &mut known_at));
             self.extend_check(chunk.entity, chunk.collection, chunk.kind, chunk.bytes);
         }
-        encode_live(LiveKind::Push, channel, begins, &items, &self.check)
+        encode_live(LiveKind::Push, channel, begins, &items, &self.check_with(number))
     }
 
-    /// Decodes a message into its chunks, in their order. After an error the connection has to be closed.
+    /// Decodes the message of the push with this number into its chunks, in their order. After an error the connection has
+    /// to be closed.
     ///
     /// `resolve` finds the entity and the hash of the change at a position of the log of this channel's space.
     ///
     /// # Errors
     ///
     /// The stream has not begun; what is wrong with an item, and where; or the check shows that the two ends have not
-    /// observed the same chunks.
+    /// observed the same chunks, or have not counted the same pushes.
     pub fn decode(
         &mut self,
         message: &LiveMessage<'_>,
+        number: PushNumber,
         limits: &Limits,
         mut resolve: impl FnMut(Sequence) -> Option<(EntityId, ChangeHash)>,
     ) -> Result<Vec<DecodedChunk>, BatchError> {
@@ -88,7 +94,14 @@ impl PushStream {
             self.extend_check(chunk.entity, &chunk.collection, chunk.kind, &chunk.bytes);
             chunks.push(chunk);
         }
-        if message.fits(&self.check) { Ok(chunks) } else { Err(BatchError::WrongCheck) }
+        if message.fits(&self.check_with(number)) { Ok(chunks) } else { Err(BatchError::WrongCheck) }
+    }
+
+    /// What a message ends with: all that was observed, and the number of the push.
+    fn check_with(&self, number: PushNumber) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.check).update(&number.0.to_le_bytes());
+        *hasher.finalize().as_bytes()
     }
 
     fn extend_check(&mut self, entity: EntityId, collection: &Collection, kind: ChunkKind, bytes: &[u8]) {

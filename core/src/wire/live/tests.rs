@@ -4,7 +4,7 @@ use crate::id::{Collection, EntityId, LogId};
 use crate::limits::Limits;
 use crate::log::{ChainHash, ChunkHash, ChunkKind, Sequence};
 use crate::wire::batch::{BATCH_OUTPUT_BYTES_MAX, BatchChunk, BatchError, ChunkBudget, DecodedChunk};
-use crate::wire::frame::Channel;
+use crate::wire::frame::{Channel, PushNumber};
 use crate::wire::histories::{history, steps};
 use automerge::transaction::{CommitOptions, Transactable};
 use automerge::{ChangeHash, ObjType, ROOT};
@@ -125,7 +125,7 @@ fn a_keystroke_takes_a_few_bytes() {
     let mut stream = PushStream::new();
     let sizes: Vec<usize> = keystrokes(400)
         .iter()
-        .map(|bytes| stream.encode(Channel(1), &[change(entity(1), &notes, bytes)], |_, _| None).len())
+        .map(|bytes| stream.encode(Channel(1), PushNumber(1), &[change(entity(1), &notes, bytes)], |_, _| None).len())
         .collect();
     let settled = &sizes[40..];
     let mean = settled.iter().sum::<usize>() as f64 / settled.len() as f64;
@@ -234,14 +234,14 @@ fn what_another_device_wrote_is_named_by_its_place_in_the_log() {
                 assert_eq!(of, entity(1));
                 place(&hash).map(|place| Sequence::new(place as u64 + 1))
             };
-            let message = device.encode(Channel(3), &[chunk], known_at);
+            let message = device.encode(Channel(3), PushNumber(1), &[chunk], known_at);
             let resolve = |sequence: Sequence| {
                 let bytes = log.get(usize::try_from(sequence.get()).ok()?.checked_sub(1)?)?;
                 Some((entity(1), ChangeHeader::read(bytes, &LIMITS).ok()?.hash))
             };
             let opened = LiveMessage::open(&message).unwrap().unwrap();
             assert_eq!((opened.kind(), opened.channel(), opened.begins()), (LiveKind::Push, Channel(3), pushes == 0));
-            let decoded = relay.decode(&opened, &LIMITS, resolve).unwrap();
+            let decoded = relay.decode(&opened, PushNumber(1), &LIMITS, resolve).unwrap();
             assert!(is(&decoded[0], &chunk));
             bytes += message.len();
             pushes += 1;
@@ -257,9 +257,9 @@ fn a_place_that_the_relay_does_not_know_or_that_holds_another_change_is_refused(
     let changes = keystrokes(3);
     let hash = |at: usize| ChangeHeader::read(&changes[at], &LIMITS).unwrap().hash;
     let chunk = change(entity(1), &notes, &changes[2]);
-    let message = PushStream::new().encode(Channel(1), &[chunk], |_, _| Some(Sequence::new(9)));
+    let message = PushStream::new().encode(Channel(1), PushNumber(1), &[chunk], |_, _| Some(Sequence::new(9)));
     let opened = LiveMessage::open(&message).unwrap().unwrap();
-    let decode = |found| PushStream::new().decode(&opened, &LIMITS, |_| found);
+    let decode = |found| PushStream::new().decode(&opened, PushNumber(1), &LIMITS, |_| found);
     assert!(is(&decode(Some((entity(1), hash(1)))).unwrap()[0], &chunk));
     assert_eq!(decode(None), Err(BatchError::UnknownPosition { sequence: 9 }));
     assert_eq!(decode(Some((entity(1), hash(0)))), Err(BatchError::WrongCheck));
@@ -273,19 +273,36 @@ fn a_stream_begins_with_its_first_message_and_a_lost_one_is_noticed_at_the_next(
     let mut device = PushStream::new();
     let messages: Vec<_> = changes
         .iter()
-        .map(|bytes| device.encode(Channel(1), &[change(entity(1), &notes, bytes)], |_, _| None))
+        .map(|bytes| device.encode(Channel(1), PushNumber(1), &[change(entity(1), &notes, bytes)], |_, _| None))
         .collect();
     let open = |at: usize| LiveMessage::open(&messages[at]).unwrap().unwrap();
     let mut relay = PushStream::new();
-    assert_eq!(relay.decode(&open(1), &LIMITS, nothing), Err(BatchError::NotBegun));
+    assert_eq!(relay.decode(&open(1), PushNumber(1), &LIMITS, nothing), Err(BatchError::NotBegun));
     assert!(!relay.has_begun());
-    assert!((0..4).all(|at| relay.decode(&open(at), &LIMITS, nothing).is_ok()));
-    assert!(relay.decode(&open(0), &LIMITS, nothing).is_ok(), "a stream may begin again");
-    assert!(relay.decode(&open(2), &LIMITS, nothing).is_err(), "a message was lost");
+    assert!((0..4).all(|at| relay.decode(&open(at), PushNumber(1), &LIMITS, nothing).is_ok()));
+    assert!(relay.decode(&open(0), PushNumber(1), &LIMITS, nothing).is_ok(), "a stream may begin again");
+    assert!(relay.decode(&open(2), PushNumber(1), &LIMITS, nothing).is_err(), "a message was lost");
     let mut relay = PushStream::new();
-    assert!(relay.decode(&open(0), &LIMITS, nothing).is_ok());
+    assert!(relay.decode(&open(0), PushNumber(1), &LIMITS, nothing).is_ok());
     relay.observe(&change(entity(1), &notes, &changes[1]));
-    assert!(relay.decode(&open(2), &LIMITS, nothing).is_ok(), "a plain Push is observed");
+    assert!(relay.decode(&open(2), PushNumber(1), &LIMITS, nothing).is_ok(), "a plain Push is observed");
+}
+
+#[test]
+fn a_push_that_the_other_end_counts_differently_is_refused() {
+    let notes = collection("notes");
+    let changes = keystrokes(1);
+    let message =
+        PushStream::new().encode(Channel(1), PushNumber(7), &[change(entity(1), &notes, &changes[0])], |_, _| None);
+    let opened = LiveMessage::open(&message).unwrap().unwrap();
+    let decode =
+        |number| PushStream::new().decode(&opened, PushNumber(number), &LIMITS, nothing).map(|chunks| chunks.len());
+    assert_eq!(
+        [6, 8].map(decode),
+        [Err(BatchError::WrongCheck), Err(BatchError::WrongCheck)],
+        "its receipt would be another's"
+    );
+    assert_eq!(decode(7), Ok(1), "the control");
 }
 
 #[test]
@@ -344,9 +361,9 @@ fn a_truncated_or_extended_message_is_refused_at_every_byte() {
     let notes = collection("notes");
     for changes in [samples::every_kind(), keystrokes(30)] {
         let chunks: Vec<_> = changes.iter().map(|bytes| change(entity(1), &notes, bytes)).collect();
-        let message = PushStream::new().encode(Channel(1), &chunks, |_, _| None);
+        let message = PushStream::new().encode(Channel(1), PushNumber(1), &chunks, |_, _| None);
         let decode = |message: &[u8]| match LiveMessage::open(message) {
-            Ok(Some(opened)) => PushStream::new().decode(&opened, &LIMITS, nothing).is_ok(),
+            Ok(Some(opened)) => PushStream::new().decode(&opened, PushNumber(1), &LIMITS, nothing).is_ok(),
             _ => false,
         };
         assert!(decode(&message));
@@ -360,14 +377,14 @@ fn a_flipped_byte_is_noticed_anywhere() {
     let notes = collection("notes");
     for changes in [samples::every_kind(), keystrokes(30)] {
         let chunks: Vec<_> = changes.iter().map(|bytes| change(entity(1), &notes, bytes)).collect();
-        let message = PushStream::new().encode(Channel(1), &chunks, |_, _| None);
+        let message = PushStream::new().encode(Channel(1), PushNumber(1), &chunks, |_, _| None);
         // The first two bytes say what the message is and which channel it is on.
         for position in 2..message.len() {
             for flip in [1, 0x80, 0xff] {
                 let mut flipped = message.clone();
                 flipped[position] ^= flip;
                 let opened = LiveMessage::open(&flipped).unwrap().unwrap();
-                assert!(PushStream::new().decode(&opened, &LIMITS, nothing).is_err(), "byte {position}");
+                assert!(PushStream::new().decode(&opened, PushNumber(1), &LIMITS, nothing).is_err(), "byte {position}");
             }
         }
     }
@@ -387,11 +404,11 @@ fn a_message_that_expands_beyond_the_budget_is_refused() {
         .collect();
     let message = |count| {
         let chunks: Vec<_> = changes[..count].iter().map(|bytes| change(entity(1), &notes, bytes)).collect();
-        PushStream::new().encode(Channel(1), &chunks, |_, _| None)
+        PushStream::new().encode(Channel(1), PushNumber(1), &chunks, |_, _| None)
     };
     let refused = |message: &[u8]| {
         let opened = LiveMessage::open(message).unwrap().unwrap();
-        PushStream::new().decode(&opened, &LIMITS, nothing).map(|chunks| chunks.len())
+        PushStream::new().decode(&opened, PushNumber(1), &LIMITS, nothing).map(|chunks| chunks.len())
     };
     assert_eq!(refused(&message(1_000)), Ok(1_000));
     let large = message(8_000);
@@ -453,7 +470,7 @@ proptest! {
     fn fuzz_no_items_panic_or_expand_beyond_the_budget(items in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = decode(&mut LiveState::new(), &items);
         if let Ok(Some(message)) = LiveMessage::open(&[&[2, 3], &items[..]].concat()) {
-            let _ = PushStream::new().decode(&message, &LIMITS, |_| Some((entity(1), ChangeHash([7; 32]))));
+            let _ = PushStream::new().decode(&message, PushNumber(1), &LIMITS, |_| Some((entity(1), ChangeHash([7; 32]))));
         }
     }
 
