@@ -11,8 +11,8 @@ pub use error::HandError;
 use crate::clock::{Clock, SystemEntropy};
 use afield::{Driver, EntityId, Existence, Output, SpaceId, Target, Value};
 use afield_core::document::Document;
-use afield_core::wire::{self, Message, Segment, ToDevice};
-use afield_core::{ChangeHash, Collection, Limits};
+use afield_core::wire::{self, BatchChunk, ChunkBudget, LiveItem, LiveMessage, LiveState, Message, Segment, ToDevice};
+use afield_core::{ChangeHash, ChunkKind, Collection, Limits};
 use afield_store::{OpenOptions, Origin, Store};
 use afield_transport::{ClientOptions, LinkError, LinkMeter, LinkReceiver, LinkSender, LinkStatistics, RelayAddress};
 use bytes::Bytes;
@@ -37,6 +37,8 @@ pub struct HandDriven {
     target: Target,
     runtime: Handle,
     wire: Option<Wire>,
+    /// What is understood of the messages before they are handed on.
+    reading: Reading,
     /// What has arrived and is held back, in order.
     held: VecDeque<Held>,
     /// How many changes of others have arrived, held back or not.
@@ -77,8 +79,8 @@ impl HandDriven {
         let driver = Driver::new(store, Box::new(SystemEntropy), clock.now())?;
         let collection: Collection = "texts".parse().expect("a name of letters is valid");
         let target = Target { space, collection, entity, existence: Existence::Required };
-        let (held, runtime) = (VecDeque::new(), runtime.clone());
-        Ok(Self { driver, clock, target, runtime, wire: None, held, arrived: 0, taken: 0 })
+        let (held, reading, runtime) = (VecDeque::new(), Reading::default(), runtime.clone());
+        Ok(Self { driver, clock, target, runtime, wire: None, held, reading, arrived: 0, taken: 0 })
     }
 
     /// Connects and says hello; the answers are handed on by the calls that follow.
@@ -106,7 +108,8 @@ impl HandDriven {
     /// The edit could not be stored.
     pub fn create(&mut self) -> Result<(), HandError> {
         let target = Target { existence: Existence::Fresh, ..self.target.clone() };
-        self.driver.edit(&target, self.clock.now(), |edit| edit.put(TEXT, Value::Text(String::new())))?;
+        let edited = self.driver.edit(&target, self.clock.now(), |edit| edit.put(TEXT, Value::Text(String::new())))?;
+        self.note_own(&edited.changes)?;
         self.wake()
     }
 
@@ -119,6 +122,7 @@ impl HandDriven {
         let splice = |edit: &mut afield_core::document::Edit<'_>| edit.splice_text(TEXT, position, delete, insert);
         let edited = self.driver.edit(&self.target, self.clock.now(), splice)?;
         let [(_, hash)] = *edited.changes.as_slice() else { return Err(HandError::Changes(edited.changes.len())) };
+        self.note_own(&edited.changes)?;
         self.wake()?;
         self.listen()?;
         if self.held.len() >= RECEIPTS_TOGETHER {
@@ -206,6 +210,15 @@ impl HandDriven {
         self.wire.as_ref().map(|wire| wire.meter.read()).unwrap_or_default()
     }
 
+    /// Notes changes of its own, which live chunks name without bringing them.
+    fn note_own(&mut self, changes: &[(EntityId, ChangeHash)]) -> Result<(), HandError> {
+        for (entity, hash) in changes {
+            let stored = self.driver.with_store(|store| store.change(*entity, *hash))?;
+            self.reading.own.extend(stored.map(|change| change.bytes));
+        }
+        Ok(())
+    }
+
     /// Gives the wire a chance to send what an edit has put into the outbox.
     fn wake(&mut self) -> Result<(), HandError> {
         self.driver.handle_wake(self.clock.now())?;
@@ -249,7 +262,7 @@ impl HandDriven {
     }
 
     fn hold(&mut self, message: Bytes) -> Result<(), HandError> {
-        let foreign = foreign_changes(&message)?;
+        let foreign = self.reading.foreign_changes(&message, &self.target)?;
         self.arrived += foreign;
         self.held.push_back(Held { message, foreign });
         Ok(())
@@ -274,23 +287,63 @@ impl HandDriven {
     }
 }
 
-/// How many changes of others a message brings.
-fn foreign_changes(message: &[u8]) -> Result<usize, HandError> {
-    let message = Message::open(message)?;
-    let segments = match message.to_device()? {
-        ToDevice::Chunks(chunks) => chunks.segments,
-        ToDevice::Jump(jump) => jump.segments,
-        _ => return Ok(0),
-    };
-    segments
-        .iter()
-        .map(|segment| match segment {
-            Segment::Own { .. } | Segment::Announced { .. } => Ok(0),
-            Segment::Raw(_) => Ok(1),
-            Segment::Snapshot(snapshot) => Ok(usize::try_from(snapshot.sequences.count()).unwrap_or(usize::MAX)),
-            Segment::Batch(batch) => Ok(wire::decode_batch(batch, &Limits::DEFAULT)?.len()),
-        })
-        .sum()
+/// What is understood of messages that bring chunks.
+#[derive(Debug, Default)]
+struct Reading {
+    /// The epoch of live chunks, once one has begun.
+    state: Option<LiveState>,
+    /// The changes that were made here and that nothing has named yet, oldest first.
+    own: VecDeque<Vec<u8>>,
+}
+
+impl Reading {
+    /// How many changes of others a message brings.
+    fn foreign_changes(&mut self, message: &[u8], target: &Target) -> Result<usize, HandError> {
+        if let Some(live) = LiveMessage::open(message)? {
+            return self.of_live(&live, target);
+        }
+        let message = Message::open(message)?;
+        let segments = match message.to_device()? {
+            ToDevice::Chunks(chunks) => chunks.segments,
+            ToDevice::Jump(jump) => jump.segments,
+            _ => return Ok(0),
+        };
+        self.state = None;
+        let mut foreign = 0;
+        for segment in &segments {
+            foreign += match segment {
+                Segment::Own { count, .. } => {
+                    self.own.drain(..self.own.len().min(usize::try_from(*count).unwrap_or(usize::MAX)));
+                    0
+                }
+                Segment::Announced { .. } => 0,
+                Segment::Raw(_) => 1,
+                Segment::Snapshot(snapshot) => usize::try_from(snapshot.sequences.count()).unwrap_or(usize::MAX),
+                Segment::Batch(batch) => wire::decode_batch(batch, &Limits::DEFAULT)?.len(),
+            };
+        }
+        Ok(foreign)
+    }
+
+    fn of_live(&mut self, message: &LiveMessage<'_>, target: &Target) -> Result<usize, HandError> {
+        if message.begins() {
+            self.state = Some(LiveState::new());
+        }
+        let state = self.state.as_mut().ok_or(HandError::Ended)?;
+        let (mut items, mut budget, mut foreign) = (message.items(), ChunkBudget::WHOLE, 0);
+        while let Some(item) = state.decode(&mut items, &Limits::DEFAULT, &mut budget, |_| None)? {
+            let LiveItem::Own { count, .. } = item else {
+                foreign += 1;
+                continue;
+            };
+            for _ in 0..count {
+                let bytes = self.own.pop_front().ok_or(HandError::Ended)?;
+                let (entity, collection, kind) = (target.entity, &target.collection, ChunkKind::Change);
+                state.observe(&BatchChunk { entity, collection, kind, bytes: &bytes });
+            }
+        }
+        Ok(foreign)
+    }
 }
 
 /// Takes messages off the connection as they come, so that the relay never waits for this end.

@@ -5,7 +5,8 @@ use afield::{Driver, EntityId, Existence, Now, Output, SpaceId, SyncEvent, Targe
 use afield_core::document::Document;
 use afield_core::log::ChunkHash;
 use afield_core::wire::{
-    self, BatchChunk, CaughtUp, Channel, Chunks, Message, Open, Opened, RawChunk, Segment, ToDevice, ToRelay, Welcome,
+    self, BatchChunk, CaughtUp, Channel, Chunks, LiveMessage, LiveState, Message, Open, Opened, RawChunk, Segment,
+    ToDevice, ToRelay, Welcome,
 };
 use afield_core::{ChunkKind, Collection, Cursor, Limits, LogId, SessionId};
 use afield_store::{OpenOptions, Origin, Store};
@@ -66,6 +67,19 @@ impl CarelessLog {
         let segments = segments.collect();
         self.advance(changes);
         self.chunks(after, segments)
+    }
+
+    /// Appends changes, and gives the live chunks that bring them; the state is that of the epoch, which begins with the first
+    /// message.
+    pub fn live(&mut self, state: &mut Option<LiveState>, changes: &[(EntityId, &[u8])]) -> Vec<u8> {
+        let (begins, state) = (state.is_none(), state.get_or_insert_default());
+        let (collection, kind) = (notes(), ChunkKind::Change);
+        let items = changes.iter().map(|(entity, bytes)| {
+            state.encode(&BatchChunk { entity: *entity, collection: &collection, kind, bytes }, |_, _| None)
+        });
+        let items: Vec<_> = items.collect();
+        self.advance(changes);
+        wire::encode_live_chunks(self.channel, begins, items.iter().map(Vec::as_slice), &self.cursor.chain)
     }
 
     /// The word that everything has been sent.
@@ -162,6 +176,9 @@ impl LoneDevice {
         let mut opens = Vec::new();
         while let Some(output) = self.next_output() {
             let Output::Transmit(message) = output else { continue };
+            if LiveMessage::open(&message).expect("a device sends well-formed messages").is_some() {
+                continue;
+            }
             let message = Message::open(&message).expect("a device sends well-formed messages");
             if let ToRelay::Open(open) = message.to_relay().expect("a device sends well-formed frames") {
                 opens.push(open);

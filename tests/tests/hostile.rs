@@ -177,3 +177,52 @@ fn a_batch_that_fails_is_asked_for_chunk_by_chunk_and_what_is_still_bad_is_quara
     assert!(device.events().iter().any(|event| is_quarantine_of(event, notes[1].0)), "an event names the entity");
     device.assert_sound();
 }
+
+#[test]
+fn a_flipped_bit_of_live_chunks_ends_the_session_brings_nothing_and_costs_nothing_else() {
+    let notes = [note(1), note(2), note(3)];
+    let length = {
+        let (mut log, mut state) = (CarelessLog::new(0, 3), None);
+        log.live(&mut state, &borrowed(&notes[..2]));
+        log.live(&mut state, &borrowed(&notes[2..])).len()
+    };
+    for at in 0..8 * length {
+        let mut device = LoneDevice::new(1);
+        let (mut log, mut state) = (CarelessLog::new(0, 3), None);
+        device.connect(WITHIN_MS).unwrap();
+        assert!(device.deliver(&log.opened()) && device.deliver(&log.live(&mut state, &borrowed(&notes[..2]))));
+        let before = log.clone();
+        let mut message = log.live(&mut state, &borrowed(&notes[2..]));
+        if at > 0 {
+            message[at / 8] ^= 1 << (at % 8);
+        }
+        let goes_on = device.deliver(&message);
+        assert_eq!((goes_on, title(&device, 0, 3)), (at == 0, if at == 0 { titled(3) } else { None }), "bit {at}");
+        assert_eq!([1, 2].map(|number| title(&device, 0, number)), [1, 2].map(titled), "bit {at}");
+        if let Some(opens) = device.connect(WITHIN_MS).filter(|_| at > 0) {
+            let mut log = before.opened_as(&opens[0]);
+            let message =
+                if opens[0].raw { log.raw(&borrowed(&notes[2..])) } else { log.batch(&borrowed(&notes[2..])) };
+            assert!(device.deliver(&message) && device.deliver(&log.caught_up()), "bit {at}");
+            assert_eq!(title(&device, 0, 3), titled(3), "bit {at}");
+        }
+        device.assert_sound();
+    }
+}
+
+#[test]
+fn live_chunks_outside_of_an_epoch_end_the_session() {
+    let notes = [note(1), note(2), note(3)];
+    for is_interrupted in [false, true] {
+        let mut device = LoneDevice::new(1);
+        let (mut log, mut state) = (CarelessLog::new(0, 3), None);
+        device.connect(WITHIN_MS).unwrap();
+        assert!(device.deliver(&log.opened()) && device.deliver(&log.live(&mut state, &borrowed(&notes[..1]))));
+        if is_interrupted {
+            assert!(device.deliver(&log.batch(&borrowed(&notes[1..2]))), "Chunks may come at any time");
+        }
+        let message = log.live(&mut state, &borrowed(&notes[2..]));
+        assert_eq!(device.deliver(&message), !is_interrupted, "and they end the epoch");
+        device.assert_sound();
+    }
+}

@@ -1,7 +1,7 @@
 //! Random histories, and the proof that they can fail.
 
-use afield_tests::history::{Plan, play};
-use afield_tests::world::{Checks, DeviceSabotage, Sabotage};
+use afield_tests::history::{Plan, play, play_in};
+use afield_tests::world::{Checks, DeviceSabotage, Sabotage, World};
 use std::collections::BTreeSet;
 use std::process::Command;
 
@@ -16,11 +16,17 @@ const TRACED: u64 = 20;
 
 #[test]
 fn random_histories_lose_nothing_and_converge() {
+    let (mut pushes, mut runs) = (0, 0);
     for seed in 0..HISTORIES {
-        if let Err(failure) = play(seed, &Plan::STANDARD) {
+        let mut world = World::new(seed);
+        println!("seed {seed}");
+        if let Err(failure) = play_in(&mut world, seed, &Plan::STANDARD) {
             panic!("{failure}");
         }
+        let (more_pushes, more_runs) = world.live_messages();
+        (pushes, runs) = (pushes + more_pushes, runs + more_runs);
     }
+    assert!(pushes > 20 * HISTORIES && runs > 20 * HISTORIES, "{pushes} live pushes and {runs} live runs");
 }
 
 /// Plays histories until one breaks an invariant, which has to be this one.

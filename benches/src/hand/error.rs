@@ -18,6 +18,9 @@ pub enum HandError {
     /// The driver failed.
     #[error("the replica failed")]
     Driver(#[from] afield::DriverError),
+    /// The store cannot be read.
+    #[error("the store cannot be read")]
+    Store(#[from] afield_store::StoreError),
     /// An edit failed.
     #[error("an edit failed")]
     Edit(#[from] EditFailure<OperationError>),

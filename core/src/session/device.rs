@@ -3,6 +3,9 @@
 mod channel;
 mod exchange;
 mod follow;
+mod known;
+mod live;
+mod pushes;
 mod telling;
 
 pub use exchange::{
@@ -18,11 +21,11 @@ use crate::limits::{
     BATCH_BYTES_MAX, BATCH_CHUNKS_MAX, FETCHES_MAX, HANDSHAKE_TIMEOUT_MS, Limits, SILENT_PEER_TIMEOUT_MS,
     SPACES_PER_SESSION_MAX, UNAUTHENTICATED_BYTES_MAX,
 };
-use crate::log::{ChunkKind, Cursor, Sequence};
+use crate::log::{Cursor, Sequence};
 use crate::time::Now;
 use crate::wire::{
-    self, Channel, FetchNumber, Goodbye, GoodbyeCode, Hello, Message, PROTOCOL_VERSION, PushNumber, ToDevice, ToRelay,
-    Welcome,
+    self, Channel, FetchNumber, Goodbye, GoodbyeCode, Hello, LIVE_CHUNKS_CHANNELS_MAX, LIVE_PUSH_CHANNELS_MAX,
+    LiveKind, LiveMessage, Message, PROTOCOL_VERSION, PushNumber, ToDevice, ToRelay, Welcome,
 };
 use channel::SpaceChannel;
 use std::collections::{BTreeMap, VecDeque};
@@ -224,7 +227,7 @@ impl DeviceSession {
         (room.chunks > 0 && room.bytes > 0).then_some(room)
     }
 
-    /// Queues chunks of the outbox as one `Push`.
+    /// Queues chunks of the outbox as one push: what is small as a live one, of a few bytes.
     ///
     /// Only what is durable here may be sent, hence [`Durable`].
     pub fn push(&mut self, space: SpaceId, chunks: Durable<Vec<PushedChunk>>, now: Now) {
@@ -236,16 +239,10 @@ impl DeviceSession {
         self.ask(now);
         let number = PushNumber(self.next_push);
         self.next_push = self.next_push.saturating_add(1);
-        let batch = wire::encode_batch(chunks.iter().map(|chunk| wire::BatchChunk {
-            entity: chunk.entity,
-            collection: &chunk.collection,
-            kind: ChunkKind::Change,
-            bytes: &chunk.bytes,
-        }));
-        self.send(&ToRelay::Push(wire::Push { number, channel, batch: batch.as_slice().into() }));
-        self.pushes.insert(number, channel);
+        let streams = self.channels.values().filter(|state| state.stream.is_some()).count();
         if let Some(state) = self.channels.get_mut(&channel) {
-            state.pushed(number, chunks);
+            self.transmit.push_back(state.push(channel, number, chunks, streams < LIVE_PUSH_CHANNELS_MAX));
+            self.pushes.insert(number, channel);
         }
     }
 
@@ -256,6 +253,9 @@ impl DeviceSession {
     /// The session is over: the message did not parse, did not fit, or was the relay's `Goodbye`.
     pub fn handle_message(&mut self, message: &[u8], now: Now) -> Result<(), SessionError> {
         self.heard_ms = now.monotonic_ms;
+        if let Some(live) = LiveMessage::open(message)? {
+            return self.handle_live(&live);
+        }
         let message = Message::open(message)?;
         let frame = message.to_device()?;
         let name = frame.name();
@@ -308,6 +308,25 @@ impl DeviceSession {
         };
         if handled.is_err() {
             self.fault = space;
+        }
+        handled
+    }
+
+    fn handle_live(&mut self, message: &LiveMessage<'_>) -> Result<(), SessionError> {
+        let frame = live::FRAME;
+        match message.kind() {
+            LiveKind::Push => return Err(SessionError::Order { frame: "live Push", problem: "from a relay" }),
+            LiveKind::Chunks if !self.welcomed => {
+                return Err(SessionError::Order { frame, problem: "before Welcome" });
+            }
+            LiveKind::Chunks => {}
+        }
+        let Self { channels, events, .. } = self;
+        let readers = channels.values().filter(|state| state.reading.is_some()).count();
+        let state = known(channels, message.channel(), frame)?;
+        let handled = state.handle_live(message, readers < LIVE_CHUNKS_CHANNELS_MAX, events);
+        if handled.is_err() {
+            self.fault = Some(state.space());
         }
         handled
     }

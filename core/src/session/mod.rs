@@ -5,14 +5,16 @@
 
 mod device;
 mod relay;
+mod size;
 
 pub use device::{
     Advance, ChunkFault, DeviceEvent, DeviceSession, FetchRequest, FetchedPage, Greeting, Proof, PushRoom, PushedChunk,
     ReceivedChunk, SpaceOpening, UnusableSnapshot,
 };
 pub use relay::{
-    AppendAnswer, AppendRequest, ChunkVerdict, LogEntry, LogRun, LogSnapshot, OpenAnswer, OpenRequest, PageAnswer,
-    PageRequest, ReadAnswer, ReadRequest, RelayRequest, RelaySession, WelcomeAnswer,
+    AppendAnswer, AppendRequest, ChunkVerdict, LiveEpoch, LiveFeed, LiveRun, LiveStanding, LogEntry, LogRun,
+    LogSnapshot, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest, RelayRequest, RelaySession,
+    WelcomeAnswer,
 };
 
 use crate::wire::{BatchError, GoodbyeCode, WireError};

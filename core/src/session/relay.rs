@@ -2,7 +2,9 @@
 
 mod channel;
 mod exchange;
+mod live;
 mod own;
+mod pushing;
 mod run;
 
 use super::SessionError;
@@ -16,13 +18,16 @@ use crate::limits::{
 use crate::log::Sequence;
 use crate::time::Now;
 use crate::wire::{
-    self, Channel, Goodbye, GoodbyeCode, Message, PROTOCOL_VERSION, PushNumber, SpaceCode, ToDevice, ToRelay, Welcome,
+    self, Channel, Goodbye, GoodbyeCode, LIVE_CHUNKS_CHANNELS_MAX, LiveMessage, Message, PROTOCOL_VERSION, PushNumber,
+    SpaceCode, ToDevice, ToRelay, Welcome,
 };
 use channel::{Opening, RelayChannel};
 pub use exchange::{
     AppendAnswer, AppendRequest, ChunkVerdict, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer,
     ReadRequest, RelayRequest, WelcomeAnswer,
 };
+pub use live::{LiveEpoch, LiveFeed, LiveRun, LiveStanding};
+use pushing::Resolve;
 pub use run::{LogEntry, LogRun, LogSnapshot};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -49,6 +54,8 @@ pub struct RelaySession {
     channels: BTreeMap<Channel, RelayChannel>,
     /// What the device asked for and did not get yet, oldest first.
     fetches: VecDeque<(wire::Fetch, Arc<Filter>)>,
+    /// The number of the push that came last, also of one that is ignored.
+    last_push: PushNumber,
     unauthenticated_bytes: usize,
     handshake_deadline_ms: u64,
     transmit: VecDeque<Vec<u8>>,
@@ -66,6 +73,7 @@ impl RelaySession {
             token,
             channels: BTreeMap::new(),
             fetches: VecDeque::new(),
+            last_push: PushNumber(0),
             unauthenticated_bytes: 0,
             handshake_deadline_ms: now.monotonic_ms.saturating_add(HANDSHAKE_TIMEOUT_MS),
             transmit: VecDeque::new(),
@@ -99,12 +107,17 @@ impl RelaySession {
         self.channels.values().map(RelayChannel::space)
     }
 
-    /// Handles one message from the device.
+    /// Handles one message from the device. `resolve` finds the entity and the hash of the change at a position of a space's
+    /// log; it is asked for positions that the session was told of, at most [`LOG_NAMES_MAX`](crate::limits::LOG_NAMES_MAX) times.
     ///
     /// # Errors
     ///
     /// The message did not parse or did not fit, or was the device's `Goodbye`; call [`Self::close`] with the error's code.
-    pub fn handle_message(&mut self, message: &[u8]) -> Result<Option<RelayRequest>, SessionError> {
+    pub fn handle_message(
+        &mut self,
+        message: &[u8],
+        resolve: Resolve<'_>,
+    ) -> Result<Option<RelayRequest>, SessionError> {
         if self.phase == Phase::Closed {
             return Ok(None);
         }
@@ -113,6 +126,9 @@ impl RelaySession {
             if self.unauthenticated_bytes > UNAUTHENTICATED_BYTES_MAX {
                 return Err(SessionError::Order { frame: "first", problem: "with too many bytes before Hello" });
             }
+        }
+        if let Some(live) = LiveMessage::open(message)? {
+            return self.handle_live(&live, resolve);
         }
         let message = Message::open(message)?;
         let frame = message.to_relay()?;
@@ -134,7 +150,7 @@ impl RelaySession {
             }
             (Phase::Live, ToRelay::Authenticate(frame)) => Ok(Some(RelayRequest::Token { token: frame.token })),
             (Phase::Live, ToRelay::Open(frame)) => Ok(self.handle_open(frame)),
-            (Phase::Live, ToRelay::Push(frame)) => self.handle_push(frame),
+            (Phase::Live, ToRelay::Push(frame)) => self.handle_push(&frame, resolve),
             (Phase::Live, ToRelay::CatchUp(frame)) => self.handle_catch_up(frame),
             (Phase::Live, ToRelay::Filter(frame)) => self.handle_filter(frame),
             (Phase::Live, ToRelay::Fetch(frame)) => self.handle_fetch(frame),
@@ -237,21 +253,44 @@ impl RelaySession {
 
     /// Takes a run that was just appended, for a reader that stands right before it. Answers whether it fitted.
     ///
-    /// The run comes from the transaction that appended it, so the check of position and told needs no other read.
-    pub fn deliver_fresh(&mut self, space: SpaceId, run: &Durable<LogRun>) -> bool {
+    /// The run comes from the transaction that appended it, so the check of position and told needs no other read. `live` is
+    /// the same run for those who are in the epoch.
+    pub fn deliver_fresh(&mut self, space: SpaceId, run: &Durable<LogRun>, live: Option<&LiveRun>) -> bool {
         if self.phase != Phase::Live || self.queued_bytes >= SEND_QUEUE_BYTES_MAX {
             return false;
         }
         let mut fitted = false;
         let mut messages = Vec::new();
+        let has_room = self.has_room_for_epoch();
         for state in self.channels.values_mut().filter(|state| state.space() == space) {
             if state.stands_before(run.get()) {
-                messages.extend(state.deliver_run(run.get()));
+                match live.and_then(|live| state.live_chunks(run.get(), live, has_room)) {
+                    Some(message) => {
+                        messages.push(message);
+                        messages.extend(state.caught_up().iter().map(wire::encode_to_device));
+                    }
+                    None => messages.extend(state.deliver_run(run.get())),
+                }
                 fitted = true;
             }
         }
         messages.into_iter().for_each(|message| self.queue(message));
         fitted
+    }
+
+    /// What becomes of a run that was just appended on its way to this reader, given the present epoch of the space's
+    /// [`LiveFeed`].
+    pub fn live_standing(&self, space: SpaceId, run: &LogRun, epoch: Option<&LiveEpoch>) -> LiveStanding {
+        if self.phase != Phase::Live || self.is_queue_full() {
+            return LiveStanding::Apart;
+        }
+        let state = self.channels.values().find(|state| state.space() == space);
+        state.map_or(LiveStanding::Apart, |state| state.live_standing(run, epoch, self.has_room_for_epoch()))
+    }
+
+    /// Whether one more channel may be in an epoch (invariant R8).
+    fn has_room_for_epoch(&self) -> bool {
+        self.channels.values().filter(|state| state.epoch.is_some()).count() < LIVE_CHUNKS_CHANNELS_MAX
     }
 
     /// Ends the session with a `Goodbye`.
@@ -408,15 +447,6 @@ impl RelaySession {
         let wire::CatchUp { channel } = frame;
         let state = self.opened_channel(channel, "CatchUp")?.filter(|state| state.told().is_some());
         Ok(state.map(|state| RelayRequest::CatchUp { channel, space: state.space() }))
-    }
-
-    fn handle_push(&self, frame: wire::Push<'_>) -> Result<Option<RelayRequest>, SessionError> {
-        let Some(state) = self.opened_channel(frame.channel, "Push")? else { return Ok(None) };
-        let Some(told) = state.told() else { return Ok(None) };
-        let chunks = wire::decode_batch(frame.batch, &self.limits)
-            .map_err(|source| SessionError::Batch { frame: "Push", source })?;
-        let (channel, space, push) = (frame.channel, state.space(), frame.number);
-        Ok(Some(RelayRequest::Append(AppendRequest { channel, space, push, told, chunks })))
     }
 
     fn send(&mut self, frame: &ToDevice<'_>) {

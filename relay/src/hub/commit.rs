@@ -96,11 +96,12 @@ impl<L: Log> Hub<L> {
         let Some(readers) = self.spaces.get_mut(&space) else { return };
         readers.head = run.get().after().sequence;
         let ids: Vec<SessionId> = readers.sessions.iter().copied().collect();
+        let live = self.encode_live(space, &ids, run);
         for id in ids {
             let Some(seat) = self.sessions.get_mut(&id) else { continue };
             // Who has to read on has to be checked against the log first, so it gets nothing fresh meanwhile.
             let is_behind = seat.behind.contains(&space);
-            match guarded("delivering", || !is_behind && seat.session.deliver_fresh(space, run)) {
+            match guarded("delivering", || !is_behind && seat.session.deliver_fresh(space, run, live.as_ref())) {
                 Some(true) => {}
                 Some(false) => {
                     seat.behind.insert(space);

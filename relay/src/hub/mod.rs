@@ -3,6 +3,7 @@
 mod commit;
 mod greet;
 mod guard;
+mod live;
 mod opening;
 mod seat;
 mod seen;
@@ -11,7 +12,7 @@ mod watch;
 
 use crate::log::{Log, Principal};
 use afield_core::limits::SEND_QUEUE_BYTES_MAX;
-use afield_core::session::{AppendRequest, RelayRequest, RelaySession};
+use afield_core::session::{AppendRequest, LiveFeed, RelayRequest, RelaySession};
 use afield_core::time::random_bytes;
 use afield_core::wire::{Channel, DecodedChunk, GoodbyeCode, PushNumber};
 use afield_core::{DeviceId, Entropy, Limits, Now, Sequence, SessionId, SpaceId};
@@ -96,6 +97,8 @@ struct Readers {
     /// The last sequence of the log as far as known; the highest number there is when it has to be found out.
     head: Sequence,
     sessions: BTreeSet<SessionId>,
+    /// The chunks that are appended now, encoded once for all of them.
+    live: LiveFeed,
     /// How far devices have stored the log.
     farthest: Farthest,
 }
@@ -177,13 +180,12 @@ impl<L: Log> Hub<L> {
     /// Takes one message of a device.
     pub fn handle_message(&mut self, id: SessionId, message: &[u8], now: Now) {
         let handled = guarded("handling a message", || {
-            let Some(seat) = self.sessions.get_mut(&id) else { return };
-            match seat.session.handle_message(message) {
+            match self.understand(id, message, now) {
                 Ok(None) => {}
                 Ok(Some(request)) => self.handle_request(id, request, now),
                 Err(error) => {
                     tracing::debug!(session = %id, error = &error as &dyn std::error::Error, "a session ends");
-                    seat.session.close(error.code(), None);
+                    self.close(id, error.code());
                 }
             }
             self.settle(id, now);

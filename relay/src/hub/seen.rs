@@ -2,6 +2,7 @@
 
 use super::{Hub, Readers};
 use crate::log::Log;
+use afield_core::session::LiveFeed;
 use afield_core::{DeviceId, Sequence, SessionId, SpaceId};
 use std::collections::BTreeSet;
 
@@ -41,7 +42,7 @@ impl Farthest {
 
 impl Readers {
     pub(super) fn new(head: Sequence) -> Self {
-        Self { head, sessions: BTreeSet::new(), farthest: Farthest::default() }
+        Self { head, sessions: BTreeSet::new(), live: LiveFeed::default(), farthest: Farthest::default() }
     }
 }
 

@@ -4,11 +4,12 @@ mod access;
 mod delivery;
 mod failures;
 mod filters;
+mod live;
 mod storage;
 
 use super::*;
 use crate::log::{NewToken, SqliteLog, Token};
-use crate::testing::frames::{Part, SPACE, Seen, foreign, hello, open, own, push_message, stored, understand};
+use crate::testing::frames::{Part, Reader, SPACE, Seen, foreign, hello, open, own, push_message, stored, understand};
 use crate::testing::{Author, Seeded, at};
 use afield_core::wire::{
     self, BatchChunk, ChunkCode, Hello, Message, Open, Push, ReceiptRun, SpaceCode, ToDevice, ToRelay,
@@ -27,6 +28,7 @@ struct Relay {
 #[derive(Default)]
 struct Wire {
     messages: Vec<Vec<u8>>,
+    reader: Reader,
     closed: bool,
     /// Whether the link takes bytes from the hub.
     stuck: bool,
@@ -125,7 +127,9 @@ impl Relay {
     }
 
     fn seen(&mut self, id: SessionId) -> Vec<Seen> {
-        self.raw(id).iter().map(|message| understand(message)).collect()
+        let messages = self.raw(id);
+        let reader = &mut self.links.get_mut(&id).unwrap().reader;
+        messages.iter().map(|message| reader.understand(message)).collect()
     }
 
     fn is_closed(&self, id: SessionId) -> bool {

@@ -15,7 +15,8 @@ pub use token::{Token, TokenHash};
 use afield_core::session::{
     AppendAnswer, AppendRequest, LogRun, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest,
 };
-use afield_core::{Durable, LogId, Now, SpaceId};
+use afield_core::{Durable, EntityId, LogId, Now, Sequence, SpaceId};
+use automerge::ChangeHash;
 
 /// What the relay's behaviour needs of its database.
 pub trait Log: Send {
@@ -77,6 +78,22 @@ pub trait Log: Send {
     ///
     /// The storage failed.
     fn page(&mut self, principal: Principal, request: &PageRequest, now: Now) -> Result<Durable<PageAnswer>, LogError>;
+
+    /// Finds the entity and the hash of the change at a position; `None` when there is none, or the principal may not use the
+    /// space.
+    ///
+    /// What it finds says only which change a pushed one names, before that is checked by its hash and then as any other.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    fn change_at(
+        &mut self,
+        principal: Principal,
+        space: SpaceId,
+        sequence: Sequence,
+        now: Now,
+    ) -> Result<Option<(EntityId, ChangeHash)>, LogError>;
 
     /// A number that changes whenever the storage was changed by anything but appends and opens through this value:
     /// an administrator's command, a restored backup.

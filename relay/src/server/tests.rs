@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::log::{NewToken, Token};
-use crate::testing::frames::{Part, SPACE, Seen, foreign, hello, open, own, push_message, stored, understand};
+use crate::testing::frames::{Part, Reader, SPACE, Seen, foreign, hello, open, own, push_message, stored};
 use crate::testing::{Author, noise};
 use afield_core::wire::{self, Class, GoodbyeCode, ToRelay};
 use afield_transport::{Client, ClientOptions, ConnectError, Link, RelayAddress, SYNC_PATH};
@@ -30,6 +30,7 @@ fn new_token(folder: &Path) -> Token {
 /// A device in the hands of a test.
 struct Device {
     link: Link,
+    reader: Reader,
 }
 
 impl Device {
@@ -41,7 +42,7 @@ impl Device {
         let token = token.map(|token| token.parse().unwrap());
         let client = Client::new(ClientOptions { token, extra_roots, ..ClientOptions::default() });
         let address: RelayAddress = url.parse().unwrap();
-        Ok(Self { link: client.connect(&address).await? })
+        Ok(Self { link: client.connect(&address).await?, reader: Reader::default() })
     }
 
     async fn connect(relay: &RunningRelay, token: &Token) -> Self {
@@ -59,7 +60,7 @@ impl Device {
     /// The next frame; nothing once the relay has closed.
     async fn next(&mut self) -> Option<Seen> {
         let message = tokio::time::timeout(PATIENCE, self.link.receive()).await.expect("the relay answers").unwrap();
-        message.map(|message| understand(&message))
+        message.map(|message| self.reader.understand(&message))
     }
 
     /// Everything up to the frame that is wanted.

@@ -1,10 +1,11 @@
 //! Frames as the tests' devices make and understand them.
 
 use afield_core::wire::{
-    self, BatchChunk, Channel, GoodbyeCode, Hello, Message, Open, PROTOCOL_VERSION, Push, PushNumber, ReceiptRun,
-    Segment, SpaceCode, ToDevice, ToRelay,
+    self, BatchChunk, Channel, ChunkBudget, GoodbyeCode, Hello, LiveItem, LiveMessage, LiveState, Message, Open,
+    PROTOCOL_VERSION, Push, PushNumber, ReceiptRun, Segment, SpaceCode, ToDevice, ToRelay,
 };
 use afield_core::{ChunkKind, Collection, Cursor, DeviceId, EntityId, Incarnation, Limits, LogId, Sequence, SpaceId};
+use std::collections::BTreeMap;
 
 /// What a device understood of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +69,69 @@ pub(crate) fn open(space: SpaceId, cursor: Option<Cursor>) -> ToRelay<'static> {
     })
 }
 
-/// What a device understands of a message.
+/// A device as far as it takes to understand live chunks.
+#[derive(Debug, Default)]
+pub(crate) struct Reader {
+    /// Where it stands in each channel, and the epoch that it is in.
+    channels: BTreeMap<Channel, (u64, Option<LiveState>)>,
+}
+
+impl Reader {
+    /// What the device understands of a message; live chunks as the `Chunks` that they mean.
+    pub(crate) fn understand(&mut self, message: &[u8]) -> Seen {
+        if let Some(live) = LiveMessage::open(message).unwrap() {
+            return self.understand_live(&live);
+        }
+        let seen = understand(message);
+        let channel = match Message::open(message).unwrap().to_device().unwrap() {
+            ToDevice::Opened(frame) => frame.channel,
+            ToDevice::CaughtUp(frame) => frame.channel,
+            ToDevice::Chunks(frame) => frame.channel,
+            ToDevice::Jump(frame) => frame.channel,
+            ToDevice::Reset(frame) => frame.channel,
+            ToDevice::Refused(frame) => frame.channel,
+            _ => return seen,
+        };
+        let (position, state) = self.channels.entry(channel).or_default();
+        match &seen {
+            Seen::CaughtUp(at) => *position = *at,
+            Seen::Chunks { after, parts } => (*position, *state) = (after + count(parts), None),
+            Seen::Jump { upto, .. } => (*position, *state) = (*upto, None),
+            _ => (*position, *state) = (0, None),
+        }
+        seen
+    }
+
+    fn understand_live(&mut self, live: &LiveMessage<'_>) -> Seen {
+        let (position, state) = self.channels.entry(live.channel()).or_default();
+        if live.begins() {
+            *state = Some(LiveState::new());
+        }
+        let state = state.as_mut().expect("a relay sends live chunks in an epoch only");
+        let (mut items, mut budget, mut chunks) = (live.items(), ChunkBudget::WHOLE, Vec::new());
+        while let Some(item) = state.decode(&mut items, &Limits::DEFAULT, &mut budget, |_| None).unwrap() {
+            match item {
+                LiveItem::Chunk(chunk) => chunks.push(chunk.bytes),
+                LiveItem::Own { .. } => panic!("the devices of these tests make no live pushes"),
+            }
+        }
+        let (after, parts) = (*position, vec![Part::Batch(chunks)]);
+        *position += count(&parts);
+        Seen::Chunks { after, parts }
+    }
+}
+
+fn count(parts: &[Part]) -> u64 {
+    let count = |part: &Part| match part {
+        Part::Own { count, .. } => *count,
+        Part::Batch(chunks) => chunks.len() as u64,
+        Part::Raw(_) => 1,
+        Part::Announced(_) => 0,
+    };
+    parts.iter().map(count).sum()
+}
+
+/// What a device understands of a message that is no live one.
 pub(crate) fn understand(message: &[u8]) -> Seen {
     let message = Message::open(message).unwrap();
     match message.to_device().unwrap() {

@@ -127,6 +127,15 @@ impl World {
         self.reloads
     }
 
+    /// How many live messages devices and relay have sent so far: pushes, and live chunks.
+    pub fn live_messages(&self) -> (u64, u64) {
+        let wires = self.devices.iter().filter_map(|node| node.wire.as_ref());
+        wires.fold(self.live_messages, |(pushes, runs), wire| {
+            let (more_pushes, more_runs) = wire.listener.live_messages();
+            (pushes + more_pushes, runs + more_runs)
+        })
+    }
+
     /// What a device has said of its sync since its beginning.
     pub fn events(&mut self, device: Device) -> &[SyncEvent] {
         self.listen(device);

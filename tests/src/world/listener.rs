@@ -2,13 +2,14 @@
 
 use super::ChangeId;
 use super::check::Violation;
+use super::live::Live;
 use super::network::Cargo;
 use super::record::{History, Record};
 use afield::{ChangeHash, EntityId};
 use afield_core::change::ChangeHeader;
 use afield_core::log::ChunkHash;
 use afield_core::wire::{
-    self, Chunks, Fetch, FetchNumber, Fetched, Jump, Message, Push, PushNumber, Receipt, ReceiptRun, Segment,
+    self, Chunks, Fetch, FetchNumber, Fetched, Jump, LiveMessage, Message, PushNumber, Receipt, ReceiptRun, Segment,
     SpaceCode, ToDevice, ToRelay,
 };
 use afield_core::{ChunkKind, Cursor, Filter, Limits, LogId, Sequence};
@@ -18,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub(super) struct Listener {
     pushes: BTreeMap<PushNumber, Vec<(ChangeId, ChunkHash)>>,
+    live: Live,
     /// Numbers under which the relay has taken more than one push, since the network changed a message on its way: which
     /// of them an answer is about cannot be told.
     unclear: BTreeSet<PushNumber>,
@@ -34,18 +36,32 @@ pub(super) struct Listener {
 
 impl Listener {
     /// Notes a message as the device sends it; says what it carries.
-    pub(super) fn sent(&mut self, message: &[u8]) -> Cargo {
+    pub(super) fn sent(&mut self, message: &[u8], record: &Record) -> Cargo {
+        if let Some(live) = LiveMessage::open(message).expect("a device sends well-formed messages") {
+            let (number, pushed) = self.live.pushed_live(&live, record);
+            self.pushes.insert(number, pushed);
+            return Cargo::Chunks;
+        }
         let message = Message::open(message).expect("a device sends well-formed messages");
-        let ToRelay::Push(push) = message.to_relay().expect("a device sends well-formed frames") else {
-            return Cargo::Other;
-        };
-        let pushed = changes_of(&push).expect("a device sends well-formed batches");
-        self.pushes.insert(push.number, pushed);
-        Cargo::Chunks
+        match message.to_relay().expect("a device sends well-formed frames") {
+            ToRelay::Push(push) => {
+                let pushed = self.live.pushed(&push, record);
+                self.pushes.insert(push.number, pushed);
+                Cargo::Chunks
+            }
+            ToRelay::Open(_) => {
+                self.live.opened();
+                Cargo::Other
+            }
+            _ => Cargo::Other,
+        }
     }
 
     /// What a message of the relay carries.
     pub(super) fn cargo(message: &[u8]) -> Cargo {
+        if LiveMessage::open(message).expect("a relay sends well-formed messages").is_some() {
+            return Cargo::Chunks;
+        }
         let message = Message::open(message).expect("a relay sends well-formed messages");
         match message.to_device().expect("a relay sends well-formed frames") {
             // A chunk on its own that differs from its hash has decayed on the relay's disk, as far as a device can tell.
@@ -59,7 +75,9 @@ impl Listener {
     }
 
     /// Notes a message as the relay takes it, at this end of the log. On its way it may have become another one.
-    pub(super) fn taken(&mut self, message: &[u8], head: Sequence) {
+    pub(super) fn taken(&mut self, message: &[u8], record: &Record) {
+        let head = record.present().map_or(Sequence::ZERO, |present| present.head().sequence);
+        // A live push is taken as it was sent, and under its number, or not at all: so its check has it.
         let Ok(message) = Message::open(message) else { return };
         match message.to_relay() {
             Ok(ToRelay::Open(open)) => {
@@ -74,7 +92,7 @@ impl Listener {
             }
             Ok(ToRelay::CatchUp(_)) if self.position.is_some() => self.promised = head,
             Ok(ToRelay::Push(push)) => {
-                let Some(pushed) = changes_of(&push) else { return };
+                let Some(pushed) = self.live.understood(&push, record) else { return };
                 if self.pushes.insert(push.number, pushed.clone()).is_some_and(|before| before != pushed) {
                     self.unclear.insert(push.number);
                 }
@@ -85,6 +103,9 @@ impl Listener {
 
     /// The changes that a message of the relay acknowledges.
     pub(super) fn acknowledged(&self, message: &[u8]) -> Vec<(ChangeId, Sequence)> {
+        if LiveMessage::open(message).expect("a relay sends well-formed messages").is_some() {
+            return Vec::new();
+        }
         let message = Message::open(message).expect("a relay sends well-formed messages");
         match message.to_device().expect("a relay sends well-formed frames") {
             ToDevice::Receipt(receipt) => self.receipted(&receipt),
@@ -98,6 +119,9 @@ impl Listener {
     ///
     /// It names or leaves out what it should not, or sends away whom it should not (R1, R4, R6, R9).
     pub(super) fn check(&mut self, message: &[u8], record: &Record, may_fail: bool) -> Result<(), Violation> {
+        if let Some(live) = LiveMessage::open(message).expect("a relay sends well-formed messages") {
+            return self.check_live(&live, record);
+        }
         let message = Message::open(message).expect("a relay sends well-formed messages");
         match message.to_device().expect("a relay sends well-formed frames") {
             ToDevice::Opened(opened) => {
@@ -147,6 +171,7 @@ impl Listener {
                     let found = format!("a receipt names {sequence} for {change:?}, which is not there");
                     return Violation::of("R1", found);
                 }
+                receipted.iter().for_each(|(change, sequence)| self.live.tell(*change, *sequence));
                 let last = receipted.iter().map(|(_, sequence)| sequence.get()).max();
                 let place = record.present().zip(last).and_then(|(present, last)| present.place(last - 1));
                 self.tell(place.map(|place| place.cursor));
@@ -196,13 +221,52 @@ impl Listener {
                 let found = format!("Chunks bring {change:?} at {}, the log holds {place:?}", at.sequence);
                 return Violation::of("R9", found);
             }
+            self.live.tell(change, at.sequence);
         }
+        self.live.leave_epoch();
         if *chunks.check != at.chain.check() {
             return Violation::of("R4", format!("Chunks up to {} end with another chain", at.sequence));
         }
         self.position = Some(at);
         self.tell(self.position);
         Ok(())
+    }
+
+    /// Holds live chunks against the record: they bring what the log holds after the reader's position, and name as its own
+    /// what it pushed live (R4, R9).
+    fn check_live(&mut self, message: &LiveMessage<'_>, record: &Record) -> Result<(), Violation> {
+        let Some(before) = self.position else {
+            return Violation::of("R9", "live chunks for a space that is not open".to_owned());
+        };
+        self.check_reader(record)?;
+        if self.filter != Filter::Everything {
+            return Violation::of("R9", "live chunks for a reader who does not want everything".to_owned());
+        }
+        let Some(present) = record.present() else {
+            return Violation::of("R4", "live chunks of a log that is not there".to_owned());
+        };
+        let brought = self.live.read(message, |number| present.place(before.sequence.get() + number))?;
+        let mut at = before;
+        for (change, chunk) in brought {
+            at = at.then(change.0, ChunkKind::Change.number(), chunk);
+            let place = present.place(at.sequence.get() - 1);
+            if place.is_none_or(|place| (place.cursor, place.change) != (at, change)) {
+                let found = format!("live chunks bring {change:?} at {}, the log holds {place:?}", at.sequence);
+                return Violation::of("R9", found);
+            }
+            self.live.tell(change, at.sequence);
+        }
+        if !message.fits_chain(&at.chain) {
+            return Violation::of("R4", format!("live chunks up to {} end with another chain", at.sequence));
+        }
+        self.position = Some(at);
+        self.tell(self.position);
+        Ok(())
+    }
+
+    /// How many live messages went each way.
+    pub(super) fn live_messages(&self) -> (u64, u64) {
+        self.live.messages()
     }
 
     /// Holds a run that leaves something out against the record: it starts where the reader stands, names the chain as it
@@ -219,7 +283,11 @@ impl Listener {
         if *jump.check != before.chain.check() || !present.holds(after) {
             return Violation::of("R4", format!("a Jump from {before:?} to {after:?}, which the log does not hold"));
         }
+        self.live.leave_epoch();
         let filter = self.filter.clone();
+        for (sequence, (change, _)) in jump.places.sequences(jump.after).zip(self.served(&jump.segments)) {
+            self.live.tell(change, sequence);
+        }
         self.check_served(
             &jump.segments,
             jump.places.sequences(jump.after),
@@ -340,14 +408,4 @@ fn check_reset(log: LogId, reader: (Option<Cursor>, Option<Cursor>), record: &Re
         return Violation::of("R4", format!("a reader at {position:?} is reset, and the log holds all that it knows"));
     }
     Ok(())
-}
-
-/// What a push brings; nothing when that cannot be read.
-fn changes_of(push: &Push<'_>) -> Option<Vec<(ChangeId, ChunkHash)>> {
-    let chunks = wire::decode_batch(push.batch, &Limits::DEFAULT).ok()?;
-    let change = |chunk: &wire::DecodedChunk| {
-        let header: ChangeHeader = ChangeHeader::read(&chunk.bytes, &Limits::DEFAULT).ok()?;
-        Some(((chunk.entity, header.hash), ChunkHash::of(&chunk.bytes)))
-    };
-    chunks.iter().map(change).collect()
 }

@@ -6,7 +6,7 @@ use crate::contents::LogContents;
 use afield_core::session::{
     AppendRequest, LogRun, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest,
 };
-use afield_core::{Cursor, Durable, LogId, Now, SpaceId};
+use afield_core::{ChangeHash, Cursor, Durable, EntityId, LogId, Now, Sequence, SpaceId};
 use afield_relay::log::{Appended, Authentication, Log, LogError, Principal, SqliteLog, Standing, TokenHash};
 
 /// A fault that a correct relay does not have: the simulator has to notice each of them.
@@ -157,6 +157,16 @@ impl Log for WorldLog {
             return self.inner.page(principal, &believed, now);
         }
         Ok(answer)
+    }
+
+    fn change_at(
+        &mut self,
+        principal: Principal,
+        space: SpaceId,
+        sequence: Sequence,
+        now: Now,
+    ) -> Result<Option<(EntityId, ChangeHash)>, LogError> {
+        self.inner.change_at(principal, space, sequence, now)
     }
 
     fn foreign_version(&mut self) -> Result<u64, LogError> {

@@ -5,6 +5,7 @@ mod device;
 mod disk;
 mod filter;
 mod listener;
+mod live;
 mod log;
 mod loss;
 mod network;
@@ -109,6 +110,8 @@ pub struct World {
     ring: Vec<Vec<u8>>,
     ring_rate: u32,
     reloads: u64,
+    /// How many live messages went over connections that are no more, to the relay and from it.
+    live_messages: (u64, u64),
     /// How often the relay's database was replaced.
     replaced: u64,
     trace: Trace,
@@ -155,6 +158,7 @@ impl World {
             ring: Vec::new(),
             ring_rate: 0,
             reloads: 0,
+            live_messages: (0, 0),
             replaced: 0,
             trace: Trace::default(),
             sabotage: None,

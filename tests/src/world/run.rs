@@ -91,7 +91,7 @@ impl World {
                     let (now_ms, faults) = (self.now_ms, self.network);
                     let node = &mut self.devices[device.0];
                     let Some(wire) = &mut node.wire else { continue };
-                    let cargo = wire.listener.sent(&message);
+                    let cargo = wire.listener.sent(&message, &self.record);
                     if wire.to_relay.send(message, cargo, now_ms, &faults, &mut self.random) {
                         self.cut(device);
                         self.tell_disconnected(device);
@@ -106,6 +106,8 @@ impl World {
     pub(super) fn cut(&mut self, device: Device) {
         if let Some(wire) = self.devices[device.0].wire.take() {
             self.trace.note("cut", &[device.0 as u8]);
+            let (pushes, runs) = wire.listener.live_messages();
+            self.live_messages = (self.live_messages.0 + pushes, self.live_messages.1 + runs);
             self.devices[device.0].earlier = Some((wire.to_relay, wire.to_device));
             // A half-open connection: the relay finds out only when it next hears of the device.
             if !self.random.chance(self.network.half_open) {
@@ -154,8 +156,7 @@ impl World {
         let Some(wire) = &mut self.devices[device.0].wire else { return };
         let session = wire.session;
         if let Some(InFlight { message, .. }) = wire.to_relay.take() {
-            let head = self.record.present().map_or(Sequence::ZERO, |present| present.head().sequence);
-            wire.listener.taken(&message, head);
+            wire.listener.taken(&message, &self.record);
             self.relay.handle_message(session, &message, self.now());
         }
     }

@@ -1,16 +1,18 @@
 //! One space within a device's session.
 
 use super::follow::Follow;
+use super::known::KnownPlaces;
+use super::pushes::{Pushed, Pushes};
 use super::telling::Telling;
-use super::{Advance, DeviceEvent, FetchRequest, FetchedPage, Proof, PushedChunk, ReceivedChunk, SpaceOpening};
+use super::{Advance, DeviceEvent, FetchRequest, FetchedPage, Proof, ReceivedChunk, SpaceOpening};
 use crate::filter::Filter;
 use crate::id::{EntityId, SpaceId};
-use crate::log::{ChunkHash, Cursor, Sequence};
+use crate::log::{Cursor, Sequence};
 use crate::session::SessionError;
 use crate::time::Now;
 use crate::wire::{
-    CaughtUp, Channel, Chunks, FetchNumber, Fetched, Jump, Open, Opened, PushNumber, Receipt, ReceiptRun, Refused,
-    Reset, Seen,
+    CaughtUp, Channel, Chunks, FetchNumber, Fetched, Jump, LiveState, Open, Opened, PushStream, Receipt, ReceiptRun,
+    Refused, Reset, Seen,
 };
 use automerge::ChangeHash;
 use std::collections::{BTreeMap, VecDeque};
@@ -18,23 +20,6 @@ use std::collections::{BTreeMap, VecDeque};
 /// The most changes that are noted as standing above the cursor, some 100 bytes each. What is not noted is offered to the relay
 /// once more, which says where it stands.
 const ABOVE_MAX: usize = 65_536;
-
-/// What the session remembers of a pushed chunk: enough to follow the chain when the log names it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Pushed {
-    pub(super) entity: EntityId,
-    pub(super) hash: ChangeHash,
-    pub(super) chunk: ChunkHash,
-    bytes: usize,
-}
-
-#[derive(Debug)]
-pub(super) struct PushRecord {
-    pub(super) chunks: Vec<Pushed>,
-    /// How many chunks neither were refused nor stood in the log yet.
-    pub(super) unseen: usize,
-    pub(super) receipted: bool,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -56,9 +41,13 @@ pub(super) struct SpaceChannel {
     /// Verified so far; the stored cursor may be behind it.
     received: Option<Cursor>,
     caught_up: bool,
-    pushes: BTreeMap<PushNumber, PushRecord>,
-    in_flight_chunks: usize,
-    in_flight_bytes: usize,
+    pub(super) pushes: Pushes,
+    /// The stream of live pushes, once it has begun.
+    pub(super) stream: Option<Box<PushStream>>,
+    /// Where changes stand of which the relay has told this session.
+    pub(super) known: KnownPlaces,
+    /// What was observed since the epoch of live chunks began in which this reader is.
+    pub(super) reading: Option<Box<LiveState>>,
     /// Receipts of this session above `received`, and what was fetched from there: they prove a place in the log once the
     /// cursor reaches them.
     receipts: BTreeMap<Sequence, (EntityId, ChangeHash)>,
@@ -76,9 +65,10 @@ impl SpaceChannel {
             phase: Phase::Opening,
             received: cursor,
             caught_up: false,
-            pushes: BTreeMap::new(),
-            in_flight_chunks: 0,
-            in_flight_bytes: 0,
+            pushes: Pushes::default(),
+            stream: None,
+            known: KnownPlaces::default(),
+            reading: None,
             receipts: BTreeMap::new(),
             fetches: BTreeMap::new(),
             telling: Telling::new(cursor.map_or(Sequence::ZERO, |cursor| cursor.sequence), tells),
@@ -102,7 +92,7 @@ impl SpaceChannel {
     pub(super) fn awaits_the_relay(&self) -> bool {
         match self.phase {
             Phase::Opening => true,
-            Phase::Live => !self.caught_up || self.in_flight_chunks > 0 || !self.fetches.is_empty(),
+            Phase::Live => !self.caught_up || self.in_flight() > 0 || !self.fetches.is_empty(),
             Phase::Resetting | Phase::Refused => false,
         }
     }
@@ -119,11 +109,11 @@ impl SpaceChannel {
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.in_flight_chunks
+        self.pushes.in_flight()
     }
 
     pub(super) fn in_flight_bytes(&self) -> usize {
-        self.in_flight_bytes
+        self.pushes.in_flight_bytes()
     }
 
     pub(super) fn unproven(&self) -> usize {
@@ -140,21 +130,6 @@ impl SpaceChannel {
 
     pub(super) fn fetch(&mut self, number: FetchNumber, request: FetchRequest) {
         self.fetches.insert(number, request);
-    }
-
-    pub(super) fn pushed(&mut self, number: PushNumber, chunks: Vec<PushedChunk>) {
-        let chunks: Vec<_> = chunks
-            .into_iter()
-            .map(|chunk| Pushed {
-                entity: chunk.entity,
-                hash: chunk.hash,
-                chunk: ChunkHash::of(&chunk.bytes),
-                bytes: chunk.bytes.len(),
-            })
-            .collect();
-        self.in_flight_chunks += chunks.len();
-        self.in_flight_bytes += chunks.iter().map(|chunk| chunk.bytes).sum::<usize>();
-        self.pushes.insert(number, PushRecord { unseen: chunks.len(), chunks, receipted: false });
     }
 
     pub(super) fn handle_opened(
@@ -201,6 +176,7 @@ impl SpaceChannel {
         if to.chain.check() != *frame.check {
             return Err(SessionError::Chain { sequence: to.sequence.get() });
         }
+        self.reading = None;
         self.advance(from, to, follow, events);
         Ok(())
     }
@@ -224,17 +200,23 @@ impl SpaceChannel {
         frame.segments.iter().try_for_each(|segment| follow.segment(segment, &mut self.pushes))?;
         follow.end_of_places(frame.upto)?;
         let to = Cursor { log: from.log, sequence: frame.upto, chain: frame.chain };
+        self.reading = None;
         self.advance(from, to, follow, events);
         Ok(())
     }
 
     /// Moves on to what a run has led to.
-    fn advance(&mut self, from: Cursor, to: Cursor, follow: Follow<'_>, events: &mut VecDeque<DeviceEvent>) {
+    pub(super) fn advance(&mut self, from: Cursor, to: Cursor, follow: Follow<'_>, events: &mut VecDeque<DeviceEvent>) {
         let is_whole = follow.end_of_chain().is_some();
         let Follow { received, mut proofs, announced, unusable, .. } = follow;
         self.phase = Phase::Live;
         self.received = Some(to);
         self.note_above(&received);
+        for chunk in received.iter().filter(|chunk| chunk.is_placed) {
+            if let Ok(header) = &chunk.header {
+                self.known.note(chunk.entity, header.hash, chunk.sequence);
+            }
+        }
         let above = self.receipts.split_off(&to.sequence.next());
         let reached = std::mem::replace(&mut self.receipts, above);
         proofs.extend(reached.into_iter().map(|(sequence, (entity, hash))| Proof { entity, hash, sequence }));
@@ -275,7 +257,7 @@ impl SpaceChannel {
         }
         let mut follow = Follow::places("Fetched", request.after, &frame.places);
         // Nothing is named here that this session pushed: what is fetched need not have been pushed by it.
-        let mut pushes = BTreeMap::new();
+        let mut pushes = Pushes::default();
         frame.segments.iter().try_for_each(|segment| follow.segment(segment, &mut pushes))?;
         follow.end_of_places(frame.upto)?;
         let Follow { received, announced, unusable, .. } = follow;
@@ -322,26 +304,18 @@ impl SpaceChannel {
         events: &mut VecDeque<DeviceEvent>,
     ) -> Result<(), SessionError> {
         let order = SessionError::Order { frame: "Receipt", problem: "that does not fit its push" };
-        let Some(record) = self.pushes.get_mut(&frame.push) else { return Err(order) };
-        let answered = frame.runs.iter().try_fold(0_u64, |sum, run| sum.checked_add(run_length(run)));
-        if record.receipted || answered != Some(record.chunks.len() as u64) {
-            return Err(order);
-        }
-        record.receipted = true;
-        self.in_flight_chunks -= record.chunks.len();
-        self.in_flight_bytes -= record.chunks.iter().map(|chunk| chunk.bytes).sum::<usize>();
-        let mut chunks = record.chunks.iter();
+        let is_untaken = |run: &&ReceiptRun| !matches!(run, ReceiptRun::Stored { .. });
+        let answered = count(frame.runs.iter()).zip(count(frame.runs.iter().filter(is_untaken)));
+        let receipted = answered.and_then(|(all, untaken)| self.pushes.receipted(frame.push, all, untaken));
+        let Some(chunks) = receipted else { return Err(order) };
+        let mut chunks = chunks.iter();
         let mut changes = Vec::new();
         for run in frame.runs {
             let count = usize::try_from(run_length(&run)).unwrap_or(usize::MAX);
             match run {
                 ReceiptRun::Stored { first, .. } => changes.extend(proofs(first, chunks.by_ref().take(count))),
-                ReceiptRun::Duplicate { first, .. } => {
-                    record.unseen = record.unseen.saturating_sub(count);
-                    changes.extend(proofs(first, chunks.by_ref().take(count)));
-                }
+                ReceiptRun::Duplicate { first, .. } => changes.extend(proofs(first, chunks.by_ref().take(count))),
                 ReceiptRun::Refused { code, missing, .. } => {
-                    record.unseen = record.unseen.saturating_sub(count);
                     for chunk in chunks.by_ref().take(count) {
                         let Pushed { entity, hash, .. } = *chunk;
                         let (space, push, missing) = (self.space, frame.push, missing.clone());
@@ -350,9 +324,7 @@ impl SpaceChannel {
                 }
             }
         }
-        if record.unseen == 0 {
-            self.pushes.remove(&frame.push);
-        }
+        changes.iter().for_each(|proof| self.known.note(proof.entity, proof.hash, proof.sequence));
         self.receipted(changes, events);
         Ok(())
     }
@@ -370,12 +342,17 @@ impl SpaceChannel {
         }
     }
 
-    fn position(&self, frame: &'static str) -> Result<Cursor, SessionError> {
+    pub(super) fn position(&self, frame: &'static str) -> Result<Cursor, SessionError> {
         match (self.phase, self.received) {
             (Phase::Opening | Phase::Live, Some(cursor)) => Ok(cursor),
             _ => Err(SessionError::Order { frame, problem: "for a space without a cursor" }),
         }
     }
+}
+
+/// How many chunks runs of a receipt are about.
+fn count<'r>(mut runs: impl Iterator<Item = &'r ReceiptRun>) -> Option<u64> {
+    runs.try_fold(0_u64, |sum, run| sum.checked_add(run_length(run)))
 }
 
 fn run_length(run: &ReceiptRun) -> u64 {

@@ -1,6 +1,6 @@
 //! Following a run of the log through the segments that it comes in.
 
-use super::channel::PushRecord;
+use super::pushes::{Pushed, Pushes};
 use super::{ChunkFault, Proof, ReceivedChunk, UnusableSnapshot};
 use crate::change::ChangeHeader;
 use crate::document::extract_changes;
@@ -8,8 +8,10 @@ use crate::id::{Collection, EntityId};
 use crate::limits::{INFLATED_BYTES_MAX, Limits};
 use crate::log::{ChunkHash, ChunkKind, Cursor, Sequence};
 use crate::session::SessionError;
-use crate::wire::{self, BatchError, ChunkBudget, Places, PushNumber, RawChunk, Segment, SnapshotChunk};
-use std::collections::BTreeMap;
+use crate::wire::{
+    self, BatchChunk, BatchError, ChunkBudget, DecodedChunk, LiveItem, LiveMessage, LiveState, Places, PushNumber,
+    RawChunk, Segment, SnapshotChunk,
+};
 
 /// The limits by which chunks from the log are judged: those of the protocol and not what the relay has in force, so
 /// that every device comes to the same verdict.
@@ -55,11 +57,7 @@ impl<'p> Follow<'p> {
     }
 
     /// Takes the next segment.
-    pub(super) fn segment(
-        &mut self,
-        segment: &Segment<'_>,
-        pushes: &mut BTreeMap<PushNumber, PushRecord>,
-    ) -> Result<(), SessionError> {
+    pub(super) fn segment(&mut self, segment: &Segment<'_>, pushes: &mut Pushes) -> Result<(), SessionError> {
         match segment {
             Segment::Own { push, index, count } => {
                 self.budget.take_chunks(*count).map_err(|error| self.undecoded(error))?;
@@ -82,6 +80,34 @@ impl<'p> Follow<'p> {
                 Ok(())
             }
             Segment::Snapshot(_) | Segment::Announced { .. } => Err(self.order("with what only a Jump may hold")),
+        }
+    }
+
+    /// Takes all chunks of a live message, which the state observes.
+    pub(super) fn live(
+        &mut self,
+        message: &LiveMessage<'_>,
+        state: &mut LiveState,
+        pushes: &mut Pushes,
+    ) -> Result<(), SessionError> {
+        let mut items = message.items();
+        loop {
+            let item = state.decode(&mut items, RECEIVED, &mut self.budget, |_| None);
+            match item.map_err(|error| self.undecoded(error))? {
+                None => return Ok(()),
+                Some(LiveItem::Chunk(chunk)) => self.decoded(chunk)?,
+                Some(LiveItem::Own { skip, count }) => {
+                    for number in 0..count {
+                        let skip = if number == 0 { skip } else { 0 };
+                        let named = pushes.name_next(skip);
+                        let (pushed, kept) =
+                            named.ok_or_else(|| self.order("that names chunks this session did not push so"))?;
+                        self.proven(&pushed)?;
+                        let (entity, kind) = (pushed.entity, ChunkKind::Change);
+                        state.observe(&BatchChunk { entity, collection: &kept.collection, kind, bytes: &kept.bytes });
+                    }
+                }
+            }
         }
     }
 
@@ -128,45 +154,41 @@ impl<'p> Follow<'p> {
         next.ok_or_else(|| self.order("with more chunks than places"))
     }
 
-    fn own(
-        &mut self,
-        (push, index, count): (PushNumber, u64, u64),
-        pushes: &mut BTreeMap<PushNumber, PushRecord>,
-    ) -> Result<(), SessionError> {
-        let order = self.order("that names chunks this session did not push");
-        let Some(record) = pushes.get_mut(&push) else { return Err(order) };
-        let start = usize::try_from(index).unwrap_or(usize::MAX);
-        let end = usize::try_from(index.saturating_add(count)).unwrap_or(usize::MAX);
-        let Some(chunks) = record.chunks.get(start..end) else { return Err(order) };
-        for chunk in chunks {
-            let sequence = self.place(chunk.entity, ChunkKind::Change.number(), chunk.chunk)?;
-            self.proofs.push(Proof { entity: chunk.entity, hash: chunk.hash, sequence });
-        }
-        record.unseen = record.unseen.saturating_sub(chunks.len());
-        if record.unseen == 0 && record.receipted {
-            pushes.remove(&push);
-        }
+    fn own(&mut self, (push, index, count): (PushNumber, u64, u64), pushes: &mut Pushes) -> Result<(), SessionError> {
+        let named = pushes.name(push, index, count);
+        let chunks = named.ok_or_else(|| self.order("that names chunks this session did not push"))?;
+        chunks.iter().try_for_each(|chunk| self.proven(chunk))
+    }
+
+    /// Takes the word that a chunk of this session's pushes stands in the next place.
+    fn proven(&mut self, chunk: &Pushed) -> Result<(), SessionError> {
+        let sequence = self.place(chunk.entity, ChunkKind::Change.number(), chunk.chunk)?;
+        self.proofs.push(Proof { entity: chunk.entity, hash: chunk.hash, sequence });
         Ok(())
     }
 
     fn batch(&mut self, batch: &[u8]) -> Result<(), SessionError> {
         let chunks = wire::decode_batch_within(batch, RECEIVED, &mut self.budget);
-        for chunk in chunks.map_err(|error| self.undecoded(error))? {
-            let sequence = self.place(chunk.entity, chunk.kind.number(), ChunkHash::of(&chunk.bytes))?;
-            let header = match chunk.kind {
-                ChunkKind::Change => chunk.header.map_err(ChunkFault::Change),
-                other => Err(ChunkFault::Kind(other.number())),
-            };
-            self.received.push(ReceivedChunk {
-                entity: chunk.entity,
-                collection: Some(chunk.collection),
-                sequence,
-                is_placed: true,
-                kind: chunk.kind.number(),
-                bytes: chunk.bytes,
-                header,
-            });
-        }
+        let chunks = chunks.map_err(|error| self.undecoded(error))?;
+        chunks.into_iter().try_for_each(|chunk| self.decoded(chunk))
+    }
+
+    /// Follows one chunk that came out of a batch or a live message.
+    fn decoded(&mut self, chunk: DecodedChunk) -> Result<(), SessionError> {
+        let sequence = self.place(chunk.entity, chunk.kind.number(), ChunkHash::of(&chunk.bytes))?;
+        let header = match chunk.kind {
+            ChunkKind::Change => chunk.header.map_err(ChunkFault::Change),
+            other => Err(ChunkFault::Kind(other.number())),
+        };
+        self.received.push(ReceivedChunk {
+            entity: chunk.entity,
+            collection: Some(chunk.collection),
+            sequence,
+            is_placed: true,
+            kind: chunk.kind.number(),
+            bytes: chunk.bytes,
+            header,
+        });
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! One space within a relay's session.
 
-use super::own::Own;
+use super::live::LiveEpoch;
+use super::own::{Origin, Own};
 use super::run::{LogEntry, LogRun, parts};
 use super::{AppendAnswer, ChunkVerdict, OpenAnswer, PageAnswer, PageRequest, ReadAnswer, ReadRequest};
 use crate::durable::Durable;
@@ -9,11 +10,11 @@ use crate::id::{Collection, EntityId, LogId, SpaceId};
 use crate::limits::{BATCH_BYTES_MAX, SILENT_SEQUENCES_MAX};
 use crate::log::{Cursor, Sequence};
 use crate::wire::{
-    self, CaughtUp, Channel, Chunks, EntityIds, Fetch, FetchNumber, Fetched, Jump, Opened, Places, PushNumber, Receipt,
-    ReceiptRun, Refused, Reset, Seen, Segment, SpaceCode, ToDevice,
+    self, CaughtUp, Channel, Chunks, EntityIds, Fetch, FetchNumber, Fetched, Jump, Opened, Places, PushNumber,
+    PushStream, Receipt, ReceiptRun, Refused, Reset, Seen, Segment, SpaceCode, ToDevice,
 };
 use minicbor::bytes::ByteArray;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// How many pieces of a run that was just appended are cut for one reader; one that wants more reads them from the log.
@@ -54,7 +55,7 @@ pub(super) struct Opening {
 /// One space within a relay's session.
 #[derive(Debug)]
 pub(super) struct RelayChannel {
-    channel: Channel,
+    pub(super) channel: Channel,
     space: SpaceId,
     phase: Phase,
     without_cursor: bool,
@@ -63,7 +64,17 @@ pub(super) struct RelayChannel {
     /// Whether the device lacks some of what the filter names, below its cursor.
     partial: bool,
     /// Where chunks of this session stand in the log, above the position.
-    own: Own,
+    pub(super) own: Own,
+    /// The own chunk after the last one that was named.
+    pub(super) next_own: u64,
+    /// How many chunks were pushed on the channel.
+    pushed: u64,
+    /// The pushes that wait for their answer. Each holds chunks that wait in the relay, and is far smaller (invariant R8).
+    unanswered: VecDeque<Origin>,
+    /// The stream of live pushes, once it has begun.
+    pub(super) stream: Option<Box<PushStream>>,
+    /// The epoch of live chunks that the reader is in.
+    pub(super) epoch: Option<LiveEpoch>,
     /// Entities that were announced lately.
     announced: BTreeSet<EntityId>,
     /// How far the device has stored the log.
@@ -86,6 +97,11 @@ impl RelayChannel {
             filter: Arc::new(filter),
             partial,
             own: Own::default(),
+            next_own: 0,
+            pushed: 0,
+            unanswered: VecDeque::new(),
+            stream: None,
+            epoch: None,
             announced: BTreeSet::new(),
             stored: Sequence::ZERO,
             seen: Sequence::ZERO,
@@ -144,7 +160,24 @@ impl RelayChannel {
         }
     }
 
+    /// Notes a push whose answer is awaited.
+    pub(super) fn await_answer(&mut self, number: PushNumber, chunks: usize, is_live: bool) {
+        self.unanswered.push_back(Origin { number, first: self.pushed, is_live });
+        self.pushed = self.pushed.saturating_add(chunks as u64);
+    }
+
+    /// Takes the push that an answer is to. The answers come in the order of the pushes.
+    fn answered(&mut self, number: PushNumber) -> Option<Origin> {
+        while let Some(origin) = self.unanswered.pop_front() {
+            if origin.number == number {
+                return Some(origin);
+            }
+        }
+        None
+    }
+
     pub(super) fn appended(&mut self, push: PushNumber, answer: Durable<AppendAnswer>) -> Vec<ToDevice<'static>> {
+        let origin = self.answered(push);
         let Phase::Live { position, told, .. } = &mut self.phase else { return Vec::new() };
         match answer.into_inner() {
             AppendAnswer::Reset(log) => vec![self.reset(log)],
@@ -154,8 +187,8 @@ impl RelayChannel {
                     match *verdict {
                         ChunkVerdict::Stored { sequence, chain } => {
                             raise(told, sequence, chain);
-                            if sequence > position.sequence {
-                                self.own.note(sequence, push, index);
+                            if let Some(origin) = origin.filter(|_| sequence > position.sequence) {
+                                self.own.note(sequence, origin, index);
                             }
                         }
                         ChunkVerdict::Duplicate { sequence, chain } => raise(told, sequence, chain),
@@ -234,6 +267,12 @@ impl RelayChannel {
             && self.pieces(run) <= FRESH_PIECES_MAX
     }
 
+    /// Whether this reader is to get every chunk of a run that follows what it has, in whatever form is best.
+    pub(super) fn reads_everything_from(&self, run: &LogRun) -> bool {
+        let stands = matches!(self.phase, Phase::Live { position, .. } if position == run.before());
+        stands && !self.raw && *self.filter == Filter::Everything && !run.is_empty()
+    }
+
     /// How many pieces the reader wants of a run.
     fn pieces(&self, run: &LogRun) -> usize {
         if *self.filter == Filter::Everything {
@@ -270,7 +309,15 @@ impl RelayChannel {
         messages
     }
 
-    fn chunks(&self, run: &LogRun) -> Vec<u8> {
+    /// What follows once live chunks have brought a run.
+    pub(super) fn pass_live(&mut self, run: &LogRun, epoch: LiveEpoch) {
+        self.name_own(run);
+        self.pass(run.after());
+        self.epoch = Some(epoch);
+    }
+
+    fn chunks(&mut self, run: &LogRun) -> Vec<u8> {
+        self.name_own(run);
         let parts = parts(run, self.raw, |sequence| self.own.find(sequence), |_| true);
         let segments: Vec<Segment<'_>> = parts.iter().map(super::run::Part::segment).collect();
         wire::encode_to_device(&ToDevice::Chunks(Chunks {
@@ -283,6 +330,7 @@ impl RelayChannel {
 
     /// Passes a run of which the reader does not want everything: with a word where there is something to tell.
     fn jump(&mut self, run: &LogRun, before: Cursor) -> Option<Vec<u8>> {
+        self.name_own(run);
         let own = |sequence| self.own.find(sequence);
         let parts = parts(run, self.raw, own, |entry| self.wants(entry));
         let travels = |entry: &&LogEntry| own(entry.sequence).is_some() || self.wants(entry);
@@ -333,8 +381,17 @@ impl RelayChannel {
         }
     }
 
-    /// Notes that the reader has been told of everything up to a position.
+    /// Notes that the reader's own chunks of a run are named to it.
+    fn name_own(&mut self, run: &LogRun) {
+        let last = run.entries().iter().rev().find_map(|entry| self.own.find(entry.sequence));
+        if let Some(last) = last {
+            self.next_own = last.ordinal().saturating_add(1);
+        }
+    }
+
+    /// Notes that the reader has been told of everything up to a position, and with that has left its epoch.
     fn pass(&mut self, after: Cursor) {
+        self.epoch = None;
         if let Phase::Live { position, scanned, told, .. } = &mut self.phase {
             (*position, *scanned) = (after, after);
             raise(told, after.sequence, after.chain);
@@ -359,7 +416,7 @@ impl RelayChannel {
         Some(ToDevice::Jump(jump))
     }
 
-    fn caught_up(&mut self) -> Vec<ToDevice<'static>> {
+    pub(super) fn caught_up(&mut self) -> Vec<ToDevice<'static>> {
         let Phase::Live { scanned, due, .. } = &mut self.phase else { return Vec::new() };
         if due.take_if(|due| scanned.sequence >= *due).is_none() {
             return Vec::new();
@@ -397,14 +454,20 @@ impl RelayChannel {
     }
 
     fn reset(&mut self, log: LogId) -> ToDevice<'static> {
-        self.phase = Phase::Deaf;
-        self.own.clear();
+        self.hear_nothing();
         ToDevice::Reset(Reset { channel: self.channel, log })
     }
 
-    pub(super) fn refuse(&mut self, code: SpaceCode) -> ToDevice<'static> {
+    /// Ignores everything from here on, and keeps nothing that only the next `Open` would begin anew.
+    fn hear_nothing(&mut self) {
         self.phase = Phase::Deaf;
         self.own.clear();
+        self.unanswered.clear();
+        (self.stream, self.epoch) = (None, None);
+    }
+
+    pub(super) fn refuse(&mut self, code: SpaceCode) -> ToDevice<'static> {
+        self.hear_nothing();
         ToDevice::Refused(Refused { channel: self.channel, code, retry_after_ms: None })
     }
 }

@@ -15,14 +15,38 @@ pub(super) struct Own(BTreeMap<Sequence, OwnRun>);
 
 #[derive(Debug, Clone, Copy)]
 struct OwnRun {
-    push: PushNumber,
+    push: Origin,
     index: u64,
     count: u64,
 }
 
+/// A push of the session on a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) number: PushNumber,
+    /// How many chunks were pushed on the channel before.
+    pub(super) first: u64,
+    /// Whether it was a live one, whose chunks the device has kept.
+    pub(super) is_live: bool,
+}
+
+/// Which chunk of its own pushes a session is told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OwnChunk {
+    pub(super) push: Origin,
+    pub(super) index: u64,
+}
+
+impl OwnChunk {
+    /// Its place among all chunks that were pushed on the channel.
+    pub(super) fn ordinal(&self) -> u64 {
+        self.push.first.saturating_add(self.index)
+    }
+}
+
 impl Own {
     /// Notes a chunk. A session's chunks come in the order of the log.
-    pub(super) fn note(&mut self, sequence: Sequence, push: PushNumber, index: u64) {
+    pub(super) fn note(&mut self, sequence: Sequence, push: Origin, index: u64) {
         if let Some((first, last)) = self.0.iter_mut().next_back()
             && last.push == push
             && last.index.checked_add(last.count) == Some(index)
@@ -34,11 +58,11 @@ impl Own {
         }
     }
 
-    /// The push and the place in it of the chunk at a sequence; `None` for what others pushed and for what was not noted.
-    pub(super) fn find(&self, sequence: Sequence) -> Option<(PushNumber, u64)> {
+    /// The session's own chunk at a sequence; `None` for what others pushed and for what was not noted.
+    pub(super) fn find(&self, sequence: Sequence) -> Option<OwnChunk> {
         let (first, run) = self.0.range(..=sequence).next_back()?;
         let offset = sequence.get() - first.get();
-        (offset < run.count).then_some((run.push, run.index + offset))
+        (offset < run.count).then_some(OwnChunk { push: run.push, index: run.index + offset })
     }
 
     /// Forgets everything up to a sequence.
@@ -68,21 +92,29 @@ mod tests {
         Sequence::new(number)
     }
 
+    fn push(number: u64) -> Origin {
+        Origin { number: PushNumber(number), first: 10_000 * number, is_live: true }
+    }
+
+    fn chunk(number: u64, index: u64) -> OwnChunk {
+        OwnChunk { push: push(number), index }
+    }
+
     #[test]
     fn a_run_of_a_push_is_noted_once_however_long_it_is() {
         let mut own = Own::default();
-        (0..8_000).for_each(|index| own.note(at(100 + index), PushNumber(1), index));
+        (0..8_000).for_each(|index| own.note(at(100 + index), push(1), index));
         // The first chunk of the next push was a duplicate, and somebody else's stand between.
-        (1..5).for_each(|index| own.note(at(8_200 + index), PushNumber(2), index));
+        (1..5).for_each(|index| own.note(at(8_200 + index), push(2), index));
         assert_eq!(own.0.len(), 2, "R8");
         for (sequence, expected) in [
             (99, None),
-            (100, Some((PushNumber(1), 0))),
-            (8_099, Some((PushNumber(1), 7_999))),
+            (100, Some(chunk(1, 0))),
+            (8_099, Some(chunk(1, 7_999))),
             (8_100, None),
             (8_200, None),
-            (8_201, Some((PushNumber(2), 1))),
-            (8_204, Some((PushNumber(2), 4))),
+            (8_201, Some(chunk(2, 1))),
+            (8_204, Some(chunk(2, 4))),
             (8_205, None),
         ] {
             assert_eq!(own.find(at(sequence)), expected, "{sequence}");
@@ -93,8 +125,8 @@ mod tests {
     fn what_was_read_is_forgotten_and_what_follows_is_not() {
         for passed in 0..=13 {
             let mut own = Own::default();
-            (0..5).for_each(|index| own.note(at(3 + index), PushNumber(1), index));
-            (0..3).for_each(|index| own.note(at(10 + index), PushNumber(2), index));
+            (0..5).for_each(|index| own.note(at(3 + index), push(1), index));
+            (0..3).for_each(|index| own.note(at(10 + index), push(2), index));
             let before: Vec<_> = (0..=13).map(|sequence| own.find(at(sequence))).collect();
             own.forget_up_to(at(passed));
             for (sequence, found) in (0..=13).zip(before) {
@@ -109,12 +141,12 @@ mod tests {
     fn a_session_that_never_reads_has_a_bound() {
         let mut own = Own::default();
         let pushes = OWN_RUNS_MAX as u64 + 100;
-        (1..=pushes).for_each(|number| own.note(at(2 * number), PushNumber(number), 0));
+        (1..=pushes).for_each(|number| own.note(at(2 * number), push(number), 0));
         assert_eq!(own.0.len(), OWN_RUNS_MAX, "R8");
-        assert_eq!(own.find(at(2)), Some((PushNumber(1), 0)));
+        assert_eq!(own.find(at(2)), Some(chunk(1, 0)));
         assert_eq!(own.find(at(2 * pushes)), None, "it travels as to everybody else");
         own.forget_up_to(at(1_000));
-        own.note(at(2 * pushes + 1), PushNumber(pushes + 1), 0);
-        assert_eq!(own.find(at(2 * pushes + 1)), Some((PushNumber(pushes + 1), 0)), "the control: there is room again");
+        own.note(at(2 * pushes + 1), push(pushes + 1), 0);
+        assert_eq!(own.find(at(2 * pushes + 1)), Some(chunk(pushes + 1, 0)), "the control: there is room again");
     }
 }

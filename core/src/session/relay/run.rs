@@ -1,5 +1,6 @@
 //! A run of the log on its way to readers.
 
+use super::own::OwnChunk;
 use crate::id::{Collection, EntityId};
 use crate::log::{ChainHash, ChunkHash, ChunkKind, Cursor, Sequence};
 use crate::wire::{self, BatchChunk, RawChunk, Segment, SequenceRuns, SnapshotChunk};
@@ -253,7 +254,7 @@ impl Part<'_> {
 pub(super) fn parts(
     run: &LogRun,
     raw: bool,
-    own: impl Fn(Sequence) -> Option<(wire::PushNumber, u64)>,
+    own: impl Fn(Sequence) -> Option<OwnChunk>,
     wants: impl Fn(&LogEntry) -> bool,
 ) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
@@ -271,12 +272,12 @@ pub(super) fn parts(
         run.batches(start..at, &mut parts);
         start = at + 1;
         match (named, parts.last_mut()) {
-            (Some((push, index)), Some(Part::Own { push: last, index: first, count }))
-                if *last == push && first.checked_add(*count) == Some(index) =>
+            (Some(OwnChunk { push, index }), Some(Part::Own { push: last, index: first, count }))
+                if *last == push.number && first.checked_add(*count) == Some(index) =>
             {
                 *count += 1;
             }
-            (Some((push, index)), _) => parts.push(Part::Own { push, index, count: 1 }),
+            (Some(OwnChunk { push, index }), _) => parts.push(Part::Own { push: push.number, index, count: 1 }),
             (None, _) => parts.push(Part::Raw(entry)),
         }
     }

@@ -22,7 +22,8 @@ pub(super) use account::DEFAULT_USER;
 
 use super::{Appended, Authentication, Log, LogError, Principal, Quotas, Standing, TokenHash};
 use afield_core::session::{AppendRequest, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest};
-use afield_core::{Durable, LogId, Now};
+use afield_core::{Durable, EntityId, LogId, Now, Sequence, SpaceId};
+use automerge::ChangeHash;
 use decay::Decayed;
 use identity::FileIdentity;
 use rusqlite::backup::Backup;
@@ -254,6 +255,17 @@ impl Log for SqliteLog {
 
     fn page(&mut self, principal: Principal, request: &PageRequest, now: Now) -> Result<Durable<PageAnswer>, LogError> {
         let result = self.read_page(principal, request, now);
+        self.watched(result)
+    }
+
+    fn change_at(
+        &mut self,
+        principal: Principal,
+        space: SpaceId,
+        sequence: Sequence,
+        now: Now,
+    ) -> Result<Option<(EntityId, ChangeHash)>, LogError> {
+        let result = self.read_change_at(principal, space, sequence, now);
         self.watched(result)
     }
 

@@ -10,8 +10,9 @@ use crate::log::{Inconsistency, LogError, Principal};
 use afield_core::log::ChunkHash;
 use afield_core::session::{LogEntry, LogRun, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest};
 use afield_core::wire::{PLACES_RUNS_MAX, SpaceCode};
-use afield_core::{ChainHash, ChunkKind, Collection, Cursor, Durable, EntityId, Filter, LogId, Now, Sequence};
-use rusqlite::Row;
+use afield_core::{ChainHash, ChunkKind, Collection, Cursor, Durable, EntityId, Filter, LogId, Now, Sequence, SpaceId};
+use automerge::ChangeHash;
+use rusqlite::{OptionalExtension, Row};
 use std::collections::BTreeSet;
 
 /// A run of the log with its entities' ids and collections, in the order of the log.
@@ -20,7 +21,26 @@ pub(super) const RUN: &str = "
     FROM chunks c JOIN entities e ON e.number = c.entity JOIN collections k ON k.number = e.collection
     WHERE c.position > ?1 AND c.position <= ?2 ORDER BY c.position";
 
+/// What stands at a position, without its bytes.
+const CHANGE_AT: &str =
+    "SELECT e.id, c.change FROM chunks c JOIN entities e ON e.number = c.entity WHERE c.position = ?1 AND c.kind = ?2";
+
 impl SqliteLog {
+    pub(super) fn read_change_at(
+        &mut self,
+        principal: Principal,
+        space: SpaceId,
+        sequence: Sequence,
+        now: Now,
+    ) -> Result<Option<(EntityId, ChangeHash)>, LogError> {
+        let transaction = self.begin(Purpose::Read)?;
+        let found = SpaceRow::find(&transaction, principal, space, now)?;
+        let Some(space) = found.filter(|space| sequence <= space.head.sequence) else { return Ok(None) };
+        let change = (space.position(sequence), ChunkKind::Change.number());
+        let read = |row: &Row<'_>| Ok((EntityId::from_bytes(row.get(0)?), ChangeHash(row.get(1)?)));
+        Ok(transaction.statement(CHANGE_AT)?.query_row(change, read).optional()?)
+    }
+
     pub(super) fn open_space(
         &mut self,
         principal: Principal,

@@ -69,7 +69,7 @@ impl Desk {
         let mut fetches = Vec::new();
         while let Some(output) = self.driver.poll_output() {
             let Output::Transmit(message) = output else { continue };
-            if let ToRelay::Fetch(fetch) = Message::open(&message).unwrap().to_relay().unwrap() {
+            if let Some(ToRelay::Fetch(fetch)) = super::hand::frame(&message) {
                 fetches.push(fetch);
             }
         }
@@ -192,7 +192,7 @@ fn progress_is_told_once_something_of_others_is_stored() {
         let mut told = Vec::new();
         while let Some(output) = desk.driver.poll_output() {
             let Output::Transmit(message) = output else { continue };
-            if let ToRelay::Progress(frame) = Message::open(&message).unwrap().to_relay().unwrap() {
+            if let Some(ToRelay::Progress(frame)) = super::hand::frame(&message) {
                 told.push(frame.sequence.get());
             }
         }

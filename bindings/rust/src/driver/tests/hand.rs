@@ -5,7 +5,7 @@ use afield_core::document::{Document, EditContext, OperationError, Value};
 use afield_core::log::ChunkHash;
 use afield_core::wire::{
     self, BatchChunk, CaughtUp, Channel, ChunkCode, Chunks, Goodbye, GoodbyeCode, Opened, PushNumber, Receipt,
-    ReceiptRun, Segment, ToDevice, Welcome,
+    ReceiptRun, Segment, ToDevice, ToRelay, Welcome,
 };
 use afield_core::{
     ChainHash, ChangeHash, ChunkKind, Collection, Cursor, EntityId, Entropy, Limits, LogId, Now, Sequence, SessionId,
@@ -17,6 +17,18 @@ pub(super) const NOW: Now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
 
 pub(super) fn later(now: Now, ms: u64) -> Now {
     Now { wall_ms: now.wall_ms + i64::try_from(ms).unwrap(), monotonic_ms: now.monotonic_ms + ms }
+}
+
+/// The `Fetch` or `Progress` that a message of the device is.
+pub(super) fn frame(message: &[u8]) -> Option<ToRelay<'static>> {
+    if wire::LiveMessage::open(message).unwrap().is_some() {
+        return None;
+    }
+    match wire::Message::open(message).unwrap().to_relay().unwrap() {
+        ToRelay::Fetch(frame) => Some(ToRelay::Fetch(frame)),
+        ToRelay::Progress(frame) => Some(ToRelay::Progress(frame)),
+        _ => None,
+    }
 }
 
 /// Counts, so that a test is the same each time.

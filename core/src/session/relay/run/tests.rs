@@ -2,6 +2,7 @@ use super::*;
 use crate::change::samples;
 use crate::id::{EntityId, LogId};
 use crate::limits::Limits;
+use crate::session::relay::own::Origin;
 use crate::wire::PushNumber;
 use automerge::ROOT;
 use automerge::transaction::Transactable;
@@ -44,7 +45,8 @@ fn understood(parts: &[Part<'_>]) -> Vec<Option<Vec<u8>>> {
 
 fn parts_without(run: &LogRun, own: usize) -> Vec<Part<'_>> {
     let own = run.entries()[own].sequence;
-    parts(run, false, |sequence| (sequence == own).then_some((PushNumber(1), 0)), |_| true)
+    let push = Origin { number: PushNumber(1), first: 0, is_live: false };
+    parts(run, false, |sequence| (sequence == own).then_some(OwnChunk { push, index: 0 }), |_| true)
 }
 
 #[test]
