@@ -15,8 +15,7 @@ pub use token::{Token, TokenHash};
 use afield_core::session::{
     AppendAnswer, AppendRequest, LogRun, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest,
 };
-use afield_core::{Durable, EntityId, LogId, Now, Sequence, SpaceId};
-use automerge::ChangeHash;
+use afield_core::{ChangeHash, Durable, EntityId, LogId, Now, Sequence, SpaceId};
 
 /// What the relay's behaviour needs of its database.
 pub trait Log: Send {

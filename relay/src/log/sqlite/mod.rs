@@ -22,8 +22,7 @@ pub(super) use account::DEFAULT_USER;
 
 use super::{Appended, Authentication, Log, LogError, Principal, Quotas, Standing, TokenHash};
 use afield_core::session::{AppendRequest, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest};
-use afield_core::{Durable, EntityId, LogId, Now, Sequence, SpaceId};
-use automerge::ChangeHash;
+use afield_core::{ChangeHash, Durable, EntityId, LogId, Now, Sequence, SpaceId};
 use decay::Decayed;
 use identity::FileIdentity;
 use rusqlite::backup::Backup;

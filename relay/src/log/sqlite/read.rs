@@ -10,8 +10,9 @@ use crate::log::{Inconsistency, LogError, Principal};
 use afield_core::log::ChunkHash;
 use afield_core::session::{LogEntry, LogRun, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest};
 use afield_core::wire::{PLACES_RUNS_MAX, SpaceCode};
-use afield_core::{ChainHash, ChunkKind, Collection, Cursor, Durable, EntityId, Filter, LogId, Now, Sequence, SpaceId};
-use automerge::ChangeHash;
+use afield_core::{
+    ChainHash, ChangeHash, ChunkKind, Collection, Cursor, Durable, EntityId, Filter, LogId, Now, Sequence, SpaceId,
+};
 use rusqlite::{OptionalExtension, Row};
 use std::collections::BTreeSet;
 
