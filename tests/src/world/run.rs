@@ -3,7 +3,7 @@
 use super::listener::Listener;
 use super::network::InFlight;
 use super::*;
-use afield_core::{Limits, Sequence};
+use afield_core::Limits;
 use afield_relay::hub::Output as RelayOutput;
 
 /// How long an attempt to connect takes at most, in milliseconds.
