@@ -211,10 +211,7 @@ impl Order {
     ) -> Result<(), StoreError> {
         let saved = match self.saved {
             Some(saved) => saved,
-            None => {
-                let sql = "SELECT coalesce(max(upto), 0) FROM snapshots WHERE entity_row = ?";
-                *self.saved.insert(transaction.row(sql, [entity.row], |row| row.get(0))?.unwrap_or(ChangeRow(0)))
-            }
+            None => *self.saved.insert(transaction.read(|connection| snapshot::upto_max(connection, entity.row))?),
         };
         self.has_moved |= before != ChangeState::Received || change <= saved;
         if self.has_moved {

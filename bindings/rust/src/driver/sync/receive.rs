@@ -219,6 +219,7 @@ impl Driver {
         sync.unmerged_bytes = sync.unmerged_bytes.saturating_add(bytes);
         // Also what this device made and pushed in an earlier session comes back as anybody's.
         let durable = proofs.iter().map(|proof| proof.hash).chain(changes.iter().map(|change| change.hash));
+        self.note_marked(durable.clone());
         self.acknowledgements.tell_durable(durable);
         if let Some(state) = sync.spaces.get_mut(&space) {
             state.are_fetches_known &= refetched.is_empty();
