@@ -25,6 +25,11 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
+    /// Whether it waits for entities of this space.
+    pub(super) fn is_of(&self, space: SpaceId) -> bool {
+        self.space == space
+    }
+
     /// Ends the wait.
     pub(super) fn disappoint(self, not: NotInStep) {
         // Who gave up has dropped its end, which is no failure.
