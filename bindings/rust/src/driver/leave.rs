@@ -1,7 +1,8 @@
 //! Leaving a space: it ends in the store, in memory and in sync at once.
 
-use super::Driver;
 use super::documents::lock;
+use super::{Driver, NotInStep};
+use afield_core::wire::Class;
 use afield_core::{Now, SpaceId};
 use afield_store::{Left, SpaceError, Unsent};
 
@@ -33,6 +34,8 @@ impl Driver {
         });
         drop(store);
         lock(&self.edited).remove(&space);
+        let reason = "the space was left".to_owned();
+        self.disappoint_fetchers(space, &NotInStep { reason, class: Class::Permanent });
         if sync.spaces.remove(&space).is_some() {
             self.restart_session(&mut sync, now);
         }
