@@ -305,7 +305,10 @@ fn over_real_sockets_a_device_that_asks_for_very_many_entities_comes_back_every_
 
     let reader = site.replica("reader.db");
     let copy = reader.join_space(home.id()).unwrap();
-    let many = (0..16_000_u128).map(|number| EntityId::from_bytes((number << 16).to_be_bytes()));
+    // What is hashed does not compress.
+    let noise =
+        |number: u32| afield_core::log::ChunkHash::of(&number.to_le_bytes()).as_bytes()[..16].try_into().unwrap();
+    let many = (0..16_000).map(|number| EntityId::from_bytes(noise(number)));
     copy.set_filter(Filter::nothing().entities(many.chain([id]))).unwrap();
     let own: Collection<()> = copy.collection("notes").unwrap();
     for round in 0..3 {

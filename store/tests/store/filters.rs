@@ -218,7 +218,7 @@ fn a_space_that_is_left_takes_its_filter_along() {
 fn another_filter_takes_away_what_was_named_and_an_unknown_entity_only_what_was_fetched() {
     let mut store = two_spaces();
     jump(&mut store, at(10), &[], LeftOut::default()).unwrap();
-    let by_name = |numbers: &[u32]| Filter::nothing().entities(numbers.iter().map(|number| entity(*number)));
+    let by_name = |numbers: &[u16]| Filter::nothing().entities(numbers.iter().map(|number| entity(*number)));
     let _ = store.set_filter(space(1), &by_name(&[1, 2]), false).unwrap();
     let _ = store.want_entities(space(1), &[entity(2), entity(3), entity(4)]).unwrap();
     assert_eq!(store.filter(space(1)).unwrap(), by_name(&[1, 2, 3, 4]));

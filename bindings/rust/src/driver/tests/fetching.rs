@@ -19,13 +19,19 @@ fn ask(desk: &Desk) -> Receiver<Result<Vec<EntityId>, NotInStep>> {
     desk.driver.fetch(desk.space, &[ENTITY, OTHER], NOW).unwrap().expect("they are not here")
 }
 
-fn page(number: FetchNumber, batch: &[u8], places: &[u64], done: bool, unknown: &[EntityId]) -> Vec<u8> {
+fn page(
+    (number, after): (FetchNumber, u64),
+    batch: &[u8],
+    places: &[u64],
+    done: bool,
+    unknown: &[EntityId],
+) -> Vec<u8> {
     let upto = places.last().copied().unwrap_or(9);
     let segments = if batch.is_empty() { Vec::new() } else { vec![Segment::Batch(batch)] };
     wire::encode_to_device(&ToDevice::Fetched(Fetched {
         number,
         segments,
-        places: Places::of(Sequence::ZERO, places.iter().copied().map(Sequence::new)),
+        places: Places::of(at(after), places.iter().copied().map(Sequence::new)),
         upto: at(upto),
         done,
         unknown: wire::EntityIds(unknown.to_vec()),
@@ -58,12 +64,12 @@ fn what_the_relay_does_not_know_is_told_whichever_page_says_so() {
     let fetches = desk.fetches();
     let [fetch] = &fetches[..] else { panic!("{fetches:?}") };
     let made = changes(OTHER, 2);
-    desk.receive(&[page(fetch.number, &batch(OTHER, &made[..1]), &[5], false, &[ENTITY])], NOW);
+    desk.receive(&[page((fetch.number, 0), &batch(OTHER, &made[..1]), &[5], false, &[ENTITY])], NOW);
     assert!(answer.try_recv().is_err(), "more is to come");
     let fetches = desk.fetches();
     let [rest] = &fetches[..] else { panic!("{fetches:?}") };
     assert_eq!(rest.filter, Filter::nothing().entities([OTHER]), "nobody asks again for what is not there");
-    desk.receive(&[page(rest.number, &batch(OTHER, &made[1..]), &[6], true, &[])], NOW);
+    desk.receive(&[page((rest.number, 5), &batch(OTHER, &made[1..]), &[6], true, &[])], NOW);
     assert_eq!(answer.try_recv().unwrap().ok(), Some(vec![ENTITY]));
 }
 
@@ -90,7 +96,7 @@ fn another_filter_before_the_question_is_sent_does_not_leave_anybody_waiting() {
         assert!(answer.try_recv().is_err(), "the control: nothing has come");
         desk.receive(&[relay.caught_up()], NOW);
         for fetch in desk.fetches() {
-            desk.receive(&[page(fetch.number, &[], &[], true, &[ENTITY, OTHER])], NOW);
+            desk.receive(&[page((fetch.number, 0), &[], &[], true, &[ENTITY, OTHER])], NOW);
         }
         let mut unknown = answer.try_recv().unwrap().unwrap();
         unknown.sort_unstable();
@@ -156,7 +162,9 @@ fn what_a_device_gave_back_to_a_relay_that_had_lost_it_counts_as_stored() {
 #[test]
 fn no_more_is_sent_before_the_welcome_than_a_relay_takes_and_all_of_it_after() {
     use afield_core::limits::{FILTER_ENTITIES_MAX, UNAUTHENTICATED_BYTES_MAX};
-    let ids = |count: usize| (0..count as u128).map(|id| EntityId::from_bytes(id.to_be_bytes()));
+    // What is hashed does not compress.
+    let id = |number: usize| ChunkHash::of(&number.to_le_bytes()).as_bytes()[..16].try_into().unwrap();
+    let ids = |count: usize| (0..count).map(|number| EntityId::from_bytes(id(number)));
     for count in [FILTER_ENTITIES_MAX, 100] {
         let desk = Desk::new();
         let filter = Filter::nothing().entities(ids(count));
