@@ -163,7 +163,7 @@ fn what_a_device_gave_back_to_a_relay_that_had_lost_it_counts_as_stored() {
 fn no_more_is_sent_before_the_welcome_than_a_relay_takes_and_all_of_it_after() {
     use afield_core::limits::{FILTER_ENTITIES_MAX, UNAUTHENTICATED_BYTES_MAX};
     // What is hashed does not compress.
-    let id = |number: usize| ChunkHash::of(&number.to_le_bytes()).as_bytes()[..16].try_into().unwrap();
+    let id = |number: usize| -> [u8; 16] { ChunkHash::of(&number.to_le_bytes()).as_bytes()[..16].try_into().unwrap() };
     let ids = |count: usize| (0..count).map(|number| EntityId::from_bytes(id(number)));
     for count in [FILTER_ENTITIES_MAX, 100] {
         let desk = Desk::new();
