@@ -137,11 +137,15 @@ CREATE TABLE snapshots_second (
 ) STRICT;
 
 -- What this device asks for of a space whose row in spaces says that it does not ask for everything: 0 a collection, 1 an
--- entity, 2 a collection of which the ids alone are wanted. The name is the collection's, or the id's 16 bytes.
+-- entity, 2 a collection of which the ids alone are wanted. The name is the collection's, or the id's 16 bytes. A row is named by
+-- the filter, or was fetched as a single entity, or both: another filter takes away only what is named, and that a relay
+-- does not know an entity only what was fetched.
 CREATE TABLE wanted (
     space_row INTEGER NOT NULL REFERENCES spaces,
     kind      INTEGER NOT NULL CHECK (kind IN (0, 1, 2)),
     name      BLOB    NOT NULL,
+    named     INTEGER NOT NULL CHECK (named IN (0, 1)),
+    fetched   INTEGER NOT NULL CHECK (fetched IN (0, 1) AND named + fetched > 0),
     PRIMARY KEY (space_row, kind, name)
 ) STRICT, WITHOUT ROWID;
 

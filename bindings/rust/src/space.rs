@@ -44,7 +44,8 @@ impl Space {
     ///
     /// What the filter asks for and is not here yet is fetched from the relay, now or with the next connection, and kept up to
     /// date; [`Replica::catch_up`](crate::Replica::catch_up) waits for it. What is here and is not asked for any more stays
-    /// as it is, and is not kept up to date. What is made or edited here is sent whatever the filter.
+    /// as it is, and is not kept up to date. What was brought by [`Space::fetch`] belongs to every filter, so that a filter may be
+    /// set anew at every start. What is made or edited here is sent whatever the filter.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

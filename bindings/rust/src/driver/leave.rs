@@ -62,7 +62,7 @@ impl Driver {
     /// Tells those who wait for something of a space that it is gone.
     fn disappoint_those_who_wait_for(&self, space: SpaceId) {
         let not = NotInStep { reason: "the space was left".to_owned(), class: Class::Permanent };
-        lock(&self.waiters).disappoint_fetchers(space, &not);
+        self.disappoint_fetchers(space, &not);
         let store = lock(&self.store);
         // Where the store cannot be read, they are told when it can be.
         self.acknowledgements.forget(|entity| store.home(entity).is_ok_and(|home| home.is_none()));

@@ -342,6 +342,7 @@ impl Synchronization {
 impl SpaceSync {
     /// Opens the space in a session, unless that has as many as it may.
     pub(super) fn open(&mut self, session: &mut DeviceSession, record: &SpaceRecord, asked: (Filter, bool), now: Now) {
+        self.has_been_reset = record.resets > 0;
         if !session.open(opening(record, self.raw, asked), now) {
             self.refused = Some(format!("a session serves {SPACES_PER_SESSION_MAX} spaces, and this is one more"));
         }

@@ -2,7 +2,6 @@
 
 use super::fetch::Fetcher;
 use crate::driver::NotInStep;
-use afield_core::SpaceId;
 use tokio::sync::oneshot;
 
 type Answer = Result<(), NotInStep>;
@@ -57,14 +56,6 @@ impl Waiters {
             // A waiter that gave up has dropped its end, which is no failure.
             let _ = waiter.sender.send(answer.clone());
         }
-    }
-
-    /// Answers those who wait for entities of a space that is not here any more.
-    pub(in crate::driver) fn disappoint_fetchers(&mut self, space: SpaceId, not: &NotInStep) {
-        let (of_space, rest) = std::mem::take(&mut self.fetchers).into_iter().partition(|fetcher| fetcher.is_of(space));
-        self.fetchers = rest;
-        let of_space: Vec<Fetcher> = of_space;
-        of_space.into_iter().for_each(|fetcher| fetcher.disappoint(not.clone()));
     }
 
     /// Answers everybody.
