@@ -18,8 +18,11 @@ pub(crate) enum Acknowledged {
 /// Waiters by change.
 #[derive(Debug, Default)]
 pub(super) struct Acknowledgements {
-    waiters: Mutex<BTreeMap<ChangeHash, (EntityId, Vec<oneshot::Sender<Acknowledged>>)>>,
+    waiters: Mutex<BTreeMap<ChangeHash, OfChange>>,
 }
+
+/// The entity of a change, and who waits for the word about it.
+type OfChange = (EntityId, Vec<oneshot::Sender<Acknowledged>>);
 
 impl Acknowledgements {
     /// Registers interest in a change. Register first and look into the store second, so that nothing falls between.

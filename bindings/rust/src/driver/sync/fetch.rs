@@ -196,7 +196,7 @@ impl Driver {
     pub(in crate::driver) fn disappoint_fetchers(&self, space: SpaceId, not: &NotInStep) {
         let mut waiters = lock(&self.waiters);
         let fetchers = std::mem::take(&mut waiters.fetchers);
-        let (over, rest): (Vec<_>, Vec<_>) = fetchers.into_iter().partition(|fetcher| fetcher.space == space);
+        let (over, rest): (Vec<_>, Vec<_>) = fetchers.into_iter().partition(|fetcher| fetcher.is_of(space));
         waiters.fetchers = rest;
         over.into_iter().for_each(|fetcher| fetcher.disappoint(not.clone()));
     }
