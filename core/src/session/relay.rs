@@ -54,8 +54,8 @@ pub struct RelaySession {
     channels: BTreeMap<Channel, RelayChannel>,
     /// What the device asked for and did not get yet, oldest first.
     fetches: VecDeque<(wire::Fetch, Arc<Filter>)>,
-    /// The number of the push that came last, also of one that is ignored.
-    last_push: PushNumber,
+    /// The number that the next push has to have.
+    next_push: u64,
     unauthenticated_bytes: usize,
     handshake_deadline_ms: u64,
     transmit: VecDeque<Vec<u8>>,
@@ -73,7 +73,7 @@ impl RelaySession {
             token,
             channels: BTreeMap::new(),
             fetches: VecDeque::new(),
-            last_push: PushNumber(0),
+            next_push: 1,
             unauthenticated_bytes: 0,
             handshake_deadline_ms: now.monotonic_ms.saturating_add(HANDSHAKE_TIMEOUT_MS),
             transmit: VecDeque::new(),
@@ -189,6 +189,11 @@ impl RelaySession {
         frames.into_iter().flatten().for_each(|frame| self.send(&frame));
     }
 
+    /// Whether a receipt told of something that the session was not led past: read for it once more.
+    pub fn owes_a_jump(&self, space: SpaceId) -> bool {
+        self.channels.values().any(|state| state.space() == space && state.owes_a_jump())
+    }
+
     /// What to read now, given the head of each log as far as the caller knows it.
     ///
     /// Nothing while the queue is full: a slow reader costs its own progress only (invariant R8).
@@ -241,6 +246,11 @@ impl RelaySession {
     /// How far the device has stored a space of which it has everything; `None` for any other.
     pub fn stored(&self, space: SpaceId) -> Option<Sequence> {
         self.channels.values().find(|state| state.space() == space).and_then(RelayChannel::stored)
+    }
+
+    /// Whether there would be something to tell of another device that has stored a space up to a sequence.
+    pub fn wants_to_hear(&self, space: SpaceId, sequence: Sequence) -> bool {
+        self.channels.values().any(|state| state.space() == space && state.news(sequence).is_some())
     }
 
     /// Takes the word that another device has stored a space up to a sequence. Answers whether there was something to tell.
@@ -385,12 +395,16 @@ impl RelaySession {
     }
 
     fn handle_fetch(&mut self, frame: wire::Fetch) -> Result<Option<RelayRequest>, SessionError> {
-        let Some(state) = self.opened_channel(frame.channel, "Fetch")?.filter(|state| state.told().is_some()) else {
+        if self.opened_channel(frame.channel, "Fetch")?.is_none_or(|state| state.told().is_none()) {
             return Ok(None);
-        };
+        }
+        // A channel that was reset or refused since answers none of them.
+        let channels = &self.channels;
+        self.fetches.retain(|(of, _)| channels.get(&of.channel).is_some_and(|state| state.told().is_some()));
         if self.fetches.len() >= FETCHES_MAX || frame.filter.entity_count() > FETCH_ENTITIES_MAX {
             return Err(SessionError::Order { frame: "Fetch", problem: "beyond what may be asked for at once" });
         }
+        let Some(state) = self.channels.get(&frame.channel) else { return Ok(None) };
         let mut filter = state.filter().clone();
         filter.widen(&frame.filter);
         let space = state.space();

@@ -5,7 +5,7 @@ use super::{ChangeId, Device, World};
 use crate::contents::LogContents;
 use afield::{Driver, EntityId};
 use afield_core::{Filter, Sequence, SpaceId};
-use afield_store::{OutboxPosition, Store, StoreError};
+use afield_store::{OutboxPosition, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -79,7 +79,7 @@ impl World {
         let (space, outbox, blocked) = driver.with_store(|store| {
             let space = store.space(self.space).expect("the store can be read");
             // Nothing may be sent before a failed store has been reloaded, so it has no outbox until then.
-            let outbox = whole_outbox(store, self.space).ok();
+            let outbox = outbox_of(store, self.space);
             (space, outbox, store.blocked(self.space).expect("the store can be read"))
         });
         let cursor = space.and_then(|record| record.cursor);
@@ -270,13 +270,13 @@ impl World {
     }
 }
 
-/// Everything that a store would send: a page holds either what is covered by snapshots or what is not.
-fn whole_outbox(store: &mut Store, space: SpaceId) -> Result<BTreeSet<ChangeId>, StoreError> {
-    let (mut outbox, mut after) = (BTreeSet::new(), OutboxPosition::START);
+/// All pages of a store's outbox; `None` while nothing may be sent.
+fn outbox_of(store: &mut Store, space: SpaceId) -> Option<BTreeSet<ChangeId>> {
+    let (mut found, mut after) = (BTreeSet::new(), OutboxPosition::START);
     loop {
-        let page = store.outbox(space, after, usize::MAX, usize::MAX)?;
-        let Some(last) = page.get().last() else { return Ok(outbox) };
+        let page = store.outbox(space, after, usize::MAX, usize::MAX).ok()?.into_inner();
+        let Some(last) = page.last() else { return Some(found) };
         after = last.position;
-        outbox.extend(page.get().iter().map(|chunk| (chunk.entity, chunk.hash)));
+        found.extend(page.iter().map(|chunk| (chunk.entity, chunk.hash)));
     }
 }

@@ -112,6 +112,7 @@ pub struct World {
     reloads: u64,
     /// How many live messages went over connections that are no more, to the relay and from it.
     live_messages: (u64, u64),
+    compacts_often: bool,
     /// How often the relay's database was replaced.
     replaced: u64,
     trace: Trace,
@@ -159,6 +160,7 @@ impl World {
             ring_rate: 0,
             reloads: 0,
             live_messages: (0, 0),
+            compacts_often: false,
             replaced: 0,
             trace: Trace::default(),
             sabotage: None,
@@ -258,6 +260,14 @@ impl World {
         self.ring_rate = rate;
     }
 
+    /// Lets every device compact as often as makes sense in a short history: one with every change, others more seldom.
+    pub fn compact_often(&mut self) {
+        self.compacts_often = true;
+        self.all().filter_map(|device| Some((device, self.driver(device)?))).for_each(|(device, driver)| {
+            compact_often(device, driver);
+        });
+    }
+
     /// What a device's disk does from now on.
     pub fn set_disk(&mut self, device: Device, faults: DiskFaults) {
         self.devices[device.0].faults.set(faults);
@@ -354,8 +364,9 @@ impl World {
         let now = Now { wall_ms: EPOCH_MS + self.now_ms as i64 + skew_ms, monotonic_ms: self.now_ms };
         // The opening itself works; what fails later strikes through the hook.
         let driver = Driver::new(store, Box::new(entropy), now).expect("a store that opens can be used");
-        // Histories here are short: one device compacts with every change, one now and then, one seldom.
-        driver.compact_from([1, 5, 20][device.0 % 3]);
+        if self.compacts_often {
+            compact_often(device, &driver);
+        }
         let synced = node.synced.clone();
         let is_synced = node.synced.clone();
         driver.with_store(|store| {
@@ -381,6 +392,12 @@ impl World {
         }
         self.drain(device);
     }
+}
+
+/// One device compacts with every change, one now and then, one seldom.
+fn compact_often(device: Device, driver: &Driver) {
+    const CHANGES: [usize; 3] = [1, 5, 20];
+    driver.compact_from(CHANGES[device.0 % CHANGES.len()]);
 }
 
 /// The bytes of a database.

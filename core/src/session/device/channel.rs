@@ -48,8 +48,8 @@ pub(super) struct SpaceChannel {
     pub(super) known: KnownPlaces,
     /// What was observed since the epoch of live chunks began in which this reader is.
     pub(super) reading: Option<Box<LiveState>>,
-    /// Receipts of this session above `received`, and what was fetched from there: they prove a place in the log once the
-    /// cursor reaches them.
+    /// Receipts of this session above `received`, and what snapshots brought from there: they prove a place in the log once
+    /// the cursor reaches them.
     receipts: BTreeMap<Sequence, (EntityId, ChangeHash)>,
     /// What was asked for and not answered yet.
     fetches: BTreeMap<FetchNumber, FetchRequest>,
@@ -211,6 +211,8 @@ impl SpaceChannel {
         let Follow { received, mut proofs, announced, unusable, .. } = follow;
         self.phase = Phase::Live;
         self.received = Some(to);
+        // What was stored below is named by no run to come, whether one has named it or not.
+        self.pushes.passed(to.sequence);
         self.note_above(&received);
         for chunk in received.iter().filter(|chunk| chunk.is_placed) {
             if let Ok(header) = &chunk.header {
@@ -235,11 +237,12 @@ impl SpaceChannel {
         }));
     }
 
-    /// Notes where changes stand that came ahead of the cursor.
+    /// Notes where changes stand that a snapshot brought ahead of the cursor: it may come once only, and the relay sees to it
+    /// that they still stand there when the cursor passes them. What a page brings as chunks comes again by then.
     fn note_above(&mut self, received: &[ReceivedChunk]) {
         let reached = self.received.map_or(Sequence::ZERO, |cursor| cursor.sequence);
         let room = ABOVE_MAX.saturating_sub(self.receipts.len());
-        let above = received.iter().filter(|chunk| chunk.sequence > reached).take(room);
+        let above = received.iter().filter(|chunk| !chunk.is_placed && chunk.sequence > reached).take(room);
         let places = above.filter_map(|chunk| Some((chunk.sequence, (chunk.entity, chunk.header.as_ref().ok()?.hash))));
         self.receipts.extend(places);
     }
@@ -309,11 +312,14 @@ impl SpaceChannel {
         let receipted = answered.and_then(|(all, untaken)| self.pushes.receipted(frame.push, all, untaken));
         let Some(chunks) = receipted else { return Err(order) };
         let mut chunks = chunks.iter();
-        let mut changes = Vec::new();
+        let (mut changes, mut last) = (Vec::new(), Sequence::ZERO);
         for run in frame.runs {
             let count = usize::try_from(run_length(&run)).unwrap_or(usize::MAX);
             match run {
-                ReceiptRun::Stored { first, .. } => changes.extend(proofs(first, chunks.by_ref().take(count))),
+                ReceiptRun::Stored { first, count: stored } => {
+                    last = last.max(first.plus(stored.saturating_sub(1)));
+                    changes.extend(proofs(first, chunks.by_ref().take(count)));
+                }
                 ReceiptRun::Duplicate { first, .. } => changes.extend(proofs(first, chunks.by_ref().take(count))),
                 ReceiptRun::Refused { code, missing, .. } => {
                     for chunk in chunks.by_ref().take(count) {
@@ -324,6 +330,7 @@ impl SpaceChannel {
                 }
             }
         }
+        self.pushes.stored_up_to(frame.push, last, self.received.map(|cursor| cursor.sequence));
         changes.iter().for_each(|proof| self.known.note(proof.entity, proof.hash, proof.sequence));
         self.receipted(changes, events);
         Ok(())

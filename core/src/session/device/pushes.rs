@@ -2,7 +2,7 @@
 
 use super::PushedChunk;
 use crate::id::{Collection, EntityId};
-use crate::log::ChunkHash;
+use crate::log::{ChunkHash, Sequence};
 use crate::wire::PushNumber;
 use automerge::ChangeHash;
 use std::collections::BTreeMap;
@@ -38,6 +38,8 @@ pub(super) struct PushRecord {
     /// How many chunks neither were refused nor stood in the log yet.
     unseen: usize,
     receipted: bool,
+    /// The last sequence at which the receipt says that one of them was stored.
+    last: Sequence,
 }
 
 /// The pushes of one space.
@@ -89,7 +91,8 @@ impl Pushes {
         let (first, unseen) = (self.count, pushed.len());
         self.count += pushed.len() as u64;
         self.by_first.insert(first, number);
-        self.records.insert(number, PushRecord { chunks: pushed, kept, first, unseen, receipted: false });
+        let (receipted, last) = (false, Sequence::ZERO);
+        self.records.insert(number, PushRecord { chunks: pushed, kept, first, unseen, receipted, last });
     }
 
     /// Takes chunks that the log has named by their push.
@@ -141,6 +144,24 @@ impl Pushes {
         self.in_flight_bytes -= chunks.iter().map(|chunk| chunk.bytes).sum::<usize>();
         self.saw(push, usize::try_from(untaken).unwrap_or(usize::MAX));
         Some(chunks)
+    }
+
+    /// Notes the last sequence at which a push that has its receipt was stored; one that the reader has passed already is
+    /// named no more.
+    pub(super) fn stored_up_to(&mut self, push: PushNumber, last: Sequence, passed: Option<Sequence>) {
+        if let Some(record) = self.records.get_mut(&push) {
+            record.last = last;
+            if passed.is_some_and(|passed| last <= passed) {
+                self.forget(push);
+            }
+        }
+    }
+
+    /// Forgets what was stored up to a sequence: no run to come names it, whether one has named it or not.
+    pub(super) fn passed(&mut self, sequence: Sequence) {
+        let is_passed = |record: &PushRecord| record.receipted && record.last <= sequence;
+        let passed: Vec<_> = self.records.iter().filter(|(_, record)| is_passed(record)).map(|(push, _)| *push).collect();
+        passed.into_iter().for_each(|push| self.forget(push));
     }
 
     fn forget(&mut self, push: PushNumber) {

@@ -196,9 +196,7 @@ impl RelayChannel {
                     }
                 }
                 self.seen_wanted = self.seen_wanted.max(told.sequence);
-                let receipt = ToDevice::Receipt(Receipt { push, runs: runs(verdicts) });
-                // A receipt for what was passed without a word proves nothing before the cursor has passed it, too.
-                std::iter::once(receipt).chain(self.jump_when_told()).collect()
+                vec![ToDevice::Receipt(Receipt { push, runs: runs(verdicts) })]
             }
         }
     }
@@ -226,6 +224,7 @@ impl RelayChannel {
     }
 
     pub(super) fn deliver_page(&mut self, number: FetchNumber, answer: &PageAnswer) -> Vec<u8> {
+        self.note_page(answer);
         match answer {
             PageAnswer::Reset(log) => wire::encode_to_device(&self.reset(*log)),
             PageAnswer::Refused(code) => wire::encode_to_device(&self.refuse(*code)),
@@ -245,6 +244,15 @@ impl RelayChannel {
                     unknown: EntityIds(unknown.clone()),
                 }))
             }
+        }
+    }
+
+    /// Notes the last position that a page tells of: from there on the log has to stay the one that it was (R4).
+    fn note_page(&mut self, answer: &PageAnswer) {
+        if let (Phase::Live { told, .. }, PageAnswer::Page { run, .. }) = (&mut self.phase, answer) {
+            let last = run.entries().last();
+            last.into_iter().for_each(|last| raise(told, last.sequence, last.chain));
+            raise_by_snapshots(told, run);
         }
     }
 
@@ -288,10 +296,12 @@ impl RelayChannel {
     pub(super) fn deliver_run(&mut self, run: &LogRun) -> Vec<Vec<u8>> {
         let Phase::Live { position, scanned, due, .. } = &mut self.phase else { return Vec::new() };
         let follows = *position == run.before() || *scanned == run.before();
+        if follows {
+            // It may have been as high as a number can be, where nobody knew the end of the log.
+            *due = due.map(|due| due.min(run.head()));
+        }
         if !follows || run.is_empty() {
             if follows {
-                // Nothing follows, so this is the end, wherever the caller thought that it was.
-                *due = due.map(|due| due.min(run.before().sequence));
                 *scanned = run.before();
             }
             return self.caught_up().iter().map(wire::encode_to_device).collect();
@@ -366,6 +376,9 @@ impl RelayChannel {
         }
         self.announced.extend(announced.into_iter().take(ANNOUNCED_MAX).map(|(_, entity)| entity));
         self.pass(after);
+        if let Phase::Live { told, .. } = &mut self.phase {
+            raise_by_snapshots(told, run);
+        }
         Some(message)
     }
 
@@ -399,11 +412,15 @@ impl RelayChannel {
         }
     }
 
-    /// Tells of what was passed without a word, once the reader has a receipt for something in it.
-    fn jump_when_told(&mut self) -> Option<ToDevice<'static>> {
-        let Phase::Live { position, scanned, told, .. } = self.phase else { return None };
-        let is_owed = told.sequence > position.sequence && told.sequence <= scanned.sequence;
-        if is_owed { self.jump_to_scanned() } else { None }
+    /// Whether the reader was told of something that was passed without a word: a receipt for it proves nothing before the
+    /// cursor has passed it, too. No transaction has checked lately what was passed, so the log is to be read again (R4).
+    pub(super) fn owes_a_jump(&self) -> bool {
+        match self.phase {
+            Phase::Live { position, scanned, told, .. } => {
+                told.sequence > position.sequence && told.sequence <= scanned.sequence
+            }
+            Phase::Opening | Phase::Deaf => false,
+        }
     }
 
     fn jump_to_scanned(&mut self) -> Option<ToDevice<'static>> {
@@ -443,12 +460,17 @@ impl RelayChannel {
         has_all.then_some(self.stored)
     }
 
+    /// What there is to tell of another device that has stored the log up to a sequence. A session hears of nothing above
+    /// what it was told itself, which every answer checks: another history may stand there by then (R4).
+    pub(super) fn news(&self, sequence: Sequence) -> Option<Sequence> {
+        let Phase::Live { told, .. } = self.phase else { return None };
+        let sequence = sequence.min(told.sequence);
+        (sequence > self.seen && self.seen < self.seen_wanted).then_some(sequence)
+    }
+
     /// Takes the word that another device has stored the log up to a sequence.
     pub(super) fn seen(&mut self, sequence: Sequence) -> Option<ToDevice<'static>> {
-        let is_news = sequence > self.seen && self.seen < self.seen_wanted;
-        if !is_news || !matches!(self.phase, Phase::Live { .. }) {
-            return None;
-        }
+        let sequence = self.news(sequence)?;
         self.seen = sequence;
         Some(ToDevice::Seen(Seen { channel: self.channel, sequence }))
     }
@@ -495,6 +517,10 @@ fn raise(told: &mut Cursor, sequence: Sequence, chain: crate::log::ChainHash) {
     }
 }
 
+fn raise_by_snapshots(told: &mut Cursor, run: &LogRun) {
+    run.snapshots().iter().for_each(|snapshot| raise(told, snapshot.last.sequence, snapshot.last.chain));
+}
+
 /// Run-length encodes verdicts.
 fn runs(verdicts: Vec<ChunkVerdict>) -> Vec<ReceiptRun> {
     let mut runs: Vec<ReceiptRun> = Vec::new();
@@ -523,3 +549,6 @@ fn runs(verdicts: Vec<ChunkVerdict>) -> Vec<ReceiptRun> {
     }
     runs
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,10 @@ impl RelaySession {
         frame: &wire::Push<'_>,
         resolve: Resolve<'_>,
     ) -> Result<Option<RelayRequest>, SessionError> {
-        self.last_push = frame.number;
+        if frame.number != PushNumber(self.next_push) {
+            return Err(SessionError::Order { frame: "Push", problem: "with a number that does not follow" });
+        }
+        self.next_push = self.next_push.saturating_add(1);
         let (channel, limits) = (frame.channel, self.limits);
         let Some((space, told)) = self.pushed_to(channel, "Push")? else { return Ok(None) };
         let mut budget = ChunkBudget::WHOLE;
@@ -45,8 +48,8 @@ impl RelaySession {
             (LiveKind::Push, _) => return order("before Welcome"),
         }
         let (channel, limits) = (message.channel(), self.limits);
-        let push = PushNumber(self.last_push.0.saturating_add(1));
-        self.last_push = push;
+        let push = PushNumber(self.next_push);
+        self.next_push = self.next_push.saturating_add(1);
         let Some((space, told)) = self.pushed_to(channel, FRAME)? else { return Ok(None) };
         let streams = self.channels.values().filter(|state| state.stream.is_some()).count();
         let Some(state) = self.channels.get_mut(&channel) else { return Ok(None) };

@@ -7,6 +7,7 @@ mod decay;
 mod heads;
 mod identity;
 mod page;
+mod positions;
 mod read;
 mod room;
 mod row;

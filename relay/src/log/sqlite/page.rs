@@ -1,6 +1,8 @@
 //! Reading some entities, wherever their reader stands.
 
 use super::SqliteLog;
+use super::chain::{self, Mended};
+use super::positions::Positions;
 use super::read::{Passing, RUN, entry, stretch};
 use super::row::SpaceRow;
 use super::run::RunRoom;
@@ -14,12 +16,6 @@ use afield_core::{ChainHash, Cursor, Durable, EntityId, Filter, Now, Sequence};
 use rusqlite::OptionalExtension;
 use std::collections::BTreeSet;
 
-/// Where an entity's chunks stand. The index has all that is asked for, and the order of the table would lead through chunks
-/// of everybody.
-const POSITIONS: &str = "
-    SELECT position FROM chunks INDEXED BY chunks_by_actor WHERE entity = ?1 AND position > ?2
-    ORDER BY position LIMIT ?3";
-
 impl SqliteLog {
     pub(super) fn read_page(
         &mut self,
@@ -29,6 +25,7 @@ impl SqliteLog {
     ) -> Result<Durable<PageAnswer>, LogError> {
         let mut transaction = self.begin(Purpose::Read)?;
         let found = SpaceRow::find(&transaction, principal, request.space, now)?;
+        let mut mended = Vec::new();
         let answer = match &found {
             None => PageAnswer::Refused(SpaceCode::UnknownOrForbidden),
             Some(space)
@@ -36,10 +33,17 @@ impl SqliteLog {
             {
                 PageAnswer::Reset(space.head.log)
             }
-            Some(space) => page(&transaction, space, request)?,
+            Some(space) => {
+                let (answer, found_again) = page(&transaction, space, request)?;
+                mended = found_again;
+                answer
+            }
         };
         let answer = Durable::commit(&mut transaction, answer)?;
         drop(transaction);
+        if !mended.is_empty() {
+            self.store_mended(&mended);
+        }
         if let (Some(space), PageAnswer::Page { run, .. }) = (&found, answer.get()) {
             self.decayed.note_read(space, run);
         }
@@ -47,12 +51,21 @@ impl SqliteLog {
     }
 }
 
-fn page(transaction: &SqliteTransaction<'_>, space: &SpaceRow, request: &PageRequest) -> Result<PageAnswer, LogError> {
+fn page(
+    transaction: &SqliteTransaction<'_>,
+    space: &SpaceRow,
+    request: &PageRequest,
+) -> Result<(PageAnswer, Vec<Mended>), LogError> {
     match &*request.filter {
         Filter::Only(Selection { collections, entities, announced })
             if collections.is_empty() && announced.is_empty() =>
         {
             page_of_entities(transaction, space, request, entities)
+        }
+        // Nothing stands there, wherever the device has the number from.
+        _ if request.after > space.head.sequence => {
+            let unknown = unknown(transaction, space, request)?;
+            answer(transaction, space, request, (Vec::new(), request.after), unknown, Vec::new())
         }
         filter => {
             let PageRequest { after, bytes_max, .. } = *request;
@@ -60,7 +73,7 @@ fn page(transaction: &SqliteTransaction<'_>, space: &SpaceRow, request: &PageReq
             let upto = stretch.entries.last().map_or(after, |last| last.sequence);
             let unknown = unknown(transaction, space, request)?;
             let (kept, announced) = stretch.kept();
-            Ok(answer(space, request, (kept, upto), unknown, announced))
+            answer(transaction, space, request, (kept, upto), unknown, announced)
         }
     }
 }
@@ -87,39 +100,24 @@ fn page_of_entities(
     space: &SpaceRow,
     request: &PageRequest,
     entities: &BTreeSet<EntityId>,
-) -> Result<PageAnswer, LogError> {
+) -> Result<(PageAnswer, Vec<Mended>), LogError> {
     let after = request.after;
-    let positions_max = BATCH_CHUNKS_MAX.min(PLACES_RUNS_MAX);
-    let (mut positions, mut unknown) = (Vec::new(), Vec::new());
-    let mut is_cut = false;
+    let (mut numbers, mut unknown) = (Vec::new(), Vec::new());
     for entity in entities {
-        let Some(number) = number(transaction, space, *entity)? else {
-            unknown.push(*entity);
-            continue;
-        };
-        let limit = i64::try_from(positions_max + 1).unwrap_or(i64::MAX);
-        let mut statement = transaction.statement(POSITIONS)?;
-        let found = statement.query_map([number, space.position(after), limit], |row| row.get::<_, i64>(0))?;
-        for position in found {
-            positions.push(position?);
-        }
-        if positions.len() > 2 * positions_max {
-            positions.sort_unstable();
-            positions.truncate(positions_max);
-            is_cut = true;
+        match number(transaction, space, *entity)? {
+            Some(number) => numbers.push(number),
+            None => unknown.push(*entity),
         }
     }
-    positions.sort_unstable();
-    is_cut |= positions.len() > positions_max;
-    positions.truncate(positions_max);
+    let mut positions = Positions::of(transaction, space, numbers, after)?;
     let mut room = RunRoom::new(request.bytes_max);
     let mut entries: Vec<LogEntry> = Vec::new();
+    let mut is_cut = false;
     let mut statement = transaction.statement(RUN)?;
-    for position in positions {
-        let found = statement.query_row([position - 1, position], |row| Ok(entry(row)))?;
-        let entry = found?;
-        if !room.take(entry.bytes.len()) {
-            is_cut = true;
+    while let Some(position) = positions.next()? {
+        let entry = statement.query_row([position - 1, position], |row| Ok(entry(row)))??;
+        is_cut = entries.len() >= BATCH_CHUNKS_MAX.min(PLACES_RUNS_MAX) || !room.take(entry.bytes.len());
+        if is_cut {
             break;
         }
         entries.push(entry);
@@ -127,7 +125,7 @@ fn page_of_entities(
     let last = entries.last().map_or(after, |last| last.sequence);
     let upto = if is_cut { last } else { space.head.sequence.max(after) };
     let unknown = if after == Sequence::ZERO { unknown } else { Vec::new() };
-    Ok(answer(space, request, (entries, upto), unknown, Vec::new()))
+    answer(transaction, space, request, (entries, upto), unknown, Vec::new())
 }
 
 fn number(transaction: &SqliteTransaction<'_>, space: &SpaceRow, entity: EntityId) -> Result<Option<i64>, LogError> {
@@ -137,14 +135,34 @@ fn number(transaction: &SqliteTransaction<'_>, space: &SpaceRow, entity: EntityI
 }
 
 fn answer(
+    transaction: &SqliteTransaction<'_>,
     space: &SpaceRow,
     request: &PageRequest,
-    (entries, upto): (Vec<LogEntry>, Sequence),
+    (mut entries, upto): (Vec<LogEntry>, Sequence),
     unknown: Vec<EntityId>,
     announced: Vec<(afield_core::Collection, EntityId)>,
-) -> PageAnswer {
+) -> Result<(PageAnswer, Vec<Mended>), LogError> {
+    let mut mended = Vec::new();
+    // What stands between the entries is not read, so that the chain is followed only where a hash does not fit its bytes.
+    for entry in entries.iter_mut().filter(|entry| !entry.is_intact()) {
+        mended.extend(chain::find_hash(space, position_before(transaction, space, entry.sequence)?, entry));
+    }
     let log = space.head.log;
     let at = |sequence| Cursor { log, sequence, chain: ChainHash::start(log) };
     let run = LogRun::leaving_out(at(request.after), at(upto), entries).with(Vec::new(), announced);
-    PageAnswer::Page { run, done: upto >= space.head.sequence, unknown }
+    Ok((PageAnswer::Page { run, done: upto >= space.head.sequence, unknown }, mended))
+}
+
+/// The position before a sequence of the log, with the chain hash that its row holds.
+fn position_before(
+    transaction: &SqliteTransaction<'_>,
+    space: &SpaceRow,
+    sequence: Sequence,
+) -> Result<Cursor, LogError> {
+    let mut before = Cursor::start(space.head.log);
+    before.sequence = Sequence::new(sequence.get().saturating_sub(1));
+    let mut statement = transaction.statement("SELECT chain FROM chunks WHERE position = ?1")?;
+    let found = statement.query_row([space.position(before.sequence)], |row| row.get(0).map(ChainHash::from_bytes));
+    before.chain = found.optional()?.unwrap_or(before.chain);
+    Ok(before)
 }

@@ -89,7 +89,7 @@ impl SqliteLog {
             Some(space) => {
                 let (run, found_again) = run(&transaction, space, request)?;
                 mended = found_again;
-                ReadAnswer::Run(run)
+                ReadAnswer::Run(run.within(space.head.sequence))
             }
         };
         let answer = Durable::commit(&mut transaction, answer)?;
