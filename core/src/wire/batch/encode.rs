@@ -10,7 +10,7 @@ use super::{
 use crate::change::leb::{write_unsigned, zigzag};
 use crate::change::{Column, Parts};
 use crate::id::{Collection, EntityId};
-use crate::limits::Limits;
+use crate::limits::{LOG_NAMES_MAX, Limits};
 use crate::log::{ChunkKind, Sequence};
 use crate::wire::compress::{LEVEL, LEVEL_AT_REST, deflate_without_magic};
 use crate::wire::row::actors::{actor_values, are_all_named};
@@ -29,11 +29,18 @@ pub fn encode_batch<'a>(chunks: impl IntoIterator<Item = BatchChunk<'a>>) -> Vec
 }
 
 /// As [`encode_batch`], for a reader that knows the log: a dependency outside the batch is named by its position there
-/// instead of its hash, where `known_at` gives one, and so is the entity of a change that depends on it.
+/// instead of its hash, where `known_at` gives one, and so is the entity of a change that depends on it. `known_at` is asked
+/// until it has given [`LOG_NAMES_MAX`].
 pub fn encode_batch_over_log<'a>(
     chunks: impl IntoIterator<Item = BatchChunk<'a>>,
     mut known_at: impl FnMut(EntityId, ChangeHash) -> Option<Sequence>,
 ) -> Vec<u8> {
+    let mut left = LOG_NAMES_MAX;
+    let mut known_at = |entity, hash| {
+        let position = if left > 0 { known_at(entity, hash)? } else { return None };
+        left -= 1;
+        Some(position)
+    };
     encode(chunks, &mut known_at, &[LEVEL])
 }
 

@@ -11,7 +11,7 @@ use super::{
 use crate::change::HASH_BYTES;
 use crate::change::leb::{Reader, unzigzag};
 use crate::id::{COLLECTION_BYTES_MAX, Collection, EntityId};
-use crate::limits::ACTOR_BYTES_MAX;
+use crate::limits::{ACTOR_BYTES_MAX, LOG_NAMES_MAX};
 use crate::log::Sequence;
 use crate::wire::compress::{InflateError, check_stated, inflate, with_magic};
 use crate::wire::row::read::{bytes, capped, number};
@@ -101,8 +101,8 @@ impl<'s> Tables<'s> {
         let collections_count = capped(section, BatchField::Collections, chunks)?;
         let entities_count = capped(section, BatchField::Ids, chunks)?;
         let actors_count = capped(section, BatchField::Ids, ids.remaining() as u64)?;
-        // Each is a hash among the ids, or a number of a stream that is not zero.
-        let outside_max = ids.remaining() / HASH_BYTES + section.remaining();
+        // Each is a hash among the ids, or named by its position.
+        let outside_max = ids.remaining() / HASH_BYTES + LOG_NAMES_MAX;
         let outside_count = capped(section, BatchField::Ids, outside_max as u64)?;
         let shapes_count = capped(section, BatchField::Shapes, chunks.min(section.remaining() as u64))?;
         let collections = (0..collections_count).map(|_| read_collection(section)).collect::<Result<_, _>>()?;

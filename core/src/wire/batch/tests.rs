@@ -435,6 +435,65 @@ fn a_dependency_known_by_its_position_takes_no_hash_and_names_the_entity() {
 }
 
 #[test]
+fn a_batch_names_so_many_changes_by_their_positions_and_the_others_by_their_hashes() {
+    use crate::limits::LOG_NAMES_MAX;
+    let (notes, changes) = (collection("notes"), keystrokes(3));
+    let chunks: Vec<_> = (0..LOG_NAMES_MAX as u64 + 40)
+        .map(|number| {
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&number.to_le_bytes());
+            change(EntityId::from_bytes(id), &notes, &changes[2])
+        })
+        .collect();
+    // The same dependency in every entity would be one outside change: each has another predecessor of its own.
+    let made: Vec<_> = (0..chunks.len() as u64).map(|number| after(number, &changes[2])).collect();
+    let chunks: Vec<_> = chunks.iter().zip(&made).map(|(chunk, (_, bytes))| BatchChunk { bytes, ..*chunk }).collect();
+    let mut asked = 0;
+    let batch = encode_batch_over_log(chunks.iter().copied(), |_, _| {
+        asked += 1;
+        Some(Sequence::new(asked))
+    });
+    let resolve = |sequence: Sequence| {
+        let at = usize::try_from(sequence.get()).unwrap() - 1;
+        Some((chunks[at].entity, made[at].0))
+    };
+    let decoded = decode_batch_over_log(&batch, &LIMITS, &mut { ChunkBudget::WHOLE }, resolve).unwrap();
+    assert!(decoded.iter().map(|chunk| &chunk.bytes[..]).eq(chunks.iter().map(|chunk| chunk.bytes)));
+    assert_eq!(asked, LOG_NAMES_MAX as u64);
+}
+
+/// A change like this one that depends on another, with the hash of that.
+fn after(number: u64, bytes: &[u8]) -> (automerge::ChangeHash, Vec<u8>) {
+    let mut body = crate::change::Parts::read(bytes, &LIMITS).unwrap().body.to_vec();
+    body[1..9].copy_from_slice(&number.to_be_bytes());
+    let hash = automerge::ChangeHash(body[1..33].try_into().unwrap());
+    (hash, frame_body(&body, hash_of(&body)))
+}
+
+#[test]
+fn more_outside_changes_than_hashes_and_names_can_stand_for_are_refused_before_any_is_read() {
+    use crate::limits::LOG_NAMES_MAX;
+    let batch = |outside: usize, hashes: usize| {
+        let mut section = vec![1, 0, 1, 1, 0];
+        write_unsigned(&mut section, outside as u64);
+        section.extend([0; 4_096]);
+        let mut batch = vec![1];
+        write_unsigned(&mut batch, section.len() as u64);
+        batch.extend(section);
+        batch.extend(vec![0; 32 * hashes + 16]);
+        batch
+    };
+    for hashes in [0, 3] {
+        let maximum = LOG_NAMES_MAX + hashes;
+        let found = maximum as u64 + 1;
+        let too_many = BatchError::TooMany { field: BatchField::Ids, found, maximum: maximum as u64 };
+        assert_eq!(decode_batch(&batch(maximum + 1, hashes), &LIMITS), Err(too_many.clone()), "R8");
+        let control = decode_batch(&batch(maximum, hashes), &LIMITS).unwrap_err();
+        assert!(!matches!(control, BatchError::TooMany { field: BatchField::Ids, .. }), "{control:?}");
+    }
+}
+
+#[test]
 fn what_is_kept_is_compressed_further_and_read_by_the_same_decoder() {
     let (notes, changes) = (collection("notes"), keystrokes(1_000));
     let chunks = || changes.iter().map(|bytes| change(entity(1), &notes, bytes));

@@ -37,8 +37,22 @@ enum Value {
 
 impl LiveState {
     /// Holds the writer to the one form that a change has, so that the state depends on chunks alone: a shape is defined
-    /// as this crate defines it, and columns stand as they are only where there is none.
-    pub(super) fn check_form(&self, parts: &Parts<'_>, columns: &RowColumns<'_>) -> Result<(), BatchError> {
+    /// as this crate defines it, columns stand as they are only where there is none, and other actors are listed only where
+    /// the slots name others.
+    pub(super) fn check_form(
+        &self,
+        parts: &Parts<'_>,
+        head: &RowHead,
+        columns: &RowColumns<'_>,
+    ) -> Result<(), BatchError> {
+        if let Some(listed) = &head.others {
+            let mut implied = Vec::new();
+            other_actors(&head.author, columns.actors.iter().map(|(_, id)| &**id), &mut implied);
+            if listed.iter().map(|id| &**id).eq(implied) {
+                let (found, maximum) = (listed.len() as u64, 0);
+                return Err(BatchError::TooMany { field: BatchField::Ids, found, maximum });
+            }
+        }
         let is_right = match &columns.shape {
             Some(_) if !columns.is_new => true,
             shape => {

@@ -150,7 +150,7 @@ impl LiveState {
         if found > maximum {
             return Err(BatchError::BadRow(ChangeError::TooLarge { found, maximum }));
         }
-        self.check_form(&parts, &columns)?;
+        self.check_form(&parts, &head, &columns)?;
         self.record(&Coded {
             entity: head.entity,
             actor: head.actor,

@@ -1,3 +1,5 @@
+mod forms;
+
 use super::*;
 use crate::change::{ChangeError, ChangeHeader, frame_body, hash_of, samples};
 use crate::id::{Collection, EntityId, LogId};
