@@ -28,6 +28,7 @@ use crate::wire::{
     LiveKind, LiveMessage, Message, PROTOCOL_VERSION, PushNumber, ToDevice, ToRelay, Welcome,
 };
 use channel::SpaceChannel;
+use live::PushForm;
 use std::collections::{BTreeMap, VecDeque};
 
 /// The device's half of one session.
@@ -45,6 +46,7 @@ pub struct DeviceSession {
     channels: BTreeMap<Channel, SpaceChannel>,
     channel_of: BTreeMap<SpaceId, Channel>,
     next_push: u64,
+    pushes_plainly: bool,
     next_fetch: u64,
     fetches: BTreeMap<FetchNumber, Channel>,
     pushes: BTreeMap<PushNumber, Channel>,
@@ -75,6 +77,7 @@ impl DeviceSession {
             channels: BTreeMap::new(),
             channel_of: BTreeMap::new(),
             next_push: 1,
+            pushes_plainly: false,
             next_fetch: 1,
             fetches: BTreeMap::new(),
             pushes: BTreeMap::new(),
@@ -181,6 +184,12 @@ impl DeviceSession {
         PushNumber(self.next_push)
     }
 
+    /// Pushes everything in plain frames from here on, which name nothing by its position in the log: for the session after
+    /// one that the relay ended because it could not read a frame, so that a defect costs bytes and no change is stuck.
+    pub fn push_plainly(&mut self) {
+        self.pushes_plainly = true;
+    }
+
     /// Whether the relay has accepted the session.
     pub fn is_welcome(&self) -> bool {
         self.welcomed
@@ -257,8 +266,12 @@ impl DeviceSession {
         let number = PushNumber(self.next_push);
         self.next_push = self.next_push.saturating_add(1);
         let streams = self.channels.values().filter(|state| state.stream.is_some()).count();
+        let form = match (self.pushes_plainly, streams < LIVE_PUSH_CHANNELS_MAX) {
+            (true, _) => PushForm::Plain,
+            (false, may_begin) => PushForm::Best { may_begin },
+        };
         if let Some(state) = self.channels.get_mut(&channel) {
-            self.transmit.push_back(state.push(channel, number, chunks, streams < LIVE_PUSH_CHANNELS_MAX));
+            self.transmit.push_back(state.push(channel, number, chunks, form));
             self.pushes.insert(number, channel);
         }
     }

@@ -49,6 +49,8 @@ pub(super) struct Synchronization {
     /// That an attempt failed, to be told to those who wait once everybody can see it.
     pub(super) disappointment: Option<NotInStep>,
     pub(super) token_in_frame: Option<String>,
+    /// Whether the relay ended the session before because it could not read a frame: the next one pushes plainly.
+    pub(super) was_unreadable: bool,
 }
 
 /// What is known of a space in this session.
@@ -117,6 +119,7 @@ impl Synchronization {
             last_error: None,
             disappointment: None,
             token_in_frame: None,
+            was_unreadable: false,
         }
     }
 

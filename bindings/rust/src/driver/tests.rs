@@ -313,3 +313,50 @@ fn a_message_that_takes_long_on_a_slow_line_is_no_silence() {
     desk.driver.handle_timeout(later(now, SILENT_PEER_TIMEOUT_MS)).unwrap();
     assert_eq!(desk.driver.view().link, LinkView::Waiting, "the control: nothing moved");
 }
+
+/// What became of each push that the device has sent since the last look.
+#[derive(Debug, PartialEq, Eq)]
+enum Form {
+    Live,
+    Plain,
+}
+
+fn pushed(desk: &Desk) -> Vec<Form> {
+    use afield_core::wire::{LiveMessage, Message, ToRelay, decode_batch};
+    let mut pushed = Vec::new();
+    while let Some(output) = desk.driver.poll_output() {
+        let Output::Transmit(message) = output else { continue };
+        if LiveMessage::open(&message).unwrap().is_some() {
+            pushed.push(Form::Live);
+        } else if let ToRelay::Push(push) = Message::open(&message).unwrap().to_relay().unwrap() {
+            // Whoever knows no log can read it.
+            assert!(!decode_batch(push.batch, &afield_core::Limits::DEFAULT).unwrap().is_empty());
+            pushed.push(Form::Plain);
+        }
+    }
+    pushed
+}
+
+#[test]
+fn after_a_frame_that_the_relay_could_not_read_one_session_pushes_plainly() {
+    use afield_core::wire::GoodbyeCode;
+    for (code, next) in [(GoodbyeCode::BadFrame, Form::Plain), (GoodbyeCode::GoingAway, Form::Live)] {
+        let desk = Desk::new();
+        let (entity, _) = desk.edit("title");
+        let mut relay = desk.get_in_step(entity);
+        assert_eq!(pushed(&desk), [Form::Live], "the outbox");
+        let mut now = NOW;
+        for (number, expected) in [(1, next), (2, Form::Live)] {
+            desk.edit_again(entity, &format!("{number}"));
+            desk.driver.handle_wake(now).unwrap();
+            assert_eq!(pushed(&desk).len(), 1);
+            let code = if number == 1 { code } else { GoodbyeCode::GoingAway };
+            desk.receive(&[relay.goodbye(code)], now);
+            now = later(now, 100_000);
+            desk.driver.handle_timeout(now).unwrap();
+            relay = desk.connect_from(relay.at(), now);
+            desk.receive(&[relay.welcome(), relay.caught_up()], now);
+            assert_eq!(pushed(&desk), [expected], "S2: what was not acknowledged is offered again, {code:?}");
+        }
+    }
+}

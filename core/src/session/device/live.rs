@@ -13,21 +13,32 @@ use std::collections::VecDeque;
 /// What live chunks are called in errors.
 pub(super) const FRAME: &str = "live Chunks";
 
+/// In what form something may be pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PushForm {
+    /// As a plain one that names nothing by its position in the log.
+    Plain,
+    /// In the smallest form; `may_begin` says whether one more stream of live pushes may begin in the session.
+    Best { may_begin: bool },
+}
+
 impl SpaceChannel {
-    /// Writes the message of a push: a live one where it is small, else a plain one. `may_begin` says whether one more stream
-    /// of live pushes may begin in the session.
+    /// Writes the message of a push: a live one where it is small, else a plain one.
     pub(super) fn push(
         &mut self,
         channel: Channel,
         number: PushNumber,
         chunks: Vec<PushedChunk>,
-        may_begin: bool,
+        form: PushForm,
     ) -> Vec<u8> {
         let bytes = chunks.iter().map(|chunk| chunk.bytes.len()).sum();
-        let is_live =
-            is_few(chunks.len(), bytes) && self.pushes.may_keep(bytes) && (may_begin || self.stream.is_some());
+        let may_be_live = match form {
+            PushForm::Plain => false,
+            PushForm::Best { may_begin } => may_begin || self.stream.is_some(),
+        };
+        let is_live = may_be_live && is_few(chunks.len(), bytes) && self.pushes.may_keep(bytes);
         let pushed: Vec<_> = chunks.iter().map(batch_chunk).collect();
-        let mut names_left = LOG_NAMES_MAX;
+        let mut names_left = if form == PushForm::Plain { 0 } else { LOG_NAMES_MAX };
         let known_at = |entity, hash| {
             let sequence = self.known.find(entity, hash).filter(|_| names_left > 0)?;
             names_left -= 1;

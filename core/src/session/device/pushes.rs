@@ -160,7 +160,8 @@ impl Pushes {
     /// Forgets what was stored up to a sequence: no run to come names it, whether one has named it or not.
     pub(super) fn passed(&mut self, sequence: Sequence) {
         let is_passed = |record: &PushRecord| record.receipted && record.last <= sequence;
-        let passed: Vec<_> = self.records.iter().filter(|(_, record)| is_passed(record)).map(|(push, _)| *push).collect();
+        let passed: Vec<_> =
+            self.records.iter().filter(|(_, record)| is_passed(record)).map(|(push, _)| *push).collect();
         passed.into_iter().for_each(|push| self.forget(push));
     }
 

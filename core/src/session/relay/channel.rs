@@ -168,12 +168,11 @@ impl RelayChannel {
 
     /// Takes the push that an answer is to. The answers come in the order of the pushes.
     fn answered(&mut self, number: PushNumber) -> Option<Origin> {
-        while let Some(origin) = self.unanswered.pop_front() {
-            if origin.number == number {
-                return Some(origin);
-            }
+        while self.unanswered.front().is_some_and(|origin| origin.number < number) {
+            self.unanswered.pop_front();
         }
-        None
+        let is_next = self.unanswered.front().is_some_and(|origin| origin.number == number);
+        if is_next { self.unanswered.pop_front() } else { None }
     }
 
     pub(super) fn appended(&mut self, push: PushNumber, answer: Durable<AppendAnswer>) -> Vec<ToDevice<'static>> {

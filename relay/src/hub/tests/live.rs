@@ -6,7 +6,7 @@ use afield_core::change::ChangeHeader;
 use afield_core::session::{
     DeviceEvent, DeviceSession, Greeting, OpenRequest, PushedChunk, SessionError, SpaceOpening,
 };
-use afield_core::wire::{LIVE_CHUNKS_CHANNELS_MAX, LIVE_PUSH_CHANNELS_MAX, LiveKind, LiveMessage};
+use afield_core::wire::{BatchError, LIVE_CHUNKS_CHANNELS_MAX, LIVE_PUSH_CHANNELS_MAX, LiveKind, LiveMessage};
 use afield_core::{Durable, EntityId, Entropy, Filter};
 
 /// A device whose messages are moved by hand.
@@ -331,6 +331,76 @@ fn an_epoch_goes_with_the_last_who_is_in_it() {
     let _idle = Desk::new(&mut relay, 3, &[SPACE], true, &Filter::Everything);
     relay.hub.disconnect(one.id);
     assert!(!epoch(&relay), "R8");
+}
+
+#[test]
+fn own_chunks_are_named_one_after_the_other_through_refusals_batches_and_epochs() {
+    let mut relay = Relay::new();
+    let mut one = Desk::plain(&mut relay, 1);
+    let (mut author, mut orphaned) = (Author::new(1, 1), Author::new(2, 2));
+    let missing = orphaned.edit("never pushed");
+    let mut total = 0;
+    let mut type_in = |relay: &mut Relay, one: &mut Desk, count: usize| {
+        let changes: Vec<_> = (0..count).map(|number| author.edit(&format!("{}", total + number))).collect();
+        one.push(relay, SPACE, author.entity, &changes);
+        settle(relay, &mut [one]);
+        total += count;
+        assert!(one.error.is_none());
+        assert_eq!(one.proven, total, "each is named once");
+    };
+    type_in(&mut relay, &mut one, 2);
+    // The relay does not take these, in a live push and in a plain one.
+    let orphans: Vec<_> = (0..30).map(|number| orphaned.edit(&format!("{number}"))).collect();
+    one.push(&mut relay, SPACE, orphaned.entity, &orphans[..3]);
+    type_in(&mut relay, &mut one, 1);
+    one.push(&mut relay, SPACE, orphaned.entity, &orphans);
+    // A batch, and with it the end of the epoch.
+    type_in(&mut relay, &mut one, 40);
+    let before = one.live();
+    type_in(&mut relay, &mut one, 1);
+    assert_eq!(one.live(), (before.0 + 1, before.1 + 1), "another epoch begins, and the count goes on");
+    // The control: with what was missing they are taken, and named as the others were.
+    one.push(&mut relay, SPACE, orphaned.entity, &[missing]);
+    one.push(&mut relay, SPACE, orphaned.entity, &orphans[..3]);
+    settle(&mut relay, &mut [&mut one]);
+    assert_eq!((one.proven, one.received.len()), (48, 0));
+}
+
+#[test]
+fn an_open_ends_streams_and_epochs_and_nothing_of_before_is_taken_for_what_follows() {
+    for listens_first in [true, false] {
+        let mut relay = Relay::new();
+        let (mut one, mut two) = (Desk::plain(&mut relay, 1), Desk::plain(&mut relay, 2));
+        let mut author = Author::new(1, 1);
+        let mut other = Author::new(2, 2);
+        one.push(&mut relay, SPACE, author.entity, &[author.edit("a")]);
+        two.push(&mut relay, SPACE, other.entity, &[other.edit("b")]);
+        settle(&mut relay, &mut [&mut one, &mut two]);
+        one.push(&mut relay, SPACE, author.entity, &[author.edit("c")]);
+        one.speak(&mut relay);
+        relay.turn();
+        if listens_first {
+            two.listen(&mut relay);
+        }
+        let (cursor, create, filter) = (two.session.received(SPACE), false, Filter::Everything);
+        let again = SpaceOpening { space: SPACE, cursor, create, raw: false, filter, partial: false };
+        let now = relay.now();
+        assert!(two.session.open(again, now));
+        let (sent, heard) = (two.sent.len(), two.heard.len());
+        two.push(&mut relay, SPACE, other.entity, &[other.edit("d")]);
+        two.speak(&mut relay);
+        relay.turn();
+        two.listen(&mut relay);
+        // The stream began anew, so the relay took the push; what was under way for the epoch before is of none.
+        let begins = LiveMessage::open(&two.sent[sent + 1]).unwrap().map(|live| live.begins());
+        assert_eq!((begins, relay.is_closed(two.id)), (Some(true), false));
+        let unread = matches!(two.error, Some(SessionError::Batch { source: BatchError::NotBegun, .. }));
+        assert_eq!((two.error.is_none(), unread), (listens_first, !listens_first));
+        assert_eq!(two.received.len(), if listens_first { 2 } else { 1 });
+        if listens_first {
+            assert!(two.heard.len() > heard && two.proven == 2, "the control");
+        }
+    }
 }
 
 #[test]

@@ -231,6 +231,9 @@ impl Driver {
         };
         sync.traffic.sessions += 1;
         let mut session = Box::new(DeviceSession::new(greeting, [], now));
+        if std::mem::take(&mut sync.was_unreadable) {
+            session.push_plainly();
+        }
         for (record, asked) in records.iter().zip(asked) {
             if let Some(state) = sync.spaces.get_mut(&record.space) {
                 state.open(&mut session, record, asked, now);
@@ -267,6 +270,7 @@ impl Driver {
                 (other.code(), None)
             }
         };
+        sync.was_unreadable = matches!(error, SessionError::Ended { code: GoodbyeCode::BadFrame, .. });
         if code == GoodbyeCode::CopiedDevice {
             self.take_new_identity(now);
         }
