@@ -5,7 +5,7 @@
 //! | `replay` | replays a recorded editing history keystroke by keystroke and compares the texts at the end |
 //! | `system` | live latency between two devices, uploads, downloads, reconnecting; many readers, merging, idle sessions, disk |
 //! | `typists` | two people who type into one long text: how long a key takes to the other, and what it costs |
-//! | `wire` | bytes a change on recorded histories and on updates of fields, by form and by how many go together |
+//! | `wire` | bytes a change on recorded histories and on updates of fields, by form, by how many go together, and through real sessions |
 //!
 //! `cargo bench -p afield-benches` measures the hot paths one by one.
 //!
@@ -23,6 +23,7 @@
 //! - [`random`]: numbers that look random and come again with their seed.
 //! - [`report`]: figures for a person and for a machine.
 //! - [`role`]: the processes that a benchmark consists of, all of them this same program.
+//! - [`sessions`]: changes through real sessions, message by message.
 //! - [`site`]: a relay and two devices, each a process of its own.
 //! - [`typing`]: a history typed again into documents, for its changes.
 //! - [`updates`]: updates of the fields of many small entities, as changes.
@@ -40,6 +41,7 @@ pub mod protocol;
 pub mod random;
 pub mod report;
 pub mod role;
+pub mod sessions;
 pub mod site;
 pub mod typing;
 pub mod updates;

@@ -2,11 +2,12 @@
 //!
 //! The changes are the library's own, one for each keystroke, with times as a person types. They are pushed as each
 //! author's own device would, which knows what the other wrote by its place in the log, and read by a third device and
-//! by the authors themselves. Everything is decoded again and compared. The exit code is 1 when a target is missed, a
-//! history is not there, or none is long enough to show anything.
+//! by the authors themselves; keystrokes also go through real sessions, one by one. Everything is decoded again and
+//! compared. The exit code is 1 when a target is missed, a history is not there, or none is long enough to show anything.
 
 use afield_benches::history::History;
 use afield_benches::report::{Progress, exit_code, grouped, write_table};
+use afield_benches::sessions::{Sizes, carry};
 use afield_benches::typing::type_again;
 use afield_benches::updates::{Update, update_fields};
 use afield_core::change::ChangeHeader;
@@ -56,6 +57,20 @@ struct Report {
     /// The changes as Automerge encodes them, in bytes a change.
     raw_bytes: f64,
     rows: Vec<Row>,
+    /// One change a message through real sessions, for what was typed.
+    session: Option<Session>,
+}
+
+/// The messages of real sessions with one change each, in bytes before the WebSocket's header.
+#[derive(Debug, Serialize)]
+struct Session {
+    push: Option<Sizes>,
+    chunks: Option<Sizes>,
+    own: Option<Sizes>,
+    receipt: Option<Sizes>,
+    /// Pushes and chunks that were no live messages.
+    plain: usize,
+    target_bytes: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -117,6 +132,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         let report = log.measure(name, true)?;
         compared += report.rows.iter().filter(|row| row.target_bytes.is_some()).count();
         missed += report.rows.iter().filter(|row| row.is_missed()).count();
+        missed += report.session.iter().filter(|session| session.is_missed()).count();
         show(&report)?;
     }
     if let Some(updates) = arguments.updates {
@@ -232,7 +248,16 @@ impl Log {
         rows.retain(|row| row.push_bytes.is_some() || row.chunks_bytes.is_some());
         let raw: usize = self.changes.iter().map(|update| update.made.bytes.len()).sum();
         let raw_bytes = raw as f64 / self.changes.len().max(1) as f64;
-        Ok(Report { history, changes: self.changes.len() as u64, raw_bytes, rows })
+        let session = if has_targets { Some(self.session()?) } else { None };
+        Ok(Report { history, changes: self.changes.len() as u64, raw_bytes, rows, session })
+    }
+
+    /// What each keystroke takes through real sessions.
+    fn session(&self) -> Result<Session, Box<dyn Error>> {
+        let carried = carry(&self.collection, &self.changes)?;
+        let [push, chunks, own, receipt] =
+            [&carried.pushes, &carried.chunks, &carried.own, &carried.receipts].map(|sizes| Sizes::of(sizes));
+        Ok(Session { push, chunks, own, receipt, plain: carried.plain, target_bytes: LIVE_TARGET.1 })
     }
 
     /// What each author's device pushes, over a stream of its own.
@@ -370,9 +395,33 @@ impl Row {
     }
 }
 
+impl Session {
+    /// Whether a keystroke takes more than is aimed for on its way to the relay or from it.
+    fn is_missed(&self) -> bool {
+        [self.push, self.chunks].iter().flatten().any(|sizes| sizes.mean > self.target_bytes)
+    }
+
+    fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
+        writeln!(out, "through real sessions, one keystroke a message; {} were no live messages:", self.plain)?;
+        let mut table = vec![["message", "median", "mean", "largest", "target"].map(str::to_owned).to_vec()];
+        for (name, sizes, has_target) in [
+            ("to the relay", self.push, true),
+            ("to a reader", self.chunks, true),
+            ("to the author", self.own, false),
+            ("receipt", self.receipt, false),
+        ] {
+            let Some(Sizes { median, mean, largest }) = sizes else { continue };
+            let target = if has_target { format!("{:.0} B", self.target_bytes) } else { String::new() };
+            let [median, largest] = [median, largest].map(|bytes| format!("{bytes} B"));
+            table.push(vec![name.to_owned(), median, format!("{mean:.1} B"), largest, target]);
+        }
+        write_table(out, &table)
+    }
+}
+
 impl Report {
     fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
-        let Self { history, changes, raw_bytes, rows } = self;
+        let Self { history, changes, raw_bytes, rows, session } = self;
         writeln!(out, "{history}: {} changes, {raw_bytes:.1} B a change as Automerge encodes them", grouped(*changes))?;
         let heads = ["form", "together", "Push", "Chunks", "to the authors", "target"];
         let mut table = vec![heads.map(str::to_owned).to_vec()];
@@ -387,6 +436,7 @@ impl Report {
                 row.target_bytes.map_or_else(String::new, |bytes| format!("{bytes:.0} B")),
             ]
         }));
-        write_table(out, &table)
+        write_table(out, &table)?;
+        session.as_ref().map_or(Ok(()), |session| session.write(out))
     }
 }
