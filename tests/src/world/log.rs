@@ -7,7 +7,10 @@ use afield_core::session::{
     AppendRequest, LogRun, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest,
 };
 use afield_core::{Cursor, Durable, LogId, Now, SpaceId};
-use afield_relay::log::{Appended, Authentication, Log, LogError, Principal, SqliteLog, Standing, TokenHash};
+use afield_relay::log::{
+    Appended, Authentication, Log, LogError, Prepared, Principal, Settled, SqliteLog, Standing, Task,
+    TokenHash, Work,
+};
 
 /// A fault that a correct relay does not have: the simulator has to notice each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,6 +160,19 @@ impl Log for WorldLog {
             return self.inner.page(principal, &believed, now);
         }
         Ok(answer)
+    }
+
+    fn next_task(&mut self) -> Result<Option<Task>, LogError> {
+        self.inner.next_task()
+    }
+
+    fn gather(&mut self, task: Task) -> Result<Option<Work>, LogError> {
+        self.inner.gather(task)
+    }
+
+    fn settle(&mut self, prepared: Prepared) -> Result<Durable<Settled>, LogError> {
+        self.is_changed = true;
+        self.inner.settle(prepared)
     }
 
     fn foreign_version(&mut self) -> Result<u64, LogError> {

@@ -259,6 +259,11 @@ impl World {
         self.relay.pace = pace;
     }
 
+    /// How often the relay works on the old part of its logs, in a thousand turns.
+    pub fn set_relay_tidying(&mut self, in_a_thousand: u32) {
+        self.relay.tidying = in_a_thousand;
+    }
+
     /// Starts the relay again with these limits.
     pub fn set_relay_limits(&mut self, limits: Limits) {
         self.relay.set_limits(limits);

@@ -11,6 +11,10 @@ const LAST: &str = "
     SELECT c.position, c.chain, e.id, c.kind, c.hash FROM chunks c LEFT JOIN entities e ON e.number = c.entity
     WHERE c.position > ?1 AND c.position <= ?2 ORDER BY c.position DESC LIMIT 1 OFFSET ?3";
 
+/// The end of the last segment of a space.
+const LAST_SEGMENT: &str = "
+    SELECT last, chain FROM segments WHERE last > ?1 AND last <= ?2 ORDER BY last DESC LIMIT 1";
+
 /// The most lines that are wanted of a check of the whole file.
 const LINES_MAX: u32 = 16;
 
@@ -82,10 +86,20 @@ fn found(transaction: &Transaction<'_>, row: &Row<'_>) -> rusqlite::Result<Found
     let number = row.get(0)?;
     let log = LogId::from_bytes(row.get(2)?);
     let head = Cursor { log, sequence: Sequence::new(count(row, 3)?), chain: ChainHash::from_bytes(row.get(4)?) };
-    let (before, end) = SpaceRow::positions(number);
+    let (start, end) = SpaceRow::positions(number);
+    let mut segment = transaction.prepare_cached(LAST_SEGMENT)?;
+    let read_segment = |row: &Row<'_>| Ok((row.get(0)?, row.get(1).map(ChainHash::from_bytes)?));
+    // Rows below the end of the last segment stand for what had decayed in it.
+    let (before, packed) =
+        segment.query_row([start, end], read_segment).optional()?.unwrap_or((start, ChainHash::start(log)));
     let mut last = transaction.prepare_cached(LAST)?;
     let Some(position) = last.query_row(params![before, end, 0], |row| row.get(0)).optional()? else {
-        return Ok(if head.sequence == Sequence::ZERO { Found::Same } else { Found::Other });
+        return Ok(match (SpaceRow::sequence(before) == head.sequence, packed == head.chain) {
+            (false, false) => Found::Other,
+            // What leads to the end of a segment is looked at when it is read, and says which of the two has decayed.
+            (true, _) => Found::Same,
+            (false, true) => Found::Decayed(Cursor { log, sequence: SpaceRow::sequence(before), chain: packed }),
+        });
     };
     let sequence = SpaceRow::sequence(position);
     let chain_of = |row: &Row<'_>| row.get(1).map(ChainHash::from_bytes);
@@ -97,7 +111,7 @@ fn found(transaction: &Transaction<'_>, row: &Row<'_>) -> rusqlite::Result<Found
     if sequence != head.sequence && chain != head.chain {
         return Ok(Found::Other);
     }
-    let previous = last.query_row(params![before, end, 1], chain_of).optional()?.unwrap_or(ChainHash::start(log));
+    let previous = last.query_row(params![before, end, 1], chain_of).optional()?.unwrap_or(packed);
     let computed = last.query_row(params![before, end, 0], |row| {
         let (entity, kind) = (EntityId::from_bytes(row.get(2)?), row.get(3)?);
         Ok(previous.then(sequence, entity, kind, ChunkHash::from_bytes(row.get(4)?)))

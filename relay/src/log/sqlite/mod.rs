@@ -2,6 +2,7 @@
 
 mod account;
 mod append;
+mod archive;
 mod chain;
 mod decay;
 mod heads;
@@ -15,6 +16,7 @@ mod schema;
 mod transaction;
 
 pub use account::{NewToken, TokenSummary};
+pub use archive::{DiskUse, Keeper, Prepared, Settled, SnapshotFault, Task, WholeTasks, Work, WorkFault};
 pub use schema::OpenLogError;
 pub use transaction::{Fault, FaultPoint};
 
@@ -23,6 +25,7 @@ pub(super) use account::DEFAULT_USER;
 use super::{Appended, Authentication, Log, LogError, Principal, Quotas, Standing, TokenHash};
 use afield_core::session::{AppendRequest, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest};
 use afield_core::{Durable, LogId, Now};
+use archive::{Cache, Tasks};
 use decay::Decayed;
 use identity::FileIdentity;
 use rusqlite::backup::Backup;
@@ -48,6 +51,8 @@ pub struct SqliteLog {
     quotas: Quotas,
     faults: Faults,
     decayed: Decayed,
+    cache: Cache,
+    tasks: Tasks,
     /// How often this value changed what [`Log::foreign_version`] speaks about.
     administered: u64,
     /// The storage failed: the file is opened again before it is used again, so that nothing half known is trusted.
@@ -119,6 +124,7 @@ impl SqliteLog {
         let copy = schema::prepare(copy)?;
         Backup::new(&copy, &mut self.connection)?.run_to_completion(PAGES_PER_STEP, Duration::ZERO, None)?;
         self.decayed = Decayed::default();
+        self.tasks = Tasks::default();
         self.administered += 1;
         Ok(())
     }
@@ -150,6 +156,8 @@ impl SqliteLog {
             quotas: Quotas::DEFAULT,
             faults: Faults::default(),
             decayed: Decayed::default(),
+            cache: Cache::default(),
+            tasks: Tasks::default(),
             administered: 0,
             failed: false,
         }
@@ -190,6 +198,7 @@ impl SqliteLog {
         self.identity = identity;
         self.failed = false;
         self.decayed = Decayed::default();
+        self.tasks = Tasks::default();
         self.administered += 1;
         Ok(())
     }
@@ -254,6 +263,21 @@ impl Log for SqliteLog {
 
     fn page(&mut self, principal: Principal, request: &PageRequest, now: Now) -> Result<Durable<PageAnswer>, LogError> {
         let result = self.read_page(principal, request, now);
+        self.watched(result)
+    }
+
+    fn next_task(&mut self) -> Result<Option<Task>, LogError> {
+        let result = self.next_due();
+        self.watched(result)
+    }
+
+    fn gather(&mut self, task: Task) -> Result<Option<Work>, LogError> {
+        let result = self.gather_work(task);
+        self.watched(result)
+    }
+
+    fn settle(&mut self, prepared: Prepared) -> Result<Durable<Settled>, LogError> {
+        let result = self.settle_work(prepared);
         self.watched(result)
     }
 

@@ -1,10 +1,11 @@
 //! Reading some entities, wherever their reader stands.
 
 use super::SqliteLog;
-use super::read::{Passing, RUN, entry, stretch};
+use super::archive::Archive;
+use super::read::{Passing, RUN, Wanted, archived_entry, entry, stretch};
 use super::row::SpaceRow;
 use super::run::RunRoom;
-use super::transaction::{Purpose, SqliteTransaction};
+use super::transaction::Purpose;
 use crate::log::{LogError, Principal};
 use afield_core::filter::Selection;
 use afield_core::limits::BATCH_CHUNKS_MAX;
@@ -20,6 +21,10 @@ const POSITIONS: &str = "
     SELECT position FROM chunks INDEXED BY chunks_by_actor WHERE entity = ?1 AND position > ?2
     ORDER BY position LIMIT ?3";
 
+/// The segments that hold chunks of an entity, from the one with a position on.
+const SEGMENTS: &str = "
+    SELECT DISTINCT segment FROM actor_runs WHERE entity = ?1 AND segment > ?2 ORDER BY segment";
+
 impl SqliteLog {
     pub(super) fn read_page(
         &mut self,
@@ -27,54 +32,55 @@ impl SqliteLog {
         request: &PageRequest,
         now: Now,
     ) -> Result<Durable<PageAnswer>, LogError> {
+        let cache = self.cache.clone();
         let mut transaction = self.begin(Purpose::Read)?;
+        let archive = Archive::new(&transaction, &cache);
         let found = SpaceRow::find(&transaction, principal, request.space, now)?;
         let answer = match &found {
             None => PageAnswer::Refused(SpaceCode::UnknownOrForbidden),
-            Some(space)
-                if !space.holds(&transaction, request.position)? || !space.holds(&transaction, request.told)? =>
-            {
+            Some(space) if !space.holds(&archive, request.position)? || !space.holds(&archive, request.told)? => {
                 PageAnswer::Reset(space.head.log)
             }
-            Some(space) => page(&transaction, space, request)?,
+            Some(space) => page(&archive, space, request)?,
         };
+        let mended = archive.mended();
         let answer = Durable::commit(&mut transaction, answer)?;
         drop(transaction);
         if let (Some(space), PageAnswer::Page { run, .. }) = (&found, answer.get()) {
             self.decayed.note_read(space, run);
         }
+        self.store_found_again(&[], &mended);
         Ok(answer)
     }
 }
 
-fn page(transaction: &SqliteTransaction<'_>, space: &SpaceRow, request: &PageRequest) -> Result<PageAnswer, LogError> {
+fn page(archive: &Archive<'_, '_>, space: &SpaceRow, request: &PageRequest) -> Result<PageAnswer, LogError> {
     match &*request.filter {
         Filter::Only(Selection { collections, entities, announced })
             if collections.is_empty() && announced.is_empty() =>
         {
-            page_of_entities(transaction, space, request, entities)
+            page_of_entities(archive, space, request, entities)
         }
         filter => {
-            let PageRequest { after, bytes_max, .. } = *request;
-            let stretch = stretch(transaction, space, after, filter, bytes_max, Passing::Quick)?;
-            let upto = stretch.entries.last().map_or(after, |last| last.sequence);
-            let unknown = unknown(transaction, space, request)?;
-            let (kept, announced) = stretch.kept();
-            Ok(answer(space, request, (kept, upto), unknown, announced))
+            let after = position_of(space, request.after);
+            let bytes_max = request.bytes_max;
+            let stretch = stretch(archive, space, &Wanted { after, filter, bytes_max, passing: Passing::Quick })?;
+            let unknown = unknown(archive, space, request)?;
+            Ok(answer(space, stretch.run(after), unknown))
         }
     }
 }
 
 /// The entities asked for one by one that the log knows nothing of, told with the first page.
 fn unknown(
-    transaction: &SqliteTransaction<'_>,
+    archive: &Archive<'_, '_>,
     space: &SpaceRow,
     request: &PageRequest,
 ) -> Result<Vec<EntityId>, LogError> {
     let mut unknown = Vec::new();
     if let (Filter::Only(selection), Sequence::ZERO) = (&*request.filter, request.after) {
         for entity in &selection.entities {
-            if number(transaction, space, *entity)?.is_none() {
+            if number(archive, space, *entity)?.is_none() {
                 unknown.push(*entity);
             }
         }
@@ -82,69 +88,103 @@ fn unknown(
     Ok(unknown)
 }
 
+/// The most chunks of one page.
+const POSITIONS_MAX: usize = if BATCH_CHUNKS_MAX < PLACES_RUNS_MAX { BATCH_CHUNKS_MAX } else { PLACES_RUNS_MAX };
+
+/// Where chunks stand that are wanted, the first of them, and the first that is left out.
+#[derive(Default)]
+struct Positions {
+    found: BTreeSet<i64>,
+    left_out: Option<i64>,
+}
+
+impl Positions {
+    fn add(&mut self, position: i64) {
+        if self.left_out.is_none_or(|left_out| position < left_out) {
+            self.found.insert(position);
+        }
+        while self.found.len() > POSITIONS_MAX {
+            self.left_out = self.found.pop_last();
+        }
+    }
+}
+
 fn page_of_entities(
-    transaction: &SqliteTransaction<'_>,
+    archive: &Archive<'_, '_>,
     space: &SpaceRow,
     request: &PageRequest,
     entities: &BTreeSet<EntityId>,
 ) -> Result<PageAnswer, LogError> {
-    let after = request.after;
-    let positions_max = BATCH_CHUNKS_MAX.min(PLACES_RUNS_MAX);
-    let (mut positions, mut unknown) = (Vec::new(), Vec::new());
-    let mut is_cut = false;
+    let (mut positions, mut unknown) = (Positions::default(), Vec::new());
     for entity in entities {
-        let Some(number) = number(transaction, space, *entity)? else {
-            unknown.push(*entity);
-            continue;
-        };
-        let limit = i64::try_from(positions_max + 1).unwrap_or(i64::MAX);
-        let mut statement = transaction.statement(POSITIONS)?;
-        let found = statement.query_map([number, space.position(after), limit], |row| row.get::<_, i64>(0))?;
-        for position in found {
-            positions.push(position?);
-        }
-        if positions.len() > 2 * positions_max {
-            positions.sort_unstable();
-            positions.truncate(positions_max);
-            is_cut = true;
+        match number(archive, space, *entity)? {
+            Some(number) => find(archive, number, space.position(request.after), &mut positions)?,
+            None => unknown.push(*entity),
         }
     }
-    positions.sort_unstable();
-    is_cut |= positions.len() > positions_max;
-    positions.truncate(positions_max);
+    let Positions { found, mut left_out } = positions;
     let mut room = RunRoom::new(request.bytes_max);
     let mut entries: Vec<LogEntry> = Vec::new();
-    let mut statement = transaction.statement(RUN)?;
-    for position in positions {
-        let found = statement.query_row([position - 1, position], |row| Ok(entry(row)))?;
-        let entry = found?;
+    for position in found {
+        let entry = entry_at(archive, position)?;
         if !room.take(entry.bytes.len()) {
-            is_cut = true;
+            left_out = Some(position);
             break;
         }
         entries.push(entry);
     }
-    let last = entries.last().map_or(after, |last| last.sequence);
-    let upto = if is_cut { last } else { space.head.sequence.max(after) };
-    let unknown = if after == Sequence::ZERO { unknown } else { Vec::new() };
-    Ok(answer(space, request, (entries, upto), unknown, Vec::new()))
+    let upto = match left_out {
+        Some(position) => SpaceRow::sequence(position - 1),
+        None => space.head.sequence.max(request.after),
+    };
+    let unknown = if request.after == Sequence::ZERO { unknown } else { Vec::new() };
+    let run = LogRun::leaving_out(position_of(space, request.after), position_of(space, upto), entries);
+    Ok(answer(space, run, unknown))
 }
 
-fn number(transaction: &SqliteTransaction<'_>, space: &SpaceRow, entity: EntityId) -> Result<Option<i64>, LogError> {
+/// Adds where the chunks of an entity stand behind a position: in segments, and as rows.
+fn find(archive: &Archive<'_, '_>, entity: i64, after: i64, positions: &mut Positions) -> Result<(), LogError> {
+    let mut statement = archive.transaction.statement(SEGMENTS)?;
+    let mut segments = statement.query([entity, after])?;
+    while let Some(row) = segments.next()? {
+        let last: i64 = row.get(0)?;
+        let Some(segment) = archive.outline(last)? else { continue };
+        if positions.left_out.is_some_and(|left_out| left_out < segment.first()) {
+            return Ok(());
+        }
+        let places = segment.places_from(after.max(segment.first() - 1) + 1);
+        places.filter(|(_, place)| place.number == entity).for_each(|(position, _)| positions.add(position));
+    }
+    let mut statement = archive.transaction.statement(POSITIONS)?;
+    let limit = i64::try_from(POSITIONS_MAX + 1).unwrap_or(i64::MAX);
+    let found = statement.query_map([entity, after, limit], |row| row.get(0))?;
+    for position in found {
+        positions.add(position?);
+    }
+    Ok(())
+}
+
+fn entry_at(archive: &Archive<'_, '_>, position: i64) -> Result<LogEntry, LogError> {
+    let segment = archive.segment(position)?;
+    if let Some(place) = segment.as_ref().and_then(|segment| segment.place(position)) {
+        let bytes = archive.bytes(position, place)?.unwrap_or_default();
+        return archived_entry(archive, position, place, bytes);
+    }
+    archive.transaction.statement(RUN)?.query_row([position - 1, position], |row| Ok(entry(row)))?
+}
+
+fn number(archive: &Archive<'_, '_>, space: &SpaceRow, entity: EntityId) -> Result<Option<i64>, LogError> {
     let sql = "SELECT number FROM entities WHERE space = ?1 AND id = ?2";
-    let mut statement = transaction.statement(sql)?;
+    let mut statement = archive.transaction.statement(sql)?;
     Ok(statement.query_row((space.number, entity.as_bytes()), |row| row.get(0)).optional()?)
 }
 
-fn answer(
-    space: &SpaceRow,
-    request: &PageRequest,
-    (entries, upto): (Vec<LogEntry>, Sequence),
-    unknown: Vec<EntityId>,
-    announced: Vec<(afield_core::Collection, EntityId)>,
-) -> PageAnswer {
+/// A position of which the sequence alone counts.
+fn position_of(space: &SpaceRow, sequence: Sequence) -> Cursor {
     let log = space.head.log;
-    let at = |sequence| Cursor { log, sequence, chain: ChainHash::start(log) };
-    let run = LogRun::leaving_out(at(request.after), at(upto), entries).with(Vec::new(), announced);
-    PageAnswer::Page { run, done: upto >= space.head.sequence, unknown }
+    Cursor { log, sequence, chain: ChainHash::start(log) }
+}
+
+fn answer(space: &SpaceRow, run: LogRun, unknown: Vec<EntityId>) -> PageAnswer {
+    PageAnswer::Page { done: run.after().sequence >= space.head.sequence, run, unknown }
 }

@@ -20,6 +20,18 @@ pub(super) struct RunRoom {
 }
 
 impl RunRoom {
+    /// Takes the room of something that is sent in parts where it does not fit a frame; answers whether there was. The first
+    /// always has room.
+    pub(super) fn take_large(&mut self, bytes: usize) -> bool {
+        if !self.empty && (self.bytes < bytes || self.frame_bytes < bytes) {
+            return false;
+        }
+        self.empty = false;
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.frame_bytes = self.frame_bytes.saturating_sub(bytes);
+        true
+    }
+
     /// The room of a run that may hold so many bytes, raw.
     pub(super) fn new(bytes_max: usize) -> Self {
         Self {

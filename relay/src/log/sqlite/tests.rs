@@ -2,6 +2,7 @@
 
 mod access;
 mod appending;
+mod archive;
 mod damage;
 mod faults;
 mod reading;

@@ -1,0 +1,352 @@
+//! Putting in place what was prepared, where the log is still as it was read.
+
+use super::gather::rows_hash;
+use super::segment::{Segment, parity};
+use super::work::{Eagerness, NewSegment, NewSnapshot, Outcome, Prepared, Stripped, Target, Task, Work, WorkFault};
+use super::{Archive, Keeper, prefix_of};
+use crate::log::LogError;
+use crate::log::sqlite::SqliteLog;
+use crate::log::sqlite::row::SpaceRow;
+use crate::log::sqlite::transaction::{Purpose, SqliteTransaction};
+use afield_core::{Commit, Durable, EntityId, SpaceId};
+use rusqlite::{OptionalExtension, params};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// How many free pages the file keeps for what is appended next: a megabyte.
+const FREE_PAGES_KEPT: i64 = 256;
+/// The most pages that one commit gives back to the file system, each of which may have to be moved.
+const FREED_PAGES_MAX: i64 = 512;
+
+/// What became of prepared work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Settled {
+    /// Rows have become a segment.
+    Packed {
+        /// How many.
+        chunks: u64,
+    },
+    /// A snapshot stands for chunks.
+    Covered {
+        /// For how many.
+        chunks: u64,
+    },
+    /// Segments hold the chunks no more that a snapshot stands for.
+    Stripped {
+        /// How many segments.
+        segments: u64,
+    },
+    /// The log is no longer as it was read; nothing was done.
+    Stale,
+    /// It cannot be done.
+    Failed(WorkFault),
+}
+
+/// A segment of which something was found again from the rest.
+#[derive(Debug, Clone)]
+pub(in crate::log::sqlite) struct MendedSegment(pub(super) Arc<Segment>);
+
+impl SqliteLog {
+    /// A reader of this log for another thread; `None` when it lives in memory.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be opened.
+    pub fn keeper(&self) -> Option<Result<Keeper, LogError>> {
+        self.path.as_deref().map(Keeper::open)
+    }
+
+    /// All spaces, in the order in which they were created.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn spaces(&mut self) -> Result<Vec<SpaceId>, LogError> {
+        let transaction = self.begin(Purpose::Read)?;
+        let mut statement = transaction.statement("SELECT id FROM spaces ORDER BY number")?;
+        let spaces = statement.query_map([], |row| row.get(0).map(SpaceId::from_bytes))?;
+        Ok(spaces.collect::<Result<_, _>>()?)
+    }
+
+    /// The task that packs all rows of a space, and those that make snapshots of its entities; `None` where there is no such
+    /// space. Each is to be repeated until nothing is left to do.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn whole_tasks(&mut self, space: SpaceId) -> Result<Option<WholeTasks>, LogError> {
+        let transaction = self.begin(Purpose::Read)?;
+        let found: Option<i64> = transaction
+            .statement("SELECT number FROM spaces WHERE id = ?1")?
+            .query_row([space.as_bytes()], |row| row.get(0))
+            .optional()?;
+        let Some(number) = found else { return Ok(None) };
+        let task = |target| Task { target, eagerness: Eagerness::Everything };
+        let mut statement =
+            transaction.statement("SELECT number, id FROM entities WHERE space = ?1 ORDER BY number")?;
+        let rows = statement.query_map([number], |row| Ok((row.get(0)?, EntityId::from_bytes(row.get(1)?))))?;
+        let entities = rows.map(|row| {
+            let (entity, id): (i64, EntityId) = row?;
+            Ok((id, task(Target::Snapshot { entity }), task(Target::Strip { entity })))
+        });
+        let entities = entities.collect::<Result<_, LogError>>()?;
+        Ok(Some(WholeTasks { rows: task(Target::Segment { space: number }), entities }))
+    }
+
+    /// Gives free pages of the file back to the file system, all of them.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn give_back(&mut self) -> Result<(), LogError> {
+        let mut transaction = self.begin(Purpose::Write)?;
+        run_pragma(&transaction, "PRAGMA incremental_vacuum")?;
+        transaction.commit()?;
+        drop(transaction);
+        self.shorten_wal()
+    }
+
+    /// Brings the WAL into the file and empties it, unless somebody reads it.
+    pub(in crate::log::sqlite) fn shorten_wal(&mut self) -> Result<(), LogError> {
+        Ok(self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+    }
+
+    pub(in crate::log::sqlite) fn next_due(&mut self) -> Result<Option<Task>, LogError> {
+        if !self.tasks.is_scanned() {
+            let mut tasks = std::mem::take(&mut self.tasks);
+            let scanned = self.begin(Purpose::Read).and_then(|transaction| tasks.scan(&transaction));
+            self.tasks = tasks;
+            scanned?;
+        }
+        Ok(self.tasks.next())
+    }
+
+    pub(in crate::log::sqlite) fn gather_work(&mut self, task: Task) -> Result<Option<Work>, LogError> {
+        let cache = self.cache.clone();
+        let transaction = self.begin(Purpose::Read)?;
+        Archive::new(&transaction, &cache).gather(task)
+    }
+
+    pub(in crate::log::sqlite) fn settle_work(&mut self, prepared: Prepared) -> Result<Durable<Settled>, LogError> {
+        let cache = self.cache.clone();
+        let mut tasks = std::mem::take(&mut self.tasks);
+        let settled = self.begin(Purpose::Write).and_then(|mut transaction| {
+            let (settled, next) = put_in_place(&Archive::new(&transaction, &cache), prepared)?;
+            give_back_some(&transaction)?;
+            Ok((Durable::commit(&mut transaction, settled)?, next))
+        });
+        let settled = settled.map(|(settled, next)| {
+            next.apply(&mut tasks);
+            settled
+        });
+        self.tasks = tasks;
+        settled
+    }
+
+    /// Stores what was found again of segments.
+    pub(in crate::log::sqlite) fn store_mended_segments(&mut self, mended: &[MendedSegment]) {
+        let stored = self.try_store_segments(mended);
+        if let Err(error) = self.watched(stored) {
+            tracing::error!(error = &error as &dyn std::error::Error, "what was found again could not be stored");
+        }
+    }
+
+    fn try_store_segments(&mut self, mended: &[MendedSegment]) -> Result<(), LogError> {
+        let mut transaction = self.begin(Purpose::Write)?;
+        for MendedSegment(segment) in mended {
+            let sequence = SpaceRow::sequence(segment.first).get();
+            tracing::warn!(sequence, "a segment of the log has decayed on the disk in a part that was found again");
+            transaction
+                .statement("UPDATE segments SET before = ?2, chain = ?3, layout = ?4 WHERE last = ?1")?
+                .execute(params![
+                    segment.last,
+                    segment.before.as_bytes(),
+                    segment.chain().as_bytes(),
+                    segment.layout()
+                ])?;
+            store_hashes(&transaction, segment)?;
+        }
+        transaction.commit()
+    }
+}
+
+/// What makes the log of a space as small as it can be.
+#[derive(Debug)]
+pub struct WholeTasks {
+    /// Packs all rows.
+    pub rows: Task,
+    /// For every entity its snapshot, and what follows it.
+    pub entities: Vec<(EntityId, Task, Task)>,
+}
+
+/// What is due after a commit.
+#[derive(Debug, Default)]
+struct Next {
+    targets: Vec<Target>,
+    entities: Vec<(i64, u64)>,
+    failed: Option<(Target, u64)>,
+}
+
+impl Next {
+    fn apply(self, tasks: &mut super::Tasks) {
+        if let Some((target, changes)) = self.failed {
+            tasks.fail(target, changes);
+        }
+        self.targets.into_iter().for_each(|target| tasks.add(target));
+        self.entities.into_iter().for_each(|(entity, changes)| tasks.add_entity(entity, changes));
+    }
+}
+
+fn put_in_place(archive: &Archive<'_, '_>, Prepared(outcome): Prepared) -> Result<(Settled, Next), LogError> {
+    match outcome {
+        Outcome::Segment(new) => put_segment(archive, &new),
+        Outcome::Snapshot(new) => put_snapshot(archive, &new),
+        Outcome::Strip(stripped) => put_stripped(archive, &stripped),
+        Outcome::Failed(task, fault) => {
+            let changes = match task.target {
+                Target::Snapshot { entity } => archive.changes_of(entity)?,
+                Target::Segment { .. } | Target::Strip { .. } => 0,
+            };
+            if fault.is_failure() {
+                tracing::warn!(error = &fault as &dyn std::error::Error, "old chunks stay as they are");
+            }
+            let failed = (task.eagerness == Eagerness::Usual).then_some((task.target, changes));
+            Ok((Settled::Failed(fault), Next { failed, ..Next::default() }))
+        }
+    }
+}
+
+fn put_segment(archive: &Archive<'_, '_>, new: &NewSegment) -> Result<(Settled, Next), LogError> {
+    let again = match new.task.eagerness {
+        Eagerness::Usual => vec![new.task.target],
+        Eagerness::Everything | Eagerness::Whatever => Vec::new(),
+    };
+    let stale = Next { targets: again.clone(), ..Next::default() };
+    let NewSegment { segment, before, .. } = new;
+    // The same lineage, the same place in it, and exactly the rows that were read: their chain hashes name their past.
+    let Some(space) = SpaceRow::by_number(archive.transaction, new.space)? else { return Ok((Settled::Stale, stale)) };
+    if space.head.log != before.log
+        || archive.end(new.space, before.log)?.sequence != before.sequence
+        || rows_hash(archive, segment.first, segment.last)? != new.rows_hash
+    {
+        return Ok((Settled::Stale, stale));
+    }
+    let transaction = archive.transaction;
+    transaction
+        .statement("INSERT INTO segments (last, first, before, chain, layout, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .execute(params![
+            segment.last,
+            segment.first,
+            segment.before.as_bytes(),
+            segment.chain().as_bytes(),
+            segment.layout(),
+            new.body
+        ])?;
+    store_hashes(transaction, segment)?;
+    for run in &new.runs {
+        transaction
+            .statement("INSERT INTO actor_runs (entity, actor, last, first, segment) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute([run.entity, run.actor, run.last.cast_signed(), run.first.cast_signed(), segment.last])?;
+    }
+    let mut changes = new.changes.clone();
+    changes.sort_unstable_by_key(|(entity, change, _)| (*entity, prefix_of(*change)));
+    for (entity, change, position) in changes {
+        transaction
+            .statement("INSERT INTO change_prefixes (entity, prefix, position) VALUES (?1, ?2, ?3)")?
+            .execute([entity, prefix_of(change), position])?;
+    }
+    let mut from = segment.first;
+    for kept in new.kept.iter().copied().chain(std::iter::once(segment.last + 1)) {
+        transaction.statement("DELETE FROM chunks WHERE position >= ?1 AND position < ?2")?.execute([from, kept])?;
+        from = kept + 1;
+    }
+    let mut entities = Vec::new();
+    for entity in new.runs.iter().map(|run| run.entity).collect::<BTreeSet<_>>() {
+        if archive.pays(entity, Eagerness::Usual)? {
+            entities.push((entity, archive.changes_of(entity)?));
+        }
+    }
+    let chunks = segment.places.len() as u64;
+    Ok((Settled::Packed { chunks }, Next { targets: again, entities, failed: None }))
+}
+
+fn store_hashes(transaction: &SqliteTransaction<'_>, segment: &Segment) -> Result<(), LogError> {
+    let hashes = segment.hashes();
+    transaction
+        .statement("INSERT OR REPLACE INTO segment_hashes (last, layout, hashes, parity) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![segment.last, segment.layout(), hashes, parity(&hashes)])?;
+    Ok(())
+}
+
+fn put_snapshot(archive: &Archive<'_, '_>, new: &NewSnapshot) -> Result<(Settled, Next), LogError> {
+    let (last, chain) = new.end;
+    // The chain hash behind the last segment names every chunk up to there, and so each that the snapshot was shown to hold.
+    let is_same = SpaceRow::by_number(archive.transaction, new.space)?.is_some_and(|space| space.head.log == new.log)
+        && archive.segment(last)?.is_some_and(|segment| {
+            segment.last == last
+                && segment.chain() == chain
+                && segment.place(new.covered).is_some_and(|place| place.number == new.entity)
+        })
+        && archive.snapshot_hash(new.entity)? == new.old;
+    if !is_same {
+        return Ok((Settled::Stale, Next::default()));
+    }
+    let transaction = archive.transaction;
+    transaction
+        .statement(
+            "INSERT INTO snapshots (entity, covered, stripped, changes, hash, bytes) VALUES (?1, ?2, 0, ?3, ?4, ?5)
+            ON CONFLICT DO UPDATE SET covered = ?2, changes = ?3, hash = ?4, bytes = ?5",
+        )?
+        .execute(params![
+            new.entity,
+            new.covered,
+            new.changes.cast_signed(),
+            blake3::hash(&new.bytes).as_bytes(),
+            new.bytes
+        ])?;
+    // Rows below it stood for chunks that had decayed.
+    transaction
+        .statement("DELETE FROM chunks WHERE entity = ?1 AND position <= ?2")?
+        .execute([new.entity, new.covered])?;
+    let targets = vec![Target::Strip { entity: new.entity }];
+    Ok((Settled::Covered { chunks: new.changes }, Next { targets, ..Next::default() }))
+}
+
+fn put_stripped(archive: &Archive<'_, '_>, stripped: &Stripped) -> Result<(Settled, Next), LogError> {
+    let Stripped { entity, covered, bodies, upto } = stripped;
+    let again = Next { targets: vec![Target::Strip { entity: *entity }], ..Next::default() };
+    // What the segments lose has to be readable from the snapshot in this very transaction.
+    if !archive.snapshot(*entity)?.is_some_and(|snapshot| snapshot.covered >= *covered) {
+        return Ok((Settled::Stale, Next::default()));
+    }
+    let transaction = archive.transaction;
+    for (last, old, body) in bodies {
+        let mut statement = transaction.statement("SELECT body FROM segments WHERE last = ?1")?;
+        let found: Option<Vec<u8>> = statement.query_row([last], |row| row.get(0)).optional()?;
+        if !found.is_some_and(|found| blake3::hash(&found).as_bytes() == old) {
+            return Ok((Settled::Stale, again));
+        }
+        transaction.statement("UPDATE segments SET body = ?2 WHERE last = ?1")?.execute(params![last, body])?;
+    }
+    transaction.statement("UPDATE snapshots SET stripped = ?2 WHERE entity = ?1")?.execute([entity, upto])?;
+    Ok((Settled::Stripped { segments: bodies.len() as u64 }, again))
+}
+
+/// Gives some of the file's free pages back, where it has more of them than it soon uses.
+fn give_back_some(transaction: &SqliteTransaction<'_>) -> Result<(), LogError> {
+    let free: i64 = transaction.statement("PRAGMA freelist_count")?.query_row([], |row| row.get(0))?;
+    let surplus = (free - FREE_PAGES_KEPT).clamp(0, FREED_PAGES_MAX);
+    if surplus == FREED_PAGES_MAX {
+        run_pragma(transaction, &format!("PRAGMA incremental_vacuum({FREED_PAGES_MAX})"))?;
+    }
+    Ok(())
+}
+
+/// Runs a statement that does a part of its work at every step.
+fn run_pragma(transaction: &SqliteTransaction<'_>, sql: &str) -> Result<(), LogError> {
+    let mut statement = transaction.statement(sql)?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
+}

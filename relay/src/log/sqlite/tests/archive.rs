@@ -1,0 +1,314 @@
+//! What segments and snapshots promise: whatever is packed, the log reads and answers the same.
+
+mod damage;
+mod model;
+
+use super::*;
+use crate::log::{Log, Settled, Task, WorkFault};
+use crate::testing::{Author, decoded};
+use afield_core::EntityId;
+use afield_core::document::{Hostile, HostileChange};
+use afield_core::session::LogEntry;
+
+impl Desk {
+    /// Does a task until nothing is left of it, and says what became of it.
+    pub(super) fn finish(&mut self, task: Task) -> Vec<Settled> {
+        let mut settled = Vec::new();
+        while let Some(work) = self.log.gather(task).unwrap() {
+            let done = self.log.settle(work.run()).unwrap().into_inner();
+            settled.push(done);
+            if matches!(done, Settled::Failed(_)) {
+                break;
+            }
+            assert!(settled.len() < 1_000, "it never ends: {done:?}");
+        }
+        settled
+    }
+
+    /// Packs all rows of the desk's space.
+    pub(super) fn pack(&mut self) -> Vec<Settled> {
+        let tasks = self.log.whole_tasks(self.space).unwrap().expect("the space is there");
+        self.finish(tasks.rows)
+    }
+
+    /// Packs all rows, and lets snapshots stand for everything that they can.
+    pub(super) fn compact(&mut self) -> Vec<Settled> {
+        let mut settled = self.pack();
+        let tasks = self.log.whole_tasks(self.space).unwrap().expect("the space is there");
+        for (_, snapshot, strip) in tasks.entities {
+            settled.extend(self.finish(snapshot.whatever_it_saves()));
+            settled.extend(self.finish(strip));
+        }
+        settled
+    }
+
+    /// Does everything that is due by itself.
+    pub(super) fn usual(&mut self) -> Vec<Settled> {
+        let mut settled = Vec::new();
+        while let Some(task) = self.log.next_task().unwrap() {
+            if let Some(work) = self.log.gather(task).unwrap() {
+                settled.push(self.log.settle(work.run()).unwrap().into_inner());
+            }
+        }
+        settled
+    }
+
+    pub(super) fn rows(&self, table: &str) -> i64 {
+        self.log.connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    }
+
+    /// Everything after a position, page by page.
+    pub(super) fn all_after(&mut self, mut position: Cursor, bytes_max: usize) -> Vec<LogEntry> {
+        let mut entries = Vec::new();
+        loop {
+            let wanted = ReadRequest { bytes_max, ..read_request(self.space, position) };
+            let answer = self.log.read(self.principal, &wanted, at(0)).unwrap().into_inner();
+            let ReadAnswer::Run(run) = answer else { panic!("{answer:?}") };
+            if run.entries().is_empty() {
+                return entries;
+            }
+            position = run.after();
+            entries.extend(run.entries().iter().cloned());
+        }
+    }
+}
+
+/// Entries as they can be compared.
+pub(super) fn told(entries: &[LogEntry]) -> Vec<(u64, [u8; 32], EntityId, ChunkHash, Vec<u8>)> {
+    let told = |entry: &LogEntry| {
+        (entry.sequence.get(), *entry.chain.as_bytes(), entry.entity, entry.hash, entry.bytes.clone())
+    };
+    entries.iter().map(told).collect()
+}
+
+/// Two authors of one entity, one of another, and what they pushed.
+fn busy() -> (Desk, Vec<DecodedChunk>) {
+    let mut desk = Desk::new();
+    let (mut anna, mut other) = (Author::new(1, 1), Author::new(2, 2));
+    let mut pushed = anna.chunks(5);
+    let mut ben = anna.fork(3);
+    for round in 0..10 {
+        pushed.extend([anna.chunk(&format!("anna {round}")), ben.chunk(&format!("ben {round}"))]);
+        pushed.push(other.chunk(&format!("other {round}")));
+    }
+    anna.merge(&mut ben);
+    pushed.push(anna.chunk("both"));
+    assert!(desk.push(pushed.clone()).iter().all(is_stored));
+    (desk, pushed)
+}
+
+#[test]
+fn a_packed_log_reads_the_same_from_every_position_and_in_pages_of_any_size() {
+    let (mut desk, _) = busy();
+    let start = desk.start();
+    let before = desk.all_after(start, usize::MAX);
+    for step in 0..3 {
+        match step {
+            0 => assert!(matches!(desk.pack()[..], [Settled::Packed { chunks: 36 }])),
+            1 => assert!(desk.compact().contains(&Settled::Covered { chunks: 26 })),
+            _ => assert_eq!(desk.compact(), [], "nothing is left to do"),
+        }
+        assert_eq!(desk.rows("chunks"), 0);
+        for bytes_max in [1, 300, usize::MAX] {
+            assert_eq!(told(&desk.all_after(start, bytes_max)), told(&before), "step {step}");
+        }
+        for (index, entry) in before.iter().enumerate() {
+            let cursor = Cursor { log: start.log, sequence: entry.sequence, chain: entry.chain };
+            assert_eq!(told(&desk.all_after(cursor, usize::MAX)), told(&before[index + 1..]), "R9");
+            let stranger = Cursor { chain: afield_core::ChainHash::from_bytes([9; 32]), ..cursor };
+            assert!(matches!(desk.read(stranger), ReadAnswer::Reset(_)), "R4");
+        }
+    }
+    assert_eq!(desk.rows("snapshots"), 2);
+}
+
+#[test]
+fn duplicates_forks_and_missing_dependencies_are_answered_as_before() {
+    let (mut desk, pushed) = busy();
+    let expected = desk.push(pushed.clone());
+    // Another document of the same actor: its changes have the same sequences and other hashes.
+    let forked = Author::new(1, 1).chunk("another first change");
+    let mut builder = Author::new(1, 9);
+    let absent = builder.chunk("never pushed");
+    let orphan = builder.chunk("rests on it");
+    let named = vec![absent.header.as_ref().unwrap().hash];
+    for step in 0..3 {
+        match step {
+            0 => {}
+            1 => drop(desk.pack()),
+            _ => drop(desk.compact()),
+        }
+        assert_eq!(desk.push(pushed.clone()), expected, "R5, step {step}");
+        assert_eq!(code(&desk.push(vec![forked.clone()])[0]), Some(ChunkCode::ActorForked), "step {step}");
+        let missing = ChunkVerdict::Refused { code: ChunkCode::MissingDependencies, missing: named.clone() };
+        assert_eq!(desk.push(vec![orphan.clone()]), [missing], "step {step}");
+    }
+    assert!(desk.push(vec![absent, orphan]).iter().all(is_stored), "the control");
+}
+
+#[test]
+fn a_change_that_rests_on_packed_ones_is_taken_and_packed_in_its_turn() {
+    let mut desk = Desk::new();
+    let mut author = Author::new(1, 1);
+    for round in 0..4 {
+        assert!(desk.push(author.chunks(20)).iter().all(is_stored), "round {round}");
+        assert!(!desk.compact().is_empty());
+    }
+    let start = desk.start();
+    assert_eq!(desk.all_after(start, usize::MAX).len(), 80);
+    assert_eq!((desk.rows("chunks"), desk.rows("segments"), desk.rows("snapshots")), (0, 4, 1));
+    let empty: i64 =
+        desk.log.connection.query_row("SELECT count(*) FROM segments WHERE body = x''", [], |row| row.get(0)).unwrap();
+    assert_eq!(empty, 4, "the snapshot took the place of all bodies");
+}
+
+#[test]
+fn what_is_old_is_packed_by_itself_and_what_is_fresh_stays() {
+    let mut desk = Desk::new();
+    let mut author = Author::new(1, 1);
+    desk.push(author.letters(600));
+    assert_eq!(desk.usual(), [], "too few are old enough");
+    desk.push(author.letters(500));
+    let packed = Settled::Packed { chunks: 512 };
+    assert_eq!(desk.usual(), [packed], "256 stay, and less than a segment behind them");
+    assert_eq!(desk.rows("chunks"), 588);
+    let start = desk.start();
+    let entries = desk.all_after(start, usize::MAX);
+    assert_eq!(entries.len(), 1_100);
+    assert!(entries.iter().all(LogEntry::is_intact));
+    desk.push(author.letters(1_500));
+    let settled = desk.usual();
+    assert_eq!(settled.iter().filter(|settled| **settled == packed).count(), 3);
+    assert!(settled.iter().any(|settled| matches!(settled, Settled::Covered { chunks: 1_024.. })), "{settled:?}");
+    assert_eq!(desk.all_after(start, usize::MAX).len(), 2_600);
+}
+
+#[test]
+fn what_was_left_undone_is_found_when_the_log_is_opened_again() {
+    let mut desk = Desk::new();
+    desk.push(Author::new(1, 1).chunks(1_200));
+    let Desk { log, principal, space, told } = desk;
+    let log = SqliteLog::from_connection(log.into_connection()).unwrap();
+    let mut desk = Desk { log, principal, space, told };
+    assert_eq!(desk.usual(), [Settled::Packed { chunks: 512 }]);
+
+    desk.pack();
+    let task = desk.log.whole_tasks(space).unwrap().unwrap().entities[0].1.whatever_it_saves();
+    assert!(matches!(desk.finish(task)[..], [Settled::Covered { .. }]));
+    let log = SqliteLog::from_connection(desk.log.into_connection()).unwrap();
+    let mut desk = Desk { log, principal, space, told };
+    assert!(matches!(desk.usual()[..], [Settled::Stripped { segments: 3 }]), "the segments lose what it stands for");
+    assert_eq!(desk.usual(), []);
+}
+
+#[test]
+fn what_was_prepared_for_another_state_of_the_log_is_not_put_in_place() {
+    let (mut desk, _) = busy();
+    let backup = desk.log.snapshot().unwrap();
+    let tasks = desk.log.whole_tasks(desk.space).unwrap().unwrap();
+    let stale = desk.log.gather(tasks.rows).unwrap().unwrap().run();
+    desk.push(Author::new(7, 7).chunks(20));
+    assert!(matches!(desk.pack()[..], [Settled::Packed { chunks: 56 }]));
+    assert_eq!(desk.log.settle(stale).unwrap().into_inner(), Settled::Stale, "its rows are packed already");
+
+    // A restored backup, written past what was read: the same rows by number, and other chunks.
+    let (task, lost) = (tasks.entities[0].1.whatever_it_saves(), desk.told);
+    let stale = desk.log.gather(task).unwrap().unwrap().run();
+    desk.log.restore(&backup).unwrap();
+    assert_eq!(desk.log.settle(stale).unwrap().into_inner(), Settled::Stale);
+    desk.told = desk.start();
+    desk.told = desk.run(desk.told).after();
+    let stale = desk.log.gather(tasks.rows).unwrap().unwrap().run();
+    desk.log.restore(&backup).unwrap();
+    let same = desk.log.gather(tasks.rows).unwrap().unwrap().run();
+    assert_eq!(desk.log.settle(same).unwrap().into_inner(), Settled::Packed { chunks: 36 }, "the control");
+    assert_eq!(desk.log.settle(stale).unwrap().into_inner(), Settled::Stale, "twice is once");
+    assert!(matches!(desk.read(lost), ReadAnswer::Reset(_)));
+}
+
+#[test]
+fn a_failed_commit_leaves_the_rows_or_the_segment_and_the_log_reads_the_same() {
+    for point in [FaultPoint::BeforeCommit, FaultPoint::AfterCommit] {
+        for fault in [Fault::Error, Fault::Crash] {
+            for failing in 0..6 {
+                let (mut desk, pushed) = busy();
+                let start = desk.start();
+                let before = told(&desk.all_after(start, usize::MAX));
+                let mut commits = 0;
+                desk.log.inject_faults(move |at| {
+                    commits += i32::from(at == point);
+                    (at == point && commits == failing + 1).then_some(fault)
+                });
+                let failed = try_compact(&mut desk).is_err();
+                let Desk { log, principal, space, told: last } = desk;
+                let log = SqliteLog::from_connection(log.into_connection()).unwrap();
+                let mut desk = Desk { log, principal, space, told: last };
+                assert_eq!(told(&desk.all_after(start, usize::MAX)), before, "{point:?}, {fault:?}, commit {failing}");
+                assert!(desk.push(pushed).iter().all(|verdict| matches!(verdict, ChunkVerdict::Duplicate { .. })));
+                desk.compact();
+                assert_eq!(told(&desk.all_after(start, usize::MAX)), before);
+                assert_eq!((desk.rows("chunks"), desk.rows("snapshots")), (0, 2), "and goes on where it stopped");
+                assert!(failed || failing >= 5, "five commits make it: commit {failing}");
+            }
+        }
+    }
+}
+
+fn try_compact(desk: &mut Desk) -> Result<(), LogError> {
+    let tasks = desk.log.whole_tasks(desk.space)?.expect("the space is there");
+    let mut all = vec![tasks.rows];
+    let snapshots = tasks.entities.into_iter();
+    all.extend(snapshots.flat_map(|(_, snapshot, strip)| [snapshot.whatever_it_saves(), strip]));
+    for task in all {
+        while let Some(work) = desk.log.gather(task)? {
+            desk.log.settle(work.run())?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn changes_that_the_engine_does_not_take_stay_as_they_are_and_hold_up_nothing_else() {
+    let Hostile { entity, honest, changes } = Hostile::all();
+    let (mut refused, mut covered) = (0, 0);
+    for HostileChange { name, bytes, .. } in changes {
+        let mut desk = Desk::new();
+        let mut pushed: Vec<_> = honest.iter().map(|bytes| decoded(entity, bytes)).collect();
+        pushed.push(decoded(entity, &bytes));
+        // Some are refused by their header already.
+        desk.push(pushed);
+        desk.push(Author::new(2, 2).chunks(20));
+        let start = desk.start();
+        let before = told(&desk.all_after(start, usize::MAX));
+        let settled = desk.compact();
+        refused += settled.iter().filter(|done| matches!(done, Settled::Failed(WorkFault::Snapshot(_)))).count();
+        covered += usize::from(settled.contains(&Settled::Covered { chunks: 20 }));
+        assert_eq!(told(&desk.all_after(start, usize::MAX)), before, "{name}");
+    }
+    assert!(refused > 5, "{refused} were refused by the engine");
+    assert!(covered > refused, "and the other entity was compacted beside all of them");
+}
+
+#[test]
+fn the_file_becomes_smaller_when_its_rows_are_packed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let mut desk = Desk::with(SqliteLog::open(&path).unwrap());
+    let mut author = Author::new(1, 1);
+    for _ in 0..10 {
+        desk.push(author.chunks(1_000));
+    }
+    desk.log.shorten_wal().unwrap();
+    let before = std::fs::metadata(&path).unwrap().len();
+    let rows = desk.log.disk_use().unwrap().rows;
+    assert!(rows > 2_000_000, "{rows}");
+    desk.compact();
+    desk.log.give_back().unwrap();
+    let used = desk.log.disk_use().unwrap();
+    let after = std::fs::metadata(&path).unwrap().len();
+    assert!(after < before / 2, "{after} of {before}: {used:?}");
+    assert!(used.segments + used.snapshots < 400_000, "{used:?}");
+    assert_eq!(used.free, 0);
+    let start = desk.start();
+    assert_eq!(desk.all_after(start, usize::MAX).len(), 10_000);
+}
