@@ -187,7 +187,7 @@ impl Story {
                 world.skew_clock(device, CLOCK_SKEWS_MS[random.below(3)]);
             }
         }
-        let story = Self {
+        Self {
             disk,
             restores: [0, 20, 50][random.below(3)],
             losses: [0, 0, 10][random.below(3)],

@@ -11,7 +11,7 @@ use afield_core::change::ChangeHeader;
 use afield_core::session::{
     AppendAnswer, AppendRequest, ChunkVerdict, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest,
 };
-use afield_core::wire::{Channel, DecodedChunk, PushNumber};
+use afield_core::wire::{BatchChunk, Channel, DecodedChunk, PushNumber, encode_batch};
 use afield_core::{ChunkKind, Collection, Cursor, EntityId, Limits, LogId, Now, SpaceId};
 use afield_relay::log::{DiskUse, Log, Principal, Settled, SqliteLog, Task};
 use automerge::{Automerge, Change};
@@ -28,6 +28,8 @@ const PUSH_CHANGES: usize = 1_000;
 const SEGMENTS_TARGET_BYTES: f64 = 1_500_000.0 / 259_778.0;
 /// How many times what the engine saves a snapshot and all that is left beside it may take.
 const SNAPSHOT_TARGET: f64 = 1.3;
+/// How many changes a segment could have.
+const SEGMENT_SIZES: [usize; 4] = [256, 512, 1_024, 4_096];
 /// The space of all of them.
 const SPACE: SpaceId = SpaceId::from_bytes([5; 16]);
 /// The log measures no time by it.
@@ -98,6 +100,7 @@ fn measure(name: &str, entity: EntityId, changes: Vec<Vec<u8>>) -> Result<usize,
     let (row, covered) = bench.row("behind a snapshot", began)?;
     rows.push(row);
     let saved = bench.saved()?;
+    let sizes = SEGMENT_SIZES.map(|size| format!("{size}: {:.2}", bench.batch_bytes(size)));
     let count = bench.chunks.len() as f64;
     let at_rest = (packed.rows + packed.segments) as f64;
     let behind = (covered.rows + covered.segments + covered.snapshots) as f64;
@@ -106,8 +109,9 @@ fn measure(name: &str, entity: EntityId, changes: Vec<Vec<u8>>) -> Result<usize,
     write_table(&mut out, &rows)?;
     writeln!(
         out,
-        "\n  packed: {:.2} B a change without hashes (target {SEGMENTS_TARGET_BYTES:.2}); save() takes {} B, the log \
+        "\n  batches of so many changes, bytes a change: {}\n  packed: {:.2} B a change without hashes (target {SEGMENTS_TARGET_BYTES:.2}); save() takes {} B, the log \
         behind a snapshot {:.2} times that (target {SNAPSHOT_TARGET})\n",
+        sizes.join(", "),
         at_rest / count,
         grouped(saved as u64),
         behind / saved as f64,
@@ -213,6 +217,21 @@ impl Bench {
         let parts = [used.rows, used.segments, used.snapshots, used.hashes, used.other].map(grouped);
         let row = [name.to_owned()].into_iter().chain(parts).chain([done_in, read_in, pushed_in]);
         Ok((row.collect(), used))
+    }
+
+    /// How many bytes a change takes in batches of so many.
+    fn batch_bytes(&self, size: usize) -> f64 {
+        let batch = |chunks: &[DecodedChunk]| {
+            let chunks = chunks.iter().map(|chunk| BatchChunk {
+                entity: chunk.entity,
+                collection: &chunk.collection,
+                kind: chunk.kind,
+                bytes: &chunk.bytes,
+            });
+            encode_batch(chunks).len()
+        };
+        let bytes: usize = self.chunks.chunks(size).map(batch).sum();
+        bytes as f64 / self.chunks.len().max(1) as f64
     }
 
     /// How many bytes the engine saves the document in.

@@ -56,7 +56,7 @@ fn what_is_old_is_packed_beside_the_hub_and_put_in_place_in_its_turns() {
     let (channel, push) = (Channel(0), afield_core::wire::PushNumber(1));
     let chunks = Author::new(1, 1).chunks(1_400);
     let request = AppendRequest { channel, space: SPACE, push, told, chunks };
-    log.append(vec![(Principal::ANYONE, request)], now).unwrap();
+    let _ = log.append(vec![(Principal::ANYONE, request)], now).unwrap();
 
     let (events, queue) = mpsc::channel();
     let worker = Worker::start(log.keeper().unwrap().unwrap(), events).unwrap();

@@ -3,20 +3,21 @@
 use super::gather::rows_hash;
 use super::segment::{Segment, parity};
 use super::work::{Eagerness, NewSegment, NewSnapshot, Outcome, Prepared, Stripped, Target, Task, Work, WorkFault};
-use super::{Archive, Keeper, prefix_of};
+use super::{Archive, prefix_of};
 use crate::log::LogError;
 use crate::log::sqlite::SqliteLog;
 use crate::log::sqlite::row::SpaceRow;
 use crate::log::sqlite::transaction::{Purpose, SqliteTransaction};
-use afield_core::{Commit, Durable, EntityId, SpaceId};
+use afield_core::{Commit, Durable};
 use rusqlite::{OptionalExtension, params};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// How many free pages the file keeps for what is appended next: a megabyte.
-const FREE_PAGES_KEPT: i64 = 256;
-/// The most pages that one commit gives back to the file system, each of which may have to be moved.
-const FREED_PAGES_MAX: i64 = 512;
+/// How many free pages the file keeps for what is appended next: half a megabyte.
+const FREE_PAGES_KEPT: i64 = 128;
+/// How many pages one commit gives back to the file system, each of which may have to be moved: more than come free when a segment
+/// takes the place of its rows.
+const FREED_PAGES: i64 = 64;
 
 /// What became of prepared work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,70 +49,6 @@ pub enum Settled {
 pub(in crate::log::sqlite) struct MendedSegment(pub(super) Arc<Segment>);
 
 impl SqliteLog {
-    /// A reader of this log for another thread; `None` when it lives in memory.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be opened.
-    pub fn keeper(&self) -> Option<Result<Keeper, LogError>> {
-        self.path.as_deref().map(Keeper::open)
-    }
-
-    /// All spaces, in the order in which they were created.
-    ///
-    /// # Errors
-    ///
-    /// The storage failed.
-    pub fn spaces(&mut self) -> Result<Vec<SpaceId>, LogError> {
-        let transaction = self.begin(Purpose::Read)?;
-        let mut statement = transaction.statement("SELECT id FROM spaces ORDER BY number")?;
-        let spaces = statement.query_map([], |row| row.get(0).map(SpaceId::from_bytes))?;
-        Ok(spaces.collect::<Result<_, _>>()?)
-    }
-
-    /// The task that packs all rows of a space, and those that make snapshots of its entities; `None` where there is no such
-    /// space. Each is to be repeated until nothing is left to do.
-    ///
-    /// # Errors
-    ///
-    /// The storage failed.
-    pub fn whole_tasks(&mut self, space: SpaceId) -> Result<Option<WholeTasks>, LogError> {
-        let transaction = self.begin(Purpose::Read)?;
-        let found: Option<i64> = transaction
-            .statement("SELECT number FROM spaces WHERE id = ?1")?
-            .query_row([space.as_bytes()], |row| row.get(0))
-            .optional()?;
-        let Some(number) = found else { return Ok(None) };
-        let task = |target| Task { target, eagerness: Eagerness::Everything };
-        let mut statement =
-            transaction.statement("SELECT number, id FROM entities WHERE space = ?1 ORDER BY number")?;
-        let rows = statement.query_map([number], |row| Ok((row.get(0)?, EntityId::from_bytes(row.get(1)?))))?;
-        let entities = rows.map(|row| {
-            let (entity, id): (i64, EntityId) = row?;
-            Ok((id, task(Target::Snapshot { entity }), task(Target::Strip { entity })))
-        });
-        let entities = entities.collect::<Result<_, LogError>>()?;
-        Ok(Some(WholeTasks { rows: task(Target::Segment { space: number }), entities }))
-    }
-
-    /// Gives free pages of the file back to the file system, all of them.
-    ///
-    /// # Errors
-    ///
-    /// The storage failed.
-    pub fn give_back(&mut self) -> Result<(), LogError> {
-        let mut transaction = self.begin(Purpose::Write)?;
-        run_pragma(&transaction, "PRAGMA incremental_vacuum")?;
-        transaction.commit()?;
-        drop(transaction);
-        self.shorten_wal()
-    }
-
-    /// Brings the WAL into the file and empties it, unless somebody reads it.
-    pub(in crate::log::sqlite) fn shorten_wal(&mut self) -> Result<(), LogError> {
-        Ok(self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
-    }
-
     pub(in crate::log::sqlite) fn next_due(&mut self) -> Result<Option<Task>, LogError> {
         if !self.tasks.is_scanned() {
             let mut tasks = std::mem::take(&mut self.tasks);
@@ -169,15 +106,6 @@ impl SqliteLog {
         }
         transaction.commit()
     }
-}
-
-/// What makes the log of a space as small as it can be.
-#[derive(Debug)]
-pub struct WholeTasks {
-    /// Packs all rows.
-    pub rows: Task,
-    /// For every entity its snapshot, and what follows it.
-    pub entities: Vec<(EntityId, Task, Task)>,
 }
 
 /// What is due after a commit.
@@ -317,14 +245,14 @@ fn put_stripped(archive: &Archive<'_, '_>, stripped: &Stripped) -> Result<(Settl
     let Stripped { entity, covered, bodies, upto } = stripped;
     let again = Next { targets: vec![Target::Strip { entity: *entity }], ..Next::default() };
     // What the segments lose has to be readable from the snapshot in this very transaction.
-    if !archive.snapshot(*entity)?.is_some_and(|snapshot| snapshot.covered >= *covered) {
+    if archive.snapshot(*entity)?.is_none_or(|snapshot| snapshot.covered < *covered) {
         return Ok((Settled::Stale, Next::default()));
     }
     let transaction = archive.transaction;
     for (last, old, body) in bodies {
         let mut statement = transaction.statement("SELECT body FROM segments WHERE last = ?1")?;
         let found: Option<Vec<u8>> = statement.query_row([last], |row| row.get(0)).optional()?;
-        if !found.is_some_and(|found| blake3::hash(&found).as_bytes() == old) {
+        if found.is_none_or(|found| blake3::hash(&found).as_bytes() != old) {
             return Ok((Settled::Stale, again));
         }
         transaction.statement("UPDATE segments SET body = ?2 WHERE last = ?1")?.execute(params![last, body])?;
@@ -336,15 +264,14 @@ fn put_stripped(archive: &Archive<'_, '_>, stripped: &Stripped) -> Result<(Settl
 /// Gives some of the file's free pages back, where it has more of them than it soon uses.
 fn give_back_some(transaction: &SqliteTransaction<'_>) -> Result<(), LogError> {
     let free: i64 = transaction.statement("PRAGMA freelist_count")?.query_row([], |row| row.get(0))?;
-    let surplus = (free - FREE_PAGES_KEPT).clamp(0, FREED_PAGES_MAX);
-    if surplus == FREED_PAGES_MAX {
-        run_pragma(transaction, &format!("PRAGMA incremental_vacuum({FREED_PAGES_MAX})"))?;
+    if free >= FREE_PAGES_KEPT + FREED_PAGES {
+        run_pragma(transaction, &format!("PRAGMA incremental_vacuum({FREED_PAGES})"))?;
     }
     Ok(())
 }
 
 /// Runs a statement that does a part of its work at every step.
-fn run_pragma(transaction: &SqliteTransaction<'_>, sql: &str) -> Result<(), LogError> {
+pub(super) fn run_pragma(transaction: &SqliteTransaction<'_>, sql: &str) -> Result<(), LogError> {
     let mut statement = transaction.statement(sql)?;
     let mut rows = statement.query([])?;
     while rows.next()?.is_some() {}

@@ -18,12 +18,14 @@ mod layout;
 mod segment;
 mod snapshot;
 mod tasks;
+mod whole;
 mod work;
 
-pub use commit::{Settled, WholeTasks};
+pub use commit::Settled;
 pub use disk::DiskUse;
 pub use keeper::Keeper;
 pub use snapshot::SnapshotFault;
+pub use whole::WholeTasks;
 pub use work::{Prepared, Task, Work, WorkFault};
 
 pub(super) use cache::Cache;

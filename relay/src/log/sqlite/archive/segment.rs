@@ -13,8 +13,7 @@ use std::collections::HashMap;
 /// The most chunks of a segment.
 ///
 /// One flipped byte costs all chunks of a body that no device pushes again, and reading one chunk means decoding all of them:
-/// some milliseconds for 1,000. On a text typed by one author 256, 512 and 1,024 chunks take 3.1, 2.8 and 2.6 bytes a
-/// chunk at rest: beyond 512 there is little left to win.
+/// some milliseconds for 1,000. `at_rest` in the benchmarks measures what other sizes would take.
 pub(in crate::log::sqlite) const SEGMENT_CHUNKS_MAX: usize = 512;
 
 /// The bytes of a hash.

@@ -73,8 +73,11 @@ impl Desk {
     }
 }
 
+/// An entry as it can be compared.
+type Told = (u64, [u8; 32], EntityId, ChunkHash, Vec<u8>);
+
 /// Entries as they can be compared.
-pub(super) fn told(entries: &[LogEntry]) -> Vec<(u64, [u8; 32], EntityId, ChunkHash, Vec<u8>)> {
+pub(super) fn told(entries: &[LogEntry]) -> Vec<Told> {
     let told = |entry: &LogEntry| {
         (entry.sequence.get(), *entry.chain.as_bytes(), entry.entity, entry.hash, entry.bytes.clone())
     };
@@ -261,7 +264,7 @@ fn try_compact(desk: &mut Desk) -> Result<(), LogError> {
     all.extend(snapshots.flat_map(|(_, snapshot, strip)| [snapshot.whatever_it_saves(), strip]));
     for task in all {
         while let Some(work) = desk.log.gather(task)? {
-            desk.log.settle(work.run())?;
+            let _ = desk.log.settle(work.run())?;
         }
     }
     Ok(())

@@ -202,10 +202,18 @@ fn a_log_whose_last_chunks_are_packed_opens_and_one_that_contradicts_itself_does
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log.sqlite");
         let mut desk = Desk::with(SqliteLog::open(&path).unwrap());
-        desk.push(Author::new(1, 1).chunks(20));
+        let mut author = Author::new(1, 1);
+        desk.push(author.chunks(20));
         desk.pack();
         desk.log.connection.execute(sql, []).unwrap();
         let opened = SqliteLog::open(&path);
         assert_eq!(opened.is_ok(), opens, "{sql}: {opened:?}");
+        if let Ok(log) = opened {
+            desk.log = log;
+            assert!(matches!(desk.read(desk.told), ReadAnswer::Run(_)), "{sql}: who stands at the head goes on");
+            assert!(is_stored(&desk.push(author.chunks(1))[0]) || sql.contains("body"), "{sql}");
+            let start = desk.start();
+            assert_eq!(desk.run(start).after(), desk.told, "{sql}: the chain goes on");
+        }
     }
 }

@@ -121,7 +121,7 @@ impl Run {
             }
             Step::Settle => {
                 if let Some(prepared) = self.prepared.pop() {
-                    self.desk.log.settle(prepared).unwrap();
+                    let _ = self.desk.log.settle(prepared).unwrap();
                 }
             }
             Step::Reopen => {
