@@ -9,9 +9,12 @@ use crate::log::sqlite::SqliteLog;
 use crate::log::sqlite::row::SpaceRow;
 use crate::log::sqlite::transaction::{Purpose, SqliteTransaction};
 use afield_core::{Commit, Durable};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+const INSERT_SEGMENT: &str =
+    "INSERT INTO segments (last, first, before, chain, layout, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
 /// How many free pages the file keeps for what is appended next: half a megabyte.
 const FREE_PAGES_KEPT: i64 = 128;
@@ -161,16 +164,14 @@ fn put_segment(archive: &Archive<'_, '_>, new: &NewSegment) -> Result<(Settled, 
         return Ok((Settled::Stale, stale));
     }
     let transaction = archive.transaction;
-    transaction
-        .statement("INSERT INTO segments (last, first, before, chain, layout, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-        .execute(params![
-            segment.last,
-            segment.first,
-            segment.before.as_bytes(),
-            segment.chain().as_bytes(),
-            segment.layout(),
-            new.body
-        ])?;
+    transaction.statement(INSERT_SEGMENT)?.execute(params![
+        segment.last,
+        segment.first,
+        segment.before.as_bytes(),
+        segment.chain().as_bytes(),
+        segment.layout(),
+        new.body
+    ])?;
     store_hashes(transaction, segment)?;
     for run in &new.runs {
         transaction
@@ -250,12 +251,18 @@ fn put_stripped(archive: &Archive<'_, '_>, stripped: &Stripped) -> Result<(Settl
     }
     let transaction = archive.transaction;
     for (last, old, body) in bodies {
-        let mut statement = transaction.statement("SELECT body FROM segments WHERE last = ?1")?;
-        let found: Option<Vec<u8>> = statement.query_row([last], |row| row.get(0)).optional()?;
-        if found.is_none_or(|found| blake3::hash(&found).as_bytes() != old) {
+        let mut statement =
+            transaction.statement("SELECT first, before, chain, layout, body FROM segments WHERE last = ?1")?;
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?));
+        let found: Option<(i64, [u8; 32], [u8; 32], Vec<u8>, Vec<u8>)> =
+            statement.query_row([last], read).optional()?;
+        let Some((first, before, chain, layout, _)) = found.filter(|(.., body)| blake3::hash(body).as_bytes() == old)
+        else {
             return Ok((Settled::Stale, again));
-        }
-        transaction.statement("UPDATE segments SET body = ?2 WHERE last = ?1")?.execute(params![last, body])?;
+        };
+        // Not updated in place: only what is deleted lets SQLite join pages that have become empty.
+        transaction.statement("DELETE FROM segments WHERE last = ?1")?.execute([last])?;
+        transaction.statement(INSERT_SEGMENT)?.execute(params![last, first, before, chain, layout, body])?;
     }
     transaction.statement("UPDATE snapshots SET stripped = ?2 WHERE entity = ?1")?.execute([entity, upto])?;
     Ok((Settled::Stripped { segments: bodies.len() as u64 }, again))

@@ -28,6 +28,9 @@ const SNAPSHOT_CHUNKS_MIN: u64 = 1_024;
 const SNAPSHOT_CHUNKS_ASKED_MIN: u64 = 8;
 /// The most changes of an entity that are taken into memory: some hundreds of bytes each.
 const SNAPSHOT_CHANGES_MAX: u64 = 400_000;
+/// The most changes that a relay makes a snapshot of by itself. A reader that takes no snapshots has them extracted in the
+/// hub's thread, once for as long as they are kept, and everybody else waits for that.
+const SNAPSHOT_CHANGES_USUAL_MAX: u64 = 20_000;
 /// The most bytes of them.
 const SNAPSHOT_BYTES_MAX: usize = 64 << 20;
 /// The most operations of them: what a change of a hundred bytes claims to expand to counts.
@@ -171,7 +174,11 @@ impl Archive<'_, '_> {
         }
         let segments = self.segments_of(entity)?;
         let total: u64 = segments.iter().map(|(_, chunks)| chunks).sum();
-        if total > SNAPSHOT_CHANGES_MAX || operations > SNAPSHOT_OPERATIONS_MAX {
+        let changes_max = match task.eagerness {
+            Eagerness::Usual => SNAPSHOT_CHANGES_USUAL_MAX,
+            Eagerness::Everything | Eagerness::Whatever => SNAPSHOT_CHANGES_MAX,
+        };
+        if total > changes_max || operations > SNAPSHOT_OPERATIONS_MAX {
             return Ok(Some(Job::Hopeless(task, WorkFault::TooLarge)));
         }
         let old = self.snapshot_hash(entity)?;
