@@ -242,6 +242,22 @@ fn put_snapshot(archive: &Archive<'_, '_>, new: &NewSnapshot) -> Result<(Settled
     Ok((Settled::Covered { chunks: new.changes }, Next { targets, ..Next::default() }))
 }
 
+/// A row of a segment, as it is on the disk.
+struct StoredSegment {
+    first: i64,
+    before: [u8; 32],
+    chain: [u8; 32],
+    layout: Vec<u8>,
+    body: Vec<u8>,
+}
+
+impl StoredSegment {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let (first, before, chain) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(Self { first, before, chain, layout: row.get(3)?, body: row.get(4)? })
+    }
+}
+
 fn put_stripped(archive: &Archive<'_, '_>, stripped: &Stripped) -> Result<(Settled, Next), LogError> {
     let Stripped { entity, covered, bodies, upto } = stripped;
     let again = Next { targets: vec![Target::Strip { entity: *entity }], ..Next::default() };
@@ -253,10 +269,9 @@ fn put_stripped(archive: &Archive<'_, '_>, stripped: &Stripped) -> Result<(Settl
     for (last, old, body) in bodies {
         let mut statement =
             transaction.statement("SELECT first, before, chain, layout, body FROM segments WHERE last = ?1")?;
-        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?));
-        let found: Option<(i64, [u8; 32], [u8; 32], Vec<u8>, Vec<u8>)> =
-            statement.query_row([last], read).optional()?;
-        let Some((first, before, chain, layout, _)) = found.filter(|(.., body)| blake3::hash(body).as_bytes() == old)
+        let stored = statement.query_row([last], StoredSegment::read).optional()?;
+        let Some(StoredSegment { first, before, chain, layout, .. }) =
+            stored.filter(|stored| blake3::hash(&stored.body).as_bytes() == old)
         else {
             return Ok((Settled::Stale, again));
         };
