@@ -2,7 +2,7 @@
 
 use super::SqliteLog;
 use super::archive::Archive;
-use super::read::{Passing, RUN, Wanted, archived_entry, entry, stretch};
+use super::read::{Following, RUN, Wanted, archived_entry, entry, stretch};
 use super::row::SpaceRow;
 use super::run::RunRoom;
 use super::transaction::Purpose;
@@ -64,7 +64,7 @@ fn page(archive: &Archive<'_, '_>, space: &SpaceRow, request: &PageRequest) -> R
         filter => {
             let after = position_of(space, request.after);
             let bytes_max = request.bytes_max;
-            let stretch = stretch(archive, space, &Wanted { after, filter, bytes_max, passing: Passing::Quick })?;
+            let stretch = stretch(archive, space, &Wanted { after, filter, bytes_max, following: Following::Not })?;
             let unknown = unknown(archive, space, request)?;
             Ok(answer(space, stretch.run(after), unknown))
         }

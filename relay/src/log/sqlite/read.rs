@@ -106,12 +106,14 @@ fn answer_open(archive: &Archive<'_, '_>, space: &SpaceRow, cursor: Option<Curso
 /// How many chunks of which nothing is wanted are passed in one transaction: some milliseconds.
 const PASSED_MAX: usize = 16_384;
 
-/// Whether the bytes of rows of which nothing is wanted are read.
+/// How the chain is followed through rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Passing {
-    /// They are not: the rows are followed by their hashes.
+pub(super) enum Following {
+    /// It is not: the answer moves no cursor.
+    Not,
+    /// By the hashes.
     Quick,
-    /// They are, since a hash has decayed and the bytes may say what it was.
+    /// Also the bytes of rows of which nothing is wanted are read, since a hash has decayed and they may say what it was.
     Thorough,
 }
 
@@ -121,7 +123,7 @@ pub(super) struct Wanted<'r> {
     pub(super) after: Cursor,
     pub(super) filter: &'r Filter,
     pub(super) bytes_max: usize,
-    pub(super) passing: Passing,
+    pub(super) following: Following,
 }
 
 /// What a stretch of a log holds of what is wanted.
@@ -218,8 +220,10 @@ fn take_archived(
         && let Some(mut segment) = archive.outline(position)?
     {
         let mut any = segment.places_from(position).map(|(_, place)| is_wanted(place));
+        let is_any = any.find(|is_wanted| !matches!(is_wanted, Ok(false))).transpose()?.is_some();
+        drop(any);
         // Only then is its body worth decoding.
-        if any.find(|is_wanted| !matches!(is_wanted, Ok(false))).transpose()?.is_some() {
+        if is_any {
             segment = archive.segment(position)?.unwrap_or(segment);
         }
         for (position, place) in segment.places_from(position) {
@@ -260,7 +264,7 @@ fn take_rows(
             return Err(LogError::Inconsistent(Inconsistency::Gap(last.next().get())));
         }
         let is_wanted = wanted.filter.includes(entry.entity, &entry.collection);
-        if is_wanted || wanted.passing == Passing::Thorough {
+        if is_wanted || wanted.following == Following::Thorough {
             entry.bytes = row.get(6)?;
         }
         let fits = if is_wanted {
@@ -282,7 +286,9 @@ fn take_rows(
     if beyond.is_none() && last != space.head.sequence {
         return Err(LogError::Inconsistent(Inconsistency::Gap(last.next().get())));
     }
-    stretch.mended = chain::follow(space, before, &mut rows_read, beyond.as_ref())?;
+    if wanted.following != Following::Not {
+        stretch.mended = chain::follow(space, before, &mut rows_read, beyond.as_ref())?;
+    }
     if let Some(last) = rows_read.last() {
         stretch.after = Cursor { log: space.head.log, sequence: last.sequence, chain: last.chain };
     }
@@ -294,10 +300,10 @@ fn take_rows(
 /// The run after a position, and what was found again for it.
 fn run(archive: &Archive<'_, '_>, space: &SpaceRow, request: &ReadRequest) -> Result<(LogRun, Vec<Mended>), LogError> {
     let ReadRequest { position, filter, bytes_max, .. } = request;
-    let wanted = Wanted { after: *position, filter, bytes_max: *bytes_max, passing: Passing::Quick };
+    let wanted = Wanted { after: *position, filter, bytes_max: *bytes_max, following: Following::Quick };
     let mut stretch = match stretch(archive, space, &wanted) {
         Err(LogError::Inconsistent(Inconsistency::Chain(_))) => {
-            self::stretch(archive, space, &Wanted { passing: Passing::Thorough, ..wanted })
+            self::stretch(archive, space, &Wanted { following: Following::Thorough, ..wanted })
         }
         answer => answer,
     }?;
