@@ -11,7 +11,7 @@ pub use device::{
     ReceivedChunk, SpaceOpening, UnusableSnapshot,
 };
 pub use relay::{
-    AppendAnswer, AppendRequest, ChunkVerdict, LogEntry, LogRun, LogSnapshot, OpenAnswer, OpenRequest, PageAnswer,
+    AppendAnswer, AppendRequest, ChunkVerdict, GivenSnapshots, LogEntry, LogRun, LogSnapshot, OpenAnswer, OpenRequest, PageAnswer,
     PageRequest, ReadAnswer, ReadRequest, RelayRequest, RelaySession, WelcomeAnswer,
 };
 

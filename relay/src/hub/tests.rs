@@ -4,6 +4,7 @@ mod access;
 mod delivery;
 mod failures;
 mod filters;
+mod snapshots;
 mod storage;
 
 use super::*;

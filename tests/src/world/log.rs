@@ -33,12 +33,14 @@ pub(super) struct WorldLog {
     is_changed: bool,
     /// The most bytes of one run; what the relay asks for counts where it is less.
     pub(super) run_bytes_max: usize,
+    /// How many snapshots were given to readers.
+    pub(super) snapshots_given: usize,
 }
 
 impl WorldLog {
     /// An honest log, or a broken one.
     pub(super) fn new(inner: SqliteLog, sabotage: Option<Sabotage>) -> Self {
-        Self { inner, sabotage, before_last_commit: None, is_changed: true, run_bytes_max: usize::MAX }
+        Self { inner, sabotage, before_last_commit: None, is_changed: true, run_bytes_max: usize::MAX, snapshots_given: 0 }
     }
 
     /// The log itself, without sabotage.
@@ -141,12 +143,16 @@ impl Log for WorldLog {
         let answer = self.inner.read(principal, request, now)?;
         if self.sabotage == Some(Sabotage::ChainNotChecked) && matches!(answer.get(), ReadAnswer::Reset(_)) {
             let position = self.taken_for(request.position, request.space, now);
-            let believed = ReadRequest { position, told: position, ..request.clone() };
+            // The runs that it makes of this hold no snapshots.
+            let believed = ReadRequest { position, told: position, snapshots: None, ..request.clone() };
             let answer = self.inner.read(principal, &believed, now)?;
             return Ok(answer.map(|answer| match answer {
                 ReadAnswer::Run(run) => ReadAnswer::Run(LogRun::new(request.position, run.entries().to_vec())),
                 other => other,
             }));
+        }
+        if let ReadAnswer::Run(run) = answer.get() {
+            self.snapshots_given += run.snapshots().len();
         }
         Ok(answer)
     }
@@ -156,7 +162,7 @@ impl Log for WorldLog {
         let answer = self.inner.page(principal, &PageRequest { bytes_max, ..request.clone() }, now)?;
         if self.sabotage == Some(Sabotage::ChainNotChecked) && matches!(answer.get(), PageAnswer::Reset(_)) {
             let position = self.taken_for(request.position, request.space, now);
-            let believed = PageRequest { position, told: position, bytes_max, ..request.clone() };
+            let believed = PageRequest { position, told: position, bytes_max, snapshots: None, ..request.clone() };
             return self.inner.page(principal, &believed, now);
         }
         Ok(answer)

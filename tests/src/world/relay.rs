@@ -4,7 +4,7 @@ use super::log::{Sabotage, WorldLog};
 use super::random::Random;
 use afield_core::{Limits, Now, SessionId};
 use afield_relay::hub::{Access, Hub, Output};
-use afield_relay::log::{Fault, FaultPoint, Log, Prepared, SqliteLog, Task};
+use afield_relay::log::{Fault, FaultPoint, Log, Prepared, Settled, SqliteLog, Task};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -223,6 +223,24 @@ impl RelayNode {
         }
     }
 
+    /// Lets snapshots stand for everything that they can.
+    pub(super) fn compact(&mut self) {
+        let Some(hub) = &mut self.hub else { return };
+        let log = hub.log_mut().honest();
+        for space in log.spaces().expect("the log can be read") {
+            let tasks = |log: &mut SqliteLog| log.whole_tasks(space).expect("the log can be read");
+            finish(log, tasks(log).map(|tasks| tasks.rows));
+            for (_, snapshot, strip) in tasks(log).into_iter().flat_map(|tasks| tasks.entities) {
+                finish(log, [snapshot, strip]);
+            }
+        }
+    }
+
+    /// How many snapshots were given to readers since it was started.
+    pub(super) fn snapshots_given(&mut self) -> usize {
+        self.hub.as_mut().map_or(0, |hub| hub.log_mut().snapshots_given)
+    }
+
     /// Reads on for sessions that are behind, as far as the pace lets it. What was pushed is committed first, as in a turn
     /// of the server's thread.
     fn serve(&mut self, now: Now) {
@@ -251,6 +269,17 @@ impl RelayNode {
 
     fn on_its_clock(&self, now: Now) -> Now {
         Now { wall_ms: now.wall_ms + self.clock_skew_ms, ..now }
+    }
+}
+
+/// Does tasks until nothing is left of them, whatever that saves.
+fn finish(log: &mut SqliteLog, tasks: impl IntoIterator<Item = Task>) {
+    for task in tasks {
+        while let Some(work) = log.gather(task.whatever_it_saves()).expect("the log can be read") {
+            if let Settled::Failed(_) = log.settle(work.run()).expect("the log can be written").into_inner() {
+                break;
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! One space within a relay's session.
 
+use super::given::{GivenPages, GivenSnapshots};
 use super::own::Own;
 use super::run::{LogEntry, LogRun, parts};
 use super::{AppendAnswer, ChunkVerdict, OpenAnswer, PageAnswer, PageRequest, ReadAnswer, ReadRequest};
@@ -9,7 +10,7 @@ use crate::id::{Collection, EntityId, LogId, SpaceId};
 use crate::limits::{BATCH_BYTES_MAX, SILENT_SEQUENCES_MAX};
 use crate::log::{Cursor, Sequence};
 use crate::wire::{
-    self, CaughtUp, Channel, Chunks, EntityIds, Fetch, FetchNumber, Fetched, Jump, Opened, Places, PushNumber, Receipt,
+    self, CaughtUp, Channel, Chunks, EntityIds, Fetch, Fetched, Jump, Opened, Places, PushNumber, Receipt,
     ReceiptRun, Refused, Reset, Seen, Segment, SpaceCode, ToDevice,
 };
 use minicbor::bytes::ByteArray;
@@ -66,6 +67,9 @@ pub(super) struct RelayChannel {
     own: Own,
     /// Entities that were announced lately.
     announced: BTreeSet<EntityId>,
+    /// The snapshots that the reader was given, as long as they cover something above its position.
+    given: Arc<GivenSnapshots>,
+    given_pages: GivenPages,
     /// How far the device has stored the log.
     stored: Sequence,
     /// How far it was told that another device has.
@@ -87,6 +91,8 @@ impl RelayChannel {
             partial,
             own: Own::default(),
             announced: BTreeSet::new(),
+            given: Arc::default(),
+            given_pages: GivenPages::default(),
             stored: Sequence::ZERO,
             seen: Sequence::ZERO,
             seen_wanted: Sequence::ZERO,
@@ -133,6 +139,7 @@ impl RelayChannel {
     pub(super) fn set_filter(&mut self, filter: Filter, partial: bool) {
         (self.filter, self.partial) = (Arc::new(filter), partial);
         self.announced.clear();
+        self.given = Arc::default();
         if let Phase::Live { position, scanned, .. } = &mut self.phase {
             *scanned = *position;
         }
@@ -179,6 +186,7 @@ impl RelayChannel {
                 told,
                 bytes_max: BATCH_BYTES_MAX,
                 filter: self.filter.clone(),
+                snapshots: (!self.raw).then(|| Arc::clone(&self.given)),
             }),
             _ => None,
         }
@@ -188,15 +196,19 @@ impl RelayChannel {
     pub(super) fn page(&self, fetch: &Fetch, filter: &Arc<Filter>) -> Option<PageRequest> {
         let Phase::Live { position, told, .. } = self.phase else { return None };
         let &Fetch { channel, number, after, changes, .. } = fetch;
+        let snapshots = (!changes && !self.raw).then(|| self.given_pages.before(filter, after));
         let (space, filter, bytes_max) = (self.space, filter.clone(), BATCH_BYTES_MAX);
-        Some(PageRequest { channel, space, number, position, told, filter, after, changes, bytes_max })
+        Some(PageRequest { channel, space, number, position, told, filter, after, snapshots, bytes_max })
     }
 
-    pub(super) fn deliver_page(&mut self, number: FetchNumber, answer: &PageAnswer) -> Vec<u8> {
+    pub(super) fn deliver_page(&mut self, request: &PageRequest, answer: &PageAnswer) -> Vec<u8> {
         match answer {
             PageAnswer::Reset(log) => wire::encode_to_device(&self.reset(*log)),
             PageAnswer::Refused(code) => wire::encode_to_device(&self.refuse(*code)),
             PageAnswer::Page { run, done, unknown } => {
+                let steps = (request.after, run.after().sequence);
+                self.given_pages.note(&request.filter, steps, request.snapshots.as_ref(), run.snapshots());
+                self.note_told(run);
                 let parts = parts(run, self.raw, |_| None, |_| true);
                 let announced = by_collection(run.announced());
                 let mut segments = announced_segments(&announced);
@@ -204,7 +216,7 @@ impl RelayChannel {
                 segments.extend(parts.iter().map(super::run::Part::segment));
                 let sequences = run.entries().iter().map(|entry| entry.sequence);
                 wire::encode_to_device(&ToDevice::Fetched(Fetched {
-                    number,
+                    number: request.number,
                     segments,
                     places: Places::of(run.before().sequence, sequences),
                     upto: run.after().sequence,
@@ -317,6 +329,10 @@ impl RelayChannel {
             self.announced.clear();
         }
         self.announced.extend(announced.into_iter().take(ANNOUNCED_MAX).map(|(_, entity)| entity));
+        if !run.snapshots().is_empty() {
+            Arc::make_mut(&mut self.given).note(run.snapshots());
+        }
+        self.note_told(run);
         self.pass(after);
         Some(message)
     }
@@ -340,6 +356,28 @@ impl RelayChannel {
             raise(told, after.sequence, after.chain);
             self.own.forget_up_to(after.sequence);
         }
+        if !self.given.is_empty() {
+            Arc::make_mut(&mut self.given).forget_up_to(after.sequence);
+        }
+    }
+
+    /// Notes what a run tells of the log above the position behind it. Where the log loses that, the reader has to hear of it:
+    /// it was given something that then stands nowhere.
+    fn note_told(&mut self, run: &LogRun) {
+        if let Phase::Live { told, .. } = &mut self.phase {
+            for snapshot in run.snapshots() {
+                raise(told, snapshot.covered, snapshot.chain);
+            }
+            if let Some(last) = run.entries().last() {
+                raise(told, last.sequence, last.chain);
+            }
+        }
+    }
+
+    /// Forgets what the reader was given: it starts anew.
+    fn forget_given(&mut self) {
+        self.given = Arc::default();
+        self.given_pages.clear();
     }
 
     /// Tells of what was passed without a word, once the reader has a receipt for something in it.
@@ -399,12 +437,14 @@ impl RelayChannel {
     fn reset(&mut self, log: LogId) -> ToDevice<'static> {
         self.phase = Phase::Deaf;
         self.own.clear();
+        self.forget_given();
         ToDevice::Reset(Reset { channel: self.channel, log })
     }
 
     pub(super) fn refuse(&mut self, code: SpaceCode) -> ToDevice<'static> {
         self.phase = Phase::Deaf;
         self.own.clear();
+        self.forget_given();
         ToDevice::Refused(Refused { channel: self.channel, code, retry_after_ms: None })
     }
 }

@@ -65,6 +65,10 @@ pub struct LogSnapshot {
     pub collection: Collection,
     /// Where its changes stand in the log, in the order in which the saved document holds them.
     pub sequences: SequenceRuns,
+    /// The last of these sequences.
+    pub covered: Sequence,
+    /// The chain hash there.
+    pub chain: ChainHash,
     /// The [`snapshot_check`](crate::document::snapshot_check) of its changes.
     pub check: [u8; 16],
     /// The saved document, no column of it compressed by itself.
@@ -162,6 +166,11 @@ impl LogRun {
     /// Entities of which nothing travels.
     pub(super) fn announced(&self) -> &[(Collection, EntityId)] {
         &self.announced
+    }
+
+    /// The snapshots that stand in the place of chunks.
+    pub fn snapshots(&self) -> &[LogSnapshot] {
+        &self.snapshots
     }
 
     /// The snapshots, as segments.

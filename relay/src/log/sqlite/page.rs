@@ -1,7 +1,7 @@
 //! Reading some entities, wherever their reader stands.
 
 use super::SqliteLog;
-use super::archive::Archive;
+use super::archive::{Archive, Travelling};
 use super::read::{Following, RUN, Wanted, archived_entry, entry, stretch};
 use super::row::SpaceRow;
 use super::run::RunRoom;
@@ -9,11 +9,11 @@ use super::transaction::Purpose;
 use crate::log::{LogError, Principal};
 use afield_core::filter::Selection;
 use afield_core::limits::BATCH_CHUNKS_MAX;
-use afield_core::session::{LogEntry, LogRun, PageAnswer, PageRequest};
+use afield_core::session::{LogEntry, LogRun, LogSnapshot, PageAnswer, PageRequest};
 use afield_core::wire::{PLACES_RUNS_MAX, SpaceCode};
 use afield_core::{ChainHash, Cursor, Durable, EntityId, Filter, Now, Sequence};
 use rusqlite::OptionalExtension;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where an entity's chunks stand. The index has all that is asked for, and the order of the table would lead through chunks
 /// of everybody.
@@ -63,8 +63,9 @@ fn page(archive: &Archive<'_, '_>, space: &SpaceRow, request: &PageRequest) -> R
         }
         filter => {
             let after = position_of(space, request.after);
-            let bytes_max = request.bytes_max;
-            let stretch = stretch(archive, space, &Wanted { after, filter, bytes_max, following: Following::Not })?;
+            let (following, snapshots) = (Following::Not, request.snapshots.as_deref());
+            let wanted = Wanted { after, filter, bytes_max: request.bytes_max, following, snapshots };
+            let stretch = stretch(archive, space, &wanted)?;
             let unknown = unknown(archive, space, request)?;
             Ok(answer(space, stretch.run(after), unknown))
         }
@@ -91,20 +92,29 @@ fn unknown(
 /// The most chunks of one page.
 const POSITIONS_MAX: usize = if BATCH_CHUNKS_MAX < PLACES_RUNS_MAX { BATCH_CHUNKS_MAX } else { PLACES_RUNS_MAX };
 
-/// Where chunks stand that are wanted, the first of them, and the first that is left out.
+/// What stands at a position for a page.
+#[derive(Debug, Clone, Copy)]
+enum Item {
+    /// A chunk.
+    Chunk,
+    /// The first chunk of an entity that its snapshot stands for.
+    Snapshot,
+}
+
+/// Where something stands that is wanted, the first of it, and the first that is left out.
 #[derive(Default)]
 struct Positions {
-    found: BTreeSet<i64>,
+    found: BTreeMap<i64, Item>,
     left_out: Option<i64>,
 }
 
 impl Positions {
-    fn add(&mut self, position: i64) {
+    fn add(&mut self, position: i64, item: Item) {
         if self.left_out.is_none_or(|left_out| position < left_out) {
-            self.found.insert(position);
+            self.found.entry(position).or_insert(item);
         }
         while self.found.len() > POSITIONS_MAX {
-            self.left_out = self.found.pop_last();
+            self.left_out = self.found.pop_last().map(|(position, _)| position);
         }
     }
 }
@@ -117,21 +127,40 @@ fn page_of_entities(
 ) -> Result<PageAnswer, LogError> {
     let (mut positions, mut unknown) = (Positions::default(), Vec::new());
     for entity in entities {
-        match number(archive, space, *entity)? {
-            Some(number) => find(archive, number, space.position(request.after), &mut positions)?,
-            None => unknown.push(*entity),
-        }
+        let Some(number) = number(archive, space, *entity)? else {
+            unknown.push(*entity);
+            continue;
+        };
+        let given = request.snapshots.as_ref().map(|given| given.upto(*entity));
+        let from = given.unwrap_or(Sequence::ZERO).max(request.after);
+        find(archive, number, (space.position(from), given.is_some()), &mut positions)?;
     }
     let Positions { found, mut left_out } = positions;
     let mut room = RunRoom::new(request.bytes_max);
-    let mut entries: Vec<LogEntry> = Vec::new();
-    for position in found {
-        let entry = entry_at(archive, position)?;
-        if !room.take(entry.bytes.len()) {
+    let (mut entries, mut snapshots): (Vec<LogEntry>, Vec<LogSnapshot>) = Default::default();
+    for (position, item) in found {
+        let has_room = match item {
+            Item::Chunk => {
+                let entry = entry_at(archive, position)?;
+                let has_room = room.take(entry.bytes.len());
+                entries.extend(has_room.then_some(entry));
+                has_room
+            }
+            Item::Snapshot => {
+                let Some(travelling) = travelling(archive, position)? else {
+                    // It has decayed: what it stands for is told as chunks, of which some may still be readable.
+                    let request = PageRequest { snapshots: None, ..request.clone() };
+                    return page_of_entities(archive, space, &request, entities);
+                };
+                let has_room = room.take_snapshot(travelling.framed_bytes, travelling.changes_bytes);
+                snapshots.extend(has_room.then_some(travelling.snapshot));
+                has_room
+            }
+        };
+        if !has_room {
             left_out = Some(position);
             break;
         }
-        entries.push(entry);
     }
     let upto = match left_out {
         Some(position) => SpaceRow::sequence(position - 1),
@@ -139,29 +168,60 @@ fn page_of_entities(
     };
     let unknown = if request.after == Sequence::ZERO { unknown } else { Vec::new() };
     let run = LogRun::leaving_out(position_of(space, request.after), position_of(space, upto), entries);
+    let run = run.with(snapshots, Vec::new());
     Ok(answer(space, run, unknown))
 }
 
 /// Adds where the chunks of an entity stand behind a position: in segments, and as rows.
-fn find(archive: &Archive<'_, '_>, entity: i64, after: i64, positions: &mut Positions) -> Result<(), LogError> {
+fn find(
+    archive: &Archive<'_, '_>,
+    entity: i64,
+    (after, takes_snapshots): (i64, bool),
+    positions: &mut Positions,
+) -> Result<(), LogError> {
+    let mut covered = after;
+    if takes_snapshots
+        && let Some(traveller) = archive.traveller(entity)?
+        && archive.is_news(entity, traveller, after)?
+    {
+        covered = traveller.covered;
+    }
+    let mut is_first = covered > after;
     let mut statement = archive.transaction.statement(SEGMENTS)?;
     let mut segments = statement.query([entity, after])?;
     while let Some(row) = segments.next()? {
         let last: i64 = row.get(0)?;
+        if last <= covered && !is_first {
+            continue;
+        }
         let Some(segment) = archive.outline(last)? else { continue };
         if positions.left_out.is_some_and(|left_out| left_out < segment.first()) {
             return Ok(());
         }
         let places = segment.places_from(after.max(segment.first() - 1) + 1);
-        places.filter(|(_, place)| place.number == entity).for_each(|(position, _)| positions.add(position));
+        for (position, _) in places.filter(|(_, place)| place.number == entity) {
+            if position > covered {
+                positions.add(position, Item::Chunk);
+            } else if std::mem::take(&mut is_first) {
+                positions.add(position, Item::Snapshot);
+            }
+        }
     }
     let mut statement = archive.transaction.statement(POSITIONS)?;
     let limit = i64::try_from(POSITIONS_MAX + 1).unwrap_or(i64::MAX);
-    let found = statement.query_map([entity, after, limit], |row| row.get(0))?;
+    let found = statement.query_map([entity, covered, limit], |row| row.get(0))?;
     for position in found {
-        positions.add(position?);
+        positions.add(position?, Item::Chunk);
     }
     Ok(())
+}
+
+fn travelling(archive: &Archive<'_, '_>, position: i64) -> Result<Option<Travelling>, LogError> {
+    let segment = archive.outline(position)?;
+    match segment.as_ref().and_then(|segment| segment.place(position)) {
+        Some(place) => archive.travelling(place),
+        None => Ok(None),
+    }
 }
 
 fn entry_at(archive: &Archive<'_, '_>, position: i64) -> Result<LogEntry, LogError> {

@@ -9,11 +9,11 @@ use super::run::RunRoom;
 use super::transaction::{Purpose, SqliteTransaction};
 use crate::log::{Inconsistency, LogError, Principal};
 use afield_core::log::ChunkHash;
-use afield_core::session::{LogEntry, LogRun, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest};
+use afield_core::session::{GivenSnapshots, LogEntry, LogRun, LogSnapshot, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest};
 use afield_core::wire::{PLACES_RUNS_MAX, SpaceCode};
 use afield_core::{ChainHash, ChunkKind, Collection, Cursor, Durable, EntityId, Filter, LogId, Now, Sequence};
 use rusqlite::Row;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A run of the log with its entities' ids and collections, in the order of the log.
 pub(super) const RUN: &str = "
@@ -106,6 +106,9 @@ fn answer_open(archive: &Archive<'_, '_>, space: &SpaceRow, cursor: Option<Curso
 /// How many chunks of which nothing is wanted are passed in one transaction: some milliseconds.
 const PASSED_MAX: usize = 16_384;
 
+/// How many chunks are passed in one transaction that a snapshot stands for: some tens of milliseconds for what leads through them.
+const COVERED_MAX: usize = 1 << 17;
+
 /// How the chain is followed through rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Following {
@@ -124,6 +127,8 @@ pub(super) struct Wanted<'r> {
     pub(super) filter: &'r Filter,
     pub(super) bytes_max: usize,
     pub(super) following: Following,
+    /// What the reader was given; `None` when it takes no snapshots.
+    pub(super) snapshots: Option<&'r GivenSnapshots>,
 }
 
 /// What a stretch of a log holds of what is wanted.
@@ -132,6 +137,10 @@ pub(super) struct Stretch {
     entries: Vec<LogEntry>,
     /// Entities of which nothing is wanted but the id.
     announced: BTreeSet<(Collection, EntityId)>,
+    /// What stands for chunks, also behind the end.
+    snapshots: Vec<LogSnapshot>,
+    /// Up to which position each entity's chunks need not travel: by its row, where that was looked at.
+    covered: BTreeMap<i64, i64>,
     /// Where it ends.
     pub(super) after: Cursor,
     /// Whether it leaves out something that the log holds.
@@ -139,8 +148,9 @@ pub(super) struct Stretch {
     /// Hashes that were found again.
     mended: Vec<Mended>,
     room: RunRoom,
-    /// How many chunks were passed.
+    /// How many chunks were passed of which nothing is wanted, and that a snapshot stands for.
     passed: usize,
+    stood_for: usize,
     /// The last that was taken, and how many pieces the taken ones have.
     taken: Sequence,
     pieces: usize,
@@ -153,7 +163,7 @@ impl Stretch {
             return LogRun::new(before, self.entries);
         }
         let announced = self.announced.into_iter().collect();
-        LogRun::leaving_out(before, self.after, self.entries).with(Vec::new(), announced)
+        LogRun::leaving_out(before, self.after, self.entries).with(self.snapshots, announced)
     }
 
     /// Notes a chunk of which nothing is wanted; answers whether there was room for that.
@@ -173,6 +183,45 @@ impl Stretch {
         true
     }
 
+    /// Looks up to which position chunks of an entity need not travel, where one of them is met for the first time: what a
+    /// snapshot stands for that the reader was given, or gets now. `None` when there is no room for it.
+    fn look_at(
+        &mut self,
+        archive: &Archive<'_, '_>,
+        wanted: &Wanted<'_>,
+        (position, place): (i64, &Place),
+    ) -> Result<Option<()>, LogError> {
+        let Some(given) = wanted.snapshots.filter(|_| !self.covered.contains_key(&place.number)) else {
+            return Ok(Some(()));
+        };
+        let (before, _) = SpaceRow::positions(SpaceRow::number_of(position));
+        let mut upto = before + given.upto(place.entity).get().cast_signed();
+        if upto < position
+            && let Some(traveller) = archive.traveller(place.number)?
+            && archive.is_news(place.number, traveller, position - 1)?
+            && let Some(travelling) = archive.travelling(place)?
+        {
+            if !self.room.take_snapshot(travelling.framed_bytes, travelling.changes_bytes) {
+                return Ok(None);
+            }
+            upto = traveller.covered;
+            self.snapshots.push(travelling.snapshot);
+        }
+        self.covered.insert(place.number, upto);
+        Ok(Some(()))
+    }
+
+    fn is_covered(&self, position: i64, place: &Place) -> bool {
+        self.covered.get(&place.number).is_some_and(|upto| *upto >= position)
+    }
+
+    /// Passes a chunk that a snapshot stands for; answers whether that may be.
+    fn pass_covered(&mut self) -> bool {
+        self.leaves_out = true;
+        self.stood_for += 1;
+        self.stood_for <= COVERED_MAX
+    }
+
     /// Takes the room for a chunk that is wanted; answers whether there was.
     fn take(&mut self, sequence: Sequence, bytes: usize) -> bool {
         let pieces = self.pieces + usize::from(self.taken.next() != sequence);
@@ -189,11 +238,14 @@ pub(super) fn stretch(archive: &Archive<'_, '_>, space: &SpaceRow, wanted: &Want
     let mut stretch = Stretch {
         entries: Vec::new(),
         announced: BTreeSet::new(),
+        snapshots: Vec::new(),
+        covered: BTreeMap::new(),
         after: wanted.after,
         leaves_out: false,
         mended: Vec::new(),
         room: RunRoom::new(wanted.bytes_max),
         passed: 0,
+        stood_for: 0,
         taken: wanted.after.sequence,
         pieces: 0,
     };
@@ -217,20 +269,21 @@ fn take_archived(
         Ok(wanted.filter.includes(place.entity, &collection))
     };
     while position <= head
-        && let Some(mut segment) = archive.outline(position)?
+        && let Some(segment) = archive.outline(position)?
     {
-        let mut any = segment.places_from(position).map(|(_, place)| is_wanted(place));
-        let is_any = any.find(|is_wanted| !matches!(is_wanted, Ok(false))).transpose()?.is_some();
-        drop(any);
-        // Only then is its body worth decoding.
-        if is_any {
-            segment = archive.segment(position)?.unwrap_or(segment);
-        }
         for (position, place) in segment.places_from(position) {
             let sequence = SpaceRow::sequence(position);
-            if is_wanted(place)? {
+            let is_wanted = is_wanted(place)?;
+            if is_wanted && stretch.look_at(archive, wanted, (position, place))?.is_none() {
+                return Ok(false);
+            }
+            if is_wanted && stretch.is_covered(position, place) {
+                if !stretch.pass_covered() {
+                    return Ok(false);
+                }
+            } else if is_wanted {
                 // The bytes of what has decayed are gone: it goes on as a chunk without any, whose hash they do not fit.
-                let bytes = archive.bytes(position, place)?.unwrap_or_default();
+                let bytes = archive.bytes_at(position, place)?.unwrap_or_default();
                 if !stretch.take(sequence, bytes.len()) {
                     return Ok(false);
                 }
@@ -299,8 +352,9 @@ fn take_rows(
 
 /// The run after a position, and what was found again for it.
 fn run(archive: &Archive<'_, '_>, space: &SpaceRow, request: &ReadRequest) -> Result<(LogRun, Vec<Mended>), LogError> {
-    let ReadRequest { position, filter, bytes_max, .. } = request;
-    let wanted = Wanted { after: *position, filter, bytes_max: *bytes_max, following: Following::Quick };
+    let ReadRequest { position, filter, bytes_max, snapshots, .. } = request;
+    let (following, snapshots) = (Following::Quick, snapshots.as_deref());
+    let wanted = Wanted { after: *position, filter, bytes_max: *bytes_max, following, snapshots };
     let mut stretch = match stretch(archive, space, &wanted) {
         Err(LogError::Inconsistent(Inconsistency::Chain(_))) => {
             self::stretch(archive, space, &Wanted { following: Following::Thorough, ..wanted })

@@ -1,12 +1,14 @@
 //! How much of a log fits one `Chunks` frame.
 
-use afield_core::limits::{BATCH_BYTES_MAX, BATCH_CHUNKS_MAX, FRAME_BYTES_MAX};
+use afield_core::limits::{BATCH_BYTES_MAX, BATCH_CHUNKS_MAX, FRAME_BYTES_MAX, INFLATED_BYTES_MAX};
 use afield_core::session::{LogEntry, LogRun};
 use afield_core::{Cursor, SpaceId};
 
 /// What a chunk costs in a frame beside its bytes where it cannot travel in a batch: entity, collection, kind, hash and
 /// CBOR's heads, at most.
 const RAW_SEGMENT_BYTES_MAX: usize = 128;
+/// What a run of a snapshot's sequences costs, at most: two numbers.
+const SEQUENCE_RUN_BYTES_MAX: usize = 18;
 /// What a frame costs beside its segments.
 const FRAME_HEAD_BYTES_MAX: usize = 1024;
 
@@ -17,21 +19,21 @@ pub(super) struct RunRoom {
     chunks: usize,
     bytes: usize,
     frame_bytes: usize,
+    /// What the changes of snapshots may still take once they are taken out.
+    extracted_bytes: usize,
+}
+
+/// What a snapshot costs in a frame, at most.
+pub(super) fn framed_snapshot_bytes(saved_bytes: usize, runs: usize) -> usize {
+    saved_bytes.saturating_add(runs.saturating_mul(SEQUENCE_RUN_BYTES_MAX)).saturating_add(RAW_SEGMENT_BYTES_MAX)
+}
+
+/// Whether a snapshot can travel at all: in a frame of its own, by what it costs there and what its changes take.
+pub(super) fn fits_a_frame(framed_bytes: usize, changes_bytes: usize) -> bool {
+    RunRoom::new(BATCH_BYTES_MAX).take_snapshot(framed_bytes, changes_bytes)
 }
 
 impl RunRoom {
-    /// Takes the room of something that is sent in parts where it does not fit a frame; answers whether there was. The first
-    /// always has room.
-    pub(super) fn take_large(&mut self, bytes: usize) -> bool {
-        if !self.empty && (self.bytes < bytes || self.frame_bytes < bytes) {
-            return false;
-        }
-        self.empty = false;
-        self.bytes = self.bytes.saturating_sub(bytes);
-        self.frame_bytes = self.frame_bytes.saturating_sub(bytes);
-        true
-    }
-
     /// The room of a run that may hold so many bytes, raw.
     pub(super) fn new(bytes_max: usize) -> Self {
         Self {
@@ -39,7 +41,23 @@ impl RunRoom {
             chunks: BATCH_CHUNKS_MAX,
             bytes: bytes_max,
             frame_bytes: FRAME_BYTES_MAX - FRAME_HEAD_BYTES_MAX,
+            extracted_bytes: INFLATED_BYTES_MAX,
         }
+    }
+
+    /// Takes the room for a snapshot; answers whether there was. Where nothing was taken so far, one that
+    /// [fits a frame](fits_a_frame) has room.
+    pub(super) fn take_snapshot(&mut self, framed_bytes: usize, changes_bytes: usize) -> bool {
+        let is_full = self.chunks == 0 || self.bytes < framed_bytes;
+        if self.frame_bytes < framed_bytes || self.extracted_bytes < changes_bytes || !self.empty && is_full {
+            return false;
+        }
+        self.empty = false;
+        self.chunks = self.chunks.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(framed_bytes);
+        self.frame_bytes -= framed_bytes;
+        self.extracted_bytes -= changes_bytes;
+        true
     }
 
     /// Takes the room for one more chunk; answers whether there was. The first always has room.

@@ -133,6 +133,8 @@ CREATE TABLE snapshots (
     covered INTEGER NOT NULL,
     stripped INTEGER NOT NULL,
     changes INTEGER NOT NULL,
+    -- Whether it fits a frame, so that readers get it as it is.
+    travels INTEGER NOT NULL,
     hash BLOB NOT NULL,
     bytes BLOB NOT NULL
 ) STRICT;

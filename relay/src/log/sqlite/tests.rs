@@ -111,7 +111,7 @@ fn read_request(space: SpaceId, position: Cursor) -> ReadRequest {
         position,
         told: position,
         bytes_max: usize::MAX,
-        filter: std::sync::Arc::default(),
+        filter: std::sync::Arc::default(), snapshots: None,
     }
 }
 

@@ -224,15 +224,17 @@ fn put_snapshot(archive: &Archive<'_, '_>, new: &NewSnapshot) -> Result<(Settled
     let transaction = archive.transaction;
     transaction
         .statement(
-            "INSERT INTO snapshots (entity, covered, stripped, changes, hash, bytes) VALUES (?1, ?2, 0, ?3, ?4, ?5)
-            ON CONFLICT DO UPDATE SET covered = ?2, changes = ?3, hash = ?4, bytes = ?5",
+            "INSERT INTO snapshots (entity, covered, stripped, changes, hash, bytes, travels)
+            VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6)
+            ON CONFLICT DO UPDATE SET covered = ?2, changes = ?3, hash = ?4, bytes = ?5, travels = ?6",
         )?
         .execute(params![
             new.entity,
             new.covered,
             new.changes.cast_signed(),
-            blake3::hash(&new.bytes).as_bytes(),
-            new.bytes
+            blake3::hash(&new.made.bytes).as_bytes(),
+            new.made.bytes,
+            new.made.travels
         ])?;
     // Rows below it stood for chunks that had decayed.
     transaction

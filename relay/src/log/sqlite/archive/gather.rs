@@ -1,6 +1,7 @@
 //! Reading what a task needs.
 
 use super::segment::SEGMENT_CHUNKS_MAX;
+use super::snapshot::Covered;
 use super::work::{
     Eagerness, Job, KeptChunk, OldRow, RowsHash, SegmentJob, SnapshotJob, StripJob, StripSegment, Target, Task, Work,
     WorkFault, share,
@@ -12,7 +13,6 @@ use crate::log::sqlite::read;
 use crate::log::sqlite::row::{SpaceRow, count};
 use afield_core::change::ChangeHeader;
 use afield_core::limits::BATCH_BYTES_MAX;
-use afield_core::log::ChunkHash;
 use afield_core::session::LogEntry;
 use afield_core::{ChangeHash, ChunkKind, Cursor, Limits, LogId, Sequence};
 use rusqlite::{OptionalExtension, Row};
@@ -183,7 +183,7 @@ impl Archive<'_, '_> {
         }
         let old = self.snapshot_hash(entity)?;
         let mut frees_bytes = self.snapshot(entity)?.map_or(0, |snapshot| snapshot.bytes.len());
-        let mut chunks: Vec<(ChunkHash, Vec<u8>)> = Vec::new();
+        let mut chunks: Vec<Covered> = Vec::new();
         let (mut bytes_left, mut covered, mut end) = (SNAPSHOT_BYTES_MAX, 0, None);
         for (last, _) in segments {
             let Some(segment) = self.segment(last)? else { continue };
@@ -200,11 +200,11 @@ impl Archive<'_, '_> {
                     return Ok(Some(Job::Hopeless(task, WorkFault::TooLarge)));
                 };
                 (bytes_left, covered) = (left, position);
-                chunks.push((place.hash, bytes));
+                chunks.push(Covered { sequence: SpaceRow::sequence(position), hash: place.hash, bytes });
             }
         }
-        let (Some(end), log) = (end, LogId::from_bytes(log)) else { return Ok(None) };
-        let job = SnapshotJob { task, entity, space, log, end, covered, old, frees_bytes, chunks };
+        let (Some(end), Some(id), log) = (end, self.entity_id(entity)?, LogId::from_bytes(log)) else { return Ok(None) };
+        let job = SnapshotJob { task, entity, space, log, end, covered, old, frees_bytes, id, chunks };
         Ok(Some(Job::Snapshot(job)))
     }
 

@@ -14,6 +14,7 @@ mod disk;
 mod gather;
 mod index;
 mod keeper;
+mod kept;
 mod layout;
 mod segment;
 mod snapshot;
@@ -41,7 +42,8 @@ use afield_core::log::ChunkHash;
 use afield_core::{ChainHash, Collection, Cursor, EntityId, LogId};
 use rusqlite::{OptionalExtension, Row};
 use segment::SegmentRow;
-use snapshot::Snapshot;
+pub(super) use snapshot::Travelling;
+use snapshot::{Snapshot, Traveller};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -56,6 +58,7 @@ pub(super) struct Archive<'t, 'c> {
     outlines: AtHand,
     entities: RefCell<BTreeMap<i64, Option<Named>>>,
     snapshots: RefCell<BTreeMap<i64, Option<Arc<Snapshot>>>>,
+    travellers: RefCell<BTreeMap<i64, Option<Traveller>>>,
 }
 
 /// Segments by their last positions.
@@ -69,8 +72,8 @@ const SEGMENTS_AT_HAND_MAX: usize = 32;
 
 impl<'t, 'c> Archive<'t, 'c> {
     pub(super) fn new(transaction: &'t SqliteTransaction<'c>, cache: &Cache) -> Self {
-        let (segments, outlines, entities, snapshots) = Default::default();
-        Self { transaction, cache: cache.clone(), segments, outlines, entities, snapshots }
+        let (segments, outlines, entities, snapshots, travellers) = Default::default();
+        Self { transaction, cache: cache.clone(), segments, outlines, entities, snapshots, travellers }
     }
 
     /// The segment that holds a position, if one does.
@@ -152,6 +155,15 @@ impl<'t, 'c> Archive<'t, 'c> {
             return Ok(Some(bytes.to_vec()));
         }
         self.row_bytes(position, place)
+    }
+
+    /// The bytes of the chunk in an [outline](Self::outline): only now is the body of the segment decoded, where it has the chunk.
+    pub(super) fn bytes_at(&self, position: i64, place: &Place) -> Result<Option<Vec<u8>>, LogError> {
+        if place.bytes.is_some() {
+            return Ok(place.bytes.clone());
+        }
+        let segment = self.segment(position)?;
+        self.bytes(position, segment.as_ref().and_then(|segment| segment.place(position)).unwrap_or(place))
     }
 
     /// Whether the bytes of a segment's chunk are readable now (R5).

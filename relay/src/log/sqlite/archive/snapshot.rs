@@ -1,12 +1,20 @@
 //! Snapshots: what stands for the chunks of an entity, and how they are made and taken apart.
 
-use super::Archive;
 use super::cache::CacheKey;
+use super::kept::{Journey, Kept, runs_of};
+use super::{Archive, Place};
 use crate::log::LogError;
+use crate::log::sqlite::row::{SpaceRow, count};
+use crate::log::sqlite::run::{fits_a_frame, framed_snapshot_bytes};
+use afield_core::document::{extract_changes, snapshot_check};
+use afield_core::limits::INFLATED_BYTES_MAX;
 use afield_core::log::ChunkHash;
+use afield_core::session::LogSnapshot;
+use afield_core::wire::PLACES_RUNS_MAX;
+use afield_core::{EntityId, Sequence};
 use automerge::{Automerge, Change};
 use rusqlite::{OptionalExtension, Row};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -15,11 +23,45 @@ use std::sync::Arc;
 pub(in crate::log::sqlite) struct Snapshot {
     /// The position of the last chunk that it covers.
     pub(in crate::log::sqlite) covered: i64,
-    /// How many chunks it covers.
-    pub(in crate::log::sqlite) changes: u64,
     /// The BLAKE3 of the bytes.
     pub(super) hash: CacheKey,
-    pub(in crate::log::sqlite) bytes: Vec<u8>,
+    /// What [`Kept`] is made of.
+    pub(super) bytes: Vec<u8>,
+}
+
+/// A snapshot that readers get as it is.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::log::sqlite) struct Traveller {
+    /// The position of the last chunk that it covers.
+    pub(in crate::log::sqlite) covered: i64,
+    /// How many chunks it covers.
+    changes: u64,
+}
+
+/// A snapshot on its way to a reader, and what room it takes.
+#[derive(Debug)]
+pub(in crate::log::sqlite) struct Travelling {
+    pub(in crate::log::sqlite) snapshot: LogSnapshot,
+    pub(in crate::log::sqlite) framed_bytes: usize,
+    pub(in crate::log::sqlite) changes_bytes: usize,
+}
+
+/// A reader gets a snapshot where at least one in so many of its changes is news to it, and the chunks where less is.
+const NEWS_SHARE: u64 = 4;
+
+/// A chunk that a snapshot is to stand for.
+#[derive(Debug)]
+pub(super) struct Covered {
+    pub(super) sequence: Sequence,
+    pub(super) hash: ChunkHash,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// A snapshot that was made.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) bytes: Vec<u8>,
+    pub(super) travels: bool,
 }
 
 /// The changes of a snapshot.
@@ -56,46 +98,69 @@ pub enum SnapshotFault {
     Panicked,
 }
 
-/// Makes the snapshot of changes, in the order of the log, and shows that each comes out of it byte for byte.
+/// Makes the snapshot of an entity's changes, in the order of the log, and shows that each comes out of it byte for byte.
 ///
 /// # Errors
 ///
 /// It does not, or the engine fails in another way: what others wrote may make it.
-pub(super) fn make(changes: &[(ChunkHash, Vec<u8>)]) -> Result<Vec<u8>, SnapshotFault> {
-    let made = catch_unwind(AssertUnwindSafe(|| try_make(changes)));
+pub(super) fn make(entity: EntityId, chunks: &[Covered]) -> Result<Made, SnapshotFault> {
+    let made = catch_unwind(AssertUnwindSafe(|| try_make(entity, chunks)));
     made.unwrap_or(Err(SnapshotFault::Panicked))
 }
 
-fn try_make(changes: &[(ChunkHash, Vec<u8>)]) -> Result<Vec<u8>, SnapshotFault> {
-    let bytes = {
-        let mut parsed = Vec::with_capacity(changes.len());
-        for (_, bytes) in changes {
-            parsed.push(Change::from_bytes(bytes.clone()).map_err(|_| SnapshotFault::Change)?);
+fn try_make(entity: EntityId, chunks: &[Covered]) -> Result<Made, SnapshotFault> {
+    let saved = {
+        let mut parsed = Vec::with_capacity(chunks.len());
+        for chunk in chunks {
+            parsed.push(Change::from_bytes(chunk.bytes.clone()).map_err(|_| SnapshotFault::Change)?);
         }
         let mut document = Automerge::new();
         document.apply_changes(parsed).map_err(|_| SnapshotFault::Change)?;
-        document.save()
+        document.save_nocompress()
     };
-    let extracted = try_extract(&bytes).ok_or(SnapshotFault::Load)?;
-    let is_same = extracted.0.len() == changes.len()
-        && changes.iter().all(|(hash, bytes)| extracted.change(*hash) == Some(&bytes[..]));
-    if is_same { Ok(bytes) } else { Err(SnapshotFault::Differs) }
+    let expected: HashMap<ChunkHash, &Covered> = chunks.iter().map(|chunk| (chunk.hash, chunk)).collect();
+    let document = Automerge::load(&saved).map_err(|_| SnapshotFault::Load)?;
+    let (mut hashes, mut sequences, mut changes_bytes) = (Vec::new(), Vec::new(), 0);
+    for change in document.get_changes(&[]) {
+        let bytes = change.raw_bytes();
+        let found = expected.get(&ChunkHash::of(bytes)).filter(|chunk| chunk.bytes == bytes);
+        sequences.push(found.ok_or(SnapshotFault::Differs)?.sequence);
+        hashes.push(change.hash());
+        changes_bytes += bytes.len();
+    }
+    drop(document);
+    if sequences.iter().collect::<BTreeSet<_>>().len() != chunks.len() || sequences.len() != chunks.len() {
+        return Err(SnapshotFault::Differs);
+    }
+    let check = snapshot_check(entity, hashes);
+    let journey = Journey { runs: runs_of(sequences), check, changes_bytes };
+    let journey = travels(entity, &saved, &journey, chunks.len() as u64).then_some(journey);
+    let travels = journey.is_some();
+    let bytes = Kept { saved, journey }.encode().ok_or(SnapshotFault::Differs)?;
+    Ok(Made { bytes, travels })
+}
+
+/// Whether a reader may be given a snapshot as it is: it fits a frame, and devices take the changes out of it.
+fn travels(entity: EntityId, saved: &[u8], journey: &Journey, changes: u64) -> bool {
+    let runs = journey.runs.len();
+    runs <= PLACES_RUNS_MAX
+        && fits_a_frame(framed_snapshot_bytes(saved.len(), runs), journey.changes_bytes)
+        && extract_changes(entity, saved, changes, &journey.check, &mut INFLATED_BYTES_MAX.clone()).is_ok()
 }
 
 /// The changes of a snapshot; `None` when the engine does not load it.
 fn extract(snapshot: &[u8]) -> Option<Extracted> {
-    catch_unwind(AssertUnwindSafe(|| try_extract(snapshot))).ok().flatten()
-}
-
-fn try_extract(snapshot: &[u8]) -> Option<Extracted> {
-    let document = Automerge::load(snapshot).ok()?;
-    let changes = document.get_changes(&[]);
-    drop(document);
-    let changes = changes.into_iter().map(|change| {
-        let bytes: Box<[u8]> = change.raw_bytes().into();
-        (ChunkHash::of(&bytes), bytes)
-    });
-    Some(Extracted(changes.collect()))
+    let extracted = catch_unwind(AssertUnwindSafe(|| {
+        let document = Automerge::load(&Kept::decode(snapshot)?.saved).ok()?;
+        let changes = document.get_changes(&[]);
+        drop(document);
+        let changes = changes.into_iter().map(|change| {
+            let bytes: Box<[u8]> = change.raw_bytes().into();
+            (ChunkHash::of(&bytes), bytes)
+        });
+        Some(Extracted(changes.collect()))
+    }));
+    extracted.ok().flatten()
 }
 
 impl Archive<'_, '_> {
@@ -106,7 +171,7 @@ impl Archive<'_, '_> {
         }
         let found = self
             .transaction
-            .statement("SELECT covered, changes, hash, bytes FROM snapshots WHERE entity = ?1")?
+            .statement("SELECT covered, hash, bytes FROM snapshots WHERE entity = ?1")?
             .query_row([entity], read)
             .optional()?;
         let snapshot = found.filter(|snapshot| {
@@ -123,6 +188,57 @@ impl Archive<'_, '_> {
         Ok(snapshot)
     }
 
+    /// The snapshot of an entity that readers may get as it is, where there is one.
+    pub(in crate::log::sqlite) fn traveller(&self, entity: i64) -> Result<Option<Traveller>, LogError> {
+        if let Some(known) = self.travellers.borrow().get(&entity) {
+            return Ok(*known);
+        }
+        let read = |row: &Row<'_>| Ok(Traveller { covered: row.get(0)?, changes: count(row, 1)? });
+        let found = self
+            .transaction
+            .statement("SELECT covered, changes FROM snapshots WHERE entity = ?1 AND travels")?
+            .query_row([entity], read)
+            .optional()?;
+        self.travellers.borrow_mut().insert(entity, found);
+        Ok(found)
+    }
+
+    /// Whether a snapshot is what a reader had best get that stands at a position.
+    pub(in crate::log::sqlite) fn is_news(
+        &self,
+        entity: i64,
+        traveller: Traveller,
+        after: i64,
+    ) -> Result<bool, LogError> {
+        if after >= traveller.covered {
+            return Ok(false);
+        }
+        if SpaceRow::sequence(after) == Sequence::ZERO {
+            return Ok(true);
+        }
+        let sql = "SELECT coalesce(sum(last - first + 1), 0) FROM actor_runs WHERE entity = ?1 AND segment > ?2";
+        let news = self.transaction.statement(sql)?.query_row([entity, after], |row| count(row, 0))?;
+        Ok(news.saturating_mul(NEWS_SHARE) >= traveller.changes)
+    }
+
+    /// A snapshot as it travels; `None` when it has decayed.
+    pub(in crate::log::sqlite) fn travelling(&self, place: &Place) -> Result<Option<Travelling>, LogError> {
+        let Some(snapshot) = self.snapshot(place.number)? else { return Ok(None) };
+        let Some(chain) = self.chain_at(snapshot.covered)? else { return Ok(None) };
+        let Some(Kept { saved, journey: Some(journey) }) = Kept::decode(&snapshot.bytes) else { return Ok(None) };
+        let framed_bytes = framed_snapshot_bytes(saved.len(), journey.runs.len());
+        let snapshot = LogSnapshot {
+            entity: place.entity,
+            collection: self.collection(place.number)?,
+            sequences: journey.sequences(),
+            covered: SpaceRow::sequence(snapshot.covered),
+            chain,
+            check: journey.check,
+            bytes: saved,
+        };
+        Ok(Some(Travelling { snapshot, framed_bytes, changes_bytes: journey.changes_bytes }))
+    }
+
     /// The changes of a snapshot; `None` when the engine of this version does not load it.
     pub(super) fn extracted(&self, snapshot: &Snapshot) -> Option<Arc<Extracted>> {
         if let Some(extracted) = self.cache.extracted(&snapshot.hash) {
@@ -135,6 +251,5 @@ impl Archive<'_, '_> {
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Snapshot> {
-    let changes: i64 = row.get(1)?;
-    Ok(Snapshot { covered: row.get(0)?, changes: changes.cast_unsigned(), hash: row.get(2)?, bytes: row.get(3)? })
+    Ok(Snapshot { covered: row.get(0)?, hash: row.get(1)?, bytes: row.get(2)? })
 }

@@ -3,8 +3,7 @@
 use super::body;
 use super::cache::CacheKey;
 use super::segment::{Place, Segment};
-use super::snapshot::{self, SnapshotFault};
-use afield_core::log::ChunkHash;
+use super::snapshot::{self, Covered, Made, SnapshotFault};
 use afield_core::session::LogEntry;
 use afield_core::wire::BatchChunk;
 use afield_core::{ChainHash, ChangeHash, ChunkKind, Collection, Cursor, EntityId, LogId};
@@ -161,7 +160,8 @@ pub(super) struct SnapshotJob {
     pub(super) old: Option<CacheKey>,
     /// About how many bytes on the disk the snapshot would free.
     pub(super) frees_bytes: usize,
-    pub(super) chunks: Vec<(ChunkHash, Vec<u8>)>,
+    pub(super) id: EntityId,
+    pub(super) chunks: Vec<Covered>,
 }
 
 /// A snapshot that is to stand for chunks.
@@ -174,7 +174,7 @@ pub(super) struct NewSnapshot {
     pub(super) covered: i64,
     pub(super) old: Option<CacheKey>,
     pub(super) changes: u64,
-    pub(super) bytes: Vec<u8>,
+    pub(super) made: Made,
 }
 
 #[derive(Debug)]
@@ -305,18 +305,18 @@ fn actor_runs(rows: &[OldRow]) -> Vec<ActorRun> {
 
 impl SnapshotJob {
     fn run(self) -> Result<NewSnapshot, WorkFault> {
-        let Self { task, entity, space, log, end, covered, old, frees_bytes, chunks } = self;
-        let bytes = snapshot::make(&chunks).map_err(WorkFault::Snapshot)?;
+        let Self { task, entity, space, log, end, covered, old, frees_bytes, id, chunks } = self;
+        let made = snapshot::make(id, &chunks).map_err(WorkFault::Snapshot)?;
         let bytes_max = match task.eagerness {
             Eagerness::Usual => frees_bytes / 2,
             Eagerness::Everything => frees_bytes,
             Eagerness::Whatever => usize::MAX,
         };
-        if bytes.len() > bytes_max {
+        if made.bytes.len() > bytes_max {
             return Err(WorkFault::SavesLittle);
         }
         let changes = chunks.len() as u64;
-        Ok(NewSnapshot { entity, space, log, end, covered, old, changes, bytes })
+        Ok(NewSnapshot { entity, space, log, end, covered, old, changes, made })
     }
 }
 

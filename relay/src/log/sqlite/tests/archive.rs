@@ -9,6 +9,8 @@ use crate::testing::{Author, decoded};
 use afield_core::EntityId;
 use afield_core::document::{Hostile, HostileChange};
 use afield_core::session::LogEntry;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl Desk {
     /// Does a task until nothing is left of it, and says what became of it.
@@ -55,6 +57,16 @@ impl Desk {
 
     pub(super) fn rows(&self, table: &str) -> i64 {
         self.log.connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    }
+
+    /// What a reader gets after a position that takes snapshots and has none.
+    fn compact_run(&mut self, position: Cursor, bytes_max: usize) -> LogRun {
+        let wanted =
+            ReadRequest { bytes_max, snapshots: Some(Arc::default()), ..read_request(self.space, position) };
+        match self.log.read(self.principal, &wanted, at(0)).unwrap().into_inner() {
+            ReadAnswer::Run(run) => run,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Everything after a position, page by page.
@@ -123,6 +135,62 @@ fn a_packed_log_reads_the_same_from_every_position_and_in_pages_of_any_size() {
         }
     }
     assert_eq!(desk.rows("snapshots"), 2);
+}
+
+#[test]
+fn a_reader_that_takes_snapshots_gets_one_for_every_sequence_that_it_passes() {
+    let (mut desk, _) = busy();
+    let start = desk.start();
+    let before = desk.all_after(start, usize::MAX);
+    desk.pack();
+    let (_, snapshot, _) = desk.log.whole_tasks(desk.space).unwrap().unwrap().entities[0];
+    assert!(matches!(desk.finish(snapshot.whatever_it_saves())[..], [Settled::Covered { chunks: 26 }]));
+    desk.push(Author::new(3, 3).chunks(2));
+    let covered = EntityId::from_bytes([1; 16]);
+    for bytes_max in [1, 500, usize::MAX] {
+        for first in std::iter::once(start).chain(before.iter().map(|entry| cursor_of(start, entry))) {
+            let (mut position, mut given) = (first, 0);
+            while position.sequence < desk.told.sequence {
+                let run = desk.compact_run(position, bytes_max);
+                let mut stand: BTreeMap<u64, Vec<u8>> =
+                    run.entries().iter().map(|entry| (entry.sequence.get(), entry.bytes.clone())).collect();
+                for snapshot in run.snapshots() {
+                    assert_eq!((snapshot.entity, snapshot.covered), (covered, Sequence::new(36)));
+                    let changes = automerge::Automerge::load(&snapshot.bytes).unwrap().get_changes(&[]);
+                    let changes = changes.iter().map(|change| change.raw_bytes().to_vec());
+                    stand.extend(snapshot.sequences.iter().map(Sequence::get).zip(changes));
+                    given += 1;
+                }
+                assert!(run.after().sequence > position.sequence, "it goes on");
+                for sequence in position.sequence.get() + 1..=run.after().sequence.get().min(36) {
+                    assert_eq!(stand.get(&sequence), Some(&before[sequence as usize - 1].bytes), "R9");
+                }
+                position = run.after();
+            }
+            assert_eq!(position, desk.told, "the chain leads over what was removed");
+            assert!(given > 0 || first.sequence >= Sequence::new(36), "the control");
+        }
+    }
+    let stranger = Cursor { chain: afield_core::ChainHash::from_bytes([9; 32]), ..desk.told };
+    let wanted = ReadRequest { snapshots: Some(Arc::default()), ..read_request(desk.space, stranger) };
+    let answer = desk.log.read(desk.principal, &wanted, at(0)).unwrap().into_inner();
+    assert!(matches!(answer, ReadAnswer::Reset(_)), "R4");
+}
+
+fn cursor_of(start: Cursor, entry: &LogEntry) -> Cursor {
+    Cursor { log: start.log, sequence: entry.sequence, chain: entry.chain }
+}
+
+#[test]
+fn a_snapshot_that_has_decayed_is_not_sent() {
+    let (mut desk, _) = busy();
+    desk.compact();
+    let start = desk.start();
+    assert_eq!(desk.compact_run(start, usize::MAX).snapshots().len(), 2, "the control");
+    desk.log.connection.execute("UPDATE snapshots SET bytes = zeroblob(length(bytes))", []).unwrap();
+    let run = desk.compact_run(start, usize::MAX);
+    assert!(run.snapshots().is_empty());
+    assert_eq!(run.decayed().count(), 36, "its chunks are told as what has decayed");
 }
 
 #[test]
