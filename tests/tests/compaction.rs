@@ -4,10 +4,11 @@
 //! `AFIELD_KILLS=50 cargo test -p afield-tests --test compaction` kills fifty times instead of ten; `AFIELD_SEED` repeats a
 //! run's choices.
 
-use afield::SpaceId;
+use afield::{Collection, EntityId, Relay, SpaceId};
 use afield_tests::processes::agent::Command;
-use afield_tests::processes::{Access, DeviceProcess, Program, RelayProcess};
+use afield_tests::processes::{Access, DeviceProcess, Program, Proxy, RelayProcess, Site, WireFigures};
 use afield_tests::world::Random;
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -126,4 +127,45 @@ fn what_has_a_receipt_survives_sigkill_of_a_relay_whose_log_is_compacted_under_l
     relay.kill();
     assert!(on_disk(&relay, space) == on_relay, "and so does the log");
     assert!(receipts.is_subset(&on_relay) && receipts.len() > 2, "S2");
+}
+
+/// Edits of the one note that a fresh device reads.
+const EDITS: usize = 1_500;
+
+#[test]
+fn a_fresh_device_reads_a_compacted_log_in_one_round_trip_and_as_a_snapshot() {
+    let site = Site::start(&Program::new(env!("CARGO_BIN_EXE_relay_process")), Access::Open);
+    let author = site.replica("author.db");
+    let home = author.create_space("home").expect("a space");
+    let notes: Collection<()> = home.collection("notes").expect("a collection");
+    let id = notes.json().insert(&json!({ "title": "edit" })).expect("a note");
+    for number in 0..EDITS {
+        notes.json().put(id, &json!({ "title": format!("edit {number}") })).expect("an edit");
+    }
+    author.connect(Relay::new(site.relay.url())).expect("the address is one");
+    site.sync(&author);
+    let whole = read_by_a_fresh_device(&site, "before.db", home.id(), id);
+    let (before, after) = finished(site.relay.start_compacting());
+    assert!(after["snapshots"].as_u64() > Some(0), "{before} and {after}");
+    let compacted = read_by_a_fresh_device(&site, "after.db", home.id(), id);
+    let (whole, compacted) = (whole.to_device, compacted.to_device);
+    println!("{EDITS} edits: {whole:?} as changes, {compacted:?} as a snapshot");
+    assert_eq!(compacted.messages, 4, "Welcome, Opened, one Jump and CaughtUp: {compacted:?}");
+    assert!(compacted.bytes < whole.bytes, "{compacted:?} and {whole:?}");
+}
+
+/// Has a new device read everything, over a line that counts.
+fn read_by_a_fresh_device(site: &Site, name: &str, space: SpaceId, id: EntityId) -> WireFigures {
+    let device = site.replica(name);
+    let copy = device.join_space(space).expect("a space");
+    let door = Proxy::start(site.relay.address()).expect("a port");
+    device.connect(Relay::new(door.url())).expect("the address is one");
+    site.block_on(device.catch_up()).expect("it catches up");
+    let notes: Collection<()> = copy.collection("notes").expect("a collection");
+    let value = notes.json().read(id).expect("the note is there");
+    assert_eq!(value, json!({ "title": format!("edit {}", EDITS - 1) }));
+    assert_eq!(device.status().expect("a status").pending_changes, 0, "what came is proven");
+    let figures = door.figures();
+    assert_eq!((figures.to_relay.messages, figures.after_first_answer), (2, 0), "Hello and Open: {figures:?}");
+    figures
 }

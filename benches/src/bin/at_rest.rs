@@ -187,7 +187,15 @@ impl Bench {
         let (mut position, mut done) = (self.start, 0);
         loop {
             let channel = Channel(0);
-            let request = ReadRequest { channel, space: SPACE, position, told: position, bytes_max: 768 << 10, filter: std::sync::Arc::default(), snapshots: None };
+            let request = ReadRequest {
+                channel,
+                space: SPACE,
+                position,
+                told: position,
+                bytes_max: 768 << 10,
+                filter: std::sync::Arc::default(),
+                snapshots: None,
+            };
             let answer = self.log.read(Principal::ANYONE, &request, NOW)?.into_inner();
             let ReadAnswer::Run(run) = answer else { return Err(Broken("does not know its own position").into()) };
             if run.entries().is_empty() {

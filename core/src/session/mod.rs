@@ -11,8 +11,8 @@ pub use device::{
     ReceivedChunk, SpaceOpening, UnusableSnapshot,
 };
 pub use relay::{
-    AppendAnswer, AppendRequest, ChunkVerdict, GivenSnapshots, LogEntry, LogRun, LogSnapshot, OpenAnswer, OpenRequest, PageAnswer,
-    PageRequest, ReadAnswer, ReadRequest, RelayRequest, RelaySession, WelcomeAnswer,
+    AppendAnswer, AppendRequest, ChunkVerdict, GivenSnapshots, LogEntry, LogRun, LogSnapshot, OpenAnswer, OpenRequest,
+    PageAnswer, PageRequest, ReadAnswer, ReadRequest, RelayRequest, RelaySession, WelcomeAnswer,
 };
 
 use crate::wire::{BatchError, GoodbyeCode, WireError};

@@ -259,9 +259,10 @@ impl Listener {
             return Violation::of("R9", found);
         }
         let places = page.places.sequences(fetch.after);
-        let before = self.given_pages.iter().rev().find(|(filter, upto, _)| {
-            *filter == fetch.filter && *upto == fetch.after && fetch.after > Sequence::ZERO
-        });
+        let before =
+            self.given_pages.iter().rev().find(|(filter, upto, _)| {
+                *filter == fetch.filter && *upto == fetch.after && fetch.after > Sequence::ZERO
+            });
         let mut given = before.map(|(_, _, given)| given.clone()).unwrap_or_default();
         let fresh = snapshots_of(&page.segments, present)?;
         if fetch.changes && !fresh.is_empty() {
@@ -370,7 +371,10 @@ fn snapshots_of(segments: &[Segment<'_>], present: &History) -> Result<Given, Vi
         for (sequence, (header, _)) in sequences.iter().zip(changes) {
             let change = (*entity, header.hash);
             if present.sequence(&change) != Some(sequence) {
-                return Violation::of("R2", format!("a snapshot brings {change:?} at {sequence}, where it does not stand"));
+                return Violation::of(
+                    "R2",
+                    format!("a snapshot brings {change:?} at {sequence}, where it does not stand"),
+                );
             }
             given.insert(sequence, change);
         }

@@ -8,8 +8,7 @@ use afield_core::session::{
 };
 use afield_core::{Cursor, Durable, LogId, Now, SpaceId};
 use afield_relay::log::{
-    Appended, Authentication, Log, LogError, Prepared, Principal, Settled, SqliteLog, Standing, Task,
-    TokenHash, Work,
+    Appended, Authentication, Log, LogError, Prepared, Principal, Settled, SqliteLog, Standing, Task, TokenHash, Work,
 };
 
 /// A fault that a correct relay does not have: the simulator has to notice each of them.
@@ -40,7 +39,14 @@ pub(super) struct WorldLog {
 impl WorldLog {
     /// An honest log, or a broken one.
     pub(super) fn new(inner: SqliteLog, sabotage: Option<Sabotage>) -> Self {
-        Self { inner, sabotage, before_last_commit: None, is_changed: true, run_bytes_max: usize::MAX, snapshots_given: 0 }
+        Self {
+            inner,
+            sabotage,
+            before_last_commit: None,
+            is_changed: true,
+            run_bytes_max: usize::MAX,
+            snapshots_given: 0,
+        }
     }
 
     /// The log itself, without sabotage.

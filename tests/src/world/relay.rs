@@ -229,8 +229,10 @@ impl RelayNode {
         let log = hub.log_mut().honest();
         for space in log.spaces().expect("the log can be read") {
             let tasks = |log: &mut SqliteLog| log.whole_tasks(space).expect("the log can be read");
-            finish(log, tasks(log).map(|tasks| tasks.rows));
-            for (_, snapshot, strip) in tasks(log).into_iter().flat_map(|tasks| tasks.entities) {
+            let rows = tasks(log).map(|tasks| tasks.rows);
+            finish(log, rows);
+            let entities: Vec<_> = tasks(log).into_iter().flat_map(|tasks| tasks.entities).collect();
+            for (_, snapshot, strip) in entities {
                 finish(log, [snapshot, strip]);
             }
         }

@@ -10,8 +10,8 @@ use crate::id::{Collection, EntityId, LogId, SpaceId};
 use crate::limits::{BATCH_BYTES_MAX, SILENT_SEQUENCES_MAX};
 use crate::log::{Cursor, Sequence};
 use crate::wire::{
-    self, CaughtUp, Channel, Chunks, EntityIds, Fetch, Fetched, Jump, Opened, Places, PushNumber, Receipt,
-    ReceiptRun, Refused, Reset, Seen, Segment, SpaceCode, ToDevice,
+    self, CaughtUp, Channel, Chunks, EntityIds, Fetch, Fetched, Jump, Opened, Places, PushNumber, Receipt, ReceiptRun,
+    Refused, Reset, Seen, Segment, SpaceCode, ToDevice,
 };
 use minicbor::bytes::ByteArray;
 use std::collections::{BTreeMap, BTreeSet};

@@ -73,7 +73,8 @@ pub(super) fn head(relay: &mut Relay) -> Cursor {
         position,
         told: position,
         bytes_max: usize::MAX,
-        filter: std::sync::Arc::default(), snapshots: None,
+        filter: std::sync::Arc::default(),
+        snapshots: None,
     };
     let principal = Principal::ANYONE;
     let stranger = Cursor::start(LogId::from_bytes([255; 16]));

@@ -73,11 +73,7 @@ fn page(archive: &Archive<'_, '_>, space: &SpaceRow, request: &PageRequest) -> R
 }
 
 /// The entities asked for one by one that the log knows nothing of, told with the first page.
-fn unknown(
-    archive: &Archive<'_, '_>,
-    space: &SpaceRow,
-    request: &PageRequest,
-) -> Result<Vec<EntityId>, LogError> {
+fn unknown(archive: &Archive<'_, '_>, space: &SpaceRow, request: &PageRequest) -> Result<Vec<EntityId>, LogError> {
     let mut unknown = Vec::new();
     if let (Filter::Only(selection), Sequence::ZERO) = (&*request.filter, request.after) {
         for entity in &selection.entities {

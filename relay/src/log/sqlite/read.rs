@@ -9,7 +9,9 @@ use super::run::RunRoom;
 use super::transaction::{Purpose, SqliteTransaction};
 use crate::log::{Inconsistency, LogError, Principal};
 use afield_core::log::ChunkHash;
-use afield_core::session::{GivenSnapshots, LogEntry, LogRun, LogSnapshot, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest};
+use afield_core::session::{
+    GivenSnapshots, LogEntry, LogRun, LogSnapshot, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest,
+};
 use afield_core::wire::{PLACES_RUNS_MAX, SpaceCode};
 use afield_core::{ChainHash, ChunkKind, Collection, Cursor, Durable, EntityId, Filter, LogId, Now, Sequence};
 use rusqlite::Row;

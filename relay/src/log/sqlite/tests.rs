@@ -111,7 +111,8 @@ fn read_request(space: SpaceId, position: Cursor) -> ReadRequest {
         position,
         told: position,
         bytes_max: usize::MAX,
-        filter: std::sync::Arc::default(), snapshots: None,
+        filter: std::sync::Arc::default(),
+        snapshots: None,
     }
 }
 

@@ -69,7 +69,15 @@ fn what_is_old_is_packed_beside_the_hub_and_put_in_place_in_its_turns() {
     }
     let used = turns.hub.log_mut().disk_use().unwrap();
     assert!(used.segments > 0 && used.hashes > 1_024 * 32, "two segments: {used:?}");
-    let read = ReadRequest { channel, space: SPACE, position: told, told, bytes_max: usize::MAX, filter: std::sync::Arc::default(), snapshots: None };
+    let read = ReadRequest {
+        channel,
+        space: SPACE,
+        position: told,
+        told,
+        bytes_max: usize::MAX,
+        filter: std::sync::Arc::default(),
+        snapshots: None,
+    };
     let answer = turns.hub.log_mut().read(Principal::ANYONE, &read, now).unwrap().into_inner();
     assert!(matches!(answer, ReadAnswer::Run(run) if run.entries().len() == 1_400));
     // It ends with the turns, whatever it is doing.

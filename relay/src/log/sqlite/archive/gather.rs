@@ -203,7 +203,9 @@ impl Archive<'_, '_> {
                 chunks.push(Covered { sequence: SpaceRow::sequence(position), hash: place.hash, bytes });
             }
         }
-        let (Some(end), Some(id), log) = (end, self.entity_id(entity)?, LogId::from_bytes(log)) else { return Ok(None) };
+        let (Some(end), Some(id), log) = (end, self.entity_id(entity)?, LogId::from_bytes(log)) else {
+            return Ok(None);
+        };
         let job = SnapshotJob { task, entity, space, log, end, covered, old, frees_bytes, id, chunks };
         Ok(Some(Job::Snapshot(job)))
     }

@@ -271,8 +271,13 @@ impl Archive<'_, '_> {
         };
         let (names, followed) = found.ok_or_else(damaged)?;
         let places = names.into_iter().zip(followed.hashes.into_iter().zip(followed.chains));
-        let places = places.map(|((number, entity, kind), (hash, chain))| {
-            Place { number, entity, kind, hash, chain, bytes: None }
+        let places = places.map(|((number, entity, kind), (hash, chain))| Place {
+            number,
+            entity,
+            kind,
+            hash,
+            chain,
+            bytes: None,
         });
         Ok(Segment {
             first: row.first,

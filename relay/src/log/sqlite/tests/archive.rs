@@ -61,8 +61,7 @@ impl Desk {
 
     /// What a reader gets after a position that takes snapshots and has none.
     fn compact_run(&mut self, position: Cursor, bytes_max: usize) -> LogRun {
-        let wanted =
-            ReadRequest { bytes_max, snapshots: Some(Arc::default()), ..read_request(self.space, position) };
+        let wanted = ReadRequest { bytes_max, snapshots: Some(Arc::default()), ..read_request(self.space, position) };
         match self.log.read(self.principal, &wanted, at(0)).unwrap().into_inner() {
             ReadAnswer::Run(run) => run,
             other => panic!("{other:?}"),
