@@ -169,6 +169,7 @@ impl Story {
             ..Limits::DEFAULT
         });
         world.keep_snapshots(500);
+        world.compact_often();
         world.set_relay_disk(RelayDiskFaults {
             error_before_commit: [0, 0, 0, 30][random.below(4)],
             error_after_commit: [0, 0, 0, 30][random.below(4)],

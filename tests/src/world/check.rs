@@ -4,8 +4,8 @@ use super::record::Place;
 use super::{ChangeId, Device, World};
 use crate::contents::LogContents;
 use afield::{Driver, EntityId};
-use afield_core::{Filter, Sequence};
-use afield_store::OutboxPosition;
+use afield_core::{Filter, Sequence, SpaceId};
+use afield_store::{OutboxPosition, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -79,7 +79,7 @@ impl World {
         let (space, outbox, blocked) = driver.with_store(|store| {
             let space = store.space(self.space).expect("the store can be read");
             // Nothing may be sent before a failed store has been reloaded, so it has no outbox until then.
-            let outbox = store.outbox(self.space, OutboxPosition::START, usize::MAX, usize::MAX).ok();
+            let outbox = outbox_of(store, self.space);
             (space, outbox, store.blocked(self.space).expect("the store can be read"))
         });
         let cursor = space.and_then(|record| record.cursor);
@@ -118,7 +118,6 @@ impl World {
         let blocked: BTreeSet<EntityId> = blocked.into_iter().map(|block| block.entity).collect();
         let unmarked = held.iter().filter(|(entity, _, mark)| mark.is_none() && !blocked.contains(entity));
         let unmarked: BTreeSet<ChangeId> = unmarked.map(|(entity, hash, _)| (*entity, *hash)).collect();
-        let outbox: BTreeSet<ChangeId> = outbox.get().iter().map(|chunk| (chunk.entity, chunk.hash)).collect();
         if outbox != unmarked {
             let found =
                 format!("device {}: {} changes unmarked, {} to be sent", device.0, unmarked.len(), outbox.len());
@@ -268,5 +267,16 @@ impl World {
     fn contents(&mut self) -> Option<LogContents> {
         let (space, now) = (self.space, self.now());
         LogContents::read(self.relay.disk(), space, now)
+    }
+}
+
+/// All pages of a store's outbox; `None` while nothing may be sent.
+fn outbox_of(store: &mut Store, space: SpaceId) -> Option<BTreeSet<ChangeId>> {
+    let (mut found, mut after) = (BTreeSet::new(), OutboxPosition::START);
+    loop {
+        let page = store.outbox(space, after, usize::MAX, usize::MAX).ok()?.into_inner();
+        let Some(last) = page.last() else { return Some(found) };
+        after = last.position;
+        found.extend(page.iter().map(|chunk| (chunk.entity, chunk.hash)));
     }
 }

@@ -109,6 +109,7 @@ pub struct World {
     ring: Vec<Vec<u8>>,
     ring_rate: u32,
     reloads: u64,
+    compacts_often: bool,
     /// How often the relay's database was replaced.
     replaced: u64,
     trace: Trace,
@@ -155,6 +156,7 @@ impl World {
             ring: Vec::new(),
             ring_rate: 0,
             reloads: 0,
+            compacts_often: false,
             replaced: 0,
             trace: Trace::default(),
             sabotage: None,
@@ -254,6 +256,14 @@ impl World {
         self.ring_rate = rate;
     }
 
+    /// Lets every device compact as often as makes sense in a short history: one with every change, others more seldom.
+    pub fn compact_often(&mut self) {
+        self.compacts_often = true;
+        self.all().filter_map(|device| Some((device, self.driver(device)?))).for_each(|(device, driver)| {
+            compact_often(device, driver);
+        });
+    }
+
     /// What a device's disk does from now on.
     pub fn set_disk(&mut self, device: Device, faults: DiskFaults) {
         self.devices[device.0].faults.set(faults);
@@ -350,8 +360,9 @@ impl World {
         let now = Now { wall_ms: EPOCH_MS + self.now_ms as i64 + skew_ms, monotonic_ms: self.now_ms };
         // The opening itself works; what fails later strikes through the hook.
         let driver = Driver::new(store, Box::new(entropy), now).expect("a store that opens can be used");
-        // Histories here are short: one device compacts with every change, one now and then, one seldom.
-        driver.compact_from([1, 5, 20][device.0 % 3]);
+        if self.compacts_often {
+            compact_often(device, &driver);
+        }
         let synced = node.synced.clone();
         let is_synced = node.synced.clone();
         driver.with_store(|store| {
@@ -377,6 +388,12 @@ impl World {
         }
         self.drain(device);
     }
+}
+
+/// One device compacts with every change, one now and then, one seldom.
+fn compact_often(device: Device, driver: &Driver) {
+    const CHANGES: [usize; 3] = [1, 5, 20];
+    driver.compact_from(CHANGES[device.0 % CHANGES.len()]);
 }
 
 /// The bytes of a database.
