@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 /// How many pages are copied between two words about the progress: 1 MiB, a few milliseconds.
 const PAGES_PER_STEP: i32 = 256;
 
+/// How many copies of one name may be in the making, or left by processes that were killed while they made one.
+const PARTIALS_MAX: usize = 100;
+
 /// How far a backup is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackupProgress {
@@ -28,8 +31,10 @@ pub struct BackupProgress {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {
-    /// Something stands there, and is not overwritten.
-    #[error("there is a file at the place of the backup already, which is not overwritten; choose another name")]
+    /// Something stands there, or is left beside it of a store that stood there, and is not overwritten.
+    #[error(
+        "there is a file at the place of the backup already, or what an earlier store left beside it (-wal, -journal), which is not overwritten; choose another name"
+    )]
     Exists,
     /// The folder does not exist or cannot be written.
     #[error("the place of the backup cannot be written")]
@@ -62,21 +67,25 @@ impl Reader {
     /// Copies the store, as it is at one moment, into a new file that is synced when this returns. The writer goes on
     /// meanwhile, and what it writes is not in the copy.
     ///
-    /// The file has its name only once it is complete: until then it is called `<name>-partial`, and is removed when this
-    /// fails.
+    /// The file has its name only once it is complete: until then it is called `<name>-partial-<number>`, and is removed when
+    /// this fails. What a process that was killed has left of one keeps no other back.
     ///
     /// # Errors
     ///
     /// See [`BackupError`].
     pub fn backup(&self, to: impl AsRef<Path>, mut progress: impl FnMut(BackupProgress)) -> Result<(), BackupError> {
         let to = to.as_ref();
-        if fs::symlink_metadata(to).is_ok() {
+        // What SQLite left beside an earlier file of that name would be taken for a part of the copy.
+        if ["", "-wal", "-journal"].iter().any(|ending| fs::symlink_metadata(beside(to, ending)).is_ok()) {
             return Err(BackupError::Exists);
         }
         let partial = Partial::create(to)?;
         match &*self.0 {
             Source::Memory(shared) => {
-                shared.read(|connection| copy(connection, &partial.0, &mut progress))?;
+                // Told afterwards: whoever is told may read, for which the connection has to be free.
+                let mut last = None;
+                shared.read(|connection| copy(connection, &partial.0, &mut |here| last = Some(here)))?;
+                last.into_iter().for_each(progress);
             }
             Source::File { path, .. } => {
                 let mut source = connection::open_reader(path).map_err(StoreError::from)?;
@@ -95,19 +104,21 @@ struct Partial(PathBuf);
 
 impl Partial {
     fn create(to: &Path) -> Result<Self, BackupError> {
-        let mut name = OsString::from(to);
-        name.push("-partial");
-        let path = PathBuf::from(name);
-        match File::create_new(&path) {
-            Ok(_) => Ok(Self(path)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(BackupError::Exists),
-            Err(error) => Err(BackupError::Place(error)),
+        for number in 0..PARTIALS_MAX {
+            let path = beside(to, &format!("-partial-{number}"));
+            match File::create_new(&path) {
+                Ok(_) => return Ok(Self(path)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(BackupError::Place(error)),
+            }
         }
+        Err(BackupError::Exists)
     }
 
     /// Gives the file its name, unless somebody else has taken that meanwhile.
     fn name(self, to: &Path) -> Result<(), BackupError> {
-        File::open(&self.0).and_then(|file| file.sync_all()).map_err(BackupError::Place)?;
+        // Not every system syncs a file that is open for reading alone.
+        File::options().write(true).open(&self.0).and_then(|file| file.sync_all()).map_err(BackupError::Place)?;
         match fs::hard_link(&self.0, to) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(BackupError::Exists),
@@ -124,6 +135,12 @@ impl Drop for Partial {
         // Renamed it is not there any more; otherwise this is its second name, or what is left of a failure.
         let _ = fs::remove_file(&self.0);
     }
+}
+
+fn beside(file: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(file);
+    name.push(ending);
+    PathBuf::from(name)
 }
 
 /// Makes the new name durable, where the system lets a folder be synced.

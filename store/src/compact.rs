@@ -11,7 +11,7 @@ use crate::reader::Reader;
 use crate::settle::known;
 use crate::snapshot;
 use crate::store::Store;
-use crate::transaction::{WriteTransaction, rows};
+use crate::transaction::{WriteTransaction, row, rows};
 use afield_core::change::ChangeHeader;
 use afield_core::{ChangeHash, EntityId, Limits};
 use rusqlite::Connection;
@@ -34,6 +34,8 @@ pub enum Covering {
 pub struct CheckedSnapshot {
     entity: EntityId,
     digest: [u8; 32],
+    /// Whether both its copies were read again since, right before the first bytes went.
+    is_read_again: bool,
     /// What is not covered yet, from the last to the first.
     remaining: Vec<ChangeRow>,
 }
@@ -45,8 +47,8 @@ pub struct Covered {
     pub changes: u64,
     /// Whether nothing more is to be done with this snapshot.
     pub is_done: bool,
-    /// Whether some that it holds are left for [`Covering::Marked`] until the relay has confirmed them.
-    pub awaits_marks: bool,
+    /// The first of those that it holds and that are left for [`Covering::Marked`] until the relay has confirmed them.
+    pub awaits_mark: Option<ChangeHash>,
 }
 
 impl Reader {
@@ -78,17 +80,22 @@ impl Store {
     /// Confirms a snapshot that was read back, keeps it twice, and lets the bytes of changes that it holds go, as many as
     /// one transaction may take; call it again until it is done.
     ///
-    /// The first step is synced before it returns. The others are not: they follow from it.
+    /// The first step is synced before it returns. The others are not: they follow from it. Nobody depends on any, so a full
+    /// disk leaves the store as it was and ready to write.
     ///
     /// # Errors
     ///
-    /// [`EntityError::UnknownEntity`], or the storage failed. A snapshot that was replaced since is left alone.
+    /// [`EntityError::UnknownEntity`], or the storage failed. A snapshot that was replaced, or has rotted, since is left
+    /// alone.
     pub fn cover(&mut self, checked: &mut CheckedSnapshot, covering: Covering) -> Result<Covered, EntityError> {
         let mut covered = Covered::default();
+        self.end_scan();
         let mut rest = std::mem::take(&mut checked.remaining);
+        let is_kept = self.is_kept_twice(checked)?;
+        let is_certain = is_kept && checked.is_read_again;
         let work = |transaction: &mut WriteTransaction<'_>| {
             let found = known(transaction, checked.entity)?;
-            if !confirm(transaction, found.row, &checked.digest)? {
+            if !is_certain && !snapshot::keep_twice(transaction, found.row, checked.entity, &checked.digest)? {
                 rest.clear();
             }
             while covered.changes < COVERED_PER_COMMIT_MAX as u64 {
@@ -96,38 +103,49 @@ impl Store {
                 match cover(transaction, found.row, change, covering)? {
                     Step::Covered => covered.changes += 1,
                     Step::Passed => {}
-                    Step::Ended => {
+                    Step::Ended(hash) => {
                         rest.clear();
-                        covered.awaits_marks = true;
+                        covered.awaits_mark = Some(hash);
                     }
                 }
             }
             Ok::<_, EntityError>(())
         };
-        let is_confirmed = self.is_confirmed(checked)?;
-        if is_confirmed { self.write_unsynced(work) } else { self.write(work).map(drop) }?;
+        if is_kept { self.write_optional_unsynced(work) } else { self.write_optional(work).map(drop) }?;
         covered.is_done = rest.is_empty();
         checked.remaining = rest;
+        checked.is_read_again = true;
         Ok(covered)
     }
 
     /// Rebuilds the file without what was deleted, and empties its WAL: what compaction and leaving made free goes back to
-    /// the system, and nothing of it can be read in the file any more. It needs as much room again while it runs.
+    /// the system, and nothing of it can be read in the file any more. While it runs it needs as much room again twice,
+    /// beside the file and where the system keeps temporary files, and little memory.
     ///
     /// Answers whether the WAL could be emptied, which a reader that is just reading prevents.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Poisoned`] after a failure, or the storage failed; the store is then as it was.
+    /// [`StoreError::Poisoned`] after a failure, or the storage failed. After a full disk the store is as it was; a disk
+    /// that fails to write or to sync keeps it from writing until a reload (D10).
     pub fn shrink(&mut self) -> Result<bool, StoreError> {
         if self.is_poisoned() {
             return Err(StoreError::Poisoned);
         }
-        self.read(|connection| {
-            connection.execute_batch("VACUUM")?;
-            let is_busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-            Ok(is_busy == 0)
-        })
+        let rebuilt = self.read(rebuild);
+        if rebuilt.as_ref().is_err_and(|error| !error.is_undone_by_a_rollback()) {
+            self.poison();
+        }
+        rebuilt
+    }
+
+    /// How much of the store is free, in bytes: [`Store::shrink`] gives it back.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn free_bytes(&self) -> Result<u64, StoreError> {
+        self.read(|connection| pages(connection, "freelist_count"))
     }
 
     /// How large the store is, in bytes, with what is still in its WAL and with its free pages.
@@ -136,27 +154,52 @@ impl Store {
     ///
     /// The storage failed.
     pub fn size_bytes(&self) -> Result<u64, StoreError> {
-        self.read(|connection| {
-            let pages: u64 = connection.pragma_query_value(None, "page_count", |row| row.get::<_, u32>(0))?.into();
-            let page_bytes: u64 = connection.pragma_query_value(None, "page_size", |row| row.get::<_, u32>(0))?.into();
-            Ok(pages.saturating_mul(page_bytes))
-        })
+        self.read(|connection| pages(connection, "page_count"))
     }
 
-    fn is_confirmed(&self, checked: &CheckedSnapshot) -> Result<bool, StoreError> {
+    /// How many bytes the changes of an entity have together, wherever they stand.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn bytes_of(&self, entity: EntityId) -> Result<u64, StoreError> {
+        let sql = "SELECT coalesce(sum(size), 0) FROM changes
+                   WHERE entity_row = (SELECT entity_row FROM entities WHERE entity = ?)";
+        let bytes = self.read(|connection| row(connection, sql, [entity.as_bytes()], |row| column::count(row, 0)))?;
+        Ok(bytes.unwrap_or(0))
+    }
+
+    fn is_kept_twice(&self, checked: &CheckedSnapshot) -> Result<bool, StoreError> {
         self.read(|connection| {
-            let sql = "SELECT 1 FROM snapshots WHERE digest = ? AND confirmed = 1
-                       AND entity_row = (SELECT entity_row FROM entities WHERE entity = ?)";
-            Ok(connection.prepare_cached(sql)?.exists((checked.digest, checked.entity.as_bytes()))?)
+            let Some(found) = entity::find(connection, checked.entity)? else { return Ok(false) };
+            snapshot::is_kept_twice(connection, found.row, &checked.digest)
         })
     }
+}
+
+fn rebuild(connection: &Connection) -> Result<bool, StoreError> {
+    // The copy that it is rebuilt from would otherwise stand in memory, as large as the store.
+    connection.pragma_update(None, "temp_store", "FILE")?;
+    let rebuilt = connection.execute_batch("VACUUM");
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    rebuilt?;
+    let is_busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    Ok(is_busy == 0)
+}
+
+/// How many bytes so many pages have as this pragma counts.
+fn pages(connection: &Connection, pragma: &str) -> Result<u64, StoreError> {
+    let pages: u64 = connection.pragma_query_value(None, pragma, |row| row.get::<_, u32>(0))?.into();
+    let page_bytes: u64 = connection.pragma_query_value(None, "page_size", |row| row.get::<_, u32>(0))?.into();
+    Ok(pages.saturating_mul(page_bytes))
 }
 
 /// What became of one change.
 enum Step {
     Covered,
     Passed,
-    Ended,
+    /// This one, and what comes after it, waits for its mark.
+    Ended(ChangeHash),
 }
 
 /// Lets the bytes of one change go. Whatever happened to it since the check is looked at again.
@@ -166,39 +209,18 @@ fn cover(
     change: ChangeRow,
     covering: Covering,
 ) -> Result<Step, StoreError> {
-    let sql = "SELECT sequence IS NOT NULL FROM changes WHERE change_row = ? AND entity_row = ? AND state = 0
+    let sql = "SELECT sequence IS NOT NULL, hash FROM changes WHERE change_row = ? AND entity_row = ? AND state = 0
                AND covered = 0";
-    let Some(is_marked) = transaction.row(sql, (change, entity), |row| row.get::<_, bool>(0))? else {
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, bool>(0)?, column::change_hash(row, 1)?));
+    let Some((is_marked, hash)) = transaction.row(sql, (change, entity), read)? else {
         return Ok(Step::Passed);
     };
     if covering == Covering::Marked && !is_marked {
-        return Ok(Step::Ended);
+        return Ok(Step::Ended(hash));
     }
     transaction.execute("UPDATE changes SET covered = 1 WHERE change_row = ?", [change])?;
     transaction.execute("DELETE FROM bodies WHERE change_row = ?", [change])?;
     Ok(Step::Covered)
-}
-
-/// Says of a snapshot that it was read back, and copies it into the other slot; false when it is not there any more.
-fn confirm(transaction: &mut WriteTransaction<'_>, entity: EntityRow, digest: &[u8; 32]) -> Result<bool, StoreError> {
-    let sql = "SELECT count(*), coalesce(sum(confirmed), 0), coalesce(min(slot), 0) FROM snapshots
-               WHERE entity_row = ? AND digest = ?";
-    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-    let (copies, confirmed, slot): (i64, i64, i64) = transaction.row(sql, (entity, digest), read)?.unwrap_or_default();
-    if copies == 0 {
-        return Ok(false);
-    }
-    if confirmed < 2 {
-        let sql = "UPDATE snapshots SET confirmed = 1 WHERE entity_row = ? AND digest = ?";
-        transaction.execute(sql, (entity, digest))?;
-    }
-    if copies < 2 {
-        let sql = "INSERT OR REPLACE INTO snapshots (entity_row, slot, confirmed, upto, changes, heads, digest, bytes)
-                   SELECT entity_row, 1 - slot, 1, upto, changes, heads, digest, bytes FROM snapshots
-                   WHERE entity_row = ? AND slot = ?";
-        transaction.execute(sql, (entity, slot))?;
-    }
-    Ok(true)
 }
 
 fn check(connection: &Connection, entity: EntityId) -> Result<CheckedSnapshot, SnapshotError> {
@@ -231,7 +253,7 @@ fn check(connection: &Connection, entity: EntityId) -> Result<CheckedSnapshot, S
     if compared != extracted.len() {
         return Err(SnapshotError::HoldsOthers { entity });
     }
-    Ok(CheckedSnapshot { entity, digest: slot.digest, remaining })
+    Ok(CheckedSnapshot { entity, digest: slot.digest, is_read_again: false, remaining })
 }
 
 fn compared_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(ChangeRow, ChangeHash, Option<Vec<u8>>)> {

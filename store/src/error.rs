@@ -101,6 +101,15 @@ impl StoreError {
         matches!(self, Self::Corrupt(_) | Self::SnapshotDamaged { .. })
     }
 
+    /// Whether a transaction that fails with it is undone for certain, once it is rolled back. What fails while it is written
+    /// or synced may be on disk all the same.
+    pub(crate) fn is_undone_by_a_rollback(&self) -> bool {
+        matches!(
+            self,
+            Self::DiskFull(_) | Self::Corrupt(_) | Self::SnapshotDamaged { .. } | Self::Busy(_) | Self::ReadOnly(_)
+        )
+    }
+
     pub(crate) fn injected(code: std::ffi::c_int) -> Self {
         Self::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
     }

@@ -114,11 +114,11 @@ impl Store {
     /// Asks for something else of a space from now on. What was not asked for before is to be fetched, unless the whole log
     /// is still to be read: `from_start` says that nobody reads it now, so that a cursor at its start means that.
     ///
-    /// Whatever is held stays.
+    /// Whatever is held stays, and what was fetched is asked for as before ([`Store::want_entities`]).
     ///
     /// # Errors
     ///
-    /// [`FilterError::TooLong`], [`FilterError::UnknownSpace`], or the storage failed.
+    /// [`FilterError::TooLong`], also with what was fetched; [`FilterError::UnknownSpace`], or the storage failed.
     pub fn set_filter(
         &mut self,
         space: SpaceId,
@@ -131,18 +131,15 @@ impl Store {
         self.write(|transaction| {
             let (space_row, cursor) = space::find(transaction, space)?.ok_or(FilterError::UnknownSpace { space })?;
             let before = Wanted::of(&transaction.read(|connection| self::filter(connection, space))?);
-            let after = Wanted::of(filter);
             let backfills = transaction.read(|connection| backfills(connection, space))?;
             let is_fresh = from_start && cursor.is_none_or(|cursor| cursor.sequence == Sequence::ZERO);
-            transaction.execute("DELETE FROM wanted WHERE space_row = ?", [space_row])?;
+            let is_filtered = *filter != Filter::Everything;
+            name(transaction, space_row, filter)?;
+            transaction.execute("UPDATE spaces SET filtered = ?2 WHERE space_row = ?1", (space_row, is_filtered))?;
+            let after = Wanted::of(&transaction.read(|connection| self::filter(connection, space))?);
             // What a snapshot could not give is missing whatever the filter says.
             transaction.execute("DELETE FROM backfills WHERE space_row = ? AND changes = 0", [space_row])?;
-            let is_filtered = *filter != Filter::Everything;
-            transaction.execute("UPDATE spaces SET filtered = ?2 WHERE space_row = ?1", (space_row, is_filtered))?;
             for wanted in &after {
-                if is_filtered {
-                    want(transaction, space_row, wanted)?;
-                }
                 let from = if is_fresh { None } else { missing_from(&before, &backfills, wanted) };
                 if let Some(from) = from {
                     add_backfill(transaction, space_row, wanted, from, false)?;
@@ -151,7 +148,7 @@ impl Store {
             let sql = "DELETE FROM announced WHERE space_row = ?1 AND CAST(collection AS BLOB) NOT IN
                        (SELECT name FROM wanted WHERE space_row = ?1 AND kind = 2)";
             transaction.execute(sql, [space_row])?;
-            Ok(())
+            check_length(transaction, space_row)
         })
     }
 
@@ -168,7 +165,6 @@ impl Store {
     ) -> Result<Durable<Vec<EntityId>>, FilterError> {
         self.write(|transaction| {
             let (space_row, _) = space::find(transaction, space)?.ok_or(FilterError::UnknownSpace { space })?;
-            let filter = transaction.read(|connection| self::filter(connection, space))?;
             let mut missing = Vec::new();
             for entity in entities {
                 let wanted = Wanted::Entity(*entity);
@@ -177,17 +173,14 @@ impl Store {
                     continue;
                 }
                 missing.push(*entity);
-                if filter != Filter::Everything {
-                    want(transaction, space_row, &wanted)?;
-                }
+                // Also where everything is wanted: it is still wanted when less is.
+                want(transaction, space_row, &wanted, Wish::Fetched)?;
                 let sql = "INSERT INTO backfills (space_row, kind, name, after, changes) VALUES (?1, ?2, ?3, 0, 0)
                            ON CONFLICT (space_row, kind, name) DO NOTHING";
                 transaction.execute(sql, (space_row, wanted.kind(), wanted.name()))?;
             }
-            let sql = "SELECT count(*) FROM wanted WHERE space_row = ? AND kind = 1";
-            let count = transaction.row(sql, [space_row], |row| column::count(row, 0))?.unwrap_or(0);
-            let maximum = FILTER_ENTITIES_MAX as u64;
-            if count > maximum { Err(FilterError::TooLong { maximum }) } else { Ok(missing) }
+            check_length(transaction, space_row)?;
+            Ok(missing)
         })
     }
 
@@ -273,10 +266,44 @@ fn missing_from(before: &BTreeSet<Wanted>, backfills: &[Backfill], wanted: &Want
     missing.reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other))).unwrap_or(Some(Sequence::ZERO))
 }
 
-fn want(transaction: &mut WriteTransaction<'_>, space: SpaceRow, wanted: &Wanted) -> Result<(), StoreError> {
-    let sql = "INSERT INTO wanted (space_row, kind, name) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
-    transaction.execute(sql, (space, wanted.kind(), wanted.name()))?;
+/// Why something is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    /// The filter names it.
+    Named,
+    /// It was asked for by itself.
+    Fetched,
+}
+
+fn want(
+    transaction: &mut WriteTransaction<'_>,
+    space: SpaceRow,
+    wanted: &Wanted,
+    wish: Wish,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO wanted (space_row, kind, name, named, fetched) VALUES (?1, ?2, ?3, ?4, 1 - ?4)
+               ON CONFLICT DO UPDATE SET named = max(named, excluded.named), fetched = max(fetched, excluded.fetched)";
+    transaction.execute(sql, (space, wanted.kind(), wanted.name(), wish == Wish::Named))?;
     Ok(())
+}
+
+/// Puts what a filter names in the place of what was named before.
+fn name(transaction: &mut WriteTransaction<'_>, space: SpaceRow, filter: &Filter) -> Result<(), StoreError> {
+    transaction.execute("DELETE FROM wanted WHERE space_row = ? AND NOT fetched", [space])?;
+    transaction.execute("UPDATE wanted SET named = 0 WHERE space_row = ? AND named", [space])?;
+    if *filter != Filter::Everything {
+        for wanted in &Wanted::of(filter) {
+            want(transaction, space, wanted, Wish::Named)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_length(transaction: &mut WriteTransaction<'_>, space: SpaceRow) -> Result<(), FilterError> {
+    let sql = "SELECT count(*) FROM wanted WHERE space_row = ? AND kind = 1";
+    let count = transaction.row(sql, [space], |row| column::count(row, 0))?.unwrap_or(0);
+    let maximum = FILTER_ENTITIES_MAX as u64;
+    if count > maximum { Err(FilterError::TooLong { maximum }) } else { Ok(()) }
 }
 
 /// Notes that something is to be fetched. What an earlier request is answered with does not end it.
@@ -312,19 +339,25 @@ pub(crate) fn move_backfills(
     Ok(())
 }
 
-/// Forgets that entities were asked for, of which the relay knows nothing.
+/// Notes that the relay knows nothing of entities that were asked for: nothing of them is to be fetched, and those that the
+/// filter does not name are asked for no more.
 pub(crate) fn forget_unknown(
     transaction: &mut WriteTransaction<'_>,
     space: SpaceRow,
     backfills: &[Backfill],
     unknown: &[EntityId],
 ) -> Result<(), StoreError> {
-    let asked = |entity: &&EntityId| backfills.iter().any(|backfill| backfill.wanted == Wanted::Entity(**entity));
-    for entity in unknown.iter().filter(asked) {
+    let unknown: BTreeSet<_> = unknown.iter().copied().map(Wanted::Entity).collect();
+    for backfill in backfills.iter().filter(|backfill| unknown.contains(&backfill.wanted)) {
+        transaction.execute("DELETE FROM backfills WHERE backfill_row = ?", [backfill.row])?;
         // What is held and not there yet is this device's own, and others may edit it once it is.
-        let sql = "DELETE FROM wanted WHERE space_row = ?1 AND kind = 1 AND name = ?2
+        let values = (space, backfill.wanted.name());
+        let sql = "DELETE FROM wanted WHERE space_row = ?1 AND kind = 1 AND name = ?2 AND NOT named
                    AND NOT EXISTS (SELECT 1 FROM entities WHERE entity = ?2)";
-        transaction.execute(sql, (space, &entity.as_bytes()[..]))?;
+        transaction.execute(sql, values)?;
+        let sql = "UPDATE wanted SET fetched = 0 WHERE space_row = ?1 AND kind = 1 AND name = ?2 AND named
+                   AND NOT EXISTS (SELECT 1 FROM entities WHERE entity = ?2)";
+        transaction.execute(sql, values)?;
     }
     Ok(())
 }

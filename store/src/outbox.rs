@@ -28,6 +28,10 @@ pub struct OutboxPosition {
 impl OutboxPosition {
     /// Before everything.
     pub const START: Self = Self { covered: (EntityRow(0), ChangeRow(0)), ready: ChangeRow(0), waiting: ChangeRow(0) };
+
+    /// The place behind everything that is covered: while a scan goes on nothing is covered that it has still to offer
+    /// ([`crate::Covering::Marked`]), so it need not look there again.
+    const COVERED_END: (EntityRow, ChangeRow) = (EntityRow(i64::MAX), ChangeRow(i64::MAX));
 }
 
 /// A change that is to be pushed.
@@ -90,12 +94,22 @@ impl Store {
         chunks_max: usize,
         bytes_max: usize,
     ) -> Result<Durable<Vec<OutboxChunk>>, StoreError> {
-        let mut extracted = self.extracted.take();
-        let page = self.read_durable(|transaction| {
-            transaction.read(|connection| page(connection, space, after, (chunks_max, bytes_max), &mut extracted))
-        });
+        if self.is_poisoned() {
+            return Err(StoreError::Poisoned);
+        }
+        // Between two scans more may have been covered.
+        let mut extracted = self.extracted.take().filter(|_| after != OutboxPosition::START);
+        // Not within a transaction: one in which a damaged copy of a snapshot was met does not end well, and nobody else
+        // writes meanwhile.
+        let page = self.read(|connection| page(connection, space, after, (chunks_max, bytes_max), &mut extracted));
         self.extracted = extracted;
-        page
+        let page = page?;
+        self.read_durable(|_| Ok(page))
+    }
+
+    /// Ends the scan of an outbox that may be in the middle of a snapshot, and frees what was taken out of that.
+    pub fn end_scan(&mut self) {
+        self.extracted = None;
     }
 
     /// How much a space's outbox holds.
@@ -240,6 +254,7 @@ fn page(
     }
     // No more of it is asked for in this scan.
     *extracted = None;
+    let after = OutboxPosition { covered: OutboxPosition::COVERED_END, ..after };
     let ready = |row| OutboxPosition { ready: row, ..after };
     let found = page_of(connection, READY, (space, after.ready), max, ready)?;
     if !found.is_empty() {
@@ -277,7 +292,7 @@ fn covered_page(
                 return Ok(page);
             }
             let hash = column::change_hash(row, 4)?;
-            let bytes = match extract(connection, (at.0, entity), extracted).and_then(|held| held.require(&hash)) {
+            let bytes = match extract(connection, (at.0, entity), &hash, extracted) {
                 Ok(bytes) => bytes,
                 Err(error @ StoreError::SnapshotDamaged { .. }) => {
                     tracing::error!(%entity, %error, "its covered changes cannot be sent");
@@ -297,17 +312,20 @@ fn covered_page(
     }
 }
 
-fn extract<'e>(
+/// The bytes of a covered change. What was taken out of the entity's snapshot earlier is asked first; where that lacks it,
+/// the snapshot may be another one since.
+fn extract(
     connection: &Connection,
     (row, entity): (EntityRow, EntityId),
-    extracted: &'e mut Option<Extracted>,
-) -> Result<&'e Extracted, StoreError> {
-    if extracted.as_ref().is_none_or(|held| held.entity != entity) {
-        // Not two in memory at once.
-        *extracted = None;
-        *extracted = Some(Extracted::of_entity(connection, row, entity)?);
+    hash: &ChangeHash,
+    extracted: &mut Option<Extracted>,
+) -> Result<Vec<u8>, StoreError> {
+    if let Some(bytes) = extracted.as_ref().filter(|held| held.entity == entity).and_then(|held| held.bytes_of(hash)) {
+        return Ok(bytes.to_vec());
     }
-    extracted.as_ref().ok_or(StoreError::SnapshotDamaged { entity })
+    // Not two in memory at once.
+    *extracted = None;
+    extracted.insert(Extracted::of_entity(connection, row, entity)?).require(hash)
 }
 
 fn page_of(

@@ -91,7 +91,7 @@ pub struct Page<'a> {
     pub upto: Sequence,
     /// Whether that was all.
     pub done: bool,
-    /// Entities that were asked for and that the relay does not know.
+    /// Entities that were asked for and that the relay does not know; nothing of them is left to be fetched.
     pub unknown: &'a [EntityId],
 }
 

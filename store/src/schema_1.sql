@@ -112,26 +112,40 @@ CREATE INDEX blocks_of_space ON blocks (space_row);
 -- Saved documents, which hold every applied change up to and including row `upto`. A change that is applied later than it
 -- came is given a new row above `upto`. An unconfirmed one only makes opening quicker. A confirmed one was read back and
 -- compared with every change that it stands for, and may be the only place where the bytes of covered changes are: so it
--- stands in both slots, and a new one takes the place of one of them only (D8). `digest` is over all of it.
+-- stands in both tables, and a new one takes the place of one of them only (D8). `digest` is over all of it; `saved` numbers
+-- the copies of an entity in the order of their making. What is said of a copy stands before its bytes, so that it can be
+-- read where these are damaged; and the two tables share no page.
 CREATE TABLE snapshots (
-    snapshot_row INTEGER PRIMARY KEY,
-    entity_row   INTEGER NOT NULL REFERENCES entities,
-    slot         INTEGER NOT NULL CHECK (slot IN (0, 1)),
-    confirmed    INTEGER NOT NULL CHECK (confirmed IN (0, 1)),
-    upto         INTEGER NOT NULL,
-    changes      INTEGER NOT NULL,
-    heads        BLOB    NOT NULL CHECK (length(heads) % 32 = 0),
-    digest       BLOB    NOT NULL CHECK (length(digest) = 32),
-    bytes        BLOB    NOT NULL,
-    UNIQUE (entity_row, slot)
+    entity_row INTEGER PRIMARY KEY REFERENCES entities,
+    saved      INTEGER NOT NULL,
+    upto       INTEGER NOT NULL,
+    confirmed  INTEGER NOT NULL CHECK (confirmed IN (0, 1)),
+    digest     BLOB    NOT NULL CHECK (length(digest) = 32),
+    changes    INTEGER NOT NULL,
+    heads      BLOB    NOT NULL CHECK (length(heads) % 32 = 0),
+    bytes      BLOB    NOT NULL
+) STRICT;
+CREATE TABLE snapshots_second (
+    entity_row INTEGER PRIMARY KEY REFERENCES entities,
+    saved      INTEGER NOT NULL,
+    upto       INTEGER NOT NULL,
+    confirmed  INTEGER NOT NULL CHECK (confirmed IN (0, 1)),
+    digest     BLOB    NOT NULL CHECK (length(digest) = 32),
+    changes    INTEGER NOT NULL,
+    heads      BLOB    NOT NULL CHECK (length(heads) % 32 = 0),
+    bytes      BLOB    NOT NULL
 ) STRICT;
 
 -- What this device asks for of a space whose row in spaces says that it does not ask for everything: 0 a collection, 1 an
--- entity, 2 a collection of which the ids alone are wanted. The name is the collection's, or the id's 16 bytes.
+-- entity, 2 a collection of which the ids alone are wanted. The name is the collection's, or the id's 16 bytes. A row is named by
+-- the filter, or was fetched as a single entity, or both: another filter takes away only what is named, and that a relay
+-- does not know an entity only what was fetched.
 CREATE TABLE wanted (
     space_row INTEGER NOT NULL REFERENCES spaces,
     kind      INTEGER NOT NULL CHECK (kind IN (0, 1, 2)),
     name      BLOB    NOT NULL,
+    named     INTEGER NOT NULL CHECK (named IN (0, 1)),
+    fetched   INTEGER NOT NULL CHECK (fetched IN (0, 1) AND named + fetched > 0),
     PRIMARY KEY (space_row, kind, name)
 ) STRICT, WITHOUT ROWID;
 

@@ -165,15 +165,19 @@ const QUARANTINE_DIFFERS: &str =
     (SELECT 1 FROM quarantine WHERE quarantine.space_row = changes.space_row AND quarantine.entity = entities.entity
      AND quarantine.hash = changes.hash AND quarantine.bytes IS NULL)";
 
-const SNAPSHOT_DIFFERS: &str = "SELECT entity FROM snapshots JOIN entities USING (entity_row) WHERE snapshots.changes <>
-    (SELECT count(*) FROM changes WHERE changes.entity_row = snapshots.entity_row AND state = 0 AND change_row <= upto)";
+const SNAPSHOT_DIFFERS: &str = "SELECT DISTINCT entity FROM
+    (SELECT entity_row, upto, changes FROM snapshots UNION ALL SELECT entity_row, upto, changes FROM snapshots_second) AS saved
+    JOIN entities USING (entity_row) WHERE saved.changes <>
+    (SELECT count(*) FROM changes WHERE changes.entity_row = saved.entity_row AND state = 0 AND change_row <= upto)";
 
 const BYTES_DIFFER: &str = "SELECT DISTINCT entity FROM changes JOIN entities USING (entity_row)
     LEFT JOIN bodies USING (change_row) WHERE (bytes IS NULL) <> covered OR length(bytes) <> size OR (covered = 1
-    AND NOT EXISTS (SELECT 1 FROM snapshots WHERE snapshots.entity_row = changes.entity_row
+    AND NOT EXISTS (SELECT 1 FROM snapshots WHERE snapshots.entity_row = changes.entity_row AND upto >= changes.change_row)
+    AND NOT EXISTS (SELECT 1 FROM snapshots_second WHERE snapshots_second.entity_row = changes.entity_row
     AND upto >= changes.change_row))";
 
 const SAVED: &str = "SELECT entity_row, entity FROM entities WHERE entity_row IN (SELECT entity_row FROM snapshots)
+    OR entity_row IN (SELECT entity_row FROM snapshots_second)
     OR entity_row IN (SELECT entity_row FROM changes WHERE covered = 1) ORDER BY entity";
 
 /// Looks into what was saved of an entity: every copy, and whether what is covered can be taken out of it.

@@ -74,6 +74,67 @@ fn an_entity_that_was_asked_for_offline_comes_with_the_next_session() {
 }
 
 #[test]
+fn an_entity_that_the_filter_names_before_its_author_has_sent_it_is_kept_up_to_date() {
+    let mut world = World::new(8);
+    let [anna, ben] = world.devices();
+    world.settle();
+    world.go_offline(anna);
+    let note = world.create(anna, "notes");
+    world.set_filter(ben, &filter_of(&[], &[note], &[]));
+    world.settle();
+    world.crash(ben);
+    world.go_online(anna);
+    world.settle();
+    world.restart(ben);
+    world.type_text(anna, note, 0, "edited");
+    world.settle();
+    assert_eq!(world.text(ben, note), "edited");
+}
+
+#[test]
+fn what_was_fetched_is_kept_up_to_date_whatever_the_filter_names() {
+    let (mut world, anna, notes, photos) = two_collections(9, 2);
+    let ben = world.add_device();
+    world.set_filter(ben, &filter_of(&["notes"], &[], &[]));
+    world.settle();
+    world.fetch(ben, photos[0]);
+    world.settle();
+    world.crash(ben);
+    world.restart(ben);
+    world.set_filter(ben, &filter_of(&["notes"], &[], &[]));
+    world.type_text(anna, photos[0], 0, "photo");
+    world.type_text(anna, photos[1], 0, "photo");
+    world.type_text(anna, notes[0], 0, "note");
+    world.settle();
+    assert_eq!((world.text(ben, photos[0]).as_str(), world.text(ben, notes[0]).as_str()), ("photo", "note"));
+    assert_eq!(world.read_error(ben, photos[1]), Some("entity.not_here"), "the control");
+}
+
+#[test]
+fn what_was_fetched_is_offered_again_to_a_relay_that_lost_it_while_the_session_lived() {
+    for moment in 0..40 {
+        let (mut world, anna, notes, photos) = two_collections(10 + moment, 2);
+        let ben = world.add_device();
+        world.set_filter(ben, &Wanted::nothing());
+        world.settle();
+        let before = world.snapshot_relay();
+        world.type_text(anna, photos[0], 0, "kept");
+        world.settle();
+        world.fetch(ben, photos[0]);
+        world.run(moment);
+        world.go_offline(anna);
+        world.restore_relay(&before);
+        let carla = world.add_device();
+        for _ in 0..5 {
+            world.type_text(carla, notes[0], 0, "x");
+            world.run(20);
+        }
+        world.settle();
+        assert_eq!(world.text(ben, photos[0]), world.text(anna, photos[0]), "D5, S2: after {moment} ms");
+    }
+}
+
+#[test]
 fn widening_at_any_moment_misses_nothing() {
     for seed in 0..30 {
         let (mut world, anna, notes, photos) = two_collections(seed, 6);
@@ -228,4 +289,34 @@ fn over_real_sockets_a_filter_costs_what_it_asks_for_widening_misses_nothing_and
     });
     fresh.disconnect();
     assert_eq!(own_notes.json().read(id).unwrap(), json!({ "title": "seen" }), "it is stored there when the wait ends");
+}
+
+#[test]
+fn over_real_sockets_a_device_that_asks_for_very_many_entities_comes_back_every_time() {
+    let site = Site::start(&Program::new(env!("CARGO_BIN_EXE_relay_process")), Access::Tokens);
+    let token = site.relay.create_token();
+    let author = site.replica("author.db");
+    let home = author.create_space("home").unwrap();
+    let notes: Collection<()> = home.collection("notes").unwrap();
+    let id = notes.json().insert(&json!({ "title": "one of many" })).unwrap();
+    let connect = |replica: &Replica| replica.connect(Relay::new(site.relay.url()).token(&token)).unwrap();
+    connect(&author);
+    site.block_on(author.sync_now()).unwrap();
+
+    let reader = site.replica("reader.db");
+    let copy = reader.join_space(home.id()).unwrap();
+    // What is hashed does not compress.
+    let noise =
+        |number: u32| afield_core::log::ChunkHash::of(&number.to_le_bytes()).as_bytes()[..16].try_into().unwrap();
+    let many = (0..16_000).map(|number| EntityId::from_bytes(noise(number)));
+    copy.set_filter(Filter::nothing().entities(many.chain([id]))).unwrap();
+    let own: Collection<()> = copy.collection("notes").unwrap();
+    for round in 0..3 {
+        let title = format!("round {round}");
+        site.block_on(notes.json().put(id, &json!({ "title": title })).unwrap().wait(Durability::Relay)).unwrap();
+        connect(&reader);
+        site.block_on(reader.catch_up()).unwrap();
+        assert_eq!(own.json().read(id).unwrap(), json!({ "title": title }));
+        reader.disconnect();
+    }
 }

@@ -78,7 +78,7 @@ pub(crate) fn edit<T>(
     let editor = editor()?;
     // An editor hears Ctrl-C too, and has a use for it.
     let _uninterrupted = interrupt::hold()?;
-    let draft = Draft::new(name, text).map_err(EditorError::File)?;
+    let mut draft = Draft::new(name, text).map_err(EditorError::File)?;
     let (mut handed_out, mut problem) = (text.to_owned(), None);
     for _ in 0..ATTEMPTS_MAX {
         let ended = open(&editor, &draft.path);
@@ -100,8 +100,7 @@ pub(crate) fn edit<T>(
                 output::tell_wrapped(&format!("afield: {found}; it is opened again"), 2);
                 // The line that says so moves all others down by one.
                 let line = found.line + 1;
-                let told = format!("{PROBLEM}line {line}: {}\n{after}", found.what);
-                if let Err(error) = std::fs::write(&draft.path, told) {
+                if let Err(error) = draft.tell(format!("{PROBLEM}line {line}: {}\n", found.what), &after) {
                     return Err(draft.keep(EditorError::File(error).into()));
                 }
                 (handed_out, problem) = (after, Some(found));
@@ -137,6 +136,8 @@ fn open(editor: &[String], path: &Path) -> Result<(), EditorError> {
 struct Draft {
     folder: TempDir,
     path: PathBuf,
+    /// The line at its beginning that tells what is wrong. A line of the person's that looks like one is theirs.
+    told: Option<String>,
 }
 
 impl Draft {
@@ -148,22 +149,26 @@ impl Draft {
         let folder = builder.tempdir()?;
         let path = folder.path().join(name);
         std::fs::write(&path, text)?;
-        Ok(Self { folder, path })
+        Ok(Self { folder, path, told: None })
     }
 
     /// What the file holds now, without the line that told what was wrong.
     fn read(&self) -> io::Result<String> {
         let text = std::fs::read_to_string(&self.path)?;
-        match text.strip_prefix(PROBLEM).map(|problem| problem.split_once('\n')) {
-            Some(Some((_, after))) => Ok(after.to_owned()),
-            Some(None) => Ok(String::new()),
-            None => Ok(text),
-        }
+        let after = self.told.as_ref().and_then(|told| text.strip_prefix(told.as_str()));
+        Ok(after.map(str::to_owned).unwrap_or(text))
+    }
+
+    /// Puts a line before what the file holds.
+    fn tell(&mut self, line: String, text: &str) -> io::Result<()> {
+        std::fs::write(&self.path, format!("{line}{text}"))?;
+        self.told = Some(line);
+        Ok(())
     }
 
     /// Leaves the file where it is, and says where.
     fn keep(self, failure: Failure) -> Failure {
-        let Self { folder, path } = self;
+        let Self { folder, path, told: _ } = self;
         let _ = folder.keep();
         Failure::Kept { kept: path, source: Box::new(failure) }
     }

@@ -21,8 +21,26 @@ pub(crate) fn merged(before: Option<&Json>, edited: Option<&Json>, now: Option<&
     if now == before {
         return edited.cloned();
     }
-    let (Some(before), Some(edited), Some(now)) = (before, edited, now) else { return edited.cloned() };
-    Some(both(before, edited, now))
+    let (Some(edited), Some(now)) = (edited, now) else { return edited.cloned() };
+    Some(match before {
+        None | Some(Json::Null) => {
+            empty(edited, now).map_or_else(|| edited.clone(), |before| both(&before, edited, now))
+        }
+        Some(before) => both(before, edited, now),
+    })
+}
+
+/// What two sides began with that each made something of one kind where nothing was; nothing for kinds that do not merge.
+fn empty(edited: &Json, now: &Json) -> Option<Json> {
+    if text(now).is_some() && string(edited).is_some() {
+        Some(json!({ "$text": "" }))
+    } else if counter(now).is_some() && number(edited).is_some() {
+        Some(json!({ "$counter": 0 }))
+    } else if edited.is_array() && now.is_array() {
+        Some(json!([]))
+    } else {
+        (map(edited).is_some() && map(now).is_some()).then(|| json!({}))
+    }
 }
 
 fn both(before: &Json, edited: &Json, now: &Json) -> Json {
@@ -52,10 +70,6 @@ fn entries(before: &Map<String, Json>, edited: &Map<String, Json>, now: &Map<Str
 }
 
 fn list(before: &[Json], edited: &[Json], now: &[Json]) -> Vec<Json> {
-    if before.len() == edited.len() && before.len() == now.len() {
-        let elements = before.iter().zip(edited).zip(now);
-        return elements.filter_map(|((before, edited), now)| merged(Some(before), Some(edited), Some(now))).collect();
-    }
     // Equal elements have equal numbers.
     let mut values: BTreeMap<String, usize> = BTreeMap::new();
     let mut numbered = |elements: &[Json]| -> Vec<usize> {
@@ -66,12 +80,21 @@ fn list(before: &[Json], edited: &[Json], now: &[Json]) -> Vec<Json> {
         elements.iter().map(number).collect()
     };
     let (old, mine, theirs) = (numbered(before), numbered(edited), numbered(now));
+    if is_in_place(&old, &mine) && is_in_place(&old, &theirs) {
+        let elements = before.iter().zip(edited).zip(now);
+        return elements.filter_map(|((before, edited), now)| merged(Some(before), Some(edited), Some(now))).collect();
+    }
     let by_number: BTreeMap<usize, &Json> = [(&old, before), (&mine, edited), (&theirs, now)]
         .into_iter()
         .flat_map(|(numbers, elements)| numbers.iter().copied().zip(elements))
         .collect();
     let merged = sequence(&old, &mine, &theirs).into_iter();
     merged.filter_map(|number| by_number.get(&number).map(|element| (*element).clone())).collect()
+}
+
+/// Whether elements were replaced where they stood, so that each still has its place.
+fn is_in_place(before: &[usize], after: &[usize]) -> bool {
+    differences(before, after).iter().all(|(old, new)| old.len() == new.len())
 }
 
 /// The characters, which are Unicode code points, of a text that two sides changed.
@@ -87,13 +110,16 @@ fn sequence<T: Copy + Eq + Ord + Hash>(before: &[T], edited: &[T], now: &[T]) ->
     remaining(before, &Changes::between(before, edited), &Changes::between(before, now))
 }
 
-/// What either side inserted, without what either deleted.
-fn remaining<T: Copy>(before: &[T], mine: &Changes<T>, theirs: &Changes<T>) -> Vec<T> {
+/// What either side inserted, without what either deleted; what both put in the place of the same is there once.
+fn remaining<T: Copy + Eq>(before: &[T], mine: &Changes<T>, theirs: &Changes<T>) -> Vec<T> {
     let mut merged = Vec::with_capacity(before.len());
     for (place, letter) in before.iter().map(Some).chain([None]).enumerate() {
         // What stands there already comes first, so that the same is seen wherever this runs.
-        merged.extend_from_slice(theirs.inserted.get(&place).map(Vec::as_slice).unwrap_or_default());
-        merged.extend_from_slice(mine.inserted.get(&place).map(Vec::as_slice).unwrap_or_default());
+        merged.extend_from_slice(theirs.inserted_at(place));
+        let is_same = mine.inserted_at(place) == theirs.inserted_at(place);
+        if !is_same || mine.replaced(place) != theirs.replaced(place) {
+            merged.extend_from_slice(mine.inserted_at(place));
+        }
         if let Some(letter) = letter.filter(|_| mine.keeps(place) && theirs.keeps(place)) {
             merged.push(*letter);
         }
@@ -115,6 +141,15 @@ impl<T: Copy> Changes<T> {
 
     fn keeps(&self, place: usize) -> bool {
         !self.deleted.get(place).copied().unwrap_or_default()
+    }
+
+    fn inserted_at(&self, place: usize) -> &[T] {
+        self.inserted.get(&place).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// How many were deleted in a row from a place on.
+    fn replaced(&self, place: usize) -> usize {
+        self.deleted.iter().skip(place).take_while(|deleted| **deleted).count()
     }
 
     fn note(&mut self, deleted: Range<usize>, inserted: &[T]) {
@@ -281,10 +316,36 @@ mod tests {
     }
 
     #[test]
+    fn an_element_that_one_side_added_stays_and_one_that_was_removed_does_not_come_back() {
+        let wanted = json!(["butter", "eggs"]);
+        assert_eq!(of(json!(["milk", "bread"]), json!(["milk", "butter"]), json!(["bread", "eggs"])), wanted);
+        assert_eq!(of(json!(["milk", "bread"]), json!(["bread", "eggs"]), json!(["milk", "butter"])), wanted);
+    }
+
+    #[test]
+    fn what_both_made_where_nothing_was_stays_from_both() {
+        let made = |edited: Json, now: Json| merged(None, Some(&edited), Some(&now)).unwrap();
+        assert_eq!(made(json!("mine"), json!({"$text": "theirs "})), json!({"$text": "theirs mine"}));
+        assert_eq!(made(json!({"$counter": 2}), json!({"$counter": 3})), json!({"$counter": 5}));
+        assert_eq!(made(json!({"city": "Rome"}), json!({"street": "Via"})), json!({"city": "Rome", "street": "Via"}));
+        assert_eq!(made(json!([1]), json!([2])), json!([2, 1]));
+        let null = merged(Some(&Json::Null), Some(&json!({"a": 1})), Some(&json!({"b": 2})));
+        assert_eq!(null, Some(json!({"a": 1, "b": 2})));
+    }
+
+    #[test]
+    fn the_same_correction_of_both_is_made_once() {
+        let text = |text: &str| json!({ "$text": text });
+        assert_eq!(of(text("teh cat"), text("the cat sat"), text("the cat")), text("the cat sat"));
+        assert_eq!(of(text("a cat"), text("ab cat"), text("ac cat")), text("acb cat"), "the control");
+    }
+
+    #[test]
     fn of_a_plain_value_that_both_changed_the_one_just_typed_counts() {
         assert_eq!(of(json!("a"), json!("b"), json!("c")), json!("b"));
         assert_eq!(merged(Some(&json!(1)), None, Some(&json!(2))), None);
         assert_eq!(merged(Some(&json!(1)), Some(&json!(2)), None), Some(json!(2)));
+        assert_eq!(merged(None, Some(&json!("b")), Some(&json!("c"))), Some(json!("b")));
         let tags = (json!({"$timestamp": 1}), json!({"$timestamp": 2}), json!({"$timestamp": 3}));
         assert_eq!(of(tags.0, tags.1, tags.2), json!({"$timestamp": 2}));
     }

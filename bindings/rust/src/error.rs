@@ -203,6 +203,9 @@ pub enum SpaceError {
     /// The name of a collection is not valid.
     #[error(transparent)]
     Collection(#[from] ParseCollectionError),
+    /// A space was to be left inside an edit or a transaction, for which sync may be waiting.
+    #[error("a space cannot be left inside an edit or a transaction; leave it after that")]
+    Nested,
     /// The store could not be read or written.
     #[error("the store could not be read or written")]
     Store(#[source] afield_store::SpaceError),
@@ -227,6 +230,9 @@ pub enum FilterError {
     /// The name of a collection is not valid.
     #[error(transparent)]
     Collection(#[from] ParseCollectionError),
+    /// It was to be done inside an edit or a transaction, for which sync may be waiting.
+    #[error("what is kept here cannot be changed inside an edit or a transaction; change it after that")]
+    Nested,
     /// It is too long, the space is not on this device, or the store could not be read or written.
     #[error(transparent)]
     Store(#[from] afield_store::FilterError),

@@ -1,5 +1,6 @@
 //! Leaving a space, and why its changes are refused: what a person does who looks after a store.
 
+use crate::driver::Driver;
 use crate::error::{SpaceError, SyncError};
 use crate::replica::Replica;
 use crate::space::Space;
@@ -18,7 +19,8 @@ pub struct LeftSpace {
     /// Those of them that no relay was known to hold; 0 unless they were to be discarded.
     pub unsent: u64,
     /// Whether the store file was rebuilt, so that nothing of the space can be read in it any more. A full disk, or another
-    /// process that was just reading, prevents that; [`Replica::compact`] does it later.
+    /// process that was just reading, prevents that, and a large store of which the space was a small part is not rebuilt
+    /// unasked; [`Replica::compact`] does it later.
     pub is_erased: bool,
 }
 
@@ -63,6 +65,9 @@ impl Replica {
     }
 
     fn leave(&self, id: SpaceId, unsent: Unsent) -> Result<LeftSpace, SpaceError> {
+        if Driver::is_inside_an_edit() {
+            return Err(SpaceError::Nested);
+        }
         let left = self.shared.driver.leave_space(id, unsent, self.shared.now());
         self.shared.wake();
         match left {

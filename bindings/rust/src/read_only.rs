@@ -171,7 +171,7 @@ impl ReadOnlySpace {
         for row in rows.iter_mut().filter(|row| row.stale) {
             match self.document(row.entity, None) {
                 Ok(document) => row.projection = projection_of(&document),
-                Err(EntityError::Store(error)) if !matches!(error, StoreError::Corrupt(_)) => return Err(error.into()),
+                Err(EntityError::Store(error)) if !error.is_damage() => return Err(error.into()),
                 Err(_) => {}
             }
         }

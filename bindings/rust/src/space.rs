@@ -1,6 +1,7 @@
 //! Spaces: what is shared and synced together.
 
 use crate::collection::Collection;
+use crate::driver::Driver;
 use crate::error::{FetchError, FilterError, ReadError, SpaceError, SyncError};
 use crate::filter::{Fetched, Filter, NotHere};
 use crate::replica::Shared;
@@ -43,7 +44,8 @@ impl Space {
     ///
     /// What the filter asks for and is not here yet is fetched from the relay, now or with the next connection, and kept up to
     /// date; [`Replica::catch_up`](crate::Replica::catch_up) waits for it. What is here and is not asked for any more stays
-    /// as it is, and is not kept up to date. What is made or edited here is sent whatever the filter.
+    /// as it is, and is not kept up to date. What was brought by [`Space::fetch`] belongs to every filter, so that a filter may be
+    /// set anew at every start. What is made or edited here is sent whatever the filter.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -62,6 +64,9 @@ impl Space {
     ///
     /// The name of a collection is not valid, the filter is too long, or the store failed.
     pub fn set_filter(&self, filter: Filter) -> Result<(), FilterError> {
+        if Driver::is_inside_an_edit() {
+            return Err(FilterError::Nested);
+        }
         let Shared { driver, .. } = &*self.shared;
         driver.set_filter(self.id, &filter.parsed()?, self.shared.now())?;
         self.shared.wake();
@@ -107,6 +112,9 @@ impl Space {
     /// Sync is off or the relay was not reached: they are fetched with the next connection. Or the filter would be too long, or
     /// the store failed.
     pub async fn fetch(&self, ids: impl IntoIterator<Item = EntityId>) -> Result<Fetched, FetchError> {
+        if Driver::is_inside_an_edit() {
+            return Err(FilterError::Nested.into());
+        }
         let ids: Vec<EntityId> = ids.into_iter().collect();
         let waiting = {
             let Shared { driver, .. } = &*self.shared;

@@ -8,8 +8,10 @@ use crate::limits::{INFLATED_BYTES_MAX, Limits};
 use automerge::ChangeHash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// The most operations of a snapshot that travels: four times what a long article takes. Beyond it changes travel.
+/// The most operations of the snapshots of one message: four times what a long article takes. Beyond it changes travel.
 const OPERATIONS_MAX: u64 = 1_000_000;
+/// The most changes of the snapshots of one message: [`INFLATED_BYTES_MAX`] in changes of 64 bytes, hardly any being smaller.
+const CHANGES_MAX: u64 = (INFLATED_BYTES_MAX / 64) as u64;
 /// How many values a group may hold for each of its rows on average: dependencies and successors are rarely more than one.
 const GROUPED_VALUES_PER_ROW: u64 = 4;
 /// The most columns of each of the two kinds: Automerge 0.12 writes at most 16.
@@ -83,11 +85,70 @@ pub fn snapshot_check(entity: EntityId, hashes: impl IntoIterator<Item = ChangeH
     check
 }
 
+/// What the snapshots of one message may still take: a message may hold thousands of them, each of which expands to much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotBudget {
+    operations: u64,
+    changes: u64,
+    bytes: usize,
+}
+
+impl SnapshotBudget {
+    /// That of a whole message.
+    pub const WHOLE: Self = Self { operations: OPERATIONS_MAX, changes: CHANGES_MAX, bytes: INFLATED_BYTES_MAX };
+
+    /// Takes what a snapshot was counted to hold, and the bytes of its changes; answers whether there was room. Where there was
+    /// not, nothing is taken.
+    pub fn take_snapshot(&mut self, extent: SnapshotExtent, changes_bytes: usize) -> bool {
+        let mut left = *self;
+        let fits = left.take(extent).is_ok() && left.take_bytes(changes_bytes).is_ok();
+        if fits {
+            *self = left;
+        }
+        fits
+    }
+
+    /// Takes what a saved document was counted to hold, before anything of it is expanded.
+    fn take(&mut self, extent: SnapshotExtent) -> Result<(), SnapshotFault> {
+        for (found, maximum) in [
+            (extent.operations, self.operations),
+            (extent.changes, self.changes),
+            (extent.text_bytes, self.bytes as u64),
+        ] {
+            if found > maximum {
+                return Err(SnapshotFault::TooLarge { found, maximum });
+            }
+        }
+        self.operations -= extent.operations;
+        self.changes -= extent.changes;
+        Ok(())
+    }
+
+    fn take_bytes(&mut self, bytes: usize) -> Result<(), SnapshotFault> {
+        let maximum = self.bytes as u64;
+        let left = self.bytes.checked_sub(bytes);
+        // One that did not fit leaves nothing to those after it.
+        self.bytes = left.unwrap_or(0);
+        left.map(drop).ok_or(SnapshotFault::TooLarge { found: bytes as u64, maximum })
+    }
+}
+
+/// What a saved document holds, as counted from its runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotExtent {
+    /// How many operations.
+    pub operations: u64,
+    /// How many changes.
+    pub changes: u64,
+    /// How many bytes of keys and messages, each counted as often as it is repeated.
+    pub text_bytes: u64,
+}
+
 /// Takes every change out of a saved document, in the order in which it holds them, each as it was made. `count` is how many
 /// it has to hold, and `check` the [`snapshot_check`] of their hashes.
 ///
-/// What the document expands to is counted before Automerge sees it, and every change is read and hashed anew. Their bytes are
-/// taken from `bytes_left`, at most [`INFLATED_BYTES_MAX`] for one message.
+/// What the document expands to is counted before Automerge sees it, and every change is read and hashed anew. It is all taken
+/// from the `budget`, which is one for a message.
 ///
 /// # Errors
 ///
@@ -97,16 +158,17 @@ pub fn extract_changes(
     saved: &[u8],
     count: u64,
     check: &[u8; 16],
-    bytes_left: &mut usize,
+    budget: &mut SnapshotBudget,
 ) -> Result<Vec<(ChangeHeader, Vec<u8>)>, SnapshotFault> {
-    let found = measure(saved)?;
-    if found != count {
-        return Err(SnapshotFault::Count { needed: count, found });
+    let extent = measure_snapshot(saved)?;
+    if extent.changes != count {
+        return Err(SnapshotFault::Count { needed: count, found: extent.changes });
     }
+    budget.take(extent)?;
     let loaded = catch_unwind(AssertUnwindSafe(|| {
         let engine = engine::load(saved).map_err(|_| SnapshotFault::Load)?;
         let changes = engine.get_changes(&[]);
-        changes.iter().map(|change| taken_out(entity, change.raw_bytes(), bytes_left)).collect()
+        changes.iter().map(|change| taken_out(entity, change.raw_bytes(), budget)).collect()
     }));
     let changes: Vec<(ChangeHeader, Vec<u8>)> = loaded.unwrap_or(Err(SnapshotFault::Load))?;
     let found = changes.len() as u64;
@@ -119,16 +181,22 @@ pub fn extract_changes(
     Ok(changes)
 }
 
-fn taken_out(entity: EntityId, bytes: &[u8], bytes_left: &mut usize) -> Result<(ChangeHeader, Vec<u8>), SnapshotFault> {
-    let maximum = INFLATED_BYTES_MAX as u64;
-    let too_large = SnapshotFault::TooLarge { found: maximum.saturating_add(bytes.len() as u64), maximum };
-    *bytes_left = bytes_left.checked_sub(bytes.len()).ok_or(too_large)?;
+fn taken_out(
+    entity: EntityId,
+    bytes: &[u8],
+    budget: &mut SnapshotBudget,
+) -> Result<(ChangeHeader, Vec<u8>), SnapshotFault> {
+    budget.take_bytes(bytes.len())?;
     let header = ChangeHeader::read_in(entity, bytes, &Limits::DEFAULT).map_err(SnapshotFault::Change)?;
     Ok((header, bytes.to_vec()))
 }
 
-/// Counts what a saved document expands to, without expanding it; answers how many changes it holds.
-fn measure(saved: &[u8]) -> Result<u64, SnapshotFault> {
+/// Counts what a saved document expands to, without expanding it.
+///
+/// # Errors
+///
+/// The bytes are not such a document.
+pub fn measure_snapshot(saved: &[u8]) -> Result<SnapshotExtent, SnapshotFault> {
     let mut reader = Reader::new(saved, 0);
     if reader.array()? != MAGIC {
         return Err(SnapshotFault::NotADocument);
@@ -145,9 +213,9 @@ fn measure(saved: &[u8]) -> Result<u64, SnapshotFault> {
     let heads = reader.count(HASH_BYTES as u64)?;
     reader.take(heads.saturating_mul(HASH_BYTES as u64))?;
     let (changes, operations) = (columns(&mut reader)?, columns(&mut reader)?);
-    let changes = measure_columns(&changes, &mut reader, CHANGE_ACTOR, actors)?;
-    measure_columns(&operations, &mut reader, ACTION, actors)?;
-    Ok(changes)
+    let (changes, messages_bytes) = measure_columns(&changes, &mut reader, CHANGE_ACTOR, actors)?;
+    let (operations, keys_bytes) = measure_columns(&operations, &mut reader, ACTION, actors)?;
+    Ok(SnapshotExtent { operations, changes, text_bytes: messages_bytes.saturating_add(keys_bytes) })
 }
 
 /// Reads the numbers and lengths of columns.
@@ -167,19 +235,19 @@ fn columns(reader: &mut Reader<'_>) -> Result<Vec<(u32, u64)>, SnapshotFault> {
 }
 
 /// Walks the runs of columns that each have a row for every value of the one with the number `rows`; answers how many
-/// rows that are.
+/// rows that are, and how many bytes of text they hold.
 fn measure_columns(
     columns: &[(u32, u64)],
     reader: &mut Reader<'_>,
     rows: u32,
     actors: u64,
-) -> Result<u64, SnapshotFault> {
+) -> Result<(u64, u64), SnapshotFault> {
     let mut read = Vec::with_capacity(columns.len());
     for (number, length) in columns {
         let offset = reader.offset();
         read.push(Column { number: *number, offset, data: reader.take(*length)? });
     }
-    let Some(counted) = read.iter().find(|column| column.number == rows) else { return Ok(0) };
+    let Some(counted) = read.iter().find(|column| column.number == rows) else { return Ok((0, 0)) };
     let rows = scan(counted, actors, OPERATIONS_MAX, &mut |_| {}).map_err(SnapshotFault::Runs)?.values;
     let grouped_max = rows.saturating_mul(GROUPED_VALUES_PER_ROW);
     let mut text_bytes = 0_u64;
@@ -208,7 +276,7 @@ fn measure_columns(
     if text_bytes > maximum {
         return Err(SnapshotFault::TooLarge { found: text_bytes, maximum });
     }
-    Ok(rows)
+    Ok((rows, text_bytes))
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ use crate::durable::Durable;
 use crate::filter::Filter;
 use crate::id::SpaceId;
 use crate::limits::{
-    BATCH_BYTES_MAX, BATCH_CHUNKS_MAX, FETCHES_MAX, HANDSHAKE_TIMEOUT_MS, Limits, SILENT_PEER_TIMEOUT_MS,
-    SPACES_PER_SESSION_MAX, UNAUTHENTICATED_BYTES_MAX,
+    BATCH_BYTES_MAX, BATCH_CHUNKS_MAX, EARLY_OPENS_BYTES_MAX, FETCHES_MAX, HANDSHAKE_TIMEOUT_MS, Limits,
+    SILENT_PEER_TIMEOUT_MS, SPACES_PER_SESSION_MAX, UNAUTHENTICATED_BYTES_MAX,
 };
 use crate::log::{ChunkKind, Cursor, Sequence};
 use crate::time::Now;
@@ -29,7 +29,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// The device's half of one session.
 ///
-/// Call order: [`Self::new`] queues `Hello` and an `Open` per space; then, in any order, [`Self::handle_message`] for
+/// Call order: [`Self::new`] queues `Hello` and an `Open` per space, of which large ones wait for `Welcome`; then, in any order, [`Self::handle_message`] for
 /// every message and [`Self::push`] while [`Self::push_room`] allows. After each call drain [`Self::poll_event`] and
 /// [`Self::poll_transmit`]. Any error ends the session: send what [`Self::close`] gives, drop it, and connect anew.
 #[derive(Debug)]
@@ -46,8 +46,19 @@ pub struct DeviceSession {
     fetches: BTreeMap<FetchNumber, Channel>,
     pushes: BTreeMap<PushNumber, Channel>,
     transmit: VecDeque<Vec<u8>>,
+    /// What is sent once the session is welcome: at most an `Open` and a `Filter` for a channel.
+    held: VecDeque<Held>,
+    early_bytes: usize,
     events: VecDeque<DeviceEvent>,
     fault: Option<SpaceId>,
+}
+
+/// A message that waits until the session is welcome.
+#[derive(Debug)]
+struct Held {
+    channel: Channel,
+    is_open: bool,
+    message: Vec<u8>,
 }
 
 impl DeviceSession {
@@ -65,6 +76,8 @@ impl DeviceSession {
             fetches: BTreeMap::new(),
             pushes: BTreeMap::new(),
             transmit: VecDeque::new(),
+            held: VecDeque::new(),
+            early_bytes: 0,
             events: VecDeque::new(),
             fault: None,
         };
@@ -97,7 +110,8 @@ impl DeviceSession {
         let frame = SpaceChannel::open_frame(channel, &opening);
         let tells = opening.filter == Filter::Everything && !opening.partial;
         self.channels.insert(channel, SpaceChannel::new(opening.space, opening.cursor, tells));
-        self.send(&ToRelay::Open(frame));
+        self.held.retain(|held| held.channel != channel);
+        self.send_or_hold(channel, &ToRelay::Open(frame));
         true
     }
 
@@ -114,7 +128,8 @@ impl DeviceSession {
         let Some(channel) = self.channel_of.get(&space).copied() else { return };
         let Some(state) = self.channels.get_mut(&channel) else { return };
         state.telling.switch(filter == Filter::Everything && !partial);
-        self.send(&ToRelay::Filter(wire::NewFilter { channel, filter, partial }));
+        self.held.retain(|held| held.channel != channel || held.is_open);
+        self.send_or_hold(channel, &ToRelay::Filter(wire::NewFilter { channel, filter, partial }));
     }
 
     /// Asks for what the log holds of some entities; the filter of the session includes them from now on. `None` when the space
@@ -208,8 +223,10 @@ impl DeviceSession {
     ///
     /// Before `Welcome` the first pushes travel with `Hello`, within what a relay accepts unauthenticated.
     pub fn push_room(&self, space: SpaceId) -> Option<PushRoom> {
-        let channel = self.channel(space)?;
-        if !channel.takes_pushes() {
+        let number = self.channel_of.get(&space)?;
+        let channel = self.channels.get(number)?;
+        // `Open` precedes every push of its space.
+        if !channel.takes_pushes() || self.held.iter().any(|held| held.channel == *number) {
             return None;
         }
         let (chunks, bytes) = self
@@ -389,6 +406,7 @@ impl DeviceSession {
             });
         }
         self.welcomed = true;
+        self.transmit.extend(self.held.drain(..).map(|held| held.message));
         self.limits = welcome.limits;
         self.events.push_back(DeviceEvent::Welcome(Box::new(welcome)));
         Ok(())
@@ -402,6 +420,20 @@ impl DeviceSession {
     fn ask(&mut self, now: Now) {
         if !self.channels.values().any(SpaceChannel::awaits_the_relay) {
             self.heard_ms = now.monotonic_ms;
+        }
+    }
+
+    /// Sends what is about a channel; before the session is welcome no more than a relay takes from a stranger.
+    fn send_or_hold(&mut self, channel: Channel, frame: &ToRelay<'_>) {
+        let message = wire::encode_to_relay(frame);
+        let is_held = self.held.iter().any(|held| held.channel == channel);
+        let early_bytes = self.early_bytes.saturating_add(message.len());
+        if self.welcomed || !is_held && early_bytes <= EARLY_OPENS_BYTES_MAX {
+            self.early_bytes = early_bytes;
+            self.transmit.push_back(message);
+        } else {
+            let is_open = matches!(frame, ToRelay::Open(_));
+            self.held.push_back(Held { channel, is_open, message });
         }
     }
 

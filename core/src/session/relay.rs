@@ -51,6 +51,8 @@ pub struct RelaySession {
     channels: BTreeMap<Channel, RelayChannel>,
     /// What the device asked for and did not get yet, oldest first.
     fetches: VecDeque<(wire::Fetch, Arc<Filter>)>,
+    /// The number that the next push has to have.
+    next_push: u64,
     unauthenticated_bytes: usize,
     handshake_deadline_ms: u64,
     transmit: VecDeque<Vec<u8>>,
@@ -68,6 +70,7 @@ impl RelaySession {
             token,
             channels: BTreeMap::new(),
             fetches: VecDeque::new(),
+            next_push: 1,
             unauthenticated_bytes: 0,
             handshake_deadline_ms: now.monotonic_ms.saturating_add(HANDSHAKE_TIMEOUT_MS),
             transmit: VecDeque::new(),
@@ -175,6 +178,11 @@ impl RelaySession {
         frames.into_iter().flatten().for_each(|frame| self.send(&frame));
     }
 
+    /// Whether a receipt told of something that the session was not led past: read for it once more.
+    pub fn owes_a_jump(&self, space: SpaceId) -> bool {
+        self.channels.values().any(|state| state.space() == space && state.owes_a_jump())
+    }
+
     /// What to read now, given the head of each log as far as the caller knows it.
     ///
     /// Nothing while the queue is full: a slow reader costs its own progress only (invariant R8).
@@ -227,6 +235,11 @@ impl RelaySession {
     /// How far the device has stored a space of which it has everything; `None` for any other.
     pub fn stored(&self, space: SpaceId) -> Option<Sequence> {
         self.channels.values().find(|state| state.space() == space).and_then(RelayChannel::stored)
+    }
+
+    /// Whether there would be something to tell of another device that has stored a space up to a sequence.
+    pub fn wants_to_hear(&self, space: SpaceId, sequence: Sequence) -> bool {
+        self.channels.values().any(|state| state.space() == space && state.news(sequence).is_some())
     }
 
     /// Takes the word that another device has stored a space up to a sequence. Answers whether there was something to tell.
@@ -348,12 +361,16 @@ impl RelaySession {
     }
 
     fn handle_fetch(&mut self, frame: wire::Fetch) -> Result<Option<RelayRequest>, SessionError> {
-        let Some(state) = self.opened_channel(frame.channel, "Fetch")?.filter(|state| state.told().is_some()) else {
+        if self.opened_channel(frame.channel, "Fetch")?.is_none_or(|state| state.told().is_none()) {
             return Ok(None);
-        };
+        }
+        // A channel that was reset or refused since answers none of them.
+        let channels = &self.channels;
+        self.fetches.retain(|(of, _)| channels.get(&of.channel).is_some_and(|state| state.told().is_some()));
         if self.fetches.len() >= FETCHES_MAX || frame.filter.entity_count() > FETCH_ENTITIES_MAX {
             return Err(SessionError::Order { frame: "Fetch", problem: "beyond what may be asked for at once" });
         }
+        let Some(state) = self.channels.get(&frame.channel) else { return Ok(None) };
         let mut filter = state.filter().clone();
         filter.widen(&frame.filter);
         let space = state.space();
@@ -412,7 +429,11 @@ impl RelaySession {
         Ok(state.map(|state| RelayRequest::CatchUp { channel, space: state.space() }))
     }
 
-    fn handle_push(&self, frame: wire::Push<'_>) -> Result<Option<RelayRequest>, SessionError> {
+    fn handle_push(&mut self, frame: wire::Push<'_>) -> Result<Option<RelayRequest>, SessionError> {
+        if frame.number.0 != self.next_push {
+            return Err(SessionError::Order { frame: "Push", problem: "with a number that does not follow" });
+        }
+        self.next_push = self.next_push.saturating_add(1);
         let Some(state) = self.opened_channel(frame.channel, "Push")? else { return Ok(None) };
         let Some(told) = state.told() else { return Ok(None) };
         let chunks = wire::decode_batch(frame.batch, &self.limits)

@@ -453,6 +453,8 @@ fn the_table_of_limits_states_the_constants() {
         SESSION_FILTER_ENTITIES_MAX,
         FETCH_ENTITIES_MAX,
         FETCHES_MAX,
+        ANNOUNCED_IDS_MAX,
+        EARLY_OPENS_BYTES_MAX,
         PROGRESS_INTERVAL_MS,
         PROGRESS_CHUNKS_MAX,
         SPACES_PER_SESSION_MAX,

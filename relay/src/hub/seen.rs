@@ -49,6 +49,10 @@ impl<L: Log> Hub<L> {
     /// Notes how far a session's device has stored a space, and tells those who want to know.
     pub(super) fn note_stored(&mut self, id: SessionId, space: SpaceId) {
         let Some(seat) = self.sessions.get(&id) else { return };
+        // Whether that is still the log that it has stored is checked by the read that is due, which notes it then.
+        if seat.behind.contains(&space) {
+            return;
+        }
         let (Some(device), Some(stored)) = (seat.device_key(), seat.session.stored(space)) else { return };
         let Some(readers) = self.spaces.get_mut(&space) else { return };
         let before = readers.farthest;
@@ -68,7 +72,18 @@ impl<L: Log> Hub<L> {
     pub(super) fn tell_seen(&mut self, id: SessionId, space: SpaceId) {
         let Some(farthest) = self.spaces.get(&space).map(|readers| readers.farthest) else { return };
         let Some(seat) = self.sessions.get_mut(&id) else { return };
+        // A session that has to read first is told once it has: until then its log may be another one.
+        if seat.behind.contains(&space) {
+            return;
+        }
         let Some(sequence) = seat.device_key().and_then(|device| farthest.beside(device)) else { return };
+        if !seat.session.wants_to_hear(space, sequence) {
+            return;
+        }
+        // What others have stored is of the log before, where that was replaced and nobody has noticed yet.
+        if self.log.foreign_version().ok().is_none_or(|version| self.foreign_version != Some(version)) {
+            return;
+        }
         if seat.session.seen(space, sequence) {
             self.dirty.insert(id);
         }

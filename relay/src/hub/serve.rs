@@ -43,9 +43,8 @@ impl<L: Log> Hub<L> {
         match answer.get() {
             ReadAnswer::Run(run) => {
                 if let Some(readers) = self.spaces.get_mut(&space) {
-                    if run.is_empty() {
-                        readers.head = request.position.sequence;
-                    }
+                    // It may have been unknown, and a reader of whom the filter leaves out the end never reads nothing.
+                    readers.head = run.head();
                     if run.after().sequence >= readers.head
                         && let Some(seat) = self.sessions.get_mut(&id)
                     {
@@ -66,6 +65,7 @@ impl<L: Log> Hub<L> {
             seat.session.deliver(request.channel, answer);
         }
         self.note_stored(id, space);
+        self.tell_seen(id, space);
     }
 
     fn deliver_page(&mut self, id: SessionId, request: &PageRequest, answer: &Durable<PageAnswer>, now: Now) {

@@ -1,6 +1,6 @@
 //! Frames as the tests' devices make and understand them.
 
-use afield_core::document::extract_changes;
+use afield_core::document::{SnapshotBudget, extract_changes};
 use afield_core::wire::{
     self, BatchChunk, Channel, GoodbyeCode, Hello, Message, Open, PROTOCOL_VERSION, Push, PushNumber, ReceiptRun,
     Segment, SpaceCode, ToDevice, ToRelay,
@@ -103,14 +103,15 @@ pub(crate) fn understand(message: &[u8]) -> Seen {
 }
 
 fn parts(segments: &[Segment<'_>]) -> Vec<Part> {
+    // One for the whole message, as devices count.
+    let mut budget = SnapshotBudget::WHOLE;
     let part = |segment: &Segment<'_>| match segment {
         Segment::Own { push, index, count } => Part::Own { push: push.0, index: *index, count: *count },
         Segment::Raw(chunk) => Part::Raw(chunk.bytes.to_vec()),
         Segment::Announced { entities, .. } => Part::Announced(entities.0.clone()),
         Segment::Snapshot(snapshot) => {
             let afield_core::wire::SnapshotChunk { entity, sequences, check, bytes, .. } = snapshot;
-            let room = &mut afield_core::limits::INFLATED_BYTES_MAX.clone();
-            let changes = extract_changes(*entity, bytes, sequences.count(), check, room).unwrap();
+            let changes = extract_changes(*entity, bytes, sequences.count(), check, &mut budget).unwrap();
             Part::Snapshot(changes.into_iter().map(|(_, bytes)| bytes).collect())
         }
         Segment::Batch(batch) => {

@@ -27,7 +27,7 @@ fn a_backup_is_the_store_at_one_moment_and_the_writer_goes_on() {
         .unwrap();
     assert!(steps > 1, "the control: the writer wrote between steps");
     assert!(last.is_some_and(|progress| progress.done == progress.total && progress.total > 1_000_000));
-    assert!(!folder.path().join("copy.db-partial").exists());
+    assert!(!folder.path().join("copy.db-partial-0").exists());
 
     let mut copied = Store::open(&copy, &OpenOptions::default()).unwrap();
     sound(&copied);
@@ -66,4 +66,31 @@ fn a_backup_that_is_given_up_leaves_the_name_free() {
     assert!(given_up.is_err());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     store.reader().backup(&copy, |_| ()).unwrap();
+}
+
+#[test]
+fn what_a_killed_backup_left_keeps_no_other_back_and_what_a_store_left_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.db");
+    let mut store = two_spaces();
+    edit(&mut store, entity(1), &[1]);
+    fs::write(folder.path().join("copy.db-partial-0"), "half of a backup").unwrap();
+    for ending in ["wal", "journal"] {
+        let left = folder.path().join(format!("copy.db-{ending}"));
+        fs::write(&left, "what would be played into the copy").unwrap();
+        assert!(matches!(store.reader().backup(&copy, |_| ()), Err(BackupError::Exists)), "{ending}");
+        fs::remove_file(left).unwrap();
+    }
+    store.reader().backup(&copy, |_| ()).unwrap();
+    let mut copied = Store::open(&copy, &OpenOptions::default()).unwrap();
+    assert_eq!(outbox(&mut copied, space(1)), hashes(&[1]));
+}
+
+#[test]
+fn who_is_told_how_far_a_backup_is_may_read_a_store_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = two_spaces();
+    let (reader, mut spaces) = (store.reader(), 0);
+    store.reader().backup(folder.path().join("copy.db"), |_| spaces = reader.spaces().unwrap().len()).unwrap();
+    assert_eq!(spaces, 2);
 }

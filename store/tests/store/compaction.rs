@@ -19,15 +19,29 @@ fn number(store: &mut Store, sql: &str) -> i64 {
     found
 }
 
-fn flip(store: &mut Store, slot: u8, at: usize) {
+/// Flips a bit in a copy of the only snapshot.
+fn flip(store: &mut Store, slot: usize, at: usize) {
     store.tamper(|connection| {
-        let sql = "SELECT bytes FROM snapshots WHERE slot = ?";
-        let mut bytes: Vec<u8> = connection.query_row(sql, [slot], |row| row.get(0)).unwrap();
+        let table = SNAPSHOTS[slot];
+        let sql = format!("SELECT bytes FROM {table}");
+        let mut bytes: Vec<u8> = connection.query_row(&sql, [], |row| row.get(0)).unwrap();
         let at = at % bytes.len();
         bytes[at] ^= 0x10;
-        connection.execute("UPDATE snapshots SET bytes = ?2 WHERE slot = ?1", (slot, bytes)).unwrap();
+        connection.execute(&format!("UPDATE {table} SET bytes = ?"), [bytes]).unwrap();
     });
 }
+
+/// Spoils the copies that are confirmed, or those that are not; says how many.
+fn rot(store: &mut Store, confirmed: bool) -> usize {
+    let mut rotten = 0;
+    store.tamper(|connection| {
+        let sql = |table| format!("UPDATE {table} SET bytes = zeroblob(9) WHERE confirmed = ?");
+        rotten = SNAPSHOTS.iter().map(|table| connection.execute(&sql(table), [confirmed]).unwrap()).sum();
+    });
+    rotten
+}
+
+const COPIES: &str = "SELECT (SELECT count(*) FROM snapshots) + (SELECT count(*) FROM snapshots_second)";
 
 fn everything(store: &Store, id: EntityId) -> Vec<afield_store::StoredChange> {
     store.load(id, LoadFrom::Changes).unwrap().unwrap().changes
@@ -189,7 +203,7 @@ fn when_both_copies_are_damaged_that_entity_says_so_and_nothing_else_is_touched(
     assert_eq!(store.outbox_size(space(1)).unwrap().changes, 10);
     edit(&mut store, entity(2), &[21]);
     let _ = store.drop_snapshot(entity(1)).unwrap();
-    assert_eq!(number(&mut store, "SELECT count(*) FROM snapshots"), 2, "nothing is deleted (D8)");
+    assert_eq!(number(&mut store, COPIES), 2, "nothing is deleted (D8)");
 }
 
 #[test]
@@ -204,10 +218,7 @@ fn until_a_new_snapshot_is_confirmed_the_one_before_it_stays() {
         let _ = store.save_snapshot(entity(1), &snapshot).unwrap();
         sound(&store);
     }
-    store.tamper(|connection| {
-        let rot = "UPDATE snapshots SET bytes = zeroblob(9) WHERE confirmed = 0";
-        assert_eq!(connection.execute(rot, []).unwrap(), 1);
-    });
+    assert_eq!(rot(&mut store, false), 1);
     let stored = store.load(entity(1), LoadFrom::Snapshot).unwrap().unwrap();
     assert_eq!((stored.snapshot.unwrap().changes, stored.changes.len()), (9, 4));
     let _ = store.drop_snapshot(entity(1)).unwrap();
@@ -222,10 +233,7 @@ fn a_confirmed_copy_that_rots_beside_one_that_was_never_confirmed_loses_nothing(
     compact(&mut store, entity(1), Covering::All).unwrap();
     let snapshot = saved(&store, entity(1));
     let _ = store.save_snapshot(entity(1), &snapshot).unwrap();
-    store.tamper(|connection| {
-        let rot = "UPDATE snapshots SET bytes = zeroblob(9) WHERE confirmed = 1";
-        assert_eq!(connection.execute(rot, []).unwrap(), 1);
-    });
+    assert_eq!(rot(&mut store, true), 1);
     assert_eq!(store.load(entity(1), LoadFrom::Snapshot).unwrap().unwrap().snapshot, Some(snapshot));
     assert_eq!(everything(&store, entity(1)).len(), 9);
     assert_eq!(outbox(&mut store, space(1)), hashes(&MANY));
@@ -233,7 +241,7 @@ fn a_confirmed_copy_that_rots_beside_one_that_was_never_confirmed_loses_nothing(
     let _ = store.save_snapshot(entity(1), &snapshot).unwrap();
     sound(&store);
     let _ = store.drop_snapshot(entity(1)).unwrap();
-    assert_eq!(number(&mut store, "SELECT count(*) FROM snapshots"), 2, "neither is confirmed, so none may go");
+    assert_eq!(number(&mut store, COPIES), 2, "neither is confirmed, so none may go");
     compact(&mut store, entity(1), Covering::All).unwrap();
     sound(&store);
 }
@@ -271,7 +279,9 @@ fn checks_find_bytes_that_are_neither_kept_nor_covered() {
     edit(&mut store, entity(1), &MANY);
     compact(&mut store, entity(1), Covering::All).unwrap();
     store.tamper(|connection| {
-        let _ = connection.execute("DELETE FROM snapshots", []).unwrap();
+        for table in SNAPSHOTS {
+            assert_eq!(connection.execute(&format!("DELETE FROM {table}"), []).unwrap(), 1);
+        }
     });
     let found = store.verify().unwrap();
     assert!(found.contains(&Violation::BytesDiffer { entity: entity(1) }), "{found:?}");
@@ -288,4 +298,62 @@ fn what_there_is_to_compact_is_what_is_applied_and_not_covered() {
     assert_eq!(store.reader().compactable(9).unwrap(), [entity(1)]);
     compact(&mut store, entity(1), Covering::All).unwrap();
     assert_eq!(store.reader().compactable(1).unwrap(), [entity(2)]);
+}
+
+#[test]
+fn a_scan_that_starts_anew_finds_what_was_covered_since_the_last_one_ended_in_its_middle() {
+    let mut store = two_spaces();
+    edit(&mut store, entity(1), &MANY);
+    compact(&mut store, entity(1), Covering::All).unwrap();
+    let start = afield_store::OutboxPosition::START;
+    let page = store.outbox(space(1), start, 1, usize::MAX).unwrap().into_inner();
+    assert_eq!(page.len(), 1, "the scan is in the middle of the snapshot");
+
+    edit(&mut store, entity(1), &[10, 11]);
+    compact(&mut store, entity(1), Covering::All).unwrap();
+    let (mut seen, mut after) = (Vec::new(), start);
+    while let Some(chunk) = store.outbox(space(1), after, 1, usize::MAX).unwrap().into_inner().pop() {
+        after = chunk.position;
+        seen.push(chunk.hash);
+    }
+    assert_eq!(seen, hashes(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]));
+}
+
+#[test]
+fn what_rots_between_the_check_and_the_covering_covers_nothing_and_is_not_copied() {
+    for (before, slot) in [(false, 0), (true, 0), (true, 1)] {
+        let mut store = two_spaces();
+        edit(&mut store, entity(1), &MANY);
+        if before {
+            compact(&mut store, entity(1), Covering::All).unwrap();
+            edit(&mut store, entity(1), &[10]);
+        }
+        let snapshot = saved(&store, entity(1));
+        let _ = store.save_snapshot(entity(1), &snapshot).unwrap();
+        let mut checked = store.reader().check_snapshot(entity(1)).unwrap();
+        flip(&mut store, slot, 70);
+        let covered = store.cover(&mut checked, Covering::All).unwrap();
+        // Where the rot met the other one, the sound one takes its place and covers what it holds.
+        let is_sound = before && slot == 1;
+        assert_eq!((covered.changes, covered.is_done), (u64::from(is_sound), true), "{before} {slot}");
+        assert_eq!(bodies(&mut store), if before { i64::from(!is_sound) } else { 9 });
+        let all = if before { [&MANY[..], &[10]].concat() } else { MANY.to_vec() };
+        assert_eq!(
+            everything(&store, entity(1)).into_iter().map(|change| change.hash).collect::<Vec<_>>(),
+            hashes(&all)
+        );
+    }
+}
+
+#[test]
+fn a_sound_snapshot_is_not_dropped_for_a_confirmed_one_that_rotted() {
+    let mut store = two_spaces();
+    edit(&mut store, entity(1), &MANY);
+    compact(&mut store, entity(1), Covering::All).unwrap();
+    let snapshot = saved(&store, entity(1));
+    let _ = store.save_snapshot(entity(1), &snapshot).unwrap();
+    // The one in slot 1 was confirmed, and the new one in slot 0 was not.
+    flip(&mut store, 1, 40);
+    let _ = store.drop_snapshot(entity(1)).unwrap();
+    assert_eq!(everything(&store, entity(1)).len(), 9);
 }

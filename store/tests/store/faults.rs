@@ -250,3 +250,33 @@ fn a_reader_of_a_store_in_memory_ends_with_it() {
     drop(store.into_connection().unwrap());
     assert!(matches!(reader.spaces(), Err(StoreError::Closed)));
 }
+
+#[test]
+fn a_full_disk_that_only_compaction_meets_keeps_nobody_from_writing_and_a_failing_one_does() {
+    for (name, operation) in
+        OPERATIONS.into_iter().filter(|(name, _)| ["save_snapshot", "drop_snapshot", "cover"].contains(name))
+    {
+        for point in [FaultPoint::BeforeStatement(1), FaultPoint::BeforeCommit] {
+            for (fault, goes_on) in [(Fault::DiskFull, true), (Fault::Io, false), (Fault::Crash, false)] {
+                let mut store = furnished();
+                let before = format!("{:?}", store.load(entity(1), afield_store::LoadFrom::Changes));
+                store.inject(at(point, fault));
+                assert!(operation(&mut store).is_err(), "{name} at {point:?} {fault:?}");
+                store.inject(Box::new(|_| None));
+                assert_eq!(store.is_poisoned(), !goes_on, "{name} at {point:?} {fault:?}");
+                assert_eq!(format!("{:?}", store.load(entity(1), afield_store::LoadFrom::Changes)), before);
+                let appended = append(&mut store, space(1), entity(7), &[70], Arrival::Applied);
+                assert_eq!(appended.is_ok(), goes_on, "{name} at {point:?} {fault:?}");
+                if goes_on {
+                    operation(&mut store).unwrap_or_else(|error| panic!("{name}: {error}"));
+                    sound(&store);
+                }
+            }
+        }
+    }
+    // The control: what somebody asks for is in doubt after the same failure.
+    let mut store = furnished();
+    store.inject(at(FaultPoint::BeforeCommit, Fault::DiskFull));
+    assert!(append(&mut store, space(1), entity(7), &[70], Arrival::Applied).is_err());
+    assert!(store.is_poisoned());
+}

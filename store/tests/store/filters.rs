@@ -213,3 +213,25 @@ fn a_space_that_is_left_takes_its_filter_along() {
     let _ = store.leave_space(space(1), afield_store::Unsent::Keep).unwrap();
     sound(&store);
 }
+
+#[test]
+fn another_filter_takes_away_what_was_named_and_an_unknown_entity_only_what_was_fetched() {
+    let mut store = two_spaces();
+    jump(&mut store, at(10), &[], LeftOut::default()).unwrap();
+    let by_name = |numbers: &[u16]| Filter::nothing().entities(numbers.iter().map(|number| entity(*number)));
+    let _ = store.set_filter(space(1), &by_name(&[1, 2]), false).unwrap();
+    let _ = store.want_entities(space(1), &[entity(2), entity(3), entity(4)]).unwrap();
+    assert_eq!(store.filter(space(1)).unwrap(), by_name(&[1, 2, 3, 4]));
+    let backfills = store.backfills(space(1)).unwrap();
+    let unknown = [entity(1), entity(2), entity(3)];
+    store.receive_page(&Page { unknown: &unknown, ..page(&[], &backfills, 7, false) }, AT_MS).unwrap();
+    assert_eq!(store.filter(space(1)).unwrap(), by_name(&[1, 2, 4]), "their author may be offline");
+    assert_eq!(wanted(&store), [(Wanted::Entity(entity(4)), 7)], "nothing is to be fetched of what is not there");
+    let _ = store.set_filter(space(1), &named(&["notes"]), false).unwrap();
+    assert_eq!(store.filter(space(1)).unwrap(), named(&["notes"]).entities([entity(4)]));
+    assert!(wanted(&store).contains(&(Wanted::Entity(entity(4)), 7)), "and it is fetched as before");
+    let _ = store.set_filter(space(1), &Filter::Everything, false).unwrap();
+    let _ = store.set_filter(space(1), &Filter::nothing(), false).unwrap();
+    assert_eq!(store.filter(space(1)).unwrap(), by_name(&[4]));
+    sound(&store);
+}

@@ -16,6 +16,9 @@ use std::sync::Mutex;
 
 pub(crate) const AT_MS: i64 = 1_700_000_000_000;
 
+/// The tables with the two copies of snapshots.
+pub(crate) const SNAPSHOTS: [&str; 2] = ["snapshots", "snapshots_second"];
+
 pub(crate) fn space(number: u8) -> SpaceId {
     SpaceId::from_bytes([number; 16])
 }

@@ -297,9 +297,12 @@ impl World {
     fn rot(&mut self, entity: u8, slot: u8) {
         if self.rotten.insert(entity) {
             self.store().tamper(|connection| {
-                let sql = "UPDATE snapshots SET bytes = zeroblob(length(bytes)) WHERE slot = ?2
-                           AND entity_row = (SELECT entity_row FROM entities WHERE entity = ?1)";
-                connection.execute(sql, (id(entity).as_bytes(), slot)).unwrap();
+                let table = SNAPSHOTS[usize::from(slot)];
+                let sql = format!(
+                    "UPDATE {table} SET bytes = zeroblob(length(bytes))
+                     WHERE entity_row = (SELECT entity_row FROM entities WHERE entity = ?1)"
+                );
+                connection.execute(&sql, [id(entity).as_bytes()]).unwrap();
             });
         }
     }

@@ -6,8 +6,7 @@ use super::network::Cargo;
 use super::record::{History, Record};
 use afield::{ChangeHash, EntityId};
 use afield_core::change::ChangeHeader;
-use afield_core::document::extract_changes;
-use afield_core::limits::INFLATED_BYTES_MAX;
+use afield_core::document::{SnapshotBudget, extract_changes};
 use afield_core::log::ChunkHash;
 use afield_core::wire::{
     self, Chunks, Fetch, FetchNumber, Fetched, Jump, Message, Push, PushNumber, Receipt, ReceiptRun, Segment,
@@ -364,9 +363,11 @@ impl Listener {
 /// What snapshots bring, and where it stands: each change there and as it was made (R2).
 fn snapshots_of(segments: &[Segment<'_>], present: &History) -> Result<Given, Violation> {
     let mut given = Given::new();
+    // One for the whole message, as devices count.
+    let mut budget = SnapshotBudget::WHOLE;
     for segment in segments {
         let Segment::Snapshot(SnapshotChunk { entity, sequences, check, bytes, .. }) = segment else { continue };
-        let changes = extract_changes(*entity, bytes, sequences.count(), check, &mut INFLATED_BYTES_MAX.clone());
+        let changes = extract_changes(*entity, bytes, sequences.count(), check, &mut budget);
         let changes = changes.expect("an honest relay serves snapshots that can be used");
         for (sequence, (header, _)) in sequences.iter().zip(changes) {
             let change = (*entity, header.hash);

@@ -153,7 +153,9 @@ impl Log for WorldLog {
             let believed = ReadRequest { position, told: position, snapshots: None, ..request.clone() };
             let answer = self.inner.read(principal, &believed, now)?;
             return Ok(answer.map(|answer| match answer {
-                ReadAnswer::Run(run) => ReadAnswer::Run(LogRun::new(request.position, run.entries().to_vec())),
+                ReadAnswer::Run(run) => {
+                    ReadAnswer::Run(LogRun::new(request.position, run.entries().to_vec()).within(run.head()))
+                }
                 other => other,
             }));
         }

@@ -132,6 +132,16 @@ fn what_others_changed_while_the_editor_was_open_stays() {
 }
 
 #[test]
+fn a_line_that_looks_like_a_complaint_is_the_person_s_own() {
+    let person = Person::with_store();
+    let id = note(&person);
+    edit(&person, ["notes", &id, "body"], r#"printf '// ! call Ann\nrest' >"$1""#).ok();
+    assert_eq!(value(&person, &id)["body"], json!({"$text": "// ! call Ann\nrest"}));
+    assert_eq!(edit(&person, ["notes", &id, "body"], "true").ok(), "Nothing changed.");
+    assert_eq!(value(&person, &id)["body"], json!({"$text": "// ! call Ann\nrest"}));
+}
+
+#[test]
 fn json_that_cannot_be_read_is_offered_again_with_its_line_and_never_lost() {
     let person = Person::with_store();
     let id = note(&person);

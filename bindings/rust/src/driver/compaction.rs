@@ -11,11 +11,11 @@
 use super::documents::{Busy, Documents, OpenEntity, Taken, lock};
 use super::sync::Link;
 use super::{Driver, EntityError};
-use afield_core::{EntityId, Now};
+use afield_core::{ChangeHash, EntityId, Now};
 use afield_store::{CheckedSnapshot, Covering, Snapshot, SnapshotError, StoreError};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, TryLockError};
 
 /// How many changes have to come since the last snapshot: a save is many times smaller than its changes from about 40 on.
@@ -24,6 +24,8 @@ const GROWTH_MIN: usize = 64;
 const CHANGES_MIN: u64 = 16;
 /// The largest document that is compacted in the time of an edit, in changes: some 50 ms, once in a thousand edits.
 const IN_EDIT_CHANGES_MAX: u64 = 5_000;
+/// The same in bytes of its changes, for a few large ones take as long as many small ones.
+const IN_EDIT_BYTES_MAX: u64 = 1024 * 1024;
 /// How many entities are remembered that have grown; one more is noted again by its next edit.
 const GROWN_MAX: usize = 4_096;
 
@@ -31,15 +33,17 @@ const GROWN_MAX: usize = 4_096;
 pub(super) struct Growth {
     /// Those that are to be compacted.
     grown: Mutex<BTreeSet<EntityId>>,
-    /// Those of which the relay had not confirmed everything when they were compacted: they are looked at again later.
-    unconfirmed: Mutex<BTreeSet<EntityId>>,
+    /// Those of which the relay had not confirmed everything when they were compacted, by the change whose mark they wait for.
+    unconfirmed: Mutex<BTreeMap<ChangeHash, EntityId>>,
     growth_min: AtomicUsize,
+    /// Whether there was no room for it, or the disk failed: nothing is tried again by itself before room was made.
+    is_resting: AtomicBool,
 }
 
 impl Default for Growth {
     fn default() -> Self {
-        let (grown, unconfirmed) = Default::default();
-        Self { grown, unconfirmed, growth_min: AtomicUsize::new(GROWTH_MIN) }
+        let (grown, unconfirmed, is_resting) = Default::default();
+        Self { grown, unconfirmed, growth_min: AtomicUsize::new(GROWTH_MIN), is_resting }
     }
 }
 
@@ -110,25 +114,27 @@ impl Driver {
 
     /// Whether [`Driver::compact_next`] has something to do.
     pub(super) fn wants_compaction(&self) -> bool {
-        !lock(&self.growth.grown).is_empty()
+        !self.growth.is_resting() && !lock(&self.growth.grown).is_empty()
     }
 
-    /// Looks again, later on, at those of which the relay had not confirmed everything.
-    pub(super) fn reconsider_compaction(&self) {
-        let mut unconfirmed = std::mem::take(&mut *lock(&self.growth.unconfirmed));
-        lock(&self.growth.grown).append(&mut unconfirmed);
+    /// Looks again at the entities whose compaction ended at one of these changes, now that they are marked.
+    pub(super) fn note_marked(&self, hashes: impl IntoIterator<Item = ChangeHash>) {
+        let mut unconfirmed = lock(&self.growth.unconfirmed);
+        if !unconfirmed.is_empty() {
+            hashes.into_iter().filter_map(|hash| unconfirmed.remove(&hash)).for_each(|entity| self.growth.note(entity));
+        }
     }
 
     /// Compacts one of the entities that have grown; one that cannot be is tried again when it has grown further.
     ///
     /// # Errors
     ///
-    /// The store failed.
+    /// The store failed, and writes nothing until it is reloaded.
     pub(super) fn compact_next(&self, now: Now) -> Result<(), StoreError> {
         let Some(entity) = lock(&self.growth.grown).pop_first() else { return Ok(()) };
         // Somebody may be editing it: then that edit notes it again.
         let Some(taken) = self.documents.try_take(entity) else { return Ok(()) };
-        self.log_failure(entity, self.compact(taken, Patience::Waits, now))
+        self.rest_after_failure(entity, self.compact(taken, Patience::Waits, now))
     }
 
     /// Compacts an entity that was just edited, while there is nobody else to do it.
@@ -138,12 +144,14 @@ impl Driver {
             return;
         }
         let Some(taken) = self.documents.try_take(entity) else { return };
-        if taken.open.as_ref().is_none_or(|open| open.document.change_count() > IN_EDIT_CHANGES_MAX) {
+        if taken.open.as_ref().is_none_or(|open| open.document.change_count() > IN_EDIT_CHANGES_MAX)
+            || lock(&self.store).bytes_of(entity).map_or(true, |bytes| bytes > IN_EDIT_BYTES_MAX)
+        {
             return;
         }
         lock(&self.growth.grown).remove(&entity);
         // The edit is stored, whatever becomes of this; a store that fails now says so with the next one.
-        if let Err(error) = self.log_failure(entity, self.compact(taken, Patience::None, now)) {
+        if let Err(error) = self.rest_after_failure(entity, self.compact(taken, Patience::None, now)) {
             tracing::error!(%entity, %error, "the store failed while the entity was compacted");
         }
     }
@@ -162,9 +170,11 @@ impl Driver {
         let mut done = Compacted { bytes_before: lock(&self.store).size_bytes()?, ..Compacted::default() };
         let entities = reader.compactable(CHANGES_MIN)?;
         let total = entities.len() as u64;
+        // Sync may be waiting for what this thread has, so that waiting for sync could last for ever.
+        let patience = if Documents::is_inside() { Patience::None } else { Patience::Waits };
         for (number, entity) in (1..).zip(entities) {
             let compacted = match self.documents.take(entity) {
-                Ok(taken) => self.compact(taken, Patience::Waits, now()),
+                Ok(taken) => self.compact(taken, patience, now()),
                 Err(Busy) => Err(EntityError::Busy { entity }.into()),
             };
             match compacted {
@@ -179,6 +189,7 @@ impl Driver {
         }
         let mut store = lock(&self.store);
         store.shrink()?;
+        self.growth.end_rest();
         done.bytes_after = store.size_bytes()?;
         Ok(done)
     }
@@ -229,7 +240,9 @@ impl Driver {
             // Held so that no session starts in between: it would pass over what changes its place in the outbox.
             let sync = match (patience, self.sync.try_lock()) {
                 (_, Ok(sync)) => sync,
-                (Patience::Waits, _) | (_, Err(TryLockError::Poisoned(_))) => lock(&self.sync),
+                // The error has the lock already.
+                (_, Err(TryLockError::Poisoned(poisoned))) => poisoned.into_inner(),
+                (Patience::Waits, Err(TryLockError::WouldBlock)) => lock(&self.sync),
                 (Patience::None, Err(TryLockError::WouldBlock)) => {
                     self.growth.note(entity);
                     return Ok(changes);
@@ -240,12 +253,28 @@ impl Driver {
             drop(sync);
             changes += covered.changes;
             if covered.is_done {
-                if covered.awaits_marks {
-                    self.growth.note_unconfirmed(entity);
+                if let Some(hash) = covered.awaits_mark {
+                    self.growth.note_unconfirmed(entity, hash);
                 }
                 return Ok(changes);
             }
         }
+    }
+
+    /// Logs what concerns the entity alone, and rests where the disk is full or fails. What was tried is undone, and edits go
+    /// on where the store does.
+    ///
+    /// # Errors
+    ///
+    /// The store failed, and writes nothing until it is reloaded.
+    fn rest_after_failure(&self, entity: EntityId, compacted: Result<u64, CompactError>) -> Result<(), StoreError> {
+        let Err(error) = self.log_failure(entity, compacted) else { return Ok(()) };
+        self.growth.rest_after(&error);
+        if lock(&self.store).is_poisoned() {
+            return Err(error);
+        }
+        tracing::warn!(%entity, %error, "the entity could not be compacted; nothing of it has changed");
+        Ok(())
     }
 
     /// Logs what concerns the entity alone.
@@ -266,18 +295,36 @@ impl Driver {
 
 impl Growth {
     pub(super) fn note(&self, entity: EntityId) {
-        note_in(&self.grown, entity);
+        let mut grown = lock(&self.grown);
+        if grown.len() < GROWN_MAX {
+            grown.insert(entity);
+        }
     }
 
-    fn note_unconfirmed(&self, entity: EntityId) {
-        note_in(&self.unconfirmed, entity);
+    fn note_unconfirmed(&self, entity: EntityId, awaited: ChangeHash) {
+        let mut unconfirmed = lock(&self.unconfirmed);
+        if unconfirmed.len() < GROWN_MAX {
+            unconfirmed.insert(awaited, entity);
+        }
     }
-}
 
-fn note_in(entities: &Mutex<BTreeSet<EntityId>>, entity: EntityId) {
-    let mut entities = lock(entities);
-    if entities.len() < GROWN_MAX {
-        entities.insert(entity);
+    /// Whether nothing is compacted, or saved for quicker opening, by itself.
+    pub(super) fn is_resting(&self) -> bool {
+        self.is_resting.load(Ordering::Relaxed)
+    }
+
+    /// Begins to rest where the disk is full or fails: what is tried again at once fails again.
+    pub(super) fn rest_after(&self, error: &StoreError) {
+        if matches!(error, StoreError::DiskFull(_) | StoreError::Io(_))
+            && !self.is_resting.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(%error, "nothing is compacted by itself until room was made or the store is opened anew");
+        }
+    }
+
+    /// Goes on once there is room.
+    pub(super) fn end_rest(&self) {
+        self.is_resting.store(false, Ordering::Relaxed);
     }
 }
 

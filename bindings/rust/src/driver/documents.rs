@@ -20,9 +20,9 @@ pub(super) const DOCUMENTS_OPEN_MAX: usize = 512;
 /// stays, whatever its size, or each key in it would load it anew.
 pub(super) const DOCUMENTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// What an open document takes however little it holds, in bytes; measured.
+/// What an open document takes however little it holds, in bytes; estimated from a few measurements.
 const DOCUMENT_BYTES: usize = 18 * 1024;
-/// What each operation and each change adds to that, in bytes; measured on a recorded history of 260,000 keystrokes, with
+/// What each operation and each change adds to that, in bytes; estimated from a recorded history of 260,000 keystrokes, with
 /// what allocating and freeing leaves behind.
 const OPERATION_BYTES: usize = 64;
 const CHANGE_BYTES: usize = 160;

@@ -118,6 +118,12 @@ impl Driver {
         Ok(Edited { value, changes: writes.iter().flat_map(PendingWrite::ids).collect() })
     }
 
+    /// Whether the calling thread runs the closure of an edit or a transaction, which sync may be waiting for: so it must not
+    /// wait for sync.
+    pub(crate) fn is_inside_an_edit() -> bool {
+        Documents::is_inside()
+    }
+
     /// Starts a transaction over several entities. Only one runs at a time.
     ///
     /// # Errors

@@ -180,7 +180,7 @@ impl Driver {
     fn save_snapshot_when_due(&self, open: &mut OpenEntity) {
         let changes = open.document.change_count();
         let is_due = open.since_snapshot >= SNAPSHOT_CHANGES_MIN && open.since_snapshot as u64 >= changes / 4;
-        if !is_due || lock(&self.store).is_poisoned() {
+        if !is_due || self.growth.is_resting() || lock(&self.store).is_poisoned() {
             return;
         }
         let entity = open.document.entity();
@@ -190,7 +190,12 @@ impl Driver {
                 open.since_snapshot = 0;
                 self.growth.note(entity);
             }
-            Err(error) => tracing::warn!(%entity, %error, "the snapshot could not be saved"),
+            Err(error) => {
+                if let afield_store::EntityError::Store(error) = &error {
+                    self.growth.rest_after(error);
+                }
+                tracing::warn!(%entity, %error, "the snapshot could not be saved");
+            }
         }
     }
 }

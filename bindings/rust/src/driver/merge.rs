@@ -9,6 +9,7 @@ use afield_core::limits::{WAITING_BYTES_MAX, WAITING_CHUNKS_MAX};
 use afield_core::{ChangeHash, EntityId, Limits, Now};
 use afield_store::{ChangeState, Reason, Settled, Settlement, StoreError, StoredChange};
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How many entities share one transaction when their received changes are settled: each is kept from being edited while
 /// the others are merged, a few milliseconds for small ones.
@@ -231,7 +232,12 @@ fn merge_one(unsettled: &mut Unsettled<'_>, replay: Replay) -> Option<Outcome> {
     }
     open.since_snapshot += merged;
     // Without one the store calls what it has stale, as after an edit.
-    let projection = if is_changed { project_unless_large(open) } else { None };
+    let projected = catch_unwind(AssertUnwindSafe(|| if is_changed { project_unless_large(open) } else { None }));
+    let Ok(projection) = projected else {
+        // What cannot be read is not kept either: its changes stay received, and it is loaded anew.
+        taken.open = None;
+        return None;
+    };
     let settlement = Settlement { entity: taken.entity(), verdicts, projection };
     let merged = Merged { changes: merged as u64, replayed: applied.replayed as u64 };
     Some(Outcome { settlement, merged, is_changed, is_unfinished, has_revoked })

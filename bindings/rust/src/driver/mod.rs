@@ -227,7 +227,8 @@ impl Driver {
     }
 
     /// Where the relay's word about a change will arrive; `None` when the change is known to be on the relay. Where an
-    /// earlier change of the entity was refused, that word is there at once.
+    /// earlier change of the entity was refused, that word is there at once. It never comes, and the sender is dropped, where
+    /// the change is not here any more.
     ///
     /// # Errors
     ///
@@ -237,11 +238,15 @@ impl Driver {
         entity: EntityId,
         hash: ChangeHash,
     ) -> Result<Option<oneshot::Receiver<Acknowledged>>, StoreError> {
-        let word = self.acknowledgements.wait(hash);
+        let word = self.acknowledgements.wait(entity, hash);
         let store = lock(&self.store);
-        if store.standing(entity, hash)?.is_some_and(|(_, mark)| mark.is_some()) {
-            self.acknowledgements.tell(hash, Acknowledged::Durable);
-            return Ok(None);
+        match store.standing(entity, hash)? {
+            Some((_, Some(_))) => {
+                self.acknowledgements.tell(hash, Acknowledged::Durable);
+                return Ok(None);
+            }
+            Some((_, None)) => {}
+            None => self.acknowledgements.forget(|gone| gone == entity),
         }
         if let Some(block) = store.block_of(entity)? {
             self.acknowledgements.tell(hash, Acknowledged::Refused(block.code));

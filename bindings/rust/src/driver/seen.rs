@@ -62,8 +62,10 @@ impl Driver {
         let mut result = Ok(());
         for waiter in waiters.into_iter().filter(|waiter| !waiter.sender.is_closed()) {
             match self.is_seen(&lock(&self.store), &waiter) {
-                Ok(true) => drop(waiter.sender.send(())),
-                Ok(false) => rest.push(waiter),
+                Ok(Some(true)) => drop(waiter.sender.send(())),
+                Ok(Some(false)) => rest.push(waiter),
+                // Its sender is dropped, which says so.
+                Ok(None) => {}
                 Err(error) => {
                     rest.push(waiter);
                     result = Err(error);
@@ -74,11 +76,12 @@ impl Driver {
         result
     }
 
-    fn is_seen(&self, store: &Store, waiter: &Waiter) -> Result<bool, StoreError> {
-        let (Some(home), Some(change)) = (store.home(waiter.entity)?, store.change(waiter.entity, waiter.hash)?) else {
-            return Ok(false);
-        };
+    /// Whether another device has what somebody waits for; `None` when it is not here any more.
+    fn is_seen(&self, store: &Store, waiter: &Waiter) -> Result<Option<bool>, StoreError> {
+        // Not the change itself: a covered one costs the loading of its entity's snapshot.
+        let standing = store.standing(waiter.entity, waiter.hash)?;
+        let (Some(home), Some((_, mark))) = (store.home(waiter.entity)?, standing) else { return Ok(None) };
         let seen = lock(&self.sightings.seen).get(&home.space).copied();
-        Ok(change.sequence.is_some_and(|sequence| Some(sequence) <= seen))
+        Ok(Some(mark.is_some_and(|sequence| Some(sequence) <= seen)))
     }
 }

@@ -64,6 +64,8 @@ pub(super) struct SpaceSync {
     pub(super) has_backfills: bool,
     /// What was asked for in this session and not answered yet.
     pub(super) fetches: BTreeMap<FetchNumber, Vec<Backfill>>,
+    /// Whether a relay ever had lost history of it, so that what this device pushes may be what others made.
+    pub(super) has_been_reset: bool,
     /// Entities for which missing dependencies are sent again in this session, from this push on.
     pub(super) repaired: BTreeMap<EntityId, PushNumber>,
     /// Sessions that broke in a row at this sequence.
@@ -88,6 +90,7 @@ impl Default for SpaceSync {
             are_fetches_known: false,
             has_backfills: false,
             fetches: BTreeMap::new(),
+            has_been_reset: false,
             repaired: BTreeMap::new(),
             closes: (0, 0),
             raw: false,

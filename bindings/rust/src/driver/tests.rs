@@ -1,5 +1,7 @@
 //! The driver against a relay that is played by hand, and against a store that fails.
 
+mod compacting;
+mod fetching;
 mod filters;
 mod hand;
 mod large;

@@ -95,7 +95,7 @@ impl SpaceError {
     /// What would help.
     pub fn class(&self) -> Class {
         match self {
-            Self::Unknown(_) | Self::Unsent { .. } | Self::Collection(_) => Class::Permanent,
+            Self::Unknown(_) | Self::Unsent { .. } | Self::Collection(_) | Self::Nested => Class::Permanent,
             Self::Store(error) => error.class(),
         }
     }
@@ -106,6 +106,7 @@ impl SpaceError {
             Self::Unknown(_) => "space.unknown",
             Self::Unsent { .. } => "space.unsent",
             Self::Collection(_) => "space.collection_name",
+            Self::Nested => "space.nested",
             Self::Store(error) => error.code(),
         }
     }
@@ -133,7 +134,7 @@ impl FilterError {
     /// What would help.
     pub fn class(&self) -> Class {
         match self {
-            Self::Collection(_) => Class::Permanent,
+            Self::Collection(_) | Self::Nested => Class::Permanent,
             Self::Store(error) => error.class(),
         }
     }
@@ -142,6 +143,7 @@ impl FilterError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Collection(_) => "filter.collection_name",
+            Self::Nested => "filter.nested",
             Self::Store(error) => error.code(),
         }
     }
@@ -227,6 +229,7 @@ impl WaitError {
         match self {
             Self::Refused { .. } => "wait.refused",
             Self::Closed => "wait.closed",
+            Self::Gone { .. } => "wait.gone",
             Self::Store(error) => error.code(),
         }
     }

@@ -32,7 +32,7 @@ fn check(changes: &[Vec<u8>]) -> [u8; 16] {
 
 fn extracted(saved: &[u8], changes: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, SnapshotFault> {
     let found =
-        extract_changes(entity(), saved, changes.len() as u64, &check(changes), &mut INFLATED_BYTES_MAX.clone())?;
+        extract_changes(entity(), saved, changes.len() as u64, &check(changes), &mut SnapshotBudget::WHOLE.clone())?;
     Ok(found.into_iter().map(|(_, bytes)| bytes).collect())
 }
 
@@ -50,13 +50,41 @@ fn a_snapshot_that_lacks_a_change_or_has_another_is_refused() {
     let fewer = &changes[..changes.len() - 1];
     assert!(matches!(extracted(&saved, fewer), Err(SnapshotFault::Count { .. })));
     let (elsewhere, count) = (EntityId::from_bytes([7; 16]), changes.len() as u64);
-    let mut room = INFLATED_BYTES_MAX;
+    let mut room = SnapshotBudget::WHOLE;
     let other = extract_changes(elsewhere, &saved, count, &check(&changes), &mut room);
     assert_eq!(other, Err(SnapshotFault::Check), "it is of another entity");
-    let too_little = &mut changes.iter().map(Vec::len).sum::<usize>().saturating_sub(1);
-    let cramped = extract_changes(entity(), &saved, count, &check(&changes), too_little);
+    let bytes = changes.iter().map(Vec::len).sum::<usize>().saturating_sub(1);
+    let cramped = extract_changes(
+        entity(),
+        &saved,
+        count,
+        &check(&changes),
+        &mut SnapshotBudget { bytes, ..SnapshotBudget::WHOLE },
+    );
     assert!(matches!(cramped, Err(SnapshotFault::TooLarge { .. })));
     assert!(extracted(&saved, &changes).is_ok(), "the control");
+}
+
+#[test]
+fn the_snapshots_of_one_message_share_its_budget_and_nothing_is_loaded_once_it_is_spent() {
+    let (changes, saved) = saved(300);
+    let (count, check) = (changes.len() as u64, check(&changes));
+    let extent = measure_snapshot(&saved).unwrap();
+    assert!(extent.operations >= 300 && extent.changes == count, "{extent:?}");
+    let twice =
+        SnapshotBudget { operations: 2 * extent.operations, changes: 2 * extent.changes, ..SnapshotBudget::WHOLE };
+    for tight in [
+        twice,
+        SnapshotBudget { operations: 2 * extent.operations, ..SnapshotBudget::WHOLE },
+        SnapshotBudget { changes: 2 * extent.changes, ..SnapshotBudget::WHOLE },
+    ] {
+        let mut budget = tight;
+        for _ in 0..2 {
+            assert!(extract_changes(entity(), &saved, count, &check, &mut budget).is_ok(), "the control");
+        }
+        let third = extract_changes(entity(), &saved, count, &check, &mut budget);
+        assert!(matches!(third, Err(SnapshotFault::TooLarge { maximum: 0, .. })), "R8: {third:?}");
+    }
 }
 
 #[test]
@@ -83,7 +111,7 @@ fn runs_that_reach_too_far_are_counted_and_not_expanded() {
     run.extend(data);
     let mut bomb = [&MAGIC[..], &[0; 4], &[DOCUMENT, u8::try_from(run.len()).unwrap()]].concat();
     bomb.extend(run);
-    assert!(matches!(measure(&bomb), Err(SnapshotFault::Runs(_))));
+    assert!(matches!(measure_snapshot(&bomb), Err(SnapshotFault::Runs(_))));
 }
 
 proptest! {
@@ -100,7 +128,7 @@ proptest! {
     #[test]
     fn anything_at_all_is_taken_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let framed = [&MAGIC[..], &[0; 4], &[DOCUMENT, 0x80 | (bytes.len() as u8 & 0x7f), (bytes.len() >> 7) as u8], &bytes[..]].concat();
-        let _ = measure(&framed);
-        let _ = measure(&bytes);
+        let _ = measure_snapshot(&framed);
+        let _ = measure_snapshot(&bytes);
     }
 }

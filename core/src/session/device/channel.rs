@@ -34,6 +34,8 @@ pub(super) struct PushRecord {
     /// How many chunks neither were refused nor stood in the log yet.
     pub(super) unseen: usize,
     pub(super) receipted: bool,
+    /// The last sequence at which a receipt says that one of them was stored.
+    last: Sequence,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,8 +61,8 @@ pub(super) struct SpaceChannel {
     pushes: BTreeMap<PushNumber, PushRecord>,
     in_flight_chunks: usize,
     in_flight_bytes: usize,
-    /// Receipts of this session above `received`, and what was fetched from there: they prove a place in the log once the
-    /// cursor reaches them.
+    /// Receipts of this session above `received`, and what snapshots brought from there: they prove a place in the log once
+    /// the cursor reaches them.
     receipts: BTreeMap<Sequence, (EntityId, ChangeHash)>,
     /// What was asked for and not answered yet.
     fetches: BTreeMap<FetchNumber, FetchRequest>,
@@ -154,7 +156,7 @@ impl SpaceChannel {
             .collect();
         self.in_flight_chunks += chunks.len();
         self.in_flight_bytes += chunks.iter().map(|chunk| chunk.bytes).sum::<usize>();
-        self.pushes.insert(number, PushRecord { unseen: chunks.len(), chunks, receipted: false });
+        self.pushes.insert(number, PushRecord { unseen: chunks.len(), chunks, receipted: false, last: Sequence::ZERO });
     }
 
     pub(super) fn handle_opened(
@@ -234,6 +236,8 @@ impl SpaceChannel {
         let Follow { received, mut proofs, announced, unusable, .. } = follow;
         self.phase = Phase::Live;
         self.received = Some(to);
+        // What was stored below is named by no run to come, whether one has named it or not.
+        self.pushes.retain(|_, record| !record.receipted || record.last > to.sequence);
         self.note_above(&received);
         let above = self.receipts.split_off(&to.sequence.next());
         let reached = std::mem::replace(&mut self.receipts, above);
@@ -253,11 +257,12 @@ impl SpaceChannel {
         }));
     }
 
-    /// Notes where changes stand that came ahead of the cursor.
+    /// Notes where changes stand that a snapshot brought ahead of the cursor: it may come once only, and the relay sees to it
+    /// that they still stand there when the cursor passes them. What a page brings as chunks comes again by then.
     fn note_above(&mut self, received: &[ReceivedChunk]) {
         let reached = self.received.map_or(Sequence::ZERO, |cursor| cursor.sequence);
         let room = ABOVE_MAX.saturating_sub(self.receipts.len());
-        let above = received.iter().filter(|chunk| chunk.sequence > reached).take(room);
+        let above = received.iter().filter(|chunk| !chunk.is_placed && chunk.sequence > reached).take(room);
         let places = above.filter_map(|chunk| Some((chunk.sequence, (chunk.entity, chunk.header.as_ref().ok()?.hash))));
         self.receipts.extend(places);
     }
@@ -335,7 +340,10 @@ impl SpaceChannel {
         for run in frame.runs {
             let count = usize::try_from(run_length(&run)).unwrap_or(usize::MAX);
             match run {
-                ReceiptRun::Stored { first, .. } => changes.extend(proofs(first, chunks.by_ref().take(count))),
+                ReceiptRun::Stored { first, count: stored } => {
+                    record.last = record.last.max(first.plus(stored.saturating_sub(1)));
+                    changes.extend(proofs(first, chunks.by_ref().take(count)));
+                }
                 ReceiptRun::Duplicate { first, .. } => {
                     record.unseen = record.unseen.saturating_sub(count);
                     changes.extend(proofs(first, chunks.by_ref().take(count)));
@@ -350,7 +358,8 @@ impl SpaceChannel {
                 }
             }
         }
-        if record.unseen == 0 {
+        let is_passed = self.received.is_some_and(|cursor| record.last <= cursor.sequence);
+        if record.unseen == 0 || is_passed {
             self.pushes.remove(&frame.push);
         }
         self.receipted(changes, events);

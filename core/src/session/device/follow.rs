@@ -3,9 +3,9 @@
 use super::channel::PushRecord;
 use super::{ChunkFault, Proof, ReceivedChunk, UnusableSnapshot};
 use crate::change::ChangeHeader;
-use crate::document::extract_changes;
+use crate::document::{SnapshotBudget, extract_changes};
 use crate::id::{Collection, EntityId};
-use crate::limits::{INFLATED_BYTES_MAX, Limits};
+use crate::limits::{ANNOUNCED_IDS_MAX, Limits};
 use crate::log::{ChunkHash, ChunkKind, Cursor, Sequence};
 use crate::session::SessionError;
 use crate::wire::{self, BatchError, ChunkBudget, Places, PushNumber, RawChunk, Segment, SnapshotChunk};
@@ -29,8 +29,8 @@ pub(super) struct Follow<'p> {
     track: Track<'p>,
     /// One for the whole frame: it may hold thousands of segments, each of which names as much as a frame may.
     budget: ChunkBudget,
-    /// What the changes of all snapshots may still take.
-    snapshot_bytes_left: usize,
+    /// What all snapshots may still take.
+    snapshots: SnapshotBudget,
     pub(super) received: Vec<ReceivedChunk>,
     pub(super) proofs: Vec<Proof>,
     pub(super) announced: Vec<(Collection, EntityId)>,
@@ -49,9 +49,9 @@ impl<'p> Follow<'p> {
     }
 
     fn new(frame: &'static str, track: Track<'p>) -> Self {
-        let (budget, snapshot_bytes_left) = (ChunkBudget::WHOLE, INFLATED_BYTES_MAX);
+        let (budget, snapshots) = (ChunkBudget::WHOLE, SnapshotBudget::WHOLE);
         let (received, proofs, announced, unusable) = Default::default();
-        Self { frame, track, budget, snapshot_bytes_left, received, proofs, announced, unusable }
+        Self { frame, track, budget, snapshots, received, proofs, announced, unusable }
     }
 
     /// Takes the next segment.
@@ -76,6 +76,9 @@ impl<'p> Follow<'p> {
                 Ok(())
             }
             Segment::Announced { collection, entities } if self.may_leave_out() => {
+                if self.announced.len().saturating_add(entities.0.len()) > ANNOUNCED_IDS_MAX {
+                    return Err(self.order("with more ids than one frame may announce"));
+                }
                 let collection: Result<Collection, _> = collection.parse();
                 let collection = collection.map_err(|_| self.order("that names no collection"))?;
                 self.announced.extend(entities.0.iter().map(|entity| (collection.clone(), *entity)));
@@ -195,8 +198,8 @@ impl<'p> Follow<'p> {
         let extracted = match &parsed {
             None => Err(ChunkFault::Collection),
             Some(_) => {
-                let left = &mut self.snapshot_bytes_left;
-                extract_changes(*entity, bytes, sequences.count(), check, left).map_err(ChunkFault::Snapshot)
+                let budget = &mut self.snapshots;
+                extract_changes(*entity, bytes, sequences.count(), check, budget).map_err(ChunkFault::Snapshot)
             }
         };
         match extracted {

@@ -170,9 +170,7 @@ impl RelayChannel {
                     }
                 }
                 self.seen_wanted = self.seen_wanted.max(told.sequence);
-                let receipt = ToDevice::Receipt(Receipt { push, runs: runs(verdicts) });
-                // A receipt for what was passed without a word proves nothing before the cursor has passed it, too.
-                std::iter::once(receipt).chain(self.jump_when_told()).collect()
+                vec![ToDevice::Receipt(Receipt { push, runs: runs(verdicts) })]
             }
         }
     }
@@ -202,13 +200,13 @@ impl RelayChannel {
     }
 
     pub(super) fn deliver_page(&mut self, request: &PageRequest, answer: &PageAnswer) -> Vec<u8> {
+        self.note_page(answer);
         match answer {
             PageAnswer::Reset(log) => wire::encode_to_device(&self.reset(*log)),
             PageAnswer::Refused(code) => wire::encode_to_device(&self.refuse(*code)),
             PageAnswer::Page { run, done, unknown } => {
                 let steps = (request.after, run.after().sequence);
                 self.given_pages.note(&request.filter, steps, request.snapshots.as_ref(), run.snapshots());
-                self.note_told(run);
                 let parts = parts(run, self.raw, |_| None, |_| true);
                 let announced = by_collection(run.announced());
                 let mut segments = announced_segments(&announced);
@@ -224,6 +222,16 @@ impl RelayChannel {
                     unknown: EntityIds(unknown.clone()),
                 }))
             }
+        }
+    }
+
+    /// Notes the last position that a page tells of: from there on the log has to stay the one that it was, or the reader was
+    /// given something that then stands nowhere (R4).
+    fn note_page(&mut self, answer: &PageAnswer) {
+        if let (Phase::Live { told, .. }, PageAnswer::Page { run, .. }) = (&mut self.phase, answer) {
+            let last = run.entries().last();
+            last.into_iter().for_each(|last| raise(told, last.sequence, last.chain));
+            raise_by_snapshots(told, run);
         }
     }
 
@@ -261,10 +269,12 @@ impl RelayChannel {
     pub(super) fn deliver_run(&mut self, run: &LogRun) -> Vec<Vec<u8>> {
         let Phase::Live { position, scanned, due, .. } = &mut self.phase else { return Vec::new() };
         let follows = *position == run.before() || *scanned == run.before();
+        if follows {
+            // It may have been as high as a number can be, where nobody knew the end of the log.
+            *due = due.map(|due| due.min(run.head()));
+        }
         if !follows || run.is_empty() {
             if follows {
-                // Nothing follows, so this is the end, wherever the caller thought that it was.
-                *due = due.map(|due| due.min(run.before().sequence));
                 *scanned = run.before();
             }
             return self.caught_up().iter().map(wire::encode_to_device).collect();
@@ -332,8 +342,10 @@ impl RelayChannel {
         if !run.snapshots().is_empty() {
             Arc::make_mut(&mut self.given).note(run.snapshots());
         }
-        self.note_told(run);
         self.pass(after);
+        if let Phase::Live { told, .. } = &mut self.phase {
+            raise_by_snapshots(told, run);
+        }
         Some(message)
     }
 
@@ -361,30 +373,21 @@ impl RelayChannel {
         }
     }
 
-    /// Notes what a run tells of the log above the position behind it. Where the log loses that, the reader has to hear of it:
-    /// it was given something that then stands nowhere.
-    fn note_told(&mut self, run: &LogRun) {
-        if let Phase::Live { told, .. } = &mut self.phase {
-            for snapshot in run.snapshots() {
-                raise(told, snapshot.covered, snapshot.chain);
-            }
-            if let Some(last) = run.entries().last() {
-                raise(told, last.sequence, last.chain);
-            }
-        }
-    }
-
     /// Forgets what the reader was given: it starts anew.
     fn forget_given(&mut self) {
         self.given = Arc::default();
         self.given_pages.clear();
     }
 
-    /// Tells of what was passed without a word, once the reader has a receipt for something in it.
-    fn jump_when_told(&mut self) -> Option<ToDevice<'static>> {
-        let Phase::Live { position, scanned, told, .. } = self.phase else { return None };
-        let is_owed = told.sequence > position.sequence && told.sequence <= scanned.sequence;
-        if is_owed { self.jump_to_scanned() } else { None }
+    /// Whether the reader was told of something that was passed without a word: a receipt for it proves nothing before the
+    /// cursor has passed it, too. No transaction has checked lately what was passed, so the log is to be read again (R4).
+    pub(super) fn owes_a_jump(&self) -> bool {
+        match self.phase {
+            Phase::Live { position, scanned, told, .. } => {
+                told.sequence > position.sequence && told.sequence <= scanned.sequence
+            }
+            Phase::Opening | Phase::Deaf => false,
+        }
     }
 
     fn jump_to_scanned(&mut self) -> Option<ToDevice<'static>> {
@@ -424,12 +427,17 @@ impl RelayChannel {
         has_all.then_some(self.stored)
     }
 
+    /// What there is to tell of another device that has stored the log up to a sequence. A session hears of nothing above
+    /// what it was told itself, which every answer checks: another history may stand there by then (R4).
+    pub(super) fn news(&self, sequence: Sequence) -> Option<Sequence> {
+        let Phase::Live { told, .. } = self.phase else { return None };
+        let sequence = sequence.min(told.sequence);
+        (sequence > self.seen && self.seen < self.seen_wanted).then_some(sequence)
+    }
+
     /// Takes the word that another device has stored the log up to a sequence.
     pub(super) fn seen(&mut self, sequence: Sequence) -> Option<ToDevice<'static>> {
-        let is_news = sequence > self.seen && self.seen < self.seen_wanted;
-        if !is_news || !matches!(self.phase, Phase::Live { .. }) {
-            return None;
-        }
+        let sequence = self.news(sequence)?;
         self.seen = sequence;
         Some(ToDevice::Seen(Seen { channel: self.channel, sequence }))
     }
@@ -472,6 +480,10 @@ fn raise(told: &mut Cursor, sequence: Sequence, chain: crate::log::ChainHash) {
     }
 }
 
+fn raise_by_snapshots(told: &mut Cursor, run: &LogRun) {
+    run.snapshots().iter().for_each(|snapshot| raise(told, snapshot.last.sequence, snapshot.last.chain));
+}
+
 /// Run-length encodes verdicts.
 fn runs(verdicts: Vec<ChunkVerdict>) -> Vec<ReceiptRun> {
     let mut runs: Vec<ReceiptRun> = Vec::new();
@@ -500,3 +512,6 @@ fn runs(verdicts: Vec<ChunkVerdict>) -> Vec<ReceiptRun> {
     }
     runs
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,7 +32,7 @@ impl GivenSnapshots {
                 self.0.clear();
             }
             let covered = self.0.entry(snapshot.entity).or_insert(Sequence::ZERO);
-            *covered = snapshot.covered.max(*covered);
+            *covered = snapshot.last.sequence.max(*covered);
         }
     }
 

@@ -65,10 +65,9 @@ pub struct LogSnapshot {
     pub collection: Collection,
     /// Where its changes stand in the log, in the order in which the saved document holds them.
     pub sequences: SequenceRuns,
-    /// The last of these sequences.
-    pub covered: Sequence,
-    /// The chain hash there.
-    pub chain: ChainHash,
+    /// Where the last of its changes stands: from the moment at which it is sent, the log has to stay the one that it was up to
+    /// there (invariant R4).
+    pub last: Cursor,
     /// The [`snapshot_check`](crate::document::snapshot_check) of its changes.
     pub check: [u8; 16],
     /// The saved document, no column of it compressed by itself.
@@ -95,6 +94,8 @@ impl LogSnapshot {
 pub struct LogRun {
     before: Cursor,
     after: Cursor,
+    /// The end of the log as the transaction saw it that the run comes from.
+    head: Sequence,
     entries: Vec<LogEntry>,
     /// Whether the entries are everything that the log holds there.
     is_whole: bool,
@@ -124,6 +125,13 @@ impl LogRun {
         Self::of(before, after, entries, false)
     }
 
+    /// Says where the log ended in the transaction that read the run; at its end where nothing else was said, as for a run
+    /// that was just appended.
+    #[must_use]
+    pub fn within(self, head: Sequence) -> Self {
+        Self { head, ..self }
+    }
+
     /// Adds snapshots in the place of chunks that are no more, and entities of which nothing travels.
     #[must_use]
     pub fn with(mut self, snapshots: Vec<LogSnapshot>, announced: Vec<(Collection, EntityId)>) -> Self {
@@ -135,7 +143,8 @@ impl LogRun {
     fn of(before: Cursor, after: Cursor, entries: Vec<LogEntry>, is_whole: bool) -> Self {
         let batched = entries.iter().map(|entry| entry.kind == ChunkKind::Change && entry.is_intact()).collect();
         let (snapshots, announced, shared, encoded) = Default::default();
-        Self { before, after, entries, is_whole, snapshots, announced, batched, shared, encoded }
+        let head = after.sequence;
+        Self { before, after, head, entries, is_whole, snapshots, announced, batched, shared, encoded }
     }
 
     /// The position before the run.
@@ -146,6 +155,11 @@ impl LogRun {
     /// The position at its end.
     pub fn after(&self) -> Cursor {
         self.after
+    }
+
+    /// The end of the log as the transaction saw it that the run comes from.
+    pub fn head(&self) -> Sequence {
+        self.head
     }
 
     /// Whether nothing follows `before`.

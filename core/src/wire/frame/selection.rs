@@ -3,6 +3,7 @@
 use super::{Channel, Places, Segment};
 use crate::filter::{Filter, Selection};
 use crate::id::{Collection, EntityId};
+use crate::limits::{ANNOUNCED_IDS_MAX, FILTER_ENTITIES_MAX};
 use crate::log::Sequence;
 use minicbor::bytes::ByteSlice;
 use minicbor::data::Type;
@@ -99,13 +100,20 @@ impl<'b, C> Decode<'b, C> for EntityIds {
     fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, Error> {
         let position = d.position();
         let bytes: &ByteSlice = d.decode_with(ctx)?;
-        let (ids, rest) = bytes.as_chunks::<16>();
-        if rest.is_empty() {
-            Ok(Self(ids.iter().copied().map(EntityId::from_bytes).collect()))
-        } else {
-            Err(Error::message("ids need 16 bytes each").at(position))
-        }
+        Ok(Self(ids(bytes, ANNOUNCED_IDS_MAX, position)?.collect()))
     }
+}
+
+/// The ids in a string of bytes, of which there may be so many.
+fn ids(bytes: &[u8], maximum: usize, position: usize) -> Result<impl Iterator<Item = EntityId>, Error> {
+    let (ids, rest) = bytes.as_chunks::<16>();
+    if !rest.is_empty() {
+        return Err(Error::message("ids need 16 bytes each").at(position));
+    }
+    if ids.len() > maximum {
+        return Err(Error::message("there are too many ids").at(position));
+    }
+    Ok(ids.iter().copied().map(EntityId::from_bytes))
 }
 
 /// A filter that is absent asks for everything.
@@ -154,7 +162,10 @@ impl<'b, C> Decode<'b, C> for Filter {
         for _ in 0..d.map()?.unwrap_or(0) {
             match d.u64()? {
                 0 => selection.collections = decode_names(d)?,
-                1 => selection.entities = d.decode_with::<_, EntityIds>(ctx)?.0.into_iter().collect(),
+                1 => {
+                    let bytes: &ByteSlice = d.decode_with(ctx)?;
+                    selection.entities = ids(bytes, FILTER_ENTITIES_MAX, position)?.collect();
+                }
                 2 => selection.announced = decode_names(d)?,
                 _ => d.skip()?,
             }

@@ -301,3 +301,173 @@ fn a_page_of_another_history_is_a_reset() {
     relay.turn();
     assert!(matches!(relay.seen(two)[..], [Seen::Reset(_)]), "R4");
 }
+
+/// Serves one read at a time, as often as is allowed; answers whether there was nothing more to read.
+fn comes_to_rest(relay: &mut Relay, reads: usize) -> bool {
+    (0..reads).any(|_| {
+        let is_more = relay.hub.serve(1, relay.now());
+        relay.drain();
+        !is_more
+    })
+}
+
+#[test]
+fn a_filtered_reader_finds_the_end_of_a_log_that_nobody_knows_and_comes_to_rest() {
+    for (filter, asks) in
+        [(only(&[9]), false), (only(&[9]), true), (Filter::Everything, false), (Filter::Everything, true)]
+    {
+        let mut relay = Relay::new();
+        let (one, two) = (relay.device(1), relay.filtered_device(2, filter));
+        relay.push(one, 1, &mut Author::new(1, 1), &["a"]);
+        relay.turn();
+        relay.seen(two);
+        relay.hub.disconnect(one);
+        relay.hub.log.create_token(&Token::new(&mut Seeded(9)), &NewToken::default(), at(0)).unwrap();
+        relay.now_ms += 1_001;
+        relay.hub.handle_timeout(relay.now());
+        if asks {
+            relay.send(two, ToRelay::CatchUp(wire::CatchUp { channel: Channel(0) }));
+        }
+        assert!(comes_to_rest(&mut relay, 3), "a reader with nothing to read keeps nobody busy");
+        assert_eq!(relay.seen(two).last() == Some(&Seen::CaughtUp(1)), asks, "R9");
+    }
+}
+
+#[test]
+fn what_a_page_told_has_to_stay_in_the_log_from_then_on() {
+    for is_restored in [true, false] {
+        let mut relay = Relay::new();
+        let one = relay.device(1);
+        relay.push(one, 1, &mut Author::new(2, 2), &["a", "b"]);
+        relay.turn();
+        let before = relay.hub.log.snapshot().unwrap();
+        relay.push(one, 2, &mut Author::new(3, 3), &["c", "d"]);
+        relay.turn();
+        let regrown = relay.hub.log.snapshot().unwrap();
+        relay.hub.disconnect(one);
+        relay.hub.log.restore(&before).unwrap();
+        let two = relay.filtered_device(2, Filter::nothing());
+        let three = relay.device(3);
+        relay.push(three, 1, &mut Author::new(1, 1), &["x"]);
+        relay.turn();
+        relay.seen(two);
+        relay.send(two, fetch(1, only(&[1]), 0));
+        relay.hub.serve(1, relay.now());
+        relay.drain();
+        let seen = relay.seen(two);
+        assert!(matches!(seen[..], [Seen::Fetched { upto: 3, .. }]), "the page comes before the run: {seen:?}");
+        if is_restored {
+            relay.hub.log.restore(&regrown).unwrap();
+        }
+        relay.turn();
+        let seen = relay.seen(two);
+        match &seen[..] {
+            [Seen::Reset(_)] => assert!(is_restored, "the control"),
+            [Seen::Chunks { after: 2, .. }] => assert!(!is_restored, "R4, D5: {seen:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_fetch_from_above_the_end_of_the_log_finds_nothing_there() {
+    let mut relay = Relay::new();
+    let two = relay.device(2);
+    relay.push(two, 1, &mut Author::new(1, 1), &["a"]);
+    relay.turn();
+    relay.seen(two);
+    for filter in [Filter::collections(["notes".parse().unwrap()]), only(&[1]), Filter::Everything] {
+        for (after, chunks) in [(99, 0), (1, 0), (0, 1)] {
+            relay.send(two, fetch(1, filter.clone(), after));
+            relay.turn();
+            let seen = relay.seen(two);
+            let [Seen::Fetched { upto, done: true, .. }] = &seen[..] else {
+                panic!("{filter:?} after {after}: {seen:?}")
+            };
+            assert_eq!((*upto, foreign(&seen).len()), (after.max(1), chunks), "{filter:?}");
+        }
+    }
+}
+
+#[test]
+fn nobody_hears_of_another_device_above_what_it_was_told_itself() {
+    let mut relay = Relay::new();
+    let (one, two) = (relay.filtered_device(1, Filter::nothing()), relay.device(2));
+    let progress = |sequence| ToRelay::Progress(Progress { channel: Channel(0), sequence: Sequence::new(sequence) });
+    let mut author = Author::new(1, 1);
+    relay.push(one, 1, &mut author, &["a"]);
+    relay.turn();
+    relay.push(two, 1, &mut Author::new(2, 2), &["b", "c"]);
+    relay.turn();
+    relay.seen(one);
+    relay.send(two, progress(3));
+    relay.turn();
+    assert_eq!(relay.seen(one), [Seen::Stored(1)], "R4: it was told of nothing above");
+    relay.push(one, 2, &mut author, &["d"]);
+    relay.turn();
+    assert!(relay.seen(one).contains(&Seen::Stored(3)), "and it is told when it has been");
+}
+
+#[test]
+fn what_a_device_has_stored_counts_once_its_log_is_known_to_be_the_same() {
+    let mut relay = Relay::new();
+    let (one, two) = (relay.device(1), relay.device(2));
+    relay.push(one, 1, &mut Author::new(1, 1), &["a"]);
+    relay.turn();
+    relay.seen(one);
+    relay.hub.log.create_token(&Token::new(&mut Seeded(9)), &NewToken::default(), at(0)).unwrap();
+    relay.now_ms += 1_001;
+    relay.hub.handle_timeout(relay.now());
+    relay.send(two, ToRelay::Progress(Progress { channel: Channel(0), sequence: Sequence::new(1) }));
+    relay.drain();
+    assert_eq!(relay.seen(one), [], "somebody else may have put another log in its place");
+    relay.turn();
+    assert_eq!(relay.seen(one), [Seen::Stored(1)], "the control");
+}
+
+#[test]
+fn what_a_refused_space_was_asked_for_leaves_room_for_what_others_are() {
+    let mut relay = Relay::new();
+    let one = relay.device(1);
+    let other = SpaceId::from_bytes([60; 16]);
+    let (channel, cursor, create, raw, filter, partial) = (Channel(1), None, true, false, Filter::nothing(), false);
+    relay.send(one, ToRelay::Open(Open { channel, space: other, cursor, create, raw, filter, partial }));
+    relay.turn();
+    for number in 1..=FETCHES_MAX as u64 {
+        relay.send(one, fetch(number, only(&[1]), 0));
+    }
+    // More than a session may keep: the space is refused.
+    let id = |number: usize| EntityId::from_bytes((number as u128).to_be_bytes());
+    for channel in 2..=5 {
+        let many = Filter::nothing().entities((0..16_384).map(id));
+        let space = SpaceId::from_bytes([60 + channel; 16]);
+        let channel = Channel(u32::from(channel));
+        relay.send(one, ToRelay::Open(Open { channel, space, cursor, create, raw, filter: many, partial }));
+    }
+    relay.send(one, filtered(only(&[1]), false));
+    let number = FetchNumber(FETCHES_MAX as u64 + 1);
+    relay.send(
+        one,
+        ToRelay::Fetch(Fetch { channel, number, filter: Filter::nothing(), after: Sequence::ZERO, changes: false }),
+    );
+    relay.turn();
+    let seen = relay.seen(one);
+    assert!(!relay.is_closed(one) && seen.contains(&Seen::Refused(SpaceCode::Quota)), "{seen:?}");
+    assert!(matches!(seen.last(), Some(Seen::Fetched { number: 5, .. })), "{seen:?}");
+}
+
+#[test]
+fn pushes_whose_numbers_do_not_follow_end_the_session() {
+    for (numbers, is_closed) in [([1, 2, 3], false), ([1, 2, 4], true), ([1, 1, 2], true), ([2, 3, 4], true)] {
+        let mut relay = Relay::new();
+        let one = relay.device(1);
+        let mut author = Author::new(1, 1);
+        for (number, value) in numbers.into_iter().zip(["a", "b", "c"]) {
+            relay.push(one, number, &mut author, &[value]);
+        }
+        relay.turn();
+        assert_eq!(relay.is_closed(one), is_closed, "{numbers:?}");
+        let goodbye = relay.seen(one).contains(&Seen::Goodbye(GoodbyeCode::Protocol));
+        assert_eq!(goodbye, is_closed, "{numbers:?}");
+    }
+}

@@ -8,6 +8,7 @@ mod decay;
 mod heads;
 mod identity;
 mod page;
+mod positions;
 mod read;
 mod room;
 mod row;

@@ -72,7 +72,7 @@ impl SqliteLog {
             Some(space) => {
                 let (run, found_again) = run(&archive, space, request)?;
                 mended = found_again;
-                ReadAnswer::Run(run)
+                ReadAnswer::Run(run.within(space.head.sequence))
             }
         };
         let mended_segments = archive.mended();
@@ -159,6 +159,10 @@ pub(super) struct Stretch {
 }
 
 impl Stretch {
+    pub(super) fn entries_mut(&mut self) -> &mut [LogEntry] {
+        &mut self.entries
+    }
+
     /// The run that it makes after a position.
     pub(super) fn run(self, before: Cursor) -> LogRun {
         if !self.leaves_out {
@@ -201,9 +205,9 @@ impl Stretch {
         if upto < position
             && let Some(traveller) = archive.traveller(place.number)?
             && archive.is_news(place.number, traveller, position - 1)?
-            && let Some(travelling) = archive.travelling(place)?
+            && let Some(travelling) = archive.travelling(wanted.after.log, place)?
         {
-            if !self.room.take_snapshot(travelling.framed_bytes, travelling.changes_bytes) {
+            if !self.room.take_snapshot(&travelling.cost) {
                 return Ok(None);
             }
             upto = traveller.covered;

@@ -1,6 +1,7 @@
 //! How much of a log fits one `Chunks` frame.
 
-use afield_core::limits::{BATCH_BYTES_MAX, BATCH_CHUNKS_MAX, FRAME_BYTES_MAX, INFLATED_BYTES_MAX};
+use afield_core::document::{SnapshotBudget, SnapshotExtent};
+use afield_core::limits::{BATCH_BYTES_MAX, BATCH_CHUNKS_MAX, FRAME_BYTES_MAX};
 use afield_core::session::{LogEntry, LogRun};
 use afield_core::{Cursor, SpaceId};
 
@@ -19,18 +20,29 @@ pub(super) struct RunRoom {
     chunks: usize,
     bytes: usize,
     frame_bytes: usize,
-    /// What the changes of snapshots may still take once they are taken out.
-    extracted_bytes: usize,
+    /// What devices may still have to take out of snapshots.
+    snapshots: SnapshotBudget,
 }
 
-/// What a snapshot costs in a frame, at most.
-pub(super) fn framed_snapshot_bytes(saved_bytes: usize, runs: usize) -> usize {
-    saved_bytes.saturating_add(runs.saturating_mul(SEQUENCE_RUN_BYTES_MAX)).saturating_add(RAW_SEGMENT_BYTES_MAX)
+/// What a snapshot takes: of a frame, and of those who take its changes out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SnapshotCost {
+    framed_bytes: usize,
+    extent: SnapshotExtent,
+    changes_bytes: usize,
 }
 
-/// Whether a snapshot can travel at all: in a frame of its own, by what it costs there and what its changes take.
-pub(super) fn fits_a_frame(framed_bytes: usize, changes_bytes: usize) -> bool {
-    RunRoom::new(BATCH_BYTES_MAX).take_snapshot(framed_bytes, changes_bytes)
+impl SnapshotCost {
+    /// That of a saved document whose changes stand in so many runs of the log, and have so many bytes.
+    pub(super) fn of(saved_bytes: usize, runs: usize, extent: SnapshotExtent, changes_bytes: usize) -> Self {
+        let framed_bytes = runs.saturating_mul(SEQUENCE_RUN_BYTES_MAX).saturating_add(RAW_SEGMENT_BYTES_MAX);
+        Self { framed_bytes: framed_bytes.saturating_add(saved_bytes), extent, changes_bytes }
+    }
+
+    /// Whether it can travel at all: in a frame of its own.
+    pub(super) fn fits_a_frame(&self) -> bool {
+        RunRoom::new(BATCH_BYTES_MAX).take_snapshot(self)
+    }
 }
 
 impl RunRoom {
@@ -41,22 +53,25 @@ impl RunRoom {
             chunks: BATCH_CHUNKS_MAX,
             bytes: bytes_max,
             frame_bytes: FRAME_BYTES_MAX - FRAME_HEAD_BYTES_MAX,
-            extracted_bytes: INFLATED_BYTES_MAX,
+            snapshots: SnapshotBudget::WHOLE,
         }
     }
 
     /// Takes the room for a snapshot; answers whether there was. Where nothing was taken so far, one that
-    /// [fits a frame](fits_a_frame) has room.
-    pub(super) fn take_snapshot(&mut self, framed_bytes: usize, changes_bytes: usize) -> bool {
+    /// [fits a frame](SnapshotCost::fits_a_frame) has room.
+    pub(super) fn take_snapshot(&mut self, cost: &SnapshotCost) -> bool {
+        let SnapshotCost { framed_bytes, extent, changes_bytes } = *cost;
         let is_full = self.chunks == 0 || self.bytes < framed_bytes;
-        if self.frame_bytes < framed_bytes || self.extracted_bytes < changes_bytes || !self.empty && is_full {
+        if self.frame_bytes < framed_bytes
+            || !self.empty && is_full
+            || !self.snapshots.take_snapshot(extent, changes_bytes)
+        {
             return false;
         }
         self.empty = false;
         self.chunks = self.chunks.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(framed_bytes);
         self.frame_bytes -= framed_bytes;
-        self.extracted_bytes -= changes_bytes;
         true
     }
 

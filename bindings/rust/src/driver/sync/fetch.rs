@@ -7,6 +7,7 @@ use crate::status::SyncEvent;
 use afield_core::filter::Filter;
 use afield_core::limits::FETCH_ENTITIES_MAX;
 use afield_core::session::{FetchRequest, FetchedPage};
+use afield_core::wire::Class;
 use afield_core::{EntityId, Now, SpaceId};
 use afield_store::{Backfill, FilterError, LeftOut, Page, Store, StoreError, Wanted};
 use std::collections::BTreeSet;
@@ -25,6 +26,11 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
+    /// Whether it waits for entities of this space.
+    pub(super) fn is_of(&self, space: SpaceId) -> bool {
+        self.space == space
+    }
+
     /// Ends the wait.
     pub(super) fn disappoint(self, not: NotInStep) {
         // Who gave up has dropped its end, which is no failure.
@@ -61,9 +67,9 @@ impl Driver {
         let mut sync = lock(&self.sync);
         let is_up = matches!(sync.link, Link::Up { .. });
         let _ = lock(&self.store).set_filter(space, filter, !is_up)?;
-        let partial = !lock(&self.store).backfills(space)?.is_empty();
+        let (filter, partial) = asked(&lock(&self.store), space)?;
         if let Some(session) = sync.session() {
-            session.set_filter(space, filter.clone(), partial);
+            session.set_filter(space, filter, partial);
         }
         self.fetch_more(&mut sync, space, now);
         Ok(())
@@ -162,10 +168,9 @@ impl Driver {
         let outcome = lock(&self.store).receive_page(&stored, now.wall_ms)?;
         sync.unmerged.extend(outcome.fresh);
         sync.unmerged_bytes = sync.unmerged_bytes.saturating_add(arrived.bytes);
-        if !done {
-            return Ok(());
+        if done {
+            self.merge_received(sync, now)?;
         }
-        self.merge_received(sync, now)?;
         let rest = lock(&self.store).backfills(space)?;
         let is_pending = |entity: &EntityId| rest.iter().any(|rest| rest.wanted == Wanted::Entity(*entity));
         let came = backfills.iter().filter_map(|backfill| match backfill.wanted {
@@ -173,12 +178,74 @@ impl Driver {
             _ => None,
         });
         let came: BTreeSet<_> = came.filter(|entity| !is_pending(entity)).collect();
-        let mut waiters = lock(&self.waiters);
-        let fetchers = std::mem::take(&mut waiters.fetchers);
-        waiters.fetchers = fetchers.into_iter().filter_map(|fetcher| fetcher.came(space, &came, &unknown)).collect();
-        drop(waiters);
+        self.answer_fetchers(space, &came, &unknown);
+        if !done {
+            return Ok(());
+        }
         self.emit(SyncEvent::Fetched { space });
         self.tell_complete(sync, space, rest.is_empty())
+    }
+
+    fn answer_fetchers(&self, space: SpaceId, came: &BTreeSet<EntityId>, unknown: &[EntityId]) {
+        let mut waiters = lock(&self.waiters);
+        let fetchers = std::mem::take(&mut waiters.fetchers);
+        waiters.fetchers = fetchers.into_iter().filter_map(|fetcher| fetcher.came(space, came, unknown)).collect();
+    }
+
+    /// Ends the wait of those who wait for entities of a space.
+    pub(in crate::driver) fn disappoint_fetchers(&self, space: SpaceId, not: &NotInStep) {
+        let mut waiters = lock(&self.waiters);
+        let fetchers = std::mem::take(&mut waiters.fetchers);
+        let (over, rest): (Vec<_>, Vec<_>) = fetchers.into_iter().partition(|fetcher| fetcher.is_of(space));
+        waiters.fetchers = rest;
+        over.into_iter().for_each(|fetcher| fetcher.disappoint(not.clone()));
+    }
+
+    /// Answers those who wait for entities that no page will bring: a Reset, another filter, or the log itself has taken
+    /// the place of what was to be fetched, or the space is refused.
+    pub(super) fn settle_fetchers(&self, sync: &mut Synchronization) -> Result<(), DriverError> {
+        let waiting = lock(&self.waiters).fetchers.iter().map(|fetcher| fetcher.space).collect::<BTreeSet<_>>();
+        for space in waiting {
+            let Synchronization { link: Link::Up { session, .. }, spaces, unmerged, .. } = &*sync else {
+                return Ok(());
+            };
+            let Some(state) = spaces.get(&space) else { continue };
+            if let Some(reason) = &state.refused {
+                let reason = format!("space {space}: {reason}");
+                self.disappoint_fetchers(space, &NotInStep { reason, class: Class::Permanent });
+                continue;
+            }
+            if !session.is_caught_up(space) || !unmerged.is_empty() {
+                continue;
+            }
+            self.settle_fetchers_of(space)?;
+        }
+        Ok(())
+    }
+
+    fn settle_fetchers_of(&self, space: SpaceId) -> Result<(), DriverError> {
+        let store = lock(&self.store);
+        let rest = store.backfills(space)?;
+        // In which collection an entity is that is not here nobody knows.
+        let is_any_pending = rest.iter().any(|rest| matches!(rest.wanted, Wanted::Everything | Wanted::Collection(_)));
+        if is_any_pending {
+            return Ok(());
+        }
+        let pending: BTreeSet<_> = rest.into_iter().map(|rest| rest.wanted).collect();
+        let (mut came, mut unknown) = (BTreeSet::new(), Vec::new());
+        for fetcher in lock(&self.waiters).fetchers.iter().filter(|fetcher| fetcher.space == space) {
+            for entity in fetcher.waiting.iter().filter(|entity| !pending.contains(&Wanted::Entity(**entity))) {
+                came.insert(*entity);
+                if store.home(*entity)?.is_none() {
+                    unknown.push(*entity);
+                }
+            }
+        }
+        drop(store);
+        if !came.is_empty() {
+            self.answer_fetchers(space, &came, &unknown);
+        }
+        Ok(())
     }
 
     /// Says that a space of which everything is wanted lacks nothing any more.

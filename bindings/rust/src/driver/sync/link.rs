@@ -52,6 +52,7 @@ impl Driver {
         }
         sync.link = Link::Off;
         self.forget_seen(None);
+        lock(&self.store).end_scan();
         sync.spaces.clear();
         self.merge_leftovers(&mut sync, now);
         self.publish(&mut sync, now);
@@ -128,7 +129,6 @@ impl Driver {
     /// The store could not be read.
     pub fn handle_timeout(&self, now: Now) -> Result<(), DriverError> {
         let mut sync = lock(&self.sync);
-        self.reconsider_compaction();
         self.connect_when_due(&mut sync, now);
         if let Some(Err(error)) = sync.session().map(|session| session.handle_timeout(now)) {
             self.broken(&mut sync, &error, now);
@@ -315,6 +315,7 @@ impl Driver {
             Class::SignIn | Class::Upgrade | Class::Permanent => Link::Stopped { class },
         };
         self.forget_seen(None);
+        lock(&self.store).end_scan();
         tracing::info!(reason, ?class, "sync.failed");
         sync.last_error = Some((reason.clone(), class));
         self.merge_leftovers(sync, now);
@@ -341,6 +342,7 @@ impl Synchronization {
 impl SpaceSync {
     /// Opens the space in a session, unless that has as many as it may.
     pub(super) fn open(&mut self, session: &mut DeviceSession, record: &SpaceRecord, asked: (Filter, bool), now: Now) {
+        self.has_been_reset = record.resets > 0;
         if !session.open(opening(record, self.raw, asked), now) {
             self.refused = Some(format!("a session serves {SPACES_PER_SESSION_MAX} spaces, and this is one more"));
         }

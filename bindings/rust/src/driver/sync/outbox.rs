@@ -50,6 +50,7 @@ impl Driver {
             }
         }
         self.pump_fetches(sync, now)?;
+        self.settle_fetchers(sync)?;
         sync.flush_session();
         self.note_in_step(sync, now);
         Ok(())

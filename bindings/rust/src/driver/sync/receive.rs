@@ -219,6 +219,7 @@ impl Driver {
         sync.unmerged_bytes = sync.unmerged_bytes.saturating_add(bytes);
         // Also what this device made and pushed in an earlier session comes back as anybody's.
         let durable = proofs.iter().map(|proof| proof.hash).chain(changes.iter().map(|change| change.hash));
+        self.note_marked(durable.clone());
         self.acknowledgements.tell_durable(durable);
         if let Some(state) = sync.spaces.get_mut(&space) {
             state.are_fetches_known &= refetched.is_empty();
@@ -226,8 +227,16 @@ impl Driver {
                 state.closes = (to.sequence.get(), 0);
             }
         }
-        // What this device pushed itself is news to nobody.
-        if let Some(session) = sync.session().filter(|_| !received.is_empty()) {
+        if !refetched.is_empty() {
+            // It does not have all of the log any more up to the cursor, and must not be counted among those that do.
+            let filter = lock(&self.store).filter(space)?;
+            if let Some(session) = sync.session() {
+                session.set_filter(space, filter, true);
+            }
+        }
+        // What this device pushed itself is news to nobody, unless it gave a relay back what others had made.
+        let is_news = !received.is_empty() || sync.spaces.get(&space).is_some_and(|state| state.has_been_reset);
+        if let Some(session) = sync.session().filter(|_| is_news) {
             session.stored(space, to.sequence, now);
         }
         Ok(self.tell_sightings()?)
@@ -284,6 +293,7 @@ impl Driver {
         }
         if let Some(state) = sync.spaces.get_mut(&space) {
             state.forget_fetches();
+            state.has_been_reset = true;
         }
         Self::rescan(sync, space);
         self.emit(SyncEvent::Reset { space });

@@ -9,9 +9,9 @@ use afield_core::wire::{
 };
 use afield_core::{ChainHash, ChunkKind, Cursor, Filter, Limits, Sequence};
 
-const ENTITY: EntityId = EntityId::from_bytes([9; 16]);
+pub(super) const ENTITY: EntityId = EntityId::from_bytes([9; 16]);
 
-fn at(number: u64) -> Sequence {
+pub(super) fn at(number: u64) -> Sequence {
     Sequence::new(number)
 }
 
@@ -37,7 +37,7 @@ fn snapshot<'s>(hashes: &[(ChangeHash, Vec<u8>)], saved: &'s [u8], sequences: &[
 }
 
 /// A frame that leads from one position to another.
-fn jump(before: Cursor, upto: u64, segments: Vec<Segment<'_>>) -> (Vec<u8>, Cursor) {
+pub(super) fn jump(before: Cursor, upto: u64, segments: Vec<Segment<'_>>) -> (Vec<u8>, Cursor) {
     let chain = ChainHash::from_bytes([upto as u8; 32]);
     let after = Cursor { log: before.log, sequence: at(upto), chain };
     let (channel, check, places) = (Channel(0), before.chain.check().into(), Places::default());
@@ -46,7 +46,7 @@ fn jump(before: Cursor, upto: u64, segments: Vec<Segment<'_>>) -> (Vec<u8>, Curs
 }
 
 /// A device that is connected and caught up with an empty log.
-fn connected() -> (Desk, HandRelay) {
+pub(super) fn connected() -> (Desk, HandRelay) {
     let desk = Desk::new();
     desk.driver.enable_sync(NOW);
     let relay = desk.connect(NOW);
@@ -65,7 +65,7 @@ impl Desk {
     }
 
     /// What the device asks for.
-    fn fetches(&self) -> Vec<Fetch> {
+    pub(super) fn fetches(&self) -> Vec<Fetch> {
         let mut fetches = Vec::new();
         while let Some(output) = self.driver.poll_output() {
             let Output::Transmit(message) = output else { continue };

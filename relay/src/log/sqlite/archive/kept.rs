@@ -2,6 +2,7 @@
 
 use super::layout::{read_number, write_number};
 use afield_core::Sequence;
+use afield_core::document::SnapshotExtent;
 use afield_core::wire::SequenceRuns;
 
 /// The level of compression: a snapshot is made once, in a thread of its own, and kept until its entity has doubled.
@@ -26,6 +27,8 @@ pub(super) struct Journey {
     pub(super) check: [u8; CHECK_BYTES],
     /// How many bytes its changes have.
     pub(super) changes_bytes: usize,
+    /// What else those who take them out have to count.
+    pub(super) extent: SnapshotExtent,
 }
 
 impl Journey {
@@ -54,11 +57,13 @@ impl Kept {
         write_number(&mut bytes, self.saved.len() as u64);
         match &self.journey {
             None => bytes.push(0),
-            Some(Journey { runs, check, changes_bytes }) => {
+            Some(Journey { runs, check, changes_bytes, extent }) => {
                 bytes.push(1);
                 bytes.extend(check);
-                write_number(&mut bytes, *changes_bytes as u64);
-                write_number(&mut bytes, runs.len() as u64);
+                let SnapshotExtent { operations, changes, text_bytes } = *extent;
+                for number in [*changes_bytes as u64, operations, changes, text_bytes, runs.len() as u64] {
+                    write_number(&mut bytes, number);
+                }
                 for (first, count) in runs {
                     write_number(&mut bytes, *first);
                     write_number(&mut bytes, *count);
@@ -78,17 +83,26 @@ impl Kept {
                 let (check, rest) = bytes.split_first_chunk::<CHECK_BYTES>()?;
                 bytes = rest;
                 let changes_bytes = usize::try_from(read_number(&mut bytes)?).ok()?;
-                let count = read_number(&mut bytes)?;
+                let [operations, changes, text_bytes, count] = read_numbers(&mut bytes)?;
                 let mut runs = Vec::new();
                 for _ in 0..count {
                     runs.push((read_number(&mut bytes)?, read_number(&mut bytes)?));
                 }
-                Some(Journey { runs, check: *check, changes_bytes })
+                let extent = SnapshotExtent { operations, changes, text_bytes };
+                Some(Journey { runs, check: *check, changes_bytes, extent })
             }
         };
         let saved = zstd::bulk::decompress(bytes, saved_bytes).ok().filter(|saved| saved.len() == saved_bytes)?;
         Some(Self { saved, journey })
     }
+}
+
+fn read_numbers<const N: usize>(bytes: &mut &[u8]) -> Option<[u64; N]> {
+    let mut numbers = [0; N];
+    for number in &mut numbers {
+        *number = read_number(bytes)?;
+    }
+    Some(numbers)
 }
 
 #[cfg(test)]
@@ -100,7 +114,8 @@ mod tests {
         let sequences = [3, 4, 5, 1, 2, 9].map(Sequence::new);
         let runs = runs_of(sequences);
         assert_eq!(runs, [(3, 3), (1, 2), (9, 1)]);
-        let journey = Journey { runs, check: [7; CHECK_BYTES], changes_bytes: 300 };
+        let extent = SnapshotExtent { operations: 1_000, changes: 6, text_bytes: 70 };
+        let journey = Journey { runs, check: [7; CHECK_BYTES], changes_bytes: 300, extent };
         assert_eq!(journey.sequences(), SequenceRuns::of(sequences));
         for journey in [Some(journey), None] {
             let kept = Kept { saved: b"a document ".repeat(50), journey };

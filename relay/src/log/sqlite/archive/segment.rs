@@ -66,11 +66,6 @@ impl Segment {
         self.places_from(self.first).find(|(_, place)| place.number == number && place.hash == hash)
     }
 
-    /// The position of its first chunk.
-    pub(in crate::log::sqlite) fn first(&self) -> i64 {
-        self.first
-    }
-
     /// The position of its last chunk.
     pub(in crate::log::sqlite) fn last(&self) -> i64 {
         self.last

@@ -5,13 +5,12 @@ use super::kept::{Journey, Kept, runs_of};
 use super::{Archive, Place};
 use crate::log::LogError;
 use crate::log::sqlite::row::{SpaceRow, count};
-use crate::log::sqlite::run::{fits_a_frame, framed_snapshot_bytes};
-use afield_core::document::{extract_changes, snapshot_check};
-use afield_core::limits::INFLATED_BYTES_MAX;
+use crate::log::sqlite::run::SnapshotCost;
+use afield_core::document::{SnapshotBudget, extract_changes, measure_snapshot, snapshot_check};
 use afield_core::log::ChunkHash;
 use afield_core::session::LogSnapshot;
 use afield_core::wire::PLACES_RUNS_MAX;
-use afield_core::{EntityId, Sequence};
+use afield_core::{Cursor, EntityId, LogId, Sequence};
 use automerge::{Automerge, Change};
 use rusqlite::{OptionalExtension, Row};
 use std::collections::{BTreeSet, HashMap};
@@ -42,8 +41,7 @@ pub(in crate::log::sqlite) struct Traveller {
 #[derive(Debug)]
 pub(in crate::log::sqlite) struct Travelling {
     pub(in crate::log::sqlite) snapshot: LogSnapshot,
-    pub(in crate::log::sqlite) framed_bytes: usize,
-    pub(in crate::log::sqlite) changes_bytes: usize,
+    pub(in crate::log::sqlite) cost: SnapshotCost,
 }
 
 /// A reader gets a snapshot where at least one in so many of its changes is news to it, and the chunks where less is.
@@ -133,19 +131,27 @@ fn try_make(entity: EntityId, chunks: &[Covered]) -> Result<Made, SnapshotFault>
         return Err(SnapshotFault::Differs);
     }
     let check = snapshot_check(entity, hashes);
-    let journey = Journey { runs: runs_of(sequences), check, changes_bytes };
-    let journey = travels(entity, &saved, &journey, chunks.len() as u64).then_some(journey);
+    let journey = measure_snapshot(&saved).ok().map(|extent| {
+        let runs = runs_of(sequences);
+        Journey { runs, check, changes_bytes, extent }
+    });
+    let journey = journey.filter(|journey| travels(entity, &saved, journey, chunks.len() as u64));
     let travels = journey.is_some();
     let bytes = Kept { saved, journey }.encode().ok_or(SnapshotFault::Differs)?;
     Ok(Made { bytes, travels })
 }
 
+impl Journey {
+    fn cost(&self, saved: &[u8]) -> SnapshotCost {
+        SnapshotCost::of(saved.len(), self.runs.len(), self.extent, self.changes_bytes)
+    }
+}
+
 /// Whether a reader may be given a snapshot as it is: it fits a frame, and devices take the changes out of it.
 fn travels(entity: EntityId, saved: &[u8], journey: &Journey, changes: u64) -> bool {
-    let runs = journey.runs.len();
-    runs <= PLACES_RUNS_MAX
-        && fits_a_frame(framed_snapshot_bytes(saved.len(), runs), journey.changes_bytes)
-        && extract_changes(entity, saved, changes, &journey.check, &mut INFLATED_BYTES_MAX.clone()).is_ok()
+    journey.runs.len() <= PLACES_RUNS_MAX
+        && journey.cost(saved).fits_a_frame()
+        && extract_changes(entity, saved, changes, &journey.check, &mut SnapshotBudget::WHOLE.clone()).is_ok()
 }
 
 /// The changes of a snapshot; `None` when the engine does not load it.
@@ -222,21 +228,20 @@ impl Archive<'_, '_> {
     }
 
     /// A snapshot as it travels; `None` when it has decayed.
-    pub(in crate::log::sqlite) fn travelling(&self, place: &Place) -> Result<Option<Travelling>, LogError> {
+    pub(in crate::log::sqlite) fn travelling(&self, log: LogId, place: &Place) -> Result<Option<Travelling>, LogError> {
         let Some(snapshot) = self.snapshot(place.number)? else { return Ok(None) };
         let Some(chain) = self.chain_at(snapshot.covered)? else { return Ok(None) };
         let Some(Kept { saved, journey: Some(journey) }) = Kept::decode(&snapshot.bytes) else { return Ok(None) };
-        let framed_bytes = framed_snapshot_bytes(saved.len(), journey.runs.len());
+        let cost = journey.cost(&saved);
         let snapshot = LogSnapshot {
             entity: place.entity,
             collection: self.collection(place.number)?,
             sequences: journey.sequences(),
-            covered: SpaceRow::sequence(snapshot.covered),
-            chain,
+            last: Cursor { log, sequence: SpaceRow::sequence(snapshot.covered), chain },
             check: journey.check,
             bytes: saved,
         };
-        Ok(Some(Travelling { snapshot, framed_bytes, changes_bytes: journey.changes_bytes }))
+        Ok(Some(Travelling { snapshot, cost }))
     }
 
     /// The changes of a snapshot; `None` when the engine of this version does not load it.

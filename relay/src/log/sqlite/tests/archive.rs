@@ -6,9 +6,10 @@ mod model;
 use super::*;
 use crate::log::{Log, Settled, Task, WorkFault};
 use crate::testing::{Author, decoded};
-use afield_core::EntityId;
 use afield_core::document::{Hostile, HostileChange};
-use afield_core::session::LogEntry;
+use afield_core::session::{LogEntry, PageAnswer, PageRequest};
+use afield_core::wire::FetchNumber;
+use afield_core::{EntityId, Filter};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -154,7 +155,7 @@ fn a_reader_that_takes_snapshots_gets_one_for_every_sequence_that_it_passes() {
                 let mut stand: BTreeMap<u64, Vec<u8>> =
                     run.entries().iter().map(|entry| (entry.sequence.get(), entry.bytes.clone())).collect();
                 for snapshot in run.snapshots() {
-                    assert_eq!((snapshot.entity, snapshot.covered), (covered, Sequence::new(36)));
+                    assert_eq!((snapshot.entity, snapshot.last.sequence), (covered, Sequence::new(36)));
                     let changes = automerge::Automerge::load(&snapshot.bytes).unwrap().get_changes(&[]);
                     let changes = changes.iter().map(|change| change.raw_bytes().to_vec());
                     stand.extend(snapshot.sequences.iter().map(Sequence::get).zip(changes));
@@ -178,6 +179,87 @@ fn a_reader_that_takes_snapshots_gets_one_for_every_sequence_that_it_passes() {
 
 fn cursor_of(start: Cursor, entry: &LogEntry) -> Cursor {
     Cursor { log: start.log, sequence: entry.sequence, chain: entry.chain }
+}
+
+/// Asks for entities page by page after a sequence, and gives the changes that came by their sequences.
+fn paged(desk: &mut Desk, filter: &Filter, after: u64, bytes_max: usize, takes_snapshots: bool) -> Paged {
+    let (mut after, mut paged) = (Sequence::new(after), Paged::default());
+    loop {
+        let request = PageRequest {
+            channel: Channel(0),
+            space: desk.space,
+            number: FetchNumber(1),
+            position: desk.start(),
+            told: desk.start(),
+            filter: Arc::new(filter.clone()),
+            after,
+            snapshots: takes_snapshots.then(Arc::default),
+            bytes_max,
+        };
+        let answer = desk.log.page(desk.principal, &request, at(0)).unwrap().into_inner();
+        let PageAnswer::Page { run, done, .. } = answer else { panic!("{answer:?}") };
+        for entry in run.entries() {
+            assert!(entry.sequence > after && entry.sequence <= run.after().sequence);
+            assert_eq!(paged.changes.insert(entry.sequence.get(), entry.bytes.clone()), None, "each travels once");
+        }
+        for snapshot in run.snapshots() {
+            let changes = automerge::Automerge::load(&snapshot.bytes).unwrap().get_changes(&[]);
+            let changes = changes.iter().map(|change| change.raw_bytes().to_vec());
+            paged.changes.extend(snapshot.sequences.iter().map(Sequence::get).zip(changes));
+        }
+        paged.snapshots += run.snapshots().len();
+        if done {
+            return paged;
+        }
+        assert!(run.after().sequence > after, "it goes on");
+        after = run.after().sequence;
+    }
+}
+
+#[derive(Default)]
+struct Paged {
+    changes: BTreeMap<u64, Vec<u8>>,
+    snapshots: usize,
+}
+
+#[test]
+fn pages_bring_the_same_of_an_entity_wherever_its_chunks_stand() {
+    let (mut desk, _) = busy();
+    let start = desk.start();
+    let entities = [1, 2, 3].map(|number| EntityId::from_bytes([number; 16]));
+    let mut given = 0;
+    for step in ["rows", "segments and rows", "snapshots, segments and rows"] {
+        match step {
+            "segments and rows" => drop(desk.pack()),
+            "snapshots, segments and rows" => drop(desk.compact()),
+            _ => {}
+        }
+        desk.push(Author::new(3, 30 + u8::try_from(step.len()).unwrap()).chunks(3));
+        let all = desk.all_after(start, usize::MAX);
+        for wanted in [&entities[..1], &entities[1..], &entities[..]] {
+            for filter in [
+                Filter::nothing().entities(wanted.iter().copied()),
+                Filter::collections(["none".parse().unwrap()]).entities(wanted.iter().copied()),
+            ] {
+                for after in [0, 1, 20, 36, 37] {
+                    let expected = all.iter().filter(|entry| wanted.contains(&entry.entity));
+                    let expected = expected.filter(|entry| entry.sequence.get() > after);
+                    let expected: BTreeMap<_, _> =
+                        expected.map(|entry| (entry.sequence.get(), entry.bytes.clone())).collect();
+                    for bytes_max in [1, 500, usize::MAX] {
+                        let plain = paged(&mut desk, &filter, after, bytes_max, false);
+                        assert!(plain.changes == expected && plain.snapshots == 0, "{step}, after {after}: R9");
+                        let mut compact = paged(&mut desk, &filter, after, bytes_max, true);
+                        // A snapshot brings the whole of what it stands for.
+                        compact.changes.retain(|sequence, _| *sequence > after);
+                        assert!(compact.changes == expected, "{step}, after {after}: R9");
+                        given += compact.snapshots;
+                    }
+                }
+            }
+        }
+    }
+    assert!(given > 20, "the control: {given}");
 }
 
 #[test]
