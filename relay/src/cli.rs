@@ -1,7 +1,8 @@
-//! The relay at a terminal: `serve`, and the tokens.
+//! The relay at a terminal: `serve`, `compact`, and the tokens.
 //!
 //! `afield-relay` and `afield relay` are the same commands.
 
+mod compact;
 mod duration;
 mod log;
 mod serve;
@@ -9,12 +10,14 @@ mod token;
 
 use crate::log::{LogError, OpenLogError};
 use crate::server::{DataFolder, FolderError, StartError};
+use afield_core::SpaceId;
 use clap::{Args, Subcommand};
 use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+pub use compact::CompactCommand;
 pub use duration::{ParseTimeSpanError, TimeSpan};
 pub use log::LogFormat;
 pub use serve::ServeCommand;
@@ -27,7 +30,7 @@ Exit codes:
   1  failed; the reason is on standard error
   2  the command line was wrong
   3  the data folder is in use by another relay
-  4  there is no such token, or no relay's data in the folder
+  4  there is no such token or space, or no relay's data in the folder
 
 With --json an error is an object {error, code, class, next} on standard error.";
 
@@ -35,7 +38,7 @@ With --json an error is an object {error, code, class, next} on standard error."
 const EXIT_USAGE: u8 = 2;
 /// The code when the data folder is in use.
 const EXIT_IN_USE: u8 = 3;
-/// The code when there is no such token or folder.
+/// The code when there is no such token, space or folder.
 const EXIT_NOT_FOUND: u8 = 4;
 
 /// The relay: the server that buffers changes between devices.
@@ -57,6 +60,8 @@ pub struct RelayCommand {
 enum Action {
     /// Run the relay until it is told to stop
     Serve(ServeCommand),
+    /// Make the log smaller: pack what is old
+    Compact(CompactCommand),
     /// Create, list and revoke the tokens that devices sign in with
     #[command(subcommand)]
     Token(TokenCommand),
@@ -83,6 +88,8 @@ pub(crate) enum CommandError {
     },
     #[error("the output could not be written")]
     Output(#[source] io::Error),
+    #[error("there is no space {0} on this relay")]
+    NoSuchSpace(SpaceId),
     #[error("there is no token {0} that could be revoked")]
     NoSuchToken(i64),
     #[error("the relay has failed and stopped")]
@@ -106,7 +113,7 @@ impl CommandError {
                 FolderError::Missing { .. } => EXIT_NOT_FOUND,
                 _ => 1,
             },
-            Self::NoSuchToken(_) => EXIT_NOT_FOUND,
+            Self::NoSuchToken(_) | Self::NoSuchSpace(_) => EXIT_NOT_FOUND,
             _ => 1,
         }
     }
@@ -124,6 +131,7 @@ impl CommandError {
     fn next(&self) -> Option<&'static str> {
         match self {
             Self::NoSuchToken(_) => Some("`token list` shows the tokens"),
+            Self::NoSuchSpace(_) => Some("leave out --space for all spaces; a device's `space list` shows its ids"),
             Self::Failed => Some("start it again, and report what its log says"),
             Self::Start(StartError::Folder(error)) | Self::Folder(error) => match error {
                 FolderError::Missing { .. } => {
@@ -148,6 +156,10 @@ pub fn run(command: RelayCommand) -> ExitCode {
     let data = data.unwrap_or_else(DataFolder::default_path);
     let result = match action {
         Action::Serve(command) => command.run(data, json),
+        Action::Compact(command) => {
+            log::start(LogFormat::Text, "warn");
+            command.run(data, json)
+        }
         Action::Token(command) => {
             log::start(LogFormat::Text, "warn");
             command.run(data, json)

@@ -5,7 +5,7 @@
 //! | [`log`] | [`log::Log`], the seam to a database, and [`log::SqliteLog`], one SQLite file |
 //! | [`hub`] | [`hub::Hub`]: the relay's whole behaviour, synchronous and deterministic |
 //! | [`server`] | [`server::Relay`]: sockets, TLS, HTTP, and the one thread that owns a hub |
-//! | [`cli`] | the commands `serve` and `token` |
+//! | [`cli`] | the commands `serve`, `compact` and `token` |
 //!
 //! What holds here, by the numbers of the design's invariants:
 //!
@@ -16,8 +16,12 @@
 //! - **Nobody waits for a slow reader (R8, R9).** Each session reads the log at its own pace, gets all of it, and holds
 //!   a bounded queue.
 //!
-//! Deliberately absent: Automerge documents (a chunk's header says all that is checked), compaction, purge and filters
-//! (later versions), and the device's store, which shares nothing with the log but the words.
+//! - **What is old reads as it did (R2, R9).** [`log::Work`] packs chunks into segments and makes snapshots for them, apart from
+//!   appends; every chunk is still served as it was accepted.
+//!
+//! Deliberately absent: Automerge documents on the way of a push (a chunk's header says all that is checked; only the work on
+//! what is old opens one), purge and filters (later versions), and the device's store, which shares nothing with the log but the
+//! words.
 
 pub mod cli;
 pub mod hub;

@@ -6,7 +6,7 @@ use afield_core::change::ChangeHeader;
 use afield_core::wire::DecodedChunk;
 use afield_core::{ChunkKind, EntityId, Entropy, Limits, Now};
 use automerge::transaction::{CommitOptions, Transactable};
-use automerge::{ActorId, AutoCommit, ROOT};
+use automerge::{ActorId, AutoCommit, ObjType, ROOT, ReadDoc};
 
 /// A moment on both clocks.
 pub(crate) fn at(ms: u64) -> Now {
@@ -54,6 +54,23 @@ impl Author {
         self.document.put(ROOT, "title", value).unwrap();
         self.document.commit_with(CommitOptions::default().with_time(0)).unwrap();
         self.document.get_last_local_change().unwrap().raw_bytes().to_vec()
+    }
+
+    /// So many keystrokes in a text, one change each.
+    pub(crate) fn letters(&mut self, count: usize) -> Vec<DecodedChunk> {
+        let text = match self.document.get(ROOT, "text").unwrap() {
+            Some((_, text)) => text,
+            None => self.document.put_object(ROOT, "text", ObjType::Text).unwrap(),
+        };
+        let typed = (0..count).map(|number| {
+            let end = self.document.length(&text);
+            let letter = char::from(b'a' + (number * 7 % 26) as u8);
+            self.document.splice_text(&text, end, 0, &letter.to_string()).unwrap();
+            self.document.commit_with(CommitOptions::default().with_time(number as i64)).unwrap();
+            let bytes = self.document.get_last_local_change().unwrap().raw_bytes().to_vec();
+            decoded(self.entity, &bytes)
+        });
+        typed.collect()
     }
 
     /// One change, as a relay decodes it from a push.

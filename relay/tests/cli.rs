@@ -53,6 +53,26 @@ fn a_token_is_shown_once_then_listed_without_it_and_revoked() {
     }
 }
 
+#[test]
+fn compaction_says_what_it_did_and_which_space_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    done(&data, &["token", "create"]);
+    let lines = json(&data, &["compact"]);
+    assert_eq!(lines.len(), 1, "there is no space yet: {lines:?}");
+    let parts = &lines[0]["after"];
+    let sum: u64 = ["rows", "segments", "snapshots", "hashes", "other", "free"]
+        .iter()
+        .map(|part| parts[part].as_u64().unwrap())
+        .sum();
+    assert_eq!(Some(sum), parts["total"].as_u64());
+    let text = String::from_utf8(done(&data, &["compact"]).stdout).unwrap();
+    assert!(text.contains("0 chunks packed"), "{text}");
+    let unknown = ["compact", "--space", "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e", "--json"];
+    let output = done(&data, &unknown);
+    assert_eq!((output.status.code(), &error(&output)["code"]), (Some(4), &Value::from("not_found")));
+}
+
 fn error(output: &Output) -> Value {
     assert!(output.stdout.is_empty(), "{output:?}");
     let error: Value = serde_json::from_slice(&output.stderr).expect("one object");

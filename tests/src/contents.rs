@@ -46,6 +46,7 @@ impl LogContents {
                 told: position,
                 bytes_max: 1 << 20,
                 filter: std::sync::Arc::default(),
+                snapshots: None,
             };
             let answer = log.read(Principal::ANYONE, &request, now).expect("the log can be read").into_inner();
             let ReadAnswer::Run(run) = answer else { return None };

@@ -1,7 +1,7 @@
 //! Scenarios of the world simulator, each a promise.
 
 use afield::SyncEvent;
-use afield_tests::world::{DiskFaults, NetworkFaults, World};
+use afield_tests::world::{DiskFaults, NetworkFaults, Random, World, filter_of};
 
 #[test]
 fn edits_made_offline_on_two_devices_merge() {
@@ -210,4 +210,122 @@ fn who_is_told_to_be_in_step_holds_all_that_the_relay_held_when_asked() {
     }
     assert!(answers > 5, "{answers} answers show little");
     world.settle();
+}
+
+/// A world whose relay has compacted what the first device made, that device, and the note.
+fn compacted(seed: u64) -> (World, afield_tests::world::Device, afield::EntityId) {
+    let mut world = World::new(seed);
+    let anna = world.add_device();
+    let note = world.create(anna, "notes");
+    for number in 0..40 {
+        world.type_text(anna, note, number, "x");
+    }
+    world.settle();
+    world.compact_relay();
+    (world, anna, note)
+}
+
+#[test]
+fn a_fresh_device_reads_a_compacted_log_as_a_snapshot_and_has_nothing_to_send() {
+    let (mut world, anna, note) = compacted(31);
+    let ben = world.add_device();
+    world.settle();
+    assert_eq!(world.text(ben, note), "x".repeat(40));
+    assert_eq!(world.snapshots_given(), 1);
+    assert_eq!(world.outbox(ben), 0, "what came in the snapshot is proven");
+    world.type_text(ben, note, 0, "ben ");
+    world.settle();
+    assert!(world.text(anna, note).starts_with("ben x"));
+    assert_eq!(world.snapshots_given(), 1, "nobody else needs one");
+}
+
+#[test]
+fn a_device_that_stands_in_the_middle_of_what_is_compacted_misses_nothing() {
+    let mut world = World::new(32);
+    let [anna, ben] = world.devices();
+    let note = world.create(anna, "notes");
+    let other = world.create(anna, "notes");
+    world.settle();
+    world.go_offline(ben);
+    world.type_text(ben, note, 0, "ben ");
+    for number in 0..30 {
+        world.type_text(anna, note, number, "x");
+        world.type_text(anna, other, number, "y");
+    }
+    world.run(10_000);
+    world.compact_relay();
+    world.settle();
+    assert!(world.snapshots_given() > 0, "the control");
+    assert_eq!(world.text(ben, other), "y".repeat(30));
+    assert_eq!(world.text(ben, note).len(), 34);
+    assert_eq!(world.text(ben, note), world.text(anna, note));
+}
+
+#[test]
+fn a_relay_that_is_restored_to_before_its_compaction_is_repaired_from_what_came_in_snapshots() {
+    let mut world = World::new(33);
+    let empty = world.snapshot_relay();
+    let anna = world.add_device();
+    let note = world.create(anna, "notes");
+    for number in 0..20 {
+        world.type_text(anna, note, number, "x");
+    }
+    world.settle();
+    let before = world.snapshot_relay();
+    for number in 20..40 {
+        world.type_text(anna, note, number, "x");
+    }
+    world.settle();
+    world.compact_relay();
+    let ben = world.add_device();
+    world.settle();
+    assert_eq!(world.snapshots_given(), 1, "the control");
+    world.go_offline(anna);
+    for backup in [before, empty] {
+        world.restore_relay(&backup);
+        world.type_text(ben, note, 0, "y");
+        world.settle();
+        assert_eq!(world.text(anna, note), world.text(ben, note));
+        assert_eq!(world.outbox(ben), 0);
+    }
+    assert_eq!(world.text(anna, note), format!("yy{}", "x".repeat(40)));
+}
+
+#[test]
+fn filters_and_fetches_of_a_compacted_log_miss_nothing() {
+    for seed in 0..6 {
+        let mut world = World::new(seed);
+        let mut random = Random::new(seed);
+        let anna = world.add_device();
+        let notes: Vec<_> = (0..4).map(|_| world.create(anna, "notes")).collect();
+        let photos: Vec<_> = (0..4).map(|_| world.create(anna, "photos")).collect();
+        for _ in 0..60 {
+            world.type_text(anna, notes[random.below(4)], 0, "x");
+            world.type_text(anna, photos[random.below(4)], 0, "x");
+        }
+        world.settle();
+        world.set_relay_tidying(300);
+        world.compact_relay();
+        let ben = world.add_device();
+        world.set_filter(ben, &filter_of(&["notes"], &[], &["photos"]));
+        world.run(random.between(0, 200));
+        world.fetch(ben, photos[0]);
+        for _ in 0..8 {
+            world.type_text(anna, photos[random.below(4)], 0, "x");
+            world.run(random.between(0, 60));
+            match random.below(4) {
+                0 => world.set_filter(ben, &filter_of(&["notes", "photos"], &[], &[])),
+                1 => world.fetch(ben, photos[random.below(4)]),
+                2 => world.break_connection(ben),
+                _ => world.compact_relay(),
+            }
+        }
+        world.set_filter(ben, &afield_core::Filter::Everything);
+        world.settle();
+        assert!(world.snapshots_given() > 0, "the control");
+        for entity in notes.iter().chain(&photos) {
+            assert_eq!(world.text(ben, *entity), world.text(anna, *entity), "seed {seed}");
+        }
+        assert_eq!(world.outbox(ben), 0);
+    }
 }

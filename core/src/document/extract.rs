@@ -97,8 +97,19 @@ impl SnapshotBudget {
     /// That of a whole message.
     pub const WHOLE: Self = Self { operations: OPERATIONS_MAX, changes: CHANGES_MAX, bytes: INFLATED_BYTES_MAX };
 
+    /// Takes what a snapshot was counted to hold, and the bytes of its changes; answers whether there was room. Where there was
+    /// not, nothing is taken.
+    pub fn take_snapshot(&mut self, extent: SnapshotExtent, changes_bytes: usize) -> bool {
+        let mut left = *self;
+        let fits = left.take(extent).is_ok() && left.take_bytes(changes_bytes).is_ok();
+        if fits {
+            *self = left;
+        }
+        fits
+    }
+
     /// Takes what a saved document was counted to hold, before anything of it is expanded.
-    fn take(&mut self, extent: Extent) -> Result<(), SnapshotFault> {
+    fn take(&mut self, extent: SnapshotExtent) -> Result<(), SnapshotFault> {
         for (found, maximum) in [
             (extent.operations, self.operations),
             (extent.changes, self.changes),
@@ -123,11 +134,14 @@ impl SnapshotBudget {
 }
 
 /// What a saved document holds, as counted from its runs.
-#[derive(Debug, Clone, Copy)]
-struct Extent {
-    operations: u64,
-    changes: u64,
-    text_bytes: u64,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotExtent {
+    /// How many operations.
+    pub operations: u64,
+    /// How many changes.
+    pub changes: u64,
+    /// How many bytes of keys and messages, each counted as often as it is repeated.
+    pub text_bytes: u64,
 }
 
 /// Takes every change out of a saved document, in the order in which it holds them, each as it was made. `count` is how many
@@ -146,7 +160,7 @@ pub fn extract_changes(
     check: &[u8; 16],
     budget: &mut SnapshotBudget,
 ) -> Result<Vec<(ChangeHeader, Vec<u8>)>, SnapshotFault> {
-    let extent = measure(saved)?;
+    let extent = measure_snapshot(saved)?;
     if extent.changes != count {
         return Err(SnapshotFault::Count { needed: count, found: extent.changes });
     }
@@ -178,7 +192,11 @@ fn taken_out(
 }
 
 /// Counts what a saved document expands to, without expanding it.
-fn measure(saved: &[u8]) -> Result<Extent, SnapshotFault> {
+///
+/// # Errors
+///
+/// The bytes are not such a document.
+pub fn measure_snapshot(saved: &[u8]) -> Result<SnapshotExtent, SnapshotFault> {
     let mut reader = Reader::new(saved, 0);
     if reader.array()? != MAGIC {
         return Err(SnapshotFault::NotADocument);
@@ -197,7 +215,7 @@ fn measure(saved: &[u8]) -> Result<Extent, SnapshotFault> {
     let (changes, operations) = (columns(&mut reader)?, columns(&mut reader)?);
     let (changes, messages_bytes) = measure_columns(&changes, &mut reader, CHANGE_ACTOR, actors)?;
     let (operations, keys_bytes) = measure_columns(&operations, &mut reader, ACTION, actors)?;
-    Ok(Extent { operations, changes, text_bytes: messages_bytes.saturating_add(keys_bytes) })
+    Ok(SnapshotExtent { operations, changes, text_bytes: messages_bytes.saturating_add(keys_bytes) })
 }
 
 /// Reads the numbers and lengths of columns.

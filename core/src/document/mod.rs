@@ -48,7 +48,7 @@ mod verdict;
 pub use apply::hostile::{Hostile, HostileChange};
 pub use edit::{Edit, EditContext, Edited, LocalChange};
 pub use error::{EditError, LoadError, OperationError};
-pub use extract::{SnapshotBudget, SnapshotFault, extract_changes, snapshot_check};
+pub use extract::{SnapshotBudget, SnapshotExtent, SnapshotFault, extract_changes, measure_snapshot, snapshot_check};
 pub use json::TaggedJsonError;
 pub use path::{ParsePathError, Path, Step};
 pub use replay::Replay;

@@ -12,9 +12,9 @@ pub use device::{
     ReceivedChunk, SpaceOpening, UnusableSnapshot,
 };
 pub use relay::{
-    AppendAnswer, AppendRequest, ChunkVerdict, LiveEpoch, LiveFeed, LiveRun, LiveStanding, LogEntry, LogRun,
-    LogSnapshot, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest, RelayRequest, RelaySession,
-    WelcomeAnswer,
+    AppendAnswer, AppendRequest, ChunkVerdict, GivenSnapshots, LiveEpoch, LiveFeed, LiveRun, LiveStanding, LogEntry,
+    LogRun, LogSnapshot, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest, RelayRequest,
+    RelaySession, WelcomeAnswer,
 };
 
 use crate::wire::{BatchError, GoodbyeCode, WireError};

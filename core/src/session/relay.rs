@@ -2,6 +2,7 @@
 
 mod channel;
 mod exchange;
+mod given;
 mod live;
 mod own;
 mod pushing;
@@ -26,6 +27,7 @@ pub use exchange::{
     AppendAnswer, AppendRequest, ChunkVerdict, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer,
     ReadRequest, RelayRequest, WelcomeAnswer,
 };
+pub use given::GivenSnapshots;
 pub use live::{LiveEpoch, LiveFeed, LiveRun, LiveStanding};
 use pushing::Resolve;
 pub use run::{LogEntry, LogRun, LogSnapshot};
@@ -238,7 +240,7 @@ impl RelaySession {
     pub fn deliver_page(&mut self, request: &PageRequest, answer: &Durable<PageAnswer>) {
         self.fetches.retain(|(fetch, _)| fetch.number != request.number);
         if let Some(state) = self.channels.get_mut(&request.channel) {
-            let message = state.deliver_page(request.number, answer.get());
+            let message = state.deliver_page(request, answer.get());
             self.queue(message);
         }
     }

@@ -9,7 +9,10 @@ mod sqlite;
 mod token;
 
 pub use quota::Quotas;
-pub use sqlite::{Fault, FaultPoint, NewToken, OpenLogError, SqliteLog, TokenSummary};
+pub use sqlite::{
+    DiskUse, Fault, FaultPoint, Keeper, NewToken, OpenLogError, Prepared, Settled, SnapshotFault, SqliteLog, Task,
+    TokenSummary, WholeTasks, Work, WorkFault,
+};
 pub use token::{Token, TokenHash};
 
 use afield_core::session::{
@@ -93,6 +96,31 @@ pub trait Log: Send {
         sequence: Sequence,
         now: Now,
     ) -> Result<Option<(EntityId, ChangeHash)>, LogError>;
+
+    /// The next piece of work on the old part of a log that may be due: chunks are packed into segments, and those of an entity
+    /// give way to a snapshot.
+    ///
+    /// [`Self::gather`] reads what it needs, [`Work::run`] does it without the log, in another thread where there is one, and
+    /// [`Self::settle`] puts it in place. Whatever happens between them, the log reads the same before and after.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    fn next_task(&mut self) -> Result<Option<Task>, LogError>;
+
+    /// Reads what a task needs; `None` when nothing is to be done.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    fn gather(&mut self, task: Task) -> Result<Option<Work>, LogError>;
+
+    /// Puts in place what was prepared, in one transaction, unless the log is no longer as it was read.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed; the log reads the same all the same.
+    fn settle(&mut self, prepared: Prepared) -> Result<Durable<Settled>, LogError>;
 
     /// A number that changes whenever the storage was changed by anything but appends and opens through this value:
     /// an administrator's command, a restored backup.

@@ -1,12 +1,14 @@
 //! The thread that owns the hub: events in, messages out, one commit per turn.
 
 use super::clock::SystemClock;
+use super::worker::Worker;
 use crate::hub::{Hub, Output};
-use crate::log::SqliteLog;
+use crate::log::{Log, Prepared, SqliteLog};
 use afield_core::SessionId;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -50,6 +52,8 @@ pub(super) enum Event {
     Disconnect {
         number: ConnectionNumber,
     },
+    /// The worker has done a task: there is something to put in place, or nothing.
+    Prepared(Option<Box<Prepared>>),
     ShutDown,
     Stop,
 }
@@ -77,14 +81,22 @@ pub(super) struct Connection {
 }
 
 impl Engine {
-    pub(super) fn start(hub: Hub<SqliteLog>) -> io::Result<Self> {
+    pub(super) fn start(mut hub: Hub<SqliteLog>) -> io::Result<Self> {
         let (events, queue) = mpsc::channel();
+        let worker = match hub.log_mut().keeper() {
+            None => None,
+            Some(Ok(keeper)) => Some(Worker::start(keeper, events.clone())?),
+            Some(Err(error)) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "what is old in the log is not packed");
+                None
+            }
+        };
         let (ends, ended) = watch::channel(false);
         let alive = Arc::new(AtomicBool::new(true));
         let life = Life { alive: Arc::clone(&alive), ends };
         thread::Builder::new().name("afield-relay-hub".to_owned()).spawn(move || {
             let _life = life;
-            Turns::new(hub, queue).run();
+            Turns::new(hub, queue, worker).run();
         })?;
         Ok(Self { handle: EngineHandle { events, numbers: Arc::default(), alive }, ended })
     }
@@ -176,6 +188,10 @@ impl Drop for Life {
 }
 
 struct Turns {
+    /// First, so that it has ended before the log is closed.
+    worker: Option<Worker>,
+    /// Whether it has a task.
+    is_working: bool,
     hub: Hub<SqliteLog>,
     queue: Receiver<Event>,
     clock: SystemClock,
@@ -186,13 +202,15 @@ struct Turns {
 }
 
 impl Turns {
-    fn new(hub: Hub<SqliteLog>, queue: Receiver<Event>) -> Self {
+    fn new(hub: Hub<SqliteLog>, queue: Receiver<Event>, worker: Option<Worker>) -> Self {
         let (connections, sessions, later) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        Self { hub, queue, clock: SystemClock::start(), connections, sessions, later }
+        let clock = SystemClock::start();
+        Self { worker, is_working: false, hub, queue, clock, connections, sessions, later }
     }
 
     fn run(mut self) {
         let mut more = false;
+        self.give_work();
         while let Some(first) = self.wait(more) {
             match self.turn(first) {
                 Some(any) => more = any,
@@ -229,6 +247,7 @@ impl Turns {
         drop(room);
         let more = self.hub.serve(READS_PER_TURN_MAX, self.clock.now());
         self.hand_out();
+        self.give_work();
         Some(more || !self.later.is_empty())
     }
 
@@ -280,11 +299,46 @@ impl Turns {
                 }
             }
             Event::Disconnect { number } => self.forget(number),
+            Event::Prepared(prepared) => {
+                self.is_working = false;
+                if let Some(prepared) = prepared {
+                    self.settle(*prepared);
+                }
+            }
             Event::ShutDown => {
                 self.hub.shutdown(now);
                 self.hand_out();
             }
             Event::Stop => {}
+        }
+    }
+
+    /// Gives the worker the next task, where there is one and nothing else to do.
+    fn give_work(&mut self) {
+        let Some(worker) = self.worker.as_ref().filter(|_| !self.is_working) else { return };
+        match self.hub.log_mut().next_task() {
+            Ok(Some(task)) => self.is_working = worker.give(task),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the log could not say what is old");
+            }
+        }
+    }
+
+    /// Puts in place what the worker has prepared. Where that fails the log is as it was.
+    fn settle(&mut self, prepared: Prepared) {
+        match catch_unwind(AssertUnwindSafe(|| self.hub.log_mut().settle(prepared))) {
+            Ok(Ok(settled)) => tracing::debug!(settled = ?settled.get(), "the old part of a log was worked on"),
+            Ok(Err(error)) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the old part of a log stays as it is");
+            }
+            Err(_) => {
+                // It would come to the same task again.
+                tracing::error!(
+                    "a defect made work on the old part of a log panic; there is no more of it until a restart"
+                );
+                self.worker = None;
+            }
         }
     }
 

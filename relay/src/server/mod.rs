@@ -8,6 +8,7 @@
 //! | `places` | how many connections there is room for |
 //! | `session` | one upgraded connection: bytes in, bytes out, both bounded |
 //! | `tls` | the certificate |
+//! | `worker` | the thread that packs what is old |
 
 mod clock;
 mod engine;
@@ -16,6 +17,7 @@ mod listen;
 mod places;
 mod session;
 mod tls;
+mod worker;
 
 pub use clock::{SystemClock, SystemEntropy};
 pub use folder::{DataFolder, FolderError};

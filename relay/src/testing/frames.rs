@@ -1,5 +1,6 @@
 //! Frames as the tests' devices make and understand them.
 
+use afield_core::document::{SnapshotBudget, extract_changes};
 use afield_core::wire::{
     self, BatchChunk, Channel, ChunkBudget, GoodbyeCode, Hello, LiveItem, LiveMessage, LiveState, Message, Open,
     PROTOCOL_VERSION, Push, PushNumber, ReceiptRun, Segment, SpaceCode, ToDevice, ToRelay,
@@ -30,6 +31,7 @@ pub(crate) enum Part {
     Batch(Vec<Vec<u8>>),
     Raw(Vec<u8>),
     Announced(Vec<EntityId>),
+    Snapshot(Vec<Vec<u8>>),
 }
 
 impl std::fmt::Debug for Part {
@@ -39,6 +41,7 @@ impl std::fmt::Debug for Part {
             Self::Batch(chunks) => write!(f, "batch of {:?} bytes", chunks.iter().map(Vec::len).collect::<Vec<_>>()),
             Self::Raw(bytes) => write!(f, "raw, {} bytes", bytes.len()),
             Self::Announced(entities) => write!(f, "{entities:?}"),
+            Self::Snapshot(changes) => write!(f, "snapshot of {} changes", changes.len()),
         }
     }
 }
@@ -126,7 +129,7 @@ fn count(parts: &[Part]) -> u64 {
         Part::Own { count, .. } => *count,
         Part::Batch(chunks) => chunks.len() as u64,
         Part::Raw(_) => 1,
-        Part::Announced(_) => 0,
+        Part::Announced(_) | Part::Snapshot(_) => 0,
     };
     parts.iter().map(count).sum()
 }
@@ -163,11 +166,17 @@ pub(crate) fn understand(message: &[u8]) -> Seen {
 }
 
 fn parts(segments: &[Segment<'_>]) -> Vec<Part> {
+    // One for the whole message, as devices count.
+    let mut budget = SnapshotBudget::WHOLE;
     let part = |segment: &Segment<'_>| match segment {
         Segment::Own { push, index, count } => Part::Own { push: push.0, index: *index, count: *count },
         Segment::Raw(chunk) => Part::Raw(chunk.bytes.to_vec()),
         Segment::Announced { entities, .. } => Part::Announced(entities.0.clone()),
-        Segment::Snapshot(_) => unreachable!("this relay makes no snapshots"),
+        Segment::Snapshot(snapshot) => {
+            let afield_core::wire::SnapshotChunk { entity, sequences, check, bytes, .. } = snapshot;
+            let changes = extract_changes(*entity, bytes, sequences.count(), check, &mut budget).unwrap();
+            Part::Snapshot(changes.into_iter().map(|(_, bytes)| bytes).collect())
+        }
         Segment::Batch(batch) => {
             let chunks = wire::decode_batch(batch, &Limits::DEFAULT).unwrap();
             Part::Batch(chunks.into_iter().map(|chunk| chunk.bytes.to_vec()).collect())
@@ -187,6 +196,7 @@ pub(crate) fn foreign(seen: &[Seen]) -> Vec<Vec<u8>> {
             match part {
                 Part::Batch(chunks) => changes.extend(chunks.iter().cloned()),
                 Part::Raw(bytes) => changes.push(bytes.clone()),
+                Part::Snapshot(snapshot) => changes.extend(snapshot.iter().cloned()),
                 Part::Own { .. } | Part::Announced(_) => {}
             }
         }

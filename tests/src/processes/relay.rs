@@ -148,6 +148,17 @@ impl RelayProcess {
         answer.get("token").and_then(serde_json::Value::as_str).expect("the answer holds the token").to_owned()
     }
 
+    /// Starts its `compact` command beside it, on the same folder.
+    ///
+    /// # Panics
+    ///
+    /// The relay's program does not start.
+    pub fn start_compacting(&self) -> Child {
+        let mut command = self.command(&["compact", "--json"]);
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.spawn().expect("the relay's program starts")
+    }
+
     /// Kills it with SIGKILL.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {

@@ -7,10 +7,11 @@ use super::network::Cargo;
 use super::record::{History, Record};
 use afield::{ChangeHash, EntityId};
 use afield_core::change::ChangeHeader;
+use afield_core::document::{SnapshotBudget, extract_changes};
 use afield_core::log::ChunkHash;
 use afield_core::wire::{
     self, Chunks, Fetch, FetchNumber, Fetched, Jump, LiveMessage, Message, PushNumber, Receipt, ReceiptRun, Segment,
-    SpaceCode, ToDevice, ToRelay,
+    SnapshotChunk, SpaceCode, ToDevice, ToRelay,
 };
 use afield_core::{ChunkKind, Cursor, Filter, Limits, LogId, Sequence};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,9 +31,15 @@ pub(super) struct Listener {
     /// What the reader wants, and what it has asked for.
     filter: Filter,
     fetches: BTreeMap<FetchNumber, Fetch>,
+    /// What the reader got in snapshots of this session, and what it got with the pages that lead somewhere.
+    given: Given,
+    given_pages: Vec<(Filter, Sequence, Given)>,
     /// The end of the log when the relay took the `Open`: `CaughtUp` promises everything up to there.
     promised: Sequence,
 }
+
+/// Changes that a reader got in snapshots, by where they stand.
+type Given = BTreeMap<Sequence, ChangeId>;
 
 impl Listener {
     /// Notes a message as the device sends it; says what it carries.
@@ -84,10 +91,19 @@ impl Listener {
                 (self.position, self.told, self.promised) = (open.cursor, open.cursor, head);
                 self.filter = open.filter;
                 self.fetches.clear();
+                self.given.clear();
+                self.given_pages.clear();
             }
-            Ok(ToRelay::Filter(frame)) if self.position.is_some() => self.filter = frame.filter,
+            Ok(ToRelay::Filter(frame)) if self.position.is_some() => {
+                self.filter = frame.filter;
+                self.given.clear();
+            }
             Ok(ToRelay::Fetch(fetch)) if self.position.is_some() => {
+                let before = self.filter.clone();
                 self.filter.widen(&fetch.filter);
+                if self.filter != before {
+                    self.given.clear();
+                }
                 self.fetches.insert(fetch.number, fetch);
             }
             Ok(ToRelay::CatchUp(_)) if self.position.is_some() => self.promised = head,
@@ -288,15 +304,14 @@ impl Listener {
         for (sequence, (change, _)) in jump.places.sequences(jump.after).zip(self.served(&jump.segments)) {
             self.live.tell(change, sequence);
         }
-        self.check_served(
-            &jump.segments,
-            jump.places.sequences(jump.after),
-            (jump.after, jump.upto),
-            &filter,
-            present,
-        )?;
+        let mut given = std::mem::take(&mut self.given);
+        given.extend(snapshots_of(&jump.segments, present)?);
+        let places = jump.places.sequences(jump.after);
+        let told = self.check_served(&jump.segments, places, (jump.after, jump.upto), (&filter, &given), present)?;
+        self.given = given;
         self.position = Some(after);
         self.tell(self.position);
+        self.tell(told);
         Ok(())
     }
 
@@ -311,18 +326,33 @@ impl Listener {
             return Violation::of("R9", found);
         }
         let places = page.places.sequences(fetch.after);
-        self.check_served(&page.segments, places, (fetch.after, page.upto), &fetch.filter, present)
+        let before =
+            self.given_pages.iter().rev().find(|(filter, upto, _)| {
+                *filter == fetch.filter && *upto == fetch.after && fetch.after > Sequence::ZERO
+            });
+        let mut given = before.map(|(_, _, given)| given.clone()).unwrap_or_default();
+        let fresh = snapshots_of(&page.segments, present)?;
+        if fetch.changes && !fresh.is_empty() {
+            return Violation::of("R9", "a snapshot for who asked for changes".to_owned());
+        }
+        given.extend(fresh);
+        let reach = (fetch.after, page.upto);
+        let told = self.check_served(&page.segments, places, reach, (&fetch.filter, &given), present)?;
+        self.tell(told);
+        self.given_pages.push((fetch.filter, page.upto, given));
+        Ok(())
     }
 
-    /// Checks that what is served stands where it says, and that nothing wanted is left out.
+    /// Checks that what is served stands where it says, and that nothing wanted is left out that the reader was not given.
+    /// Answers the last position that is told.
     fn check_served(
         &self,
         segments: &[Segment<'_>],
         places: impl Iterator<Item = Sequence>,
         (after, upto): (Sequence, Sequence),
-        filter: &Filter,
+        (filter, given): (&Filter, &Given),
         present: &History,
-    ) -> Result<(), Violation> {
+    ) -> Result<Option<Cursor>, Violation> {
         let own = |segment: &Segment<'_>| matches!(segment, Segment::Own { push, .. } if self.unclear.contains(push));
         let is_unclear = segments.iter().any(own);
         let served: BTreeMap<Sequence, ChangeId> =
@@ -331,7 +361,10 @@ impl Listener {
             let found = served.get(&place.cursor.sequence);
             let is_wrong = match found {
                 Some(change) => !is_unclear && *change != place.change,
-                None => filter.includes(place.change.0, &place.collection),
+                None => {
+                    filter.includes(place.change.0, &place.collection)
+                        && given.get(&place.cursor.sequence) != Some(&place.change)
+                }
             };
             if is_wrong {
                 return Violation::of("R9", format!("{found:?} is served where {place:?} stands and is wanted"));
@@ -339,7 +372,11 @@ impl Listener {
         }
         match served.keys().find(|sequence| **sequence <= after || **sequence > upto) {
             Some(sequence) => Violation::of("R9", format!("{sequence} is served between {after} and {upto}")),
-            None => Ok(()),
+            None => {
+                let last = served.keys().chain(given.keys()).max();
+                let place = last.and_then(|last| present.place(last.get() - 1));
+                Ok(place.map(|place| place.cursor))
+            }
         }
     }
 
@@ -365,8 +402,7 @@ impl Listener {
                     served.extend(chunks.iter().map(|chunk| of(chunk.entity, &chunk.bytes)));
                 }
                 Segment::Raw(chunk) => served.push(of(chunk.entity, chunk.bytes)),
-                Segment::Announced { .. } => {}
-                Segment::Snapshot(_) => unreachable!("this relay makes no snapshots"),
+                Segment::Announced { .. } | Segment::Snapshot(_) => {}
             }
         }
         served
@@ -390,6 +426,29 @@ impl Listener {
         }
         receipted
     }
+}
+
+/// What snapshots bring, and where it stands: each change there and as it was made (R2).
+fn snapshots_of(segments: &[Segment<'_>], present: &History) -> Result<Given, Violation> {
+    let mut given = Given::new();
+    // One for the whole message, as devices count.
+    let mut budget = SnapshotBudget::WHOLE;
+    for segment in segments {
+        let Segment::Snapshot(SnapshotChunk { entity, sequences, check, bytes, .. }) = segment else { continue };
+        let changes = extract_changes(*entity, bytes, sequences.count(), check, &mut budget);
+        let changes = changes.expect("an honest relay serves snapshots that can be used");
+        for (sequence, (header, _)) in sequences.iter().zip(changes) {
+            let change = (*entity, header.hash);
+            if present.sequence(&change) != Some(sequence) {
+                return Violation::of(
+                    "R2",
+                    format!("a snapshot brings {change:?} at {sequence}, where it does not stand"),
+                );
+            }
+            given.insert(sequence, change);
+        }
+    }
+    Ok(given)
 }
 
 /// Checks that a reader is reset to the log that is there, and only when that log does not hold what the reader knows (R4).

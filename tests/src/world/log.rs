@@ -7,7 +7,9 @@ use afield_core::session::{
     AppendRequest, LogRun, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest,
 };
 use afield_core::{ChangeHash, Cursor, Durable, EntityId, LogId, Now, Sequence, SpaceId};
-use afield_relay::log::{Appended, Authentication, Log, LogError, Principal, SqliteLog, Standing, TokenHash};
+use afield_relay::log::{
+    Appended, Authentication, Log, LogError, Prepared, Principal, Settled, SqliteLog, Standing, Task, TokenHash, Work,
+};
 
 /// A fault that a correct relay does not have: the simulator has to notice each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +32,21 @@ pub(super) struct WorldLog {
     is_changed: bool,
     /// The most bytes of one run; what the relay asks for counts where it is less.
     pub(super) run_bytes_max: usize,
+    /// How many snapshots were given to readers.
+    pub(super) snapshots_given: usize,
 }
 
 impl WorldLog {
     /// An honest log, or a broken one.
     pub(super) fn new(inner: SqliteLog, sabotage: Option<Sabotage>) -> Self {
-        Self { inner, sabotage, before_last_commit: None, is_changed: true, run_bytes_max: usize::MAX }
+        Self {
+            inner,
+            sabotage,
+            before_last_commit: None,
+            is_changed: true,
+            run_bytes_max: usize::MAX,
+            snapshots_given: 0,
+        }
     }
 
     /// The log itself, without sabotage.
@@ -138,7 +149,8 @@ impl Log for WorldLog {
         let answer = self.inner.read(principal, request, now)?;
         if self.sabotage == Some(Sabotage::ChainNotChecked) && matches!(answer.get(), ReadAnswer::Reset(_)) {
             let position = self.taken_for(request.position, request.space, now);
-            let believed = ReadRequest { position, told: position, ..request.clone() };
+            // The runs that it makes of this hold no snapshots.
+            let believed = ReadRequest { position, told: position, snapshots: None, ..request.clone() };
             let answer = self.inner.read(principal, &believed, now)?;
             return Ok(answer.map(|answer| match answer {
                 ReadAnswer::Run(run) => {
@@ -146,6 +158,9 @@ impl Log for WorldLog {
                 }
                 other => other,
             }));
+        }
+        if let ReadAnswer::Run(run) = answer.get() {
+            self.snapshots_given += run.snapshots().len();
         }
         Ok(answer)
     }
@@ -155,7 +170,7 @@ impl Log for WorldLog {
         let answer = self.inner.page(principal, &PageRequest { bytes_max, ..request.clone() }, now)?;
         if self.sabotage == Some(Sabotage::ChainNotChecked) && matches!(answer.get(), PageAnswer::Reset(_)) {
             let position = self.taken_for(request.position, request.space, now);
-            let believed = PageRequest { position, told: position, bytes_max, ..request.clone() };
+            let believed = PageRequest { position, told: position, bytes_max, snapshots: None, ..request.clone() };
             return self.inner.page(principal, &believed, now);
         }
         Ok(answer)
@@ -169,6 +184,19 @@ impl Log for WorldLog {
         now: Now,
     ) -> Result<Option<(EntityId, ChangeHash)>, LogError> {
         self.inner.change_at(principal, space, sequence, now)
+    }
+
+    fn next_task(&mut self) -> Result<Option<Task>, LogError> {
+        self.inner.next_task()
+    }
+
+    fn gather(&mut self, task: Task) -> Result<Option<Work>, LogError> {
+        self.inner.gather(task)
+    }
+
+    fn settle(&mut self, prepared: Prepared) -> Result<Durable<Settled>, LogError> {
+        self.is_changed = true;
+        self.inner.settle(prepared)
     }
 
     fn foreign_version(&mut self) -> Result<u64, LogError> {

@@ -4,7 +4,7 @@ use super::log::{Sabotage, WorldLog};
 use super::random::Random;
 use afield_core::{Limits, Now, SessionId};
 use afield_relay::hub::{Access, Hub, Output};
-use afield_relay::log::{Fault, FaultPoint, SqliteLog};
+use afield_relay::log::{Fault, FaultPoint, Log, Prepared, Settled, SqliteLog, Task};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -54,6 +54,10 @@ pub(super) struct RelayNode {
     /// When it reads on for sessions that are behind.
     serve_at: Option<u64>,
     pub(super) pace: RelayPace,
+    /// How often it works on the old part of its logs, in a thousand turns.
+    pub(super) tidying: u32,
+    /// Work that is done and not put in place yet.
+    prepared: Option<Prepared>,
     /// What it tells devices in its next life.
     limits: Limits,
     /// How far the relay's wall clock is off, in milliseconds.
@@ -74,6 +78,8 @@ impl RelayNode {
             commit_at: None,
             serve_at: None,
             pace: RelayPace::PROMPT,
+            tidying: 0,
+            prepared: None,
             limits: Limits::DEFAULT,
             clock_skew_ms: 0,
             faults,
@@ -97,6 +103,7 @@ impl RelayNode {
         self.is_dying.store(false, Ordering::Relaxed);
         let Some(hub) = self.hub.take() else { return false };
         self.disk = Some(hub.into_log().crash());
+        self.prepared = None;
         (self.commit_at, self.serve_at) = (None, None);
         true
     }
@@ -192,6 +199,48 @@ impl RelayNode {
             hub.commit(now);
         }
         self.serve(now);
+        if self.tidying > 0 && self.random.chance(self.tidying) {
+            self.tidy();
+        }
+    }
+
+    /// Does one piece of work on the old part of the logs, or puts in place what was done earlier. It may fail as every commit
+    /// may; the log then reads as before.
+    fn tidy(&mut self) {
+        let Some(hub) = &mut self.hub else { return };
+        let log = hub.log_mut();
+        if let Some(prepared) = self.prepared.take() {
+            let _ = log.settle(prepared);
+            return;
+        }
+        let Some(task) = any_task(log.honest(), &mut self.random) else { return };
+        let Ok(Some(work)) = log.gather(task) else { return };
+        let prepared = work.run();
+        if self.random.chance(500) {
+            self.prepared = Some(prepared);
+        } else {
+            let _ = log.settle(prepared);
+        }
+    }
+
+    /// Lets snapshots stand for everything that they can.
+    pub(super) fn compact(&mut self) {
+        let Some(hub) = &mut self.hub else { return };
+        let log = hub.log_mut().honest();
+        for space in log.spaces().expect("the log can be read") {
+            let tasks = |log: &mut SqliteLog| log.whole_tasks(space).expect("the log can be read");
+            let rows = tasks(log).map(|tasks| tasks.rows);
+            finish(log, rows);
+            let entities: Vec<_> = tasks(log).into_iter().flat_map(|tasks| tasks.entities).collect();
+            for (_, snapshot, strip) in entities {
+                finish(log, [snapshot, strip]);
+            }
+        }
+    }
+
+    /// How many snapshots were given to readers since it was started.
+    pub(super) fn snapshots_given(&mut self) -> usize {
+        self.hub.as_mut().map_or(0, |hub| hub.log_mut().snapshots_given)
     }
 
     /// Reads on for sessions that are behind, as far as the pace lets it. What was pushed is committed first, as in a turn
@@ -223,6 +272,27 @@ impl RelayNode {
     fn on_its_clock(&self, now: Now) -> Now {
         Now { wall_ms: now.wall_ms + self.clock_skew_ms, ..now }
     }
+}
+
+/// Does tasks until nothing is left of them, whatever that saves.
+fn finish(log: &mut SqliteLog, tasks: impl IntoIterator<Item = Task>) {
+    for task in tasks {
+        while let Some(work) = log.gather(task.whatever_it_saves()).expect("the log can be read") {
+            if let Settled::Failed(_) = log.settle(work.run()).expect("the log can be written").into_inner() {
+                break;
+            }
+        }
+    }
+}
+
+/// A task that could be done.
+fn any_task(log: &mut SqliteLog, random: &mut Random) -> Option<Task> {
+    let spaces = log.spaces().ok().filter(|spaces| !spaces.is_empty())?;
+    let space = *spaces.get(random.below(spaces.len()))?;
+    let tasks = log.whole_tasks(space).ok()??;
+    let mut all = vec![tasks.rows; 1 + tasks.entities.len()];
+    all.extend(tasks.entities.into_iter().flat_map(|(_, snapshot, strip)| [snapshot, strip]));
+    all.get(random.below(all.len())).map(|task| task.whatever_it_saves())
 }
 
 fn disk_fault(faults: &Mutex<(RelayDiskFaults, Random)>, is_dying: &AtomicBool, point: FaultPoint) -> Option<Fault> {

@@ -260,6 +260,21 @@ impl World {
         self.relay.pace = pace;
     }
 
+    /// How often the relay works on the old part of its logs, in a thousand turns.
+    pub fn set_relay_tidying(&mut self, in_a_thousand: u32) {
+        self.relay.tidying = in_a_thousand;
+    }
+
+    /// Lets snapshots stand for everything in the relay's log that they can.
+    pub fn compact_relay(&mut self) {
+        self.relay.compact();
+    }
+
+    /// How many snapshots the relay has given to readers since it was started.
+    pub fn snapshots_given(&mut self) -> usize {
+        self.relay.snapshots_given()
+    }
+
     /// Starts the relay again with these limits.
     pub fn set_relay_limits(&mut self, limits: Limits) {
         self.relay.set_limits(limits);

@@ -69,7 +69,7 @@ fn a_snapshot_that_lacks_a_change_or_has_another_is_refused() {
 fn the_snapshots_of_one_message_share_its_budget_and_nothing_is_loaded_once_it_is_spent() {
     let (changes, saved) = saved(300);
     let (count, check) = (changes.len() as u64, check(&changes));
-    let extent = measure(&saved).unwrap();
+    let extent = measure_snapshot(&saved).unwrap();
     assert!(extent.operations >= 300 && extent.changes == count, "{extent:?}");
     let twice =
         SnapshotBudget { operations: 2 * extent.operations, changes: 2 * extent.changes, ..SnapshotBudget::WHOLE };
@@ -111,7 +111,7 @@ fn runs_that_reach_too_far_are_counted_and_not_expanded() {
     run.extend(data);
     let mut bomb = [&MAGIC[..], &[0; 4], &[DOCUMENT, u8::try_from(run.len()).unwrap()]].concat();
     bomb.extend(run);
-    assert!(matches!(measure(&bomb), Err(SnapshotFault::Runs(_))));
+    assert!(matches!(measure_snapshot(&bomb), Err(SnapshotFault::Runs(_))));
 }
 
 proptest! {
@@ -128,7 +128,7 @@ proptest! {
     #[test]
     fn anything_at_all_is_taken_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let framed = [&MAGIC[..], &[0; 4], &[DOCUMENT, 0x80 | (bytes.len() as u8 & 0x7f), (bytes.len() >> 7) as u8], &bytes[..]].concat();
-        let _ = measure(&framed);
-        let _ = measure(&bytes);
+        let _ = measure_snapshot(&framed);
+        let _ = measure_snapshot(&bytes);
     }
 }

@@ -1,5 +1,6 @@
 //! One space within a relay's session.
 
+use super::given::{GivenPages, GivenSnapshots};
 use super::live::LiveEpoch;
 use super::own::{Origin, Own};
 use super::run::{LogEntry, LogRun, parts};
@@ -10,8 +11,8 @@ use crate::id::{Collection, EntityId, LogId, SpaceId};
 use crate::limits::{BATCH_BYTES_MAX, SILENT_SEQUENCES_MAX};
 use crate::log::{Cursor, Sequence};
 use crate::wire::{
-    self, CaughtUp, Channel, Chunks, EntityIds, Fetch, FetchNumber, Fetched, Jump, Opened, Places, PushNumber,
-    PushStream, Receipt, ReceiptRun, Refused, Reset, Seen, Segment, SpaceCode, ToDevice,
+    self, CaughtUp, Channel, Chunks, EntityIds, Fetch, Fetched, Jump, Opened, Places, PushNumber, PushStream, Receipt,
+    ReceiptRun, Refused, Reset, Seen, Segment, SpaceCode, ToDevice,
 };
 use minicbor::bytes::ByteArray;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -77,6 +78,9 @@ pub(super) struct RelayChannel {
     pub(super) epoch: Option<LiveEpoch>,
     /// Entities that were announced lately.
     announced: BTreeSet<EntityId>,
+    /// The snapshots that the reader was given, as long as they cover something above its position.
+    given: Arc<GivenSnapshots>,
+    given_pages: GivenPages,
     /// How far the device has stored the log.
     stored: Sequence,
     /// How far it was told that another device has.
@@ -103,6 +107,8 @@ impl RelayChannel {
             stream: None,
             epoch: None,
             announced: BTreeSet::new(),
+            given: Arc::default(),
+            given_pages: GivenPages::default(),
             stored: Sequence::ZERO,
             seen: Sequence::ZERO,
             seen_wanted: Sequence::ZERO,
@@ -149,6 +155,7 @@ impl RelayChannel {
     pub(super) fn set_filter(&mut self, filter: Filter, partial: bool) {
         (self.filter, self.partial) = (Arc::new(filter), partial);
         self.announced.clear();
+        self.given = Arc::default();
         if let Phase::Live { position, scanned, .. } = &mut self.phase {
             *scanned = *position;
         }
@@ -209,6 +216,7 @@ impl RelayChannel {
                 told,
                 bytes_max: BATCH_BYTES_MAX,
                 filter: self.filter.clone(),
+                snapshots: (!self.raw).then(|| Arc::clone(&self.given)),
             }),
             _ => None,
         }
@@ -218,16 +226,19 @@ impl RelayChannel {
     pub(super) fn page(&self, fetch: &Fetch, filter: &Arc<Filter>) -> Option<PageRequest> {
         let Phase::Live { position, told, .. } = self.phase else { return None };
         let &Fetch { channel, number, after, changes, .. } = fetch;
+        let snapshots = (!changes && !self.raw).then(|| self.given_pages.before(filter, after));
         let (space, filter, bytes_max) = (self.space, filter.clone(), BATCH_BYTES_MAX);
-        Some(PageRequest { channel, space, number, position, told, filter, after, changes, bytes_max })
+        Some(PageRequest { channel, space, number, position, told, filter, after, snapshots, bytes_max })
     }
 
-    pub(super) fn deliver_page(&mut self, number: FetchNumber, answer: &PageAnswer) -> Vec<u8> {
+    pub(super) fn deliver_page(&mut self, request: &PageRequest, answer: &PageAnswer) -> Vec<u8> {
         self.note_page(answer);
         match answer {
             PageAnswer::Reset(log) => wire::encode_to_device(&self.reset(*log)),
             PageAnswer::Refused(code) => wire::encode_to_device(&self.refuse(*code)),
             PageAnswer::Page { run, done, unknown } => {
+                let steps = (request.after, run.after().sequence);
+                self.given_pages.note(&request.filter, steps, request.snapshots.as_ref(), run.snapshots());
                 let parts = parts(run, self.raw, |_| None, |_| true);
                 let announced = by_collection(run.announced());
                 let mut segments = announced_segments(&announced);
@@ -235,7 +246,7 @@ impl RelayChannel {
                 segments.extend(parts.iter().map(super::run::Part::segment));
                 let sequences = run.entries().iter().map(|entry| entry.sequence);
                 wire::encode_to_device(&ToDevice::Fetched(Fetched {
-                    number,
+                    number: request.number,
                     segments,
                     places: Places::of(run.before().sequence, sequences),
                     upto: run.after().sequence,
@@ -246,7 +257,8 @@ impl RelayChannel {
         }
     }
 
-    /// Notes the last position that a page tells of: from there on the log has to stay the one that it was (R4).
+    /// Notes the last position that a page tells of: from there on the log has to stay the one that it was, or the reader was
+    /// given something that then stands nowhere (R4).
     fn note_page(&mut self, answer: &PageAnswer) {
         if let (Phase::Live { told, .. }, PageAnswer::Page { run, .. }) = (&mut self.phase, answer) {
             let last = run.entries().last();
@@ -374,6 +386,9 @@ impl RelayChannel {
             self.announced.clear();
         }
         self.announced.extend(announced.into_iter().take(ANNOUNCED_MAX).map(|(_, entity)| entity));
+        if !run.snapshots().is_empty() {
+            Arc::make_mut(&mut self.given).note(run.snapshots());
+        }
         self.pass(after);
         if let Phase::Live { told, .. } = &mut self.phase {
             raise_by_snapshots(told, run);
@@ -409,6 +424,15 @@ impl RelayChannel {
             raise(told, after.sequence, after.chain);
             self.own.forget_up_to(after.sequence);
         }
+        if !self.given.is_empty() {
+            Arc::make_mut(&mut self.given).forget_up_to(after.sequence);
+        }
+    }
+
+    /// Forgets what the reader was given: it starts anew.
+    fn forget_given(&mut self) {
+        self.given = Arc::default();
+        self.given_pages.clear();
     }
 
     /// Whether the reader was told of something that was passed without a word: a receipt for it proves nothing before the
@@ -483,6 +507,7 @@ impl RelayChannel {
     fn hear_nothing(&mut self) {
         self.phase = Phase::Deaf;
         self.own.clear();
+        self.forget_given();
         self.unanswered.clear();
         (self.stream, self.epoch) = (None, None);
     }

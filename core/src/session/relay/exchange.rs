@@ -1,6 +1,6 @@
 //! What goes in and out of a relay's session.
 
-use super::LogRun;
+use super::{GivenSnapshots, LogRun};
 use crate::filter::Filter;
 use crate::id::{EntityId, LogId, SpaceId};
 use crate::log::{ChainHash, Cursor, Sequence};
@@ -145,6 +145,8 @@ pub struct ReadRequest {
     pub bytes_max: usize,
     /// What of it is wanted.
     pub filter: Arc<Filter>,
+    /// The snapshots that the reader was given and that may stand above its position; `None` when it takes changes only.
+    pub snapshots: Option<Arc<GivenSnapshots>>,
 }
 
 /// A request to read some entities, wherever the reader stands.
@@ -164,8 +166,8 @@ pub struct PageRequest {
     pub filter: Arc<Filter>,
     /// The sequence up to which it is there already.
     pub after: Sequence,
-    /// Whether changes are wanted where the log has snapshots.
-    pub changes: bool,
+    /// The snapshots that were given with the pages before; `None` when changes are wanted where the log has snapshots.
+    pub snapshots: Option<Arc<GivenSnapshots>>,
     /// The most bytes that the page may hold, raw; one chunk is always allowed.
     pub bytes_max: usize,
 }

@@ -183,8 +183,8 @@ impl LogRun {
         &self.announced
     }
 
-    /// The snapshots.
-    pub(super) fn snapshots(&self) -> &[LogSnapshot] {
+    /// The snapshots that stand in the place of chunks.
+    pub fn snapshots(&self) -> &[LogSnapshot] {
         &self.snapshots
     }
 

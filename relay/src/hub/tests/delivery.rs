@@ -65,7 +65,7 @@ fn a_reader_at_the_head_hears_only_that_there_is_nothing() {
     assert_eq!(relay.seen(two), [Seen::Welcome(vec![SPACE]), Seen::CaughtUp(1)]);
 }
 
-fn head(relay: &mut Relay) -> Cursor {
+pub(super) fn head(relay: &mut Relay) -> Cursor {
     let now = relay.now();
     let read = |position| afield_core::session::ReadRequest {
         channel: Channel(0),
@@ -74,6 +74,7 @@ fn head(relay: &mut Relay) -> Cursor {
         told: position,
         bytes_max: usize::MAX,
         filter: std::sync::Arc::default(),
+        snapshots: None,
     };
     let principal = Principal::ANYONE;
     let stranger = Cursor::start(LogId::from_bytes([255; 16]));

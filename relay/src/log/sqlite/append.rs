@@ -5,6 +5,7 @@ mod retry;
 mod rows;
 
 use super::SqliteLog;
+use super::archive::Archive;
 use super::room;
 use super::row::SpaceRow;
 use super::run::split;
@@ -12,7 +13,7 @@ use super::transaction::Purpose;
 use crate::log::{Appended, LogError, Principal};
 use afield_core::session::{AppendAnswer, AppendRequest, ChunkVerdict, LogRun};
 use afield_core::wire::{ChunkCode, SpaceCode};
-use afield_core::{Durable, EntityId, Now, SpaceId};
+use afield_core::{Durable, EntityId, Now, Sequence, SpaceId};
 use rows::{Room, Rows, Space, refused};
 use rusqlite::params;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,21 +43,26 @@ impl SqliteLog {
     ) -> Result<Durable<Appended>, Failed> {
         let quotas = self.quotas;
         let mut decayed = std::mem::take(&mut self.decayed);
+        let cache = self.cache.clone();
         let result = self.begin(attempt.purpose()).map_err(Failed::from).and_then(|mut transaction| {
-            let mut append =
-                Append::new(Rows::new(&transaction, &quotas, &decayed, attempt.room), now, attempt.damaged);
+            let mut append = Append::new(
+                Rows::new(Archive::new(&transaction, &cache), &quotas, &decayed, attempt.room),
+                now,
+                attempt.damaged,
+            );
             let answers = requests
                 .iter()
                 .map(|(principal, request)| append.push(*principal, request))
                 .collect::<Result<Vec<_>, _>>()?;
             let runs = append.finish()?;
-            let Rows { intact, found, .. } = append.rows;
+            let Append { rows: Rows { intact, found, .. }, grown, .. } = append;
             let appended = Durable::commit(&mut transaction, Appended { answers, runs })?;
-            Ok((appended, intact, found))
+            Ok((appended, intact, found, grown))
         });
-        if let Ok((_, intact, found)) = &result {
+        if let Ok((_, intact, found, grown)) = &result {
             found.iter().for_each(|decay| decayed.note(*decay));
             decayed.forget(intact);
+            grown.iter().for_each(|(space, before, after)| self.tasks.grown(*space, *before, *after));
         }
         self.decayed = decayed;
         let path = self.path.as_deref();
@@ -116,11 +122,13 @@ struct Append<'t, 'c> {
     /// Whether a principal may write to a space; `None` when it may not even know it.
     access: BTreeMap<(Principal, SpaceId), Option<bool>>,
     spaces: BTreeMap<SpaceId, Space>,
+    /// The spaces that have grown, by number, and from where to where.
+    grown: Vec<(i64, Sequence, Sequence)>,
 }
 
 impl<'t, 'c> Append<'t, 'c> {
     fn new(rows: Rows<'t, 'c>, now: Now, damaged: &'t BTreeSet<EntityId>) -> Self {
-        Self { rows, now, damaged, access: BTreeMap::new(), spaces: BTreeMap::new() }
+        Self { rows, now, damaged, access: BTreeMap::new(), spaces: BTreeMap::new(), grown: Vec::new() }
     }
 
     fn push(&mut self, principal: Principal, request: &AppendRequest) -> Result<AppendAnswer, Failed> {
@@ -128,7 +136,7 @@ impl<'t, 'c> Append<'t, 'c> {
             return Ok(AppendAnswer::Refused(SpaceCode::UnknownOrForbidden));
         };
         let space = self.spaces.get_mut(&request.space).expect("a space is loaded with its access");
-        if !space.row.holds(self.rows.transaction, request.told)? {
+        if !space.row.holds(&self.rows.archive, request.told)? {
             return Ok(AppendAnswer::Reset(space.row.head.log));
         }
         let mut blocked = BTreeSet::new();
@@ -178,6 +186,7 @@ impl<'t, 'c> Append<'t, 'c> {
                     .statement("UPDATE entities SET operations = ?2 WHERE number = ?1")?
                     .execute([entity.number, entity.operations.cast_signed()])?;
             }
+            self.grown.push((number, space.before.sequence, head.sequence));
             runs.extend(split(id, space.before, space.entries));
         }
         Ok(runs)

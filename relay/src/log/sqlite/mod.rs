@@ -2,6 +2,7 @@
 
 mod account;
 mod append;
+mod archive;
 mod chain;
 mod decay;
 mod heads;
@@ -16,6 +17,7 @@ mod schema;
 mod transaction;
 
 pub use account::{NewToken, TokenSummary};
+pub use archive::{DiskUse, Keeper, Prepared, Settled, SnapshotFault, Task, WholeTasks, Work, WorkFault};
 pub use schema::OpenLogError;
 pub use transaction::{Fault, FaultPoint};
 
@@ -24,6 +26,7 @@ pub(super) use account::DEFAULT_USER;
 use super::{Appended, Authentication, Log, LogError, Principal, Quotas, Standing, TokenHash};
 use afield_core::session::{AppendRequest, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest};
 use afield_core::{ChangeHash, Durable, EntityId, LogId, Now, Sequence, SpaceId};
+use archive::{Cache, Tasks};
 use decay::Decayed;
 use identity::FileIdentity;
 use rusqlite::backup::Backup;
@@ -49,6 +52,8 @@ pub struct SqliteLog {
     quotas: Quotas,
     faults: Faults,
     decayed: Decayed,
+    cache: Cache,
+    tasks: Tasks,
     /// How often this value changed what [`Log::foreign_version`] speaks about.
     administered: u64,
     /// The storage failed: the file is opened again before it is used again, so that nothing half known is trusted.
@@ -120,6 +125,7 @@ impl SqliteLog {
         let copy = schema::prepare(copy)?;
         Backup::new(&copy, &mut self.connection)?.run_to_completion(PAGES_PER_STEP, Duration::ZERO, None)?;
         self.decayed = Decayed::default();
+        self.tasks = Tasks::default();
         self.administered += 1;
         Ok(())
     }
@@ -151,6 +157,8 @@ impl SqliteLog {
             quotas: Quotas::DEFAULT,
             faults: Faults::default(),
             decayed: Decayed::default(),
+            cache: Cache::default(),
+            tasks: Tasks::default(),
             administered: 0,
             failed: false,
         }
@@ -191,6 +199,7 @@ impl SqliteLog {
         self.identity = identity;
         self.failed = false;
         self.decayed = Decayed::default();
+        self.tasks = Tasks::default();
         self.administered += 1;
         Ok(())
     }
@@ -266,6 +275,21 @@ impl Log for SqliteLog {
         now: Now,
     ) -> Result<Option<(EntityId, ChangeHash)>, LogError> {
         let result = self.read_change_at(principal, space, sequence, now);
+        self.watched(result)
+    }
+
+    fn next_task(&mut self) -> Result<Option<Task>, LogError> {
+        let result = self.next_due();
+        self.watched(result)
+    }
+
+    fn gather(&mut self, task: Task) -> Result<Option<Work>, LogError> {
+        let result = self.gather_work(task);
+        self.watched(result)
+    }
+
+    fn settle(&mut self, prepared: Prepared) -> Result<Durable<Settled>, LogError> {
+        let result = self.settle_work(prepared);
         self.watched(result)
     }
 

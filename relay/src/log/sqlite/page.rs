@@ -1,18 +1,19 @@
 //! Reading some entities, wherever their reader stands.
 
 use super::SqliteLog;
+use super::archive::{Archive, Travelling};
 use super::chain::{self, Mended};
-use super::positions::Positions;
-use super::read::{Passing, RUN, entry, stretch};
+use super::positions::{Asked, Item, Positions};
+use super::read::{Following, RUN, Wanted, archived_entry, entry, stretch};
 use super::row::SpaceRow;
 use super::run::RunRoom;
-use super::transaction::{Purpose, SqliteTransaction};
+use super::transaction::Purpose;
 use crate::log::{LogError, Principal};
 use afield_core::filter::Selection;
 use afield_core::limits::BATCH_CHUNKS_MAX;
-use afield_core::session::{LogEntry, LogRun, PageAnswer, PageRequest};
+use afield_core::session::{LogEntry, LogRun, LogSnapshot, PageAnswer, PageRequest};
 use afield_core::wire::{PLACES_RUNS_MAX, SpaceCode};
-use afield_core::{ChainHash, Cursor, Durable, EntityId, Filter, Now, Sequence};
+use afield_core::{ChainHash, Cursor, Durable, EntityId, Filter, LogId, Now, Sequence};
 use rusqlite::OptionalExtension;
 use std::collections::BTreeSet;
 
@@ -23,36 +24,35 @@ impl SqliteLog {
         request: &PageRequest,
         now: Now,
     ) -> Result<Durable<PageAnswer>, LogError> {
+        let cache = self.cache.clone();
         let mut transaction = self.begin(Purpose::Read)?;
+        let archive = Archive::new(&transaction, &cache);
         let found = SpaceRow::find(&transaction, principal, request.space, now)?;
         let mut mended = Vec::new();
         let answer = match &found {
             None => PageAnswer::Refused(SpaceCode::UnknownOrForbidden),
-            Some(space)
-                if !space.holds(&transaction, request.position)? || !space.holds(&transaction, request.told)? =>
-            {
+            Some(space) if !space.holds(&archive, request.position)? || !space.holds(&archive, request.told)? => {
                 PageAnswer::Reset(space.head.log)
             }
             Some(space) => {
-                let (answer, found_again) = page(&transaction, space, request)?;
+                let (answer, found_again) = page(&archive, space, request)?;
                 mended = found_again;
                 answer
             }
         };
+        let mended_segments = archive.mended();
         let answer = Durable::commit(&mut transaction, answer)?;
         drop(transaction);
-        if !mended.is_empty() {
-            self.store_mended(&mended);
-        }
         if let (Some(space), PageAnswer::Page { run, .. }) = (&found, answer.get()) {
             self.decayed.note_read(space, run);
         }
+        self.store_found_again(&mended, &mended_segments);
         Ok(answer)
     }
 }
 
 fn page(
-    transaction: &SqliteTransaction<'_>,
+    archive: &Archive<'_, '_>,
     space: &SpaceRow,
     request: &PageRequest,
 ) -> Result<(PageAnswer, Vec<Mended>), LogError> {
@@ -60,34 +60,32 @@ fn page(
         Filter::Only(Selection { collections, entities, announced })
             if collections.is_empty() && announced.is_empty() =>
         {
-            page_of_entities(transaction, space, request, entities)
+            page_of_entities(archive, space, request, entities)
         }
         // Nothing stands there, wherever the device has the number from.
         _ if request.after > space.head.sequence => {
-            let unknown = unknown(transaction, space, request)?;
-            answer(transaction, space, request, (Vec::new(), request.after), unknown, Vec::new())
+            let after = position_of(space, request.after);
+            let run = LogRun::leaving_out(after, after, Vec::new());
+            Ok((answer(space, run, unknown(archive, space, request)?), Vec::new()))
         }
         filter => {
-            let PageRequest { after, bytes_max, .. } = *request;
-            let stretch = stretch(transaction, space, after, filter, bytes_max, Passing::Quick)?;
-            let upto = stretch.entries.last().map_or(after, |last| last.sequence);
-            let unknown = unknown(transaction, space, request)?;
-            let (kept, announced) = stretch.kept();
-            answer(transaction, space, request, (kept, upto), unknown, announced)
+            let after = position_of(space, request.after);
+            let (following, snapshots) = (Following::Not, request.snapshots.as_deref());
+            let wanted = Wanted { after, filter, bytes_max: request.bytes_max, following, snapshots };
+            let mut stretch = stretch(archive, space, &wanted)?;
+            let mended = find_hashes(archive, space, stretch.entries_mut())?;
+            let unknown = unknown(archive, space, request)?;
+            Ok((answer(space, stretch.run(after), unknown), mended))
         }
     }
 }
 
 /// The entities asked for one by one that the log knows nothing of, told with the first page.
-fn unknown(
-    transaction: &SqliteTransaction<'_>,
-    space: &SpaceRow,
-    request: &PageRequest,
-) -> Result<Vec<EntityId>, LogError> {
+fn unknown(archive: &Archive<'_, '_>, space: &SpaceRow, request: &PageRequest) -> Result<Vec<EntityId>, LogError> {
     let mut unknown = Vec::new();
     if let (Filter::Only(selection), Sequence::ZERO) = (&*request.filter, request.after) {
         for entity in &selection.entities {
-            if number(transaction, space, *entity)?.is_none() {
+            if number(archive, space, *entity)?.is_none() {
                 unknown.push(*entity);
             }
         }
@@ -95,74 +93,118 @@ fn unknown(
     Ok(unknown)
 }
 
+/// The most chunks of one page.
+const POSITIONS_MAX: usize = if BATCH_CHUNKS_MAX < PLACES_RUNS_MAX { BATCH_CHUNKS_MAX } else { PLACES_RUNS_MAX };
+
 fn page_of_entities(
-    transaction: &SqliteTransaction<'_>,
+    archive: &Archive<'_, '_>,
     space: &SpaceRow,
     request: &PageRequest,
     entities: &BTreeSet<EntityId>,
 ) -> Result<(PageAnswer, Vec<Mended>), LogError> {
-    let after = request.after;
-    let (mut numbers, mut unknown) = (Vec::new(), Vec::new());
+    let (mut asked, mut unknown) = (Vec::new(), Vec::new());
     for entity in entities {
-        match number(transaction, space, *entity)? {
-            Some(number) => numbers.push(number),
-            None => unknown.push(*entity),
-        }
+        let Some(number) = number(archive, space, *entity)? else {
+            unknown.push(*entity);
+            continue;
+        };
+        let given = request.snapshots.as_ref().map(|given| given.upto(*entity));
+        let after = space.position(given.unwrap_or(Sequence::ZERO).max(request.after));
+        asked.push(Asked { number, after, takes_snapshots: given.is_some() });
     }
-    let mut positions = Positions::of(transaction, space, numbers, after)?;
+    let mut positions = Positions::of(archive, space, asked)?;
     let mut room = RunRoom::new(request.bytes_max);
-    let mut entries: Vec<LogEntry> = Vec::new();
-    let mut is_cut = false;
-    let mut statement = transaction.statement(RUN)?;
-    while let Some(position) = positions.next()? {
-        let entry = statement.query_row([position - 1, position], |row| Ok(entry(row)))??;
-        is_cut = entries.len() >= BATCH_CHUNKS_MAX.min(PLACES_RUNS_MAX) || !room.take(entry.bytes.len());
-        if is_cut {
+    let (mut entries, mut snapshots): (Vec<LogEntry>, Vec<LogSnapshot>) = Default::default();
+    let mut left_out = None;
+    while let Some((position, item)) = positions.next()? {
+        let has_room = entries.len() < POSITIONS_MAX
+            && match item {
+                Item::Chunk => {
+                    let entry = entry_at(archive, position)?;
+                    let has_room = room.take(entry.bytes.len());
+                    entries.extend(has_room.then_some(entry));
+                    has_room
+                }
+                Item::Snapshot => {
+                    let Some(travelling) = travelling(archive, space.head.log, position)? else {
+                        // It has decayed: what it stands for is told as chunks, of which some may still be readable.
+                        let request = PageRequest { snapshots: None, ..request.clone() };
+                        return page_of_entities(archive, space, &request, entities);
+                    };
+                    let has_room = room.take_snapshot(&travelling.cost);
+                    snapshots.extend(has_room.then_some(travelling.snapshot));
+                    has_room
+                }
+            };
+        if !has_room {
+            left_out = Some(position);
             break;
         }
-        entries.push(entry);
     }
-    let last = entries.last().map_or(after, |last| last.sequence);
-    let upto = if is_cut { last } else { space.head.sequence.max(after) };
-    let unknown = if after == Sequence::ZERO { unknown } else { Vec::new() };
-    answer(transaction, space, request, (entries, upto), unknown, Vec::new())
+    let upto = match left_out {
+        Some(position) => SpaceRow::sequence(position - 1),
+        None => space.head.sequence.max(request.after),
+    };
+    let unknown = if request.after == Sequence::ZERO { unknown } else { Vec::new() };
+    let mended = find_hashes(archive, space, &mut entries)?;
+    let run = LogRun::leaving_out(position_of(space, request.after), position_of(space, upto), entries);
+    Ok((answer(space, run.with(snapshots, Vec::new()), unknown), mended))
 }
 
-fn number(transaction: &SqliteTransaction<'_>, space: &SpaceRow, entity: EntityId) -> Result<Option<i64>, LogError> {
+fn travelling(archive: &Archive<'_, '_>, log: LogId, position: i64) -> Result<Option<Travelling>, LogError> {
+    let segment = archive.outline(position)?;
+    match segment.as_ref().and_then(|segment| segment.place(position)) {
+        Some(place) => archive.travelling(log, place),
+        None => Ok(None),
+    }
+}
+
+fn entry_at(archive: &Archive<'_, '_>, position: i64) -> Result<LogEntry, LogError> {
+    let segment = archive.segment(position)?;
+    if let Some(place) = segment.as_ref().and_then(|segment| segment.place(position)) {
+        let bytes = archive.bytes(position, place)?.unwrap_or_default();
+        return archived_entry(archive, position, place, bytes);
+    }
+    archive.transaction.statement(RUN)?.query_row([position - 1, position], |row| Ok(entry(row)))?
+}
+
+fn number(archive: &Archive<'_, '_>, space: &SpaceRow, entity: EntityId) -> Result<Option<i64>, LogError> {
     let sql = "SELECT number FROM entities WHERE space = ?1 AND id = ?2";
-    let mut statement = transaction.statement(sql)?;
+    let mut statement = archive.transaction.statement(sql)?;
     Ok(statement.query_row((space.number, entity.as_bytes()), |row| row.get(0)).optional()?)
 }
 
-fn answer(
-    transaction: &SqliteTransaction<'_>,
-    space: &SpaceRow,
-    request: &PageRequest,
-    (mut entries, upto): (Vec<LogEntry>, Sequence),
-    unknown: Vec<EntityId>,
-    announced: Vec<(afield_core::Collection, EntityId)>,
-) -> Result<(PageAnswer, Vec<Mended>), LogError> {
+/// Finds hashes again that do not fit the bytes beside them: what stands between the entries is not read, so the chain is
+/// followed only there. In a segment the hashes are right, and it is the bytes that are gone.
+fn find_hashes(archive: &Archive<'_, '_>, space: &SpaceRow, entries: &mut [LogEntry]) -> Result<Vec<Mended>, LogError> {
     let mut mended = Vec::new();
-    // What stands between the entries is not read, so that the chain is followed only where a hash does not fit its bytes.
     for entry in entries.iter_mut().filter(|entry| !entry.is_intact()) {
-        mended.extend(chain::find_hash(space, position_before(transaction, space, entry.sequence)?, entry));
+        if archive.outline(space.position(entry.sequence))?.is_none() {
+            mended.extend(chain::find_hash(space, position_before(archive, space, entry.sequence)?, entry));
+        }
     }
-    let log = space.head.log;
-    let at = |sequence| Cursor { log, sequence, chain: ChainHash::start(log) };
-    let run = LogRun::leaving_out(at(request.after), at(upto), entries).with(Vec::new(), announced);
-    Ok((PageAnswer::Page { run, done: upto >= space.head.sequence, unknown }, mended))
+    Ok(mended)
 }
 
-/// The position before a sequence of the log, with the chain hash that its row holds.
-fn position_before(
-    transaction: &SqliteTransaction<'_>,
-    space: &SpaceRow,
-    sequence: Sequence,
-) -> Result<Cursor, LogError> {
-    let mut before = Cursor::start(space.head.log);
-    before.sequence = Sequence::new(sequence.get().saturating_sub(1));
-    let mut statement = transaction.statement("SELECT chain FROM chunks WHERE position = ?1")?;
-    let found = statement.query_row([space.position(before.sequence)], |row| row.get(0).map(ChainHash::from_bytes));
-    before.chain = found.optional()?.unwrap_or(before.chain);
+/// The position before a sequence of the log, with the chain hash that is stored for it.
+fn position_before(archive: &Archive<'_, '_>, space: &SpaceRow, sequence: Sequence) -> Result<Cursor, LogError> {
+    let mut before = position_of(space, Sequence::new(sequence.get().saturating_sub(1)));
+    let position = space.position(before.sequence);
+    let mut chain = archive.chain_at(position)?;
+    if chain.is_none() {
+        let mut statement = archive.transaction.statement("SELECT chain FROM chunks WHERE position = ?1")?;
+        chain = statement.query_row([position], |row| row.get(0).map(ChainHash::from_bytes)).optional()?;
+    }
+    before.chain = chain.unwrap_or(before.chain);
     Ok(before)
+}
+
+/// A position of which the sequence alone counts.
+fn position_of(space: &SpaceRow, sequence: Sequence) -> Cursor {
+    let log = space.head.log;
+    Cursor { log, sequence, chain: ChainHash::start(log) }
+}
+
+fn answer(space: &SpaceRow, run: LogRun, unknown: Vec<EntityId>) -> PageAnswer {
+    PageAnswer::Page { done: run.after().sequence >= space.head.sequence, run, unknown }
 }

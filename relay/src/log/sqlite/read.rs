@@ -2,19 +2,24 @@
 
 use super::SqliteLog;
 use super::account::{self, Creation};
+use super::archive::{Archive, MendedSegment, Place};
 use super::chain::{self, Mended};
 use super::row::SpaceRow;
 use super::run::RunRoom;
 use super::transaction::{Purpose, SqliteTransaction};
 use crate::log::{Inconsistency, LogError, Principal};
+use afield_core::change::ChangeHeader;
 use afield_core::log::ChunkHash;
-use afield_core::session::{LogEntry, LogRun, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest};
+use afield_core::session::{
+    GivenSnapshots, LogEntry, LogRun, LogSnapshot, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest,
+};
 use afield_core::wire::{PLACES_RUNS_MAX, SpaceCode};
 use afield_core::{
-    ChainHash, ChangeHash, ChunkKind, Collection, Cursor, Durable, EntityId, Filter, LogId, Now, Sequence, SpaceId,
+    ChainHash, ChangeHash, ChunkKind, Collection, Cursor, Durable, EntityId, Filter, Limits, LogId, Now, Sequence,
+    SpaceId,
 };
 use rusqlite::{OptionalExtension, Row};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A run of the log with its entities' ids and collections, in the order of the log.
 pub(super) const RUN: &str = "
@@ -34,12 +39,23 @@ impl SqliteLog {
         sequence: Sequence,
         now: Now,
     ) -> Result<Option<(EntityId, ChangeHash)>, LogError> {
+        let cache = self.cache.clone();
         let transaction = self.begin(Purpose::Read)?;
         let found = SpaceRow::find(&transaction, principal, space, now)?;
         let Some(space) = found.filter(|space| sequence <= space.head.sequence) else { return Ok(None) };
-        let change = (space.position(sequence), ChunkKind::Change.number());
+        let position = space.position(sequence);
         let read = |row: &Row<'_>| Ok((EntityId::from_bytes(row.get(0)?), ChangeHash(row.get(1)?)));
-        Ok(transaction.statement(CHANGE_AT)?.query_row(change, read).optional()?)
+        let change = (position, ChunkKind::Change.number());
+        let row = transaction.statement(CHANGE_AT)?.query_row(change, read).optional()?;
+        if row.is_some() {
+            return Ok(row);
+        }
+        let archive = Archive::new(&transaction, &cache);
+        let change = archived_change(&archive, position)?;
+        let mended = archive.mended();
+        drop(transaction);
+        self.store_found_again(&[], &mended);
+        Ok(change)
     }
 
     pub(super) fn open_space(
@@ -49,9 +65,10 @@ impl SqliteLog {
         fresh: LogId,
         now: Now,
     ) -> Result<Durable<OpenAnswer>, LogError> {
+        let cache = self.cache.clone();
         let mut transaction = self.begin(Purpose::Read)?;
         if let Some(space) = SpaceRow::find(&transaction, principal, request.space, now)? {
-            let answer = answer_open(&transaction, &space, request.cursor)?;
+            let answer = answer_open(&Archive::new(&transaction, &cache), &space, request.cursor)?;
             return Durable::commit(&mut transaction, answer);
         }
         if !request.create {
@@ -76,165 +93,349 @@ impl SqliteLog {
         request: &ReadRequest,
         now: Now,
     ) -> Result<Durable<ReadAnswer>, LogError> {
+        let cache = self.cache.clone();
         let mut transaction = self.begin(Purpose::Read)?;
+        let archive = Archive::new(&transaction, &cache);
         let found = SpaceRow::find(&transaction, principal, request.space, now)?;
         let mut mended = Vec::new();
         let answer = match &found {
             None => ReadAnswer::Refused(SpaceCode::UnknownOrForbidden),
-            Some(space)
-                if !space.holds(&transaction, request.position)? || !space.holds(&transaction, request.told)? =>
-            {
+            Some(space) if !space.holds(&archive, request.position)? || !space.holds(&archive, request.told)? => {
                 ReadAnswer::Reset(space.head.log)
             }
             Some(space) => {
-                let (run, found_again) = run(&transaction, space, request)?;
+                let (run, found_again) = run(&archive, space, request)?;
                 mended = found_again;
                 ReadAnswer::Run(run.within(space.head.sequence))
             }
         };
+        let mended_segments = archive.mended();
         let answer = Durable::commit(&mut transaction, answer)?;
         drop(transaction);
         if let (Some(space), ReadAnswer::Run(run)) = (&found, answer.get()) {
             self.decayed.note_read(space, run);
         }
-        if !mended.is_empty() {
-            self.store_mended(&mended);
-        }
+        self.store_found_again(&mended, &mended_segments);
         Ok(answer)
+    }
+
+    /// Stores what a reader found again.
+    pub(super) fn store_found_again(&mut self, mended: &[Mended], segments: &[MendedSegment]) {
+        if !mended.is_empty() {
+            self.store_mended(mended);
+        }
+        if !segments.is_empty() {
+            self.store_mended_segments(segments);
+        }
     }
 }
 
-fn answer_open(
-    transaction: &SqliteTransaction<'_>,
-    space: &SpaceRow,
-    cursor: Option<Cursor>,
-) -> Result<OpenAnswer, LogError> {
+/// The change at a position of a segment; `None` when nothing stands there, or its bytes are readable nowhere: its own hash is
+/// kept nowhere else.
+fn archived_change(archive: &Archive<'_, '_>, position: i64) -> Result<Option<(EntityId, ChangeHash)>, LogError> {
+    let outline = archive.outline(position)?;
+    let place = outline.as_ref().and_then(|outline| outline.place(position));
+    let Some(place) = place.filter(|place| place.kind == ChunkKind::Change) else { return Ok(None) };
+    let bytes = archive.bytes_at(position, place)?;
+    let header = bytes.and_then(|bytes| ChangeHeader::read(&bytes, &Limits::DEFAULT).ok());
+    Ok(header.map(|header| (place.entity, header.hash)))
+}
+
+fn answer_open(archive: &Archive<'_, '_>, space: &SpaceRow, cursor: Option<Cursor>) -> Result<OpenAnswer, LogError> {
     let position = cursor.unwrap_or_else(|| Cursor::start(space.head.log));
-    Ok(if space.holds(transaction, position)? {
+    Ok(if space.holds(archive, position)? {
         OpenAnswer::Served { position, head: space.head.sequence }
     } else {
         OpenAnswer::Reset(space.head.log)
     })
 }
 
-/// How many rows of which nothing is wanted are passed in one transaction: some milliseconds.
-const PASSED_ROWS_MAX: usize = 16_384;
+/// How many chunks of which nothing is wanted are passed in one transaction: some milliseconds.
+const PASSED_MAX: usize = 16_384;
 
-/// Whether the bytes of rows of which nothing is wanted are read.
+/// How many chunks are passed in one transaction that a snapshot stands for: some tens of milliseconds for what leads through them.
+const COVERED_MAX: usize = 1 << 17;
+
+/// How the chain is followed through rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Passing {
-    /// They are not: the rows are followed by their hashes.
+pub(super) enum Following {
+    /// It is not: the answer moves no cursor.
+    Not,
+    /// By the hashes.
     Quick,
-    /// They are, since a hash has decayed and the bytes may say what it was.
+    /// Also the bytes of rows of which nothing is wanted are read, since a hash has decayed and they may say what it was.
     Thorough,
 }
 
-/// What a stretch of a log holds, with and without what is wanted of it.
+/// What is wanted of a log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'r> {
+    pub(super) after: Cursor,
+    pub(super) filter: &'r Filter,
+    pub(super) bytes_max: usize,
+    pub(super) following: Following,
+    /// What the reader was given; `None` when it takes no snapshots.
+    pub(super) snapshots: Option<&'r GivenSnapshots>,
+}
+
+/// What a stretch of a log holds of what is wanted.
 pub(super) struct Stretch {
-    /// Every row, those of which nothing is wanted without their bytes.
-    pub(super) entries: Vec<LogEntry>,
-    /// Those of which nothing is wanted.
-    pub(super) passed: BTreeSet<Sequence>,
-    /// The row after the last, where one was read.
-    pub(super) beyond: Option<LogEntry>,
+    /// What is wanted, in the order of the log.
+    entries: Vec<LogEntry>,
     /// Entities of which nothing is wanted but the id.
-    pub(super) announced: BTreeSet<(Collection, EntityId)>,
+    announced: BTreeSet<(Collection, EntityId)>,
+    /// What stands for chunks, also behind the end.
+    snapshots: Vec<LogSnapshot>,
+    /// Up to which position each entity's chunks need not travel: by its row, where that was looked at.
+    covered: BTreeMap<i64, i64>,
+    /// Where it ends.
+    pub(super) after: Cursor,
+    /// Whether it leaves out something that the log holds.
+    leaves_out: bool,
+    /// Hashes that were found again.
+    mended: Vec<Mended>,
+    room: RunRoom,
+    /// How many chunks were passed of which nothing is wanted, and that a snapshot stands for.
+    passed: usize,
+    stood_for: usize,
+    /// The last that was taken, and how many pieces the taken ones have.
+    taken: Sequence,
+    pieces: usize,
 }
 
 impl Stretch {
-    /// What is wanted of it.
-    pub(super) fn kept(self) -> (Vec<LogEntry>, Vec<(Collection, EntityId)>) {
-        let Self { mut entries, passed, announced, .. } = self;
-        entries.retain(|entry| !passed.contains(&entry.sequence));
-        (entries, announced.into_iter().collect())
+    pub(super) fn entries_mut(&mut self) -> &mut [LogEntry] {
+        &mut self.entries
+    }
+
+    /// The run that it makes after a position.
+    pub(super) fn run(self, before: Cursor) -> LogRun {
+        if !self.leaves_out {
+            return LogRun::new(before, self.entries);
+        }
+        let announced = self.announced.into_iter().collect();
+        LogRun::leaving_out(before, self.after, self.entries).with(self.snapshots, announced)
+    }
+
+    /// Notes a chunk of which nothing is wanted; answers whether there was room for that.
+    fn pass(&mut self, entity: EntityId, collection: &Collection, wanted: &Wanted<'_>) -> bool {
+        if self.passed == PASSED_MAX {
+            return false;
+        }
+        let name = || (collection.clone(), entity);
+        if wanted.filter.announces(collection) && !self.announced.contains(&name()) {
+            if !self.room.take_id() {
+                return false;
+            }
+            self.announced.insert(name());
+        }
+        self.passed += 1;
+        self.leaves_out = true;
+        true
+    }
+
+    /// Looks up to which position chunks of an entity need not travel, where one of them is met for the first time: what a
+    /// snapshot stands for that the reader was given, or gets now. `None` when there is no room for it.
+    fn look_at(
+        &mut self,
+        archive: &Archive<'_, '_>,
+        wanted: &Wanted<'_>,
+        (position, place): (i64, &Place),
+    ) -> Result<Option<()>, LogError> {
+        let Some(given) = wanted.snapshots.filter(|_| !self.covered.contains_key(&place.number)) else {
+            return Ok(Some(()));
+        };
+        let (before, _) = SpaceRow::positions(SpaceRow::number_of(position));
+        let mut upto = before + given.upto(place.entity).get().cast_signed();
+        if upto < position
+            && let Some(traveller) = archive.traveller(place.number)?
+            && archive.is_news(place.number, traveller, position - 1)?
+            && let Some(travelling) = archive.travelling(wanted.after.log, place)?
+        {
+            if !self.room.take_snapshot(&travelling.cost) {
+                return Ok(None);
+            }
+            upto = traveller.covered;
+            self.snapshots.push(travelling.snapshot);
+        }
+        self.covered.insert(place.number, upto);
+        Ok(Some(()))
+    }
+
+    fn is_covered(&self, position: i64, place: &Place) -> bool {
+        self.covered.get(&place.number).is_some_and(|upto| *upto >= position)
+    }
+
+    /// Passes a chunk that a snapshot stands for; answers whether that may be.
+    fn pass_covered(&mut self) -> bool {
+        self.leaves_out = true;
+        self.stood_for += 1;
+        self.stood_for <= COVERED_MAX
+    }
+
+    /// Takes the room for a chunk that is wanted; answers whether there was.
+    fn take(&mut self, sequence: Sequence, bytes: usize) -> bool {
+        let pieces = self.pieces + usize::from(self.taken.next() != sequence);
+        if pieces >= PLACES_RUNS_MAX || !self.room.take(bytes) {
+            return false;
+        }
+        (self.pieces, self.taken) = (pieces, sequence);
+        true
     }
 }
 
-/// Reads on after a sequence, as much as fits one frame.
-pub(super) fn stretch(
+/// Reads on after a position, as much as fits one frame: what is in segments, then rows.
+pub(super) fn stretch(archive: &Archive<'_, '_>, space: &SpaceRow, wanted: &Wanted<'_>) -> Result<Stretch, LogError> {
+    let mut stretch = Stretch {
+        entries: Vec::new(),
+        announced: BTreeSet::new(),
+        snapshots: Vec::new(),
+        covered: BTreeMap::new(),
+        after: wanted.after,
+        leaves_out: false,
+        mended: Vec::new(),
+        room: RunRoom::new(wanted.bytes_max),
+        passed: 0,
+        stood_for: 0,
+        taken: wanted.after.sequence,
+        pieces: 0,
+    };
+    if take_archived(archive, space, wanted, &mut stretch)? {
+        take_rows(archive.transaction, space, wanted, &mut stretch)?;
+    }
+    Ok(stretch)
+}
+
+/// Takes chunks of segments, whose chain is followed as they are read. Answers whether there was room for all of them.
+fn take_archived(
+    archive: &Archive<'_, '_>,
+    space: &SpaceRow,
+    wanted: &Wanted<'_>,
+    stretch: &mut Stretch,
+) -> Result<bool, LogError> {
+    let mut position = space.position(wanted.after.sequence.next());
+    let head = space.position(space.head.sequence);
+    let is_wanted = |place: &Place| -> Result<bool, LogError> {
+        let collection = archive.collection(place.number)?;
+        Ok(wanted.filter.includes(place.entity, &collection))
+    };
+    while position <= head
+        && let Some(segment) = archive.outline(position)?
+    {
+        for (position, place) in segment.places_from(position) {
+            let sequence = SpaceRow::sequence(position);
+            let is_wanted = is_wanted(place)?;
+            if is_wanted && stretch.look_at(archive, wanted, (position, place))?.is_none() {
+                return Ok(false);
+            }
+            if is_wanted && stretch.is_covered(position, place) {
+                if !stretch.pass_covered() {
+                    return Ok(false);
+                }
+            } else if is_wanted {
+                // The bytes of what has decayed are gone: it goes on as a chunk without any, whose hash they do not fit.
+                let bytes = archive.bytes_at(position, place)?.unwrap_or_default();
+                if !stretch.take(sequence, bytes.len()) {
+                    return Ok(false);
+                }
+                stretch.entries.push(archived_entry(archive, position, place, bytes)?);
+            } else if !stretch.pass(place.entity, &archive.collection(place.number)?, wanted) {
+                return Ok(false);
+            }
+            stretch.after = Cursor { log: space.head.log, sequence, chain: place.chain };
+        }
+        position = segment.last() + 1;
+    }
+    Ok(true)
+}
+
+/// Takes rows that follow what was taken, and follows the chain through them.
+fn take_rows(
     transaction: &SqliteTransaction<'_>,
     space: &SpaceRow,
-    after: Sequence,
-    filter: &Filter,
-    bytes_max: usize,
-    passing: Passing,
-) -> Result<Stretch, LogError> {
-    let mut room = RunRoom::new(bytes_max);
-    let (entries, beyond) = (Vec::new(), None);
-    let mut stretch = Stretch { entries, passed: BTreeSet::new(), beyond, announced: BTreeSet::new() };
-    let (mut last, mut pieces) = (after, 0);
+    wanted: &Wanted<'_>,
+    stretch: &mut Stretch,
+) -> Result<(), LogError> {
+    let before = stretch.after;
+    let mut last = before.sequence;
+    let (mut rows_read, mut left_out) = (Vec::new(), BTreeSet::new());
+    let mut beyond = None;
     let mut statement = transaction.statement(RUN)?;
-    let mut rows = statement.query([space.position(after), space.position(space.head.sequence)])?;
+    let mut rows = statement.query([space.position(last), space.position(space.head.sequence)])?;
     while let Some(row) = rows.next()? {
         let mut entry = entry_head(row)?;
         if entry.sequence != last.next() {
             return Err(LogError::Inconsistent(Inconsistency::Gap(last.next().get())));
         }
-        let is_wanted = filter.includes(entry.entity, &entry.collection);
-        if is_wanted || passing == Passing::Thorough {
+        let is_wanted = wanted.filter.includes(entry.entity, &entry.collection);
+        if is_wanted || wanted.following == Following::Thorough {
             entry.bytes = row.get(6)?;
         }
-        pieces += usize::from(is_wanted && stretch.passed.contains(&last));
         let fits = if is_wanted {
-            pieces < PLACES_RUNS_MAX && room.take(entry.bytes.len())
+            stretch.take(entry.sequence, entry.bytes.len())
         } else {
-            stretch.passed.len() < PASSED_ROWS_MAX && {
-                let is_new = filter.announces(&entry.collection)
-                    && stretch.announced.insert((entry.collection.clone(), entry.entity));
-                !is_new || room.take_id()
-            }
+            stretch.pass(entry.entity, &entry.collection, wanted)
         };
         if !fits {
-            stretch.beyond = Some(entry);
+            beyond = Some(entry);
             break;
         }
-        if !is_wanted {
-            stretch.passed.insert(entry.sequence);
-        }
         last = entry.sequence;
-        stretch.entries.push(entry);
+        if !is_wanted {
+            left_out.insert(last);
+        }
+        rows_read.push(entry);
     }
     // An empty success below the head would be a lie (R9).
-    if stretch.beyond.is_none() && last != space.head.sequence {
+    if beyond.is_none() && last != space.head.sequence {
         return Err(LogError::Inconsistent(Inconsistency::Gap(last.next().get())));
     }
-    Ok(stretch)
+    if wanted.following != Following::Not {
+        stretch.mended = chain::follow(space, before, &mut rows_read, beyond.as_ref())?;
+    }
+    if let Some(last) = rows_read.last() {
+        stretch.after = Cursor { log: space.head.log, sequence: last.sequence, chain: last.chain };
+    }
+    rows_read.retain(|entry| !left_out.contains(&entry.sequence));
+    stretch.entries.append(&mut rows_read);
+    Ok(())
 }
 
-fn run(
-    transaction: &SqliteTransaction<'_>,
-    space: &SpaceRow,
-    request: &ReadRequest,
-) -> Result<(LogRun, Vec<Mended>), LogError> {
-    match try_run(transaction, space, request, Passing::Quick) {
-        Err(LogError::Inconsistent(Inconsistency::Chain(_))) => try_run(transaction, space, request, Passing::Thorough),
+/// The run after a position, and what was found again for it.
+fn run(archive: &Archive<'_, '_>, space: &SpaceRow, request: &ReadRequest) -> Result<(LogRun, Vec<Mended>), LogError> {
+    let ReadRequest { position, filter, bytes_max, snapshots, .. } = request;
+    let (following, snapshots) = (Following::Quick, snapshots.as_deref());
+    let wanted = Wanted { after: *position, filter, bytes_max: *bytes_max, following, snapshots };
+    let mut stretch = match stretch(archive, space, &wanted) {
+        Err(LogError::Inconsistent(Inconsistency::Chain(_))) => {
+            self::stretch(archive, space, &Wanted { following: Following::Thorough, ..wanted })
+        }
         answer => answer,
-    }
+    }?;
+    let mended = std::mem::take(&mut stretch.mended);
+    Ok((stretch.run(*position), mended))
 }
 
-fn try_run(
-    transaction: &SqliteTransaction<'_>,
-    space: &SpaceRow,
-    request: &ReadRequest,
-    passing: Passing,
-) -> Result<(LogRun, Vec<Mended>), LogError> {
-    let ReadRequest { position, filter, bytes_max, .. } = request;
-    let mut stretch = stretch(transaction, space, position.sequence, filter, *bytes_max, passing)?;
-    let mended = chain::follow(space, *position, &mut stretch.entries, stretch.beyond.as_ref())?;
-    if stretch.passed.is_empty() {
-        return Ok((LogRun::new(*position, stretch.entries), mended));
-    }
-    let after = stretch.entries.last().map_or(*position, |last| Cursor {
-        log: position.log,
-        sequence: last.sequence,
-        chain: last.chain,
-    });
-    let (kept, announced) = stretch.kept();
-    Ok((LogRun::leaving_out(*position, after, kept).with(Vec::new(), announced), mended))
+/// The chunk of a segment, with the bytes that were found of it.
+pub(super) fn archived_entry(
+    archive: &Archive<'_, '_>,
+    position: i64,
+    place: &Place,
+    bytes: Vec<u8>,
+) -> Result<LogEntry, LogError> {
+    Ok(LogEntry {
+        sequence: SpaceRow::sequence(position),
+        chain: place.chain,
+        entity: place.entity,
+        collection: archive.collection(place.number)?,
+        kind: place.kind,
+        hash: place.hash,
+        bytes,
+    })
 }
 
 /// The row after a position, where there is one.
-pub(super) fn entry_after(
+pub(super) fn row_after(
     transaction: &SqliteTransaction<'_>,
     space: &SpaceRow,
     sequence: Sequence,
@@ -244,6 +445,7 @@ pub(super) fn entry_after(
     rows.next()?.map(entry).transpose()
 }
 
+/// The chunk in a row of [`RUN`].
 pub(super) fn entry(row: &Row<'_>) -> Result<LogEntry, LogError> {
     Ok(LogEntry { bytes: row.get(6)?, ..entry_head(row)? })
 }

@@ -1,7 +1,8 @@
 //! A space's row as every answer's transaction sees it, and the check of a position against it.
 
+use super::archive::Archive;
 use super::chain::leads_on;
-use super::read::entry_after;
+use super::read::row_after;
 use super::transaction::SqliteTransaction;
 use crate::log::{LogError, Principal};
 use afield_core::{ChainHash, Cursor, LogId, Now, Sequence, SpaceId};
@@ -31,6 +32,8 @@ pub(super) struct SpaceRow {
 
 const COLUMNS_OF_ANYONE: &str = "SELECT number, log, sequence, chain, chunks, bytes, 1 FROM spaces WHERE id = ?1";
 
+const COLUMNS_OF_NUMBER: &str = "SELECT number, log, sequence, chain, chunks, bytes, 1 FROM spaces WHERE number = ?1";
+
 const COLUMNS_OF_MEMBER: &str = "
     SELECT s.number, s.log, s.sequence, s.chain, s.chunks, s.bytes, m.role >= 2 AND NOT t.read_only
     FROM tokens t
@@ -55,6 +58,11 @@ impl SpaceRow {
                 .optional(),
         };
         Ok(found?)
+    }
+
+    /// The space in a row, for the log's own work on it.
+    pub(super) fn by_number(transaction: &SqliteTransaction<'_>, number: i64) -> Result<Option<Self>, LogError> {
+        Ok(transaction.statement(COLUMNS_OF_NUMBER)?.query_row([number], Self::read).optional()?)
     }
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -82,13 +90,18 @@ impl SpaceRow {
         (first, first | SEQUENCE_MAX.cast_signed())
     }
 
+    /// The number of the space that a position belongs to.
+    pub(super) fn number_of(position: i64) -> i64 {
+        position >> SEQUENCE_BITS
+    }
+
     /// The sequence at a position of the table of chunks.
     pub(super) fn sequence(position: i64) -> Sequence {
         Sequence::new(position.cast_unsigned() & SEQUENCE_MAX)
     }
 
     /// Whether a position belongs to this log: the same lineage, and the same chain hash at its sequence (R4).
-    pub(super) fn holds(&self, transaction: &SqliteTransaction<'_>, cursor: Cursor) -> Result<bool, LogError> {
+    pub(super) fn holds(&self, archive: &Archive<'_, '_>, cursor: Cursor) -> Result<bool, LogError> {
         if cursor.log != self.head.log || cursor.sequence > self.head.sequence {
             return Ok(false);
         }
@@ -98,16 +111,21 @@ impl SpaceRow {
         if cursor.sequence == Sequence::ZERO {
             return Ok(cursor.chain == ChainHash::start(self.head.log));
         }
-        let chain = transaction
+        let position = self.position(cursor.sequence);
+        if let Some(chain) = archive.chain_at(position)? {
+            return Ok(cursor.chain == chain);
+        }
+        let chain = archive
+            .transaction
             .statement("SELECT chain FROM chunks WHERE position = ?1")?
-            .query_row([self.position(cursor.sequence)], |row| row.get(0).map(ChainHash::from_bytes))
+            .query_row([position], |row| row.get(0).map(ChainHash::from_bytes))
             .optional()?;
         match chain {
             None => Ok(false),
             Some(chain) if chain == cursor.chain => Ok(true),
             // The chain hash here may have decayed: nothing but the right one leads to the row behind it.
             Some(_) => {
-                let next = entry_after(transaction, self, cursor.sequence)?;
+                let next = row_after(archive.transaction, self, cursor.sequence)?;
                 Ok(leads_on(self, cursor, next.as_ref()))
             }
         }

@@ -1,5 +1,6 @@
 //! How much of a log fits one `Chunks` frame.
 
+use afield_core::document::{SnapshotBudget, SnapshotExtent};
 use afield_core::limits::{BATCH_BYTES_MAX, BATCH_CHUNKS_MAX, FRAME_BYTES_MAX};
 use afield_core::session::{LogEntry, LogRun};
 use afield_core::{Cursor, SpaceId};
@@ -7,6 +8,8 @@ use afield_core::{Cursor, SpaceId};
 /// What a chunk costs in a frame beside its bytes where it cannot travel in a batch: entity, collection, kind, hash and
 /// CBOR's heads, at most.
 const RAW_SEGMENT_BYTES_MAX: usize = 128;
+/// What a run of a snapshot's sequences costs, at most: two numbers.
+const SEQUENCE_RUN_BYTES_MAX: usize = 18;
 /// What a frame costs beside its segments.
 const FRAME_HEAD_BYTES_MAX: usize = 1024;
 
@@ -17,6 +20,29 @@ pub(super) struct RunRoom {
     chunks: usize,
     bytes: usize,
     frame_bytes: usize,
+    /// What devices may still have to take out of snapshots.
+    snapshots: SnapshotBudget,
+}
+
+/// What a snapshot takes: of a frame, and of those who take its changes out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SnapshotCost {
+    framed_bytes: usize,
+    extent: SnapshotExtent,
+    changes_bytes: usize,
+}
+
+impl SnapshotCost {
+    /// That of a saved document whose changes stand in so many runs of the log, and have so many bytes.
+    pub(super) fn of(saved_bytes: usize, runs: usize, extent: SnapshotExtent, changes_bytes: usize) -> Self {
+        let framed_bytes = runs.saturating_mul(SEQUENCE_RUN_BYTES_MAX).saturating_add(RAW_SEGMENT_BYTES_MAX);
+        Self { framed_bytes: framed_bytes.saturating_add(saved_bytes), extent, changes_bytes }
+    }
+
+    /// Whether it can travel at all: in a frame of its own.
+    pub(super) fn fits_a_frame(&self) -> bool {
+        RunRoom::new(BATCH_BYTES_MAX).take_snapshot(self)
+    }
 }
 
 impl RunRoom {
@@ -27,7 +53,26 @@ impl RunRoom {
             chunks: BATCH_CHUNKS_MAX,
             bytes: bytes_max,
             frame_bytes: FRAME_BYTES_MAX - FRAME_HEAD_BYTES_MAX,
+            snapshots: SnapshotBudget::WHOLE,
         }
+    }
+
+    /// Takes the room for a snapshot; answers whether there was. Where nothing was taken so far, one that
+    /// [fits a frame](SnapshotCost::fits_a_frame) has room.
+    pub(super) fn take_snapshot(&mut self, cost: &SnapshotCost) -> bool {
+        let SnapshotCost { framed_bytes, extent, changes_bytes } = *cost;
+        let is_full = self.chunks == 0 || self.bytes < framed_bytes;
+        if self.frame_bytes < framed_bytes
+            || !self.empty && is_full
+            || !self.snapshots.take_snapshot(extent, changes_bytes)
+        {
+            return false;
+        }
+        self.empty = false;
+        self.chunks = self.chunks.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(framed_bytes);
+        self.frame_bytes -= framed_bytes;
+        true
     }
 
     /// Takes the room for one more chunk; answers whether there was. The first always has room.

@@ -21,6 +21,8 @@ const STATEMENTS_MAX: usize = 64;
 /// How much of the file is kept in memory, in KiB: the indexes of some million chunks, whose inner pages and ends every append
 /// touches in no order.
 const CACHE_KIB: i64 = 64 * 1024;
+/// How much of the file a reader beside the log keeps in memory, in KiB.
+const READER_CACHE_KIB: i64 = 4 * 1024;
 /// How large the WAL file may stay after a checkpoint, in bytes.
 const WAL_BYTES_KEPT_MAX: i64 = 16 << 20;
 
@@ -131,6 +133,20 @@ fn open_file_with(path: &Path, access: OpenFlags) -> Result<Connection, OpenLogE
     Ok(connection)
 }
 
+/// Opens the file of a log that is open, for reading beside it.
+pub(super) fn open_to_read(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+    Ok(connection)
+}
+
 /// The WAL of a database file.
 fn wal_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -172,6 +188,10 @@ pub(super) fn prepare(mut connection: Connection) -> Result<Connection, OpenLogE
     let found = identify(&connection)?;
     if found > supported {
         return Err(OpenLogError::Newer { found, supported });
+    }
+    if found == 0 {
+        // Pages that come free go back to the file system step by step; it can be chosen for an empty file only.
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     }
     // WAL with FULL: a commit returns after the WAL was synced (invariant R1).
     connection.pragma_update(None, "journal_mode", "WAL")?;

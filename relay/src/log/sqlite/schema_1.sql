@@ -86,3 +86,57 @@ CREATE UNIQUE INDEX chunks_by_actor ON chunks (entity, actor, actor_sequence);
 
 -- Eight bytes of a hash are enough to find a change; the query compares the whole.
 CREATE INDEX chunks_by_change ON chunks (entity, substr(change, 1, 8));
+
+-- The old part of a log, from its first sequence on without a gap: some hundred chunks a row. Both ends are positions. The chain
+-- hash and the layout stand twice, here or in a neighbour, so that one that decays is found again.
+CREATE TABLE segments (
+    last INTEGER PRIMARY KEY,
+    first INTEGER NOT NULL,
+    -- The chain hash before the first chunk, and at the last.
+    before BLOB NOT NULL,
+    chain BLOB NOT NULL,
+    layout BLOB NOT NULL,
+    -- The chunks as one batch, without those that a snapshot covers and those that had decayed and stay rows.
+    body BLOB NOT NULL
+) STRICT;
+
+-- What no compression makes smaller, and what stays when a snapshot takes the place of the chunks: whose they are and of what
+-- kind, their hashes of 32 bytes, and all of these hashes combined by exclusive or.
+CREATE TABLE segment_hashes (
+    last INTEGER PRIMARY KEY,
+    layout BLOB NOT NULL,
+    hashes BLOB NOT NULL,
+    parity BLOB NOT NULL
+) STRICT;
+
+-- The changes of segments by actor: runs of actor sequences without a gap.
+CREATE TABLE actor_runs (
+    entity INTEGER NOT NULL,
+    actor INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    segment INTEGER NOT NULL,
+    PRIMARY KEY (entity, actor, last)
+) STRICT, WITHOUT ROWID;
+
+-- The changes of segments by the first eight bytes of their hashes; whoever looks compares the whole.
+CREATE TABLE change_prefixes (
+    entity INTEGER NOT NULL,
+    prefix INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (entity, prefix, position)
+) STRICT, WITHOUT ROWID;
+
+-- What stands for the chunks of an entity up to the position `covered`, the last of them. Up to `stripped` segments hold them no more.
+CREATE TABLE snapshots (
+    entity INTEGER PRIMARY KEY,
+    covered INTEGER NOT NULL,
+    stripped INTEGER NOT NULL,
+    changes INTEGER NOT NULL,
+    -- Whether it fits a frame, so that readers get it as it is.
+    travels INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    bytes BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX snapshots_to_strip ON snapshots (entity) WHERE stripped < covered;

@@ -2,6 +2,7 @@
 
 mod access;
 mod appending;
+mod archive;
 mod damage;
 mod faults;
 mod reading;
@@ -111,6 +112,7 @@ fn read_request(space: SpaceId, position: Cursor) -> ReadRequest {
         told: position,
         bytes_max: usize::MAX,
         filter: std::sync::Arc::default(),
+        snapshots: None,
     }
 }
 

@@ -4,7 +4,7 @@ use crate::log::{Log, Principal};
 use crate::server::SystemEntropy;
 use crate::testing::Author;
 use crate::testing::frames::{SPACE, Seen, hello, open, push_message, understand};
-use afield_core::session::{OpenAnswer, OpenRequest};
+use afield_core::session::{AppendRequest, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest};
 use afield_core::wire::{self, Channel, Open, ToRelay};
 use afield_core::{Limits, LogId, SpaceId};
 use tokio::sync::Semaphore;
@@ -20,7 +20,7 @@ impl Thread {
     fn new() -> Self {
         let (events, queue) = mpsc::channel();
         let hub = Hub::new(SqliteLog::open_in_memory().unwrap(), Access::Open, Limits::DEFAULT, SystemEntropy);
-        Self { turns: Turns::new(hub, queue), events, room: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) }
+        Self { turns: Turns::new(hub, queue, None), events, room: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) }
     }
 
     fn connect(&self, number: u64) -> UnboundedReceiver<Output> {
@@ -42,6 +42,48 @@ impl Thread {
     fn turn(&mut self) {
         self.turns.turn(None).expect("it goes on");
     }
+}
+
+#[test]
+fn what_is_old_is_packed_beside_the_hub_and_put_in_place_in_its_turns() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = SqliteLog::open(&folder.path().join("log.sqlite")).unwrap();
+    let now = crate::testing::at(0);
+    let open = OpenRequest { channel: Channel(0), space: SPACE, cursor: None, create: true };
+    let fresh = LogId::from_bytes([1; 16]);
+    let opened = log.open(Principal::ANYONE, &open, fresh, now).unwrap().into_inner();
+    let OpenAnswer::Served { position: told, .. } = opened else { panic!("{opened:?}") };
+    let (channel, push) = (Channel(0), afield_core::wire::PushNumber(1));
+    let chunks = Author::new(1, 1).chunks(1_400);
+    let request = AppendRequest { channel, space: SPACE, push, told, chunks };
+    let _ = log.append(vec![(Principal::ANYONE, request)], now).unwrap();
+
+    let (events, queue) = mpsc::channel();
+    let worker = Worker::start(log.keeper().unwrap().unwrap(), events).unwrap();
+    let hub = Hub::new(log, Access::Open, Limits::DEFAULT, SystemEntropy);
+    let mut turns = Turns::new(hub, queue, Some(worker));
+    turns.give_work();
+    while turns.is_working {
+        let event = turns.queue.recv().expect("the worker answers every task");
+        turns.turn(Some(event)).expect("it goes on");
+    }
+    let used = turns.hub.log_mut().disk_use().unwrap();
+    assert!(used.segments > 0 && used.hashes > 1_024 * 32, "two segments: {used:?}");
+    let read = ReadRequest {
+        channel,
+        space: SPACE,
+        position: told,
+        told,
+        bytes_max: usize::MAX,
+        filter: std::sync::Arc::default(),
+        snapshots: None,
+    };
+    let answer = turns.hub.log_mut().read(Principal::ANYONE, &read, now).unwrap().into_inner();
+    assert!(matches!(answer, ReadAnswer::Run(run) if run.entries().len() == 1_400));
+    // It ends with the turns, whatever it is doing.
+    let thread = turns.worker.as_ref().is_some_and(|worker| worker.is_running());
+    assert!(thread, "the control");
+    drop(turns);
 }
 
 fn seen(outputs: &mut UnboundedReceiver<Output>) -> Vec<Seen> {

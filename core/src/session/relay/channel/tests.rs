@@ -1,7 +1,7 @@
 use super::*;
 use crate::log::{ChainHash, ChunkHash, ChunkKind};
 use crate::session::LogSnapshot;
-use crate::wire::SequenceRuns;
+use crate::wire::{FetchNumber, SequenceRuns};
 
 fn at(number: u8) -> Cursor {
     let (sequence, chain) = (Sequence::new(u64::from(number)), ChainHash::from_bytes([number; 32]));
@@ -49,9 +49,20 @@ fn whatever_tells_of_a_sequence_is_checked_by_every_answer_that_follows() {
         let run = LogRun::leaving_out(at(0), at(120), entries).with(snapshots, Vec::new());
         PageAnswer::Page { run, done: true, unknown: Vec::new() }
     };
-    state.deliver_page(FetchNumber(1), &page(vec![entry(90), entry(110)], Vec::new()));
+    let request = |number| PageRequest {
+        channel: Channel(0),
+        space: SpaceId::from_bytes([1; 16]),
+        number: FetchNumber(number),
+        position: at(50),
+        told: at(100),
+        filter: Arc::new(Filter::Everything),
+        after: Sequence::ZERO,
+        snapshots: Some(Arc::default()),
+        bytes_max: BATCH_BYTES_MAX,
+    };
+    state.deliver_page(&request(1), &page(vec![entry(90), entry(110)], Vec::new()));
     assert_eq!(state.told(), Some(at(110)), "R4: a page stands above the cursor");
-    state.deliver_page(FetchNumber(2), &page(Vec::new(), vec![snapshot(115)]));
+    state.deliver_page(&request(2), &page(Vec::new(), vec![snapshot(115)]));
     assert_eq!(state.told(), Some(at(115)));
     let request = state.read(at(120).sequence).unwrap();
     assert_eq!((request.position, request.told), (at(50), at(115)), "and where it stands is another matter");

@@ -73,4 +73,50 @@ impl Rows<'_, '_> {
         entity.known.insert(header.hash);
         Ok(ChunkVerdict::Duplicate { sequence, chain: known.chain })
     }
+
+    /// Answers for a change whose actor and sequence are taken in a segment: by itself, or by another one.
+    pub(super) fn answer_archived(
+        &mut self,
+        entity: &mut Entity,
+        actor: i64,
+        segment: i64,
+        header: &ChangeHeader,
+        chunk: &DecodedChunk,
+    ) -> Result<ChunkVerdict, LogError> {
+        // The hashes of a segment are those that the chain leads through, whatever has become of the bytes.
+        let hash = ChunkHash::of(&chunk.bytes);
+        let segment = self.archive.segment(segment)?;
+        let Some((position, place)) = segment.as_ref().and_then(|segment| segment.find(entity.number, hash)) else {
+            return Ok(refused(ChunkCode::ActorForked));
+        };
+        let sequence = SpaceRow::sequence(position);
+        if !self.archive.is_readable(position, place)? {
+            if let Room::None(code) = self.room {
+                return Ok(refused(code));
+            }
+            tracing::warn!(sequence = sequence.get(), "a decayed chunk was repaired by a push");
+            self.transaction
+                .statement(
+                    "INSERT INTO chunks (position, entity, kind, actor, actor_sequence, change, hash, chain, bytes)
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                )?
+                .execute(params![
+                    position,
+                    entity.number,
+                    place.kind.number(),
+                    actor,
+                    header.sequence.cast_signed(),
+                    header.hash.0,
+                    hash.as_bytes(),
+                    place.chain.as_bytes(),
+                    &chunk.bytes[..],
+                ])?;
+        }
+        let decay = (chunk.entity, position);
+        if self.decayed.holds(decay) {
+            self.intact.push(decay);
+        }
+        entity.known.insert(header.hash);
+        Ok(ChunkVerdict::Duplicate { sequence, chain: place.chain })
+    }
 }

@@ -1,5 +1,6 @@
 //! One chunk at a time: the checks and statements of an append.
 
+use super::super::archive::{Archive, Archived};
 use super::super::decay::{Decay, Decayed};
 use super::super::row::{SEQUENCE_MAX, SpaceRow, count};
 use super::super::transaction::SqliteTransaction;
@@ -55,6 +56,7 @@ const ANCESTOR_BYTES_MAX: usize = 4 << 20;
 /// The statements of an append, and what one transaction learned of rows that spaces share.
 pub(super) struct Rows<'t, 'c> {
     pub(super) transaction: &'t SqliteTransaction<'c>,
+    pub(super) archive: Archive<'t, 'c>,
     pub(super) room: Room,
     pub(super) decayed: &'t Decayed,
     /// What was noted as decayed, and whose bytes are intact with this transaction.
@@ -67,14 +69,10 @@ pub(super) struct Rows<'t, 'c> {
 }
 
 impl<'t, 'c> Rows<'t, 'c> {
-    pub(super) fn new(
-        transaction: &'t SqliteTransaction<'c>,
-        quotas: &'t Quotas,
-        decayed: &'t Decayed,
-        room: Room,
-    ) -> Self {
+    pub(super) fn new(archive: Archive<'t, 'c>, quotas: &'t Quotas, decayed: &'t Decayed, room: Room) -> Self {
+        let transaction = archive.transaction;
         let (actors, collections) = (BTreeMap::new(), BTreeMap::new());
-        Self { transaction, room, decayed, intact: Vec::new(), found: Vec::new(), quotas, actors, collections }
+        Self { transaction, archive, room, decayed, intact: Vec::new(), found: Vec::new(), quotas, actors, collections }
     }
 
     /// Checks one chunk, and appends it when nothing speaks against it.
@@ -89,10 +87,13 @@ impl<'t, 'c> Rows<'t, 'c> {
         self.load_entity(space, chunk.entity)?;
         let actor = self.actor(header.actor.to_bytes())?;
         let mut entity = space.entities.get_mut(&chunk.entity).and_then(Option::as_mut);
-        if let (Some(entity), Some(actor)) = (&mut entity, actor)
-            && let Some(known) = self.known(entity.number, actor, header.sequence)?
-        {
-            return self.answer_known(entity, known, header, chunk);
+        if let (Some(entity), Some(actor)) = (&mut entity, actor) {
+            if let Some(known) = self.known(entity.number, actor, header.sequence)? {
+                return self.answer_known(entity, known, header, chunk);
+            }
+            if let Some(segment) = self.archive.segment_of(entity.number, actor, header.sequence)? {
+                return self.answer_archived(entity, actor, segment, header, chunk);
+            }
         }
         let missing = self.missing(&space.row, chunk.entity, entity.as_deref_mut(), &header.dependencies)?;
         if !missing.is_empty() {
@@ -254,7 +255,8 @@ impl<'t, 'c> Rows<'t, 'c> {
 
     fn holds(&self, entity: i64, change: ChangeHash) -> Result<bool, LogError> {
         let sql = "SELECT 1 FROM chunks WHERE entity = ?1 AND substr(change, 1, 8) = ?2 AND change = ?3";
-        Ok(self.transaction.statement(sql)?.exists(params![entity, change.0.split_at(8).0, change.0])?)
+        Ok(self.transaction.statement(sql)?.exists(params![entity, change.0.split_at(8).0, change.0])?
+            || self.archive.may_hold(entity, change)?)
     }
 
     fn stored(&self, entity: i64, change: ChangeHash) -> Result<Option<Stored>, LogError> {
@@ -267,8 +269,12 @@ impl<'t, 'c> Rows<'t, 'c> {
             .query_row(params![entity, change.0.split_at(8).0, change.0], |row| {
                 Ok(Stored { position: row.get(0)?, hash: ChunkHash::from_bytes(row.get(1)?), bytes: row.get(2)? })
             })
-            .optional();
-        Ok(found?)
+            .optional()?;
+        if found.is_some() {
+            return Ok(found);
+        }
+        let archived = self.archive.find_change(entity, change)?;
+        Ok(archived.map(|Archived { position, hash, bytes }| Stored { position, hash, bytes }))
     }
 
     fn actor(&mut self, id: &[u8]) -> Result<Option<i64>, LogError> {

@@ -1,4 +1,4 @@
-use super::positions::Positions;
+use super::positions::{Asked, Item, Positions};
 use super::row::SpaceRow;
 use super::transaction::Purpose;
 use super::*;
@@ -330,7 +330,7 @@ fn page_of(desk: &mut Desk, entities: impl IntoIterator<Item = EntityId>) -> Log
         told: desk.start(),
         filter: std::sync::Arc::new(Filter::nothing().entities(entities)),
         after: Sequence::ZERO,
-        changes: false,
+        snapshots: None,
         bytes_max: usize::MAX,
     };
     match desk.log.page(desk.principal, &request, at(0)).unwrap().into_inner() {
@@ -361,15 +361,20 @@ fn a_page_looks_up_what_it_brings_and_not_all_that_was_asked_for() {
     }
     let transaction = desk.log.begin(Purpose::Read).unwrap();
     let space = SpaceRow::find(&transaction, desk.principal, desk.space, at(0)).unwrap().unwrap();
-    let mut positions = Positions::of(&transaction, &space, 1..=i64::from(entities), Sequence::ZERO).unwrap();
-    let first: Vec<_> = (0..50).map(|_| positions.next().unwrap().map(SpaceRow::sequence)).collect();
+    let cache = Cache::default();
+    let archive = crate::log::sqlite::archive::Archive::new(&transaction, &cache);
+    let after = space.position(Sequence::ZERO);
+    let asked = (1..=i64::from(entities)).map(|number| Asked { number, after, takes_snapshots: true });
+    let mut positions = Positions::of(&archive, &space, asked).unwrap();
+    let mut next = || positions.next().unwrap().map(|(position, _)| SpaceRow::sequence(position));
+    let first: Vec<_> = (0..50).map(|_| next()).collect();
     assert_eq!(first, (1..=50).map(|sequence| Some(Sequence::new(sequence))).collect::<Vec<_>>());
     let looked_up = positions.looked_up();
     assert!(looked_up <= 4 * usize::from(entities) + 2 * 50 + 4, "R8: {looked_up} looked up");
     let mut rest = 50;
-    while let Some(position) = positions.next().unwrap() {
+    while let Some((position, item)) = positions.next().unwrap() {
         rest += 1;
-        assert_eq!(SpaceRow::sequence(position), Sequence::new(rest), "R9: nothing is left out");
+        assert_eq!((SpaceRow::sequence(position), item), (Sequence::new(rest), Item::Chunk), "R9: nothing is left out");
     }
     assert_eq!(rest, u64::from(entities) * chunks as u64, "the control");
 }

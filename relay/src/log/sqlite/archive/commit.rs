@@ -1,0 +1,303 @@
+//! Putting in place what was prepared, where the log is still as it was read.
+
+use super::gather::rows_hash;
+use super::segment::{Segment, parity};
+use super::work::{Eagerness, NewSegment, NewSnapshot, Outcome, Prepared, Stripped, Target, Task, Work, WorkFault};
+use super::{Archive, prefix_of};
+use crate::log::LogError;
+use crate::log::sqlite::SqliteLog;
+use crate::log::sqlite::row::SpaceRow;
+use crate::log::sqlite::transaction::{Purpose, SqliteTransaction};
+use afield_core::{Commit, Durable};
+use rusqlite::{OptionalExtension, Row, params};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+const INSERT_SEGMENT: &str =
+    "INSERT INTO segments (last, first, before, chain, layout, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+
+/// How many free pages the file keeps for what is appended next: half a megabyte.
+const FREE_PAGES_KEPT: i64 = 128;
+/// How many pages one commit gives back to the file system, each of which may have to be moved: more than come free when a segment
+/// takes the place of its rows.
+const FREED_PAGES: i64 = 64;
+
+/// What became of prepared work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Settled {
+    /// Rows have become a segment.
+    Packed {
+        /// How many.
+        chunks: u64,
+    },
+    /// A snapshot stands for chunks.
+    Covered {
+        /// For how many.
+        chunks: u64,
+    },
+    /// Segments hold the chunks no more that a snapshot stands for.
+    Stripped {
+        /// How many segments.
+        segments: u64,
+    },
+    /// The log is no longer as it was read; nothing was done.
+    Stale,
+    /// It cannot be done.
+    Failed(WorkFault),
+}
+
+/// A segment of which something was found again from the rest.
+#[derive(Debug, Clone)]
+pub(in crate::log::sqlite) struct MendedSegment(pub(super) Arc<Segment>);
+
+impl SqliteLog {
+    pub(in crate::log::sqlite) fn next_due(&mut self) -> Result<Option<Task>, LogError> {
+        if !self.tasks.is_scanned() {
+            let mut tasks = std::mem::take(&mut self.tasks);
+            let scanned = self.begin(Purpose::Read).and_then(|transaction| tasks.scan(&transaction));
+            self.tasks = tasks;
+            scanned?;
+        }
+        Ok(self.tasks.next())
+    }
+
+    pub(in crate::log::sqlite) fn gather_work(&mut self, task: Task) -> Result<Option<Work>, LogError> {
+        let cache = self.cache.clone();
+        let transaction = self.begin(Purpose::Read)?;
+        Archive::new(&transaction, &cache).gather(task)
+    }
+
+    pub(in crate::log::sqlite) fn settle_work(&mut self, prepared: Prepared) -> Result<Durable<Settled>, LogError> {
+        let cache = self.cache.clone();
+        let mut tasks = std::mem::take(&mut self.tasks);
+        let settled = self.begin(Purpose::Write).and_then(|mut transaction| {
+            let (settled, next) = put_in_place(&Archive::new(&transaction, &cache), prepared)?;
+            give_back_some(&transaction)?;
+            Ok((Durable::commit(&mut transaction, settled)?, next))
+        });
+        let settled = settled.map(|(settled, next)| {
+            next.apply(&mut tasks);
+            settled
+        });
+        self.tasks = tasks;
+        settled
+    }
+
+    /// Stores what was found again of segments.
+    pub(in crate::log::sqlite) fn store_mended_segments(&mut self, mended: &[MendedSegment]) {
+        let stored = self.try_store_segments(mended);
+        if let Err(error) = self.watched(stored) {
+            tracing::error!(error = &error as &dyn std::error::Error, "what was found again could not be stored");
+        }
+    }
+
+    fn try_store_segments(&mut self, mended: &[MendedSegment]) -> Result<(), LogError> {
+        let mut transaction = self.begin(Purpose::Write)?;
+        for MendedSegment(segment) in mended {
+            let sequence = SpaceRow::sequence(segment.first).get();
+            tracing::warn!(sequence, "a segment of the log has decayed on the disk in a part that was found again");
+            transaction
+                .statement("UPDATE segments SET before = ?2, chain = ?3, layout = ?4 WHERE last = ?1")?
+                .execute(params![
+                    segment.last,
+                    segment.before.as_bytes(),
+                    segment.chain().as_bytes(),
+                    segment.layout()
+                ])?;
+            store_hashes(&transaction, segment)?;
+        }
+        transaction.commit()
+    }
+}
+
+/// What is due after a commit.
+#[derive(Debug, Default)]
+struct Next {
+    targets: Vec<Target>,
+    entities: Vec<(i64, u64)>,
+    failed: Option<(Target, u64)>,
+}
+
+impl Next {
+    fn apply(self, tasks: &mut super::Tasks) {
+        if let Some((target, changes)) = self.failed {
+            tasks.fail(target, changes);
+        }
+        self.targets.into_iter().for_each(|target| tasks.add(target));
+        self.entities.into_iter().for_each(|(entity, changes)| tasks.add_entity(entity, changes));
+    }
+}
+
+fn put_in_place(archive: &Archive<'_, '_>, Prepared(outcome): Prepared) -> Result<(Settled, Next), LogError> {
+    match outcome {
+        Outcome::Segment(new) => put_segment(archive, &new),
+        Outcome::Snapshot(new) => put_snapshot(archive, &new),
+        Outcome::Strip(stripped) => put_stripped(archive, &stripped),
+        Outcome::Failed(task, fault) => {
+            let changes = match task.target {
+                Target::Snapshot { entity } => archive.changes_of(entity)?,
+                Target::Segment { .. } | Target::Strip { .. } => 0,
+            };
+            if fault.is_failure() {
+                tracing::warn!(error = &fault as &dyn std::error::Error, "old chunks stay as they are");
+            }
+            let failed = (task.eagerness == Eagerness::Usual).then_some((task.target, changes));
+            Ok((Settled::Failed(fault), Next { failed, ..Next::default() }))
+        }
+    }
+}
+
+fn put_segment(archive: &Archive<'_, '_>, new: &NewSegment) -> Result<(Settled, Next), LogError> {
+    let again = match new.task.eagerness {
+        Eagerness::Usual => vec![new.task.target],
+        Eagerness::Everything | Eagerness::Whatever => Vec::new(),
+    };
+    let stale = Next { targets: again.clone(), ..Next::default() };
+    let NewSegment { segment, before, .. } = new;
+    // The same lineage, the same place in it, and exactly the rows that were read: their chain hashes name their past.
+    let Some(space) = SpaceRow::by_number(archive.transaction, new.space)? else { return Ok((Settled::Stale, stale)) };
+    if space.head.log != before.log
+        || archive.end(new.space, before.log)?.sequence != before.sequence
+        || rows_hash(archive, segment.first, segment.last)? != new.rows_hash
+    {
+        return Ok((Settled::Stale, stale));
+    }
+    let transaction = archive.transaction;
+    transaction.statement(INSERT_SEGMENT)?.execute(params![
+        segment.last,
+        segment.first,
+        segment.before.as_bytes(),
+        segment.chain().as_bytes(),
+        segment.layout(),
+        new.body
+    ])?;
+    store_hashes(transaction, segment)?;
+    for run in &new.runs {
+        transaction
+            .statement("INSERT INTO actor_runs (entity, actor, last, first, segment) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute([run.entity, run.actor, run.last.cast_signed(), run.first.cast_signed(), segment.last])?;
+    }
+    let mut changes = new.changes.clone();
+    changes.sort_unstable_by_key(|(entity, change, _)| (*entity, prefix_of(*change)));
+    for (entity, change, position) in changes {
+        transaction
+            .statement("INSERT INTO change_prefixes (entity, prefix, position) VALUES (?1, ?2, ?3)")?
+            .execute([entity, prefix_of(change), position])?;
+    }
+    let mut from = segment.first;
+    for kept in new.kept.iter().copied().chain(std::iter::once(segment.last + 1)) {
+        transaction.statement("DELETE FROM chunks WHERE position >= ?1 AND position < ?2")?.execute([from, kept])?;
+        from = kept + 1;
+    }
+    let mut entities = Vec::new();
+    for entity in new.runs.iter().map(|run| run.entity).collect::<BTreeSet<_>>() {
+        if archive.pays(entity, Eagerness::Usual)? {
+            entities.push((entity, archive.changes_of(entity)?));
+        }
+    }
+    let chunks = segment.places.len() as u64;
+    Ok((Settled::Packed { chunks }, Next { targets: again, entities, failed: None }))
+}
+
+fn store_hashes(transaction: &SqliteTransaction<'_>, segment: &Segment) -> Result<(), LogError> {
+    let hashes = segment.hashes();
+    transaction
+        .statement("INSERT OR REPLACE INTO segment_hashes (last, layout, hashes, parity) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![segment.last, segment.layout(), hashes, parity(&hashes)])?;
+    Ok(())
+}
+
+fn put_snapshot(archive: &Archive<'_, '_>, new: &NewSnapshot) -> Result<(Settled, Next), LogError> {
+    let (last, chain) = new.end;
+    // The chain hash behind the last segment names every chunk up to there, and so each that the snapshot was shown to hold.
+    let is_same = SpaceRow::by_number(archive.transaction, new.space)?.is_some_and(|space| space.head.log == new.log)
+        && archive.segment(last)?.is_some_and(|segment| {
+            segment.last == last
+                && segment.chain() == chain
+                && segment.place(new.covered).is_some_and(|place| place.number == new.entity)
+        })
+        && archive.snapshot_hash(new.entity)? == new.old;
+    if !is_same {
+        return Ok((Settled::Stale, Next::default()));
+    }
+    let transaction = archive.transaction;
+    transaction
+        .statement(
+            "INSERT INTO snapshots (entity, covered, stripped, changes, hash, bytes, travels)
+            VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6)
+            ON CONFLICT DO UPDATE SET covered = ?2, changes = ?3, hash = ?4, bytes = ?5, travels = ?6",
+        )?
+        .execute(params![
+            new.entity,
+            new.covered,
+            new.changes.cast_signed(),
+            blake3::hash(&new.made.bytes).as_bytes(),
+            new.made.bytes,
+            new.made.travels
+        ])?;
+    // Rows below it stood for chunks that had decayed.
+    transaction
+        .statement("DELETE FROM chunks WHERE entity = ?1 AND position <= ?2")?
+        .execute([new.entity, new.covered])?;
+    let targets = vec![Target::Strip { entity: new.entity }];
+    Ok((Settled::Covered { chunks: new.changes }, Next { targets, ..Next::default() }))
+}
+
+/// A row of a segment, as it is on the disk.
+struct StoredSegment {
+    first: i64,
+    before: [u8; 32],
+    chain: [u8; 32],
+    layout: Vec<u8>,
+    body: Vec<u8>,
+}
+
+impl StoredSegment {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let (first, before, chain) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(Self { first, before, chain, layout: row.get(3)?, body: row.get(4)? })
+    }
+}
+
+fn put_stripped(archive: &Archive<'_, '_>, stripped: &Stripped) -> Result<(Settled, Next), LogError> {
+    let Stripped { entity, covered, bodies, upto } = stripped;
+    let again = Next { targets: vec![Target::Strip { entity: *entity }], ..Next::default() };
+    // What the segments lose has to be readable from the snapshot in this very transaction.
+    if archive.snapshot(*entity)?.is_none_or(|snapshot| snapshot.covered < *covered) {
+        return Ok((Settled::Stale, Next::default()));
+    }
+    let transaction = archive.transaction;
+    for (last, old, body) in bodies {
+        let mut statement =
+            transaction.statement("SELECT first, before, chain, layout, body FROM segments WHERE last = ?1")?;
+        let stored = statement.query_row([last], StoredSegment::read).optional()?;
+        let Some(StoredSegment { first, before, chain, layout, .. }) =
+            stored.filter(|stored| blake3::hash(&stored.body).as_bytes() == old)
+        else {
+            return Ok((Settled::Stale, again));
+        };
+        // Not updated in place: only what is deleted lets SQLite join pages that have become empty.
+        transaction.statement("DELETE FROM segments WHERE last = ?1")?.execute([last])?;
+        transaction.statement(INSERT_SEGMENT)?.execute(params![last, first, before, chain, layout, body])?;
+    }
+    transaction.statement("UPDATE snapshots SET stripped = ?2 WHERE entity = ?1")?.execute([entity, upto])?;
+    Ok((Settled::Stripped { segments: bodies.len() as u64 }, again))
+}
+
+/// Gives some of the file's free pages back, where it has more of them than it soon uses.
+fn give_back_some(transaction: &SqliteTransaction<'_>) -> Result<(), LogError> {
+    let free: i64 = transaction.statement("PRAGMA freelist_count")?.query_row([], |row| row.get(0))?;
+    if free >= FREE_PAGES_KEPT + FREED_PAGES {
+        run_pragma(transaction, &format!("PRAGMA incremental_vacuum({FREED_PAGES})"))?;
+    }
+    Ok(())
+}
+
+/// Runs a statement that does a part of its work at every step.
+pub(super) fn run_pragma(transaction: &SqliteTransaction<'_>, sql: &str) -> Result<(), LogError> {
+    let mut statement = transaction.statement(sql)?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
+}
