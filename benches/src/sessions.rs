@@ -11,7 +11,7 @@ use afield_core::session::{
 use afield_core::wire::{Channel, LiveKind, LiveMessage, WireError};
 use afield_core::{Collection, DeviceId, Durable, Filter, Incarnation, Limits, LogId, Now, SessionId, SpaceId};
 use afield_relay::hub::{Access, Hub, Output};
-use afield_relay::log::{Log, LogError, Principal, SqliteLog};
+use afield_relay::log::{Log, LogError, OpenLogError, Principal, SqliteLog};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -58,6 +58,9 @@ impl Sizes {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CarryError {
+    /// The relay's log could not be opened.
+    #[error("the relay's log could not be opened")]
+    Open(#[from] OpenLogError),
     /// The relay's log failed.
     #[error("the relay's log failed")]
     Log(#[from] LogError),

@@ -6,7 +6,9 @@ use afield_core::change::ChangeHeader;
 use afield_core::session::{
     DeviceEvent, DeviceSession, Greeting, OpenRequest, PushedChunk, SessionError, SpaceOpening,
 };
-use afield_core::wire::{BatchError, LIVE_CHUNKS_CHANNELS_MAX, LIVE_PUSH_CHANNELS_MAX, LiveKind, LiveMessage};
+use afield_core::wire::{
+    BatchError, LIVE_CHUNKS_CHANNELS_MAX, LIVE_PUSH_CHANNELS_MAX, LiveKind, LiveMessage, PushStream,
+};
 use afield_core::{Durable, EntityId, Entropy, Filter};
 
 /// A device whose messages are moved by hand.
@@ -399,6 +401,95 @@ fn an_open_ends_streams_and_epochs_and_nothing_of_before_is_taken_for_what_follo
         assert_eq!(two.received.len(), if listens_first { 2 } else { 1 });
         if listens_first {
             assert!(two.heard.len() > heard && two.proven == 2, "the control");
+        }
+    }
+}
+
+#[test]
+fn live_messages_that_come_too_early_the_wrong_way_or_for_no_space_end_the_session() {
+    let mut author = Author::new(1, 1);
+    let (bytes, notes): (_, Collection) = (author.edit("a"), "notes".parse().unwrap());
+    let chunk = BatchChunk { entity: author.entity, collection: &notes, kind: ChunkKind::Change, bytes: &bytes };
+    let push = |channel| PushStream::new().encode(Channel(channel), PushNumber(1), &[chunk], |_, _| None);
+    let start = afield_core::ChainHash::start(LogId::from_bytes([9; 16]));
+    let chunks = wire::encode_live_chunks(Channel(0), true, std::iter::empty::<&[u8]>(), &start);
+    for (message, is_welcome, ends) in
+        [(push(0), true, false), (push(0), false, true), (push(7), true, true), (chunks.clone(), true, true)]
+    {
+        let mut relay = Relay::new();
+        let id = if is_welcome { relay.device(1) } else { relay.connect_as(None) };
+        relay.hub.handle_message(id, &message, relay.now());
+        relay.turn();
+        assert_eq!(relay.is_closed(id), ends);
+        assert_eq!(relay.everything().len(), usize::from(!ends));
+    }
+    for (message, is_welcome, ends) in [(&push(0), true, true), (&chunks, false, true)] {
+        let mut relay = Relay::new();
+        let mut desk = Desk::plain(&mut relay, 1);
+        if !is_welcome {
+            let Hello { device, incarnation, predecessors, .. } = hello(1);
+            let greeting = Greeting { device, incarnation, predecessors, token: None };
+            desk.session = DeviceSession::new(greeting, [], relay.now());
+        }
+        desk.hear(message, relay.now());
+        assert_eq!(matches!(desk.error, Some(SessionError::Order { .. })), ends, "{:?}", desk.error);
+    }
+}
+
+#[test]
+fn a_stream_or_an_epoch_on_one_channel_more_than_there_may_be_ends_the_session() {
+    let mut relay = Relay::new();
+    let spaces: Vec<_> = (1..=20).map(|number| SpaceId::from_bytes([number; 16])).collect();
+    let mut desk = Desk::new(&mut relay, 1, &spaces, false, &Filter::Everything);
+    for (number, space) in spaces.iter().enumerate() {
+        let channel = Channel(u32::try_from(number).unwrap());
+        let cursor = desk.session.received(*space).unwrap();
+        let message = wire::encode_live_chunks(channel, true, std::iter::empty::<&[u8]>(), &cursor.chain);
+        desk.hear(&message, relay.now());
+        assert_eq!(desk.error.is_some(), number >= LIVE_CHUNKS_CHANNELS_MAX, "R8: {number}");
+    }
+    assert!(matches!(desk.error, Some(SessionError::Order { .. })));
+    let notes: Collection = "notes".parse().unwrap();
+    for number in 0..=LIVE_PUSH_CHANNELS_MAX as u8 {
+        let mut author = Author::new(number + 1, 1);
+        let bytes = author.edit("x");
+        let chunk = BatchChunk { entity: author.entity, collection: &notes, kind: ChunkKind::Change, bytes: &bytes };
+        let push = PushNumber(u64::from(number) + 1);
+        let message = PushStream::new().encode(Channel(number.into()), push, &[chunk], |_, _| None);
+        relay.hub.handle_message(desk.id, &message, relay.now());
+        relay.turn();
+        assert_eq!(relay.is_closed(desk.id), usize::from(number) >= LIVE_PUSH_CHANNELS_MAX, "R8: {number}");
+    }
+}
+
+#[test]
+fn own_chunks_that_were_not_pushed_live_or_were_named_before_end_the_session() {
+    let mut author = Author::new(1, 1);
+    let changes: Vec<_> = (0..40).map(|number| author.edit(&format!("{number}"))).collect();
+    for (live, skip, count, is_right) in [
+        (2, 0, 2, true),
+        (2, 0, 3, false),
+        (2, 1, 1, true),
+        (2, 2, 1, false),
+        (40, 0, 1, false),
+        (2, u64::MAX, 1, false),
+    ] {
+        let mut relay = Relay::new();
+        let mut desk = Desk::plain(&mut relay, 1);
+        desk.push(&mut relay, SPACE, author.entity, &changes[..live]);
+        let mut cursor = desk.session.received(SPACE).unwrap();
+        for bytes in changes.iter().skip(usize::try_from(skip).unwrap_or(0)).take(usize::try_from(count).unwrap()) {
+            let hash = afield_core::log::ChunkHash::of(bytes);
+            cursor = cursor.then(author.entity, ChunkKind::Change.number(), hash);
+        }
+        let item = wire::own_item(skip, count);
+        let message = wire::encode_live_chunks(Channel(0), true, [&item[..]], &cursor.chain);
+        desk.hear(&message, relay.now());
+        assert_eq!(desk.error.is_none(), is_right, "{live} pushed, {skip} left out, {count} named: {:?}", desk.error);
+        if is_right {
+            let again = wire::encode_live_chunks(Channel(0), false, [&wire::own_item(0, 1)[..]], &cursor.chain);
+            desk.hear(&again, relay.now());
+            assert!(desk.error.is_some(), "there are no more");
         }
     }
 }

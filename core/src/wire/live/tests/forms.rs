@@ -195,3 +195,86 @@ fn the_author_is_named_as_the_author_also_where_it_is_predicted_by_its_id() {
     }
     assert!(shorter > 0 && by_its_id > 0, "{shorter} tried");
 }
+
+#[test]
+fn a_change_that_can_be_a_row_does_not_travel_raw() {
+    let notes = collection("notes");
+    let good = samples::every_kind().swap_remove(0);
+    let hostile = frame_body(b"hostile", hash_of(b"hostile"));
+    let item = LiveState::new().encode(&change(entity(1), &notes, &hostile), |_, _| None);
+    assert!(decode(&mut LiveState::new(), &item).is_ok(), "the control");
+    let head = item.len() - hostile.len() - 1;
+    let mut raw = item[..head].to_vec();
+    crate::change::leb::write_unsigned(&mut raw, good.len() as u64);
+    raw.extend(&good);
+    let refused = decode(&mut LiveState::new(), &raw);
+    assert!(matches!(refused, Err(BatchError::BadReference { field: BatchField::Control, .. })), "{refused:?}");
+}
+
+#[test]
+fn columns_that_have_a_shape_do_not_travel_as_they_are() {
+    let notes = collection("notes");
+    let (_, _, _, changes) = shared_text();
+    let shapeless = remade(&changes[0], &|columns| with_another(columns), None);
+    let item = LiveState::new().encode(&change(entity(1), &notes, &shapeless), |_, _| None);
+    assert!(decode(&mut LiveState::new(), &item).is_ok(), "the control");
+    // The head of the row is the same, so that with the columns of the first it would be the first.
+    let mut verbatim = item[..item.len() - verbatim_bytes(&shapeless)].to_vec();
+    verbatim.push(VERBATIM as u8);
+    let parts = Parts::read(&changes[0], &LIMITS).unwrap();
+    let columns: Vec<_> = parts.columns.iter().copied().collect();
+    crate::wire::row::body::write_verbatim(&columns, &mut verbatim);
+    let refused = decode(&mut LiveState::new(), &verbatim);
+    assert!(matches!(refused, Err(BatchError::BadReference { field: BatchField::Shapes, .. })), "{refused:?}");
+}
+
+#[test]
+fn what_a_list_has_is_not_put_into_it_again() {
+    let notes = collection("notes");
+    let changes = keystrokes(4);
+    let mut writer = LiveState::new();
+    let items: Vec<_> =
+        changes.iter().map(|bytes| writer.encode(&change(entity(1), &notes, bytes), |_, _| None)).collect();
+    let after = |item: &[u8]| {
+        let mut reader = LiveState::new();
+        items[..3].iter().for_each(|item| assert!(decode(&mut reader, item).is_ok()));
+        decode(&mut reader, item)
+    };
+    let [head, rest @ ..] = &items[3][..] else { panic!("an item has a head") };
+    let with = |flag: u8, fields: &[u8]| [&[head | flag], fields, rest].concat();
+    let new = NEW as u8;
+    let entity_of = |id: u8, collection: &[u8]| [&[new], &[id; 16][..], collection].concat();
+    let author = samples::document(5).get_actor().to_bytes().to_vec();
+    let id = |id: &[u8]| [&[new, 16], id].concat();
+    let known = 1;
+    for (item, field) in [
+        (with(control::ENTITY, &entity_of(1, &[known])), Some(BatchField::Ids)),
+        (with(control::ENTITY, &entity_of(2, &[known])), None),
+        (with(control::ENTITY, &entity_of(2, b"\0\x05notes")), Some(BatchField::Collections)),
+        (with(control::ENTITY, &entity_of(2, b"\0\x05tasks")), None),
+        (with(control::ACTOR, &id(&author)), Some(BatchField::Ids)),
+        (with(control::ACTOR, &[known]), None),
+        (items[3].clone(), None),
+    ] {
+        match (after(&item), field) {
+            (Ok(_), None) => {}
+            (Err(BatchError::BadReference { field: found, .. }), Some(field)) => assert_eq!(found, field),
+            (other, _) => panic!("{item:?}: {other:?}"),
+        }
+    }
+    // A shape that is known is not defined anew.
+    let place = items[0].len() - shape_bytes(&changes[0]);
+    let twice = [&[head | control::SHAPE], &rest[..1], &items[0][place..]].concat();
+    let refused = after(&twice);
+    assert!(matches!(refused, Err(BatchError::BadReference { field: BatchField::Shapes, .. })), "{refused:?}");
+}
+
+/// How many bytes a new shape takes at the end of the first row of a stream, its code and values included.
+fn shape_bytes(bytes: &[u8]) -> usize {
+    let notes = collection("notes");
+    let mut stream = LiveState::new();
+    let item = stream.encode(&change(entity(1), &notes, bytes), |_, _| None);
+    let definition = &stream.shapes.get(0).unwrap().definition;
+    let at = item.windows(definition.len()).rposition(|window| *window == **definition).unwrap();
+    item.len() - at + 1
+}
