@@ -34,8 +34,8 @@ fn flip(connection: &Connection, table: &str, (row, entity): (&str, &str), id: E
 }
 
 fn flip_in_store(path: &std::path::Path, id: EntityId, at: usize) {
-    let of = "entity_row = (SELECT entity_row FROM entities WHERE entity = ?)";
-    flip(&Connection::open(path).unwrap(), "changes", ("change_row", of), id, at);
+    let of = "change_row IN (SELECT change_row FROM changes JOIN entities USING (entity_row) WHERE entity = ?)";
+    flip(&Connection::open(path).unwrap(), "bodies", ("change_row", of), id, at);
 }
 
 fn flip_in_log(site: &Site, id: EntityId, at: usize) {

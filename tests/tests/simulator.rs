@@ -36,9 +36,14 @@ fn random_histories_lose_nothing_and_converge() {
 
 /// Plays histories until one breaks an invariant, which has to be this one.
 fn assert_caught(plan: &Plan, invariant: &str) {
+    assert_caught_as_one_of(plan, &[invariant]);
+}
+
+/// Plays histories until one breaks an invariant, which has to be one of these.
+fn assert_caught_as_one_of(plan: &Plan, invariants: &[&str]) {
     let failure = (0..PATIENCE).find_map(|seed| play(seed, plan).err());
     let failure = failure.unwrap_or_else(|| panic!("{plan:?} is not caught"));
-    assert_eq!(failure.violation.invariant, invariant, "{failure}");
+    assert!(invariants.contains(&failure.violation.invariant), "{failure}");
 }
 
 /// What is broken does nothing but what it is meant to: everything else stays as it is.
@@ -68,9 +73,12 @@ fn an_outbox_cleared_on_receipt_is_caught_before_it_loses_anything() {
 
 #[test]
 fn an_outbox_cleared_on_receipt_loses_changes_and_that_is_caught() {
-    let restored = Plan { restores: Some(300), checks: Checks::Outcome, ..Plan::STANDARD };
+    // The loss needs a backup put back between a receipt and the page that follows it, so backups are put back often.
+    let restored = Plan { restores: Some(600), checks: Checks::Outcome, ..Plan::STANDARD };
     assert_ends_well(&restored);
-    assert_caught(&Plan { device_sabotage: Some(DeviceSabotage::OutboxClearedOnReceipt), ..restored }, "S2");
+    // What is lost was acknowledged, or its edit had returned and the backup was older than its receipt.
+    let sabotaged = Plan { device_sabotage: Some(DeviceSabotage::OutboxClearedOnReceipt), ..restored };
+    assert_caught_as_one_of(&sabotaged, &["S2", "D1"]);
 }
 
 #[test]

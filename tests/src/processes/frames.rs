@@ -21,6 +21,10 @@ pub struct FrameCounter {
     header: Vec<u8>,
     /// How much of the current frame's payload is still to come.
     payload_left: u64,
+    /// The messages so far, whole or not, where they are kept; `None` where they are not.
+    kept: Option<Vec<Vec<u8>>>,
+    /// Whether the current frame is part of a message.
+    is_data: bool,
     seen: Seen,
 }
 
@@ -31,6 +35,16 @@ const MASKED: u8 = 0x80;
 const LENGTH: u8 = 0x7f;
 
 impl FrameCounter {
+    /// One that keeps the messages as well; those of a device are masked.
+    pub fn that_keeps() -> Self {
+        Self { kept: Some(Vec::new()), ..Self::default() }
+    }
+
+    /// The messages that were kept.
+    pub fn kept(&self) -> &[Vec<u8>] {
+        self.kept.as_deref().unwrap_or_default()
+    }
+
     /// What was counted so far.
     pub fn seen(&self) -> Seen {
         self.seen
@@ -50,6 +64,9 @@ impl FrameCounter {
                 let taken = bytes.len().min(usize::try_from(self.payload_left).unwrap_or(usize::MAX));
                 self.payload_left -= taken as u64;
                 self.seen.bytes += taken as u64;
+                if let (true, Some(message)) = (self.is_data, self.kept.as_mut().and_then(|kept| kept.last_mut())) {
+                    message.extend(bytes.iter().take(taken));
+                }
                 bytes = bytes.get(taken..).unwrap_or_default();
             } else {
                 self.header.push(*first);
@@ -81,6 +98,10 @@ impl FrameCounter {
             (false, true) => self.seen.messages += 1,
             (false, false) => {}
         }
+        self.is_data = start & OPCODE & CONTROL == 0;
+        if let (true, Some(kept)) = (self.is_data && start & OPCODE != 0, &mut self.kept) {
+            kept.push(Vec::new());
+        }
         self.header.clear();
     }
 }
@@ -109,6 +130,10 @@ mod tests {
             let mut counter = FrameCounter::default();
             stream.chunks(size).for_each(|part| counter.take(part));
             assert_eq!(counter.seen(), expected, "cut into parts of {size} bytes");
+            assert_eq!(counter.kept(), [] as [Vec<u8>; 0]);
+            let mut counter = FrameCounter::that_keeps();
+            stream.chunks(size).for_each(|part| counter.take(part));
+            assert_eq!(counter.kept(), [vec![9; 3], vec![7; 256 + 65_536]], "cut into parts of {size} bytes");
         }
     }
 }

@@ -33,6 +33,7 @@ pub struct Proxy {
 struct Shared {
     connections: Mutex<Vec<Arc<Connection>>>,
     is_over: AtomicBool,
+    keeps: bool,
 }
 
 #[derive(Debug)]
@@ -62,9 +63,22 @@ impl Proxy {
     ///
     /// The system gave no port.
     pub fn start(relay: SocketAddr) -> std::io::Result<Self> {
+        Self::start_with(relay, false)
+    }
+
+    /// As [`start`](Self::start), and keeps what the relay sends.
+    ///
+    /// # Errors
+    ///
+    /// The system gave no port.
+    pub fn start_keeping(relay: SocketAddr) -> std::io::Result<Self> {
+        Self::start_with(relay, true)
+    }
+
+    fn start_with(relay: SocketAddr, keeps: bool) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::new(Shared { keeps, ..Shared::default() });
         let of_thread = shared.clone();
         std::thread::spawn(move || accept(&listener, relay, &of_thread));
         Ok(Self { address, shared })
@@ -73,6 +87,15 @@ impl Proxy {
     /// Where devices connect, as a relay's address.
     pub fn url(&self) -> String {
         format!("ws://{}", self.address)
+    }
+
+    /// The messages that the relay sent so far, where they are kept.
+    pub fn to_device(&self) -> Vec<Vec<u8>> {
+        let connections = self.shared.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |connection: &Arc<Connection>| {
+            connection.counts.lock().unwrap_or_else(PoisonError::into_inner).to_device.kept().to_vec()
+        };
+        connections.iter().flat_map(of).collect()
     }
 
     /// What has gone through so far.
@@ -135,7 +158,11 @@ fn accept(listener: &TcpListener, relay: SocketAddr, shared: &Arc<Shared>) {
         if no_delay.is_err() {
             continue;
         }
-        let connection = Arc::new(Connection { device, relay, counts: Mutex::default() });
+        let mut counts = Counts::default();
+        if shared.keeps {
+            counts.to_device = FrameCounter::that_keeps();
+        }
+        let connection = Arc::new(Connection { device, relay, counts: Mutex::new(counts) });
         shared.connections.lock().unwrap_or_else(PoisonError::into_inner).push(connection.clone());
         for direction in [Direction::ToRelay, Direction::ToDevice] {
             let connection = connection.clone();
