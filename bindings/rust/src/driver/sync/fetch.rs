@@ -102,7 +102,10 @@ impl Driver {
             return Ok(None);
         }
         let (sender, receiver) = oneshot::channel();
-        lock(&self.waiters).fetchers.push(Fetcher { space, waiting, unknown: Vec::new(), sender });
+        let mut waiters = lock(&self.waiters);
+        waiters.fetchers.retain(|fetcher| !fetcher.sender.is_closed());
+        waiters.fetchers.push(Fetcher { space, waiting, unknown: Vec::new(), sender });
+        drop(waiters);
         self.fetch_more(&mut sync, space, now);
         Ok(Some(receiver))
     }
@@ -166,6 +169,7 @@ impl Driver {
             unknown: &unknown,
         };
         let outcome = lock(&self.store).receive_page(&stored, now.wall_ms)?;
+        self.note_marked(arrived.changes.iter().map(|change| change.hash));
         sync.unmerged.extend(outcome.fresh);
         sync.unmerged_bytes = sync.unmerged_bytes.saturating_add(arrived.bytes);
         if done {
