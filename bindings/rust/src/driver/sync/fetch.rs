@@ -67,11 +67,27 @@ impl Driver {
         let mut sync = lock(&self.sync);
         let is_up = matches!(sync.link, Link::Up { .. });
         let _ = lock(&self.store).set_filter(space, filter, !is_up)?;
+        self.ask_anew(&mut sync, space, now)
+    }
+
+    /// Takes back what [`Driver::want_entities`] asked for; what is here stays here.
+    ///
+    /// # Errors
+    ///
+    /// The space is unknown, or the store failed.
+    pub fn unwant_entities(&self, space: SpaceId, entities: &[EntityId], now: Now) -> Result<(), FilterError> {
+        let mut sync = lock(&self.sync);
+        let _ = lock(&self.store).unwant_entities(space, entities)?;
+        self.ask_anew(&mut sync, space, now)
+    }
+
+    /// Tells a session that runs what a space is asked for now.
+    fn ask_anew(&self, sync: &mut Synchronization, space: SpaceId, now: Now) -> Result<(), FilterError> {
         let (filter, partial) = asked(&lock(&self.store), space)?;
         if let Some(session) = sync.session() {
             session.set_filter(space, filter, partial);
         }
-        self.fetch_more(&mut sync, space, now);
+        self.fetch_more(sync, space, now);
         Ok(())
     }
 
