@@ -18,6 +18,9 @@ use rusqlite::Connection;
 
 /// How many changes are covered in one transaction: some 10 ms in which nobody else writes.
 const COVERED_PER_COMMIT_MAX: usize = 4_096;
+/// The size of a store up to which the copy that it is rebuilt from stands in memory, in bytes: that needs no folder for
+/// temporary files, which phones and containers may not have.
+const REBUILT_IN_MEMORY_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Which changes lose their bytes to a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -104,8 +107,9 @@ impl Store {
                     Step::Covered => covered.changes += 1,
                     Step::Passed => {}
                     Step::Ended(hash) => {
+                        let last = last_unmarked(transaction, found.row, &rest)?;
                         rest.clear();
-                        covered.awaits_mark = Some(hash);
+                        covered.awaits_mark = last.or(Some(hash));
                     }
                 }
             }
@@ -132,11 +136,38 @@ impl Store {
         if self.is_poisoned() {
             return Err(StoreError::Poisoned);
         }
-        let rebuilt = self.read(rebuild);
-        if rebuilt.as_ref().is_err_and(|error| !error.is_undone_by_a_rollback()) {
+        let is_small = self.size_bytes()? <= REBUILT_IN_MEMORY_BYTES_MAX;
+        let rebuilt = self.read(|connection| rebuild(connection, is_small));
+        // A temporary file that cannot be made is missed before anything is written.
+        let is_harmless =
+            |error: &StoreError| error.is_undone_by_a_rollback() || matches!(error, StoreError::CannotOpen(_));
+        if rebuilt.as_ref().is_err_and(|error| !is_harmless(error)) {
             self.poison();
         }
-        rebuilt
+        rebuilt?;
+        self.empty_wal()
+    }
+
+    /// Moves what the WAL holds into the file and empties it: what was overwritten can be read in neither afterwards.
+    ///
+    /// Answers whether it could be emptied, which a reader that is just reading prevents.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Poisoned`] after a failure, or the storage failed, which keeps the store from writing until a reload
+    /// (D10).
+    pub fn empty_wal(&mut self) -> Result<bool, StoreError> {
+        if self.is_poisoned() {
+            return Err(StoreError::Poisoned);
+        }
+        let emptied = self.read(|connection| {
+            let is_busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+            Ok(is_busy == 0)
+        });
+        if emptied.as_ref().is_err_and(|error| !error.is_undone_by_a_rollback()) {
+            self.poison();
+        }
+        emptied
     }
 
     /// How much of the store is free, in bytes: [`Store::shrink`] gives it back.
@@ -177,14 +208,15 @@ impl Store {
     }
 }
 
-fn rebuild(connection: &Connection) -> Result<bool, StoreError> {
+fn rebuild(connection: &Connection, is_small: bool) -> Result<(), StoreError> {
+    if is_small {
+        return Ok(connection.execute_batch("VACUUM")?);
+    }
     // The copy that it is rebuilt from would otherwise stand in memory, as large as the store.
     connection.pragma_update(None, "temp_store", "FILE")?;
     let rebuilt = connection.execute_batch("VACUUM");
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    rebuilt?;
-    let is_busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    Ok(is_busy == 0)
+    Ok(rebuilt?)
 }
 
 /// How many bytes so many pages have as this pragma counts.
@@ -200,6 +232,18 @@ enum Step {
     Passed,
     /// This one, and what comes after it, waits for its mark.
     Ended(ChangeHash),
+}
+
+/// The last of these changes that is in the outbox: once it is marked, all of them may go at once.
+fn last_unmarked(
+    transaction: &mut WriteTransaction<'_>,
+    entity: EntityRow,
+    rest: &[ChangeRow],
+) -> Result<Option<ChangeHash>, StoreError> {
+    let Some(last) = rest.first() else { return Ok(None) };
+    let sql = "SELECT hash FROM changes WHERE entity_row = ? AND change_row <= ? AND sequence IS NULL AND state = 0
+               AND covered = 0 ORDER BY change_row DESC LIMIT 1";
+    transaction.row(sql, (entity, last), |row| column::change_hash(row, 0))
 }
 
 /// Lets the bytes of one change go. Whatever happened to it since the check is looked at again.

@@ -9,6 +9,7 @@ use crate::snapshot::{self, First, Slot};
 use afield_core::document::Document;
 use afield_core::{ChangeHash, EntityId};
 use rusqlite::Connection;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Every change of one entity's snapshot, in the memory that their bytes take.
 #[derive(Debug)]
@@ -43,7 +44,8 @@ impl Extracted {
     pub(crate) fn of_slot(entity: EntityId, slot: &Slot) -> Option<Self> {
         let document = Document::load(entity, Some(&slot.snapshot.bytes), []).ok()?;
         let heads = document.heads();
-        let changes = document.changes_since(&[]);
+        // A panic of the engine costs this copy alone.
+        let changes = catch_unwind(AssertUnwindSafe(|| document.changes_since(&[]))).ok()?;
         drop(document);
         let mut extracted = Self { entity, heads, index: Vec::with_capacity(changes.len()), bytes: Vec::new() };
         for (hash, bytes) in changes {

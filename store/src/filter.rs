@@ -184,6 +184,30 @@ impl Store {
         })
     }
 
+    /// Takes back what [`Store::want_entities`] asked for: it is wanted no more than the filter says. What is held stays.
+    ///
+    /// # Errors
+    ///
+    /// [`FilterError::UnknownSpace`], or the storage failed.
+    pub fn unwant_entities(&mut self, space: SpaceId, entities: &[EntityId]) -> Result<Durable<()>, FilterError> {
+        self.write(|transaction| {
+            let (space_row, _) = space::find(transaction, space)?.ok_or(FilterError::UnknownSpace { space })?;
+            for entity in entities {
+                let wanted = Wanted::Entity(*entity);
+                let values = (space_row, wanted.kind(), wanted.name());
+                let sql = "DELETE FROM wanted WHERE space_row = ? AND kind = ? AND name = ? AND NOT named";
+                transaction.execute(sql, values)?;
+                let sql = "UPDATE wanted SET fetched = 0 WHERE space_row = ? AND kind = ? AND name = ?";
+                transaction.execute(sql, values)?;
+                // What a snapshot could not give is missing whatever is wanted.
+                let sql = "DELETE FROM backfills WHERE space_row = ?1 AND kind = ?2 AND name = ?3 AND changes = 0 AND NOT EXISTS
+                           (SELECT 1 FROM wanted WHERE space_row = ?1 AND kind = ?2 AND name = ?3)";
+                transaction.execute(sql, values)?;
+            }
+            Ok(())
+        })
+    }
+
     /// What of a space is still to be fetched, in the order in which it was asked for.
     ///
     /// # Errors

@@ -52,7 +52,8 @@ impl Store {
     pub fn leave_space(&mut self, space: SpaceId, unsent: Unsent) -> Result<Durable<Left>, SpaceError> {
         self.extracted = None;
         self.overwrite_deleted(true)?;
-        let left = self.write(|transaction| {
+        // Nobody depends on it: on a full disk, or where the file is damaged, the store goes on with the space.
+        let left = self.write_optional(|transaction| {
             let (row, _) = space::find(transaction, space)?.ok_or(SpaceError::UnknownSpace { space })?;
             let left = count(transaction, row.0)?;
             if unsent == Unsent::Keep && left.unsent > 0 {

@@ -287,7 +287,7 @@ fn ask_for_something_else(world: &mut World, device: Device, random: &mut Random
         }
         _ => {
             if let Some(entity) = made.get(random.below(made.len().max(1))) {
-                world.fetch(device, *entity);
+                if random.chance(700) { world.fetch(device, *entity) } else { world.unfetch(device, *entity) }
             }
         }
     }

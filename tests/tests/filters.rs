@@ -59,6 +59,27 @@ fn a_fetched_entity_comes_whole_and_is_kept_up_to_date_by_every_later_session() 
 }
 
 #[test]
+fn a_fetched_entity_that_is_given_up_stays_as_it_is_until_it_is_fetched_again() {
+    let (mut world, anna, _, photos) = two_collections(12, 3);
+    world.type_text(anna, photos[0], 0, "before ");
+    let ben = world.add_device();
+    world.set_filter(ben, &Wanted::nothing());
+    world.fetch(ben, photos[0]);
+    world.settle();
+    world.unfetch(ben, photos[0]);
+    world.settle();
+    world.type_text(anna, photos[0], 7, "after");
+    world.settle();
+    assert_eq!(world.text(ben, photos[0]), "before ");
+    world.type_text(ben, photos[0], 0, "mine ");
+    world.settle();
+    assert_eq!(world.text(anna, photos[0]), "mine before after", "what is edited here is sent");
+    world.fetch(ben, photos[0]);
+    world.settle();
+    assert_eq!(world.text(ben, photos[0]), "mine before after");
+}
+
+#[test]
 fn an_entity_that_was_asked_for_offline_comes_with_the_next_session() {
     let (mut world, _, notes, _) = two_collections(3, 2);
     let ben = world.add_device();
@@ -144,12 +165,13 @@ fn widening_at_any_moment_misses_nothing() {
         for _ in 0..12 {
             world.type_text(anna, photos[random.below(6)], 0, "x");
             world.type_text(anna, notes[random.below(6)], 0, "x");
-            match random.below(6) {
+            match random.below(7) {
                 0 => world.set_filter(ben, &filter_of(&["notes", "photos"], &[], &[])),
                 1 => world.set_filter(ben, &filter_of(&[], &photos[..2], &["notes"])),
                 2 => world.set_filter(ben, &Wanted::Everything),
                 3 => world.fetch(ben, photos[random.below(6)]),
-                4 => world.break_connection(ben),
+                4 => world.unfetch(ben, photos[random.below(6)]),
+                5 => world.break_connection(ben),
                 _ => world.run(random.between(1, 100)),
             }
             world.run(random.between(0, 60));

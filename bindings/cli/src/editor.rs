@@ -6,12 +6,18 @@ use crate::output;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How often what cannot be read is offered again: far more than a person needs, and an end for an editor that is a script.
 const ATTEMPTS_MAX: usize = 20;
 /// How the line begins that tells in the file what is wrong with it.
 const PROBLEM: &str = "// ! ";
+/// An editor that is back before this has shown nobody anything.
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// What is said about such an editor.
+const ABOUT_AT_ONCE: &str = "afield: the editor was back at once. One that opens a window needs an option that makes it \
+                             wait, as in VISUAL='code --wait' or EDITOR='gvim --nofork'";
 /// The editor where nobody named one.
 const FALLBACK: &str = if cfg!(windows) { "notepad" } else { "vi" };
 
@@ -79,6 +85,7 @@ pub(crate) fn edit<T>(
     // An editor hears Ctrl-C too, and has a use for it.
     let _uninterrupted = interrupt::hold()?;
     let mut draft = Draft::new(name, text).map_err(EditorError::File)?;
+    let since = Instant::now();
     let (mut handed_out, mut problem) = (text.to_owned(), None);
     for _ in 0..ATTEMPTS_MAX {
         let ended = open(&editor, &draft.path);
@@ -90,7 +97,12 @@ pub(crate) fn edit<T>(
         match (ended, &problem) {
             (Err(error), None) if !is_changed => return Err(error.into()),
             (Err(error), _) => return Err(draft.keep(error.into())),
-            (Ok(()), None) if !is_changed => return Ok(None),
+            (Ok(()), None) if !is_changed => {
+                if since.elapsed() < AT_ONCE {
+                    output::tell_wrapped(ABOUT_AT_ONCE, 2);
+                }
+                return Ok(None);
+            }
             (Ok(()), Some(_)) if !is_changed => break,
             (Ok(()), _) => {}
         }
@@ -167,9 +179,36 @@ impl Draft {
     }
 
     /// Leaves the file where it is, and says where.
-    fn keep(self, failure: Failure) -> Failure {
-        let Self { folder, path, told: _ } = self;
-        let _ = folder.keep();
-        Failure::Kept { kept: path, source: Box::new(failure) }
+    fn keep(mut self, failure: Failure) -> Failure {
+        self.folder.disable_cleanup(true);
+        Failure::Kept { kept: self.path.clone(), source: Box::new(failure) }
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // A fault of ours while it is stored does not cost a person what they wrote.
+        if std::thread::panicking() {
+            self.folder.disable_cleanup(true);
+            output::tell(&format!("afield: what you wrote is kept in {}", self.path.display()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draft_goes_with_what_became_of_it_and_stays_where_storing_it_panics() {
+        let draft = || Draft::new("notes.txt", "words").unwrap();
+        let (stored, panicked) = (draft(), draft());
+        let paths = (stored.path.clone(), panicked.path.clone());
+        Edited { value: (), draft: stored }.store(|()| Ok(())).unwrap();
+        assert!(!paths.0.exists());
+        let panicking = || Edited { value: (), draft: panicked }.store::<()>(|()| panic!("on purpose"));
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(panicking)).unwrap_err();
+        assert_eq!(std::fs::read_to_string(&paths.1).unwrap(), "words");
+        std::fs::remove_dir_all(paths.1.parent().unwrap()).unwrap();
     }
 }

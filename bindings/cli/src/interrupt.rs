@@ -4,6 +4,7 @@
 //! that hold something which has to be put away listen here.
 
 use crate::failure::Failure;
+use crate::screen;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -51,13 +52,16 @@ pub(crate) struct Held {
     _runtime: tokio::runtime::Runtime,
 }
 
-/// Leaves Ctrl-C to a program that this one runs and waits for.
+/// Leaves Ctrl-C to a program that this one runs and waits for. Whoever ends this process by a signal of its own still does.
 pub(crate) fn hold() -> Result<Held, Failure> {
     let runtime = runtime()?;
     {
         let _runtime = runtime.enter();
-        // Listening is enough: the system then leaves the process alone.
-        drop(listen());
+        // Listening is enough: the system then leaves the process alone. Where it cannot be listened for, Ctrl-C ends both.
+        #[cfg(unix)]
+        let _ = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt());
+        #[cfg(windows)]
+        let _ = tokio::signal::windows::ctrl_c();
     }
     Ok(Held { _runtime: runtime })
 }
@@ -90,6 +94,7 @@ impl Interrupt {
                 *wanted.is_there() = true;
                 wanted.came.notify_all();
                 listen().await;
+                screen::put_back_at_once();
                 std::process::exit(i32::from(Failure::Interrupted.exit_code()));
             });
         };

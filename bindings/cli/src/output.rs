@@ -36,7 +36,7 @@ impl Output {
 
     /// Whether what is printed goes to a terminal that can be drawn on.
     pub(crate) fn is_screen(self) -> bool {
-        self.is_terminal() && !self.json && std::env::var_os("TERM").is_none_or(|name| name != "dumb")
+        self.is_terminal() && !self.json && is_drawable()
     }
 
     /// Whether what is printed goes to a terminal.
@@ -79,12 +79,8 @@ impl Output {
 
     /// A progress bar on stderr: none where nobody looks, or where it cannot be drawn in place.
     pub(crate) fn progress(self, template: &str, total: Option<u64>) -> ProgressBar {
-        let is_dumb = std::env::var_os("TERM").is_some_and(|name| name == "dumb");
-        let target = if is_dumb {
-            ProgressDrawTarget::hidden()
-        } else {
-            if self.is_for_a_person() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() }
-        };
+        let is_drawn = self.is_for_a_person() && is_drawable();
+        let target = if is_drawn { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = match total {
             Some(total) => ProgressBar::with_draw_target(Some(total), target),
             None => ProgressBar::with_draw_target(None, target),
@@ -93,6 +89,12 @@ impl Output {
         bar.set_style(style);
         bar
     }
+}
+
+/// Whether the terminal says that it can be drawn on. On Windows all can, and none says so.
+fn is_drawable() -> bool {
+    let name = std::env::var_os("TERM");
+    if cfg!(windows) { name.is_none_or(|name| name != "dumb") } else { name.is_some_and(|name| name != "dumb") }
 }
 
 /// How often a bar is drawn again while nothing moves, so that a person sees that it lives.

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use crossterm::terminal::{self, ClearType};
 use crossterm::{cursor, queue};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 /// The terminal, given to one page; it is as it was once this is gone.
@@ -87,10 +87,22 @@ fn leaves(key: KeyEvent) -> bool {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // Nothing is left to do where the terminal is gone.
-        let mut out = io::stdout().lock();
-        let _ = queue!(out, cursor::Show, terminal::LeaveAlternateScreen);
-        let _ = out.flush();
-        let _ = terminal::disable_raw_mode();
+        put_back(io::stdout().lock());
     }
+}
+
+/// Makes the terminal what it was before a page took it, where the process ends at once; nothing where no page did.
+/// Whoever draws may hold the standard output for as long as the terminal takes nothing, so it is not waited for.
+pub(crate) fn put_back_at_once() {
+    if terminal::is_raw_mode_enabled().unwrap_or(false) {
+        let error = io::stderr();
+        if error.is_terminal() { put_back(error) } else { put_back(io::sink()) }
+    }
+}
+
+fn put_back(mut out: impl Write) {
+    // Nothing is left to do where the terminal is gone.
+    let _ = terminal::disable_raw_mode();
+    let _ = queue!(out, cursor::Show, terminal::LeaveAlternateScreen);
+    let _ = out.flush();
 }

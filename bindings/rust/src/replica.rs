@@ -180,7 +180,7 @@ impl Replica {
     ///
     /// Sync runs on a thread of its own, which lives until [`Replica::disconnect`], so that storing and merging never
     /// hold up an application's async tasks. Connecting again replaces the relay, and ends the old connection as
-    /// [`Replica::disconnect`] does.
+    /// [`Replica::disconnect`] does: so that is nothing to do within a transaction or an edit either.
     ///
     /// # Errors
     ///

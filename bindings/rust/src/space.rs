@@ -94,7 +94,7 @@ impl Space {
     }
 
     /// Fetches entities that the filter leaves out, and waits until they are here. They belong to the filter from then on,
-    /// and are kept up to date.
+    /// and are kept up to date until [`Space::unfetch`].
     ///
     /// ```no_run
     /// # async fn look(replica: &afield::Replica, id: afield::EntityId) -> Result<(), Box<dyn std::error::Error>> {
@@ -130,6 +130,34 @@ impl Space {
             Ok(Err(not)) => Err(SyncError::Failed { reason: not.reason, class: not.class }.into()),
             Err(_) => Err(SyncError::Closed.into()),
         }
+    }
+
+    /// Takes back what [`Space::fetch`] asked for: the entities are kept up to date no more than the filter says.
+    ///
+    /// What is here of them stays, and edits made here are sent as ever. A filter and what was fetched name at most 16,384
+    /// entities together, so who looks at many for a short while gives them up again.
+    ///
+    /// ```no_run
+    /// # async fn look(home: afield::Space, id: afield::EntityId) -> Result<(), Box<dyn std::error::Error>> {
+    /// home.fetch([id]).await?;
+    /// home.unfetch([id])?;
+    /// assert_eq!(home.filter()?, afield::Filter::collections(["notes"]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The store failed.
+    pub fn unfetch(&self, ids: impl IntoIterator<Item = EntityId>) -> Result<(), FilterError> {
+        if Driver::is_inside_an_edit() {
+            return Err(FilterError::Nested);
+        }
+        let ids: Vec<EntityId> = ids.into_iter().collect();
+        let Shared { driver, .. } = &*self.shared;
+        driver.unwant_entities(self.id, &ids, self.shared.now())?;
+        self.shared.wake();
+        Ok(())
     }
 
     /// The names of the collections that hold entities, in order.

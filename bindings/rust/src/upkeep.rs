@@ -11,7 +11,8 @@ impl Replica {
     ///
     /// This also happens by itself, bit by bit: while sync is on, when nothing else is to be done; while it is off, with
     /// the edits of entities that are not large. So call it where neither is enough, such as after an import, and at a
-    /// moment when somebody can wait. For the file it needs as much free room on the disk as the store takes.
+    /// moment when somebody can wait. For the file it needs as much free room as the store takes twice:
+    /// beside it, and where the system keeps temporary files.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

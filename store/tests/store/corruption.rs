@@ -168,6 +168,10 @@ fn a_damaged_page_of_one_copy_of_a_snapshot_costs_nothing_but_room_and_stops_nob
                 assert!(!store.is_poisoned(), "page {page} at {at}");
             }
             assert_eq!(outbox(&mut store, space(1)).len(), small.len() + large.len() + 5, "page {page} at {at}");
+            // A space is left, or stays as it is.
+            let is_left = store.leave_space(space(1), afield_store::Unsent::Discard).is_ok();
+            assert!(!store.is_poisoned(), "page {page} at {at}");
+            assert_eq!(store.space(space(1)).unwrap().is_none(), is_left, "page {page} at {at}");
         }
     }
     assert!(noticed * 2 > of_each, "{noticed} of {of_each} flips are seen by the checks");

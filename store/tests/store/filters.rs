@@ -155,6 +155,26 @@ fn what_is_announced_is_listed_until_it_is_here_and_what_is_unknown_is_forgotten
 }
 
 #[test]
+fn what_was_fetched_is_given_up_again_and_what_the_filter_names_is_not() {
+    let mut store = two_spaces();
+    let named = Filter::nothing().entities([entity(1)]);
+    let _ = store.set_filter(space(1), &named, true).unwrap();
+    jump(&mut store, at(10), &[], LeftOut::default()).unwrap();
+    let _ = store.want_entities(space(1), &[entity(1), entity(2), entity(3)]).unwrap();
+    let _ = store.unwant_entities(space(1), &[entity(1), entity(2), entity(9)]).unwrap();
+    assert_eq!(store.filter(space(1)).unwrap(), named.clone().entities([entity(1), entity(3)]));
+    assert_eq!(wanted(&store), [(Wanted::Entity(entity(1)), 0), (Wanted::Entity(entity(3)), 0)]);
+    let missing = store.want_entities(space(1), &[entity(2)]).unwrap().into_inner();
+    assert_eq!(missing, [entity(2)], "it is asked for from the start");
+    let many: Vec<_> = (0..16_384_u128).map(|number| EntityId::from_bytes(number.to_be_bytes())).collect();
+    assert!(matches!(store.want_entities(space(1), &many), Err(FilterError::TooLong { .. })));
+    let _ = store.unwant_entities(space(1), &[entity(2), entity(3)]).unwrap();
+    let _ = store.set_filter(space(1), &Filter::Everything, true).unwrap();
+    assert!(store.want_entities(space(1), &many).is_ok(), "there is room again");
+    sound(&store);
+}
+
+#[test]
 fn a_snapshot_that_was_not_usable_leaves_its_entity_to_be_fetched_as_changes() {
     let mut store = two_spaces();
     let damaged = afield_store::UnreadableChunk {

@@ -31,6 +31,22 @@ fn a_space_with_unsent_changes_is_left_only_when_they_are_to_be_discarded() {
 }
 
 #[test]
+fn what_is_left_cannot_be_read_in_the_file_or_its_wal_where_the_file_is_not_rebuilt() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut store = Store::open(&path, &OpenOptions::default()).unwrap();
+    prepare(&mut store);
+    let secret = Projection { json: format!("\"{}\"", SECRET.repeat(400)), deleted: false, updated_ms: AT_MS };
+    edit(&mut store, entity(1), &[1, 2]);
+    store.project(&[(entity(1), secret)]).unwrap();
+    let _ = store.leave_space(space(1), Unsent::Discard).unwrap();
+    assert!(is_in_files(&path), "the control: it stands in the WAL");
+    assert!(store.empty_wal().unwrap());
+    assert!(!is_in_files(&path));
+    sound(&store);
+}
+
+#[test]
 fn what_is_left_cannot_be_read_in_the_file_and_another_space_stays_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");

@@ -3,7 +3,7 @@
 use super::*;
 use afield_core::Filter;
 use afield_core::filter::Selection;
-use afield_store::{Backfill, Wanted};
+use afield_store::{Backfill, FilterError, Wanted};
 
 /// What a device asks for and has been given, as far as it says itself.
 pub(super) struct Asked {
@@ -47,9 +47,19 @@ impl World {
     /// Asks for an entity on a device, and waits for nothing.
     pub fn fetch(&mut self, device: Device, entity: EntityId) {
         self.trace.note("fetch", entity.as_bytes());
+        self.want(device, |driver, space, now| driver.want_entities(space, &[entity], now));
+    }
+
+    /// Gives up what was fetched of an entity.
+    pub fn unfetch(&mut self, device: Device, entity: EntityId) {
+        self.trace.note("unfetch", entity.as_bytes());
+        self.want(device, |driver, space, now| driver.unwant_entities(space, &[entity], now));
+    }
+
+    fn want(&mut self, device: Device, want: impl FnOnce(&Driver, SpaceId, Now) -> Result<(), FilterError>) {
         let (now, space) = (self.now_on(device), self.space);
         let Some(driver) = self.driver(device) else { return };
-        if driver.want_entities(space, &[entity], now).is_err() {
+        if want(driver, space, now).is_err() {
             self.crash_or_reload(device);
         }
         self.drain(device);

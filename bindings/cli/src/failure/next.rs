@@ -103,6 +103,7 @@ fn after_open(error: &ReplicaError) -> &'static str {
         OpenError::Locked { .. } => "close the other program, or wait longer with --wait SECONDS",
         OpenError::NotAStore => "the file is left as it is: name another with --store PATH",
         OpenError::Newer { .. } => "install the newest afield: this file was written by a newer one",
+        OpenError::Older { .. } => "bring the file to this version's form: `afield space list` does, like any command",
         OpenError::ReadOnly => "make the file and its folder writable, or name another with --store PATH",
         OpenError::Folder(_) => "check that the folder exists and can be written",
         error => after_damage(error.class()),

@@ -74,6 +74,17 @@ fn an_editor_gets_the_whole_entity_and_what_was_not_touched_stays_to_the_byte() 
 }
 
 #[test]
+fn an_editor_that_does_not_wait_is_told_from_one_in_which_nothing_was_changed() {
+    let person = Person::with_store();
+    let id = note(&person);
+    let at_once = edit(&person, ["notes", &id], "true");
+    assert_eq!(at_once.code, 0, "{at_once:?}");
+    assert!(at_once.err.contains("'code --wait'"), "{at_once:?}");
+    let changed_at_once = edit(&person, ["notes", &id], r#"sed -i 's/"Milk"/"Bread"/' "$1""#);
+    assert_eq!((changed_at_once.code, changed_at_once.err.as_str()), (0, ""), "{changed_at_once:?}");
+}
+
+#[test]
 fn what_was_left_as_it_was_and_what_an_editor_failed_with_write_nothing() {
     let person = Person::with_store();
     let id = note(&person);

@@ -48,6 +48,11 @@ impl Acknowledgements {
         lock(&self.waiters).retain(|_, (entity, _)| !is_gone(*entity));
     }
 
+    /// Drops the senders of those who wait for a change that is not here any more, which tells them so.
+    pub(super) fn forget_change(&self, hash: ChangeHash) {
+        drop(lock(&self.waiters).remove(&hash));
+    }
+
     /// Tells those who wait for the change.
     pub(super) fn tell(&self, hash: ChangeHash, word: Acknowledged) {
         for waiter in lock(&self.waiters).remove(&hash).into_iter().flat_map(|(_, waiters)| waiters) {

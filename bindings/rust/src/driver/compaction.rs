@@ -144,12 +144,13 @@ impl Driver {
             return;
         }
         let Some(taken) = self.documents.try_take(entity) else { return };
+        // One that takes too long for an edit is left to sync, and noted again by the next edit that finds it grown.
+        lock(&self.growth.grown).remove(&entity);
         if taken.open.as_ref().is_none_or(|open| open.document.change_count() > IN_EDIT_CHANGES_MAX)
             || lock(&self.store).bytes_of(entity).map_or(true, |bytes| bytes > IN_EDIT_BYTES_MAX)
         {
             return;
         }
-        lock(&self.growth.grown).remove(&entity);
         // The edit is stored, whatever becomes of this; a store that fails now says so with the next one.
         if let Err(error) = self.rest_after_failure(entity, self.compact(taken, Patience::None, now)) {
             tracing::error!(%entity, %error, "the store failed while the entity was compacted");
@@ -250,12 +251,13 @@ impl Driver {
             };
             let covering = if matches!(sync.link, Link::Up { .. }) { Covering::Marked } else { Covering::All };
             let covered = lock(&self.store).cover(&mut checked, covering)?;
+            if let Some(hash) = covered.awaits_mark {
+                // While no mark can come in between.
+                self.growth.note_unconfirmed(entity, hash);
+            }
             drop(sync);
             changes += covered.changes;
             if covered.is_done {
-                if let Some(hash) = covered.awaits_mark {
-                    self.growth.note_unconfirmed(entity, hash);
-                }
                 return Ok(changes);
             }
         }

@@ -144,8 +144,8 @@ impl Driver {
         if let Err(error) = &settled {
             tracing::warn!(%entity, %error, "received changes wait: the store does not take what becomes of them");
         }
-        // What a panic left of a document is read by nobody either.
-        if settled.is_err() || taken.open.as_ref().is_some_and(|open| open.document.is_poisoned()) {
+        // What a panic left of a document is read by nobody either, and one that was taken away is there all the same.
+        if settled.is_err() || taken.open.as_ref().is_none_or(|open| open.document.is_poisoned()) {
             taken.open = self.read(entity)?.map(|(open, _)| Box::new(open));
         }
         Ok(taken)

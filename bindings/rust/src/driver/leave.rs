@@ -36,6 +36,7 @@ impl Driver {
         self.documents.forget(&of_space);
         drop(store);
         lock(&self.edited).remove(&space);
+        self.forget_seen(Some(space));
         self.disappoint_those_who_wait_for(space);
         if sync.spaces.remove(&space).is_some() {
             self.restart_session(&mut sync, now);
@@ -52,6 +53,9 @@ impl Driver {
     fn rebuild_when_worth_it(&self) -> Result<bool, StoreError> {
         let mut store = lock(&self.store);
         if !is_worth_rebuilding(&store)? {
+            // What the transaction overwrote stands in the WAL as it was until then.
+            let is_empty = store.empty_wal()?;
+            tracing::debug!(is_empty, "the store is not rebuilt: little of it became free");
             return Ok(false);
         }
         let is_erased = store.shrink()?;

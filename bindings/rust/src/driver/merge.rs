@@ -227,13 +227,15 @@ fn merge_one(unsettled: &mut Unsettled<'_>, replay: Replay) -> Option<Outcome> {
         is_unfinished |= revoked.verdict == Verdict::Undecided;
         verdicts.push((revoked.hash, waiting.settle(0, revoked.verdict)));
     }
-    if merged > 0 && changes.iter().any(|change| change.state == ChangeState::Waiting) {
-        in_causal_order(&mut verdicts, &open.document.changes_since(&applied.before));
-    }
     open.since_snapshot += merged;
-    // Without one the store calls what it has stale, as after an edit.
-    let projected = catch_unwind(AssertUnwindSafe(|| if is_changed { project_unless_large(open) } else { None }));
-    let Ok(projection) = projected else {
+    let read = catch_unwind(AssertUnwindSafe(|| {
+        if merged > 0 && changes.iter().any(|change| change.state == ChangeState::Waiting) {
+            in_causal_order(&mut verdicts, &open.document.changes_since(&applied.before));
+        }
+        // Without one the store calls what it has stale, as after an edit.
+        if is_changed { project_unless_large(open) } else { None }
+    }));
+    let Ok(projection) = read else {
         // What cannot be read is not kept either: its changes stay received, and it is loaded anew.
         taken.open = None;
         return None;

@@ -246,7 +246,7 @@ impl Driver {
                 return Ok(None);
             }
             Some((_, None)) => {}
-            None => self.acknowledgements.forget(|gone| gone == entity),
+            None => self.acknowledgements.forget_change(hash),
         }
         if let Some(block) = store.block_of(entity)? {
             self.acknowledgements.tell(hash, Acknowledged::Refused(block.code));

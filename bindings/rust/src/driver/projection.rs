@@ -2,9 +2,10 @@
 
 use super::documents::{OpenEntity, lock};
 use super::{Driver, EntityError};
-use afield_core::document::{Document, Value};
+use afield_core::document::{Document, LoadError, Value};
 use afield_core::{EntityId, Now};
 use afield_store::Projection;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The key at the root of a document that says since when it is deleted, in milliseconds since the Unix epoch.
 ///
@@ -51,11 +52,12 @@ impl Driver {
     /// The entity could not be opened.
     pub(crate) fn current_projection(&self, entity: EntityId, now: Now) -> Result<Option<Projection>, EntityError> {
         let Some(taken) = self.documents.try_take(entity) else {
-            return Ok(self.read(entity)?.map(|(open, _)| projection_of(&open.document)));
+            let Some((open, _)) = self.read(entity)? else { return Ok(None) };
+            return guarded(entity, || projection_of(&open.document)).map(Some);
         };
         let mut taken = self.load(taken, now)?;
         let Some(open) = taken.open.as_deref_mut() else { return Ok(None) };
-        let projected = [(entity, project(open))];
+        let projected = [(entity, guarded(entity, || project(open))?)];
         let mut store = lock(&self.store);
         // After a reload the document may be ahead of the disk. What is not stored stays stale, which costs the next
         // reader as much again and nobody anything else.
@@ -69,8 +71,16 @@ impl Driver {
     }
 }
 
+/// A panic of the engine costs the entity it read, and no list of others.
+fn guarded(entity: EntityId, project: impl FnOnce() -> Projection) -> Result<Projection, EntityError> {
+    let projected = catch_unwind(AssertUnwindSafe(project));
+    projected.map_err(|_| EntityError::Damaged { entity, source: LoadError::Panicked })
+}
+
 /// What queries see of a document.
 pub(crate) fn projection_of(document: &Document) -> Projection {
+    #[cfg(test)]
+    fault::strike();
     let (value, deleted) = split_deleted(document.read());
     let engine = document.automerge();
     let times = document.heads().into_iter().filter_map(|head| engine.get_change_meta_by_hash(&head));
@@ -96,4 +106,23 @@ pub(crate) fn split_deletion(mut value: Value) -> (Value, Option<Value>) {
         _ => None,
     };
     (value, mark)
+}
+
+/// An engine that fails where it reads, which no document is known to bring about.
+#[cfg(test)]
+pub(super) mod fault {
+    use std::cell::Cell;
+
+    std::thread_local! {
+        static PANICS: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Whether projecting panics on this thread from now on.
+    pub(in crate::driver) fn set(panics: bool) {
+        PANICS.set(panics);
+    }
+
+    pub(super) fn strike() {
+        assert!(!PANICS.get(), "on purpose");
+    }
 }

@@ -6,6 +6,7 @@ use afield_core::{ChangeHash, EntityId, Sequence, SpaceId};
 use afield_store::{Store, StoreError};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::oneshot;
 
 /// How far other devices have the logs, as this session was told, and who waits for more.
@@ -13,6 +14,8 @@ use tokio::sync::oneshot;
 pub(super) struct Sightings {
     seen: Mutex<BTreeMap<SpaceId, Sequence>>,
     waiters: Mutex<Vec<Waiter>>,
+    /// How often there was something new to tell: whoever looks while another thread has the waiters out looks again.
+    told: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -54,8 +57,20 @@ impl Driver {
         }
     }
 
-    /// Tells those who wait for what another device has by now.
+    /// Tells those who wait for what another device has by now; call it after whatever may have changed that.
     pub(super) fn tell_sightings(&self) -> Result<(), StoreError> {
+        let mut told = self.sightings.told.fetch_add(1, Ordering::SeqCst) + 1;
+        loop {
+            self.tell_sightings_once()?;
+            let now = self.sightings.told.load(Ordering::SeqCst);
+            if now == told {
+                return Ok(());
+            }
+            told = now;
+        }
+    }
+
+    fn tell_sightings_once(&self) -> Result<(), StoreError> {
         // Nearly always nobody waits, and nothing is looked up.
         let waiters = std::mem::take(&mut *lock(&self.sightings.waiters));
         let mut rest = Vec::new();

@@ -5,6 +5,7 @@ mod fetching;
 mod filters;
 mod hand;
 mod large;
+mod unreadable;
 
 use super::*;
 use afield_core::Sequence;

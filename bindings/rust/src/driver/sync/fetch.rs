@@ -67,11 +67,27 @@ impl Driver {
         let mut sync = lock(&self.sync);
         let is_up = matches!(sync.link, Link::Up { .. });
         let _ = lock(&self.store).set_filter(space, filter, !is_up)?;
+        self.ask_anew(&mut sync, space, now)
+    }
+
+    /// Takes back what [`Driver::want_entities`] asked for; what is here stays here.
+    ///
+    /// # Errors
+    ///
+    /// The space is unknown, or the store failed.
+    pub fn unwant_entities(&self, space: SpaceId, entities: &[EntityId], now: Now) -> Result<(), FilterError> {
+        let mut sync = lock(&self.sync);
+        let _ = lock(&self.store).unwant_entities(space, entities)?;
+        self.ask_anew(&mut sync, space, now)
+    }
+
+    /// Tells a session that runs what a space is asked for now.
+    fn ask_anew(&self, sync: &mut Synchronization, space: SpaceId, now: Now) -> Result<(), FilterError> {
         let (filter, partial) = asked(&lock(&self.store), space)?;
         if let Some(session) = sync.session() {
             session.set_filter(space, filter, partial);
         }
-        self.fetch_more(&mut sync, space, now);
+        self.fetch_more(sync, space, now);
         Ok(())
     }
 
@@ -102,7 +118,10 @@ impl Driver {
             return Ok(None);
         }
         let (sender, receiver) = oneshot::channel();
-        lock(&self.waiters).fetchers.push(Fetcher { space, waiting, unknown: Vec::new(), sender });
+        let mut waiters = lock(&self.waiters);
+        waiters.fetchers.retain(|fetcher| !fetcher.sender.is_closed());
+        waiters.fetchers.push(Fetcher { space, waiting, unknown: Vec::new(), sender });
+        drop(waiters);
         self.fetch_more(&mut sync, space, now);
         Ok(Some(receiver))
     }
@@ -166,6 +185,7 @@ impl Driver {
             unknown: &unknown,
         };
         let outcome = lock(&self.store).receive_page(&stored, now.wall_ms)?;
+        self.note_marked(arrived.changes.iter().map(|change| change.hash));
         sync.unmerged.extend(outcome.fresh);
         sync.unmerged_bytes = sync.unmerged_bytes.saturating_add(arrived.bytes);
         if done {

@@ -279,6 +279,7 @@ impl Driver {
 
     fn mark(&self, space: SpaceId, proofs: &[Proof]) -> Result<(), DriverError> {
         lock(&self.store).mark(space, proofs)?;
+        self.note_marked(proofs.iter().map(|proof| proof.hash));
         Ok(self.tell_sightings()?)
     }
 
