@@ -47,9 +47,12 @@ pub const SEND_QUEUE_BYTES_MAX: usize = MIB;
 pub const BATCH_CHUNKS_MAX: usize = 8_192;
 /// The most raw bytes of chunks in one batch, so that encoded it fits a frame and inflated it fits the cap.
 pub const BATCH_BYTES_MAX: usize = 768 * KIB;
-/// How many changes one push names by their places in the log: a relay reads each of them, some microseconds, while others
-/// wait.
+/// How many changes one push names by their places in the log: a relay looks each of them up, some ten microseconds, while
+/// others wait.
 pub const LOG_NAMES_MAX: usize = 256;
+/// How far behind what a session was told a place may be that a push names: what is older may be kept in forms that take
+/// long to read. A device has to keep well below it, since it may not have received all that it is being told.
+pub const LOG_NAMES_BEHIND_MAX: u64 = 65_536;
 /// The most spaces one session opens.
 pub const SPACES_PER_SESSION_MAX: usize = 1_024;
 /// The longest bearer token, in bytes.

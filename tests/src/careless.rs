@@ -79,7 +79,8 @@ impl CarelessLog {
         });
         let items: Vec<_> = items.collect();
         self.advance(changes);
-        wire::encode_live_chunks(self.channel, begins, items.iter().map(Vec::as_slice), &self.cursor.chain)
+        let check = state.chunks_check(&self.cursor.chain);
+        wire::encode_live_chunks(self.channel, begins, items.iter().map(Vec::as_slice), check)
     }
 
     /// The word that everything has been sent.

@@ -308,7 +308,8 @@ impl Log {
                 }
                 place += own.max(1);
             }
-            let message = wire::encode_live_chunks(Channel(0), number == 0, items.iter().map(Vec::as_slice), chain);
+            let check = relay.chunks_check(chain);
+            let message = wire::encode_live_chunks(Channel(0), number == 0, items.iter().map(Vec::as_slice), check);
             self.read(&message, updates, &mut device)?;
             sum.add(&message, updates.len());
         }

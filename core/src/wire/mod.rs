@@ -28,8 +28,8 @@ pub use frame::{
 pub use live::{
     LIVE_ACTORS_MAX, LIVE_CHECK_BYTES, LIVE_CHUNKS_CHANNELS_MAX, LIVE_COLLECTIONS_MAX, LIVE_ENTITIES_MAX,
     LIVE_HEADS_MAX, LIVE_OTHERS_MAX, LIVE_PARTS_MAX, LIVE_PUSH_CHANNELS_MAX, LIVE_ROWS_MAX, LIVE_SHAPE_PARTS_MAX,
-    LIVE_SHAPES_MAX, LIVE_TEXT_BYTES_MAX, LIVE_TEXTS_MAX, LiveItem, LiveItems, LiveKind, LiveMessage, LiveState,
-    PushStream, encode_live_chunks, own_item,
+    LIVE_SHAPES_MAX, LIVE_TEXT_BYTES_MAX, LIVE_TEXTS_MAX, LiveCheck, LiveItem, LiveItems, LiveKind, LiveMessage,
+    LiveState, PushStream, encode_live_chunks, own_item,
 };
 
 #[cfg(test)]

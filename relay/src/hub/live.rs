@@ -3,7 +3,7 @@
 use super::Hub;
 use super::guard::guarded;
 use crate::log::Log;
-use afield_core::session::{LiveRun, LiveStanding, LogRun, RelayRequest, SessionError};
+use afield_core::session::{LiveFeed, LiveRun, LiveStanding, LogRun, RelayRequest, SessionError};
 use afield_core::{Durable, Now, SessionId, SpaceId};
 
 impl<L: Log> Hub<L> {
@@ -38,18 +38,24 @@ impl<L: Log> Hub<L> {
 
     /// Encodes a run that was just appended for those who are in the epoch of the space, or come to it now.
     pub(super) fn encode_live(&mut self, space: SpaceId, ids: &[SessionId], run: &Durable<LogRun>) -> Option<LiveRun> {
-        let readers = self.spaces.get_mut(&space)?;
-        let epoch = readers.live.epoch();
-        let (mut members, mut outsiders) = (0, 0);
-        for seat in ids.iter().filter_map(|id| self.sessions.get(id)) {
-            let is_behind = seat.behind.contains(&space);
-            match seat.session.live_standing(space, run.get(), epoch.as_ref()) {
-                LiveStanding::Member if !is_behind => members += 1,
-                LiveStanding::Outsider if !is_behind => outsiders += 1,
-                _ => {}
+        let Self { spaces, sessions, .. } = self;
+        let readers = spaces.get_mut(&space)?;
+        guarded("encoding live chunks", || {
+            let epoch = readers.live.epoch();
+            let (mut members, mut outsiders) = (0, 0);
+            // Nobody is asked about a run that is too large to be live.
+            let asked = if LiveFeed::takes(run.get()) { ids } else { &[] };
+            for seat in asked.iter().filter_map(|id| sessions.get(id)) {
+                let is_behind = seat.behind.contains(&space);
+                match seat.session.live_standing(space, run.get(), epoch.as_ref()) {
+                    LiveStanding::Member if !is_behind => members += 1,
+                    LiveStanding::Outsider if !is_behind => outsiders += 1,
+                    _ => {}
+                }
             }
-        }
-        drop(epoch);
-        guarded("encoding live chunks", || readers.live.encode(run, members, outsiders)).flatten()
+            drop(epoch);
+            readers.live.encode(run, members, outsiders)
+        })
+        .flatten()
     }
 }

@@ -76,7 +76,7 @@ pub struct Hub<L> {
     /// The sessions that created spaces in this turn, once for each.
     creators: Vec<SessionId>,
     /// Sessions that were forgotten and whose links do not know it.
-    cut: Vec<SessionId>,
+    cut: VecDeque<(SessionId, Output)>,
     /// Sessions that may have output.
     dirty: BTreeSet<SessionId>,
     /// Sessions that may read on, in turn.
@@ -149,7 +149,7 @@ impl<L: Log> Hub<L> {
             pending_bytes: 0,
             queue_bytes_end: QUEUE_BYTES_END,
             creators: Vec::new(),
-            cut: Vec::new(),
+            cut: VecDeque::new(),
             dirty: BTreeSet::new(),
             ready: VecDeque::new(),
             deadlines: BTreeSet::new(),
@@ -220,8 +220,8 @@ impl<L: Log> Hub<L> {
 
     /// The next thing for a link.
     pub fn poll_transmit(&mut self) -> Option<(SessionId, Output)> {
-        if let Some(id) = self.cut.pop() {
-            return Some((id, Output::Close));
+        if let Some(last) = self.cut.pop_front() {
+            return Some(last);
         }
         loop {
             let id = *self.dirty.first()?;

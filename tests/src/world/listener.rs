@@ -272,7 +272,7 @@ impl Listener {
             }
             self.live.tell(change, at.sequence);
         }
-        if !message.fits_chain(&at.chain) {
+        if self.live.check(&at.chain).is_none_or(|check| !message.fits(check)) {
             return Violation::of("R4", format!("live chunks up to {} end with another chain", at.sequence));
         }
         self.position = Some(at);

@@ -6,9 +6,10 @@ use super::record::{Place, Record};
 use afield_core::change::ChangeHeader;
 use afield_core::log::ChunkHash;
 use afield_core::wire::{
-    self, BatchChunk, ChunkBudget, DecodedChunk, LiveItem, LiveMessage, LiveState, Push, PushNumber, PushStream,
+    self, BatchChunk, ChunkBudget, DecodedChunk, LiveCheck, LiveItem, LiveMessage, LiveState, Push, PushNumber,
+    PushStream,
 };
-use afield_core::{Limits, Sequence};
+use afield_core::{ChainHash, Limits, Sequence};
 use std::collections::BTreeMap;
 
 /// What both streams of one wire have observed, and where the relay said that changes stand.
@@ -67,10 +68,13 @@ impl Live {
     pub(super) fn pushed(&mut self, push: &Push<'_>, record: &Record) -> Vec<(ChangeId, ChunkHash)> {
         self.last_push = push.number.0;
         let chunks = self.chunks_of(push, record).expect("a device sends well-formed batches");
-        for DecodedChunk { entity, collection, kind, bytes, .. } in &chunks {
-            self.stream.observe(&BatchChunk { entity: *entity, collection, kind: *kind, bytes });
-        }
+        self.stream = PushStream::new();
         chunks.iter().map(|chunk| identity(chunk).expect("a device pushes changes")).collect()
+    }
+
+    /// What live chunks end with that lead to this position of the chain; `None` for a reader in no epoch.
+    pub(super) fn check(&self, chain: &ChainHash) -> Option<LiveCheck> {
+        self.reading.as_ref().map(|state| state.chunks_check(chain))
     }
 
     /// What a plain push brings; nothing when that cannot be read.

@@ -349,6 +349,11 @@ impl SpaceChannel {
         }
     }
 
+    /// The end of what the device has of the log.
+    pub(super) fn end(&self) -> Sequence {
+        self.received.map_or(Sequence::ZERO, |cursor| cursor.sequence)
+    }
+
     pub(super) fn position(&self, frame: &'static str) -> Result<Cursor, SessionError> {
         match (self.phase, self.received) {
             (Phase::Opening | Phase::Live, Some(cursor)) => Ok(cursor),

@@ -103,8 +103,7 @@ impl<'p> Follow<'p> {
                     for number in 0..count {
                         let skip = if number == 0 { skip } else { 0 };
                         let named = pushes.name_next(skip);
-                        let (pushed, kept) =
-                            named.ok_or_else(|| self.order("that names chunks this session did not push so"))?;
+                        let (pushed, kept) = named.ok_or_else(|| self.undecoded(BatchError::UnknownOwn))?;
                         self.proven(&pushed)?;
                         let (entity, kind) = (pushed.entity, ChunkKind::Change);
                         state.observe(&BatchChunk { entity, collection: &kept.collection, kind, bytes: &kept.bytes });

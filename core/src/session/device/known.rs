@@ -8,6 +8,11 @@ use std::collections::VecDeque;
 /// How many changes a space's session remembers, the newest ones, some 60 bytes each: what is typed now depends on what
 /// came a moment ago. What is not remembered is named by its hash.
 const KNOWN_MAX: usize = 256;
+/// How far behind the end of what this device has of the log a change may stand to be named by its place. The relay keeps
+/// what is near the end at hand.
+const BEHIND_MAX: u64 = 128;
+/// No log is longer, so whoever says that a change stands above is not to be followed. It is the relay's bound.
+const SEQUENCE_MAX: u64 = 1 << 40;
 
 /// The newest changes of a space of which the relay has told this session where they stand.
 #[derive(Debug, Default)]
@@ -15,15 +20,20 @@ pub(super) struct KnownPlaces(VecDeque<(EntityId, ChangeHash, Sequence)>);
 
 impl KnownPlaces {
     pub(super) fn note(&mut self, entity: EntityId, hash: ChangeHash, sequence: Sequence) {
+        if sequence.get() > SEQUENCE_MAX {
+            return;
+        }
         if self.0.len() >= KNOWN_MAX {
             self.0.pop_back();
         }
         self.0.push_front((entity, hash, sequence));
     }
 
-    pub(super) fn find(&self, entity: EntityId, hash: ChangeHash) -> Option<Sequence> {
+    /// Where a change stands, near the end of what the device has of the log.
+    pub(super) fn find(&self, entity: EntityId, hash: ChangeHash, end: Sequence) -> Option<Sequence> {
         let is_it = |known: &&(EntityId, ChangeHash, Sequence)| known.1 == hash && known.0 == entity;
-        self.0.iter().find(is_it).map(|(_, _, sequence)| *sequence)
+        let sequence = self.0.iter().find(is_it).map(|(_, _, sequence)| *sequence);
+        sequence.filter(|sequence| end.get().saturating_sub(sequence.get()) <= BEHIND_MAX)
     }
 }
 
@@ -42,9 +52,14 @@ mod tests {
         let mut known = KnownPlaces::default();
         (1..=1_000).for_each(|number| known.note(entity, hash(number), Sequence::new(number)));
         assert_eq!(known.0.len(), KNOWN_MAX, "R8");
-        assert_eq!(known.find(entity, hash(1_000)), Some(Sequence::new(1_000)));
-        assert_eq!(known.find(entity, hash(745)), Some(Sequence::new(745)));
-        assert_eq!(known.find(entity, hash(744)), None);
-        assert_eq!(known.find(other, hash(1_000)), None, "of this entity alone");
+        let find = |entity, number, end| known.find(entity, hash(number), Sequence::new(end));
+        assert_eq!(find(entity, 1_000, 1_000), Some(Sequence::new(1_000)));
+        assert_eq!(find(entity, 745, 800), Some(Sequence::new(745)));
+        assert_eq!(find(entity, 744, 800), None, "it had to make room");
+        assert_eq!(find(other, 1_000, 1_000), None, "of this entity alone");
+        assert_eq!(find(entity, 900, 1_028), Some(Sequence::new(900)));
+        assert_eq!(find(entity, 900, 1_029), None, "it is far behind");
+        known.note(other, hash(1), Sequence::new((1 << 40) + 1));
+        assert_eq!(known.find(other, hash(1), Sequence::new(1)), None, "no log is that long");
     }
 }

@@ -39,8 +39,9 @@ impl SpaceChannel {
         let is_live = may_be_live && is_few(chunks.len(), bytes) && self.pushes.may_keep(bytes);
         let pushed: Vec<_> = chunks.iter().map(batch_chunk).collect();
         let mut names_left = if form == PushForm::Plain { 0 } else { LOG_NAMES_MAX };
+        let end = self.end();
         let known_at = |entity, hash| {
-            let sequence = self.known.find(entity, hash).filter(|_| names_left > 0)?;
+            let sequence = self.known.find(entity, hash, end).filter(|_| names_left > 0)?;
             names_left -= 1;
             Some(sequence)
         };
@@ -48,9 +49,7 @@ impl SpaceChannel {
             self.stream.get_or_insert_default().encode(channel, number, &pushed, known_at)
         } else {
             let batch = wire::encode_batch_over_log(pushed.iter().copied(), known_at);
-            if let Some(stream) = &mut self.stream {
-                pushed.iter().for_each(|chunk| stream.observe(chunk));
-            }
+            self.stream = None;
             wire::encode_to_relay(&ToRelay::Push(wire::Push { number, channel, batch: batch.as_slice().into() }))
         };
         self.pushes.add(number, chunks, is_live);
@@ -78,7 +77,7 @@ impl SpaceChannel {
         let mut follow = Follow::chain(FRAME, from);
         follow.live(message, &mut state, &mut self.pushes)?;
         let to = follow.end_of_chain().unwrap_or(from);
-        if !message.fits_chain(&to.chain) {
+        if !message.fits(state.chunks_check(&to.chain)) {
             return Err(undecoded(BatchError::WrongCheck));
         }
         self.reading = Some(state);

@@ -191,8 +191,11 @@ impl RelayChannel {
             AppendAnswer::Verdicts(verdicts) => {
                 for (index, verdict) in (0..).zip(&verdicts) {
                     match *verdict {
-                        ChunkVerdict::Stored { sequence, chain } => {
+                        ChunkVerdict::Stored { sequence, chain, is_as_pushed } => {
                             raise(told, sequence, chain);
+                            // What the device has kept of the push is not what other readers observe of such a chunk.
+                            let origin =
+                                origin.map(|origin| Origin { is_live: origin.is_live && is_as_pushed, ..origin });
                             if let Some(origin) = origin.filter(|_| sequence > position.sequence) {
                                 self.own.note(sequence, origin, index);
                             }

@@ -113,6 +113,8 @@ pub enum ChunkVerdict {
         sequence: Sequence,
         /// The chain hash there.
         chain: ChainHash,
+        /// Whether the push named the collection in which the log has the entity, which is the one it was first pushed in.
+        is_as_pushed: bool,
     },
     /// In the log already, durable and readable.
     Duplicate {

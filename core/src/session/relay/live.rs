@@ -5,7 +5,7 @@ use super::run::LogRun;
 use crate::durable::Durable;
 use crate::log::{ChunkKind, Cursor};
 use crate::session::size::{are_some, is_few};
-use crate::wire::{BatchChunk, LiveState, encode_live_chunks, own_item};
+use crate::wire::{BatchChunk, LiveCheck, LiveState, encode_live_chunks, own_item};
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, Weak};
 
@@ -28,7 +28,7 @@ impl PartialEq for LiveEpoch {
 
 impl LiveEpoch {
     /// Encodes chunks that follow what was observed; `None` when they do not.
-    fn encode(&self, run: &LogRun) -> Option<Vec<Vec<u8>>> {
+    fn encode(&self, run: &LogRun) -> Option<(Vec<Vec<u8>>, LiveCheck)> {
         // A state in which an encoder panicked is not to be trusted.
         let mut observed = self.0.lock().ok()?;
         if observed.at != run.before() {
@@ -42,7 +42,7 @@ impl LiveEpoch {
         });
         let items = chunks.map(|chunk| observed.state.encode(&chunk, |_, _| None)).collect();
         observed.at = run.after();
-        Some(items)
+        Some((items, observed.state.chunks_check(&run.after().chain)))
     }
 }
 
@@ -65,6 +65,8 @@ pub struct LiveRun {
     begins: bool,
     /// One item for each chunk.
     items: Vec<Vec<u8>>,
+    /// What messages that bring the run end with.
+    check: LiveCheck,
 }
 
 /// The live chunks of one space: each is encoded once, for all readers that are in the epoch.
@@ -84,6 +86,12 @@ impl LiveFeed {
         self.epoch.upgrade().map(LiveEpoch)
     }
 
+    /// Whether a run may be live chunks for anybody: it is not large, and every chunk of it may travel with others.
+    pub fn takes(run: &LogRun) -> bool {
+        let (chunks, bytes) = run.size();
+        are_some(chunks, bytes) && run.is_all_batched()
+    }
+
     /// Encodes a run that was just appended, for so many members of the present epoch and so many outsiders; `None` when it
     /// is better sent in another way, which ends the epoch.
     ///
@@ -96,19 +104,19 @@ impl LiveFeed {
         let present = self.epoch().filter(|_| members > 0);
         // Until everything is encoded there is none.
         *self = Self::default();
-        let (chunks, bytes) = (run.entries().len(), run.entries().iter().map(|entry| entry.bytes.len()).sum());
-        if !run.is_all_batched() {
+        if !Self::takes(run) {
             return None;
         }
+        let (chunks, bytes) = run.size();
         let begins = outsiders > 0 && missed > members && is_few(chunks, bytes);
         let epoch = if begins {
             LiveEpoch(Arc::new(Mutex::new(Observed { state: LiveState::new(), at: run.before() })))
         } else {
-            present.filter(|_| are_some(chunks, bytes))?
+            present?
         };
-        let items = epoch.encode(run)?;
+        let (items, check) = epoch.encode(run)?;
         *self = Self { epoch: Arc::downgrade(&epoch.0), missed: if begins { 0 } else { missed } };
-        Some(LiveRun { epoch, begins, items })
+        Some(LiveRun { epoch, begins, items, check })
     }
 }
 
@@ -170,14 +178,18 @@ impl RelayChannel {
             }
         }
         items.extend(end(&mut named));
-        let chain = &run.after().chain;
-        let message = encode_live_chunks(self.channel, live.begins, items.iter().map(|item| &**item), chain);
+        let message = encode_live_chunks(self.channel, live.begins, items.iter().map(|item| &**item), live.check);
         self.pass_live(run, live.epoch.clone());
         Some(message)
     }
 }
 
 impl LogRun {
+    /// How many chunks, and how many bytes they have.
+    fn size(&self) -> (usize, usize) {
+        (self.entries().len(), self.entries().iter().map(|entry| entry.bytes.len()).sum())
+    }
+
     /// Whether every chunk may travel with others, and none was left out.
     fn is_all_batched(&self) -> bool {
         self.is_whole()

@@ -2,10 +2,10 @@
 
 use super::{AppendRequest, Phase, RelayRequest, RelaySession};
 use crate::id::{EntityId, SpaceId};
-use crate::limits::LOG_NAMES_MAX;
+use crate::limits::{LOG_NAMES_BEHIND_MAX, LOG_NAMES_MAX};
 use crate::log::{Cursor, Sequence};
 use crate::session::SessionError;
-use crate::wire::{self, BatchChunk, Channel, ChunkBudget, LIVE_PUSH_CHANNELS_MAX, LiveKind, LiveMessage, PushNumber};
+use crate::wire::{self, Channel, ChunkBudget, LIVE_PUSH_CHANNELS_MAX, LiveKind, LiveMessage, PushNumber};
 use automerge::ChangeHash;
 
 impl RelaySession {
@@ -24,12 +24,7 @@ impl RelaySession {
         let chunks = wire::decode_batch_over_log(frame.batch, &limits, &mut budget, named(space, told, resolve))
             .map_err(|source| SessionError::Batch { frame: "Push", source })?;
         let Some(state) = self.channels.get_mut(&channel) else { return Ok(None) };
-        if let Some(stream) = &mut state.stream {
-            for chunk in &chunks {
-                let wire::DecodedChunk { entity, collection, kind, bytes, .. } = chunk;
-                stream.observe(&BatchChunk { entity: *entity, collection, kind: *kind, bytes });
-            }
-        }
+        state.stream = None;
         state.await_answer(frame.number, chunks.len(), false);
         Ok(Some(RelayRequest::Append(AppendRequest { channel, space, push: frame.number, told, chunks })))
     }
@@ -80,7 +75,8 @@ fn named(space: SpaceId, told: Cursor, resolve: Resolve<'_>) -> impl FnMut(Seque
     move |sequence| {
         left = left.checked_sub(1)?;
         let is_told = Sequence::ZERO < sequence && sequence <= told.sequence;
-        if is_told { resolve(space, sequence) } else { None }
+        let is_near = told.sequence.get().saturating_sub(sequence.get()) <= LOG_NAMES_BEHIND_MAX;
+        if is_told && is_near { resolve(space, sequence) } else { None }
     }
 }
 

@@ -144,6 +144,9 @@ pub enum BatchError {
     /// A live message does not begin its stream, and none before it did.
     #[error("a live message came before the one that begins its stream")]
     NotBegun,
+    /// A live message names a chunk of the reader's own that the reader has not pushed so.
+    #[error("a live message names a chunk that this session did not push so")]
+    UnknownOwn,
     /// The section does not inflate.
     #[error("the batch does not inflate: {0}")]
     Inflate(#[from] InflateError),

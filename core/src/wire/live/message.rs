@@ -2,16 +2,25 @@
 
 use super::control;
 use super::decode::LiveItems;
-use super::push::check_of;
 use crate::change::leb::{ReadFault, Reader, write_unsigned};
 use crate::limits::FRAME_BYTES_MAX;
-use crate::log::ChainHash;
 use crate::wire::envelope::WireError;
 use crate::wire::frame::Channel;
 
 /// How many leading bytes of a hash a live message ends with. The hash covers all that the stream observed before, too,
 /// so that a message with a wrong one that fits by chance, once in 2³², is found out by the next.
 pub const LIVE_CHECK_BYTES: usize = 4;
+
+/// What a live message ends with: the first bytes of a hash over what it leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LiveCheck([u8; LIVE_CHECK_BYTES]);
+
+impl LiveCheck {
+    pub(super) fn of(hash: &[u8; 32]) -> Self {
+        let [a, b, c, d, ..] = *hash;
+        Self([a, b, c, d])
+    }
+}
 
 const LIVE_PUSH: u8 = 2;
 const LIVE_CHUNKS: u8 = 3;
@@ -32,7 +41,7 @@ pub struct LiveMessage<'b> {
     channel: Channel,
     begins: bool,
     items: &'b [u8],
-    check: [u8; LIVE_CHECK_BYTES],
+    check: LiveCheck,
 }
 
 impl<'b> LiveMessage<'b> {
@@ -60,7 +69,7 @@ impl<'b> LiveMessage<'b> {
         let rest = reader.rest();
         let end = WireError::Truncated { offset, needed: LIVE_CHECK_BYTES as u64, found: rest.len() };
         let (items, check) = rest.split_last_chunk::<LIVE_CHECK_BYTES>().ok_or(end)?;
-        Ok(Some(Self { kind, channel, begins: word & 1 != 0, items, check: *check }))
+        Ok(Some(Self { kind, channel, begins: word & 1 != 0, items, check: LiveCheck(*check) }))
     }
 
     /// What the message is.
@@ -83,13 +92,9 @@ impl<'b> LiveMessage<'b> {
         LiveItems::new(self.items)
     }
 
-    /// Whether this is the chain hash after the last chunk of the message.
-    pub fn fits_chain(&self, chain: &ChainHash) -> bool {
-        self.fits(chain.as_bytes())
-    }
-
-    pub(super) fn fits(&self, hash: &[u8; 32]) -> bool {
-        self.check == check_of(hash)
+    /// Whether the message ends with this: for chunks [`super::LiveState::chunks_check`] after the last of them.
+    pub fn fits(&self, check: LiveCheck) -> bool {
+        self.check == check
     }
 }
 
@@ -98,10 +103,10 @@ pub fn encode_live_chunks<'i>(
     channel: Channel,
     begins: bool,
     items: impl IntoIterator<Item = &'i [u8]>,
-    chain_after: &ChainHash,
+    check: LiveCheck,
 ) -> Vec<u8> {
     let items: Vec<u8> = items.into_iter().flatten().copied().collect();
-    encode_live(LiveKind::Chunks, channel, begins, &items, chain_after.as_bytes())
+    encode_live(LiveKind::Chunks, channel, begins, &items, check)
 }
 
 /// The item that names chunks the reader pushed itself: `count` of them, after `skip` ones that the log did not take.
@@ -115,7 +120,7 @@ pub fn own_item(skip: u64, count: u64) -> Vec<u8> {
     item
 }
 
-pub(super) fn encode_live(kind: LiveKind, channel: Channel, begins: bool, items: &[u8], hash: &[u8; 32]) -> Vec<u8> {
+pub(super) fn encode_live(kind: LiveKind, channel: Channel, begins: bool, items: &[u8], check: LiveCheck) -> Vec<u8> {
     let mut message = Vec::with_capacity(2 + items.len() + LIVE_CHECK_BYTES);
     message.push(match kind {
         LiveKind::Push => LIVE_PUSH,
@@ -123,6 +128,6 @@ pub(super) fn encode_live(kind: LiveKind, channel: Channel, begins: bool, items:
     });
     write_unsigned(&mut message, u64::from(channel.0) << 1 | u64::from(begins));
     message.extend_from_slice(items);
-    message.extend_from_slice(&check_of(hash));
+    message.extend_from_slice(&check.0);
     message
 }

@@ -14,7 +14,7 @@ mod state;
 mod tables;
 
 pub use decode::{LiveItem, LiveItems};
-pub use message::{LIVE_CHECK_BYTES, LiveKind, LiveMessage, encode_live_chunks, own_item};
+pub use message::{LIVE_CHECK_BYTES, LiveCheck, LiveKind, LiveMessage, encode_live_chunks, own_item};
 pub use push::PushStream;
 pub use state::LiveState;
 

@@ -4,7 +4,7 @@
 //! name the pushes of others from there on. So the check covers it.
 
 use super::decode::LiveItem;
-use super::message::{LIVE_CHECK_BYTES, LiveKind, LiveMessage, encode_live};
+use super::message::{LiveCheck, LiveKind, LiveMessage, encode_live};
 use super::state::LiveState;
 use crate::id::{Collection, EntityId};
 use crate::limits::Limits;
@@ -15,8 +15,8 @@ use automerge::ChangeHash;
 
 /// One end of the live pushes on a channel of a session.
 ///
-/// The device's end calls [`PushStream::encode`], the relay's end [`PushStream::decode`], and both of them
-/// [`PushStream::observe`] for what goes in plain `Push` frames after the stream has begun.
+/// The device's end calls [`PushStream::encode`], the relay's end [`PushStream::decode`]. A plain `Push` on the channel ends
+/// the stream: what comes in bulk costs neither end the work of observing it.
 #[derive(Debug, Default)]
 pub struct PushStream {
     state: LiveState,
@@ -28,19 +28,6 @@ impl PushStream {
     /// The end of a stream that has not begun.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Whether a message has begun the stream; what goes in other frames before is not observed.
-    pub fn has_begun(&self) -> bool {
-        self.has_begun
-    }
-
-    /// Observes a chunk of a plain `Push`; does nothing before the stream has begun.
-    pub fn observe(&mut self, chunk: &BatchChunk<'_>) {
-        if self.has_begun {
-            self.state.observe(chunk);
-            self.extend_check(chunk.entity, chunk.collection, chunk.kind, chunk.bytes);
-        }
     }
 
     /// Encodes chunks as the message of the push with this number. The first one begins the stream.
@@ -59,7 +46,7 @@ impl PushStream {
             items.extend(self.state.encode(chunk, &mut known_at));
             self.extend_check(chunk.entity, chunk.collection, chunk.kind, chunk.bytes);
         }
-        encode_live(LiveKind::Push, channel, begins, &items, &self.check_with(number))
+        encode_live(LiveKind::Push, channel, begins, &items, self.check_with(number))
     }
 
     /// Decodes the message of the push with this number into its chunks, in their order. After an error the connection has
@@ -94,14 +81,14 @@ impl PushStream {
             self.extend_check(chunk.entity, &chunk.collection, chunk.kind, &chunk.bytes);
             chunks.push(chunk);
         }
-        if message.fits(&self.check_with(number)) { Ok(chunks) } else { Err(BatchError::WrongCheck) }
+        if message.fits(self.check_with(number)) { Ok(chunks) } else { Err(BatchError::WrongCheck) }
     }
 
     /// What a message ends with: all that was observed, and the number of the push.
-    fn check_with(&self, number: PushNumber) -> [u8; 32] {
+    fn check_with(&self, number: PushNumber) -> LiveCheck {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.check).update(&number.0.to_le_bytes());
-        *hasher.finalize().as_bytes()
+        LiveCheck::of(hasher.finalize().as_bytes())
     }
 
     fn extend_check(&mut self, entity: EntityId, collection: &Collection, kind: ChunkKind, bytes: &[u8]) {
@@ -111,10 +98,4 @@ impl PushStream {
         hasher.update(blake3::hash(bytes).as_bytes()).update(name);
         self.check = *hasher.finalize().as_bytes();
     }
-}
-
-/// The bytes of a hash that travel as a check.
-pub(super) fn check_of(hash: &[u8; 32]) -> [u8; LIVE_CHECK_BYTES] {
-    let [a, b, c, d, ..] = *hash;
-    [a, b, c, d]
 }

@@ -1,11 +1,13 @@
 //! What a stream has observed, and what it predicts from that.
 
+use super::message::LiveCheck;
 use super::tables::{Actor, Entity, Head, KnownShape, Recent, Row, Serial, Text};
 use super::{
     LIVE_ACTORS_MAX, LIVE_COLLECTIONS_MAX, LIVE_ENTITIES_MAX, LIVE_HEADS_MAX, LIVE_PARTS_MAX, LIVE_ROWS_MAX,
     LIVE_SHAPES_MAX, LIVE_TEXT_BYTES_MAX, LIVE_TEXTS_MAX,
 };
 use crate::id::{Collection, EntityId};
+use crate::log::ChainHash;
 use crate::wire::row::place::{AUTHOR, Edit, Place};
 use crate::wire::row::shape::Shape;
 use automerge::ChangeHash;
@@ -30,6 +32,8 @@ pub struct LiveState {
     last_actor: Serial,
     last_time_ms: i64,
     last_serial: Serial,
+    /// Over every entity that was named, with its collection: the chain of a log covers no collections.
+    names: [u8; 32],
 }
 
 impl Default for LiveState {
@@ -69,7 +73,16 @@ impl LiveState {
             last_actor: AUTHOR,
             last_time_ms: 0,
             last_serial: 0,
+            names: [0; 32],
         }
+    }
+
+    /// What live chunks end with that lead to this position of the chain: it also covers in which collections the entities
+    /// are that were named since the stream began.
+    pub fn chunks_check(&self, chain: &ChainHash) -> LiveCheck {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(chain.as_bytes()).update(&self.names);
+        LiveCheck::of(hasher.finalize().as_bytes())
     }
 
     fn next_serial(&mut self) -> Serial {
@@ -80,6 +93,9 @@ impl LiveState {
     /// Remembers an entity, as the one used last.
     pub(super) fn add_entity(&mut self, id: EntityId, collection: Arc<Collection>) {
         let serial = self.next_serial();
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.names).update(id.as_bytes()).update(collection.as_str().as_bytes());
+        self.names = *hasher.finalize().as_bytes();
         self.entities.insert(Entity { serial, id, collection });
     }
 

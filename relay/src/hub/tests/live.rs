@@ -7,7 +7,7 @@ use afield_core::session::{
     DeviceEvent, DeviceSession, Greeting, OpenRequest, PushedChunk, SessionError, SpaceOpening,
 };
 use afield_core::wire::{
-    BatchError, LIVE_CHUNKS_CHANNELS_MAX, LIVE_PUSH_CHANNELS_MAX, LiveKind, LiveMessage, PushStream,
+    BatchError, LIVE_CHUNKS_CHANNELS_MAX, LIVE_PUSH_CHANNELS_MAX, LiveKind, LiveMessage, LiveState, PushStream,
 };
 use afield_core::{Durable, EntityId, Entropy, Filter};
 
@@ -18,6 +18,8 @@ struct Desk {
     sent: Vec<Vec<u8>>,
     heard: Vec<Vec<u8>>,
     received: Vec<Vec<u8>>,
+    /// In which collections what came is.
+    collections: Vec<Collection>,
     proven: usize,
     error: Option<SessionError>,
 }
@@ -38,8 +40,8 @@ impl Desk {
             partial: false,
         };
         let session = DeviceSession::new(greeting, spaces.iter().map(opening), relay.now());
-        let (sent, heard, received) = Default::default();
-        let mut desk = Self { id, session, sent, heard, received, proven: 0, error: None };
+        let (sent, heard, received, collections) = Default::default();
+        let mut desk = Self { id, session, sent, heard, received, collections, proven: 0, error: None };
         settle(relay, &mut [&mut desk]);
         desk
     }
@@ -49,9 +51,13 @@ impl Desk {
     }
 
     fn push(&mut self, relay: &mut Relay, space: SpaceId, entity: EntityId, chunks: &[Vec<u8>]) {
+        self.push_in("notes", relay, space, entity, chunks);
+    }
+
+    fn push_in(&mut self, name: &str, relay: &mut Relay, space: SpaceId, entity: EntityId, chunks: &[Vec<u8>]) {
         let pushed = chunks.iter().map(|bytes| PushedChunk {
             entity,
-            collection: "notes".parse().unwrap(),
+            collection: name.parse().unwrap(),
             hash: ChangeHeader::read(bytes, &Limits::DEFAULT).unwrap().hash,
             bytes: bytes.clone(),
         });
@@ -86,6 +92,7 @@ impl Desk {
         while let Some(event) = self.session.poll_event() {
             if let DeviceEvent::Advance(advance) = event {
                 self.proven += advance.proofs.len();
+                self.collections.extend(advance.received.iter().filter_map(|chunk| chunk.collection.clone()));
                 self.received.extend(advance.received.into_iter().map(|chunk| chunk.bytes));
             }
         }
@@ -152,6 +159,29 @@ fn what_is_typed_travels_in_a_few_bytes_both_ways() {
         assert_eq!((pushes.len(), runs.len()), (desk.proven, 60), "all of it is live");
         let mean = |sizes: &[usize]| sizes[5..].iter().sum::<usize>() as f64 / (sizes.len() - 5) as f64;
         assert!(mean(&pushes) < 25.0 && mean(&runs) < 25.0, "{pushes:?} {runs:?}");
+    }
+}
+
+#[test]
+fn an_entity_that_its_pusher_has_in_another_collection_than_the_log_misleads_nobody() {
+    for theirs in ["tasks", "notes"] {
+        let mut relay = Relay::new();
+        let (mut one, mut two) = (Desk::plain(&mut relay, 1), Desk::plain(&mut relay, 2));
+        // Both have made the same entity, and the one whose collection counts was first.
+        let (mut mine, mut their, mut next) = (Author::new(1, 1), Author::new(1, 2), Author::new(2, 2));
+        assert_eq!(mine.entity, their.entity);
+        two.push_in(theirs, &mut relay, SPACE, their.entity, &[their.edit("first")]);
+        settle(&mut relay, &mut [&mut one, &mut two]);
+        for round in 0..3 {
+            one.push(&mut relay, SPACE, mine.entity, &[mine.edit(&format!("{round}"))]);
+            settle(&mut relay, &mut [&mut one, &mut two]);
+        }
+        two.push_in(theirs, &mut relay, SPACE, next.entity, &[next.edit("another")]);
+        settle(&mut relay, &mut [&mut one, &mut two]);
+        assert!(one.error.is_none() && two.error.is_none(), "{:?} {:?}", one.error, two.error);
+        assert_eq!(one.collections, [theirs, theirs].map(|name| name.parse().unwrap()));
+        assert_eq!(two.collections, [theirs; 3].map(|name| name.parse().unwrap()));
+        assert_eq!(one.proven, 3);
     }
 }
 
@@ -412,7 +442,8 @@ fn live_messages_that_come_too_early_the_wrong_way_or_for_no_space_end_the_sessi
     let chunk = BatchChunk { entity: author.entity, collection: &notes, kind: ChunkKind::Change, bytes: &bytes };
     let push = |channel| PushStream::new().encode(Channel(channel), PushNumber(1), &[chunk], |_, _| None);
     let start = afield_core::ChainHash::start(LogId::from_bytes([9; 16]));
-    let chunks = wire::encode_live_chunks(Channel(0), true, std::iter::empty::<&[u8]>(), &start);
+    let chunks =
+        wire::encode_live_chunks(Channel(0), true, std::iter::empty::<&[u8]>(), LiveState::new().chunks_check(&start));
     for (message, is_welcome, ends) in
         [(push(0), true, false), (push(0), false, true), (push(7), true, true), (chunks.clone(), true, true)]
     {
@@ -444,7 +475,12 @@ fn a_stream_or_an_epoch_on_one_channel_more_than_there_may_be_ends_the_session()
     for (number, space) in spaces.iter().enumerate() {
         let channel = Channel(u32::try_from(number).unwrap());
         let cursor = desk.session.received(*space).unwrap();
-        let message = wire::encode_live_chunks(channel, true, std::iter::empty::<&[u8]>(), &cursor.chain);
+        let message = wire::encode_live_chunks(
+            channel,
+            true,
+            std::iter::empty::<&[u8]>(),
+            LiveState::new().chunks_check(&cursor.chain),
+        );
         desk.hear(&message, relay.now());
         assert_eq!(desk.error.is_some(), number >= LIVE_CHUNKS_CHANNELS_MAX, "R8: {number}");
     }
@@ -482,12 +518,17 @@ fn own_chunks_that_were_not_pushed_live_or_were_named_before_end_the_session() {
             let hash = afield_core::log::ChunkHash::of(bytes);
             cursor = cursor.then(author.entity, ChunkKind::Change.number(), hash);
         }
-        let item = wire::own_item(skip, count);
-        let message = wire::encode_live_chunks(Channel(0), true, [&item[..]], &cursor.chain);
+        let (item, notes, kind) = (wire::own_item(skip, count), "notes".parse().unwrap(), ChunkKind::Change);
+        let mut state = LiveState::new();
+        changes.iter().take(1).for_each(|bytes| {
+            state.observe(&BatchChunk { entity: author.entity, collection: &notes, kind, bytes });
+        });
+        let check = state.chunks_check(&cursor.chain);
+        let message = wire::encode_live_chunks(Channel(0), true, [&item[..]], check);
         desk.hear(&message, relay.now());
         assert_eq!(desk.error.is_none(), is_right, "{live} pushed, {skip} left out, {count} named: {:?}", desk.error);
         if is_right {
-            let again = wire::encode_live_chunks(Channel(0), false, [&wire::own_item(0, 1)[..]], &cursor.chain);
+            let again = wire::encode_live_chunks(Channel(0), false, [&wire::own_item(0, 1)[..]], check);
             desk.hear(&again, relay.now());
             assert!(desk.error.is_some(), "there are no more");
         }

@@ -130,14 +130,13 @@ impl SqliteLog {
     }
 }
 
-/// The change at a position of a segment; `None` when nothing stands there, or its bytes are readable nowhere: its own hash is
-/// kept nowhere else.
+/// The change at a position of a segment; `None` when nothing stands there, or its bytes are not in the segment: no snapshot
+/// is taken apart for a name, which could as well be a hash.
 fn archived_change(archive: &Archive<'_, '_>, position: i64) -> Result<Option<(EntityId, ChangeHash)>, LogError> {
-    let outline = archive.outline(position)?;
-    let place = outline.as_ref().and_then(|outline| outline.place(position));
+    let segment = archive.segment(position)?;
+    let place = segment.as_ref().and_then(|segment| segment.place(position));
     let Some(place) = place.filter(|place| place.kind == ChunkKind::Change) else { return Ok(None) };
-    let bytes = archive.bytes_at(position, place)?;
-    let header = bytes.and_then(|bytes| ChangeHeader::read(&bytes, &Limits::DEFAULT).ok());
+    let header = place.bytes.as_ref().and_then(|bytes| ChangeHeader::read(bytes, &Limits::DEFAULT).ok());
     Ok(header.map(|header| (place.entity, header.hash)))
 }
 

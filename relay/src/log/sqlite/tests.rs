@@ -48,7 +48,7 @@ impl Desk {
     fn push(&mut self, chunks: Vec<DecodedChunk>) -> Vec<ChunkVerdict> {
         let AppendAnswer::Verdicts(verdicts) = self.append(chunks) else { panic!("refused as a whole") };
         for verdict in &verdicts {
-            if let ChunkVerdict::Stored { sequence, chain } = verdict {
+            if let ChunkVerdict::Stored { sequence, chain, .. } = verdict {
                 self.told = Cursor { log: self.told.log, sequence: *sequence, chain: *chain };
             }
         }

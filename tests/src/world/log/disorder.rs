@@ -62,7 +62,7 @@ fn move_rows(connection: &Connection, space: SpaceId, moved: &Moved) {
 fn correct(answer: &mut AppendAnswer, moved: &Moved) {
     let AppendAnswer::Verdicts(verdicts) = answer else { return };
     for verdict in verdicts {
-        if let ChunkVerdict::Stored { sequence, chain } | ChunkVerdict::Duplicate { sequence, chain } = verdict
+        if let ChunkVerdict::Stored { sequence, chain, .. } | ChunkVerdict::Duplicate { sequence, chain } = verdict
             && let Some((to, chain_there)) = moved.get(sequence)
         {
             (*sequence, *chain) = (*to, *chain_there);

@@ -231,7 +231,7 @@ impl Driver {
         };
         sync.traffic.sessions += 1;
         let mut session = Box::new(DeviceSession::new(greeting, [], now));
-        if std::mem::take(&mut sync.was_unreadable) {
+        if sync.was_unreadable {
             session.push_plainly();
         }
         for (record, asked) in records.iter().zip(asked) {
@@ -270,7 +270,7 @@ impl Driver {
                 (other.code(), None)
             }
         };
-        sync.was_unreadable = matches!(error, SessionError::Ended { code: GoodbyeCode::BadFrame, .. });
+        sync.was_unreadable |= matches!(error, SessionError::Ended { code: GoodbyeCode::BadFrame, .. });
         if code == GoodbyeCode::CopiedDevice {
             self.take_new_identity(now);
         }

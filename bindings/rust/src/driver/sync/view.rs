@@ -70,6 +70,8 @@ impl Driver {
                 let answer = if is_refused { Err(sync.refusal()) } else { Ok(()) };
                 waiters.answer(Waiting::CaughtUp, &answer);
                 if sync.is_nothing_left() {
+                    // What the relay could not read has gone in another form.
+                    sync.was_unreadable = false;
                     waiters.answer(Waiting::InStep, &answer);
                 }
                 if waiters.is_question_due() {

@@ -155,6 +155,7 @@ impl<'t, 'c> Rows<'t, 'c> {
                 &chunk.bytes[..],
             ])?;
         entity.known.insert(header.hash);
+        let is_as_pushed = entity.collection == chunk.collection;
         space.row.head = head;
         space.row.chunks += 1;
         space.row.bytes += chunk.bytes.len() as u64;
@@ -167,7 +168,7 @@ impl<'t, 'c> Rows<'t, 'c> {
             hash,
             bytes: chunk.bytes.to_vec(),
         });
-        Ok(ChunkVerdict::Stored { sequence: head.sequence, chain: head.chain })
+        Ok(ChunkVerdict::Stored { sequence: head.sequence, chain: head.chain, is_as_pushed })
     }
 
     fn load_entity(&self, space: &mut Space, id: EntityId) -> Result<(), LogError> {

@@ -11,7 +11,8 @@ fn appended_chunks_get_sequences_without_gaps_and_the_chain_that_any_reader_comp
     let verdicts = desk.push(chunks.clone());
     for (number, (chunk, verdict)) in (1..).zip(chunks.iter().zip(&verdicts)) {
         expected = expected.then(chunk.entity, chunk.kind.number(), hash(chunk));
-        let stored = ChunkVerdict::Stored { sequence: Sequence::new(number), chain: expected.chain };
+        let stored =
+            ChunkVerdict::Stored { sequence: Sequence::new(number), chain: expected.chain, is_as_pushed: true };
         assert_eq!(*verdict, stored, "R2");
     }
     assert_eq!(desk.push(vec![Author::new(2, 2).chunk("more")]).iter().filter_map(sequence).collect::<Vec<_>>(), [6]);
@@ -24,7 +25,7 @@ fn a_push_that_comes_again_changes_nothing() {
     let first = desk.push(chunks.clone());
     let again = desk.push(chunks);
     let as_duplicates = first.into_iter().map(|verdict| match verdict {
-        ChunkVerdict::Stored { sequence, chain } => ChunkVerdict::Duplicate { sequence, chain },
+        ChunkVerdict::Stored { sequence, chain, .. } => ChunkVerdict::Duplicate { sequence, chain },
         other => other,
     });
     assert_eq!(again, as_duplicates.collect::<Vec<_>>(), "S3");

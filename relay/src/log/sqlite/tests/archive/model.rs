@@ -93,7 +93,7 @@ impl Run {
                 let to = self.model.len().min(from + changes);
                 let verdicts = self.desk.push(self.model[from..to].to_vec());
                 for (verdict, stored) in verdicts.iter().zip(&self.verdicts[from..to]) {
-                    let ChunkVerdict::Stored { sequence, chain } = *stored else { panic!("{stored:?}") };
+                    let ChunkVerdict::Stored { sequence, chain, .. } = *stored else { panic!("{stored:?}") };
                     assert_eq!(*verdict, ChunkVerdict::Duplicate { sequence, chain }, "R5");
                 }
             }
