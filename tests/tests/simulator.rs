@@ -5,9 +5,8 @@ use afield_tests::world::{Checks, DeviceSabotage, Sabotage, World};
 use std::collections::BTreeSet;
 use std::process::Command;
 
-/// Of a hundred steps 45 are edits, each of one of three devices, which is not running or not connected for some of them and
-/// then pushes what it made together. A live push for a third of the edits is what would be left if half of them were made
-/// apart; each of them goes on to all who are there, and its author is told of it in live chunks, too.
+/// How many live messages a history has at least on average, each way: of its hundred steps 45 are edits, and a device that is
+/// away, or does not run, pushes together what it made meanwhile, so a third of them. Each goes on to all who are there.
 const LIVE_MIN: u64 = 15;
 /// How many histories a test run plays; `histories --seeds 10000` plays more.
 const HISTORIES: u64 = 150;

@@ -42,17 +42,18 @@ pub(super) struct Listener {
 type Given = BTreeMap<Sequence, ChangeId>;
 
 impl Listener {
-    /// Notes a message as the device sends it; says what it carries.
-    pub(super) fn sent(&mut self, message: &[u8], record: &Record) -> Cargo {
+    /// Notes a message as the device sends it; says what it carries. `None` when it rests on what a message of an earlier session
+    /// told, which cannot be followed.
+    pub(super) fn sent(&mut self, message: &[u8], record: &Record) -> Option<Cargo> {
         if let Some(live) = LiveMessage::open(message).expect("a device sends well-formed messages") {
-            let (number, pushed) = self.live.pushed_live(&live, record);
+            let (number, pushed) = self.live.pushed_live(&live, record)?;
             self.pushes.insert(number, pushed);
-            return Cargo::Chunks;
+            return Some(Cargo::Chunks);
         }
         let message = Message::open(message).expect("a device sends well-formed messages");
-        match message.to_relay().expect("a device sends well-formed frames") {
+        Some(match message.to_relay().expect("a device sends well-formed frames") {
             ToRelay::Push(push) => {
-                let pushed = self.live.pushed(&push, record);
+                let pushed = self.live.pushed(&push, record)?;
                 self.pushes.insert(push.number, pushed);
                 Cargo::Chunks
             }
@@ -61,7 +62,7 @@ impl Listener {
                 Cargo::Other
             }
             _ => Cargo::Other,
-        }
+        })
     }
 
     /// What a message of the relay carries.
@@ -88,6 +89,7 @@ impl Listener {
         let Ok(message) = Message::open(message) else { return };
         match message.to_relay() {
             Ok(ToRelay::Open(open)) => {
+                self.live.open_taken();
                 (self.position, self.told, self.promised) = (open.cursor, open.cursor, head);
                 self.filter = open.filter;
                 self.fetches.clear();

@@ -6,8 +6,8 @@ use super::record::{Place, Record};
 use afield_core::change::ChangeHeader;
 use afield_core::log::ChunkHash;
 use afield_core::wire::{
-    self, BatchChunk, ChunkBudget, DecodedChunk, LiveCheck, LiveItem, LiveMessage, LiveState, Push, PushNumber,
-    PushStream,
+    self, BatchChunk, BatchError, ChunkBudget, DecodedChunk, LiveCheck, LiveItem, LiveMessage, LiveState, Push,
+    PushNumber, PushStream,
 };
 use afield_core::{ChainHash, Limits, Sequence};
 use std::collections::BTreeMap;
@@ -18,8 +18,10 @@ pub(super) struct Live {
     stream: PushStream,
     last_push: u64,
     places: BTreeMap<Sequence, ChangeId>,
-    /// What went in live pushes.
+    /// What went in live pushes since the device opened the space.
     pushed: BTreeMap<ChangeId, DecodedChunk>,
+    /// What went before, as long as the relay has not taken the `Open`.
+    pushed_before: BTreeMap<ChangeId, DecodedChunk>,
     reading: Option<LiveState>,
     pushes: u64,
     runs: u64,
@@ -36,10 +38,16 @@ impl Live {
         self.places.insert(sequence, change);
     }
 
-    /// Notes that the device opens the space: its streams end.
+    /// Notes that the device opens the space: its stream ends.
     pub(super) fn opened(&mut self) {
-        (self.stream, self.reading) = (PushStream::new(), None);
-        (self.places, self.pushed) = (BTreeMap::new(), BTreeMap::new());
+        self.stream = PushStream::new();
+        self.pushed_before.append(&mut self.pushed);
+    }
+
+    /// Notes that the relay takes the `Open`, up to which it goes on as before.
+    pub(super) fn open_taken(&mut self) {
+        self.reading = None;
+        self.pushed_before.clear();
     }
 
     /// Notes that the reader gets something that is not live.
@@ -47,29 +55,27 @@ impl Live {
         self.reading = None;
     }
 
-    /// Takes a live push as the device sends it.
-    pub(super) fn pushed_live(
-        &mut self,
-        message: &LiveMessage<'_>,
-        record: &Record,
-    ) -> (PushNumber, Vec<(ChangeId, ChunkHash)>) {
+    /// Takes a live push as the device sends it; nothing when it names what a message of an earlier session told, and the log
+    /// holds that no more.
+    pub(super) fn pushed_live(&mut self, message: &LiveMessage<'_>, record: &Record) -> Option<(PushNumber, Pushed)> {
         self.last_push += 1;
         self.pushes += 1;
-        let Self { stream, places, .. } = self;
-        let number = PushNumber(self.last_push);
-        let chunks = stream.decode(message, number, &Limits::DEFAULT, |sequence| found(places, record, sequence));
-        let chunks = chunks.expect("a device sends live pushes that name what it was told of");
+        let (number, mut places) = (PushNumber(self.last_push), Places::of(&self.places, record));
+        let chunks = self.stream.decode(message, number, &Limits::DEFAULT, |sequence| places.find(sequence));
+        let chunks = places.understood(chunks)?;
         let changes: Vec<_> = chunks.iter().map(|chunk| identity(chunk).expect("a device pushes changes")).collect();
         self.pushed.extend(changes.iter().map(|(change, _)| *change).zip(chunks));
-        (number, changes)
+        Some((number, changes))
     }
 
-    /// Takes a plain push as the device sends it.
-    pub(super) fn pushed(&mut self, push: &Push<'_>, record: &Record) -> Vec<(ChangeId, ChunkHash)> {
+    /// Takes a plain push as the device sends it; nothing as for a live one.
+    pub(super) fn pushed(&mut self, push: &Push<'_>, record: &Record) -> Option<Pushed> {
         self.last_push = push.number.0;
-        let chunks = self.chunks_of(push, record).expect("a device sends well-formed batches");
+        let mut places = Places::of(&self.places, record);
+        let chunks = chunks_of(push, &mut places);
+        let chunks = places.understood(chunks)?;
         self.stream = PushStream::new();
-        chunks.iter().map(|chunk| identity(chunk).expect("a device pushes changes")).collect()
+        Some(chunks.iter().map(|chunk| identity(chunk).expect("a device pushes changes")).collect())
     }
 
     /// What live chunks end with that lead to this position of the chain; `None` for a reader in no epoch.
@@ -78,13 +84,8 @@ impl Live {
     }
 
     /// What a plain push brings; nothing when that cannot be read.
-    pub(super) fn understood(&self, push: &Push<'_>, record: &Record) -> Option<Vec<(ChangeId, ChunkHash)>> {
-        self.chunks_of(push, record)?.iter().map(identity).collect()
-    }
-
-    fn chunks_of(&self, push: &Push<'_>, record: &Record) -> Option<Vec<DecodedChunk>> {
-        let resolve = |sequence| found(&self.places, record, sequence);
-        wire::decode_batch_over_log(push.batch, &Limits::DEFAULT, &mut { ChunkBudget::WHOLE }, resolve).ok()
+    pub(super) fn understood(&self, push: &Push<'_>, record: &Record) -> Option<Pushed> {
+        chunks_of(push, &mut Places::of(&self.places, record)).ok()?.iter().map(identity).collect()
     }
 
     /// Takes live chunks as the relay sends them; `place` gives what the log holds so many places after the reader.
@@ -101,19 +102,29 @@ impl Live {
         if message.begins() {
             self.reading = Some(LiveState::new());
         }
-        let Some(state) = &mut self.reading else {
+        // What is left of it after a violation explains nothing.
+        let Some(mut state) = self.reading.take() else {
             return Violation::of("R9", "live chunks for a reader in no epoch".to_owned());
         };
         let (mut items, mut budget, mut brought) = (message.items(), ChunkBudget::WHOLE, Vec::new());
         loop {
             let item = state.decode(&mut items, &Limits::DEFAULT, &mut budget, |_| None);
-            match item.expect("a relay sends live chunks that the epoch explains") {
-                None => return Ok(brought),
-                Some(LiveItem::Chunk(chunk)) => brought.push(identity(&chunk).expect("an honest relay serves changes")),
-                Some(LiveItem::Own { count, .. }) => {
+            match item {
+                Err(error) => {
+                    return Violation::of("R9", format!("live chunks that their epoch does not explain: {error}"));
+                }
+                Ok(None) => {
+                    self.reading = Some(state);
+                    return Ok(brought);
+                }
+                Ok(Some(LiveItem::Chunk(chunk))) => {
+                    brought.push(identity(&chunk).expect("an honest relay serves changes"));
+                }
+                Ok(Some(LiveItem::Own { count, .. })) => {
                     for _ in 0..count {
                         let held = place(brought.len() as u64);
-                        let Some(own) = held.and_then(|place| self.pushed.get(&place.change)) else {
+                        let pushed = |change| self.pushed.get(change).or_else(|| self.pushed_before.get(change));
+                        let Some(own) = held.and_then(|place| pushed(&place.change)) else {
                             let found = format!("a reader is told that {held:?} is its own, who did not push it live");
                             return Violation::of("R9", found);
                         };
@@ -127,11 +138,42 @@ impl Live {
     }
 }
 
-/// The change at a position: as the relay has told on this wire, or, where a message of an earlier session told it, as it
-/// stands in the log.
-fn found(places: &BTreeMap<Sequence, ChangeId>, record: &Record, sequence: Sequence) -> Option<ChangeId> {
-    let present = || record.present()?.place(sequence.get().checked_sub(1)?).map(|place| place.change);
-    places.get(&sequence).copied().or_else(present)
+/// The changes of a push.
+pub(super) type Pushed = Vec<(ChangeId, ChunkHash)>;
+
+/// What stands at a position: as the relay has told on this wire, or, where a message of an earlier session told it, as it stands
+/// in the log.
+struct Places<'p> {
+    told: &'p BTreeMap<Sequence, ChangeId>,
+    record: &'p Record,
+    /// Whether something was asked for that was not told on this wire.
+    is_guess: bool,
+}
+
+impl<'p> Places<'p> {
+    fn of(told: &'p BTreeMap<Sequence, ChangeId>, record: &'p Record) -> Self {
+        Self { told, record, is_guess: false }
+    }
+
+    fn find(&mut self, sequence: Sequence) -> Option<ChangeId> {
+        let told = self.told.get(&sequence).copied();
+        self.is_guess |= told.is_none();
+        told.or_else(|| self.record.present()?.place(sequence.get().checked_sub(1)?).map(|place| place.change))
+    }
+
+    /// What a push brings, which has to be readable unless it was guessed what it names.
+    fn understood(self, chunks: Result<Vec<DecodedChunk>, BatchError>) -> Option<Vec<DecodedChunk>> {
+        match chunks {
+            Ok(chunks) => Some(chunks),
+            Err(_) if self.is_guess => None,
+            Err(error) => panic!("a device sends pushes that name what it was told of: {error:?}"),
+        }
+    }
+}
+
+fn chunks_of(push: &Push<'_>, places: &mut Places<'_>) -> Result<Vec<DecodedChunk>, BatchError> {
+    let budget = &mut { ChunkBudget::WHOLE };
+    wire::decode_batch_over_log(push.batch, &Limits::DEFAULT, budget, |sequence| places.find(sequence))
 }
 
 fn identity(chunk: &DecodedChunk) -> Option<(ChangeId, ChunkHash)> {

@@ -91,8 +91,10 @@ impl World {
                     let (now_ms, faults) = (self.now_ms, self.network);
                     let node = &mut self.devices[device.0];
                     let Some(wire) = &mut node.wire else { continue };
+                    // What nobody can follow breaks the connection, as may happen at any time.
                     let cargo = wire.listener.sent(&message, &self.record);
-                    if wire.to_relay.send(message, cargo, now_ms, &faults, &mut self.random) {
+                    let send = |cargo| wire.to_relay.send(message, cargo, now_ms, &faults, &mut self.random);
+                    if cargo.is_none_or(send) {
                         self.cut(device);
                         self.tell_disconnected(device);
                     }
