@@ -260,20 +260,16 @@ fn mark_steps(current: &RichText, after: &RichText, name: &str) -> Vec<(Range<us
         .collect();
     cuts.sort_unstable();
     cuts.dedup();
-    let value_at = |text: &RichText, position: usize| {
-        let covering = text.marked(name).iter().find(|marked| marked.range.contains(&position));
-        covering.map_or(Value::Null, |marked| marked.value.clone())
-    };
     let mut steps: Vec<(Range<usize>, Value)> = Vec::new();
     for (start, end) in cuts.iter().zip(cuts.iter().skip(1)) {
-        let (old, new) = (value_at(current, *start), value_at(after, *start));
+        let (old, new) = (current.mark_at(name, *start), after.mark_at(name, *start));
         let among_blocks = |range: Range<usize>| range.into_iter().all(|position| after.block(position).is_some());
         if old == new {
             continue;
         }
         match steps.last_mut() {
-            Some((range, value)) if *value == new && among_blocks(range.end..*start) => range.end = *end,
-            _ => steps.push((*start..*end, new)),
+            Some((range, value)) if value == new && among_blocks(range.end..*start) => range.end = *end,
+            _ => steps.push((*start..*end, new.clone())),
         }
     }
     steps

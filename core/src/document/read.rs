@@ -126,11 +126,9 @@ pub(super) fn read_text(document: &impl ReadDoc, text: &ObjId) -> Value {
         return Value::Text(characters);
     }
     let block = |(position, id): (usize, ObjId)| (position, Block::from(entries(document, &id)));
-    let mut rich = RichText::assemble(characters, blocks.into_iter().map(block).collect());
-    for mark in marks {
-        rich.mark(mark.start..mark.end, mark.name.as_str(), scalar_value(&mark.value));
-    }
-    Value::from(rich)
+    let blocks = blocks.into_iter().map(block).collect();
+    let marks = marks.iter().map(|mark| (mark.name.to_string(), mark.start..mark.end, scalar_value(&mark.value)));
+    Value::from(RichText::assemble(characters, blocks, marks))
 }
 
 /// The maps that stand among the characters of a text, with their positions.

@@ -36,6 +36,8 @@ const BLOCK_ATTRIBUTES: &str = "attrs";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RichText {
     text: String,
+    /// How many code points the string has.
+    length: usize,
     /// By name the stretches with a value: in order, apart from each other, over characters alone and none of them empty.
     marks: BTreeMap<String, Vec<Marked>>,
     blocks: BTreeMap<usize, Block>,
@@ -205,7 +207,7 @@ impl RichText {
 
     /// How many code points and blocks there are.
     pub fn len(&self) -> usize {
-        self.text.chars().count()
+        self.length
     }
 
     /// Whether there are neither characters nor blocks.
@@ -269,6 +271,7 @@ impl RichText {
         let end = position.saturating_add(delete).min(length);
         self.text.replace_range(byte_offset(&self.text, start)..byte_offset(&self.text, end), insert);
         let inserted = insert.chars().count();
+        self.length = length - (end - start) + inserted;
         let behind = |place: usize| place - (end - start) + inserted;
         let blocks = std::mem::take(&mut self.blocks);
         let kept = blocks.into_iter().filter(|(place, _)| !(start..end).contains(place));
@@ -301,16 +304,11 @@ impl RichText {
     pub fn mark(&mut self, range: Range<usize>, name: impl Into<String>, value: impl Into<Value>) {
         let (name, value) = (name.into(), value.into());
         let range = range.start..range.end.min(self.len());
-        let blocks: Vec<usize> =
-            self.blocks.range(range.start..range.end.max(range.start)).map(|(at, _)| *at).collect();
+        let pieces = self.between_blocks(&range);
         let all = self.marks.entry(name.clone()).or_default();
         cut_out(all, &range);
         if !value.is_null() {
-            let mut from = range.start;
-            for block in blocks.into_iter().chain([range.end]) {
-                all.push(Marked { range: from..block, value: value.clone() });
-                from = block + 1;
-            }
+            all.extend(pieces.into_iter().map(|range| Marked { range, value: value.clone() }));
         }
         normalise(all);
         if all.is_empty() {
@@ -347,18 +345,23 @@ impl RichText {
 
     /// Appends characters with these marks and no others.
     pub fn push_text<'m>(&mut self, text: &str, marks: impl IntoIterator<Item = (&'m str, &'m Value)>) {
-        let start = self.len();
+        let range = self.length..self.length + text.chars().count();
+        self.length = range.end;
         self.text.push_str(text);
-        let end = start + text.chars().count();
-        for (name, value) in marks {
-            self.mark(start..end, name, value.clone());
+        for (name, value) in marks.into_iter().filter(|(_, value)| !value.is_null() && !range.is_empty()) {
+            let all = self.marks.entry(name.to_owned()).or_default();
+            match all.last_mut() {
+                Some(last) if last.range.end == range.start && last.value == *value => last.range.end = range.end,
+                _ => all.push(Marked { range: range.clone(), value: value.clone() }),
+            }
         }
     }
 
     /// Appends a block.
     pub fn push_block(&mut self, block: Block) {
-        self.blocks.insert(self.len(), block);
+        self.blocks.insert(self.length, block);
         self.text.push(BLOCK_CHARACTER);
+        self.length += 1;
     }
 
     /// The first `length` code points and blocks, with their marks.
@@ -369,9 +372,35 @@ impl RichText {
         prefix
     }
 
-    /// Puts a text together from what a document tells of it: characters, and the blocks among them.
-    pub(super) fn assemble(text: String, blocks: BTreeMap<usize, Block>) -> Self {
-        Self { text, marks: BTreeMap::new(), blocks }
+    /// Puts a text together from what a document tells of it: characters, the blocks among them, and the marks, of which
+    /// those of one name lie apart.
+    pub(super) fn assemble(
+        text: String,
+        blocks: BTreeMap<usize, Block>,
+        marks: impl IntoIterator<Item = (String, Range<usize>, Value)>,
+    ) -> Self {
+        let mut rich = Self { blocks, ..Self::from(text) };
+        for (name, range, value) in marks.into_iter().filter(|(_, _, value)| !value.is_null()) {
+            let pieces = rich.between_blocks(&range).into_iter().map(|range| Marked { range, value: value.clone() });
+            rich.marks.entry(name).or_default().extend(pieces);
+        }
+        rich.marks.values_mut().for_each(normalise);
+        rich.marks.retain(|_, all| !all.is_empty());
+        rich
+    }
+
+    /// A range without the blocks in it.
+    fn between_blocks(&self, range: &Range<usize>) -> Vec<Range<usize>> {
+        let blocks = self.blocks.range(range.start..range.end.max(range.start)).map(|(position, _)| *position);
+        let mut start = range.start;
+        blocks.chain([range.end]).map(|end| std::mem::replace(&mut start, end + 1)..end).collect()
+    }
+
+    /// The value that a mark has at a position; null where it has none.
+    pub(super) fn mark_at(&self, name: &str, position: usize) -> &Value {
+        let all = self.marked(name);
+        let at = all.partition_point(|one| one.range.end <= position);
+        all.get(at).filter(|one| one.range.contains(&position)).map_or(&Value::Null, |one| &one.value)
     }
 
     /// The characters that a mark covers.
@@ -385,24 +414,20 @@ impl RichText {
     }
 
     fn marks_at(&self, position: usize) -> BTreeMap<&str, &Value> {
-        let covering = |all: &'_ [Marked]| all.partition_point(|one| one.range.end <= position);
-        let at = self.marks.iter().filter_map(|(name, all)| {
-            let one = all.get(covering(all)).filter(|one| one.range.contains(&position))?;
-            Some((name.as_str(), &one.value))
-        });
-        at.collect()
+        let at = self.marks.keys().map(|name| (name.as_str(), self.mark_at(name, position)));
+        at.filter(|(_, value)| !value.is_null()).collect()
     }
 }
 
 impl From<&str> for RichText {
     fn from(text: &str) -> Self {
-        Self { text: text.to_owned(), ..Self::default() }
+        Self::from(text.to_owned())
     }
 }
 
 impl From<String> for RichText {
     fn from(text: String) -> Self {
-        Self { text, ..Self::default() }
+        Self { length: text.chars().count(), text, ..Self::default() }
     }
 }
 

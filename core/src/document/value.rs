@@ -7,7 +7,7 @@ use std::fmt;
 /// One value of a document.
 ///
 /// Maps are ordered by key, so that equal documents give equal bytes wherever a value is written out (invariant D9).
-/// Positions and lengths in texts count Unicode code points.
+/// Positions and lengths in texts count Unicode code points, and each block of a rich text as one.
 ///
 /// Two values are equal when they say the same: [`Value::Int`] and [`Value::Uint`] of one number are equal, and
 /// floating-point numbers are equal when their bits are, so that every value equals itself.

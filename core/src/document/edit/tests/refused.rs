@@ -104,7 +104,8 @@ fn a_value_that_is_too_large_is_named_with_its_place_before_anything_is_written(
     let huge = || Value::Bytes(vec![0; 2_001]);
     let (mut document, _) = twins(|edit| edit.put("list", vec![map([("a", "x".into())])]));
     let heads = document.heads();
-    let mut refused = |attempt: &dyn Fn(&mut Edit<'_>) -> Result<(), OperationError>| {
+    type Attempt<'a> = &'a dyn Fn(&mut Edit<'_>) -> Result<(), OperationError>;
+    let mut refused = |attempt: Attempt<'_>| {
         // The closure goes on after the refusal, so that an operation that had written something would be seen.
         let refusal = std::cell::RefCell::new(None);
         let edited = document.edit::<_, OperationError>(&by(1), &limits, |edit| {
@@ -117,7 +118,7 @@ fn a_value_that_is_too_large_is_named_with_its_place_before_anything_is_written(
     };
     let nested = map([("inner", vec![Value::Int(1), huge()].into()), ("a", "written first".into())]);
     let element = Path::from("list").index(0).key("a");
-    let cases: [(&dyn Fn(&mut Edit<'_>) -> Result<(), OperationError>, Path); 4] = [
+    let cases: [(Attempt<'_>, Path); 4] = [
         (&|edit| edit.put("cover", huge()), Path::from("cover")),
         (&|edit| edit.put("deep", nested.clone()), Path::from("deep").key("inner").index(1)),
         (&|edit| edit.put(&element, huge()), element.clone()),
