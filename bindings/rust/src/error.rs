@@ -138,7 +138,8 @@ impl EditError {
 }
 
 impl EditError {
-    /// Whether it writes more than one change may hold, so that several may do.
+    /// Whether it writes more than one change may hold, so that several may do. A single string or value of bytes that is too
+    /// large is not divided by that.
     pub fn is_too_large(&self) -> bool {
         let operation = match self {
             Self::Operation(operation) => operation,
