@@ -60,7 +60,7 @@
 //!     title: String,                      // replaced as a whole
 //!     summary: Text,                      // merges by character
 //!     body: RichText,                     // with bold, links, headings
-//!     transcript: LongText,               // as quick with 100,000 characters as with a thousand
+//!     transcript: LongText,               // merges quickly with 100,000 characters, too
 //!     opened: Counter,                    // increments add up
 //!     cover: Bytes,                       // at most 512 KiB in one change
 //!     due: Option<Timestamp>,             // milliseconds; `SystemTime` does, too

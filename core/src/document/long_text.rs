@@ -28,9 +28,8 @@ const PART_TEXT: &str = "_afield_text";
 /// The key that says that other parts stand in a part's text.
 const PART_HOLDS_PARTS: &str = "_afield_parts";
 
-/// How many characters a part grows to, in code points. Merging a key then passes over about as many operations, which is
-/// a third of a millisecond; and there are few enough parts that finding a place among them costs less than that up to a
-/// million characters.
+/// How many characters a part grows to, in code points. Merging a key then passes over about as many operations, which takes
+/// a third of a millisecond; an edit looks every part up for its length, some 20 us each, so 2 ms for 100,000 characters.
 pub const PART_CHARACTERS_MAX: usize = 1_024;
 /// How many characters of much text that is inserted at once go into one part: fewer than it may have, so that the next
 /// ones that are typed there have room.

@@ -133,7 +133,7 @@ impl TextField<'_> {
 
 /// A text field of an entity that may grow long. Positions count Unicode code points of the whole.
 ///
-/// Typing and merging take about as long in 100,000 characters as in a thousand: see [`LongText`](crate::LongText).
+/// Typing and merging take a few milliseconds in 100,000 characters: see [`LongText`](crate::LongText).
 #[derive(Debug)]
 pub struct LongTextField<'e>(pub(super) Field<'e>);
 

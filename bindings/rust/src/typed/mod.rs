@@ -42,7 +42,7 @@
 //! | --- | --- | --- |
 //! | prose | [`Text`] | merge by character |
 //! | prose with headings, bold, links | [`RichText`](crate::RichText) | merge by character, mark and block |
-//! | prose that grows long | [`LongText`] | merge by character, at a cost that does not grow with it |
+//! | prose that grows long | [`LongText`] | merge by character, passing over one part of it |
 //! | names, states | `String`, an enum | one wins, the other is shown as a conflict |
 //! | references | [`EntityId`](crate::EntityId) | one wins, the other is shown as a conflict |
 //! | tallies | [`Counter`] | add up |
