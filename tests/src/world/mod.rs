@@ -3,6 +3,7 @@
 mod check;
 mod device;
 mod disk;
+mod kinds;
 mod listener;
 mod log;
 mod loss;
