@@ -6,7 +6,7 @@ use afield_benches::loopback::Loopback;
 use afield_benches::typing::{TEXT, Typed, actor_of, apply, steady, type_again};
 use afield_core::document::{Document, EditContext};
 use afield_core::log::ChunkKind;
-use afield_core::wire::{BatchChunk, decode_batch, encode_batch};
+use afield_core::wire::{BatchChunk, Channel, LiveMessage, LiveState, PushStream, decode_batch, encode_batch};
 use afield_core::{Collection, Limits, Now};
 use afield_store::{Arrival, EntityWrite, NewChange, OpenOptions, Origin, Store, Synchronous};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -144,6 +144,45 @@ fn wire(criterion: &mut Criterion) {
     }
 }
 
+/// Every keystroke a message of its own, over the state of its stream.
+fn live(criterion: &mut Criterion) {
+    let (typed, collection) = (typed(), collection());
+    let chunks: Vec<_> = typed
+        .keystrokes
+        .iter()
+        .map(|made| {
+            let (entity, collection, kind) = (typed.entity, &collection, ChunkKind::Change);
+            BatchChunk { entity, collection, kind, bytes: &made.bytes }
+        })
+        .collect();
+    let encode = || {
+        let mut stream = PushStream::new();
+        chunks.iter().map(|chunk| stream.encode(Channel(0), &[*chunk], |_, _| None)).collect::<Vec<_>>()
+    };
+    let mut group = criterion.benchmark_group("live");
+    group.throughput(Throughput::Elements(KEYSTROKES as u64));
+    group.bench_function("encode 1,000 keystrokes one by one", |bencher| bencher.iter(|| black_box(encode())));
+    let messages = encode();
+    group.bench_function("decode 1,000 keystrokes one by one", |bencher| {
+        bencher.iter(|| {
+            let mut stream = PushStream::new();
+            for message in &messages {
+                let opened = LiveMessage::open(black_box(message)).expect("a message of our own");
+                let opened = opened.expect("a live message");
+                black_box(stream.decode(&opened, &Limits::DEFAULT, |_| None).expect("a message of our own"));
+            }
+        });
+    });
+    group.bench_function("observe 1,000 keystrokes", |bencher| {
+        bencher.iter(|| {
+            let mut state = LiveState::new();
+            chunks.iter().for_each(|chunk| state.observe(black_box(chunk)));
+            state
+        });
+    });
+    group.finish();
+}
+
 fn apply_remote(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("apply");
     let typed = typed();
@@ -193,5 +232,5 @@ fn catch_up(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(hot_paths, edit, append, keystroke, wire, apply_remote, catch_up);
+criterion_group!(hot_paths, edit, append, keystroke, wire, live, apply_remote, catch_up);
 criterion_main!(hot_paths);

@@ -3,6 +3,11 @@
 use afield_core::{Entropy, Now};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+/// This moment, in microseconds since the Unix epoch: processes of one machine share this clock.
+pub fn wall_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
 /// The system's clocks.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {

@@ -277,13 +277,17 @@ impl HandDriven {
 /// How many changes of others a message brings.
 fn foreign_changes(message: &[u8]) -> Result<usize, HandError> {
     let message = Message::open(message)?;
-    let ToDevice::Chunks(chunks) = message.to_device()? else { return Ok(0) };
-    chunks
-        .segments
+    let segments = match message.to_device()? {
+        ToDevice::Chunks(chunks) => chunks.segments,
+        ToDevice::Jump(jump) => jump.segments,
+        _ => return Ok(0),
+    };
+    segments
         .iter()
         .map(|segment| match segment {
-            Segment::Own { .. } => Ok(0),
+            Segment::Own { .. } | Segment::Announced { .. } => Ok(0),
             Segment::Raw(_) => Ok(1),
+            Segment::Snapshot(snapshot) => Ok(usize::try_from(snapshot.sequences.count()).unwrap_or(usize::MAX)),
             Segment::Batch(batch) => Ok(wire::decode_batch(batch, &Limits::DEFAULT)?.len()),
         })
         .sum()

@@ -3,25 +3,44 @@
 //! | binary | what it does |
 //! | --- | --- |
 //! | `replay` | replays a recorded editing history keystroke by keystroke and compares the texts at the end |
-//! | `system` | live latency between two devices, uploads, downloads, reconnecting with nothing new |
-//! | `wire` | bytes a change on the recorded histories, by size of the batch |
+//! | `system` | live latency between two devices, uploads, downloads, reconnecting; many readers, merging, idle sessions, disk |
+//! | `typists` | two people who type into one long text: how long a key takes to the other, and what it costs |
+//! | `wire` | bytes a change on recorded histories and on updates of fields, by form and by how many go together |
 //!
 //! `cargo bench -p afield-benches` measures the hot paths one by one.
 //!
+//! The crate in `benches/peers`, apart from the workspace, puts other systems through the same workloads.
+//!
+//! - [`agent`]: Afield's clients, told what to do by [`protocol`].
 //! - [`clock`]: the system's clocks and randomness.
+//! - [`disk`]: what keystrokes take on the relay's disk.
 //! - [`history`]: the recorded editing histories.
 //! - [`hand`]: a replica whose messages are moved by hand, so that they can be held back on their way.
+//! - [`idle`]: sessions that do nothing.
 //! - [`loopback`]: a relay and devices in one thread, without sockets.
+//! - [`party`]: the server and the clients of a system, each a process of its own.
+//! - [`protocol`]: what a client of any system is told, and what it says.
+//! - [`random`]: numbers that look random and come again with their seed.
 //! - [`report`]: figures for a person and for a machine.
 //! - [`role`]: the processes that a benchmark consists of, all of them this same program.
 //! - [`site`]: a relay and two devices, each a process of its own.
 //! - [`typing`]: a history typed again into documents, for its changes.
+//! - [`updates`]: updates of the fields of many small entities, as changes.
+//! - [`workload`]: what every system is put through.
 
+pub mod agent;
 pub mod clock;
+pub mod disk;
 pub mod hand;
 pub mod history;
+pub mod idle;
 pub mod loopback;
+pub mod party;
+pub mod protocol;
+pub mod random;
 pub mod report;
 pub mod role;
 pub mod site;
 pub mod typing;
+pub mod updates;
+pub mod workload;

@@ -1,8 +1,12 @@
 //! The processes that a benchmark consists of, all of them this same program.
 
+use crate::agent::{Failure, ReplicaMember};
+use crate::idle;
+use crate::party::Contender;
 use afield_tests::processes::{Program, agent};
 use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The hidden subcommands.
@@ -23,6 +27,22 @@ enum Role {
         /// Its store file.
         store: PathBuf,
     },
+    /// Clients that do what [`crate::protocol`] tells them.
+    #[command(name = CLIENT)]
+    Client {
+        /// The folder of their stores.
+        folder: PathBuf,
+        /// How many.
+        clients: usize,
+    },
+    /// Sessions that do nothing.
+    #[command(name = SESSIONS)]
+    Sessions {
+        /// The relay's address.
+        url: String,
+        /// How many.
+        count: usize,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -33,6 +53,8 @@ struct RelayArguments {
 
 const RELAY: &str = "role-relay";
 const DEVICE: &str = "role-device";
+const CLIENT: &str = "role-client";
+const SESSIONS: &str = "role-sessions";
 
 /// The relay's program.
 ///
@@ -52,10 +74,39 @@ pub fn device() -> std::io::Result<Program> {
     Program::own(DEVICE)
 }
 
+/// Afield, as one of the systems that are measured alike.
+///
+/// # Errors
+///
+/// The system does not tell where this executable is.
+pub fn afield() -> std::io::Result<Contender> {
+    Ok(Contender { name: "Afield", server: serving(relay()?, &[]), client: Program::own(CLIENT)? })
+}
+
+/// A relay for so many connections; its data folder comes as the last argument.
+///
+/// # Errors
+///
+/// The system does not tell where this executable is.
+pub fn relay_for(connections: usize) -> std::io::Result<Program> {
+    // One more than there are sessions, so that none is refused while another is being counted off.
+    let most = (connections + 1).to_string();
+    Ok(serving(relay()?, &["--connections-max", &most]))
+}
+
+/// A program that holds sessions; the relay's address and their number come as the last arguments.
+///
+/// # Errors
+///
+/// The system does not tell where this executable is.
+pub fn sessions() -> std::io::Result<Program> {
+    Program::own(SESSIONS)
+}
+
 /// Becomes a relay or a device when the process was started as one; call this first.
 pub fn take() -> Option<ExitCode> {
     let first = std::env::args().nth(1)?;
-    if first != RELAY && first != DEVICE {
+    if ![RELAY, DEVICE, CLIENT, SESSIONS].contains(&first.as_str()) {
         return None;
     }
     Some(match RoleArguments::parse().role {
@@ -64,5 +115,27 @@ pub fn take() -> Option<ExitCode> {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         },
+        Role::Client { folder, clients } => told(client(&folder, clients)),
+        Role::Sessions { url, count } => told(idle::hold_sessions(&url, count)),
     })
+}
+
+/// A relay's program told to serve on a free port of this machine, with the data folder as its last argument.
+fn serving(mut relay: Program, more: &[&str]) -> Program {
+    let serve = ["serve", "--json", "--log", "warn", "--listen", "127.0.0.1:0", "--insecure-open"];
+    relay.arguments.extend(serve.iter().chain(more).chain(&["--data"]).map(|argument| (*argument).to_owned()));
+    relay
+}
+
+fn client(folder: &Path, clients: usize) -> Result<(), Failure> {
+    std::panic::set_hook(Box::new(afield::report_panic));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    crate::agent::run(ReplicaMember::open_all(folder, clients)?, runtime)
+}
+
+fn told(result: Result<(), Failure>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    // Nobody may be reading standard error, and there is nowhere else to say it.
+    let _ = writeln!(std::io::stderr(), "{error}");
+    ExitCode::FAILURE
 }

@@ -10,8 +10,9 @@
 //! | [`durable`] | [`Durable`]: what has been committed, and nothing else, may be sent or shown |
 //! | [`change`] | a change's header, read from raw bytes without a document |
 //! | [`log`] | sequence, chain hash and cursor of a space's log |
+//! | [`filter`] | which entities of a space a device asks for |
 //! | [`document`] | one entity's Automerge document: edit, read, guarded apply |
-//! | [`wire`] | frames and batches; `src/wire/PROTOCOL.md` is the normative text |
+//! | [`wire`] | frames, batches and live messages; `src/wire/PROTOCOL.md` is the normative text |
 //! | [`session`] | the device's and the relay's half of a session as state machines |
 //! | [`backoff`] | how long to wait before connecting again |
 //! | [`panics`] | a panic hook that keeps content out of logs |
@@ -24,6 +25,7 @@ pub mod backoff;
 pub mod change;
 pub mod document;
 pub mod durable;
+pub mod filter;
 pub mod id;
 pub mod limits;
 pub mod log;
@@ -34,6 +36,7 @@ pub mod wire;
 
 pub use automerge::ChangeHash;
 pub use durable::{Commit, Durable};
+pub use filter::Filter;
 pub use id::{Collection, DeviceId, EntityId, Incarnation, LogId, SessionId, SpaceId};
 pub use limits::Limits;
 pub use log::{ChainHash, ChunkKind, Cursor, Sequence};

@@ -53,6 +53,28 @@ pub const SPACES_PER_SESSION_MAX: usize = 1_024;
 pub const TOKEN_BYTES_MAX: usize = 4 * KIB;
 /// The most bytes accepted before a session is authenticated.
 pub const UNAUTHENTICATED_BYTES_MAX: usize = 64 * KIB;
+/// The most bytes of `Open`s that a device sends before it is welcome; the rest of what may be sent by then is left to a
+/// token and the first pushes. An `Open` may hold 256 KiB of ids, and a link that sent more would be cut at every attempt.
+pub const EARLY_OPENS_BYTES_MAX: usize = 40 * KIB;
+/// The most collections that one list of a filter names, of one space.
+pub const FILTER_COLLECTIONS_MAX: usize = 256;
+/// The most entities that the filter of one space names one by one: 256 KiB of ids. Who wants more names their collection.
+pub const FILTER_ENTITIES_MAX: usize = 16_384;
+/// The most entities that all filters of a session name one by one: some 2 MiB of a relay's memory.
+pub const SESSION_FILTER_ENTITIES_MAX: usize = 65_536;
+/// The most entities that one `Fetch` names, so that one answer can say of each whether it is known.
+pub const FETCH_ENTITIES_MAX: usize = 1_024;
+/// The most ids of entities that one frame announces: 1 MiB of ids.
+pub const ANNOUNCED_IDS_MAX: usize = 65_536;
+/// The most `Fetch`es of a session without an answer.
+pub const FETCHES_MAX: usize = 4;
+/// How many sequences of which a reader wants nothing a relay passes without telling it: more make the next session read
+/// them again.
+pub const SILENT_SEQUENCES_MAX: u64 = 4_096;
+/// How often a device says at most how far it has stored a log, in milliseconds: someone may be waiting for it.
+pub const PROGRESS_INTERVAL_MS: u64 = 200;
+/// After how many chunks a device says so whatever the interval.
+pub const PROGRESS_CHUNKS_MAX: u64 = 4_096;
 /// How long a connection may take from the first byte to `Welcome`, in milliseconds.
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
 /// How often a peer is pinged, in milliseconds: below the 30 s at which proxies and NATs drop idle connections.

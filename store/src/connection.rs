@@ -13,6 +13,11 @@ use std::time::Duration;
 /// and a reset of the WAL coincide.
 pub const SQLITE_VERSION_MIN: i32 = 3_051_003;
 
+/// The version of the SQLite that this program was built with.
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}
+
 /// How many prepared statements a connection keeps: all of this crate's.
 const STATEMENTS_MAX: usize = 96;
 
@@ -79,6 +84,8 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     let connection = Connection::open_with_flags(path, flags)?;
     configure(&connection)?;
     connection.pragma_update(None, "query_only", true)?;
+    // Readers are several, and what they read in turn is mostly not what they read before: 4 MiB each.
+    connection.pragma_update(None, "cache_size", -4 * 1024)?;
     let (found, known) = (schema::version(&connection)?, SchemaVersion::NEWEST);
     if found < known {
         return Err(OpenError::Older { found, known });

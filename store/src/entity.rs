@@ -94,11 +94,15 @@ pub(crate) fn insert_change(
     (state, sequence): (ChangeState, Option<Sequence>),
     at_ms: i64,
 ) -> Result<bool, StoreError> {
-    let sql = "INSERT INTO changes (entity_row, space_row, hash, state, sequence, at_ms, bytes)
+    let sql = "INSERT INTO changes (entity_row, space_row, hash, state, sequence, at_ms, size)
                VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (entity_row, hash) DO NOTHING";
     let sequence = sequence.map(sequence_sql);
-    let added = transaction.execute(sql, (entity.row, entity.space_row, hash.0, state, sequence, at_ms, bytes))?;
-    Ok(added > 0)
+    let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+    if transaction.execute(sql, (entity.row, entity.space_row, hash.0, state, sequence, at_ms, size))? == 0 {
+        return Ok(false);
+    }
+    transaction.execute("INSERT INTO bodies (change_row, bytes) VALUES (last_insert_rowid(), ?)", [bytes])?;
+    Ok(true)
 }
 
 /// Marks a change of this entity; says whether it is held. A mark that stands already stays.

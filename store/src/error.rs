@@ -4,10 +4,11 @@
 
 mod operation;
 
-pub use operation::{AppendError, EntityError, MarkError, ReceiveError, SpaceError};
+pub use operation::{AppendError, EntityError, FilterError, MarkError, ReceiveError, SnapshotError, SpaceError};
 
 use crate::lock::Holder;
 use crate::schema::SchemaVersion;
+use afield_core::EntityId;
 use afield_core::wire::Class;
 use rusqlite::{ErrorCode, ffi};
 use std::io;
@@ -37,6 +38,15 @@ pub enum StoreError {
     /// SQLite answered with something that no operation of this crate should cause.
     #[error("SQLite failed in an unexpected way")]
     Unexpected(#[source] rusqlite::Error),
+    /// Both copies of an entity's snapshot are damaged, and changes that they alone held cannot be read. Nothing was
+    /// deleted, and no other entity is affected; other devices, or a backup, may still hold the changes.
+    #[error(
+        "both copies of the snapshot of entity {entity} are damaged; nothing was deleted, and other entities are not affected"
+    )]
+    SnapshotDamaged {
+        /// The entity.
+        entity: EntityId,
+    },
     /// An earlier write failed: what memory holds may differ from the disk, so nothing is written until a reload (D10).
     /// This write has left nothing behind; the earlier one may be on disk.
     #[error("nothing is written after a storage error until Replica::reload has gone back to what is on disk")]
@@ -60,7 +70,11 @@ impl StoreError {
                 Class::Retry
             }
             Self::DiskFull(_) => Class::Quota,
-            Self::Corrupt(_) | Self::ReadOnly(_) | Self::CannotOpen(_) | Self::Unexpected(_) => Class::Permanent,
+            Self::Corrupt(_)
+            | Self::ReadOnly(_)
+            | Self::CannotOpen(_)
+            | Self::Unexpected(_)
+            | Self::SnapshotDamaged { .. } => Class::Permanent,
         }
     }
 
@@ -68,6 +82,7 @@ impl StoreError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Corrupt(_) => "store.corrupt",
+            Self::SnapshotDamaged { .. } => "store.snapshot_damaged",
             Self::DiskFull(_) => "store.disk_full",
             Self::Busy(_) => "store.busy",
             Self::ReadOnly(_) => "store.read_only",
@@ -79,6 +94,20 @@ impl StoreError {
             Self::Crashed => "store.crashed",
             Self::Closed => "store.closed",
         }
+    }
+
+    /// Whether it is about what is stored of some entities, so that others may be used all the same.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Corrupt(_) | Self::SnapshotDamaged { .. })
+    }
+
+    /// Whether a transaction that fails with it is undone for certain, once it is rolled back. What fails while it is written
+    /// or synced may be on disk all the same.
+    pub(crate) fn is_undone_by_a_rollback(&self) -> bool {
+        matches!(
+            self,
+            Self::DiskFull(_) | Self::Corrupt(_) | Self::SnapshotDamaged { .. } | Self::Busy(_) | Self::ReadOnly(_)
+        )
     }
 
     pub(crate) fn injected(code: std::ffi::c_int) -> Self {

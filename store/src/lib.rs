@@ -7,9 +7,12 @@
 //! | `space` | spaces, cursors, [`Store::reset`] |
 //! | `append` | [`Store::append`]: local and imported changes |
 //! | `receive` | [`Store::receive`]: a run of the log and the cursor behind it |
+//! | `filter` | [`Store::set_filter`]: what is asked for, and what of it is still to be fetched |
 //! | `settle` | [`Store::settle`]: what the guarded apply decided, with the projection |
 //! | `outbox` | [`Store::outbox`], marks, blocks |
-//! | `load` | [`Store::load`], what is pending, snapshots |
+//! | `load` | [`Store::load`], what is pending |
+//! | `snapshot`, `compact`, `extract` | saved documents, [`Store::cover`], and covered changes' bytes |
+//! | `leave`, `backup` | [`Store::leave_space`], [`Reader::backup`] |
 //! | `reader` | [`Reader`]: queries beside the writer, from any thread or process |
 //! | `listing` | [`Reader::list`], one by one, by ids alone |
 //! | `verify` | [`Store::verify`]: the invariants, read from the whole file |
@@ -22,30 +25,38 @@
 //!   cursor and names every sequence up to its end.
 //! - **D5**: a change without a mark is in the outbox by being a row of that partial index; no second write can be
 //!   forgotten. A mark never stands above the cursor.
-//! - **D8**: no bytes are ever deleted; a failure to read is an error and never an empty answer.
+//! - **D8**: the bytes of a change go only once a snapshot that gives them back was read from the disk and compared, and
+//!   then it is kept twice; nothing else is ever deleted but what is left or asked to be discarded; a failure to read is an
+//!   error and never an empty answer.
 //! - **D10**: after a failed write the store refuses to write until it has been reloaded.
 //! - Every method that writes is one transaction, and what may be sent or shown of it is a [`afield_core::Durable`] that
 //!   only its commit makes. One writer per file, across processes; readers never wait for it.
 //! - Marks, verdicts and projections follow from the changes, so their transactions are not synced by themselves: a power
 //!   failure takes the last of them back in order, and they are found again. No change is stored by such a transaction.
 //!
-//! Deliberately absent: randomness and clocks (ids and times are arguments), documents (bytes are not parsed here, nor
-//! verified against their hashes when read), tasks, and anything about sockets.
+//! Deliberately absent: randomness and clocks (ids and times are arguments), tasks, and anything about sockets; and
+//! documents, but for taking covered changes out of a snapshot: no other bytes are parsed here, nor verified against their
+//! hashes when read.
 //!
 //! # What an edit costs
 //!
 //! [`Store::append`] of one change with its projection is `BEGIN`, two reading statements (the entity with its space, and
-//! nothing else once it is known), two writing ones (the change, the projection), `COMMIT`, and one sync of the WAL; it
-//! touches one page each of the changes, their hash index, the outbox and the projections. The checkpoint that moves
+//! nothing else once it is known), three writing ones (the change, its bytes, the projection), `COMMIT`, and one sync of the
+//! WAL; it touches one page each of the changes, their hash index, the outbox, the bytes and the projections. The checkpoint that moves
 //! 1,000 pages of WAL into the file adds two syncs when it falls due.
 
 mod append;
+mod backup;
 mod column;
+mod compact;
 mod connection;
 mod entity;
 mod error;
+mod extract;
 mod fault;
+mod filter;
 mod identity;
+mod leave;
 mod listing;
 mod load;
 mod lock;
@@ -57,6 +68,7 @@ mod reader;
 mod receive;
 mod schema;
 mod settle;
+mod snapshot;
 mod space;
 mod store;
 mod transaction;
@@ -64,22 +76,29 @@ mod verify;
 
 pub use afield_core::session::Proof;
 pub use append::{Arrival, EntityWrite, NewChange};
+pub use backup::{BackupError, BackupProgress};
 pub use column::ChangeState;
-pub use connection::SQLITE_VERSION_MIN;
+pub use compact::{CheckedSnapshot, Covered, Covering};
+pub use connection::{SQLITE_VERSION_MIN, sqlite_version};
 pub use entity::{EntityHome, Projection};
-pub use error::{AppendError, EntityError, MarkError, OpenError, ReceiveError, SpaceError, StoreError};
+pub use error::{
+    AppendError, EntityError, FilterError, MarkError, OpenError, ReceiveError, SnapshotError, SpaceError, StoreError,
+};
 #[doc(hidden)]
 pub use fault::{Fault, FaultHook, FaultPoint, SyncHook, SyncMoment};
+pub use filter::{Backfill, Wanted};
 pub use identity::Identity;
+pub use leave::{Left, Unsent};
 pub use listing::{CollectionCount, ListQuery, ProjectedEntity};
-pub use load::{LoadFrom, Snapshot, StoredChange, StoredEntity, WaitingSize};
-pub use lock::Holder;
+pub use load::{LoadFrom, StoredChange, StoredEntity, WaitingSize};
+pub use lock::{Holder, Writer};
 pub use options::{OpenOptions, Synchronous, WRITER_WAIT_MS};
 pub use outbox::{Block, OutboxChunk, OutboxPosition, OutboxSize};
-pub use reader::{QuarantinedChunk, Reader, SpaceFigures};
-pub use receive::{ReceivedChange, Run, RunOutcome, UnreadableChunk};
+pub use reader::{Commits, QuarantinedChunk, Reader, SpaceFigures};
+pub use receive::{LeftOut, Page, ReceivedChange, Run, RunOutcome, UnreadableChunk};
 pub use schema::{APPLICATION_ID, SchemaVersion};
 pub use settle::{Reason, Settled, Settlement};
+pub use snapshot::Snapshot;
 pub use space::{Origin, SpaceRecord};
 pub use store::Store;
 pub use verify::Violation;

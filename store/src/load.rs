@@ -1,12 +1,13 @@
-//! Opening an entity, finding what has still to be applied, and the snapshots that make opening quick.
+//! Opening an entity, and finding what has still to be applied.
 
 use crate::column::{self, ChangeRow, ChangeState};
 use crate::entity::{self, EntityHome, FoundEntity};
-use crate::error::{EntityError, StoreError};
-use crate::settle::known;
+use crate::error::StoreError;
+use crate::extract::Extracted;
+use crate::snapshot::{self, Snapshot};
 use crate::store::Store;
 use crate::transaction::{row, rows};
-use afield_core::{ChangeHash, Collection, Durable, EntityId, Sequence, SpaceId};
+use afield_core::{ChangeHash, Collection, EntityId, Sequence, SpaceId};
 use rusqlite::Connection;
 
 /// A change as the store holds it. The bytes are not verified here: whoever parses them compares with the hash.
@@ -21,17 +22,6 @@ pub struct StoredChange {
     /// When it was stored, in milliseconds since the Unix epoch.
     pub at_ms: i64,
     /// The bytes.
-    pub bytes: Vec<u8>,
-}
-
-/// A saved document.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
-    /// Its heads.
-    pub heads: Vec<ChangeHash>,
-    /// How many changes it holds.
-    pub changes: u64,
-    /// The saved bytes.
     pub bytes: Vec<u8>,
 }
 
@@ -54,7 +44,8 @@ pub struct StoredEntity {
 pub enum LoadFrom {
     /// The snapshot, if there is one, and what came after it.
     Snapshot,
-    /// Every change, for when the snapshot does not load or is not to be trusted (D8).
+    /// Every change, for when the snapshot does not load or is not to be trusted (D8); covered ones out of the snapshot,
+    /// where it is sound.
     Changes,
 }
 
@@ -108,8 +99,8 @@ impl Store {
     /// The storage failed.
     pub fn unsettled(&self, entity: EntityId) -> Result<Vec<StoredChange>, StoreError> {
         self.read(|connection| {
-            let sql = "SELECT hash, state, sequence, at_ms, bytes FROM changes WHERE state <> 0 AND state IN (1, 2)
-                       AND entity_row = (SELECT entity_row FROM entities WHERE entity = ?) ORDER BY change_row";
+            let sql = "SELECT hash, state, sequence, at_ms, bytes FROM changes JOIN bodies USING (change_row)
+                       WHERE state <> 0 AND state IN (1, 2) AND entity_row = (SELECT entity_row FROM entities WHERE entity = ?) ORDER BY change_row";
             rows(connection, sql, [entity.as_bytes()], stored_change)
         })
     }
@@ -159,16 +150,35 @@ impl Store {
         })
     }
 
-    /// One change; `None` when the store does not hold it.
+    /// One change; `None` when the store does not hold it. A covered one costs the loading of its entity's snapshot.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::SnapshotDamaged`], or the storage failed.
+    pub fn change(&self, entity: EntityId, hash: ChangeHash) -> Result<Option<StoredChange>, StoreError> {
+        self.read(|connection| {
+            let Some(found) = entity::find(connection, entity)? else { return Ok(None) };
+            let sql = "SELECT hash, state, sequence, at_ms, bytes FROM changes LEFT JOIN bodies USING (change_row)
+                       WHERE entity_row = ? AND hash = ?";
+            let stored = row(connection, sql, (found.row, hash.0), stored_row)?;
+            stored.map(|stored| with_bytes(connection, &found, entity, &mut None, stored)).transpose()
+        })
+    }
+
+    /// What became of a change, and its mark; `None` when the store does not hold it. Its bytes are not read.
     ///
     /// # Errors
     ///
     /// The storage failed.
-    pub fn change(&self, entity: EntityId, hash: ChangeHash) -> Result<Option<StoredChange>, StoreError> {
+    pub fn standing(
+        &self,
+        entity: EntityId,
+        hash: ChangeHash,
+    ) -> Result<Option<(ChangeState, Option<Sequence>)>, StoreError> {
         self.read(|connection| {
-            let sql = "SELECT hash, state, sequence, at_ms, bytes FROM changes WHERE hash = ?2
+            let sql = "SELECT state, sequence FROM changes WHERE hash = ?2
                        AND entity_row = (SELECT entity_row FROM entities WHERE entity = ?1)";
-            row(connection, sql, (entity.as_bytes(), hash.0), stored_change)
+            row(connection, sql, (entity.as_bytes(), hash.0), |row| Ok((row.get(0)?, column::sequence(row, 1)?)))
         })
     }
 
@@ -185,46 +195,6 @@ impl Store {
             Ok(size.unwrap_or_default())
         })
     }
-
-    /// Keeps a saved document for quick opening. It must hold every applied change of the entity and no other, which is
-    /// checked by number; the changes themselves stay.
-    ///
-    /// # Errors
-    ///
-    /// [`EntityError::SnapshotDiffers`] when changes were applied since it was saved; [`EntityError::UnknownEntity`],
-    /// or the storage failed.
-    pub fn save_snapshot(&mut self, entity: EntityId, snapshot: &Snapshot) -> Result<Durable<()>, EntityError> {
-        self.write(|transaction| {
-            let found = known(transaction, entity)?;
-            // What is received and not part of it yet stays above it.
-            let sql = "SELECT coalesce(max(change_row), 0), count(*) FROM changes WHERE entity_row = ?1 AND change_row
-                       NOT IN (SELECT change_row FROM changes WHERE state <> 0 AND state IN (1, 2, 3) AND entity_row = ?1)";
-            let counted = transaction.row(sql, [found.row], |row| Ok((row.get(0)?, column::count(row, 1)?)))?;
-            let (upto, stored): (ChangeRow, u64) = counted.unwrap_or((ChangeRow(0), 0));
-            if stored != snapshot.changes {
-                return Err(EntityError::SnapshotDiffers { snapshot: snapshot.changes, stored });
-            }
-            let sql =
-                "INSERT OR REPLACE INTO snapshots (entity_row, upto, changes, heads, bytes) VALUES (?, ?, ?, ?, ?)";
-            let changes = i64::try_from(stored).unwrap_or(i64::MAX);
-            let heads = column::hashes_sql(&snapshot.heads);
-            transaction.execute(sql, (found.row, upto, changes, heads, &snapshot.bytes))?;
-            Ok(())
-        })
-    }
-
-    /// Forgets the snapshot of an entity, which costs nothing but a slower opening.
-    ///
-    /// # Errors
-    ///
-    /// [`EntityError::UnknownEntity`], or the storage failed.
-    pub fn drop_snapshot(&mut self, entity: EntityId) -> Result<Durable<()>, EntityError> {
-        self.write(|transaction| {
-            let found = known(transaction, entity)?;
-            transaction.execute("DELETE FROM snapshots WHERE entity_row = ?", [found.row])?;
-            Ok(())
-        })
-    }
 }
 
 // A partial index answers only where its own condition stands in the query, hence "state <> 0" beside what is meant.
@@ -232,13 +202,13 @@ pub(crate) const PENDING: &str = "SELECT entity FROM entities WHERE entity_row I
     (SELECT entity_row FROM changes WHERE state <> 0 AND state IN (1, 2))
     AND entity > ? ORDER BY entity LIMIT ?";
 
-pub(crate) const WAITING: &str =
-    "SELECT count(*), coalesce(sum(length(bytes)), 0) FROM changes WHERE state <> 0 AND state = 2
+pub(crate) const WAITING: &str = "SELECT count(*), coalesce(sum(size), 0) FROM changes WHERE state <> 0 AND state = 2
     AND entity_row = (SELECT entity_row FROM entities WHERE entity = ?)";
 
 // Each of the two inner queries is answered by an index alone; together they name the rows in their order, so that no
 // bytes are read that are not wanted and none are sorted.
-pub(crate) const CHANGES: &str = "SELECT hash, state, sequence, at_ms, bytes FROM changes WHERE change_row IN
+pub(crate) const CHANGES: &str = "SELECT hash, state, sequence, at_ms, bytes
+    FROM changes LEFT JOIN bodies USING (change_row) WHERE change_row IN
     (SELECT change_row FROM changes WHERE entity_row = ?1 AND change_row > ?2
     UNION SELECT change_row FROM changes WHERE state <> 0 AND state IN (1, 2, 3) AND entity_row = ?1)
     ORDER BY change_row";
@@ -250,31 +220,54 @@ pub(crate) fn load(
 ) -> Result<Option<StoredEntity>, StoreError> {
     let Some(found) = entity::find(connection, entity)? else { return Ok(None) };
     let saved = match from {
-        LoadFrom::Snapshot => snapshot(connection, &found)?,
+        LoadFrom::Snapshot => snapshot::newest(connection, &found, entity)?,
         LoadFrom::Changes => None,
     };
-    let (upto, snapshot) = saved.map_or((ChangeRow(0), None), |(upto, snapshot)| (upto, Some(snapshot)));
-    let changes = rows(connection, CHANGES, (found.row, upto), stored_change)?;
+    let (upto, snapshot) = saved.map_or((ChangeRow(0), None), |slot| (slot.upto, Some(slot.snapshot)));
+    let stored = rows(connection, CHANGES, (found.row, upto), stored_row)?;
+    let mut extracted = None;
+    let with_bytes = |stored| with_bytes(connection, &found, entity, &mut extracted, stored);
+    let changes = stored.into_iter().map(with_bytes).collect::<Result<_, _>>()?;
     let EntityHome { space, collection } = found.home;
     Ok(Some(StoredEntity { space, collection, snapshot, changes }))
 }
 
-fn snapshot(connection: &Connection, found: &FoundEntity) -> Result<Option<(ChangeRow, Snapshot)>, StoreError> {
-    let sql = "SELECT upto, heads, changes, bytes FROM snapshots WHERE entity_row = ?";
-    row(connection, sql, [found.row], |row| {
-        let (heads, changes) = (column::hashes(row, 1)?, column::count(row, 2)?);
-        Ok((row.get(0)?, Snapshot { heads, changes, bytes: row.get(3)? }))
-    })
+/// A row of changes with its body, which a covered one does not have.
+type StoredRow = (StoredChange, bool);
+
+/// Gives a covered change the bytes that its entity's snapshot holds, which is loaded once.
+fn with_bytes(
+    connection: &Connection,
+    found: &FoundEntity,
+    entity: EntityId,
+    extracted: &mut Option<Extracted>,
+    (mut stored, has_body): StoredRow,
+) -> Result<StoredChange, StoreError> {
+    if !has_body {
+        let extracted = match extracted {
+            Some(extracted) => extracted,
+            None => extracted.insert(Extracted::of_entity(connection, found.row, entity)?),
+        };
+        stored.bytes = extracted.require(&stored.hash)?;
+    }
+    Ok(stored)
 }
 
-fn stored_change(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredChange> {
-    Ok(StoredChange {
+fn stored_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredRow> {
+    let bytes: Option<Vec<u8>> = row.get(4)?;
+    let has_body = bytes.is_some();
+    let stored = StoredChange {
         hash: column::change_hash(row, 0)?,
         state: row.get(1)?,
         sequence: column::sequence(row, 2)?,
         at_ms: row.get(3)?,
-        bytes: row.get(4)?,
-    })
+        bytes: bytes.unwrap_or_default(),
+    };
+    Ok((stored, has_body))
+}
+
+fn stored_change(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredChange> {
+    stored_row(row).map(|(stored, _)| stored)
 }
 
 fn ids_after(

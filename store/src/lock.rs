@@ -14,6 +14,9 @@ const POLL_MS: u64 = 25;
 /// What the name of the file that is locked has more than that of the store.
 const LOCK: &str = "-lock";
 
+/// What the name of the file that tells who holds the lock has more than that of the store.
+const HOLDER: &str = "-holder";
+
 /// Who has a store open for writing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
@@ -25,9 +28,67 @@ pub struct Holder {
     pub since_ms: i64,
 }
 
+/// Whether somebody has a store open for writing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Writer {
+    /// Nobody has.
+    Nobody,
+    /// This process has.
+    Known(Holder),
+    /// A process has that could not say who it is.
+    Unknown,
+}
+
+impl Writer {
+    /// Asks who has the store at `path` open for writing, this process included.
+    ///
+    /// Takes the lock for the moment of asking, shared with others who ask: a writer that opens the store in that very
+    /// moment waits for it, and one that does not wait at all is refused.
+    ///
+    /// # Errors
+    ///
+    /// The lock file cannot be read.
+    pub fn of(path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = fs::canonicalize(path)?;
+        let file = match File::open(beside(&path, LOCK)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::Nobody),
+            Err(error) => return Err(error),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Self::Nobody),
+            Err(TryLockError::WouldBlock) => Ok(read(&beside(&path, HOLDER)).map_or(Self::Unknown, Self::Known)),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (process {})", self.program, self.process)
+        write!(f, "{} (process {}, since {})", self.program, self.process, Moment(self.since_ms))
+    }
+}
+
+/// A moment as people write it, to the second and in UTC.
+struct Moment(i64);
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SECONDS_PER_DAY: i64 = 86_400;
+        let seconds = self.0.div_euclid(1_000);
+        let (days, of_day) = (seconds.div_euclid(SECONDS_PER_DAY), seconds.rem_euclid(SECONDS_PER_DAY));
+        // Years are counted from 1 March of the year 0, so that a leap day is the last one of its year; 400 of them
+        // have 146,097 days. From Howard Hinnant's `civil_from_days`.
+        let days = days + 719_468;
+        let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+        let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month_from_march = (5 * of_year + 2) / 153;
+        let day = of_year - (153 * month_from_march + 2) / 5 + 1;
+        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
+        write!(f, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
     }
 }
 
@@ -46,7 +107,7 @@ pub(crate) struct WriterLock {
 impl WriterLock {
     /// Takes the lock of a store's real path, waiting as long as the options say.
     pub(crate) fn take(store: &Path, options: &OpenOptions) -> Result<Self, OpenError> {
-        let holder = beside(store, "-holder");
+        let holder = beside(store, HOLDER);
         let file =
             File::options().create(true).truncate(false).write(true).open(beside(store, LOCK)).map_err(folder_error)?;
         let mut waited_ms = 0;
@@ -123,4 +184,18 @@ fn read(path: &Path) -> Option<Holder> {
         program: value.get("program")?.as_str()?.to_owned(),
         since_ms: value.get("since_ms")?.as_i64()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_is_named_with_program_process_and_moment() {
+        let named = |since_ms| Holder { process: 7, program: "notes".to_owned(), since_ms }.to_string();
+        assert_eq!(named(0), "notes (process 7, since 1970-01-01 00:00:00 UTC)");
+        assert_eq!(named(1_709_210_096_789), "notes (process 7, since 2024-02-29 12:34:56 UTC)");
+        assert_eq!(named(1_767_225_599_999), "notes (process 7, since 2025-12-31 23:59:59 UTC)");
+        assert_eq!(named(-1), "notes (process 7, since 1969-12-31 23:59:59 UTC)");
+    }
 }

@@ -1,8 +1,9 @@
 //! The outbox: what the device holds and its cursor's log prefix is not known to hold (D5).
 
-use crate::column::{self, ChangeRow, ChangeState};
+use crate::column::{self, ChangeRow, ChangeState, EntityRow};
 use crate::entity::{MetEntities, mark_change};
 use crate::error::{EntityError, MarkError, StoreError};
+use crate::extract::Extracted;
 use crate::settle::known;
 use crate::space;
 use crate::store::Store;
@@ -12,18 +13,25 @@ use afield_core::wire::ChunkCode;
 use afield_core::{ChangeHash, Collection, Durable, EntityId, Sequence, SpaceId};
 use rusqlite::{Connection, Row};
 
-/// A place in the order of an outbox: first what waits for nothing, as it came, then what waits for other changes.
+/// A place in the order of an outbox: first what is covered, entity by entity, so that each snapshot is loaded once; then
+/// what waits for nothing, as it came; then what waits for other changes.
 ///
-/// What waits would be refused wherever its dependencies are missing too, and must keep back nothing that is not.
+/// What is covered rests on nothing of its entity that is not. What waits would be refused wherever its dependencies are
+/// missing too, and must keep back nothing that is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OutboxPosition {
+    covered: (EntityRow, ChangeRow),
     ready: ChangeRow,
     waiting: ChangeRow,
 }
 
 impl OutboxPosition {
     /// Before everything.
-    pub const START: Self = Self { ready: ChangeRow(0), waiting: ChangeRow(0) };
+    pub const START: Self = Self { covered: (EntityRow(0), ChangeRow(0)), ready: ChangeRow(0), waiting: ChangeRow(0) };
+
+    /// The place behind everything that is covered: while a scan goes on nothing is covered that it has still to offer
+    /// ([`crate::Covering::Marked`]), so it need not look there again.
+    const COVERED_END: (EntityRow, ChangeRow) = (EntityRow(i64::MAX), ChangeRow(i64::MAX));
 }
 
 /// A change that is to be pushed.
@@ -86,9 +94,22 @@ impl Store {
         chunks_max: usize,
         bytes_max: usize,
     ) -> Result<Durable<Vec<OutboxChunk>>, StoreError> {
-        self.read_durable(|transaction| {
-            transaction.read(|connection| page(connection, space, after, (chunks_max, bytes_max)))
-        })
+        if self.is_poisoned() {
+            return Err(StoreError::Poisoned);
+        }
+        // Between two scans more may have been covered.
+        let mut extracted = self.extracted.take().filter(|_| after != OutboxPosition::START);
+        // Not within a transaction: one in which a damaged copy of a snapshot was met does not end well, and nobody else
+        // writes meanwhile.
+        let page = self.read(|connection| page(connection, space, after, (chunks_max, bytes_max), &mut extracted));
+        self.extracted = extracted;
+        let page = page?;
+        self.read_durable(|_| Ok(page))
+    }
+
+    /// Ends the scan of an outbox that may be in the middle of a snapshot, and frees what was taken out of that.
+    pub fn end_scan(&mut self) {
+        self.extracted = None;
     }
 
     /// How much a space's outbox holds.
@@ -201,16 +222,21 @@ impl Store {
     }
 }
 
-pub(crate) const READY: &str =
-    "SELECT change_row, entity, collection, hash, state, bytes FROM changes JOIN entities USING (entity_row)
-    WHERE changes.space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND state <> 2
-    AND change_row > ?2 AND entity_row NOT IN (SELECT entity_row FROM blocks)
+pub(crate) const COVERED: &str =
+    "SELECT changes.entity_row, change_row, entity, collection, hash, state, size FROM changes JOIN entities USING (entity_row)
+    WHERE changes.space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND covered = 1
+    AND (changes.entity_row, change_row) > (?2, ?3) AND changes.entity_row NOT IN (SELECT entity_row FROM blocks)
+    ORDER BY changes.entity_row, change_row LIMIT ?4";
+
+pub(crate) const READY: &str = "SELECT change_row, entity, collection, hash, state, bytes
+    FROM changes JOIN entities USING (entity_row) JOIN bodies USING (change_row)
+    WHERE changes.space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND covered = 0
+    AND state <> 2 AND change_row > ?2 AND entity_row NOT IN (SELECT entity_row FROM blocks)
     ORDER BY change_row LIMIT ?3";
 
 /// The few that wait are found by their state, so that asking for them costs nothing where there are none.
-pub(crate) const WAITING: &str =
-    "SELECT change_row, entity, collection, hash, state, bytes FROM changes INDEXED BY changes_unsettled
-    JOIN entities USING (entity_row)
+pub(crate) const WAITING: &str = "SELECT change_row, entity, collection, hash, state, bytes
+    FROM changes INDEXED BY changes_unsettled JOIN entities USING (entity_row) JOIN bodies USING (change_row)
     WHERE changes.space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND state = 2 AND state <> 0
     AND change_row > ?2 AND entity_row NOT IN (SELECT entity_row FROM blocks)
     ORDER BY change_row LIMIT ?3";
@@ -220,7 +246,15 @@ fn page(
     space: SpaceId,
     after: OutboxPosition,
     max: (usize, usize),
+    extracted: &mut Option<Extracted>,
 ) -> Result<Vec<OutboxChunk>, StoreError> {
+    let found = covered_page(connection, space, after, max, extracted)?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    // No more of it is asked for in this scan.
+    *extracted = None;
+    let after = OutboxPosition { covered: OutboxPosition::COVERED_END, ..after };
     let ready = |row| OutboxPosition { ready: row, ..after };
     let found = page_of(connection, READY, (space, after.ready), max, ready)?;
     if !found.is_empty() {
@@ -228,6 +262,70 @@ fn page(
     }
     let waiting = |row| OutboxPosition { waiting: row, ..after };
     page_of(connection, WAITING, (space, after.waiting), max, waiting)
+}
+
+/// A page of what is covered, with its bytes out of the snapshots. What a damaged snapshot held is left out: that entity
+/// keeps nobody else's changes back, and what is in its outbox stays there.
+fn covered_page(
+    connection: &Connection,
+    space: SpaceId,
+    after: OutboxPosition,
+    (chunks_max, bytes_max): (usize, usize),
+    extracted: &mut Option<Extracted>,
+) -> Result<Vec<OutboxChunk>, StoreError> {
+    let mut statement = connection.prepare_cached(COVERED)?;
+    let limit = i64::try_from(chunks_max).unwrap_or(i64::MAX);
+    let (mut page, mut bytes_total, mut at, mut damaged) = (Vec::new(), 0_usize, after.covered, None);
+    loop {
+        let mut found = statement.query((space.as_bytes(), at.0, at.1, limit))?;
+        let mut is_end = true;
+        while let Some(row) = found.next()? {
+            is_end = false;
+            at = (row.get(0)?, row.get(1)?);
+            let entity = column::entity(row, 2)?;
+            if damaged == Some(entity) {
+                continue;
+            }
+            let size: usize = column::number(row, 6)?;
+            bytes_total = bytes_total.saturating_add(size);
+            if bytes_total > bytes_max && !page.is_empty() {
+                return Ok(page);
+            }
+            let hash = column::change_hash(row, 4)?;
+            let bytes = match extract(connection, (at.0, entity), &hash, extracted) {
+                Ok(bytes) => bytes,
+                Err(error @ StoreError::SnapshotDamaged { .. }) => {
+                    tracing::error!(%entity, %error, "its covered changes cannot be sent");
+                    damaged = Some(entity);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let position = OutboxPosition { covered: at, ..after };
+            let (collection, state) = (column::collection(row, 3)?, row.get(5)?);
+            page.push(OutboxChunk { position, entity, collection, hash, state, bytes });
+        }
+        // A whole page of what cannot be read is not the end.
+        if is_end || !page.is_empty() {
+            return Ok(page);
+        }
+    }
+}
+
+/// The bytes of a covered change. What was taken out of the entity's snapshot earlier is asked first; where that lacks it,
+/// the snapshot may be another one since.
+fn extract(
+    connection: &Connection,
+    (row, entity): (EntityRow, EntityId),
+    hash: &ChangeHash,
+    extracted: &mut Option<Extracted>,
+) -> Result<Vec<u8>, StoreError> {
+    if let Some(bytes) = extracted.as_ref().filter(|held| held.entity == entity).and_then(|held| held.bytes_of(hash)) {
+        return Ok(bytes.to_vec());
+    }
+    // Not two in memory at once.
+    *extracted = None;
+    extracted.insert(Extracted::of_entity(connection, row, entity)?).require(hash)
 }
 
 fn page_of(
@@ -259,8 +357,11 @@ fn page_of(
 }
 
 pub(crate) fn size(connection: &Connection, space: SpaceId) -> Result<OutboxSize, StoreError> {
-    let sql = "SELECT count(*), coalesce(sum(length(bytes)), 0), min(at_ms) FROM changes
-               WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?) AND sequence IS NULL";
+    let sql = "SELECT coalesce(sum(changes), 0), coalesce(sum(bytes), 0), min(oldest_ms) FROM (
+               SELECT count(*) AS changes, sum(size) AS bytes, min(at_ms) AS oldest_ms FROM changes
+               WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND covered = 0
+               UNION ALL SELECT count(*), sum(size), min(at_ms) FROM changes
+               WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND covered = 1)";
     let size = row(connection, sql, [space.as_bytes()], |row| {
         Ok(OutboxSize { changes: column::count(row, 0)?, bytes: column::count(row, 1)?, oldest_ms: row.get(2)? })
     })?;

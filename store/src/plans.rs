@@ -24,6 +24,16 @@ fn the_outbox_is_read_along_its_own_index() {
 }
 
 #[test]
+fn what_is_covered_of_the_outbox_is_read_entity_by_entity_along_its_own_index() {
+    let plan = plan(outbox::COVERED);
+    assert!(
+        holds(&plan, "SEARCH changes USING") && plan.iter().any(|step| step.contains("changes_outbox_covered")),
+        "{plan:#?}"
+    );
+    assert!(!holds(&plan, "USE TEMP B-TREE FOR ORDER BY") && !holds(&plan, "SCAN changes"), "{plan:#?}");
+}
+
+#[test]
 fn an_entity_is_loaded_without_reading_or_sorting_what_is_not_wanted() {
     let plan = plan(load::CHANGES);
     assert!(holds(&plan, "SEARCH changes USING INTEGER PRIMARY KEY"), "{plan:#?}");

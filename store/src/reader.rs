@@ -26,6 +26,13 @@ pub(crate) enum Source {
     File { path: PathBuf, idle: Mutex<Vec<Connection>> },
 }
 
+/// Tells whether anything was committed to a store, by whatever process: see [`Reader::commits`].
+#[derive(Debug)]
+pub struct Commits {
+    connection: Connection,
+    version: i64,
+}
+
 /// Something in the quarantine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuarantinedChunk {
@@ -155,6 +162,18 @@ impl Reader {
         self.read(|connection| load::load(connection, entity, from))
     }
 
+    /// Watches for commits from now on, of any process; `None` for a store in memory.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be opened once more.
+    pub fn commits(&self) -> Result<Option<Commits>, StoreError> {
+        let Source::File { path, .. } = &*self.0 else { return Ok(None) };
+        let connection = connection::open_reader(path).map_err(StoreError::from)?;
+        let version = data_version(&connection)?;
+        Ok(Some(Commits { connection, version }))
+    }
+
     pub(crate) fn of_memory(shared: SharedConnection) -> Self {
         Self(Arc::new(Source::Memory(shared)))
     }
@@ -185,4 +204,21 @@ impl Reader {
             }
         }
     }
+}
+
+impl Commits {
+    /// Whether anything was committed since the last look. Costs a look at the head of the WAL.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn have_come(&mut self) -> Result<bool, StoreError> {
+        let version = data_version(&self.connection)?;
+        Ok(std::mem::replace(&mut self.version, version) != version)
+    }
+}
+
+/// A number that differs from before when another connection has committed meanwhile.
+fn data_version(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
 }

@@ -3,6 +3,7 @@
 use crate::column::{ChangeState, SpaceRow, sequence_sql};
 use crate::entity::{MetEntities, insert_change, mark_change};
 use crate::error::{ReceiveError, StoreError};
+use crate::filter::{self, Backfill, Wanted};
 use crate::settle::Reason;
 use crate::space;
 use crate::store::Store;
@@ -21,7 +22,7 @@ pub struct ReceivedChange<'a> {
     pub collection: &'a Collection,
     /// The hash of the change, computed from the bytes.
     pub hash: ChangeHash,
-    /// Where it stands in the log.
+    /// Where it stands in the log. Above the cursor it is no mark yet.
     pub sequence: Sequence,
     /// The bytes, uncompressed, as they were hashed.
     pub bytes: &'a [u8],
@@ -43,7 +44,7 @@ pub struct UnreadableChunk<'a> {
 }
 
 /// A run of a space's log: every sequence after `expected` up to `cursor_after`, each named once, by a change, by an
-/// unreadable chunk, or by the proof that the store holds it already.
+/// unreadable chunk, or by the proof that the store holds it already. A run that leaves something out names less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run<'a> {
     /// The space.
@@ -58,6 +59,40 @@ pub struct Run<'a> {
     pub unreadable: &'a [UnreadableChunk<'a>],
     /// Held changes that stand in the run, and receipts at or below the cursor behind it.
     pub proofs: &'a [Proof],
+    /// What a run has instead of some of its sequences; `None` where it names all of them.
+    pub left_out: Option<LeftOut<'a>>,
+}
+
+/// What stands for what a run does not name: it was not asked for, or a snapshot covers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LeftOut<'a> {
+    /// Entities that are known to exist.
+    pub announced: &'a [(Collection, EntityId)],
+    /// Entities whose snapshot was not usable, so that their changes are to be fetched.
+    pub refetched: &'a [EntityId],
+}
+
+/// A page of what was asked for, wherever the cursor stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page<'a> {
+    /// The space.
+    pub space: SpaceId,
+    /// A position of the log up to which what the page brings is proven to stand where it says.
+    pub cursor: Cursor,
+    /// Its changes.
+    pub received: &'a [ReceivedChange<'a>],
+    /// Its chunks that are no changes.
+    pub unreadable: &'a [UnreadableChunk<'a>],
+    /// What stands for what it does not bring.
+    pub left_out: LeftOut<'a>,
+    /// What it answers.
+    pub backfills: &'a [Backfill],
+    /// The sequence up to which that is here now.
+    pub upto: Sequence,
+    /// Whether that was all.
+    pub done: bool,
+    /// Entities that were asked for and that the relay does not know; nothing of them is left to be fetched.
+    pub unknown: &'a [EntityId],
 }
 
 /// What a run brought.
@@ -89,11 +124,87 @@ impl Store {
     /// ([`ReceiveError::OutOfRun`], D3), calls something held that is not ([`ReceiveError::NotHeld`], D2), or when the
     /// storage fails.
     pub fn receive(&mut self, run: &Run<'_>, at_ms: i64) -> Result<RunOutcome, ReceiveError> {
-        check_contiguous(run)?;
-        if run.received.is_empty() && run.unreadable.is_empty() {
+        match run.left_out {
+            None => check_contiguous(run)?,
+            Some(_) => check_within(run)?,
+        }
+        let left_out = run.left_out.unwrap_or_default();
+        if run.received.is_empty() && run.unreadable.is_empty() && left_out == LeftOut::default() {
             return self.write_unsynced(|transaction| store_run(transaction, run, at_ms));
         }
         self.write(|transaction| store_run(transaction, run, at_ms)).map(Durable::into_inner)
+    }
+}
+
+impl Store {
+    /// Stores a page of what was asked for, with how far that is here now, in one transaction. The cursor stays; what stands
+    /// above it goes to the outbox until the cursor has passed it (the outbox rule, D5).
+    ///
+    /// # Errors
+    ///
+    /// [`ReceiveError::CursorMoved`] when the page is about another log than the cursor's, or about more of it;
+    /// [`ReceiveError::UnknownSpace`], or the storage failed. Nothing is stored then.
+    pub fn receive_page(&mut self, page: &Page<'_>, at_ms: i64) -> Result<RunOutcome, ReceiveError> {
+        let stored = self.write(|transaction| store_page(transaction, page, at_ms));
+        stored.map(Durable::into_inner)
+    }
+}
+
+fn store_page(transaction: &mut WriteTransaction<'_>, page: &Page<'_>, at_ms: i64) -> Result<RunOutcome, ReceiveError> {
+    let space = page.space;
+    let (space_row, stored) = space::find(transaction, space)?.ok_or(ReceiveError::UnknownSpace { space })?;
+    let cursor = stored.filter(|stored| stored.log == page.cursor.log && page.cursor.sequence <= stored.sequence);
+    let cursor = cursor.ok_or(ReceiveError::CursorMoved { stored })?;
+    let outcome = RunOutcome { cursor, fresh: Vec::new(), added: 0, foreign: 0 };
+    let mut arrival = Arriving { space: (space, space_row), met: MetEntities::default(), at_ms, outcome };
+    arrival.store(transaction, page.received, page.unreadable, page.cursor.sequence)?;
+    arrival.leave_out(transaction, &page.left_out)?;
+    filter::move_backfills(transaction, page.backfills, page.upto, page.done)?;
+    filter::forget_unknown(transaction, space_row, page.backfills, page.unknown)?;
+    Ok(arrival.outcome)
+}
+
+/// Chunks on their way into a space.
+struct Arriving {
+    space: (SpaceId, SpaceRow),
+    met: MetEntities,
+    at_ms: i64,
+    outcome: RunOutcome,
+}
+
+impl Arriving {
+    /// Stores chunks; what stands at or below a sequence is marked.
+    fn store(
+        &mut self,
+        transaction: &mut WriteTransaction<'_>,
+        received: &[ReceivedChange<'_>],
+        unreadable: &[UnreadableChunk<'_>],
+        marked_upto: Sequence,
+    ) -> Result<(), StoreError> {
+        let mut fresh = BTreeSet::new();
+        for change in received {
+            let mark = Some(change.sequence).filter(|sequence| *sequence <= marked_upto);
+            let stored = store_change(transaction, &mut self.met, self.space, (change, mark), self.at_ms)?;
+            self.outcome.added += u64::from(stored == Stored::Added);
+            self.outcome.foreign += u64::from(stored == Stored::Foreign);
+            if stored == Stored::Added && fresh.insert(change.entity) {
+                self.outcome.fresh.push(change.entity);
+            }
+        }
+        for chunk in unreadable {
+            let mark = Some(chunk.sequence).filter(|sequence| *sequence <= marked_upto);
+            quarantine_chunk(transaction, self.space.1, chunk, mark, self.at_ms)?;
+        }
+        Ok(())
+    }
+
+    /// Notes what stands for what did not come.
+    fn leave_out(&self, transaction: &mut WriteTransaction<'_>, left_out: &LeftOut<'_>) -> Result<(), StoreError> {
+        filter::announce(transaction, self.space.1, left_out.announced)?;
+        for entity in left_out.refetched {
+            filter::add_backfill(transaction, self.space.1, &Wanted::Entity(*entity), Sequence::ZERO, true)?;
+        }
+        Ok(())
     }
 }
 
@@ -103,23 +214,27 @@ fn store_run(transaction: &mut WriteTransaction<'_>, run: &Run<'_>, at_ms: i64) 
     if stored != Some(run.expected) {
         return Err(ReceiveError::CursorMoved { stored });
     }
-    let mut met = MetEntities::default();
-    let mut fresh = BTreeSet::new();
-    let mut outcome = RunOutcome { cursor: run.cursor_after, fresh: Vec::new(), added: 0, foreign: 0 };
-    for change in run.received {
-        let stored = store_change(transaction, &mut met, (space, space_row), change, at_ms)?;
-        outcome.added += u64::from(stored == Stored::Added);
-        outcome.foreign += u64::from(stored == Stored::Foreign);
-        if stored == Stored::Added && fresh.insert(change.entity) {
-            outcome.fresh.push(change.entity);
-        }
-    }
-    for chunk in run.unreadable {
-        quarantine_chunk(transaction, space_row, chunk, at_ms)?;
-    }
-    mark_proofs(transaction, &mut met, run)?;
+    let outcome = RunOutcome { cursor: run.cursor_after, fresh: Vec::new(), added: 0, foreign: 0 };
+    let mut arrival = Arriving { space: (space, space_row), met: MetEntities::default(), at_ms, outcome };
+    arrival.store(transaction, run.received, run.unreadable, run.cursor_after.sequence)?;
+    arrival.leave_out(transaction, &run.left_out.unwrap_or_default())?;
+    mark_proofs(transaction, &mut arrival.met, run)?;
     space::move_cursor(transaction, space_row, run.cursor_after)?;
-    Ok(outcome)
+    Ok(arrival.outcome)
+}
+
+/// Checks that a run which leaves something out leads on, and claims nothing above its end to be held (D3).
+fn check_within(run: &Run<'_>) -> Result<(), ReceiveError> {
+    let (first, last) = (run.expected.sequence, run.cursor_after.sequence);
+    if run.cursor_after.log != run.expected.log || last < first {
+        return Err(ReceiveError::OutOfRun { sequence: last });
+    }
+    let mut proofs = run.proofs.iter().map(|proof| proof.sequence);
+    // A snapshot may bring what the cursor has passed already, or has not reached; nothing stands at 0.
+    let mut content = run.received.iter().map(|change| change.sequence);
+    let outside = proofs.find(|sequence| *sequence == Sequence::ZERO || *sequence > last);
+    let outside = outside.or_else(|| content.find(|sequence| *sequence == Sequence::ZERO));
+    outside.map_or(Ok(()), |sequence| Err(ReceiveError::OutOfRun { sequence }))
 }
 
 /// Checks that the run names every sequence of its range and none above it (D3).
@@ -169,7 +284,7 @@ fn store_change(
     transaction: &mut WriteTransaction<'_>,
     met: &mut MetEntities,
     space: (SpaceId, SpaceRow),
-    change: &ReceivedChange<'_>,
+    (change, mark): (&ReceivedChange<'_>, Option<Sequence>),
     at_ms: i64,
 ) -> Result<Stored, StoreError> {
     let ReceivedChange { entity, collection, hash, sequence, bytes } = *change;
@@ -177,14 +292,15 @@ fn store_change(
     if found.space_row != space.1 {
         let (kind, reason) = (ChunkKind::Change.number(), Reason::FOREIGN_ENTITY);
         let chunk = UnreadableChunk { entity, kind, sequence, reason, bytes };
-        quarantine_chunk(transaction, space.1, &chunk, at_ms)?;
+        quarantine_chunk(transaction, space.1, &chunk, mark, at_ms)?;
         return Ok(Stored::Foreign);
     }
-    let state = (ChangeState::Received, Some(sequence));
-    if insert_change(transaction, &found, (hash, bytes), state, at_ms)? {
+    if insert_change(transaction, &found, (hash, bytes), (ChangeState::Received, mark), at_ms)? {
         return Ok(Stored::Added);
     }
-    mark_change(transaction, &found, hash, sequence)?;
+    if let Some(mark) = mark {
+        mark_change(transaction, &found, hash, mark)?;
+    }
     Ok(Stored::Held)
 }
 
@@ -192,15 +308,16 @@ fn quarantine_chunk(
     transaction: &mut WriteTransaction<'_>,
     space: SpaceRow,
     chunk: &UnreadableChunk<'_>,
+    mark: Option<Sequence>,
     at_ms: i64,
 ) -> Result<(), StoreError> {
     // After a reset the same chunk may come again, at another place.
     let sql = "INSERT INTO quarantine (space_row, entity, hash, kind, reason, rules, sequence, at_ms, bytes)
                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-               ON CONFLICT (space_row, entity, hash) DO UPDATE SET sequence = excluded.sequence,
+               ON CONFLICT (space_row, entity, hash) DO UPDATE SET sequence = coalesce(excluded.sequence, sequence),
                reason = excluded.reason, rules = excluded.rules WHERE bytes IS NOT NULL";
-    let UnreadableChunk { entity, kind, sequence, reason, bytes } = *chunk;
-    let (hash, sequence) = (ChunkHash::of(bytes), sequence_sql(sequence));
+    let UnreadableChunk { entity, kind, reason, bytes, .. } = *chunk;
+    let (hash, sequence) = (ChunkHash::of(bytes), mark.filter(|mark| *mark > Sequence::ZERO).map(sequence_sql));
     let Reason { number, rules } = reason;
     let values = (space, entity.as_bytes(), hash.as_bytes(), kind, number, rules, sequence, at_ms, bytes);
     transaction.execute(sql, values)?;

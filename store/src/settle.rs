@@ -3,6 +3,7 @@
 use crate::column::{ChangeRow, ChangeState};
 use crate::entity::{self, FoundEntity, Projection, make_stale, project};
 use crate::error::{EntityError, StoreError};
+use crate::snapshot;
 use crate::store::Store;
 use crate::transaction::{WriteTransaction, rows};
 use afield_core::{ChangeHash, ChunkKind, Durable, EntityId};
@@ -55,12 +56,21 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`EntityError::UnknownEntity`] and [`EntityError::UnknownChange`] with nothing stored; or the storage failed.
+    /// [`EntityError::UnknownEntity`] and [`EntityError::UnknownChange`] with nothing stored, and [`EntityError::Covered`]
+    /// for a change that is to leave a document whose snapshot alone holds it; or the storage failed.
     pub fn settle(&mut self, settlements: &[Settlement], at_ms: i64) -> Result<(), EntityError> {
+        // Before the transaction: nothing can be written in one in which a damaged page of a snapshot was met.
+        let saved = self.read(|connection| {
+            let upto = |settlement: &Settlement| match entity::find(connection, settlement.entity)? {
+                Some(found) => snapshot::upto_max(connection, found.row),
+                None => Ok(ChangeRow(0)),
+            };
+            settlements.iter().map(upto).collect::<Result<Vec<_>, _>>()
+        })?;
         self.write_unsynced(|transaction| {
-            for Settlement { entity, verdicts, projection } in settlements {
+            for (Settlement { entity, verdicts, projection }, saved) in settlements.iter().zip(saved) {
                 let found = known(transaction, *entity)?;
-                let (mut is_document_changed, mut order) = (false, Order::default());
+                let (mut is_document_changed, mut order) = (false, Order { saved: Some(saved), ..Order::default() });
                 for (hash, settled) in verdicts {
                     is_document_changed |=
                         settle_change(transaction, &found, &mut order, *entity, (*hash, *settled), at_ms)?;
@@ -178,12 +188,12 @@ pub(crate) fn settle_change(
     if after == ChangeState::Applied {
         order.keep(transaction, entity, change, before)?;
     }
-    let sql = "UPDATE changes SET state = ?3 WHERE entity_row = ?1 AND hash = ?2";
-    transaction.execute(sql, (entity.row, hash.0, after))?;
     if before == ChangeState::Applied {
         // The saved document holds what the document no longer does.
-        transaction.execute("DELETE FROM snapshots WHERE entity_row = ?", [entity.row])?;
+        snapshot::forget_those_with(transaction, entity, id, (change, hash))?;
     }
+    let sql = "UPDATE changes SET state = ?3 WHERE entity_row = ?1 AND hash = ?2";
+    transaction.execute(sql, (entity.row, hash.0, after))?;
     Ok(before == ChangeState::Applied || after == ChangeState::Applied)
 }
 
@@ -209,10 +219,7 @@ impl Order {
     ) -> Result<(), StoreError> {
         let saved = match self.saved {
             Some(saved) => saved,
-            None => {
-                let sql = "SELECT upto FROM snapshots WHERE entity_row = ?";
-                *self.saved.insert(transaction.row(sql, [entity.row], |row| row.get(0))?.unwrap_or(ChangeRow(0)))
-            }
+            None => *self.saved.insert(transaction.read(|connection| snapshot::upto_max(connection, entity.row))?),
         };
         self.has_moved |= before != ChangeState::Received || change <= saved;
         if self.has_moved {

@@ -2,6 +2,7 @@
 
 use crate::column::{self, SpaceRow, sequence_sql};
 use crate::error::{SpaceError, StoreError};
+use crate::filter;
 use crate::store::Store;
 use crate::transaction::{WriteTransaction, row, rows};
 use afield_core::{Cursor, Durable, LogId, SpaceId};
@@ -72,26 +73,6 @@ impl Store {
         })
     }
 
-    /// Removes a space that holds nothing and has no cursor.
-    ///
-    /// # Errors
-    ///
-    /// [`SpaceError::SpaceInUse`] when it holds anything or has a cursor; [`SpaceError::UnknownSpace`], or the storage
-    /// failed.
-    pub fn remove_empty_space(&mut self, space: SpaceId) -> Result<Durable<()>, SpaceError> {
-        self.write(|transaction| {
-            let (row, cursor) = find(transaction, space)?.ok_or(SpaceError::UnknownSpace { space })?;
-            let sql = "DELETE FROM spaces WHERE space_row = ?1
-                       AND NOT EXISTS (SELECT 1 FROM entities WHERE space_row = ?1)
-                       AND NOT EXISTS (SELECT 1 FROM changes WHERE space_row = ?1)
-                       AND NOT EXISTS (SELECT 1 FROM quarantine WHERE space_row = ?1)";
-            if cursor.is_some() || transaction.execute(sql, [row])? == 0 {
-                return Err(SpaceError::SpaceInUse { space });
-            }
-            Ok(())
-        })
-    }
-
     /// All spaces, in the order in which they came.
     ///
     /// # Errors
@@ -134,6 +115,7 @@ impl Store {
 
     /// Follows the relay's log from its start, in one transaction: the cursor moves to (log, 0), every mark of the space
     /// goes, which puts all that the device holds of it into the outbox, and so do all blocks (the outbox rule, D5).
+    /// Nothing is left to be fetched then, since all that is wanted is on its way.
     ///
     /// # Errors
     ///
@@ -149,6 +131,7 @@ impl Store {
             let sql = "UPDATE quarantine SET sequence = NULL WHERE space_row = ? AND sequence IS NOT NULL";
             transaction.execute(sql, [row])?;
             transaction.execute("DELETE FROM blocks WHERE space_row = ?", [row])?;
+            filter::start_over(transaction, row)?;
             Ok(start)
         })
     }

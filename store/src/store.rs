@@ -2,12 +2,13 @@
 
 use crate::connection::{self, SharedConnection};
 use crate::error::{OpenError, StoreError};
+use crate::extract::Extracted;
 use crate::fault::{FaultHook, Faults, SyncHook, SyncMoment};
 use crate::lock::{self, WriterLock};
 use crate::options::{OpenOptions, Synchronous};
 use crate::reader::Reader;
 use crate::schema;
-use crate::transaction::WriteTransaction;
+use crate::transaction::{Failure, WriteTransaction};
 use afield_core::Durable;
 use rusqlite::{Connection, TransactionBehavior};
 use std::mem;
@@ -26,6 +27,28 @@ pub struct Store {
     options: OpenOptions,
     is_poisoned: bool,
     faults: Faults,
+    /// The snapshot that the scan of an outbox is in the middle of.
+    pub(crate) extracted: Option<Extracted>,
+}
+
+/// What a transaction is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Somebody wants it done, and is told whether it is.
+    Needed,
+    /// It only makes something cheaper.
+    Optional,
+    /// It writes nothing.
+    ReadOnly,
+}
+
+impl Kind {
+    fn behavior(self) -> TransactionBehavior {
+        match self {
+            Self::Needed | Self::Optional => TransactionBehavior::Immediate,
+            Self::ReadOnly => TransactionBehavior::Deferred,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -104,7 +127,9 @@ impl Store {
             }
         };
         *slot = Some(fresh);
+        drop(slot);
         self.is_poisoned = false;
+        self.extracted = None;
         Ok(())
     }
 
@@ -163,7 +188,24 @@ impl Store {
         &mut self,
         work: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T, E>,
     ) -> Result<Durable<T>, E> {
-        self.transact(TransactionBehavior::Immediate, work, |transaction, value| Durable::commit(transaction, value))
+        self.transact(Kind::Needed, work, |transaction, value| Durable::commit(transaction, value))
+    }
+
+    /// Runs one transaction of something that costs nobody anything when it is not done. Where the storage fails and the
+    /// rollback undoes it for certain, as on a full disk, the store goes on: what somebody asks for may still fit.
+    pub(crate) fn write_optional<T, E: From<StoreError>>(
+        &mut self,
+        work: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T, E>,
+    ) -> Result<Durable<T>, E> {
+        self.transact(Kind::Optional, work, |transaction, value| Durable::commit(transaction, value))
+    }
+
+    /// Runs one such transaction whose commit is not synced; see [`Store::write_unsynced`].
+    pub(crate) fn write_optional_unsynced<T, E: From<StoreError>>(
+        &mut self,
+        work: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.unsynced(Kind::Optional, work)
     }
 
     /// Runs one transaction whose commit is not synced: the next synced one takes it along.
@@ -174,8 +216,16 @@ impl Store {
         &mut self,
         work: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        self.unsynced(Kind::Needed, work)
+    }
+
+    fn unsynced<T, E: From<StoreError>>(
+        &mut self,
+        kind: Kind,
+        work: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.sync_commits(Synchronous::Normal)?;
-        let result = self.transact(TransactionBehavior::Immediate, work, |transaction, value| {
+        let result = self.transact(kind, work, |transaction, value| {
             transaction.finish_unsynced()?;
             Ok(value)
         });
@@ -189,7 +239,7 @@ impl Store {
         &mut self,
         work: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T, E>,
     ) -> Result<Durable<T>, E> {
-        self.transact(TransactionBehavior::Deferred, work, |transaction, value| Durable::commit(transaction, value))
+        self.transact(Kind::ReadOnly, work, |transaction, value| Durable::commit(transaction, value))
     }
 
     /// Runs a query on the writer's connection.
@@ -199,7 +249,7 @@ impl Store {
 
     fn transact<T, U, E: From<StoreError>>(
         &mut self,
-        behavior: TransactionBehavior,
+        kind: Kind,
         work: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T, E>,
         commit: impl for<'t> FnOnce(&mut WriteTransaction<'t>, T) -> Result<U, StoreError>,
     ) -> Result<U, E> {
@@ -209,10 +259,21 @@ impl Store {
         }
         let mut slot = self.shared.slot();
         let connection = slot.as_mut().ok_or(StoreError::Closed)?;
-        let mut transaction = WriteTransaction::begin(connection, &mut self.faults, behavior)?;
+        let mut transaction = WriteTransaction::begin(connection, &mut self.faults, kind.behavior())?;
         let result = work(&mut transaction).and_then(|value| Ok(commit(&mut transaction, value)?));
-        self.is_poisoned = transaction.failed();
+        let failure = transaction.failure();
+        drop(transaction);
+        self.is_poisoned = match failure {
+            None => false,
+            Some(Failure::Undone) => kind != Kind::Optional || !connection.is_autocommit(),
+            Some(Failure::InDoubt) => true,
+        };
         result
+    }
+
+    /// Keeps the store from writing until it is reloaded.
+    pub(crate) fn poison(&mut self) {
+        self.is_poisoned = true;
     }
 
     /// Says how the commits from now on are synced. The connection of a failed store stays as it is: a reload opens a
@@ -238,6 +299,7 @@ impl Store {
             options: options.clone(),
             is_poisoned: false,
             faults: Faults::default(),
+            extracted: None,
         }
     }
 }

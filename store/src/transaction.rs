@@ -13,7 +13,16 @@ pub(crate) struct WriteTransaction<'a> {
     inner: Option<Transaction<'a>>,
     faults: &'a mut Faults,
     statements: u32,
-    failed: bool,
+    failure: Option<Failure>,
+}
+
+/// How the storage failed in a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Failure {
+    /// A rollback undoes it.
+    Undone,
+    /// What is on disk is not known.
+    InDoubt,
 }
 
 impl<'a> WriteTransaction<'a> {
@@ -24,12 +33,12 @@ impl<'a> WriteTransaction<'a> {
         behavior: TransactionBehavior,
     ) -> Result<Self, StoreError> {
         let inner = connection.transaction_with_behavior(behavior)?;
-        Ok(Self { inner: Some(inner), faults, statements: 0, failed: false })
+        Ok(Self { inner: Some(inner), faults, statements: 0, failure: None })
     }
 
-    /// Whether the storage failed in this transaction.
-    pub(crate) fn failed(&self) -> bool {
-        self.failed
+    /// How the storage failed in this transaction, where it did.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        self.failure
     }
 
     /// Runs one writing statement and says how many rows it changed.
@@ -76,7 +85,10 @@ impl<'a> WriteTransaction<'a> {
     }
 
     fn note<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        self.failed |= result.is_err();
+        if let Err(error) = &result {
+            let failure = if error.is_undone_by_a_rollback() { Failure::Undone } else { Failure::InDoubt };
+            self.failure = self.failure.max(Some(failure));
+        }
         result
     }
 

@@ -1,7 +1,10 @@
 //! Checks of the whole file, on demand: they read all of it.
 
-use crate::column;
+use crate::column::{self, EntityRow};
 use crate::error::StoreError;
+use crate::extract::Extracted;
+use crate::reader::Reader;
+use crate::snapshot::{self, First};
 use crate::store::Store;
 use crate::transaction::{row, rows};
 use afield_core::EntityId;
@@ -63,9 +66,21 @@ pub enum Violation {
         /// The entity.
         entity: EntityId,
     },
-    /// A snapshot does not hold as many changes as are applied up to where it stands.
+    /// A snapshot does not hold as many changes as are applied up to where it stands, or not those that it covers.
     #[error("the snapshot of the entity {entity} does not hold the changes it stands for")]
     SnapshotDiffers {
+        /// The entity.
+        entity: EntityId,
+    },
+    /// A copy of a snapshot is not what was written. Another copy, or the changes themselves, are read in its place.
+    #[error("a copy of the snapshot of the entity {entity} is damaged")]
+    SnapshotDamaged {
+        /// The entity.
+        entity: EntityId,
+    },
+    /// A change has neither bytes of its own nor a snapshot that covers it, or both.
+    #[error("a change of the entity {entity} has no bytes, or bytes that a snapshot covers")]
+    BytesDiffer {
         /// The entity.
         entity: EntityId,
     },
@@ -75,7 +90,11 @@ impl Violation {
     /// The number of the invariant that does not hold, in the list of ARCHITECTURE.md.
     pub fn invariant(&self) -> &'static str {
         match self {
-            Self::Damaged { .. } | Self::DanglingRows { .. } | Self::SnapshotDiffers { .. } => "D8",
+            Self::Damaged { .. }
+            | Self::DanglingRows { .. }
+            | Self::SnapshotDiffers { .. }
+            | Self::SnapshotDamaged { .. }
+            | Self::BytesDiffer { .. } => "D8",
             Self::HeldDiffers { .. } | Self::MarkAboveCursor { .. } | Self::SpaceDiffers { .. } => "D5",
             Self::MarkRepeated { .. } => "R2",
             Self::ProjectionMissing { .. } => "D9",
@@ -94,25 +113,38 @@ impl Store {
     ///
     /// The storage failed; a damaged file can answer with that or with [`Violation::Damaged`].
     pub fn verify(&self) -> Result<Vec<Violation>, StoreError> {
-        self.read(|connection| {
-            let mut found = Vec::new();
-            found.extend(damage(connection)?);
-            found.extend(dangling(connection)?);
-            found.extend(held(connection)?);
-            let entities = |sql| rows(connection, sql, [], |row| column::entity(row, 0));
-            found.extend(entities(MARK_ABOVE_CURSOR)?.into_iter().map(|entity| Violation::MarkAboveCursor { entity }));
-            found.extend(entities(MARK_REPEATED)?.into_iter().map(|entity| Violation::MarkRepeated { entity }));
-            found.extend(entities(SPACE_DIFFERS)?.into_iter().map(|entity| Violation::SpaceDiffers { entity }));
-            found.extend(
-                entities(PROJECTION_MISSING)?.into_iter().map(|entity| Violation::ProjectionMissing { entity }),
-            );
-            found.extend(
-                entities(QUARANTINE_DIFFERS)?.into_iter().map(|entity| Violation::QuarantineDiffers { entity }),
-            );
-            found.extend(entities(SNAPSHOT_DIFFERS)?.into_iter().map(|entity| Violation::SnapshotDiffers { entity }));
-            Ok(found)
-        })
+        self.read(violations)
     }
+}
+
+impl Reader {
+    /// Checks what [`Store::verify`] checks, beside whoever writes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::verify`].
+    pub fn verify(&self) -> Result<Vec<Violation>, StoreError> {
+        self.read(violations)
+    }
+}
+
+fn violations(connection: &Connection) -> Result<Vec<Violation>, StoreError> {
+    let mut found = Vec::new();
+    found.extend(damage(connection)?);
+    found.extend(dangling(connection)?);
+    found.extend(held(connection)?);
+    let entities = |sql| rows(connection, sql, [], |row| column::entity(row, 0));
+    found.extend(entities(MARK_ABOVE_CURSOR)?.into_iter().map(|entity| Violation::MarkAboveCursor { entity }));
+    found.extend(entities(MARK_REPEATED)?.into_iter().map(|entity| Violation::MarkRepeated { entity }));
+    found.extend(entities(SPACE_DIFFERS)?.into_iter().map(|entity| Violation::SpaceDiffers { entity }));
+    found.extend(entities(PROJECTION_MISSING)?.into_iter().map(|entity| Violation::ProjectionMissing { entity }));
+    found.extend(entities(QUARANTINE_DIFFERS)?.into_iter().map(|entity| Violation::QuarantineDiffers { entity }));
+    found.extend(entities(SNAPSHOT_DIFFERS)?.into_iter().map(|entity| Violation::SnapshotDiffers { entity }));
+    found.extend(entities(BYTES_DIFFER)?.into_iter().map(|entity| Violation::BytesDiffer { entity }));
+    for (row, entity) in rows(connection, SAVED, [], |row| Ok((row.get(0)?, column::entity(row, 1)?)))? {
+        found.extend(saved(connection, row, entity)?);
+    }
+    Ok(found)
 }
 
 const MARK_ABOVE_CURSOR: &str = "SELECT DISTINCT entity FROM changes JOIN entities USING (entity_row)
@@ -133,8 +165,40 @@ const QUARANTINE_DIFFERS: &str =
     (SELECT 1 FROM quarantine WHERE quarantine.space_row = changes.space_row AND quarantine.entity = entities.entity
      AND quarantine.hash = changes.hash AND quarantine.bytes IS NULL)";
 
-const SNAPSHOT_DIFFERS: &str = "SELECT entity FROM snapshots JOIN entities USING (entity_row) WHERE snapshots.changes <>
-    (SELECT count(*) FROM changes WHERE changes.entity_row = snapshots.entity_row AND state = 0 AND change_row <= upto)";
+const SNAPSHOT_DIFFERS: &str = "SELECT DISTINCT entity FROM
+    (SELECT entity_row, upto, changes FROM snapshots UNION ALL SELECT entity_row, upto, changes FROM snapshots_second) AS saved
+    JOIN entities USING (entity_row) WHERE saved.changes <>
+    (SELECT count(*) FROM changes WHERE changes.entity_row = saved.entity_row AND state = 0 AND change_row <= upto)";
+
+const BYTES_DIFFER: &str = "SELECT DISTINCT entity FROM changes JOIN entities USING (entity_row)
+    LEFT JOIN bodies USING (change_row) WHERE (bytes IS NULL) <> covered OR length(bytes) <> size OR (covered = 1
+    AND NOT EXISTS (SELECT 1 FROM snapshots WHERE snapshots.entity_row = changes.entity_row AND upto >= changes.change_row)
+    AND NOT EXISTS (SELECT 1 FROM snapshots_second WHERE snapshots_second.entity_row = changes.entity_row
+    AND upto >= changes.change_row))";
+
+const SAVED: &str = "SELECT entity_row, entity FROM entities WHERE entity_row IN (SELECT entity_row FROM snapshots)
+    OR entity_row IN (SELECT entity_row FROM snapshots_second)
+    OR entity_row IN (SELECT entity_row FROM changes WHERE covered = 1) ORDER BY entity";
+
+/// Looks into what was saved of an entity: every copy, and whether what is covered can be taken out of it.
+fn saved(connection: &Connection, row: EntityRow, entity: EntityId) -> Result<Vec<Violation>, StoreError> {
+    let mut found = Vec::new();
+    snapshot::each_sound(connection, row, entity, First::Newest, |slot| {
+        found.extend(slot.is_none().then_some(Violation::SnapshotDamaged { entity }));
+        true
+    })?;
+    let covered = rows(connection, "SELECT hash FROM changes WHERE entity_row = ? AND covered = 1", [row], |row| {
+        column::change_hash(row, 0)
+    })?;
+    if covered.is_empty() {
+        return Ok(found);
+    }
+    let extracted = Extracted::of_entity(connection, row, entity).ok();
+    if covered.iter().any(|hash| extracted.as_ref().is_none_or(|held| held.bytes_of(hash).is_none())) {
+        found.push(Violation::SnapshotDiffers { entity });
+    }
+    Ok(found)
+}
 
 fn damage(connection: &Connection) -> Result<Option<Violation>, StoreError> {
     let answers = rows(connection, "PRAGMA quick_check", [], |row| row.get::<_, String>(0))?;
@@ -151,7 +215,8 @@ fn dangling(connection: &Connection) -> Result<Option<Violation>, StoreError> {
 fn held(connection: &Connection) -> Result<Option<Violation>, StoreError> {
     let sql = "SELECT (SELECT count(*) FROM changes NOT INDEXED),
                (SELECT count(*) FROM changes NOT INDEXED WHERE sequence IS NOT NULL),
-               (SELECT count(*) FROM changes INDEXED BY changes_outbox WHERE sequence IS NULL)";
+               (SELECT count(*) FROM changes INDEXED BY changes_outbox WHERE sequence IS NULL AND covered = 0) +
+               (SELECT count(*) FROM changes INDEXED BY changes_outbox_covered WHERE sequence IS NULL AND covered = 1)";
     let counted =
         row(connection, sql, [], |row| Ok((column::count(row, 0)?, column::count(row, 1)?, column::count(row, 2)?)))?;
     let (held, marked, outbox) = counted.unwrap_or_default();

@@ -5,7 +5,7 @@ use afield::EntityId;
 use afield_core::change::ChangeHeader;
 use afield_core::session::{LogEntry, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest};
 use afield_core::wire::Channel;
-use afield_core::{ChainHash, ChangeHash, Cursor, Limits, LogId, Now, Sequence, SpaceId};
+use afield_core::{ChainHash, ChangeHash, Collection, Cursor, Limits, LogId, Now, Sequence, SpaceId};
 use afield_relay::log::{Log, Principal};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,10 +39,17 @@ impl LogContents {
     pub fn read_on(log: &mut dyn Log, space: SpaceId, from: Cursor, now: Now) -> Option<Vec<LogEntry>> {
         let (mut position, mut entries) = (from, Vec::new());
         loop {
-            let request = ReadRequest { channel: Channel(0), space, position, told: position, bytes_max: 1 << 20 };
+            let request = ReadRequest {
+                channel: Channel(0),
+                space,
+                position,
+                told: position,
+                bytes_max: 1 << 20,
+                filter: std::sync::Arc::default(),
+            };
             let answer = log.read(Principal::ANYONE, &request, now).expect("the log can be read").into_inner();
             let ReadAnswer::Run(run) = answer else { return None };
-            if run.entries().is_empty() {
+            if run.is_empty() {
                 return Some(entries);
             }
             position = run.after();
@@ -108,6 +115,11 @@ impl LogContents {
             let cursor = Cursor { log: self.start.log, sequence: entry.sequence, chain: entry.chain };
             (cursor, entry.entity, hash_of(entry))
         })
+    }
+
+    /// The collection of every entity.
+    pub fn collections(&self) -> BTreeMap<EntityId, Collection> {
+        self.entries.iter().map(|entry| (entry.entity, entry.collection.clone())).collect()
     }
 
     /// The entries.

@@ -2,9 +2,9 @@
 
 use crate::world::{
     Checks, Device, DeviceSabotage, DiskFaults, NetworkFaults, Random, RelayDiskFaults, RelayPace, Sabotage, Violation,
-    World,
+    World, filter_of,
 };
-use afield_core::Limits;
+use afield_core::{Filter, Limits};
 use std::fmt;
 
 /// What a history is made of.
@@ -104,6 +104,10 @@ pub fn play_in(world: &mut World, seed: u64, plan: &Plan) -> Result<String, Fail
     let mut random = Random::new(seed ^ 0x6166_6965_6c64);
     let failure = |step| move |violation| Failure { seed, plan: *plan, step, violation };
     let mut story = Story::new(world, &mut random);
+    if plan.sabotage.is_some() || plan.device_sabotage.is_some() {
+        // What is broken has to show where everything is asked for.
+        story.filters = 0;
+    }
     story.restores = plan.restores.unwrap_or(story.restores);
     for step in 0..plan.steps {
         story.step(world, &mut random).map_err(failure(Some(step)))?;
@@ -121,6 +125,10 @@ struct Story {
     losses: u32,
     /// How many in a thousand steps set a clock.
     clock_jumps: u32,
+    /// How many in a thousand steps change what a device asks for, or fetch something.
+    filters: u32,
+    /// How many in a thousand steps let nothing through in one direction, or let it through again.
+    stalls: u32,
 }
 
 /// How far off a clock may be: an hour or ten years back, a day ahead, or not at all.
@@ -129,7 +137,7 @@ const CLOCK_SKEWS_MS: [i64; 4] = [-3_600_000, -315_360_000_000, 86_400_000, 0];
 impl Story {
     /// Draws the rates of this seed's faults, zero included.
     fn new(world: &mut World, random: &mut Random) -> Self {
-        world.set_network(NetworkFaults {
+        let network = NetworkFaults {
             delay_ms: [1, 50, 2_000][random.below(3)],
             bunch_ms: [1, 20, 500][random.below(3)],
             cut: [0, 0, 20, 100][random.below(4)],
@@ -139,7 +147,9 @@ impl Story {
             flip: [0, 0, 0, 20][random.below(4)],
             replay: [0, 0, 0, 20][random.below(4)],
             half_open: [0, 300, 1_000][random.below(3)],
-        });
+        };
+        let is_faithful = network.duplicate + network.reorder + network.drop + network.flip + network.replay == 0;
+        world.set_network(network);
         world.set_relay_pace(RelayPace {
             commit_delay_ms: [0, 5, 500][random.below(3)],
             reads_max: [usize::MAX, 8, 1][random.below(3)],
@@ -153,6 +163,7 @@ impl Story {
             ..Limits::DEFAULT
         });
         world.keep_snapshots(500);
+        world.compact_often();
         world.set_relay_disk(RelayDiskFaults {
             error_before_commit: [0, 0, 0, 30][random.below(4)],
             error_after_commit: [0, 0, 0, 30][random.below(4)],
@@ -176,6 +187,9 @@ impl Story {
             restores: [0, 20, 50][random.below(3)],
             losses: [0, 0, 10][random.below(3)],
             clock_jumps: [0, 0, 30][random.below(3)],
+            // What a device asks for rests on the order of its frames alone, so it is not changed where that is not kept.
+            filters: if is_faithful { [0, 30, 100][random.below(3)] } else { 0 },
+            stalls: [0, 0, 20][random.below(3)],
         }
     }
 
@@ -228,6 +242,12 @@ impl Story {
             world.skew_clock(pick(world, random), CLOCK_SKEWS_MS[random.below(4)]);
             world.skew_relay_clock(CLOCK_SKEWS_MS[random.below(4)]);
         }
+        if random.chance(self.filters) {
+            ask_for_something_else(world, pick(world, random), random);
+        }
+        if random.chance(self.stalls) {
+            world.stall(pick(world, random), random.chance(300), random.chance(300));
+        }
         let victim = pick(world, random);
         if random.chance(self.losses) && world.may_lose(victim) {
             world.lose(victim);
@@ -242,6 +262,31 @@ fn pick(world: &World, random: &mut Random) -> Device {
     devices[random.below(devices.len())]
 }
 
+/// The collections of a history.
+const COLLECTIONS: [&str; 2] = ["notes", "photos"];
+
+/// A device asks for more, for less, or for one entity.
+fn ask_for_something_else(world: &mut World, device: Device, random: &mut Random) {
+    if !world.is_running(device) {
+        return;
+    }
+    let made = world.made();
+    match random.below(6) {
+        0 => world.set_filter(device, &Filter::Everything),
+        1 => world.set_filter(device, &Filter::nothing()),
+        2 => world.set_filter(device, &filter_of(&["notes"], &[], &["photos"])),
+        3 => world.set_filter(device, &filter_of(&["photos"], &[], &[])),
+        4 => {
+            world.set_filter(device, &filter_of(&[], made.get(..random.below(made.len() + 1)).unwrap_or_default(), &[]))
+        }
+        _ => {
+            if let Some(entity) = made.get(random.below(made.len().max(1))) {
+                world.fetch(device, *entity);
+            }
+        }
+    }
+}
+
 /// One edit by a person: of something that exists, or something new.
 fn edit(world: &mut World, device: Device, random: &mut Random) {
     if !world.is_running(device) {
@@ -249,7 +294,7 @@ fn edit(world: &mut World, device: Device, random: &mut Random) {
     }
     let entities = world.entities(device);
     if entities.is_empty() || random.chance(80) {
-        world.create(device, "notes");
+        world.create(device, COLLECTIONS[random.below(2)]);
         return;
     }
     let entity = entities[random.below(entities.len())];

@@ -8,6 +8,7 @@
 //! a run's choices.
 
 use afield::SpaceId;
+use afield_store::{OpenOptions, Store};
 use afield_tests::processes::agent::Command;
 use afield_tests::processes::{Access, DeviceProcess, LoadSeen, Program, RelayProcess};
 use afield_tests::world::Random;
@@ -103,6 +104,10 @@ impl Crash {
         }
     }
 
+    fn relay_holds(&self) -> BTreeSet<(String, String)> {
+        self.relay.contents(self.space).expect("the space is on the relay's disk").names().collect()
+    }
+
     fn kill_device(&mut self) {
         let victim = self.random.below(self.devices.len());
         self.let_pass();
@@ -110,6 +115,26 @@ impl Crash {
         let mut device = DeviceProcess::start(&self.program, &self.stores[victim]);
         connect(&mut device, &self.relay);
         device.request(&Command::Load);
+        self.devices.insert(victim, device);
+    }
+
+    /// Kills a device that works and compacts at once, and looks at what is on its disk before it goes on.
+    fn kill_compacting_device(&mut self) {
+        let victim = self.random.below(self.devices.len());
+        self.let_pass();
+        let seen = self.devices.remove(victim).kill();
+        let stored = seen.stored.clone();
+        self.seen.extend(seen);
+        let store = Store::open(&self.stores[victim], &OpenOptions::default()).expect("the store opens again");
+        assert_eq!(store.verify().expect("the store can be read"), [], "no half state");
+        drop(store);
+        let mut device = DeviceProcess::start(&self.program, &self.stores[victim]);
+        let held = changes(&mut device);
+        let lost: Vec<_> = stored.difference(&held).collect();
+        assert!(lost.is_empty(), "{} edits that had returned are gone (D1)", lost.len());
+        connect(&mut device, &self.relay);
+        device.request(&Command::Load);
+        device.request(&Command::CompactOn);
         self.devices.insert(victim, device);
     }
 
@@ -156,6 +181,37 @@ fn changes(device: &mut DeviceProcess) -> BTreeSet<(String, String)> {
 fn from_environment(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;
     Some(value.parse().unwrap_or_else(|_| panic!("{name} is a number, not {value}")))
+}
+
+#[test]
+fn a_device_that_is_killed_while_it_compacts_loses_nothing_and_leaves_no_half_state() {
+    let seed = from_environment("AFIELD_SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    let kills = from_environment("AFIELD_KILLS").map_or(KILLS, |kills| usize::try_from(kills).expect("a small number"));
+    println!("AFIELD_SEED={seed} AFIELD_KILLS={kills}");
+    let mut crash = Crash::start(seed);
+    for device in &mut crash.devices {
+        device.request(&Command::CompactOn);
+    }
+    for _ in 0..kills {
+        crash.work();
+        crash.kill_compacting_device();
+    }
+    crash.work();
+    // The control: there was something to compact, and it was.
+    let mut covered = 0;
+    for (device, store) in crash.devices.iter_mut().zip(&crash.stores) {
+        device.request(&Command::Rest);
+        let store = rusqlite::Connection::open(store).expect("a store opens beside its writer");
+        let sql = "SELECT count(*) FROM changes WHERE covered = 1";
+        covered += store.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("the store can be read");
+    }
+    assert!(covered > 0);
+    for device in &mut crash.devices {
+        device.request(&Command::Load);
+    }
+    crash.first_left = crash.relay_holds();
+    crash.work();
+    crash.check();
 }
 
 #[test]

@@ -1,12 +1,18 @@
-//! Whole devices in processes of their own, and a real relay process: latency, uploads, downloads, reconnecting.
+//! Whole devices in processes of their own, and a real relay process: latency, uploads, downloads, reconnecting, many
+//! readers, offline edits that merge, idle sessions, and the relay's disk.
 //!
 //! Everything goes through real sockets and every commit is synced, on the devices and on the relay. Bytes and frames
 //! are counted by a proxy on the way, with WebSocket headers and masks; `strace`, where there is one, counts the syncs.
 //! Latency is measured without the proxy, and its bytes in a second run.
 
-use afield_benches::report::{Phase, ProcessRow, WireRow, grouped, write_processes, write_table, write_wires};
+use afield_benches::disk::{DiskOutcome, disk};
+use afield_benches::idle::{Idle, IdleOutcome, idle};
+use afield_benches::report::{
+    Phase, ProcessRow, WireRow, exit_code, grouped, write_processes, write_table, write_wires,
+};
 use afield_benches::role;
 use afield_benches::site::Site;
+use afield_benches::workload::{FanOut, Merge, Outcome, fan_out, merge};
 use afield_tests::processes::agent::Command;
 use afield_tests::processes::{Proxy, WireFigures, find_tracer};
 use clap::{Parser, ValueEnum};
@@ -28,6 +34,16 @@ const EDITS_COUNTED: u64 = 100;
 const ENTITIES: [usize; 2] = [1_000, 10_000];
 /// How many changes each of them has.
 const CHANGES: usize = 3;
+/// One writer and many readers; an edit every 5 ms is a fast typist's twenty times over.
+const FAN_OUT: FanOut = FanOut { readers: 50, edits: 1_000, every_us: 5_000 };
+/// Offline edits of each of two devices, in one text and spread over many.
+const MERGES: [Merge; 2] = [Merge { texts: 1, edits: 1_000 }, Merge { texts: 100, edits: 1_000 }];
+/// How many sessions do nothing, unless told otherwise.
+const SESSIONS: usize = 5_000;
+/// For how long; more than two intervals between pings.
+const IDLE: Duration = Duration::from_secs(60);
+/// How many keystrokes the relay's disk is looked at after.
+const KEYSTROKES: usize = 10_000;
 /// How many syncs the disk is measured by.
 const DISK_SYNCS: usize = 50;
 /// What the best peers do, all of which acknowledge before they store: live latency in milliseconds, and seconds for
@@ -45,6 +61,9 @@ struct Arguments {
     /// Edits that the latency is measured over
     #[arg(long, value_name = "COUNT", default_value_t = EDITS)]
     edits: u64,
+    /// Sessions that do nothing
+    #[arg(long, value_name = "COUNT", default_value_t = SESSIONS)]
+    sessions: usize,
     /// Do not count syncs: strace adds some microseconds to each
     #[arg(long)]
     no_strace: bool,
@@ -63,6 +82,14 @@ enum Measure {
     Download,
     /// Connecting again with nothing new
     Reconnect,
+    /// One writer, 50 readers, 1,000 edits
+    FanOut,
+    /// 1,000 offline edits on each of two devices, in one text and over 100
+    Merge,
+    /// Sessions that do nothing
+    Idle,
+    /// The relay's files after 10,000 keystrokes
+    Disk,
     /// All of these
     All,
 }
@@ -74,6 +101,9 @@ struct Report {
     disk_sync_ms: f64,
     live: Option<Live>,
     moves: Vec<Move>,
+    workloads: Vec<Outcome>,
+    idle: Option<IdleOutcome>,
+    disk: Option<DiskOutcome>,
 }
 
 /// Live latency.
@@ -103,14 +133,7 @@ fn main() -> ExitCode {
     if let Some(code) = role::take() {
         return code;
     }
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Nobody may be reading standard error, and there is nowhere else to say it.
-            let _ = writeln!(std::io::stderr(), "system: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("system", run(&Arguments::parse()))
 }
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
@@ -129,6 +152,20 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
                 .moves
                 .extend(moves.into_iter().zip(measures).filter(|(_, measure)| is_asked(*measure)).map(|(one, _)| one));
         }
+    }
+    if is_asked(Measure::FanOut) {
+        report.workloads.push(fan_out(&role::afield()?, &FAN_OUT, tracer)?);
+    }
+    if is_asked(Measure::Merge) {
+        for one in &MERGES {
+            report.workloads.push(merge(&role::afield()?, one, tracer)?);
+        }
+    }
+    if is_asked(Measure::Idle) {
+        report.idle = Some(idle(&Idle { sessions: arguments.sessions, during: IDLE })?);
+    }
+    if is_asked(Measure::Disk) {
+        report.disk = Some(disk(KEYSTROKES)?);
     }
     let mut out = std::io::stdout().lock();
     if arguments.json {
@@ -255,7 +292,9 @@ impl Report {
             write_processes(out, processes)?;
             writeln!(out)?;
         }
-        Ok(())
+        self.workloads.iter().try_for_each(|outcome| outcome.write(out))?;
+        self.idle.iter().try_for_each(|outcome| outcome.write(out))?;
+        self.disk.iter().try_for_each(|outcome| outcome.write(out))
     }
 }
 

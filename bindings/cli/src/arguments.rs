@@ -1,40 +1,71 @@
 //! What can be typed, and the help.
 
+mod help;
+mod options;
+
+pub(crate) use options::{
+    Connect, Doctor, Edit, Export, Get, Import, Init, List, One, Put, SpaceCommand, StatusArguments, Trash, Watch,
+};
+
 use crate::fields::FIELDS_HELP;
-use crate::identity::PartialId;
-use afield::SpaceId;
+use crate::hint::Hints;
 use afield_relay::cli::RelayCommand;
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgMatches, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-const EXIT_CODES_HELP: &str = "\
-Exit codes:
-  0  done
-  1  failed
-  2  the command line was not understood
-  3  not found: no store, space, entity or relay of that name
-  4  the relay was not reached: try again later
-  5  the relay wants a token, or another one
-  6  the store cannot be used: in use, damaged (an export lacks what is), read-only, or the disk is full
-  7  the relay refused something: a space, a change, or more than a quota allows
-  8  one side is too old: a newer version is needed
-  130  interrupted
-
-With --json every command prints one JSON document, lists print one a line, and
-an error is an object {error, code, class, next} on stderr. `afield relay` has
-exit codes of its own: see `afield relay --help`.
-
-Start with `afield demo`, then `afield init`.";
-
 /// Notes, lists and counters that you edit on any device, offline, and that merge when they meet.
 #[derive(Debug, Parser)]
-#[command(name = "afield", version, after_help = EXIT_CODES_HELP, propagate_version = true, max_term_width = 100)]
+#[command(name = "afield", version, after_help = help::EXIT_CODES, propagate_version = true, max_term_width = 100)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Arguments {
+    /// Reads a command line.
+    pub(crate) fn parse_line(line: &[OsString]) -> Result<Self, clap::Error> {
+        let matches = Self::command().color(color_of(line)).try_get_matches_from(line)?;
+        let mut arguments = Self::from_arg_matches(&matches)?;
+        arguments.global.hints = Hints::of(&matches, &arguments.global);
+        Ok(arguments)
+    }
+
+    /// All commands with all their options, those of the relay too.
+    pub(crate) fn complete() -> clap::Command {
+        let relay = Relay::command().name("relay").bin_name("afield relay");
+        let command = Self::command();
+        let everywhere: Vec<_> = command.get_arguments().filter(|option| option.is_global_set()).cloned().collect();
+        let names: Vec<_> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        // What is taken everywhere is not taken by the relay, some of whose options have the same names.
+        let command = command.mut_args(|option| option.global(false));
+        names.iter().fold(command, |command, name| {
+            command.mut_subcommand(
+                name,
+                |command| {
+                    if name == "relay" { relay.clone() } else { command.args(everywhere.clone()) }
+                },
+            )
+        })
+    }
+}
+
+/// The colours that are asked for, looked up before the line is parsed: what is wrong with it is told in them.
+fn color_of(line: &[OsString]) -> ColorChoice {
+    let words = line.iter().map(|word| word.to_string_lossy());
+    let mut is_next = false;
+    for word in words {
+        let value = if is_next { Some(word.as_ref()) } else { word.strip_prefix("--color=") };
+        match value {
+            Some("never") => return ColorChoice::Never,
+            Some("always") => return ColorChoice::Always,
+            _ => is_next = word == "--color",
+        }
+    }
+    ColorChoice::Auto
 }
 
 /// What every command takes.
@@ -61,6 +92,22 @@ pub(crate) struct Global {
     /// Tell on stderr what happens inside; twice or three times for more
     #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = "Everywhere")]
     pub(crate) verbose: u8,
+    /// Use colours: on a terminal that has them, unless NO_COLOR is set
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Everywhere")]
+    pub(crate) color: ColorChoice,
+    /// What of this a command has to repeat that works on the same store.
+    #[arg(skip)]
+    pub(crate) hints: Hints,
+}
+
+impl Hints {
+    fn of(matches: &ArgMatches, global: &Global) -> Self {
+        let is_typed = |name: &str| matches.value_source(name) == Some(clap::parser::ValueSource::CommandLine);
+        Self::new(
+            is_typed("store").then_some(global.store.as_path()),
+            global.space.as_deref().filter(|_| is_typed("space")),
+        )
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -68,9 +115,10 @@ pub(crate) enum Command {
     /// See the whole point in one go: a relay, three devices, a crash, and nothing lost
     Demo,
     /// Make the store of this device and its first space, which --space names
+    #[command(after_help = help::INIT)]
     Init(Init),
     /// Make, join and list spaces: what is shared and synced together
-    #[command(subcommand)]
+    #[command(subcommand, after_help = help::SPACE)]
     Space(SpaceCommand),
     /// Make an entity, or change its fields
     #[command(
@@ -78,24 +126,61 @@ pub(crate) enum Command {
         override_usage = "afield put [OPTIONS] <COLLECTION> [ID] <JSON | FIELD=VALUE… | ->"
     )]
     Put(Put),
+    /// Change an entity: some fields, or all of it in your editor
+    #[command(
+        after_help = help::EDIT,
+        override_usage = "afield edit [OPTIONS] <COLLECTION> <ID> [FIELD | FIELD=VALUE…]"
+    )]
+    Edit(Edit),
     /// Show an entity
+    #[command(after_help = help::GET)]
     Get(Get),
     /// List the entities of a collection, or the collections
+    #[command(after_help = help::LIST)]
     List(List),
+    /// Show a collection or an entity, and a line for each change until Ctrl-C
+    #[command(after_help = help::WATCH)]
+    Watch(Watch),
     /// Delete an entity: it can be restored
+    #[command(after_help = help::DELETE)]
     Delete(One),
     /// Take a deletion back
+    #[command(after_help = help::RESTORE)]
     Restore(One),
+    /// List what was deleted and can be restored, the latest first
+    #[command(after_help = help::TRASH)]
+    Trash(Trash),
     /// Sync through a relay from now on
+    #[command(after_help = help::CONNECT)]
     Connect(Connect),
     /// Get in step with the relay now
+    #[command(after_help = help::SYNC)]
     Sync,
     /// Show what is stored, what waits to be sent, and what went wrong
-    Status,
+    #[command(after_help = help::STATUS)]
+    Status(StatusArguments),
+    /// Find out what is wrong, and what to do about it; changes nothing
+    #[command(after_help = help::DOCTOR)]
+    Doctor(Doctor),
     /// Write the entities of a space out as JSON lines
+    #[command(after_help = help::EXPORT)]
     Export(Export),
     /// Read entities in that an export wrote: what was edited since is set back
+    #[command(after_help = help::IMPORT)]
     Import(Import),
+    /// Print a script that lets a shell complete commands and options
+    #[command(after_help = help::COMPLETIONS)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page, or write those of all commands
+    #[command(after_help = help::MAN)]
+    Man {
+        /// The folder to write the pages of all commands to
+        #[arg(long, short, value_name = "FOLDER")]
+        output: Option<PathBuf>,
+    },
     /// Run a relay, and manage its tokens
     #[command(disable_help_flag = true)]
     Relay {
@@ -103,108 +188,6 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         line: Vec<OsString>,
     },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Init {
-    /// Join this space of another device instead of making one
-    #[arg(long, value_name = "SPACE-ID")]
-    pub(crate) join: Option<SpaceId>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum SpaceCommand {
-    /// Make a space; a relay adopts it with the next sync
-    Create {
-        /// What to call it on this device
-        name: String,
-    },
-    /// Join a space that was made on another device; its entities come with the next sync
-    Join {
-        /// The id that `afield space list` shows on the other device
-        #[arg(value_name = "SPACE-ID")]
-        id: SpaceId,
-    },
-    /// Leave a space that holds nothing and was never on a relay, such as one joined by a mistyped id
-    Leave {
-        /// The id that `afield space list` shows
-        #[arg(value_name = "SPACE-ID")]
-        id: SpaceId,
-    },
-    /// List the spaces of this device
-    List,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Put {
-    /// The collection, such as "notes"
-    pub(crate) collection: String,
-    /// The entity's id (none makes a new one), then a JSON object, fields, or - for JSON from stdin
-    #[arg(value_name = "VALUES", required = true)]
-    pub(crate) values: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Get {
-    #[command(flatten)]
-    pub(crate) of: One,
-    /// Write values with their kind, as an export does: {"$text": "…"}, {"$counter": 1}
-    #[arg(long)]
-    pub(crate) tagged: bool,
-}
-
-/// One entity.
-#[derive(Debug, Args)]
-pub(crate) struct One {
-    /// The collection
-    pub(crate) collection: String,
-    /// The entity's id, or its last few characters
-    pub(crate) id: PartialId,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct List {
-    /// The collection; without one, the collections are listed
-    pub(crate) collection: Option<String>,
-    /// Show so many at the most, the newest
-    #[arg(long, value_name = "COUNT")]
-    pub(crate) limit: Option<usize>,
-    /// List the deleted entities, which `afield restore` takes back
-    #[arg(long, requires = "collection")]
-    pub(crate) deleted: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Connect {
-    /// The relay's address, such as wss://relay.example.org
-    #[arg(required_unless_present = "off")]
-    pub(crate) url: Option<String>,
-    /// The token that lets this device in; other users of the machine may see it on the command line, so
-    /// `--token-file` and AFIELD_TOKEN, which counts where neither is given, are better
-    #[arg(long, conflicts_with = "token_file")]
-    pub(crate) token: Option<String>,
-    /// A file that holds the token; - is stdin
-    #[arg(long, value_name = "FILE")]
-    pub(crate) token_file: Option<PathBuf>,
-    /// A file with certificates (PEM) of an authority to trust beside the system's, which SSL_CERT_FILE can name
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ca: Option<PathBuf>,
-    /// Forget the relay; what is stored here stays
-    #[arg(long, conflicts_with_all = ["url", "token", "token_file", "ca"])]
-    pub(crate) off: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Export {
-    /// The file to write, - for stdout; it replaces an older one only once it is complete [default: stdout]
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Import {
-    /// The file to read; - is stdin
-    pub(crate) file: PathBuf,
 }
 
 /// What is typed after `afield relay`, which has options and a help of its own.

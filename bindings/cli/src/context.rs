@@ -2,7 +2,7 @@
 
 use crate::arguments::Global;
 use crate::failure::Failure;
-use afield::{OpenError, ReadOnlyReplica, ReadOnlySpace, Replica, ReplicaError, Space, SpaceId};
+use afield::{OpenError, ReadOnlyReplica, ReadOnlySpace, Replica, ReplicaError, Space, SpaceError, SpaceId};
 use etcetera::BaseStrategy;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -90,7 +90,7 @@ pub(crate) fn space(replica: &Replica, global: &Global) -> Result<Space, Failure
 }
 
 fn choose<S>(spaces: Vec<S>, of: impl Fn(&S) -> (SpaceId, &str), global: &Global) -> Result<S, Failure> {
-    let known = || spaces.iter().map(&of).map(|(id, name)| format!("{name:?} ({id})")).collect();
+    let known = || spaces.iter().map(&of).map(|(id, name)| named(id, name)).collect();
     let is_wanted = |space: &S| match (&global.space, of(space)) {
         (None, _) => true,
         (Some(wanted), (id, name)) => name == wanted || id.to_string() == wanted.to_lowercase(),
@@ -107,9 +107,19 @@ fn choose<S>(spaces: Vec<S>, of: impl Fn(&S) -> (SpaceId, &str), global: &Global
     spaces.into_iter().nth(first).ok_or(Failure::NoSpace)
 }
 
+/// A space in words; one that was joined without a name has its id for one.
+pub(crate) fn named(id: SpaceId, name: &str) -> String {
+    if name == id.to_string() { name.to_owned() } else { format!("{name:?} ({id})") }
+}
+
 /// Opens the store for reading and chooses the space.
 pub(crate) fn view_space(global: &Global) -> Result<ReadOnlySpace, Failure> {
-    choose(view(global)?.spaces()?, |space| (space.id(), space.name()), global)
+    choose_view(&view(global)?, global)
+}
+
+/// The space that a command reads: the one asked for, or the only one.
+pub(crate) fn choose_view(replica: &ReadOnlyReplica, global: &Global) -> Result<ReadOnlySpace, Failure> {
+    choose(replica.spaces()?, |space| (space.id(), space.name()), global)
 }
 
 /// Opens the store and chooses the space: what most commands begin with. The replica has to outlive the space's sync.
@@ -117,6 +127,11 @@ pub(crate) fn open_space(global: &Global) -> Result<(Replica, Space), Failure> {
     let replica = open(global)?;
     let space = space(&replica, global)?;
     Ok((replica, space))
+}
+
+/// A collection's name, which has to be one: reading asks for it by its entities alone.
+pub(crate) fn collection_name(name: &str) -> Result<afield::document::Collection, Failure> {
+    Ok(name.parse().map_err(SpaceError::Collection)?)
 }
 
 /// The file beside another whose name has a suffix more.

@@ -1,13 +1,17 @@
 //! What can go wrong, with exit code, class and what to do next.
 
+mod next;
+
 use crate::demo::DemoFailure;
+use crate::editor::EditorError;
 use crate::fields::FieldsError;
+use crate::hint::Hints;
 use crate::output;
 use crate::remembered::RememberedError;
 use crate::text;
 use afield::{
-    Class, ConnectError, EditError, EntityError, EntityId, OpenError, ReadError, ReplicaError, SpaceError, StoreError,
-    SyncError, TransferError,
+    Class, ConnectError, EditError, EntityError, ReadError, ReplicaError, SpaceError, StoreError, SyncError,
+    TransferError,
 };
 use std::io;
 use std::path::PathBuf;
@@ -41,6 +45,12 @@ pub(crate) enum Failure {
     Edit(#[from] EditError),
     #[error(transparent)]
     Fields(#[from] FieldsError),
+    #[error(transparent)]
+    Editor(#[from] EditorError),
+    #[error("{source}; what you wrote is kept in {}", .kept.display())]
+    Kept { kept: PathBuf, source: Box<Failure> },
+    #[error("{} failed", text::count(*.failed, "check", "checks"))]
+    Unwell { failed: u64 },
     #[error("this store is not connected to a relay")]
     NotConnected,
     #[error(transparent)]
@@ -150,19 +160,19 @@ impl Failure {
     }
 
     /// Says on stderr what happened and what to do next: two lines for a person, one object for a program.
-    pub(crate) fn report(&self, is_json: bool) {
-        let (error, next) = (self.in_words(), self.next());
+    pub(crate) fn report(&self, is_json: bool, hints: &Hints) {
+        let (error, next) = (self.in_words(), self.next().map(|next| hints.in_text(&next)));
         if is_json {
             let (code, class) = (self.code().word(), word_of(self.class()));
             let told = Told { error: &error, code, class, next: next.as_deref(), skipped: self.skipped() };
             return output::tell(&serde_json::to_string(&told).expect("strings are always JSON"));
         }
-        output::tell(&format!("{} {error}", console::style("afield:").red().bold().for_stderr()));
+        output::tell_wrapped(&format!("{} {error}", console::style("afield:").red().bold().for_stderr()), 2);
         for Skipped { collection, id } in self.skipped() {
             output::tell(&format!("{} {collection} {id}", console::style("  skipped:").dim().for_stderr()));
         }
         if let Some(next) = next {
-            output::tell(&format!("{} {next}", console::style("  next:").dim().for_stderr()));
+            output::tell_wrapped(&format!("  {} {next}", console::style("next:").dim().for_stderr()), 8);
         }
     }
 
@@ -173,9 +183,11 @@ impl Failure {
 
     fn code(&self) -> Code {
         match self {
-            Self::Usage(_) | Self::Fields(_) | Self::Connect(ConnectError::Address(_) | ConnectError::Token(_)) => {
-                Code::Usage
-            }
+            Self::Kept { source, .. } => source.code(),
+            Self::Usage(_)
+            | Self::Fields(_)
+            | Self::Space(SpaceError::Collection(_))
+            | Self::Connect(ConnectError::Address(_) | ConnectError::Token(_)) => Code::Usage,
             Self::NoStore(_)
             | Self::NoSpace
             | Self::SpaceUnknown { .. }
@@ -224,6 +236,7 @@ impl Failure {
             Self::Transfer(error) => error.class(),
             Self::Read(error) => error.class(),
             Self::Edit(error) => error.class(),
+            Self::Kept { source, .. } => source.class(),
             Self::Sync(error) | Self::NotReplaced { source: error, .. } => error.class(),
             Self::ChangesRefused { class, .. } => *class,
             Self::Interrupted => Class::Retry,
@@ -232,122 +245,19 @@ impl Failure {
     }
 
     /// The error with its causes on one line, each said once.
-    fn in_words(&self) -> String {
+    pub(crate) fn in_words(&self) -> String {
         let mut words = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
             let text = error.to_string();
-            if !words.ends_with(&text) {
+            // Some errors say their cause themselves.
+            if !words.contains(&text) {
                 words.push_str(": ");
                 words.push_str(&text);
             }
             cause = error.source();
         }
         words.replace('\n', " ")
-    }
-
-    /// What a person would do next.
-    fn next(&self) -> Option<String> {
-        let next = match self {
-            Self::Usage(_) => "`afield --help` shows what there is",
-            Self::NoStore(_) => "make one with `afield init`, or name another with --store PATH",
-            Self::Open { source, .. } => return Some(after_open(source).to_owned()),
-            Self::NoSpace => "make one with `afield space create NAME`, or join one with `afield space join SPACE-ID`",
-            Self::SpaceUnknown { .. } | Self::Space(SpaceError::Unknown(_)) => {
-                "`afield space list` shows the spaces of this device"
-            }
-            Self::SpaceAmbiguous { .. } => "choose one with --space NAME-or-ID, or set AFIELD_SPACE",
-            Self::EntityUnknown { collection } => {
-                return Some(format!("`afield list {collection}` shows what there is"));
-            }
-            Self::EntityAmbiguous { .. } => "give more of the id",
-            Self::Read(ReadError::Entity(error)) | Self::Edit(EditError::Entity(error)) => return after_entity(error),
-            Self::Fields(_) => "`afield put --help` shows how fields are written",
-            Self::NotConnected => "connect it with `afield connect URL --token TOKEN`",
-            Self::Connect(ConnectError::Address(_)) => {
-                "an address looks like wss://relay.example.org; --ca FILE trusts a relay's own authority"
-            }
-            Self::Sync(error) | Self::NotReplaced { source: error, .. } => return Some(after_sync(error).to_owned()),
-            Self::Space(SpaceError::InUse(_)) => "`afield status` shows what the space holds and what waits",
-            Self::ChangesRefused { class: Class::Quota, .. } => {
-                "ask who runs the relay for more room, then `afield sync`; nothing stored here is lost"
-            }
-            Self::ChangesRefused { .. } => {
-                "`afield status` shows which space; export what matters, or ask who runs the relay"
-            }
-            Self::Transfer(TransferError::Edit { source: EditError::Entity(error), .. }) => return after_entity(error),
-            Self::Transfer(TransferError::Edit { source: EditError::Store(error), .. }) => match error.class() {
-                Class::Quota => {
-                    "make room on the disk and import the file again: what is there already does not change"
-                }
-                _ => "import the file again: what is there already does not change",
-            },
-            Self::Transfer(TransferError::Edit { source, .. }) if source.is_too_large() => {
-                "one value of that line is larger than a change may be: write a string as {\"$text\": \"…\"}, or leave it out"
-            }
-            Self::Transfer(TransferError::Line { .. } | TransferError::Edit { .. }) => {
-                "correct that line and import the file again: what is there already does not change"
-            }
-            Self::Transfer(TransferError::Incomplete { .. }) => {
-                "keep the export; another device may still hold these entities: nothing here was deleted"
-            }
-            Self::Store(error) if error.class() == Class::Quota => "make room on the disk and try again",
-            Self::Edit(EditError::Store(error)) if error.class() == Class::Quota => {
-                "make room on the disk and try again"
-            }
-            Self::Demo(error) => return error.next(),
-            _ => return None,
-        };
-        Some(next.to_owned())
-    }
-}
-
-fn after_open(error: &ReplicaError) -> &'static str {
-    let ReplicaError::Open(error) = error else { return after_damage(error.class()) };
-    match error {
-        OpenError::Locked { .. } => "close the other program, or wait longer with --wait SECONDS",
-        OpenError::NotAStore => "the file is left as it is: name another with --store PATH",
-        OpenError::Newer { .. } => "install the newest afield: this file was written by a newer one",
-        OpenError::ReadOnly => "make the file and its folder writable, or name another with --store PATH",
-        OpenError::Folder(_) => "check that the folder exists and can be written",
-        error => after_damage(error.class()),
-    }
-}
-
-fn after_damage(class: Class) -> &'static str {
-    match class {
-        Class::Quota => "make room on the disk and try again",
-        Class::Retry => "try again",
-        _ => "the file is left as it is: restore a copy, or join its spaces from another device",
-    }
-}
-
-fn after_entity(error: &EntityError) -> Option<String> {
-    match error {
-        EntityError::Missing { .. } => Some("`afield list COLLECTION` shows what there is".to_owned()),
-        EntityError::OtherSpace { found, .. } => Some(format!("look for it there: --space {found}")),
-        EntityError::OtherCollection { entity, found, .. } => Some(next_in(found.as_str(), *entity)),
-        EntityError::Damaged { .. } => {
-            Some("nothing was deleted; other entities and other devices are not affected".to_owned())
-        }
-        EntityError::Store(_) => None,
-        _ => None,
-    }
-}
-
-fn next_in(collection: &str, entity: EntityId) -> String {
-    format!("look for it there: `afield get {collection} {entity}`")
-}
-
-fn after_sync(error: &SyncError) -> &'static str {
-    match error.class() {
-        Class::Retry => "check the address and that the relay runs, then try again",
-        Class::SignIn => "get a token from who runs the relay, then `afield connect URL --token TOKEN`",
-        Class::Quota => "ask who runs the relay for more room; nothing stored here is lost",
-        Class::Upgrade => "install the newest afield here, or ask who runs the relay to",
-        Class::Permanent => {
-            "sync the device that made the space first; if it has, ask who runs the relay whether this token may use it (`afield space leave ID` forgets one joined by mistake)"
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Fields as a person types them.
 
-use afield::Path;
+use afield::{Path, Step};
 use serde_json::{Map, Value as Json, json};
 use std::io::{self, Read};
 
@@ -107,9 +107,7 @@ impl Wanted {
             many if many.iter().any(|word| word == "-" || word.trim_start().starts_with('{')) => {
                 return Err(FieldsError::Both);
             }
-            many => {
-                Values::Fields((1..).zip(many).map(|(number, word)| field(number, word)).collect::<Result<_, _>>()?)
-            }
+            many => Values::Fields(all(many)?),
         };
         Ok(Self { id, values })
     }
@@ -127,6 +125,32 @@ impl Values {
             }
         }
     }
+}
+
+/// Reads fields with their values.
+pub(crate) fn all(words: &[String]) -> Result<Vec<Field>, FieldsError> {
+    (1..).zip(words).map(|(number, word)| field(number, word)).collect()
+}
+
+/// Reads the path of one field.
+pub(crate) fn path(word: &str) -> Result<Path, FieldsError> {
+    let path: Path = word.parse().map_err(|source| FieldsError::Name { field: 1, source })?;
+    if path.is_root() { Err(FieldsError::NoName { field: 1 }) } else { Ok(path) }
+}
+
+/// What stands at a path of an entity's tagged JSON.
+pub(crate) fn at<'j>(entity: &'j Json, path: &Path) -> Option<&'j Json> {
+    path.steps().iter().try_fold(entity, |inside, step| match step {
+        Step::Key(key) if key.starts_with('$') => inside.get(format!("${key}")),
+        Step::Key(key) => inside.get(key.as_str()),
+        Step::Index(index) => inside.get(index),
+    })
+}
+
+/// Sets what stands at a path of an entity's tagged JSON.
+pub(crate) fn put(entity: &mut Json, path: &Path, value: Json) -> Result<(), FieldsError> {
+    *path.steps().iter().try_fold(entity, |inside, step| enter(inside, step, 1))? = value;
+    Ok(())
 }
 
 /// Sets fields in an entity's tagged JSON: all of them or, after an error, none.
@@ -165,7 +189,6 @@ impl Field {
 
 /// Goes one step into tagged JSON, making what is absent.
 fn enter<'j>(inside: &'j mut Json, step: &afield::Step, field: usize) -> Result<&'j mut Json, FieldsError> {
-    use afield::Step;
     match (inside, step) {
         (inside @ Json::Null, Step::Key(key)) => {
             *inside = Json::Object(Map::new());

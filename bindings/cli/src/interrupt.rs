@@ -5,8 +5,8 @@
 
 use crate::failure::Failure;
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Listens from now on, within a runtime, and waits until somebody wants the command to end.
 #[cfg(unix)]
@@ -26,12 +26,16 @@ pub(crate) fn listen() -> impl Future<Output = ()> {
     }
 }
 
-/// Listens, and waits until somebody wants the command to end.
-#[cfg(not(unix))]
-pub(crate) async fn listen() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // A system that cannot tell of Ctrl-C ends the process by itself, so there is nothing to wait for.
-        std::future::pending::<()>().await;
+/// Listens from now on, within a runtime, and waits until somebody wants the command to end.
+#[cfg(windows)]
+pub(crate) fn listen() -> impl Future<Output = ()> {
+    // A signal that cannot be listened for ends the process by itself, so there is nothing to wait for.
+    let interrupt = tokio::signal::windows::ctrl_c().ok();
+    async move {
+        match interrupt {
+            Some(mut interrupt) => drop(interrupt.recv().await),
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -41,9 +45,38 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     runtime.map_err(|source| Failure::System { what: "event queue", source })
 }
 
+/// While this lives, and from then on, Ctrl-C does not end the process.
+#[derive(Debug)]
+pub(crate) struct Held {
+    _runtime: tokio::runtime::Runtime,
+}
+
+/// Leaves Ctrl-C to a program that this one runs and waits for.
+pub(crate) fn hold() -> Result<Held, Failure> {
+    let runtime = runtime()?;
+    {
+        let _runtime = runtime.enter();
+        // Listening is enough: the system then leaves the process alone.
+        drop(listen());
+    }
+    Ok(Held { _runtime: runtime })
+}
+
 /// Whether somebody wants a command to end that does not wait for anything.
 #[derive(Debug, Clone)]
-pub(crate) struct Interrupt(Arc<AtomicBool>);
+pub(crate) struct Interrupt(Arc<Wish>);
+
+#[derive(Debug, Default)]
+struct Wish {
+    is_there: Mutex<bool>,
+    came: Condvar,
+}
+
+impl Wish {
+    fn is_there(&self) -> MutexGuard<'_, bool> {
+        self.is_there.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Interrupt {
     /// Listens from now on. A second wish ends the process at once.
@@ -54,7 +87,8 @@ impl Interrupt {
         let listen = move || {
             runtime.block_on(async {
                 listen().await;
-                wanted.store(true, Ordering::Relaxed);
+                *wanted.is_there() = true;
+                wanted.came.notify_all();
                 listen().await;
                 std::process::exit(i32::from(Failure::Interrupted.exit_code()));
             });
@@ -66,7 +100,13 @@ impl Interrupt {
 
     /// Whether the command should end.
     pub(crate) fn is_wanted(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        *self.0.is_there()
+    }
+
+    /// Waits so long, or until the command should end; gives whether it should.
+    pub(crate) fn wait(&self, time: Duration) -> bool {
+        let waited = self.0.came.wait_timeout_while(self.0.is_there(), time, |is_there| !*is_there);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// A writer that fails once the command should end.

@@ -5,8 +5,10 @@
 //! | `arguments` | what can be typed, and the help |
 //! | `context` | which store and which space a command works on |
 //! | `command` | one module per command, each thin over the crate `afield` |
+//! | `editor`, `merge` | a person's editor, and what was changed in it brought to what is stored by now |
+//! | `live`, `screen` | sync that goes on while somebody looks, and a page that is drawn in place |
 //! | `demo` | the whole point in one go: a real relay, three devices, a crash, and every claim checked |
-//! | `failure` | what can go wrong, with exit code, class and what to do next |
+//! | `failure`, `hint` | what can go wrong, with exit code, class and what to do next |
 //! | `output` | text for people, JSON for programs |
 //! | `remembered` | the relay of a store, in a file that only its owner reads |
 //!
@@ -15,7 +17,7 @@
 //! | code | meaning |
 //! | --- | --- |
 //! | 0 | done |
-//! | 1 | failed |
+//! | 1 | failed; for `doctor`, a check failed |
 //! | 2 | the command line was not understood |
 //! | 3 | not found: no store, space, entity or relay of that name |
 //! | 4 | the relay was not reached: try again later |
@@ -23,30 +25,36 @@
 //! | 6 | the store cannot be used: in use, damaged (an export lacks what is), read-only, or the disk is full |
 //! | 7 | the relay refused something: a space, a change, or more than a quota allows |
 //! | 8 | one side is too old: a newer version is needed |
-//! | 130 | interrupted |
+//! | 130 | interrupted; `watch` and `status --watch` end so with 0 |
 //!
 //! `afield relay` has exit codes of its own, which are those of `afield-relay`.
 //!
-//! Deliberately absent: anything that merges, stores or sends. Whatever this command can do, an application can do with
-//! the same few calls.
+//! Deliberately absent: anything that stores or sends, and all merging but one: what was typed into an editor while others
+//! changed the same entity. Whatever this command can do, an application can do with the same few calls.
 
 mod arguments;
 mod command;
 mod context;
 mod demo;
+mod editor;
 mod failure;
 mod fields;
+mod hint;
 mod identity;
 mod interrupt;
+mod live;
+mod merge;
 mod moved;
 mod output;
 mod remembered;
+mod screen;
 mod text;
 
 use crate::arguments::{Arguments, Global};
 use crate::failure::Failure;
+use crate::hint::Hints;
 use crate::output::Output;
-use clap::Parser;
+use clap::{ColorChoice, Parser};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -60,7 +68,7 @@ fn main() -> ExitCode {
     {
         return relay(after, &line);
     }
-    let Arguments { global, command } = match Arguments::try_parse_from(&line) {
+    let Arguments { global, command } = match Arguments::parse_line(&line) {
         Ok(arguments) => arguments,
         Err(error) => return not_understood(&error, &line),
     };
@@ -70,12 +78,17 @@ fn main() -> ExitCode {
         }
         return relay(&after, &line);
     }
+    if global.color != ColorChoice::Auto {
+        let is_wanted = global.color == ColorChoice::Always;
+        console::set_colors_enabled(is_wanted);
+        console::set_colors_enabled_stderr(is_wanted);
+    }
     start_log(&global);
     let output = Output::new(global.json, global.quiet);
     match command::run(command, &global, &output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            failure.report(output.is_json());
+            failure.report(output.is_json(), &global.hints);
             ExitCode::from(failure.exit_code())
         }
     }
@@ -98,7 +111,7 @@ fn not_understood(error: &clap::Error, line: &[OsString]) -> ExitCode {
     let is_json = line.iter().any(|word| word == "--json");
     if error.use_stderr() && is_json {
         let failure = Failure::Usage(afield_relay::cli::subject(error));
-        failure.report(true);
+        failure.report(true, &Hints::default());
         return ExitCode::from(failure.exit_code());
     }
     // Nobody is left to tell when the help cannot be printed.

@@ -3,8 +3,9 @@
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::output::{Output, TICK};
+use crate::remembered::RefusedSpace;
 use crate::text;
-use afield::{Class, Relay, Replica, Status, SyncError, SyncEvent, Traffic};
+use afield::{Class, Relay, Replica, Status, SyncError, SyncEvent, SyncState, Traffic};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -37,6 +38,8 @@ pub(crate) struct Moved {
 pub(crate) struct Attempt {
     /// Whether the relay let this device in, whatever happened afterwards.
     pub(crate) was_let_in: bool,
+    /// The spaces that it does not serve.
+    pub(crate) refused_spaces: Vec<RefusedSpace>,
     /// What moved, or what went wrong.
     pub(crate) result: Result<Moved, Failure>,
 }
@@ -71,9 +74,21 @@ pub(crate) fn sync(replica: &Replica, relay: Relay, output: Output) -> Result<At
     let result = match result {
         Ok(()) if refused > 0 => Err(refusal(replica, refused)),
         Ok(()) => Ok(moved),
+        Err(Failure::Sync(error)) => Err(why(error, &after).into()),
         Err(failure) => Err(failure),
     };
-    Ok(Attempt { was_let_in, result })
+    Ok(Attempt { was_let_in, refused_spaces: RefusedSpace::of(&after), result })
+}
+
+/// Why the relay is not reached, also where the attempt had failed before anybody asked for one: asking then only tells
+/// that the next one has to wait.
+fn why(error: SyncError, after: &Status) -> SyncError {
+    match (error, &after.last_error) {
+        (SyncError::Failed { class, .. }, Some(reason)) if after.state == SyncState::Offline => {
+            SyncError::Failed { reason: reason.clone(), class }
+        }
+        (error, _) => error,
+    }
 }
 
 /// Why the relay refused changes.

@@ -1,6 +1,7 @@
 //! Text for people, JSON for programs.
 
 use crate::failure::Failure;
+use crate::text;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -33,6 +34,11 @@ impl Output {
         !self.json && !self.quiet
     }
 
+    /// Whether what is printed goes to a terminal that can be drawn on.
+    pub(crate) fn is_screen(self) -> bool {
+        self.is_terminal() && !self.json && std::env::var_os("TERM").is_none_or(|name| name != "dumb")
+    }
+
     /// Whether what is printed goes to a terminal.
     pub(crate) fn is_terminal(self) -> bool {
         console::Term::stdout().is_term()
@@ -40,8 +46,7 @@ impl Output {
 
     /// How many columns there are.
     pub(crate) fn width(self) -> usize {
-        let columns = console::Term::stdout().size_checked().map_or(WIDTH, |(_, columns)| usize::from(columns));
-        columns.clamp(WIDTH / 2, WIDTH_MAX)
+        width_of(&console::Term::stdout())
     }
 
     /// Prints a result: what the command was asked for.
@@ -67,9 +72,19 @@ impl Output {
         print(&lines)
     }
 
-    /// A progress bar on stderr: none where nobody looks.
+    /// Prints one of many items as soon as it is there; gives whether anybody reads them.
+    pub(crate) fn item(self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<bool, Failure> {
+        write(&if self.json { to_json(value) } else { text() })
+    }
+
+    /// A progress bar on stderr: none where nobody looks, or where it cannot be drawn in place.
     pub(crate) fn progress(self, template: &str, total: Option<u64>) -> ProgressBar {
-        let target = if self.is_for_a_person() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let is_dumb = std::env::var_os("TERM").is_some_and(|name| name == "dumb");
+        let target = if is_dumb {
+            ProgressDrawTarget::hidden()
+        } else {
+            if self.is_for_a_person() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() }
+        };
         let bar = match total {
             Some(total) => ProgressBar::with_draw_target(Some(total), target),
             None => ProgressBar::with_draw_target(None, target),
@@ -88,14 +103,35 @@ fn to_json(value: &impl Serialize) -> String {
 }
 
 /// Prints text, ending it with a line break. A reader that has left, as `head` does, is no failure.
-fn print(text: &str) -> Result<(), Failure> {
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    write(text).map(drop)
+}
+
+/// Prints text, ending it with a line break; gives whether anybody reads it.
+fn write(text: &str) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     let text = text.trim_end_matches('\n');
     let printed = if text.is_empty() { Ok(()) } else { writeln!(out, "{text}") };
     match printed.and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Output(error)),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::Output(error)),
     }
+}
+
+/// How many columns a terminal has; what is no terminal has 80.
+fn width_of(terminal: &console::Term) -> usize {
+    let columns = terminal.size_checked().map_or(WIDTH, |(_, columns)| usize::from(columns));
+    columns.clamp(WIDTH / 2, WIDTH_MAX)
+}
+
+/// Says something of several words on stderr: on a terminal in lines of its width, elsewhere in one.
+pub(crate) fn tell_wrapped(text: &str, indent: usize) {
+    let terminal = console::Term::stderr();
+    if terminal.is_term() {
+        return tell(&text::wrapped(text, width_of(&terminal), indent));
+    }
+    tell(text);
 }
 
 /// Says something on stderr. Where nobody takes it, nobody is left to be told.

@@ -1,10 +1,11 @@
 //! The relay of a store, in a file beside it that only its owner reads.
 
 use crate::context::beside;
-use afield::{Class, Relay};
+use afield::{Class, Relay, SpaceStatus, Status, SyncState};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::{self, PemObject};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -24,7 +25,7 @@ pub(crate) enum RememberedError {
     Authority(#[source] pem::Error),
 }
 
-/// The relay of a store. Has no `Debug`: it holds a token.
+/// The relay of a store. Its `Debug` leaves the token out.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Remembered {
     /// The relay's address.
@@ -37,9 +38,46 @@ pub(crate) struct Remembered {
     pub(crate) last_synced_ms: Option<i64>,
     /// Why the last attempt since then failed.
     pub(crate) last_error: Option<LastError>,
+    /// The spaces that the relay did not serve at that attempt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) spaces: Vec<RefusedSpace>,
+}
+
+/// A space that the relay does not serve.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RefusedSpace {
+    /// The space.
+    pub(crate) id: String,
+    /// Why, in words for a person.
+    pub(crate) reason: String,
+}
+
+impl RefusedSpace {
+    /// Those of a status.
+    pub(crate) fn of(status: &Status) -> Vec<Self> {
+        let refused =
+            |space: &SpaceStatus| Some(Self { id: space.space.to_string(), reason: space.last_error.clone()? });
+        status.spaces.iter().filter_map(refused).collect()
+    }
+}
+
+impl fmt::Debug for Remembered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remembered").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 impl Remembered {
+    /// Whether a token is remembered with the address.
+    pub(crate) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// The file in which the relay of a store is remembered.
+    pub(crate) fn path(store: &Path) -> PathBuf {
+        beside(store, SUFFIX)
+    }
+
     /// Whether this one stays until a new one has let the device in: it leads elsewhere, or has let it in with another token.
     pub(crate) fn is_worth_keeping_for(&self, new: &Self) -> bool {
         let is_same_key = self.token == new.token && self.authority == new.authority;
@@ -68,6 +106,18 @@ pub(crate) enum LastState {
     Blocked,
 }
 
+impl LastState {
+    /// What a live state leaves behind; `None` where nothing is wrong.
+    pub(crate) fn of(state: SyncState) -> Option<Self> {
+        match state {
+            SyncState::Offline => Some(Self::Offline),
+            SyncState::NeedsSignIn => Some(Self::NeedsSignIn),
+            SyncState::Blocked | SyncState::Error => Some(Self::Blocked),
+            _ => None,
+        }
+    }
+}
+
 impl From<Class> for LastState {
     fn from(class: Class) -> Self {
         match class {
@@ -81,7 +131,7 @@ impl From<Class> for LastState {
 impl Remembered {
     /// A relay that was not synced with yet.
     pub(crate) fn new(address: String, token: Option<String>, authority: Option<String>) -> Self {
-        Self { address, token, authority, last_synced_ms: None, last_error: None }
+        Self { address, token, authority, last_synced_ms: None, last_error: None, spaces: Vec::new() }
     }
 
     /// The relay, as the library takes it.

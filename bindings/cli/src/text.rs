@@ -59,6 +59,46 @@ pub(crate) fn ago(ms: u64) -> String {
     }
 }
 
+/// Breaks a text into lines of this width, those after the first with so many blanks before them. A command between
+/// backticks stays whole, so that it can be copied, and so does any word that is longer than a line.
+pub(crate) fn wrapped(text: &str, width: usize, indent: usize) -> String {
+    let mut column = text.len() - text.trim_start_matches(' ').len();
+    let mut told = " ".repeat(column);
+    let mut is_line_empty = true;
+    for word in words(text) {
+        let length = measure_text_width(&word);
+        if !is_line_empty && column + 1 + length > width {
+            told.push('\n');
+            told.push_str(&" ".repeat(indent));
+            column = indent;
+        } else if !is_line_empty {
+            told.push(' ');
+            column += 1;
+        }
+        told.push_str(&word);
+        column += length;
+        is_line_empty = false;
+    }
+    told
+}
+
+/// The words of a text; what stands between backticks is one.
+fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut is_quoted = false;
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        match words.last_mut().filter(|_| is_quoted) {
+            Some(quoted) => {
+                quoted.push(' ');
+                quoted.push_str(word);
+            }
+            None => words.push(word.to_owned()),
+        }
+        is_quoted ^= word.matches('`').count() % 2 == 1;
+    }
+    words
+}
+
 /// A table whose columns are as wide as their widest cell; the last one takes what is left of the width.
 pub(crate) fn table(head: &[&str], rows: &[Vec<String>], width: usize) -> String {
     let columns = head.len();
@@ -122,6 +162,15 @@ mod tests {
         let text = table(&["name", "value"], &rows, 40);
         assert!(text.lines().all(|line| measure_text_width(line) <= 40), "{text}");
         assert!(text.contains("three  wide: 日本") && text.contains('…'), "{text}");
+    }
+
+    #[test]
+    fn lines_are_broken_between_words_and_never_inside_a_command() {
+        let text = "one two three `afield put notes` and four";
+        assert_eq!(wrapped(text, 20, 2), "one two three\n  `afield put notes`\n  and four");
+        assert_eq!(wrapped(text, 80, 2), text, "what fits stays on its line");
+        assert_eq!(wrapped("  next: one two", 11, 8), "  next: one\n        two", "what it begins with stays");
+        assert_eq!(wrapped("a/very/long/path is here", 10, 0), "a/very/long/path\nis here");
     }
 
     #[test]

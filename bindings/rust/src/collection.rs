@@ -10,12 +10,13 @@ pub use listing::Listing;
 use crate::driver::{Edited, EntityError, Existence, Target};
 use crate::entity::Entity;
 use crate::error::{EditError, ReadError};
-use crate::replica::Shared;
+use crate::replica::{Shared, all_of};
 use crate::typed;
 use crate::watch::{Subject, Watch};
 use crate::write::Write;
 use afield_core::document::{Edit, Path, Value};
 use afield_core::{Collection as Name, EntityId, SpaceId};
+use afield_store::ListQuery;
 use autosurgeon::{Hydrate, Reconcile};
 use std::error::Error;
 use std::marker::PhantomData;
@@ -103,6 +104,34 @@ impl<T> Collection<T> {
     /// The store could not be read.
     pub fn ids(&self) -> Result<Vec<EntityId>, ReadError> {
         self.shared.ids(self.space, &self.name, false)
+    }
+
+    /// At most `limit` of [`Collection::ids`], those that follow `after`: for collections of which not even the ids are
+    /// wanted in memory at once.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let notes = replica.create_space("Home")?.collection::<()>("notes")?;
+    /// # for _ in 0..5 { notes.json().insert(&serde_json::json!({}))?; }
+    /// let (mut seen, mut after) = (0, None);
+    /// loop {
+    ///     let page = notes.ids_after(after, 2)?;
+    ///     let Some(last) = page.last() else { break };
+    ///     after = Some(*last);
+    ///     seen += page.len();
+    /// }
+    /// assert_eq!(seen, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn ids_after(&self, after: Option<EntityId>, limit: usize) -> Result<Vec<EntityId>, ReadError> {
+        let query = ListQuery { after, limit, ..all_of(self.space, &self.name, false) };
+        Ok(self.shared.reader.ids(&query)?)
     }
 
     /// The entities that are deleted, in the order of their making to the millisecond: what [`Collection::restore`] takes

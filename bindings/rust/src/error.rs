@@ -193,12 +193,20 @@ pub enum SpaceError {
     /// No such space is on this device.
     #[error("space {0} is not on this device; join it first")]
     Unknown(SpaceId),
-    /// The space holds entities or has been on a relay, or sync is on: it cannot be left.
-    #[error("space {0} holds something or has been on a relay, or sync is on, so it cannot be left")]
-    InUse(SpaceId),
+    /// The space has changes that no relay is known to hold, and would lose them by being left.
+    #[error("{changes} changes of space {space} are on no relay yet; sync first, or leave the space discarding them")]
+    Unsent {
+        /// The space.
+        space: SpaceId,
+        /// How many.
+        changes: u64,
+    },
     /// The name of a collection is not valid.
     #[error(transparent)]
     Collection(#[from] ParseCollectionError),
+    /// A space was to be left inside an edit or a transaction, for which sync may be waiting.
+    #[error("a space cannot be left inside an edit or a transaction; leave it after that")]
+    Nested,
     /// The store could not be read or written.
     #[error("the store could not be read or written")]
     Store(#[source] afield_store::SpaceError),
@@ -214,6 +222,33 @@ impl From<StoreError> for SpaceError {
     fn from(error: StoreError) -> Self {
         Self::Store(error.into())
     }
+}
+
+/// A filter could not be put in force.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FilterError {
+    /// The name of a collection is not valid.
+    #[error(transparent)]
+    Collection(#[from] ParseCollectionError),
+    /// It was to be done inside an edit or a transaction, for which sync may be waiting.
+    #[error("what is kept here cannot be changed inside an edit or a transaction; change it after that")]
+    Nested,
+    /// It is too long, the space is not on this device, or the store could not be read or written.
+    #[error(transparent)]
+    Store(#[from] afield_store::FilterError),
+}
+
+/// Entities could not be fetched yet. They are asked for again with the next connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// That they are wanted could not be stored.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// Sync is off, or the relay was not reached, or does not serve the space.
+    #[error("the entities are not here yet, and will be fetched with the next connection")]
+    Sync(#[from] SyncError),
 }
 
 /// Sync could not be switched on.

@@ -1,28 +1,84 @@
 //! Leaving a space, and why its changes are refused: what a person does who looks after a store.
 
+use crate::driver::Driver;
 use crate::error::{SpaceError, SyncError};
 use crate::replica::Replica;
+use crate::space::Space;
 use crate::status;
 use afield_core::SpaceId;
 use afield_core::wire::{ChunkCode, Class};
-use afield_store::StoreError;
+use afield_store::{StoreError, Unsent};
+
+/// What was removed with a space that was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeftSpace {
+    /// Entities, deleted ones included.
+    pub entities: u64,
+    /// Changes.
+    pub changes: u64,
+    /// Those of them that no relay was known to hold; 0 unless they were to be discarded.
+    pub unsent: u64,
+    /// Whether the store file was rebuilt, so that nothing of the space can be read in it any more. A full disk, or another
+    /// process that was just reading, prevents that, and a large store of which the space was a small part is not rebuilt
+    /// unasked; [`Replica::compact`] does it later.
+    pub is_erased: bool,
+}
 
 impl Replica {
-    /// Leaves a space that holds nothing here and was never on a relay, such as one that was joined by a mistyped id.
-    /// Switch sync off before.
+    /// Leaves a space: everything of it is removed from this device, and from the store file, and its sync stops. Other
+    /// devices and the relay keep it, and joining it again brings it back.
+    ///
+    /// Handles of the space and what is in it find nothing any more.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use afield::{Replica, SpaceError};
+    ///
+    /// let replica = Replica::open_in_memory()?;
+    /// let space = replica.create_space("Home")?;
+    /// space.collection::<()>("notes")?.json().insert(&serde_json::json!({"title": "never synced"}))?;
+    ///
+    /// assert!(matches!(replica.leave_space(space.id()), Err(SpaceError::Unsent { changes: 1, .. })));
+    /// let left = replica.leave_space_discarding(space.id())?;
+    /// assert_eq!((left.entities, left.unsent), (1, 1));
+    /// assert!(replica.spaces()?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`SpaceError::InUse`] when the space holds entities or has been on a relay, or while sync is on; no such space is
-    /// here, or the store failed.
-    pub fn leave_space(&self, id: SpaceId) -> Result<(), SpaceError> {
-        if self.is_connected() {
-            return Err(SpaceError::InUse(id));
+    /// [`SpaceError::Unsent`] says how many changes no relay is known to hold, and nothing is removed then; no such space
+    /// is here, or the store failed.
+    pub fn leave_space(&self, id: SpaceId) -> Result<LeftSpace, SpaceError> {
+        self.leave(id, Unsent::Keep)
+    }
+
+    /// Leaves a space as [`Replica::leave_space`] does, also where it has changes that no relay is known to hold: these are
+    /// gone for good, unless another device holds them.
+    ///
+    /// # Errors
+    ///
+    /// No such space is here, or the store failed.
+    pub fn leave_space_discarding(&self, id: SpaceId) -> Result<LeftSpace, SpaceError> {
+        self.leave(id, Unsent::Discard)
+    }
+
+    fn leave(&self, id: SpaceId, unsent: Unsent) -> Result<LeftSpace, SpaceError> {
+        if Driver::is_inside_an_edit() {
+            return Err(SpaceError::Nested);
         }
-        match self.shared.driver.with_store(|store| store.remove_empty_space(id)) {
-            Ok(_) => Ok(()),
+        let left = self.shared.driver.leave_space(id, unsent, self.shared.now());
+        self.shared.wake();
+        match left {
+            Ok((left, is_erased)) => {
+                let afield_store::Left { entities, changes, unsent } = left;
+                Ok(LeftSpace { entities, changes, unsent, is_erased })
+            }
             Err(afield_store::SpaceError::UnknownSpace { .. }) => Err(SpaceError::Unknown(id)),
-            Err(afield_store::SpaceError::SpaceInUse { .. }) => Err(SpaceError::InUse(id)),
+            Err(afield_store::SpaceError::UnsentChanges { space, changes }) => {
+                Err(SpaceError::Unsent { space, changes })
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -47,5 +103,16 @@ impl Replica {
             None => Ok(()),
             Some((code, _)) => Err(SyncError::Refused { entities, code }),
         }
+    }
+}
+
+impl Space {
+    /// Leaves the space, as [`Replica::leave_space`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Replica::leave_space`].
+    pub fn leave(self) -> Result<LeftSpace, SpaceError> {
+        Replica::on_shared(&self.shared).leave_space(self.id())
     }
 }

@@ -137,7 +137,9 @@ mod connection;
 mod driver;
 mod entity;
 mod error;
+mod filter;
 mod leave;
+mod probe;
 mod read_only;
 mod relay;
 mod replica;
@@ -146,30 +148,38 @@ mod status;
 mod transaction;
 mod transfer;
 pub mod typed;
+mod upkeep;
 mod watch;
 mod write;
 
 pub use afield_core::document::{
-    BLOCK_CHARACTER, Block, Edit, Expand, Kind, OperationError, ParsePathError, Path, RichText, Span, Step,
+    BLOCK_CHARACTER, Block, Edit, Expand, Kind, OperationError, ParsePathError, Path, Replay, RichText, Span, Step,
     TaggedJsonError, Value,
 };
 pub use afield_core::id::{ParseCollectionError, ParseIdError};
 pub use afield_core::wire::{ChunkCode, Class, SpaceCode};
 pub use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Now, SpaceId};
-pub use afield_store::{AppendError, OpenError, StoreError, Synchronous};
+pub use afield_store::{AppendError, BackupError, BackupProgress, OpenError, StoreError, Synchronous};
 pub use afield_transport::{ParseAddressError, ParseTokenError};
 pub use automerge;
 pub use collection::{Collection, JsonCollection, Listing};
-pub use driver::{Driver, DriverError, EditFailure, Edited, EntityError, Existence, NotInStep, Output, Target};
+pub use driver::{
+    Compacted, CompactionProgress, Driver, DriverError, EditFailure, Edited, EntityError, Existence, NotInStep, Output,
+    Target,
+};
 pub use entity::{CounterField, Entity, ListField, LongTextField, MapField, TextField};
 pub use error::{
-    ConnectError, EditError, LineProblem, ReadError, ReplicaError, SkippedEntity, SpaceError, SyncError, TransferError,
+    ConnectError, EditError, FetchError, FilterError, LineProblem, ReadError, ReplicaError, SkippedEntity, SpaceError,
+    SyncError, TransferError,
 };
+pub use filter::{Fetched, Filter, NotHere};
+pub use leave::LeftSpace;
+pub use probe::{ProbeError, Probed};
 pub use read_only::{ReadEntity, ReadOnlyReplica, ReadOnlySpace};
 pub use relay::Relay;
 pub use replica::{Replica, ReplicaOptions};
 pub use space::Space;
-pub use status::{SpaceStatus, Status, SyncEvent, SyncState, Traffic};
+pub use status::{Merged, SpaceStatus, Status, SyncEvent, SyncState, Traffic};
 pub use transaction::Transaction;
 pub use transfer::Transferred;
 pub use typed::{Bytes, Counter, LongText, Text, Timestamp};
@@ -185,7 +195,8 @@ pub mod document {
 /// The file beneath a replica, as [`Driver`] takes it and errors name it.
 pub mod store {
     pub use afield_store::{
-        EntityError, Holder, MarkError, OpenOptions, Origin, ReceiveError, SchemaVersion, SpaceError, Store,
+        Commits, EntityError, FilterError, Holder, MarkError, OpenOptions, Origin, ReceiveError, SchemaVersion,
+        SpaceError, Store, Violation, Writer, sqlite_version,
     };
 }
 

@@ -1,14 +1,14 @@
 //! Reading a store beside whoever writes it.
 
 use crate::clock::SystemClock;
-use crate::driver::{EntityError, View, document_of, projection_of, split_deleted};
+use crate::driver::{EntityError, View, document_of, projection_of, split_deletion};
 use crate::error::{ReadError, ReplicaError, SpaceError, TransferError};
 use crate::status::{self, Status};
 use crate::transfer::{self, Transferred};
 use afield_core::document::{Document, Value};
 use afield_core::wire::ChunkCode;
 use afield_core::{Collection as Name, DeviceId, EntityId, SpaceId};
-use afield_store::{ListQuery, LoadFrom, Reader, StoreError};
+use afield_store::{Commits, ListQuery, LoadFrom, Reader, StoreError, Violation};
 use std::io::Write;
 use std::path::Path;
 
@@ -47,7 +47,8 @@ pub struct ReadOnlySpace {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReadEntity {
     value: Value,
-    is_deleted: bool,
+    /// The mark of its deletion.
+    deletion: Option<Value>,
 }
 
 impl ReadOnlyReplica {
@@ -92,6 +93,25 @@ impl ReadOnlyReplica {
     pub fn status(&self) -> Result<Status, StoreError> {
         let now = SystemClock::new().now();
         status::of_store(&View::default(), self.device()?, &self.reader, None, None, now)
+    }
+
+    /// Watches for commits to the store from now on, of whatever process: looking costs next to nothing, and what changed
+    /// is found by reading again.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn commits(&self) -> Result<Commits, StoreError> {
+        self.reader.commits()?.ok_or(StoreError::Closed)
+    }
+
+    /// Checks the file and what must hold in it, and changes nothing. Reads all of it, so it is for after damage.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read, which is how a damaged one may answer too.
+    pub fn verify(&self) -> Result<Vec<Violation>, StoreError> {
+        self.reader.verify()
     }
 }
 
@@ -151,7 +171,7 @@ impl ReadOnlySpace {
         for row in rows.iter_mut().filter(|row| row.stale) {
             match self.document(row.entity, None) {
                 Ok(document) => row.projection = projection_of(&document),
-                Err(EntityError::Store(error)) if !matches!(error, StoreError::Corrupt(_)) => return Err(error.into()),
+                Err(EntityError::Store(error)) if !error.is_damage() => return Err(error.into()),
                 Err(_) => {}
             }
         }
@@ -165,8 +185,8 @@ impl ReadOnlySpace {
     ///
     /// There is no such entity in this collection, nothing of it can be shown yet, or its stored changes are damaged.
     pub fn read(&self, collection: &str, entity: EntityId) -> Result<ReadEntity, ReadError> {
-        let (value, is_deleted) = split_deleted(self.document(entity, Some(collection))?.read());
-        Ok(ReadEntity { value, is_deleted })
+        let (value, deletion) = split_deletion(self.document(entity, Some(collection))?.read());
+        Ok(ReadEntity { value, deletion })
     }
 
     /// Why the relay refuses changes of this space, and of how many entities each.
@@ -215,7 +235,16 @@ impl ReadOnlySpace {
 impl ReadEntity {
     /// Whether it is deleted.
     pub fn is_deleted(&self) -> bool {
-        self.is_deleted
+        self.deletion.is_some()
+    }
+
+    /// When it was deleted, in milliseconds since the Unix epoch by the clock of the device that did so; `None` when it
+    /// is not deleted.
+    pub fn deleted_at_ms(&self) -> Option<i64> {
+        match self.deletion {
+            Some(Value::Timestamp(at_ms)) => Some(at_ms),
+            _ => None,
+        }
     }
 
     /// Its fields, texts as strings and counters as numbers.

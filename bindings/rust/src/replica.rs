@@ -13,7 +13,7 @@ use crate::space::Space;
 use crate::status::{Status, SyncEvent};
 use crate::transaction::Transaction;
 use crate::write::Write;
-use afield_core::document::{Document, Edit};
+use afield_core::document::{Document, Edit, Replay};
 use afield_core::{ChangeHash, Collection as Name, DeviceId, EntityId, Now, SpaceId};
 use afield_store::{
     ListQuery, OpenError, OpenOptions, Origin, ProjectedEntity, Reader, Store, StoreError, Synchronous,
@@ -80,12 +80,12 @@ impl Replica {
     ///
     /// SQLite failed.
     pub fn open_in_memory() -> Result<Self, ReplicaError> {
-        Self::on(Store::open_in_memory(&OpenOptions::default())?, SystemClock::new())
+        Self::on(Store::open_in_memory(&OpenOptions::default())?, SystemClock::new(), Replay::default())
     }
 
-    fn on(store: Store, clock: SystemClock) -> Result<Self, ReplicaError> {
+    fn on(store: Store, clock: SystemClock, replay: Replay) -> Result<Self, ReplicaError> {
         let (reader, synchronous) = (store.reader(), store.synchronous());
-        let driver = Arc::new(Driver::new(store, Box::new(SystemEntropy), clock.now())?);
+        let driver = Arc::new(Driver::new(store, Box::new(SystemEntropy), clock.now())?.with_replay(replay));
         let (connection, switching) = Default::default();
         let shared = Shared { connection, switching, driver, reader, clock, synchronous };
         Ok(Self { shared: Arc::new(shared) })
@@ -167,7 +167,12 @@ impl Replica {
         let mut transaction = Transaction::start(&self.shared)?;
         let value = edit(&mut transaction)?;
         let changes = transaction.commit()?;
-        self.shared.wake();
+        if !self.shared.wake()
+            && let [(first, _), ..] = changes.as_slice()
+        {
+            // Of all that a transaction edits, one entity: the others have their turn with their own next edits.
+            self.shared.driver.compact_edited(*first, self.shared.now());
+        }
         Ok((value, self.shared.write(changes)))
     }
 
@@ -225,6 +230,35 @@ impl Replica {
         }
     }
 
+    /// Waits until everything is stored and merged here that the relay has when it is asked, of what this device wants of
+    /// each space. What is pending here may still be on its way, for which see [`Replica::sync_now`].
+    ///
+    /// ```no_run
+    /// # async fn read(replica: afield::Replica) -> Result<(), Box<dyn std::error::Error>> {
+    /// replica.catch_up().await?;
+    /// println!("this is what others had sent: {}", replica.spaces()?.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Sync is off, the relay could not be reached, or it does not serve a space.
+    pub async fn catch_up(&self) -> Result<(), SyncError> {
+        let waiting = {
+            let connection = lock(&self.shared.connection);
+            let Some(connection) = connection.as_ref() else { return Err(SyncError::Disabled) };
+            let waiting = self.shared.driver.when_caught_up();
+            connection.hurry();
+            waiting
+        };
+        match waiting.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(not)) => Err(SyncError::Failed { reason: not.reason, class: not.class }),
+            Err(_) => Err(SyncError::Closed),
+        }
+    }
+
     /// What sync is doing.
     ///
     /// # Errors
@@ -256,10 +290,6 @@ impl Replica {
         Ok(())
     }
 
-    pub(crate) fn is_connected(&self) -> bool {
-        lock(&self.shared.connection).is_some()
-    }
-
     pub(crate) fn on_shared(shared: &Arc<Shared>) -> Self {
         Self { shared: shared.clone() }
     }
@@ -289,8 +319,8 @@ impl Shared {
     ) -> Result<Edited<R>, EditError> {
         let edited =
             self.driver.edit(target, self.now(), edit).map_err(|failure: EditFailure<EditError>| failure.into());
-        if edited.is_ok() {
-            self.wake();
+        if edited.is_ok() && !self.wake() {
+            self.driver.compact_edited(target.entity, self.now());
         }
         edited
     }
@@ -341,14 +371,18 @@ impl Shared {
         drop(connection);
     }
 
-    fn wake(&self) {
-        if let Some(connection) = lock(&self.connection).as_ref() {
-            connection.wake();
-        }
+    pub(crate) fn is_connected(&self) -> bool {
+        lock(&self.connection).is_some()
+    }
+
+    /// Wakes sync; false when it is off.
+    pub(crate) fn wake(&self) -> bool {
+        let connection = lock(&self.connection);
+        connection.as_ref().map(Connection::wake).is_some()
     }
 }
 
-fn all_of(space: SpaceId, collection: &Name, deleted: bool) -> ListQuery<'_> {
+pub(crate) fn all_of(space: SpaceId, collection: &Name, deleted: bool) -> ListQuery<'_> {
     let (collection, deleted) = (Some(collection), Some(deleted));
     ListQuery { space, collection, deleted, after: None, limit: usize::MAX }
 }

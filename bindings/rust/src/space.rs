@@ -1,9 +1,11 @@
 //! Spaces: what is shared and synced together.
 
 use crate::collection::Collection;
-use crate::error::{ReadError, SpaceError};
+use crate::driver::Driver;
+use crate::error::{FetchError, FilterError, ReadError, SpaceError, SyncError};
+use crate::filter::{Fetched, Filter, NotHere};
 use crate::replica::Shared;
-use afield_core::SpaceId;
+use afield_core::{EntityId, SpaceId};
 use std::sync::Arc;
 
 /// A set of entities that is shared, and synced, as one.
@@ -36,6 +38,98 @@ impl Space {
     /// The name is not valid.
     pub fn collection<T>(&self, name: &str) -> Result<Collection<T>, SpaceError> {
         Ok(Collection::new(self.shared.clone(), self.id, name.parse()?))
+    }
+
+    /// Says which entities of the space are kept on this device from now on.
+    ///
+    /// What the filter asks for and is not here yet is fetched from the relay, now or with the next connection, and kept up to
+    /// date; [`Replica::catch_up`](crate::Replica::catch_up) waits for it. What is here and is not asked for any more stays
+    /// as it is, and is not kept up to date. What was brought by [`Space::fetch`] belongs to every filter, so that a filter may be
+    /// set anew at every start. What is made or edited here is sent whatever the filter.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let id = replica.create_space("elsewhere")?.id();
+    /// use afield::Filter;
+    ///
+    /// let home = replica.create_space("Home")?;
+    /// home.set_filter(Filter::collections(["notes"]).announcing(["photos"]))?;
+    /// assert_eq!(home.filter()?, Filter::collections(["notes"]).announcing(["photos"]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The name of a collection is not valid, the filter is too long, or the store failed.
+    pub fn set_filter(&self, filter: Filter) -> Result<(), FilterError> {
+        if Driver::is_inside_an_edit() {
+            return Err(FilterError::Nested);
+        }
+        let Shared { driver, .. } = &*self.shared;
+        driver.set_filter(self.id, &filter.parsed()?, self.shared.now())?;
+        self.shared.wake();
+        Ok(())
+    }
+
+    /// Which entities of the space are kept on this device, with those that were fetched one by one.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn filter(&self) -> Result<Filter, ReadError> {
+        Ok(self.shared.reader.filter(self.id)?.into())
+    }
+
+    /// The entities that are known to exist and are not here: those of collections that the filter only announces, in
+    /// the order of collections and ids.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn not_here(&self) -> Result<Vec<NotHere>, ReadError> {
+        let found = self.shared.reader.not_here(self.id)?.into_iter();
+        Ok(found.map(|(collection, id)| NotHere { collection: collection.as_str().to_owned(), id }).collect())
+    }
+
+    /// Fetches entities that the filter leaves out, and waits until they are here. They belong to the filter from then on,
+    /// and are kept up to date.
+    ///
+    /// ```no_run
+    /// # async fn look(replica: &afield::Replica, id: afield::EntityId) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let home = replica.spaces()?.remove(0);
+    /// let photos = home.collection::<serde_json::Value>("photos")?;
+    /// if home.fetch([id]).await?.unknown.is_empty() {
+    ///     println!("{:?}", photos.entity(id)?.id());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Sync is off or the relay was not reached: they are fetched with the next connection. Or the filter would be too long, or
+    /// the store failed.
+    pub async fn fetch(&self, ids: impl IntoIterator<Item = EntityId>) -> Result<Fetched, FetchError> {
+        if Driver::is_inside_an_edit() {
+            return Err(FilterError::Nested.into());
+        }
+        let ids: Vec<EntityId> = ids.into_iter().collect();
+        let waiting = {
+            let Shared { driver, .. } = &*self.shared;
+            driver.fetch(self.id, &ids, self.shared.now()).map_err(FilterError::from)?
+        };
+        let Some(waiting) = waiting else { return Ok(Fetched { unknown: Vec::new() }) };
+        if !self.shared.is_connected() {
+            return Err(SyncError::Disabled.into());
+        }
+        self.shared.wake();
+        match waiting.await {
+            Ok(Ok(unknown)) => Ok(Fetched { unknown }),
+            Ok(Err(not)) => Err(SyncError::Failed { reason: not.reason, class: not.class }.into()),
+            Err(_) => Err(SyncError::Closed.into()),
+        }
     }
 
     /// The names of the collections that hold entities, in order.

@@ -53,6 +53,8 @@ pub struct Status {
     pub quarantined: u64,
     /// What went over the wire since sync was switched on.
     pub traffic: Traffic,
+    /// What came from others and was merged since the replica was opened.
+    pub merged: Merged,
     /// Every space.
     pub spaces: Vec<SpaceStatus>,
 }
@@ -100,6 +102,23 @@ pub struct Traffic {
     pub bytes_received: u64,
 }
 
+/// How many changes of others became part of documents.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Merged {
+    /// All of them.
+    pub changes: u64,
+    /// Those that were redone as edits, which costs the same in a short and in a long text.
+    pub replayed: u64,
+}
+
+impl Merged {
+    pub(crate) fn add(&mut self, more: &Self) {
+        self.changes += more.changes;
+        self.replayed += more.replayed;
+    }
+}
+
 /// Something that happened in sync, for those who listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -115,6 +134,11 @@ pub enum SyncEvent {
     },
     /// The space is in step with the relay, up to what was durable when it was opened.
     CaughtUp {
+        /// The space.
+        space: SpaceId,
+    },
+    /// Something that was asked for of the space is here.
+    Fetched {
         /// The space.
         space: SpaceId,
     },
@@ -194,6 +218,7 @@ pub(crate) fn of_store(
         pending_changes: spaces.iter().map(|space| space.pending_changes).sum(),
         quarantined: spaces.iter().map(|space| space.quarantined).sum(),
         traffic: view.traffic,
+        merged: view.merged,
         spaces,
     })
 }

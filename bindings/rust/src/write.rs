@@ -13,6 +13,9 @@ pub enum Durability {
     Local,
     /// On the relay's stable storage: the relay gave a receipt.
     Relay,
+    /// On the stable storage of another device as well, one that keeps everything of the space: the relay told so. Devices
+    /// with a filter do not count, since they need not have it.
+    AnotherDevice,
 }
 
 /// Waiting for the relay's word failed.
@@ -32,6 +35,12 @@ pub enum WaitError {
         "the replica was closed before the relay answered; the change is stored here and will be sent when it is opened again"
     )]
     Closed,
+    /// The space of the entity was left meanwhile, and the change is not on this device any more.
+    #[error("the space of entity {entity} was left, and its change is not on this device any more")]
+    Gone {
+        /// The entity.
+        entity: EntityId,
+    },
     /// The store could not be read.
     #[error("the store could not be read")]
     Store(#[from] afield_store::StoreError),
@@ -43,6 +52,7 @@ impl WaitError {
         match self {
             Self::Refused { code, .. } => code.class(),
             Self::Closed => Class::Retry,
+            Self::Gone { .. } => Class::Permanent,
             Self::Store(error) => error.class(),
         }
     }
@@ -66,12 +76,15 @@ impl Write {
 
     /// Waits until the edit has got as far as asked.
     ///
+    /// [`Durability::AnotherDevice`] waits for as long as no other device that keeps everything of the space is connected to
+    /// the relay, or has been since anybody else was. A relay that restarts hears of it from each device that comes back.
+    ///
     /// [`Durability::Relay`] waits for as long as the relay is out of reach, sync is off, or somebody has to sign in, which
     /// `Replica::events` and `Replica::status` tell; wrap it in a time-out of your own to give up.
     ///
     /// # Errors
     ///
-    /// The relay refused a change, the replica was closed, or the store could not be read.
+    /// The relay refused a change, the replica was closed, the space was left, or the store could not be read.
     pub async fn wait(&self, durability: Durability) -> Result<(), WaitError> {
         if durability == Durability::Local {
             return Ok(());
@@ -84,10 +97,21 @@ impl Write {
                 Some(word) => match word.await {
                     Ok(Acknowledged::Durable) => {}
                     Ok(Acknowledged::Refused(code)) => return Err(WaitError::Refused { entity: *entity, code }),
-                    Err(_) => return Err(WaitError::Closed),
+                    Err(_) => return Err(self.no_word(*entity)),
                 },
             }
         }
+        if durability == Durability::AnotherDevice {
+            for (entity, hash) in &self.changes {
+                let seen = self.driver.upgrade().ok_or(WaitError::Closed)?.seen_elsewhere(*entity, *hash)?;
+                seen.await.map_err(|_| self.no_word(*entity))?;
+            }
+        }
         Ok(())
+    }
+
+    /// Why no word will come of a change.
+    fn no_word(&self, entity: EntityId) -> WaitError {
+        if self.driver.upgrade().is_some() { WaitError::Gone { entity } } else { WaitError::Closed }
     }
 }

@@ -5,7 +5,8 @@ mod batch;
 pub(super) use batch::missing;
 
 use super::effort::Effort;
-use super::stage::{Candidate, Outcome, Saving, settle};
+use super::replay::{self, Replay};
+use super::stage::{Candidate, Outcome, Saving, Settled, settle};
 use super::verdict::{Applied, Poisoned};
 use super::{Document, Incoming};
 use crate::limits::Limits;
@@ -18,6 +19,9 @@ impl Document {
     /// are applied to a copy in portions, read back, and only then is the copy swapped in. When the engine fails on a
     /// portion, halving finds the changes it fails on; all others are applied. `limits` decides verdicts, so it has
     /// to be the same on all devices: the defaults of the protocol, not what one relay has in force.
+    ///
+    /// What sits on the heads is redone as an edit where that gives the same bytes, unless [`Document::set_replay`] says
+    /// otherwise.
     ///
     /// One call does a bounded amount of work. What it leaves [`super::Verdict::Undecided`] is handed in again, once the
     /// other verdicts are stored; each call decides on one change at least.
@@ -38,13 +42,21 @@ impl Document {
         let mut engine = self.engine.take().ok_or(Poisoned)?;
         let before = engine.get_heads();
         let mut batch = Batch::read(self.entity, incoming, &engine, limits);
+        let mut replayed = 0;
         loop {
             let ready = batch.ready(&engine, &self.sequences, limits, &mut effort);
             if ready.is_empty() {
                 break;
             }
             let candidates: Vec<&Candidate> = ready.iter().map(|ready| &ready.candidate).collect();
-            let settled = settle(engine, &candidates, Saving::OfMarks, &mut effort);
+            let redone = if self.replay == Replay::On { replay::redo(&engine, &candidates) } else { None };
+            let settled = match redone {
+                Some(redone) => {
+                    replayed += candidates.len();
+                    Settled { engine: redone, outcomes: vec![Outcome::Applied; candidates.len()] }
+                }
+                None => settle(engine, &candidates, Saving::OfMarks, &mut effort),
+            };
             engine = settled.engine;
             for (ready, outcome) in ready.into_iter().zip(settled.outcomes) {
                 if outcome == Outcome::Applied {
@@ -58,7 +70,7 @@ impl Document {
         let mut revoked = if self.verification_is_due() { self.verify_save()? } else { Vec::new() };
         let verdicts = batch.verdicts(self.automerge(), &mut revoked, &effort);
         let after = self.heads();
-        Ok(Applied { verdicts, before, after, revoked })
+        Ok(Applied { verdicts, before, after, revoked, replayed })
     }
 }
 

@@ -71,7 +71,12 @@ pub(super) fn load(bytes: &[u8]) -> Result<Automerge, automerge::AutomergeError>
         .verification_mode(VerificationMode::Check)
         .migrate_strings(StringMigration::NoMigration)
         .text_encoding(TextEncoding::UnicodeCodePoint);
-    Ok(Automerge::load_with_options(bytes, options)?.with_actor(ActorId::from(NOBODY)))
+    Ok(of_nobody(Automerge::load_with_options(bytes, options)?))
+}
+
+/// The document without an actor that edits it.
+pub(super) fn of_nobody(engine: Automerge) -> Automerge {
+    engine.with_actor(ActorId::from(NOBODY))
 }
 
 /// The highest operation number; 0 in an empty document.

@@ -9,6 +9,7 @@
 //! | `difference`, `alignment`, `sequence` | what differs between two texts, lists or sequences of anything |
 //! | `derived` | creation of containers that is the same bytes on every device |
 //! | `apply`, `check`, `past`, `stage`, `save` | the guarded apply: rules, a change's past, the staged copy, saving |
+//! | `replay` | changes from elsewhere that are redone as edits, and checked by their hash |
 //! | `effort` | how much one call of the guarded apply does |
 //! | `load` | building the document from what was stored |
 //! | `verdict`, `error` | what callers are told |
@@ -31,6 +32,7 @@ mod edit;
 mod effort;
 mod engine;
 mod error;
+mod extract;
 mod json;
 mod load;
 mod long_text;
@@ -39,6 +41,7 @@ mod operations;
 mod past;
 mod path;
 mod read;
+mod replay;
 mod rich;
 mod save;
 pub mod sequence;
@@ -51,10 +54,12 @@ mod weight;
 pub use apply::hostile::{Hostile, HostileChange};
 pub use edit::{Edit, EditContext, Edited, LocalChange};
 pub use error::{EditError, LoadError, OperationError};
+pub use extract::{SnapshotBudget, SnapshotFault, extract_changes, snapshot_check};
 pub use json::TaggedJsonError;
 pub use long_text::PART_CHARACTERS_MAX;
 pub use path::{ParsePathError, Path, Step};
 pub use read::text_of;
+pub use replay::Replay;
 pub use rich::{BLOCK_CHARACTER, Block, Expand, RichText, Span};
 pub use value::{Kind, Value};
 pub use verdict::{Applied, Poisoned, QuarantineReason, Revoked, VERDICT_RULES, Verdict};
@@ -114,13 +119,14 @@ pub struct Document {
     engine: Option<Automerge>,
     sequences: Sequences,
     verified: Verified,
+    replay: Replay,
 }
 
 impl Document {
     /// Makes the empty document of an entity.
     pub fn new(entity: EntityId) -> Self {
         let (sequences, verified) = (Sequences::default(), Verified::default());
-        Self { entity, engine: Some(engine::empty()), sequences, verified }
+        Self { entity, engine: Some(engine::empty()), sequences, verified, replay: Replay::default() }
     }
 
     /// Loads a document from a snapshot and changes, in any order.
@@ -139,7 +145,13 @@ impl Document {
         let changes = changes.into_iter();
         let loaded = catch_unwind(AssertUnwindSafe(|| load::load(snapshot, changes)));
         let (engine, verified) = loaded.unwrap_or(Err(LoadError::Panicked))?;
-        Ok(Self { entity, sequences: Sequences::of(&engine), engine: Some(engine), verified })
+        let (sequences, replay) = (Sequences::of(&engine), Replay::default());
+        Ok(Self { entity, sequences, engine: Some(engine), verified, replay })
+    }
+
+    /// Says whether changes from elsewhere are redone as edits where that gives the same bytes; they are by default.
+    pub fn set_replay(&mut self, replay: Replay) {
+        self.replay = replay;
     }
 
     /// The entity.
@@ -173,6 +185,11 @@ impl Document {
     /// How many changes the document holds.
     pub fn change_count(&self) -> u64 {
         self.sequences.total()
+    }
+
+    /// How many operations its changes have.
+    pub fn operation_count(&self) -> u64 {
+        self.sequences.operations()
     }
 
     /// The highest operation number; 0 when there is none.

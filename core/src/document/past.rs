@@ -287,6 +287,14 @@ impl Past {
     }
 }
 
+/// Names an object to the engine.
+pub(super) fn object(id: &ObjectId) -> ObjId {
+    match id {
+        ObjectId::Root => ObjId::Root,
+        ObjectId::Id(id) => object_id(id),
+    }
+}
+
 /// Names an operation to the engine. The third part is a hint that the engine does not rely on.
 pub(super) fn object_id(id: &OpId) -> ObjId {
     ObjId::Id(id.counter(), id.actor().clone(), 0)

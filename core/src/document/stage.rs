@@ -3,10 +3,12 @@
 use super::check::{Parsed, is_mark};
 use super::effort::Effort;
 use super::engine;
+use super::past::object;
 use super::read::{Object, read_object};
 use super::save::can_be_saved;
 use super::verdict::QuarantineReason;
-use automerge::{Automerge, Change, ChangeHash, ReadDoc};
+use automerge::legacy::ObjectId;
+use automerge::{Automerge, Change, ChangeHash, ObjId, ObjType, ReadDoc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -43,19 +45,28 @@ pub(super) struct Settled {
 pub(super) struct Candidate {
     pub(super) change: Change,
     /// Whether it marks parts of a text. What Automerge wants of marks can only be seen by saving and loading.
-    has_marks: bool,
+    pub(super) has_marks: bool,
+    /// The objects that its operations work on.
+    touched: Vec<ObjectId>,
 }
 
 impl From<Parsed> for Candidate {
     fn from(Parsed { change, expanded }: Parsed) -> Self {
-        Self { change, has_marks: expanded.operations.iter().any(is_mark) }
+        let has_marks = expanded.operations.iter().any(is_mark);
+        let mut touched: Vec<ObjectId> = Vec::new();
+        for operation in expanded.operations {
+            if touched.last() != Some(&operation.obj) {
+                touched.push(operation.obj);
+            }
+        }
+        Self { change, has_marks, touched }
     }
 }
 
 impl Candidate {
     /// A change that the document holds already, to be applied to another one.
     pub(super) fn trusted(change: Change) -> Self {
-        Self { change, has_marks: false }
+        Self { change, has_marks: false, touched: Vec::new() }
     }
 }
 
@@ -128,7 +139,7 @@ impl Stage<'_> {
             }
             read_back(base, &engine, changes)?;
             // Whoever has the document reads it next, and not under a guard like this one.
-            drop(read_object(&engine, &Object::ROOT));
+            read_touched(&engine, changes);
             Ok(engine)
         }));
         let engine = staged.unwrap_or(Err(QuarantineReason::Panicked))?;
@@ -168,6 +179,19 @@ fn heads_after(base: &Automerge, changes: &[&Candidate]) -> Vec<ChangeHash> {
         heads.insert(change.hash());
     }
     heads.into_iter().collect()
+}
+
+/// Reads the objects that changes have touched, each without those below it: nothing was done to any other.
+fn read_touched(engine: &Automerge, changes: &[&Candidate]) {
+    let touched: BTreeSet<ObjId> = changes.iter().flat_map(|candidate| &candidate.touched).map(object).collect();
+    for id in touched {
+        match engine.object_type(&id) {
+            Ok(kind @ ObjType::Text) => drop(read_object(engine, &Object { id, kind })),
+            Ok(ObjType::List) => engine.list_range(&id, ..).for_each(drop),
+            Ok(ObjType::Map | ObjType::Table) => engine.map_range(&id, ..).for_each(drop),
+            Err(_) => {}
+        }
+    }
 }
 
 /// Checks that the engine gives every change back as it came.

@@ -109,6 +109,8 @@ pub struct Applied {
     pub after: Vec<ChangeHash>,
     /// Changes of earlier calls that are not part of the document any more, with their new verdicts.
     pub revoked: Vec<Revoked>,
+    /// How many changes were redone as edits and not merged by the engine.
+    pub replayed: usize,
 }
 
 /// A change that had been applied and was taken out again, since a document with it cannot be saved and loaded.

@@ -2,29 +2,34 @@
 
 mod channel;
 mod exchange;
+mod follow;
+mod telling;
 
 pub use exchange::{
-    Advance, ChunkFault, DeviceEvent, Greeting, Proof, PushRoom, PushedChunk, ReceivedChunk, SpaceOpening,
+    Advance, ChunkFault, DeviceEvent, FetchRequest, FetchedPage, Greeting, Proof, PushRoom, PushedChunk, ReceivedChunk,
+    SpaceOpening, UnusableSnapshot,
 };
 
 use super::SessionError;
 use crate::durable::Durable;
+use crate::filter::Filter;
 use crate::id::SpaceId;
 use crate::limits::{
-    BATCH_BYTES_MAX, BATCH_CHUNKS_MAX, HANDSHAKE_TIMEOUT_MS, Limits, SILENT_PEER_TIMEOUT_MS, SPACES_PER_SESSION_MAX,
-    UNAUTHENTICATED_BYTES_MAX,
+    BATCH_BYTES_MAX, BATCH_CHUNKS_MAX, EARLY_OPENS_BYTES_MAX, FETCHES_MAX, HANDSHAKE_TIMEOUT_MS, Limits,
+    SILENT_PEER_TIMEOUT_MS, SPACES_PER_SESSION_MAX, UNAUTHENTICATED_BYTES_MAX,
 };
-use crate::log::{ChunkKind, Cursor};
+use crate::log::{ChunkKind, Cursor, Sequence};
 use crate::time::Now;
 use crate::wire::{
-    self, Channel, Goodbye, GoodbyeCode, Hello, Message, PROTOCOL_VERSION, PushNumber, ToDevice, ToRelay, Welcome,
+    self, Channel, FetchNumber, Goodbye, GoodbyeCode, Hello, Message, PROTOCOL_VERSION, PushNumber, ToDevice, ToRelay,
+    Welcome,
 };
 use channel::SpaceChannel;
 use std::collections::{BTreeMap, VecDeque};
 
 /// The device's half of one session.
 ///
-/// Call order: [`Self::new`] queues `Hello` and an `Open` per space; then, in any order, [`Self::handle_message`] for
+/// Call order: [`Self::new`] queues `Hello` and an `Open` per space, of which large ones wait for `Welcome`; then, in any order, [`Self::handle_message`] for
 /// every message and [`Self::push`] while [`Self::push_room`] allows. After each call drain [`Self::poll_event`] and
 /// [`Self::poll_transmit`]. Any error ends the session: send what [`Self::close`] gives, drop it, and connect anew.
 #[derive(Debug)]
@@ -37,10 +42,23 @@ pub struct DeviceSession {
     channels: BTreeMap<Channel, SpaceChannel>,
     channel_of: BTreeMap<SpaceId, Channel>,
     next_push: u64,
+    next_fetch: u64,
+    fetches: BTreeMap<FetchNumber, Channel>,
     pushes: BTreeMap<PushNumber, Channel>,
     transmit: VecDeque<Vec<u8>>,
+    /// What is sent once the session is welcome: at most an `Open` and a `Filter` for a channel.
+    held: VecDeque<Held>,
+    early_bytes: usize,
     events: VecDeque<DeviceEvent>,
     fault: Option<SpaceId>,
+}
+
+/// A message that waits until the session is welcome.
+#[derive(Debug)]
+struct Held {
+    channel: Channel,
+    is_open: bool,
+    message: Vec<u8>,
 }
 
 impl DeviceSession {
@@ -54,8 +72,12 @@ impl DeviceSession {
             channels: BTreeMap::new(),
             channel_of: BTreeMap::new(),
             next_push: 1,
+            next_fetch: 1,
+            fetches: BTreeMap::new(),
             pushes: BTreeMap::new(),
             transmit: VecDeque::new(),
+            held: VecDeque::new(),
+            early_bytes: 0,
             events: VecDeque::new(),
             fault: None,
         };
@@ -84,15 +106,59 @@ impl DeviceSession {
         let next = Channel(u32::try_from(self.channels.len()).unwrap_or(u32::MAX));
         let channel = *self.channel_of.entry(opening.space).or_insert(next);
         self.pushes.retain(|_, of| *of != channel);
+        self.fetches.retain(|_, of| *of != channel);
         let frame = SpaceChannel::open_frame(channel, &opening);
-        self.channels.insert(channel, SpaceChannel::new(opening));
-        self.send(&ToRelay::Open(frame));
+        let tells = opening.filter == Filter::Everything && !opening.partial;
+        self.channels.insert(channel, SpaceChannel::new(opening.space, opening.cursor, tells));
+        self.held.retain(|held| held.channel != channel);
+        self.send_or_hold(channel, &ToRelay::Open(frame));
         true
     }
 
-    /// Opens a space again after the Reset that its event asked for was stored.
-    pub fn reopen(&mut self, space: SpaceId, cursor: &Durable<Cursor>, now: Now) {
-        self.open(SpaceOpening { space, cursor: Some(*cursor.get()), create: true, raw: false }, now);
+    /// Opens a space again after the Reset that its event asked for was stored; from there on everything that the filter
+    /// includes is on its way.
+    pub fn reopen(&mut self, space: SpaceId, cursor: &Durable<Cursor>, filter: Filter, now: Now) {
+        let cursor = Some(*cursor.get());
+        self.open(SpaceOpening { space, cursor, create: true, raw: false, filter, partial: false }, now);
+    }
+
+    /// Puts another filter in the place of the one that a space was opened with. `partial` says whether some of what it
+    /// names is not here up to the cursor.
+    pub fn set_filter(&mut self, space: SpaceId, filter: Filter, partial: bool) {
+        let Some(channel) = self.channel_of.get(&space).copied() else { return };
+        let Some(state) = self.channels.get_mut(&channel) else { return };
+        state.telling.switch(filter == Filter::Everything && !partial);
+        self.held.retain(|held| held.channel != channel || held.is_open);
+        self.send_or_hold(channel, &ToRelay::Filter(wire::NewFilter { channel, filter, partial }));
+    }
+
+    /// Asks for what the log holds of some entities; the filter of the session includes them from now on. `None` when the space
+    /// is not open, or as much is asked for as may be at once.
+    pub fn fetch(&mut self, space: SpaceId, request: FetchRequest, now: Now) -> Option<FetchNumber> {
+        let channel = self.channel_of.get(&space).copied()?;
+        let is_open = self.channels.get(&channel).is_some_and(SpaceChannel::takes_pushes);
+        if !is_open || !self.welcomed || self.fetches.len() >= FETCHES_MAX {
+            return None;
+        }
+        self.ask(now);
+        let number = FetchNumber(self.next_fetch);
+        self.next_fetch = self.next_fetch.saturating_add(1);
+        let FetchRequest { filter, after, changes } = request.clone();
+        self.send(&ToRelay::Fetch(wire::Fetch { channel, number, filter, after, changes }));
+        self.fetches.insert(number, channel);
+        if let Some(state) = self.channels.get_mut(&channel) {
+            state.fetch(number, request);
+        }
+        Some(number)
+    }
+
+    /// Notes that everything up to this sequence is stored, to be told the relay now or soon.
+    pub fn stored(&mut self, space: SpaceId, sequence: Sequence, now: Now) {
+        let Some(channel) = self.channel_of.get(&space) else { return };
+        if let Some(state) = self.channels.get_mut(channel) {
+            state.telling.note(sequence);
+        }
+        self.tell_progress(now);
     }
 
     /// Asks the relay whether anything durable is still on its way: a space that is caught up is so again once all of it
@@ -143,6 +209,11 @@ impl DeviceSession {
         self.channel(space).and_then(SpaceChannel::received)
     }
 
+    /// How much was asked for of the space and not answered yet.
+    pub fn fetches(&self, space: SpaceId) -> usize {
+        self.channel(space).map_or(0, SpaceChannel::fetches)
+    }
+
     /// The space that the frame which ended the session was about, where it was about one.
     pub fn fault(&self) -> Option<SpaceId> {
         self.fault
@@ -152,8 +223,10 @@ impl DeviceSession {
     ///
     /// Before `Welcome` the first pushes travel with `Hello`, within what a relay accepts unauthenticated.
     pub fn push_room(&self, space: SpaceId) -> Option<PushRoom> {
-        let channel = self.channel(space)?;
-        if !channel.takes_pushes() {
+        let number = self.channel_of.get(&space)?;
+        let channel = self.channels.get(number)?;
+        // `Open` precedes every push of its space.
+        if !channel.takes_pushes() || self.held.iter().any(|held| held.channel == *number) {
             return None;
         }
         let (chunks, bytes) = self
@@ -206,12 +279,14 @@ impl DeviceSession {
         if !self.welcomed && !matches!(frame, ToDevice::Welcome(_) | ToDevice::Goodbye(_)) {
             return Err(SessionError::Order { frame: name, problem: "before Welcome" });
         }
-        let Self { channels, events, pushes, .. } = self;
+        let Self { channels, events, pushes, fetches, .. } = self;
         let channel = match &frame {
             ToDevice::Opened(frame) => Some(frame.channel),
             ToDevice::Chunks(frame) => Some(frame.channel),
             ToDevice::CaughtUp(frame) => Some(frame.channel),
+            ToDevice::Jump(frame) => Some(frame.channel),
             ToDevice::Receipt(frame) => pushes.get(&frame.push).copied(),
+            ToDevice::Fetched(frame) => fetches.get(&frame.number).copied(),
             _ => None,
         };
         let space = channel.and_then(|channel| channels.get(&channel)).map(SpaceChannel::space);
@@ -220,17 +295,30 @@ impl DeviceSession {
             ToDevice::Welcome(welcome) => self.handle_welcome(welcome),
             ToDevice::Opened(frame) => known(channels, frame.channel, name)?.handle_opened(frame, events),
             ToDevice::Chunks(frame) => known(channels, frame.channel, name)?.handle_chunks(frame, events),
-            ToDevice::CaughtUp(frame) => known(channels, frame.channel, name)?.handle_caught_up(frame, events),
+            ToDevice::CaughtUp(frame) => known(channels, frame.channel, name)?.handle_caught_up(frame, now, events),
             ToDevice::Receipt(frame) => {
                 let channel = pushes.remove(&frame.push).and_then(|channel| channels.get_mut(&channel));
                 let problem = "for a push that is not in flight";
                 channel.ok_or(SessionError::Order { frame: name, problem })?.handle_receipt(frame, events)
             }
+            ToDevice::Jump(frame) => known(channels, frame.channel, name)?.handle_jump(&frame, events),
+            ToDevice::Fetched(frame) => {
+                let channel = fetches.remove(&frame.number).and_then(|channel| channels.get_mut(&channel));
+                let problem = "for something that was not asked for";
+                channel.ok_or(SessionError::Order { frame: name, problem })?.handle_fetched(frame, events)
+            }
+            ToDevice::Seen(frame) => {
+                known(channels, frame.channel, name)?.handle_seen(frame, events);
+                Ok(())
+            }
+            // What was asked for gets no answer after either.
             ToDevice::Reset(frame) => {
+                fetches.retain(|_, of| *of != frame.channel);
                 known(channels, frame.channel, name)?.handle_reset(frame, events);
                 Ok(())
             }
             ToDevice::Refused(frame) => {
+                fetches.retain(|_, of| *of != frame.channel);
                 known(channels, frame.channel, name)?.handle_refused(frame, events);
                 Ok(())
             }
@@ -253,7 +341,8 @@ impl DeviceSession {
     ///
     /// The relay did not complete the handshake in time, or owes an answer and has been silent for too long.
     pub fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
-        match self.poll_timeout() {
+        self.tell_progress(now);
+        match self.patience_ms() {
             Some(deadline_ms) if now.monotonic_ms < deadline_ms => Ok(()),
             Some(_) if self.welcomed => Err(SessionError::Silent),
             Some(_) => Err(SessionError::HandshakeTimeout),
@@ -263,11 +352,29 @@ impl DeviceSession {
 
     /// The moment at which [`Self::handle_timeout`] wants to be called, on the monotonic clock.
     pub fn poll_timeout(&self) -> Option<u64> {
+        let tellings = self.channels.values().filter_map(|channel| channel.telling.due_ms());
+        tellings.filter(|_| self.welcomed).chain(self.patience_ms()).min()
+    }
+
+    /// Until when the relay may be silent.
+    fn patience_ms(&self) -> Option<u64> {
         if !self.welcomed {
             return Some(self.handshake_deadline_ms);
         }
         let is_owed_an_answer = self.channels.values().any(SpaceChannel::awaits_the_relay);
         is_owed_an_answer.then(|| self.heard_ms.saturating_add(SILENT_PEER_TIMEOUT_MS))
+    }
+
+    fn tell_progress(&mut self, now: Now) {
+        if !self.welcomed {
+            return;
+        }
+        let due =
+            self.channels.iter_mut().filter_map(|(channel, state)| Some((*channel, state.telling.take_due(now)?)));
+        let due: Vec<_> = due.collect();
+        for (channel, sequence) in due {
+            self.send(&ToRelay::Progress(wire::Progress { channel, sequence }));
+        }
     }
 
     /// The next message to send.
@@ -299,6 +406,7 @@ impl DeviceSession {
             });
         }
         self.welcomed = true;
+        self.transmit.extend(self.held.drain(..).map(|held| held.message));
         self.limits = welcome.limits;
         self.events.push_back(DeviceEvent::Welcome(Box::new(welcome)));
         Ok(())
@@ -312,6 +420,20 @@ impl DeviceSession {
     fn ask(&mut self, now: Now) {
         if !self.channels.values().any(SpaceChannel::awaits_the_relay) {
             self.heard_ms = now.monotonic_ms;
+        }
+    }
+
+    /// Sends what is about a channel; before the session is welcome no more than a relay takes from a stranger.
+    fn send_or_hold(&mut self, channel: Channel, frame: &ToRelay<'_>) {
+        let message = wire::encode_to_relay(frame);
+        let is_held = self.held.iter().any(|held| held.channel == channel);
+        let early_bytes = self.early_bytes.saturating_add(message.len());
+        if self.welcomed || !is_held && early_bytes <= EARLY_OPENS_BYTES_MAX {
+            self.early_bytes = early_bytes;
+            self.transmit.push_back(message);
+        } else {
+            let is_open = matches!(frame, ToRelay::Open(_));
+            self.held.push_back(Held { channel, is_open, message });
         }
     }
 

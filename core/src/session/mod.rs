@@ -7,12 +7,12 @@ mod device;
 mod relay;
 
 pub use device::{
-    Advance, ChunkFault, DeviceEvent, DeviceSession, Greeting, Proof, PushRoom, PushedChunk, ReceivedChunk,
-    SpaceOpening,
+    Advance, ChunkFault, DeviceEvent, DeviceSession, FetchRequest, FetchedPage, Greeting, Proof, PushRoom, PushedChunk,
+    ReceivedChunk, SpaceOpening, UnusableSnapshot,
 };
 pub use relay::{
-    AppendAnswer, AppendRequest, ChunkVerdict, LogEntry, LogRun, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest,
-    RelayRequest, RelaySession, WelcomeAnswer,
+    AppendAnswer, AppendRequest, ChunkVerdict, LogEntry, LogRun, LogSnapshot, OpenAnswer, OpenRequest, PageAnswer,
+    PageRequest, ReadAnswer, ReadRequest, RelayRequest, RelaySession, WelcomeAnswer,
 };
 
 use crate::wire::{BatchError, GoodbyeCode, WireError};

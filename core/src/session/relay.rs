@@ -7,23 +7,25 @@ mod run;
 
 use super::SessionError;
 use crate::durable::Durable;
+use crate::filter::Filter;
 use crate::id::{SessionId, SpaceId};
 use crate::limits::{
-    HANDSHAKE_TIMEOUT_MS, Limits, SEND_QUEUE_BYTES_MAX, SLOW_READER_TIMEOUT_MS, SPACES_PER_SESSION_MAX,
-    UNAUTHENTICATED_BYTES_MAX,
+    FETCH_ENTITIES_MAX, FETCHES_MAX, HANDSHAKE_TIMEOUT_MS, Limits, SEND_QUEUE_BYTES_MAX, SESSION_FILTER_ENTITIES_MAX,
+    SLOW_READER_TIMEOUT_MS, SPACES_PER_SESSION_MAX, UNAUTHENTICATED_BYTES_MAX,
 };
 use crate::log::Sequence;
 use crate::time::Now;
 use crate::wire::{
     self, Channel, Goodbye, GoodbyeCode, Message, PROTOCOL_VERSION, PushNumber, SpaceCode, ToDevice, ToRelay, Welcome,
 };
-use channel::RelayChannel;
+use channel::{Opening, RelayChannel};
 pub use exchange::{
-    AppendAnswer, AppendRequest, ChunkVerdict, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest, RelayRequest,
-    WelcomeAnswer,
+    AppendAnswer, AppendRequest, ChunkVerdict, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer,
+    ReadRequest, RelayRequest, WelcomeAnswer,
 };
-pub use run::{LogEntry, LogRun};
+pub use run::{LogEntry, LogRun, LogSnapshot};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -45,6 +47,10 @@ pub struct RelaySession {
     limits: Limits,
     token: Option<String>,
     channels: BTreeMap<Channel, RelayChannel>,
+    /// What the device asked for and did not get yet, oldest first.
+    fetches: VecDeque<(wire::Fetch, Arc<Filter>)>,
+    /// The number that the next push has to have.
+    next_push: u64,
     unauthenticated_bytes: usize,
     handshake_deadline_ms: u64,
     transmit: VecDeque<Vec<u8>>,
@@ -61,6 +67,8 @@ impl RelaySession {
             limits,
             token,
             channels: BTreeMap::new(),
+            fetches: VecDeque::new(),
+            next_push: 1,
             unauthenticated_bytes: 0,
             handshake_deadline_ms: now.monotonic_ms.saturating_add(HANDSHAKE_TIMEOUT_MS),
             transmit: VecDeque::new(),
@@ -131,6 +139,9 @@ impl RelaySession {
             (Phase::Live, ToRelay::Open(frame)) => Ok(self.handle_open(frame)),
             (Phase::Live, ToRelay::Push(frame)) => self.handle_push(frame),
             (Phase::Live, ToRelay::CatchUp(frame)) => self.handle_catch_up(frame),
+            (Phase::Live, ToRelay::Filter(frame)) => self.handle_filter(frame),
+            (Phase::Live, ToRelay::Fetch(frame)) => self.handle_fetch(frame),
+            (Phase::Live, ToRelay::Progress(frame)) => self.handle_progress(frame),
             (Phase::Live, ToRelay::Hello(_)) => Err(SessionError::Order { frame: name, problem: "twice" }),
             _ => Err(SessionError::Order { frame: name, problem: "before Welcome" }),
         }
@@ -161,9 +172,13 @@ impl RelaySession {
 
     /// Takes the log's answer to a `Push`, once it is durable.
     pub fn appended(&mut self, channel: Channel, push: PushNumber, answer: Durable<AppendAnswer>) {
-        if let Some(frame) = self.channels.get_mut(&channel).and_then(|state| state.appended(push, answer)) {
-            self.send(&frame);
-        }
+        let frames = self.channels.get_mut(&channel).map(|state| state.appended(push, answer));
+        frames.into_iter().flatten().for_each(|frame| self.send(&frame));
+    }
+
+    /// Whether a receipt told of something that the session was not led past: read for it once more.
+    pub fn owes_a_jump(&self, space: SpaceId) -> bool {
+        self.channels.values().any(|state| state.space() == space && state.owes_a_jump())
     }
 
     /// What to read now, given the head of each log as far as the caller knows it.
@@ -183,6 +198,54 @@ impl RelaySession {
             let encoded = state.deliver(answer.get());
             encoded.into_iter().for_each(|message| self.queue(message));
         }
+    }
+
+    /// Whether the device asked for something that it did not get yet.
+    pub fn wants_pages(&self) -> bool {
+        !self.fetches.is_empty()
+    }
+
+    /// What to read next of what the device asked for; nothing while the queue is full. Answer with [`Self::deliver_page`].
+    pub fn next_page(&mut self) -> Option<PageRequest> {
+        if self.phase != Phase::Live || self.queued_bytes >= SEND_QUEUE_BYTES_MAX {
+            return None;
+        }
+        loop {
+            let (fetch, filter) = self.fetches.front()?;
+            let page = self.channels.get(&fetch.channel).and_then(|state| state.page(fetch, filter));
+            if page.is_some() {
+                return page;
+            }
+            // The space was reset or refused: nothing of it is answered until it is opened again.
+            self.fetches.pop_front();
+        }
+    }
+
+    /// Takes the log's answer to a [`PageRequest`].
+    pub fn deliver_page(&mut self, request: &PageRequest, answer: &Durable<PageAnswer>) {
+        self.fetches.retain(|(fetch, _)| fetch.number != request.number);
+        if let Some(state) = self.channels.get_mut(&request.channel) {
+            let message = state.deliver_page(request.number, answer.get());
+            self.queue(message);
+        }
+    }
+
+    /// How far the device has stored a space of which it has everything; `None` for any other.
+    pub fn stored(&self, space: SpaceId) -> Option<Sequence> {
+        self.channels.values().find(|state| state.space() == space).and_then(RelayChannel::stored)
+    }
+
+    /// Whether there would be something to tell of another device that has stored a space up to a sequence.
+    pub fn wants_to_hear(&self, space: SpaceId, sequence: Sequence) -> bool {
+        self.channels.values().any(|state| state.space() == space && state.news(sequence).is_some())
+    }
+
+    /// Takes the word that another device has stored a space up to a sequence. Answers whether there was something to tell.
+    pub fn seen(&mut self, space: SpaceId, sequence: Sequence) -> bool {
+        let state = self.channels.values_mut().find(|state| state.space() == space);
+        let frame = state.and_then(|state| state.seen(sequence));
+        frame.iter().for_each(|frame| self.send(frame));
+        frame.is_some()
     }
 
     /// Takes a run that was just appended, for a reader that stands right before it. Answers whether it fitted.
@@ -260,14 +323,87 @@ impl RelaySession {
     }
 
     fn handle_open(&mut self, frame: wire::Open) -> Option<RelayRequest> {
-        let wire::Open { channel, space, cursor, create, raw } = frame;
+        let wire::Open { channel, space, cursor, create, raw, filter, partial } = frame;
         if self.is_full() && !self.channels.contains_key(&channel) {
             let code = SpaceCode::Quota;
             self.send(&ToDevice::Refused(wire::Refused { channel, code, retry_after_ms: None }));
             return None;
         }
-        self.channels.insert(channel, RelayChannel::new(channel, space, cursor.is_none(), raw));
+        self.fetches.retain(|(fetch, _)| fetch.channel != channel);
+        let has_room = self.has_room_for(channel, &filter);
+        let filter = if has_room { filter } else { Filter::nothing() };
+        let without_cursor = cursor.is_none();
+        let mut state = RelayChannel::new(Opening { channel, space, without_cursor, raw, filter, partial });
+        let refused = (!has_room).then(|| state.refuse(SpaceCode::Quota));
+        self.channels.insert(channel, state);
+        if let Some(refused) = refused {
+            self.send(&refused);
+            return None;
+        }
         Some(RelayRequest::Open(OpenRequest { channel, space, cursor, create }))
+    }
+
+    /// Whether the session may keep this filter for a channel (invariant R8).
+    fn has_room_for(&self, channel: Channel, filter: &Filter) -> bool {
+        let others = self.channels.iter().filter(|(other, _)| **other != channel);
+        let taken: usize = others.map(|(_, state)| state.filter().entity_count()).sum();
+        filter.is_within_limits() && taken.saturating_add(filter.entity_count()) <= SESSION_FILTER_ENTITIES_MAX
+    }
+
+    fn handle_filter(&mut self, frame: wire::NewFilter) -> Result<Option<RelayRequest>, SessionError> {
+        let wire::NewFilter { channel, filter, partial } = frame;
+        if self.opened_channel(channel, "Filter")?.is_none_or(|state| state.told().is_none()) {
+            return Ok(None);
+        }
+        Ok(self.put_filter(channel, filter, Some(partial)))
+    }
+
+    fn handle_fetch(&mut self, frame: wire::Fetch) -> Result<Option<RelayRequest>, SessionError> {
+        if self.opened_channel(frame.channel, "Fetch")?.is_none_or(|state| state.told().is_none()) {
+            return Ok(None);
+        }
+        // A channel that was reset or refused since answers none of them.
+        let channels = &self.channels;
+        self.fetches.retain(|(of, _)| channels.get(&of.channel).is_some_and(|state| state.told().is_some()));
+        if self.fetches.len() >= FETCHES_MAX || frame.filter.entity_count() > FETCH_ENTITIES_MAX {
+            return Err(SessionError::Order { frame: "Fetch", problem: "beyond what may be asked for at once" });
+        }
+        let Some(state) = self.channels.get(&frame.channel) else { return Ok(None) };
+        let mut filter = state.filter().clone();
+        filter.widen(&frame.filter);
+        let space = state.space();
+        let request = if filter == *state.filter() {
+            Some(RelayRequest::Read { space })
+        } else {
+            self.put_filter(frame.channel, filter, None)
+        };
+        if request.is_some() {
+            let wanted = Arc::new(frame.filter.clone());
+            self.fetches.push_back((frame, wanted));
+        }
+        Ok(request)
+    }
+
+    fn put_filter(&mut self, channel: Channel, filter: Filter, partial: Option<bool>) -> Option<RelayRequest> {
+        let has_room = self.has_room_for(channel, &filter);
+        let state = self.channels.get_mut(&channel)?;
+        if has_room {
+            let partial = partial.unwrap_or(state.is_partial());
+            state.set_filter(filter, partial);
+            return Some(RelayRequest::Read { space: state.space() });
+        }
+        let refused = state.refuse(SpaceCode::Quota);
+        self.send(&refused);
+        None
+    }
+
+    fn handle_progress(&mut self, frame: wire::Progress) -> Result<Option<RelayRequest>, SessionError> {
+        if self.opened_channel(frame.channel, "Progress")?.is_none() {
+            return Ok(None);
+        }
+        let Some(state) = self.channels.get_mut(&frame.channel) else { return Ok(None) };
+        state.note_stored(frame.sequence);
+        Ok(Some(RelayRequest::Stored { space: state.space() }))
     }
 
     /// Whether no more spaces fit this session.
@@ -291,7 +427,11 @@ impl RelaySession {
         Ok(state.map(|state| RelayRequest::CatchUp { channel, space: state.space() }))
     }
 
-    fn handle_push(&self, frame: wire::Push<'_>) -> Result<Option<RelayRequest>, SessionError> {
+    fn handle_push(&mut self, frame: wire::Push<'_>) -> Result<Option<RelayRequest>, SessionError> {
+        if frame.number.0 != self.next_push {
+            return Err(SessionError::Order { frame: "Push", problem: "with a number that does not follow" });
+        }
+        self.next_push = self.next_push.saturating_add(1);
         let Some(state) = self.opened_channel(frame.channel, "Push")? else { return Ok(None) };
         let Some(told) = state.told() else { return Ok(None) };
         let chunks = wire::decode_batch(frame.batch, &self.limits)

@@ -7,7 +7,9 @@ use zstd::stream::write::Encoder;
 use zstd::zstd_safe::find_frame_compressed_size;
 
 /// The level of compression: above it zstd costs more time than it saves bytes on frames of this size.
-const LEVEL: i32 = 3;
+pub(super) const LEVEL: i32 = 3;
+/// The level for what is written once and kept, as a relay's segments are.
+pub(super) const LEVEL_AT_REST: i32 = 9;
 /// The number that a zstd frame starts with, and that batches leave out.
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
@@ -42,13 +44,13 @@ pub enum InflateError {
 /// because it is smaller than the limits allow for.
 pub(super) fn deflate(sections: &[&[u8]]) -> Option<Vec<u8>> {
     let inflated = inflated_bytes(sections);
-    deflate_sections(sections, inflated).ok().filter(|frame| inflated <= inflated_bytes_max(frame.len()))
+    deflate_sections(sections, inflated, LEVEL).ok().filter(|frame| inflated <= inflated_bytes_max(frame.len()))
 }
 
 /// As [`deflate`], for a frame that travels without the number that it starts with: the limits count what travels.
-pub(super) fn deflate_without_magic(sections: &[&[u8]]) -> Option<Vec<u8>> {
+pub(super) fn deflate_without_magic(sections: &[&[u8]], level: i32) -> Option<Vec<u8>> {
     let inflated = inflated_bytes(sections);
-    let frame = deflate_sections(sections, inflated).ok()?;
+    let frame = deflate_sections(sections, inflated, level).ok()?;
     frame.strip_prefix(&MAGIC).filter(|frame| inflated <= inflated_bytes_max(frame.len())).map(<[u8]>::to_vec)
 }
 
@@ -56,8 +58,8 @@ fn inflated_bytes(sections: &[&[u8]]) -> usize {
     sections.iter().map(|section| section.len()).sum()
 }
 
-fn deflate_sections(sections: &[&[u8]], inflated: usize) -> io::Result<Vec<u8>> {
-    let mut encoder = Encoder::new(Vec::with_capacity(inflated / 2), LEVEL)?;
+fn deflate_sections(sections: &[&[u8]], inflated: usize, level: i32) -> io::Result<Vec<u8>> {
+    let mut encoder = Encoder::new(Vec::with_capacity(inflated / 2), level)?;
     encoder.include_contentsize(false)?;
     encoder.set_pledged_src_size(Some(inflated as u64))?;
     let mut sections = sections.iter().filter(|section| !section.is_empty()).peekable();
@@ -116,7 +118,7 @@ mod tests {
         assert_eq!(inflate(&frame[..frame.len() - 1], whole.len()), Err(InflateError::NotZstd));
         assert_eq!(inflate(&[&frame[..], &[0]].concat(), whole.len()), Err(InflateError::NotZstd));
         assert_eq!(inflate(&[&frame[..], &frame[..]].concat(), whole.len()), Err(InflateError::NotZstd));
-        let headless = deflate_without_magic(&[&text, &[], b"another section"]).unwrap();
+        let headless = deflate_without_magic(&[&text, &[], b"another section"], LEVEL).unwrap();
         assert_eq!(with_magic(&headless), frame);
     }
 
@@ -126,7 +128,7 @@ mod tests {
         assert!(deflate(&[&vec![0; 1 << 20]]).is_none());
         for inflated in 1..4_000 {
             let zeros = vec![0; inflated];
-            for frame in [deflate(&[&zeros]), deflate_without_magic(&[&zeros])].into_iter().flatten() {
+            for frame in [deflate(&[&zeros]), deflate_without_magic(&[&zeros], LEVEL)].into_iter().flatten() {
                 assert!(check_stated(inflated as u64, frame.len()).is_ok(), "{inflated}");
             }
         }

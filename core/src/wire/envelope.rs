@@ -32,6 +32,9 @@ pub enum WireError {
         /// The leading byte.
         found: u8,
     },
+    /// The channel of a live message is no number of a channel.
+    #[error("a live message names no channel")]
+    BadChannel,
     /// The frame number is of a later version.
     #[error("frame {number} is not known to this version")]
     UnknownFrame {

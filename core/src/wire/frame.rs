@@ -1,12 +1,17 @@
 //! The frames of a session, as values. `PROTOCOL.md` beside this file is the normative text.
 
 mod chunks;
+mod jump;
 mod receipt;
+mod selection;
 
-pub use chunks::{Chunks, RawChunk, Segment};
+pub use chunks::{Chunks, RawChunk, Segment, SequenceRuns, SnapshotChunk};
+pub use jump::{Jump, PLACES_RUNS_MAX, Places};
 pub use receipt::{Receipt, ReceiptRun};
+pub use selection::{EntityIds, Fetch, FetchNumber, Fetched, NewFilter};
 
 use super::code::{GoodbyeCode, SpaceCode};
+use crate::filter::Filter;
 use crate::id::{DeviceId, Incarnation, LogId, SessionId, SpaceId};
 use crate::limits::Limits;
 use crate::log::{CHAIN_CHECK_BYTES, Cursor, Sequence};
@@ -85,6 +90,13 @@ pub struct Open {
     #[n(4)]
     #[cbor(default)]
     pub raw: bool,
+    /// What is wanted of the space.
+    #[n(5)]
+    pub filter: Filter,
+    /// Whether some of what the filter names is not here up to the cursor, and is still to be fetched.
+    #[n(6)]
+    #[cbor(default)]
+    pub partial: bool,
 }
 
 /// Chunks of one space for the log, in causal order per entity.
@@ -109,6 +121,30 @@ pub struct CatchUp {
     /// The space.
     #[n(0)]
     pub channel: Channel,
+}
+
+/// Says how far the device has stored the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Progress {
+    /// The space.
+    #[n(0)]
+    pub channel: Channel,
+    /// The sequence of its stored cursor.
+    #[n(1)]
+    pub sequence: Sequence,
+}
+
+/// Another device, which wants everything of the space, has stored its log up to here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Seen {
+    /// The space.
+    #[n(0)]
+    pub channel: Channel,
+    /// The last sequence that it has stored.
+    #[n(1)]
+    pub sequence: Sequence,
 }
 
 /// The last frame of either side.
@@ -254,10 +290,16 @@ frames! {
         Open(Open) = 3,
         /// Chunks for the log.
         Push(Push<'b>) = 4,
+        /// What the log holds of some entities.
+        Fetch(Fetch) = 5,
+        /// How far the device has stored the log.
+        Progress(Progress) = 6,
         /// The session ends.
         Goodbye(Goodbye) = 8,
         /// Tell once more when everything is there.
         CatchUp(CatchUp) = 9,
+        /// Another filter.
+        Filter(NewFilter) = 10,
     }
 }
 
@@ -280,6 +322,12 @@ frames! {
         Reset(Reset) = 21,
         /// The space is not served.
         Refused(Refused) = 22,
+        /// How far another device has stored the log.
+        Seen(Seen) = 23,
+        /// A run of the log of which not everything travels.
+        Jump(Jump<'b>) = 25,
+        /// A page of what was asked for.
+        Fetched(Fetched<'b>) = 26,
     }
 }
 

@@ -1,17 +1,21 @@
 //! Holds the vectors and tables of `PROTOCOL.md`.
 
 use super::{
-    Authenticate, BATCH_OUTPUT_BYTES_MAX, BATCH_SECTION_BYTES_MAX, BatchChunk, CatchUp, CaughtUp, Channel, ChunkCode,
-    Chunks, Goodbye, GoodbyeCode, Hello, Message, Open, Opened, Push, PushNumber, RawChunk, Receipt, ReceiptRun,
-    Refused, Reset, Segment, SpaceCode, ToDevice, ToRelay, Welcome, decode_batch, encode_batch, encode_to_device,
-    encode_to_relay,
+    Authenticate, BATCH_OUTPUT_BYTES_MAX, BATCH_SECTION_BYTES_MAX, BatchChunk, CatchUp, CaughtUp, Channel, ChunkBudget,
+    ChunkCode, Chunks, EntityIds, Fetch, FetchNumber, Fetched, Goodbye, GoodbyeCode, Hello, Jump, LiveItem, LiveItems,
+    LiveMessage, LiveState, Message, NewFilter, Open, Opened, Places, Progress, Push, PushNumber, PushStream, RawChunk,
+    Receipt, ReceiptRun, Refused, Reset, Seen, Segment, SequenceRuns, SnapshotChunk, SpaceCode, ToDevice, ToRelay,
+    Welcome, WireError, decode_batch, decode_batch_over_log, encode_batch, encode_batch_over_log, encode_live_chunks,
+    encode_to_device, encode_to_relay, own_item,
 };
 use crate::change::{ChangeHeader, samples};
 use crate::document::{Document, EditContext, Incoming, OperationError, QuarantineReason, Value, Verdict};
+use crate::filter::Filter;
 use crate::id::{COLLECTION_BYTES_MAX, Collection, DeviceId, EntityId, Incarnation, LogId, SessionId, SpaceId};
 use crate::limits::{self, Limits};
-use crate::log::{ChunkHash, ChunkKind, Cursor, Sequence};
+use crate::log::{ChainHash, ChunkHash, ChunkKind, Cursor, Sequence};
 use crate::time::Now;
+use crate::wire;
 use automerge::legacy::{Key, ObjectId, Op, OpType, SortedVec};
 use automerge::transaction::Transactable;
 use automerge::{ActorId, Change, ChangeHash, ExpandedChange, ObjType, ROOT, ScalarValue};
@@ -58,24 +62,38 @@ fn vector(name: &str) -> Vec<u8> {
 
 /// Two keystrokes into a text.
 fn changes() -> [Vec<u8>; 2] {
+    let [first, second, _] = keystrokes();
+    [first, second]
+}
+
+/// Three keystrokes into a text.
+fn keystrokes() -> [Vec<u8>; 3] {
     let mut document = samples::document(1);
     let text = document.put_object(ROOT, "text", ObjType::Text).unwrap();
     document.splice_text(&text, 0, 0, "a").unwrap();
     let first = samples::commit(&mut document, 1_760_000_000_000);
     document.splice_text(&text, 1, 0, "b").unwrap();
     let second = samples::commit(&mut document, 1_760_000_000_200);
-    [first, second]
+    document.splice_text(&text, 2, 0, "c").unwrap();
+    let third = samples::commit(&mut document, 1_760_000_000_371);
+    [first, second, third]
 }
 
 fn entity(byte: u8) -> EntityId {
     EntityId::from_bytes([byte; 16])
 }
 
-fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 7] {
-    let open = |cursor, create| {
+fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 11] {
+    let open = |cursor, create, filter| {
         let (channel, space) = (Channel(1), SpaceId::from_bytes([5; 16]));
-        ToRelay::Open(Open { channel, space, cursor, create, raw: false })
+        ToRelay::Open(Open { channel, space, cursor, create, raw: false, filter, partial: false })
     };
+    let cursor = Cursor::start(LogId::from_bytes([4; 16]));
+    let name = |name: &str| name.parse().unwrap();
+    let notes = Filter::collections([name("notes")]);
+    let filter = notes.clone().entities([entity(6)]).announcing([name("photos")]);
+    let one = Filter::nothing().entities([entity(6), entity(7)]);
+    let (channel, number) = (Channel(1), FetchNumber(1));
     [
         (
             "hello",
@@ -87,10 +105,14 @@ fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 7] {
             }),
         ),
         ("authenticate", ToRelay::Authenticate(Authenticate { token: "token".into() })),
-        ("open", open(Some(Cursor::start(LogId::from_bytes([4; 16]))), false)),
-        ("open-first", open(None, true)),
-        ("push", ToRelay::Push(Push { number: PushNumber(1), channel: Channel(1), batch: (&b"batch"[..]).into() })),
-        ("catch-up", ToRelay::CatchUp(CatchUp { channel: Channel(1) })),
+        ("open", open(Some(cursor), false, Filter::Everything)),
+        ("open-first", open(None, true, Filter::Everything)),
+        ("open-filter", open(Some(cursor), false, filter)),
+        ("push", ToRelay::Push(Push { number: PushNumber(1), channel, batch: (&b"batch"[..]).into() })),
+        ("fetch", ToRelay::Fetch(Fetch { channel, number, filter: one, after: Sequence::new(300), changes: false })),
+        ("progress", ToRelay::Progress(Progress { channel, sequence: Sequence::new(300) })),
+        ("catch-up", ToRelay::CatchUp(CatchUp { channel })),
+        ("filter", ToRelay::Filter(NewFilter { channel, filter: notes, partial: true })),
         ("goodbye", ToRelay::Goodbye(Goodbye { code: GoodbyeCode::RateLimited, retry_after_ms: Some(5_000) })),
     ]
 }
@@ -100,7 +122,7 @@ fn refused(missing: usize) -> ReceiptRun {
     ReceiptRun::Refused { code: ChunkCode::MissingDependencies, count: 1, missing }
 }
 
-fn frames_to_device() -> [(&'static str, ToDevice<'static>); 7] {
+fn frames_to_device() -> [(&'static str, ToDevice<'static>); 10] {
     let (channel, log) = (Channel(1), LogId::from_bytes([4; 16]));
     let own = Segment::Own { push: PushNumber(1), index: 0, count: 2 };
     let raw = Segment::Raw(RawChunk {
@@ -111,6 +133,24 @@ fn frames_to_device() -> [(&'static str, ToDevice<'static>); 7] {
         bytes: b"chunk",
     });
     let segments = vec![own, Segment::Batch(b"batch"), raw];
+    let sequences = [2, 3, 1].map(Sequence::new);
+    let snapshot = SnapshotChunk {
+        entity: entity(6),
+        collection: "notes",
+        sequences: SequenceRuns::of(sequences),
+        check: [9; 16],
+        bytes: b"saved",
+    };
+    let announced = Segment::Announced { collection: "photos", entities: EntityIds(vec![entity(7)]) };
+    let jump = Jump {
+        channel,
+        after: Sequence::ZERO,
+        check: [9; 8].into(),
+        segments: vec![announced, Segment::Snapshot(snapshot), Segment::Batch(b"batch")],
+        places: Places::of(Sequence::ZERO, [4, 5, 300].map(Sequence::new)),
+        upto: Sequence::new(305),
+        chain: ChainHash::from_bytes([8; 32]),
+    };
     let stored = ReceiptRun::Stored { first: Sequence::new(300), count: 2 };
     let duplicate = ReceiptRun::Duplicate { first: Sequence::new(7), count: 1 };
     [
@@ -129,6 +169,19 @@ fn frames_to_device() -> [(&'static str, ToDevice<'static>); 7] {
         ("caught-up", ToDevice::CaughtUp(CaughtUp { channel, sequence: Sequence::new(4), check: [9; 8].into() })),
         ("receipt", ToDevice::Receipt(Receipt { push: PushNumber(1), runs: vec![stored, duplicate, refused(1)] })),
         ("reset", ToDevice::Reset(Reset { channel, log })),
+        ("seen", ToDevice::Seen(Seen { channel, sequence: Sequence::new(300) })),
+        ("jump", ToDevice::Jump(jump)),
+        (
+            "fetched",
+            ToDevice::Fetched(Fetched {
+                number: FetchNumber(1),
+                segments: vec![Segment::Batch(b"batch")],
+                places: Places::of(Sequence::new(300), [Sequence::new(301)]),
+                upto: Sequence::new(305),
+                done: true,
+                unknown: EntityIds(vec![entity(7)]),
+            }),
+        ),
         ("refused", ToDevice::Refused(Refused { channel, code: SpaceCode::UnknownOrForbidden, retry_after_ms: None })),
     ]
 }
@@ -201,7 +254,36 @@ fn written() -> BTreeMap<&'static str, String> {
     written.extend(["derived-text", "derived-map", "derived-nested"].into_iter().zip(derived()));
     written.insert("batch", encode_batch(batch_chunks(&notes, &changes, &[6])));
     written.insert("batch-compressed", encode_batch(batch_chunks(&notes, &changes, &ENTITIES)));
+    written.extend(live());
     written.into_iter().map(|(name, bytes)| (name, hex(&bytes))).collect()
+}
+
+/// The vectors of live messages, and what goes with them.
+fn live() -> [(&'static str, Vec<u8>); 6] {
+    let (keystrokes, notes) = (keystrokes(), "notes".parse().unwrap());
+    let chunks = batch_chunks(&notes, &keystrokes, &[6]);
+    let known_at = |_, _| Some(Sequence::new(2));
+    let mut stream = PushStream::new();
+    let mut space = LiveState::new();
+    let rows: Vec<_> = chunks.iter().map(|chunk| space.encode(chunk, |_, _| None)).collect();
+    let items = [&own_item(0, 1)[..], &rows[1], &rows[2]];
+    [
+        ("change-3", keystrokes[2].clone()),
+        ("live-push", stream.encode(Channel(1), &chunks[..2], |_, _| None)),
+        ("live-push-next", stream.encode(Channel(1), &chunks[2..], |_, _| None)),
+        ("live-push-over-log", PushStream::new().encode(Channel(1), &chunks[2..], known_at)),
+        ("batch-over-log", encode_batch_over_log(chunks[2..].iter().copied(), known_at)),
+        ("live-chunks", encode_live_chunks(Channel(1), true, items, &chain_after(&chunks))),
+    ]
+}
+
+/// The chain hash of the log `04…04` after these chunks.
+fn chain_after(chunks: &[BatchChunk<'_>]) -> ChainHash {
+    let start = Cursor::start(LogId::from_bytes([4; 16]));
+    let then = |cursor: Cursor, chunk: &BatchChunk<'_>| {
+        cursor.then(chunk.entity, chunk.kind.number(), ChunkHash::of(chunk.bytes))
+    };
+    chunks.iter().fold(start, then).chain
 }
 
 #[test]
@@ -255,6 +337,53 @@ fn every_batch_of_the_protocol_decodes() {
         for (decoded, expected) in decoded.iter().zip(expected) {
             assert_eq!((decoded.entity, &decoded.bytes[..]), (expected.entity, expected.bytes));
             assert!(decoded.header.is_ok());
+        }
+    }
+}
+
+#[test]
+fn every_live_message_of_the_protocol_decodes() {
+    let changes = [vector("change"), vector("change-2"), vector("change-3")];
+    let notes = "notes".parse().unwrap();
+    let chunks = batch_chunks(&notes, &changes, &[6]);
+    let second = ChangeHeader::read(&changes[1], &Limits::DEFAULT).unwrap().hash;
+    let resolve = |sequence| (sequence == Sequence::new(2)).then_some((entity(6), second));
+    let decode = |stream: &mut PushStream, name| {
+        let message = vector(name);
+        let opened = LiveMessage::open(&message).unwrap().unwrap();
+        let decoded = stream.decode(&opened, &Limits::DEFAULT, resolve).unwrap();
+        decoded.into_iter().map(|chunk| chunk.bytes).collect::<Vec<_>>()
+    };
+    let mut stream = PushStream::new();
+    assert_eq!(decode(&mut stream, "live-push"), changes[..2]);
+    assert_eq!(decode(&mut stream, "live-push-next"), changes[2..]);
+    assert_eq!(decode(&mut PushStream::new(), "live-push-over-log"), changes[2..]);
+    let batch = vector("batch-over-log");
+    let decoded = decode_batch_over_log(&batch, &Limits::DEFAULT, &mut { ChunkBudget::WHOLE }, resolve).unwrap();
+    assert_eq!((decoded[0].entity, &decoded[0].bytes), (entity(6), &changes[2]));
+
+    let message = vector("live-chunks");
+    let opened = LiveMessage::open(&message).unwrap().unwrap();
+    assert!(opened.begins() && opened.fits_chain(&chain_after(&chunks)));
+    let (mut state, mut items, mut budget) = (LiveState::new(), opened.items(), ChunkBudget::WHOLE);
+    let mut next = || state_item(&mut state, &mut items, &mut budget, &chunks[0]);
+    assert_eq!([next(), next(), next(), next()], [None, Some(changes[1].clone()), Some(changes[2].clone()), None]);
+    assert_eq!(Message::open(&message), Err(WireError::UnknownEnvelope { found: 3 }), "a live message is no frame");
+}
+
+/// The bytes of the next chunk; none when it is the reader's own, which is observed, and at the end.
+fn state_item(
+    state: &mut LiveState,
+    items: &mut LiveItems<'_>,
+    budget: &mut ChunkBudget,
+    own: &BatchChunk<'_>,
+) -> Option<Vec<u8>> {
+    match state.decode(items, &Limits::DEFAULT, budget, |_| None).unwrap()? {
+        LiveItem::Chunk(chunk) => Some(chunk.bytes),
+        LiveItem::Own { skip, count } => {
+            assert_eq!((skip, count), (0, 1));
+            state.observe(own);
+            None
         }
     }
 }
@@ -319,6 +448,15 @@ fn the_table_of_limits_states_the_constants() {
         SEND_QUEUE_BYTES_MAX,
         BATCH_CHUNKS_MAX,
         BATCH_BYTES_MAX,
+        FILTER_COLLECTIONS_MAX,
+        FILTER_ENTITIES_MAX,
+        SESSION_FILTER_ENTITIES_MAX,
+        FETCH_ENTITIES_MAX,
+        FETCHES_MAX,
+        ANNOUNCED_IDS_MAX,
+        EARLY_OPENS_BYTES_MAX,
+        PROGRESS_INTERVAL_MS,
+        PROGRESS_CHUNKS_MAX,
         SPACES_PER_SESSION_MAX,
         TOKEN_BYTES_MAX,
         UNAUTHENTICATED_BYTES_MAX,
@@ -332,8 +470,20 @@ fn the_table_of_limits_states_the_constants() {
         ("BATCH_OUTPUT_BYTES_MAX", BATCH_OUTPUT_BYTES_MAX as u64),
         ("BATCH_SECTION_BYTES_MAX", BATCH_SECTION_BYTES_MAX as u64),
         ("COLLECTION_BYTES_MAX", COLLECTION_BYTES_MAX as u64),
+        ("LIVE_ENTITIES_MAX", wire::LIVE_ENTITIES_MAX as u64),
+        ("LIVE_COLLECTIONS_MAX", wire::LIVE_COLLECTIONS_MAX as u64),
+        ("LIVE_ACTORS_MAX", wire::LIVE_ACTORS_MAX as u64),
+        ("LIVE_OTHERS_MAX", wire::LIVE_OTHERS_MAX as u64),
+        ("LIVE_HEADS_MAX", wire::LIVE_HEADS_MAX as u64),
+        ("LIVE_ROWS_MAX", wire::LIVE_ROWS_MAX as u64),
+        ("LIVE_SHAPES_MAX", wire::LIVE_SHAPES_MAX as u64),
+        ("LIVE_SHAPE_PARTS_MAX", wire::LIVE_SHAPE_PARTS_MAX as u64),
+        ("LIVE_PARTS_MAX", wire::LIVE_PARTS_MAX as u64),
+        ("LIVE_TEXTS_MAX", wire::LIVE_TEXTS_MAX as u64),
+        ("LIVE_TEXT_BYTES_MAX", wire::LIVE_TEXT_BYTES_MAX as u64),
+        ("LIVE_PUSH_CHANNELS_MAX", wire::LIVE_PUSH_CHANNELS_MAX as u64),
     ];
-    let table = PROTOCOL.split("## 11. Limits").nth(1).unwrap();
+    let table = PROTOCOL.split("## 11. Limits").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
     for (name, value) in constants.iter().chain(&others) {
         assert!(table.contains(&format!("| {name} | {value} |")), "{name} is {value}");
     }

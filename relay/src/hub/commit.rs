@@ -46,11 +46,13 @@ impl<L: Log> Hub<L> {
     fn appended(&mut self, addresses: Vec<Address>, appended: Durable<Appended>, now: Now) {
         let (answers, runs) = appended.map(|appended| (appended.answers, appended.runs)).split();
         let mut doubtful = BTreeSet::new();
+        let mut pushers = BTreeSet::new();
         for (address, answer) in addresses.into_iter().zip(answers.into_elements()) {
             if matches!(answer.get(), AppendAnswer::Refused(SpaceCode::Unavailable)) {
                 doubtful.insert(address.space);
             }
-            let session = address.session;
+            let (session, space) = (address.session, address.space);
+            pushers.insert((session, space));
             if guarded("answering a push", || self.answer_push(address, answer, now)).is_none() {
                 self.cut(session);
             }
@@ -62,6 +64,8 @@ impl<L: Log> Hub<L> {
             self.deliver_fresh(space, &run, now);
         }
         doubtful.into_iter().for_each(|space| self.find_head_again(space));
+        // A receipt may be for what another device has stored long ago.
+        pushers.into_iter().for_each(|(session, space)| self.tell_seen(session, space));
     }
 
     /// Lets all readers of a space look for what may have been appended to it without their being told (R9).
@@ -87,6 +91,9 @@ impl<L: Log> Hub<L> {
         }
         if let Some(seat) = self.sessions.get_mut(&session) {
             seat.session.appended(channel, push, answer);
+            if seat.session.owes_a_jump(space) {
+                seat.behind.insert(space);
+            }
             self.settle(session, now);
         }
     }

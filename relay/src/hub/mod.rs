@@ -5,6 +5,7 @@ mod greet;
 mod guard;
 mod opening;
 mod seat;
+mod seen;
 mod serve;
 mod watch;
 
@@ -16,6 +17,7 @@ use afield_core::wire::{Channel, DecodedChunk, GoodbyeCode, PushNumber};
 use afield_core::{DeviceId, Entropy, Limits, Now, Sequence, SessionId, SpaceId};
 use guard::guarded;
 use seat::Seat;
+use seen::Farthest;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The most bytes that one session's queue may hold before the session ends as a slow reader.
@@ -94,6 +96,8 @@ struct Readers {
     /// The last sequence of the log as far as known; the highest number there is when it has to be found out.
     head: Sequence,
     sessions: BTreeSet<SessionId>,
+    /// How far devices have stored the log.
+    farthest: Farthest,
 }
 
 /// A push that waits for the commit.
@@ -260,6 +264,8 @@ impl<L: Log> Hub<L> {
                 // The read checks position and membership, as every answer does (invariant R4).
                 self.fall_behind(id, space);
             }
+            RelayRequest::Read { space } => self.fall_behind(id, space),
+            RelayRequest::Stored { space } => self.note_stored(id, space),
             RelayRequest::Append(request) => {
                 let Some(principal) = self.sessions.get(&id).and_then(|seat| seat.principal) else { return };
                 let (channel, push) = (request.channel, request.push);

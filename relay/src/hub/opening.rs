@@ -5,7 +5,6 @@ use crate::log::{Log, LogError, Principal};
 use afield_core::session::{OpenAnswer, OpenRequest};
 use afield_core::wire::{Channel, GoodbyeCode, SpaceCode};
 use afield_core::{LogId, Now, Sequence, SessionId, SpaceId};
-use std::collections::BTreeSet;
 
 /// How many spaces are created in a turn before those who create them have to wait: each is a commit that is synced by
 /// itself, and everybody waits for it.
@@ -46,7 +45,7 @@ impl<L: Log> Hub<L> {
         let space = request.space;
         match answer {
             OpenAnswer::Served { position, head } => {
-                let readers = self.spaces.entry(space).or_insert_with(|| Readers { head, sessions: BTreeSet::new() });
+                let readers = self.spaces.entry(space).or_insert_with(|| Readers::new(head));
                 readers.sessions.insert(id);
                 readers.head = head;
                 if position.sequence < head {
@@ -59,6 +58,8 @@ impl<L: Log> Hub<L> {
         if let Some(seat) = self.sessions.get_mut(&id) {
             seat.session.opened(request.channel, answer);
         }
+        self.note_stored(id, space);
+        self.tell_seen(id, space);
     }
 
     /// Answers for a space that the log could not open or read: that space alone is not served, unless the storage failed

@@ -1,7 +1,7 @@
 //! What the hub keeps beside a session's state machine.
 
 use crate::log::Principal;
-use afield_core::session::{ReadRequest, RelaySession};
+use afield_core::session::{PageRequest, ReadRequest, RelaySession};
 use afield_core::wire::Channel;
 use afield_core::{DeviceId, Incarnation, Sequence, SpaceId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,12 +20,23 @@ pub(super) struct Seat {
     pub(super) behind: BTreeSet<SpaceId>,
     /// The channel that was read last: the next one behind it is next.
     last_read: Option<Channel>,
+    /// Whether a page was read last that the device asked for, and not a run.
+    was_page: bool,
     /// Whether it stands in the queue of those that may read on.
     pub(super) is_ready: bool,
     /// Its entry in the hub's deadlines.
     pub(super) deadline: Option<u64>,
     /// Its entry in the hub's expiries.
     pub(super) expires_wall_ms: Option<i64>,
+}
+
+/// What to read next for a session.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// What follows where it stands.
+    Run(ReadRequest),
+    /// What it asked for.
+    Page(PageRequest),
 }
 
 /// A space was opened on two channels of one session.
@@ -41,6 +52,7 @@ impl Seat {
             channels: BTreeMap::new(),
             behind: BTreeSet::new(),
             last_read: None,
+            was_page: false,
             is_ready: false,
             deadline: None,
             expires_wall_ms: None,
@@ -63,13 +75,23 @@ impl Seat {
         self.behind.extend(self.channels.values());
     }
 
+    /// What to read next: runs and pages in turn; `None` when there is nothing, or the queue is full.
+    pub(super) fn next(&mut self) -> Option<Next> {
+        let page = if self.was_page { None } else { self.session.next_page() };
+        self.was_page = page.is_some();
+        match page {
+            Some(page) => Some(Next::Page(page)),
+            None => self.next_read().map(Next::Run).or_else(|| self.session.next_page().map(Next::Page)),
+        }
+    }
+
     /// What to read next, each space in its turn; `None` when there is nothing, or the queue is full.
-    pub(super) fn next_read(&mut self) -> Option<ReadRequest> {
+    fn next_read(&mut self) -> Option<ReadRequest> {
         let wanted = |space| if self.behind.contains(&space) { Sequence::new(u64::MAX) } else { Sequence::ZERO };
         let reads = self.session.reads(wanted);
         let next = reads.iter().find(|read| self.last_read.is_none_or(|last| read.channel > last));
-        let next = next.or(reads.first()).copied();
-        self.last_read = next.map(|read| read.channel);
+        let next = next.or(reads.first()).cloned();
+        self.last_read = next.as_ref().map(|read| read.channel);
         next
     }
 

@@ -2,8 +2,9 @@
 
 use super::Hub;
 use super::guard::guarded;
+use super::seat::Next;
 use crate::log::Log;
-use afield_core::session::{ReadAnswer, ReadRequest};
+use afield_core::session::{PageAnswer, PageRequest, ReadAnswer, ReadRequest};
 use afield_core::wire::SpaceCode;
 use afield_core::{Durable, Now, SessionId, SpaceId};
 
@@ -16,11 +17,17 @@ impl<L: Log> Hub<L> {
             let Some(id) = self.ready.pop_front() else { return false };
             let Some(seat) = self.sessions.get_mut(&id) else { continue };
             seat.is_ready = false;
-            let (Some(principal), Some(request)) = (seat.principal, seat.next_read()) else { continue };
+            let (Some(principal), Some(next)) = (seat.principal, seat.next()) else { continue };
             let served = guarded("reading for a session", || {
-                match self.log.read(principal, &request, now) {
-                    Ok(answer) => self.deliver(id, &request, &answer, now),
-                    Err(error) => self.read_failed(id, request.channel, request.space, &error),
+                match &next {
+                    Next::Run(request) => match self.log.read(principal, request, now) {
+                        Ok(answer) => self.deliver(id, request, &answer, now),
+                        Err(error) => self.read_failed(id, request.channel, request.space, &error),
+                    },
+                    Next::Page(request) => match self.log.page(principal, request, now) {
+                        Ok(answer) => self.deliver_page(id, request, &answer, now),
+                        Err(error) => self.read_failed(id, request.channel, request.space, &error),
+                    },
                 }
                 self.settle(id, now);
             });
@@ -36,9 +43,8 @@ impl<L: Log> Hub<L> {
         match answer.get() {
             ReadAnswer::Run(run) => {
                 if let Some(readers) = self.spaces.get_mut(&space) {
-                    if run.entries().is_empty() {
-                        readers.head = request.position.sequence;
-                    }
+                    // It may have been unknown, and a reader of whom the filter leaves out the end never reads nothing.
+                    readers.head = run.head();
                     if run.after().sequence >= readers.head
                         && let Some(seat) = self.sessions.get_mut(&id)
                     {
@@ -58,6 +64,25 @@ impl<L: Log> Hub<L> {
         if let Some(seat) = self.sessions.get_mut(&id) {
             seat.session.deliver(request.channel, answer);
         }
+        self.note_stored(id, space);
+        self.tell_seen(id, space);
+    }
+
+    fn deliver_page(&mut self, id: SessionId, request: &PageRequest, answer: &Durable<PageAnswer>, now: Now) {
+        match answer.get() {
+            PageAnswer::Page { .. } => {}
+            PageAnswer::Refused(SpaceCode::UnknownOrForbidden) => {
+                let principal = self.sessions.get(&id).and_then(|seat| seat.principal);
+                if principal.is_some_and(|principal| self.end_if_revoked(id, principal, now)) {
+                    return;
+                }
+                self.unsubscribe(id, request.space);
+            }
+            PageAnswer::Reset(_) | PageAnswer::Refused(_) => self.unsubscribe(id, request.space),
+        }
+        if let Some(seat) = self.sessions.get_mut(&id) {
+            seat.session.deliver_page(request, answer);
+        }
     }
 
     /// Notes that a session has to read a space's log.
@@ -72,7 +97,7 @@ impl<L: Log> Hub<L> {
     pub(super) fn enqueue(&mut self, id: SessionId) {
         if let Some(seat) = self.sessions.get_mut(&id)
             && !seat.is_ready
-            && !seat.behind.is_empty()
+            && (!seat.behind.is_empty() || seat.session.wants_pages())
             && seat.session.queued_bytes() < afield_core::limits::SEND_QUEUE_BYTES_MAX
             && seat.session.is_live()
         {

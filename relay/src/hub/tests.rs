@@ -3,6 +3,7 @@
 mod access;
 mod delivery;
 mod failures;
+mod filters;
 mod storage;
 
 use super::*;

@@ -1,6 +1,7 @@
 //! The passing of time, and changes of the storage that no session made.
 
 use super::Hub;
+use super::seen::Farthest;
 use crate::log::Log;
 use afield_core::wire::GoodbyeCode;
 use afield_core::{Now, Sequence, SessionId};
@@ -69,6 +70,7 @@ impl<L: Log> Hub<L> {
         }
         for readers in self.spaces.values_mut() {
             readers.head = Sequence::new(u64::MAX);
+            readers.farthest = Farthest::default();
         }
         let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
         for id in ids {

@@ -12,7 +12,9 @@ pub use quota::Quotas;
 pub use sqlite::{Fault, FaultPoint, NewToken, OpenLogError, SqliteLog, TokenSummary};
 pub use token::{Token, TokenHash};
 
-use afield_core::session::{AppendAnswer, AppendRequest, LogRun, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest};
+use afield_core::session::{
+    AppendAnswer, AppendRequest, LogRun, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest,
+};
 use afield_core::{Durable, LogId, Now, SpaceId};
 
 /// What the relay's behaviour needs of its database.
@@ -61,12 +63,20 @@ pub trait Log: Send {
     /// failure is answered to the pushes whose doing it is.
     fn append(&mut self, requests: Vec<(Principal, AppendRequest)>, now: Now) -> Result<Durable<Appended>, LogError>;
 
-    /// Reads on from a position, as much as fits one frame.
+    /// Reads on from a position, as much as fits one frame. What the request's filter leaves out is passed and not read; a
+    /// run that passes something says so, and never passes a removed chunk without what replaced it (invariant R9).
     ///
     /// # Errors
     ///
     /// The storage failed.
     fn read(&mut self, principal: Principal, request: &ReadRequest, now: Now) -> Result<Durable<ReadAnswer>, LogError>;
+
+    /// Reads what is held of some entities, wherever their reader stands, as much as fits one frame.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    fn page(&mut self, principal: Principal, request: &PageRequest, now: Now) -> Result<Durable<PageAnswer>, LogError>;
 
     /// A number that changes whenever the storage was changed by anything but appends and opens through this value:
     /// an administrator's command, a restored backup.

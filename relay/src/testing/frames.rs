@@ -12,6 +12,9 @@ pub(crate) enum Seen {
     Welcome(Vec<SpaceId>),
     Opened(LogId),
     Chunks { after: u64, parts: Vec<Part> },
+    Jump { after: u64, upto: u64, places: Vec<u64>, parts: Vec<Part> },
+    Fetched { number: u64, upto: u64, done: bool, unknown: usize, places: Vec<u64>, parts: Vec<Part> },
+    Stored(u64),
     CaughtUp(u64),
     Receipt(u64, Vec<ReceiptRun>),
     Reset(LogId),
@@ -25,6 +28,7 @@ pub(crate) enum Part {
     Own { push: u64, index: u64, count: u64 },
     Batch(Vec<Vec<u8>>),
     Raw(Vec<u8>),
+    Announced(Vec<EntityId>),
 }
 
 impl std::fmt::Debug for Part {
@@ -33,6 +37,7 @@ impl std::fmt::Debug for Part {
             Self::Own { push, index, count } => write!(f, "own {push}/{index}+{count}"),
             Self::Batch(chunks) => write!(f, "batch of {:?} bytes", chunks.iter().map(Vec::len).collect::<Vec<_>>()),
             Self::Raw(bytes) => write!(f, "raw, {} bytes", bytes.len()),
+            Self::Announced(entities) => write!(f, "{entities:?}"),
         }
     }
 }
@@ -52,7 +57,15 @@ pub(crate) fn hello(device: u8) -> Hello {
 
 /// Opens a space on channel 0.
 pub(crate) fn open(space: SpaceId, cursor: Option<Cursor>) -> ToRelay<'static> {
-    ToRelay::Open(Open { channel: Channel(0), space, cursor, create: true, raw: false })
+    ToRelay::Open(Open {
+        channel: Channel(0),
+        space,
+        cursor,
+        create: true,
+        raw: false,
+        filter: afield_core::Filter::Everything,
+        partial: false,
+    })
 }
 
 /// What a device understands of a message.
@@ -66,30 +79,52 @@ pub(crate) fn understand(message: &[u8]) -> Seen {
         ToDevice::Receipt(frame) => Seen::Receipt(frame.push.0, frame.runs),
         ToDevice::Reset(frame) => Seen::Reset(frame.log),
         ToDevice::Refused(frame) => Seen::Refused(frame.code),
-        ToDevice::Chunks(frame) => {
-            let parts = frame.segments.iter().map(|segment| match segment {
-                Segment::Own { push, index, count } => Part::Own { push: push.0, index: *index, count: *count },
-                Segment::Raw(chunk) => Part::Raw(chunk.bytes.to_vec()),
-                Segment::Batch(batch) => {
-                    let chunks = wire::decode_batch(batch, &Limits::DEFAULT).unwrap();
-                    Part::Batch(chunks.into_iter().map(|chunk| chunk.bytes.to_vec()).collect())
-                }
-            });
-            Seen::Chunks { after: frame.after.get(), parts: parts.collect() }
-        }
+        ToDevice::Seen(frame) => Seen::Stored(frame.sequence.get()),
+        ToDevice::Chunks(frame) => Seen::Chunks { after: frame.after.get(), parts: parts(&frame.segments) },
+        ToDevice::Jump(frame) => Seen::Jump {
+            after: frame.after.get(),
+            upto: frame.upto.get(),
+            places: frame.places.sequences(frame.after).map(Sequence::get).collect(),
+            parts: parts(&frame.segments),
+        },
+        ToDevice::Fetched(frame) => Seen::Fetched {
+            number: frame.number.0,
+            upto: frame.upto.get(),
+            done: frame.done,
+            unknown: frame.unknown.0.len(),
+            // Those of a first page.
+            places: frame.places.sequences(Sequence::ZERO).map(Sequence::get).collect(),
+            parts: parts(&frame.segments),
+        },
     }
+}
+
+fn parts(segments: &[Segment<'_>]) -> Vec<Part> {
+    let part = |segment: &Segment<'_>| match segment {
+        Segment::Own { push, index, count } => Part::Own { push: push.0, index: *index, count: *count },
+        Segment::Raw(chunk) => Part::Raw(chunk.bytes.to_vec()),
+        Segment::Announced { entities, .. } => Part::Announced(entities.0.clone()),
+        Segment::Snapshot(_) => unreachable!("this relay makes no snapshots"),
+        Segment::Batch(batch) => {
+            let chunks = wire::decode_batch(batch, &Limits::DEFAULT).unwrap();
+            Part::Batch(chunks.into_iter().map(|chunk| chunk.bytes.to_vec()).collect())
+        }
+    };
+    segments.iter().map(part).collect()
 }
 
 /// The changes that came in batches or on their own.
 pub(crate) fn foreign(seen: &[Seen]) -> Vec<Vec<u8>> {
     let mut changes = Vec::new();
     for frame in seen {
-        let Seen::Chunks { parts, .. } = frame else { continue };
+        let (Seen::Chunks { parts, .. } | Seen::Jump { parts, .. } | Seen::Fetched { parts, .. }) = frame else {
+            continue;
+        };
         for part in parts {
             match part {
                 Part::Batch(chunks) => changes.extend(chunks.iter().cloned()),
                 Part::Raw(bytes) => changes.push(bytes.clone()),
-                Part::Own { .. } => {}
+                Part::Own { .. } | Part::Announced(_) => {}
             }
         }
     }

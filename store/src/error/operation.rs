@@ -44,11 +44,13 @@ operation_error! {
             /// The space.
             space: SpaceId
         }, Permanent, "space.unknown", "the store has no space {space}";
-        /// The space holds something, or has been on a relay.
-        SpaceInUse {
+        /// The space has changes that no relay is known to hold.
+        UnsentChanges {
             /// The space.
-            space: SpaceId
-        }, Permanent, "space.in_use", "space {space} holds something or has been on a relay";
+            space: SpaceId,
+            /// How many.
+            changes: u64
+        }, Permanent, "space.unsent", "{changes} changes of the space {space} are on no relay yet; sync first, or discard them";
         /// The store has the space already.
         SpaceExists {
             /// The space.
@@ -59,6 +61,22 @@ operation_error! {
             /// The log that the cursor names.
             stored: LogId
         }, Retry, "space.other_log", "the space follows the log {stored}; only a reset leaves it";
+    }
+}
+
+operation_error! {
+    /// A filter could not be stored.
+    FilterError {
+        /// The store has no such space.
+        UnknownSpace {
+            /// The space.
+            space: SpaceId
+        }, Permanent, "space.unknown", "the store has no space {space}";
+        /// More is named one by one than a filter may name.
+        TooLong {
+            /// How many entities a filter may name.
+            maximum: u64
+        }, Permanent, "filter.too_long", "a filter names at most {maximum} entities and 256 collections; name the collection of the entities instead";
     }
 }
 
@@ -160,5 +178,52 @@ operation_error! {
             /// How many the store has as applied.
             stored: u64
         }, Retry, "entity.snapshot_differs", "the snapshot holds {snapshot} changes and the store has applied {stored}";
+        /// The change stands in the entity's snapshot, which alone holds others: it cannot leave the document.
+        Covered {
+            /// The entity.
+            entity: EntityId,
+            /// The change.
+            hash: ChangeHash
+        }, Retry, "entity.covered", "change {hash} of the entity {entity} stands in a snapshot that holds others alone; load the entity anew";
+    }
+}
+
+operation_error! {
+    /// A snapshot may not take the place of the changes that it stands for. They stay.
+    SnapshotError {
+        /// There is no such entity, or no snapshot of it.
+        Missing {
+            /// The entity.
+            entity: EntityId
+        }, Retry, "snapshot.missing", "there is no snapshot of the entity {entity}";
+        /// It does not load.
+        DoesNotLoad {
+            /// The entity.
+            entity: EntityId
+        }, Permanent, "snapshot.does_not_load", "the snapshot of the entity {entity} does not load";
+        /// It has other heads than when it was saved.
+        HeadsDiffer {
+            /// The entity.
+            entity: EntityId
+        }, Permanent, "snapshot.heads_differ", "the snapshot of the entity {entity} has other heads than when it was saved";
+        /// A change that it stands for is not in it.
+        ChangeMissing {
+            /// The entity.
+            entity: EntityId,
+            /// The change.
+            hash: ChangeHash
+        }, Permanent, "snapshot.change_missing", "change {hash} is not in the snapshot of the entity {entity}";
+        /// A change is other bytes in it.
+        ChangeDiffers {
+            /// The entity.
+            entity: EntityId,
+            /// The change.
+            hash: ChangeHash
+        }, Permanent, "snapshot.change_differs", "change {hash} is other bytes in the snapshot of the entity {entity}";
+        /// It holds changes that were not applied up to where it stands.
+        HoldsOthers {
+            /// The entity.
+            entity: EntityId
+        }, Permanent, "snapshot.holds_others", "the snapshot of the entity {entity} holds changes that it does not stand for";
     }
 }

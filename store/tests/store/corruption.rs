@@ -2,7 +2,7 @@
 
 use crate::help::*;
 use afield_core::wire::Class;
-use afield_store::{ListQuery, LoadFrom, OpenError, OpenOptions, Reader, Store, StoreError};
+use afield_store::{Covering, ListQuery, LoadFrom, OpenError, OpenOptions, Reader, Settled, Store, StoreError};
 use std::fs;
 use std::path::Path;
 
@@ -114,4 +114,61 @@ fn damage_found_while_writing_poisons_the_store() {
     assert!(matches!(error, afield_store::AppendError::Store(StoreError::Corrupt(_))), "{error:?}");
     assert!(store.is_poisoned());
     assert!(matches!(store.load(entity(1), LoadFrom::Changes), Err(StoreError::Corrupt(_))));
+}
+
+/// The pages of the file that hold snapshots, counted from 1.
+fn snapshot_pages(path: &Path) -> Vec<usize> {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let mut statement = connection.prepare("SELECT pageno FROM dbstat WHERE name LIKE 'snapshots%'").unwrap();
+    statement.query_map([], |row| row.get::<_, u32>(0)).unwrap().map(|page| page.unwrap() as usize).collect()
+}
+
+#[test]
+fn a_damaged_page_of_one_copy_of_a_snapshot_costs_nothing_but_room_and_stops_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut store = Store::open(&path, &OpenOptions::default()).unwrap();
+    prepare(&mut store);
+    // One whose copies fit into a page together, and one whose copies each take several.
+    let (small, large): (Vec<u32>, Vec<u32>) = ((1..10).collect(), (100..400).collect());
+    edit(&mut store, entity(1), &small);
+    edit(&mut store, entity(2), &large);
+    edit(&mut store, entity(3), &[50]);
+    for number in [1, 2] {
+        compact(&mut store, entity(number), Covering::All).unwrap();
+    }
+    drop(store);
+    let (good, pages) = (fs::read(&path).unwrap(), snapshot_pages(&path));
+    assert!(pages.len() > 8, "{pages:?}");
+    let (mut noticed, mut of_each) = (0, 0);
+    for page in pages {
+        for at in [1, 100] {
+            let mut bad = good.clone();
+            bad[(page - 1) * PAGE_BYTES + at] ^= 0xff;
+            let damaged = folder.path().join(format!("{page}-{at}.db"));
+            fs::write(&damaged, bad).unwrap();
+            let mut store = Store::open(&damaged, &OpenOptions::default()).unwrap();
+            noticed += usize::from(!store.verify().is_ok_and(|found| found.is_empty()));
+            of_each += 1;
+            for (id, changes) in [(entity(1), &small), (entity(2), &large)] {
+                let stored = store.load(id, LoadFrom::Snapshot).unwrap().unwrap();
+                assert_eq!(stored.snapshot.unwrap().changes, changes.len() as u64, "page {page} at {at}");
+            }
+            receive(&mut store, space(1), &[carried(entity(1), 60)]);
+            store.settle(&[settlement(entity(1), &[(hash(60), Settled::Applied)], None)], AT_MS).unwrap();
+            let _ = store.reset(space(1), log(9)).unwrap();
+            assert_eq!(outbox(&mut store, space(1)).len(), small.len() + large.len() + 2, "page {page} at {at}");
+            for (number, change) in [(1, 10), (2, 400), (3, 51)] {
+                edit(&mut store, entity(number), &[change]);
+                let saved = saved(&store, entity(number));
+                let is_saved = store.save_snapshot(entity(number), &saved).is_ok();
+                if is_saved && let Ok(mut checked) = store.reader().check_snapshot(entity(number)) {
+                    let _ = store.cover(&mut checked, Covering::All);
+                }
+                assert!(!store.is_poisoned(), "page {page} at {at}");
+            }
+            assert_eq!(outbox(&mut store, space(1)).len(), small.len() + large.len() + 5, "page {page} at {at}");
+        }
+    }
+    assert!(noticed * 2 > of_each, "{noticed} of {of_each} flips are seen by the checks");
 }

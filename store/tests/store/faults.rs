@@ -4,7 +4,8 @@ use crate::help::*;
 use afield_core::wire::{ChunkCode, Class};
 use afield_core::{DeviceId, Incarnation};
 use afield_store::{
-    Arrival, Block, Fault, FaultPoint, OpenOptions, Origin, Proof, Reason, Settled, Snapshot, Store, StoreError,
+    Arrival, Block, Covering, Fault, FaultPoint, OpenOptions, Origin, Proof, Reason, Settled, Snapshot, Store,
+    StoreError, Unsent,
 };
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +18,7 @@ fn done<T, E: std::fmt::Display>(result: Result<T, E>) -> Result<(), String> {
     result.map(drop).map_err(|error| error.to_string())
 }
 
-pub(crate) const OPERATIONS: [(&str, Operation); 17] = [
+pub(crate) const OPERATIONS: [(&str, Operation); 20] = [
     ("adopt_device", |store| done(store.adopt_device(DeviceId::from_bytes([9; 16]), 1))),
     ("announce", |store| done(store.announce(Incarnation::from_bytes([9; 16])))),
     ("confirm", |store| done(store.confirm(Incarnation::from_bytes([2; 16])))),
@@ -51,6 +52,12 @@ pub(crate) const OPERATIONS: [(&str, Operation); 17] = [
     ("save_snapshot", |store| {
         done(store.save_snapshot(entity(2), &Snapshot { heads: hashes(&[3]), changes: 1, bytes: vec![1; 9] }))
     }),
+    ("drop_snapshot", |store| done(store.drop_snapshot(entity(1)))),
+    ("cover", |store| {
+        let mut checked = store.reader().check_snapshot(entity(1)).unwrap();
+        done(store.cover(&mut checked, Covering::All))
+    }),
+    ("leave_space", |store| done(store.leave_space(space(1), Unsent::Discard))),
 ];
 
 /// Two spaces in sync, with edits, received changes, a snapshot, a block and a foreign chunk; and one never synced.
@@ -66,7 +73,7 @@ pub(crate) fn furnished() -> Store {
     let _ = append(&mut store, space(2), entity(20), &[20], Arrival::Applied).unwrap();
     receive(&mut store, space(1), &[carried(entity(1), 4), carried(entity(1), 5), carried(entity(3), 6)]);
     let _ = store.unmark(entity(3), &hashes(&[6])).unwrap();
-    let saved = Snapshot { heads: hashes(&[2]), changes: 2, bytes: vec![7; 99] };
+    let saved = saved(&store, entity(1));
     let _ = store.save_snapshot(entity(1), &saved).unwrap();
     let block = Block { entity: entity(2), code: ChunkCode::Quota, hash: hash(3), missing: vec![], since_ms: 1 };
     store.block(std::slice::from_ref(&block)).unwrap();
@@ -242,4 +249,34 @@ fn a_reader_of_a_store_in_memory_ends_with_it() {
     assert_eq!(reader.spaces().unwrap().len(), 3);
     drop(store.into_connection().unwrap());
     assert!(matches!(reader.spaces(), Err(StoreError::Closed)));
+}
+
+#[test]
+fn a_full_disk_that_only_compaction_meets_keeps_nobody_from_writing_and_a_failing_one_does() {
+    for (name, operation) in
+        OPERATIONS.into_iter().filter(|(name, _)| ["save_snapshot", "drop_snapshot", "cover"].contains(name))
+    {
+        for point in [FaultPoint::BeforeStatement(1), FaultPoint::BeforeCommit] {
+            for (fault, goes_on) in [(Fault::DiskFull, true), (Fault::Io, false), (Fault::Crash, false)] {
+                let mut store = furnished();
+                let before = format!("{:?}", store.load(entity(1), afield_store::LoadFrom::Changes));
+                store.inject(at(point, fault));
+                assert!(operation(&mut store).is_err(), "{name} at {point:?} {fault:?}");
+                store.inject(Box::new(|_| None));
+                assert_eq!(store.is_poisoned(), !goes_on, "{name} at {point:?} {fault:?}");
+                assert_eq!(format!("{:?}", store.load(entity(1), afield_store::LoadFrom::Changes)), before);
+                let appended = append(&mut store, space(1), entity(7), &[70], Arrival::Applied);
+                assert_eq!(appended.is_ok(), goes_on, "{name} at {point:?} {fault:?}");
+                if goes_on {
+                    operation(&mut store).unwrap_or_else(|error| panic!("{name}: {error}"));
+                    sound(&store);
+                }
+            }
+        }
+    }
+    // The control: what somebody asks for is in doubt after the same failure.
+    let mut store = furnished();
+    store.inject(at(FaultPoint::BeforeCommit, Fault::DiskFull));
+    assert!(append(&mut store, space(1), entity(7), &[70], Arrival::Applied).is_err());
+    assert!(store.is_poisoned());
 }

@@ -12,7 +12,7 @@ use std::time::Instant;
 const MANY: u32 = 10_000;
 
 #[test]
-fn an_edit_of_a_known_entity_is_two_writing_statements_and_one_commit() {
+fn an_edit_of_a_known_entity_is_three_writing_statements_and_one_commit() {
     let mut store = two_spaces();
     edit(&mut store, entity(1), &[1]);
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -25,6 +25,7 @@ fn an_edit_of_a_known_entity_is_two_writing_statements_and_one_commit() {
     let expected = [
         FaultPoint::BeforeStatement(1),
         FaultPoint::BeforeStatement(2),
+        FaultPoint::BeforeStatement(3),
         FaultPoint::BeforeCommit,
         FaultPoint::AfterCommit,
     ];
@@ -120,7 +121,15 @@ fn receive_many(store: &mut Store, remote: &[(ChangeHash, Vec<u8>)], notes: &Col
         })
         .collect();
     let cursor_after = afield_core::Cursor { sequence: sequence(u64::from(MANY)), ..expected };
-    let run = Run { space: space(2), expected, cursor_after, received: &received, unreadable: &[], proofs: &[] };
+    let run = Run {
+        space: space(2),
+        expected,
+        cursor_after,
+        received: &received,
+        unreadable: &[],
+        proofs: &[],
+        left_out: None,
+    };
     assert_eq!(store.receive(&run, AT_MS).unwrap().added, u64::from(MANY));
     rate("received in one transaction, 3 per entity", MANY, start);
 }

@@ -1,15 +1,23 @@
 //! Short ways to write what the tests are not about.
 
+use afield_core::document::{Document, Incoming};
 use afield_core::{ChangeHash, ChunkKind, Collection, Cursor, EntityId, LogId, Sequence, SpaceId, log::ChunkHash};
 use afield_store::{
-    Arrival, EntityWrite, NewChange, OpenOptions, Origin, OutboxPosition, Projection, Proof, ReceivedChange, Run,
-    RunOutcome, Settled, Settlement, Store,
+    Arrival, ChangeState, Covering, EntityWrite, LoadFrom, NewChange, OpenOptions, Origin, OutboxChunk, OutboxPosition,
+    Projection, Proof, ReceivedChange, Run, RunOutcome, Settled, Settlement, Snapshot, Store,
 };
+use automerge::transaction::{CommitOptions, Transactable};
+use automerge::{ActorId, Automerge};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags};
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Mutex;
 
 pub(crate) const AT_MS: i64 = 1_700_000_000_000;
+
+/// The tables with the two copies of snapshots.
+pub(crate) const SNAPSHOTS: [&str; 2] = ["snapshots", "snapshots_second"];
 
 pub(crate) fn space(number: u8) -> SpaceId {
     SpaceId::from_bytes([number; 16])
@@ -29,9 +37,10 @@ pub(crate) fn notes() -> Collection {
     "notes".parse().unwrap()
 }
 
-/// A change is a number here: the store never looks into the bytes.
+/// A change is a number here, and a real change: of an author of its own, and resting on no other, so that any of them
+/// together are a document. All are of one size.
 pub(crate) fn hash(number: u32) -> ChangeHash {
-    ChangeHash(*chunk_hash(number).as_bytes())
+    made(number).0
 }
 
 fn chunk_hash(number: u32) -> ChunkHash {
@@ -39,10 +48,49 @@ fn chunk_hash(number: u32) -> ChunkHash {
 }
 
 pub(crate) fn bytes(number: u32) -> Vec<u8> {
-    format!(
-        "the bytes of change {number}, about as long as a small change with its framing, its actor and its hashes are"
-    )
-    .into_bytes()
+    made(number).1
+}
+
+fn made(number: u32) -> (ChangeHash, Vec<u8>) {
+    static MADE: Mutex<BTreeMap<u32, (ChangeHash, Vec<u8>)>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap();
+    made.entry(number).or_insert_with(|| make(number)).clone()
+}
+
+fn make(number: u32) -> (ChangeHash, Vec<u8>) {
+    let mut actor = [7; 16];
+    actor[..4].copy_from_slice(&number.to_be_bytes());
+    let mut document = Automerge::new().with_actor(ActorId::from(actor));
+    let mut transaction = document.transaction();
+    transaction.put(automerge::ROOT, "field", format!("the bytes of change {number:010}")).unwrap();
+    transaction.commit_with(CommitOptions::default().with_time(0));
+    let change = document.get_last_local_change().unwrap();
+    (change.hash(), change.raw_bytes().to_vec())
+}
+
+/// The saved document of an entity, with every change that is applied.
+pub(crate) fn saved(store: &Store, id: EntityId) -> Snapshot {
+    let stored = store.load(id, LoadFrom::Changes).unwrap().unwrap();
+    let applied = stored.changes.iter().filter(|change| change.state == ChangeState::Applied);
+    let applied: Vec<_> = applied.map(|change| Incoming { hash: change.hash, bytes: &change.bytes }).collect();
+    let document = Document::load(id, None, applied.iter().copied()).unwrap();
+    Snapshot { heads: document.heads(), changes: applied.len() as u64, bytes: document.save() }
+}
+
+/// Saves an entity and lets the bytes of its changes go; answers how many went.
+pub(crate) fn compact(store: &mut Store, id: EntityId, covering: Covering) -> Result<u64, String> {
+    let snapshot = saved(store, id);
+    let in_words = |error: &dyn std::error::Error| error.to_string();
+    let _ = store.save_snapshot(id, &snapshot).map_err(|error| in_words(&error))?;
+    let mut checked = store.reader().check_snapshot(id).map_err(|error| in_words(&error))?;
+    let mut changes = 0;
+    loop {
+        let covered = store.cover(&mut checked, covering).map_err(|error| in_words(&error))?;
+        changes += covered.changes;
+        if covered.is_done {
+            return Ok(changes);
+        }
+    }
 }
 
 pub(crate) fn projection(text: &str) -> Projection {
@@ -131,7 +179,8 @@ pub(crate) fn receive_after(
         }
     }
     let cursor_after = cursor_behind(expected, places);
-    let run = Run { space, expected, cursor_after, received: &received, unreadable: &[], proofs: &proofs };
+    let run =
+        Run { space, expected, cursor_after, received: &received, unreadable: &[], proofs: &proofs, left_out: None };
     store.receive(&run, AT_MS)
 }
 
@@ -150,12 +199,17 @@ pub(crate) fn sequence(number: u64) -> Sequence {
 
 /// The hashes in the outbox, in its order.
 pub(crate) fn outbox(store: &mut Store, space: SpaceId) -> Vec<ChangeHash> {
+    outbox_chunks(store, space).into_iter().map(|chunk| chunk.hash).collect()
+}
+
+/// The outbox, page by page.
+pub(crate) fn outbox_chunks(store: &mut Store, space: SpaceId) -> Vec<OutboxChunk> {
     let (mut found, mut after) = (Vec::new(), OutboxPosition::START);
     loop {
         let page = store.outbox(space, after, usize::MAX, usize::MAX).unwrap().into_inner();
         let Some(last) = page.last() else { return found };
         after = last.position;
-        found.extend(page.into_iter().map(|chunk| chunk.hash));
+        found.extend(page);
     }
 }
 

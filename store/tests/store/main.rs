@@ -3,11 +3,15 @@
 // Clippy exempts functions marked as tests from these, and not what they call.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)]
 
+mod backup;
+mod compaction;
 mod corruption;
 mod entities;
 mod faults;
 mod figures;
+mod filters;
 mod help;
+mod leaving;
 mod model;
 mod opening;
 mod spaces;

@@ -1,8 +1,11 @@
 //! Random histories against a model that is too simple to be wrong: sets of changes, a log, a cursor.
 
 use crate::help::*;
+use afield_core::document::{Document, Incoming};
 use afield_core::{ChangeHash, Cursor, EntityId};
-use afield_store::{Arrival, Fault, FaultPoint, OpenOptions, Proof, Reason, Settled, Snapshot, Store};
+use afield_store::{
+    Arrival, ChangeState, Covering, Fault, FaultPoint, LoadFrom, OpenOptions, Proof, Reason, Settled, Store, Violation,
+};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -45,6 +48,15 @@ enum Step {
     Save {
         entity: u8,
     },
+    Compact {
+        entity: u8,
+        covering: Covering,
+    },
+    /// A copy of a snapshot rots; the other one does not, until the next saving has mended it.
+    Rot {
+        entity: u8,
+        slot: u8,
+    },
     Crash,
 }
 
@@ -61,6 +73,10 @@ fn steps() -> impl Strategy<Value = Vec<(Step, Option<u32>)>> {
         3 => (entity(), 0..3_u8).prop_map(|(entity, verdict)| Step::Settle { entity, verdict }),
         2 => any::<u8>().prop_map(|index| Step::Receipt { index }),
         1 => entity().prop_map(|entity| Step::Save { entity }),
+        3 => (entity(), any::<bool>()).prop_map(|(entity, all)| {
+            Step::Compact { entity, covering: if all { Covering::All } else { Covering::Marked } }
+        }),
+        1 => (entity(), 0..2_u8).prop_map(|(entity, slot)| Step::Rot { entity, slot }),
         1 => Just(Step::Crash),
     ];
     // One step in four meets a fault at one of its first points.
@@ -92,6 +108,8 @@ struct World {
     log: Vec<Key>,
     /// At most one new log per step, of which there are fewer than 100.
     log_number: u8,
+    /// The entities of which a copy of the snapshot may have rotted.
+    rotten: BTreeSet<u8>,
 }
 
 impl World {
@@ -100,7 +118,7 @@ impl World {
         let _ = store.create_space(space(1), "a space", afield_store::Origin::MadeHere, AT_MS).unwrap();
         let _ = store.set_log(space(1), log(1)).unwrap();
         let model = Model { held: BTreeMap::new(), cursor: Cursor::start(log(1)), resets: 0 };
-        Self { store: Some(store), model, log: Vec::new(), log_number: 1 }
+        Self { store: Some(store), model, log: Vec::new(), log_number: 1, rotten: BTreeSet::new() }
     }
 
     fn store(&mut self) -> &mut Store {
@@ -133,7 +151,11 @@ impl World {
         self.model = if !struck || self.agrees(&after) { after } else { before };
         let model = self.model.clone();
         assert!(self.agrees(&model), "after {step:?}, fault {fault:?}: the store is neither as before nor as after");
-        sound(self.store());
+        // What rotted is said to have.
+        let rotten: BTreeSet<_> = self.rotten.iter().map(|entity| id(*entity)).collect();
+        let is_told = |violation: &Violation| matches!(violation, Violation::SnapshotDamaged { entity } if rotten.contains(entity));
+        let found = self.store().verify().unwrap();
+        assert!(found.iter().all(is_told), "after {step:?}, fault {fault:?}: {found:?}");
     }
 
     /// Acts on the store, and on the model as if all went well; false when the store answered with an error.
@@ -160,6 +182,11 @@ impl World {
             Step::Settle { entity, verdict } => self.settle(entity, verdict),
             Step::Receipt { index } => self.receipt(index, after),
             Step::Save { entity } => self.save(entity),
+            Step::Compact { entity, covering } => self.compact(entity, covering),
+            Step::Rot { entity, slot } => {
+                self.rot(entity, slot);
+                true
+            }
             Step::Crash => true,
         }
     }
@@ -241,29 +268,78 @@ impl World {
     }
 
     fn save(&mut self, entity: u8) -> bool {
-        let Some(stored) = self.store().load(id(entity), afield_store::LoadFrom::Changes).unwrap() else { return true };
-        let applied = stored.changes.iter().filter(|change| change.state == afield_store::ChangeState::Applied).count();
-        let snapshot = Snapshot { heads: vec![], changes: applied as u64, bytes: vec![1] };
-        self.store().save_snapshot(id(entity), &snapshot).is_ok()
+        if self.store().home(id(entity)).unwrap().is_none() {
+            return true;
+        }
+        let snapshot = saved(self.store(), id(entity));
+        let is_saved = self.store().save_snapshot(id(entity), &snapshot).is_ok();
+        if is_saved {
+            self.rotten.remove(&entity);
+        }
+        is_saved
+    }
+
+    /// Compacts, after which every change has the state, the mark and the bytes that it had.
+    fn compact(&mut self, entity: u8, covering: Covering) -> bool {
+        if self.store().home(id(entity)).unwrap().is_none() {
+            return true;
+        }
+        let before = self.store().load(id(entity), LoadFrom::Changes).unwrap().unwrap().changes;
+        let is_compacted = compact(self.store(), id(entity), covering);
+        if is_compacted.is_ok() {
+            self.rotten.remove(&entity);
+            let after = self.store().load(id(entity), LoadFrom::Changes).unwrap().unwrap().changes;
+            assert_eq!(after, before);
+        }
+        is_compacted.is_ok()
+    }
+
+    fn rot(&mut self, entity: u8, slot: u8) {
+        if self.rotten.insert(entity) {
+            self.store().tamper(|connection| {
+                let table = SNAPSHOTS[usize::from(slot)];
+                let sql = format!(
+                    "UPDATE {table} SET bytes = zeroblob(length(bytes))
+                     WHERE entity_row = (SELECT entity_row FROM entities WHERE entity = ?1)"
+                );
+                connection.execute(&sql, [id(entity).as_bytes()]).unwrap();
+            });
+        }
+    }
+
+    /// Checks that the document that is opened holds what is applied and nothing else, by whichever way it is loaded.
+    fn document_agrees(&mut self, entity: u8, applied: &BTreeSet<ChangeHash>) -> bool {
+        let Some(stored) = self.store().load(id(entity), LoadFrom::Snapshot).unwrap() else {
+            return applied.is_empty();
+        };
+        let later = stored.changes.iter().filter(|change| change.state == ChangeState::Applied);
+        let later = later.map(|change| Incoming { hash: change.hash, bytes: &change.bytes });
+        let snapshot = stored.snapshot.as_ref().map(|snapshot| snapshot.bytes.as_slice());
+        let document = Document::load(id(entity), snapshot, later).unwrap();
+        // Each change rests on no other, so that each is a head.
+        document.heads().into_iter().collect::<BTreeSet<_>>() == *applied
     }
 
     fn agrees(&mut self, model: &Model) -> bool {
         let wanted: BTreeSet<_> =
             model.held.iter().filter(|(_, marked)| !**marked).map(|(key, _)| hash(number(*key))).collect();
         let store = self.store();
-        let offered: BTreeSet<_> = outbox(store, space(1)).into_iter().collect();
-        let all_held = model.held.keys().all(|key| {
-            let stored = store.change(id(key.0), hash(number(*key))).unwrap();
-            stored.is_some_and(|change| change.bytes == bytes(number(*key)))
-        });
+        let offered = outbox_chunks(store, space(1)).into_iter().map(|chunk| (chunk.hash, chunk.bytes));
         let record = store.space(space(1)).unwrap().unwrap();
-        let held: u64 = (0..4)
-            .filter_map(|entity| store.load(id(entity), afield_store::LoadFrom::Changes).unwrap())
-            .map(|stored| stored.changes.len() as u64)
-            .sum();
-        offered == wanted
-            && all_held
-            && held == model.held.len() as u64
+        let (mut held, mut documents_agree) = (BTreeMap::new(), true);
+        for entity in 0..4 {
+            let Some(stored) = self.store().load(id(entity), LoadFrom::Changes).unwrap() else { continue };
+            let is_applied = |change: &&afield_store::StoredChange| change.state == ChangeState::Applied;
+            let applied = stored.changes.iter().filter(is_applied).map(|change| change.hash).collect();
+            documents_agree &= self.document_agrees(entity, &applied);
+            held.extend(stored.changes.into_iter().map(|change| (change.hash, change.bytes)));
+        }
+        let all_held: BTreeMap<_, _> = model.held.keys().map(|key| (hash(number(*key)), bytes(number(*key)))).collect();
+        let offered: BTreeMap<_, _> = offered.into_iter().collect();
+        offered.keys().copied().collect::<BTreeSet<_>>() == wanted
+            && offered.iter().all(|(hash, bytes)| held.get(hash) == Some(bytes))
+            && documents_agree
+            && held == all_held
             && record.resets == model.resets
             && record.cursor == Some(model.cursor)
     }

@@ -2,7 +2,7 @@
 
 use crate::help::*;
 use afield_core::wire::Class;
-use afield_store::{OpenError, OpenOptions, Reader, SchemaVersion, Store, StoreError, Synchronous};
+use afield_store::{OpenError, OpenOptions, Reader, SchemaVersion, Store, StoreError, Synchronous, Writer};
 use rusqlite::Connection;
 use std::cell::Cell;
 use std::io::{BufRead, BufReader, Write};
@@ -308,4 +308,51 @@ fn holds_a_store_until_it_is_killed() {
     std::io::stdout().flush().unwrap();
     // Ends at the latest when the parent does, which closes the pipe.
     let _ = std::io::stdin().lines().count();
+}
+
+#[test]
+fn who_has_a_store_open_is_told_without_taking_it_and_a_lock_left_behind_is_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let store = Store::open(&path, &OpenOptions::default()).unwrap();
+    let Writer::Known(holder) = Writer::of(&path).unwrap() else { panic!("this process has it") };
+    assert_eq!(holder.process, std::process::id());
+    drop(store);
+    assert_eq!(Writer::of(&path).unwrap(), Writer::Nobody);
+    drop(Store::open(&path, &impatient()).unwrap());
+    assert!(Writer::of(folder.path().join("none.db")).is_err());
+}
+
+#[test]
+fn a_reader_is_told_once_of_every_commit_and_of_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut store = Store::open(&path, &OpenOptions::default()).unwrap();
+    prepare(&mut store);
+    let reader = Reader::open(&path).unwrap();
+    let mut commits = reader.commits().unwrap().unwrap();
+    assert!(!commits.have_come().unwrap());
+    for change in 1..=3 {
+        edit(&mut store, entity(1), &[change]);
+        assert!(commits.have_come().unwrap(), "change {change}");
+        assert!(!commits.have_come().unwrap(), "once");
+    }
+    assert_eq!(reader.spaces().unwrap().len(), 2, "reading is no commit");
+    assert!(!commits.have_come().unwrap());
+    assert!(store_in_memory().reader().commits().unwrap().is_none());
+}
+
+#[test]
+fn a_reader_finds_the_violations_that_the_writer_finds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut store = Store::open(&path, &OpenOptions::default()).unwrap();
+    prepare(&mut store);
+    edit(&mut store, entity(1), &[1]);
+    let reader = Reader::open(&path).unwrap();
+    assert_eq!(reader.verify().unwrap(), []);
+    beside(&path).execute("UPDATE changes SET sequence = 9", []).unwrap();
+    let found = store.verify().unwrap();
+    assert!(!found.is_empty());
+    assert_eq!(reader.verify().unwrap(), found);
 }

@@ -98,7 +98,10 @@ fn a_run_must_name_every_sequence_and_none_outside() {
         bytes: b"?",
     };
     let mut receive = |received: &[ReceivedChange<'_>], unreadable: &[UnreadableChunk<'_>], proofs: &[Proof]| {
-        store.receive(&Run { space: space(1), expected, cursor_after, received, unreadable, proofs }, AT_MS)
+        store.receive(
+            &Run { space: space(1), expected, cursor_after, received, unreadable, proofs, left_out: None },
+            AT_MS,
+        )
     };
     let gap = |result: Result<_, ReceiveError>| match result {
         Err(ReceiveError::Gap { sequence }) => sequence.get(),

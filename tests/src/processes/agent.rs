@@ -83,6 +83,16 @@ impl Agent {
             }
             Command::Load => self.start_load()?,
             Command::Rest => self.rest(),
+            Command::CompactOn => {
+                let replica = self.replica.clone();
+                std::thread::spawn(move || {
+                    loop {
+                        if let Err(error) = replica.compact(|_| ()) {
+                            return say(&Line::Failed(in_words(&error)));
+                        }
+                    }
+                });
+            }
             Command::Tick { edits, every_ms } => return self.tick(edits, Duration::from_millis(every_ms)),
             Command::Watch { edits } => return self.watch(edits),
             Command::Status => return Ok(serde_json::to_value(self.replica.status()?)?),

@@ -1,10 +1,11 @@
 //! What must always hold, checked from outside.
 
+use super::record::Place;
 use super::{ChangeId, Device, World};
 use crate::contents::LogContents;
 use afield::{Driver, EntityId};
-use afield_core::Sequence;
-use afield_store::OutboxPosition;
+use afield_core::{Filter, Sequence, SpaceId};
+use afield_store::{OutboxPosition, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -78,7 +79,7 @@ impl World {
         let (space, outbox, blocked) = driver.with_store(|store| {
             let space = store.space(self.space).expect("the store can be read");
             // Nothing may be sent before a failed store has been reloaded, so it has no outbox until then.
-            let outbox = store.outbox(self.space, OutboxPosition::START, usize::MAX, usize::MAX).ok();
+            let outbox = outbox_of(store, self.space);
             (space, outbox, store.blocked(self.space).expect("the store can be read"))
         });
         let cursor = space.and_then(|record| record.cursor);
@@ -97,6 +98,8 @@ impl World {
             let stands = history.and_then(|(history, cursor)| {
                 history.sequence(&(*entity, *hash)).filter(|sequence| *sequence <= cursor.sequence)
             });
+            // What the cursor passed while it was not asked for is offered to the relay, and marked by what that answers.
+            let may_lack = may_lack || self.devices[device.0].was_filtered;
             if *mark != stands && !(mark.is_none() && may_lack) {
                 let found = format!("device {} marks {hash} at {mark:?}, it stands at {stands:?}", device.0);
                 return Violation::of("D5", found);
@@ -104,7 +107,10 @@ impl World {
         }
         if let Some((history, cursor)) = history {
             let held: BTreeSet<ChangeId> = held.iter().map(|(entity, hash, _)| (*entity, *hash)).collect();
-            if let Some(place) = history.prefix(cursor).iter().find(|place| !held.contains(&place.change)) {
+            let asked = self.asked(driver);
+            let lacks =
+                |place: &&Place| !held.contains(&place.change) && asked.must_have(place.change.0, &place.collection);
+            if let Some(place) = history.prefix(cursor).iter().find(lacks) {
                 return Violation::of("D2", format!("device {} is behind {place:?}, which it does not hold", device.0));
             }
         }
@@ -112,7 +118,6 @@ impl World {
         let blocked: BTreeSet<EntityId> = blocked.into_iter().map(|block| block.entity).collect();
         let unmarked = held.iter().filter(|(entity, _, mark)| mark.is_none() && !blocked.contains(entity));
         let unmarked: BTreeSet<ChangeId> = unmarked.map(|(entity, hash, _)| (*entity, *hash)).collect();
-        let outbox: BTreeSet<ChangeId> = outbox.get().iter().map(|chunk| (chunk.entity, chunk.hash)).collect();
         if outbox != unmarked {
             let found =
                 format!("device {}: {} changes unmarked, {} to be sent", device.0, unmarked.len(), outbox.len());
@@ -193,7 +198,13 @@ impl World {
         }
         let held = self.held(device);
         let cursor = record.and_then(|record| record.cursor);
-        if cursor != Some(contents.head()) {
+        let asked = self.asked(driver);
+        if !asked.is_complete() {
+            return Violation::of("S1", format!("device {} still has something to fetch", device.0));
+        }
+        // A reader that wants nothing of what follows need not be told of it.
+        let is_behind = cursor.is_some_and(|cursor| contents.places().any(|(place, ..)| place == cursor));
+        if cursor != Some(contents.head()) && (asked.filter == Filter::Everything || !is_behind) {
             return Violation::of(
                 "R9",
                 format!("device {} stands at {cursor:?}, the log ends at {:?}", device.0, contents.head()),
@@ -213,7 +224,10 @@ impl World {
             }
         }
         let held: BTreeSet<ChangeId> = held.iter().map(|(entity, hash, _)| (*entity, *hash)).collect();
-        match stored.keys().find(|change| !held.contains(change)) {
+        let collections = contents.collections();
+        let is_wanted =
+            |entity: &EntityId| collections.get(entity).is_some_and(|collection| asked.must_have(*entity, collection));
+        match stored.keys().find(|change| is_wanted(&change.0) && !held.contains(change)) {
             Some((entity, hash)) => Violation::of("R9", format!("device {} lacks change {hash} of {entity}", device.0)),
             None => Ok(()),
         }
@@ -221,13 +235,18 @@ impl World {
 
     /// Checks that every device shows all entities, each with those changes as its heads that nothing in the log follows.
     fn check_heads(&self, contents: &LogContents) -> Result<(), Violation> {
-        let expected = contents.heads();
+        let (expected, collections) = (contents.heads(), contents.collections());
         for device in self.all() {
+            let Some(driver) = self.driver(device) else { continue };
+            let filter = self.asked(driver).filter;
             let listed: BTreeSet<EntityId> = self.entities(device).into_iter().collect();
             if let Some(entity) = listed.iter().find(|entity| !expected.contains_key(entity)) {
                 return Violation::of("D9", format!("device {} lists {entity}, of which nothing is known", device.0));
             }
-            for (entity, heads) in &expected {
+            let is_wanted = |entity: &EntityId| {
+                collections.get(entity).is_some_and(|collection| filter.includes(*entity, collection))
+            };
+            for (entity, heads) in expected.iter().filter(|(entity, _)| is_wanted(entity)) {
                 if !listed.contains(entity) {
                     return Violation::of("D9", format!("device {} does not list {entity}", device.0));
                 }
@@ -249,5 +268,16 @@ impl World {
     fn contents(&mut self) -> Option<LogContents> {
         let (space, now) = (self.space, self.now());
         LogContents::read(self.relay.disk(), space, now)
+    }
+}
+
+/// All pages of a store's outbox; `None` while nothing may be sent.
+fn outbox_of(store: &mut Store, space: SpaceId) -> Option<BTreeSet<ChangeId>> {
+    let (mut found, mut after) = (BTreeSet::new(), OutboxPosition::START);
+    loop {
+        let page = store.outbox(space, after, usize::MAX, usize::MAX).ok()?.into_inner();
+        let Some(last) = page.last() else { return Some(found) };
+        after = last.position;
+        found.extend(page.iter().map(|chunk| (chunk.entity, chunk.hash)));
     }
 }

@@ -3,14 +3,15 @@
 use super::ChangeId;
 use super::check::Violation;
 use super::network::Cargo;
-use super::record::Record;
+use super::record::{History, Record};
 use afield::{ChangeHash, EntityId};
 use afield_core::change::ChangeHeader;
 use afield_core::log::ChunkHash;
 use afield_core::wire::{
-    self, Chunks, Message, Push, PushNumber, Receipt, ReceiptRun, Segment, SpaceCode, ToDevice, ToRelay,
+    self, Chunks, Fetch, FetchNumber, Fetched, Jump, Message, Push, PushNumber, Receipt, ReceiptRun, Segment,
+    SpaceCode, ToDevice, ToRelay,
 };
-use afield_core::{ChunkKind, Cursor, Limits, LogId, Sequence};
+use afield_core::{ChunkKind, Cursor, Filter, Limits, LogId, Sequence};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What went over one wire, as far as receipts and positions need it.
@@ -24,6 +25,9 @@ pub(super) struct Listener {
     position: Option<Cursor>,
     /// The highest position that the reader was told in anything, receipts included; with [`Self::position`].
     told: Option<Cursor>,
+    /// What the reader wants, and what it has asked for.
+    filter: Filter,
+    fetches: BTreeMap<FetchNumber, Fetch>,
     /// The end of the log when the relay took the `Open`: `CaughtUp` promises everything up to there.
     promised: Sequence,
 }
@@ -48,7 +52,8 @@ impl Listener {
             ToDevice::Chunks(chunks) if !chunks.segments.iter().any(|segment| matches!(segment, Segment::Raw(_))) => {
                 Cargo::Chunks
             }
-            ToDevice::Receipt(_) | ToDevice::Goodbye(_) => Cargo::Other,
+            // What they say rests on the session: on its pushes, its filter, and what it asked for.
+            ToDevice::Receipt(_) | ToDevice::Goodbye(_) | ToDevice::Jump(_) | ToDevice::Fetched(_) => Cargo::Other,
             _ => Cargo::Replayable,
         }
     }
@@ -59,6 +64,13 @@ impl Listener {
         match message.to_relay() {
             Ok(ToRelay::Open(open)) => {
                 (self.position, self.told, self.promised) = (open.cursor, open.cursor, head);
+                self.filter = open.filter;
+                self.fetches.clear();
+            }
+            Ok(ToRelay::Filter(frame)) if self.position.is_some() => self.filter = frame.filter,
+            Ok(ToRelay::Fetch(fetch)) if self.position.is_some() => {
+                self.filter.widen(&fetch.filter);
+                self.fetches.insert(fetch.number, fetch);
             }
             Ok(ToRelay::CatchUp(_)) if self.position.is_some() => self.promised = head,
             Ok(ToRelay::Push(push)) => {
@@ -106,6 +118,8 @@ impl Listener {
                 Ok(())
             }
             ToDevice::Chunks(chunks) => self.check_chunks(&chunks, record),
+            ToDevice::Jump(jump) => self.check_jump(&jump, record),
+            ToDevice::Fetched(fetched) => self.check_fetched(&fetched, record),
             ToDevice::CaughtUp(caught_up) => {
                 let Some(at) = self.position else {
                     return Violation::of("R9", "CaughtUp for a space that is not open".to_owned());
@@ -169,7 +183,7 @@ impl Listener {
         let mut at = before;
         let own = |segment: &Segment<'_>| matches!(segment, Segment::Own { push, .. } if self.unclear.contains(push));
         let is_unclear = chunks.segments.iter().any(own);
-        for (change, chunk) in self.served(chunks) {
+        for (change, chunk) in self.served(&chunks.segments) {
             if is_unclear {
                 // Only how many they are is known.
                 let place = record.present().and_then(|present| present.place(at.sequence.get()));
@@ -191,14 +205,84 @@ impl Listener {
         Ok(())
     }
 
-    /// What a frame brings, in order.
-    fn served(&self, chunks: &Chunks<'_>) -> Vec<(ChangeId, ChunkHash)> {
+    /// Holds a run that leaves something out against the record: it starts where the reader stands, names the chain as it
+    /// is, and carries everything that the reader wants (R4, R9).
+    fn check_jump(&mut self, jump: &Jump<'_>, record: &Record) -> Result<(), Violation> {
+        let Some(before) = self.position.filter(|before| before.sequence == jump.after) else {
+            return Violation::of("R9", format!("a Jump after {} for a reader at {:?}", jump.after, self.position));
+        };
+        self.check_reader(record)?;
+        let Some(present) = record.present() else {
+            return Violation::of("R4", "a Jump through a log that is not there".to_owned());
+        };
+        let after = Cursor { sequence: jump.upto, chain: jump.chain, ..before };
+        if *jump.check != before.chain.check() || !present.holds(after) {
+            return Violation::of("R4", format!("a Jump from {before:?} to {after:?}, which the log does not hold"));
+        }
+        let filter = self.filter.clone();
+        self.check_served(
+            &jump.segments,
+            jump.places.sequences(jump.after),
+            (jump.after, jump.upto),
+            &filter,
+            present,
+        )?;
+        self.position = Some(after);
+        self.tell(self.position);
+        Ok(())
+    }
+
+    /// Holds a page against the record: it carries everything that was asked for (R4, R9).
+    fn check_fetched(&mut self, page: &Fetched<'_>, record: &Record) -> Result<(), Violation> {
+        self.check_reader(record)?;
+        let (Some(fetch), Some(present)) = (self.fetches.remove(&page.number), record.present()) else {
+            return Violation::of("R9", "a page of what was not asked for".to_owned());
+        };
+        if page.done && page.upto < present.head().sequence {
+            let found = format!("the last page ends at {}, the log at {}", page.upto, present.head().sequence);
+            return Violation::of("R9", found);
+        }
+        let places = page.places.sequences(fetch.after);
+        self.check_served(&page.segments, places, (fetch.after, page.upto), &fetch.filter, present)
+    }
+
+    /// Checks that what is served stands where it says, and that nothing wanted is left out.
+    fn check_served(
+        &self,
+        segments: &[Segment<'_>],
+        places: impl Iterator<Item = Sequence>,
+        (after, upto): (Sequence, Sequence),
+        filter: &Filter,
+        present: &History,
+    ) -> Result<(), Violation> {
+        let own = |segment: &Segment<'_>| matches!(segment, Segment::Own { push, .. } if self.unclear.contains(push));
+        let is_unclear = segments.iter().any(own);
+        let served: BTreeMap<Sequence, ChangeId> =
+            places.zip(self.served(segments)).map(|(sequence, (change, _))| (sequence, change)).collect();
+        for place in present.between(after, upto) {
+            let found = served.get(&place.cursor.sequence);
+            let is_wrong = match found {
+                Some(change) => !is_unclear && *change != place.change,
+                None => filter.includes(place.change.0, &place.collection),
+            };
+            if is_wrong {
+                return Violation::of("R9", format!("{found:?} is served where {place:?} stands and is wanted"));
+            }
+        }
+        match served.keys().find(|sequence| **sequence <= after || **sequence > upto) {
+            Some(sequence) => Violation::of("R9", format!("{sequence} is served between {after} and {upto}")),
+            None => Ok(()),
+        }
+    }
+
+    /// What segments bring, in order.
+    fn served(&self, segments: &[Segment<'_>]) -> Vec<(ChangeId, ChunkHash)> {
         let of = |entity, bytes: &[u8]| {
             let header = ChangeHeader::read(bytes, &Limits::DEFAULT).expect("an honest relay serves changes");
             ((entity, header.hash), ChunkHash::of(bytes))
         };
         let mut served = Vec::new();
-        for segment in &chunks.segments {
+        for segment in segments {
             match segment {
                 Segment::Own { push, count, .. } if self.unclear.contains(push) => {
                     let unknown = ((EntityId::from_bytes([0; 16]), ChangeHash([0; 32])), ChunkHash::of(&[]));
@@ -213,6 +297,8 @@ impl Listener {
                     served.extend(chunks.iter().map(|chunk| of(chunk.entity, &chunk.bytes)));
                 }
                 Segment::Raw(chunk) => served.push(of(chunk.entity, chunk.bytes)),
+                Segment::Announced { .. } => {}
+                Segment::Snapshot(_) => unreachable!("this relay makes no snapshots"),
             }
         }
         served

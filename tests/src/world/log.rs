@@ -3,7 +3,9 @@
 mod disorder;
 
 use crate::contents::LogContents;
-use afield_core::session::{AppendRequest, LogRun, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest};
+use afield_core::session::{
+    AppendRequest, LogRun, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest,
+};
 use afield_core::{Cursor, Durable, LogId, Now, SpaceId};
 use afield_relay::log::{Appended, Authentication, Log, LogError, Principal, SqliteLog, Standing, TokenHash};
 
@@ -132,16 +134,29 @@ impl Log for WorldLog {
 
     fn read(&mut self, principal: Principal, request: &ReadRequest, now: Now) -> Result<Durable<ReadAnswer>, LogError> {
         let bytes_max = if self.sabotage == Some(Sabotage::WrongOrder) { 1 } else { self.run_bytes_max };
-        let request = &ReadRequest { bytes_max: request.bytes_max.min(bytes_max), ..*request };
+        let request = &ReadRequest { bytes_max: request.bytes_max.min(bytes_max), ..request.clone() };
         let answer = self.inner.read(principal, request, now)?;
         if self.sabotage == Some(Sabotage::ChainNotChecked) && matches!(answer.get(), ReadAnswer::Reset(_)) {
             let position = self.taken_for(request.position, request.space, now);
-            let believed = ReadRequest { position, told: position, ..*request };
+            let believed = ReadRequest { position, told: position, ..request.clone() };
             let answer = self.inner.read(principal, &believed, now)?;
             return Ok(answer.map(|answer| match answer {
-                ReadAnswer::Run(run) => ReadAnswer::Run(LogRun::new(request.position, run.entries().to_vec())),
+                ReadAnswer::Run(run) => {
+                    ReadAnswer::Run(LogRun::new(request.position, run.entries().to_vec()).within(run.head()))
+                }
                 other => other,
             }));
+        }
+        Ok(answer)
+    }
+
+    fn page(&mut self, principal: Principal, request: &PageRequest, now: Now) -> Result<Durable<PageAnswer>, LogError> {
+        let bytes_max = request.bytes_max.min(self.run_bytes_max);
+        let answer = self.inner.page(principal, &PageRequest { bytes_max, ..request.clone() }, now)?;
+        if self.sabotage == Some(Sabotage::ChainNotChecked) && matches!(answer.get(), PageAnswer::Reset(_)) {
+            let position = self.taken_for(request.position, request.space, now);
+            let believed = PageRequest { position, told: position, bytes_max, ..request.clone() };
+            return self.inner.page(principal, &believed, now);
         }
         Ok(answer)
     }

@@ -3,6 +3,7 @@
 mod check;
 mod device;
 mod disk;
+mod filter;
 mod kinds;
 mod listener;
 mod log;
@@ -18,6 +19,7 @@ mod trace;
 pub use check::{Checks, Violation};
 pub use device::DeviceSabotage;
 pub use disk::DiskFaults;
+pub use filter::filter_of;
 pub use log::Sabotage;
 pub use network::NetworkFaults;
 pub use random::Random;
@@ -58,6 +60,10 @@ struct DeviceNode {
     /// When an attempt to connect is answered.
     connecting_at: Option<u64>,
     online: bool,
+    /// Whether messages to the relay, and to the device, are on their way for ever.
+    stalled: (bool, bool),
+    /// It has had a filter, so that what the cursor has passed need not be here, nor what came by itself be marked.
+    was_filtered: bool,
     /// How far the device's wall clock is off, in milliseconds.
     clock_skew_ms: i64,
     random: Random,
@@ -91,6 +97,8 @@ pub struct World {
     acknowledged_since_restore: BTreeSet<ChangeId>,
     /// What lost devices held: it may be gone, where no other device holds it and the relay has lost it too.
     held_by_lost: BTreeSet<ChangeId>,
+    /// The collection of each entity made here.
+    collections: BTreeMap<EntityId, Collection>,
     /// Which change each number of an actor stands for (D6).
     numbers: BTreeMap<(EntityId, Vec<u8>, u64), ChangeHash>,
     /// What the relay's log has ever held.
@@ -102,6 +110,7 @@ pub struct World {
     ring: Vec<Vec<u8>>,
     ring_rate: u32,
     reloads: u64,
+    compacts_often: bool,
     /// How often the relay's database was replaced.
     replaced: u64,
     trace: Trace,
@@ -140,6 +149,7 @@ impl World {
             acknowledged: BTreeSet::new(),
             acknowledged_since_restore: BTreeSet::new(),
             held_by_lost: BTreeSet::new(),
+            collections: BTreeMap::new(),
             numbers: BTreeMap::new(),
             record: Record::default(),
             found: None,
@@ -147,6 +157,7 @@ impl World {
             ring: Vec::new(),
             ring_rate: 0,
             reloads: 0,
+            compacts_often: false,
             replaced: 0,
             trace: Trace::default(),
             sabotage: None,
@@ -209,6 +220,8 @@ impl World {
             earlier: None,
             connecting_at: None,
             online: true,
+            stalled: (false, false),
+            was_filtered: false,
             clock_skew_ms: 0,
             random,
             faults,
@@ -242,6 +255,14 @@ impl World {
     /// Keeps so many in a thousand of the states that the relay's database has after its commits.
     pub fn keep_snapshots(&mut self, rate: u32) {
         self.ring_rate = rate;
+    }
+
+    /// Lets every device compact as often as makes sense in a short history: one with every change, others more seldom.
+    pub fn compact_often(&mut self) {
+        self.compacts_often = true;
+        self.all().filter_map(|device| Some((device, self.driver(device)?))).for_each(|(device, driver)| {
+            compact_often(device, driver);
+        });
     }
 
     /// What a device's disk does from now on.
@@ -294,6 +315,7 @@ impl World {
         self.start_relay();
         for device in self.all() {
             self.set_disk(device, DiskFaults::NONE);
+            self.stall(device, false, false);
             self.restart(device);
             self.go_online(device);
             if is_unfaithful {
@@ -339,6 +361,9 @@ impl World {
         let now = Now { wall_ms: EPOCH_MS + self.now_ms as i64 + skew_ms, monotonic_ms: self.now_ms };
         // The opening itself works; what fails later strikes through the hook.
         let driver = Driver::new(store, Box::new(entropy), now).expect("a store that opens can be used");
+        if self.compacts_often {
+            compact_often(device, &driver);
+        }
         let synced = node.synced.clone();
         let is_synced = node.synced.clone();
         driver.with_store(|store| {
@@ -364,6 +389,12 @@ impl World {
         }
         self.drain(device);
     }
+}
+
+/// One device compacts with every change, one now and then, one seldom.
+fn compact_often(device: Device, driver: &Driver) {
+    const CHANGES: [usize; 3] = [1, 5, 20];
+    driver.compact_from(CHANGES[device.0 % CHANGES.len()]);
 }
 
 /// The bytes of a database.

@@ -2,7 +2,7 @@
 
 use super::check::Violation;
 use super::{ChangeId, Device, World};
-use afield::NotInStep;
+use afield::{EntityId, NotInStep};
 use std::collections::BTreeSet;
 use tokio::sync::oneshot;
 
@@ -54,7 +54,14 @@ impl World {
         // What the relay has lost since is not to be had from it.
         answered.retain(|(_, _, before)| *before == replaced);
         for (stored, held, _) in answered {
-            if let Some((entity, hash)) = stored.difference(&self.holdings(device)).next() {
+            let asked = self.driver(device).map(|driver| self.asked(driver));
+            let is_wanted = |entity: &EntityId| {
+                let collection = self.collections.get(entity);
+                collection.zip(asked.as_ref()).is_none_or(|(collection, asked)| asked.must_have(*entity, collection))
+            };
+            let holdings = self.holdings(device);
+            let mut lacking = stored.difference(&holdings).filter(|(entity, _)| is_wanted(entity));
+            if let Some((entity, hash)) = lacking.next() {
                 let found = format!("device {} says it is in step, without {hash} of {entity}", device.0);
                 self.find(Violation::of("R9", found));
             }

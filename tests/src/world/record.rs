@@ -9,15 +9,16 @@ use crate::contents::LogContents;
 use afield_core::change::ChangeHeader;
 use afield_core::log::ChunkHash;
 use afield_core::session::LogEntry;
-use afield_core::{ChangeHash, Cursor, Limits, LogId, Now, Sequence, SpaceId};
+use afield_core::{ChangeHash, Collection, Cursor, Limits, LogId, Now, Sequence, SpaceId};
 use afield_relay::log::SqliteLog;
 use std::collections::BTreeMap;
 
 /// One place of a log: the cursor behind it, and what stands there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) cursor: Cursor,
     pub(super) change: ChangeId,
+    pub(super) collection: Collection,
     pub(super) chunk: ChunkHash,
 }
 
@@ -65,6 +66,11 @@ impl History {
         self.places.get(..position.sequence.get() as usize).unwrap_or_default()
     }
 
+    /// The places after one sequence up to another.
+    pub(super) fn between(&self, after: Sequence, upto: Sequence) -> &[Place] {
+        self.places.get(after.get() as usize..upto.get() as usize).unwrap_or_default()
+    }
+
     /// Where a change stands.
     pub(super) fn sequence(&self, change: &ChangeId) -> Option<Sequence> {
         self.sequences.get(change).copied()
@@ -89,7 +95,7 @@ impl History {
         if let Some(first) = self.sequences.insert(change, cursor.sequence) {
             return Violation::of("R2", format!("{} stands at {first} and at {}", header.hash, cursor.sequence));
         }
-        self.places.push(Place { cursor, change, chunk });
+        self.places.push(Place { cursor, change, collection: entry.collection.clone(), chunk });
         Ok(())
     }
 }

@@ -58,8 +58,12 @@ impl World {
             let node = &self.devices[device.0];
             let wire = node.wire.as_ref();
             [
-                wire.and_then(|wire| wire.to_relay.next_at()).map(|at| (at, Due::ToRelay(device))),
-                wire.and_then(|wire| wire.to_device.next_at()).map(|at| (at, Due::ToDevice(device))),
+                wire.filter(|_| !node.stalled.0)
+                    .and_then(|wire| wire.to_relay.next_at())
+                    .map(|at| (at, Due::ToRelay(device))),
+                wire.filter(|_| !node.stalled.1)
+                    .and_then(|wire| wire.to_device.next_at())
+                    .map(|at| (at, Due::ToDevice(device))),
                 node.connecting_at.map(|at| (at, Due::Connect(device))),
                 node.idle_at.map(|at| (at, Due::Idle(device))),
                 node.driver.as_ref().and_then(Driver::poll_timeout).map(|at| (at, Due::Timer(device))),

@@ -57,6 +57,7 @@ fn attempt(
     other: Option<String>,
 ) -> Result<Moved, Failure> {
     let attempt = moved::sync(replica, remembered.relay()?, output)?;
+    remembered.spaces = attempt.refused_spaces;
     match &attempt.result {
         Ok(_) => {
             remembered.last_synced_ms = Some(context::wall_ms());

@@ -21,6 +21,7 @@ struct Found<'c> {
 pub(super) fn run(arguments: &Get, global: &Global, output: Output) -> Result<(), Failure> {
     let space = context::view_space(global)?;
     let collection = &arguments.of.collection;
+    context::collection_name(collection)?;
     let id = arguments.of.id.find_among(collection, || Ok(space.ids(collection)?))?;
     let entity = space.read(collection, id)?;
     let tagged = entity.tagged_json();

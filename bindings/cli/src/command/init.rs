@@ -47,18 +47,22 @@ pub(super) fn run(arguments: &Init, global: &Global, output: Output) -> Result<(
             (true, Some(id)) => format!("Made the store {store}\nand joined the space {id}."),
             (true, None) => format!("Made the store {store}\nwith the space {:?}.", space.name()),
         };
-        format!("{head}\n\n{}", next_steps(&space, arguments.join.is_some()))
+        format!("{head}\n\n{}", next_steps(&space, arguments.join.is_some(), global))
     })
 }
 
-fn next_steps(space: &afield::Space, is_joined: bool) -> String {
+fn next_steps(space: &afield::Space, is_joined: bool, global: &Global) -> String {
+    let typed = |line: &str| global.hints.command(line);
     let mut steps = vec![];
     if !is_joined {
-        steps.push(("add an entity", "afield put notes title=Shopping body~='milk, bread'".to_owned()));
+        steps.push(("add an entity", typed("put notes title=Shopping body~='milk, bread'")));
     }
-    steps.push(("sync through a relay", "afield connect URL --token TOKEN".to_owned()));
+    steps.push(("sync through a relay", typed("connect URL --token-file FILE")));
     if !is_joined {
-        steps.push(("have the same space on another device", format!("afield init --join {}", space.id())));
+        steps.push((
+            "have the same space on another device",
+            format!("afield init --join {} --space {}", space.id(), shell_words::quote(space.name())),
+        ));
     }
     let mut text = String::from("Next:");
     for (what, command) in steps {

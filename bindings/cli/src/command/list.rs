@@ -92,15 +92,17 @@ fn lines(head: &[&str], rows: &[Vec<String>], output: Output, nothing: &str) -> 
 }
 
 /// The fields of an entity on one line.
-fn fields(value: &Json) -> String {
+pub(super) fn fields(value: &Json) -> String {
     let Some(fields) = value.as_object() else { return text::printable(&value.to_string()) };
-    let shown = fields.iter().map(|(name, value)| {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        format!("{} {}", console::style(format!("{}:", text::printable(name))).cyan(), text::printable(&value))
-    });
-    shown.collect::<Vec<_>>().join("  ")
+    fields.iter().map(|(name, value)| field(name, value)).collect::<Vec<_>>().join("  ")
 }
 
-fn as_text<S: serde::Serializer>(id: &EntityId, serializer: S) -> Result<S::Ok, S::Error> {
+/// One field.
+pub(super) fn field(name: &str, value: &Json) -> String {
+    let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    format!("{} {}", console::style(format!("{}:", text::printable(name))).cyan(), text::printable(&value))
+}
+
+pub(super) fn as_text<S: serde::Serializer>(id: &EntityId, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(id)
 }

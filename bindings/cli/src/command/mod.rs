@@ -1,14 +1,19 @@
 //! One module per command, each thin over the crate `afield`.
 
 mod connect;
+mod doctor;
+mod edit;
 mod get;
 mod init;
 mod list;
+mod manual;
 mod put;
 pub(crate) mod relay;
 mod space;
 mod status;
 mod transfer;
+mod trash;
+mod watch;
 
 use crate::arguments::{Command, Global, One};
 use crate::context;
@@ -25,15 +30,21 @@ pub(crate) fn run(command: Command, global: &Global, output: &Output) -> Result<
         Command::Init(arguments) => init::run(&arguments, global, output),
         Command::Space(command) => space::run(command, global, output),
         Command::Put(arguments) => put::run(&arguments, global, output),
+        Command::Edit(arguments) => edit::run(&arguments, global, output),
         Command::Get(arguments) => get::run(&arguments, global, output),
         Command::List(arguments) => list::run(&arguments, global, output),
+        Command::Watch(arguments) => watch::run(&arguments, global, output),
         Command::Delete(one) => delete(&one, global, output),
         Command::Restore(one) => restore(&one, global, output),
+        Command::Trash(arguments) => trash::run(&arguments, global, output),
         Command::Connect(arguments) => connect::run(arguments, global, output),
         Command::Sync => connect::sync(global, output),
-        Command::Status => status::run(global, output),
+        Command::Status(arguments) => status::run(&arguments, global, output),
+        Command::Doctor(arguments) => doctor::run(&arguments, global, output),
         Command::Export(arguments) => transfer::export(&arguments, global, output),
         Command::Import(arguments) => transfer::import(&arguments, global, output),
+        Command::Completions { shell } => manual::completions(shell, output),
+        Command::Man { output: folder } => manual::man(folder.as_deref(), output),
         Command::Relay { .. } => unreachable!("`main` gives the relay its own output and exit codes"),
     }
 }
@@ -52,7 +63,8 @@ fn delete(one: &One, global: &Global, output: Output) -> Result<(), Failure> {
     let id = one.id.find(&collection)?;
     let _ = collection.delete(id)?;
     let touched = Touched { id: id.to_string(), collection: &one.collection, deleted: true };
-    output.done(&touched, || format!("Deleted. `afield restore {} {id}` takes it back.", one.collection))
+    let restore = global.hints.command(&format!("restore {} {id}", one.collection));
+    output.done(&touched, || format!("Deleted. To take it back:\n  {}", console::style(restore).bold()))
 }
 
 fn restore(one: &One, global: &Global, output: Output) -> Result<(), Failure> {

@@ -9,12 +9,13 @@ use crate::output::Output;
 use afield::{Collection, EditError, EntityError, EntityId};
 use serde::Serialize;
 
+/// An entity that was written.
 #[derive(Debug, Serialize)]
-struct Stored<'c> {
-    id: String,
-    collection: &'c str,
-    space: String,
-    changed: bool,
+pub(super) struct Stored<'c> {
+    pub(super) id: String,
+    pub(super) collection: &'c str,
+    pub(super) space: String,
+    pub(super) changed: bool,
 }
 
 pub(super) fn run(arguments: &Put, global: &Global, output: Output) -> Result<(), Failure> {

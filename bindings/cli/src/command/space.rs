@@ -5,7 +5,7 @@ use crate::context;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::text;
-use afield::Space;
+use afield::{LeftSpace, Space};
 use serde::Serialize;
 
 /// A space, as it is shown.
@@ -19,6 +19,17 @@ impl Shown {
     pub(super) fn of(space: &Space) -> Self {
         Self { id: space.id().to_string(), name: space.name().to_owned() }
     }
+}
+
+/// A space that was left, and what went with it.
+#[derive(Debug, Serialize)]
+struct LeftShown {
+    #[serde(flatten)]
+    space: Shown,
+    entities: u64,
+    changes: u64,
+    unsent: u64,
+    is_erased: bool,
 }
 
 /// A space of a list.
@@ -35,24 +46,39 @@ pub(super) fn run(command: SpaceCommand, global: &Global, output: Output) -> Res
             let replica = context::open(global)?;
             let space = replica.create_space(&name)?;
             output.done(&Shown::of(&space), || {
-                format!("Made the space {:?}. On another device: afield space join {}", space.name(), space.id())
+                let join =
+                    console::style(format!("afield space join {} --name {}", space.id(), shell_words::quote(&name)));
+                format!("Made the space {:?}. On another device:\n  {}", space.name(), join.bold())
             })
         }
-        SpaceCommand::Join { id } => {
+        SpaceCommand::Join { id, name } => {
             let replica = context::open(global)?;
             let is_here = replica.space(id).is_ok();
-            let space = replica.join_space(id)?;
+            let space = match &name {
+                Some(name) => replica.join_space_as(id, name)?,
+                None => replica.join_space(id)?,
+            };
             output.done(&Shown::of(&space), || {
-                let what = if is_here { "This device has" } else { "Joined" };
-                let when = if is_here { "already" } else { "now" };
-                format!("{what} the space {id} {when}. Its entities come with the next `afield sync`.")
+                let what = if is_here { "This device has the space already:" } else { "Joined the space" };
+                let sync = global.hints.command("sync");
+                format!("{what} {}.\nIts entities come with the next `{sync}`.", context::named(id, space.name()))
             })
         }
-        SpaceCommand::Leave { id } => {
+        SpaceCommand::Leave { id, discard } => {
             let replica = context::open(global)?;
             let space = replica.space(id)?;
-            replica.leave_space(id)?;
-            output.done(&Shown::of(&space), || format!("Left the space {id}, of which this device held nothing."))
+            let left = if discard { replica.leave_space_discarding(id)? } else { replica.leave_space(id)? };
+            let LeftSpace { entities, changes, unsent, is_erased } = left;
+            let shown = LeftShown { space: Shown::of(&space), entities, changes, unsent, is_erased };
+            output.done(&shown, || {
+                let entities = text::count(entities, "entity is", "entities are");
+                let mut words = format!("Left the space {id}:\n{entities} gone from this device.");
+                if !is_erased {
+                    words
+                        .push_str("\nTraces remain in the store file until it can be rebuilt: leave room on the disk.");
+                }
+                words
+            })
         }
         SpaceCommand::List => {
             let spaces: Vec<Listed> = context::view(global)?
@@ -74,9 +100,9 @@ fn in_words(spaces: &[Listed], output: Output) -> String {
     if !output.is_terminal() {
         return spaces.iter().map(|space| format!("{}\t{}\n", space.id, text::printable(&space.name))).collect();
     }
-    let rows: Vec<_> = spaces
-        .iter()
-        .map(|space| vec![space.id.clone(), text::number(space.pending_changes), text::printable(&space.name)])
-        .collect();
+    // A space that was joined without a name has its id for one, which stands there already.
+    let name = |space: &Listed| if space.name == space.id { String::new() } else { text::printable(&space.name) };
+    let rows: Vec<_> =
+        spaces.iter().map(|space| vec![space.id.clone(), text::number(space.pending_changes), name(space)]).collect();
     text::table(&["space", "waiting", "name"], &rows, output.width())
 }

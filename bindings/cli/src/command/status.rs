@@ -1,16 +1,18 @@
 //! `afield status`
 
-use crate::arguments::Global;
+mod page;
+mod watch;
+
+use crate::arguments::{Global, StatusArguments};
 use crate::context;
 use crate::failure::{Failure, word_of};
 use crate::output::Output;
-use crate::remembered::{LastError, LastState, Remembered};
-use crate::text;
-use afield::{ChunkCode, ReadOnlySpace, SpaceStatus};
-use console::style;
+use crate::remembered::{LastState, Remembered};
+use afield::{ChunkCode, ReadOnlyReplica, SpaceId, SpaceStatus, Status, SyncState, Traffic};
 use serde::{Serialize, Serializer};
+use std::path::Path;
 
-/// What is known without asking the relay: nothing here is newer than the last sync.
+/// What is known without asking the relay: nothing here is newer than the last sync, unless sync is on.
 #[derive(Debug, Serialize)]
 struct Shown {
     store: String,
@@ -25,6 +27,12 @@ struct Shown {
     blocked_entities: u64,
     refusals: Vec<Refused>,
     quarantined: u64,
+    /// What went over the wire, while sync is on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traffic: Option<Traffic>,
+    /// When the next attempt is made, where sync is on and one is due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_in_ms: Option<u64>,
     spaces: Vec<ShownSpace>,
 }
 
@@ -39,9 +47,9 @@ struct Refused {
 }
 
 impl Refused {
-    fn of(space: &ReadOnlySpace, code: ChunkCode, entities: u64) -> Self {
+    fn of(space: SpaceId, code: ChunkCode, entities: u64) -> Self {
         let class = word_of(code.class());
-        Self { space: space.id().to_string(), code: code.number(), reason: code.to_string(), class, entities }
+        Self { space: space.to_string(), code: code.number(), reason: code.to_string(), class, entities }
     }
 }
 
@@ -49,6 +57,8 @@ impl Refused {
 struct ShownSpace {
     id: String,
     name: String,
+    state: State,
+    error: Option<String>,
     pending_changes: u64,
     oldest_pending_age_ms: Option<u64>,
     blocked_entities: u64,
@@ -57,12 +67,24 @@ struct ShownSpace {
     resets: u64,
 }
 
-/// What sync is between two runs of this command.
+/// What sync is; the words are those of the library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
+    /// No relay is remembered.
     Disabled,
+    /// In step when sync was last on.
     Idle,
+    /// Something was wrong when sync was last on.
     Failed(LastState),
+    /// Sync is on.
+    Live(SyncState),
+}
+
+impl State {
+    fn word(self) -> String {
+        let json = serde_json::to_value(self).ok();
+        json.as_ref().and_then(serde_json::Value::as_str).unwrap_or("unknown").replace('_', " ")
+    }
 }
 
 impl Serialize for State {
@@ -71,53 +93,86 @@ impl Serialize for State {
             Self::Disabled => serializer.serialize_str("disabled"),
             Self::Idle => serializer.serialize_str("idle"),
             Self::Failed(state) => state.serialize(serializer),
+            Self::Live(state) => state.serialize(serializer),
         }
     }
 }
 
-pub(super) fn run(global: &Global, output: Output) -> Result<(), Failure> {
-    let replica = context::view(global)?;
-    let status = replica.status()?;
-    let remembered = Remembered::read(&global.store)?;
-    let mut refusals = Vec::new();
-    for space in replica.spaces()? {
-        refusals.extend(space.refusals()?.into_iter().map(|(code, entities)| Refused::of(&space, code, entities)));
+pub(super) fn run(arguments: &StatusArguments, global: &Global, output: Output) -> Result<(), Failure> {
+    if arguments.watch {
+        return watch::run(arguments.sync, global, output);
     }
-    let spaces: Vec<_> = status.spaces.into_iter().map(ShownSpace::from).collect();
-    let blocked_entities = spaces.iter().map(|space| space.blocked_entities).sum();
-    let last_error = remembered.as_ref().and_then(|remembered| remembered.last_error.clone());
-    let shown = Shown {
-        store: global.store.display().to_string(),
-        store_bytes: std::fs::metadata(&global.store).ok().map(|file| file.len()),
-        device: status.device.to_string(),
-        state: state_of(remembered.as_ref(), last_error.as_ref(), blocked_entities),
-        last_synced_ms: remembered.as_ref().and_then(|remembered| remembered.last_synced_ms),
-        last_error: last_error.map(|error| error.reason),
-        relay: remembered.map(|remembered| remembered.address),
-        pending_changes: status.pending_changes,
-        oldest_pending_age_ms: spaces.iter().filter_map(|space| space.oldest_pending_age_ms).max(),
-        blocked_entities,
-        refusals,
-        quarantined: status.quarantined,
-        spaces,
-    };
-    output.result(&shown, || in_words(&shown, output))
+    let shown = Shown::gather(&context::view(global)?, None, &global.store)?;
+    output.result(&shown, || page::in_words(&shown, output.width()))
 }
 
-fn state_of(remembered: Option<&Remembered>, last_error: Option<&LastError>, blocked_entities: u64) -> State {
-    match (remembered, last_error) {
-        (None, _) => State::Disabled,
-        (Some(_), Some(error)) => State::Failed(error.state),
-        (Some(_), None) if blocked_entities > 0 => State::Failed(LastState::Blocked),
-        (Some(_), None) => State::Idle,
+impl Shown {
+    /// Gathers what is known of a store; `live` is what sync says of itself while it is on.
+    fn gather(replica: &ReadOnlyReplica, live: Option<Status>, store: &Path) -> Result<Self, Failure> {
+        let remembered = Remembered::read(store)?;
+        let mut refusals = Vec::new();
+        for space in replica.spaces()? {
+            let of_space = space.refusals()?.into_iter();
+            refusals.extend(of_space.map(|(code, entities)| Refused::of(space.id(), code, entities)));
+        }
+        let is_live = live.is_some();
+        let status = match live {
+            Some(status) => status,
+            None => replica.status()?,
+        };
+        let last_error = match &remembered {
+            Some(remembered) if !is_live => remembered.last_error.as_ref().map(|error| error.reason.clone()),
+            _ => status.last_error.clone(),
+        };
+        let before = Before { remembered: remembered.as_ref(), refusals: &refusals, is_live };
+        let spaces: Vec<_> = status.spaces.iter().map(|space| before.space(space)).collect();
+        let blocked_entities = spaces.iter().map(|space| space.blocked_entities).sum();
+        Ok(Self {
+            store: store.display().to_string(),
+            store_bytes: std::fs::metadata(store).ok().map(|file| file.len()),
+            device: status.device.to_string(),
+            state: before.overall(&status, blocked_entities),
+            last_synced_ms: status.last_synced_ms.or(remembered.as_ref().and_then(|known| known.last_synced_ms)),
+            last_error,
+            relay: remembered.map(|remembered| remembered.address),
+            pending_changes: status.pending_changes,
+            oldest_pending_age_ms: spaces.iter().filter_map(|space| space.oldest_pending_age_ms).max(),
+            blocked_entities,
+            refusals,
+            quarantined: status.quarantined,
+            traffic: is_live.then_some(status.traffic),
+            retry_in_ms: status.retry_in_ms,
+            spaces,
+        })
     }
 }
 
-impl From<SpaceStatus> for ShownSpace {
-    fn from(space: SpaceStatus) -> Self {
-        Self {
-            id: space.space.to_string(),
-            name: space.name,
+/// What is known from before.
+struct Before<'s> {
+    remembered: Option<&'s Remembered>,
+    refusals: &'s [Refused],
+    is_live: bool,
+}
+
+impl Before<'_> {
+    fn overall(&self, status: &Status, blocked_entities: u64) -> State {
+        match self.remembered {
+            _ if self.is_live => State::Live(status.state),
+            None => State::Disabled,
+            Some(Remembered { last_error: Some(error), .. }) => State::Failed(error.state),
+            Some(_) if blocked_entities > 0 => State::Failed(LastState::Blocked),
+            Some(_) => State::Idle,
+        }
+    }
+
+    fn space(&self, space: &SpaceStatus) -> ShownSpace {
+        let id = space.space.to_string();
+        let (state, error) = self.state(space, &id);
+        ShownSpace {
+            id,
+            name: space.name.clone(),
+            state,
+            error,
             pending_changes: space.pending_changes,
             oldest_pending_age_ms: space.oldest_pending_age_ms,
             blocked_entities: space.blocked_entities,
@@ -126,76 +181,26 @@ impl From<SpaceStatus> for ShownSpace {
             resets: space.resets,
         }
     }
-}
 
-fn in_words(shown: &Shown, output: Output) -> String {
-    let size = shown.store_bytes.map(|size| format!(" ({})", text::bytes(size))).unwrap_or_default();
-    let relay = shown.relay.as_deref().unwrap_or("none: `afield connect URL` starts syncing");
-    let mut lines = vec![
-        ("store", format!("{}{size}", shown.store)),
-        ("device", shown.device.clone()),
-        ("relay", relay.to_owned()),
-        ("sync", sync_in_words(shown)),
-    ];
-    if let Some(error) = &shown.last_error {
-        lines.push(("", style(error).yellow().to_string()));
-    }
-    lines.push(("waiting", waiting_in_words(shown)));
-    for Refused { reason, entities, .. } in &shown.refusals {
-        let entities = text::count(*entities, "entity", "entities");
-        lines.push(("refused", format!("by the relay, changes of {entities}: {reason}; they stay stored here")));
-    }
-    if shown.quarantined > 0 {
-        let chunks = text::count(shown.quarantined, "chunk", "chunks");
-        lines.push(("refused", format!("{chunks} from others did not fit and were put aside, unchanged")));
-    }
-    let lines = lines.into_iter().map(|(name, value)| format!("{}{value}", style(format!("{name:<9}")).cyan()));
-    let mut page = lines.collect::<Vec<_>>().join("\n");
-    page.push_str("\n\n");
-    page.push_str(&spaces_in_words(&shown.spaces, output));
-    page
-}
-
-fn sync_in_words(shown: &Shown) -> String {
-    let last = match shown.last_synced_ms {
-        Some(at) => {
-            let ago_ms = u64::try_from(context::wall_ms().saturating_sub(at)).unwrap_or(0);
-            format!("in step {}", text::ago(ago_ms))
+    /// What keeps a space back, from what is about it alone to what is about all of them.
+    fn state(&self, space: &SpaceStatus, id: &str) -> (State, Option<String>) {
+        let refused = self.refusals.iter().filter(|refused| refused.space == id).map(|refused| refused.reason.as_str());
+        let mut refused = refused.collect::<Vec<_>>();
+        refused.dedup();
+        let refused = (!refused.is_empty()).then(|| refused.join("; "));
+        if self.is_live {
+            return (State::Live(space.state), space.last_error.clone().or(refused));
         }
-        None => "never in step yet".to_owned(),
-    };
-    match (shown.state, &shown.last_error) {
-        (State::Disabled, _) => "off".to_owned(),
-        (_, Some(_)) => format!("{last}; since then:"),
-        (_, None) => last,
+        let Some(remembered) = self.remembered else { return (State::Disabled, None) };
+        let of_space = remembered.spaces.iter().find(|refused| refused.id == id).map(|refused| refused.reason.clone());
+        if let Some(error) = of_space.or(refused) {
+            return (State::Failed(LastState::Blocked), Some(error));
+        }
+        match &remembered.last_error {
+            // What was wrong was about other spaces.
+            Some(_) if !remembered.spaces.is_empty() => (State::Idle, None),
+            Some(error) => (State::Failed(error.state), Some(error.reason.clone())),
+            None => (State::Idle, None),
+        }
     }
-}
-
-fn waiting_in_words(shown: &Shown) -> String {
-    let changes = shown.pending_changes;
-    if changes == 0 {
-        let all = if shown.last_synced_ms.is_some() { ": the relay has every change of this device" } else { "" };
-        return format!("nothing{all}");
-    }
-    let oldest =
-        shown.oldest_pending_age_ms.map(|age| format!(", the oldest from {}", text::ago(age))).unwrap_or_default();
-    format!("{}{oldest}", text::count(changes, "change", "changes"))
-}
-
-fn spaces_in_words(spaces: &[ShownSpace], output: Output) -> String {
-    let row = |space: &ShownSpace| {
-        let resets = if space.resets > 0 { text::count(space.resets, "repair", "repairs") } else { String::new() };
-        vec![
-            space.id.clone(),
-            text::number(space.pending_changes),
-            text::number(space.sequence),
-            resets,
-            text::printable(&space.name),
-        ]
-    };
-    let rows: Vec<_> = spaces.iter().map(row).collect();
-    if rows.is_empty() {
-        return style("no space yet: `afield space create NAME`").dim().to_string();
-    }
-    text::table(&["space", "waiting", "log", "", "name"], &rows, output.width())
 }

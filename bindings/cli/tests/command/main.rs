@@ -3,11 +3,20 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails here says where")]
 
 mod demo;
+mod doctor;
+#[cfg(unix)]
+mod edit;
 mod help;
+mod hints;
 mod reading;
 mod running;
+mod status;
 mod store;
 mod streams;
 mod sync;
+#[cfg(unix)]
+mod terminal;
 mod throttled;
 mod transfer;
+#[cfg(unix)]
+mod watch;

@@ -72,6 +72,11 @@ impl Person {
         Ran::from(self.command(arguments).output().unwrap())
     }
 
+    /// A command as it is proposed to whoever typed where the store is.
+    pub(crate) fn proposed(&self, line: &str) -> String {
+        format!("afield --store {} {line}", self.store().display())
+    }
+
     /// Runs with text on stdin.
     pub(crate) fn run_with<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>, stdin: &str) -> Ran {
         let mut command = self.command(arguments);

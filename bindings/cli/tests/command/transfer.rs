@@ -73,7 +73,7 @@ fn a_damaged_entity_costs_an_export_that_entity_and_is_named() {
     let damaged = person.run(["put", "notes", "title=Bread"]).ok().to_owned();
     person.run(["put", "notes", "title=Eggs"]).ok();
     let store = rusqlite::Connection::open(person.store()).unwrap();
-    let sql = "UPDATE changes SET bytes = zeroblob(40) WHERE entity_row = 2";
+    let sql = "UPDATE bodies SET bytes = zeroblob(40) WHERE change_row IN (SELECT change_row FROM changes WHERE entity_row = 2)";
     assert_eq!(store.execute(sql, []).unwrap(), 1);
     drop(store);
     let file = person.folder().join("all.jsonl");

@@ -1,7 +1,7 @@
 //! Who waits for the relay's word about a change.
 
 use super::documents::lock;
-use afield_core::ChangeHash;
+use afield_core::{ChangeHash, EntityId};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use tokio::sync::oneshot;
@@ -18,15 +18,18 @@ pub(crate) enum Acknowledged {
 /// Waiters by change.
 #[derive(Debug, Default)]
 pub(super) struct Acknowledgements {
-    waiters: Mutex<BTreeMap<ChangeHash, Vec<oneshot::Sender<Acknowledged>>>>,
+    waiters: Mutex<BTreeMap<ChangeHash, OfChange>>,
 }
+
+/// The entity of a change, and who waits for the word about it.
+type OfChange = (EntityId, Vec<oneshot::Sender<Acknowledged>>);
 
 impl Acknowledgements {
     /// Registers interest in a change. Register first and look into the store second, so that nothing falls between.
-    pub(super) fn wait(&self, hash: ChangeHash) -> oneshot::Receiver<Acknowledged> {
+    pub(super) fn wait(&self, entity: EntityId, hash: ChangeHash) -> oneshot::Receiver<Acknowledged> {
         let (sender, receiver) = oneshot::channel();
         let mut waiters = lock(&self.waiters);
-        let of_change = waiters.entry(hash).or_default();
+        let (_, of_change) = waiters.entry(hash).or_insert_with(|| (entity, Vec::new()));
         of_change.retain(|waiter| !waiter.is_closed());
         of_change.push(sender);
         receiver
@@ -40,9 +43,14 @@ impl Acknowledgements {
         }
     }
 
+    /// Drops the senders of those who wait for changes of entities that are gone, which tells them so.
+    pub(super) fn forget(&self, is_gone: impl Fn(EntityId) -> bool) {
+        lock(&self.waiters).retain(|_, (entity, _)| !is_gone(*entity));
+    }
+
     /// Tells those who wait for the change.
     pub(super) fn tell(&self, hash: ChangeHash, word: Acknowledged) {
-        for waiter in lock(&self.waiters).remove(&hash).into_iter().flatten() {
+        for waiter in lock(&self.waiters).remove(&hash).into_iter().flat_map(|(_, waiters)| waiters) {
             // A waiter that gave up has dropped its end, which is no failure.
             let _ = waiter.send(word);
         }

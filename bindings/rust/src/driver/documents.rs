@@ -10,11 +10,22 @@ use afield_core::document::Document;
 use afield_core::{Collection, EntityId, SpaceId};
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// How many documents stay open when nobody uses them: about 10 MiB of small ones, at 18 KiB each.
+/// How many documents stay open when nobody uses them: about 10 MiB of small ones.
 pub(super) const DOCUMENTS_OPEN_MAX: usize = 512;
+
+/// How many bytes they may take together, by estimate: a few long notes, or many small ones. The one that was used last
+/// stays, whatever its size, or each key in it would load it anew.
+pub(super) const DOCUMENTS_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What an open document takes however little it holds, in bytes; estimated from a few measurements.
+const DOCUMENT_BYTES: usize = 18 * 1024;
+/// What each operation and each change adds to that, in bytes; estimated from a recorded history of 260,000 keystrokes, with
+/// what allocating and freeing leaves behind.
+const OPERATION_BYTES: usize = 64;
+const CHANGE_BYTES: usize = 160;
 
 /// An entity whose document is in memory.
 pub(super) struct OpenEntity {
@@ -27,10 +38,22 @@ pub(super) struct OpenEntity {
     pub(super) projected: Option<Projected>,
 }
 
+impl OpenEntity {
+    /// How much memory it takes, by estimate.
+    fn bytes(&self) -> usize {
+        let times = |count: u64, bytes: usize| usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(bytes);
+        let operations = times(self.document.operation_count(), OPERATION_BYTES);
+        let changes = times(self.document.change_count(), CHANGE_BYTES);
+        DOCUMENT_BYTES.saturating_add(operations).saturating_add(changes)
+    }
+}
+
 #[derive(Default)]
 struct Slot {
     state: Mutex<SlotState>,
     returned: Condvar,
+    /// Whether what is held of the entity is not to be stored any more.
+    is_forgotten: AtomicBool,
 }
 
 #[derive(Default)]
@@ -48,9 +71,18 @@ impl SlotState {
 
 #[derive(Default)]
 struct Slots {
-    by_entity: BTreeMap<EntityId, (Arc<Slot>, u64)>,
+    by_entity: BTreeMap<EntityId, Kept>,
     by_use: BTreeMap<u64, EntityId>,
     uses: u64,
+    /// The sum of what all of them take.
+    bytes: usize,
+}
+
+/// A slot, when it was last used, and what it takes.
+struct Kept {
+    slot: Arc<Slot>,
+    used: u64,
+    bytes: usize,
 }
 
 /// The cache. Taking a document out locks that entity alone; others wait until it is put back.
@@ -131,49 +163,95 @@ impl Documents {
         self.generation.fetch_add(1, Ordering::Relaxed);
         slots.by_entity.clear();
         slots.by_use.clear();
+        slots.bytes = 0;
     }
 
-    /// Whether these documents may still be stored: not once everything has been forgotten. Ask while the store is
+    /// The entities that have a place here.
+    pub(super) fn known(&self) -> Vec<EntityId> {
+        lock(&self.slots).by_entity.keys().copied().collect()
+    }
+
+    /// Forgets these entities; what is taken of them now may not be stored any more. Call it while the store is locked.
+    pub(super) fn forget(&self, entities: &[EntityId]) {
+        let mut slots = lock(&self.slots);
+        for entity in entities {
+            if let Some(kept) = slots.remove(entity) {
+                kept.slot.is_forgotten.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Whether these documents may still be stored: not once they or all have been forgotten. Ask while the store is
     /// locked, which it is while everything is forgotten.
     pub(super) fn are_current<'t, 'd: 't>(&self, taken: impl IntoIterator<Item = &'t Taken<'d>>) -> bool {
         let generation = self.generation.load(Ordering::Relaxed);
-        taken.into_iter().all(|taken| taken.generation == generation)
+        let is_current =
+            |taken: &Taken<'_>| taken.generation == generation && !taken.slot.is_forgotten.load(Ordering::Relaxed);
+        taken.into_iter().all(is_current)
     }
 
     fn slot(&self, entity: EntityId) -> (Arc<Slot>, u64) {
         let mut slots = lock(&self.slots);
         slots.uses += 1;
         let now = slots.uses;
-        let (slot, used) = slots.by_entity.entry(entity).or_insert_with(|| (Arc::default(), now));
-        let (slot, before) = (slot.clone(), std::mem::replace(used, now));
+        let kept = slots.by_entity.entry(entity);
+        let kept = kept.or_insert_with(|| Kept { slot: Arc::default(), used: now, bytes: 0 });
+        let (slot, before) = (kept.slot.clone(), std::mem::replace(&mut kept.used, now));
         slots.by_use.remove(&before);
         slots.by_use.insert(now, entity);
         (slot, self.generation.load(Ordering::Relaxed))
     }
 
-    fn put_back(&self, slot: &Arc<Slot>, open: Option<Box<OpenEntity>>) {
+    fn put_back(&self, entity: EntityId, slot: Arc<Slot>, open: Option<Box<OpenEntity>>) {
+        let bytes = open.as_ref().map_or(0, |open| open.bytes());
+        lock(&self.slots).note_bytes(entity, &slot, bytes);
         let mut state = lock(&slot.state);
         state.entity = open;
         state.taken = false;
         drop(state);
         slot.returned.notify_one();
+        drop(slot);
         self.evict();
     }
 
     fn evict(&self) {
         let mut slots = lock(&self.slots);
-        let Slots { by_entity, by_use, .. } = &mut *slots;
-        let surplus = by_entity.len().saturating_sub(DOCUMENTS_OPEN_MAX);
-        if surplus == 0 {
+        let (mut count, mut bytes) = (slots.by_entity.len(), slots.bytes);
+        if count <= DOCUMENTS_OPEN_MAX && bytes <= DOCUMENTS_BYTES_MAX {
             return;
         }
-        // A slot that somebody holds or waits for has a second reference; it is passed over.
-        let idle = |entity: &EntityId| by_entity.get(entity).is_some_and(|(slot, _)| Arc::strong_count(slot) == 1);
-        let victims: Vec<_> =
-            by_use.iter().filter(|(_, entity)| idle(entity)).take(surplus).map(|(at, entity)| (*at, *entity)).collect();
-        for (at, entity) in victims {
-            by_use.remove(&at);
-            by_entity.remove(&entity);
+        let last = slots.uses;
+        let mut victims = Vec::new();
+        for (used, entity) in &slots.by_use {
+            if count <= DOCUMENTS_OPEN_MAX && bytes <= DOCUMENTS_BYTES_MAX {
+                break;
+            }
+            // A slot that somebody holds or waits for has a second reference; it is passed over.
+            let idle = |kept: &&Kept| Arc::strong_count(&kept.slot) == 1 && *used != last;
+            if let Some(kept) = slots.by_entity.get(entity).filter(idle) {
+                (count, bytes) = (count - 1, bytes.saturating_sub(kept.bytes));
+                victims.push(*entity);
+            }
+        }
+        for entity in victims {
+            slots.remove(&entity);
+        }
+    }
+}
+
+impl Slots {
+    fn remove(&mut self, entity: &EntityId) -> Option<Kept> {
+        let kept = self.by_entity.remove(entity)?;
+        self.by_use.remove(&kept.used);
+        self.bytes = self.bytes.saturating_sub(kept.bytes);
+        Some(kept)
+    }
+
+    /// Notes what an entity takes now, unless its slot is another one since.
+    fn note_bytes(&mut self, entity: EntityId, slot: &Arc<Slot>, bytes: usize) {
+        if let Some(kept) = self.by_entity.get_mut(&entity).filter(|kept| Arc::ptr_eq(&kept.slot, slot)) {
+            self.bytes = self.bytes.saturating_sub(kept.bytes).saturating_add(bytes);
+            kept.bytes = bytes;
         }
     }
 }
@@ -201,11 +279,87 @@ impl Drop for Taken<'_> {
         let open = if std::thread::panicking() { None } else { self.open.take() };
         let open = open.filter(|open| !open.document.is_poisoned());
         let slot = std::mem::take(&mut self.slot);
-        self.documents.put_back(&slot, open);
+        self.documents.put_back(self.entity, slot, open);
     }
 }
 
 /// Locks, whoever panicked before: the state behind these locks is consistent between statements.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use afield_core::document::EditContext;
+    use afield_core::{Limits, Now};
+    use automerge::ActorId;
+    use std::convert::Infallible;
+
+    fn id(number: u16) -> EntityId {
+        let mut bytes = [0; 16];
+        bytes[..2].copy_from_slice(&number.to_be_bytes());
+        EntityId::from_bytes(bytes)
+    }
+
+    fn open(entity: EntityId, characters: usize) -> Option<Box<OpenEntity>> {
+        let mut document = Document::new(entity);
+        let now = Now { wall_ms: 0, monotonic_ms: 0 };
+        let context = EditContext { actor: ActorId::from([1; 16].as_slice()), now, fresh: true };
+        let edit = |edit: &mut afield_core::document::Edit<'_>| {
+            edit.splice_text("body", 0, 0, &"x".repeat(characters)).unwrap();
+            Ok::<_, Infallible>(())
+        };
+        let _ = document.edit(&context, &Limits::DEFAULT, edit).unwrap();
+        let (space, collection) = (SpaceId::from_bytes([1; 16]), "notes".parse().unwrap());
+        Some(Box::new(OpenEntity { document, space, collection, since_snapshot: 0, projected: None }))
+    }
+
+    fn use_one(documents: &Documents, number: u16, characters: usize) -> bool {
+        let mut taken = documents.wait_for(id(number));
+        let was_open = taken.open.is_some();
+        if !was_open {
+            taken.open = open(id(number), characters);
+        }
+        was_open
+    }
+
+    #[test]
+    fn large_documents_make_room_for_others_by_their_size_and_not_by_their_number() {
+        let documents = Documents::default();
+        let large = 50_000;
+        let each = open(id(0), large).unwrap().bytes();
+        let fit = DOCUMENTS_BYTES_MAX / each;
+        assert!((2..DOCUMENTS_OPEN_MAX / 2).contains(&fit), "{fit} of {each} bytes");
+        for number in 0..(fit as u16 + 3) {
+            assert!(!use_one(&documents, number, large));
+        }
+        assert_eq!(documents.known().len(), fit);
+        assert!(use_one(&documents, fit as u16 + 2, large), "the last one is still open");
+        assert!(!use_one(&documents, 0, large), "the first one is not");
+        let slots = lock(&documents.slots);
+        assert_eq!(slots.bytes, slots.by_entity.values().map(|kept| kept.bytes).sum::<usize>());
+    }
+
+    #[test]
+    fn small_documents_are_bounded_by_their_number() {
+        let documents = Documents::default();
+        for number in 0..(DOCUMENTS_OPEN_MAX as u16 + 9) {
+            let mut taken = documents.wait_for(id(number));
+            taken.open = open(id(number), 1);
+        }
+        assert_eq!(documents.known().len(), DOCUMENTS_OPEN_MAX);
+    }
+
+    #[test]
+    fn what_is_forgotten_while_it_is_taken_is_not_stored_and_does_not_come_back() {
+        let documents = Documents::default();
+        use_one(&documents, 1, 1);
+        let (taken, other) = (documents.wait_for(id(1)), documents.wait_for(id(2)));
+        assert!(taken.open.is_some() && documents.are_current([&taken, &other]));
+        documents.forget(&[id(1)]);
+        assert!(!documents.are_current([&taken, &other]) && documents.are_current([&other]));
+        drop(taken);
+        assert!(documents.wait_for(id(1)).open.is_none());
+    }
 }

@@ -118,6 +118,12 @@ impl Driver {
         Ok(Edited { value, changes: writes.iter().flat_map(PendingWrite::ids).collect() })
     }
 
+    /// Whether the calling thread runs the closure of an edit or a transaction, which sync may be waiting for: so it must not
+    /// wait for sync.
+    pub(crate) fn is_inside_an_edit() -> bool {
+        Documents::is_inside()
+    }
+
     /// Starts a transaction over several entities. Only one runs at a time.
     ///
     /// # Errors
@@ -144,7 +150,7 @@ impl Driver {
         read: impl FnOnce(&Document) -> T,
     ) -> Result<T, EntityError> {
         let Ok(taken) = self.documents.take(target.entity) else {
-            let (open, _) = self.read(target.entity)?.ok_or(target.missing())?;
+            let Some((open, _)) = self.read(target.entity)? else { return Err(self.absent(target)?) };
             target.check(&open)?;
             return Ok(read(&open.document));
         };
@@ -152,6 +158,13 @@ impl Driver {
         let open = taken.open.as_ref().ok_or(target.missing())?;
         let _inside = Documents::enter();
         Ok(read(&open.document))
+    }
+
+    /// Why an entity is not in the store: it does not exist, as far as this device has to know, or it is not here.
+    fn absent(&self, target: &Target) -> Result<EntityError, EntityError> {
+        let Target { space, collection, entity, .. } = target;
+        let is_elsewhere = lock(&self.store).may_be_elsewhere(*space, collection, *entity)?;
+        Ok(if is_elsewhere { EntityError::NotHere { entity: *entity, space: *space } } else { target.missing() })
     }
 
     fn take(&self, entity: EntityId) -> Result<Taken<'_>, EntityError> {
@@ -164,7 +177,7 @@ impl Driver {
         }
         match taken.open.as_deref() {
             Some(open) => target.check(open)?,
-            None if target.existence == Existence::Required => return Err(target.missing()),
+            None if target.existence == Existence::Required => return Err(self.absent(target)?),
             None => {
                 taken.open = Some(Box::new(OpenEntity {
                     document: Document::new(target.entity),
@@ -217,6 +230,9 @@ impl Driver {
         if let Err(error) = appended {
             taken.iter_mut().for_each(|one| one.open = None);
             return Err(error);
+        }
+        for open in taken.iter().filter_map(|one| one.open.as_deref()) {
+            self.note_growth(open);
         }
         for write in writes {
             self.note_edit(write.space);

@@ -23,6 +23,17 @@ pub enum EntityError {
         /// The space.
         space: SpaceId,
     },
+    /// The entity is not on this device, and may exist all the same: the filter of the space leaves it out, or what it asks for
+    /// has not been fetched yet.
+    #[error(
+        "entity {entity} is not on this device, whose filter of space {space} does not ask for it or has not been answered yet; `fetch` brings it, where it exists"
+    )]
+    NotHere {
+        /// The entity.
+        entity: EntityId,
+        /// The space.
+        space: SpaceId,
+    },
     /// The entity lives in another space of this device; an identity names one entity, wherever it lives.
     #[error("entity {entity} lives in space {found}, not {expected}")]
     OtherSpace {
@@ -94,7 +105,7 @@ impl EntityError {
     /// What would help.
     pub fn class(&self) -> Class {
         match self {
-            Self::Busy { .. } | Self::NotYet { .. } => Class::Retry,
+            Self::Busy { .. } | Self::NotYet { .. } | Self::NotHere { .. } => Class::Retry,
             Self::Missing { .. }
             | Self::OtherSpace { .. }
             | Self::OtherCollection { .. }
@@ -107,7 +118,11 @@ impl EntityError {
 
     /// Whether nothing but this entity is unusable, so that it can be passed over.
     pub(crate) fn is_of_this_entity_alone(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::NotYet { .. } | Self::Store(StoreError::Corrupt(_)))
+        match self {
+            Self::Damaged { .. } | Self::NotYet { .. } => true,
+            Self::Store(error) => error.is_damage(),
+            _ => false,
+        }
     }
 }
 
@@ -143,7 +158,7 @@ impl Driver {
         let has_snapshot = stored.snapshot.is_some();
         let (mut open, unsettled) = match build(entity, stored) {
             Err(error) if has_snapshot => {
-                // A snapshot only makes opening quicker: what it stands for is all there.
+                // What it stands for is all there, or can be read out of an older one that covers it.
                 tracing::warn!(%entity, %error, "the snapshot does not load: it is dropped, and every change is read");
                 let dropped = lock(&self.store).drop_snapshot(entity).map(drop);
                 dropped.unwrap_or_else(|error| tracing::warn!(%entity, %error, "the snapshot could not be dropped"));
@@ -153,25 +168,34 @@ impl Driver {
             built => built.map_err(damaged)?,
         };
         self.save_snapshot_when_due(&mut open);
+        self.note_growth(&open);
         Ok(Some((open, unsettled)))
     }
 
-    /// Saves a snapshot once enough changes have come since the last: opening then reads those few alone.
+    /// Saves a snapshot of what took long to open: opening then reads what came after it alone, also where nobody edits it.
     ///
     /// A quarter of all changes has to be new, so that the cost of all snapshots together stays in proportion to the
-    /// number of changes. Without one an entity opens more slowly and otherwise the same, so a failure is only logged; a
+    /// number of changes. It is compacted later. Without one an entity opens more slowly and otherwise the same, so a failure is only logged; a
     /// store that refuses writes is not tried.
-    pub(super) fn save_snapshot_when_due(&self, open: &mut OpenEntity) {
+    fn save_snapshot_when_due(&self, open: &mut OpenEntity) {
         let changes = open.document.change_count();
         let is_due = open.since_snapshot >= SNAPSHOT_CHANGES_MIN && open.since_snapshot as u64 >= changes / 4;
-        if !is_due || lock(&self.store).is_poisoned() {
+        if !is_due || self.growth.is_resting() || lock(&self.store).is_poisoned() {
             return;
         }
         let entity = open.document.entity();
         let snapshot = Snapshot { heads: open.document.heads(), changes, bytes: open.document.save() };
         match lock(&self.store).save_snapshot(entity, &snapshot) {
-            Ok(_) => open.since_snapshot = 0,
-            Err(error) => tracing::warn!(%entity, %error, "the snapshot could not be saved"),
+            Ok(_) => {
+                open.since_snapshot = 0;
+                self.growth.note(entity);
+            }
+            Err(error) => {
+                if let afield_store::EntityError::Store(error) = &error {
+                    self.growth.rest_after(error);
+                }
+                tracing::warn!(%entity, %error, "the snapshot could not be saved");
+            }
         }
     }
 }

@@ -1,14 +1,15 @@
 //! Merging what came from others, in a guarded way.
 
 use super::documents::{OpenEntity, Taken, lock};
-use super::projection::project;
+use super::projection::project_unless_large;
 use super::{Driver, DriverError, EntityError};
-use crate::status::SyncEvent;
-use afield_core::document::{Incoming, VERDICT_RULES, Verdict};
+use crate::status::{Merged, SyncEvent};
+use afield_core::document::{Incoming, Replay, VERDICT_RULES, Verdict};
 use afield_core::limits::{WAITING_BYTES_MAX, WAITING_CHUNKS_MAX};
 use afield_core::{ChangeHash, EntityId, Limits, Now};
 use afield_store::{ChangeState, Reason, Settled, Settlement, StoreError, StoredChange};
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How many entities share one transaction when their received changes are settled: each is kept from being edited while
 /// the others are merged, a few milliseconds for small ones.
@@ -74,7 +75,7 @@ impl Driver {
         let entity = taken.entity();
         match self.unsettled(taken) {
             Ok(found) => Ok(found),
-            Err(EntityError::Store(error)) if !matches!(error, StoreError::Corrupt(_)) => Err(error.into()),
+            Err(EntityError::Store(error)) if !error.is_damage() => Err(error.into()),
             Err(error) => {
                 tracing::error!(%entity, %error, "received changes wait: the entity cannot be opened");
                 Ok(None)
@@ -111,14 +112,18 @@ impl Driver {
     /// Merges, and stores every verdict with the projections in one transaction (invariant D9). Answers with the entities
     /// in which changes no longer wait.
     pub(super) fn settle(&self, unsettled: &mut [Unsettled<'_>], now: Now) -> Result<Vec<EntityId>, DriverError> {
-        let merged: Vec<_> = unsettled.iter_mut().filter_map(merge_one).collect();
-        if merged.iter().any(|merged| merged.has_revoked) {
+        let outcomes: Vec<_> = unsettled.iter_mut().filter_map(|one| merge_one(one, self.replay)).collect();
+        if outcomes.iter().any(|outcome| outcome.has_revoked) {
             // The engine forgets the numbers of what is taken out of a document again, and none may be given twice (D6).
             *lock(&self.actor) = None;
         }
-        let unfinished = merged.iter().filter(|merged| merged.is_unfinished).map(|merged| merged.settlement.entity);
-        let unfinished: Vec<_> = unfinished.collect();
-        let settlements: Vec<_> = merged.into_iter().map(|merged| merged.settlement).collect();
+        let of = |is_so: fn(&Outcome) -> bool| -> Vec<EntityId> {
+            outcomes.iter().filter(|outcome| is_so(outcome)).map(|outcome| outcome.settlement.entity).collect()
+        };
+        let (unfinished, changed) = (of(|outcome| outcome.is_unfinished), of(|outcome| outcome.is_changed));
+        let mut merged = Merged::default();
+        outcomes.iter().for_each(|outcome| merged.add(&outcome.merged));
+        let settlements: Vec<_> = outcomes.into_iter().map(|outcome| outcome.settlement).collect();
         if settlements.is_empty() {
             return Ok(Vec::new());
         }
@@ -135,16 +140,17 @@ impl Driver {
             return Err(error);
         }
         lock(&self.unfinished).extend(unfinished);
+        lock(&self.merged).add(&merged);
         let mut told = settlements.iter().peekable();
         for one in unsettled.iter() {
             // Settlements come in the order of the documents; a document without one is passed over.
             let Some(settlement) = told.next_if(|settlement| settlement.entity == one.taken.entity()) else { continue };
             if let Some(open) = &one.taken.open {
-                self.tell(settlement, open);
+                self.tell(settlement, open, changed.contains(&settlement.entity));
             }
         }
-        for open in unsettled.iter_mut().filter_map(|one| one.taken.open.as_deref_mut()) {
-            self.save_snapshot_when_due(open);
+        for open in unsettled.iter().filter_map(|one| one.taken.open.as_deref()) {
+            self.note_growth(open);
         }
         let roomier: Vec<_> = unsettled.iter().filter(|one| one.no_longer_waits(&settlements)).collect();
         // What waited was not sent, or refused without a word, and can be sent now.
@@ -153,8 +159,8 @@ impl Driver {
         Ok(roomier.iter().map(|one| one.taken.entity()).collect())
     }
 
-    fn tell(&self, settlement: &Settlement, open: &OpenEntity) {
-        if settlement.projection.is_some() {
+    fn tell(&self, settlement: &Settlement, open: &OpenEntity, is_changed: bool) {
+        if is_changed {
             self.observers.changed(open.space, &open.collection, settlement.entity);
         }
         for (hash, settled) in &settlement.verdicts {
@@ -182,18 +188,22 @@ impl Unsettled<'_> {
 }
 
 /// What became of the received changes of one entity.
-struct Merged {
+struct Outcome {
     settlement: Settlement,
+    merged: Merged,
+    /// Whether the document differs from before.
+    is_changed: bool,
     /// Whether some are still to be decided, with the next turn.
     is_unfinished: bool,
     /// Whether some were part of the document before, and are not any more.
     has_revoked: bool,
 }
 
-fn merge_one(unsettled: &mut Unsettled<'_>) -> Option<Merged> {
+fn merge_one(unsettled: &mut Unsettled<'_>, replay: Replay) -> Option<Outcome> {
     let Unsettled { taken, changes } = unsettled;
     let open = taken.open.as_deref_mut().filter(|_| !changes.is_empty())?;
     let incoming: Vec<_> = changes.iter().map(|change| Incoming { hash: change.hash, bytes: &change.bytes }).collect();
+    open.document.set_replay(replay);
     // Verdicts have to be the same on every device, so the protocol's limits decide and not one relay's.
     let Ok(applied) = open.document.apply_guarded(&incoming, &Limits::DEFAULT) else {
         // A document that saw a panic is not put back; its changes stay received and are tried when it is loaded anew.
@@ -221,9 +231,16 @@ fn merge_one(unsettled: &mut Unsettled<'_>) -> Option<Merged> {
         in_causal_order(&mut verdicts, &open.document.changes_since(&applied.before));
     }
     open.since_snapshot += merged;
-    let projection = is_changed.then(|| project(open));
+    // Without one the store calls what it has stale, as after an edit.
+    let projected = catch_unwind(AssertUnwindSafe(|| if is_changed { project_unless_large(open) } else { None }));
+    let Ok(projection) = projected else {
+        // What cannot be read is not kept either: its changes stay received, and it is loaded anew.
+        taken.open = None;
+        return None;
+    };
     let settlement = Settlement { entity: taken.entity(), verdicts, projection };
-    Some(Merged { settlement, is_unfinished, has_revoked })
+    let merged = Merged { changes: merged as u64, replayed: applied.replayed as u64 };
+    Some(Outcome { settlement, merged, is_changed, is_unfinished, has_revoked })
 }
 
 /// Puts what was applied into the order in which it was: the outbox sends in that order (invariant D4).

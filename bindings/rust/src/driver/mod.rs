@@ -8,38 +8,44 @@
 //! sync only while that very document is being merged.
 
 mod acknowledged;
+mod compaction;
 mod documents;
 mod edit;
 mod entity;
 mod error;
+mod leave;
 mod merge;
 mod projection;
+mod seen;
 mod sync;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use acknowledged::Acknowledged;
+pub use compaction::{Compacted, CompactionProgress};
 pub(crate) use edit::TransactionScope;
 pub use edit::{EditFailure, Edited, Existence, Target};
 pub use entity::EntityError;
 pub(crate) use entity::document_of;
 pub use error::DriverError;
-pub(crate) use projection::{DELETED_KEY, projection_of, split_deleted};
+pub(crate) use projection::{DELETED_KEY, projection_of, split_deleted, split_deletion};
 pub use sync::Output;
 
-use crate::status::{SyncEvent, Traffic};
+use crate::status::{Merged, SyncEvent, Traffic};
 use crate::watch::Observers;
 use acknowledged::Acknowledgements;
-use afield_core::document::VERDICT_RULES;
+use afield_core::document::{Replay, VERDICT_RULES};
 use afield_core::time::random_bytes;
 use afield_core::wire::Class;
 use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Incarnation, Limits, Now, SpaceId};
 use afield_store::{OpenError, Store, StoreError};
 use automerge::ActorId;
+use compaction::Growth;
 use documents::{Documents, lock};
+use seen::Sightings;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
-use sync::{Synchronization, Waiters};
+use sync::{Synchronization, Waiters, Waiting};
 use tokio::sync::{broadcast, oneshot};
 
 /// How many events a listener may fall behind before it misses some.
@@ -50,6 +56,7 @@ pub struct Driver {
     sync: Mutex<Synchronization>,
     many: Mutex<()>,
     documents: Documents,
+    growth: Growth,
     store: Mutex<Store>,
     entropy: Mutex<Box<dyn Entropy>>,
     /// Made at the first edit of this opening of the store (invariant D6).
@@ -58,6 +65,7 @@ pub struct Driver {
     limits: Limits,
     pub(crate) observers: Observers,
     acknowledgements: Acknowledgements,
+    sightings: Sightings,
     /// Spaces whose outbox has grown since the last look.
     edited: Mutex<BTreeSet<SpaceId>>,
     /// What `status` shows, so that it need not wait for sync to pause.
@@ -67,6 +75,8 @@ pub struct Driver {
     /// Entities of which a merge left some changes to the next one. Held for a moment at a time, inside all other locks.
     unfinished: Mutex<BTreeSet<EntityId>>,
     waiters: Mutex<Waiters>,
+    replay: Replay,
+    merged: Mutex<Merged>,
 }
 
 /// Why waiting for the relay ended without being in step with it.
@@ -83,6 +93,7 @@ pub struct NotInStep {
 pub(crate) struct View {
     pub(crate) link: LinkView,
     pub(crate) traffic: Traffic,
+    pub(crate) merged: Merged,
     pub(crate) last_synced_ms: Option<i64>,
     pub(crate) last_error: Option<(String, Class)>,
     pub(crate) retry_at_ms: Option<u64>,
@@ -130,6 +141,7 @@ impl Driver {
             unfinished: Mutex::default(),
             many: Mutex::default(),
             documents: Documents::default(),
+            growth: Growth::default(),
             store: Mutex::new(store),
             entropy: Mutex::new(entropy),
             actor: Mutex::default(),
@@ -137,14 +149,22 @@ impl Driver {
             limits: Limits::DEFAULT,
             observers: Observers::default(),
             acknowledgements: Acknowledgements::default(),
+            sightings: Sightings::default(),
             edited: Mutex::default(),
             view: Mutex::default(),
             events: broadcast::channel(EVENTS_MAX).0,
             waiters: Mutex::default(),
+            replay: Replay::default(),
+            merged: Mutex::default(),
             device: Mutex::new(device),
         };
         driver.catch_up_with_the_store(now);
         Ok(driver)
+    }
+
+    /// Says whether changes from elsewhere are redone as edits where that gives the same bytes; they are by default.
+    pub fn with_replay(self, replay: Replay) -> Self {
+        Self { replay, ..self }
     }
 
     /// This device's identity.
@@ -207,7 +227,8 @@ impl Driver {
     }
 
     /// Where the relay's word about a change will arrive; `None` when the change is known to be on the relay. Where an
-    /// earlier change of the entity was refused, that word is there at once.
+    /// earlier change of the entity was refused, that word is there at once. It never comes, and the sender is dropped, where
+    /// the change is not here any more.
     ///
     /// # Errors
     ///
@@ -217,11 +238,15 @@ impl Driver {
         entity: EntityId,
         hash: ChangeHash,
     ) -> Result<Option<oneshot::Receiver<Acknowledged>>, StoreError> {
-        let word = self.acknowledgements.wait(hash);
+        let word = self.acknowledgements.wait(entity, hash);
         let store = lock(&self.store);
-        if store.change(entity, hash)?.is_some_and(|change| change.sequence.is_some()) {
-            self.acknowledgements.tell(hash, Acknowledged::Durable);
-            return Ok(None);
+        match store.standing(entity, hash)? {
+            Some((_, Some(_))) => {
+                self.acknowledgements.tell(hash, Acknowledged::Durable);
+                return Ok(None);
+            }
+            Some((_, None)) => {}
+            None => self.acknowledgements.forget(|gone| gone == entity),
         }
         if let Some(block) = store.block_of(entity)? {
             self.acknowledgements.tell(hash, Acknowledged::Refused(block.code));
@@ -232,7 +257,13 @@ impl Driver {
     /// Tells once every space is in step with the relay as it stands from now on, or why that did not come about; call
     /// [`Driver::hurry`] after it.
     pub fn when_in_step(&self) -> oneshot::Receiver<Result<(), NotInStep>> {
-        lock(&self.waiters).wait()
+        lock(&self.waiters).wait(Waiting::InStep)
+    }
+
+    /// Tells once everything is stored and merged here that the relay has of every space from now on, or why that did not
+    /// come about; call [`Driver::hurry`] after it.
+    pub fn when_caught_up(&self) -> oneshot::Receiver<Result<(), NotInStep>> {
+        lock(&self.waiters).wait(Waiting::CaughtUp)
     }
 
     pub(crate) fn view(&self) -> View {

@@ -84,10 +84,16 @@ fn is_deleted(document: &Document) -> bool {
 }
 
 /// Separates the fields of an application from the mark of a deleted entity.
-pub(crate) fn split_deleted(mut value: Value) -> (Value, bool) {
-    let deleted = match &mut value {
-        Value::Map(fields) => fields.remove(DELETED_KEY).is_some_and(|mark| mark != Value::Null),
-        _ => false,
+pub(crate) fn split_deleted(value: Value) -> (Value, bool) {
+    let (value, mark) = split_deletion(value);
+    (value, mark.is_some())
+}
+
+/// Separates the fields of an application from the mark of a deleted entity: the moment of its deletion.
+pub(crate) fn split_deletion(mut value: Value) -> (Value, Option<Value>) {
+    let mark = match &mut value {
+        Value::Map(fields) => fields.remove(DELETED_KEY).filter(|mark| *mark != Value::Null),
+        _ => None,
     };
-    (value, deleted)
+    (value, mark)
 }

@@ -1,5 +1,6 @@
 //! The device's side of sync: when to connect, what to send, and what to do with what comes.
 
+mod fetch;
 mod link;
 mod outbox;
 mod receive;
@@ -8,15 +9,15 @@ mod view;
 mod waiters;
 
 pub(super) use link::Link;
-pub(super) use waiters::Waiters;
+pub(super) use waiters::{Waiters, Waiting};
 
 use super::NotInStep;
 use crate::status::Traffic;
 use afield_core::backoff::Backoff;
 use afield_core::session::DeviceSession;
-use afield_core::wire::{Class, PushNumber};
+use afield_core::wire::{Class, FetchNumber, PushNumber};
 use afield_core::{EntityId, SpaceId};
-use afield_store::OutboxPosition;
+use afield_store::{Backfill, OutboxPosition};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What the driver wants from whoever moves its messages.
@@ -57,6 +58,14 @@ pub(super) struct SpaceSync {
     pub(super) outbox: OutboxPosition,
     /// Whether the scan has reached the end of the outbox and nothing was added since.
     pub(super) outbox_empty: bool,
+    /// Whether all that is to be fetched has been asked for, and nothing was added since.
+    pub(super) are_fetches_known: bool,
+    /// Whether anything was still to be fetched at the last look.
+    pub(super) has_backfills: bool,
+    /// What was asked for in this session and not answered yet.
+    pub(super) fetches: BTreeMap<FetchNumber, Vec<Backfill>>,
+    /// Whether a relay ever had lost history of it, so that what this device pushes may be what others made.
+    pub(super) has_been_reset: bool,
     /// Entities for which missing dependencies are sent again in this session, from this push on.
     pub(super) repaired: BTreeMap<EntityId, PushNumber>,
     /// Sessions that broke in a row at this sequence.
@@ -78,6 +87,10 @@ impl Default for SpaceSync {
         Self {
             outbox: OutboxPosition::START,
             outbox_empty: false,
+            are_fetches_known: false,
+            has_backfills: false,
+            fetches: BTreeMap::new(),
+            has_been_reset: false,
             repaired: BTreeMap::new(),
             closes: (0, 0),
             raw: false,

@@ -1,6 +1,10 @@
 //! The driver against a relay that is played by hand, and against a store that fails.
 
+mod compacting;
+mod fetching;
+mod filters;
 mod hand;
+mod large;
 
 use super::*;
 use afield_core::Sequence;

@@ -1,6 +1,9 @@
 //! The names of errors, for programs: `area.what`, and never changed once released.
 
-use super::{ConnectError, EditError, LineProblem, ReadError, ReplicaError, SpaceError, SyncError, TransferError};
+use super::{
+    ConnectError, EditError, FetchError, FilterError, LineProblem, ReadError, ReplicaError, SpaceError, SyncError,
+    TransferError,
+};
 use crate::driver::{DriverError, EditFailure, EntityError};
 use crate::write::WaitError;
 use afield_core::wire::Class;
@@ -36,6 +39,7 @@ impl EntityError {
         match self {
             Self::Missing { .. } => "entity.missing",
             Self::OtherSpace { .. } => "entity.other_space",
+            Self::NotHere { .. } => "entity.not_here",
             Self::NotYet { .. } => "entity.not_yet",
             Self::Busy { .. } => "entity.busy",
             Self::Nested => "transaction.nested",
@@ -91,7 +95,7 @@ impl SpaceError {
     /// What would help.
     pub fn class(&self) -> Class {
         match self {
-            Self::Unknown(_) | Self::InUse(_) | Self::Collection(_) => Class::Permanent,
+            Self::Unknown(_) | Self::Unsent { .. } | Self::Collection(_) | Self::Nested => Class::Permanent,
             Self::Store(error) => error.class(),
         }
     }
@@ -100,8 +104,46 @@ impl SpaceError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unknown(_) => "space.unknown",
-            Self::InUse(_) => "space.in_use",
+            Self::Unsent { .. } => "space.unsent",
             Self::Collection(_) => "space.collection_name",
+            Self::Nested => "space.nested",
+            Self::Store(error) => error.code(),
+        }
+    }
+}
+
+impl FetchError {
+    /// What would help.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Filter(error) => error.class(),
+            Self::Sync(error) => error.class(),
+        }
+    }
+
+    /// A name that stays the same from version to version; that of the cause where this only passes it on.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Filter(error) => error.code(),
+            Self::Sync(error) => error.code(),
+        }
+    }
+}
+
+impl FilterError {
+    /// What would help.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Collection(_) | Self::Nested => Class::Permanent,
+            Self::Store(error) => error.class(),
+        }
+    }
+
+    /// A name that stays the same from version to version; that of the cause where this only passes it on.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Collection(_) => "filter.collection_name",
+            Self::Nested => "filter.nested",
             Self::Store(error) => error.code(),
         }
     }
@@ -187,6 +229,7 @@ impl WaitError {
         match self {
             Self::Refused { .. } => "wait.refused",
             Self::Closed => "wait.closed",
+            Self::Gone { .. } => "wait.gone",
             Self::Store(error) => error.code(),
         }
     }

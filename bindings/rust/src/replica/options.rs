@@ -3,6 +3,7 @@
 use super::Replica;
 use crate::clock::SystemClock;
 use crate::error::ReplicaError;
+use afield_core::document::Replay;
 use afield_store::{OpenOptions, Store, Synchronous};
 use std::path::Path;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 #[must_use = "nothing is opened before `open`"]
 pub struct ReplicaOptions {
     store: OpenOptions,
+    replay: Replay,
 }
 
 impl ReplicaOptions {
@@ -30,6 +32,15 @@ impl ReplicaOptions {
         self
     }
 
+    /// Whether changes from others are redone as edits where that gives the same bytes: [`Replay::On`] by default.
+    ///
+    /// Documents and verdicts are the same either way. In a long text [`Replay::Off`] costs tens of milliseconds for what
+    /// others type.
+    pub fn replay(mut self, replay: Replay) -> Self {
+        self.replay = replay;
+        self
+    }
+
     /// Opens the store file, making it where there is none.
     ///
     /// # Errors
@@ -38,6 +49,6 @@ impl ReplicaOptions {
     pub fn open(self, path: impl AsRef<Path>) -> Result<Replica, ReplicaError> {
         let clock = SystemClock::new();
         let options = OpenOptions { opened_ms: clock.now().wall_ms, ..self.store };
-        Replica::on(Store::open(path.as_ref(), &options)?, clock)
+        Replica::on(Store::open(path.as_ref(), &options)?, clock, self.replay)
     }
 }

@@ -24,3 +24,24 @@ fn a_list_beside_the_writer_shows_large_entities_as_they_are() {
     }
     assert_eq!(listed, notes.json().list().unwrap(), "as the writer lists them");
 }
+
+#[test]
+fn a_reader_is_told_of_commits_and_of_the_moment_of_a_deletion() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notes.db");
+    let replica = Replica::open(&path).unwrap();
+    let notes = replica.create_space("Home").unwrap().collection::<()>("notes").unwrap();
+    let id = notes.json().insert(&json!({"title": "Milk"})).unwrap();
+    let beside = ReadOnlyReplica::open(&path).unwrap();
+    let mut commits = beside.commits().unwrap();
+    let home = beside.spaces().unwrap().remove(0);
+    assert_eq!(home.read("notes", id).unwrap().deleted_at_ms(), None);
+    assert!(!commits.have_come().unwrap());
+    let _ = notes.delete(id).unwrap();
+    assert!(commits.have_come().unwrap());
+    let deleted = home.read("notes", id).unwrap();
+    assert!(deleted.is_deleted() && deleted.deleted_at_ms() > Some(1_700_000_000_000), "{deleted:?}");
+    let _ = notes.restore(id).unwrap();
+    assert_eq!(home.read("notes", id).unwrap().deleted_at_ms(), None);
+    assert_eq!(beside.verify().unwrap(), []);
+}

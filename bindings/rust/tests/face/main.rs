@@ -10,3 +10,4 @@ mod large;
 mod names;
 mod transaction;
 mod transfer;
+mod upkeep;

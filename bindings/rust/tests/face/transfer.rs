@@ -31,7 +31,7 @@ fn an_export_passes_over_what_is_damaged_and_names_it() {
     let id = home.id();
     drop((replica, home, notes));
     let connection = rusqlite::Connection::open(&path).unwrap();
-    assert_eq!(connection.execute("UPDATE changes SET bytes = zeroblob(40) WHERE entity_row = 2", []).unwrap(), 1);
+    assert_eq!(connection.execute("UPDATE bodies SET bytes = zeroblob(40) WHERE change_row IN (SELECT change_row FROM changes WHERE entity_row = 2)", []).unwrap(), 1);
     drop(connection);
 
     let home = Replica::open(&path).unwrap().space(id).unwrap();

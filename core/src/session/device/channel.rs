@@ -1,33 +1,41 @@
 //! One space within a device's session.
 
-use super::{Advance, ChunkFault, DeviceEvent, Proof, PushedChunk, ReceivedChunk, SpaceOpening};
-use crate::change::ChangeHeader;
-use crate::id::{Collection, EntityId, SpaceId};
-use crate::limits::Limits;
-use crate::log::{ChunkHash, ChunkKind, Cursor, Sequence};
+use super::follow::Follow;
+use super::telling::Telling;
+use super::{Advance, DeviceEvent, FetchRequest, FetchedPage, Proof, PushedChunk, ReceivedChunk, SpaceOpening};
+use crate::filter::Filter;
+use crate::id::{EntityId, SpaceId};
+use crate::log::{ChunkHash, Cursor, Sequence};
 use crate::session::SessionError;
+use crate::time::Now;
 use crate::wire::{
-    self, BatchError, CaughtUp, Channel, ChunkBudget, Chunks, Open, Opened, PushNumber, RawChunk, Receipt, ReceiptRun,
-    Refused, Reset, Segment,
+    CaughtUp, Channel, Chunks, FetchNumber, Fetched, Jump, Open, Opened, PushNumber, Receipt, ReceiptRun, Refused,
+    Reset, Seen,
 };
 use automerge::ChangeHash;
 use std::collections::{BTreeMap, VecDeque};
 
+/// The most changes that are noted as standing above the cursor, some 100 bytes each. What is not noted is offered to the relay
+/// once more, which says where it stands.
+const ABOVE_MAX: usize = 65_536;
+
 /// What the session remembers of a pushed chunk: enough to follow the chain when the log names it.
 #[derive(Debug, Clone, Copy)]
-struct Pushed {
-    entity: EntityId,
-    hash: ChangeHash,
-    chunk: ChunkHash,
+pub(super) struct Pushed {
+    pub(super) entity: EntityId,
+    pub(super) hash: ChangeHash,
+    pub(super) chunk: ChunkHash,
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct PushRecord {
-    chunks: Vec<Pushed>,
+pub(super) struct PushRecord {
+    pub(super) chunks: Vec<Pushed>,
     /// How many chunks neither were refused nor stood in the log yet.
-    unseen: usize,
-    receipted: bool,
+    pub(super) unseen: usize,
+    pub(super) receipted: bool,
+    /// The last sequence at which a receipt says that one of them was stored.
+    last: Sequence,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,26 +61,35 @@ pub(super) struct SpaceChannel {
     pushes: BTreeMap<PushNumber, PushRecord>,
     in_flight_chunks: usize,
     in_flight_bytes: usize,
-    /// Receipts of this session above `received`: they prove a place in the log once the cursor reaches them.
+    /// Receipts of this session above `received`, and what snapshots brought from there: they prove a place in the log once
+    /// the cursor reaches them.
     receipts: BTreeMap<Sequence, (EntityId, ChangeHash)>,
+    /// What was asked for and not answered yet.
+    fetches: BTreeMap<FetchNumber, FetchRequest>,
+    /// How far the relay knows that this device has stored the log.
+    pub(super) telling: Telling,
 }
 
 impl SpaceChannel {
-    pub(super) fn new(opening: SpaceOpening) -> Self {
+    /// A space that is being opened at a position; `tells` says whether the device says how far it has stored the log.
+    pub(super) fn new(space: SpaceId, cursor: Option<Cursor>, tells: bool) -> Self {
         Self {
-            space: opening.space,
+            space,
             phase: Phase::Opening,
-            received: opening.cursor,
+            received: cursor,
             caught_up: false,
             pushes: BTreeMap::new(),
             in_flight_chunks: 0,
             in_flight_bytes: 0,
             receipts: BTreeMap::new(),
+            fetches: BTreeMap::new(),
+            telling: Telling::new(cursor.map_or(Sequence::ZERO, |cursor| cursor.sequence), tells),
         }
     }
 
     pub(super) fn open_frame(channel: Channel, opening: &SpaceOpening) -> Open {
-        Open { channel, space: opening.space, cursor: opening.cursor, create: opening.create, raw: opening.raw }
+        let SpaceOpening { space, cursor, create, raw, ref filter, partial } = *opening;
+        Open { channel, space, cursor, create, raw, filter: filter.clone(), partial }
     }
 
     pub(super) fn space(&self) -> SpaceId {
@@ -87,7 +104,7 @@ impl SpaceChannel {
     pub(super) fn awaits_the_relay(&self) -> bool {
         match self.phase {
             Phase::Opening => true,
-            Phase::Live => !self.caught_up || self.in_flight_chunks > 0,
+            Phase::Live => !self.caught_up || self.in_flight_chunks > 0 || !self.fetches.is_empty(),
             Phase::Resetting | Phase::Refused => false,
         }
     }
@@ -119,6 +136,14 @@ impl SpaceChannel {
         self.received
     }
 
+    pub(super) fn fetches(&self) -> usize {
+        self.fetches.len()
+    }
+
+    pub(super) fn fetch(&mut self, number: FetchNumber, request: FetchRequest) {
+        self.fetches.insert(number, request);
+    }
+
     pub(super) fn pushed(&mut self, number: PushNumber, chunks: Vec<PushedChunk>) {
         let chunks: Vec<_> = chunks
             .into_iter()
@@ -131,7 +156,7 @@ impl SpaceChannel {
             .collect();
         self.in_flight_chunks += chunks.len();
         self.in_flight_bytes += chunks.iter().map(|chunk| chunk.bytes).sum::<usize>();
-        self.pushes.insert(number, PushRecord { unseen: chunks.len(), chunks, receipted: false });
+        self.pushes.insert(number, PushRecord { unseen: chunks.len(), chunks, receipted: false, last: Sequence::ZERO });
     }
 
     pub(super) fn handle_opened(
@@ -151,13 +176,13 @@ impl SpaceChannel {
 
     pub(super) fn handle_reset(&mut self, frame: Reset, events: &mut VecDeque<DeviceEvent>) {
         let cursor = Cursor::start(frame.log);
-        *self = Self::new(SpaceOpening { space: self.space, cursor: Some(cursor), create: true, raw: false });
+        *self = Self::new(self.space, Some(cursor), false);
         self.phase = Phase::Resetting;
         events.push_back(DeviceEvent::Reset { space: self.space, cursor });
     }
 
     pub(super) fn handle_refused(&mut self, frame: Refused, events: &mut VecDeque<DeviceEvent>) {
-        *self = Self::new(SpaceOpening { space: self.space, cursor: self.received, create: false, raw: false });
+        *self = Self::new(self.space, self.received, false);
         self.phase = Phase::Refused;
         let Refused { code, retry_after_ms, .. } = frame;
         events.push_back(DeviceEvent::SpaceRefused { space: self.space, code, retry_after_ms });
@@ -172,39 +197,114 @@ impl SpaceChannel {
         if frame.after != from.sequence {
             return Err(SessionError::Gap { expected: from.sequence.get(), found: frame.after.get() });
         }
-        // One for the whole frame: it may hold thousands of segments, each of which names as much as a frame may.
-        let mut budget = ChunkBudget::WHOLE;
-        let mut advance = Advance { space: self.space, from, to: from, received: Vec::new(), proofs: Vec::new() };
-        for segment in &frame.segments {
-            match segment {
-                Segment::Own { push, index, count } => {
-                    budget.take_chunks(*count).map_err(undecoded)?;
-                    self.follow_own(*push, *index, *count, &mut advance)?;
-                }
-                Segment::Batch(batch) => follow_batch(batch, &mut budget, &mut advance)?,
-                Segment::Raw(chunk) => {
-                    budget.take_chunks(1).and_then(|()| budget.take_bytes(chunk.bytes.len())).map_err(undecoded)?;
-                    follow_raw(chunk, &mut advance);
-                }
-            }
+        let mut follow = Follow::chain("Chunks", from);
+        frame.segments.iter().try_for_each(|segment| follow.segment(segment, &mut self.pushes))?;
+        let to = follow.end_of_chain().unwrap_or(from);
+        if to.chain.check() != *frame.check {
+            return Err(SessionError::Chain { sequence: to.sequence.get() });
         }
-        if advance.to.chain.check() != *frame.check {
-            return Err(SessionError::Chain { sequence: advance.to.sequence.get() });
-        }
-        self.phase = Phase::Live;
-        self.received = Some(advance.to);
-        let above = self.receipts.split_off(&advance.to.sequence.next());
-        let reached = std::mem::replace(&mut self.receipts, above);
-        advance.proofs.extend(reached.into_iter().map(|(sequence, (entity, hash))| Proof { entity, hash, sequence }));
-        advance.proofs.sort_by_key(|proof| (proof.sequence, proof.hash));
-        advance.proofs.dedup();
-        events.push_back(DeviceEvent::Advance(advance));
+        self.advance(from, to, follow, events);
         Ok(())
+    }
+
+    pub(super) fn handle_jump(
+        &mut self,
+        frame: &Jump<'_>,
+        events: &mut VecDeque<DeviceEvent>,
+    ) -> Result<(), SessionError> {
+        let from = self.position("Jump")?;
+        if frame.after != from.sequence {
+            return Err(SessionError::Gap { expected: from.sequence.get(), found: frame.after.get() });
+        }
+        if from.chain.check() != *frame.check {
+            return Err(SessionError::Chain { sequence: from.sequence.get() });
+        }
+        if frame.upto <= frame.after {
+            return Err(SessionError::Order { frame: "Jump", problem: "that leads nowhere" });
+        }
+        let mut follow = Follow::places("Jump", frame.after, &frame.places);
+        frame.segments.iter().try_for_each(|segment| follow.segment(segment, &mut self.pushes))?;
+        follow.end_of_places(frame.upto)?;
+        let to = Cursor { log: from.log, sequence: frame.upto, chain: frame.chain };
+        self.advance(from, to, follow, events);
+        Ok(())
+    }
+
+    /// Moves on to what a run has led to.
+    fn advance(&mut self, from: Cursor, to: Cursor, follow: Follow<'_>, events: &mut VecDeque<DeviceEvent>) {
+        let is_whole = follow.end_of_chain().is_some();
+        let Follow { received, mut proofs, announced, unusable, .. } = follow;
+        self.phase = Phase::Live;
+        self.received = Some(to);
+        // What was stored below is named by no run to come, whether one has named it or not.
+        self.pushes.retain(|_, record| !record.receipted || record.last > to.sequence);
+        self.note_above(&received);
+        let above = self.receipts.split_off(&to.sequence.next());
+        let reached = std::mem::replace(&mut self.receipts, above);
+        proofs.extend(reached.into_iter().map(|(sequence, (entity, hash))| Proof { entity, hash, sequence }));
+        proofs.sort_by_key(|proof| (proof.sequence, proof.hash));
+        proofs.dedup();
+        let space = self.space;
+        events.push_back(DeviceEvent::Advance(Advance {
+            space,
+            from,
+            to,
+            received,
+            proofs,
+            is_whole,
+            announced,
+            unusable,
+        }));
+    }
+
+    /// Notes where changes stand that a snapshot brought ahead of the cursor: it may come once only, and the relay sees to it
+    /// that they still stand there when the cursor passes them. What a page brings as chunks comes again by then.
+    fn note_above(&mut self, received: &[ReceivedChunk]) {
+        let reached = self.received.map_or(Sequence::ZERO, |cursor| cursor.sequence);
+        let room = ABOVE_MAX.saturating_sub(self.receipts.len());
+        let above = received.iter().filter(|chunk| !chunk.is_placed && chunk.sequence > reached).take(room);
+        let places = above.filter_map(|chunk| Some((chunk.sequence, (chunk.entity, chunk.header.as_ref().ok()?.hash))));
+        self.receipts.extend(places);
+    }
+
+    pub(super) fn handle_fetched(
+        &mut self,
+        frame: Fetched<'_>,
+        events: &mut VecDeque<DeviceEvent>,
+    ) -> Result<(), SessionError> {
+        let cursor = self.position("Fetched")?;
+        let order = SessionError::Order { frame: "Fetched", problem: "for something that was not asked for" };
+        let request = self.fetches.remove(&frame.number).ok_or(order)?;
+        if frame.upto < request.after || (frame.upto == request.after && !frame.done) {
+            return Err(SessionError::Order { frame: "Fetched", problem: "that leads nowhere" });
+        }
+        let mut follow = Follow::places("Fetched", request.after, &frame.places);
+        // Nothing is named here that this session pushed: what is fetched need not have been pushed by it.
+        let mut pushes = BTreeMap::new();
+        frame.segments.iter().try_for_each(|segment| follow.segment(segment, &mut pushes))?;
+        follow.end_of_places(frame.upto)?;
+        let Follow { received, announced, unusable, .. } = follow;
+        self.note_above(&received);
+        let asked = match &request.filter {
+            Filter::Only(selection) => &selection.entities,
+            Filter::Everything => &std::collections::BTreeSet::new(),
+        };
+        let unknown = frame.unknown.0.into_iter().filter(|entity| asked.contains(entity)).collect();
+        let (number, upto, done) = (frame.number, frame.upto, frame.done);
+        let space = self.space;
+        let page = FetchedPage { space, number, request, received, announced, unusable, upto, done, unknown, cursor };
+        events.push_back(DeviceEvent::Fetched(Box::new(page)));
+        Ok(())
+    }
+
+    pub(super) fn handle_seen(&self, frame: Seen, events: &mut VecDeque<DeviceEvent>) {
+        events.push_back(DeviceEvent::Seen { space: self.space, sequence: frame.sequence });
     }
 
     pub(super) fn handle_caught_up(
         &mut self,
         frame: CaughtUp,
+        now: Now,
         events: &mut VecDeque<DeviceEvent>,
     ) -> Result<(), SessionError> {
         let at = self.position("CaughtUp")?;
@@ -216,6 +316,7 @@ impl SpaceChannel {
         }
         self.phase = Phase::Live;
         self.caught_up = true;
+        self.telling.caught_up(now);
         events.push_back(DeviceEvent::CaughtUp { space: self.space });
         Ok(())
     }
@@ -239,7 +340,10 @@ impl SpaceChannel {
         for run in frame.runs {
             let count = usize::try_from(run_length(&run)).unwrap_or(usize::MAX);
             match run {
-                ReceiptRun::Stored { first, .. } => changes.extend(proofs(first, chunks.by_ref().take(count))),
+                ReceiptRun::Stored { first, count: stored } => {
+                    record.last = record.last.max(first.plus(stored.saturating_sub(1)));
+                    changes.extend(proofs(first, chunks.by_ref().take(count)));
+                }
                 ReceiptRun::Duplicate { first, .. } => {
                     record.unseen = record.unseen.saturating_sub(count);
                     changes.extend(proofs(first, chunks.by_ref().take(count)));
@@ -254,7 +358,8 @@ impl SpaceChannel {
                 }
             }
         }
-        if record.unseen == 0 {
+        let is_passed = self.received.is_some_and(|cursor| record.last <= cursor.sequence);
+        if record.unseen == 0 || is_passed {
             self.pushes.remove(&frame.push);
         }
         self.receipted(changes, events);
@@ -280,29 +385,6 @@ impl SpaceChannel {
             _ => Err(SessionError::Order { frame, problem: "for a space without a cursor" }),
         }
     }
-
-    fn follow_own(
-        &mut self,
-        push: PushNumber,
-        index: u64,
-        count: u64,
-        advance: &mut Advance,
-    ) -> Result<(), SessionError> {
-        let order = SessionError::Order { frame: "Chunks", problem: "that names chunks this session did not push" };
-        let Some(record) = self.pushes.get_mut(&push) else { return Err(order) };
-        let start = usize::try_from(index).unwrap_or(usize::MAX);
-        let end = usize::try_from(index.saturating_add(count)).unwrap_or(usize::MAX);
-        let Some(chunks) = record.chunks.get(start..end) else { return Err(order) };
-        for chunk in chunks {
-            advance.to = advance.to.then(chunk.entity, ChunkKind::Change.number(), chunk.chunk);
-            advance.proofs.push(Proof { entity: chunk.entity, hash: chunk.hash, sequence: advance.to.sequence });
-        }
-        record.unseen = record.unseen.saturating_sub(chunks.len());
-        if record.unseen == 0 && record.receipted {
-            self.pushes.remove(&push);
-        }
-        Ok(())
-    }
 }
 
 fn run_length(run: &ReceiptRun) -> u64 {
@@ -319,55 +401,4 @@ fn proofs<'c>(first: Sequence, chunks: impl Iterator<Item = &'c Pushed>) -> impl
         hash: chunk.hash,
         sequence: first.plus(offset),
     })
-}
-
-/// The limits by which chunks from the log are judged: those of the protocol and not what the relay has in force, so
-/// that every device comes to the same verdict.
-const RECEIVED: &Limits = &Limits::DEFAULT;
-
-fn undecoded(source: BatchError) -> SessionError {
-    SessionError::Batch { frame: "Chunks", source }
-}
-
-fn follow_batch(batch: &[u8], budget: &mut ChunkBudget, advance: &mut Advance) -> Result<(), SessionError> {
-    let chunks = wire::decode_batch_within(batch, RECEIVED, budget).map_err(undecoded)?;
-    for chunk in chunks {
-        advance.to = advance.to.then(chunk.entity, chunk.kind.number(), ChunkHash::of(&chunk.bytes));
-        let header = match chunk.kind {
-            ChunkKind::Change => chunk.header.map_err(ChunkFault::Change),
-            other => Err(ChunkFault::Kind(other.number())),
-        };
-        advance.received.push(ReceivedChunk {
-            entity: chunk.entity,
-            collection: Some(chunk.collection),
-            sequence: advance.to.sequence,
-            kind: chunk.kind.number(),
-            bytes: chunk.bytes,
-            header,
-        });
-    }
-    Ok(())
-}
-
-/// Follows one chunk that travelled on its own. Whatever is wrong with it concerns this chunk alone.
-fn follow_raw(chunk: &RawChunk<'_>, advance: &mut Advance) {
-    let kind = ChunkKind::from_number(chunk.kind);
-    let collection: Option<Collection> = chunk.collection.parse().ok();
-    let header = match kind {
-        _ if ChunkHash::of(chunk.bytes) != chunk.hash => Err(ChunkFault::Decayed),
-        Some(ChunkKind::Change) if collection.is_none() => Err(ChunkFault::Collection),
-        Some(ChunkKind::Change) => {
-            ChangeHeader::read_in(chunk.entity, chunk.bytes, RECEIVED).map_err(ChunkFault::Change)
-        }
-        _ => Err(ChunkFault::Kind(chunk.kind)),
-    };
-    advance.to = advance.to.then(chunk.entity, chunk.kind, chunk.hash);
-    advance.received.push(ReceivedChunk {
-        entity: chunk.entity,
-        collection,
-        sequence: advance.to.sequence,
-        kind: chunk.kind,
-        bytes: chunk.bytes.to_vec(),
-        header,
-    });
 }

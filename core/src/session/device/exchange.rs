@@ -1,9 +1,11 @@
 //! What goes in and out of a device's session.
 
 use crate::change::{ChangeError, ChangeHeader};
+use crate::document::SnapshotFault;
+use crate::filter::Filter;
 use crate::id::{Collection, DeviceId, EntityId, Incarnation, SpaceId};
 use crate::log::{Cursor, Sequence};
-use crate::wire::{ChunkCode, PushNumber, SpaceCode, Welcome};
+use crate::wire::{ChunkCode, FetchNumber, PushNumber, SpaceCode, Welcome};
 use automerge::ChangeHash;
 
 /// Who is speaking, for `Hello`.
@@ -30,6 +32,21 @@ pub struct SpaceOpening {
     pub create: bool,
     /// Whether to ask for every chunk on its own.
     pub raw: bool,
+    /// What is wanted of it.
+    pub filter: Filter,
+    /// Whether some of what the filter names is not here up to the cursor, and is still to be fetched.
+    pub partial: bool,
+}
+
+/// What is asked for with one `Fetch`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchRequest {
+    /// What is wanted; the filter of the session includes it from now on.
+    pub filter: Filter,
+    /// The sequence up to which it is here already.
+    pub after: Sequence,
+    /// Whether changes are wanted where the relay has snapshots.
+    pub changes: bool,
 }
 
 /// A chunk taken from the outbox.
@@ -52,8 +69,10 @@ pub struct ReceivedChunk {
     pub entity: EntityId,
     /// Its collection; absent when the relay named none that parses.
     pub collection: Option<Collection>,
-    /// Its position in the log.
+    /// Its position in the log; above the end of the run for some of the changes that a snapshot covers.
     pub sequence: Sequence,
+    /// Whether it travelled in its place of the run, and not in a snapshot.
+    pub is_placed: bool,
     /// The number of its kind.
     pub kind: u8,
     /// The bytes.
@@ -77,6 +96,20 @@ pub enum ChunkFault {
     /// The collection's name does not parse.
     #[error("the name of the collection is not valid")]
     Collection,
+    /// No changes can be taken out of a snapshot.
+    #[error("the snapshot is not usable")]
+    Snapshot(#[source] SnapshotFault),
+}
+
+/// A snapshot whose changes are to be asked for one by one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnusableSnapshot {
+    /// The entity.
+    pub entity: EntityId,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// What is wrong with it.
+    pub fault: ChunkFault,
 }
 
 /// A change that is proven to stand in the log at or below the cursor.
@@ -103,6 +136,37 @@ pub struct Advance {
     pub received: Vec<ReceivedChunk>,
     /// Which held changes the step proves to be in the log.
     pub proofs: Vec<Proof>,
+    /// Whether everything travelled that the log holds there, and not only what the filter includes.
+    pub is_whole: bool,
+    /// Entities of which nothing travelled, with their collections.
+    pub announced: Vec<(Collection, EntityId)>,
+    /// Snapshots of which nothing could be used: the cursor may pass them once it is stored that they are to be fetched.
+    pub unusable: Vec<UnusableSnapshot>,
+}
+
+/// A page of what was asked for.
+#[derive(Debug)]
+pub struct FetchedPage {
+    /// The space.
+    pub space: SpaceId,
+    /// The request.
+    pub number: FetchNumber,
+    /// What was asked for.
+    pub request: FetchRequest,
+    /// The chunks.
+    pub received: Vec<ReceivedChunk>,
+    /// Entities of which nothing travelled, with their collections.
+    pub announced: Vec<(Collection, EntityId)>,
+    /// Snapshots of which nothing could be used.
+    pub unusable: Vec<UnusableSnapshot>,
+    /// Up to where everything that was asked for has been told.
+    pub upto: Sequence,
+    /// Whether that was all.
+    pub done: bool,
+    /// Entities that were asked for one by one, and of which the log knows nothing.
+    pub unknown: Vec<EntityId>,
+    /// How far the log of the space was verified when the page came: what stands at or below it is proven to be there.
+    pub cursor: Cursor,
 }
 
 /// How much more may be pushed now.
@@ -128,6 +192,15 @@ pub enum DeviceEvent {
     },
     /// Store chunks, proofs and cursor in one transaction.
     Advance(Advance),
+    /// Store what was asked for.
+    Fetched(Box<FetchedPage>),
+    /// Another device has stored the log of the space up to here.
+    Seen {
+        /// The space.
+        space: SpaceId,
+        /// The last sequence that it has stored.
+        sequence: Sequence,
+    },
     /// Changes are durable on the relay.
     Receipted {
         /// The space.

@@ -1,10 +1,12 @@
 //! What goes in and out of a relay's session.
 
 use super::LogRun;
-use crate::id::{LogId, SpaceId};
+use crate::filter::Filter;
+use crate::id::{EntityId, LogId, SpaceId};
 use crate::log::{ChainHash, Cursor, Sequence};
-use crate::wire::{Channel, ChunkCode, DecodedChunk, Hello, PushNumber, SpaceCode};
+use crate::wire::{Channel, ChunkCode, DecodedChunk, FetchNumber, Hello, PushNumber, SpaceCode};
 use automerge::ChangeHash;
+use std::sync::Arc;
 
 /// What a message asks of the relay's storage. Each is answered before the next message of the session is handled,
 /// but for [`RelayRequest::Append`], which waits for the commit that it shares with others.
@@ -34,6 +36,17 @@ pub enum RelayRequest {
     },
     /// Append chunks; answer with [`RelaySession::appended`](super::RelaySession::appended).
     Append(AppendRequest),
+    /// Read for the session once more: it wants something else of the space than before, or asked for a page
+    /// ([`RelaySession::next_page`](super::RelaySession::next_page)).
+    Read {
+        /// The space.
+        space: SpaceId,
+    },
+    /// The device has stored more of the space: see [`RelaySession::stored`](super::RelaySession::stored).
+    Stored {
+        /// The space.
+        space: SpaceId,
+    },
 }
 
 /// A request to open a space.
@@ -118,7 +131,7 @@ pub enum ChunkVerdict {
 }
 
 /// A request to read on from a position.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ReadRequest {
     /// The short name of the space in this session.
     pub channel: Channel,
@@ -130,10 +143,56 @@ pub struct ReadRequest {
     pub told: Cursor,
     /// The most bytes that the run may hold, raw; one chunk is always allowed.
     pub bytes_max: usize,
+    /// What of it is wanted.
+    pub filter: Arc<Filter>,
+}
+
+/// A request to read some entities, wherever the reader stands.
+#[derive(Debug, Clone)]
+pub struct PageRequest {
+    /// The short name of the space in this session.
+    pub channel: Channel,
+    /// The space.
+    pub space: SpaceId,
+    /// The request that it belongs to.
+    pub number: FetchNumber,
+    /// Where the reader stands, to be checked as for a [`ReadRequest`].
+    pub position: Cursor,
+    /// The highest position that this session was told in anything, to be checked in the same transaction.
+    pub told: Cursor,
+    /// What is wanted.
+    pub filter: Arc<Filter>,
+    /// The sequence up to which it is there already.
+    pub after: Sequence,
+    /// Whether changes are wanted where the log has snapshots.
+    pub changes: bool,
+    /// The most bytes that the page may hold, raw; one chunk is always allowed.
+    pub bytes_max: usize,
+}
+
+/// What the log says to a [`PageRequest`].
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one is made per read, and nearly all of them are the large one")]
+pub enum PageAnswer {
+    /// What follows.
+    Page {
+        /// The chunks, from the sequence asked for up to where all that is wanted was found. Its chain hashes are not looked
+        /// at.
+        run: LogRun,
+        /// Whether that is the end of the log.
+        done: bool,
+        /// Entities asked for one by one that the log knows nothing of.
+        unknown: Vec<EntityId>,
+    },
+    /// The position does not belong to the log.
+    Reset(LogId),
+    /// The space is not, or no longer, for this session.
+    Refused(SpaceCode),
 }
 
 /// What the log says to a [`ReadRequest`].
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one is made per read, and nearly all of them are the large one")]
 pub enum ReadAnswer {
     /// What follows the position; empty at the head of the log.
     Run(LogRun),

@@ -2,7 +2,7 @@
 
 use crate::id::{Collection, EntityId};
 use crate::log::{ChainHash, ChunkHash, ChunkKind, Cursor, Sequence};
-use crate::wire::{self, BatchChunk, RawChunk, Segment};
+use crate::wire::{self, BatchChunk, RawChunk, Segment, SequenceRuns, SnapshotChunk};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -56,14 +56,51 @@ const BLOCK_CHUNKS: usize = 32;
 /// which needs no encoder.
 type Encoded = Option<Arc<[u8]>>;
 
-/// Consecutive chunks of a log, encoded once however many readers get them.
+/// A snapshot that stands in the place of removed chunks.
+#[derive(Debug, Clone)]
+pub struct LogSnapshot {
+    /// The entity.
+    pub entity: EntityId,
+    /// Its collection.
+    pub collection: Collection,
+    /// Where its changes stand in the log, in the order in which the saved document holds them.
+    pub sequences: SequenceRuns,
+    /// Where the last of its changes stands: from the moment at which it is sent, the log has to stay the one that it was up to
+    /// there (invariant R4).
+    pub last: Cursor,
+    /// The [`snapshot_check`](crate::document::snapshot_check) of its changes.
+    pub check: [u8; 16],
+    /// The saved document, no column of it compressed by itself.
+    pub bytes: Vec<u8>,
+}
+
+impl LogSnapshot {
+    fn segment(&self) -> Segment<'_> {
+        Segment::Snapshot(SnapshotChunk {
+            entity: self.entity,
+            collection: self.collection.as_str(),
+            sequences: self.sequences.clone(),
+            check: self.check,
+            bytes: &self.bytes,
+        })
+    }
+}
+
+/// Chunks of a log, encoded once however many readers get them.
 ///
 /// Readers who pushed some of the chunks themselves get the rest of them. As long as they are few each gets its rest in
 /// as few batches as can be; the work for many is in proportion to the run and the readers, and not to their product.
 #[derive(Debug)]
 pub struct LogRun {
     before: Cursor,
+    after: Cursor,
+    /// The end of the log as the transaction saw it that the run comes from.
+    head: Sequence,
     entries: Vec<LogEntry>,
+    /// Whether the entries are everything that the log holds there.
+    is_whole: bool,
+    snapshots: Vec<LogSnapshot>,
+    announced: Vec<(Collection, EntityId)>,
     /// Whether each entry may travel in a batch.
     batched: Vec<bool>,
     /// The batches that readers share, by the first entry and the one after the last.
@@ -75,27 +112,84 @@ pub struct LogRun {
 impl LogRun {
     /// The run of these entries, which follow `before` without a gap.
     pub fn new(before: Cursor, entries: Vec<LogEntry>) -> Self {
-        let batched = entries.iter().map(|entry| entry.kind == ChunkKind::Change && entry.is_intact()).collect();
-        Self { before, entries, batched, shared: RefCell::default(), encoded: Cell::new(0) }
+        let after = entries.last().map_or(before, |last| Cursor {
+            log: before.log,
+            sequence: last.sequence,
+            chain: last.chain,
+        });
+        Self::of(before, after, entries, true)
     }
 
-    /// The position before the first entry.
+    /// A run from `before` to `after` of which only these entries travel, the log's own order kept.
+    pub fn leaving_out(before: Cursor, after: Cursor, entries: Vec<LogEntry>) -> Self {
+        Self::of(before, after, entries, false)
+    }
+
+    /// Says where the log ended in the transaction that read the run; at its end where nothing else was said, as for a run
+    /// that was just appended.
+    #[must_use]
+    pub fn within(self, head: Sequence) -> Self {
+        Self { head, ..self }
+    }
+
+    /// Adds snapshots in the place of chunks that are no more, and entities of which nothing travels.
+    #[must_use]
+    pub fn with(mut self, snapshots: Vec<LogSnapshot>, announced: Vec<(Collection, EntityId)>) -> Self {
+        self.is_whole &= snapshots.is_empty() && announced.is_empty();
+        (self.snapshots, self.announced) = (snapshots, announced);
+        self
+    }
+
+    fn of(before: Cursor, after: Cursor, entries: Vec<LogEntry>, is_whole: bool) -> Self {
+        let batched = entries.iter().map(|entry| entry.kind == ChunkKind::Change && entry.is_intact()).collect();
+        let (snapshots, announced, shared, encoded) = Default::default();
+        let head = after.sequence;
+        Self { before, after, head, entries, is_whole, snapshots, announced, batched, shared, encoded }
+    }
+
+    /// The position before the run.
     pub fn before(&self) -> Cursor {
         self.before
     }
 
-    /// The position after the last entry.
+    /// The position at its end.
     pub fn after(&self) -> Cursor {
-        self.entries.last().map_or(self.before, |last| Cursor {
-            log: self.before.log,
-            sequence: last.sequence,
-            chain: last.chain,
-        })
+        self.after
+    }
+
+    /// The end of the log as the transaction saw it that the run comes from.
+    pub fn head(&self) -> Sequence {
+        self.head
+    }
+
+    /// Whether nothing follows `before`.
+    pub fn is_empty(&self) -> bool {
+        self.before.sequence == self.after.sequence
     }
 
     /// The entries.
     pub fn entries(&self) -> &[LogEntry] {
         &self.entries
+    }
+
+    /// Whether the entries are everything that the log holds there.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// Entities of which nothing travels.
+    pub(super) fn announced(&self) -> &[(Collection, EntityId)] {
+        &self.announced
+    }
+
+    /// The snapshots.
+    pub(super) fn snapshots(&self) -> &[LogSnapshot] {
+        &self.snapshots
+    }
+
+    /// The snapshots, as segments.
+    pub(super) fn snapshot_segments(&self) -> impl Iterator<Item = Segment<'_>> {
+        self.snapshots.iter().map(LogSnapshot::segment)
     }
 
     /// The entries whose bytes are no longer those that entered the chain.
@@ -177,16 +271,23 @@ impl Part<'_> {
     }
 }
 
-/// Splits a run for a reader: what it pushed itself is named, the rest travels in batches, or one by one where it must.
+/// Splits a run for a reader: what it pushed itself is named, the rest of what it wants travels in batches, or one by one
+/// where it must.
 pub(super) fn parts(
     run: &LogRun,
     raw: bool,
     own: impl Fn(Sequence) -> Option<(wire::PushNumber, u64)>,
+    wants: impl Fn(&LogEntry) -> bool,
 ) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut start = 0;
     for (at, (entry, batched)) in run.entries.iter().zip(&run.batched).enumerate() {
         let named = own(entry.sequence);
+        if named.is_none() && !wants(entry) {
+            run.batches(start..at, &mut parts);
+            start = at + 1;
+            continue;
+        }
         if named.is_none() && *batched && !raw {
             continue;
         }

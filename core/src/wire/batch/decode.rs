@@ -1,20 +1,19 @@
 //! Reads batches.
 
-use super::body::{Body, Columns};
 use super::error::{BatchError, BatchField};
 use super::model::{CodedRow, Dependency, Model, Position, Seen, resolve_entity};
-use super::numbers::{bytes, number};
-use super::section::{Framed, Streams, Tables, capped, resolved, unused};
-use super::shape::SlotValue;
-use super::slots::RowContext;
+use super::section::{Framed, Streams, Tables, resolved, unused};
 use super::{BATCH_OUTPUT_BYTES_MAX, Check, ChunkBudget, DecodedChunk, Form, Stream};
 use crate::change::leb::{Reader, unzigzag};
-use crate::change::{
-    COLUMNS_MAX, ChangeError, ChangeHeader, Column, HASH_BYTES, Parts, frame_body, framed_bytes, hash_of,
-};
+use crate::change::{ChangeError, ChangeHeader, Column, HASH_BYTES, Parts, frame_body, framed_bytes, hash_of};
 use crate::id::EntityId;
 use crate::limits::Limits;
-use crate::log::ChunkKind;
+use crate::log::{ChunkKind, Sequence};
+use crate::wire::row::actors::{actor_index, actor_values, other_actors};
+use crate::wire::row::body::{Body, Columns, read_verbatim};
+use crate::wire::row::place::RowContext;
+use crate::wire::row::read::{bytes, number};
+use crate::wire::row::shape::{Shape, SlotValue};
 use automerge::ChangeHash;
 
 /// Decodes a batch into its chunks, in their order.
@@ -40,10 +39,25 @@ pub fn decode_batch_within(
     limits: &Limits,
     budget: &mut ChunkBudget,
 ) -> Result<Vec<DecodedChunk>, BatchError> {
+    decode_batch_over_log(batch, limits, budget, |_| None)
+}
+
+/// As [`decode_batch_within`], for a batch that may name dependencies by their positions in the log: `resolve` finds the
+/// change at a position, and `None` where it knows none.
+///
+/// # Errors
+///
+/// What is wrong with the batch, and where; or a position at which no change is known.
+pub fn decode_batch_over_log(
+    batch: &[u8],
+    limits: &Limits,
+    budget: &mut ChunkBudget,
+    mut resolve: impl FnMut(Sequence) -> Option<(EntityId, ChangeHash)>,
+) -> Result<Vec<DecodedChunk>, BatchError> {
     let framed = Framed::read(batch)?;
     let mut section = Reader::new(&framed.section, 0);
     let mut tables = Tables::read(&mut section, framed.ids, budget)?;
-    let streams = Streams::read(&mut section, &mut tables)?;
+    let streams = Streams::read(&mut section, &mut tables, &mut resolve)?;
     let mut decoder = BatchDecoder::new(limits, tables, streams, section, budget);
     let mut chunks = Vec::new();
     let mut check = Check::default();
@@ -60,8 +74,8 @@ pub fn decode_batch_within(
 struct Scratch<'s> {
     dependencies: Vec<ChangeHash>,
     references: Vec<Dependency>,
-    others: Vec<usize>,
-    other_ids: Vec<&'s [u8]>,
+    others: Vec<&'s [u8]>,
+    used: Vec<(usize, &'s [u8])>,
     values: Vec<SlotValue<'s>>,
     columns: Vec<Column<'s>>,
     column_data: Vec<u8>,
@@ -191,9 +205,9 @@ impl<'s, 'b> BatchDecoder<'s, 'b> {
         let start_op = add(expected, self.streams.next(Stream::StartOp));
         let low = self.streams.time_low.next().copied().unwrap_or(0);
         let time_ms = self.model.time_ms(self.streams.next(Stream::TimeHigh) << 8 | u64::from(low));
-        let others = self.others(&position, scratch)?;
+        let are_listed = self.others(scratch)?;
         self.texts()?;
-        let context = RowContext { start_op, cursor: position.cursor };
+        let context = RowContext::new(start_op, position.place);
         let (raw_values, operations, edit) = match shape.and_then(|shape| self.tables.shapes.get_mut(shape)) {
             Some(shape) => shape.row(context, &mut self.bytes, &mut scratch.values)?,
             None => {
@@ -201,14 +215,22 @@ impl<'s, 'b> BatchDecoder<'s, 'b> {
                 (&[][..], 1, None)
             }
         };
+        let author = self.tables.actors.get(actor).copied().unwrap_or_default();
+        match shape.and_then(|shape| self.tables.shapes.get(shape)) {
+            Some(shape) => {
+                name_actors(&mut self.actors, &self.tables.actors, &shape.shape, author, are_listed, scratch)?
+            }
+            None if !are_listed => scratch.others.clear(),
+            None => {}
+        }
         let body = Body {
             dependencies: &scratch.dependencies,
-            actor: self.tables.actors.get(actor).copied().unwrap_or_default(),
+            actor: author,
             sequence,
             start_op,
             time_ms,
             message: self.last_message,
-            others: &scratch.other_ids,
+            others: &scratch.others,
             columns: match shape.and_then(|shape| self.tables.shapes.get(shape)) {
                 Some(shape) => Columns::Shaped(&shape.shape, &scratch.values, raw_values),
                 None => Columns::Verbatim(&scratch.columns),
@@ -222,7 +244,6 @@ impl<'s, 'b> BatchDecoder<'s, 'b> {
         self.budget.take_bytes(framed_bytes(scratch.body.len()))?;
         let hash = hash_of(&scratch.body);
         let dependencies = &scratch.references;
-        let others = others.then_some(&scratch.others[..]);
         self.model.record(&CodedRow {
             entity,
             actor,
@@ -232,7 +253,6 @@ impl<'s, 'b> BatchDecoder<'s, 'b> {
             operations,
             time_ms,
             dependencies,
-            others,
             edit,
         });
         Ok(self.chunk(entity, &scratch.body, hash))
@@ -278,7 +298,7 @@ impl<'s, 'b> BatchDecoder<'s, 'b> {
         }
         scratch.dependencies.extend(scratch.references.iter().filter_map(|reference| match reference {
             Dependency::Row(row) => self.model.hash(entity, *row),
-            Dependency::Outside(index) => self.tables.outside.get(*index).copied(),
+            Dependency::Outside(index) => self.tables.outside.get(*index).map(|outside| outside.hash),
         }));
         Ok(())
     }
@@ -300,22 +320,15 @@ impl<'s, 'b> BatchDecoder<'s, 'b> {
         Ok(Dependency::Outside(index))
     }
 
-    /// Answers whether the other actors are not the ones expected.
-    fn others(&mut self, position: &Position, scratch: &mut Scratch<'s>) -> Result<bool, BatchError> {
+    /// Reads the other actors where they are listed, and answers whether they are: else they follow from the columns.
+    fn others(&mut self, scratch: &mut Scratch<'s>) -> Result<bool, BatchError> {
+        let Some(count) = self.streams.next(Stream::Others).checked_sub(1) else { return Ok(false) };
         scratch.others.clear();
-        let count = self.streams.next(Stream::Others).checked_sub(1);
-        match count {
-            None => scratch.others.extend_from_slice(self.model.others(position)),
-            Some(count) => {
-                for _ in 0..count {
-                    let actor = self.actor(Stream::OtherReference, None)?;
-                    scratch.others.push(actor);
-                }
-            }
+        for _ in 0..count {
+            let actor = self.actor(Stream::OtherReference, None)?;
+            scratch.others.extend(self.tables.actors.get(actor));
         }
-        scratch.other_ids.clear();
-        scratch.other_ids.extend(scratch.others.iter().filter_map(|actor| self.tables.actors.get(*actor)));
-        Ok(count.is_some())
+        Ok(true)
     }
 
     fn texts(&mut self) -> Result<(), BatchError> {
@@ -333,19 +346,38 @@ impl<'s, 'b> BatchDecoder<'s, 'b> {
 /// Kind, bytes, header, and the id that the check covers.
 type Chunk = (ChunkKind, Vec<u8>, Result<ChangeHeader, ChangeError>, [u8; HASH_BYTES]);
 
-fn read_verbatim<'s>(reader: &mut Reader<'s>, columns: &mut Vec<Column<'s>>) -> Result<(), BatchError> {
-    columns.clear();
-    let count = capped(reader, BatchField::Bytes, COLUMNS_MAX as u64)?;
-    let mut lengths = Vec::with_capacity(count);
-    for _ in 0..count {
-        let offset = reader.offset();
-        let number = number(reader, BatchField::Bytes)?;
-        let number = u32::try_from(number).map_err(|_| BatchError::BadNumber { field: BatchField::Bytes, offset })?;
-        lengths.push((number, self::number(reader, BatchField::Bytes)?));
+/// Names the actors of a row's columns, finds the other actors of the change unless they were listed, and puts the
+/// indices that the change itself has in the place of the actors.
+fn name_actors<'s>(
+    seen: &mut Seen,
+    actors: &[&'s [u8]],
+    shape: &Shape,
+    author: &'s [u8],
+    are_listed: bool,
+    scratch: &mut Scratch<'s>,
+) -> Result<(), BatchError> {
+    let unknown = |found, seen: &Seen| BatchError::BadReference {
+        field: BatchField::Values,
+        found,
+        maximum: seen.count() as u64,
+    };
+    let Scratch { used, values, others, .. } = scratch;
+    used.clear();
+    for (slot, actor) in actor_values(shape, values) {
+        let id = match actor.checked_sub(1) {
+            None => Some(author),
+            Some(index) => seen.name(index).and_then(|index| actors.get(index).copied()),
+        };
+        used.push((slot, id.ok_or_else(|| unknown(actor, seen))?));
     }
-    for (number, length) in lengths {
-        let offset = reader.offset();
-        columns.push(Column { number, offset, data: bytes(reader, length, BatchField::Bytes)? });
+    if !are_listed {
+        other_actors(author, used.iter().map(|(_, id)| *id), others);
+    }
+    for (slot, id) in used {
+        let index = actor_index(author, others, id).ok_or_else(|| unknown(*slot as u64, seen))?;
+        if let Some(value) = values.get_mut(*slot) {
+            *value = SlotValue::Number(index);
+        }
     }
     Ok(())
 }

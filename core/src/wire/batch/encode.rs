@@ -1,21 +1,22 @@
 //! Writes batches.
 
-use super::body::{Body, Columns};
-use super::model::{CodedRow, Dependency, Edit, Model, Position, code, entity_code};
+use super::model::{CodedRow, Dependency, Model, Position, code, entity_code, step};
 use super::numbers::NumbersOut;
-use super::shape::{SlotValue, Tokens};
 use super::shapes::{FoundShape, ShapeOut, Shapes};
-use super::slots::RowContext;
 use super::{
     ACTOR_BYTES, BatchChunk, CHECK_BYTES, CODEC_PLAIN, CODEC_ZSTD, Check, FORM_LAST, FORM_NEW_SHAPE, FORM_RAW,
-    FORM_SHAPE, FORM_VERBATIM, Form, STREAMS, Stream, TIME_LOW_BIT,
+    FORM_SHAPE, FORM_VERBATIM, Form, PREFIX_OUTSIDE, STREAMS, Stream, TIME_LOW_BIT,
 };
 use crate::change::leb::{write_unsigned, zigzag};
 use crate::change::{Column, Parts};
 use crate::id::{Collection, EntityId};
 use crate::limits::Limits;
-use crate::log::ChunkKind;
-use crate::wire::compress::deflate_without_magic;
+use crate::log::{ChunkKind, Sequence};
+use crate::wire::compress::{LEVEL, LEVEL_AT_REST, deflate_without_magic};
+use crate::wire::row::actors::{actor_values, are_all_named};
+use crate::wire::row::body::{Body, Columns, write_verbatim};
+use crate::wire::row::place::{Edit, RowContext};
+use crate::wire::row::shape::{SlotValue, Tokens};
 use automerge::ChangeHash;
 use std::collections::BTreeMap;
 
@@ -24,12 +25,33 @@ use std::collections::BTreeMap;
 /// The caller keeps to [`crate::limits::BATCH_CHUNKS_MAX`] and [`crate::limits::BATCH_BYTES_MAX`]: a larger batch is
 /// refused by whoever decodes it. Chunks that the strict parser refuses travel as they are.
 pub fn encode_batch<'a>(chunks: impl IntoIterator<Item = BatchChunk<'a>>) -> Vec<u8> {
+    encode(chunks, &mut |_, _| None, &[LEVEL])
+}
+
+/// As [`encode_batch`], for a reader that knows the log: a dependency outside the batch is named by its position there
+/// instead of its hash, where `known_at` gives one, and so is the entity of a change that depends on it.
+pub fn encode_batch_over_log<'a>(
+    chunks: impl IntoIterator<Item = BatchChunk<'a>>,
+    mut known_at: impl FnMut(EntityId, ChangeHash) -> Option<Sequence>,
+) -> Vec<u8> {
+    encode(chunks, &mut known_at, &[LEVEL])
+}
+
+/// As [`encode_batch`], compressed as far as is worth it for what is written once and kept.
+pub fn encode_batch_at_rest<'a>(chunks: impl IntoIterator<Item = BatchChunk<'a>>) -> Vec<u8> {
+    encode(chunks, &mut |_, _| None, &[LEVEL, LEVEL_AT_REST])
+}
+
+fn encode<'a>(chunks: impl IntoIterator<Item = BatchChunk<'a>>, known_at: &mut KnownAt<'_>, levels: &[i32]) -> Vec<u8> {
     let mut encoder = BatchEncoder::default();
     for chunk in chunks {
-        encoder.push(&chunk);
+        encoder.push(&chunk, known_at);
     }
-    encoder.finish()
+    encoder.finish(levels)
 }
+
+/// What finds the position in the log of a change of an entity.
+type KnownAt<'k> = dyn FnMut(EntityId, ChangeHash) -> Option<Sequence> + 'k;
 
 #[derive(Default)]
 struct BatchEncoder<'a> {
@@ -55,7 +77,7 @@ struct Scratch<'a> {
     dependencies: Vec<ChangeHash>,
     references: Vec<Dependency>,
     other_actors: Vec<&'a [u8]>,
-    others: Vec<usize>,
+    values: Vec<SlotValue<'a>>,
     columns: Vec<Column<'a>>,
     column_data: Vec<u8>,
     body: Vec<u8>,
@@ -72,22 +94,30 @@ struct Tables<'a> {
     actors: BTreeMap<&'a [u8], usize>,
     rows: BTreeMap<(usize, ChangeHash), usize>,
     outside: BTreeMap<ChangeHash, usize>,
+    last_position: u64,
+    last_entity_outside: Option<u64>,
     entity_ids: Vec<u8>,
     actor_ids: Vec<u8>,
     outside_hashes: Vec<u8>,
 }
 
 impl<'a> BatchEncoder<'a> {
-    fn push(&mut self, chunk: &BatchChunk<'a>) {
+    fn push(&mut self, chunk: &BatchChunk<'a>, known_at: &mut KnownAt<'_>) {
         self.chunks += 1;
-        let entity = self.name_entity(chunk.entity, chunk.collection);
         let parts = match chunk.kind {
             ChunkKind::Change => Parts::read(chunk.bytes, &Limits::DEFAULT).ok(),
             _ => None,
         };
-        let id = match parts {
-            Some(parts) if self.push_row(entity, &parts) => parts.hash.0,
-            _ => {
+        let row = parts.and_then(|parts| Some((self.shape_of(&parts)?, parts)));
+        let dependencies = row.iter().flat_map(|(_, parts)| parts.dependencies()).collect();
+        let entity = self.name_entity(chunk.entity, chunk.collection, dependencies, known_at);
+        let id = match row {
+            Some((shape, parts)) => {
+                let mut known_at = |hash| known_at(chunk.entity, hash);
+                self.push_row(entity, &parts, shape, &mut known_at);
+                parts.hash.0
+            }
+            None => {
                 self.push_raw(chunk.kind, chunk.bytes);
                 *blake3::hash(chunk.bytes).as_bytes()
             }
@@ -101,7 +131,13 @@ impl<'a> BatchEncoder<'a> {
         }
     }
 
-    fn name_entity(&mut self, id: EntityId, collection: &'a Collection) -> usize {
+    fn name_entity(
+        &mut self,
+        id: EntityId,
+        collection: &'a Collection,
+        dependencies: Vec<ChangeHash>,
+        known_at: &mut KnownAt<'_>,
+    ) -> usize {
         let tables = &mut self.tables;
         let next = tables.collections.len();
         let collection_index = *tables.collections.entry(collection).or_insert(next);
@@ -112,18 +148,48 @@ impl<'a> BatchEncoder<'a> {
         let next_entity = tables.entities.len();
         let entity = *tables.entities.entry((id, collection_index)).or_insert(next_entity);
         if entity == next_entity {
-            let last = tables.last_entity.replace(id).unwrap_or(EntityId::from_bytes([0; 16]));
-            let shared = id.as_bytes().iter().zip(last.as_bytes()).take_while(|(id, last)| id == last).count();
-            tables.entity_ids.extend(id.as_bytes().iter().skip(shared));
             let collection = code(collection_index, collection_index == next, tables.last_collection);
             tables.last_collection = Some(collection_index);
             self.model.add_entity();
-            self.number(Stream::EntityPrefix, shared as u64);
+            let prefix = self.name_new_entity(id, &dependencies, known_at);
+            self.number(Stream::EntityPrefix, prefix);
             self.number(Stream::EntityCollection, collection);
         }
         self.number(Stream::Entity, entity_code(entity, self.last_entity));
         self.last_entity = Some(entity);
         entity
+    }
+
+    /// Names a new entity by the only change that the first of its changes here depends on, or by its id.
+    fn name_new_entity(&mut self, id: EntityId, dependencies: &[ChangeHash], known_at: &mut KnownAt<'_>) -> u64 {
+        let last = self.tables.last_entity.replace(id).unwrap_or(EntityId::from_bytes([0; 16]));
+        if let [hash] = dependencies
+            && !self.tables.outside.contains_key(hash)
+            && let Some(position) = known_at(id, *hash)
+        {
+            let index = self.add_outside(*hash, Some(position)) as u64;
+            let mut last = self.tables.last_entity_outside.replace(index).unwrap_or(u64::MAX);
+            return PREFIX_OUTSIDE + step(index, &mut last);
+        }
+        let shared = id.as_bytes().iter().zip(last.as_bytes()).take_while(|(id, last)| id == last).count();
+        self.tables.entity_ids.extend(id.as_bytes().iter().skip(shared));
+        shared as u64
+    }
+
+    /// Adds a change that is not in the batch; it stands as its hash unless the reader knows its position in the log.
+    fn add_outside(&mut self, hash: ChangeHash, position: Option<Sequence>) -> usize {
+        let index = self.tables.outside.len();
+        self.tables.outside.insert(hash, index);
+        self.model.add_outside();
+        let code = match position {
+            Some(position) => 1 + step(position.get(), &mut self.tables.last_position),
+            None => {
+                self.tables.outside_hashes.extend_from_slice(&hash.0);
+                0
+            }
+        };
+        self.number(Stream::OutsidePosition, code);
+        index
     }
 
     fn push_raw(&mut self, kind: ChunkKind, bytes: &[u8]) {
@@ -146,22 +212,29 @@ impl<'a> BatchEncoder<'a> {
         self.number(Stream::Form, code);
     }
 
-    /// Puts a change in as a row; `false`, and nothing is put in, when its bytes would not be the same afterwards.
-    fn push_row(&mut self, entity: usize, parts: &Parts<'a>) -> bool {
+    /// The shape of a change that can be a row, if it has one; `None` when its bytes would not be the same afterwards.
+    fn shape_of(&mut self, parts: &Parts<'a>) -> Option<Option<FoundShape>> {
         let shape = if self.tokens.read(&parts.columns) { self.shapes.find(&self.tokens.key) } else { None };
-        if !self.is_rebuilt(parts, shape.as_ref()) {
-            return false;
-        }
+        self.is_rebuilt(parts, shape.as_ref()).then_some(shape)
+    }
+
+    fn push_row(
+        &mut self,
+        entity: usize,
+        parts: &Parts<'a>,
+        shape: Option<FoundShape>,
+        known_at: &mut dyn FnMut(ChangeHash) -> Option<Sequence>,
+    ) {
         let actor = self.push_actor(entity, parts.actor);
         let position = self.model.position(entity, actor);
         self.number(Stream::Sequence, zigzag(parts.sequence.wrapping_sub(position.sequence + 1).cast_signed()));
-        self.push_dependencies(entity, &position);
+        self.push_dependencies(entity, &position, known_at);
         let expected = self.model.start_op(entity, &self.scratch.references);
         self.number(Stream::StartOp, zigzag(parts.start_op.get().wrapping_sub(expected).cast_signed()));
         self.push_time(parts.time_ms);
-        let others = self.push_others(&position);
+        self.push_others(shape.as_ref());
         self.push_texts(parts);
-        let context = RowContext { start_op: parts.start_op.get(), cursor: position.cursor };
+        let context = RowContext::new(parts.start_op.get(), position.place);
         let (operations, edit) = self.push_columns(shape, context);
         let scratch = &self.scratch;
         self.model.record(&CodedRow {
@@ -173,12 +246,10 @@ impl<'a> BatchEncoder<'a> {
             operations,
             time_ms: parts.time_ms,
             dependencies: &scratch.references,
-            others: others.then_some(&scratch.others),
             edit,
         });
         let row = self.model.rows(entity).saturating_sub(1);
         self.tables.rows.insert((entity, parts.hash), row);
-        true
     }
 
     /// Rebuilds the change as the decoder will, and answers whether the bytes are the same.
@@ -190,11 +261,7 @@ impl<'a> BatchEncoder<'a> {
         scratch.other_actors.extend(parts.other_actors());
         scratch.columns.clear();
         scratch.columns.extend(parts.columns.iter());
-        let shape = match shape {
-            Some(FoundShape::Known(index)) => self.shapes.shapes.get(*index).map(|out| &out.shape),
-            Some(FoundShape::New(shape)) => Some(shape),
-            None => None,
-        };
+        let shape = shape.and_then(|found| self.shapes.shape(found));
         let body = Body {
             dependencies: &scratch.dependencies,
             actor: parts.actor,
@@ -230,7 +297,12 @@ impl<'a> BatchEncoder<'a> {
         (actor, actor == next)
     }
 
-    fn push_dependencies(&mut self, entity: usize, position: &Position) {
+    fn push_dependencies(
+        &mut self,
+        entity: usize,
+        position: &Position,
+        known_at: &mut dyn FnMut(ChangeHash) -> Option<Sequence>,
+    ) {
         let hashes = std::mem::take(&mut self.scratch.dependencies);
         let mut references = std::mem::take(&mut self.scratch.references);
         references.clear();
@@ -246,25 +318,28 @@ impl<'a> BatchEncoder<'a> {
         } else {
             self.number(Stream::Dependencies, 1 + hashes.len() as u64);
             for hash in &hashes {
-                references.push(self.push_dependency(entity, *hash));
+                references.push(self.push_dependency(entity, *hash, known_at));
             }
         }
         self.scratch.dependencies = hashes;
         self.scratch.references = references;
     }
 
-    fn push_dependency(&mut self, entity: usize, hash: ChangeHash) -> Dependency {
+    fn push_dependency(
+        &mut self,
+        entity: usize,
+        hash: ChangeHash,
+        known_at: &mut dyn FnMut(ChangeHash) -> Option<Sequence>,
+    ) -> Dependency {
         if let Some(row) = self.tables.rows.get(&(entity, hash)).copied() {
             let back = self.model.rows(entity) - 1 - row;
             self.number(Stream::DependencyReference, 2 * back as u64);
             return Dependency::Row(row);
         }
-        let next = self.tables.outside.len();
-        let index = *self.tables.outside.entry(hash).or_insert(next);
-        if index == next {
-            self.tables.outside_hashes.extend_from_slice(&hash.0);
-            self.model.add_outside();
-        }
+        let index = match self.tables.outside.get(&hash) {
+            Some(index) => *index,
+            None => self.add_outside(hash, known_at(hash)),
+        };
         self.number(Stream::DependencyReference, 2 * index as u64 + 1);
         Dependency::Outside(index)
     }
@@ -275,25 +350,38 @@ impl<'a> BatchEncoder<'a> {
         self.number(Stream::TimeHigh, difference >> 8);
     }
 
-    /// Answers whether the other actors are not the ones expected.
-    fn push_others(&mut self, position: &Position) -> bool {
+    /// Lists the other actors where they are not the ones that the columns name.
+    fn push_others(&mut self, shape: Option<&FoundShape>) {
         let actors = std::mem::take(&mut self.scratch.other_actors);
-        let mut others = std::mem::take(&mut self.scratch.others);
-        let expected = self.model.others(position);
-        let known = actors.iter().map(|id| self.tables.actors.get(id));
-        let differ = actors.len() != expected.len() || !known.eq(expected.iter().map(Some));
-        self.number(Stream::Others, if differ { 1 + actors.len() as u64 } else { 0 });
-        if differ {
-            others.clear();
+        let follow = match shape.and_then(|found| self.shapes.shape(found)) {
+            Some(shape) => are_all_named(shape, &self.tokens.values, actors.len()),
+            None => actors.is_empty(),
+        };
+        self.number(Stream::Others, if follow { 0 } else { 1 + actors.len() as u64 });
+        if !follow {
             for id in &actors {
                 let (actor, is_new) = self.name_actor(id);
                 self.number(Stream::OtherReference, code(actor, is_new, None));
-                others.push(actor);
             }
         }
         self.scratch.other_actors = actors;
-        self.scratch.others = others;
-        differ
+    }
+
+    /// The values of a row with the actors of the batch in the place of the indices that the change has.
+    fn name_values(&mut self, shape: usize) {
+        let mut values = std::mem::take(&mut self.scratch.values);
+        values.clone_from(&self.tokens.values);
+        let others = std::mem::take(&mut self.scratch.other_actors);
+        let shape = self.shapes.shapes.get(shape).map(|out| &out.shape);
+        let named: Vec<_> = shape.iter().flat_map(|shape| actor_values(shape, &values)).collect();
+        for (slot, index) in named {
+            let other = index.checked_sub(1).and_then(|place| others.get(usize::try_from(place).ok()?));
+            if let (Some(id), Some(value)) = (other, values.get_mut(slot)) {
+                *value = SlotValue::Number(1 + self.name_actor(id).0 as u64);
+            }
+        }
+        self.scratch.other_actors = others;
+        self.scratch.values = values;
     }
 
     fn push_texts(&mut self, parts: &Parts<'a>) {
@@ -312,44 +400,38 @@ impl<'a> BatchEncoder<'a> {
     }
 
     fn push_columns(&mut self, shape: Option<FoundShape>, context: RowContext) -> (u64, Option<Edit>) {
-        let (index, is_new) = match shape {
-            None => {
-                self.push_form(Form::Verbatim, false);
-                self.push_verbatim();
-                return (1, None);
-            }
-            Some(FoundShape::Known(index)) => (index, false),
-            Some(FoundShape::New(shape)) => (self.shapes.add(shape, &self.tokens, context), true),
+        let Some(found) = shape else {
+            self.push_form(Form::Verbatim, false);
+            write_verbatim(&self.scratch.columns, &mut self.bytes);
+            return (1, None);
+        };
+        let (index, is_new) = match found {
+            FoundShape::Known(index) => (index, false),
+            FoundShape::New(shape) => (self.shapes.add(shape, &self.tokens.key), true),
         };
         self.push_form(Form::Shape(index), is_new);
-        let Some(ShapeOut { shape, model, streams }) = self.shapes.shapes.get_mut(index) else { return (1, None) };
-        model.differences(shape, &self.tokens.values, context, &mut self.bytes, |slot, difference| {
+        self.name_values(index);
+        let values = &self.scratch.values;
+        let Some(ShapeOut { shape, model, streams, .. }) = self.shapes.shapes.get_mut(index) else { return (1, None) };
+        if is_new {
+            model.start(shape, values, context, &mut self.shapes.definitions);
+        }
+        model.differences(shape, values, context, &mut self.bytes, |slot, difference| {
             if let Some(stream) = streams.get_mut(slot) {
                 stream.push(difference);
             }
         });
         self.bytes.extend_from_slice(self.tokens.raw_values);
-        let element = shape.cursor_slot.and_then(|slot| self.tokens.values.get(slot)).map(SlotValue::number);
-        (shape.operations, Some(Edit { element, inserts: shape.inserts }))
+        (shape.operations, Some(shape.edit(values)))
     }
 
-    fn push_verbatim(&mut self) {
-        write_unsigned(&mut self.bytes, self.scratch.columns.len() as u64);
-        for column in &self.scratch.columns {
-            write_unsigned(&mut self.bytes, column.number.into());
-            write_unsigned(&mut self.bytes, column.data.len() as u64);
-        }
-        for column in &self.scratch.columns {
-            self.bytes.extend_from_slice(column.data);
-        }
-    }
-
-    fn finish(self) -> Vec<u8> {
+    fn finish(self, levels: &[i32]) -> Vec<u8> {
         let sections = self.sections();
         let plain: usize = sections.iter().map(Vec::len).sum();
         let ids = [&self.tables.entity_ids[..], &self.tables.actor_ids, &self.tables.outside_hashes];
         let mut batch = Vec::with_capacity(plain + ids.iter().map(|ids| ids.len()).sum::<usize>() + CHECK_BYTES + 8);
-        match compress(&sections, plain) {
+        let compressed = levels.iter().filter_map(|level| compress(&sections, plain, *level));
+        match compressed.min_by_key(Vec::len) {
             Some(compressed) if compressed.len() < plain => {
                 batch.push(CODEC_ZSTD);
                 write_unsigned(&mut batch, plain as u64);
@@ -406,12 +488,12 @@ const COMPRESS_BYTES_MIN: usize = 200;
 const SEPARATE_BYTES_MIN: usize = 1_000;
 
 /// Compresses the parts as one frame, in the way that makes it smaller.
-fn compress(sections: &[Vec<u8>], plain: usize) -> Option<Vec<u8>> {
+fn compress(sections: &[Vec<u8>], plain: usize, level: i32) -> Option<Vec<u8>> {
     if plain < COMPRESS_BYTES_MIN {
         return None;
     }
     let parts: Vec<&[u8]> = sections.iter().map(Vec::as_slice).collect();
-    let together = deflate_without_magic(&[&parts.concat()]);
-    let separate = if plain < SEPARATE_BYTES_MIN { None } else { deflate_without_magic(&parts) };
+    let together = deflate_without_magic(&[&parts.concat()], level);
+    let separate = if plain < SEPARATE_BYTES_MIN { None } else { deflate_without_magic(&parts, level) };
     [separate, together].into_iter().flatten().min_by_key(Vec::len)
 }

@@ -1,5 +1,6 @@
-//! Why bytes are not a batch.
+//! Why bytes are not a batch, or not the items of a live message.
 
+use crate::change::ChangeError;
 use crate::change::leb::ReadFault;
 use crate::wire::compress::InflateError;
 use std::fmt;
@@ -30,6 +31,8 @@ pub enum BatchField {
     Ids,
     /// The check at the end.
     Check,
+    /// What a row says before its ids and columns.
+    Control,
 }
 
 impl fmt::Display for BatchField {
@@ -46,11 +49,12 @@ impl fmt::Display for BatchField {
             Self::Bytes => "bytes of texts and values",
             Self::Ids => "table of ids",
             Self::Check => "check",
+            Self::Control => "head of a row",
         })
     }
 }
 
-/// Why bytes are not a batch. No variant holds content.
+/// Why bytes are not a batch, or not the items of a live message. No variant holds content.
 ///
 /// Offsets count bytes within the section for the fields that stand in it (which may be compressed), and within the
 /// batch for the others.
@@ -128,6 +132,18 @@ pub enum BatchError {
         /// How many bytes are allowed.
         maximum: usize,
     },
+    /// A dependency is named by a position of the log at which the reader knows no change of this entity.
+    #[error("a dependency stands at position {sequence} of the log, where no change of its entity is known")]
+    UnknownPosition {
+        /// The position.
+        sequence: u64,
+    },
+    /// A row of a live message is not a change.
+    #[error("a row of a live message is not a change: {0}")]
+    BadRow(#[source] ChangeError),
+    /// A live message does not begin its stream, and none before it did.
+    #[error("a live message came before the one that begins its stream")]
+    NotBegun,
     /// The section does not inflate.
     #[error("the batch does not inflate: {0}")]
     Inflate(#[from] InflateError),
@@ -137,7 +153,7 @@ pub enum BatchError {
 }
 
 impl BatchError {
-    pub(super) fn reading(field: BatchField, offset: usize, fault: ReadFault) -> Self {
+    pub(in crate::wire) fn reading(field: BatchField, offset: usize, fault: ReadFault) -> Self {
         match fault {
             ReadFault::End { needed, found } => Self::Truncated { field, offset, needed, found },
             ReadFault::Number => Self::BadNumber { field, offset },

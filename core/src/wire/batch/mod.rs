@@ -3,19 +3,17 @@
 //! `PROTOCOL.md` has the format byte by byte. A batch is a codec byte, a section of tables and streams (which may be
 //! compressed), the ids that no compression makes smaller, and a check over what the batch carries.
 
-mod body;
 mod decode;
 mod encode;
 mod error;
 mod model;
 mod numbers;
 mod section;
-mod shape;
 mod shapes;
 mod slots;
 
-pub use decode::{decode_batch, decode_batch_within};
-pub use encode::encode_batch;
+pub use decode::{decode_batch, decode_batch_over_log, decode_batch_within};
+pub use encode::{encode_batch, encode_batch_at_rest, encode_batch_over_log};
 pub use error::{BatchError, BatchField};
 
 use crate::change::{ChangeError, ChangeHeader};
@@ -45,6 +43,11 @@ pub struct ChunkBudget {
 impl ChunkBudget {
     /// The whole of it: [`BATCH_CHUNKS_MAX`] chunks of [`BATCH_OUTPUT_BYTES_MAX`] bytes together.
     pub const WHOLE: Self = Self { chunks: BATCH_CHUNKS_MAX, bytes: BATCH_OUTPUT_BYTES_MAX };
+
+    /// How many bytes are left.
+    pub(in crate::wire) fn bytes_left(&self) -> usize {
+        self.bytes
+    }
 
     /// Takes chunks that are about to be remembered.
     ///
@@ -139,12 +142,16 @@ enum Stream {
     EntityPrefix,
     EntityCollection,
     ActorLength,
+    OutsidePosition,
     TimeHigh,
 }
 
 const STREAMS: usize = Stream::TimeHigh as usize + 1;
 /// The bit of the presence mask for the low bytes of the times, which are bytes and not numbers.
 const TIME_LOW_BIT: usize = STREAMS;
+
+/// The smallest code of an entity's prefix that names the outside change of which it is the entity.
+const PREFIX_OUTSIDE: u64 = 17;
 
 /// What form a chunk has in a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

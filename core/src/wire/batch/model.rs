@@ -1,6 +1,7 @@
 //! What both ends remember of the rows before, to predict the next one from.
 
 use crate::change::leb::{unzigzag, zigzag};
+use crate::wire::row::place::{Edit, Place};
 use automerge::ChangeHash;
 use std::collections::BTreeMap;
 
@@ -8,6 +9,19 @@ use std::collections::BTreeMap;
 const NEXT_UNSEEN: u64 = 1;
 /// The smallest code that names something seen before.
 const SEEN: u64 = 2;
+
+/// How far a number is from the one that would follow the last.
+pub(super) fn step(number: u64, last: &mut u64) -> u64 {
+    let expected = last.wrapping_add(1);
+    *last = number;
+    zigzag(number.wrapping_sub(expected).cast_signed())
+}
+
+/// The inverse of [`step`].
+pub(super) fn after_step(step: u64, last: &mut u64) -> u64 {
+    *last = last.wrapping_add(1).wrapping_add(unzigzag(step).cast_unsigned());
+    *last
+}
 
 /// A dependency of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +39,8 @@ pub(super) struct Position {
     pub(super) sequence: u64,
     /// The index of its last row among the entity's.
     pub(super) last_row: Option<usize>,
-    /// The element where its last edit left off.
-    pub(super) cursor: u64,
-    /// The other actors that its last change named, as a range of [`Model::others`].
-    pub(super) others: (usize, usize),
+    /// Where its last edit left off.
+    pub(super) place: Place,
 }
 
 #[derive(Debug, Default)]
@@ -42,7 +54,6 @@ struct Entity {
 pub(super) struct Model {
     entities: Vec<Entity>,
     positions: BTreeMap<(usize, usize), Position>,
-    others: Vec<usize>,
     outside: Vec<u64>,
     last_actor: Option<usize>,
     last_time_ms: i64,
@@ -59,19 +70,8 @@ pub(super) struct CodedRow<'r> {
     pub(super) operations: u64,
     pub(super) time_ms: i64,
     pub(super) dependencies: &'r [Dependency],
-    /// The other actors where they differ from the ones predicted.
-    pub(super) others: Option<&'r [usize]>,
-    /// The element that the first operation refers to, and whether any operation inserts.
+    /// Where the row edits, as far as its columns were taken apart.
     pub(super) edit: Option<Edit>,
-}
-
-/// What a row says about where the next edit may be.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Edit {
-    /// The element that the first operation refers to, where it is one of a list or text.
-    pub(super) element: Option<u64>,
-    /// Whether any operation inserts.
-    pub(super) inserts: bool,
 }
 
 impl Model {
@@ -93,11 +93,6 @@ impl Model {
     /// Where an actor stands in an entity.
     pub(super) fn position(&self, entity: usize, actor: usize) -> Position {
         self.positions.get(&(entity, actor)).copied().unwrap_or_default()
-    }
-
-    /// The other actors that are expected.
-    pub(super) fn others(&self, position: &Position) -> &[usize] {
-        self.others.get(position.others.0..position.others.1).unwrap_or_default()
     }
 
     /// The row that is expected to be the only dependency; none when the entity has no rows yet.
@@ -142,15 +137,8 @@ impl Model {
         let max_op = row.start_op.wrapping_add(row.operations).wrapping_sub(1);
         position.sequence = row.sequence;
         position.last_row = Some(self.rows(row.entity));
-        match row.edit {
-            Some(Edit { inserts: true, .. }) => position.cursor = max_op,
-            Some(Edit { element: Some(element), .. }) => position.cursor = element.wrapping_sub(1),
-            _ => {}
-        }
-        if let Some(others) = row.others {
-            let start = self.others.len();
-            self.others.extend_from_slice(others);
-            position.others = (start, self.others.len());
+        if let Some(edit) = &row.edit {
+            position.place.follow(edit, max_op);
         }
         self.positions.insert((row.entity, row.actor), position);
         self.estimate_outside(row);
@@ -202,6 +190,13 @@ impl Seen {
             }
             _ => usize::try_from(code - SEEN).ok().filter(|index| *index < self.seen),
         }
+    }
+
+    /// Names an entry by its index: one named before or the next one.
+    pub(super) fn name(&mut self, index: u64) -> Option<usize> {
+        let index = usize::try_from(index).ok().filter(|index| *index <= self.seen && *index < self.total)?;
+        self.seen += usize::from(index == self.seen);
+        Some(index)
     }
 
     /// How many entries have been named.

@@ -2,6 +2,7 @@
 
 use super::error::{BatchError, BatchField};
 use crate::change::leb::{Reader, unsigned_bytes, write_unsigned};
+use crate::wire::row::read::number;
 
 /// Numbers to be written as one stream.
 #[derive(Debug, Default)]
@@ -120,18 +121,6 @@ impl Numbers {
             }
         }
     }
-}
-
-/// Reads one number.
-pub(super) fn number(reader: &mut Reader<'_>, field: BatchField) -> Result<u64, BatchError> {
-    let offset = reader.offset();
-    reader.unsigned().map_err(|fault| BatchError::reading(field, offset, fault))
-}
-
-/// Reads so many bytes.
-pub(super) fn bytes<'s>(reader: &mut Reader<'s>, count: u64, field: BatchField) -> Result<&'s [u8], BatchError> {
-    let offset = reader.offset();
-    reader.take(count).map_err(|fault| BatchError::reading(field, offset, fault))
 }
 
 #[cfg(test)]

@@ -1,19 +1,21 @@
 //! The tables and streams of a batch's section, read and checked before any row.
 
 use super::error::{BatchError, BatchField};
-use super::model::Seen;
-use super::numbers::{Numbers, bytes, number};
-use super::shape::BATCH_SLOTS_MAX;
+use super::model::{Seen, after_step};
+use super::numbers::Numbers;
 use super::shapes::ShapeIn;
 use super::{
     ACTOR_BYTES, BATCH_SECTION_BYTES_MAX, CHECK_BYTES, CODEC_PLAIN, CODEC_ZSTD, ChunkBudget, FORM_LAST, FORM_NEW_SHAPE,
-    FORM_RAW, FORM_SHAPE, FORM_VERBATIM, Form, STREAMS, Stream, TIME_LOW_BIT,
+    FORM_RAW, FORM_SHAPE, FORM_VERBATIM, Form, PREFIX_OUTSIDE, STREAMS, Stream, TIME_LOW_BIT,
 };
 use crate::change::HASH_BYTES;
 use crate::change::leb::{Reader, unzigzag};
 use crate::id::{COLLECTION_BYTES_MAX, Collection, EntityId};
 use crate::limits::ACTOR_BYTES_MAX;
+use crate::log::Sequence;
 use crate::wire::compress::{InflateError, check_stated, inflate, with_magic};
+use crate::wire::row::read::{bytes, capped, number};
+use crate::wire::row::shape::BATCH_SLOTS_MAX;
 use automerge::ChangeHash;
 use std::borrow::Cow;
 
@@ -57,6 +59,17 @@ impl<'b> Framed<'b> {
     }
 }
 
+/// A change that the batch does not hold and that one in it depends on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outside {
+    pub(super) hash: ChangeHash,
+    /// Its entity, where it was named by its position in the log.
+    pub(super) entity: Option<EntityId>,
+}
+
+/// What finds the change at a position of the log.
+pub(super) type Resolve<'r> = dyn FnMut(Sequence) -> Option<(EntityId, ChangeHash)> + 'r;
+
 /// What the batch names once.
 pub(super) struct Tables<'s> {
     pub(super) chunks: u64,
@@ -66,7 +79,8 @@ pub(super) struct Tables<'s> {
     pub(super) entities: Vec<(EntityId, usize)>,
     pub(super) actors_count: usize,
     pub(super) actors: Vec<&'s [u8]>,
-    pub(super) outside: Vec<ChangeHash>,
+    pub(super) outside_count: usize,
+    pub(super) outside: Vec<Outside>,
     pub(super) shapes: Vec<ShapeIn<'s>>,
     pub(super) ids: Reader<'s>,
 }
@@ -74,7 +88,7 @@ pub(super) struct Tables<'s> {
 impl<'s> Tables<'s> {
     pub(super) fn read(
         section: &mut Reader<'s>,
-        mut ids: Reader<'s>,
+        ids: Reader<'s>,
         budget: &mut ChunkBudget,
     ) -> Result<Self, BatchError> {
         let chunks = number(section, BatchField::Count)?;
@@ -87,18 +101,13 @@ impl<'s> Tables<'s> {
         let collections_count = capped(section, BatchField::Collections, chunks)?;
         let entities_count = capped(section, BatchField::Ids, chunks)?;
         let actors_count = capped(section, BatchField::Ids, ids.remaining() as u64)?;
-        let outside_count = capped(section, BatchField::Ids, (ids.remaining() / HASH_BYTES) as u64)?;
+        // Each is a hash among the ids, or a number of a stream that is not zero.
+        let outside_max = ids.remaining() / HASH_BYTES + section.remaining();
+        let outside_count = capped(section, BatchField::Ids, outside_max as u64)?;
         let shapes_count = capped(section, BatchField::Shapes, chunks.min(section.remaining() as u64))?;
         let collections = (0..collections_count).map(|_| read_collection(section)).collect::<Result<_, _>>()?;
         let mut slots_left = BATCH_SLOTS_MAX;
         let shapes = (0..shapes_count).map(|_| ShapeIn::read(section, &mut slots_left)).collect::<Result<_, _>>()?;
-        let hashes_bytes = (outside_count * HASH_BYTES) as u64;
-        let (mut front, offset) = (ids.clone(), ids.offset());
-        let front_bytes = (ids.remaining() as u64).saturating_sub(hashes_bytes);
-        bytes(&mut ids, front_bytes, BatchField::Ids)?;
-        let hashes = bytes(&mut ids, hashes_bytes, BatchField::Ids)?;
-        let ids = Reader::new(bytes(&mut front, front_bytes, BatchField::Ids)?, offset);
-        let outside = hashes.as_chunks::<HASH_BYTES>().0.iter().map(|hash| ChangeHash(*hash)).collect();
         Ok(Self {
             chunks,
             mask,
@@ -107,25 +116,60 @@ impl<'s> Tables<'s> {
             entities: Vec::new(),
             actors_count,
             actors: Vec::new(),
-            outside,
+            outside_count,
+            outside: Vec::new(),
             shapes,
             ids,
         })
+    }
+
+    /// Reads the outside changes: those that the log does not give stand as hashes at the end of the ids.
+    fn read_outside(&mut self, streams: &mut Streams<'_>, resolve: &mut Resolve<'_>) -> Result<(), BatchError> {
+        let mut last = 0;
+        let mut positions = Vec::new();
+        for _ in 0..self.outside_count {
+            let code = streams.next(Stream::OutsidePosition);
+            positions.push(code.checked_sub(1).map(|step| after_step(step, &mut last)));
+        }
+        let hashes = positions.iter().filter(|position| position.is_none()).count() * HASH_BYTES;
+        let (front, offset) = (self.ids.remaining().saturating_sub(hashes) as u64, self.ids.offset());
+        let front = bytes(&mut self.ids, front, BatchField::Ids)?;
+        let mut hashes = std::mem::replace(&mut self.ids, Reader::new(front, offset));
+        for position in positions {
+            self.outside.push(match position {
+                None => {
+                    let offset = hashes.offset();
+                    let hash = hashes.array().map_err(|fault| BatchError::reading(BatchField::Ids, offset, fault))?;
+                    Outside { hash: ChangeHash(hash), entity: None }
+                }
+                Some(sequence) => {
+                    let found = resolve(Sequence::new(sequence)).ok_or(BatchError::UnknownPosition { sequence })?;
+                    Outside { hash: found.1, entity: Some(found.0) }
+                }
+            });
+        }
+        Ok(())
     }
 
     /// Reads the entities and actors, whose lengths stand in streams.
     fn read_ids(&mut self, streams: &mut Streams<'_>) -> Result<(), BatchError> {
         let mut seen = Seen::of(self.collections.len());
         let mut last = ([0; 16], None);
+        let mut last_outside = u64::MAX;
         for _ in 0..self.entities_count {
             let shared = streams.next(Stream::EntityPrefix);
-            let shared = usize::try_from(shared).ok().filter(|shared| *shared <= 16).ok_or(BatchError::TooMany {
-                field: BatchField::Ids,
-                found: shared,
-                maximum: 16,
-            })?;
-            let suffix = bytes(&mut self.ids, 16 - shared as u64, BatchField::Ids)?;
-            last.0.iter_mut().skip(shared).zip(suffix).for_each(|(byte, new)| *byte = *new);
+            if let Some(step) = shared.checked_sub(PREFIX_OUTSIDE) {
+                let index = after_step(step, &mut last_outside);
+                let outside = usize::try_from(index).ok().and_then(|index| self.outside.get(index));
+                let entity = outside.and_then(|outside| outside.entity);
+                let maximum = self.outside_count as u64;
+                let field = BatchField::Ids;
+                last.0 = *entity.ok_or(BatchError::BadReference { field, found: index, maximum })?.as_bytes();
+            } else {
+                let suffix = bytes(&mut self.ids, 16_u64.saturating_sub(shared), BatchField::Ids)?;
+                let shared = usize::try_from(shared).unwrap_or(16);
+                last.0.iter_mut().skip(shared).zip(suffix).for_each(|(byte, new)| *byte = *new);
+            }
             let code = streams.next(Stream::EntityCollection);
             let collection = resolved(seen.resolve(code, last.1), BatchField::Collections, code, seen.count())?;
             last.1 = Some(collection);
@@ -157,7 +201,11 @@ pub(super) struct Streams<'s> {
 }
 
 impl<'s> Streams<'s> {
-    pub(super) fn read(section: &mut Reader<'s>, tables: &mut Tables<'s>) -> Result<Self, BatchError> {
+    pub(super) fn read(
+        section: &mut Reader<'s>,
+        tables: &mut Tables<'s>,
+        resolve: &mut Resolve<'_>,
+    ) -> Result<Self, BatchError> {
         let mut streams = Self { numbers: Default::default(), forms: Vec::new().into_iter(), time_low: [].iter() };
         streams.read_numbers(section, tables.mask, Stream::Form, tables.chunks)?;
         let forms = streams.read_forms(tables)?;
@@ -177,10 +225,12 @@ impl<'s> Streams<'s> {
         streams.read_numbers(section, tables.mask, Stream::EntityPrefix, tables.entities_count as u64)?;
         streams.read_numbers(section, tables.mask, Stream::EntityCollection, tables.entities_count as u64)?;
         streams.read_numbers(section, tables.mask, Stream::ActorLength, tables.actors_count as u64)?;
+        streams.read_numbers(section, tables.mask, Stream::OutsidePosition, tables.outside_count as u64)?;
         streams.read_numbers(section, tables.mask, Stream::TimeHigh, rows)?;
         if tables.mask >> TIME_LOW_BIT & 1 != 0 {
             streams.time_low = bytes(section, rows, BatchField::Stream)?.iter();
         }
+        tables.read_outside(&mut streams, resolve)?;
         tables.read_ids(&mut streams)?;
         let mut rows = vec![0_u64; tables.shapes.len()];
         for form in &forms {
@@ -245,12 +295,6 @@ fn read_collection(section: &mut Reader<'_>) -> Result<Collection, BatchError> {
     let length = capped(section, BatchField::Collections, COLLECTION_BYTES_MAX as u64)?;
     let name = bytes(section, length as u64, BatchField::Collections)?;
     std::str::from_utf8(name).ok().and_then(|name| name.parse().ok()).ok_or(BatchError::BadCollection)
-}
-
-/// A count that may not be above `maximum`.
-pub(super) fn capped(reader: &mut Reader<'_>, field: BatchField, maximum: u64) -> Result<usize, BatchError> {
-    let found = number(reader, field)?;
-    usize::try_from(found).ok().filter(|_| found <= maximum).ok_or(BatchError::TooMany { field, found, maximum })
 }
 
 pub(super) fn resolved(index: Option<usize>, field: BatchField, found: u64, seen: usize) -> Result<usize, BatchError> {

@@ -2,11 +2,12 @@
 
 use super::BATCH_OUTPUT_BYTES_MAX;
 use super::error::{BatchError, BatchField};
-use super::model::Edit;
-use super::numbers::{Numbers, NumbersOut, bytes};
-use super::shape::{BATCH_SLOTS_MAX, Shape, SlotValue, Tokens};
-use super::slots::{RowContext, SlotModel};
+use super::numbers::{Numbers, NumbersOut};
+use super::slots::SlotModel;
 use crate::change::leb::Reader;
+use crate::wire::row::place::{Edit, RowContext};
+use crate::wire::row::read::bytes;
+use crate::wire::row::shape::{BATCH_SLOTS_MAX, Shape, SlotValue};
 use std::collections::BTreeMap;
 
 /// The shapes that an encoder has met.
@@ -41,14 +42,22 @@ impl<'a> Shapes<'a> {
         (self.slots + shape.slots.len() <= BATCH_SLOTS_MAX).then_some(FoundShape::New(shape))
     }
 
-    pub(super) fn add(&mut self, shape: Shape, tokens: &Tokens<'a>, context: RowContext) -> usize {
+    /// The shape itself.
+    pub(super) fn shape<'f>(&'f self, found: &'f FoundShape) -> Option<&'f Shape> {
+        match found {
+            FoundShape::Known(index) => self.shapes.get(*index).map(|out| &out.shape),
+            FoundShape::New(shape) => Some(shape),
+        }
+    }
+
+    /// Adds a shape; the values of its first row are still to be told.
+    pub(super) fn add(&mut self, shape: Shape, key: &[u8]) -> usize {
         let index = self.shapes.len();
-        self.indices.insert(tokens.key.clone(), index);
-        self.definitions.extend_from_slice(&tokens.key);
-        let model = SlotModel::start(&shape, &tokens.values, context, &mut self.definitions);
+        self.indices.insert(key.to_vec(), index);
+        self.definitions.extend_from_slice(key);
         let streams = shape.slots.iter().map(|_| NumbersOut::default()).collect();
         self.slots += shape.slots.len();
-        self.shapes.push(ShapeOut { shape, model, streams });
+        self.shapes.push(ShapeOut { shape, model: SlotModel::default(), streams });
         index
     }
 }
@@ -113,7 +122,6 @@ impl<'s> ShapeIn<'s> {
         let maximum = BATCH_OUTPUT_BYTES_MAX;
         let length = self.shape.raw_value_bytes(values).ok_or(BatchError::OverBudget { maximum })?;
         let raw_values = bytes(texts, length, BatchField::Bytes)?;
-        let element = self.shape.cursor_slot.and_then(|slot| values.get(slot)).map(SlotValue::number);
-        Ok((raw_values, self.shape.operations, Some(Edit { element, inserts: self.shape.inserts })))
+        Ok((raw_values, self.shape.operations, Some(self.shape.edit(values))))
     }
 }

@@ -1,28 +1,20 @@
 //! The values of a shape's slots as what differs from the prediction.
 
 use super::error::{BatchError, BatchField};
-use super::numbers::{bytes, number};
-use super::shape::{Shape, Slot, SlotValue};
 use crate::change::leb::{Reader, unzigzag, write_unsigned, zigzag};
+use crate::wire::row::place::RowContext;
+use crate::wire::row::read::{bytes, number};
+use crate::wire::row::shape::{Shape, Slot, SlotValue};
 
 /// What the slots of a shape are predicted from.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct SlotModel<'a> {
     last: Vec<SlotValue<'a>>,
 }
 
-/// What the values of one row are predicted from, apart from the rows before.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RowContext {
-    /// The counter of the first operation.
-    pub(super) start_op: u64,
-    /// Where the last edit of this actor left off.
-    pub(super) cursor: u64,
-}
-
 impl<'a> SlotModel<'a> {
     /// Starts from the values of the first row, so that it is predicted too, and writes them.
-    pub(super) fn start(shape: &Shape, values: &[SlotValue<'a>], context: RowContext, out: &mut Vec<u8>) -> Self {
+    pub(super) fn start(&mut self, shape: &Shape, values: &[SlotValue<'a>], context: RowContext, out: &mut Vec<u8>) {
         let last = shape.slots.iter().zip(values).map(|(slot, value)| match (slot, value) {
             (Slot::Text, SlotValue::Text(text)) => {
                 write_unsigned(out, text.len() as u64);
@@ -34,13 +26,13 @@ impl<'a> SlotModel<'a> {
                 write_unsigned(out, zigzag(distance.cast_signed()));
                 SlotValue::Number(distance)
             }
-            (Slot::Same | Slot::Lengths(_), SlotValue::Number(number)) => {
+            (slot, SlotValue::Number(number)) if starts(*slot) => {
                 write_unsigned(out, zigzag(number.cast_signed()));
                 *value
             }
             _ => SlotValue::Number(0),
         });
-        Self { last: last.collect() }
+        self.last = last.collect();
     }
 
     /// Reads what [`SlotModel::start`] writes.
@@ -51,10 +43,8 @@ impl<'a> SlotModel<'a> {
                 let length = number(reader, field)?;
                 Ok(SlotValue::Text(bytes(reader, length, field)?))
             }
-            Slot::FromStart | Slot::Same | Slot::Lengths(_) => {
-                Ok(SlotValue::Number(unzigzag(number(reader, field)?).cast_unsigned()))
-            }
-            Slot::Cursor | Slot::Key => Ok(SlotValue::Number(0)),
+            slot if starts(*slot) => Ok(SlotValue::Number(unzigzag(number(reader, field)?).cast_unsigned())),
+            _ => Ok(SlotValue::Number(0)),
         });
         Ok(Self { last: last.collect::<Result<_, BatchError>>()? })
     }
@@ -64,11 +54,10 @@ impl<'a> SlotModel<'a> {
         &mut self,
         shape: &Shape,
         values: &[SlotValue<'a>],
-        context: RowContext,
+        mut context: RowContext,
         texts: &mut Vec<u8>,
         mut push: impl FnMut(usize, u64),
     ) {
-        let key = shape.cursor_slot.and_then(|slot| values.get(slot)).map_or(0, SlotValue::number);
         let rows = shape.slots.iter().zip(values).zip(&mut self.last).enumerate();
         for (index, ((slot, value), last)) in rows {
             let difference = match (slot, value) {
@@ -82,7 +71,8 @@ impl<'a> SlotModel<'a> {
                     }
                 }
                 _ => {
-                    let (base, reference) = bases(*slot, last, key, context);
+                    context.note(*slot, value.number());
+                    let (base, reference) = context.predict(*slot, last.number());
                     let value = value.number().wrapping_sub(base);
                     *last = SlotValue::Number(value);
                     zigzag(value.wrapping_sub(reference).cast_signed())
@@ -96,13 +86,12 @@ impl<'a> SlotModel<'a> {
     pub(super) fn values(
         &mut self,
         shape: &Shape,
-        context: RowContext,
+        mut context: RowContext,
         texts: &mut Reader<'a>,
         mut difference: impl FnMut(usize) -> u64,
         values: &mut Vec<SlotValue<'a>>,
     ) -> Result<(), BatchError> {
         values.clear();
-        let mut key = 0;
         for (index, (slot, last)) in shape.slots.iter().zip(&mut self.last).enumerate() {
             let difference = difference(index);
             if *slot == Slot::Text {
@@ -112,25 +101,18 @@ impl<'a> SlotModel<'a> {
                 values.push(*last);
                 continue;
             }
-            let (base, reference) = bases(*slot, last, key, context);
+            let (base, reference) = context.predict(*slot, last.number());
             let relative = reference.wrapping_add(unzigzag(difference).cast_unsigned());
             *last = SlotValue::Number(relative);
             let value = relative.wrapping_add(base);
-            if *slot == Slot::Cursor {
-                key = value;
-            }
+            context.note(*slot, value);
             values.push(SlotValue::Number(value));
         }
         Ok(())
     }
 }
 
-/// What a number counts from, and what it is predicted to be when counted from there.
-fn bases(slot: Slot, last: &SlotValue<'_>, key: u64, context: RowContext) -> (u64, u64) {
-    match slot {
-        Slot::Same | Slot::Lengths(_) | Slot::Text => (0, last.number()),
-        Slot::FromStart => (context.start_op, last.number()),
-        Slot::Cursor => (context.cursor, 0),
-        Slot::Key => (key, 0),
-    }
+/// Whether the first value of a slot stands with the definition of its shape.
+fn starts(slot: Slot) -> bool {
+    !matches!(slot, Slot::Cursor | Slot::CursorActor | Slot::Key | Slot::KeyActor)
 }

@@ -2,9 +2,11 @@ use super::*;
 use crate::change::leb::{Reader, write_unsigned};
 use crate::change::{frame_body, hash_of, samples};
 use crate::limits::{BATCH_CHUNKS_MAX, Limits};
+use crate::log::Sequence;
 use crate::wire::compress::{InflateError, inflate, with_magic};
+use crate::wire::histories::{history, steps};
 use automerge::transaction::{CommitOptions, Transactable};
-use automerge::{AutoCommit, ObjType, ROOT};
+use automerge::{ObjType, ROOT};
 use proptest::prelude::*;
 
 const LIMITS: Limits = Limits::DEFAULT;
@@ -361,83 +363,6 @@ fn a_text_that_compresses_too_well_still_survives() {
     survives(&[change(entity(1), &notes, &bytes)]);
 }
 
-/// One step of a history of several actors and entities.
-#[derive(Debug, Clone)]
-struct Step {
-    writer: usize,
-    entity: usize,
-    edit: Edit,
-}
-
-#[derive(Debug, Clone)]
-enum Edit {
-    Type { position: usize, delete: usize, insert: String },
-    Put { key: String, value: i64, message: bool },
-    Merge { from: usize },
-    Join,
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let edit = prop_oneof![
-        6 => (0_usize..30, 0_usize..3, ".{0,4}").prop_map(|(position, delete, insert)| Edit::Type {
-            position,
-            delete,
-            insert
-        }),
-        3 => ("[a-c]", any::<i64>(), any::<bool>())
-            .prop_map(|(key, value, message)| Edit::Put { key, value, message }),
-        3 => (0_usize..3).prop_map(|from| Edit::Merge { from }),
-        1 => Just(Edit::Join),
-    ];
-    let step = (0_usize..3, 0_usize..3, edit).prop_map(|(writer, entity, edit)| Step { writer, entity, edit });
-    proptest::collection::vec(step, 1..60)
-}
-
-fn apply(document: &mut AutoCommit, edit: &Edit) {
-    match edit {
-        Edit::Type { position, delete, insert } => {
-            let text = match automerge::ReadDoc::get(document, ROOT, "text").unwrap() {
-                Some((_, text)) => text,
-                None => document.put_object(ROOT, "text", ObjType::Text).unwrap(),
-            };
-            let length = automerge::ReadDoc::length(document, &text);
-            let position = (*position).min(length);
-            let delete = (*delete).min(length - position).cast_signed();
-            document.splice_text(&text, position, delete, insert).unwrap();
-        }
-        Edit::Put { key, value, .. } => document.put(ROOT, key, *value).unwrap(),
-        Edit::Merge { .. } | Edit::Join => {}
-    }
-}
-
-fn history(steps: &[Step]) -> Vec<(usize, Vec<u8>)> {
-    let mut documents: Vec<Vec<AutoCommit>> =
-        (0..3).map(|entity| (0..3).map(|writer| samples::document(10 * entity + writer)).collect()).collect();
-    let mut changes = Vec::new();
-    for (number, step) in steps.iter().enumerate() {
-        let writers = &mut documents[step.entity];
-        if let Edit::Merge { from } = step.edit {
-            let mut other = writers[from].clone();
-            writers[step.writer].merge(&mut other).unwrap();
-            continue;
-        }
-        let document = &mut writers[step.writer];
-        apply(document, &step.edit);
-        let mut options = CommitOptions::default().with_time(1_000 * number as i64);
-        if matches!(step.edit, Edit::Put { message: true, .. }) {
-            options = options.with_message("a message");
-        }
-        let hash = match step.edit {
-            Edit::Join => Some(document.empty_change(options)),
-            _ => document.commit_with(options),
-        };
-        if hash.is_some() {
-            changes.push((step.entity, document.get_last_local_change().unwrap().raw_bytes().to_vec()));
-        }
-    }
-    changes
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -452,6 +377,71 @@ proptest! {
             survives(&chunks);
         }
     }
+
+    #[test]
+    fn histories_survive_when_the_reader_knows_the_log(steps in steps(), size in 1_usize..40, gap in 1_u64..5) {
+        let collections = ["notes", "tasks", "notes"].map(collection);
+        let all = history(&steps);
+        let log: Vec<_> = all
+            .iter()
+            .map(|(index, bytes)| (entity(*index as u8), ChangeHeader::read(bytes, &LIMITS).unwrap().hash))
+            .collect();
+        for (number, changes) in all.chunks(size).enumerate() {
+            let chunks: Vec<_> = changes
+                .iter()
+                .map(|(index, bytes)| change(entity(*index as u8), &collections[*index], bytes))
+                .collect();
+            // Every `gap`th change before the batch is known by its place.
+            let known_at = |entity, hash| {
+                let place = log[..number * size].iter().position(|known| *known == (entity, hash))? as u64;
+                place.is_multiple_of(gap).then_some(Sequence::new(place + 1))
+            };
+            let resolve = |sequence: Sequence| log.get(sequence.get() as usize - 1).copied();
+            let batch = encode_batch_over_log(chunks.iter().copied(), known_at);
+            let decoded = decode_batch_over_log(&batch, &LIMITS, &mut { ChunkBudget::WHOLE }, resolve).unwrap();
+            prop_assert!(decoded.iter().map(|chunk| &chunk.bytes[..]).eq(chunks.iter().map(|chunk| chunk.bytes)));
+            prop_assert!(decoded.iter().map(|chunk| chunk.entity).eq(chunks.iter().map(|chunk| chunk.entity)));
+            prop_assert!(batch.len() <= encode_batch(chunks.iter().copied()).len());
+        }
+    }
+}
+
+#[test]
+fn a_dependency_known_by_its_position_takes_no_hash_and_names_the_entity() {
+    let notes = collection("notes");
+    let changes = keystrokes(3);
+    let hash = ChangeHeader::read(&changes[1], &LIMITS).unwrap().hash;
+    let chunk = change(entity(1), &notes, &changes[2]);
+    let batch = encode_batch_over_log([chunk], |of, known| {
+        assert_eq!((of, known), (entity(1), hash));
+        Some(Sequence::new(700))
+    });
+    let decode = |entity, hash: Option<automerge::ChangeHash>| {
+        let mut asked = Vec::new();
+        let decoded = decode_batch_over_log(&batch, &LIMITS, &mut { ChunkBudget::WHOLE }, |sequence| {
+            asked.push(sequence);
+            hash.map(|hash| (entity, hash))
+        });
+        assert_eq!(asked, [Sequence::new(700)]);
+        decoded
+    };
+    let decoded = decode(entity(1), Some(hash)).unwrap();
+    assert_eq!((decoded[0].entity, &decoded[0].bytes), (entity(1), &changes[2]));
+    assert_eq!(decode(entity(1), None), Err(BatchError::UnknownPosition { sequence: 700 }));
+    assert_eq!(decode(entity(2), Some(hash)), Err(BatchError::WrongCheck));
+    assert_eq!(decode_batch(&batch, &LIMITS), Err(BatchError::UnknownPosition { sequence: 700 }));
+    let by_hash = encode_batch([chunk]).len();
+    assert!(batch.len() + 42 <= by_hash, "{} and {by_hash} bytes", batch.len());
+}
+
+#[test]
+fn what_is_kept_is_compressed_further_and_read_by_the_same_decoder() {
+    let (notes, changes) = (collection("notes"), keystrokes(1_000));
+    let chunks = || changes.iter().map(|bytes| change(entity(1), &notes, bytes));
+    let kept = encode_batch_at_rest(chunks());
+    assert!(kept.len() <= encode_batch(chunks()).len());
+    let decoded = decode_batch(&kept, &LIMITS).unwrap();
+    assert!(decoded.iter().map(|chunk| &chunk.bytes).eq(&changes));
 }
 
 proptest! {

@@ -53,7 +53,18 @@ fn an_unknown_and_a_forbidden_space_are_answered_with_the_same_bytes() {
     let mut answers = BTreeSet::new();
     for space in [SPACE, SpaceId::from_bytes([99; 16])] {
         for create in [false, true] {
-            relay.send(id, ToRelay::Open(Open { channel: Channel(0), space, cursor: None, create, raw: false }));
+            relay.send(
+                id,
+                ToRelay::Open(Open {
+                    channel: Channel(0),
+                    space,
+                    cursor: None,
+                    create,
+                    raw: false,
+                    filter: afield_core::Filter::Everything,
+                    partial: false,
+                }),
+            );
             relay.turn();
             answers.insert(relay.raw(id));
         }
@@ -270,7 +281,15 @@ fn a_session_with_too_many_spaces_is_refused_the_rest_and_goes_on() {
     let frame = |number: usize| {
         let space = SpaceId::from_bytes((1_000 + number as u128).to_be_bytes());
         let channel = Channel(u32::try_from(number).unwrap());
-        ToRelay::Open(Open { channel, space, cursor: None, create: true, raw: false })
+        ToRelay::Open(Open {
+            channel,
+            space,
+            cursor: None,
+            create: true,
+            raw: false,
+            filter: afield_core::Filter::Everything,
+            partial: false,
+        })
     };
     for number in 1..SPACES_PER_SESSION_MAX {
         relay.send(one, frame(number));
@@ -278,14 +297,14 @@ fn a_session_with_too_many_spaces_is_refused_the_rest_and_goes_on() {
     relay.turn();
     assert!(relay.seen(one).iter().all(|seen| !matches!(seen, Seen::Refused(_))), "the control");
     let mut author = Author::new(7, 7);
-    for number in [SPACES_PER_SESSION_MAX, SPACES_PER_SESSION_MAX + 1] {
+    for (push, number) in [(1, SPACES_PER_SESSION_MAX), (2, SPACES_PER_SESSION_MAX + 1)] {
         relay.send(one, frame(number));
         let collection: Collection = "notes".parse().unwrap();
         let (entity, kind) = (author.entity, ChunkKind::Change);
         let bytes = author.edit(&format!("pushed without waiting, {number}"));
         let batch = wire::encode_batch([BatchChunk { entity, collection: &collection, kind, bytes: &bytes }]);
         let channel = Channel(u32::try_from(number).unwrap());
-        relay.send(one, ToRelay::Push(Push { number: PushNumber(1), channel, batch: batch.as_slice().into() }));
+        relay.send(one, ToRelay::Push(Push { number: PushNumber(push), channel, batch: batch.as_slice().into() }));
     }
     relay.push(one, 3, &mut Author::new(1, 1), &["in a space that is open"]);
     relay.turn();

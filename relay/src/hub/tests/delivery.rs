@@ -73,6 +73,7 @@ fn head(relay: &mut Relay) -> Cursor {
         position,
         told: position,
         bytes_max: usize::MAX,
+        filter: std::sync::Arc::default(),
     };
     let principal = Principal::ANYONE;
     let stranger = Cursor::start(LogId::from_bytes([255; 16]));
@@ -364,7 +365,15 @@ fn a_space_with_much_to_read_leaves_room_for_the_others_of_its_session() {
     relay.send(phone, open(SPACE, None));
     relay.send(
         phone,
-        ToRelay::Open(Open { channel: Channel(1), space: small, cursor: None, create: false, raw: false }),
+        ToRelay::Open(Open {
+            channel: Channel(1),
+            space: small,
+            cursor: None,
+            create: false,
+            raw: false,
+            filter: afield_core::Filter::Everything,
+            partial: false,
+        }),
     );
     for _ in 0..2 {
         relay.hub.serve(1, relay.now());

@@ -78,7 +78,15 @@ fn a_space_has_one_channel_in_a_session_and_a_channel_may_move_on() {
     relay.turn();
     assert!(matches!(relay.seen(one)[..], [Seen::Opened(_), Seen::CaughtUp(0)]));
 
-    let frame = Open { channel: Channel(1), space: elsewhere, cursor: None, create: false, raw: false };
+    let frame = Open {
+        channel: Channel(1),
+        space: elsewhere,
+        cursor: None,
+        create: false,
+        raw: false,
+        filter: afield_core::Filter::Everything,
+        partial: false,
+    };
     relay.send(one, ToRelay::Open(frame));
     relay.turn();
     assert_eq!(relay.seen(one), [Seen::Goodbye(GoodbyeCode::Protocol)]);
@@ -176,7 +184,15 @@ fn damage_in_one_space_ends_that_space_and_no_session() {
     relay.send(two, ToRelay::Hello(hello(2)));
     relay.send(two, open(SPACE, None));
     let healthy = SpaceId::from_bytes([2; 16]);
-    let other = Open { channel: Channel(1), space: healthy, cursor: None, create: true, raw: false };
+    let other = Open {
+        channel: Channel(1),
+        space: healthy,
+        cursor: None,
+        create: true,
+        raw: false,
+        filter: afield_core::Filter::Everything,
+        partial: false,
+    };
     relay.send(two, ToRelay::Open(other));
     relay.turn();
     let seen = relay.seen(two);

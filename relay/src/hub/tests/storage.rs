@@ -16,7 +16,15 @@ fn on_disk() -> (tempfile::TempDir, PathBuf, Relay) {
 }
 
 fn open_elsewhere() -> ToRelay<'static> {
-    ToRelay::Open(Open { channel: Channel(1), space: ELSEWHERE, cursor: None, create: true, raw: false })
+    ToRelay::Open(Open {
+        channel: Channel(1),
+        space: ELSEWHERE,
+        cursor: None,
+        create: true,
+        raw: false,
+        filter: afield_core::Filter::Everything,
+        partial: false,
+    })
 }
 
 fn refusals(seen: &[Seen]) -> Vec<ChunkCode> {
@@ -74,7 +82,15 @@ fn a_space_that_a_full_disk_cannot_take_is_refused_and_the_session_reads_on() {
     let mut refused = false;
     for space in 10..=250 {
         let space = SpaceId::from_bytes([space; 16]);
-        let frame = Open { channel: Channel(1), space, cursor: None, create: true, raw: false };
+        let frame = Open {
+            channel: Channel(1),
+            space,
+            cursor: None,
+            create: true,
+            raw: false,
+            filter: afield_core::Filter::Everything,
+            partial: false,
+        };
         relay.send(two, ToRelay::Open(frame));
         relay.turn();
         if relay.seen(two) == [Seen::Refused(SpaceCode::Unavailable)] {

@@ -54,6 +54,16 @@ pub(super) fn follow(
     Ok(mended)
 }
 
+/// Finds the hash of one row again by its bytes and the position before it, where the chain hash of the row agrees.
+pub(super) fn find_hash(space: &SpaceRow, before: Cursor, entry: &mut LogEntry) -> Option<Mended> {
+    let hash = ChunkHash::of(&entry.bytes);
+    let after = before.then(entry.entity, entry.kind.number(), hash);
+    (after.sequence == entry.sequence && after.chain == entry.chain).then(|| {
+        entry.hash = hash;
+        Mended { position: space.position(entry.sequence), hash, chain: entry.chain }
+    })
+}
+
 /// Whether a position is the one that the row after it, or the head of the space, follows from.
 pub(super) fn leads_on(space: &SpaceRow, cursor: Cursor, next: Option<&LogEntry>) -> bool {
     if cursor.sequence == space.head.sequence {

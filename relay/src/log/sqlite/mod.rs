@@ -6,6 +6,8 @@ mod chain;
 mod decay;
 mod heads;
 mod identity;
+mod page;
+mod positions;
 mod read;
 mod room;
 mod row;
@@ -20,7 +22,7 @@ pub use transaction::{Fault, FaultPoint};
 pub(super) use account::DEFAULT_USER;
 
 use super::{Appended, Authentication, Log, LogError, Principal, Quotas, Standing, TokenHash};
-use afield_core::session::{AppendRequest, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest};
+use afield_core::session::{AppendRequest, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest};
 use afield_core::{Durable, LogId, Now};
 use decay::Decayed;
 use identity::FileIdentity;
@@ -248,6 +250,11 @@ impl Log for SqliteLog {
 
     fn read(&mut self, principal: Principal, request: &ReadRequest, now: Now) -> Result<Durable<ReadAnswer>, LogError> {
         let result = self.read_run(principal, request, now);
+        self.watched(result)
+    }
+
+    fn page(&mut self, principal: Principal, request: &PageRequest, now: Now) -> Result<Durable<PageAnswer>, LogError> {
+        let result = self.read_page(principal, request, now);
         self.watched(result)
     }
 

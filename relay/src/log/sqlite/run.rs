@@ -46,6 +46,18 @@ impl RunRoom {
     }
 }
 
+/// What the id of an entity costs in a frame, with its share of the name of a collection.
+const ID_BYTES_MAX: usize = 32;
+
+impl RunRoom {
+    /// Takes the room for the id of an entity of which nothing travels; answers whether there was.
+    pub(super) fn take_id(&mut self) -> bool {
+        let left = self.frame_bytes.checked_sub(ID_BYTES_MAX);
+        self.frame_bytes = left.unwrap_or(self.frame_bytes);
+        left.is_some()
+    }
+}
+
 /// Splits what was appended to a log after `before` into runs that fit a frame each.
 pub(super) fn split(space: SpaceId, before: Cursor, entries: Vec<LogEntry>) -> Vec<(SpaceId, LogRun)> {
     let mut runs = Vec::new();

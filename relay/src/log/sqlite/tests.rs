@@ -104,7 +104,14 @@ fn append(log: &mut SqliteLog, principal: Principal, request: AppendRequest) -> 
 }
 
 fn read_request(space: SpaceId, position: Cursor) -> ReadRequest {
-    ReadRequest { channel: Channel(0), space, position, told: position, bytes_max: usize::MAX }
+    ReadRequest {
+        channel: Channel(0),
+        space,
+        position,
+        told: position,
+        bytes_max: usize::MAX,
+        filter: std::sync::Arc::default(),
+    }
 }
 
 fn is_stored(verdict: &ChunkVerdict) -> bool {

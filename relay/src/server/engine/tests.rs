@@ -70,7 +70,15 @@ fn a_device_that_brings_many_spaces_keeps_nobody_elses_push_waiting() {
     thread.turn();
     thread.send(1, &ToRelay::Hello(hello(1)));
     for number in 0..SPACES {
-        let frame = Open { channel: Channel(number), space: space(number), cursor: None, create: true, raw: false };
+        let frame = Open {
+            channel: Channel(number),
+            space: space(number),
+            cursor: None,
+            create: true,
+            raw: false,
+            filter: afield_core::Filter::Everything,
+            partial: false,
+        };
         thread.send(1, &ToRelay::Open(frame));
     }
     let mut author = Author::new(1, 1);

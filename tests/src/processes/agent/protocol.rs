@@ -44,6 +44,8 @@ pub enum Command {
     Load,
     /// Stop editing.
     Rest,
+    /// Compact the store again and again, whatever else is done, until the process ends.
+    CompactOn,
     /// Edit one field at a steady pace; the reply is the moment of each call, in microseconds since the Unix epoch.
     Tick {
         /// How many edits.

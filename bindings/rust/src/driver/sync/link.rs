@@ -1,5 +1,6 @@
 //! The connection to the relay, as the driver sees it.
 
+use super::fetch::asked;
 use super::{Output, SpaceSync, Synchronization};
 use crate::driver::documents::lock;
 use crate::driver::{Driver, DriverError, NotInStep};
@@ -8,7 +9,7 @@ use afield_core::backoff::{RECONNECT_MAX_MS, RETRY_AFTER_MAX_MS};
 use afield_core::limits::{CLOSES_AT_ONE_CURSOR_MAX, SPACES_PER_SESSION_MAX};
 use afield_core::session::{DeviceSession, Greeting, SessionError, SpaceOpening};
 use afield_core::wire::{Class, GoodbyeCode};
-use afield_core::{DeviceId, Now, SpaceId};
+use afield_core::{DeviceId, Filter, Now, SpaceId};
 use afield_store::{Origin, OutboxPosition, SpaceRecord};
 
 /// How long a session has to live for the wait before the next to start small again, in milliseconds: as long as the
@@ -50,6 +51,8 @@ impl Driver {
             sync.outputs.push_back(Output::Disconnect);
         }
         sync.link = Link::Off;
+        self.forget_seen(None);
+        lock(&self.store).end_scan();
         sync.spaces.clear();
         self.merge_leftovers(&mut sync, now);
         self.publish(&mut sync, now);
@@ -152,6 +155,17 @@ impl Driver {
         lock(&self.sync).outputs.pop_front()
     }
 
+    /// Ends a session that runs, and begins the next one at once: the spaces are others than when it began.
+    pub(in crate::driver) fn restart_session(&self, sync: &mut Synchronization, now: Now) {
+        if let Link::Up { .. } = sync.link {
+            sync.transmit(DeviceSession::close(GoodbyeCode::Done));
+            sync.outputs.push_back(Output::Disconnect);
+            sync.link = Link::Waiting { until_ms: now.monotonic_ms, not_before_ms: now.monotonic_ms };
+            self.merge_leftovers(sync, now);
+            self.connect_when_due(sync, now);
+        }
+    }
+
     fn connect_when_due(&self, sync: &mut Synchronization, now: Now) {
         if matches!(sync.link, Link::Waiting { until_ms, .. } if now.monotonic_ms >= until_ms) {
             sync.link = Link::Connecting;
@@ -166,11 +180,14 @@ impl Driver {
             if state.ask_again_ms.is_none_or(|at| at > now.monotonic_ms) {
                 continue;
             }
-            let record = lock(&self.store).space(*space)?;
+            let store = lock(&self.store);
+            let (record, asked) = (store.space(*space)?, asked(&store, *space)?);
+            drop(store);
             (state.ask_again_ms, state.refused) = (None, None);
             (state.outbox, state.outbox_empty) = (OutboxPosition::START, false);
+            state.forget_fetches();
             if let Some(record) = record {
-                state.open(session, &record, now);
+                state.open(session, &record, asked, now);
             }
         }
         Ok(())
@@ -204,6 +221,7 @@ impl Driver {
             sync.spaces.insert(record.space, state);
         }
         records.retain(|record| sync.spaces.get(&record.space).is_some_and(|state| !state.blocked));
+        let asked: Vec<_> = records.iter().map(|record| asked(&store, record.space)).collect::<Result<_, _>>()?;
         drop(store);
         let greeting = Greeting {
             device: identity.device,
@@ -213,9 +231,9 @@ impl Driver {
         };
         sync.traffic.sessions += 1;
         let mut session = Box::new(DeviceSession::new(greeting, [], now));
-        for record in &records {
+        for (record, asked) in records.iter().zip(asked) {
             if let Some(state) = sync.spaces.get_mut(&record.space) {
-                state.open(&mut session, record, now);
+                state.open(&mut session, record, asked, now);
             }
         }
         sync.link = Link::Up { session, since_ms: now.monotonic_ms };
@@ -296,6 +314,8 @@ impl Driver {
             }
             Class::SignIn | Class::Upgrade | Class::Permanent => Link::Stopped { class },
         };
+        self.forget_seen(None);
+        lock(&self.store).end_scan();
         tracing::info!(reason, ?class, "sync.failed");
         sync.last_error = Some((reason.clone(), class));
         self.merge_leftovers(sync, now);
@@ -321,17 +341,24 @@ impl Synchronization {
 
 impl SpaceSync {
     /// Opens the space in a session, unless that has as many as it may.
-    pub(super) fn open(&mut self, session: &mut DeviceSession, record: &SpaceRecord, now: Now) {
-        if !session.open(opening(record, self.raw), now) {
+    pub(super) fn open(&mut self, session: &mut DeviceSession, record: &SpaceRecord, asked: (Filter, bool), now: Now) {
+        self.has_been_reset = record.resets > 0;
+        if !session.open(opening(record, self.raw, asked), now) {
             self.refused = Some(format!("a session serves {SPACES_PER_SESSION_MAX} spaces, and this is one more"));
         }
+    }
+
+    /// Forgets what was asked for: the space is opened anew, and it is asked for again.
+    pub(super) fn forget_fetches(&mut self) {
+        self.fetches.clear();
+        self.are_fetches_known = false;
     }
 }
 
 /// How a space is opened: the relay may create it when it was made here, or when a relay has had it before.
-fn opening(record: &SpaceRecord, raw: bool) -> SpaceOpening {
+fn opening(record: &SpaceRecord, raw: bool, (filter, partial): (Filter, bool)) -> SpaceOpening {
     let create = record.origin == Origin::MadeHere || record.cursor.is_some();
-    SpaceOpening { space: record.space, cursor: record.cursor, create, raw }
+    SpaceOpening { space: record.space, cursor: record.cursor, create, raw, filter, partial }
 }
 
 #[cfg(test)]

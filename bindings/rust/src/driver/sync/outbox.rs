@@ -1,5 +1,6 @@
 //! From the outbox to the wire.
 
+use super::fetch::asked;
 use super::{Link, Synchronization};
 use crate::driver::documents::lock;
 use crate::driver::{Driver, DriverError};
@@ -48,6 +49,8 @@ impl Driver {
                 session.push(*space, chunks.map(|chunks| chunks.into_iter().map(pushed).collect()), now);
             }
         }
+        self.pump_fetches(sync, now)?;
+        self.settle_fetchers(sync)?;
         sync.flush_session();
         self.note_in_step(sync, now);
         Ok(())
@@ -55,10 +58,13 @@ impl Driver {
 
     /// A space that was made or joined while the session runs.
     fn open_new_space(&self, sync: &mut Synchronization, space: SpaceId, now: Now) -> Result<(), DriverError> {
-        let Some(record) = lock(&self.store).space(space)? else { return Ok(()) };
+        let store = lock(&self.store);
+        let Some(record) = store.space(space)? else { return Ok(()) };
+        let asked = asked(&store, space)?;
+        drop(store);
         let Link::Up { session, .. } = &mut sync.link else { return Ok(()) };
         let mut state = super::SpaceSync::default();
-        state.open(session, &record, now);
+        state.open(session, &record, asked, now);
         sync.spaces.insert(space, state);
         Ok(())
     }

@@ -7,10 +7,10 @@ use crate::driver::merge::ENTITIES_PER_SETTLEMENT_MAX;
 use crate::driver::{Driver, DriverError};
 use crate::status::SyncEvent;
 use afield_core::document::VERDICT_RULES;
-use afield_core::session::{Advance, DeviceEvent, Proof, ReceivedChunk, SessionError};
+use afield_core::session::{Advance, DeviceEvent, Proof, ReceivedChunk, SessionError, UnusableSnapshot};
 use afield_core::wire::GoodbyeCode;
-use afield_core::{LogId, Now, SpaceId};
-use afield_store::{Reason, ReceivedChange, Run, UnreadableChunk};
+use afield_core::{ChunkKind, EntityId, LogId, Now, Sequence, SpaceId};
+use afield_store::{LeftOut, Reason, ReceivedChange, Run, UnreadableChunk};
 
 /// How many entities and bytes may wait to be merged while messages keep coming, so that a long catch-up shows as it
 /// goes: some seconds of merging.
@@ -74,12 +74,15 @@ impl Driver {
         Ok(())
     }
 
-    /// Whether something was stored that is not merged yet: call [`Driver::handle_idle`] once nothing more has arrived.
+    /// Whether something was stored that is not merged yet, or has grown enough to be compacted: call [`Driver::handle_idle`] once nothing more has arrived.
     pub fn wants_idle(&self) -> bool {
-        !lock(&self.sync).unmerged.is_empty() || !lock(&self.unfinished).is_empty()
+        let sync = lock(&self.sync);
+        let is_on = !matches!(sync.link, Link::Off);
+        !sync.unmerged.is_empty() || !lock(&self.unfinished).is_empty() || is_on && self.wants_compaction()
     }
 
-    /// Merges what was received into some of the documents, one batch per entity, and tells who watches them.
+    /// Merges what was received into some of the documents, one batch per entity, and tells who watches them; once nothing
+    /// is left to merge, compacts an entity that has grown.
     ///
     /// Call it again while [`Driver::wants_idle`] says so, and look for messages in between: an entity whose next changes
     /// arrive before its turn is merged once and not once per message.
@@ -89,6 +92,12 @@ impl Driver {
     /// The store failed; the session ended and is tried again later.
     pub fn handle_idle(&self, now: Now) -> Result<(), DriverError> {
         let mut sync = lock(&self.sync);
+        if sync.unmerged.is_empty() && lock(&self.unfinished).is_empty() {
+            // Nothing has arrived that somebody waits to see. Saving a document needs no lock but its own.
+            drop(sync);
+            let Err(error) = self.compact_next(now) else { return Ok(()) };
+            return self.finish(&mut lock(&self.sync), Err(error.into()), now);
+        }
         let result = self.merge_some(&mut sync, ENTITIES_PER_SETTLEMENT_MAX, now);
         let result = result.and_then(|()| self.pump(&mut sync, now));
         if result.is_ok() {
@@ -155,6 +164,8 @@ impl Driver {
                 let _ = lock(&self.store).set_log(space, cursor.log)?;
             }
             DeviceEvent::Proven { space, proofs } => self.mark(space, &proofs)?,
+            DeviceEvent::Fetched(page) => self.take_page(sync, *page, now)?,
+            DeviceEvent::Seen { space, sequence } => self.note_seen(space, sequence)?,
             DeviceEvent::Reset { space, cursor } => self.reset(sync, space, cursor.log, now)?,
             DeviceEvent::CaughtUp { space } => {
                 self.merge_received(sync, now)?;
@@ -187,15 +198,10 @@ impl Driver {
     /// Stores what has come so far of one space: chunks, proofs and cursor in one transaction (invariant D2).
     fn flush(&self, sync: &mut Synchronization, step: &mut Step, now: Now) -> Result<(), DriverError> {
         let Some(advance) = step.run.take() else { return Ok(()) };
-        let Advance { space, from, to, received, proofs } = advance;
-        let (changes, unreadable): (Vec<_>, Vec<_>) =
-            received.iter().partition(|chunk| chunk.header.is_ok() && chunk.collection.is_some());
-        for chunk in &unreadable {
-            self.tell_unreadable(space, chunk);
-        }
-        let changes: Vec<_> = changes.into_iter().filter_map(received_change).collect();
-        let bytes: usize = received.iter().map(|chunk| chunk.bytes.len()).sum();
-        let unreadable: Vec<_> = unreadable.into_iter().map(unreadable_chunk).collect();
+        let Advance { space, from, to, received, proofs, is_whole, announced, unusable } = advance;
+        let Arrived { changes, unreadable, bytes } = self.arrived(space, &received, &unusable);
+        let refetched: Vec<_> = unusable.iter().map(|snapshot| snapshot.entity).collect();
+        let left_out = LeftOut { announced: &announced, refetched: &refetched };
         let run = Run {
             space,
             expected: from,
@@ -203,6 +209,7 @@ impl Driver {
             received: &changes,
             unreadable: &unreadable,
             proofs: &proofs,
+            left_out: (!is_whole).then_some(left_out),
         };
         let outcome = lock(&self.store).receive(&run, now.wall_ms)?;
         if outcome.foreign > 0 {
@@ -212,32 +219,81 @@ impl Driver {
         sync.unmerged_bytes = sync.unmerged_bytes.saturating_add(bytes);
         // Also what this device made and pushed in an earlier session comes back as anybody's.
         let durable = proofs.iter().map(|proof| proof.hash).chain(changes.iter().map(|change| change.hash));
+        self.note_marked(durable.clone());
         self.acknowledgements.tell_durable(durable);
-        if let Some(state) = sync.spaces.get_mut(&space)
-            && to.sequence.get() > state.closes.0
-        {
-            state.closes = (to.sequence.get(), 0);
+        if let Some(state) = sync.spaces.get_mut(&space) {
+            state.are_fetches_known &= refetched.is_empty();
+            if to.sequence.get() > state.closes.0 {
+                state.closes = (to.sequence.get(), 0);
+            }
         }
-        Ok(())
+        if !refetched.is_empty() {
+            // It does not have all of the log any more up to the cursor, and must not be counted among those that do.
+            let filter = lock(&self.store).filter(space)?;
+            if let Some(session) = sync.session() {
+                session.set_filter(space, filter, true);
+            }
+        }
+        // What this device pushed itself is news to nobody, unless it gave a relay back what others had made.
+        let is_news = !received.is_empty() || sync.spaces.get(&space).is_some_and(|state| state.has_been_reset);
+        if let Some(session) = sync.session().filter(|_| is_news) {
+            session.stored(space, to.sequence, now);
+        }
+        Ok(self.tell_sightings()?)
     }
 
-    fn tell_unreadable(&self, space: SpaceId, chunk: &ReceivedChunk) {
-        let reason = chunk.header.as_ref().err().map_or_else(String::new, ToString::to_string);
-        tracing::warn!(%space, entity = %chunk.entity, sequence = %chunk.sequence, reason, "quarantined a chunk");
-        self.emit(SyncEvent::Quarantined { space, entity: chunk.entity, reason });
+    /// Sorts what came into changes and what is none, which is told of.
+    pub(super) fn arrived<'r>(
+        &self,
+        space: SpaceId,
+        received: &'r [ReceivedChunk],
+        unusable: &'r [UnusableSnapshot],
+    ) -> Arrived<'r> {
+        let (changes, unreadable): (Vec<_>, Vec<_>) =
+            received.iter().partition(|chunk| chunk.header.is_ok() && chunk.collection.is_some());
+        for chunk in &unreadable {
+            let reason = chunk.header.as_ref().err().map_or_else(String::new, ToString::to_string);
+            self.tell_unreadable(space, chunk.entity, reason);
+        }
+        for snapshot in unusable {
+            self.tell_unreadable(space, snapshot.entity, snapshot.fault.to_string());
+        }
+        let snapshots = unusable.iter().map(|snapshot| UnreadableChunk {
+            entity: snapshot.entity,
+            kind: ChunkKind::Snapshot.number(),
+            sequence: Sequence::ZERO,
+            reason: UNREADABLE,
+            bytes: &snapshot.bytes,
+        });
+        Arrived {
+            changes: changes.into_iter().filter_map(received_change).collect(),
+            unreadable: unreadable.into_iter().map(unreadable_chunk).chain(snapshots).collect(),
+            bytes: received.iter().map(|chunk| chunk.bytes.len()).sum(),
+        }
+    }
+
+    fn tell_unreadable(&self, space: SpaceId, entity: EntityId, reason: String) {
+        tracing::warn!(%space, %entity, reason, "quarantined a chunk");
+        self.emit(SyncEvent::Quarantined { space, entity, reason });
     }
 
     fn mark(&self, space: SpaceId, proofs: &[Proof]) -> Result<(), DriverError> {
         lock(&self.store).mark(space, proofs)?;
-        Ok(())
+        Ok(self.tell_sightings()?)
     }
 
     /// The Reset of the outbox rule: one transaction, then everything held is offered again.
     fn reset(&self, sync: &mut Synchronization, space: SpaceId, log: LogId, now: Now) -> Result<(), DriverError> {
         let cursor = lock(&self.store).reset(space, log)?;
+        let filter = lock(&self.store).filter(space)?;
+        self.forget_seen(Some(space));
         tracing::warn!(%space, %log, "the relay had lost history of this space: everything held here is offered again");
         if let Some(session) = sync.session() {
-            session.reopen(space, &cursor, now);
+            session.reopen(space, &cursor, filter, now);
+        }
+        if let Some(state) = sync.spaces.get_mut(&space) {
+            state.forget_fetches();
+            state.has_been_reset = true;
         }
         Self::rescan(sync, space);
         self.emit(SyncEvent::Reset { space });
@@ -276,6 +332,17 @@ fn lengthen(run: &mut Advance, next: Advance) {
     run.to = next.to;
     run.received.extend(next.received);
     run.proofs.extend(next.proofs);
+    run.is_whole &= next.is_whole;
+    run.announced.extend(next.announced);
+    run.unusable.extend(next.unusable);
+}
+
+/// What came, as the store takes it.
+pub(super) struct Arrived<'r> {
+    pub(super) changes: Vec<ReceivedChange<'r>>,
+    pub(super) unreadable: Vec<UnreadableChunk<'r>>,
+    /// How many bytes it has.
+    pub(super) bytes: usize,
 }
 
 fn received_change(chunk: &ReceivedChunk) -> Option<ReceivedChange<'_>> {

@@ -38,7 +38,7 @@ impl Driver {
             self.acknowledgements.tell(hash, Acknowledged::Refused(code));
             // What follows a refused change is kept back by the block of that change, and what waits here for others
             // is sent last and holds nothing up.
-            let state = lock(&self.store).change(entity, hash)?.map(|change| change.state);
+            let state = lock(&self.store).standing(entity, hash)?.map(|(state, _)| state);
             if code != ChunkCode::Blocked && state != Some(ChangeState::Waiting) {
                 tracing::warn!(%space, %entity, change = %hash, %code, "the relay refused a change; the entity's later changes wait");
                 self.emit(SyncEvent::ChangeRefused { space, entity, code });

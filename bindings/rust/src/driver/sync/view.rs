@@ -1,6 +1,6 @@
 //! What sync shows of itself.
 
-use super::{Link, Synchronization};
+use super::{Link, Synchronization, Waiting};
 use crate::driver::documents::lock;
 use crate::driver::{Driver, LinkView, NotInStep, SpaceView, View};
 use afield_core::session::DeviceSession;
@@ -29,6 +29,7 @@ impl Driver {
         *lock(&self.view) = View {
             link,
             traffic: sync.traffic,
+            merged: *lock(&self.merged),
             last_synced_ms: sync.last_synced_ms,
             last_error: sync.last_error.clone(),
             retry_at_ms,
@@ -63,10 +64,14 @@ impl Driver {
         }
         match (sync.disappointment.take(), &sync.link) {
             (Some(not), _) => waiters.disappoint(not),
-            (None, Link::Up { .. }) if sync.is_nothing_left() => {
+            (None, Link::Up { .. }) if sync.is_everything_here() => {
                 // What is refused now is asked for again later; whoever waits is told why that may take long.
-                let answer = if sync.are_all_in_step() { Ok(()) } else { Err(sync.refusal()) };
-                waiters.answer(&answer);
+                let is_refused = sync.spaces.values().any(|state| state.refused.is_some());
+                let answer = if is_refused { Err(sync.refusal()) } else { Ok(()) };
+                waiters.answer(Waiting::CaughtUp, &answer);
+                if sync.is_nothing_left() {
+                    waiters.answer(Waiting::InStep, &answer);
+                }
                 if waiters.is_question_due() {
                     waiters.ask();
                     drop(waiters);
@@ -91,7 +96,7 @@ impl Driver {
         spaces.keys().for_each(|space| session.catch_up(*space, now));
         sync.flush_session();
         // With nobody to ask, the answer is there.
-        if sync.is_nothing_left() {
+        if sync.is_everything_here() {
             self.answer_waiters(sync, now);
         }
     }
@@ -107,6 +112,18 @@ impl Synchronization {
         self.is_welcome() && self.spaces.iter().all(|(space, state)| state.refused.is_some() || self.is_in_step(*space))
     }
 
+    /// Whether of every space everything is merged here that the relay told of, or the space is refused.
+    fn is_everything_here(&self) -> bool {
+        self.is_welcome() && self.spaces.iter().all(|(space, state)| state.refused.is_some() || self.is_here(*space))
+    }
+
+    /// Whether everything that is wanted of the space has arrived and is merged, as far as was told.
+    fn is_here(&self, space: SpaceId) -> bool {
+        let (Link::Up { session, .. }, Some(state)) = (&self.link, self.spaces.get(&space)) else { return false };
+        let nothing_to_fetch = state.are_fetches_known && !state.has_backfills && session.fetches(space) == 0;
+        session.is_caught_up(space) && nothing_to_fetch && self.unmerged.is_empty()
+    }
+
     fn is_welcome(&self) -> bool {
         matches!(&self.link, Link::Up { session, .. } if session.is_welcome())
     }
@@ -117,7 +134,7 @@ impl Synchronization {
         let session: &DeviceSession = session;
         // With a receipt alone a change still counts as pending, and somebody who waited would be shown a number.
         let nothing_pending = state.outbox_empty && session.in_flight(space) == 0 && session.unproven(space) == 0;
-        session.is_caught_up(space) && nothing_pending && self.unmerged.is_empty()
+        self.is_here(space) && nothing_pending
     }
 
     fn refusal(&self) -> NotInStep {

@@ -1,21 +1,39 @@
 //! Who waits to be in step with the relay.
 
+use super::fetch::Fetcher;
 use crate::driver::NotInStep;
 use tokio::sync::oneshot;
 
 type Answer = Result<(), NotInStep>;
 
+/// What somebody waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::driver) enum Waiting {
+    /// Both sides have everything.
+    InStep,
+    /// This side has everything that the relay had.
+    CaughtUp,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    waiting: Waiting,
+    sender: oneshot::Sender<Answer>,
+}
+
 /// Who waits to be in step with the relay: it counts only what the relay says once it was asked after they came.
 #[derive(Debug, Default)]
 pub(in crate::driver) struct Waiters {
-    fresh: Vec<oneshot::Sender<Answer>>,
-    asked: Vec<oneshot::Sender<Answer>>,
+    fresh: Vec<Waiter>,
+    asked: Vec<Waiter>,
+    /// Who waits for entities.
+    pub(super) fetchers: Vec<Fetcher>,
 }
 
 impl Waiters {
-    pub(in crate::driver) fn wait(&mut self) -> oneshot::Receiver<Answer> {
+    pub(in crate::driver) fn wait(&mut self, waiting: Waiting) -> oneshot::Receiver<Answer> {
         let (sender, receiver) = oneshot::channel();
-        self.fresh.push(sender);
+        self.fresh.push(Waiter { waiting, sender });
         receiver
     }
 
@@ -29,17 +47,21 @@ impl Waiters {
         self.asked.append(&mut self.fresh);
     }
 
-    /// Answers those for whom the relay was asked.
-    pub(super) fn answer(&mut self, answer: &Answer) {
-        for waiter in self.asked.drain(..) {
+    /// Answers those for whom the relay was asked and who wait for no more than this.
+    pub(super) fn answer(&mut self, reached: Waiting, answer: &Answer) {
+        let is_reached = |waiter: &Waiter| reached == Waiting::InStep || waiter.waiting == reached;
+        let (answered, rest) = std::mem::take(&mut self.asked).into_iter().partition(is_reached);
+        self.asked = rest;
+        for waiter in answered {
             // A waiter that gave up has dropped its end, which is no failure.
-            let _ = waiter.send(answer.clone());
+            let _ = waiter.sender.send(answer.clone());
         }
     }
 
     /// Answers everybody.
     pub(super) fn disappoint(&mut self, not: NotInStep) {
         self.ask();
-        self.answer(&Err(not));
+        self.fetchers.drain(..).for_each(|fetcher| fetcher.disappoint(not.clone()));
+        self.answer(Waiting::InStep, &Err(not));
     }
 }

@@ -44,7 +44,7 @@ fn understood(parts: &[Part<'_>]) -> Vec<Option<Vec<u8>>> {
 
 fn parts_without(run: &LogRun, own: usize) -> Vec<Part<'_>> {
     let own = run.entries()[own].sequence;
-    parts(run, false, |sequence| (sequence == own).then_some((PushNumber(1), 0)))
+    parts(run, false, |sequence| (sequence == own).then_some((PushNumber(1), 0)), |_| true)
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn what_each_of_many_pushers_gets_of_the_others_costs_no_more_the_more_they_are(
 fn all_who_pushed_nothing_share_one_batch_and_a_few_pushers_get_theirs_whole() {
     let run = run(50);
     let whole: BTreeSet<*const u8> = (0..10)
-        .map(|_| match &parts(&run, false, |_| None)[..] {
+        .map(|_| match &parts(&run, false, |_| None, |_| true)[..] {
             [Part::Batch(batch)] => batch.as_ptr(),
             parts => panic!("{} parts", parts.len()),
         })
@@ -82,7 +82,7 @@ fn a_decayed_chunk_costs_its_readers_no_encoding_each() {
     run.entries[20].bytes[30] ^= 1;
     let run = LogRun::new(run.before, run.entries);
     for _ in 0..20 {
-        let parts = parts(&run, false, |_| None);
+        let parts = parts(&run, false, |_| None, |_| true);
         assert!(matches!(parts[..], [Part::Batch(_), Part::Raw(_), Part::Batch(_)]));
     }
     assert_eq!(run.encoded.get(), 49);
@@ -94,7 +94,7 @@ fn an_encoder_that_panics_leaves_chunks_that_travel_one_by_one() {
     assert_eq!(encode_or_nothing(|| vec![1]).as_deref(), Some(&[1][..]), "the control");
     let run = run(3);
     run.shared.borrow_mut().insert((0, 3), None);
-    let parts = parts(&run, false, |_| None);
+    let parts = parts(&run, false, |_| None, |_| true);
     assert!(matches!(parts[..], [Part::Raw(_), Part::Raw(_), Part::Raw(_)]));
     assert_eq!(understood(&parts).len(), 3);
 }

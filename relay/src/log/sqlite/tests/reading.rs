@@ -1,8 +1,11 @@
+use super::positions::Positions;
+use super::row::SpaceRow;
+use super::transaction::Purpose;
 use super::*;
 use crate::log::Inconsistency;
 use crate::testing::Author;
-use afield_core::ChainHash;
-use afield_core::session::LogEntry;
+use afield_core::session::{LogEntry, PageAnswer, PageRequest};
+use afield_core::{ChainHash, EntityId, Filter};
 
 #[test]
 fn a_reader_gets_everything_after_its_position_once_and_in_order() {
@@ -316,4 +319,57 @@ fn a_row_whose_hashes_cannot_be_found_again_is_an_error_and_never_sent() {
     let error = desk.log.read(desk.principal, &wanted, at(0)).unwrap_err();
     assert!(matches!(error, LogError::Inconsistent(Inconsistency::Chain(2))), "{error:?}");
     assert!(error.is_damage());
+}
+
+fn page_of(desk: &mut Desk, entities: impl IntoIterator<Item = EntityId>) -> LogRun {
+    let request = PageRequest {
+        channel: Channel(0),
+        space: desk.space,
+        number: afield_core::wire::FetchNumber(1),
+        position: desk.start(),
+        told: desk.start(),
+        filter: std::sync::Arc::new(Filter::nothing().entities(entities)),
+        after: Sequence::ZERO,
+        changes: false,
+        bytes_max: usize::MAX,
+    };
+    match desk.log.page(desk.principal, &request, at(0)).unwrap().into_inner() {
+        PageAnswer::Page { run, done: true, .. } => run,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_hash_that_decayed_is_found_again_for_who_asks_for_the_entity_too() {
+    for sequence in 1..=3 {
+        let mut desk = Desk::new();
+        let mut author = Author::new(1, 1);
+        desk.push(author.chunks(3));
+        zero(&desk.log, "hash", sequence);
+        let run = page_of(&mut desk, [author.entity]);
+        assert!(run.entries().len() == 3 && run.entries().iter().all(LogEntry::is_intact), "of {sequence}");
+        assert_eq!(zeroed(&desk.log), 0, "of {sequence} it is stored");
+    }
+}
+
+#[test]
+fn a_page_looks_up_what_it_brings_and_not_all_that_was_asked_for() {
+    let (entities, chunks) = (40, 100);
+    let mut desk = Desk::new();
+    for number in 1..=entities {
+        desk.push(Author::new(number, number).chunks(chunks));
+    }
+    let transaction = desk.log.begin(Purpose::Read).unwrap();
+    let space = SpaceRow::find(&transaction, desk.principal, desk.space, at(0)).unwrap().unwrap();
+    let mut positions = Positions::of(&transaction, &space, 1..=i64::from(entities), Sequence::ZERO).unwrap();
+    let first: Vec<_> = (0..50).map(|_| positions.next().unwrap().map(SpaceRow::sequence)).collect();
+    assert_eq!(first, (1..=50).map(|sequence| Some(Sequence::new(sequence))).collect::<Vec<_>>());
+    let looked_up = positions.looked_up();
+    assert!(looked_up <= 4 * usize::from(entities) + 2 * 50 + 4, "R8: {looked_up} looked up");
+    let mut rest = 50;
+    while let Some(position) = positions.next().unwrap() {
+        rest += 1;
+        assert_eq!(SpaceRow::sequence(position), Sequence::new(rest), "R9: nothing is left out");
+    }
+    assert_eq!(rest, u64::from(entities) * chunks as u64, "the control");
 }

@@ -3,21 +3,39 @@
 //! A shape is the set of columns together with the headers of their runs. What is left of a change's column data are
 //! the *slots*, the values of the runs, each predicted from the row before or from the position of the last edit.
 
-use super::error::{BatchError, BatchField};
-use super::numbers::number;
+use super::place::Edit;
+use super::read::number;
 use crate::change::leb::{Reader, unzigzag, write_signed, write_unsigned, zigzag};
 use crate::change::{Column, ColumnList, ColumnType, Token, scan};
+use crate::wire::batch::{BatchError, BatchField};
 
 /// The most slots of one shape: changes with more carry their columns as they are.
-pub(super) const SHAPE_SLOTS_MAX: usize = 256;
+pub(in crate::wire) const SHAPE_SLOTS_MAX: usize = 256;
 /// The most runs of one shape.
-pub(super) const SHAPE_RUNS_MAX: usize = 256;
+pub(in crate::wire) const SHAPE_RUNS_MAX: usize = 256;
 /// The most slots of all shapes of a batch.
-pub(super) const BATCH_SLOTS_MAX: usize = 16_384;
+pub(in crate::wire) const BATCH_SLOTS_MAX: usize = 16_384;
 
 /// Automerge's numbers of the columns that a shape may have, in their order; the mask of a shape has a bit for each.
-const COLUMNS: [u32; 13] =
-    [0x01, 0x02, 0x11, KEY_COUNTER, 0x15, INSERT, ACTION, 0x56, 0x70, 0x71, PRED_COUNTER, EXPAND, 0xa5];
+const COLUMNS: [u32; 13] = [
+    OBJECT_ACTOR,
+    OBJECT_COUNTER,
+    KEY_ACTOR,
+    KEY_COUNTER,
+    0x15,
+    INSERT,
+    ACTION,
+    0x56,
+    0x70,
+    PRED_ACTOR,
+    PRED_COUNTER,
+    EXPAND,
+    0xa5,
+];
+const OBJECT_ACTOR: u32 = 0x01;
+const OBJECT_COUNTER: u32 = 0x02;
+const KEY_ACTOR: u32 = 0x11;
+const PRED_ACTOR: u32 = 0x71;
 const KEY_COUNTER: u32 = 0x13;
 const INSERT: u32 = 0x34;
 const ACTION: u32 = crate::change::ACTION;
@@ -39,26 +57,43 @@ enum Run {
     Booleans(u64),
 }
 
-/// How a value is predicted.
+/// What the value of a run is, which says how it is predicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Slot {
-    /// As in the row before.
+pub(in crate::wire) enum Slot {
+    /// A number as in the row before.
     Same,
     /// As in the row before; the value states the length of so many raw values.
     Lengths(u64),
-    /// The element where the last edit of this actor left off.
+    /// The counter of the object that is edited.
+    Object,
+    /// Who made the object that is edited.
+    ObjectActor,
+    /// The counter of the element where the last edit of this actor left off.
     Cursor,
+    /// Who made that element.
+    CursorActor,
     /// The value of this row's [`Slot::Cursor`].
     Key,
+    /// The value of this row's [`Slot::CursorActor`].
+    KeyActor,
+    /// Another actor, as in the row before.
+    Actor,
     /// As far from the first operation as in the row before.
     FromStart,
     /// The text of the row before.
     Text,
 }
 
+impl Slot {
+    /// Whether the value is an actor: 0 for the author of the change, else one more than what names it.
+    pub(in crate::wire) fn is_actor(self) -> bool {
+        matches!(self, Self::ObjectActor | Self::CursorActor | Self::KeyActor | Self::Actor)
+    }
+}
+
 /// The value of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SlotValue<'a> {
+pub(in crate::wire) enum SlotValue<'a> {
     /// A number; a signed one has the same bits.
     Number(u64),
     /// A text.
@@ -66,7 +101,7 @@ pub(super) enum SlotValue<'a> {
 }
 
 impl SlotValue<'_> {
-    pub(super) fn number(&self) -> u64 {
+    pub(in crate::wire) fn number(&self) -> u64 {
         match self {
             Self::Number(number) => *number,
             Self::Text(_) => 0,
@@ -82,24 +117,24 @@ struct ShapeColumn {
 
 /// What the column data of some changes has in common.
 #[derive(Debug)]
-pub(super) struct Shape {
+pub(in crate::wire) struct Shape {
     columns: Vec<ShapeColumn>,
-    pub(super) slots: Vec<Slot>,
+    pub(in crate::wire) slots: Vec<Slot>,
     /// Which slot holds the element that the first operation refers to.
-    pub(super) cursor_slot: Option<usize>,
+    cursor_slot: Option<usize>,
     /// How many operations such a change has.
-    pub(super) operations: u64,
+    pub(in crate::wire) operations: u64,
     /// Whether any operation inserts.
-    pub(super) inserts: bool,
+    inserts: bool,
 }
 
 /// A change's column data taken apart.
 #[derive(Debug, Default)]
-pub(super) struct Tokens<'a> {
+pub(in crate::wire) struct Tokens<'a> {
     /// The shape as it is written.
-    pub(super) key: Vec<u8>,
-    pub(super) values: Vec<SlotValue<'a>>,
-    pub(super) raw_values: &'a [u8],
+    pub(in crate::wire) key: Vec<u8>,
+    pub(in crate::wire) values: Vec<SlotValue<'a>>,
+    pub(in crate::wire) raw_values: &'a [u8],
     runs: Vec<Run>,
     ends: Vec<(u32, usize)>,
 }
@@ -107,7 +142,7 @@ pub(super) struct Tokens<'a> {
 impl<'a> Tokens<'a> {
     /// Takes column data apart. Answers whether it has a shape; a change of another kind carries its columns as they
     /// are.
-    pub(super) fn read(&mut self, columns: &ColumnList<'a>) -> bool {
+    pub(in crate::wire) fn read(&mut self, columns: &ColumnList<'a>) -> bool {
         self.key.clear();
         self.values.clear();
         self.runs.clear();
@@ -202,7 +237,7 @@ fn column_type(number: u32) -> ColumnType {
 
 impl Shape {
     /// Reads a shape as [`Tokens`] writes it.
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, BatchError> {
+    pub(in crate::wire) fn read(reader: &mut Reader<'_>) -> Result<Self, BatchError> {
         let word = number(reader, BatchField::Shapes)?;
         let mask = word >> MASK_SHIFT;
         if mask >> COLUMNS.len() != 0 {
@@ -246,17 +281,10 @@ impl Shape {
                 return Err(BatchError::TooMany { field: BatchField::Shapes, found, maximum });
             }
             for _ in 0..values {
-                let slot = match (column_type(number), number) {
-                    (ColumnType::Text, _) => Slot::Text,
-                    (ColumnType::ValueMetadata, _) => Slot::Lengths(repeated),
-                    (_, KEY_COUNTER) if first => {
-                        self.cursor_slot = Some(self.slots.len());
-                        Slot::Cursor
-                    }
-                    (_, PRED_COUNTER) if first && self.cursor_slot.is_some() => Slot::Key,
-                    (_, PRED_COUNTER) if first => Slot::FromStart,
-                    _ => Slot::Same,
-                };
+                let slot = if first { self.first_slot(number, repeated) } else { other_slot(number, repeated) };
+                if slot == Slot::Cursor {
+                    self.cursor_slot = Some(self.slots.len());
+                }
                 first = false;
                 self.slots.push(slot);
             }
@@ -265,8 +293,56 @@ impl Shape {
         Ok(())
     }
 
+    /// Gives back the memory that the shape does not need.
+    pub(in crate::wire) fn shrink_to_fit(&mut self) {
+        self.columns.shrink_to_fit();
+        self.slots.shrink_to_fit();
+    }
+
+    /// At most how many bytes a shape takes apart from its slots and runs, and how many one of these.
+    #[cfg(test)]
+    pub(in crate::wire) fn bytes_max() -> (usize, usize) {
+        let columns = COLUMNS.len() * size_of::<ShapeColumn>();
+        (size_of::<Self>() + columns, size_of::<Run>().max(size_of::<Slot>()))
+    }
+
+    /// How many runs and slots the shape has, which is what remembering it takes.
+    pub(in crate::wire) fn parts(&self) -> usize {
+        self.slots.len() + self.columns.iter().map(|column| column.runs.len()).sum::<usize>()
+    }
+
+    /// What the first value of a column is.
+    fn first_slot(&self, number: u32, repeated: u64) -> Slot {
+        match number {
+            OBJECT_ACTOR => Slot::ObjectActor,
+            OBJECT_COUNTER => Slot::Object,
+            KEY_ACTOR => Slot::CursorActor,
+            KEY_COUNTER => Slot::Cursor,
+            PRED_ACTOR if self.cursor_slot.is_some() => Slot::KeyActor,
+            PRED_COUNTER if self.cursor_slot.is_some() => Slot::Key,
+            PRED_COUNTER => Slot::FromStart,
+            _ => other_slot(number, repeated),
+        }
+    }
+
+    /// What a row with these values says about where the next edit may be.
+    pub(in crate::wire) fn edit(&self, values: &[SlotValue<'_>]) -> Edit {
+        let mut edit = Edit { inserts: self.inserts, ..Edit::default() };
+        for (slot, value) in self.slots.iter().zip(values) {
+            let value = Some(value.number());
+            match slot {
+                Slot::Object => edit.object = value,
+                Slot::ObjectActor => edit.object_actor = value,
+                Slot::Cursor => edit.element = value,
+                Slot::CursorActor => edit.element_actor = value,
+                _ => {}
+            }
+        }
+        edit
+    }
+
     /// Writes the list of columns and their data into a body. `raw_values` are the bytes of the values.
-    pub(super) fn write_columns(
+    pub(in crate::wire) fn write_columns(
         &self,
         values: &[SlotValue<'_>],
         raw_values: &[u8],
@@ -303,11 +379,21 @@ impl Shape {
     }
 
     /// How many bytes of raw values the values of a row state; `None` when it is more than can be counted.
-    pub(super) fn raw_value_bytes(&self, values: &[SlotValue<'_>]) -> Option<u64> {
+    pub(in crate::wire) fn raw_value_bytes(&self, values: &[SlotValue<'_>]) -> Option<u64> {
         self.slots.iter().zip(values).try_fold(0_u64, |sum, (slot, value)| match slot {
             Slot::Lengths(repeated) => sum.checked_add((value.number() >> 4).checked_mul(*repeated)?),
             _ => Some(sum),
         })
+    }
+}
+
+/// What a value is that is not the first of its column.
+fn other_slot(number: u32, repeated: u64) -> Slot {
+    match column_type(number) {
+        ColumnType::Text => Slot::Text,
+        ColumnType::ValueMetadata => Slot::Lengths(repeated),
+        ColumnType::Actor => Slot::Actor,
+        _ => Slot::Same,
     }
 }
 

@@ -1,27 +1,29 @@
 //! A change's body put together from the parts of a row.
 
+use super::read::{bytes, capped, number};
 use super::shape::{Shape, SlotValue};
-use crate::change::leb::{write_signed, write_unsigned};
-use crate::change::{Column, HASH_BYTES};
+use crate::change::leb::{Reader, write_signed, write_unsigned};
+use crate::change::{COLUMNS_MAX, Column, HASH_BYTES};
+use crate::wire::batch::{BatchError, BatchField};
 use automerge::ChangeHash;
 
 /// The parts of a body.
 #[derive(Debug)]
-pub(super) struct Body<'p> {
-    pub(super) dependencies: &'p [ChangeHash],
-    pub(super) actor: &'p [u8],
-    pub(super) sequence: u64,
-    pub(super) start_op: u64,
-    pub(super) time_ms: i64,
-    pub(super) message: &'p [u8],
-    pub(super) others: &'p [&'p [u8]],
-    pub(super) columns: Columns<'p>,
-    pub(super) extra: &'p [u8],
+pub(in crate::wire) struct Body<'p> {
+    pub(in crate::wire) dependencies: &'p [ChangeHash],
+    pub(in crate::wire) actor: &'p [u8],
+    pub(in crate::wire) sequence: u64,
+    pub(in crate::wire) start_op: u64,
+    pub(in crate::wire) time_ms: i64,
+    pub(in crate::wire) message: &'p [u8],
+    pub(in crate::wire) others: &'p [&'p [u8]],
+    pub(in crate::wire) columns: Columns<'p>,
+    pub(in crate::wire) extra: &'p [u8],
 }
 
 /// The columns of a body.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Columns<'p> {
+pub(in crate::wire) enum Columns<'p> {
     /// A shape, the values in it, and the bytes of its raw values.
     Shaped(&'p Shape, &'p [SlotValue<'p>], &'p [u8]),
     /// The columns as they are.
@@ -31,7 +33,7 @@ pub(super) enum Columns<'p> {
 impl Body<'_> {
     /// At least how many bytes the body has: nothing is written before these fit the budget. What else there is are
     /// numbers, as many as one shape or list of columns has.
-    pub(super) fn bytes_min(&self) -> usize {
+    pub(in crate::wire) fn bytes_min(&self) -> usize {
         let others: usize = self.others.iter().map(|actor| 1 + actor.len()).sum();
         let columns = match self.columns {
             Columns::Shaped(_, values, raw_values) => {
@@ -48,7 +50,7 @@ impl Body<'_> {
     }
 
     /// Writes the body over what `out` held. `scratch` saves an allocation.
-    pub(super) fn write(&self, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
+    pub(in crate::wire) fn write(&self, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
         out.clear();
         write_unsigned(out, self.dependencies.len() as u64);
         self.dependencies.iter().for_each(|hash| out.extend_from_slice(&hash.0));
@@ -61,14 +63,7 @@ impl Body<'_> {
         self.others.iter().for_each(|actor| write_prefixed(out, actor));
         match self.columns {
             Columns::Shaped(shape, values, raw_values) => shape.write_columns(values, raw_values, scratch, out),
-            Columns::Verbatim(columns) => {
-                write_unsigned(out, columns.len() as u64);
-                for column in columns {
-                    write_unsigned(out, column.number.into());
-                    write_unsigned(out, column.data.len() as u64);
-                }
-                columns.iter().for_each(|column| out.extend_from_slice(column.data));
-            }
+            Columns::Verbatim(columns) => write_verbatim(columns, out),
         }
         out.extend_from_slice(self.extra);
     }
@@ -77,4 +72,35 @@ impl Body<'_> {
 fn write_prefixed(out: &mut Vec<u8>, bytes: &[u8]) {
     write_unsigned(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
+}
+
+/// Writes columns as they are.
+pub(in crate::wire) fn write_verbatim(columns: &[Column<'_>], out: &mut Vec<u8>) {
+    write_unsigned(out, columns.len() as u64);
+    for column in columns {
+        write_unsigned(out, column.number.into());
+        write_unsigned(out, column.data.len() as u64);
+    }
+    columns.iter().for_each(|column| out.extend_from_slice(column.data));
+}
+
+/// Reads what [`write_verbatim`] writes.
+pub(in crate::wire) fn read_verbatim<'s>(
+    reader: &mut Reader<'s>,
+    columns: &mut Vec<Column<'s>>,
+) -> Result<(), BatchError> {
+    columns.clear();
+    let count = capped(reader, BatchField::Bytes, COLUMNS_MAX as u64)?;
+    let mut lengths = Vec::with_capacity(count);
+    for _ in 0..count {
+        let offset = reader.offset();
+        let number = number(reader, BatchField::Bytes)?;
+        let number = u32::try_from(number).map_err(|_| BatchError::BadNumber { field: BatchField::Bytes, offset })?;
+        lengths.push((number, self::number(reader, BatchField::Bytes)?));
+    }
+    for (number, length) in lengths {
+        let offset = reader.offset();
+        columns.push(Column { number, offset, data: bytes(reader, length, BatchField::Bytes)? });
+    }
+    Ok(())
 }

@@ -1,0 +1,158 @@
+//! What stands below the options in the help of a command. Nobody wraps these lines but their author.
+
+pub(super) const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed; for `doctor`, a check failed
+  2  the command line was not understood
+  3  not found: no store, space, entity or relay of that name
+  4  the relay was not reached: try again later
+  5  the relay wants a token, or another one
+  6  the store cannot be used: in use, damaged (an export lacks what is),
+     read-only, or the disk is full
+  7  the relay refused something: a space, a change, or more than a quota allows
+  8  one side is too old: a newer version is needed
+  130  interrupted; `watch` and `status --watch` end so with 0
+
+With --json every command prints one JSON document, lists print one a line, and
+an error is an object {error, code, class, next} on stderr. `afield relay` has
+exit codes of its own: see `afield relay --help`.
+
+Start with `afield demo`, then `afield init`.";
+
+pub(super) const INIT: &str = "\
+Examples:
+  afield init
+      makes the store, with the space \"Home\"
+  afield --store ~/work.db --space Work init
+      makes a store elsewhere, with a space of another name
+  afield init --join 0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e --space Home
+      makes the store of a second device, which calls the space \"Home\" too";
+
+pub(super) const SPACE: &str = "\
+Examples:
+  afield space list
+  afield space create Work
+  afield space join 0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e --name Work
+  afield --space Work list";
+
+pub(super) const EDIT: &str = "\
+Your editor is $VISUAL, or $EDITOR, or vi. A whole entity is JSON in it; a text
+is {\"$text\": \"…\"} or, line by line, {\"$text\": [\"…\", \"…\"]}. A field that is
+a text or a string is plain text. Only what you changed is written. What others
+changed meanwhile stays, and characters of a text merge. If the editor fails, or
+nothing was changed, nothing is written; JSON that cannot be read is offered
+again, and what cannot be stored is kept in a file.
+
+Examples:
+  afield edit notes 5f4a3b2c1d0e
+      opens the whole entity
+  afield edit notes 5f4a3b2c1d0e body
+      opens one field; address.city and tags[0] are fields too
+  afield edit notes 5f4a3b2c1d0e title=Milk body~='Dear all' votes+=1
+      changes fields without an editor: see `afield put --help`
+  EDITOR='code --wait' afield edit notes 5f4a3b2c1d0e";
+
+pub(super) const GET: &str = "\
+Examples:
+  afield get notes 5f4a3b2c1d0e
+  afield get notes 5f4a3b2c1d0e --json --tagged";
+
+pub(super) const LIST: &str = "\
+Examples:
+  afield list
+      lists the collections
+  afield list notes --limit 10
+  afield list notes --json | jq -r .value.title";
+
+pub(super) const WATCH: &str = "\
+Changes are seen whoever made them: this command with --sync, or another program
+that has the same store. Piped, a line is event, id and JSON between tabs; with
+--json it is an object {event, collection, id, at_ms, deleted, fields, value}.
+The events are present, added, changed, deleted, restored and gone. Ctrl-C ends
+it with exit code 0.
+
+Examples:
+  afield watch notes
+  afield watch notes 5f4a3b2c1d0e --json
+  afield watch notes --sync
+      also syncs, for as long as it runs";
+
+pub(super) const DELETE: &str = "\
+Examples:
+  afield delete notes 5f4a3b2c1d0e
+  afield trash
+      lists what was deleted";
+
+pub(super) const RESTORE: &str = "\
+Examples:
+  afield trash
+      lists what can be restored
+  afield restore notes 5f4a3b2c1d0e";
+
+pub(super) const TRASH: &str = "\
+Examples:
+  afield trash
+  afield trash notes --json
+  afield restore notes 5f4a3b2c1d0e
+      takes one of them back";
+
+pub(super) const CONNECT: &str = "\
+Examples:
+  afield connect wss://relay.example.org --token-file token
+  AFIELD_TOKEN=… afield connect wss://relay.example.org
+  afield connect --off";
+
+pub(super) const SYNC: &str = "\
+Examples:
+  afield sync
+  afield watch notes --sync
+  afield status --watch --sync
+      stay in sync until Ctrl-C";
+
+pub(super) const STATUS: &str = "\
+With --watch on a terminal it is drawn anew in place until q or Ctrl-C; piped, or
+on a terminal that cannot, a line is printed for each change.
+
+Examples:
+  afield status
+  afield status --json | jq .pending_changes
+  afield status --watch --sync";
+
+pub(super) const DOCTOR: &str = "\
+Every line is ok, warn or fail, with what to do. It exits with 0 when no check
+failed, and with 1 when one did. With --json each check is an object {check,
+level, found, next} on a line of its own.
+
+Examples:
+  afield doctor
+  afield doctor --offline --json | jq 'select(.level != \"ok\")'";
+
+pub(super) const EXPORT: &str = "\
+Examples:
+  afield export --output home.jsonl
+  afield export | gzip >home.jsonl.gz";
+
+pub(super) const IMPORT: &str = "\
+Examples:
+  afield import home.jsonl
+  zcat home.jsonl.gz | afield import -";
+
+pub(super) const COMPLETIONS: &str = "\
+Where shells look for it:
+  bash: ~/.local/share/bash-completion/completions
+      afield completions bash >~/.local/share/bash-completion/completions/afield
+  zsh: any folder of fpath, here one added by fpath+=~/.zfunc before compinit
+      afield completions zsh >~/.zfunc/_afield
+  fish: ~/.config/fish/completions
+      afield completions fish >~/.config/fish/completions/afield.fish
+  PowerShell: the profile
+      afield completions powershell >>$PROFILE
+For all users of a machine: /usr/share/bash-completion/completions/afield,
+/usr/local/share/zsh/site-functions/_afield and
+/usr/share/fish/vendor_completions.d/afield.fish";
+
+pub(super) const MAN: &str = "\
+Examples:
+  afield man | man -l -
+  afield man --output ~/.local/share/man/man1";

@@ -1,0 +1,159 @@
+//! What each command takes.
+
+use crate::identity::PartialId;
+use afield::SpaceId;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Join this space of another device instead of making one
+    #[arg(long, value_name = "SPACE-ID")]
+    pub(crate) join: Option<SpaceId>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SpaceCommand {
+    /// Make a space; a relay adopts it with the next sync
+    Create {
+        /// What to call it on this device
+        name: String,
+    },
+    /// Join a space that was made on another device; its entities come with the next sync
+    Join {
+        /// The id that `afield space list` shows on the other device
+        #[arg(value_name = "SPACE-ID")]
+        id: SpaceId,
+        /// What to call it on this device [default: its id]
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Remove a space from this device and its store file; other devices and the relay keep it
+    ///
+    /// It is refused while changes of it are unsent.
+    Leave {
+        /// The id that `afield space list` shows
+        #[arg(value_name = "SPACE-ID")]
+        id: SpaceId,
+        /// Give up for good what no relay is known to hold
+        #[arg(long)]
+        discard: bool,
+    },
+    /// List the spaces of this device
+    List,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Put {
+    /// The collection, such as "notes"
+    pub(crate) collection: String,
+    /// The entity's id (none makes a new one), then a JSON object, fields, or - for JSON from stdin
+    #[arg(value_name = "VALUES", required = true)]
+    pub(crate) values: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Edit {
+    #[command(flatten)]
+    pub(crate) of: One,
+    /// A field to edit as plain text, or fields with their values; none opens the whole entity
+    #[arg(value_name = "FIELDS")]
+    pub(crate) fields: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// The collection
+    pub(crate) collection: String,
+    /// The entity's id, or its last few characters; without it the whole collection is watched
+    pub(crate) id: Option<PartialId>,
+    /// Stay in sync with the relay meanwhile; other commands that write then have to wait
+    #[arg(long)]
+    pub(crate) sync: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Trash {
+    /// The collection; without one, all of them
+    pub(crate) collection: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArguments {
+    /// Go on showing it as it changes, until q or Ctrl-C
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Stay in sync with the relay meanwhile; other commands that write then have to wait
+    #[arg(long, requires = "watch")]
+    pub(crate) sync: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Do not ask the relay
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    #[command(flatten)]
+    pub(crate) of: One,
+    /// Write values with their kind, as an export does: {"$text": "…"}, {"$counter": 1}
+    #[arg(long)]
+    pub(crate) tagged: bool,
+}
+
+/// One entity.
+#[derive(Debug, Args)]
+pub(crate) struct One {
+    /// The collection
+    pub(crate) collection: String,
+    /// The entity's id, or its last few characters
+    pub(crate) id: PartialId,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// The collection; without one, the collections are listed
+    pub(crate) collection: Option<String>,
+    /// Show so many at the most, the newest
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) limit: Option<usize>,
+    /// List the deleted entities, which `afield restore` takes back
+    #[arg(long, requires = "collection")]
+    pub(crate) deleted: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Connect {
+    /// The relay's address, such as wss://relay.example.org
+    #[arg(required_unless_present = "off")]
+    pub(crate) url: Option<String>,
+    /// The token that lets this device in; other users of the machine may see it on the command line, so
+    /// `--token-file` and AFIELD_TOKEN, which counts where neither is given, are better
+    #[arg(long, conflicts_with = "token_file")]
+    pub(crate) token: Option<String>,
+    /// A file that holds the token; - is stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// A file with certificates (PEM) of an authority to trust beside the system's, which SSL_CERT_FILE can name
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Forget the relay; what is stored here stays
+    #[arg(long, conflicts_with_all = ["url", "token", "token_file", "ca"])]
+    pub(crate) off: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// The file to write, - for stdout; it replaces an older one only once it is complete [default: stdout]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// The file to read; - is stdin
+    pub(crate) file: PathBuf,
+}

@@ -1,0 +1,96 @@
+//! Whether the relay is there, and serves this device.
+
+use super::Check;
+use crate::context;
+use crate::failure::Failure;
+use crate::interrupt;
+use crate::remembered::Remembered;
+use crate::text;
+use afield::{Class, ProbeError, Probed, SpaceId};
+
+/// How long ago the last sync may be before somebody should be told, in milliseconds: a week.
+const SYNCED_AGE_WARN_MS: u64 = 7 * 24 * 3_600_000;
+
+pub(super) fn checks(remembered: &Remembered, spaces: &[SpaceId], is_offline: bool) -> Result<Vec<Check>, Failure> {
+    let mut checks = vec![synced(remembered)];
+    checks.extend(remembered.spaces.iter().map(|space| unserved(&space.id, &space.reason)));
+    if is_offline {
+        checks.push(Check::ok("relay", format!("{}: not asked", remembered.address)));
+        return Ok(checks);
+    }
+    let relay = match remembered.relay() {
+        Ok(relay) => relay,
+        Err(error) => {
+            checks.push(Check::failed("relay", &error.into()));
+            return Ok(checks);
+        }
+    };
+    let runtime = interrupt::runtime()?;
+    let probed = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            () = interrupt::listen() => None,
+            probed = relay.probe() => Some(probed),
+        }
+    });
+    runtime.shutdown_background();
+    match probed.ok_or(Failure::Interrupted)? {
+        Ok(probed) => {
+            let Probed { protocol_version, elapsed, .. } = &probed;
+            let elapsed = text::duration(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+            let found = format!("{}: answered in {elapsed}, protocol {protocol_version}", remembered.address);
+            checks.push(Check::ok("relay", found));
+            let token = if remembered.has_token() { "the relay accepts it" } else { "none, and the relay wants none" };
+            checks.push(Check::ok("token", token));
+            let told = |space: &&SpaceId| remembered.spaces.iter().any(|refused| refused.id == space.to_string());
+            let others = spaces.iter().filter(|space| !told(space) && !is_served(&probed, **space));
+            checks.extend(others.map(|space| unserved(&space.to_string(), "it is not among those of this token")));
+        }
+        Err(error) => checks.push(unreached(remembered, &error)),
+    }
+    Ok(checks)
+}
+
+fn synced(remembered: &Remembered) -> Check {
+    let age = remembered.last_synced_ms.map(|at| u64::try_from(context::wall_ms().saturating_sub(at)).unwrap_or(0));
+    let last =
+        age.map_or_else(|| "never in step with the relay yet".to_owned(), |age| format!("in step {}", text::ago(age)));
+    match (&remembered.last_error, age) {
+        (Some(error), _) => Check::warn("sync", format!("{last}; since then: {}", error.reason), "`afield sync`"),
+        (None, Some(0..SYNCED_AGE_WARN_MS)) => Check::ok("sync", last),
+        (None, _) => Check::warn("sync", last, "`afield sync`"),
+    }
+}
+
+/// Whether the relay names the space, or lets this token make it.
+fn is_served(probed: &Probed, space: SpaceId) -> bool {
+    probed.may_create || probed.spaces.contains(&space)
+}
+
+fn unserved(space: &str, reason: &str) -> Check {
+    Check::warn(
+        "spaces",
+        format!("the relay does not serve {space}: {reason}"),
+        "sync the device that made the space first, or ask who runs the relay whether this token may use it",
+    )
+}
+
+fn unreached(remembered: &Remembered, error: &ProbeError) -> Check {
+    let mut found = format!("{}: {error}", remembered.address);
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !found.contains(&text) {
+            found.push_str(&format!(": {text}"));
+        }
+        cause = error.source();
+    }
+    match error.class() {
+        Class::SignIn => {
+            let next = "get a token from who runs the relay, then `afield connect URL --token-file FILE`";
+            Check::fail("token", found, next)
+        }
+        Class::Upgrade => Check::fail("relay", found, "install the newest afield here, or ask who runs the relay to"),
+        _ => Check::fail("relay", found, "check the network and the address; what waits is stored here and sent later"),
+    }
+}

@@ -1,0 +1,156 @@
+//! What is in a store, and whether it holds together.
+
+use super::{Check, Report};
+use crate::failure::{Failure, word_of};
+use crate::output::TICK;
+use crate::text;
+use afield::store::{SchemaVersion, Writer};
+use afield::{ReadOnlyReplica, ReadOnlySpace, SpaceId, TransferError};
+use std::io;
+use std::path::Path;
+
+/// How old a change that waits may be before somebody should be told, in milliseconds: a week.
+const PENDING_AGE_WARN_MS: u64 = 7 * 24 * 3_600_000;
+
+/// Who has the store open for writing.
+pub(super) fn writer(store: &Path) -> Check {
+    match Writer::of(store) {
+        Ok(Writer::Nobody) => Check::ok("writer", "nobody has the store open for writing"),
+        Ok(Writer::Known(holder)) => Check::ok("writer", format!("{holder} has the store open for writing")),
+        Ok(_) => Check::warn(
+            "writer",
+            "a program that cannot be named has the store open for writing",
+            "close it if other commands have to wait",
+        ),
+        Err(source) => Check::failed("writer", &Failure::File { path: store.to_owned(), source }),
+    }
+}
+
+/// A store that could be opened; a reader opens no other version than its own.
+pub(super) fn opened(store: &Path) -> Check {
+    let size = store.metadata().map_or(0, |about| about.len());
+    Check::ok("store", format!("{}, schema {}, {}", store.display(), SchemaVersion::NEWEST, text::bytes(size)))
+}
+
+/// Checks what the store holds; gives its spaces.
+pub(super) fn contents(replica: &ReadOnlyReplica, report: &mut Report<'_>) -> Result<Vec<SpaceId>, Failure> {
+    report.tell_all(integrity(replica))?;
+    let spaces = match replica.spaces() {
+        Ok(spaces) => spaces,
+        Err(error) => {
+            report.tell(Check::failed("spaces", &error.into()))?;
+            return Ok(Vec::new());
+        }
+    };
+    if spaces.is_empty() {
+        report.tell(Check::warn("spaces", "none", "make one with `afield space create NAME`"))?;
+    }
+    for space in &spaces {
+        let checks = entities(space, report);
+        report.tell_all(checks)?;
+    }
+    match replica.status() {
+        Ok(status) => {
+            report.tell(quarantine(status.quarantined))?;
+            let oldest = status.spaces.iter().filter_map(|space| space.oldest_pending_age_ms).max();
+            report.tell(outbox(status.pending_changes, oldest))?;
+            for space in status.spaces.iter().filter(|space| space.resets > 0) {
+                let times = text::count(space.resets, "time", "times");
+                let found =
+                    format!("the relay had lost history of {:?} {times}, and was given all of it again", space.name);
+                report.tell(Check::warn("history", found, "ask who runs the relay about its disk and its backups"))?;
+            }
+        }
+        Err(error) => report.tell(Check::failed("outbox", &error.into()))?,
+    }
+    report.tell_all(refusals(&spaces))?;
+    Ok(spaces.iter().map(ReadOnlySpace::id).collect())
+}
+
+fn integrity(replica: &ReadOnlyReplica) -> Vec<Check> {
+    const NEXT: &str = "keep a copy of the file; then `afield export`, which leaves out what is damaged, or join the \
+        spaces on a new store";
+    match replica.verify() {
+        Ok(violations) if violations.is_empty() => vec![Check::ok("integrity", "the file holds together")],
+        Ok(violations) => {
+            let fail = |violation: &afield::store::Violation| Check::fail("integrity", violation.to_string(), NEXT);
+            violations.iter().map(fail).collect()
+        }
+        Err(error) => vec![Check::failed("integrity", &error.into())],
+    }
+}
+
+/// Opens every entity, as an export does.
+fn entities(space: &ReadOnlySpace, report: &Report<'_>) -> Vec<Check> {
+    let bar = report.output.progress("{spinner} {human_pos} entities opened", None);
+    bar.enable_steady_tick(TICK);
+    let exported = space.export(io::sink(), |entities| bar.set_position(entities));
+    bar.finish_and_clear();
+    let name = space.name();
+    match exported {
+        Ok(all) => {
+            vec![Check::ok(
+                "entities",
+                format!("{name:?}: {} can be opened", text::count(all.entities, "entity", "entities")),
+            )]
+        }
+        Err(TransferError::Incomplete { skipped, .. }) => {
+            let fail = |one: &afield::SkippedEntity| {
+                Check::fail(
+                    "entities",
+                    format!("{name:?}: {} {}: {}", one.collection, one.entity, one.error),
+                    "nothing was deleted: another device may still hold it, and new changes of it still arrive",
+                )
+            };
+            skipped.iter().map(fail).collect()
+        }
+        Err(error) => vec![Check::failed("entities", &error.into())],
+    }
+}
+
+fn quarantine(chunks: u64) -> Check {
+    if chunks == 0 {
+        return Check::ok("quarantine", "empty");
+    }
+    let found =
+        format!("{} from others did not fit and were put aside, unchanged", text::count(chunks, "chunk", "chunks"));
+    Check::warn(
+        "quarantine",
+        found,
+        "install the newest afield, which tries them again; other entities are not affected",
+    )
+}
+
+fn outbox(changes: u64, oldest_ms: Option<u64>) -> Check {
+    let Some(age) = oldest_ms.filter(|_| changes > 0) else { return Check::ok("outbox", "nothing waits to be sent") };
+    let found = format!("{}, the oldest from {}", text::count(changes, "change", "changes"), text::ago(age));
+    if age < PENDING_AGE_WARN_MS {
+        return Check::ok("outbox", found);
+    }
+    Check::warn("outbox", found, "`afield sync`, or connect to a relay: they are on this device alone")
+}
+
+fn refusals(spaces: &[ReadOnlySpace]) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for space in spaces {
+        let refusals = match space.refusals() {
+            Ok(refusals) => refusals,
+            Err(error) => {
+                checks.push(Check::failed("refused", &error.into()));
+                continue;
+            }
+        };
+        for (code, entities) in refusals {
+            let next = match word_of(code.class()) {
+                "quota" => "ask who runs the relay for more room, then `afield sync`",
+                "upgrade" => "install the newest afield here, or ask who runs the relay to",
+                "sign_in" => "get another token from who runs the relay, then `afield connect URL --token-file FILE`",
+                _ => "`afield sync` offers them again; if that does not help, `afield export` keeps what matters",
+            };
+            let entities = text::count(entities, "entity", "entities");
+            let found = format!("{:?}: the relay refuses changes of {entities}: {code}", space.name());
+            checks.push(Check::warn("refused", found, next));
+        }
+    }
+    checks
+}

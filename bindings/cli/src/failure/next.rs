@@ -1,0 +1,173 @@
+//! What a person would do next.
+
+use super::Failure;
+use crate::remembered::RememberedError;
+use afield::{
+    Class, ConnectError, EditError, EntityError, EntityId, OpenError, ReadError, ReplicaError, SpaceError, SyncError,
+    TransferError,
+};
+use std::io;
+use std::path::Path;
+
+impl Failure {
+    /// What a person would do next.
+    pub(crate) fn next(&self) -> Option<String> {
+        let next = match self {
+            Self::Usage(_) => "`afield --help` shows what there is",
+            Self::NoStore(_) => "make one with `afield init`, or name another with --store PATH",
+            Self::Open { source, .. } => return Some(after_open(source).to_owned()),
+            Self::NoSpace => "make one with `afield space create NAME`, or join one with `afield space join SPACE-ID`",
+            Self::SpaceUnknown { .. } | Self::Space(SpaceError::Unknown(_)) => {
+                "`afield space list` shows the spaces of this device"
+            }
+            Self::SpaceAmbiguous { .. } => "choose one with --space NAME-or-ID, or set AFIELD_SPACE",
+            Self::EntityUnknown { collection } => {
+                return Some(format!("`afield list {collection}` shows what there is"));
+            }
+            Self::EntityAmbiguous { .. } => "give more of the id",
+            Self::Read(ReadError::Entity(error)) | Self::Edit(EditError::Entity(error)) => return after_entity(error),
+            Self::Fields(_) => "`afield put --help` shows how fields are written",
+            Self::Space(SpaceError::Collection(_)) => {
+                "choose a name such as \"notes\"; `afield list` shows the collections that there are"
+            }
+            Self::Editor(error) => return Some(error.next().to_owned()),
+            Self::Kept { source, kept } => return Some(after_keeping(source, kept)),
+            Self::Unwell { .. } => "do what stands below each of them, and run `afield doctor` again",
+            Self::TokenFile { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                "check the path; who runs the relay makes a token with `afield relay token create`"
+            }
+            Self::TokenFile { .. } => "check that you may read the file, or use AFIELD_TOKEN",
+            Self::Remembered(error) => return Some(after_remembered(error).to_owned()),
+            Self::File { source, .. } => return Some(after_file(source.kind()).to_owned()),
+            Self::Output(_) => "check that there is room where the output goes",
+            Self::System { .. } => "close other programs and try again",
+            Self::Connect(ConnectError::Token(_)) => {
+                "check that the token is complete and on one line, as `afield relay token create` prints it"
+            }
+            Self::NotConnected => "connect it with `afield connect URL --token TOKEN`",
+            Self::Connect(ConnectError::Address(_)) => {
+                "an address looks like wss://relay.example.org; --ca FILE trusts a relay's own authority"
+            }
+            Self::Sync(error) | Self::NotReplaced { source: error, .. } => return Some(after_sync(error).to_owned()),
+            Self::Space(SpaceError::Unsent { .. }) => {
+                "send them with `afield sync`, or give them up for good with --discard"
+            }
+            Self::ChangesRefused { class: Class::Quota, .. } => {
+                "ask who runs the relay for more room, then `afield sync`; nothing stored here is lost"
+            }
+            Self::ChangesRefused { .. } => {
+                "`afield status` shows which space; export what matters, or ask who runs the relay"
+            }
+            Self::Transfer(TransferError::Edit { source: EditError::Entity(error), .. }) => return after_entity(error),
+            Self::Transfer(TransferError::Edit { source: EditError::Store(error), .. }) => match error.class() {
+                Class::Quota => {
+                    "make room on the disk and import the file again: what is there already does not change"
+                }
+                _ => "import the file again: what is there already does not change",
+            },
+            Self::Transfer(TransferError::Edit { source, .. }) if source.is_too_large() => {
+                "one value of that line is larger than a change may be: write a string as {\"$text\": \"…\"}, or leave it out"
+            }
+            Self::Transfer(TransferError::Line { .. } | TransferError::Edit { .. }) => {
+                "correct that line and import the file again: what is there already does not change"
+            }
+            Self::Transfer(TransferError::Io(error)) => return Some(after_file(error.kind()).to_owned()),
+            Self::Transfer(TransferError::Read(ReadError::Entity(error))) => return after_entity(error),
+            Self::Transfer(TransferError::Store(error)) => after_damage(error.class()),
+            Self::Transfer(TransferError::Incomplete { .. }) => {
+                "keep the export; another device may still hold these entities: nothing here was deleted"
+            }
+            Self::Store(error) => after_damage(error.class()),
+            Self::Space(SpaceError::Store(error)) => after_damage(error.class()),
+            Self::Read(ReadError::Store(error)) => after_damage(error.class()),
+            Self::Edit(EditError::Store(error)) if error.class() == Class::Quota => {
+                "make room on the disk and try again"
+            }
+            Self::Edit(EditError::Store(_)) => {
+                "look whether it is there before you repeat it; `afield doctor` looks for the cause"
+            }
+            Self::Edit(error) if error.is_too_large() => {
+                "write less at once; a long string can be a text: body~=VALUE, or {\"$text\": \"…\"} in JSON"
+            }
+            Self::Edit(_) => "`afield put --help` shows how values are written",
+            Self::Demo(error) => return error.next(),
+            _ => return None,
+        };
+        Some(next.to_owned())
+    }
+}
+
+fn after_open(error: &ReplicaError) -> &'static str {
+    let ReplicaError::Open(error) = error else { return after_damage(error.class()) };
+    match error {
+        OpenError::Locked { .. } => "close the other program, or wait longer with --wait SECONDS",
+        OpenError::NotAStore => "the file is left as it is: name another with --store PATH",
+        OpenError::Newer { .. } => "install the newest afield: this file was written by a newer one",
+        OpenError::ReadOnly => "make the file and its folder writable, or name another with --store PATH",
+        OpenError::Folder(_) => "check that the folder exists and can be written",
+        error => after_damage(error.class()),
+    }
+}
+
+fn after_damage(class: Class) -> &'static str {
+    match class {
+        Class::Quota => "make room on the disk and try again",
+        Class::Retry => "try again",
+        _ => "the file is left as it is: restore a copy, or join its spaces from another device",
+    }
+}
+
+fn after_keeping(source: &Failure, kept: &Path) -> String {
+    let first = source.next().map(|next| format!("{next}; then ")).unwrap_or_default();
+    format!("{first}take what you wrote from {}", kept.display())
+}
+
+fn after_file(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::NotFound => {
+            "check the path: a file to read has to be there, and a file to write needs its folder"
+        }
+        io::ErrorKind::PermissionDenied => "check that you may read or write there",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on the disk and try again",
+        io::ErrorKind::IsADirectory => "name a file: this is a folder",
+        _ => "check the path and try again",
+    }
+}
+
+fn after_remembered(error: &RememberedError) -> &'static str {
+    match error {
+        RememberedError::Read { .. } => "check that you may read the file, or connect anew with `afield connect URL`",
+        RememberedError::Write { .. } => "check that you may write into its folder and that there is room",
+        RememberedError::Content { .. } => "connect anew with `afield connect URL --token-file FILE`",
+        RememberedError::Authority(_) => "name the file that begins with -----BEGIN CERTIFICATE-----",
+    }
+}
+
+fn after_entity(error: &EntityError) -> Option<String> {
+    match error {
+        EntityError::Missing { .. } => Some("`afield list COLLECTION` shows what there is".to_owned()),
+        EntityError::OtherSpace { found, .. } => Some(format!("look for it there: --space {found}")),
+        EntityError::OtherCollection { entity, found, .. } => Some(next_in(found.as_str(), *entity)),
+        EntityError::Damaged { .. } => {
+            Some("nothing was deleted; other entities and other devices are not affected".to_owned())
+        }
+        EntityError::Store(_) => None,
+        _ => None,
+    }
+}
+
+fn next_in(collection: &str, entity: EntityId) -> String {
+    format!("look for it there: `afield get {collection} {entity}`")
+}
+
+fn after_sync(error: &SyncError) -> &'static str {
+    match error.class() {
+        Class::Retry => "check the address and that the relay runs, then try again",
+        Class::SignIn => "get a token from who runs the relay, then `afield connect URL --token TOKEN`",
+        Class::Quota => "ask who runs the relay for more room; nothing stored here is lost",
+        Class::Upgrade => "install the newest afield here, or ask who runs the relay to",
+        Class::Permanent => {
+            "sync the device that made the space first; if it has, ask who runs the relay whether this token may use it (`afield space leave ID` forgets one joined by mistake)"
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Sync that stays on while a command looks on.
+
+use crate::context;
+use crate::failure::Failure;
+use crate::output::{self, Output};
+use crate::remembered::{LastError, LastState, RefusedSpace, Remembered};
+use afield::{Replica, Status, SyncEvent};
+use std::path::{Path, PathBuf};
+use tokio::sync::broadcast::{self, error::TryRecvError};
+
+/// Sync with the relay that the store is connected to. Ending it notes how it went.
+#[derive(Debug)]
+pub(crate) struct Live {
+    replica: Replica,
+    events: broadcast::Receiver<SyncEvent>,
+    store: PathBuf,
+    /// The reason that was told last: the same one is not told again with every attempt.
+    told: Option<String>,
+}
+
+impl Live {
+    /// Switches sync on.
+    pub(crate) fn start(replica: Replica, store: &Path) -> Result<Self, Failure> {
+        let remembered = Remembered::read(store)?.ok_or(Failure::NotConnected)?;
+        let events = replica.events();
+        replica.connect(remembered.relay()?)?;
+        Ok(Self { replica, events, store: store.to_owned(), told: None })
+    }
+
+    /// What sync is doing.
+    pub(crate) fn status(&self) -> Result<Status, Failure> {
+        Ok(self.replica.status()?)
+    }
+
+    /// Tells on stderr when the relay was reached or lost since the last look.
+    pub(crate) fn tell(&mut self, output: Output) {
+        loop {
+            let line = match self.events.try_recv() {
+                Ok(SyncEvent::Connected) => {
+                    self.told = None;
+                    "connected to the relay".to_owned()
+                }
+                Ok(SyncEvent::Disconnected { reason, .. }) if self.told.as_deref() != Some(&reason) => {
+                    let line = format!("not connected: {reason}; trying again");
+                    self.told = Some(reason);
+                    line
+                }
+                Ok(SyncEvent::SpaceRefused { space, code }) => format!("space {space} is not synced: {code}"),
+                Ok(_) | Err(TryRecvError::Lagged(_)) => continue,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            };
+            if output.is_for_a_person() {
+                output::tell_wrapped(&format!("{} {line}", console::style("afield:").dim().for_stderr()), 2);
+            }
+        }
+    }
+
+    /// Switches sync off and notes how it went, for `afield status`.
+    pub(crate) fn end(self) -> Result<(), Failure> {
+        let status = self.replica.status()?;
+        self.replica.disconnect();
+        // Somebody may have connected to another relay, or to none, meanwhile.
+        let Some(mut remembered) = Remembered::read(&self.store)? else { return Ok(()) };
+        remembered.note(&status, context::wall_ms());
+        Ok(remembered.write(&self.store)?)
+    }
+}
+
+impl Remembered {
+    /// Notes what a sync that stayed on has come to.
+    fn note(&mut self, status: &Status, now_ms: i64) {
+        let state = LastState::of(status.state);
+        self.last_error = match (state, &status.last_error) {
+            (Some(state), Some(reason)) => Some(LastError { reason: reason.clone(), state }),
+            _ => None,
+        };
+        self.spaces = RefusedSpace::of(status);
+        if let Some(at_ms) = status.last_synced_ms.filter(|at_ms| *at_ms <= now_ms) {
+            self.last_synced_ms = Some(at_ms);
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! What a person sees: the real binary on a terminal of 80 columns and 24 rows.
+
+use crate::running::{Person, Relay};
+use console::{measure_text_width, strip_ansi_codes};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::process::{Child, Command};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// How long anything may take to show: a hundred times what it needs.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A command on a terminal of its own.
+struct Terminal {
+    child: Child,
+    keys: File,
+    shown: Arc<(Mutex<Shown>, Condvar)>,
+}
+
+#[derive(Default)]
+struct Shown {
+    bytes: Vec<u8>,
+    is_over: bool,
+}
+
+impl Terminal {
+    fn start(command: &mut Command) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+        let slave = File::options().read(true).write(true).open(name).unwrap();
+        tcsetwinsize(&slave, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        let side = || slave.try_clone().unwrap();
+        let is_set =
+            |command: &Command, wanted: &str| command.get_envs().any(|(name, value)| name == wanted && value.is_some());
+        for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS"] {
+            if !is_set(command, name) {
+                command.env_remove(name);
+            }
+        }
+        if !is_set(command, "TERM") {
+            command.env("TERM", "xterm-256color");
+        }
+        let child = command.stdin(side()).stdout(side()).stderr(side()).spawn().unwrap();
+        // The command keeps a copy of its end, which would keep the terminal open.
+        command
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
+        drop(slave);
+        let keys = File::from(master);
+        let shown = Arc::<(Mutex<Shown>, Condvar)>::default();
+        let (mut from, to) = (keys.try_clone().unwrap(), shown.clone());
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            loop {
+                // Linux tells the end of a terminal by an error.
+                let read = from.read(&mut buffer).unwrap_or(0);
+                let mut shown = to.0.lock().unwrap();
+                shown.bytes.extend_from_slice(&buffer[..read]);
+                shown.is_over = read == 0;
+                to.1.notify_all();
+                if shown.is_over {
+                    return;
+                }
+            }
+        });
+        Self { child, keys, shown }
+    }
+
+    /// Waits until this is shown, with colours and the like left out.
+    #[track_caller]
+    fn until(&self, text: &str) {
+        let since = Instant::now();
+        let (shown, changed) = &*self.shown;
+        let mut shown = shown.lock().unwrap();
+        while !plain(&shown.bytes).contains(text) {
+            let time = PATIENCE.saturating_sub(since.elapsed());
+            assert!(!shown.is_over && !time.is_zero(), "{text:?} is missing in {:?}", plain(&shown.bytes));
+            shown = changed.wait_timeout(shown, time).unwrap().0;
+        }
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// What Ctrl-C does where the terminal belongs to the command.
+    fn interrupt(&self) {
+        let process = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+    }
+
+    /// Waits for the end; gives the exit code and everything that was sent to the terminal.
+    fn end(mut self) -> (i32, String) {
+        let code = self.child.wait().unwrap().code().unwrap_or(-1);
+        let (shown, changed) = &*self.shown;
+        let shown = changed.wait_while(shown.lock().unwrap(), |shown| !shown.is_over).unwrap();
+        (code, String::from_utf8(shown.bytes.clone()).unwrap().replace("\r\n", "\n"))
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn plain(bytes: &[u8]) -> String {
+    strip_ansi_codes(&String::from_utf8_lossy(bytes)).replace("\r\n", "\n")
+}
+
+/// What a command shows; it has to have succeeded.
+#[track_caller]
+fn shows(person: &Person, arguments: &[&str]) -> String {
+    let (code, text) = Terminal::start(&mut person.command(arguments)).end();
+    assert_eq!(code, 0, "{arguments:?}: {text}");
+    text
+}
+
+#[track_caller]
+fn fits(arguments: &[&str], text: &str) {
+    let text = strip_ansi_codes(text);
+    // What a progress bar has shown is overwritten.
+    let widest = text
+        .lines()
+        .filter_map(|line| line.rsplit('\r').next())
+        .max_by_key(|line| measure_text_width(line))
+        .unwrap_or_default();
+    assert!(measure_text_width(widest) <= 80, "{arguments:?}: {} columns: {widest}", measure_text_width(widest));
+}
+
+#[test]
+fn every_command_fits_80_columns_and_colours_go_where_they_are_not_wanted() {
+    let (folder, person) = (tempfile::tempdir().unwrap(), Person::with_store());
+    let relay = Relay::open(folder.path());
+    let value = r#"{"title": "A title that is longer than the eighty columns of this terminal, which cuts it off",
+        "body": {"$text": "one\ntwo"}, "votes": {"$counter": 1}}"#;
+    let ran = person.run(["put", "notes", value]);
+    let id = ran.ok();
+    let other = "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e";
+    let deleted = person.run(["put", "notes", "title=Gone"]).ok().to_owned();
+    let space = person.space();
+    let url = relay.url();
+    let commands: [&[&str]; 17] = [
+        &["init"],
+        &["put", "notes", "title=Milk"],
+        &["edit", "notes", id, "done:=true"],
+        &["list"],
+        &["list", "notes"],
+        &["delete", "notes", &deleted],
+        &["trash"],
+        &["trash", "tasks"],
+        &["restore", "notes", &deleted],
+        &["space", "create", "A second space"],
+        &["space", "join", other, "--name", "A third"],
+        &["space", "leave", other],
+        &["space", "list"],
+        &["connect", &url],
+        &["sync"],
+        &["status"],
+        &["doctor"],
+    ];
+    for arguments in commands {
+        let with_space: Vec<&str> = ["--space", &space].iter().chain(arguments).copied().collect();
+        let with_space = if arguments[0] == "init" || arguments[0] == "space" { arguments } else { &with_space };
+        let text = shows(&person, with_space);
+        // What was typed is repeated as it is, however long the path of a store is.
+        let text = text.replace(&format!(" --store {}", person.store().display()), "");
+        let text = text.replace(&format!(" --space {space}"), "").replace(person.folder().to_str().unwrap(), "");
+        fits(arguments, &text);
+    }
+    let listed = ["--space", &space, "list", "notes"];
+    assert!(shows(&person, &listed).contains('\u{1b}'), "the control: there are colours");
+    for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let (code, text) = Terminal::start(person.command(listed).env(name, value)).end();
+        assert!(code == 0 && !text.contains('\u{1b}'), "{name}: {text:?}");
+    }
+    let never: Vec<&str> = ["--color", "never"].iter().chain(&listed).copied().collect();
+    assert!(!shows(&person, &never).contains('\u{1b}'));
+    let always = person.run(["--color", "always", "--space", &space, "status"]);
+    assert!(always.ok().contains('\u{1b}'), "the control: colours in a pipe, where they are asked for");
+}
+
+#[test]
+fn an_error_is_broken_between_words_on_a_terminal_and_stays_on_its_line_in_a_pipe() {
+    let person = Person::with_store();
+    let arguments = ["get", "notes", "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e"];
+    let (code, text) = Terminal::start(&mut person.command(arguments)).end();
+    fits(&arguments, &text.replace(person.folder().to_str().unwrap(), ""));
+    assert!(code == 3 && text.lines().count() > 2, "{text}");
+    let piped = person.run(arguments);
+    assert_eq!(piped.failed(3).lines().count(), 2);
+}
+
+#[test]
+fn a_live_status_is_drawn_in_place_and_gives_the_terminal_back() {
+    let (folder, person) = (tempfile::tempdir().unwrap(), Person::with_store());
+    let relay = Relay::open(folder.path());
+    for (keys, command) in [("q", &["status", "--watch"][..]), ("\u{3}", &["status", "--watch"])] {
+        let mut terminal = Terminal::start(&mut person.command(command));
+        terminal.until("q leaves");
+        person.run(["put", "notes", "title=Milk"]).ok();
+        terminal.until("change");
+        terminal.press(keys);
+        let (code, text) = terminal.end();
+        assert_eq!(code, 0, "{text}");
+        let (alternate, normal) = text.split_once("\u{1b}[?1049l").expect("the other screen is left");
+        assert!(alternate.contains("\u{1b}[?1049h") && alternate.contains("\u{1b}[?25l"), "{alternate:?}");
+        assert!(normal.contains("waiting") && text.contains("\u{1b}[?25h"), "the last page stays readable: {normal:?}");
+        fits(command, &normal.replace(person.folder().to_str().unwrap(), ""));
+    }
+    person.run(["connect", &relay.url()]).ok();
+    let mut terminal = Terminal::start(&mut person.command(["status", "--watch", "--sync"]));
+    terminal.until("on, in step");
+    let ben = Person::joining(&person.space());
+    ben.run(["put", "notes", "title=Bread"]).ok();
+    ben.run(["connect", &relay.url()]).ok();
+    terminal.press("q");
+    assert_eq!(terminal.end().0, 0);
+    assert_eq!(person.run(["status", "--json"]).json()["state"], "idle");
+}
+
+#[test]
+fn a_terminal_that_cannot_be_drawn_on_gets_a_line_for_each_change() {
+    let person = Person::with_store();
+    let mut command = person.command(["status", "--watch"]);
+    let terminal = Terminal::start(command.env("TERM", "dumb"));
+    terminal.until("waiting: nothing");
+    person.run(["put", "notes", "title=Milk"]).ok();
+    terminal.until("waiting: 1 change");
+    terminal.interrupt();
+    let (code, text) = terminal.end();
+    assert!(code == 0 && !text.contains('\u{1b}'), "{text:?}");
+}
+
+#[test]
+fn stored_text_cannot_drive_the_terminal_of_who_watches() {
+    let person = Person::with_store();
+    let terminal = Terminal::start(&mut person.command(["--color", "never", "watch", "notes"]));
+    person.run(["put", "notes", r#"{"title": "\u001b[31mred\u0007"}"#]).ok();
+    terminal.until("[31mred");
+    terminal.interrupt();
+    let (code, text) = terminal.end();
+    assert!(code == 0 && !text.contains('\u{1b}') && !text.contains('\u{7}'), "{text:?}");
+}

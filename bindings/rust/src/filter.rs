@@ -1,0 +1,101 @@
+//! Which entities of a space are kept on this device.
+
+use crate::error::FilterError;
+use afield_core::filter::{Filter as Wanted, Selection};
+use afield_core::id::ParseCollectionError;
+use afield_core::{Collection, EntityId};
+use std::collections::BTreeSet;
+
+/// Which entities of a space are kept on this device; see [`Space::set_filter`](crate::Space::set_filter).
+///
+/// Without one it is all of them. Whatever a filter leaves out can be fetched one by one, and whatever is made or edited
+/// here is sent.
+///
+/// ```
+/// use afield::Filter;
+///
+/// // All notes, and the ids of all photos, to be fetched when somebody looks at them.
+/// let filter = Filter::collections(["notes"]).announcing(["photos"]);
+/// assert_ne!(filter, Filter::everything());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    is_everything: bool,
+    collections: BTreeSet<String>,
+    entities: BTreeSet<EntityId>,
+    announced: BTreeSet<String>,
+}
+
+impl Filter {
+    /// Every entity.
+    pub fn everything() -> Self {
+        Self { is_everything: true, ..Self::nothing() }
+    }
+
+    /// Nothing of what others make: this device sends only.
+    pub fn nothing() -> Self {
+        let (collections, entities, announced) = Default::default();
+        Self { is_everything: false, collections, entities, announced }
+    }
+
+    /// Every entity of these collections.
+    pub fn collections<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
+        Self { collections: names.into_iter().map(Into::into).collect(), ..Self::nothing() }
+    }
+
+    /// These entities as well, whatever their collection.
+    #[must_use]
+    pub fn entities(mut self, ids: impl IntoIterator<Item = EntityId>) -> Self {
+        self.entities.extend(ids);
+        self
+    }
+
+    /// The ids of the entities of these collections as well, which [`Space::not_here`](crate::Space::not_here) lists.
+    #[must_use]
+    pub fn announcing<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.announced.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// The filter in terms of the protocol.
+    ///
+    /// # Errors
+    ///
+    /// The name of a collection is not valid.
+    pub(crate) fn parsed(&self) -> Result<Wanted, FilterError> {
+        if self.is_everything {
+            return Ok(Wanted::Everything);
+        }
+        let names = |names: &BTreeSet<String>| -> Result<BTreeSet<Collection>, ParseCollectionError> {
+            names.iter().map(|name| name.parse()).collect()
+        };
+        let (collections, announced) = (names(&self.collections)?, names(&self.announced)?);
+        Ok(Wanted::Only(Selection { collections, entities: self.entities.clone(), announced }))
+    }
+}
+
+impl From<Wanted> for Filter {
+    fn from(wanted: Wanted) -> Self {
+        let Wanted::Only(Selection { collections, entities, announced }) = wanted else { return Self::everything() };
+        let names = |names: BTreeSet<Collection>| names.iter().map(|name| name.as_str().to_owned()).collect();
+        Self { is_everything: false, collections: names(collections), entities, announced: names(announced) }
+    }
+}
+
+/// An entity that is known to exist and is not on this device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NotHere {
+    /// Its collection.
+    pub collection: String,
+    /// The entity.
+    pub id: EntityId,
+}
+
+/// What became of entities that were asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Fetched {
+    /// Those that the relay knows nothing of: they do not exist, or whoever made them has not been online since.
+    pub unknown: Vec<EntityId>,
+}

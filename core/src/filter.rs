@@ -1,0 +1,162 @@
+//! Which entities of a space a device asks for.
+
+use crate::id::{Collection, EntityId};
+use crate::limits::{FILTER_COLLECTIONS_MAX, FILTER_ENTITIES_MAX};
+use std::collections::BTreeSet;
+
+/// Which entities of a space a device asks the relay for. Whatever it is, the device's own edits are sent.
+///
+/// ```
+/// use afield_core::filter::Filter;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let filter = Filter::collections(["notes".parse()?]).announcing(["photos".parse()?]);
+/// assert!(filter.is_within_limits());
+/// assert!(filter != Filter::Everything && filter != Filter::nothing());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Filter {
+    /// All of it.
+    #[default]
+    Everything,
+    /// What is named, and nothing else.
+    Only(Selection),
+}
+
+/// Collections and single entities.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Selection {
+    /// Collections of which every entity is wanted, those made later included.
+    pub collections: BTreeSet<Collection>,
+    /// Entities that are wanted whatever their collection.
+    pub entities: BTreeSet<EntityId>,
+    /// Collections of which the ids of entities are wanted and not what they hold.
+    pub announced: BTreeSet<Collection>,
+}
+
+impl Filter {
+    /// Nothing from others: the device sends only.
+    pub fn nothing() -> Self {
+        Self::Only(Selection::default())
+    }
+
+    /// Every entity of these collections.
+    pub fn collections(collections: impl IntoIterator<Item = Collection>) -> Self {
+        Self::Only(Selection { collections: collections.into_iter().collect(), ..Selection::default() })
+    }
+
+    /// These entities as well.
+    #[must_use]
+    pub fn entities(mut self, entities: impl IntoIterator<Item = EntityId>) -> Self {
+        if let Self::Only(selection) = &mut self {
+            selection.entities.extend(entities);
+        }
+        self
+    }
+
+    /// The ids of entities of these collections as well, so that they can be listed and fetched one by one.
+    #[must_use]
+    pub fn announcing(mut self, collections: impl IntoIterator<Item = Collection>) -> Self {
+        if let Self::Only(selection) = &mut self {
+            selection.announced.extend(collections);
+        }
+        self
+    }
+
+    /// Whether an entity is wanted.
+    pub fn includes(&self, entity: EntityId, collection: &Collection) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Only(selection) => selection.includes(entity, collection),
+        }
+    }
+
+    /// Whether every entity of a collection is wanted.
+    pub fn includes_all_of(&self, collection: &Collection) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Only(selection) => selection.collections.contains(collection),
+        }
+    }
+
+    /// Whether the id of an entity that is not wanted is.
+    pub fn announces(&self, collection: &Collection) -> bool {
+        match self {
+            Self::Everything => false,
+            Self::Only(selection) => selection.announced.contains(collection),
+        }
+    }
+
+    /// Adds what another filter asks for.
+    pub fn widen(&mut self, by: &Self) {
+        match (&mut *self, by) {
+            (Self::Everything, _) => {}
+            (_, Self::Everything) => *self = Self::Everything,
+            (Self::Only(selection), Self::Only(more)) => {
+                selection.collections.extend(more.collections.iter().cloned());
+                selection.entities.extend(more.entities.iter().copied());
+                selection.announced.extend(more.announced.iter().cloned());
+            }
+        }
+    }
+
+    /// How many entities are named one by one.
+    pub fn entity_count(&self) -> usize {
+        match self {
+            Self::Everything => 0,
+            Self::Only(selection) => selection.entities.len(),
+        }
+    }
+
+    /// Whether no list is longer than the protocol allows.
+    pub fn is_within_limits(&self) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Only(Selection { collections, entities, announced }) => {
+                collections.len().max(announced.len()) <= FILTER_COLLECTIONS_MAX
+                    && entities.len() <= FILTER_ENTITIES_MAX
+            }
+        }
+    }
+}
+
+impl Selection {
+    /// Whether an entity is wanted.
+    pub fn includes(&self, entity: EntityId, collection: &Collection) -> bool {
+        self.collections.contains(collection) || self.entities.contains(&entity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Collection {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_filter_includes_collections_single_entities_and_nothing_else() {
+        let (one, two) = (EntityId::from_bytes([1; 16]), EntityId::from_bytes([2; 16]));
+        let filter = Filter::collections([name("notes")]).entities([one]).announcing([name("photos")]);
+        assert!(filter.includes(two, &name("notes")) && filter.includes(one, &name("photos")));
+        assert!(!filter.includes(two, &name("photos")) && filter.announces(&name("photos")));
+        assert!(!filter.announces(&name("notes")));
+        assert!(Filter::Everything.includes(two, &name("photos")));
+        assert!(!Filter::nothing().includes(two, &name("photos")));
+    }
+
+    #[test]
+    fn widening_loses_nothing_and_everything_stays_everything() {
+        let one = EntityId::from_bytes([1; 16]);
+        let mut filter = Filter::collections([name("notes")]);
+        filter.widen(&Filter::collections([name("photos")]).entities([one]));
+        assert_eq!(filter, Filter::collections([name("notes"), name("photos")]).entities([one]));
+        filter.widen(&Filter::Everything);
+        assert_eq!(filter, Filter::Everything);
+        filter.widen(&Filter::nothing());
+        assert_eq!(filter, Filter::Everything);
+    }
+}

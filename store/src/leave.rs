@@ -1,0 +1,88 @@
+//! Leaving a space: nothing of it stays in the file.
+
+use crate::error::SpaceError;
+use crate::filter;
+use crate::space;
+use crate::store::Store;
+use crate::transaction::WriteTransaction;
+use afield_core::{Durable, SpaceId};
+
+/// What to do with changes that no relay is known to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Unsent {
+    /// The space is not left while there are any.
+    Keep,
+    /// They are removed with all the rest, for good unless another device holds them.
+    Discard,
+}
+
+/// What was removed with a space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Left {
+    /// Entities, deleted ones included.
+    pub entities: u64,
+    /// Changes.
+    pub changes: u64,
+    /// Those of them that were in the outbox.
+    pub unsent: u64,
+}
+
+/// In the order in which nothing refers to what is gone; bodies go with their changes.
+const REMOVALS: [&str; 8] = [
+    "DELETE FROM blocks WHERE space_row = ?",
+    "DELETE FROM quarantine WHERE space_row = ?",
+    "DELETE FROM snapshots WHERE entity_row IN (SELECT entity_row FROM entities WHERE space_row = ?)",
+    "DELETE FROM snapshots_second WHERE entity_row IN (SELECT entity_row FROM entities WHERE space_row = ?)",
+    "DELETE FROM projections WHERE entity_row IN (SELECT entity_row FROM entities WHERE space_row = ?)",
+    "DELETE FROM changes WHERE space_row = ?",
+    "DELETE FROM entities WHERE space_row = ?",
+    "DELETE FROM spaces WHERE space_row = ?",
+];
+
+impl Store {
+    /// Removes a space and everything that the device holds of it, in one transaction that overwrites what it deletes.
+    ///
+    /// What was deleted or rewritten earlier may still be readable in free pages and in the WAL: [`Store::shrink`] takes
+    /// that away, too.
+    ///
+    /// # Errors
+    ///
+    /// [`SpaceError::UnsentChanges`] when there are any and they are to be kept, with nothing removed;
+    /// [`SpaceError::UnknownSpace`], or the storage failed.
+    pub fn leave_space(&mut self, space: SpaceId, unsent: Unsent) -> Result<Durable<Left>, SpaceError> {
+        self.extracted = None;
+        self.overwrite_deleted(true)?;
+        let left = self.write(|transaction| {
+            let (row, _) = space::find(transaction, space)?.ok_or(SpaceError::UnknownSpace { space })?;
+            let left = count(transaction, row.0)?;
+            if unsent == Unsent::Keep && left.unsent > 0 {
+                return Err(SpaceError::UnsentChanges { space, changes: left.unsent });
+            }
+            filter::forget(transaction, row)?;
+            for removal in REMOVALS {
+                transaction.execute(removal, [row])?;
+            }
+            Ok(left)
+        });
+        // A connection that failed is replaced by a reload, and its setting with it.
+        let restored = self.overwrite_deleted(false);
+        let left = left?;
+        restored?;
+        Ok(left)
+    }
+
+    fn overwrite_deleted(&self, is_on: bool) -> Result<(), SpaceError> {
+        // The pragma answers with the new setting.
+        Ok(self.read(|connection| Ok(connection.pragma_update_and_check(None, "secure_delete", is_on, |_| Ok(()))?))?)
+    }
+}
+
+fn count(transaction: &mut WriteTransaction<'_>, space: i64) -> Result<Left, SpaceError> {
+    let sql = "SELECT (SELECT count(*) FROM entities WHERE space_row = ?1), count(*), count(*) FILTER (WHERE sequence IS NULL)
+               FROM changes WHERE space_row = ?1";
+    let counted = transaction.row(sql, [space], |row| {
+        let number = |column| crate::column::count(row, column);
+        Ok(Left { entities: number(0)?, changes: number(1)?, unsent: number(2)? })
+    })?;
+    Ok(counted.unwrap_or_default())
+}
