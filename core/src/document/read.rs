@@ -5,6 +5,7 @@ use super::long_text;
 use super::path::Step;
 use super::rich::{BLOCK_CHARACTER, Block, RichText};
 use super::value::{Kind, Value};
+use automerge::marks::Mark;
 use automerge::{ObjId, ObjType, Prop, ROOT, ReadDoc, ScalarValue, ScalarValueRef, Value as Found, ValueRef};
 use std::collections::BTreeMap;
 
@@ -119,16 +120,30 @@ pub fn text_of(document: &impl ReadDoc, object: &ObjId) -> Option<Value> {
 
 /// Reads a text: a plain one, or a rich one where it has marks or blocks.
 pub(super) fn read_text(document: &impl ReadDoc, text: &ObjId) -> Value {
-    let characters = document.text(text).unwrap_or_default();
-    let marks = document.marks(text).unwrap_or_default();
-    let blocks = maps_within(document, text, &characters);
-    if marks.is_empty() && blocks.is_empty() {
-        return Value::Text(characters);
+    let Characters { text, marks, maps } = read_characters(document, text);
+    if marks.is_empty() && maps.is_empty() {
+        return Value::Text(text);
     }
     let block = |(position, id): (usize, ObjId)| (position, Block::from(entries(document, &id)));
-    let blocks = blocks.into_iter().map(block).collect();
+    let blocks = maps.into_iter().map(block).collect();
     let marks = marks.iter().map(|mark| (mark.name.to_string(), mark.start..mark.end, scalar_value(&mark.value)));
-    Value::from(RichText::assemble(characters, blocks, marks))
+    Value::from(RichText::assemble(text, blocks, marks))
+}
+
+/// A text by itself.
+pub(super) struct Characters {
+    text: String,
+    marks: Vec<Mark>,
+    /// The maps that stand among the characters, with their positions.
+    maps: Vec<(usize, ObjId)>,
+}
+
+/// Reads a text without what stands in the maps among its characters.
+pub(super) fn read_characters(document: &impl ReadDoc, text: &ObjId) -> Characters {
+    let characters = document.text(text).unwrap_or_default();
+    let marks = document.marks(text).unwrap_or_default();
+    let maps = maps_within(document, text, &characters);
+    Characters { text: characters, marks, maps }
 }
 
 /// The maps that stand among the characters of a text, with their positions.
