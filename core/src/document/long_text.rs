@@ -332,20 +332,22 @@ pub(super) fn part_text(document: &impl ReadDoc, map: &ObjId) -> Option<ObjId> {
 /// The segments of a long text in the order of reading.
 fn segments(document: &impl ReadDoc, map: &ObjId, depth: usize) -> Vec<Segment> {
     let mut found = Vec::new();
-    visit(document, map, depth, &mut found);
+    if let Some(text) = part_text(document, map) {
+        visit(document, map, &text, depth, &mut found);
+    }
     found
 }
 
-fn visit(document: &impl ReadDoc, part: &ObjId, depth: usize, found: &mut Vec<Segment>) {
-    let Some(text) = part_text(document, part) else { return };
-    let elements = document.length(&text);
+fn visit(document: &impl ReadDoc, part: &ObjId, text: &ObjId, depth: usize, found: &mut Vec<Segment>) {
+    let elements = document.length(text);
     let holds_parts = matches!(standing(document, part, PART_HOLDS_PARTS), Ok(Some(_)));
-    let mut inner = Vec::new();
-    if holds_parts {
-        let characters = document.text(&text).unwrap_or_default();
-        inner = maps_within(document, &text, &characters);
-        inner.retain(|(_, map)| part_text(document, map).is_some());
-    }
+    let inner: Vec<(usize, ObjId, ObjId)> = if holds_parts {
+        let characters = document.text(text).unwrap_or_default();
+        let maps = maps_within(document, text, &characters).into_iter();
+        maps.filter_map(|(position, map)| part_text(document, &map).map(|text| (position, map, text))).collect()
+    } else {
+        Vec::new()
+    };
     let room = PART_CHARACTERS_MAX.saturating_sub(elements - inner.len());
     let segment = |index: usize, length: usize| Segment {
         part: part.clone(),
@@ -356,9 +358,9 @@ fn visit(document: &impl ReadDoc, part: &ObjId, depth: usize, found: &mut Vec<Se
         room,
     };
     let mut index = 0;
-    for (position, map) in inner {
+    for (position, map, text) in inner {
         found.push(segment(index, position - index));
-        visit(document, &map, depth + 2, found);
+        visit(document, &map, &text, depth + 2, found);
         index = position + 1;
     }
     found.push(segment(index, elements - index));
