@@ -1,12 +1,12 @@
 //! Random histories, and the proof that they can fail.
 
-use afield_tests::history::{Plan, play};
-use afield_tests::world::{Checks, DeviceSabotage, Sabotage};
-use std::collections::BTreeSet;
+use afield_tests::history::{Plan, play, play_in};
+use afield_tests::world::{Checks, DeviceSabotage, Sabotage, World};
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// How many histories a test run plays; `histories --seeds 10000` plays more.
-const HISTORIES: u64 = 150;
+const HISTORIES: u64 = 300;
 /// How many histories a broken device or relay may survive before it has to be caught.
 const PATIENCE: u64 = 200;
 /// How many histories with a fault that must do no harm have to end well.
@@ -14,12 +14,28 @@ const CONTROLS: u64 = 20;
 /// How many histories are played in two processes each.
 const TRACED: u64 = 20;
 
+/// What histories hold beside content of every kind.
+const HAPPENINGS: [&str; 4] =
+    ["a partition in one direction", "a filter", "a fetch of what is not here", "a compacted entity"];
+
+/// Every kind of content merges on three devices, whatever the schedule, and whatever happens to network, disks and relay.
 #[test]
 fn random_histories_lose_nothing_and_converge() {
+    let mut happened: BTreeMap<&str, u64> = BTreeMap::new();
     for seed in 0..HISTORIES {
-        if let Err(failure) = play(seed, &Plan::STANDARD) {
+        let mut world = World::new(seed);
+        if let Err(failure) = play_in(&mut world, seed, &Plan::STANDARD) {
             panic!("{failure}");
         }
+        for (what, count) in world.happened() {
+            *happened.entry(what).or_default() += count;
+        }
+        let compacted: usize = world.all().map(|device| world.compacted(device)).sum();
+        *happened.entry("a compacted entity").or_default() += compacted as u64;
+    }
+    for what in World::kinds().chain(HAPPENINGS) {
+        let count = happened.get(what).copied().unwrap_or_default();
+        assert!(count >= HISTORIES / 10, "{what}: {count} times in {HISTORIES} histories");
     }
 }
 
