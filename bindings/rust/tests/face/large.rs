@@ -90,6 +90,8 @@ fn whatever_is_too_large_is_refused_with_its_place_and_nothing_changes() {
         };
         assert_eq!((place.as_str(), limit), (expected, max as u64), "{way}: {error:?}");
         assert!(size >= least as u64, "{way}: {size}");
+        let is_of_one_value = limit == BYTES_MAX as u64;
+        assert_eq!((error.has_too_large_value(), error.is_too_large()), (is_of_one_value, !is_of_one_value), "{way}");
     }
     assert_eq!(pages.read(id).unwrap(), page);
     assert_eq!(pages.ids().unwrap(), [id], "nothing was made");
