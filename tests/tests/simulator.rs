@@ -2,14 +2,14 @@
 
 use afield_tests::history::{Plan, play, play_in};
 use afield_tests::world::{Checks, DeviceSabotage, Sabotage, World};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// How many live messages a history has at least on average, each way: of its hundred steps 45 are edits, and a device that is
 /// away, or does not run, pushes together what it made meanwhile, so a third of them. Each goes on to all who are there.
 const LIVE_MIN: u64 = 15;
 /// How many histories a test run plays; `histories --seeds 10000` plays more.
-const HISTORIES: u64 = 150;
+const HISTORIES: u64 = 300;
 /// How many histories a broken device or relay may survive before it has to be caught.
 const PATIENCE: u64 = 200;
 /// How many histories with a fault that must do no harm have to end well.
@@ -17,19 +17,32 @@ const CONTROLS: u64 = 20;
 /// How many histories are played in two processes each.
 const TRACED: u64 = 20;
 
+/// What histories hold beside content of every kind.
+const HAPPENINGS: [&str; 4] =
+    ["a partition in one direction", "a filter", "a fetch of what is not here", "a compacted entity"];
+
+/// Every kind of content merges on three devices, whatever the schedule, and whatever happens to network, disks and relay.
 #[test]
 fn random_histories_lose_nothing_and_converge() {
+    let mut happened: BTreeMap<&str, u64> = BTreeMap::new();
     let (mut pushes, mut runs) = (0, 0);
     for seed in 0..HISTORIES {
         let mut world = World::new(seed);
-        println!("seed {seed}");
         if let Err(failure) = play_in(&mut world, seed, &Plan::STANDARD) {
             panic!("{failure}");
         }
         let (more_pushes, more_runs) = world.live_messages();
         (pushes, runs) = (pushes + more_pushes, runs + more_runs);
+        for (what, count) in world.happened() {
+            *happened.entry(what).or_default() += count;
+        }
+        let compacted: usize = world.all().map(|device| world.compacted(device)).sum();
+        *happened.entry("a compacted entity").or_default() += compacted as u64;
     }
-    println!("{pushes} live pushes and {runs} live runs");
+    for what in World::kinds().chain(HAPPENINGS) {
+        let count = happened.get(what).copied().unwrap_or_default();
+        assert!(count >= HISTORIES / 10, "{what}: {count} times in {HISTORIES} histories");
+    }
     assert!(pushes > LIVE_MIN * HISTORIES && runs > LIVE_MIN * HISTORIES, "{pushes} live pushes and {runs} live runs");
 }
 

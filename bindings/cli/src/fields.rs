@@ -14,9 +14,13 @@ Fields, of which only those named are set:
   address.city=Porto   inside a map, and tags[0]=food inside a list
 
 A text that is set to a string and a counter that is set to a number stay what
-they are; set to anything else, they are replaced. A JSON object sets the whole
-entity: what it does not name is removed. In it, {\"$text\": \"…\"} and
-{\"$counter\": 0} make texts and counters.
+they are, with the marks and blocks of the characters that remain; set to
+anything else, they are replaced. A JSON object sets the whole entity: what it
+does not name is removed. In JSON there are
+  {\"$text\": \"…\"}  {\"$longtext\": \"…\"}  {\"$counter\": 0}
+  {\"$bytes\": \"00ff\"}  {\"$timestamp\": 0}
+  {\"$richtext\": [{\"block\": {\"type\": \"heading\"}},
+                 {\"text\": \"…\", \"marks\": {\"bold\": true}}]}
 
 Examples:
   afield put notes title=Shopping body~='milk, bread'
@@ -168,7 +172,8 @@ impl Field {
         let number = self.number;
         let place = self.path.steps().iter().try_fold(entity, |inside, step| enter(inside, step, number))?;
         *place = match &self.operation {
-            Operation::Str(text) if place.get("$text").is_some() => json!({ "$text": text }),
+            // A text stays what it is where a string is put in its place, with the marks and blocks of what remains.
+            Operation::Str(text) | Operation::Text(text) if is_text(place) => Json::String(text.clone()),
             Operation::Str(text) => Json::String(text.clone()),
             Operation::Text(text) => json!({ "$text": text }),
             Operation::Json(json) => json.clone(),
@@ -185,6 +190,11 @@ impl Field {
         };
         Ok(())
     }
+}
+
+/// Whether tagged JSON is a text of some kind.
+fn is_text(tagged: &Json) -> bool {
+    ["$text", "$richtext", "$longtext"].iter().any(|tag| tagged.get(tag).is_some())
 }
 
 /// Goes one step into tagged JSON, making what is absent.
@@ -290,7 +300,15 @@ mod tests {
 
     #[test]
     fn texts_and_counters_stay_what_they_are() {
-        assert_eq!(changed(json!({"a": {"$text": "x"}}), "a=y").unwrap(), json!({"a": {"$text": "y"}}));
+        for tagged in [json!({"$text": "x"}), json!({"$longtext": "x"}), json!({"$richtext": [{"block": {}}]})] {
+            for word in ["a=y", "a~=y"] {
+                assert_eq!(
+                    changed(json!({ "a": tagged }), word).unwrap(),
+                    json!({"a": "y"}),
+                    "the library keeps its kind"
+                );
+            }
+        }
         assert_eq!(changed(json!({"a": {"$counter": 3}}), "a+=-1").unwrap(), json!({"a": {"$counter": 2}}));
         assert_eq!(changed(json!({"a": {"$$b": 1}}), "a.c=2").unwrap(), json!({"a": {"$$b": 1, "c": "2"}}));
         assert_eq!(changed(json!({"a": {"$$b": 1}}), "a.$b=2").unwrap(), json!({"a": {"$$b": "2"}}));

@@ -3,6 +3,9 @@
 //! All of it is tagged JSON. Where one side alone changed something, that is what remains. Where both did, characters of
 //! texts and elements of lists stay from both, counters add up, and of any other value the one just typed counts.
 
+mod rich;
+
+use rich::Sides;
 use serde_json::{Map, Value as Json, json};
 use similar::{Algorithm, DiffTag, capture_diff_slices_deadline};
 use std::collections::BTreeMap;
@@ -32,7 +35,8 @@ pub(crate) fn merged(before: Option<&Json>, edited: Option<&Json>, now: Option<&
 
 /// What two sides began with that each made something of one kind where nothing was; nothing for kinds that do not merge.
 fn empty(edited: &Json, now: &Json) -> Option<Json> {
-    if text(now).is_some() && string(edited).is_some() {
+    let is_rich = |tagged: &Json| tagged.get("$richtext").is_some();
+    if (text(now).is_some() || is_rich(now)) && (string(edited).is_some() || is_rich(edited)) {
         Some(json!({ "$text": "" }))
     } else if counter(now).is_some() && number(edited).is_some() {
         Some(json!({ "$counter": 0 }))
@@ -44,8 +48,11 @@ fn empty(edited: &Json, now: &Json) -> Option<Json> {
 }
 
 fn both(before: &Json, edited: &Json, now: &Json) -> Json {
-    if let (Some(before), Some(edited), Some(now)) = (text(before), string(edited), text(now)) {
-        return json!({ "$text": characters(before, edited, now) });
+    if let (Some((_, before)), Some(edited), Some((tag, now))) = (text(before), string(edited), text(now)) {
+        return json!({ tag: characters(before, edited, now) });
+    }
+    if let Some(sides) = Sides::of(before, edited, now) {
+        return sides.merged();
     }
     if let (Some(before), Some(edited), Some(now)) = (counter(before), number(edited), counter(now))
         && let Some(sum) = edited.checked_sub(before).and_then(|by| now.checked_add(by))
@@ -101,9 +108,41 @@ fn is_in_place(before: &[usize], after: &[usize]) -> bool {
 fn characters(before: &str, edited: &str, now: &str) -> String {
     let letters = |text: &str| text.chars().collect::<Vec<_>>();
     let (old, mine, theirs) = (letters(before), letters(edited), letters(now));
-    let (mine, theirs) = (Changes::of_words(&old, &mine), Changes::of_words(&old, &theirs));
-    remaining(&old, &mine, &theirs).into_iter().collect()
+    let (mine, theirs) = (Changes::of_words(&old, &mine, Side::Edited), Changes::of_words(&old, &theirs, Side::Now));
+    let letters = remaining(&Letter::all(&old, Side::Before), &mine, &theirs);
+    letters.into_iter().map(|letter| letter.character).collect()
 }
+
+/// Whose text a letter stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Before,
+    Edited,
+    Now,
+}
+
+/// A letter and where it stands in the text of one side.
+#[derive(Debug, Clone, Copy)]
+struct Letter {
+    character: char,
+    side: Side,
+    place: usize,
+}
+
+impl Letter {
+    fn all(text: &[char], side: Side) -> Vec<Self> {
+        text.iter().enumerate().map(|(place, character)| Self { character: *character, side, place }).collect()
+    }
+}
+
+/// Letters are the same wherever they stand.
+impl PartialEq for Letter {
+    fn eq(&self, other: &Self) -> bool {
+        self.character == other.character
+    }
+}
+
+impl Eq for Letter {}
 
 /// What remains of a sequence that two sides changed.
 fn sequence<T: Copy + Eq + Ord + Hash>(before: &[T], edited: &[T], now: &[T]) -> Vec<T> {
@@ -170,25 +209,38 @@ impl<T: Copy + Eq + Ord + Hash> Changes<T> {
     }
 }
 
-impl Changes<char> {
+impl Changes<Letter> {
     /// Looks for whole words first and for letters within what differs, as a person sees it: the fewest letters alone could
     /// be those of two words.
-    fn of_words(before: &[char], after: &[char]) -> Self {
-        let (old_words, new_words) = (words(before), words(after));
+    fn of_words(before: &[char], after: &[char], side: Side) -> Self {
+        let (old_words, new_words, letters) = (words(before), words(after), Letter::all(after, side));
+        let inserted = |range: Range<usize>| letters.get(range).unwrap_or_default();
         let mut changes = Self::none(before.len());
         for (old, new) in differences(&old_words, &new_words) {
             let (old, new) = (letters_of(&old_words, &old), letters_of(&new_words, &new));
             let (Some(old_part), Some(new_part)) = (before.get(old.clone()), after.get(new.clone())) else { continue };
             if old_part.is_empty() || new_part.is_empty() {
-                changes.note(old, new_part);
+                changes.note(old, inserted(new));
                 continue;
             }
-            for (inner, inserted) in differences(old_part, new_part) {
-                let place = old.start + inner.start..old.start + inner.end;
-                changes.note(place, new_part.get(inserted).unwrap_or_default());
+            for (inner_old, inner_new) in differences(old_part, new_part) {
+                let place = old.start + inner_old.start..old.start + inner_old.end;
+                changes.note(place, inserted(new.start + inner_new.start..new.start + inner_new.end));
             }
         }
         changes
+    }
+
+    /// Where each letter that this side kept stands in its text.
+    fn places(&self) -> Vec<Option<usize>> {
+        let mut next = 0;
+        let mut places = Vec::with_capacity(self.deleted.len());
+        for place in 0..self.deleted.len() {
+            next += self.inserted_at(place).len();
+            places.push(self.keeps(place).then_some(next));
+            next += usize::from(self.keeps(place));
+        }
+        places
     }
 }
 
@@ -229,13 +281,14 @@ fn letters_of(words: &[&[char]], range: &Range<usize>) -> Range<usize> {
     start..start + length(words.get(range.clone()).unwrap_or_default())
 }
 
-fn text(tagged: &Json) -> Option<&str> {
-    tagged.get("$text").and_then(Json::as_str)
+/// A text without marks and blocks, long or not, with its tag.
+fn text(tagged: &Json) -> Option<(&'static str, &str)> {
+    ["$text", "$longtext"].into_iter().find_map(|tag| Some((tag, tagged.get(tag)?.as_str()?)))
 }
 
 /// A text, or a string, which a text that is set to one stays.
 fn string(tagged: &Json) -> Option<&str> {
-    text(tagged).or_else(|| tagged.as_str())
+    text(tagged).map(|(_, text)| text).or_else(|| tagged.as_str())
 }
 
 fn counter(tagged: &Json) -> Option<i64> {
@@ -265,7 +318,8 @@ mod tests {
         ) {
             let letters = |text: &str| text.chars().collect::<Vec<_>>();
             let (old, new) = (letters(&before), letters(&after));
-            let (changes, none) = (Changes::of_words(&old, &new), Changes::none(old.len()));
+            let (changes, none) = (Changes::of_words(&old, &new, Side::Edited), Changes::none(old.len()));
+            let (old, new) = (Letter::all(&old, Side::Before), Letter::all(&new, Side::Edited));
             prop_assert_eq!(&remaining(&old, &changes, &none), &new);
             prop_assert_eq!(&remaining(&old, &none, &changes), &new);
         }
@@ -304,6 +358,13 @@ mod tests {
         assert_eq!(of(text("a word here"), text("a wordy here"), text("a sword here")), text("a swordy here"));
         assert_eq!(of(text("abc"), json!("abcd"), text("xabc")), text("xabcd"), "a text set to a string stays one");
         assert_eq!(of(text("a"), text("b"), text("b")), text("b"), "the same twice is once");
+    }
+
+    #[test]
+    fn a_long_text_merges_and_stays_long() {
+        let long = |text: &str| json!({ "$longtext": text });
+        assert_eq!(of(long("one"), long("one two"), long("0 one")), long("0 one two"));
+        assert_eq!(of(long("one"), json!("one two"), long("0 one")), long("0 one two"));
     }
 
     #[test]

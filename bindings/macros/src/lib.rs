@@ -48,6 +48,8 @@ use syn::{Data, DeriveInput, Item, parse_macro_input};
 /// | --- | --- | --- |
 /// | another model | as above | merge by field; variants and variants' inner values are replaced |
 /// | `Text` | text | merge by character |
+/// | `RichText` | text with marks and blocks | merge by character, mark and block |
+/// | `LongText` | text in parts | merge by character |
 /// | `Counter` | counter | add up |
 /// | `bool`, `u8` to `u64`, `i8` to `i64`, `usize`, `isize`, `f32`, `f64` | the same | replaced |
 /// | `String`, `Cow<'static, str>`, `Box<str>`, `Rc<str>`, `Arc<str>`, `char` | string | replaced |

@@ -1,19 +1,24 @@
 //! One entity, by field and path.
 
+mod text;
+
+pub use text::{LongTextField, TextField};
+
 use crate::driver::{Edited, EntityError, Target};
 use crate::error::{EditError, ReadError};
 use crate::replica::Shared;
 use crate::watch::{Subject, Watch};
 use crate::write::Write;
 use afield_core::EntityId;
-use afield_core::document::{Edit, Path, Value};
+use afield_core::document::{Document, Edit, OperationError, Path, Value};
 use automerge::Automerge;
 use std::sync::Arc;
 
 /// One entity, with its fields by path: what merges character by character, element by element and count by count.
 ///
-/// A path is the name of a field, or a [`Path`] for something deeper. A text, list, map or counter that does not exist
-/// yet is created by its first edit, and two devices that do so at the same time create one and the same.
+/// A path is the name of a field, or a [`Path`] for something deeper: `Path::from("tasks").index(2).key("notes")`. A text,
+/// list, map or counter that does not exist yet is created by its first edit, and two devices that do so at the same time
+/// create one and the same; the map or list around it has to exist.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -52,6 +57,11 @@ impl Entity {
     /// A text, whose characters merge.
     pub fn text(&self, path: impl Into<Path>) -> TextField<'_> {
         TextField(Field { entity: self, path: path.into() })
+    }
+
+    /// A text that may grow long, whose characters merge; see [`LongText`](crate::LongText).
+    pub fn long_text(&self, path: impl Into<Path>) -> LongTextField<'_> {
+        LongTextField(Field { entity: self, path: path.into() })
     }
 
     /// A list, whose elements merge.
@@ -137,32 +147,15 @@ impl Field<'_> {
         self.entity.get(&self.path)
     }
 
+    /// What a reader says of the document.
+    fn read<R>(&self, read: impl FnOnce(&Document, &Path) -> Result<R, OperationError>) -> Result<R, ReadError> {
+        let entity = self.entity.id();
+        let read = self.entity.shared.read_document(&self.entity.target, |document| read(document, &self.path))?;
+        read.map_err(|source| ReadError::Path { entity, source })
+    }
+
     fn edit(&self, edit: impl FnOnce(&mut Edit<'_>, &Path) -> Result<(), EditError>) -> Result<Write, EditError> {
         self.entity.edit(|document| edit(document, &self.path)).map(|((), write)| write)
-    }
-}
-
-/// A text field of an entity. Positions count Unicode code points.
-#[derive(Debug)]
-pub struct TextField<'e>(Field<'e>);
-
-impl TextField<'_> {
-    /// Deletes `delete` characters at `position` and inserts `text` there.
-    ///
-    /// # Errors
-    ///
-    /// The position is beyond the end, something else than a text stands there, or the store failed.
-    pub fn splice(&self, position: usize, delete: usize, text: &str) -> Result<Write, EditError> {
-        self.0.edit(|edit, path| Ok(edit.splice_text(path, position, delete, text)?))
-    }
-
-    /// The text; empty when there is none.
-    ///
-    /// # Errors
-    ///
-    /// The entity could not be opened.
-    pub fn read(&self) -> Result<String, ReadError> {
-        Ok(self.0.value()?.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned())
     }
 }
 
@@ -190,6 +183,17 @@ impl ListField<'_> {
             let length = edit.read(path)?.as_ref().and_then(Value::as_list).map_or(0, <[Value]>::len);
             Ok(edit.insert(path, length, value)?)
         })
+    }
+
+    /// Puts a value in place of the element at `index`. What stands in it is reached by path instead, so that it merges:
+    /// `entity.text(Path::from("list").index(3))` edits a text in a list.
+    ///
+    /// # Errors
+    ///
+    /// The index is not that of an element, something else than a list stands there, the value is too large, or the store
+    /// failed.
+    pub fn set(&self, index: usize, value: impl Into<Value>) -> Result<Write, EditError> {
+        self.0.edit(|edit, path| Ok(edit.put(path.clone().index(index), value)?))
     }
 
     /// Removes the element at `index`.

@@ -138,17 +138,28 @@ impl EditError {
 }
 
 impl EditError {
-    /// Whether it writes more than one change may hold, so that several may do.
+    /// Whether it writes more than one change may hold, so that several may do. A single string or value of bytes that is too
+    /// large is not divided by that.
     pub fn is_too_large(&self) -> bool {
-        let operation = match self {
-            Self::Operation(operation) => operation,
+        let operation = self.operation();
+        matches!(operation, Some(OperationError::TooLarge { .. } | OperationError::TooManyOperations { .. }))
+    }
+
+    /// Whether a single string or value of bytes is larger than a change may be: a string could be a text, which several
+    /// changes can hold.
+    pub fn has_too_large_value(&self) -> bool {
+        matches!(self.operation(), Some(OperationError::ValueTooLarge { .. }))
+    }
+
+    fn operation(&self) -> Option<&OperationError> {
+        match self {
+            Self::Operation(operation) => Some(operation),
             Self::Refused(error) => match &**error {
-                DocumentError::Refused(operation) => operation,
-                _ => return false,
+                DocumentError::Refused(operation) => Some(operation),
+                _ => None,
             },
-            _ => return false,
-        };
-        matches!(operation, OperationError::TooLarge { .. } | OperationError::TooManyOperations { .. })
+            _ => None,
+        }
     }
 
     /// Gives an edit or a transaction up for a reason of the application's: nothing of it remains.

@@ -46,6 +46,58 @@
 //! # }
 //! ```
 //!
+//! # What an entity holds
+//!
+//! Whatever is nested in whatever, several devices edit it at the same time:
+//!
+//! ```
+//! use afield::{Block, Bytes, Counter, Expand, LongText, Path, Replica, RichText, Text, Timestamp, model};
+//! use std::collections::{BTreeMap, BTreeSet};
+//!
+//! #[model]
+//! #[derive(Debug, Clone, Default, PartialEq)]
+//! struct Page {
+//!     title: String,                      // replaced as a whole
+//!     summary: Text,                      // merges by character
+//!     body: RichText,                     // with bold, links, headings
+//!     transcript: LongText,               // merges quickly with 100,000 characters, too
+//!     opened: Counter,                    // increments add up
+//!     cover: Bytes,                       // at most 512 KiB in one change
+//!     due: Option<Timestamp>,             // milliseconds; `SystemTime` does, too
+//!     tags: BTreeSet<String>,             // additions and removals merge
+//!     steps: Vec<Vec<Text>>,              // lists of lists of texts
+//!     remarks: BTreeMap<String, RichText>,
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let replica = Replica::open_in_memory()?;
+//! let pages = replica.create_space("Home")?.collection::<Page>("pages")?;
+//! let id = pages.insert(&Page::default())?;
+//! pages.edit(id, |page| {
+//!     page.body = "Read this".into();
+//!     page.body.mark(0..4, "bold", true);
+//!     page.steps.push(vec!["mix".into()]);
+//! })?;
+//!
+//! let page = pages.entity(id)?;                                          // the same, by path
+//! page.text("body").insert_block(0, &Block::new("heading").with_attribute("level", 1))?;
+//! page.text("body").mark(6..10, "link", "https://example.org", Expand::None)?;
+//! page.text(Path::from("steps").index(0).index(0)).splice(3, 0, " well")?;
+//! page.long_text("transcript").splice(0, 0, "Once upon a time")?;
+//! page.map(Path::ROOT).put("cover", Bytes::from(vec![0, 255]))?;
+//!
+//! let json = pages.json().read_tagged(id)?;                              // the same, as JSON: nothing is lost
+//! assert_eq!(json["steps"][0][0]["$text"], "mix well");
+//! assert_eq!(json["cover"]["$bytes"], "00ff");
+//! assert_eq!(json["body"]["$richtext"][0]["block"]["attrs"]["level"], 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Positions in texts count Unicode code points, and each block of a rich text as one: not bytes as in Rust's `str`, nor the
+//! UTF-16 units of JavaScript. [`Value::to_tagged_json`] has the JSON of every kind. A value that no change has room for is
+//! refused before anything of the edit is written, with the place, the size and the limit ([`OperationError`]).
+//!
 //! # Where to go from here
 //!
 //! - [`Replica`]: open, spaces, transactions, sync and its [`Status`].
@@ -101,7 +153,8 @@ mod watch;
 mod write;
 
 pub use afield_core::document::{
-    Edit, Kind, OperationError, ParsePathError, Path, Replay, Step, TaggedJsonError, Value,
+    BLOCK_CHARACTER, Block, Edit, Expand, Kind, OperationError, ParsePathError, Path, Replay, RichText, Span, Step,
+    TaggedJsonError, Value,
 };
 pub use afield_core::id::{ParseCollectionError, ParseIdError};
 pub use afield_core::wire::{ChunkCode, Class, SpaceCode};
@@ -114,7 +167,7 @@ pub use driver::{
     Compacted, CompactionProgress, Driver, DriverError, EditFailure, Edited, EntityError, Existence, NotInStep, Output,
     Target,
 };
-pub use entity::{CounterField, Entity, ListField, MapField, TextField};
+pub use entity::{CounterField, Entity, ListField, LongTextField, MapField, TextField};
 pub use error::{
     ConnectError, EditError, FetchError, FilterError, LineProblem, ReadError, ReplicaError, SkippedEntity, SpaceError,
     SyncError, TransferError,
@@ -129,7 +182,7 @@ pub use space::Space;
 pub use status::{Merged, SpaceStatus, Status, SyncEvent, SyncState, Traffic};
 pub use transaction::Transaction;
 pub use transfer::Transferred;
-pub use typed::{Bytes, Counter, Text, Timestamp};
+pub use typed::{Bytes, Counter, LongText, Text, Timestamp};
 pub use watch::Watch;
 pub use write::{Durability, WaitError, Write};
 

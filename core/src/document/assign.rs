@@ -4,9 +4,11 @@ use super::alignment::identity_matches;
 use super::difference::{self, ListStep, is_same, list_steps, text_hunks};
 use super::edit::Edit;
 use super::error::OperationError;
+use super::long_text;
 use super::operations::Place;
 use super::path::Path;
 use super::read::{Object, Standing, read_object};
+use super::rich::RichText;
 use super::value::Value;
 use automerge::{ObjType, Prop, ReadDoc};
 use std::collections::BTreeMap;
@@ -20,7 +22,9 @@ impl Edit<'_> {
     ///   document that neither names stay as they are, at every depth;
     /// - in lists, elements that changed are edited in place, so that what neither names stays there, too; all others
     ///   are deleted or inserted; an element that moved takes along what neither names;
-    /// - of texts the characters that differ are deleted and inserted, and counters are incremented by the difference;
+    /// - of texts the characters, blocks and marks that differ are deleted and inserted, and counters are incremented by
+    ///   the difference; a text that is given as a string, or that was one in
+    ///   `before`, too, keeps the marks and blocks that its characters have;
     /// - all other values are replaced; absent and null are the same.
     ///
     /// A text, counter or timestamp of the document stays one when `after` gives its content as a string or an
@@ -64,6 +68,11 @@ impl Edit<'_> {
             return if current.is_some() { self.remove(place) } else { Ok(()) };
         };
         match (current, after) {
+            (Some(Standing::Object(map)), Value::LongText(new) | Value::Text(new) | Value::Str(new))
+                if long_text::part_text(self.reader(), &map.id).is_some() =>
+            {
+                self.assign_long_text(&map, place.depth, before.and_then(Value::as_str), new)
+            }
             (Some(Standing::Object(map)), Value::Map(entries)) if map.kind == ObjType::Map => {
                 let empty = BTreeMap::new();
                 let before = before.and_then(Value::as_map).unwrap_or(&empty);
@@ -72,8 +81,20 @@ impl Edit<'_> {
             (Some(Standing::Object(list)), Value::List(elements)) if list.kind == ObjType::List => {
                 self.assign_list(&list, place.depth, before.and_then(Value::as_list), elements)
             }
-            (Some(Standing::Object(text)), Value::Text(new) | Value::Str(new)) if text.kind == ObjType::Text => {
+            // Whoever knew of its marks and blocks and gives none has taken them away.
+            (Some(Standing::Object(text)), Value::Text(new))
+                if text.kind == ObjType::Text && matches!(before, Some(Value::RichText(_))) =>
+            {
+                let new = RichText::from(new.as_str());
+                self.assign_rich_text(&text, place.depth, before.and_then(Value::as_str), &new)
+            }
+            (Some(Standing::Object(text)), Value::Text(new) | Value::LongText(new) | Value::Str(new))
+                if text.kind == ObjType::Text =>
+            {
                 self.assign_text(&text, before.and_then(Value::as_str), new)
+            }
+            (Some(Standing::Object(text)), Value::RichText(new)) if text.kind == ObjType::Text => {
+                self.assign_rich_text(&text, place.depth, before.and_then(Value::as_str), new)
             }
             (Some(Standing::Scalar(Value::Counter(current))), Value::Counter(_) | Value::Int(_) | Value::Uint(_)) => {
                 let number = |value: &Value| match value {
@@ -92,7 +113,7 @@ impl Edit<'_> {
     }
 
     /// Writes the entries that differ to a map that stands `depth` steps away from the root.
-    fn assign_map(
+    pub(super) fn assign_map(
         &mut self,
         map: &Object,
         depth: usize,

@@ -4,12 +4,13 @@ use super::derived::Container;
 use super::difference::is_same;
 use super::edit::Edit;
 use super::error::OperationError;
+use super::long_text;
 use super::operations::Place;
 use super::read::{Object, Standing};
 use super::value::Value;
 use super::{COUNTER_MAX, DEPTH_MAX, FIRST_INCREMENTS_MAX, INCREMENT_MAX};
 use automerge::transaction::Transactable;
-use automerge::{ObjType, Prop, ReadDoc, ScalarValue};
+use automerge::{ObjId, ObjType, Prop, ReadDoc, ScalarValue};
 
 impl Edit<'_> {
     /// Writes a value to a place.
@@ -24,12 +25,16 @@ impl Edit<'_> {
             (Value::Counter(number), _) if is_near(*number) && self.derived_at(place, Container::Counter)? => {
                 self.add(place, 0, *number)
             }
+            (Value::LongText(text), _) => {
+                let map = self.create_long_text(place)?;
+                self.fill_long_text(&map, place.depth, text)
+            }
             (_, Some(container)) => {
                 let object = self.create(place, container)?;
                 self.fill(&object, place.depth, value)
             }
             (_, None) => {
-                let scalar = self.scalar(value)?;
+                let scalar = self.scalar(value, &place.parent.id, Some(&place.prop))?;
                 Ok(self.transaction().put(&place.parent.id, place.prop.clone(), scalar)?)
             }
         }
@@ -47,8 +52,8 @@ impl Edit<'_> {
         {
             return Ok(object);
         }
-        self.charge(0)?;
         let Place { parent, prop, .. } = place;
+        self.charge(0, &parent.id, Some(prop))?;
         let id = self.transaction().put_object(&parent.id, prop.clone(), kind)?;
         Ok(Object { id, kind })
     }
@@ -70,7 +75,11 @@ impl Edit<'_> {
             return Err(OperationError::TooDeep);
         }
         self.derived_at(place, container)?;
-        let (Value::Map(entries), Some(Standing::Object(map))) = (after, self.at(place)?) else { return Ok(()) };
+        let Some(Standing::Object(map)) = self.at(place)? else { return Ok(()) };
+        if matches!(after, Value::LongText(_)) {
+            return if map.kind == ObjType::Map { self.prepare_long_text(&map, place.depth) } else { Ok(()) };
+        }
+        let Value::Map(entries) = after else { return Ok(()) };
         // What is no map is replaced by one, in which nobody else can be creating anything.
         if map.kind != ObjType::Map {
             return Ok(());
@@ -83,7 +92,7 @@ impl Edit<'_> {
         Ok(())
     }
 
-    fn derived_at(&mut self, place: &Place, container: Container) -> Result<bool, OperationError> {
+    pub(super) fn derived_at(&mut self, place: &Place, container: Container) -> Result<bool, OperationError> {
         match &place.prop {
             Prop::Map(key) if self.at(place)?.is_none() => self.derive(&place.parent, key, container),
             _ => Ok(false),
@@ -99,13 +108,13 @@ impl Edit<'_> {
         value: &Value,
     ) -> Result<(), OperationError> {
         let Some(kind) = container_of(value).and_then(Container::object_type) else {
-            let scalar = self.scalar(value)?;
+            let scalar = self.scalar(value, &list.id, Some(&Prop::Seq(index)))?;
             return Ok(self.transaction().insert(&list.id, index, scalar)?);
         };
         if depth >= DEPTH_MAX {
             return Err(OperationError::TooDeep);
         }
-        self.charge(0)?;
+        self.charge(0, &list.id, Some(&Prop::Seq(index)))?;
         let id = self.transaction().insert_object(&list.id, index, kind)?;
         self.fill(&Object { id, kind }, depth + 1, value)
     }
@@ -123,7 +132,7 @@ impl Edit<'_> {
         let mut run = Vec::new();
         for value in values {
             if container_of(value).is_none() {
-                run.push(self.scalar(value)?);
+                run.push(self.scalar(value, &list.id, Some(&Prop::Seq(index)))?);
                 continue;
             }
             index = self.insert_run(list, index, std::mem::take(&mut run))?;
@@ -136,7 +145,7 @@ impl Edit<'_> {
     fn insert_run(&mut self, list: &Object, index: usize, run: Vec<ScalarValue>) -> Result<usize, OperationError> {
         let end = index + run.len();
         if !run.is_empty() {
-            self.charge_operations(run.len() as u64)?;
+            self.charge_operations(run.len() as u64, &list.id, None)?;
             self.transaction().splice(&list.id, index, 0, run)?;
         }
         Ok(end)
@@ -146,6 +155,12 @@ impl Edit<'_> {
     fn fill(&mut self, object: &Object, depth: usize, value: &Value) -> Result<(), OperationError> {
         match value {
             Value::Text(text) if !text.is_empty() => self.splice(object, 0, 0, text),
+            Value::RichText(text) => self.assign_rich_text(object, depth, None, text),
+            Value::LongText(text) => {
+                let place = long_text::text_place(object, depth);
+                self.create(&place, Container::Text)?;
+                self.fill_long_text(object, depth, text)
+            }
             Value::List(elements) => self.insert_values(object, depth, 0, elements).map(drop),
             Value::Map(entries) => entries.iter().filter(|(_, value)| !value.is_null()).try_for_each(|(key, value)| {
                 let prop = Prop::from(key.as_str());
@@ -155,12 +170,23 @@ impl Edit<'_> {
         }
     }
 
-    fn scalar(&mut self, value: &Value) -> Result<ScalarValue, OperationError> {
-        self.charge(match value {
+    fn fill_long_text(&mut self, map: &Object, depth: usize, text: &str) -> Result<(), OperationError> {
+        if text.is_empty() { Ok(()) } else { self.splice_parts(map, depth, 0, 0, text) }
+    }
+
+    /// A scalar as the engine has it, to be written to an object or to a place in it.
+    pub(super) fn scalar(
+        &mut self,
+        value: &Value,
+        object: &ObjId,
+        prop: Option<&Prop>,
+    ) -> Result<ScalarValue, OperationError> {
+        let bytes = match value {
             Value::Str(text) => text.len(),
             Value::Bytes(bytes) => bytes.len(),
             _ => 0,
-        })?;
+        };
+        self.charge(bytes, object, prop)?;
         if matches!(value, Value::Counter(number) if number.unsigned_abs() > COUNTER_MAX.unsigned_abs()) {
             return Err(OperationError::CounterOverflow);
         }
@@ -173,7 +199,9 @@ impl Edit<'_> {
             Value::Bytes(bytes) => ScalarValue::Bytes(bytes.clone()),
             Value::Timestamp(number) => ScalarValue::Timestamp(*number),
             Value::Counter(number) => ScalarValue::counter(*number),
-            Value::Null | Value::Text(_) | Value::List(_) | Value::Map(_) => ScalarValue::Null,
+            Value::Null | Value::Text(_) | Value::RichText(_) | Value::LongText(_) | Value::List(_) | Value::Map(_) => {
+                ScalarValue::Null
+            }
         })
     }
 }
@@ -186,9 +214,9 @@ fn is_near(number: i64) -> bool {
 /// The container that a value needs; a counter is one only where it can be derived.
 fn container_of(value: &Value) -> Option<Container> {
     match value {
-        Value::Text(_) => Some(Container::Text),
+        Value::Text(_) | Value::RichText(_) => Some(Container::Text),
         Value::List(_) => Some(Container::List),
-        Value::Map(_) => Some(Container::Map),
+        Value::Map(_) | Value::LongText(_) => Some(Container::Map),
         _ => None,
     }
 }

@@ -62,7 +62,10 @@ impl ListStep {
 /// kept when `after` gives their content as a string or an integer.
 pub(super) fn is_same(before: Option<&Value>, after: Option<&Value>) -> bool {
     match (before.unwrap_or(&Value::Null), after.unwrap_or(&Value::Null)) {
-        (Value::Text(old), Value::Str(new)) => old == new,
+        (Value::Text(old) | Value::LongText(old), Value::Str(new))
+        | (Value::LongText(old), Value::Text(new))
+        | (Value::Text(old), Value::LongText(new)) => old == new,
+        (Value::RichText(old), Value::Str(new)) => old.as_str() == new,
         (Value::Counter(old) | Value::Timestamp(old), new @ (Value::Int(_) | Value::Uint(_))) => {
             new.as_integer() == Some(i128::from(*old))
         }

@@ -5,13 +5,14 @@ use super::check;
 use super::derived::{Container, Parent, derived_change, operation_id};
 use super::engine::{self, Sequences};
 use super::error::{EditError, OperationError};
+use super::path::Path;
 use super::read::Object;
 use crate::change::{ChangeError, ChangeHeader};
 use crate::id::EntityId;
 use crate::limits::Limits;
 use crate::time::Now;
 use automerge::transaction::{CommitOptions, OwnedTransaction, Transactable};
-use automerge::{ActorId, Automerge, Change, ChangeHash, ExpandedChange, ObjId, ReadDoc};
+use automerge::{ActorId, Automerge, Change, ChangeHash, ExpandedChange, ObjId, Prop, ReadDoc};
 use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -59,7 +60,7 @@ pub struct Edited<T> {
 
 /// An edit in progress.
 ///
-/// Every operation takes a [`Path`](super::Path); a plain string is the path of a single key. Reads see what the edit has written.
+/// Every operation takes a [`Path`]; a plain string is the path of a single key. Reads see what the edit has written.
 /// An operation that needs a text, list, map or counter and finds nothing creates it by a derived change (see
 /// [`LocalChange::derived`]), provided that the map around it exists.
 pub struct Edit<'d> {
@@ -193,18 +194,47 @@ impl<'d> Edit<'d> {
         self.transaction()
     }
 
-    /// Counts content about to be written, so that a value too large is refused before it is.
-    pub(super) fn charge(&mut self, bytes: usize) -> Result<(), OperationError> {
+    /// Counts content about to be written to an object, or to a place in it, so that what is too much is refused before it
+    /// is written.
+    pub(super) fn charge(&mut self, bytes: usize, object: &ObjId, prop: Option<&Prop>) -> Result<(), OperationError> {
         let bytes_max = self.limits.change_bytes_max;
         let written_bytes = self.written_bytes.saturating_add(bytes);
+        if bytes > bytes_max {
+            return Err(OperationError::ValueTooLarge { path: self.path_of(object, prop), bytes, bytes_max });
+        }
         if written_bytes > bytes_max {
-            return Err(OperationError::TooLarge { bytes_max });
+            let path = self.path_of(object, prop);
+            return Err(OperationError::TooLarge { path, bytes: written_bytes, bytes_max });
         }
-        let operations_max = self.limits.change_operations_max;
-        if self.reader().pending_ops() as u64 >= operations_max {
-            return Err(OperationError::TooManyOperations { operations_max });
-        }
+        self.charge_operations(1, object, prop)?;
         self.written_bytes = written_bytes;
+        Ok(())
+    }
+
+    /// Counts characters of a text about to be written. However many they are, several changes can hold them.
+    pub(super) fn charge_text(&mut self, bytes: usize, text: &ObjId) -> Result<(), OperationError> {
+        let bytes_max = self.limits.change_bytes_max;
+        match self.charge(bytes, text, None) {
+            Err(OperationError::ValueTooLarge { path, bytes, .. }) => {
+                Err(OperationError::TooLarge { path, bytes, bytes_max })
+            }
+            charged => charged,
+        }
+    }
+
+    /// Refuses operations that the change has no room for.
+    pub(super) fn charge_operations(
+        &self,
+        operations: u64,
+        object: &ObjId,
+        prop: Option<&Prop>,
+    ) -> Result<(), OperationError> {
+        let operations_max = self.limits.change_operations_max;
+        let operations = operations.saturating_add(self.reader().pending_ops() as u64);
+        if operations > operations_max {
+            let path = self.path_of(object, prop);
+            return Err(OperationError::TooManyOperations { path, operations, operations_max });
+        }
         Ok(())
     }
 
@@ -217,13 +247,13 @@ impl<'d> Edit<'d> {
         if self.ordinary_only {
             return Ok(false);
         }
-        let Some(parent) = self.derivation_parent(&parent.id) else { return Ok(false) };
-        let change = derived_change(self.entity, &parent, key, container);
+        let Some(made) = self.derivation_parent(&parent.id) else { return Ok(false) };
+        let change = derived_change(self.entity, &made, key, container);
         let made_before = |made: &Made| made.local.actor == *change.actor_id();
         if self.sequences.last(change.actor_id()).is_some() || self.changes.iter().any(made_before) {
             return Ok(false);
         }
-        if let Some(error) = self.header_refusal(&change) {
+        if let Some(error) = self.header_refusal(&change, || self.path_of(&parent.id, Some(&Prop::from(key)))) {
             return Err(error);
         }
         let mut engine = self.pause()?;
@@ -287,7 +317,7 @@ impl<'d> Edit<'d> {
         let operations_max = self.limits.change_operations_max;
         if operations > operations_max {
             self.transaction = Some(transaction);
-            return Err(OperationError::TooManyOperations { operations_max });
+            return Err(OperationError::TooManyOperations { path: Path::ROOT, operations, operations_max });
         }
         let options = CommitOptions::default().with_time(self.time_ms());
         let (engine, hash, _) = transaction.commit_with(options);
@@ -307,14 +337,15 @@ impl<'d> Edit<'d> {
     /// Why nobody would accept a change that was made, if that is so.
     fn refusal(&self, change: &Change, engine: &Automerge) -> Option<OperationError> {
         let unsound = || check::own_operations(change, engine).err().map(OperationError::Unsound);
-        self.header_refusal(change).or_else(|| if self.raw { unsound() } else { None })
+        self.header_refusal(change, Path::default).or_else(|| if self.raw { unsound() } else { None })
     }
 
-    fn header_refusal(&self, change: &Change) -> Option<OperationError> {
+    fn header_refusal(&self, change: &Change, path: impl FnOnce() -> Path) -> Option<OperationError> {
         let bytes_max = self.limits.change_bytes_max;
+        let bytes = change.raw_bytes().len();
         match ChangeHeader::read_in(self.entity, change.raw_bytes(), self.limits) {
             Ok(_) => None,
-            Err(ChangeError::TooLarge { .. }) => Some(OperationError::TooLarge { bytes_max }),
+            Err(ChangeError::TooLarge { .. }) => Some(OperationError::TooLarge { path: path(), bytes, bytes_max }),
             Err(error) => Some(OperationError::Unsound(check::header_reason(&error))),
         }
     }

@@ -1,6 +1,7 @@
 //! Why a document does not do what it was asked to.
 
 use super::DEPTH_MAX;
+use super::path::Path;
 use super::value::Kind;
 use super::verdict::QuarantineReason;
 use automerge::{AutomergeError, ChangeHash, LoadChangeError};
@@ -78,17 +79,56 @@ pub enum OperationError {
     /// The value would stand too deep.
     #[error("the value would nest deeper than {DEPTH_MAX} levels")]
     TooDeep,
+    /// One string or one value of bytes is larger than a change may be.
+    #[error(
+        "the value at {} has {bytes} bytes, and a change has at most {bytes_max}: divide it among several values, use a \
+         text, or keep it elsewhere and its address here", path.outline()
+    )]
+    ValueTooLarge {
+        /// The place of the value.
+        path: Path,
+        /// How many bytes it has.
+        bytes: usize,
+        /// The most bytes a change may have.
+        bytes_max: usize,
+    },
     /// The edit writes more than a change may hold.
-    #[error("the edit writes more than the {bytes_max} bytes that a change may have")]
+    #[error(
+        "the edit has {bytes} bytes or more, with what it writes at {}, and a change has at most {bytes_max}: make several \
+         edits of it", path.outline()
+    )]
     TooLarge {
+        /// The place of what is too much.
+        path: Path,
+        /// How many bytes the edit has with it, at the least.
+        bytes: usize,
         /// The most bytes a change may have.
         bytes_max: usize,
     },
     /// The edit has more operations than a change may hold.
-    #[error("the edit has more than the {operations_max} operations that a change may have")]
+    #[error(
+        "the edit has {operations} operations or more, with what it writes at {}, and a change has at most \
+         {operations_max}: make several edits of it", path.outline()
+    )]
     TooManyOperations {
+        /// The place of what is too much.
+        path: Path,
+        /// How many operations the edit has with it, at the least: one for each character, element and entry.
+        operations: u64,
         /// The most operations a change may have.
         operations_max: u64,
+    },
+    /// No block stands at a position of a text.
+    #[error("no block stands at position {position} of the text")]
+    NoBlock {
+        /// The position, in code points.
+        position: usize,
+    },
+    /// A mark has to have a scalar as its value, and neither a counter nor NaN.
+    #[error("the value of a mark is a scalar that is neither a counter nor NaN, and this is {found}")]
+    NoMarkValue {
+        /// What it is.
+        found: Kind,
     },
     /// The counter would leave its range.
     #[error("the counter would leave the range of 64 bits")]

@@ -1,5 +1,6 @@
 //! Values as JSON: plain, for people and for SQL, and tagged, which loses nothing.
 
+use super::rich::{RichText, json as rich_json};
 use super::value::Value;
 use serde_json::{Map, Number, Value as Json, json};
 use std::fmt::Write;
@@ -23,7 +24,7 @@ pub enum TaggedJsonError {
 impl Value {
     /// Writes the value as plain JSON.
     ///
-    /// Texts become strings; counters and timestamps (milliseconds) become numbers; bytes become lowercase hexadecimal
+    /// Texts become strings, with [`BLOCK_CHARACTER`](super::BLOCK_CHARACTER) for each block of a rich one; counters and timestamps (milliseconds) become numbers; bytes become lowercase hexadecimal
     /// strings; floating-point numbers that are not finite become null. Keys are in order, so the same value always
     /// gives the same bytes. The kinds cannot be told apart afterwards: see [`Value::to_tagged_json`].
     pub fn to_json(&self) -> Json {
@@ -33,7 +34,8 @@ impl Value {
             Self::Int(number) | Self::Timestamp(number) | Self::Counter(number) => (*number).into(),
             Self::Uint(number) => (*number).into(),
             Self::F64(number) => Number::from_f64(*number).map_or(Json::Null, Json::Number),
-            Self::Str(text) | Self::Text(text) => Json::String(text.clone()),
+            Self::Str(text) | Self::Text(text) | Self::LongText(text) => Json::String(text.clone()),
+            Self::RichText(text) => Json::from(text.as_str()),
             Self::Bytes(bytes) => Json::String(to_hex(bytes)),
             Self::List(elements) => elements.iter().map(Self::to_json).collect(),
             Self::Map(entries) => entries.iter().map(|(key, value)| (key.clone(), value.to_json())).collect(),
@@ -60,6 +62,8 @@ impl Value {
     /// | kind | JSON |
     /// | --- | --- |
     /// | text | `{"$text": "…"}` |
+    /// | text with marks or blocks | `{"$richtext": [{"block": {"type": "heading", …}}, {"text": "…", "marks": {"bold": true}}]}` |
+    /// | long text | `{"$longtext": "…"}` |
     /// | counter, timestamp | `{"$counter": 5}`, `{"$timestamp": 1}` |
     /// | bytes | `{"$bytes": "00ff"}`, hexadecimal |
     /// | unsigned integer in the range of the signed ones | `{"$uint": 5}` |
@@ -67,7 +71,8 @@ impl Value {
     /// | key of a map that begins with `$` | `{"$$key": …}`, with one `$` more |
     /// | everything else | as plain JSON |
     ///
-    /// Maps and lists nest as deep as they do in the value, and what stands in them takes one level more at the most.
+    /// Maps and lists nest as deep as they do in the value, and what stands in them takes one level more at the most, but
+    /// for the blocks of rich texts, which take three. The values of marks and the entries of blocks are tagged, too.
     pub fn to_tagged_json(&self) -> Json {
         match self {
             Self::Uint(number) if i64::try_from(*number).is_ok() => json!({ "$uint": number }),
@@ -75,6 +80,8 @@ impl Value {
                 json!({ "$float": format!("{:016x}", number.to_bits()) })
             }
             Self::Text(text) => json!({ "$text": text }),
+            Self::LongText(text) => json!({ "$longtext": text }),
+            Self::RichText(text) => json!({ rich_json::TAG: text.to_json_spans() }),
             Self::Counter(number) => json!({ "$counter": number }),
             Self::Timestamp(number) => json!({ "$timestamp": number }),
             Self::Bytes(bytes) => json!({ "$bytes": to_hex(bytes) }),
@@ -136,6 +143,8 @@ fn from_tag(tag: &str, value: &Json) -> Result<Value, TaggedJsonError> {
     let text = |tag, needed| value.as_str().ok_or(wrong(tag, needed));
     match tag {
         "$text" => text("$text", "a string").map(|text| Value::Text(text.to_owned())),
+        "$longtext" => text("$longtext", "a string").map(|text| Value::LongText(text.to_owned())),
+        rich_json::TAG => RichText::from_json_spans(value).map(Value::from),
         "$counter" => integer("$counter").map(Value::Counter),
         "$timestamp" => integer("$timestamp").map(Value::Timestamp),
         "$uint" => value.as_u64().ok_or(wrong("$uint", "an integer that is not negative")).map(Value::Uint),
@@ -194,7 +203,7 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::DEPTH_MAX;
+    use crate::document::{Block, DEPTH_MAX};
     use proptest::prelude::*;
 
     #[test]
@@ -226,6 +235,14 @@ mod tests {
             r#"{"$bytes":"+1"}"#,
             r#"{"$float":"00"}"#,
             r#"{"$uint":-1}"#,
+            r#"{"$longtext":1}"#,
+            r#"{"$richtext":"a"}"#,
+            r#"{"$richtext":["a"]}"#,
+            r#"{"$richtext":[{"text":1}]}"#,
+            r#"{"$richtext":[{"text":"a","other":1}]}"#,
+            r#"{"$richtext":[{"text":"a","block":{}}]}"#,
+            r#"{"$richtext":[{"text":"a","marks":{"bold":{"$counter":1}}}]}"#,
+            r#"{"$richtext":[{"block":[]}]}"#,
         ] {
             let json = serde_json::from_str(bad).unwrap();
             assert!(matches!(Value::from_tagged_json(&json), Err(TaggedJsonError::WrongValue { .. })), "{bad}");
@@ -243,6 +260,28 @@ mod tests {
         assert_eq!(Value::from_tagged_json(&json), Ok(deepest));
     }
 
+    fn rich_text() -> impl Strategy<Value = RichText> {
+        let mark = prop_oneof![
+            any::<bool>().prop_map(Value::Bool),
+            any::<f64>().prop_map(Value::F64),
+            any::<u64>().prop_map(Value::Uint),
+            any::<i64>().prop_map(Value::Timestamp),
+            any::<Vec<u8>>().prop_map(Value::Bytes),
+            "[a-z]{0,3}".prop_map(Value::Str),
+        ];
+        let span = (any::<String>(), prop::option::of(("[a-c$]{1,2}", mark)), prop::option::of("[a-z]{0,3}"));
+        prop::collection::vec(span, 0..5).prop_map(|spans| {
+            let mut text = RichText::new();
+            for (characters, mark, block) in spans {
+                text.push_text(&characters, mark.iter().map(|(name, value)| (name.as_str(), value)));
+                if let Some(kind) = block {
+                    text.push_block(Block::new(kind).with("$own", Value::Counter(1)));
+                }
+            }
+            text
+        })
+    }
+
     fn value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -256,6 +295,8 @@ mod tests {
             any::<i64>().prop_map(Value::Timestamp),
             any::<i64>().prop_map(Value::Counter),
             any::<String>().prop_map(Value::Text),
+            any::<String>().prop_map(Value::LongText),
+            rich_text().prop_map(Value::from),
         ];
         leaf.prop_recursive(3, 24, 4, |inner| {
             prop_oneof![

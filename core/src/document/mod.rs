@@ -2,8 +2,10 @@
 //!
 //! | file | what it holds |
 //! | --- | --- |
-//! | `value`, `json`, `path`, `read` | the document as a tree of values, and places in it |
+//! | `value`, `rich`, `json`, `path`, `read` | the document as a tree of values, and places in it |
 //! | `edit`, `operations`, `create`, `assign` | local edits, their operations, and writing the difference between values |
+//! | `marks`, `long_text` | operations on the marks and blocks of texts, and on texts in parts |
+//! | `weight` | refusing what no change has room for, before it is written |
 //! | `difference`, `alignment`, `sequence` | what differs between two texts, lists or sequences of anything |
 //! | `derived` | creation of containers that is the same bytes on every device |
 //! | `apply`, `check`, `past`, `stage`, `save` | the guarded apply: rules, a change's past, the staged copy, saving |
@@ -33,16 +35,20 @@ mod error;
 mod extract;
 mod json;
 mod load;
+mod long_text;
+mod marks;
 mod operations;
 mod past;
 mod path;
 mod read;
 mod replay;
+mod rich;
 mod save;
 pub mod sequence;
 mod stage;
 mod value;
 mod verdict;
+mod weight;
 
 #[cfg(feature = "test-support")]
 pub use apply::hostile::{Hostile, HostileChange};
@@ -50,8 +56,11 @@ pub use edit::{Edit, EditContext, Edited, LocalChange};
 pub use error::{EditError, LoadError, OperationError};
 pub use extract::{SnapshotBudget, SnapshotExtent, SnapshotFault, extract_changes, measure_snapshot, snapshot_check};
 pub use json::TaggedJsonError;
+pub use long_text::PART_CHARACTERS_MAX;
 pub use path::{ParsePathError, Path, Step};
+pub use read::text_of;
 pub use replay::Replay;
+pub use rich::{BLOCK_CHARACTER, Block, Expand, RichText, Span};
 pub use value::{Kind, Value};
 pub use verdict::{Applied, Poisoned, QuarantineReason, Revoked, VERDICT_RULES, Verdict};
 

@@ -45,6 +45,7 @@ impl Edit<'_> {
         let (path, value) = (path.into(), value.into());
         self.operation(|edit| {
             let place = edit.place(&path)?;
+            edit.check_value(&path, &value)?;
             if edit.at(&place)?.is_some() {
                 return edit.write(&place, &value);
             }
@@ -83,6 +84,7 @@ impl Edit<'_> {
     ) -> Result<(), OperationError> {
         let (path, value) = (list.into(), value.into());
         self.operation(|edit| {
+            edit.check_value(&path.clone().index(index), &value)?;
             let (list, depth) = edit.container(&path, Container::List, index)?;
             edit.insert_value(&list, depth, index, &value)
         })
@@ -90,7 +92,8 @@ impl Edit<'_> {
 
     /// Deletes `delete` characters of the text at `text` from `position` on, and inserts `insert` there.
     ///
-    /// Positions count Unicode code points. An absent text is created, unless nothing is inserted.
+    /// Positions count Unicode code points, and each block of a rich text as one. What is inserted has the marks that grow
+    /// over it; a block that is deleted joins what it divided. An absent text is created, unless nothing is inserted.
     ///
     /// # Errors
     ///
@@ -109,6 +112,7 @@ impl Edit<'_> {
             if end == 0 && insert.is_empty() {
                 return Ok(());
             }
+            edit.check_characters(&path, insert)?;
             let (text, _) = edit.container(&path, Container::Text, end)?;
             edit.splice(&text, position, delete, insert)
         })
@@ -190,7 +194,12 @@ impl Edit<'_> {
     }
 
     /// The list or text at a path, created when absent, and how deep it stands. `end` is the last position needed.
-    fn container(&mut self, path: &Path, container: Container, end: usize) -> Result<(Object, usize), OperationError> {
+    pub(super) fn container(
+        &mut self,
+        path: &Path,
+        container: Container,
+        end: usize,
+    ) -> Result<(Object, usize), OperationError> {
         let needed = container.object_type();
         let place = self.place(path)?;
         match self.at(&place)? {
@@ -223,7 +232,7 @@ impl Edit<'_> {
                 return Err(OperationError::OutOfRange { position, length });
             }
         }
-        self.charge(0)?;
+        self.charge(0, &parent.id, Some(prop))?;
         Ok(self.transaction().delete(&parent.id, prop.clone())?)
     }
 
@@ -233,7 +242,8 @@ impl Edit<'_> {
         if by == 0 {
             return Ok(());
         }
-        self.charge_operations(by.unsigned_abs().div_ceil(INCREMENT_MAX.unsigned_abs()))?;
+        let steps = by.unsigned_abs().div_ceil(INCREMENT_MAX.unsigned_abs());
+        self.charge_operations(steps, &place.parent.id, Some(&place.prop))?;
         let mut left = by;
         while left != 0 {
             let step = left.clamp(-INCREMENT_MAX, INCREMENT_MAX);
@@ -252,18 +262,9 @@ impl Edit<'_> {
         insert: &str,
     ) -> Result<(), OperationError> {
         let count = isize::try_from(delete).map_err(|_| OperationError::OutOfRange { position, length: 0 })?;
-        self.charge(insert.len())?;
-        self.charge_operations(delete.saturating_add(insert.chars().count()) as u64)?;
+        let operations = delete.saturating_add(insert.chars().count()) as u64;
+        self.charge_text(insert.len(), &text.id)?;
+        self.charge_operations(operations, &text.id, None)?;
         Ok(self.transaction().splice_text(&text.id, position, count, insert)?)
-    }
-
-    /// Refuses operations that one change has no room for.
-    pub(super) fn charge_operations(&self, operations: u64) -> Result<(), OperationError> {
-        let operations_max = self.limits().change_operations_max;
-        let pending = self.reader().pending_ops() as u64;
-        if pending.saturating_add(operations) > operations_max {
-            return Err(OperationError::TooManyOperations { operations_max });
-        }
-        Ok(())
     }
 }

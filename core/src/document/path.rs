@@ -46,6 +46,26 @@ impl Path {
         self
     }
 
+    /// Adds a step at the end.
+    pub(super) fn push(&mut self, step: Step) {
+        self.0.push(step);
+    }
+
+    /// Takes the last step away.
+    pub(super) fn pop(&mut self) {
+        self.0.pop();
+    }
+
+    /// The path as errors and logs may show it: the name of the field, and indices; keys below it, which may be content,
+    /// as `*`.
+    pub fn outline(&self) -> impl fmt::Display + use<> {
+        let shown = self.0.iter().enumerate().map(|(number, step)| match step {
+            Step::Key(_) if number > 0 => Step::Key("*".to_owned()),
+            other => other.clone(),
+        });
+        Outline(shown.collect())
+    }
+
     /// The steps from the root.
     pub fn steps(&self) -> &[Step] {
         &self.0
@@ -54,6 +74,14 @@ impl Path {
     /// Whether it is the root.
     pub fn is_root(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+struct Outline(Path);
+
+impl fmt::Display for Outline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_root() { f.write_str("the entity") } else { self.0.fmt(f) }
     }
 }
 
@@ -155,6 +183,13 @@ mod tests {
         assert_eq!(path, expected);
         assert_eq!("".parse(), Ok(Path::ROOT));
         assert_eq!(Path::from("a.b").steps(), [Step::Key("a.b".into())]);
+    }
+
+    #[test]
+    fn what_errors_show_of_a_path_are_no_keys_of_maps() {
+        let path = Path::from("list").index(3).key("secret").key("x");
+        assert_eq!(path.outline().to_string(), "list[3].*.*");
+        assert_eq!(Path::ROOT.outline().to_string(), "the entity");
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! Reading a document, or a document with a transaction open, into values.
 
 use super::error::OperationError;
+use super::long_text;
 use super::path::Step;
+use super::rich::{BLOCK_CHARACTER, Block, RichText};
 use super::value::{Kind, Value};
+use automerge::marks::Mark;
 use automerge::{ObjId, ObjType, Prop, ROOT, ReadDoc, ScalarValue, ScalarValueRef, Value as Found, ValueRef};
+use std::collections::BTreeMap;
 
 /// An object of a document and its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,9 +60,11 @@ pub(super) fn standing(
 
 /// Follows steps from the root to what stands there; `None` when something on the way is absent.
 ///
+/// An index in a text leads to the block that stands there.
+///
 /// # Errors
 ///
-/// A key is looked for in what is no map, or an index in what is no list.
+/// A key is looked for in what is no map, or an index in what is no list or text.
 pub(super) fn follow(document: &impl ReadDoc, steps: &[Step]) -> Result<Option<Standing>, OperationError> {
     let mut place = Standing::Object(Object::ROOT);
     for (number, step) in steps.iter().enumerate() {
@@ -66,7 +72,9 @@ pub(super) fn follow(document: &impl ReadDoc, steps: &[Step]) -> Result<Option<S
             (Standing::Object(Object { kind: ObjType::Map | ObjType::Table, .. }), Step::Key(key)) => {
                 Prop::from(key.as_str())
             }
-            (Standing::Object(Object { kind: ObjType::List, .. }), Step::Index(index)) => Prop::from(*index),
+            (Standing::Object(Object { kind: ObjType::List | ObjType::Text, .. }), Step::Index(index)) => {
+                Prop::from(*index)
+            }
             (Standing::Scalar(Value::Null), _) => return Ok(None),
             (_, Step::Key(_)) => return Err(OperationError::wrong_kind(number, place.kind(), Kind::Map)),
             (_, Step::Index(_)) => return Err(OperationError::wrong_kind(number, place.kind(), Kind::List)),
@@ -85,13 +93,11 @@ pub(super) fn follow(document: &impl ReadDoc, steps: &[Step]) -> Result<Option<S
 /// The recursion is bounded: changes that nest deeper than [`super::DEPTH_MAX`] are never applied.
 pub(super) fn read_object(document: &impl ReadDoc, object: &Object) -> Value {
     match object.kind {
-        ObjType::Text => Value::Text(document.text(&object.id).unwrap_or_default()),
-        ObjType::Map | ObjType::Table => Value::Map(
-            document
-                .map_range(&object.id, ..)
-                .map(|entry| (entry.key.to_string(), read_value(document, &entry.value, || entry.id())))
-                .collect(),
-        ),
+        ObjType::Text => read_text(document, &object.id),
+        ObjType::Map | ObjType::Table => match long_text::read(document, &object.id) {
+            Some(text) => Value::LongText(text),
+            None => Value::Map(entries(document, &object.id)),
+        },
         ObjType::List => Value::List(
             document
                 .list_range(&object.id, ..)
@@ -99,6 +105,60 @@ pub(super) fn read_object(document: &impl ReadDoc, object: &Object) -> Value {
                 .collect(),
         ),
     }
+}
+
+/// Reads a text, plain, rich or long; `None` when the object is none.
+///
+/// It reads from whatever the engine reads from, for views of documents that know no marks and no parts.
+pub fn text_of(document: &impl ReadDoc, object: &ObjId) -> Option<Value> {
+    match document.object_type(object).ok()? {
+        ObjType::Text => Some(read_text(document, object)),
+        ObjType::Map => long_text::read(document, object).map(Value::LongText),
+        _ => None,
+    }
+}
+
+/// Reads a text: a plain one, or a rich one where it has marks or blocks.
+pub(super) fn read_text(document: &impl ReadDoc, text: &ObjId) -> Value {
+    let Characters { text, marks, maps } = read_characters(document, text);
+    if marks.is_empty() && maps.is_empty() {
+        return Value::Text(text);
+    }
+    let block = |(position, id): (usize, ObjId)| (position, Block::from(entries(document, &id)));
+    let blocks = maps.into_iter().map(block).collect();
+    let marks = marks.iter().map(|mark| (mark.name.to_string(), mark.start..mark.end, scalar_value(&mark.value)));
+    Value::from(RichText::assemble(text, blocks, marks))
+}
+
+/// A text by itself.
+pub(super) struct Characters {
+    text: String,
+    marks: Vec<Mark>,
+    /// The maps that stand among the characters, with their positions.
+    maps: Vec<(usize, ObjId)>,
+}
+
+/// Reads a text without what stands in the maps among its characters.
+pub(super) fn read_characters(document: &impl ReadDoc, text: &ObjId) -> Characters {
+    let characters = document.text(text).unwrap_or_default();
+    let marks = document.marks(text).unwrap_or_default();
+    let maps = maps_within(document, text, &characters);
+    Characters { text: characters, marks, maps }
+}
+
+/// The maps that stand among the characters of a text, with their positions.
+pub(super) fn maps_within(document: &impl ReadDoc, text: &ObjId, characters: &str) -> Vec<(usize, ObjId)> {
+    let places = characters.chars().enumerate().filter(|(_, character)| *character == BLOCK_CHARACTER);
+    let maps = places.filter_map(|(position, _)| match standing(document, text, position) {
+        Ok(Some(Standing::Object(Object { id, kind: ObjType::Map }))) => Some((position, id)),
+        _ => None,
+    });
+    maps.collect()
+}
+
+fn entries(document: &impl ReadDoc, map: &ObjId) -> BTreeMap<String, Value> {
+    let entries = document.map_range(map, ..);
+    entries.map(|entry| (entry.key.to_string(), read_value(document, &entry.value, || entry.id()))).collect()
 }
 
 /// Reads what stands somewhere, with everything below it.

@@ -4,7 +4,7 @@ use super::check::{Parsed, is_mark};
 use super::effort::Effort;
 use super::engine;
 use super::past::object;
-use super::read::{Object, read_object};
+use super::read::read_characters;
 use super::save::can_be_saved;
 use super::verdict::QuarantineReason;
 use automerge::legacy::ObjectId;
@@ -186,7 +186,7 @@ fn read_touched(engine: &Automerge, changes: &[&Candidate]) {
     let touched: BTreeSet<ObjId> = changes.iter().flat_map(|candidate| &candidate.touched).map(object).collect();
     for id in touched {
         match engine.object_type(&id) {
-            Ok(kind @ ObjType::Text) => drop(read_object(engine, &Object { id, kind })),
+            Ok(ObjType::Text) => drop(read_characters(engine, &id)),
             Ok(ObjType::List) => engine.list_range(&id, ..).for_each(drop),
             Ok(ObjType::Map | ObjType::Table) => engine.map_range(&id, ..).for_each(drop),
             Err(_) => {}

@@ -1,12 +1,13 @@
 //! The current state of a document as a tree, independent of the engine.
 
+use super::rich::RichText;
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// One value of a document.
 ///
 /// Maps are ordered by key, so that equal documents give equal bytes wherever a value is written out (invariant D9).
-/// Positions and lengths in texts count Unicode code points.
+/// Positions and lengths in texts count Unicode code points, and each block of a rich text as one.
 ///
 /// Two values are equal when they say the same: [`Value::Int`] and [`Value::Uint`] of one number are equal, and
 /// floating-point numbers are equal when their bits are, so that every value equals itself.
@@ -33,6 +34,10 @@ pub enum Value {
     Counter(i64),
     /// A text whose characters merge.
     Text(String),
+    /// A text whose characters merge, with marks or blocks in it; one that has neither reads as [`Value::Text`].
+    RichText(RichText),
+    /// A text whose characters merge and that is kept in parts, so that it may grow long.
+    LongText(String),
     /// A list whose elements merge.
     List(Vec<Value>),
     /// A map whose keys merge.
@@ -60,6 +65,8 @@ pub enum Kind {
     Counter,
     /// A text.
     Text,
+    /// A text in parts.
+    LongText,
     /// A list.
     List,
     /// A map.
@@ -78,7 +85,8 @@ impl Value {
             Self::Bytes(_) => Kind::Bytes,
             Self::Timestamp(_) => Kind::Timestamp,
             Self::Counter(_) => Kind::Counter,
-            Self::Text(_) => Kind::Text,
+            Self::Text(_) | Self::RichText(_) => Kind::Text,
+            Self::LongText(_) => Kind::LongText,
             Self::List(_) => Kind::List,
             Self::Map(_) => Kind::Map,
         }
@@ -93,11 +101,38 @@ impl Value {
         }
     }
 
-    /// The characters, when it is a string or a text.
+    /// The characters, when it is a string or a text, with [`BLOCK_CHARACTER`](super::BLOCK_CHARACTER) for each block.
     pub fn as_str(&self) -> Option<&str> {
         match self {
-            Self::Str(text) | Self::Text(text) => Some(text),
+            Self::Str(text) | Self::Text(text) | Self::LongText(text) => Some(text),
+            Self::RichText(text) => Some(text.as_str()),
             _ => None,
+        }
+    }
+
+    /// The text with its marks and blocks, when it is a string or a text.
+    pub fn to_rich_text(&self) -> Option<RichText> {
+        match self {
+            Self::RichText(text) => Some(text.clone()),
+            other => other.as_str().map(RichText::from),
+        }
+    }
+
+    /// Whether it can be the value of a mark: a scalar that does not count and that equals itself.
+    pub(super) fn can_be_of_a_mark(&self) -> bool {
+        match self {
+            // The engine compares the values of marks, and fails on one that is not even equal to itself.
+            Self::F64(number) => !number.is_nan(),
+            Self::Null
+            | Self::Bool(_)
+            | Self::Int(_)
+            | Self::Uint(_)
+            | Self::Str(_)
+            | Self::Bytes(_)
+            | Self::Timestamp(_) => true,
+            Self::Counter(_) | Self::Text(_) | Self::RichText(_) | Self::LongText(_) | Self::List(_) | Self::Map(_) => {
+                false
+            }
         }
     }
 
@@ -134,7 +169,14 @@ impl PartialEq for Value {
             (Self::Null, Self::Null) => true,
             (Self::Bool(left), Self::Bool(right)) => left == right,
             (Self::F64(left), Self::F64(right)) => left.to_bits() == right.to_bits(),
-            (Self::Str(left), Self::Str(right)) | (Self::Text(left), Self::Text(right)) => left == right,
+            (Self::Str(left), Self::Str(right))
+            | (Self::Text(left), Self::Text(right))
+            | (Self::LongText(left), Self::LongText(right)) => left == right,
+            (Self::RichText(left), Self::RichText(right)) => left == right,
+            // A text that lost its last mark reads as a plain one.
+            (Self::RichText(rich), Self::Text(plain)) | (Self::Text(plain), Self::RichText(rich)) => {
+                rich.is_plain() && rich.as_str() == plain
+            }
             (Self::Bytes(left), Self::Bytes(right)) => left == right,
             (Self::Timestamp(left), Self::Timestamp(right)) | (Self::Counter(left), Self::Counter(right)) => {
                 left == right
@@ -160,6 +202,7 @@ impl fmt::Display for Kind {
             Self::Timestamp => "a timestamp",
             Self::Counter => "a counter",
             Self::Text => "a text",
+            Self::LongText => "a long text",
             Self::List => "a list",
             Self::Map => "a map",
         })
@@ -177,6 +220,12 @@ macro_rules! from {
 }
 
 from! { bool => Bool, i64 => Int, i32 => Int, u32 => Uint, u64 => Uint, f64 => F64, &str => Str, String => Str, Vec<Value> => List }
+
+impl From<RichText> for Value {
+    fn from(text: RichText) -> Self {
+        if text.is_plain() { Self::Text(text.as_str().to_owned()) } else { Self::RichText(text) }
+    }
+}
 
 impl<K: Into<String>, const N: usize> From<[(K, Value); N]> for Value {
     fn from(entries: [(K, Value); N]) -> Self {

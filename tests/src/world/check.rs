@@ -178,7 +178,8 @@ impl World {
         for device in self.all() {
             self.check_device(device, &contents, &stored)?;
         }
-        self.check_heads(&contents)
+        self.check_heads(&contents)?;
+        self.check_contents()
     }
 
     fn check_device(

@@ -232,7 +232,7 @@ impl World {
         Target { space: self.space, collection, entity, existence }
     }
 
-    fn edit_existing(
+    pub(super) fn edit_existing(
         &mut self,
         device: Device,
         entity: EntityId,

@@ -38,6 +38,9 @@ impl World {
         let is_set = driver.set_filter(space, filter, now).is_ok();
         // A failed commit may have happened.
         self.devices[device.0].was_filtered |= *filter != Filter::Everything || !is_set;
+        if is_set && *filter != Filter::Everything {
+            self.count("a filter");
+        }
         if !is_set {
             self.crash_or_reload(device);
         }
@@ -47,6 +50,9 @@ impl World {
     /// Asks for an entity on a device, and waits for nothing.
     pub fn fetch(&mut self, device: Device, entity: EntityId) {
         self.trace.note("fetch", entity.as_bytes());
+        if self.driver(device).is_some() && self.not_here(device).contains(&entity) {
+            self.count("a fetch of what is not here");
+        }
         self.want(device, |driver, space, now| driver.want_entities(space, &[entity], now));
     }
 
@@ -86,7 +92,17 @@ impl World {
 
     /// Holds back everything on its way to the relay, or to a device, until this says otherwise: a partition in one direction.
     pub fn stall(&mut self, device: Device, to_relay: bool, to_device: bool) {
+        if to_relay != to_device {
+            self.count("a partition in one direction");
+        }
         self.devices[device.0].stalled = (to_relay, to_device);
+    }
+
+    /// How many entities a device keeps as one saved document, with no change beside it.
+    pub fn compacted(&self, device: Device) -> usize {
+        let Some(driver) = self.driver(device) else { return 0 };
+        let left = driver.with_store(|store| store.reader().compactable(1)).expect("the store can be read");
+        self.entities(device).iter().filter(|entity| !left.contains(entity)).count()
     }
 
     /// Every entity that was made in this world.

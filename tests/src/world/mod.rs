@@ -4,6 +4,7 @@ mod check;
 mod device;
 mod disk;
 mod filter;
+mod kinds;
 mod listener;
 mod live;
 mod log;
@@ -106,6 +107,8 @@ pub struct World {
     /// What was found broken and not told yet.
     found: Option<Violation>,
     checks: Checks,
+    /// How often what happened that a history is made of.
+    happened: BTreeMap<&'static str, u64>,
     /// Earlier states of the relay's database, and how many commits of a thousand are kept.
     ring: Vec<Vec<u8>>,
     ring_rate: u32,
@@ -156,6 +159,7 @@ impl World {
             record: Record::default(),
             found: None,
             checks: Checks::All,
+            happened: BTreeMap::new(),
             ring: Vec::new(),
             ring_rate: 0,
             reloads: 0,
@@ -182,6 +186,15 @@ impl World {
     /// Says what is looked at.
     pub fn set_checks(&mut self, checks: Checks) {
         self.checks = checks;
+    }
+
+    /// How often each kind of content was edited, and each thing happened that a history may hold.
+    pub fn happened(&self) -> &BTreeMap<&'static str, u64> {
+        &self.happened
+    }
+
+    fn count(&mut self, what: &'static str) {
+        *self.happened.entry(what).or_default() += 1;
     }
 
     /// The trace so far.

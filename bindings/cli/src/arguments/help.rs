@@ -39,8 +39,9 @@ Examples:
 pub(super) const EDIT: &str = "\
 Your editor is $VISUAL, or $EDITOR, or vi. A whole entity is JSON in it; a text
 is {\"$text\": \"…\"} or, line by line, {\"$text\": [\"…\", \"…\"]}. A field that is
-a text or a string is plain text. Only what you changed is written. What others
-changed meanwhile stays, and characters of a text merge. If the editor fails, or
+a text or a string is plain text; one with marks and blocks is JSON, too. Only
+what you changed is written. What others changed meanwhile stays, and characters
+and marks of texts merge. If the editor fails, or
 nothing was changed, nothing is written; JSON that cannot be read is offered
 again, and what cannot be stored is kept in a file.
 

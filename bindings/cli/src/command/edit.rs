@@ -16,7 +16,11 @@ const ABOUT_JSON: &str = "\
 // Save what you changed and leave the editor; left as it is, nothing is written.
 // Lines that begin with // are passed over. Texts and counters keep their kind:
 // {\"$text\": \"…\"}, of several lines {\"$text\": [\"…\", \"…\"]}, and {\"$counter\": 0}.
+// All other kinds, of which {\"$richtext\": […]} is a text with marks and blocks, are
+// told by `afield put --help`.
 ";
+/// The tags of texts without marks and blocks.
+const TEXTS: [&str; 2] = ["$text", "$longtext"];
 
 pub(super) fn run(arguments: &Edit, global: &Global, output: Output) -> Result<(), Failure> {
     let collection = &arguments.of.collection;
@@ -103,30 +107,34 @@ fn page_of(value: &Json) -> String {
 
 /// Texts of several lines as lists of lines, in which a person can write.
 fn in_lines(value: &Json) -> Json {
-    match value {
-        Json::Array(elements) => elements.iter().map(in_lines).collect(),
-        Json::Object(entries) => match entries.get("$text").and_then(Json::as_str) {
-            Some(text) if text.contains('\n') => json!({ "$text": text.split('\n').collect::<Vec<_>>() }),
-            _ => entries.iter().map(|(key, value)| (key.clone(), in_lines(value))).collect(),
-        },
-        _ => value.clone(),
-    }
+    with_texts(value, false, &|text| {
+        let text = text.as_str().filter(|text| text.contains('\n'))?;
+        Some(text.split('\n').collect())
+    })
 }
 
 /// The other way round.
-fn from_lines(value: Json) -> Json {
+fn from_lines(value: &Json) -> Json {
+    with_texts(value, false, &|lines| {
+        let lines: Option<Vec<&str>> = lines.as_array()?.iter().map(Json::as_str).collect();
+        Some(Json::from(lines?.join("\n")))
+    })
+}
+
+/// Tagged JSON in which what `written` gives stands in the place of the characters of texts, those in spans of texts with
+/// marks and blocks among them.
+fn with_texts(value: &Json, is_span: bool, written: &impl Fn(&Json) -> Option<Json>) -> Json {
     match value {
-        Json::Array(elements) => elements.into_iter().map(from_lines).collect(),
-        Json::Object(mut entries) => {
-            if let Some(Json::Array(lines)) = entries.get("$text") {
-                let lines: Option<Vec<&str>> = lines.iter().map(Json::as_str).collect();
-                if let Some(text) = lines.map(|lines| lines.join("\n")) {
-                    entries.insert("$text".to_owned(), Json::String(text));
-                }
-            }
-            entries.into_iter().map(|(key, value)| (key, from_lines(value))).collect()
+        Json::Array(elements) => elements.iter().map(|element| with_texts(element, is_span, written)).collect(),
+        Json::Object(entries) => {
+            let entry = |(key, value): (&String, &Json)| {
+                let is_text = TEXTS.contains(&key.as_str()) || (is_span && key == "text");
+                let other = if is_text { written(value) } else { None };
+                (key.clone(), other.unwrap_or_else(|| with_texts(value, key == "$richtext", written)))
+            };
+            entries.iter().map(entry).collect()
         }
-        value => value,
+        _ => value.clone(),
     }
 }
 
@@ -141,7 +149,7 @@ fn value_of(page: &str) -> Result<Json, Problem> {
         let (what, _) = what.split_once(" at line ").unwrap_or((&what, ""));
         Problem { line: error.line().max(1), what: format!("column {}: {what}", error.column()) }
     })?;
-    let json = from_lines(json);
+    let json = from_lines(&json);
     match Value::from_tagged_json(&json) {
         Ok(_) => Ok(json),
         Err(error) => Err(Problem { line: 1, what: error.to_string() }),
@@ -161,8 +169,9 @@ fn entity_of(page: &str) -> Result<Json, Problem> {
 fn field_of(before: &Json, path: &Path, value: &Json) -> Result<Json, Problem> {
     let mut entity = before.clone();
     let value = match (fields::at(before, path), value.get("$text")) {
-        // A string stays one.
+        // A string stays one, and a long text long.
         (Some(Json::String(_)), Some(text)) => text.clone(),
+        (Some(long), Some(text)) if long.get("$longtext").is_some() => json!({ "$longtext": text }),
         _ => value.clone(),
     };
     fields::put(&mut entity, path, value).map_err(|error| Problem { line: 1, what: error.to_string() })?;
@@ -174,7 +183,7 @@ fn text_of(value: Option<&Json>) -> Option<&str> {
     match value {
         None | Some(Json::Null) => Some(""),
         Some(Json::String(text)) => Some(text),
-        Some(tagged) => tagged.get("$text").and_then(Json::as_str),
+        Some(tagged) => TEXTS.iter().find_map(|tag| tagged.get(tag)?.as_str()),
     }
 }
 
@@ -197,6 +206,10 @@ mod tests {
         for value in [
             json!({"title": "// no comment", "body": {"$text": "one\n// two\n\nthree\n"}, "n": {"$counter": 1}}),
             json!({"text": {"$text": "\n"}, "empty": {"$text": ""}, "list": [{"$text": "a\nb"}, {"$$text": ["a"]}]}),
+            json!({"long": {"$longtext": "a\n\nb"}, "uint": {"$uint": 5}, "float": {"$float": "7ff8000000000001"},
+                "rich": {"$richtext": [{"block": {"type": "heading", "text": "a\nb", "note": {"$text": "c\nd"}}},
+                    {"text": "one\ntwo\n", "marks": {"bold": true, "at": {"$timestamp": 1}}}, {"text": "// three"}]},
+                "text": "no\nspan", "map": {"text": ["a", "b"], "$$richtext": [{"text": ["a"]}]}}),
             json!({}),
         ] {
             assert_eq!(entity_of(&page_of(&value)), Ok(value));

@@ -66,6 +66,10 @@ fn described(tagged: &Json) -> (&'static str, String) {
     let tag = tagged.as_object().filter(|object| object.len() == 1).and_then(|object| object.iter().next());
     match (tag.map(|(tag, value)| (tag.as_str(), value)), tagged) {
         (Some(("$text", Json::String(text))), _) => ("text", text.clone()),
+        (Some(("$longtext", Json::String(text))), _) => ("long text", text.clone()),
+        (Some(("$richtext", Json::Array(spans))), _) => ("text with marks or blocks", words_of(spans)),
+        (Some(("$uint", number)), _) => ("", number.to_string()),
+        (Some(("$float", _)), _) => ("", number_of(tagged)),
         (Some(("$counter", count)), _) => ("counter", count.to_string()),
         (Some(("$timestamp", at)), _) => ("milliseconds since 1970", at.to_string()),
         (Some(("$bytes", Json::String(hex))), _) => ("bytes", text::bytes(hex.len() as u64 / 2)),
@@ -74,8 +78,59 @@ fn described(tagged: &Json) -> (&'static str, String) {
     }
 }
 
+/// The characters of a text with marks and blocks: each block begins a line with its kind, and marks are left out.
+fn words_of(spans: &[Json]) -> String {
+    let mut words = String::new();
+    for span in spans {
+        if let Some(text) = span.get("text").and_then(Json::as_str) {
+            words.push_str(text);
+        } else if let Some(block) = span.get("block") {
+            let kind = block.get("type").and_then(Json::as_str).unwrap_or("block");
+            let end = if words.is_empty() || words.ends_with('\n') { "" } else { "\n" };
+            words.push_str(&format!("{end}[{kind}] "));
+        }
+    }
+    words
+}
+
+/// A floating-point number that JSON cannot hold, or not exactly.
+fn number_of(tagged: &Json) -> String {
+    match afield::Value::from_tagged_json(tagged) {
+        Ok(afield::Value::F64(number)) => number.to_string(),
+        _ => tagged.to_string(),
+    }
+}
+
 /// A text of several lines, each below the first.
 fn indented(value: &str, by: usize) -> String {
     let lines: Vec<_> = value.lines().map(text::printable).collect();
     lines.join(&format!("\n{}", " ".repeat(by)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_kind_that_json_has_no_word_for_is_shown_in_words() {
+        for (tagged, kind, words) in [
+            (json!({"$text": "a"}), "text", "a"),
+            (json!({"$longtext": "a"}), "long text", "a"),
+            (json!({"$counter": -1}), "counter", "-1"),
+            (json!({"$timestamp": 5}), "milliseconds since 1970", "5"),
+            (json!({"$bytes": "00ff"}), "bytes", "2 B"),
+            (json!({"$uint": 5}), "", "5"),
+            (json!({"$float": "7ff0000000000000"}), "", "inf"),
+            (json!("a"), "", "a"),
+            (json!([{"$counter": 1}]), "", "[{\"$counter\":1}]"),
+        ] {
+            assert_eq!(described(&tagged), (kind, words.to_owned()), "{tagged}");
+        }
+        let rich = json!({"$richtext": [
+            {"block": {"type": "heading"}}, {"text": "A "}, {"text": "bold", "marks": {"bold": true}},
+            {"block": {}}, {"text": "b"},
+        ]});
+        assert_eq!(described(&rich), ("text with marks or blocks", "[heading] A bold\n[block] b".to_owned()));
+    }
 }

@@ -65,7 +65,9 @@ impl Failure {
                 }
                 _ => "import the file again: what is there already does not change",
             },
-            Self::Transfer(TransferError::Edit { source, .. }) if source.is_too_large() => {
+            Self::Transfer(TransferError::Edit { source, .. })
+                if source.is_too_large() || source.has_too_large_value() =>
+            {
                 "one value of that line is larger than a change may be: write a string as {\"$text\": \"…\"}, or leave it out"
             }
             Self::Transfer(TransferError::Line { .. } | TransferError::Edit { .. }) => {
@@ -86,7 +88,7 @@ impl Failure {
             Self::Edit(EditError::Store(_)) => {
                 "look whether it is there before you repeat it; `afield doctor` looks for the cause"
             }
-            Self::Edit(error) if error.is_too_large() => {
+            Self::Edit(error) if error.is_too_large() || error.has_too_large_value() => {
                 "write less at once; a long string can be a text: body~=VALUE, or {\"$text\": \"…\"} in JSON"
             }
             Self::Edit(_) => "`afield put --help` shows how values are written",

@@ -142,6 +142,99 @@ fn what_others_changed_while_the_editor_was_open_stays() {
     );
 }
 
+/// What the command has no words of its own for.
+const PAGE: &str = r#"{"title": "Page",
+    "rich": {"$richtext": [{"block": {"type": "heading", "attrs": {"level": 1, "cells": [{"$text": "x"}]}, "parents": []}},
+        {"text": "bold", "marks": {"bold": true, "at": {"$timestamp": 5}}}, {"text": " and\nplain"}]},
+    "long": {"$longtext": "once\nupon a time"}, "at": {"$timestamp": -5}, "raw": {"$bytes": "00ff"},
+    "uint": {"$uint": 5}, "float": {"$float": "7ff8000000000001"},
+    "deep": {"list": [[{"$counter": 1}, {"$text": "a"}], {"map": {"$richtext": [{"block": {}}]}}]}}"#;
+
+fn page(person: &Person) -> (String, Json) {
+    let id = person.run(["put", "pages", PAGE]).ok().to_owned();
+    let stored = person.run(["get", "pages", &id, "--tagged", "--json"]).json()["value"].clone();
+    assert_eq!(stored, serde_json::from_str::<Json>(PAGE).unwrap(), "what is put is there to the byte");
+    (id, stored)
+}
+
+fn page_value(person: &Person, id: &str) -> Json {
+    person.run(["get", "pages", id, "--tagged", "--json"]).json()["value"].clone()
+}
+
+#[test]
+fn of_content_of_every_kind_only_what_was_changed_is_written() {
+    let person = Person::with_store();
+    let (id, mut wanted) = page(&person);
+    for field in [None, Some("rich"), Some("long"), Some("raw"), Some("float"), Some("deep")] {
+        let ran = edit(&person, ["pages", &id].into_iter().chain(field), "true");
+        assert_eq!(ran.ok(), "Nothing changed.", "{field:?}");
+    }
+    assert_eq!(page_value(&person, &id), wanted);
+    edit(&person, ["pages", &id], r#"sed -i s/Page/Sheet/ "$1""#).ok();
+    wanted["title"] = json!("Sheet");
+    assert_eq!(page_value(&person, &id), wanted, "everything else in the page stays");
+    edit(&person, ["pages", &id], r#"sed -i 's/"plain"/"simple"/; s/"level": 1/"level": 2/' "$1""#).ok();
+    wanted["rich"]["$richtext"][2]["text"] = json!(" and\nsimple");
+    wanted["rich"]["$richtext"][0]["block"]["attrs"]["level"] = json!(2);
+    assert_eq!(page_value(&person, &id), wanted, "what is in a text with marks and blocks is edited within it");
+    edit(&person, ["pages", &id, "rich"], r#"sed -i 's/"bold": true/"italic": true/' "$1""#).ok();
+    wanted["rich"]["$richtext"][1]["marks"] = json!({"italic": true, "at": {"$timestamp": 5}});
+    assert_eq!(page_value(&person, &id), wanted);
+    edit(&person, ["pages", &id, "long"], r#"test "$(head -1 "$1")" = once; echo more >>"$1""#).ok();
+    wanted["long"] = json!({"$longtext": "once\nupon a time\nmore"});
+    assert_eq!(page_value(&person, &id), wanted, "a long text is plain text in the editor, and stays long");
+    person.run(["edit", "pages", &id, "long=short", "rich~=\u{fffc}bold words", "deep.list[0][0]+=2"]).ok();
+    wanted["long"] = json!({"$longtext": "short"});
+    wanted["rich"]["$richtext"].as_array_mut().unwrap()[2]["text"] = json!(" words");
+    wanted["deep"]["list"][0][0] = json!({"$counter": 3});
+    assert_eq!(page_value(&person, &id), wanted, "a text that is set keeps the marks and blocks of what remains");
+}
+
+#[test]
+fn what_cannot_be_edited_is_told_and_left_as_it_is() {
+    let person = Person::with_store();
+    let (id, stored) = page(&person);
+    for field in ["rich[0].attrs.level:=2", "long.x=1", "raw[0]:=1", "at+=1", "float.x=1"] {
+        let ran = person.run(["edit", "pages", &id, "title=Other", field]);
+        let told = ran.failed(2);
+        assert!(
+            told.contains("field 2") && (told.contains("no map or list") || told.contains("no counter")),
+            "{ran:?}"
+        );
+    }
+    for field in ["rich[0].type", "long.x", "raw[0]"] {
+        assert!(edit(&person, ["pages", &id, field], "true").failed(2).contains("no map or list"), "{field}");
+    }
+    let script = r#"grep -q wrong "$1" || sed -i 's/"bold": true/"bold": {"wrong": 1}/' "$1""#;
+    let ran = edit(&person, ["pages", &id], script);
+    assert!(ran.code == 1 && ran.err.contains("what was edited cannot be read"), "{ran:?}");
+    assert_eq!(page_value(&person, &id), stored);
+    person.run(["edit", "pages", &id, "title=Other", "uint:=6"]).ok();
+    assert_eq!(page_value(&person, &id)["title"], "Other", "the control");
+}
+
+#[test]
+fn what_others_did_to_a_rich_text_while_the_editor_was_open_stays() {
+    let person = Person::with_store();
+    let (id, mut wanted) = page(&person);
+    let rich = r#"{"$richtext": [{"block": {"type": "heading", "attrs": {"level": 3, "cells": [{"$text": "x"}]}, "parents": []}},
+        {"text": "bold", "marks": {"bold": true, "at": {"$timestamp": 5}}}, {"text": " and\n"},
+        {"text": "plain", "marks": {"link": "a"}}, {"text": "!"}]}"#;
+    let other = format!(
+        "{} --quiet --store '{}' edit pages {id} 'rich:={rich}' 'long=0 once\nupon a time'",
+        env!("CARGO_BIN_EXE_afield"),
+        person.store().display()
+    );
+    let script =
+        format!(r#"{other}; sed -i 's/" and"/" and then"/; s/"heading"/"title"/; s/"once"/"once more"/' "$1""#);
+    edit(&person, ["pages", &id], &script).ok();
+    wanted["rich"] = serde_json::from_str(rich).unwrap();
+    wanted["rich"]["$richtext"][0]["block"]["type"] = json!("title");
+    wanted["rich"]["$richtext"][2]["text"] = json!(" and then\n");
+    assert_eq!(page_value(&person, &id)["rich"], wanted["rich"]);
+    assert_eq!(page_value(&person, &id)["long"], json!({"$longtext": "0 once more\nupon a time"}));
+}
+
 #[test]
 fn a_line_that_looks_like_a_complaint_is_the_person_s_own() {
     let person = Person::with_store();

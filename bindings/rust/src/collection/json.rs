@@ -11,8 +11,10 @@ use std::error::Error;
 /// The entities of one collection, seen as JSON values.
 ///
 /// Strings are replaced as a whole, unless the field is a text already: then what changed in it becomes splices.
-/// To make texts, counters, bytes and timestamps, write them as an export does: `{"$text": "…"}`, `{"$counter": 0}`,
-/// `{"$bytes": "…"}`, `{"$timestamp": 0}`.
+/// To make texts, counters, bytes and timestamps, write them as an export does: `{"$text": "…"}`, `{"$longtext": "…"}`,
+/// `{"$richtext": [{"text": "…", "marks": {"bold": true}}]}`, `{"$counter": 0}`, `{"$bytes": "…"}`, `{"$timestamp": 0}`;
+/// [`Value::to_tagged_json`] has them all. A text stays what it is when a string is put in its place, with the marks and
+/// blocks that its characters have; a mark that is made here grows as [`Expand::of`](crate::Expand::of) says.
 #[derive(Debug, Clone)]
 pub struct JsonCollection {
     pub(crate) of: Collection<()>,

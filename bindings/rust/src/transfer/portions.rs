@@ -5,7 +5,7 @@ use crate::driver::Target;
 use crate::error::EditError;
 use crate::transaction::Transaction;
 use afield_core::document::sequence::differing;
-use afield_core::document::{Edit, FIRST_INCREMENTS_MAX, Path, Value};
+use afield_core::document::{Edit, FIRST_INCREMENTS_MAX, Path, RichText, Value};
 use afield_core::limits::CHANGE_BYTES_MAX;
 use std::collections::BTreeMap;
 
@@ -24,6 +24,7 @@ static NULL: Value = Value::Null;
 static EMPTY_MAP: Value = Value::Map(BTreeMap::new());
 static EMPTY_LIST: Value = Value::List(Vec::new());
 static EMPTY_TEXT: Value = Value::Text(String::new());
+static EMPTY_LONG_TEXT: Value = Value::LongText(String::new());
 
 /// Turns the fields of an entity from `before`, which the document holds, into `after`, in as many changes as it takes.
 pub(super) fn write(
@@ -39,11 +40,35 @@ pub(super) fn write(
 
 /// One thing to write. Each sees what those before it wrote.
 enum Step<'v> {
-    Assign { path: Path, before: Option<&'v Value>, after: &'v Value },
-    Put { path: Path, value: &'static Value },
-    Insert { list: Path, index: usize, elements: &'v [Value] },
-    Splice { text: Path, position: usize, delete: usize, insert: String },
-    Delete { path: Path },
+    Assign {
+        path: Path,
+        before: Option<&'v Value>,
+        after: &'v Value,
+    },
+    Put {
+        path: Path,
+        value: &'static Value,
+    },
+    Insert {
+        list: Path,
+        index: usize,
+        elements: &'v [Value],
+    },
+    Splice {
+        text: Path,
+        is_long: bool,
+        position: usize,
+        delete: usize,
+        insert: String,
+    },
+    /// Makes a rich text that stands there one that begins or ends in the same way.
+    Change {
+        text: Path,
+        after: RichText,
+    },
+    Delete {
+        path: Path,
+    },
 }
 
 impl Step<'_> {
@@ -57,7 +82,16 @@ impl Step<'_> {
                 after.splice(index..index, elements.iter().cloned());
                 assign(edit, &list, &before, &Value::List(after))
             }
-            Self::Splice { text, position, delete, insert } => Ok(edit.splice_text(text, position, delete, &insert)?),
+            Self::Splice { text, is_long: true, position, delete, insert } => {
+                Ok(edit.splice_long_text(text, position, delete, &insert)?)
+            }
+            Self::Splice { text, position, delete, insert, .. } => {
+                Ok(edit.splice_text(text, position, delete, &insert)?)
+            }
+            Self::Change { text, after } => {
+                let before = edit.read(&text)?.unwrap_or(Value::Null);
+                assign(edit, &text, &before, &Value::from(after))
+            }
             Self::Delete { path } => Ok(edit.delete(path)?),
         }
     }
@@ -86,8 +120,19 @@ impl<'v> Portions<'_, '_, 'v> {
         match (before, after) {
             (Some(Value::Map(old)), Value::Map(new)) => self.map(path, old, new),
             (Some(Value::List(old)), Value::List(new)) => self.list(path, old, new),
-            (Some(Value::Text(old)), Value::Text(new) | Value::Str(new)) => self.text(path, old, new),
-            (_, Value::Map(_) | Value::List(_) | Value::Text(_)) => {
+            (Some(Value::Text(old)), Value::Text(new) | Value::LongText(new) | Value::Str(new)) => {
+                self.text(path, false, old, new)
+            }
+            (Some(Value::LongText(old)), Value::LongText(new) | Value::Text(new) | Value::Str(new)) => {
+                self.text(path, true, old, new)
+            }
+            (Some(old @ (Value::Text(_) | Value::RichText(_))), Value::Text(_) | Value::RichText(_)) => {
+                match (old.to_rich_text(), after.to_rich_text()) {
+                    (Some(old), Some(new)) => self.rich_text(path, &old, &new),
+                    _ => Ok(()),
+                }
+            }
+            (_, Value::Map(_) | Value::List(_) | Value::Text(_) | Value::RichText(_) | Value::LongText(_)) => {
                 let empty = empty_like(after);
                 self.push(Step::Put { path: path.clone(), value: empty }, OPERATION_WEIGHT)?;
                 self.value(path, Some(empty), after)
@@ -148,21 +193,38 @@ impl<'v> Portions<'_, '_, 'v> {
         Ok(())
     }
 
-    fn text(&mut self, path: &Path, old: &str, new: &str) -> Result<(), EditError> {
+    fn text(&mut self, path: &Path, is_long: bool, old: &str, new: &str) -> Result<(), EditError> {
         let (old, new): (Vec<char>, Vec<char>) = (old.chars().collect(), new.chars().collect());
         let (old_middle, new_middle) = differing(&old, &new, |old, new| old == new);
         let start = old_middle.start;
         for piece in old.get(old_middle).unwrap_or_default().chunks(CHARACTERS_MAX) {
             let insert = String::new();
-            let step = Step::Splice { text: path.clone(), position: start, delete: piece.len(), insert };
+            let step = Step::Splice { text: path.clone(), is_long, position: start, delete: piece.len(), insert };
             self.push(step, piece.len() * OPERATION_WEIGHT)?;
         }
         let mut position = start;
         for piece in new.get(new_middle).unwrap_or_default().chunks(CHARACTERS_MAX) {
             let insert: String = piece.iter().collect();
             let weight = insert.len() + piece.len() * OPERATION_WEIGHT;
-            self.push(Step::Splice { text: path.clone(), position, delete: 0, insert }, weight)?;
+            self.push(Step::Splice { text: path.clone(), is_long, position, delete: 0, insert }, weight)?;
             position += piece.len();
+        }
+        Ok(())
+    }
+
+    /// Takes away what differs from the end on, and then adds to the end, each in steps that a change has room for.
+    fn rich_text(&mut self, path: &Path, old: &RichText, new: &RichText) -> Result<(), EditError> {
+        let is_same = |(old, new): &(char, char)| old == new;
+        let common = old.as_str().chars().zip(new.as_str().chars()).take_while(is_same).count();
+        let shrinking = (common..old.len()).step_by(CHARACTERS_MAX).rev().map(|length| (old, length));
+        let growing = (common..new.len()).step_by(CHARACTERS_MAX).map(|length| (new, length));
+        let whole = std::iter::once((new, new.len()));
+        let mut before = old.len();
+        for (text, length) in shrinking.chain(growing).chain(whole) {
+            let after = text.prefix(length);
+            let weight = before.abs_diff(length) * (OPERATION_WEIGHT + 1) + marks_weight(&after);
+            before = length;
+            self.push(Step::Change { text: path.clone(), after }, weight)?;
         }
         Ok(())
     }
@@ -192,22 +254,33 @@ fn weight(value: &Value) -> usize {
         Value::Counter(_) => FIRST_INCREMENTS_MAX as usize * OPERATION_WEIGHT,
         Value::Str(text) => text.len(),
         Value::Bytes(bytes) => bytes.len(),
-        Value::Text(text) => text.len() + text.chars().count() * OPERATION_WEIGHT,
+        Value::Text(text) | Value::LongText(text) => text.len() + text.chars().count() * OPERATION_WEIGHT,
+        Value::RichText(text) => {
+            text.as_str().len() + text.as_str().chars().count() * OPERATION_WEIGHT + marks_weight(text)
+        }
         Value::List(elements) => elements.iter().map(weight).sum(),
         Value::Map(entries) => entries.iter().map(|(key, value)| key.len() + weight(value)).sum(),
     };
     OPERATION_WEIGHT + content
 }
 
+/// What the marks and blocks of a text weigh.
+fn marks_weight(text: &RichText) -> usize {
+    let marks = text.marks().map(|(name, _, value)| name.len() + 2 * OPERATION_WEIGHT + weight(value));
+    let entries = text.blocks().flat_map(|(_, block)| block.entries());
+    marks.sum::<usize>() + entries.map(|(key, value)| key.len() + weight(value)).sum::<usize>()
+}
+
 fn is_container(value: &Value) -> bool {
-    matches!(value, Value::Map(_) | Value::List(_) | Value::Text(_))
+    matches!(value, Value::Map(_) | Value::List(_) | Value::Text(_) | Value::RichText(_) | Value::LongText(_))
 }
 
 /// What a map, list or text is before anything stands in it.
 fn empty_like(value: &Value) -> &'static Value {
     match value {
         Value::List(_) => &EMPTY_LIST,
-        Value::Text(_) => &EMPTY_TEXT,
+        Value::Text(_) | Value::RichText(_) => &EMPTY_TEXT,
+        Value::LongText(_) => &EMPTY_LONG_TEXT,
         _ => &EMPTY_MAP,
     }
 }

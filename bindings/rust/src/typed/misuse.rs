@@ -67,6 +67,63 @@
 //! struct Board { pieces: BTreeMap<Place, String> }
 //! ```
 //!
+//! A key of a map, or an element of a set, that merges:
+//!
+//! ```compile_fail,E0277
+//! # use afield::Text; use std::collections::BTreeMap;
+//! #[afield::model]
+//! struct Board { pieces: BTreeMap<Text, String> }
+//! ```
+//!
+//! ```compile_fail,E0277
+//! # use afield::{Counter, LongText}; use std::collections::BTreeMap;
+//! #[afield::model]
+//! struct Board { pieces: BTreeMap<LongText, Counter> }
+//! ```
+//!
+//! ```compile_fail,E0277
+//! # use afield::Counter; use std::collections::BTreeSet;
+//! #[afield::model]
+//! struct Board { pieces: BTreeSet<Counter> }
+//! ```
+//!
+//! ```
+//! # use afield::{Counter, LongText, Text}; use std::collections::{BTreeMap, BTreeSet};
+//! #[afield::model]
+//! struct Board { texts: BTreeMap<String, Text>, long: BTreeMap<u8, LongText>, counters: Vec<Counter>, set: BTreeSet<char> }
+//! ```
+//!
+//! A number that no document holds, and a list of more parts than a tuple may have:
+//!
+//! ```compile_fail,E0277
+//! #[afield::model]
+//! struct Note { count: i128 }
+//! ```
+//!
+//! ```compile_fail,E0277
+//! # use afield::Counter as C;
+//! #[afield::model]
+//! struct Note { counts: (C, C, C, C, C, C, C) }
+//! ```
+//!
+//! ```
+//! # use afield::Counter as C;
+//! #[afield::model]
+//! struct Note { count: i64, counts: (C, C, C, C, C, C) }
+//! ```
+//!
+//! A moment that is none of the clock on the wall:
+//!
+//! ```compile_fail,E0277
+//! #[afield::model]
+//! struct Note { #[model(required)] at: std::time::Instant }
+//! ```
+//!
+//! ```
+//! #[afield::model]
+//! struct Note { #[model(required)] at: std::time::SystemTime }
+//! ```
+//!
 //! A field of another crate's type without a module for it:
 //!
 //! ```compile_fail,E0277

@@ -41,6 +41,8 @@
 //! | for | use | concurrent edits |
 //! | --- | --- | --- |
 //! | prose | [`Text`] | merge by character |
+//! | prose with headings, bold, links | [`RichText`](crate::RichText) | merge by character, mark and block |
+//! | prose that grows long | [`LongText`] | merge by character, passing over one part of it |
 //! | names, states | `String`, an enum | one wins, the other is shown as a conflict |
 //! | references | [`EntityId`](crate::EntityId) | one wins, the other is shown as a conflict |
 //! | tallies | [`Counter`] | add up |
@@ -85,14 +87,18 @@
 //! refuses them where that would lose content. Use [`Text`] and [`Counter`].
 
 mod align;
+mod beside;
 mod difference;
 mod edit;
 mod field;
 mod held;
 mod identity;
+mod long_text;
 mod path;
 mod read;
+mod reading;
 mod reconciler;
+mod rich_text;
 mod scalar;
 pub mod support;
 mod text;
@@ -111,6 +117,7 @@ pub use difference::{Patch, difference};
 pub(crate) use edit::{edit, insert};
 pub use field::{Field, MapKey};
 pub use held::before_edit;
+pub use long_text::LongText;
 pub use path::FieldPath;
 pub use read::{FromDocumentError, from_document};
 pub use scalar::{Bytes, Counter, Timestamp};

@@ -2,6 +2,7 @@
 
 use super::{
     path::FieldPath,
+    reading::Reading,
     support::Mismatch,
     view::{NumberViews, View, is_marked},
 };
@@ -65,7 +66,12 @@ pub enum FromDocumentError {
 ///
 /// # Errors
 /// When a required field is missing, or a value does not fit its type: see [`FromDocumentError`].
-pub fn from_document<T: Hydrate, D: ReadDoc>(document: &D) -> Result<T, FromDocumentError> {
+pub fn from_document<T: Hydrate, D: ReadDoc + automerge::ReadDoc>(document: &D) -> Result<T, FromDocumentError> {
+    read(&Reading::new(document, ReadDoc::get_heads(document)))
+}
+
+/// Reads a model from the root of a document that answers what texts are.
+pub(super) fn read<T: Hydrate, D: ReadDoc>(document: &D) -> Result<T, FromDocumentError> {
     // The plain way is the quick one. Only what it cannot read is read again, with a record of places; and an entity
     // with a mark of deletion, which is no field, is read without it.
     if !is_marked(document)

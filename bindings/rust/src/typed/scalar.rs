@@ -1,12 +1,17 @@
 //! Counters, timestamps and bytes.
 
+use afield_core::document::Value;
 use autosurgeon::{
     Hydrate, HydrateError, Reconcile, Reconciler,
     reconcile::{CounterReconciler, NoKey},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use std::{fmt, ops::Deref};
+use std::{
+    fmt,
+    ops::Deref,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 /// A number to which concurrent increments add up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -33,6 +38,12 @@ impl Counter {
 impl From<i64> for Counter {
     fn from(value: i64) -> Self {
         Self(value)
+    }
+}
+
+impl From<Counter> for Value {
+    fn from(counter: Counter) -> Self {
+        Self::Counter(counter.0)
     }
 }
 
@@ -80,6 +91,33 @@ impl Timestamp {
     }
 }
 
+impl From<Timestamp> for Value {
+    fn from(timestamp: Timestamp) -> Self {
+        Self::Timestamp(timestamp.0)
+    }
+}
+
+/// The millisecond in which a moment falls, the earlier one where it falls between two; the first or last one of 64 bits
+/// where it is beyond them.
+impl From<SystemTime> for Timestamp {
+    fn from(moment: SystemTime) -> Self {
+        Self(match moment.duration_since(UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+            Err(before) => {
+                i64::try_from(before.duration().as_nanos().div_ceil(1_000_000)).map_or(i64::MIN, |before| -before)
+            }
+        })
+    }
+}
+
+impl Timestamp {
+    /// The moment as the system has it; `None` where it is beyond what the system has.
+    pub fn to_system_time(self) -> Option<SystemTime> {
+        let distance = Duration::from_millis(self.0.unsigned_abs());
+        if self.0 < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) }
+    }
+}
+
 impl Hydrate for Timestamp {
     fn hydrate_timestamp(millis: i64) -> Result<Self, HydrateError> {
         Ok(Self(millis))
@@ -120,6 +158,12 @@ impl From<&[u8]> for Bytes {
 impl From<Bytes> for Vec<u8> {
     fn from(bytes: Bytes) -> Self {
         bytes.0
+    }
+}
+
+impl From<Bytes> for Value {
+    fn from(bytes: Bytes) -> Self {
+        Self::Bytes(bytes.0)
     }
 }
 

@@ -6,6 +6,7 @@ mod lists;
 mod merging;
 mod models;
 mod reading;
+mod texts;
 mod writing;
 
 use super::{Patch, before_edit, difference, from_document, to_tree};
@@ -83,7 +84,10 @@ fn put_value(document: &mut AutoCommit, object: &automerge::ObjId, prop: automer
 }
 
 /// What a typed edit writes: reads the model, changes it and gives the patches.
-fn edit<T: Hydrate + Reconcile>(document: &impl autosurgeon::ReadDoc, change: impl FnOnce(&mut T)) -> Vec<Patch> {
+fn edit<T: Hydrate + Reconcile>(
+    document: &(impl autosurgeon::ReadDoc + automerge::ReadDoc),
+    change: impl FnOnce(&mut T),
+) -> Vec<Patch> {
     let mut model: T = from_document(document).unwrap();
     let before = before_edit(document, &model).unwrap();
     change(&mut model);

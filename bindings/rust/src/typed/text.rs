@@ -1,5 +1,6 @@
 //! A text whose characters merge.
 
+use afield_core::document::Value;
 use autosurgeon::{
     Hydrate, HydrateError, ReadDoc, Reconcile, Reconciler,
     reconcile::{NoKey, TextReconciler},
@@ -10,7 +11,9 @@ use std::{borrow::Borrow, fmt, ops::Deref};
 /// A text in which concurrent edits merge character by character.
 ///
 /// Positions and lengths count Unicode code points, as everywhere in Afield. Use a `String` for what is replaced as a
-/// whole, such as a name or a state.
+/// whole, such as a name or a state, a [`LongText`](super::LongText) for what may grow beyond some ten thousand characters,
+/// and a [`RichText`](crate::RichText) to see marks and blocks: here they are left alone, and
+/// [`BLOCK_CHARACTER`](crate::BLOCK_CHARACTER) stands for each block.
 ///
 /// ```
 /// use afield::typed::Text;
@@ -83,6 +86,12 @@ impl From<String> for Text {
 impl From<Text> for String {
     fn from(text: Text) -> Self {
         text.0
+    }
+}
+
+impl From<Text> for Value {
+    fn from(text: Text) -> Self {
+        Self::Text(text.0)
     }
 }
 

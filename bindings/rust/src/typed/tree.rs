@@ -125,7 +125,8 @@ impl Node {
                 Value::Int(value) | Value::Counter(value) | Value::Timestamp(value) => *value == 0,
                 Value::Uint(value) => *value == 0,
                 Value::F64(value) => *value == 0.0,
-                Value::Str(text) | Value::Text(text) => text.is_empty(),
+                Value::Str(text) | Value::Text(text) | Value::LongText(text) => text.is_empty(),
+                Value::RichText(text) => text.is_empty(),
                 Value::Bytes(bytes) => bytes.is_empty(),
                 Value::List(elements) => elements.is_empty(),
                 Value::Map(entries) => entries.is_empty(),
@@ -140,8 +141,10 @@ impl Node {
         let scalar = |scalar| automerge::Value::Scalar(Cow::Owned(scalar));
         match &self.content {
             Content::List(_) | Content::Leaf(Value::List(_)) => automerge::Value::Object(ObjType::List),
-            Content::Map(_) | Content::Leaf(Value::Map(_)) => automerge::Value::Object(ObjType::Map),
-            Content::Leaf(Value::Text(_)) => automerge::Value::Object(ObjType::Text),
+            Content::Map(_) | Content::Leaf(Value::Map(_) | Value::LongText(_)) => {
+                automerge::Value::Object(ObjType::Map)
+            }
+            Content::Leaf(Value::Text(_) | Value::RichText(_)) => automerge::Value::Object(ObjType::Text),
             Content::Leaf(Value::Null) => scalar(ScalarValue::Null),
             Content::Leaf(Value::Bool(value)) => scalar(ScalarValue::Boolean(*value)),
             Content::Leaf(Value::Int(value)) => scalar(ScalarValue::Int(*value)),
@@ -190,7 +193,8 @@ fn write_leaf_token(value: &Value, token: &mut Vec<u8>) {
         Value::Bytes(bytes) => write_tagged(b'y', bytes, token),
         Value::Timestamp(value) => write_tagged(b't', &value.to_be_bytes(), token),
         Value::Counter(value) => write_tagged(b'c', &value.to_be_bytes(), token),
-        Value::Text(text) => write_tagged(b'x', text.as_bytes(), token),
+        Value::Text(text) | Value::LongText(text) => write_tagged(b'x', text.as_bytes(), token),
+        Value::RichText(_) => write_tagged(b'r', value.to_tagged_json().to_string().as_bytes(), token),
         Value::List(elements) => {
             write_tagged(b'l', &elements.len().to_be_bytes(), token);
             elements.iter().for_each(|element| write_leaf_token(element, token));

@@ -5,6 +5,8 @@
 
 mod beside;
 mod closing;
+mod contents;
+mod large;
 mod names;
 mod transaction;
 mod transfer;

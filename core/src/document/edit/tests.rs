@@ -1,5 +1,6 @@
 mod assign;
 mod derived;
+mod nested;
 mod refused;
 
 use crate::document::test_kit::*;

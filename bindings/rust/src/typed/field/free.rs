@@ -2,6 +2,7 @@
 
 use super::scalars::stored_as;
 use super::{As, By, Field};
+use crate::typed::{LongText, beside};
 use afield_core::document::Value;
 use automerge::{ObjId, ObjType, ScalarValue};
 use autosurgeon::{
@@ -20,6 +21,9 @@ impl Field for Value {
         };
         Ok(match value {
             automerge::Value::Object(ObjType::Map | ObjType::Table) => {
+                if let Some(text @ Self::LongText(_)) = beside::ask(document, &id)? {
+                    return Ok(text);
+                }
                 let entries = BTreeMap::<String, As<Self>>::hydrate_map(document, &id)?;
                 Self::Map(entries.into_iter().map(|(key, As(value))| (key, value)).collect())
             }
@@ -27,7 +31,7 @@ impl Field for Value {
                 let elements = Vec::<As<Self>>::hydrate_seq(document, &id)?;
                 Self::List(elements.into_iter().map(|As(value)| value).collect())
             }
-            automerge::Value::Object(ObjType::Text) => Self::Text(document.text(&id)?),
+            automerge::Value::Object(ObjType::Text) => beside::ask(document, &id)?.unwrap_or_default(),
             automerge::Value::Scalar(scalar) => match scalar.as_ref() {
                 ScalarValue::Null => Self::Null,
                 ScalarValue::Boolean(value) => Self::Bool(*value),
@@ -54,6 +58,8 @@ impl Field for Value {
             Self::Timestamp(millis) => reconciler.timestamp(*millis),
             Self::Counter(value) => reconciler.counter()?.set(*value),
             Self::Text(text) => reconciler.text()?.update(text),
+            Self::RichText(text) => text.write(reconciler),
+            Self::LongText(text) => LongText::from(text.as_str()).write(reconciler),
             Self::List(elements) => elements.iter().map(By).collect::<Vec<_>>().reconcile(reconciler),
             Self::Map(entries) => {
                 let entries = entries.iter().map(|(key, value)| (key.as_str(), By(value)));

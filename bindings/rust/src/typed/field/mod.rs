@@ -28,6 +28,7 @@ use autosurgeon::{
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a field of a model: it does not implement `afield::typed::Field`",
     label = "no field of a model",
+    note = "for prose there are `Text`, `RichText` and `LongText`, for bytes `Bytes`, for moments `Timestamp`",
     note = "for a type of your own, write `#[afield::model]` at its definition",
     note = "for a type of another crate, write `#[model(with = \"module\")]` at the field: `afield::typed::as_string` \
             does for what has a text, `afield::typed::as_bytes` for arrays of bytes",

@@ -8,12 +8,7 @@ use autosurgeon::{
     bytes::{ByteArray, ByteVec},
     reconcile::NoKey,
 };
-use std::{
-    borrow::Cow,
-    rc::Rc,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{borrow::Cow, rc::Rc, sync::Arc, time::SystemTime};
 
 crate::surgical_field!(bool, u8, u16, u32, u64, i8, i16, i32, i64, f32, f64, String);
 crate::surgical_field!(Text, Counter, Timestamp, Bytes);
@@ -48,27 +43,12 @@ stored_as! {
     usize as u64: |value| *value as u64, |read| read.try_into().ok();
     isize as i64: |value| *value as i64, |read| read.try_into().ok();
     char as String: |value| value.to_string(), |read| only_character(&read);
-    SystemTime as Timestamp: |value| Timestamp::from_millis(millis(*value)), |read| moment(read.as_millis());
+    SystemTime as Timestamp: |value| Timestamp::from(*value), |read| read.to_system_time();
 }
 
 fn only_character(text: &str) -> Option<char> {
     let mut characters = text.chars();
     characters.next().filter(|_| characters.next().is_none())
-}
-
-/// Whole milliseconds since the Unix epoch, the earlier ones where it falls between two.
-fn millis(moment: SystemTime) -> i64 {
-    match moment.duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
-        Err(before) => {
-            i64::try_from(before.duration().as_nanos().div_ceil(1_000_000)).map_or(i64::MIN, |before| -before)
-        }
-    }
-}
-
-fn moment(millis: i64) -> Option<SystemTime> {
-    let distance = Duration::from_millis(millis.unsigned_abs());
-    if millis < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) }
 }
 
 /// Owned strings of other forms.

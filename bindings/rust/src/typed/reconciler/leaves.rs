@@ -1,12 +1,14 @@
 //! Texts and counters.
 
 use super::DESCRIBED;
-use crate::typed::{path::FieldPath, to_value::ToValueError};
+use crate::typed::{beside, path::FieldPath, to_value::ToValueError};
+use afield_core::document::Value;
 use automerge::ChangeHash;
 use autosurgeon::reconcile::{CounterReconciler, TextReconciler};
 
 pub(super) struct TextBuilder<'a> {
-    pub(super) text: &'a mut String,
+    /// A text.
+    pub(super) value: &'a mut Value,
 }
 
 impl TextReconciler for TextBuilder<'_> {
@@ -14,7 +16,8 @@ impl TextReconciler for TextBuilder<'_> {
 
     /// As the engine: a negative count deletes before the position.
     fn splice<S: AsRef<str>>(&mut self, position: usize, delete: isize, insert: S) -> Result<(), ToValueError> {
-        let length = self.text.chars().count();
+        let mut text = self.value.as_str().unwrap_or_default().to_owned();
+        let length = text.chars().count();
         let (start, end) = match delete {
             0.. => (Some(position), position.checked_add(delete.unsigned_abs())),
             ..0 => (position.checked_sub(delete.unsigned_abs()), Some(position)),
@@ -22,9 +25,10 @@ impl TextReconciler for TextBuilder<'_> {
         let (Some(start), Some(end)) = (start, end.filter(|end| *end <= length)) else {
             return Err(ToValueError::out_of_range(position, length));
         };
-        let offset = |position| self.text.char_indices().nth(position).map_or(self.text.len(), |(offset, _)| offset);
+        let offset = |position| text.char_indices().nth(position).map_or(text.len(), |(offset, _)| offset);
         let range = offset(start)..offset(end);
-        self.text.replace_range(range, insert.as_ref());
+        text.replace_range(range, insert.as_ref());
+        *self.value = Value::Text(text);
         Ok(())
     }
 
@@ -33,7 +37,7 @@ impl TextReconciler for TextBuilder<'_> {
     }
 
     fn update<S: AsRef<str>>(&mut self, text: S) -> Result<(), ToValueError> {
-        text.as_ref().clone_into(self.text);
+        *self.value = beside::take().unwrap_or_else(|| Value::Text(text.as_ref().to_owned()));
         Ok(())
     }
 }

@@ -139,7 +139,7 @@ impl Reconciler for Builder<'_> {
     fn text(&mut self) -> Result<TextBuilder<'_>, ToValueError> {
         let wanted = |content: &Content| matches!(content, Content::Leaf(Value::Text(_)));
         match self.content(wanted, Content::Leaf(Value::Text(String::new()))) {
-            Content::Leaf(Value::Text(text)) => Ok(TextBuilder { text }),
+            Content::Leaf(value @ Value::Text(_)) => Ok(TextBuilder { value }),
             _ => Err(ToValueError::Nothing { at: FieldPath::default() }),
         }
     }

@@ -1,7 +1,7 @@
 //! Hostile and odd changes, each alone in what is wrong with it.
 
 use super::Expected;
-use super::victim::{ME, Victim, after, letter, mark, op, put, root};
+use super::victim::{ME, Victim, after, letter, mark, nan_mark, op, put, root};
 use crate::document::*;
 use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
 use automerge::{ActorId, ExpandedChange, ObjType, ScalarValue};
@@ -134,6 +134,14 @@ fn texts(victim: &Victim) -> Vec<Hostile> {
     let one = |operation: Op| victim.change(vec![operation]);
     vec![
         ("mark without end", Rule(BadOperation), one(op(in_text(), after(second), mark(true), vec![], true))),
+        (
+            "mark with a value that does not equal itself",
+            Rule(BadOperation),
+            victim.change(vec![
+                op(in_text(), head(), nan_mark(), vec![], true),
+                op(in_text(), after(second), mark(false), vec![], true),
+            ]),
+        ),
         ("mark without begin", Rule(BadOperation), one(op(in_text(), after(second), mark(false), vec![], true))),
         (
             "mark end before begin",

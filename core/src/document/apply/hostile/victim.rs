@@ -118,3 +118,8 @@ pub(super) fn mark(begin: bool) -> OpType {
         OpType::MarkEnd(false)
     }
 }
+
+/// The beginning of a mark whose value is NaN.
+pub(super) fn nan_mark() -> OpType {
+    OpType::MarkBegin(MarkData { name: "bold".into(), value: ScalarValue::F64(f64::NAN), expand: false })
+}

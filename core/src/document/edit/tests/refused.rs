@@ -85,12 +85,62 @@ fn a_change_over_the_limits_is_refused_and_nothing_remains() {
         let refused = document.edit(&by(1), &limits, attempt).unwrap_err();
         let (EditError::Closure(error) | EditError::Refused(error)) = refused else { panic!("{name}: {refused:?}") };
         assert!(
-            matches!(error, OperationError::TooLarge { .. } | OperationError::TooManyOperations { .. }),
+            matches!(
+                error,
+                OperationError::ValueTooLarge { .. }
+                    | OperationError::TooLarge { .. }
+                    | OperationError::TooManyOperations { .. }
+            ),
             "{name}: {error:?}"
         );
         assert_eq!((document.change_count(), document.heads()), (0, vec![]), "{name}");
     }
     let _ = document.edit(&by(1), &limits, |edit| edit.put("a", "x".repeat(1_800))).unwrap();
+}
+
+#[test]
+fn a_value_that_is_too_large_is_named_with_its_place_before_anything_is_written() {
+    let limits = Limits { change_bytes_max: 2_000, change_operations_max: 500, ..Limits::DEFAULT };
+    let huge = || Value::Bytes(vec![0; 2_001]);
+    let (mut document, _) = twins(|edit| edit.put("list", vec![map([("a", "x".into())])]));
+    let heads = document.heads();
+    type Attempt<'a> = &'a dyn Fn(&mut Edit<'_>) -> Result<(), OperationError>;
+    let mut refused = |attempt: Attempt<'_>| {
+        // The closure goes on after the refusal, so that an operation that had written something would be seen.
+        let refusal = std::cell::RefCell::new(None);
+        let edited = document.edit::<_, OperationError>(&by(1), &limits, |edit| {
+            refusal.replace(Some(attempt(edit).expect_err("it is too large")));
+            Ok(())
+        });
+        assert!(edited.is_ok_and(|edited| edited.changes.is_empty()), "nothing was written");
+        assert_eq!(document.heads(), heads);
+        refusal.into_inner().unwrap()
+    };
+    let nested = map([("inner", vec![Value::Int(1), huge()].into()), ("a", "written first".into())]);
+    let element = Path::from("list").index(0).key("a");
+    let cases: [(Attempt<'_>, Path); 4] = [
+        (&|edit| edit.put("cover", huge()), Path::from("cover")),
+        (&|edit| edit.put("deep", nested.clone()), Path::from("deep").key("inner").index(1)),
+        (&|edit| edit.put(&element, huge()), element.clone()),
+        (&|edit| edit.insert("list", 0, huge()), Path::from("list").index(0)),
+    ];
+    for (attempt, place) in cases {
+        match refused(attempt) {
+            OperationError::ValueTooLarge { path, bytes: 2_001, bytes_max: 2_000 } => assert_eq!(path, place),
+            other => panic!("{other:?}"),
+        }
+    }
+    let many = refused(&|edit| edit.put("text", text(&"x".repeat(501))));
+    assert!(matches!(many, OperationError::TooManyOperations { operations: 502, operations_max: 500, .. }), "{many:?}");
+    let many = refused(&|edit| edit.splice_text("body", 0, 0, &"x".repeat(501)));
+    assert!(
+        matches!(many, OperationError::TooManyOperations { ref path, .. } if *path == Path::from("body")),
+        "{many:?}"
+    );
+    let long = refused(&|edit| edit.splice_long_text("long", 0, 0, &"x".repeat(501)));
+    assert!(matches!(long, OperationError::TooManyOperations { .. }), "{long:?}");
+    let words = refused(&|edit| edit.put("cover", huge())).to_string();
+    assert!(words.starts_with("the value at cover has 2001 bytes, and a change has at most 2000"), "{words}");
 }
 
 #[test]

@@ -1,0 +1,108 @@
+//! Rich and long texts as fields.
+
+use super::{document, edit, json, patched, stored, tagged, write};
+use crate::typed::{LongText, Patch, from_document, to_value};
+use afield_core::document::{Block, Path, RichText, Value};
+use std::collections::BTreeMap;
+
+#[crate::model]
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Page {
+    body: RichText,
+    story: LongText,
+    parts: Vec<Part>,
+    free: BTreeMap<String, Value>,
+}
+
+#[crate::model]
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Part {
+    #[model(key)]
+    id: String,
+    body: RichText,
+    story: Option<LongText>,
+}
+
+fn page() -> Page {
+    let mut body = RichText::from("bold and not");
+    body.mark(0..4, "bold", true);
+    body.insert_block(0, Block::new("heading").with_attribute("level", 1));
+    let part = Part { id: "a".into(), body: body.clone(), story: Some("short".into()) };
+    let free = [("rich".to_owned(), Value::from(body.clone())), ("long".to_owned(), Value::LongText("x".into()))];
+    Page { body, story: "a line\n".repeat(400).into(), parts: vec![part], free: free.into() }
+}
+
+/// A document that holds a model, written as a new entity is.
+fn holding(page: &Page) -> afield_core::document::Document {
+    let mut document = stored(&document(json!({})));
+    let value = to_value(page).unwrap();
+    let whole = Patch::Assign { path: Path::ROOT, before: Value::Null, after: value };
+    write(&mut document, 1, &[whole]);
+    document
+}
+
+#[test]
+fn rich_and_long_texts_survive_the_document() {
+    let document = holding(&page());
+    assert_eq!(from_document::<Page, _>(document.automerge()).unwrap(), page());
+    assert!(matches!(document.read_at("story").unwrap(), Some(Value::LongText(_))));
+}
+
+#[test]
+fn an_edit_writes_the_marks_blocks_and_characters_that_it_changed_alone() {
+    let mut document = holding(&page());
+    let mut wanted = page();
+    let change = |page: &mut Page| {
+        page.body.mark(6..9, "italic", true);
+        page.body.block_mut(0).unwrap().entries_mut().insert("own".into(), 5.into());
+        page.parts[0].body.splice(1, 4, "light");
+        page.parts[0].story.as_mut().unwrap().push_str("er");
+        page.story.splice(7, 0, "inserted\n");
+    };
+    let patches = edit(document.automerge(), change);
+    change(&mut wanted);
+    let operations = document.max_op();
+    write(&mut document, 1, &patches);
+    assert_eq!(from_document::<Page, _>(document.automerge()).unwrap(), wanted);
+    assert!(document.max_op() - operations < 40, "{} operations", document.max_op() - operations);
+    assert!(edit(document.automerge(), |_: &mut Page| ()).is_empty());
+}
+
+#[test]
+fn a_field_that_was_a_text_or_a_string_reads_as_a_rich_and_as_a_long_one() {
+    let old = document(json!({ "body": { "$text": "text" }, "story": "string" }));
+    let read: Page = from_document(&old).unwrap();
+    assert_eq!((read.body.as_str(), read.story.as_str()), ("text", "string"));
+    let patches = edit(&old, |page: &mut Page| page.body.mark(0..2, "bold", true));
+    let rich = json!([{ "text": "te", "marks": { "bold": true } }, { "text": "xt" }]);
+    assert_eq!(patched(&old, &patches), json!({ "body": { "$richtext": rich }, "story": "string" }));
+    let texts = document(json!({ "story": { "$text": "text" } }));
+    let patches = edit(&texts, |page: &mut Page| page.story.push_str("!"));
+    assert_eq!(patched(&texts, &patches), json!({ "story": { "$text": "text!" } }));
+    let strings = edit(&old, |page: &mut Page| page.story.push_str("!"));
+    assert_eq!(patched(&old, &strings)["story"], json!({ "$longtext": "string!" }));
+    let wrong = from_document::<Page, _>(&document(json!({ "body": 5 }))).unwrap_err();
+    assert_eq!(wrong.to_string(), "body holds an integer, which does not fit `RichText`");
+    let wrong = from_document::<Page, _>(&document(json!({ "story": { "a": 1 } }))).unwrap_err();
+    assert_eq!(wrong.to_string(), "story holds a map, which does not fit `LongText`");
+}
+
+#[test]
+fn the_value_of_rich_and_long_texts_is_that_of_the_document() {
+    let value = tagged(&page());
+    assert_eq!(value["story"], json!({ "$longtext": "a line\n".repeat(400) }));
+    assert_eq!(value["parts"][0]["story"], json!({ "$longtext": "short" }));
+    assert_eq!(value["free"]["long"], json!({ "$longtext": "x" }));
+    assert_eq!(value["body"]["$richtext"][1], json!({ "text": "bold", "marks": { "bold": true } }));
+}
+
+#[test]
+fn paragraphs_have_their_places() {
+    let text = LongText::from("é one\n\n\n\ntwo\nlines\n\n\nthree");
+    let found: Vec<_> = text.paragraphs().collect();
+    assert_eq!(found, [(0, "é one"), (9, "two\nlines"), (21, "three")]);
+    for (position, paragraph) in found {
+        let there: String = text.chars().skip(position).take(paragraph.chars().count()).collect();
+        assert_eq!(there, paragraph);
+    }
+}

@@ -1,0 +1,412 @@
+//! Long texts: kept in parts, so that what an edit or a merge costs depends on the part alone.
+//!
+//! The engine passes over all that was ever written in a text whenever a change from elsewhere touches it. A long text is
+//! therefore a tree of short ones. A *part* is a map with a text below [`PART_TEXT`]; the field holds the first part, and
+//! a map that stands among the characters of a part's text, as blocks of rich texts do, is a part that is read in its
+//! place. A part in whose text others stand says so below [`PART_HOLDS_PARTS`], so that nobody has to look for them in
+//! those that hold none.
+//!
+//! Nothing is ever moved, so concurrent edits keep what each of them means: a part that is full ([`PART_CHARACTERS_MAX`])
+//! grows no more; what is typed behind it goes into a new part behind it, what is typed amid it into a new part at that
+//! place. Deleting deletes characters alone: a part that is empty stays, and with it what others write into it meanwhile.
+
+use super::derived::Container;
+use super::difference::text_hunks;
+use super::edit::Edit;
+use super::error::OperationError;
+use super::operations::Place;
+use super::path::Path;
+use super::read::{Object, Standing, maps_within, standing};
+use super::value::{Kind, Value};
+use super::{DEPTH_MAX, Document};
+use automerge::transaction::Transactable;
+use automerge::{ObjId, ObjType, ReadDoc};
+use std::ops::Range;
+
+/// The key of a part's text.
+const PART_TEXT: &str = "_afield_text";
+/// The key that says that other parts stand in a part's text.
+const PART_HOLDS_PARTS: &str = "_afield_parts";
+
+/// How many characters a part grows to, in code points. Merging a key then passes over about as many operations, which takes
+/// a third of a millisecond; an edit looks every part up for its length, some 20 us each, so 2 ms for 100,000 characters.
+pub const PART_CHARACTERS_MAX: usize = 1_024;
+/// How many characters of much text that is inserted at once go into one part: fewer than it may have, so that the next
+/// ones that are typed there have room.
+const PIECE_CHARACTERS_MAX: usize = PART_CHARACTERS_MAX / 4 * 3;
+/// How many operations it takes to make a part, apart from its characters.
+const PART_OPERATIONS: u64 = 3;
+
+/// Characters of one part that no other part divides.
+#[derive(Debug, Clone)]
+struct Segment {
+    /// The map of the part.
+    part: ObjId,
+    /// The part's text.
+    text: ObjId,
+    /// How many steps the text stands away from the root.
+    depth: usize,
+    /// Where the segment begins in the part's text, where other parts count as one.
+    index: usize,
+    /// How many characters it has.
+    length: usize,
+    /// How many characters the part may still get.
+    room: usize,
+}
+
+impl Edit<'_> {
+    /// Deletes `delete` characters of the long text at `text` from `position` on, and inserts `insert` there.
+    ///
+    /// Positions count Unicode code points of the text as a whole, wherever its parts begin. An absent long text is created,
+    /// unless nothing is inserted. Where an ordinary text stands, it is edited as one and stays one.
+    ///
+    /// # Errors
+    ///
+    /// The place of the text does not exist or holds something else, the range is not within the text, or too much is
+    /// inserted.
+    pub fn splice_long_text(
+        &mut self,
+        text: impl Into<Path>,
+        position: usize,
+        delete: usize,
+        insert: &str,
+    ) -> Result<(), OperationError> {
+        let path = text.into();
+        self.operation(|edit| {
+            let place = edit.place(&path)?;
+            edit.check_characters(&path, insert)?;
+            let end = position.saturating_add(delete);
+            match edit.at(&place)? {
+                Some(Standing::Object(text)) if text.kind == ObjType::Text => {
+                    edit.refuse_beyond(end, edit.reader().length(&text.id))?;
+                    edit.splice(&text, position, delete, insert)
+                }
+                Some(Standing::Object(map)) if part_text(edit.reader(), &map.id).is_some() => {
+                    edit.splice_parts(&map, place.depth, position, delete, insert)
+                }
+                None | Some(Standing::Scalar(Value::Null)) => {
+                    edit.refuse_beyond(end, 0)?;
+                    if insert.is_empty() {
+                        return Ok(());
+                    }
+                    edit.create_long_text(&place)?;
+                    let made = edit.at(&place)?;
+                    let Some(Standing::Object(map)) = made else { return Err(OperationError::Stale) };
+                    edit.splice_parts(&map, place.depth, 0, 0, insert)
+                }
+                Some(other) => Err(OperationError::wrong_kind(place.depth, other.kind(), Kind::LongText)),
+            }
+        })
+    }
+
+    /// Creates an empty long text at a place: by derived changes, where nothing stands there and others could be creating
+    /// it.
+    pub(super) fn create_long_text(&mut self, place: &Place) -> Result<Object, OperationError> {
+        let map = self.create(place, Container::Map)?;
+        self.create(&text_place(&map, place.depth), Container::Text)?;
+        Ok(map)
+    }
+
+    /// Creates what is derived of a long text before anything else is written.
+    pub(super) fn prepare_long_text(&mut self, map: &Object, depth: usize) -> Result<(), OperationError> {
+        let text = text_place(map, depth);
+        if text.depth > DEPTH_MAX {
+            return Err(OperationError::TooDeep);
+        }
+        self.derived_at(&text, Container::Text).map(drop)
+    }
+
+    /// Turns a long text, which stands `depth` steps away from the root, into another.
+    pub(super) fn assign_long_text(
+        &mut self,
+        map: &Object,
+        depth: usize,
+        before: Option<&str>,
+        after: &str,
+    ) -> Result<(), OperationError> {
+        let current = read(self.reader(), &map.id).ok_or(OperationError::Stale)?;
+        if before.is_some_and(|before| before != current) {
+            return Err(OperationError::Stale);
+        }
+        for hunk in text_hunks(&current, after).iter().rev() {
+            self.splice_parts(map, depth, hunk.position, hunk.delete, &hunk.insert)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes and inserts characters of a long text that stands `depth` steps away from the root.
+    pub(super) fn splice_parts(
+        &mut self,
+        map: &Object,
+        depth: usize,
+        position: usize,
+        delete: usize,
+        insert: &str,
+    ) -> Result<(), OperationError> {
+        let mut segments = segments(self.reader(), &map.id, depth);
+        self.refuse_beyond(position.saturating_add(delete), segments.iter().map(|segment| segment.length).sum())?;
+        let characters = insert.chars().count();
+        let parts = characters.div_ceil(PIECE_CHARACTERS_MAX / 2) as u64;
+        self.charge_operations((delete + characters) as u64 + parts * PART_OPERATIONS, &map.id, None)?;
+        if delete > 0 {
+            self.delete_from(&segments, position..position + delete)?;
+            segments = self::segments(self.reader(), &map.id, depth);
+        }
+        if insert.is_empty() { Ok(()) } else { self.insert_into(map, depth, segments, position, insert) }
+    }
+
+    /// Deletes characters, from the last to the first, so that the places of the others stay.
+    fn delete_from(&mut self, segments: &[Segment], range: Range<usize>) -> Result<(), OperationError> {
+        let mut touched = Vec::new();
+        for (start, segment) in placed(segments) {
+            let from = range.start.max(start);
+            let to = range.end.min(start + segment.length);
+            if from < to {
+                touched.push((segment, segment.index + from - start, to - from));
+            }
+        }
+        touched.into_iter().rev().try_for_each(|(segment, index, count)| {
+            let text = Object { id: segment.text.clone(), kind: ObjType::Text };
+            self.splice(&text, index, count, "")
+        })
+    }
+
+    fn insert_into(
+        &mut self,
+        map: &Object,
+        depth: usize,
+        mut segments: Vec<Segment>,
+        mut position: usize,
+        insert: &str,
+    ) -> Result<(), OperationError> {
+        let mut pieces = pieces(insert);
+        let first = pieces.first().copied().unwrap_or_default();
+        let length = first.chars().count();
+        if let Some((start, segment)) = with_room(&segments, position, length) {
+            let text = Object { id: segment.text.clone(), kind: ObjType::Text };
+            self.splice(&text, segment.index + position - start, 0, first)?;
+            if pieces.len() == 1 {
+                return Ok(());
+            }
+            pieces.remove(0);
+            position += length;
+            segments = self::segments(self.reader(), &map.id, depth);
+        }
+        // The least deep of the places at this position, so that what is typed on and on nests no deeper.
+        let places = touching(&segments, position).filter(|(_, segment)| segment.depth + 2 <= DEPTH_MAX);
+        let Some((start, segment)) = places.min_by_key(|(_, segment)| segment.depth) else {
+            let (start, segment) = touching(&segments, position).next().ok_or(OperationError::Stale)?;
+            let text = Object { id: segment.text.clone(), kind: ObjType::Text };
+            return self.splice(&text, segment.index + position - start, 0, &pieces.concat());
+        };
+        if self.reader().get(&segment.part, PART_HOLDS_PARTS)?.is_none() {
+            self.charge(0, &segment.part, None)?;
+            self.transaction().put(&segment.part, PART_HOLDS_PARTS, true)?;
+        }
+        let index = segment.index + position - start;
+        (index..).zip(pieces).try_for_each(|(index, piece)| {
+            self.charge(0, &segment.text, None)?;
+            let part = self.transaction().split_block(&segment.text, index)?;
+            let id = self.transaction().put_object(&part, PART_TEXT, ObjType::Text)?;
+            self.splice(&Object { id, kind: ObjType::Text }, 0, 0, piece)
+        })
+    }
+
+    pub(super) fn refuse_beyond(&self, position: usize, length: usize) -> Result<(), OperationError> {
+        if position > length { Err(OperationError::OutOfRange { position, length }) } else { Ok(()) }
+    }
+}
+
+impl Document {
+    /// How many code points the text at a path has, long or not; 0 where nothing stands. No text is read as a whole.
+    ///
+    /// # Errors
+    ///
+    /// Something else than a text stands there, or the path leads into something that is no map or list.
+    ///
+    /// # Panics
+    ///
+    /// The document is poisoned.
+    pub fn text_length(&self, path: impl Into<Path>) -> Result<usize, OperationError> {
+        let found = self.text_at(&path.into())?;
+        Ok(match found {
+            Some(Found::Text(text)) => self.automerge().length(&text),
+            Some(Found::Long(map)) => segments(self.automerge(), &map, 0).iter().map(|segment| segment.length).sum(),
+            None => 0,
+        })
+    }
+
+    /// Reads code points of the text at a path, long or not. Of a long text the parts alone that they stand in are read. A
+    /// range that ends behind the end ends there.
+    ///
+    /// # Errors
+    ///
+    /// Something else than a text stands there, or the path leads into something that is no map or list.
+    ///
+    /// # Panics
+    ///
+    /// The document is poisoned.
+    pub fn text_slice(&self, path: impl Into<Path>, range: Range<usize>) -> Result<String, OperationError> {
+        let engine = self.automerge();
+        let slice = |text: &ObjId, from: usize, count: usize| -> Result<String, OperationError> {
+            Ok(engine.text(text)?.chars().skip(from).take(count).collect())
+        };
+        match self.text_at(&path.into())? {
+            None => Ok(String::new()),
+            Some(Found::Text(text)) => slice(&text, range.start, range.len()),
+            Some(Found::Long(map)) => {
+                let mut found = String::new();
+                for (start, segment) in placed(&segments(engine, &map, 0)) {
+                    let (from, to) = (range.start.max(start), range.end.min(start + segment.length));
+                    if from < to {
+                        found.push_str(&slice(&segment.text, segment.index + from - start, to - from)?);
+                    }
+                }
+                Ok(found)
+            }
+        }
+    }
+
+    fn text_at(&self, path: &Path) -> Result<Option<Found>, OperationError> {
+        let engine = self.automerge();
+        match super::read::follow(engine, path.steps())? {
+            None | Some(Standing::Scalar(Value::Null)) => Ok(None),
+            Some(Standing::Object(text)) if text.kind == ObjType::Text => Ok(Some(Found::Text(text.id))),
+            Some(Standing::Object(map)) if part_text(engine, &map.id).is_some() => Ok(Some(Found::Long(map.id))),
+            Some(other) => Err(OperationError::wrong_kind(path.steps().len(), other.kind(), Kind::Text)),
+        }
+    }
+}
+
+enum Found {
+    Text(ObjId),
+    Long(ObjId),
+}
+
+/// Reads a long text as a whole; `None` when the map is none, or has marks or blocks in it and is read as a map then.
+pub(super) fn read(document: &impl ReadDoc, map: &ObjId) -> Option<String> {
+    let text = part_text(document, map)?;
+    let mut whole = String::new();
+    read_into(document, &text, &mut whole).then_some(whole)
+}
+
+/// Appends a part's text with the parts in it. The recursion is bounded as that of reading is.
+fn read_into(document: &impl ReadDoc, text: &ObjId, whole: &mut String) -> bool {
+    let characters = document.text(text).unwrap_or_default();
+    if document.marks(text).is_ok_and(|marks| !marks.is_empty()) {
+        return false;
+    }
+    let maps = maps_within(document, text, &characters);
+    if maps.is_empty() {
+        whole.push_str(&characters);
+        return true;
+    }
+    let mut maps = maps.into_iter().peekable();
+    for (position, character) in characters.chars().enumerate() {
+        match maps.next_if(|(place, _)| *place == position) {
+            None => whole.push(character),
+            Some((_, map)) => {
+                let Some(inner) = part_text(document, &map) else { return false };
+                if !read_into(document, &inner, whole) {
+                    return false;
+                }
+            }
+        }
+    }
+    true
+}
+
+/// The place of the text of a part that stands `depth` steps away from the root.
+pub(super) fn text_place(part: &Object, depth: usize) -> Place {
+    Place { parent: part.clone(), prop: PART_TEXT.into(), depth: depth + 1 }
+}
+
+/// The text of a part; `None` when the map is no part.
+pub(super) fn part_text(document: &impl ReadDoc, map: &ObjId) -> Option<ObjId> {
+    match standing(document, map, PART_TEXT) {
+        Ok(Some(Standing::Object(Object { id, kind: ObjType::Text }))) => Some(id),
+        _ => None,
+    }
+}
+
+/// The segments of a long text in the order of reading.
+fn segments(document: &impl ReadDoc, map: &ObjId, depth: usize) -> Vec<Segment> {
+    let mut found = Vec::new();
+    if let Some(text) = part_text(document, map) {
+        visit(document, map, &text, depth, &mut found);
+    }
+    found
+}
+
+fn visit(document: &impl ReadDoc, part: &ObjId, text: &ObjId, depth: usize, found: &mut Vec<Segment>) {
+    let elements = document.length(text);
+    let holds_parts = matches!(standing(document, part, PART_HOLDS_PARTS), Ok(Some(_)));
+    let inner: Vec<(usize, ObjId, ObjId)> = if holds_parts {
+        let characters = document.text(text).unwrap_or_default();
+        let maps = maps_within(document, text, &characters).into_iter();
+        maps.filter_map(|(position, map)| part_text(document, &map).map(|text| (position, map, text))).collect()
+    } else {
+        Vec::new()
+    };
+    let room = PART_CHARACTERS_MAX.saturating_sub(elements - inner.len());
+    let segment = |index: usize, length: usize| Segment {
+        part: part.clone(),
+        text: text.clone(),
+        depth: depth + 1,
+        index,
+        length,
+        room,
+    };
+    let mut index = 0;
+    for (position, map, text) in inner {
+        found.push(segment(index, position - index));
+        visit(document, &map, &text, depth + 2, found);
+        index = position + 1;
+    }
+    found.push(segment(index, elements - index));
+}
+
+/// The segments with the position where each begins.
+fn placed(segments: &[Segment]) -> impl Iterator<Item = (usize, &Segment)> {
+    segments.iter().scan(0, |next, segment| {
+        let start = *next;
+        *next += segment.length;
+        Some((start, segment))
+    })
+}
+
+/// The segments that a position stands in or at the edge of.
+fn touching(segments: &[Segment], position: usize) -> impl Iterator<Item = (usize, &Segment)> {
+    placed(segments).filter(move |(start, segment)| (*start..=start + segment.length).contains(&position))
+}
+
+/// Where characters are inserted into a part that has room for them: that of the character before, so that what is typed
+/// on stays together, or another one at whose edge the position is.
+fn with_room(segments: &[Segment], position: usize, length: usize) -> Option<(usize, &Segment)> {
+    let fitting = || touching(segments, position).filter(|(_, segment)| segment.room >= length);
+    fitting().find(|(start, _)| *start < position).or_else(|| fitting().next())
+}
+
+/// Cuts what is inserted into pieces of at most [`PIECE_CHARACTERS_MAX`] code points, or one of [`PART_CHARACTERS_MAX`]:
+/// behind a line's end where one is near, else behind a space.
+fn pieces(text: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while rest.chars().nth(PART_CHARACTERS_MAX).is_some() {
+        let most = rest.char_indices().nth(PIECE_CHARACTERS_MAX).map_or(rest.len(), |(offset, _)| offset);
+        let least = rest.char_indices().nth(PIECE_CHARACTERS_MAX / 2).map_or(0, |(offset, _)| offset);
+        let near = rest.get(least..most).unwrap_or_default();
+        let behind = |offset: Option<usize>| offset.map(|offset| least + offset + 1);
+        let cut = behind(near.rfind('\n')).or_else(|| behind(near.rfind(' '))).unwrap_or(most);
+        let (piece, behind) = rest.split_at(cut);
+        pieces.push(piece);
+        rest = behind;
+    }
+    if !rest.is_empty() {
+        pieces.push(rest);
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests;
