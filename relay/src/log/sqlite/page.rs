@@ -119,6 +119,8 @@ fn page_of_entities(
     while let Some((position, item)) = positions.next()? {
         let has_room = entries.len() < POSITIONS_MAX
             && match item {
+                // The first always has its turn, so that every page leads on.
+                Item::Chunk if !(entries.is_empty() && snapshots.is_empty()) && !archive.has_turn(position)? => false,
                 Item::Chunk => {
                     let entry = entry_at(archive, position)?;
                     let has_room = room.take(entry.bytes.len());
