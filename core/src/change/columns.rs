@@ -99,6 +99,16 @@ impl Column<'_> {
     }
 }
 
+/// What the columns of a change expand to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Expanded {
+    pub(crate) operations: u64,
+    /// How many earlier operations those name.
+    pub(crate) predecessors: u64,
+    /// What the texts in runs take, each counted as often as it is repeated.
+    pub(crate) text_bytes: u64,
+}
+
 impl<'a> ColumnList<'a> {
     /// Reads the list of columns and then their data.
     pub(crate) fn read(reader: &mut Reader<'a>) -> Result<Self, ChangeError> {
@@ -143,12 +153,11 @@ impl<'a> ColumnList<'a> {
         self.columns.iter().take(self.count)
     }
 
-    /// Checks every column and counts the operations, and the predecessors that they name. `actors` is how many the change
-    /// names, its author included.
+    /// Checks every column, and counts what the change expands to. `actors` is how many the change names, its author included.
     ///
     /// The work is linear in the bytes, however far the runs reach: a column may not expand beyond the operations,
     /// nor a group beyond a few values for each operation allowed.
-    pub(crate) fn check(&self, actors: u64, operations_max: u64) -> Result<(u64, u64), ChangeError> {
+    pub(crate) fn check(&self, actors: u64, operations_max: u64) -> Result<Expanded, ChangeError> {
         let operations = self.operations(actors, operations_max)?;
         let mut open = Open::default();
         let (mut text_bytes, mut predecessors) = (0_u64, 0_u64);
@@ -186,7 +195,7 @@ impl<'a> ColumnList<'a> {
             }
         }
         open.close_metadata()?;
-        Ok((operations, predecessors))
+        Ok(Expanded { operations, predecessors, text_bytes })
     }
 
     fn operations(&self, actors: u64, operations_max: u64) -> Result<u64, ChangeError> {

@@ -35,6 +35,8 @@ pub struct ChangeHeader {
     pub operations: u64,
     /// How many earlier operations those name that they supersede.
     pub predecessors: u64,
+    /// How many bytes its keys have, each counted as often as a run repeats it.
+    pub text_bytes: u64,
     /// When it was made by the wall clock of its author, in milliseconds since the Unix epoch.
     pub time_ms: i64,
     /// The changes that it follows, sorted.
@@ -88,6 +90,7 @@ impl ChangeHeader {
             start_op: parts.start_op,
             operations: parts.operations,
             predecessors: parts.predecessors,
+            text_bytes: parts.text_bytes,
             time_ms: parts.time_ms,
             dependencies: parts.dependencies().collect(),
             bytes_len,

@@ -1,7 +1,7 @@
 //! The one parser of Automerge's change format: borrowed parts, checked, and what puts them together again.
 
 use super::ChangeHeader;
-use super::columns::ColumnList;
+use super::columns::{ColumnList, Expanded};
 use super::derived::{DERIVED_ACTOR_BYTES, derived_actor, is_derived};
 use super::error::{ChangeError, ChangeField};
 use super::leb::{Reader, unsigned_bytes, write_unsigned};
@@ -36,6 +36,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) extra: &'a [u8],
     pub(crate) operations: u64,
     pub(crate) predecessors: u64,
+    pub(crate) text_bytes: u64,
     pub(crate) body: &'a [u8],
     /// What of the body stands before the length of the actor, and after the actor.
     around_actor: (&'a [u8], &'a [u8]),
@@ -97,7 +98,8 @@ impl<'a> Parts<'a> {
         }
         let (other_actors, other_actors_count) = read_other_actors(reader, actor)?;
         let columns = ColumnList::read(reader)?;
-        let (operations, predecessors) = columns.check(1 + other_actors_count as u64, limits.change_operations_max)?;
+        let Expanded { operations, predecessors, text_bytes } =
+            columns.check(1 + other_actors_count as u64, limits.change_operations_max)?;
         let maximum = COUNTER_MAX.saturating_sub(operations);
         if start_op.get() > maximum {
             return Err(ChangeError::OutOfRange {
@@ -123,6 +125,7 @@ impl<'a> Parts<'a> {
             extra,
             operations,
             predecessors,
+            text_bytes,
             body,
             around_actor,
         })

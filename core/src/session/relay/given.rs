@@ -5,11 +5,11 @@ use crate::filter::Filter;
 use crate::id::EntityId;
 use crate::limits::FETCHES_MAX;
 use crate::log::Sequence;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-/// The most entities of one space for which it is remembered. Beyond it everything is forgotten, which costs sending some of it
-/// again (invariant R8): some 200 KiB.
+/// The most entities of one space for which it is remembered (invariant R8): some 400 KiB. Beyond it those are forgotten whose
+/// snapshots reach least far, which costs sending some of it again.
 const REMEMBERED_MAX: usize = 4_096;
 
 /// Up to which sequence a reader holds everything of an entity, since its session sent it a snapshot that covers that.
@@ -17,32 +17,48 @@ const REMEMBERED_MAX: usize = 4_096;
 /// A snapshot stands for every chunk of its entity up to its last sequence, so what the log holds of the entity up to there
 /// need not travel again to this reader in this session.
 #[derive(Debug, Clone, Default)]
-pub struct GivenSnapshots(BTreeMap<EntityId, Sequence>);
+pub struct GivenSnapshots {
+    by_entity: BTreeMap<EntityId, Sequence>,
+    /// The same by sequence.
+    by_sequence: BTreeSet<(Sequence, EntityId)>,
+}
 
 impl GivenSnapshots {
     /// Up to where the snapshot that was given stands for an entity's chunks; zero where none was.
     pub fn upto(&self, entity: EntityId) -> Sequence {
-        self.0.get(&entity).copied().unwrap_or(Sequence::ZERO)
+        self.by_entity.get(&entity).copied().unwrap_or(Sequence::ZERO)
     }
 
     /// Notes what was given.
     pub(super) fn note(&mut self, snapshots: &[LogSnapshot]) {
         for snapshot in snapshots {
-            if self.0.len() >= REMEMBERED_MAX {
-                self.0.clear();
-            }
-            let covered = self.0.entry(snapshot.entity).or_insert(Sequence::ZERO);
-            *covered = snapshot.last.sequence.max(*covered);
+            self.note_one(snapshot.entity, snapshot.last.sequence);
+        }
+    }
+
+    fn note_one(&mut self, entity: EntityId, covered: Sequence) {
+        let before = self.by_entity.insert(entity, covered.max(self.upto(entity)));
+        self.by_sequence.remove(&(before.unwrap_or(Sequence::ZERO), entity));
+        self.by_sequence.insert((self.upto(entity), entity));
+        if self.by_entity.len() > REMEMBERED_MAX
+            && let Some((_, entity)) = self.by_sequence.pop_first()
+        {
+            self.by_entity.remove(&entity);
         }
     }
 
     /// Forgets what a reader has behind it.
     pub(super) fn forget_up_to(&mut self, sequence: Sequence) {
-        self.0.retain(|_, covered| *covered > sequence);
+        while let Some((covered, entity)) = self.by_sequence.first().copied()
+            && covered <= sequence
+        {
+            self.by_sequence.pop_first();
+            self.by_entity.remove(&entity);
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.by_entity.is_empty()
     }
 }
 
@@ -90,5 +106,29 @@ impl GivenPages {
 
     pub(super) fn clear(&mut self) {
         self.0.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_given_is_remembered_up_to_a_limit_and_what_reaches_least_far_goes_first() {
+        let mut given = GivenSnapshots::default();
+        let entity = |number: usize| EntityId::from_bytes((number as u128).to_be_bytes());
+        for number in 1..=REMEMBERED_MAX {
+            given.note_one(entity(number), Sequence::new(number as u64));
+        }
+        given.note_one(entity(1), Sequence::new(9_000));
+        given.note_one(entity(2), Sequence::new(1));
+        assert_eq!([1, 2, 3].map(|number| given.upto(entity(number)).get()), [9_000, 2, 3]);
+        given.note_one(entity(0), Sequence::new(5_000));
+        let left = [0, 1, 2, 3].map(|number| given.upto(entity(number)).get());
+        assert_eq!(left, [5_000, 9_000, 0, 3], "one of four thousand is forgotten");
+        given.forget_up_to(Sequence::new(4_096));
+        assert_eq!((given.by_entity.len(), given.by_sequence.len()), (2, 2));
+        given.forget_up_to(Sequence::new(9_000));
+        assert!(given.is_empty());
     }
 }

@@ -119,6 +119,8 @@ fn page_of_entities(
     while let Some((position, item)) = positions.next()? {
         let has_room = entries.len() < POSITIONS_MAX
             && match item {
+                // The first always has its turn, so that every page leads on.
+                Item::Chunk if has_some(&entries, &snapshots) && !archive.has_turn(position)? => false,
                 Item::Chunk => {
                     let entry = entry_at(archive, position)?;
                     let has_room = room.take(entry.bytes.len());
@@ -149,6 +151,10 @@ fn page_of_entities(
     let mended = find_hashes(archive, space, &mut entries)?;
     let run = LogRun::leaving_out(position_of(space, request.after), position_of(space, upto), entries);
     Ok((answer(space, run.with(snapshots, Vec::new()), unknown), mended))
+}
+
+fn has_some(entries: &[LogEntry], snapshots: &[LogSnapshot]) -> bool {
+    !entries.is_empty() || !snapshots.is_empty()
 }
 
 fn travelling(archive: &Archive<'_, '_>, log: LogId, position: i64) -> Result<Option<Travelling>, LogError> {

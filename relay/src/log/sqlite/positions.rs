@@ -2,14 +2,15 @@
 
 use super::archive::Archive;
 use super::row::SpaceRow;
-use crate::log::LogError;
+use crate::log::{Inconsistency, LogError};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-/// The segments that hold chunks of an entity: their ends, and where they start.
+/// The segments that hold chunks of an entity: their ends, and where they start by how many hashes of 32 bytes they have.
 const SEGMENTS: &str = "
-    SELECT DISTINCT s.last, s.first FROM actor_runs r JOIN segments s ON s.last = r.segment
-    WHERE r.entity = ?1 AND r.segment > ?2 ORDER BY s.last LIMIT ?3";
+    SELECT DISTINCT r.segment, r.segment + 1 - length(h.hashes) / 32
+    FROM actor_runs r LEFT JOIN segment_hashes h ON h.last = r.segment
+    WHERE r.entity = ?1 AND r.segment > ?2 ORDER BY r.segment LIMIT ?3";
 /// Where an entity's chunks stand. The index has all that is asked for, and the order of the table would lead through chunks
 /// of everybody.
 const POSITIONS: &str = "
@@ -136,8 +137,11 @@ impl Entity {
         {
             covered = Some(traveller.covered);
         }
-        let (ahead, segments) = Default::default();
-        Ok(Self { number, ahead, segments, last: after, covered, stage: Stage::Segments, size: LOOKED_UP_MIN })
+        let (mut stage, mut segments) = (Stage::Segments, VecDeque::new());
+        if !archive.knows_segments(number)? {
+            (stage, segments) = (Stage::Rows, archive.segments_by_changes(number, after)?.into());
+        }
+        Ok(Self { number, ahead: VecDeque::new(), segments, last: after, covered, stage, size: LOOKED_UP_MIN })
     }
 
     /// Its next position, or where the segment starts in which it is to be looked for.
@@ -155,7 +159,8 @@ impl Entity {
                 let mut statement = archive.transaction.statement(SEGMENTS)?;
                 let mut rows = statement.query([number, self.last, limit])?;
                 while let Some(row) = rows.next()? {
-                    self.segments.push_back((row.get(0)?, row.get(1)?));
+                    let (last, first): (i64, Option<i64>) = (row.get(0)?, row.get(1)?);
+                    self.segments.push_back((last, first.ok_or_else(|| missing(last))?));
                 }
                 self.segments.len()
             }
@@ -183,18 +188,17 @@ impl Entity {
     /// Finds its chunks in the next of its segments.
     fn look_at_segment(&mut self, archive: &Archive<'_, '_>) -> Result<(), LogError> {
         let Some((last, first)) = self.segments.pop_front() else { return Ok(()) };
-        if let Some(segment) = archive.outline(last)? {
-            let places = segment.places_from(first.max(self.last + 1));
-            for (position, _) in places.filter(|(_, place)| place.number == self.number) {
-                if position <= self.last {
-                    continue;
-                }
-                match self.covered.take_if(|covered| *covered >= position) {
-                    None => self.ahead.push_back((position, Item::Chunk)),
-                    Some(covered) => {
-                        self.ahead.push_back((position, Item::Snapshot));
-                        self.last = covered;
-                    }
+        let segment = archive.outline(last)?.filter(|segment| segment.last() == last).ok_or_else(|| missing(last))?;
+        let places = segment.places_from(first.max(self.last + 1));
+        for (position, _) in places.filter(|(_, place)| place.number == self.number) {
+            if position <= self.last {
+                continue;
+            }
+            match self.covered.take_if(|covered| *covered >= position) {
+                None => self.ahead.push_back((position, Item::Chunk)),
+                Some(covered) => {
+                    self.ahead.push_back((position, Item::Snapshot));
+                    self.last = covered;
                 }
             }
         }
@@ -204,4 +208,9 @@ impl Entity {
         }
         Ok(())
     }
+}
+
+/// Where a segment is to be that is not there, nothing is said of what it holds (R9).
+fn missing(position: i64) -> LogError {
+    LogError::Inconsistent(Inconsistency::Gap(SpaceRow::sequence(position).get()))
 }

@@ -2,7 +2,7 @@
 
 use super::SqliteLog;
 use super::account::{self, Creation};
-use super::archive::{Archive, MendedSegment, Place};
+use super::archive::{Archive, MendedSegment, Place, Snapshot};
 use super::chain::{self, Mended};
 use super::row::SpaceRow;
 use super::run::RunRoom;
@@ -20,6 +20,7 @@ use afield_core::{
 };
 use rusqlite::{OptionalExtension, Row};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A run of the log with its entities' ids and collections, in the order of the log.
 pub(super) const RUN: &str = "
@@ -185,8 +186,9 @@ pub(super) struct Stretch {
     announced: BTreeSet<(Collection, EntityId)>,
     /// What stands for chunks, also behind the end.
     snapshots: Vec<LogSnapshot>,
-    /// Up to which position each entity's chunks need not travel: by its row, where that was looked at.
-    covered: BTreeMap<i64, i64>,
+    /// Up to which position each entity's chunks need not travel: by its row, where that was looked at. Where a snapshot stands
+    /// for them that this stretch brings, only those need not that it names.
+    covered: BTreeMap<i64, (i64, Option<Arc<Snapshot>>)>,
     /// Where it ends.
     pub(super) after: Cursor,
     /// Whether it leaves out something that the log holds.
@@ -245,7 +247,7 @@ impl Stretch {
             return Ok(Some(()));
         };
         let (before, _) = SpaceRow::positions(SpaceRow::number_of(position));
-        let mut upto = before + given.upto(place.entity).get().cast_signed();
+        let (mut upto, mut stands) = (before + given.upto(place.entity).get().cast_signed(), None);
         if upto < position
             && let Some(traveller) = archive.traveller(place.number)?
             && archive.is_news(place.number, traveller, position - 1)?
@@ -254,15 +256,18 @@ impl Stretch {
             if !self.room.take_snapshot(&travelling.cost) {
                 return Ok(None);
             }
-            upto = traveller.covered;
+            stands = archive.snapshot(place.number)?;
+            upto = stands.as_ref().map_or(traveller.covered, |snapshot| snapshot.covered);
             self.snapshots.push(travelling.snapshot);
         }
-        self.covered.insert(place.number, upto);
+        self.covered.insert(place.number, (upto, stands));
         Ok(Some(()))
     }
 
     fn is_covered(&self, position: i64, place: &Place) -> bool {
-        self.covered.get(&place.number).is_some_and(|upto| *upto >= position)
+        self.covered.get(&place.number).is_some_and(|(upto, stands)| {
+            *upto >= position && stands.as_ref().is_none_or(|snapshot| snapshot.names(position))
+        })
     }
 
     /// Passes a chunk that a snapshot stands for; answers whether that may be.
@@ -332,6 +337,9 @@ fn take_archived(
                     return Ok(false);
                 }
             } else if is_wanted {
+                if stretch.after != wanted.after && !archive.has_turn(position)? {
+                    return Ok(false);
+                }
                 // The bytes of what has decayed are gone: it goes on as a chunk without any, whose hash they do not fit.
                 let bytes = archive.bytes_at(position, place)?.unwrap_or_default();
                 if !stretch.take(sequence, bytes.len()) {

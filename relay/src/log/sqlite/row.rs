@@ -4,7 +4,7 @@ use super::archive::Archive;
 use super::chain::leads_on;
 use super::read::row_after;
 use super::transaction::SqliteTransaction;
-use crate::log::{LogError, Principal};
+use crate::log::{Inconsistency, LogError, Principal};
 use afield_core::{ChainHash, Cursor, LogId, Now, Sequence, SpaceId};
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -121,7 +121,8 @@ impl SpaceRow {
             .query_row([position], |row| row.get(0).map(ChainHash::from_bytes))
             .optional()?;
         match chain {
-            None => Ok(false),
+            // A sequence below the head that stands nowhere is damage: nobody begins anew because of it.
+            None => Err(LogError::Inconsistent(Inconsistency::Gap(cursor.sequence.get()))),
             Some(chain) if chain == cursor.chain => Ok(true),
             // The chain hash here may have decayed: nothing but the right one leads to the row behind it.
             Some(_) => {

@@ -65,7 +65,20 @@ CREATE TABLE entities (
     id BLOB NOT NULL,
     collection INTEGER NOT NULL REFERENCES collections,
     operations INTEGER NOT NULL,
+    -- How many of its chunks are in segments. What can be lost counts them by the segments themselves.
+    archived INTEGER NOT NULL DEFAULT 0,
     UNIQUE (space, id)
+) STRICT;
+
+-- Those of which a snapshot may be worth a try.
+CREATE INDEX entities_to_cover ON entities (archived) WHERE archived >= 1024;
+
+-- Snapshots that were tried, of how many chunks: the row is there before the engine is given anything, so that what makes it take
+-- the process with it is not tried at every start. Entities whose snapshot was made have none.
+CREATE TABLE snapshot_tries (
+    entity INTEGER PRIMARY KEY,
+    chunks INTEGER NOT NULL,
+    tries INTEGER NOT NULL
 ) STRICT;
 
 -- position = space number << 40 | sequence, so that the table itself is ordered by log and needs no index for it.
@@ -87,11 +100,11 @@ CREATE UNIQUE INDEX chunks_by_actor ON chunks (entity, actor, actor_sequence);
 -- Eight bytes of a hash are enough to find a change; the query compares the whole.
 CREATE INDEX chunks_by_change ON chunks (entity, substr(change, 1, 8));
 
--- The old part of a log, from its first sequence on without a gap: some hundred chunks a row. Both ends are positions. The chain
--- hash and the layout stand twice, here or in a neighbour, so that one that decays is found again.
+-- The old part of a log, from its first sequence on without a gap: some hundred chunks a row, up to the position `last`, and as
+-- many as there are hashes. The chain hash and the layout stand twice, here or in a neighbour, so that one that decays is found
+-- again.
 CREATE TABLE segments (
     last INTEGER PRIMARY KEY,
-    first INTEGER NOT NULL,
     -- The chain hash before the first chunk, and at the last.
     before BLOB NOT NULL,
     chain BLOB NOT NULL,
@@ -119,7 +132,8 @@ CREATE TABLE actor_runs (
     PRIMARY KEY (entity, actor, last)
 ) STRICT, WITHOUT ROWID;
 
--- The changes of segments by the first eight bytes of their hashes; whoever looks compares the whole.
+-- The changes of segments by the first eight bytes of the BLAKE3 of their hashes: nobody can name a change that was never made and
+-- meet one of these, which the first bytes of the hashes themselves would allow.
 CREATE TABLE change_prefixes (
     entity INTEGER NOT NULL,
     prefix INTEGER NOT NULL,
@@ -128,6 +142,8 @@ CREATE TABLE change_prefixes (
 ) STRICT, WITHOUT ROWID;
 
 -- What stands for the chunks of an entity up to the position `covered`, the last of them. Up to `stripped` segments hold them no more.
+-- The bytes say themselves whose they are and which positions they stand for: that counts, and the columns beside them are believed
+-- only as far as `head` is the hash of all of them.
 CREATE TABLE snapshots (
     entity INTEGER PRIMARY KEY,
     covered INTEGER NOT NULL,
@@ -136,6 +152,7 @@ CREATE TABLE snapshots (
     -- Whether it fits a frame, so that readers get it as it is.
     travels INTEGER NOT NULL,
     hash BLOB NOT NULL,
+    head BLOB NOT NULL,
     bytes BLOB NOT NULL
 ) STRICT;
 

@@ -1,5 +1,6 @@
 //! Changes that are in the log already.
 
+use super::super::archive::Found;
 use super::super::row::SpaceRow;
 use super::rows::{Entity, Room, Rows, refused};
 use crate::log::LogError;
@@ -74,30 +75,36 @@ impl Rows<'_, '_> {
         Ok(ChunkVerdict::Duplicate { sequence, chain: known.chain })
     }
 
-    /// Answers for a change whose actor and sequence are taken in a segment: by itself, or by another one.
+    /// Answers for a change that a segment holds, or whose actor and sequence are taken there by another one; `None` when neither
+    /// is so. Either of the two indexes tells it, so that one may decay.
     pub(super) fn answer_archived(
         &mut self,
         entity: &mut Entity,
         actor: i64,
-        segment: i64,
         header: &ChangeHeader,
         chunk: &DecodedChunk,
-    ) -> Result<ChunkVerdict, LogError> {
+    ) -> Result<Option<ChunkVerdict>, LogError> {
+        if !entity.is_archived {
+            return Ok(None);
+        }
         // The hashes of a segment are those that the chain leads through, whatever has become of the bytes.
         let hash = ChunkHash::of(&chunk.bytes);
-        let segment = self.archive.segment(segment)?;
-        let Some((position, place)) = segment.as_ref().and_then(|segment| segment.find(entity.number, hash)) else {
-            return Ok(refused(ChunkCode::ActorForked));
+        let segment = self.archive.segment_of(entity.number, actor, header.sequence)?;
+        let found = self.archive.find_chunk(entity.number, segment, (header.hash, hash))?;
+        let Some((Found { position, .. }, place)) = found.as_ref().and_then(|found| Some((found, found.place()?)))
+        else {
+            return Ok(segment.map(|_| refused(ChunkCode::ActorForked)));
         };
-        let sequence = SpaceRow::sequence(position);
+        let (position, sequence) = (*position, SpaceRow::sequence(*position));
         if !self.archive.is_readable(position, place)? {
             if let Room::None(code) = self.room {
-                return Ok(refused(code));
+                return Ok(Some(refused(code)));
             }
             tracing::warn!(sequence = sequence.get(), "a decayed chunk was repaired by a push");
+            // A row may stand there whose bytes have decayed, and with them whose it was.
             self.transaction
                 .statement(
-                    "INSERT INTO chunks (position, entity, kind, actor, actor_sequence, change, hash, chain, bytes)
+                    "INSERT OR REPLACE INTO chunks (position, entity, kind, actor, actor_sequence, change, hash, chain, bytes)
                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
                 )?
                 .execute(params![
@@ -112,11 +119,14 @@ impl Rows<'_, '_> {
                     &chunk.bytes[..],
                 ])?;
         }
+        if self.room == Room::Free {
+            self.archive.index(entity.number, header.hash, position)?;
+        }
         let decay = (chunk.entity, position);
         if self.decayed.holds(decay) {
             self.intact.push(decay);
         }
         entity.known.insert(header.hash);
-        Ok(ChunkVerdict::Duplicate { sequence, chain: place.chain })
+        Ok(Some(ChunkVerdict::Duplicate { sequence, chain: place.chain }))
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct Space {
 pub(super) struct Entity {
     pub(super) number: i64,
     pub(super) collection: Collection,
+    /// Whether a segment holds some of its chunks.
+    pub(super) is_archived: bool,
     /// How many operations its accepted changes have.
     pub(super) operations: u64,
     /// Whether `operations` is to be written back.
@@ -44,7 +46,8 @@ pub(super) struct Entity {
 /// A chunk as the disk has it.
 struct Stored {
     position: i64,
-    hash: ChunkHash,
+    is_intact: bool,
+    /// Its bytes, where they were asked for or had to be read.
     bytes: Vec<u8>,
 }
 
@@ -91,8 +94,8 @@ impl<'t, 'c> Rows<'t, 'c> {
             if let Some(known) = self.known(entity.number, actor, header.sequence)? {
                 return self.answer_known(entity, known, header, chunk);
             }
-            if let Some(segment) = self.archive.segment_of(entity.number, actor, header.sequence)? {
-                return self.answer_archived(entity, actor, segment, header, chunk);
+            if let Some(verdict) = self.answer_archived(entity, actor, header, chunk)? {
+                return Ok(verdict);
             }
         }
         let missing = self.missing(&space.row, chunk.entity, entity.as_deref_mut(), &header.dependencies)?;
@@ -175,19 +178,22 @@ impl<'t, 'c> Rows<'t, 'c> {
         if space.entities.contains_key(&id) {
             return Ok(());
         }
-        let found: Option<(i64, u64, String)> = self
+        let found: Option<(i64, u64, bool, String)> = self
             .transaction
             .statement(
-                "SELECT e.number, e.operations, k.name FROM entities e JOIN collections k ON k.number = e.collection
+                "SELECT e.number, e.operations, e.archived, k.name FROM entities e JOIN collections k ON k.number = e.collection
                 WHERE e.space = ?1 AND e.id = ?2",
             )?
-            .query_row(params![space.row.number, id.as_bytes()], |row| Ok((row.get(0)?, count(row, 1)?, row.get(2)?)))
+            .query_row(params![space.row.number, id.as_bytes()], |row| {
+                Ok((row.get(0)?, count(row, 1)?, count(row, 2)? > 0, row.get(3)?))
+            })
             .optional()?;
         let entity = match found {
             None => None,
-            Some((number, operations, name)) => {
+            Some((number, operations, is_archived, name)) => {
                 let parsed = name.parse().map_err(|_| LogError::Inconsistent(Inconsistency::Collection));
-                Some(Entity { number, operations, collection: parsed?, raised: false, known: BTreeSet::new() })
+                let (collection, raised, known) = (parsed?, false, BTreeSet::new());
+                Some(Entity { number, is_archived, operations, collection, raised, known })
             }
         };
         space.entities.insert(id, entity);
@@ -203,7 +209,7 @@ impl<'t, 'c> Rows<'t, 'c> {
             .execute(params![space, chunk.entity.as_bytes(), collection, operations.cast_signed()])?;
         let number = self.transaction.last_insert_rowid();
         let (collection, known) = (chunk.collection.clone(), BTreeSet::new());
-        Ok(Entity { number, collection, operations, raised: false, known })
+        Ok(Entity { number, is_archived: false, collection, operations, raised: false, known })
     }
 
     /// Which of these dependencies are not in the log for the entity, or have decayed there: whoever builds on one has it,
@@ -235,11 +241,11 @@ impl<'t, 'c> Rows<'t, 'c> {
             if entity.known.contains(&change) || !seen.insert(change) {
                 continue;
             }
-            let Some(stored) = self.stored(entity.number, change)? else {
+            let Some(stored) = self.stored(entity.number, change, looks_further)? else {
                 missing.push(change);
                 continue;
             };
-            if ChunkHash::of(&stored.bytes) != stored.hash {
+            if !stored.is_intact {
                 self.found.push((id, stored.position));
                 missing.push(change);
             } else if looks_further && seen.len() + queue.len() < ANCESTORS_MAX && stored.bytes.len() <= bytes_left {
@@ -260,7 +266,7 @@ impl<'t, 'c> Rows<'t, 'c> {
             || self.archive.may_hold(entity, change)?)
     }
 
-    fn stored(&self, entity: i64, change: ChangeHash) -> Result<Option<Stored>, LogError> {
+    fn stored(&self, entity: i64, change: ChangeHash, wants_bytes: bool) -> Result<Option<Stored>, LogError> {
         let found = self
             .transaction
             .statement(
@@ -268,14 +274,16 @@ impl<'t, 'c> Rows<'t, 'c> {
                 WHERE entity = ?1 AND substr(change, 1, 8) = ?2 AND change = ?3",
             )?
             .query_row(params![entity, change.0.split_at(8).0, change.0], |row| {
-                Ok(Stored { position: row.get(0)?, hash: ChunkHash::from_bytes(row.get(1)?), bytes: row.get(2)? })
+                let (position, hash, bytes): (i64, _, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                Ok(Stored { position, is_intact: ChunkHash::of(&bytes) == ChunkHash::from_bytes(hash), bytes })
             })
             .optional()?;
         if found.is_some() {
             return Ok(found);
         }
-        let archived = self.archive.find_change(entity, change)?;
-        Ok(archived.map(|Archived { position, hash, bytes }| Stored { position, hash, bytes }))
+        let archived = self.archive.find_change(entity, change, wants_bytes)?;
+        let stored = |Archived { position, is_readable, bytes }| Stored { position, is_intact: is_readable, bytes };
+        Ok(archived.map(stored))
     }
 
     fn actor(&mut self, id: &[u8]) -> Result<Option<i64>, LogError> {

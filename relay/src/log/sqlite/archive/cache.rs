@@ -7,9 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The most bytes of decoded segments that are kept: some hundred of them, more than a reader and a few pushers use at once.
 const SEGMENT_BYTES_MAX: usize = 16 << 20;
-/// The most bytes of changes extracted from snapshots that are kept. The one used last is kept whatever its size, which
-/// is bounded when the snapshot is made: a reader takes it page by page.
-const EXTRACTED_BYTES_MAX: usize = 32 << 20;
+/// The most bytes of changes extracted from snapshots that are kept: some of the largest that travel, since whoever reads chunks of
+/// more of them in turns has one taken apart for every few chunks. The one used last is kept whatever its size, which is bounded
+/// when the snapshot is made: a reader takes it page by page.
+const EXTRACTED_BYTES_MAX: usize = 64 << 20;
+
+/// The most snapshots of which it is remembered that they do not give back what they stand for.
+const DOUBTS_MAX: usize = 4_096;
 
 /// The BLAKE3 of what something was decoded from.
 pub(super) type CacheKey = [u8; 32];
@@ -22,11 +26,26 @@ pub(in crate::log::sqlite) struct Cache(Arc<Mutex<Kept>>);
 struct Kept {
     segments: Recent<Arc<Segment>>,
     extracted: Recent<Arc<Extracted>>,
+    /// Snapshots that do not give back what they stand for, each counted as one byte.
+    doubts: Recent<Doubt>,
+}
+
+/// What is wrong with a snapshot whose bytes are those that were stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// The engine of this version does not load it.
+    Load,
+    /// A change is not in it for which it stands.
+    Lacks,
 }
 
 impl Default for Kept {
     fn default() -> Self {
-        Self { segments: Recent::new(SEGMENT_BYTES_MAX), extracted: Recent::new(EXTRACTED_BYTES_MAX) }
+        Self {
+            segments: Recent::new(SEGMENT_BYTES_MAX),
+            extracted: Recent::new(EXTRACTED_BYTES_MAX),
+            doubts: Recent::new(DOUBTS_MAX),
+        }
     }
 }
 
@@ -47,6 +66,15 @@ impl Cache {
     pub(super) fn keep_extracted(&self, key: CacheKey, extracted: Arc<Extracted>) {
         let bytes = extracted.memory_bytes();
         self.kept().extracted.insert(key, extracted, bytes);
+    }
+
+    /// What is known to be wrong with the snapshot that has a hash.
+    pub(super) fn doubt(&self, key: &CacheKey) -> Option<Doubt> {
+        self.kept().doubts.take_note(key)
+    }
+
+    pub(super) fn note_doubt(&self, key: CacheKey, doubt: Doubt) {
+        self.kept().doubts.insert(key, doubt, 1);
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {

@@ -2,19 +2,19 @@
 
 use super::gather::rows_hash;
 use super::segment::{Segment, parity};
+use super::snapshot::Head;
 use super::work::{Eagerness, NewSegment, NewSnapshot, Outcome, Prepared, Stripped, Target, Task, Work, WorkFault};
-use super::{Archive, prefix_of};
+use super::{Archive, prefix_of, tasks};
 use crate::log::LogError;
 use crate::log::sqlite::SqliteLog;
 use crate::log::sqlite::row::SpaceRow;
 use crate::log::sqlite::transaction::{Purpose, SqliteTransaction};
-use afield_core::{Commit, Durable};
+use afield_core::{Commit, Durable, Sequence};
 use rusqlite::{OptionalExtension, Row, params};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-const INSERT_SEGMENT: &str =
-    "INSERT INTO segments (last, first, before, chain, layout, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const INSERT_SEGMENT: &str = "INSERT INTO segments (last, before, chain, layout, body) VALUES (?1, ?2, ?3, ?4, ?5)";
 
 /// How many free pages the file keeps for what is appended next: half a megabyte.
 const FREE_PAGES_KEPT: i64 = 128;
@@ -54,12 +54,29 @@ pub(in crate::log::sqlite) struct MendedSegment(pub(super) Arc<Segment>);
 impl SqliteLog {
     pub(in crate::log::sqlite) fn next_due(&mut self) -> Result<Option<Task>, LogError> {
         if !self.tasks.is_scanned() {
-            let mut tasks = std::mem::take(&mut self.tasks);
-            let scanned = self.begin(Purpose::Read).and_then(|transaction| tasks.scan(&transaction));
-            self.tasks = tasks;
-            scanned?;
+            // Another file may be opened first, with tasks of its own.
+            let left = self.begin(Purpose::Read).and_then(|transaction| tasks::left_behind(&transaction))?;
+            self.tasks.scanned(left);
         }
-        Ok(self.tasks.next())
+        while let Some(task) = self.tasks.next() {
+            match task.target {
+                Target::Snapshot { entity } if !self.begin_try(entity)? => {}
+                _ => return Ok(Some(task)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Notes that a snapshot is tried before it is; answers whether it may be.
+    fn begin_try(&mut self, entity: i64) -> Result<bool, LogError> {
+        let cache = self.cache.clone();
+        let mut transaction = self.begin(Purpose::Write)?;
+        let chunks = Archive::new(&transaction, &cache).changes_of(entity)?;
+        let may_be = tasks::note_try(&transaction, entity, chunks)?;
+        if may_be {
+            transaction.commit()?;
+        }
+        Ok(may_be)
     }
 
     pub(in crate::log::sqlite) fn gather_work(&mut self, task: Task) -> Result<Option<Work>, LogError> {
@@ -70,18 +87,15 @@ impl SqliteLog {
 
     pub(in crate::log::sqlite) fn settle_work(&mut self, prepared: Prepared) -> Result<Durable<Settled>, LogError> {
         let cache = self.cache.clone();
-        let mut tasks = std::mem::take(&mut self.tasks);
         let settled = self.begin(Purpose::Write).and_then(|mut transaction| {
             let (settled, next) = put_in_place(&Archive::new(&transaction, &cache), prepared)?;
             give_back_some(&transaction)?;
             Ok((Durable::commit(&mut transaction, settled)?, next))
         });
-        let settled = settled.map(|(settled, next)| {
-            next.apply(&mut tasks);
+        settled.map(|(settled, next)| {
+            next.0.into_iter().for_each(|target| self.tasks.add(target));
             settled
-        });
-        self.tasks = tasks;
-        settled
+        })
     }
 
     /// Stores what was found again of segments.
@@ -113,21 +127,7 @@ impl SqliteLog {
 
 /// What is due after a commit.
 #[derive(Debug, Default)]
-struct Next {
-    targets: Vec<Target>,
-    entities: Vec<(i64, u64)>,
-    failed: Option<(Target, u64)>,
-}
-
-impl Next {
-    fn apply(self, tasks: &mut super::Tasks) {
-        if let Some((target, changes)) = self.failed {
-            tasks.fail(target, changes);
-        }
-        self.targets.into_iter().for_each(|target| tasks.add(target));
-        self.entities.into_iter().for_each(|(entity, changes)| tasks.add_entity(entity, changes));
-    }
-}
+struct Next(Vec<Target>);
 
 fn put_in_place(archive: &Archive<'_, '_>, Prepared(outcome): Prepared) -> Result<(Settled, Next), LogError> {
     match outcome {
@@ -135,15 +135,16 @@ fn put_in_place(archive: &Archive<'_, '_>, Prepared(outcome): Prepared) -> Resul
         Outcome::Snapshot(new) => put_snapshot(archive, &new),
         Outcome::Strip(stripped) => put_stripped(archive, &stripped),
         Outcome::Failed(task, fault) => {
-            let changes = match task.target {
-                Target::Snapshot { entity } => archive.changes_of(entity)?,
-                Target::Segment { .. } | Target::Strip { .. } => 0,
-            };
             if fault.is_failure() {
                 tracing::warn!(error = &fault as &dyn std::error::Error, "old chunks stay as they are");
             }
-            let failed = (task.eagerness == Eagerness::Usual).then_some((task.target, changes));
-            Ok((Settled::Failed(fault), Next { failed, ..Next::default() }))
+            // What has decayed may be pushed again, and is tried as often as what ended its process.
+            if let (Target::Snapshot { entity }, Eagerness::Usual) = (task.target, task.eagerness)
+                && fault != WorkFault::Decayed
+            {
+                tasks::note_failure(archive.transaction, entity, archive.changes_of(entity)?)?;
+            }
+            Ok((Settled::Failed(fault), Next::default()))
         }
     }
 }
@@ -153,7 +154,7 @@ fn put_segment(archive: &Archive<'_, '_>, new: &NewSegment) -> Result<(Settled, 
         Eagerness::Usual => vec![new.task.target],
         Eagerness::Everything | Eagerness::Whatever => Vec::new(),
     };
-    let stale = Next { targets: again.clone(), ..Next::default() };
+    let stale = Next(again.clone());
     let NewSegment { segment, before, .. } = new;
     // The same lineage, the same place in it, and exactly the rows that were read: their chain hashes name their past.
     let Some(space) = SpaceRow::by_number(archive.transaction, new.space)? else { return Ok((Settled::Stale, stale)) };
@@ -166,23 +167,25 @@ fn put_segment(archive: &Archive<'_, '_>, new: &NewSegment) -> Result<(Settled, 
     let transaction = archive.transaction;
     transaction.statement(INSERT_SEGMENT)?.execute(params![
         segment.last,
-        segment.first,
         segment.before.as_bytes(),
         segment.chain().as_bytes(),
         segment.layout(),
         new.body
     ])?;
     store_hashes(transaction, segment)?;
+    // A row of an index may stand there that has decayed; it must not keep the log from being packed.
     for run in &new.runs {
         transaction
-            .statement("INSERT INTO actor_runs (entity, actor, last, first, segment) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .statement(
+                "INSERT OR REPLACE INTO actor_runs (entity, actor, last, first, segment) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
             .execute([run.entity, run.actor, run.last.cast_signed(), run.first.cast_signed(), segment.last])?;
     }
     let mut changes = new.changes.clone();
     changes.sort_unstable_by_key(|(entity, change, _)| (*entity, prefix_of(*change)));
     for (entity, change, position) in changes {
         transaction
-            .statement("INSERT INTO change_prefixes (entity, prefix, position) VALUES (?1, ?2, ?3)")?
+            .statement("INSERT OR IGNORE INTO change_prefixes (entity, prefix, position) VALUES (?1, ?2, ?3)")?
             .execute([entity, prefix_of(change), position])?;
     }
     let mut from = segment.first;
@@ -190,14 +193,18 @@ fn put_segment(archive: &Archive<'_, '_>, new: &NewSegment) -> Result<(Settled, 
         transaction.statement("DELETE FROM chunks WHERE position >= ?1 AND position < ?2")?.execute([from, kept])?;
         from = kept + 1;
     }
-    let mut entities = Vec::new();
-    for entity in new.runs.iter().map(|run| run.entity).collect::<BTreeSet<_>>() {
-        if archive.pays(entity, Eagerness::Usual)? {
-            entities.push((entity, archive.changes_of(entity)?));
+    let mut next = again;
+    let mut archived: BTreeMap<i64, i64> = BTreeMap::new();
+    new.segment.places.iter().for_each(|place| *archived.entry(place.number).or_default() += 1);
+    for (entity, chunks) in archived {
+        transaction
+            .statement("UPDATE entities SET archived = archived + ?2 WHERE number = ?1")?
+            .execute([entity, chunks])?;
+        if archive.pays(entity, archive.changes_of(entity)?, Eagerness::Usual)? {
+            next.push(Target::Snapshot { entity });
         }
     }
-    let chunks = segment.places.len() as u64;
-    Ok((Settled::Packed { chunks }, Next { targets: again, entities, failed: None }))
+    Ok((Settled::Packed { chunks: segment.places.len() as u64 }, Next(next)))
 }
 
 fn store_hashes(transaction: &SqliteTransaction<'_>, segment: &Segment) -> Result<(), LogError> {
@@ -212,41 +219,52 @@ fn put_snapshot(archive: &Archive<'_, '_>, new: &NewSnapshot) -> Result<(Settled
     let (last, chain) = new.end;
     // The chain hash behind the last segment names every chunk up to there, and so each that the snapshot was shown to hold.
     let is_same = SpaceRow::by_number(archive.transaction, new.space)?.is_some_and(|space| space.head.log == new.log)
-        && archive.segment(last)?.is_some_and(|segment| {
+        && archive.outline(last)?.is_some_and(|segment| {
             segment.last == last
                 && segment.chain() == chain
                 && segment.place(new.covered).is_some_and(|place| place.number == new.entity)
         })
         && archive.snapshot_hash(new.entity)? == new.old;
+    let transaction = archive.transaction;
+    tasks::forget_tries(transaction, new.entity)?;
     if !is_same {
         return Ok((Settled::Stale, Next::default()));
     }
-    let transaction = archive.transaction;
+    let changes = new.changes.len() as u64;
+    let head = Head {
+        entity: new.entity,
+        covered: new.covered,
+        changes,
+        travels: new.made.travels,
+        hash: *blake3::hash(&new.made.bytes).as_bytes(),
+    };
     transaction
         .statement(
-            "INSERT INTO snapshots (entity, covered, stripped, changes, hash, bytes, travels)
-            VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6)
-            ON CONFLICT DO UPDATE SET covered = ?2, changes = ?3, hash = ?4, bytes = ?5, travels = ?6",
+            "INSERT INTO snapshots (entity, covered, stripped, changes, hash, bytes, travels, head)
+            VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7)
+            ON CONFLICT DO UPDATE SET covered = ?2, changes = ?3, hash = ?4, bytes = ?5, travels = ?6, head = ?7",
         )?
         .execute(params![
-            new.entity,
-            new.covered,
-            new.changes.cast_signed(),
-            blake3::hash(&new.made.bytes).as_bytes(),
+            head.entity,
+            head.covered,
+            changes.cast_signed(),
+            head.hash,
             new.made.bytes,
-            new.made.travels
+            head.travels,
+            head.hash(),
         ])?;
-    // Rows below it stood for chunks that had decayed.
-    transaction
-        .statement("DELETE FROM chunks WHERE entity = ?1 AND position <= ?2")?
-        .execute([new.entity, new.covered])?;
-    let targets = vec![Target::Strip { entity: new.entity }];
-    Ok((Settled::Covered { chunks: new.changes }, Next { targets, ..Next::default() }))
+    // Rows below it stood for chunks that had decayed. Only what it names goes.
+    let named: BTreeSet<Sequence> = new.changes.iter().copied().collect();
+    let mut statement = transaction.statement("SELECT position FROM chunks WHERE entity = ?1 AND position <= ?2")?;
+    let rows = statement.query_map([new.entity, new.covered], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
+    for position in rows.into_iter().filter(|position| named.contains(&SpaceRow::sequence(*position))) {
+        transaction.statement("DELETE FROM chunks WHERE position = ?1")?.execute([position])?;
+    }
+    Ok((Settled::Covered { chunks: changes }, Next(vec![Target::Strip { entity: new.entity }])))
 }
 
 /// A row of a segment, as it is on the disk.
 struct StoredSegment {
-    first: i64,
     before: [u8; 32],
     chain: [u8; 32],
     layout: Vec<u8>,
@@ -255,31 +273,30 @@ struct StoredSegment {
 
 impl StoredSegment {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let (first, before, chain) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(Self { first, before, chain, layout: row.get(3)?, body: row.get(4)? })
+        Ok(Self { before: row.get(0)?, chain: row.get(1)?, layout: row.get(2)?, body: row.get(3)? })
     }
 }
 
 fn put_stripped(archive: &Archive<'_, '_>, stripped: &Stripped) -> Result<(Settled, Next), LogError> {
-    let Stripped { entity, covered, bodies, upto } = stripped;
-    let again = Next { targets: vec![Target::Strip { entity: *entity }], ..Next::default() };
-    // What the segments lose has to be readable from the snapshot in this very transaction.
-    if archive.snapshot(*entity)?.is_none_or(|snapshot| snapshot.covered < *covered) {
+    let Stripped { entity, snapshot, bodies, upto } = stripped;
+    let again = Next(vec![Target::Strip { entity: *entity }]);
+    // What the segments lose was found in this very snapshot, and its bytes have to be the same now.
+    if archive.snapshot(*entity)?.is_none_or(|stands| stands.hash != *snapshot) {
         return Ok((Settled::Stale, Next::default()));
     }
     let transaction = archive.transaction;
     for (last, old, body) in bodies {
         let mut statement =
-            transaction.statement("SELECT first, before, chain, layout, body FROM segments WHERE last = ?1")?;
+            transaction.statement("SELECT before, chain, layout, body FROM segments WHERE last = ?1")?;
         let stored = statement.query_row([last], StoredSegment::read).optional()?;
-        let Some(StoredSegment { first, before, chain, layout, .. }) =
+        let Some(StoredSegment { before, chain, layout, .. }) =
             stored.filter(|stored| blake3::hash(&stored.body).as_bytes() == old)
         else {
             return Ok((Settled::Stale, again));
         };
         // Not updated in place: only what is deleted lets SQLite join pages that have become empty.
         transaction.statement("DELETE FROM segments WHERE last = ?1")?.execute([last])?;
-        transaction.statement(INSERT_SEGMENT)?.execute(params![last, first, before, chain, layout, body])?;
+        transaction.statement(INSERT_SEGMENT)?.execute(params![last, before, chain, layout, body])?;
     }
     transaction.statement("UPDATE snapshots SET stripped = ?2 WHERE entity = ?1")?.execute([entity, upto])?;
     Ok((Settled::Stripped { segments: bodies.len() as u64 }, again))
@@ -287,11 +304,15 @@ fn put_stripped(archive: &Archive<'_, '_>, stripped: &Stripped) -> Result<(Settl
 
 /// Gives some of the file's free pages back, where it has more of them than it soon uses.
 fn give_back_some(transaction: &SqliteTransaction<'_>) -> Result<(), LogError> {
-    let free: i64 = transaction.statement("PRAGMA freelist_count")?.query_row([], |row| row.get(0))?;
-    if free >= FREE_PAGES_KEPT + FREED_PAGES {
+    if free_pages(transaction)? >= FREE_PAGES_KEPT + FREED_PAGES {
         run_pragma(transaction, &format!("PRAGMA incremental_vacuum({FREED_PAGES})"))?;
     }
     Ok(())
+}
+
+/// How many pages of the file are not used.
+pub(super) fn free_pages(transaction: &SqliteTransaction<'_>) -> Result<i64, LogError> {
+    Ok(transaction.statement("PRAGMA freelist_count")?.query_row([], |row| row.get(0))?)
 }
 
 /// Runs a statement that does a part of its work at every step.

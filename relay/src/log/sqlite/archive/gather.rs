@@ -1,12 +1,12 @@
 //! Reading what a task needs.
 
 use super::segment::SEGMENT_CHUNKS_MAX;
-use super::snapshot::Covered;
+use super::snapshot::{self, Covered, SnapshotFault};
 use super::work::{
     Eagerness, Job, KeptChunk, OldRow, RowsHash, SegmentJob, SnapshotJob, StripJob, StripSegment, Target, Task, Work,
     WorkFault, share,
 };
-use super::{Archive, Segment};
+use super::{Archive, Place, Segment};
 use crate::log::LogError;
 use crate::log::sqlite::chain;
 use crate::log::sqlite::read;
@@ -16,6 +16,7 @@ use afield_core::limits::BATCH_BYTES_MAX;
 use afield_core::session::LogEntry;
 use afield_core::{ChangeHash, ChunkKind, Cursor, Limits, LogId, Sequence};
 use rusqlite::{OptionalExtension, Row};
+use std::collections::HashSet;
 
 /// How many chunks before the head stay rows: what devices depend on and ask for again is mostly among them, and is found
 /// without decoding anything.
@@ -35,6 +36,10 @@ const SNAPSHOT_CHANGES_USUAL_MAX: u64 = 20_000;
 const SNAPSHOT_BYTES_MAX: usize = 64 << 20;
 /// The most operations of them: what a change of a hundred bytes claims to expand to counts.
 const SNAPSHOT_OPERATIONS_MAX: u64 = 2_000_000;
+/// The most operations, and predecessors named by them.
+const SNAPSHOT_WEIGHT_MAX: u64 = 2 * SNAPSHOT_OPERATIONS_MAX;
+/// The most bytes of their keys, each counted as often as it is repeated.
+const SNAPSHOT_TEXT_BYTES_MAX: u64 = 64 << 20;
 /// The most segments that lose the chunks of an entity in one step.
 const STRIPPED_MAX: usize = 16;
 
@@ -114,11 +119,19 @@ impl Archive<'_, '_> {
             if let Ok(header) = ChangeHeader::read(&entry.bytes, &Limits::DEFAULT)
                 && entry.is_intact()
             {
+                // The bytes are what the chain names: beside them the index would only repeat what may have decayed.
                 row.change = header.hash;
+                row.actor_sequence = header.sequence;
+                row.actor = self.actor(header.actor.to_bytes())?.unwrap_or(row.actor);
             }
             row.entry = entry;
         }
         Ok(rows)
+    }
+
+    fn actor(&self, id: &[u8]) -> Result<Option<i64>, LogError> {
+        let mut statement = self.transaction.statement("SELECT number FROM actors WHERE id = ?1")?;
+        Ok(statement.query_row([id], |row| row.get(0)).optional()?)
     }
 
     /// The end of the last segment, with the chain hash that its chunks lead to.
@@ -137,9 +150,8 @@ impl Archive<'_, '_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Whether a snapshot of an entity is worth a try.
-    pub(super) fn pays(&self, entity: i64, eagerness: Eagerness) -> Result<bool, LogError> {
-        let total = self.changes_of(entity)?;
+    /// Whether a snapshot of an entity is worth a try of which so many chunks are in segments.
+    pub(super) fn pays(&self, entity: i64, total: u64, eagerness: Eagerness) -> Result<bool, LogError> {
         let covered: Option<u64> = self
             .transaction
             .statement("SELECT changes FROM snapshots WHERE entity = ?1")?
@@ -153,10 +165,10 @@ impl Archive<'_, '_> {
         })
     }
 
-    /// How many changes of an entity are in segments.
+    /// How many chunks of an entity are in segments, as its row says.
     pub(super) fn changes_of(&self, entity: i64) -> Result<u64, LogError> {
-        let sql = "SELECT coalesce(sum(last - first + 1), 0) FROM actor_runs WHERE entity = ?1";
-        Ok(self.transaction.statement(sql)?.query_row([entity], |row| count(row, 0))?)
+        let mut statement = self.transaction.statement("SELECT archived FROM entities WHERE number = ?1")?;
+        Ok(statement.query_row([entity], |row| count(row, 0)).optional()?.unwrap_or_default())
     }
 
     fn gather_snapshot(&self, task: Task, entity: i64) -> Result<Option<Job>, LogError> {
@@ -169,11 +181,11 @@ impl Archive<'_, '_> {
             .query_row([entity], |row| Ok((row.get(0)?, row.get(1)?, count(row, 2)?)))
             .optional()?;
         let Some((space, log, operations)) = found else { return Ok(None) };
-        if !self.pays(entity, task.eagerness)? {
+        let segments = self.segments_of(entity)?;
+        let total = segments.iter().fold(0, |sum: u64, (_, chunks)| sum.saturating_add(*chunks));
+        if !self.pays(entity, total, task.eagerness)? {
             return Ok(None);
         }
-        let segments = self.segments_of(entity)?;
-        let total: u64 = segments.iter().map(|(_, chunks)| chunks).sum();
         let changes_max = match task.eagerness {
             Eagerness::Usual => SNAPSHOT_CHANGES_USUAL_MAX,
             Eagerness::Everything | Eagerness::Whatever => SNAPSHOT_CHANGES_MAX,
@@ -185,8 +197,11 @@ impl Archive<'_, '_> {
         let mut frees_bytes = self.snapshot(entity)?.map_or(0, |snapshot| snapshot.bytes.len());
         let mut chunks: Vec<Covered> = Vec::new();
         let (mut bytes_left, mut covered, mut end) = (SNAPSHOT_BYTES_MAX, 0, None);
+        let (mut weight, mut text_bytes) = (0_u64, 0_u64);
         for (last, _) in segments {
-            let Some(segment) = self.segment(last)? else { continue };
+            let Some(segment) = self.segment(last)?.filter(|segment| segment.last == last) else {
+                return Ok(Some(Job::Hopeless(task, WorkFault::Decayed)));
+            };
             frees_bytes += share(&segment, entity);
             end = Some((segment.last, segment.chain()));
             for (position, place) in segment.places_from(segment.first).filter(|(_, place)| place.number == entity) {
@@ -200,14 +215,48 @@ impl Archive<'_, '_> {
                     return Ok(Some(Job::Hopeless(task, WorkFault::TooLarge)));
                 };
                 (bytes_left, covered) = (left, position);
-                chunks.push(Covered { sequence: SpaceRow::sequence(position), hash: place.hash, bytes });
+                let Some(more) = snapshot::expanded(&bytes) else {
+                    return Ok(Some(Job::Hopeless(task, WorkFault::Snapshot(SnapshotFault::Change))));
+                };
+                (weight, text_bytes) = (weight.saturating_add(more.0), text_bytes.saturating_add(more.1));
+                if weight > SNAPSHOT_WEIGHT_MAX || text_bytes > SNAPSHOT_TEXT_BYTES_MAX {
+                    return Ok(Some(Job::Hopeless(task, WorkFault::TooLarge)));
+                }
+                let (sequence, hash, (weight, text_bytes)) = (SpaceRow::sequence(position), place.hash, more);
+                chunks.push(Covered { sequence, hash, bytes, weight, text_bytes });
             }
+        }
+        // What tells how many there are may have decayed, and would have the same snapshot made again and again.
+        if !self.pays(entity, chunks.len() as u64, task.eagerness)? {
+            return Ok(None);
+        }
+        if !self.is_all(entity, covered, &chunks)? {
+            return Ok(Some(Job::Hopeless(task, WorkFault::Decayed)));
         }
         let (Some(end), Some(id), log) = (end, self.entity_id(entity)?, LogId::from_bytes(log)) else {
             return Ok(None);
         };
         let job = SnapshotJob { task, entity, space, log, end, covered, old, frees_bytes, id, chunks };
         Ok(Some(Job::Snapshot(job)))
+    }
+
+    /// Whether these are all chunks of an entity up to a position: those that the index of its changes has, and those for which its
+    /// snapshot stands. What tells its segments may have decayed, and a snapshot without one of its chunks would be the end of
+    /// that chunk.
+    fn is_all(&self, entity: i64, covered: i64, chunks: &[Covered]) -> Result<bool, LogError> {
+        let (before, _) = SpaceRow::positions(SpaceRow::number_of(covered));
+        let positions: HashSet<i64> = chunks.iter().map(|chunk| before | chunk.sequence.get().cast_signed()).collect();
+        if self.snapshot(entity)?.is_some_and(|old| old.positions().any(|position| !positions.contains(&position))) {
+            return Ok(false);
+        }
+        let mut statement =
+            self.transaction.statement("SELECT position FROM change_prefixes WHERE entity = ?1 AND position <= ?2")?;
+        for position in statement.query_map([entity, covered], |row| row.get(0))? {
+            if !positions.contains(&position?) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The hash of an entity's snapshot, whether it is intact or not.
@@ -219,10 +268,17 @@ impl Archive<'_, '_> {
     fn gather_strip(&self, task: Task, entity: i64) -> Result<Option<Job>, LogError> {
         let stripped: Option<i64> = self
             .transaction
-            .statement("SELECT stripped FROM snapshots WHERE entity = ?1 AND stripped < covered")?
+            .statement("SELECT stripped FROM snapshots WHERE entity = ?1")?
             .query_row([entity], |row| row.get(0))
             .optional()?;
         let (Some(stripped), Some(snapshot)) = (stripped, self.snapshot(entity)?) else { return Ok(None) };
+        if stripped >= snapshot.covered {
+            return Ok(None);
+        }
+        // Only what comes out of it may go.
+        let Some(extracted) = self.extracted(&snapshot) else {
+            return Ok(Some(Job::Hopeless(task, WorkFault::Snapshot(SnapshotFault::Load))));
+        };
         let mut statement = self.transaction.statement(
             "SELECT DISTINCT segment FROM actor_runs WHERE entity = ?1 AND segment > ?2 ORDER BY segment LIMIT ?3",
         )?;
@@ -231,23 +287,33 @@ impl Archive<'_, '_> {
         let mut upto = if found.len() < STRIPPED_MAX { snapshot.covered } else { 0 };
         let mut segments = Vec::new();
         for last in found {
-            let Some(segment) = self.segment(last)?.filter(|segment| segment.first <= snapshot.covered) else {
+            upto = upto.max(last);
+            let Some(segment) = self.segment(last)? else { continue };
+            if segment.first > snapshot.covered {
                 // Everything from here on stands behind the snapshot.
                 upto = upto.max(snapshot.covered);
                 break;
+            }
+            let is_superfluous = |position: i64, place: &Place| {
+                place.number == entity && snapshot.names(position) && extracted.change(place.hash).is_some()
             };
-            upto = upto.max(last);
-            if segment.places.iter().any(|place| place.number == entity && place.bytes.is_some()) {
-                segments.push(StripSegment { last, old_body: segment.body_hash, kept: self.kept(&segment, entity)? });
+            let mut places = segment.places_from(segment.first);
+            if places.any(|(position, place)| place.bytes.is_some() && is_superfluous(position, place)) {
+                let kept = self.kept(&segment, is_superfluous)?;
+                segments.push(StripSegment { last: segment.last, old_body: segment.body_hash, kept });
             }
         }
-        Ok(Some(Job::Strip(StripJob { task, entity, covered: snapshot.covered, segments, upto })))
+        Ok(Some(Job::Strip(StripJob { task, entity, snapshot: snapshot.hash, segments, upto })))
     }
 
-    /// The chunks of a segment's body that are not of an entity.
-    fn kept(&self, segment: &Segment, entity: i64) -> Result<Vec<KeptChunk>, LogError> {
-        let places = segment.places.iter().filter(|place| place.number != entity);
-        let kept = places.filter_map(|place| place.bytes.as_ref().map(|bytes| (place, bytes)));
+    /// The chunks of a segment's body but those that are superfluous.
+    fn kept(
+        &self,
+        segment: &Segment,
+        is_superfluous: impl Fn(i64, &Place) -> bool,
+    ) -> Result<Vec<KeptChunk>, LogError> {
+        let places = segment.places_from(segment.first).filter(|(position, place)| !is_superfluous(*position, place));
+        let kept = places.filter_map(|(_, place)| place.bytes.as_ref().map(|bytes| (place, bytes)));
         kept.map(|(place, bytes)| {
             let collection = self.collection(place.number)?;
             Ok(KeptChunk { entity: place.entity, collection, kind: place.kind, bytes: bytes.clone() })

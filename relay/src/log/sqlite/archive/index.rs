@@ -1,28 +1,51 @@
 //! Finding the changes of segments: by actor and sequence, and by hash.
 
-use super::{Archive, Place};
+use super::{Archive, Place, Segment};
 use crate::log::LogError;
 use afield_core::ChangeHash;
 use afield_core::change::ChangeHeader;
 use afield_core::{Limits, log::ChunkHash};
 use rusqlite::{OptionalExtension, params};
+use std::sync::Arc;
 
-/// The most changes of an entity with the same first eight bytes that are looked at. By chance there is never a second one,
-/// and making one takes billions of tries.
+/// The most changes of an entity with the same entry in the index that are looked at. By chance there is never a second one.
 const ALIKE_MAX: i64 = 16;
 
-/// The first eight bytes of a hash, as the index has them.
+/// A relay may have had other limits when it accepted a change.
+pub(super) const ANY: Limits = Limits {
+    change_bytes_max: usize::MAX,
+    change_operations_max: u64::MAX,
+    change_dependencies_max: usize::MAX,
+    ..Limits::DEFAULT
+};
+
+/// What the index has of a change: eight bytes of a hash of its hash. Whoever names a change that was never made meets none of them
+/// but by trying for longer than anybody lives.
 pub(in crate::log::sqlite) fn prefix_of(change: ChangeHash) -> i64 {
-    change.0.first_chunk().copied().map(i64::from_be_bytes).unwrap_or_default()
+    blake3::hash(&change.0).as_bytes().first_chunk().copied().map(i64::from_be_bytes).unwrap_or_default()
 }
 
 /// A change of a segment.
 #[derive(Debug)]
 pub(in crate::log::sqlite) struct Archived {
     pub(in crate::log::sqlite) position: i64,
-    pub(in crate::log::sqlite) hash: ChunkHash,
-    /// Its bytes; none when they are readable nowhere.
+    /// Whether its bytes are readable now.
+    pub(in crate::log::sqlite) is_readable: bool,
+    /// Its bytes, where they were asked for or had to be read.
     pub(in crate::log::sqlite) bytes: Vec<u8>,
+}
+
+/// A chunk of a segment, with the segment.
+#[derive(Debug)]
+pub(in crate::log::sqlite) struct Found {
+    pub(in crate::log::sqlite) segment: Arc<Segment>,
+    pub(in crate::log::sqlite) position: i64,
+}
+
+impl Found {
+    pub(in crate::log::sqlite) fn place(&self) -> Option<&Place> {
+        self.segment.place(self.position)
+    }
 }
 
 impl Archive<'_, '_> {
@@ -44,44 +67,111 @@ impl Archive<'_, '_> {
         Ok(found.filter(|(first, _)| *first <= actor_sequence.cast_signed()).map(|(_, segment)| segment))
     }
 
-    /// Whether a change may be in a segment: there is one with the same first bytes.
+    /// Whether the runs of an entity's actors tell of as many chunks as its row does. Where not, one of them has decayed.
+    pub(in crate::log::sqlite) fn knows_segments(&self, entity: i64) -> Result<bool, LogError> {
+        let sql = "SELECT coalesce(sum(last - first + 1), 0) = e.archived
+            FROM entities e LEFT JOIN actor_runs r ON r.entity = e.number WHERE e.number = ?1";
+        Ok(self.transaction.statement(sql)?.query_row([entity], |row| row.get(0)).optional()?.unwrap_or(true))
+    }
+
+    /// The segments behind a position that hold changes of an entity, by their ends and where they start, as the index of changes
+    /// and that of actors together tell them.
+    pub(in crate::log::sqlite) fn segments_by_changes(
+        &self,
+        entity: i64,
+        after: i64,
+    ) -> Result<Vec<(i64, i64)>, LogError> {
+        let sql = "SELECT position FROM change_prefixes WHERE entity = ?1 AND position > ?2
+            UNION SELECT segment FROM actor_runs WHERE entity = ?1 AND segment > ?2 ORDER BY 1";
+        let mut statement = self.transaction.statement(sql)?;
+        let mut segments: Vec<(i64, i64)> = Vec::new();
+        for position in statement.query_map([entity, after], |row| row.get(0))? {
+            let position: i64 = position?;
+            if segments.last().is_some_and(|(last, _)| position <= *last) {
+                continue;
+            }
+            if let Some(segment) = self.outline(position)? {
+                segments.push((segment.last, segment.first));
+            }
+        }
+        Ok(segments)
+    }
+
+    /// Whether a change is in a segment, as the index says.
     pub(in crate::log::sqlite) fn may_hold(&self, entity: i64, change: ChangeHash) -> Result<bool, LogError> {
         let sql = "SELECT 1 FROM change_prefixes WHERE entity = ?1 AND prefix = ?2";
         Ok(self.transaction.statement(sql)?.exists(params![entity, prefix_of(change)])?)
     }
 
-    /// A change of a segment. Where the bytes of one with the same first bytes are gone, it is taken for that one.
+    /// A change of a segment. An intact snapshot that stands for it has its bytes; these are looked at only where there is none, or
+    /// where the caller `wants_bytes`.
     pub(in crate::log::sqlite) fn find_change(
         &self,
         entity: i64,
         change: ChangeHash,
+        wants_bytes: bool,
     ) -> Result<Option<Archived>, LogError> {
-        let sql = "SELECT position FROM change_prefixes WHERE entity = ?1 AND prefix = ?2 ORDER BY position LIMIT ?3";
-        let mut statement = self.transaction.statement(sql)?;
-        let positions = statement.query_map([entity, prefix_of(change), ALIKE_MAX], |row| row.get(0))?;
         let mut gone = None;
-        for position in positions {
-            let position: i64 = position?;
-            let Some(segment) = self.segment(position)? else { continue };
-            let Some(place) = segment.place(position) else { continue };
-            let Place { hash, .. } = *place;
-            match self.bytes(position, place)? {
-                Some(bytes) if is_change(&bytes, change) => return Ok(Some(Archived { position, hash, bytes })),
+        for position in self.indexed(entity, change)? {
+            let Some(segment) = self.outline(position)? else { continue };
+            let Some(place) = segment.place(position).filter(|place| place.number == entity) else { continue };
+            if !wants_bytes && self.covering(position, place)?.is_some() {
+                return Ok(Some(Archived { position, is_readable: true, bytes: Vec::new() }));
+            }
+            match self.bytes_at(position, place)? {
+                Some(bytes) if is_change(&bytes, change) => {
+                    return Ok(Some(Archived { position, is_readable: true, bytes }));
+                }
                 Some(_) => {}
-                None => gone = Some(Archived { position, hash, bytes: Vec::new() }),
+                None => gone = Some(Archived { position, is_readable: false, bytes: Vec::new() }),
             }
         }
         Ok(gone)
     }
+
+    /// The chunk that a change is, by the segment that is said to hold it, or where the index of changes has it.
+    pub(in crate::log::sqlite) fn find_chunk(
+        &self,
+        entity: i64,
+        segment: Option<i64>,
+        (change, hash): (ChangeHash, ChunkHash),
+    ) -> Result<Option<Found>, LogError> {
+        let mut damage = None;
+        for last in segment.into_iter().chain(self.indexed(entity, change)?) {
+            match self.outline(last) {
+                Ok(Some(segment)) => {
+                    if let Some((position, _)) = segment.find(entity, hash) {
+                        return Ok(Some(Found { segment, position }));
+                    }
+                }
+                Ok(None) => {}
+                // What points there may have decayed: the other index says where it is.
+                Err(error) if error.is_damage() => damage = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        damage.map_or(Ok(None), Err)
+    }
+
+    /// Puts a change into the index that is not there, as it may have decayed.
+    pub(in crate::log::sqlite) fn index(&self, entity: i64, change: ChangeHash, position: i64) -> Result<(), LogError> {
+        if !self.indexed(entity, change)?.contains(&position) {
+            self.transaction
+                .statement("INSERT OR IGNORE INTO change_prefixes (entity, prefix, position) VALUES (?1, ?2, ?3)")?
+                .execute([entity, prefix_of(change), position])?;
+        }
+        Ok(())
+    }
+
+    /// Where the index has a change.
+    fn indexed(&self, entity: i64, change: ChangeHash) -> Result<Vec<i64>, LogError> {
+        let sql = "SELECT position FROM change_prefixes WHERE entity = ?1 AND prefix = ?2 ORDER BY position LIMIT ?3";
+        let mut statement = self.transaction.statement(sql)?;
+        let positions = statement.query_map([entity, prefix_of(change), ALIKE_MAX], |row| row.get(0))?;
+        Ok(positions.collect::<Result<_, _>>()?)
+    }
 }
 
 fn is_change(bytes: &[u8], change: ChangeHash) -> bool {
-    // A relay may have had other limits when it accepted the change.
-    const ANY: Limits = Limits {
-        change_bytes_max: usize::MAX,
-        change_operations_max: u64::MAX,
-        change_dependencies_max: usize::MAX,
-        ..Limits::DEFAULT
-    };
     ChangeHeader::read(bytes, &ANY).is_ok_and(|header| header.hash == change)
 }

@@ -32,6 +32,10 @@ impl Keeper {
     /// The storage failed.
     pub fn gather(&mut self, task: Task) -> Result<Option<Work>, LogError> {
         if FileIdentity::of(&self.path) != self.identity {
+            // Closed before another file is opened: both would use the WAL of that path, and closing one drops the locks of
+            // both.
+            self.connection = Connection::open_in_memory()?;
+            self.identity = None;
             (self.connection, self.identity) = connect(&self.path)?;
         }
         let transaction = SqliteTransaction::begin(&mut self.connection, &mut self.faults, Purpose::Read)?;

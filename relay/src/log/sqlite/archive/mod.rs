@@ -31,7 +31,7 @@ pub use work::{Prepared, Task, Work, WorkFault};
 
 pub(super) use cache::Cache;
 pub(super) use commit::MendedSegment;
-pub(super) use index::{Archived, prefix_of};
+pub(super) use index::{Archived, Found, prefix_of};
 pub(super) use segment::{Place, Segment};
 pub(super) use tasks::Tasks;
 
@@ -40,11 +40,14 @@ use super::transaction::SqliteTransaction;
 use crate::log::{Inconsistency, LogError};
 use afield_core::log::ChunkHash;
 use afield_core::{ChainHash, Collection, Cursor, EntityId, LogId};
+use cache::Doubt;
 use rusqlite::{OptionalExtension, Row};
 use segment::SegmentRow;
-pub(super) use snapshot::Travelling;
-use snapshot::{Snapshot, Traveller};
-use std::cell::RefCell;
+use snapshot::Traveller;
+#[cfg(test)]
+pub(super) use snapshot::replace_document;
+pub(super) use snapshot::{Snapshot, Travelling};
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -59,6 +62,8 @@ pub(super) struct Archive<'t, 'c> {
     entities: RefCell<BTreeMap<i64, Option<Named>>>,
     snapshots: RefCell<BTreeMap<i64, Option<Arc<Snapshot>>>>,
     travellers: RefCell<BTreeMap<i64, Option<Traveller>>>,
+    /// How many snapshots this transaction has taken apart.
+    extractions: Cell<usize>,
 }
 
 /// Segments by their last positions.
@@ -73,7 +78,8 @@ const SEGMENTS_AT_HAND_MAX: usize = 32;
 impl<'t, 'c> Archive<'t, 'c> {
     pub(super) fn new(transaction: &'t SqliteTransaction<'c>, cache: &Cache) -> Self {
         let (segments, outlines, entities, snapshots, travellers) = Default::default();
-        Self { transaction, cache: cache.clone(), segments, outlines, entities, snapshots, travellers }
+        let (cache, extractions) = (cache.clone(), Cell::new(0));
+        Self { transaction, cache, segments, outlines, entities, snapshots, travellers, extractions }
     }
 
     /// The segment that holds a position, if one does.
@@ -121,10 +127,18 @@ impl<'t, 'c> Archive<'t, 'c> {
     }
 
     fn segment_row(&self, position: i64) -> Result<Option<SegmentRow>, LogError> {
-        let (_, end) = SpaceRow::positions(SpaceRow::number_of(position));
+        let (before, end) = SpaceRow::positions(SpaceRow::number_of(position));
+        if position <= before {
+            return Ok(None);
+        }
         let mut statement = self.transaction.statement(segment::SEGMENT)?;
         let row = statement.query_row([position, end], SegmentRow::read).optional()?;
-        Ok(row.filter(|row| row.first <= position))
+        // Below the end of the last segment every position is in one.
+        if row.as_ref().is_some_and(|row| row.first > position) {
+            let missing = SpaceRow::sequence(position).get();
+            return Err(LogError::Inconsistent(Inconsistency::Gap(missing)));
+        }
+        Ok(row)
     }
 
     /// The segments that this transaction has used of which something was found again.
@@ -148,11 +162,13 @@ impl<'t, 'c> Archive<'t, 'c> {
         if place.bytes.is_some() {
             return Ok(place.bytes.clone());
         }
-        if let Some(snapshot) = self.covering(position, place)?
+        if let Some(snapshot) = self.named(position, place)?
             && let Some(extracted) = self.extracted(&snapshot)
-            && let Some(bytes) = extracted.change(place.hash)
         {
-            return Ok(Some(bytes.to_vec()));
+            if let Some(bytes) = extracted.change(place.hash) {
+                return Ok(Some(bytes.to_vec()));
+            }
+            self.cache.note_doubt(snapshot.hash, Doubt::Lacks);
         }
         self.row_bytes(position, place)
     }
@@ -166,17 +182,39 @@ impl<'t, 'c> Archive<'t, 'c> {
         self.bytes(position, segment.as_ref().and_then(|segment| segment.place(position)).unwrap_or(place))
     }
 
-    /// Whether the bytes of a segment's chunk are readable now (R5).
+    /// Whether the bytes of the chunk in an [outline](Self::outline) are readable now (R5).
     pub(super) fn is_readable(&self, position: i64, place: &Place) -> Result<bool, LogError> {
         // That a snapshot holds the change was shown before it took its place; its hash says that it is still the same.
         Ok(place.bytes.is_some()
             || self.covering(position, place)?.is_some()
-            || self.row_bytes(position, place)?.is_some())
+            || self.bytes_at(position, place)?.is_some())
     }
 
-    /// The intact snapshot that covers a segment's chunk.
+    /// The intact snapshot that stands for a segment's chunk. One that was found not to give back all that it stands for is none.
     pub(super) fn covering(&self, position: i64, place: &Place) -> Result<Option<Arc<Snapshot>>, LogError> {
-        Ok(self.snapshot(place.number)?.filter(|snapshot| snapshot.covered >= position))
+        Ok(self.named(position, place)?.filter(|snapshot| self.cache.doubt(&snapshot.hash).is_none()))
+    }
+
+    /// The intact snapshot that names a segment's chunk among those for which it stands.
+    fn named(&self, position: i64, place: &Place) -> Result<Option<Arc<Snapshot>>, LogError> {
+        Ok(self.snapshot(place.number)?.filter(|snapshot| snapshot.names(position)))
+    }
+
+    /// Whether the bytes of the chunk at a position may be had in this transaction: one answer takes one snapshot apart, and the
+    /// next one goes on, so that nobody waits for more than that.
+    pub(super) fn has_turn(&self, position: i64) -> Result<bool, LogError> {
+        if self.extractions.get() == 0 {
+            return Ok(true);
+        }
+        let segment = self.segment(position)?;
+        let Some(place) = segment.as_ref().and_then(|segment| segment.place(position)) else { return Ok(true) };
+        if place.bytes.is_some() {
+            return Ok(true);
+        }
+        let named = self.named(position, place)?;
+        Ok(named.is_none_or(|snapshot| {
+            self.cache.extracted(&snapshot.hash).is_some() || self.cache.doubt(&snapshot.hash) == Some(Doubt::Load)
+        }))
     }
 
     /// The bytes of a chunk that stands as a row below the end of the last segment.
@@ -191,16 +229,16 @@ impl<'t, 'c> Archive<'t, 'c> {
 
     /// The id of the entity in a row.
     fn entity_id(&self, number: i64) -> Result<Option<EntityId>, LogError> {
-        Ok(self.named(number)?.map(|(id, _)| id))
+        Ok(self.entity(number)?.map(|(id, _)| id))
     }
 
     /// The collection of the entity in a row.
     pub(super) fn collection(&self, number: i64) -> Result<Collection, LogError> {
-        let collection = self.named(number)?.and_then(|(_, collection)| collection);
+        let collection = self.entity(number)?.and_then(|(_, collection)| collection);
         collection.ok_or(LogError::Inconsistent(Inconsistency::Collection))
     }
 
-    fn named(&self, number: i64) -> Result<Option<Named>, LogError> {
+    fn entity(&self, number: i64) -> Result<Option<Named>, LogError> {
         if let Some(known) = self.entities.borrow().get(&number) {
             return Ok(known.clone());
         }
@@ -216,7 +254,10 @@ impl<'t, 'c> Archive<'t, 'c> {
         let (before, end) = SpaceRow::positions(space);
         let found = self
             .transaction
-            .statement("SELECT last, chain FROM segments WHERE last > ?1 AND last <= ?2 ORDER BY last DESC LIMIT 1")?
+            .statement(
+                "SELECT s.last, s.chain FROM segments s JOIN segment_hashes h ON h.last = s.last
+                WHERE s.last > ?1 AND s.last <= ?2 ORDER BY s.last DESC LIMIT 1",
+            )?
             .query_row([before, end], |row| Ok((row.get(0)?, ChainHash::from_bytes(row.get(1)?))))
             .optional()?;
         Ok(found.map_or_else(
@@ -241,7 +282,8 @@ impl<'t, 'c> Archive<'t, 'c> {
 
     /// The chain hash that the segment which starts at a position names as the one before it.
     fn chain_before(&self, position: i64) -> Result<Option<ChainHash>, LogError> {
-        let sql = "SELECT first, before FROM segments WHERE last >= ?1 ORDER BY last LIMIT 1";
+        let sql = "SELECT s.last + 1 - length(h.hashes) / 32, s.before
+            FROM segments s JOIN segment_hashes h ON h.last = s.last WHERE s.last >= ?1 ORDER BY s.last LIMIT 1";
         let mut statement = self.transaction.statement(sql)?;
         let found: Option<(i64, [u8; 32])> =
             statement.query_row([position], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;

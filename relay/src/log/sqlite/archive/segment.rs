@@ -104,6 +104,7 @@ pub(super) fn parity(hashes: &[u8]) -> [u8; HASH_BYTES] {
 
 /// A segment as the disk has it.
 pub(super) struct SegmentRow {
+    /// The position of the first chunk, by how many hashes there are.
     pub(super) first: i64,
     pub(super) last: i64,
     before: ChainHash,
@@ -116,20 +117,21 @@ pub(super) struct SegmentRow {
 
 /// The first segment that ends at a position or behind it, and not behind another one.
 pub(super) const SEGMENT: &str = "
-    SELECT s.first, s.last, s.before, s.chain, s.layout, s.body, h.layout, h.hashes, h.parity
+    SELECT s.last, s.before, s.chain, s.layout, s.body, h.layout, h.hashes, h.parity
     FROM segments s JOIN segment_hashes h ON h.last = s.last WHERE s.last >= ?1 AND s.last <= ?2 ORDER BY s.last LIMIT 1";
 
 impl SegmentRow {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let (last, hashes): (i64, Vec<u8>) = (row.get(0)?, row.get(6)?);
         Ok(Self {
-            first: row.get(0)?,
-            last: row.get(1)?,
-            before: ChainHash::from_bytes(row.get(2)?),
-            chain: ChainHash::from_bytes(row.get(3)?),
-            layouts: [row.get(6)?, row.get(4)?],
-            hashes: row.get(7)?,
-            parity: row.get(8)?,
-            body: row.get(5)?,
+            first: last.saturating_add(1).saturating_sub_unsigned((hashes.len() / HASH_BYTES) as u64),
+            last,
+            before: ChainHash::from_bytes(row.get(1)?),
+            chain: ChainHash::from_bytes(row.get(2)?),
+            layouts: [row.get(5)?, row.get(3)?],
+            hashes,
+            parity: row.get(7)?,
+            body: row.get(4)?,
         })
     }
 

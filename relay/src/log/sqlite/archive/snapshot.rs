@@ -1,19 +1,21 @@
 //! Snapshots: what stands for the chunks of an entity, and how they are made and taken apart.
 
-use super::cache::CacheKey;
-use super::kept::{Journey, Kept, runs_of};
+use super::cache::{CacheKey, Doubt};
+use super::index::ANY;
+use super::kept::{Journey, Kept, KeptHead, Names, runs_of};
 use super::{Archive, Place};
 use crate::log::LogError;
 use crate::log::sqlite::row::{SpaceRow, count};
 use crate::log::sqlite::run::SnapshotCost;
+use afield_core::change::ChangeHeader;
 use afield_core::document::{SnapshotBudget, extract_changes, measure_snapshot, snapshot_check};
 use afield_core::log::ChunkHash;
 use afield_core::session::LogSnapshot;
 use afield_core::wire::PLACES_RUNS_MAX;
 use afield_core::{Cursor, EntityId, LogId, Sequence};
-use automerge::{Automerge, Change};
+use automerge::{ActorId, Automerge, Change};
 use rusqlite::{OptionalExtension, Row};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -26,6 +28,55 @@ pub(in crate::log::sqlite) struct Snapshot {
     pub(super) hash: CacheKey,
     /// What [`Kept`] is made of.
     pub(super) bytes: Vec<u8>,
+    names: Names,
+    changes: u64,
+    travels: bool,
+}
+
+impl Snapshot {
+    /// What the bytes are that were stored with a hash; `None` when they have decayed, or are another entity's.
+    fn of(entity: EntityId, hash: CacheKey, bytes: Vec<u8>) -> Option<Self> {
+        let head = KeptHead::decode(&mut &bytes[..]).filter(|_| blake3::hash(&bytes).as_bytes() == &hash)?;
+        if head.entity != entity {
+            return None;
+        }
+        let (names, changes, travels) = (Names::of(&head), head.changes(), head.journey.is_some());
+        Some(Self { covered: head.covered, hash, bytes, names, changes, travels })
+    }
+
+    /// Whether it stands for the chunk at a position.
+    pub(in crate::log::sqlite) fn names(&self, position: i64) -> bool {
+        SpaceRow::number_of(position) == SpaceRow::number_of(self.covered)
+            && self.names.hold(SpaceRow::sequence(position))
+    }
+
+    /// The positions for which it stands, in the order of the log.
+    pub(super) fn positions(&self) -> impl Iterator<Item = i64> {
+        let (before, _) = SpaceRow::positions(SpaceRow::number_of(self.covered));
+        self.names.iter().map(move |sequence| before | sequence.get().cast_signed())
+    }
+}
+
+/// The columns of a snapshot that are believed without its bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Head {
+    pub(super) entity: i64,
+    pub(super) covered: i64,
+    pub(super) changes: u64,
+    pub(super) travels: bool,
+    pub(super) hash: CacheKey,
+}
+
+impl Head {
+    /// The hash of all of them.
+    pub(super) fn hash(&self) -> CacheKey {
+        let Self { entity, covered, changes, travels, hash } = self;
+        let mut hasher = blake3::Hasher::new();
+        for number in [*entity, *covered, changes.cast_signed(), i64::from(*travels)] {
+            hasher.update(&number.to_le_bytes());
+        }
+        *hasher.update(hash).finalize().as_bytes()
+    }
 }
 
 /// A snapshot that readers get as it is.
@@ -44,6 +95,10 @@ pub(in crate::log::sqlite) struct Travelling {
     pub(in crate::log::sqlite) cost: SnapshotCost,
 }
 
+/// The most snapshots that one transaction keeps for itself, and the most bytes of them.
+const SNAPSHOTS_AT_HAND_MAX: usize = 256;
+const SNAPSHOT_BYTES_AT_HAND_MAX: usize = 8 << 20;
+
 /// A reader gets a snapshot where at least one in so many of its changes is news to it, and the chunks where less is.
 const NEWS_SHARE: u64 = 4;
 
@@ -53,7 +108,19 @@ pub(super) struct Covered {
     pub(super) sequence: Sequence,
     pub(super) hash: ChunkHash,
     pub(super) bytes: Vec<u8>,
+    /// How many operations and predecessors it expands to, and how many bytes of keys.
+    pub(super) weight: u64,
+    pub(super) text_bytes: u64,
 }
+
+/// The most operations, and predecessors named by them, that are taken to the engine at once, unless a single change has
+/// more: expanded, each takes some 200 bytes. Devices do the same.
+const PORTION_WEIGHT_MAX: u64 = 200_000;
+/// The most bytes of keys of them, each counted as often as it is repeated.
+const PORTION_TEXT_BYTES_MAX: u64 = 8 << 20;
+/// The most that the number of changes may be, times that of the actors they name: for every sixteenth change the engine keeps four
+/// bytes for each of these, so 64 MiB.
+const CLOCKS_MAX: u64 = 1 << 28;
 
 /// A snapshot that was made.
 #[derive(Debug)]
@@ -91,6 +158,9 @@ pub enum SnapshotFault {
     /// Other changes come out of the snapshot than went in.
     #[error("other changes come out of the snapshot than went in")]
     Differs,
+    /// It would take too much memory.
+    #[error("so many changes of so many actors take too much memory")]
+    TooLarge,
     /// The engine panicked.
     #[error("the engine panicked")]
     Panicked,
@@ -101,21 +171,43 @@ pub enum SnapshotFault {
 /// # Errors
 ///
 /// It does not, or the engine fails in another way: what others wrote may make it.
-pub(super) fn make(entity: EntityId, chunks: &[Covered]) -> Result<Made, SnapshotFault> {
-    let made = catch_unwind(AssertUnwindSafe(|| try_make(entity, chunks)));
+pub(super) fn make(entity: EntityId, covered: i64, chunks: &[Covered]) -> Result<Made, SnapshotFault> {
+    let made = catch_unwind(AssertUnwindSafe(|| try_make(entity, covered, chunks)));
     made.unwrap_or(Err(SnapshotFault::Panicked))
 }
 
-fn try_make(entity: EntityId, chunks: &[Covered]) -> Result<Made, SnapshotFault> {
-    let saved = {
-        let mut parsed = Vec::with_capacity(chunks.len());
-        for chunk in chunks {
-            parsed.push(Change::from_bytes(chunk.bytes.clone()).map_err(|_| SnapshotFault::Change)?);
+/// Applies changes portion by portion, since a few bytes of a change may stand for a hundred thousand operations.
+fn apply(chunks: &[Covered]) -> Result<Automerge, SnapshotFault> {
+    let mut document = Automerge::new();
+    let mut actors: HashSet<ActorId> = HashSet::new();
+    let mut rest = chunks;
+    while !rest.is_empty() {
+        let (mut weight, mut text_bytes, mut portion) = (0_u64, 0_u64, Vec::new());
+        while let Some((chunk, behind)) = rest.split_first() {
+            weight = weight.saturating_add(chunk.weight);
+            text_bytes = text_bytes.saturating_add(chunk.text_bytes);
+            if !portion.is_empty() && (weight > PORTION_WEIGHT_MAX || text_bytes > PORTION_TEXT_BYTES_MAX) {
+                break;
+            }
+            let change = Change::from_bytes(chunk.bytes.clone()).map_err(|_| SnapshotFault::Change)?;
+            for actor in change.other_actor_ids().iter().chain([change.actor_id()]) {
+                if !actors.contains(actor) {
+                    actors.insert(actor.clone());
+                }
+            }
+            portion.push(change);
+            rest = behind;
         }
-        let mut document = Automerge::new();
-        document.apply_changes(parsed).map_err(|_| SnapshotFault::Change)?;
-        document.save_nocompress()
-    };
+        if (actors.len() as u64).saturating_mul(chunks.len() as u64) > CLOCKS_MAX {
+            return Err(SnapshotFault::TooLarge);
+        }
+        document.apply_changes(portion).map_err(|_| SnapshotFault::Change)?;
+    }
+    Ok(document)
+}
+
+fn try_make(entity: EntityId, covered: i64, chunks: &[Covered]) -> Result<Made, SnapshotFault> {
+    let saved = apply(chunks)?.save_nocompress();
     let expected: HashMap<ChunkHash, &Covered> = chunks.iter().map(|chunk| (chunk.hash, chunk)).collect();
     let document = Automerge::load(&saved).map_err(|_| SnapshotFault::Load)?;
     let (mut hashes, mut sequences, mut changes_bytes) = (Vec::new(), Vec::new(), 0);
@@ -131,27 +223,25 @@ fn try_make(entity: EntityId, chunks: &[Covered]) -> Result<Made, SnapshotFault>
         return Err(SnapshotFault::Differs);
     }
     let check = snapshot_check(entity, hashes);
-    let journey = measure_snapshot(&saved).ok().map(|extent| {
-        let runs = runs_of(sequences);
-        Journey { runs, check, changes_bytes, extent }
-    });
-    let journey = journey.filter(|journey| travels(entity, &saved, journey, chunks.len() as u64));
-    let travels = journey.is_some();
-    let bytes = Kept { saved, journey }.encode().ok_or(SnapshotFault::Differs)?;
+    let mut head = KeptHead { entity, covered, runs: runs_of(sequences), journey: None };
+    let journey = measure_snapshot(&saved).ok().map(|extent| Journey { check, changes_bytes, extent });
+    head.journey = journey.filter(|journey| travels(&head, &saved, journey));
+    let travels = head.journey.is_some();
+    let bytes = Kept { head, saved }.encode().ok_or(SnapshotFault::Differs)?;
     Ok(Made { bytes, travels })
 }
 
-impl Journey {
-    fn cost(&self, saved: &[u8]) -> SnapshotCost {
-        SnapshotCost::of(saved.len(), self.runs.len(), self.extent, self.changes_bytes)
-    }
+/// What a snapshot costs a frame, and those who take its changes out.
+fn cost(head: &KeptHead, saved: &[u8], journey: &Journey) -> SnapshotCost {
+    SnapshotCost::of(saved.len(), head.runs.len(), journey.extent, journey.changes_bytes)
 }
 
 /// Whether a reader may be given a snapshot as it is: it fits a frame, and devices take the changes out of it.
-fn travels(entity: EntityId, saved: &[u8], journey: &Journey, changes: u64) -> bool {
-    journey.runs.len() <= PLACES_RUNS_MAX
-        && journey.cost(saved).fits_a_frame()
-        && extract_changes(entity, saved, changes, &journey.check, &mut SnapshotBudget::WHOLE.clone()).is_ok()
+fn travels(head: &KeptHead, saved: &[u8], journey: &Journey) -> bool {
+    head.runs.len() <= PLACES_RUNS_MAX
+        && cost(head, saved, journey).fits_a_frame()
+        && extract_changes(head.entity, saved, head.changes(), &journey.check, &mut SnapshotBudget::WHOLE.clone())
+            .is_ok()
 }
 
 /// The changes of a snapshot; `None` when the engine does not load it.
@@ -175,22 +265,27 @@ impl Archive<'_, '_> {
         if let Some(known) = self.snapshots.borrow().get(&entity) {
             return Ok(known.clone());
         }
-        let found = self
+        let found: Option<(CacheKey, Vec<u8>)> = self
             .transaction
-            .statement("SELECT covered, hash, bytes FROM snapshots WHERE entity = ?1")?
-            .query_row([entity], read)
+            .statement("SELECT hash, bytes FROM snapshots WHERE entity = ?1")?
+            .query_row([entity], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let snapshot = found.filter(|snapshot| {
-            let is_intact = blake3::hash(&snapshot.bytes).as_bytes() == &snapshot.hash;
-            if !is_intact {
+        let mut snapshot = None;
+        if let Some((hash, bytes)) = found {
+            let id = self.entity_id(entity)?;
+            snapshot = id.and_then(|id| Snapshot::of(id, hash, bytes)).map(Arc::new);
+            if snapshot.is_none() {
                 tracing::warn!(
                     "a snapshot has decayed on the disk; its chunks are repaired when devices push them again"
                 );
             }
-            is_intact
-        });
-        let snapshot = snapshot.map(Arc::new);
-        self.snapshots.borrow_mut().insert(entity, snapshot.clone());
+        }
+        let mut snapshots = self.snapshots.borrow_mut();
+        let bytes: usize = snapshots.values().flatten().map(|snapshot| snapshot.bytes.len()).sum();
+        if snapshots.len() >= SNAPSHOTS_AT_HAND_MAX || bytes >= SNAPSHOT_BYTES_AT_HAND_MAX {
+            snapshots.clear();
+        }
+        snapshots.insert(entity, snapshot.clone());
         Ok(snapshot)
     }
 
@@ -199,14 +294,31 @@ impl Archive<'_, '_> {
         if let Some(known) = self.travellers.borrow().get(&entity) {
             return Ok(*known);
         }
-        let read = |row: &Row<'_>| Ok(Traveller { covered: row.get(0)?, changes: count(row, 1)? });
+        let read = |row: &Row<'_>| {
+            let head = Head {
+                entity,
+                covered: row.get(0)?,
+                changes: count(row, 1)?,
+                travels: row.get::<_, i64>(2)? == 1,
+                hash: row.get(3)?,
+            };
+            Ok((head, row.get::<_, CacheKey>(4)?))
+        };
         let found = self
             .transaction
-            .statement("SELECT covered, changes FROM snapshots WHERE entity = ?1 AND travels")?
+            .statement("SELECT covered, changes, travels, hash, head FROM snapshots WHERE entity = ?1")?
             .query_row([entity], read)
             .optional()?;
-        self.travellers.borrow_mut().insert(entity, found);
-        Ok(found)
+        let found = match found {
+            None => None,
+            Some((head, hash)) if head.hash() == hash => Some((head.covered, head.changes, head.travels)),
+            // One of the columns has decayed; the bytes say what it was.
+            Some(_) => self.snapshot(entity)?.map(|found| (found.covered, found.changes, found.travels)),
+        };
+        let found = found.filter(|(.., travels)| *travels);
+        let traveller = found.map(|(covered, changes, _)| Traveller { covered, changes });
+        self.travellers.borrow_mut().insert(entity, traveller);
+        Ok(traveller)
     }
 
     /// Whether a snapshot is what a reader had best get that stands at a position.
@@ -231,12 +343,13 @@ impl Archive<'_, '_> {
     pub(in crate::log::sqlite) fn travelling(&self, log: LogId, place: &Place) -> Result<Option<Travelling>, LogError> {
         let Some(snapshot) = self.snapshot(place.number)? else { return Ok(None) };
         let Some(chain) = self.chain_at(snapshot.covered)? else { return Ok(None) };
-        let Some(Kept { saved, journey: Some(journey) }) = Kept::decode(&snapshot.bytes) else { return Ok(None) };
-        let cost = journey.cost(&saved);
+        let Some(Kept { head, saved }) = Kept::decode(&snapshot.bytes) else { return Ok(None) };
+        let Some(journey) = head.journey else { return Ok(None) };
+        let cost = cost(&head, &saved, &journey);
         let snapshot = LogSnapshot {
             entity: place.entity,
             collection: self.collection(place.number)?,
-            sequences: journey.sequences(),
+            sequences: head.sequences(),
             last: Cursor { log, sequence: SpaceRow::sequence(snapshot.covered), chain },
             check: journey.check,
             bytes: saved,
@@ -244,17 +357,40 @@ impl Archive<'_, '_> {
         Ok(Some(Travelling { snapshot, cost }))
     }
 
-    /// The changes of a snapshot; `None` when the engine of this version does not load it.
+    /// The changes of a snapshot; `None` when the engine of this version does not load it, which is remembered.
     pub(super) fn extracted(&self, snapshot: &Snapshot) -> Option<Arc<Extracted>> {
         if let Some(extracted) = self.cache.extracted(&snapshot.hash) {
             return Some(extracted);
         }
-        let extracted = Arc::new(extract(&snapshot.bytes)?);
+        if self.cache.doubt(&snapshot.hash) == Some(Doubt::Load) {
+            return None;
+        }
+        self.extractions.set(self.extractions.get() + 1);
+        let Some(extracted) = extract(&snapshot.bytes).map(Arc::new) else {
+            tracing::warn!("a snapshot does not load; its chunks are repaired when devices push them again");
+            self.cache.note_doubt(snapshot.hash, Doubt::Load);
+            return None;
+        };
         self.cache.keep_extracted(snapshot.hash, Arc::clone(&extracted));
         Some(extracted)
     }
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Snapshot> {
-    Ok(Snapshot { covered: row.get(0)?, hash: row.get(1)?, bytes: row.get(2)? })
+/// What is to be known of a chunk before it is taken to the engine: how many operations and predecessors it expands to, and how
+/// many bytes of keys. `None` when it is no change.
+pub(super) fn expanded(bytes: &[u8]) -> Option<(u64, u64)> {
+    ChangeHeader::read(bytes, &ANY).ok().map(|header| (header.weight(), header.text_bytes))
+}
+
+/// Puts a document in the place of the one that a snapshot is, under hashes that fit it.
+#[cfg(test)]
+pub(in crate::log::sqlite) fn replace_document(connection: &rusqlite::Connection, entity: i64, saved: Vec<u8>) {
+    let sql = "SELECT covered, changes, travels, bytes FROM snapshots WHERE entity = ?1";
+    let read = |row: &Row<'_>| Ok((row.get(0)?, count(row, 1)?, row.get(2)?, row.get::<_, Vec<u8>>(3)?));
+    let (covered, changes, travels, bytes) = connection.query_row(sql, [entity], read).unwrap();
+    let kept = Kept { saved, ..Kept::decode(&bytes).unwrap() };
+    let bytes = kept.encode().unwrap();
+    let head = Head { entity, covered, changes, travels, hash: *blake3::hash(&bytes).as_bytes() };
+    let sql = "UPDATE snapshots SET bytes = ?2, hash = ?3, head = ?4 WHERE entity = ?1";
+    assert_eq!(connection.execute(sql, rusqlite::params![entity, bytes, head.hash, head.hash()]), Ok(1));
 }

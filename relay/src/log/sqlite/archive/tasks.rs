@@ -4,24 +4,29 @@ use super::gather::HOT_CHUNKS;
 use super::segment::SEGMENT_CHUNKS_MAX;
 use super::work::{Eagerness, Target, Task};
 use crate::log::LogError;
+use crate::log::sqlite::row::count;
 use crate::log::sqlite::transaction::SqliteTransaction;
 use afield_core::Sequence;
-use std::collections::{BTreeMap, BTreeSet};
+use rusqlite::OptionalExtension;
+use std::collections::BTreeSet;
 
-/// The most failures that are remembered.
-const FAILURES_MAX: usize = 16_384;
+/// How often a snapshot of an entity is tried that was not made. The first time the process may have been stopped meanwhile.
+const TRIES_MAX: i64 = 2;
+
+/// The entities that have enough chunks for a snapshot behind their last one, as `pays` has it.
+const TO_COVER: &str = "
+    SELECT e.number FROM entities e LEFT JOIN snapshots s ON s.entity = e.number
+    WHERE e.archived >= 1024 AND e.archived - coalesce(s.changes, 0) >= max(coalesce(s.changes, 0), 1024)";
 
 /// The tasks that may be due.
 #[derive(Debug, Default)]
 pub(in crate::log::sqlite) struct Tasks {
     due: BTreeSet<Task>,
-    /// What cannot be done, and for entities how many changes they had: with twice as many it is tried again.
-    failed: BTreeMap<Target, u64>,
     is_scanned: bool,
 }
 
 impl Tasks {
-    /// The next task. The first call looks through the spaces.
+    /// The next task.
     pub(in crate::log::sqlite) fn next(&mut self) -> Option<Task> {
         self.due.pop_first()
     }
@@ -30,19 +35,10 @@ impl Tasks {
         self.is_scanned
     }
 
-    /// Finds what an earlier process left.
-    pub(super) fn scan(&mut self, transaction: &SqliteTransaction<'_>) -> Result<(), LogError> {
-        let mut spaces = transaction.statement("SELECT number FROM spaces WHERE sequence >= ?1")?;
-        let due_from = HOT_CHUNKS.cast_signed() + SEGMENT_CHUNKS_MAX as i64;
-        for space in spaces.query_map([due_from], |row| row.get(0))? {
-            self.add(Target::Segment { space: space? });
-        }
-        let mut entities = transaction.statement("SELECT entity FROM snapshots WHERE stripped < covered")?;
-        for entity in entities.query_map([], |row| row.get(0))? {
-            self.add(Target::Strip { entity: entity? });
-        }
+    /// Notes what an earlier process left.
+    pub(super) fn scanned(&mut self, left: Vec<Target>) {
+        left.into_iter().for_each(|target| self.add(target));
         self.is_scanned = true;
-        Ok(())
     }
 
     /// Notes that a space has grown: once for every segment's worth of chunks.
@@ -54,23 +50,55 @@ impl Tasks {
     }
 
     pub(super) fn add(&mut self, target: Target) {
-        if !self.failed.contains_key(&target) {
-            self.due.insert(Task { target, eagerness: Eagerness::Usual });
-        }
+        self.due.insert(Task { target, eagerness: Eagerness::Usual });
     }
+}
 
-    /// Notes that a snapshot of an entity with so many changes is worth a try.
-    pub(super) fn add_entity(&mut self, entity: i64, changes: u64) {
-        let target = Target::Snapshot { entity };
-        if self.failed.get(&target).is_some_and(|failed| changes >= failed.saturating_mul(2)) {
-            self.failed.remove(&target);
-        }
-        self.add(target);
-    }
+/// Finds what an earlier process left.
+pub(super) fn left_behind(transaction: &SqliteTransaction<'_>) -> Result<Vec<Target>, LogError> {
+    let due_from = HOT_CHUNKS.cast_signed() + SEGMENT_CHUNKS_MAX as i64;
+    let numbers = |sql: &str| -> Result<Vec<i64>, LogError> {
+        let mut statement = transaction.statement(sql)?;
+        let numbers = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        Ok(numbers)
+    };
+    let mut left: Vec<Target> = Vec::new();
+    let spaces = numbers(&format!("SELECT number FROM spaces WHERE sequence >= {due_from}"))?;
+    left.extend(spaces.into_iter().map(|space| Target::Segment { space }));
+    let entities = numbers("SELECT entity FROM snapshots WHERE stripped < covered")?;
+    left.extend(entities.into_iter().map(|entity| Target::Strip { entity }));
+    left.extend(numbers(TO_COVER)?.into_iter().map(|entity| Target::Snapshot { entity }));
+    Ok(left)
+}
 
-    pub(super) fn fail(&mut self, target: Target, changes: u64) {
-        if self.failed.len() < FAILURES_MAX {
-            self.failed.insert(target, changes);
-        }
+/// Notes that a snapshot of an entity is tried which has so many chunks in segments; answers whether it may be: not where it was
+/// tried often enough, and the entity has not doubled since.
+pub(super) fn note_try(transaction: &SqliteTransaction<'_>, entity: i64, chunks: u64) -> Result<bool, LogError> {
+    let mut statement = transaction.statement("SELECT chunks, tries FROM snapshot_tries WHERE entity = ?1")?;
+    let tried = statement.query_row([entity], |row| Ok((count(row, 0)?, row.get::<_, i64>(1)?))).optional()?;
+    let tried = tried.filter(|(before, _)| chunks < before.saturating_mul(2));
+    if tried.is_some_and(|(_, tries)| tries >= TRIES_MAX) {
+        return Ok(false);
     }
+    let (chunks, tries) = tried.map_or((chunks, 1), |(before, tries)| (before, tries.saturating_add(1)));
+    store_tries(transaction, entity, chunks, tries)?;
+    Ok(true)
+}
+
+/// Notes that no snapshot can be made of an entity as it is.
+pub(super) fn note_failure(transaction: &SqliteTransaction<'_>, entity: i64, chunks: u64) -> Result<(), LogError> {
+    store_tries(transaction, entity, chunks, TRIES_MAX)
+}
+
+/// Notes that a try came to an end by which nothing is shown.
+pub(super) fn forget_tries(transaction: &SqliteTransaction<'_>, entity: i64) -> Result<(), LogError> {
+    transaction.statement("DELETE FROM snapshot_tries WHERE entity = ?1")?.execute([entity])?;
+    Ok(())
+}
+
+fn store_tries(transaction: &SqliteTransaction<'_>, entity: i64, chunks: u64, tries: i64) -> Result<(), LogError> {
+    transaction
+        .statement("INSERT OR REPLACE INTO snapshot_tries (entity, chunks, tries) VALUES (?1, ?2, ?3)")?
+        .execute([entity, chunks.cast_signed(), tries])?;
+    Ok(())
 }

@@ -1,13 +1,19 @@
 //! All that can be done to a log, for an operator who asks for it.
 
 use super::Keeper;
-use super::commit::run_pragma;
+use super::commit::{free_pages, run_pragma};
 use super::work::{Eagerness, Target, Task};
 use crate::log::LogError;
 use crate::log::sqlite::SqliteLog;
 use crate::log::sqlite::transaction::Purpose;
 use afield_core::{Commit, EntityId, SpaceId};
 use rusqlite::OptionalExtension;
+use std::time::Duration;
+
+/// How many pages are given back at once, 2 MiB of them: a relay beside it waits for that to write.
+const GIVEN_BACK_PAGES: i64 = 512;
+/// How long others have the file to themselves before the next ones.
+const GIVE_BACK_PAUSE: Duration = Duration::from_millis(20);
 
 /// What makes the log of a space as small as it can be.
 #[derive(Debug)]
@@ -71,10 +77,21 @@ impl SqliteLog {
     ///
     /// The storage failed.
     pub fn give_back(&mut self) -> Result<(), LogError> {
-        let mut transaction = self.begin(Purpose::Write)?;
-        run_pragma(&transaction, "PRAGMA incremental_vacuum")?;
-        transaction.commit()?;
-        drop(transaction);
+        let mut free = i64::MAX;
+        loop {
+            let mut transaction = self.begin(Purpose::Write)?;
+            let left = free_pages(&transaction)?;
+            if left == 0 || left >= free {
+                break;
+            }
+            free = left;
+            run_pragma(&transaction, &format!("PRAGMA incremental_vacuum({GIVEN_BACK_PAGES})"))?;
+            transaction.commit()?;
+            drop(transaction);
+            if free > GIVEN_BACK_PAGES {
+                std::thread::sleep(GIVE_BACK_PAUSE);
+            }
+        }
         self.shorten_wal()
     }
 

@@ -6,7 +6,7 @@ use super::segment::{Place, Segment};
 use super::snapshot::{self, Covered, Made, SnapshotFault};
 use afield_core::session::LogEntry;
 use afield_core::wire::BatchChunk;
-use afield_core::{ChainHash, ChangeHash, ChunkKind, Collection, Cursor, EntityId, LogId};
+use afield_core::{ChainHash, ChangeHash, ChunkKind, Collection, Cursor, EntityId, LogId, Sequence};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A piece of work on the old part of a log that may be due.
@@ -71,7 +71,7 @@ pub(super) enum Outcome {
     Failed(Task, WorkFault),
 }
 
-/// Why a task cannot be done. It is not tried again before the log is opened anew, or the entity has grown.
+/// Why a task cannot be done. A snapshot is not tried again before its entity has twice as many chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkFault {
@@ -84,6 +84,9 @@ pub enum WorkFault {
     /// A snapshot would not make the log smaller by as much as it has to.
     #[error("a snapshot would save too little")]
     SavesLittle,
+    /// A snapshot would fit no frame, so that whoever reads its chunks would have to have them taken out of it.
+    #[error("no reader could be given the snapshot as it is")]
+    StaysBehind,
     /// The entity is larger than what is taken into memory.
     #[error("the entity is too large")]
     TooLarge,
@@ -95,7 +98,7 @@ pub enum WorkFault {
 impl WorkFault {
     /// Whether something is wrong, and it is not just not worth it.
     pub fn is_failure(self) -> bool {
-        self != Self::SavesLittle
+        !matches!(self, Self::SavesLittle | Self::StaysBehind)
     }
 }
 
@@ -173,7 +176,8 @@ pub(super) struct NewSnapshot {
     pub(super) end: (i64, ChainHash),
     pub(super) covered: i64,
     pub(super) old: Option<CacheKey>,
-    pub(super) changes: u64,
+    /// The sequences of its changes.
+    pub(super) changes: Vec<Sequence>,
     pub(super) made: Made,
 }
 
@@ -181,7 +185,8 @@ pub(super) struct NewSnapshot {
 pub(super) struct StripJob {
     pub(super) task: Task,
     pub(super) entity: i64,
-    pub(super) covered: i64,
+    /// The hash of the snapshot that stands for what they lose.
+    pub(super) snapshot: CacheKey,
     pub(super) segments: Vec<StripSegment>,
     /// How far the segments are done with these.
     pub(super) upto: i64,
@@ -208,7 +213,8 @@ pub(super) struct KeptChunk {
 #[derive(Debug)]
 pub(super) struct Stripped {
     pub(super) entity: i64,
-    pub(super) covered: i64,
+    /// The hash of the snapshot that stands for what they lose.
+    pub(super) snapshot: CacheKey,
     /// The last position of each segment, the hash of the body as it was, and the new body.
     pub(super) bodies: Vec<(i64, CacheKey, Vec<u8>)>,
     /// How far the segments are done with these.
@@ -306,7 +312,10 @@ fn actor_runs(rows: &[OldRow]) -> Vec<ActorRun> {
 impl SnapshotJob {
     fn run(self) -> Result<NewSnapshot, WorkFault> {
         let Self { task, entity, space, log, end, covered, old, frees_bytes, id, chunks } = self;
-        let made = snapshot::make(id, &chunks).map_err(WorkFault::Snapshot)?;
+        let made = snapshot::make(id, covered, &chunks).map_err(WorkFault::Snapshot)?;
+        if task.eagerness == Eagerness::Usual && !made.travels {
+            return Err(WorkFault::StaysBehind);
+        }
         let bytes_max = match task.eagerness {
             Eagerness::Usual => frees_bytes / 2,
             Eagerness::Everything => frees_bytes,
@@ -315,7 +324,7 @@ impl SnapshotJob {
         if made.bytes.len() > bytes_max {
             return Err(WorkFault::SavesLittle);
         }
-        let changes = chunks.len() as u64;
+        let changes = chunks.iter().map(|chunk| chunk.sequence).collect();
         Ok(NewSnapshot { entity, space, log, end, covered, old, changes, made })
     }
 }
@@ -329,13 +338,13 @@ impl KeptChunk {
 
 impl StripJob {
     fn run(self) -> Result<Stripped, WorkFault> {
-        let Self { entity, covered, segments, upto, .. } = self;
+        let Self { entity, snapshot, segments, upto, .. } = self;
         let mut bodies = Vec::with_capacity(segments.len());
         for segment in &segments {
             let chunks: Vec<_> = segment.kept.iter().map(KeptChunk::as_batched).collect();
             bodies.push((segment.last, segment.old_body, pack(&chunks)?));
         }
-        Ok(Stripped { entity, covered, bodies, upto })
+        Ok(Stripped { entity, snapshot, bodies, upto })
     }
 }
 

@@ -1,10 +1,11 @@
 //! What one flipped byte of the old part of a log costs.
 
 use super::*;
+use crate::log::sqlite::archive::replace_document;
 use rusqlite::params;
 
 /// Every column of the old part that holds bytes, and whether it holds the chunks themselves.
-const COLUMNS: [(&str, &str, bool); 9] = [
+const COLUMNS: [(&str, &str, bool); 10] = [
     ("segments", "before", false),
     ("segments", "chain", false),
     ("segments", "layout", false),
@@ -12,12 +13,17 @@ const COLUMNS: [(&str, &str, bool); 9] = [
     ("segment_hashes", "layout", false),
     ("segment_hashes", "hashes", false),
     ("segment_hashes", "parity", false),
+    ("snapshots", "head", false),
     ("snapshots", "hash", true),
     ("snapshots", "bytes", true),
 ];
 
 /// A log of three segments of two entities, of which one may have a snapshot, and rows behind them.
 fn office(is_compact: bool) -> (Desk, Vec<DecodedChunk>) {
+    office_with(is_compact, is_compact)
+}
+
+fn office_with(is_covered: bool, is_stripped: bool) -> (Desk, Vec<DecodedChunk>) {
     let mut desk = Desk::new();
     let (mut anna, mut other) = (Author::new(1, 1), Author::new(2, 2));
     let mut pushed = Vec::new();
@@ -27,10 +33,12 @@ fn office(is_compact: bool) -> (Desk, Vec<DecodedChunk>) {
         pushed.extend(chunks);
         desk.pack();
     }
-    if is_compact {
+    if is_covered {
         let (_, snapshot, strip) = desk.log.whole_tasks(desk.space).unwrap().unwrap().entities[0];
         assert!(matches!(desk.finish(snapshot.whatever_it_saves())[..], [Settled::Covered { chunks: 30 }]));
-        assert!(matches!(desk.finish(strip)[..], [Settled::Stripped { segments: 3 }]));
+        if is_stripped {
+            assert!(matches!(desk.finish(strip)[..], [Settled::Stripped { segments: 3 }]));
+        }
     }
     let fresh = anna.chunks(3);
     desk.push(fresh.clone());
@@ -104,7 +112,7 @@ fn what_decayed_beside_its_chunks_is_found_again_and_stored() {
     let (mut desk, _) = office(true);
     let start = desk.start();
     let whole = desk.log.snapshot().unwrap();
-    for (table, column, _) in COLUMNS.iter().filter(|(_, _, holds_chunks)| !holds_chunks) {
+    for (table, column, _) in COLUMNS.iter().filter(|(table, _, holds_chunks)| !holds_chunks && *table != "snapshots") {
         for row in 0..3 {
             desk.log.restore(&whole).unwrap();
             assert!(flip(&desk, table, column, row, 0));
@@ -215,5 +223,215 @@ fn a_log_whose_last_chunks_are_packed_opens_and_one_that_contradicts_itself_does
             let start = desk.start();
             assert_eq!(desk.run(start).after(), desk.told, "{sql}: the chain goes on");
         }
+    }
+}
+
+/// Every column of the old part that holds numbers, and how many of its rows are looked at.
+const NUMBERS: [(&str, &str, usize); 16] = [
+    ("segments", "last", 3),
+    ("segment_hashes", "last", 3),
+    ("actor_runs", "entity", 6),
+    ("actor_runs", "actor", 6),
+    ("actor_runs", "last", 6),
+    ("actor_runs", "first", 6),
+    ("actor_runs", "segment", 6),
+    ("change_prefixes", "entity", 5),
+    ("change_prefixes", "prefix", 5),
+    ("change_prefixes", "position", 5),
+    ("snapshots", "entity", 1),
+    ("snapshots", "covered", 1),
+    ("snapshots", "stripped", 1),
+    ("snapshots", "changes", 1),
+    ("snapshots", "travels", 1),
+    ("entities", "archived", 2),
+];
+
+/// Flips a bit of a number in the `row`th of so many rows, taken from all of a table; answers whether the table takes it.
+fn flip_number(desk: &Desk, (table, column, rows): (&str, &str, usize), row: usize, bit: u32) -> bool {
+    let connection = &desk.log.connection;
+    let keys = match table {
+        "actor_runs" => "entity, actor, last",
+        "change_prefixes" => "entity, prefix, position",
+        "snapshots" => "entity, entity, entity",
+        "entities" => "number, number, number",
+        _ => "last, last, last",
+    };
+    let offset = row as i64 * desk.rows(table) / rows as i64;
+    let select = format!("SELECT {keys} FROM {table} ORDER BY 1, 3, 2 LIMIT 1 OFFSET ?1");
+    let read = |row: &rusqlite::Row<'_>| Ok([row.get(0)?, row.get(1)?, row.get(2)?]);
+    let [a, b, c]: [i64; 3] = connection.query_row(&select, [offset], read).unwrap();
+    let update =
+        format!("UPDATE {table} SET {column} = ({column} | ?4) - ({column} & ?4) WHERE ({keys}) = (?1, ?2, ?3)");
+    connection.execute(&update, params![a, b, c, 1_i64 << bit]) == Ok(1)
+}
+
+/// Everything after a position page by page, unless damage is reported on the way.
+fn try_all_after(desk: &mut Desk, mut position: Cursor, case: &str) -> Result<Vec<LogEntry>, LogError> {
+    let mut entries = Vec::new();
+    loop {
+        let answer = desk.log.read(desk.principal, &read_request(desk.space, position), at(0))?.into_inner();
+        let ReadAnswer::Run(run) = answer else { panic!("{case}: {answer:?} (R9)") };
+        if run.entries().is_empty() {
+            return Ok(entries);
+        }
+        position = run.after();
+        entries.extend(run.entries().iter().cloned());
+    }
+}
+
+/// Packs and compacts as far as it goes.
+fn compact_what_can_be(desk: &mut Desk, case: &str) {
+    let tasks = desk.log.whole_tasks(desk.space).unwrap().unwrap();
+    let entities = tasks.entities.iter().flat_map(|(_, snapshot, strip)| [snapshot.whatever_it_saves(), *strip]);
+    for task in std::iter::once(tasks.rows.whatever_it_saves()).chain(entities) {
+        for round in 0.. {
+            assert!(round < 100, "{case}: it never ends");
+            let work = match desk.log.gather(task) {
+                Ok(Some(work)) => work,
+                Ok(None) => break,
+                Err(error) => panic!("{case}: {error:?}"),
+            };
+            match desk.log.settle(work.run()) {
+                Ok(settled) if matches!(settled.get(), Settled::Failed(_) | Settled::Stale) => break,
+                Ok(_) => {}
+                Err(error) if error.is_damage() => break,
+                Err(error) => panic!("{case}: {error:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_flipped_bit_of_a_number_loses_nothing_and_no_reader_begins_anew() {
+    for (is_covered, is_stripped) in [(false, false), (true, false), (true, true)] {
+        let (mut desk, pushed) = office_with(is_covered, is_stripped);
+        let start = desk.start();
+        let before = desk.all_after(start, usize::MAX);
+        let sequences: Vec<_> = desk.push(pushed.clone()).iter().map(sequence).collect();
+        let whole = desk.log.snapshot().unwrap();
+        let (mut flipped, mut refused) = (0, 0);
+        for column in NUMBERS {
+            let (table, name, rows) = column;
+            for (row, bit) in (0..rows).flat_map(|row| [0, 1, 4, 33].map(|bit| (row, bit))) {
+                desk.log.restore(&whole).unwrap();
+                let case = format!(
+                    "bit {bit} of {name} in row {row} of {table}, covered: {is_covered}, stripped: {is_stripped}"
+                );
+                if desk.rows(table) == 0 || !flip_number(&desk, column, row, bit) {
+                    continue;
+                }
+                flipped += 1;
+                for entry in before.iter().step_by(5) {
+                    let cursor = cursor_of(start, entry);
+                    match desk.log.read(desk.principal, &read_request(desk.space, cursor), at(0)) {
+                        Ok(answer) => assert!(matches!(answer.get(), ReadAnswer::Run(_)), "{case}: R9"),
+                        Err(error) => assert!(error.is_damage(), "{case}: {error:?}"),
+                    }
+                }
+                let is_segment = name == "last" && table.starts_with("segment");
+                // The key by which its snapshot is found is gone with it.
+                let is_lost = (table, name, is_stripped) == ("snapshots", "entity", true);
+                let read = match try_all_after(&mut desk, start, &case) {
+                    Ok(read) => read,
+                    Err(error) => {
+                        assert!(error.is_damage() && is_segment, "{case}: {error:?}");
+                        refused += 1;
+                        continue;
+                    }
+                };
+                assert_eq!(read.len(), before.len(), "{case}: R9");
+                assert_eq!(count_decayed(&read, 1), if is_lost { 30 } else { 0 }, "{case}");
+                assert_eq!(count_decayed(&read, 2), 0, "{case}");
+                for takes_snapshots in [false, true] {
+                    let filter = Filter::nothing().entities([EntityId::from_bytes([1; 16])]);
+                    let request = page_request(&desk, &filter, Sequence::ZERO, usize::MAX, takes_snapshots);
+                    if desk.log.page(desk.principal, &request, at(0)).is_ok_and(|_| !is_lost) {
+                        let told = paged(&mut desk, &filter, 0, usize::MAX, takes_snapshots);
+                        assert_eq!(told.changes.len(), 33, "{case}: R9");
+                    }
+                }
+                let verdicts = desk.push(pushed.clone());
+                assert_eq!(verdicts.iter().map(sequence).collect::<Vec<_>>(), sequences, "{case}: R5, nothing twice");
+                compact_what_can_be(&mut desk, &case);
+                assert_eq!(told(&desk.all_after(start, usize::MAX)), told(&before), "{case}: R5, compacted");
+                let verdicts = desk.push(pushed.clone());
+                assert_eq!(verdicts.iter().map(sequence).collect::<Vec<_>>(), sequences, "{case}: R5, compacted");
+                let filter = Filter::nothing().entities([EntityId::from_bytes([1; 16])]);
+                let request = page_request(&desk, &filter, Sequence::ZERO, usize::MAX, true);
+                if desk.log.page(desk.principal, &request, at(0)).is_ok() {
+                    let told = paged(&mut desk, &filter, 0, usize::MAX, true);
+                    assert_eq!(told.changes.len(), 33, "{case}: R9, compacted");
+                }
+            }
+        }
+        assert!(flipped > 120 && refused > 0, "{flipped} flips, {refused} refused");
+    }
+}
+
+#[test]
+fn what_a_snapshot_does_not_give_back_is_repaired_by_pushes() {
+    let other = Author::new(1, 9).chunks(3).iter().fold(automerge::Automerge::new(), |mut document, chunk| {
+        document.apply_changes([automerge::Change::from_bytes(chunk.bytes.clone()).unwrap()]).unwrap();
+        document
+    });
+    for (case, saved) in [("it does not load", b"nothing".to_vec()), ("it lacks them", other.save_nocompress())] {
+        let mut desk = Desk::new();
+        let mut author = Author::new(1, 1);
+        let chunks = author.chunks(20);
+        desk.push(chunks.clone());
+        desk.compact();
+        let start = desk.start();
+        let intact =
+            |desk: &mut Desk| desk.all_after(start, usize::MAX).iter().filter(|entry| entry.is_intact()).count();
+        let next = author.chunk("rests on the last of them");
+        let rests = vec![chunks[19].header.as_ref().unwrap().hash];
+        replace_document(&desk.log.connection, 1, saved);
+        // Nobody has found out, for what the snapshot names is answered without taking it apart.
+        assert!(is_stored(&desk.push(vec![next.clone()])[0]), "{case}");
+        assert_eq!(intact(&mut desk), 1, "{case}: the control");
+        let after = author.chunk("and the one after that");
+        let mut twin = Author::new(1, 1);
+        twin.chunks(20);
+        let mut fork = twin.fork(7);
+        let missing = ChunkVerdict::Refused { code: ChunkCode::MissingDependencies, missing: rests };
+        assert_eq!(desk.push(vec![fork.chunk("rests on the last of them, too")]), [missing], "{case}: R5");
+        let mut again = chunks.clone();
+        again.push(after);
+        let verdicts = desk.push(again);
+        let (last, known) = verdicts.split_last().unwrap();
+        assert!(known.iter().all(|verdict| matches!(verdict, ChunkVerdict::Duplicate { .. })), "{case}: {known:?}");
+        assert!(is_stored(last), "{case}: {last:?}");
+        assert_eq!(intact(&mut desk), 22, "{case}: R5, a duplicate is readable");
+    }
+}
+
+#[test]
+fn a_row_that_decayed_with_its_author_before_it_was_packed_is_neither_taken_twice_nor_forked() {
+    for (sql, intact) in [
+        ("UPDATE chunks SET actor_sequence = 77, actor = 99 WHERE position & 0xff = 7", 20),
+        ("UPDATE chunks SET actor_sequence = 77, bytes = zeroblob(9) WHERE position & 0xff = 7", 19),
+    ] {
+        let mut desk = Desk::new();
+        let chunks = Author::new(1, 1).chunks(20);
+        desk.push(chunks.clone());
+        assert_eq!(desk.log.connection.execute(sql, []), Ok(1));
+        assert!(matches!(desk.pack()[..], [Settled::Packed { chunks: 20 }]));
+        let start = desk.start();
+        let count =
+            |desk: &mut Desk| desk.all_after(start, usize::MAX).iter().filter(|entry| entry.is_intact()).count();
+        assert_eq!(count(&mut desk), intact, "{sql}: the control");
+        let mut forks = Author::new(1, 1);
+        let fork: Vec<_> = (0..7).map(|number| forks.chunk(&format!("another {number}"))).collect();
+        if intact == 20 {
+            let header = fork[6].header.as_ref().unwrap();
+            assert_eq!(header.sequence, 7);
+            assert_eq!(code(&desk.push(vec![fork[6].clone()])[0]), Some(ChunkCode::ActorForked), "{sql}");
+        }
+        let verdicts = desk.push(chunks);
+        assert!(
+            verdicts.iter().all(|verdict| matches!(verdict, ChunkVerdict::Duplicate { .. })),
+            "{sql}: {verdicts:?}"
+        );
+        assert_eq!(count(&mut desk), 20, "{sql}: R5");
     }
 }
