@@ -50,7 +50,7 @@ impl World {
     /// Asks for an entity on a device, and waits for nothing.
     pub fn fetch(&mut self, device: Device, entity: EntityId) {
         self.trace.note("fetch", entity.as_bytes());
-        if self.driver(device).is_some() && self.not_here(device).contains(&entity) {
+        if self.driver(device).is_some() && !self.entities(device).contains(&entity) {
             self.count("a fetch of what is not here");
         }
         self.want(device, |driver, space, now| driver.want_entities(space, &[entity], now));

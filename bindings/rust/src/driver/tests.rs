@@ -12,7 +12,7 @@ use afield_core::Sequence;
 use afield_core::limits::{SILENT_PEER_TIMEOUT_MS, SPACES_PER_SESSION_MAX, WAITING_CHUNKS_MAX};
 use afield_core::wire::{ChunkCode, GoodbyeCode};
 use afield_store::{Fault, FaultPoint};
-use hand::{Desk, NOW, later};
+use hand::{Desk, HandRelay, NOW, later};
 use merge::ENTITIES_PER_SETTLEMENT_MAX;
 
 #[test]
@@ -316,7 +316,7 @@ fn a_message_that_takes_long_on_a_slow_line_is_no_silence() {
 }
 
 /// What became of each push that the device has sent since the last look.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Live,
     Plain,
@@ -339,7 +339,7 @@ fn pushed(desk: &Desk) -> Vec<Form> {
 }
 
 #[test]
-fn after_a_frame_that_the_relay_could_not_read_one_session_pushes_plainly() {
+fn after_a_frame_that_the_relay_could_not_read_sessions_push_plainly_until_it_has_everything() {
     use afield_core::wire::GoodbyeCode;
     for (code, next) in [(GoodbyeCode::BadFrame, Form::Plain), (GoodbyeCode::GoingAway, Form::Live)] {
         let desk = Desk::new();
@@ -347,17 +347,29 @@ fn after_a_frame_that_the_relay_could_not_read_one_session_pushes_plainly() {
         let mut relay = desk.get_in_step(entity);
         assert_eq!(pushed(&desk), [Form::Live], "the outbox");
         let mut now = NOW;
-        for (number, expected) in [(1, next), (2, Form::Live)] {
-            desk.edit_again(entity, &format!("{number}"));
-            desk.driver.handle_wake(now).unwrap();
-            assert_eq!(pushed(&desk).len(), 1);
-            let code = if number == 1 { code } else { GoodbyeCode::GoingAway };
+        let mut lose = |relay: &HandRelay, code| {
             desk.receive(&[relay.goodbye(code)], now);
             now = later(now, 100_000);
             desk.driver.handle_timeout(now).unwrap();
-            relay = desk.connect_from(relay.at(), now);
+            let relay = desk.connect_from(relay.at(), now);
             desk.receive(&[relay.welcome(), relay.caught_up()], now);
-            assert_eq!(pushed(&desk), [expected], "S2: what was not acknowledged is offered again, {code:?}");
+            relay
+        };
+        for (title, code) in [("again", code), ("once more", GoodbyeCode::GoingAway)] {
+            desk.edit_again(entity, title);
+            desk.driver.handle_wake(NOW).unwrap();
+            assert_eq!(pushed(&desk).len(), 1);
+            relay = lose(&relay, code);
+            assert_eq!(pushed(&desk), [next], "S2: what was not acknowledged is offered again, {code:?}");
         }
+        let acknowledged = desk.stored(entity).split_off(1);
+        let mut messages: Vec<_> = acknowledged.iter().map(|bytes| relay.chunk(entity, bytes)).collect();
+        messages.push(relay.caught_up());
+        desk.receive(&messages, NOW);
+        assert!(desk.driver.is_in_step());
+        relay = lose(&relay, GoodbyeCode::GoingAway);
+        desk.edit_again(entity, "last");
+        desk.driver.handle_wake(NOW).unwrap();
+        assert_eq!(pushed(&desk), [Form::Live], "{code:?} at {:?}", relay.position());
     }
 }
