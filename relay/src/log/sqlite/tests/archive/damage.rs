@@ -435,3 +435,37 @@ fn a_row_that_decayed_with_its_author_before_it_was_packed_is_neither_taken_twic
         assert_eq!(count(&mut desk), 20, "{sql}: R5");
     }
 }
+
+#[test]
+fn no_snapshot_is_made_without_a_leaf_that_an_index_has_lost() {
+    for is_lost in [false, true] {
+        let mut desk = Desk::new();
+        let mut anna = Author::new(1, 1);
+        desk.push(anna.chunks(8));
+        desk.pack_whatever();
+        // Nothing of what anna writes rests on it.
+        desk.push(anna.fork(2).chunks(8));
+        desk.pack_whatever();
+        desk.push(anna.chunks(8));
+        desk.pack_whatever();
+        let start = desk.start();
+        let before = told(&desk.all_after(start, usize::MAX));
+        if is_lost {
+            let sql = "UPDATE actor_runs SET entity = 9 WHERE actor = 2";
+            assert_eq!(desk.log.connection.execute(sql, []), Ok(1));
+        }
+        let (_, snapshot, strip) = desk.log.whole_tasks(desk.space).unwrap().unwrap().entities[0];
+        let settled = desk.finish(snapshot.whatever_it_saves());
+        if is_lost {
+            assert_eq!(settled, [Settled::Failed(WorkFault::Decayed)]);
+        } else {
+            assert!(matches!(settled[..], [Settled::Covered { chunks: 24 }]), "the control: {settled:?}");
+        }
+        desk.finish(strip);
+        assert_eq!(told(&desk.all_after(start, usize::MAX)), before, "R5");
+        let filter = Filter::nothing().entities([EntityId::from_bytes([1; 16])]);
+        for takes_snapshots in [false, true] {
+            assert_eq!(paged(&mut desk, &filter, 0, usize::MAX, takes_snapshots).changes.len(), 24, "R9");
+        }
+    }
+}
