@@ -340,7 +340,7 @@ fn pushed(desk: &Desk) -> Vec<Form> {
 
 #[test]
 fn after_a_frame_that_the_relay_could_not_read_sessions_push_plainly_until_it_has_everything() {
-    use afield_core::wire::GoodbyeCode;
+    use afield_core::wire::{GoodbyeCode, PushNumber, Receipt, ReceiptRun, ToDevice};
     for (code, next) in [(GoodbyeCode::BadFrame, Form::Plain), (GoodbyeCode::GoingAway, Form::Live)] {
         let desk = Desk::new();
         let (entity, _) = desk.edit("title");
@@ -362,9 +362,11 @@ fn after_a_frame_that_the_relay_could_not_read_sessions_push_plainly_until_it_ha
             relay = lose(&relay, code);
             assert_eq!(pushed(&desk), [next], "S2: what was not acknowledged is offered again, {code:?}");
         }
-        let acknowledged = desk.stored(entity).split_off(1);
-        let mut messages: Vec<_> = acknowledged.iter().map(|bytes| relay.chunk(entity, bytes)).collect();
-        messages.push(relay.caught_up());
+        let left = desk.stored(entity).split_off(1);
+        let runs = vec![ReceiptRun::Stored { first: relay.position().next(), count: left.len() as u64 }];
+        let receipt = ToDevice::Receipt(Receipt { push: PushNumber(1), runs });
+        let mut messages = vec![afield_core::wire::encode_to_device(&receipt)];
+        messages.extend(left.iter().map(|bytes| relay.chunk(entity, bytes)));
         desk.receive(&messages, NOW);
         assert!(desk.driver.is_in_step());
         relay = lose(&relay, GoodbyeCode::GoingAway);
