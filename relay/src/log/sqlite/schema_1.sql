@@ -7,8 +7,9 @@ CREATE TABLE users (
 -- The user of tokens that name none, and of a relay without access control.
 INSERT INTO users (number, name, created_ms) VALUES (1, 'default', 0);
 
+-- A token that is revoked keeps its row, so that no number is given twice.
 CREATE TABLE tokens (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    number INTEGER PRIMARY KEY,
     user INTEGER NOT NULL REFERENCES users,
     hash BLOB NOT NULL UNIQUE,
     name TEXT,
