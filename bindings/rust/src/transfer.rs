@@ -81,8 +81,10 @@ impl Space {
     /// The file wins: what was edited or deleted here since it was written is set back, by edits like any other, which reach
     /// all devices. What the file does not name stays.
     ///
-    /// Reading the same file in twice, or on two devices, changes nothing the second time. An entity becomes one change
-    /// where it fits into one, and as many as it takes otherwise, which are stored together.
+    /// Reading the same file in twice changes nothing the second time, also on another device that has synced in between.
+    /// Where two devices read it in before they have met, the texts and lists of entities that neither had stand twice, and
+    /// counters count double. An entity becomes one change where it fits into one, and as many as it takes otherwise, which
+    /// are stored together.
     ///
     /// # Errors
     ///
