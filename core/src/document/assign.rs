@@ -73,7 +73,10 @@ impl Edit<'_> {
             {
                 self.assign_long_text(&map, place.depth, before.and_then(Value::as_str), new)
             }
-            (Some(Standing::Object(map)), Value::Map(entries)) if map.kind == ObjType::Map => {
+            // A long text is a map to the engine alone.
+            (Some(Standing::Object(map)), Value::Map(entries))
+                if map.kind == ObjType::Map && long_text::part_text(self.reader(), &map.id).is_none() =>
+            {
                 let empty = BTreeMap::new();
                 let before = before.and_then(Value::as_map).unwrap_or(&empty);
                 self.assign_map(&map, place.depth, before, entries)

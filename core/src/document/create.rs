@@ -76,12 +76,14 @@ impl Edit<'_> {
         }
         self.derived_at(place, container)?;
         let Some(Standing::Object(map)) = self.at(place)? else { return Ok(()) };
+        let is_long_text = long_text::part_text(self.reader(), &map.id).is_some();
         if matches!(after, Value::LongText(_)) {
-            return if map.kind == ObjType::Map { self.prepare_long_text(&map, place.depth) } else { Ok(()) };
+            let begins = is_long_text || long_text::may_begin_in(self.reader(), &map);
+            return if begins { self.prepare_long_text(&map, place.depth) } else { Ok(()) };
         }
         let Value::Map(entries) = after else { return Ok(()) };
         // What is no map is replaced by one, in which nobody else can be creating anything.
-        if map.kind != ObjType::Map {
+        if map.kind != ObjType::Map || is_long_text {
             return Ok(());
         }
         let before = before.and_then(Value::as_map);

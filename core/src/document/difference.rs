@@ -58,14 +58,15 @@ impl ListStep {
 
 /// Whether nothing has to be written to turn `before` into `after`.
 ///
-/// Absent and null are the same. Kinds that plain JSON and plain types cannot name (texts, counters, timestamps) are
-/// kept when `after` gives their content as a string or an integer.
+/// Absent and null are the same. Kinds that plain JSON and plain types cannot name (texts, bytes, counters, timestamps) are
+/// kept when `after` gives their content as a string or an integer, as plain JSON does.
 pub(super) fn is_same(before: Option<&Value>, after: Option<&Value>) -> bool {
     match (before.unwrap_or(&Value::Null), after.unwrap_or(&Value::Null)) {
         (Value::Text(old) | Value::LongText(old), Value::Str(new))
         | (Value::LongText(old), Value::Text(new))
         | (Value::Text(old), Value::LongText(new)) => old == new,
         (Value::RichText(old), Value::Str(new)) => old.as_str() == new,
+        (Value::Bytes(old), Value::Str(new)) => Value::Bytes(old.clone()).to_json().as_str() == Some(new.as_str()),
         (Value::Counter(old) | Value::Timestamp(old), new @ (Value::Int(_) | Value::Uint(_))) => {
             new.as_integer() == Some(i128::from(*old))
         }

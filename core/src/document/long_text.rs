@@ -54,6 +54,19 @@ struct Segment {
     room: usize,
 }
 
+impl Segment {
+    fn text(&self) -> Object {
+        Object { id: self.text.clone(), kind: ObjType::Text }
+    }
+}
+
+/// What has become of the parts of a long text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parts {
+    AsBefore,
+    Added,
+}
+
 impl Edit<'_> {
     /// Deletes `delete` characters of the long text at `text` from `position` on, and inserts `insert` there.
     ///
@@ -83,6 +96,14 @@ impl Edit<'_> {
                 }
                 Some(Standing::Object(map)) if part_text(edit.reader(), &map.id).is_some() => {
                     edit.splice_parts(&map, place.depth, position, delete, insert)
+                }
+                Some(Standing::Object(map)) if may_begin_in(edit.reader(), &map) => {
+                    edit.refuse_beyond(end, 0)?;
+                    if insert.is_empty() {
+                        return Ok(());
+                    }
+                    edit.prepare_long_text(&map, place.depth)?;
+                    edit.splice_parts(&map, place.depth, 0, 0, insert)
                 }
                 None | Some(Standing::Scalar(Value::Null)) => {
                     edit.refuse_beyond(end, 0)?;
@@ -128,8 +149,12 @@ impl Edit<'_> {
         if before.is_some_and(|before| before != current) {
             return Err(OperationError::Stale);
         }
+        let mut segments = segments(self.reader(), &map.id, depth);
+        // From the last to the first, so that the places of those to come stay.
         for hunk in text_hunks(&current, after).iter().rev() {
-            self.splice_parts(map, depth, hunk.position, hunk.delete, &hunk.insert)?;
+            if self.splice_segments(map, &mut segments, hunk.position, hunk.delete, &hunk.insert)? == Parts::Added {
+                segments = self::segments(self.reader(), &map.id, depth);
+            }
         }
         Ok(())
     }
@@ -144,60 +169,69 @@ impl Edit<'_> {
         insert: &str,
     ) -> Result<(), OperationError> {
         let mut segments = segments(self.reader(), &map.id, depth);
+        self.splice_segments(map, &mut segments, position, delete, insert).map(drop)
+    }
+
+    /// Deletes and inserts characters of a long text with these segments, which follow what happens unless parts are added.
+    fn splice_segments(
+        &mut self,
+        map: &Object,
+        segments: &mut [Segment],
+        position: usize,
+        delete: usize,
+        insert: &str,
+    ) -> Result<Parts, OperationError> {
         self.refuse_beyond(position.saturating_add(delete), segments.iter().map(|segment| segment.length).sum())?;
         let characters = insert.chars().count();
         let parts = characters.div_ceil(PIECE_CHARACTERS_MAX / 2) as u64;
         self.charge_operations((delete + characters) as u64 + parts * PART_OPERATIONS, &map.id, None)?;
         if delete > 0 {
-            self.delete_from(&segments, position..position + delete)?;
-            segments = self::segments(self.reader(), &map.id, depth);
+            self.delete_from(segments, position..position + delete)?;
         }
-        if insert.is_empty() { Ok(()) } else { self.insert_into(map, depth, segments, position, insert) }
+        if insert.is_empty() { Ok(Parts::AsBefore) } else { self.insert_into(segments, position, insert) }
     }
 
     /// Deletes characters, from the last to the first, so that the places of the others stay.
-    fn delete_from(&mut self, segments: &[Segment], range: Range<usize>) -> Result<(), OperationError> {
+    fn delete_from(&mut self, segments: &mut [Segment], range: Range<usize>) -> Result<(), OperationError> {
         let mut touched = Vec::new();
-        for (start, segment) in placed(segments) {
+        for (which, (start, segment)) in placed(segments).enumerate() {
             let from = range.start.max(start);
             let to = range.end.min(start + segment.length);
             if from < to {
-                touched.push((segment, segment.index + from - start, to - from));
+                touched.push((which, segment.index + from - start, to - from));
             }
         }
-        touched.into_iter().rev().try_for_each(|(segment, index, count)| {
-            let text = Object { id: segment.text.clone(), kind: ObjType::Text };
-            self.splice(&text, index, count, "")
+        touched.into_iter().rev().try_for_each(|(which, index, count)| {
+            let Some(segment) = segments.get(which) else { return Ok(()) };
+            self.splice(&segment.text(), index, count, "")?;
+            follow_splice(segments, which, count, 0);
+            Ok(())
         })
     }
 
     fn insert_into(
         &mut self,
-        map: &Object,
-        depth: usize,
-        mut segments: Vec<Segment>,
-        mut position: usize,
+        segments: &mut [Segment],
+        position: usize,
         insert: &str,
-    ) -> Result<(), OperationError> {
-        let mut pieces = pieces(insert);
-        let first = pieces.first().copied().unwrap_or_default();
-        let length = first.chars().count();
-        if let Some((start, segment)) = with_room(&segments, position, length) {
-            let text = Object { id: segment.text.clone(), kind: ObjType::Text };
-            self.splice(&text, segment.index + position - start, 0, first)?;
-            if pieces.len() == 1 {
-                return Ok(());
-            }
-            pieces.remove(0);
-            position += length;
-            segments = self::segments(self.reader(), &map.id, depth);
+    ) -> Result<Parts, OperationError> {
+        // What goes in at once goes into one text, so that nothing that somebody else types meanwhile comes to stand amid it.
+        let pieces = pieces(insert);
+        if let [only] = pieces.as_slice()
+            && let length = only.chars().count()
+            && let Some((which, start, segment)) = with_room(segments, position, length)
+        {
+            self.splice(&segment.text(), segment.index + position - start, 0, only)?;
+            follow_splice(segments, which, 0, length);
+            return Ok(Parts::AsBefore);
         }
         // The least deep of the places at this position, so that what is typed on and on nests no deeper.
-        let places = touching(&segments, position).filter(|(_, segment)| segment.depth + 2 <= DEPTH_MAX);
-        let Some((start, segment)) = places.min_by_key(|(_, segment)| segment.depth) else {
-            let (start, segment) = touching(&segments, position).next().ok_or(OperationError::Stale)?;
-            let text = Object { id: segment.text.clone(), kind: ObjType::Text };
-            return self.splice(&text, segment.index + position - start, 0, &pieces.concat());
+        let places = touching(segments, position).filter(|(.., segment)| segment.depth + 2 <= DEPTH_MAX);
+        let Some((_, start, segment)) = places.min_by_key(|(.., segment)| segment.depth) else {
+            let (which, start, segment) = touching(segments, position).next().ok_or(OperationError::Stale)?;
+            self.splice(&segment.text(), segment.index + position - start, 0, insert)?;
+            follow_splice(segments, which, 0, insert.chars().count());
+            return Ok(Parts::AsBefore);
         };
         if self.reader().get(&segment.part, PART_HOLDS_PARTS)?.is_none() {
             self.charge(0, &segment.part, None)?;
@@ -209,7 +243,8 @@ impl Edit<'_> {
             let part = self.transaction().split_block(&segment.text, index)?;
             let id = self.transaction().put_object(&part, PART_TEXT, ObjType::Text)?;
             self.splice(&Object { id, kind: ObjType::Text }, 0, 0, piece)
-        })
+        })?;
+        Ok(Parts::Added)
     }
 
     pub(super) fn refuse_beyond(&self, position: usize, length: usize) -> Result<(), OperationError> {
@@ -273,6 +308,7 @@ impl Document {
             None | Some(Standing::Scalar(Value::Null)) => Ok(None),
             Some(Standing::Object(text)) if text.kind == ObjType::Text => Ok(Some(Found::Text(text.id))),
             Some(Standing::Object(map)) if part_text(engine, &map.id).is_some() => Ok(Some(Found::Long(map.id))),
+            Some(Standing::Object(map)) if may_begin_in(engine, &map) => Ok(None),
             Some(other) => Err(OperationError::wrong_kind(path.steps().len(), other.kind(), Kind::Text)),
         }
     }
@@ -283,37 +319,46 @@ enum Found {
     Long(ObjId),
 }
 
-/// Reads a long text as a whole; `None` when the map is none, or has marks or blocks in it and is read as a map then.
+/// Reads a long text as a whole; `None` when the map is none.
+///
+/// Marks, and blocks that are no parts, are none of its content, whoever put them there: a block is the one character that
+/// it is to the engine.
 pub(super) fn read(document: &impl ReadDoc, map: &ObjId) -> Option<String> {
     let text = part_text(document, map)?;
     let mut whole = String::new();
-    read_into(document, &text, &mut whole).then_some(whole)
+    read_into(document, map, &text, &mut whole);
+    Some(whole)
 }
 
 /// Appends a part's text with the parts in it. The recursion is bounded as that of reading is.
-fn read_into(document: &impl ReadDoc, text: &ObjId, whole: &mut String) -> bool {
+fn read_into(document: &impl ReadDoc, part: &ObjId, text: &ObjId, whole: &mut String) {
     let characters = document.text(text).unwrap_or_default();
-    if document.marks(text).is_ok_and(|marks| !marks.is_empty()) {
-        return false;
-    }
-    let maps = maps_within(document, text, &characters);
-    if maps.is_empty() {
+    let mut inner = parts_within(document, part, text, &characters).into_iter().peekable();
+    if inner.peek().is_none() {
         whole.push_str(&characters);
-        return true;
+        return;
     }
-    let mut maps = maps.into_iter().peekable();
     for (position, character) in characters.chars().enumerate() {
-        match maps.next_if(|(place, _)| *place == position) {
+        match inner.next_if(|(place, ..)| *place == position) {
             None => whole.push(character),
-            Some((_, map)) => {
-                let Some(inner) = part_text(document, &map) else { return false };
-                if !read_into(document, &inner, whole) {
-                    return false;
-                }
-            }
+            Some((_, part, text)) => read_into(document, &part, &text, whole),
         }
     }
-    true
+}
+
+/// The parts in a part's text, each with its place and its own text.
+fn parts_within(document: &impl ReadDoc, part: &ObjId, text: &ObjId, characters: &str) -> Vec<(usize, ObjId, ObjId)> {
+    if !matches!(standing(document, part, PART_HOLDS_PARTS), Ok(Some(_))) {
+        return Vec::new();
+    }
+    let maps = maps_within(document, text, characters).into_iter();
+    maps.filter_map(|(position, map)| part_text(document, &map).map(|text| (position, map, text))).collect()
+}
+
+/// Whether a long text may begin in an object: in an empty map, as there is one where the rest of a long text has not
+/// arrived yet.
+pub(super) fn may_begin_in(document: &impl ReadDoc, object: &Object) -> bool {
+    object.kind == ObjType::Map && document.length(&object.id) == 0
 }
 
 /// The place of the text of a part that stands `depth` steps away from the root.
@@ -341,13 +386,8 @@ fn segments(document: &impl ReadDoc, map: &ObjId, depth: usize) -> Vec<Segment> 
 fn visit(document: &impl ReadDoc, part: &ObjId, text: &ObjId, depth: usize, found: &mut Vec<Segment>) {
     let elements = document.length(text);
     let holds_parts = matches!(standing(document, part, PART_HOLDS_PARTS), Ok(Some(_)));
-    let inner: Vec<(usize, ObjId, ObjId)> = if holds_parts {
-        let characters = document.text(text).unwrap_or_default();
-        let maps = maps_within(document, text, &characters).into_iter();
-        maps.filter_map(|(position, map)| part_text(document, &map).map(|text| (position, map, text))).collect()
-    } else {
-        Vec::new()
-    };
+    let characters = if holds_parts { document.text(text).unwrap_or_default() } else { String::new() };
+    let inner = parts_within(document, part, text, &characters);
     let room = PART_CHARACTERS_MAX.saturating_sub(elements - inner.len());
     let segment = |index: usize, length: usize| Segment {
         part: part.clone(),
@@ -375,16 +415,30 @@ fn placed(segments: &[Segment]) -> impl Iterator<Item = (usize, &Segment)> {
     })
 }
 
-/// The segments that a position stands in or at the edge of.
-fn touching(segments: &[Segment], position: usize) -> impl Iterator<Item = (usize, &Segment)> {
-    placed(segments).filter(move |(start, segment)| (*start..=start + segment.length).contains(&position))
+/// The segments that a position stands in or at the edge of: which, where each begins, and itself.
+fn touching(segments: &[Segment], position: usize) -> impl Iterator<Item = (usize, usize, &Segment)> {
+    let all = placed(segments).enumerate().map(|(which, (start, segment))| (which, start, segment));
+    all.filter(move |(_, start, segment)| (*start..=start + segment.length).contains(&position))
 }
 
 /// Where characters are inserted into a part that has room for them: that of the character before, so that what is typed
 /// on stays together, or another one at whose edge the position is.
-fn with_room(segments: &[Segment], position: usize, length: usize) -> Option<(usize, &Segment)> {
-    let fitting = || touching(segments, position).filter(|(_, segment)| segment.room >= length);
-    fitting().find(|(start, _)| *start < position).or_else(|| fitting().next())
+fn with_room(segments: &[Segment], position: usize, length: usize) -> Option<(usize, usize, &Segment)> {
+    let fitting = || touching(segments, position).filter(|(.., segment)| segment.room >= length);
+    fitting().find(|(_, start, _)| *start < position).or_else(|| fitting().next())
+}
+
+/// Notes that characters of a segment were deleted and others inserted: those behind it in the same text have moved.
+fn follow_splice(segments: &mut [Segment], which: usize, delete: usize, insert: usize) {
+    let Some(text) = segments.get(which).map(|segment| segment.text.clone()) else { return };
+    for (other, segment) in segments.iter_mut().enumerate().filter(|(_, segment)| segment.text == text) {
+        segment.room = (segment.room + delete).saturating_sub(insert);
+        if other == which {
+            segment.length = segment.length + insert - delete;
+        } else if other > which {
+            segment.index = segment.index + insert - delete;
+        }
+    }
 }
 
 /// Cuts what is inserted into pieces of at most [`PIECE_CHARACTERS_MAX`] code points, or one of [`PART_CHARACTERS_MAX`]:

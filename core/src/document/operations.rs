@@ -4,6 +4,7 @@ use super::INCREMENT_MAX;
 use super::derived::Container;
 use super::edit::Edit;
 use super::error::OperationError;
+use super::long_text;
 use super::path::{Path, Step};
 use super::read::{Object, Standing, follow, object_kind, read_standing, standing};
 use super::value::{Kind, Value};
@@ -183,6 +184,9 @@ impl Edit<'_> {
             Step::Index(index) => (Prop::from(*index), parent.kind() == Kind::List, Kind::List),
         };
         match parent {
+            Standing::Object(parent) if long_text::part_text(self.reader(), &parent.id).is_some() => {
+                Err(OperationError::wrong_kind(depth - 1, Kind::LongText, needed))
+            }
             Standing::Object(parent) if fits => Ok(Place { parent, prop, depth }),
             other => Err(OperationError::wrong_kind(depth - 1, other.kind(), needed)),
         }

@@ -113,6 +113,8 @@ pub(super) fn read_object(document: &impl ReadDoc, object: &Object) -> Value {
 pub fn text_of(document: &impl ReadDoc, object: &ObjId) -> Option<Value> {
     match document.object_type(object).ok()? {
         ObjType::Text => Some(read_text(document, object)),
+        // The rest of one that another device has begun may not have arrived yet.
+        ObjType::Map if document.length(object) == 0 => Some(Value::LongText(String::new())),
         ObjType::Map => long_text::read(document, object).map(Value::LongText),
         _ => None,
     }

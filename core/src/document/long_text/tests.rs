@@ -143,15 +143,86 @@ fn a_text_that_stands_too_deep_for_parts_grows_in_place() {
 }
 
 #[test]
-fn marks_in_a_part_are_read_and_kept_though_no_long_text_has_them() {
+fn marks_and_blocks_that_somebody_else_put_into_a_part_leave_the_text_one() {
     let mut document = Document::new(ENTITY);
     edit(&mut document, 1, |edit| edit.put("body", Value::LongText(letters(0, 3_000))));
-    edit(&mut document, 1, |edit| edit.mark(Path::from("body").key(PART_TEXT), 1..2, "bold", true, Expand::None));
-    let read = document.read();
-    let mut copy = Document::new(ENTITY);
-    let imported = Value::from_tagged_json(&read.to_tagged_json()).unwrap();
-    edit(&mut copy, 1, |edit| edit.assign(Path::ROOT, &Value::Null, &imported));
-    assert_eq!(copy.read(), read);
+    let first = parts(&document)[0].text.clone();
+    edit(&mut document, 1, |edit| {
+        edit.raw(|transaction| {
+            let mark = automerge::marks::Mark::new("bold".to_owned(), true, 1, 2);
+            transaction.mark(&first, mark, automerge::marks::ExpandMark::None)?;
+            transaction.split_block(&first, 2).map(drop)
+        })
+    });
+    let read = body(&document);
+    assert_eq!(read.chars().filter(|character| *character != '\u{fffc}').collect::<String>(), letters(0, 3_000));
+    assert_eq!(document.text_length("body").unwrap(), 3_001);
+    assert_eq!(document.text_slice("body", 0..3_001).unwrap(), read);
+    edit(&mut document, 1, |edit| {
+        edit.assign("body", &Value::LongText(read.clone()), &Value::LongText("short".into()))
+    });
+    assert_eq!(body(&document), "short");
+}
+
+#[test]
+fn a_long_text_and_a_map_take_each_others_place_and_neither_is_seen_in_the_other() {
+    let mut document = Document::new(ENTITY);
+    let (long, map) = (Value::LongText("abc".into()), Value::from([("a", Value::Int(1))]));
+    edit(&mut document, 1, |edit| edit.put("body", long.clone()));
+    let refused = document.edit(&by(1), &Limits::DEFAULT, |edit| edit.put(Path::from("body").key("x"), 1));
+    assert!(matches!(refused, Err(EditError::Closure(OperationError::WrongKind { found: Kind::LongText, .. }))));
+    edit(&mut document, 1, |edit| edit.assign("body", &long, &map));
+    assert_eq!(document.read_at("body").unwrap(), Some(map.clone()));
+    edit(&mut document, 1, |edit| edit.assign("body", &map, &long));
+    assert_eq!(document.read_at("body").unwrap(), Some(long));
+    let engine = document.automerge();
+    let (_, id) = automerge::ReadDoc::get(engine, automerge::ROOT, "body").unwrap().unwrap();
+    assert!(engine.keys(&id).all(|key| key == PART_TEXT), "nothing of the map is left in it");
+}
+
+#[test]
+fn a_long_text_of_which_only_the_beginning_has_arrived_is_empty_and_is_gone_on_with() {
+    let (mut left, mut right) = (Document::new(ENTITY), Document::new(ENTITY));
+    let title = edit(&mut left, 1, |edit| edit.put("title", "a"));
+    deliver(&mut right, &title);
+    let made = edit(&mut left, 1, |edit| edit.splice_long_text("body", 0, 0, "left"));
+    assert!(made.len() > 2, "two are derived");
+    deliver(&mut right, &made[..1]);
+    assert_eq!(right.text_length("body").unwrap(), 0);
+    let typed = edit(&mut right, 2, |edit| edit.splice_long_text("body", 0, 0, "right"));
+    assert_eq!(body(&right), "right");
+    deliver(&mut right, &made[2..]);
+    deliver(&mut left, &typed);
+    assert_eq!(body(&left), body(&right));
+    assert!(["leftright", "rightleft"].contains(&body(&left).as_str()), "{}", body(&left));
+}
+
+#[test]
+fn what_is_inserted_at_once_stays_together_whatever_others_type_at_the_same_place() {
+    for (one, two) in [(1, 2), (2, 1)] {
+        let (mut left, mut right) = (Document::new(ENTITY), Document::new(ENTITY));
+        let made = edit(&mut left, 3, |edit| edit.put("body", Value::LongText(letters(0, 200))));
+        deliver(&mut right, &made);
+        let pasted = letters(5_000, 3_000);
+        let paste = edit(&mut left, one, |edit| edit.splice_long_text("body", 200, 0, &pasted));
+        let line = edit(&mut right, two, |edit| edit.splice_long_text("body", 200, 0, "a line"));
+        deliver(&mut left, &line);
+        deliver(&mut right, &paste);
+        assert_eq!(body(&left), body(&right));
+        assert!(body(&left).contains(&pasted) && body(&left).contains("a line"));
+    }
+}
+
+#[test]
+fn many_places_are_changed_at_once_as_they_are_one_by_one() {
+    let mut document = Document::new(ENTITY);
+    let before: String = (0..3_000).map(|number| format!("w{number} ")).collect();
+    edit(&mut document, 1, |edit| edit.put("body", Value::LongText(before.clone())));
+    let after = before.replace("7 ", "seven, or so ").replace("3 ", "");
+    let (old, new) = (Value::LongText(before), Value::LongText(after.clone()));
+    edit(&mut document, 1, |edit| edit.assign("body", &old, &new));
+    assert_eq!(body(&document), after);
+    assert!(sizes(&document).iter().all(|size| *size <= PART_CHARACTERS_MAX), "{:?}", sizes(&document));
 }
 
 #[derive(Debug, Clone)]
