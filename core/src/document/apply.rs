@@ -11,6 +11,7 @@ use super::verdict::{Applied, Poisoned};
 use super::{Document, Incoming};
 use crate::limits::Limits;
 use batch::Batch;
+use std::sync::PoisonError;
 
 impl Document {
     /// Applies changes that came from elsewhere, each in full or not at all.
@@ -58,6 +59,8 @@ impl Document {
                 None => settle(engine, &candidates, Saving::OfMarks, &mut effort),
             };
             engine = settled.engine;
+            let parts = self.parts.get_mut().unwrap_or_else(PoisonError::into_inner);
+            parts.forget_written(candidates.iter().map(|candidate| &candidate.change));
             for (ready, outcome) in ready.into_iter().zip(settled.outcomes) {
                 if outcome == Outcome::Applied {
                     let change = &ready.candidate.change;

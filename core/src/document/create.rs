@@ -35,7 +35,7 @@ impl Edit<'_> {
             }
             (_, None) => {
                 let scalar = self.scalar(value, &place.parent.id, Some(&place.prop))?;
-                Ok(self.transaction().put(&place.parent.id, place.prop.clone(), scalar)?)
+                Ok(self.writing(&place.parent.id).put(&place.parent.id, place.prop.clone(), scalar)?)
             }
         }
     }
@@ -54,7 +54,7 @@ impl Edit<'_> {
         }
         let Place { parent, prop, .. } = place;
         self.charge(0, &parent.id, Some(prop))?;
-        let id = self.transaction().put_object(&parent.id, prop.clone(), kind)?;
+        let id = self.writing(&parent.id).put_object(&parent.id, prop.clone(), kind)?;
         Ok(Object { id, kind })
     }
 
@@ -111,13 +111,13 @@ impl Edit<'_> {
     ) -> Result<(), OperationError> {
         let Some(kind) = container_of(value).and_then(Container::object_type) else {
             let scalar = self.scalar(value, &list.id, Some(&Prop::Seq(index)))?;
-            return Ok(self.transaction().insert(&list.id, index, scalar)?);
+            return Ok(self.writing(&list.id).insert(&list.id, index, scalar)?);
         };
         if depth >= DEPTH_MAX {
             return Err(OperationError::TooDeep);
         }
         self.charge(0, &list.id, Some(&Prop::Seq(index)))?;
-        let id = self.transaction().insert_object(&list.id, index, kind)?;
+        let id = self.writing(&list.id).insert_object(&list.id, index, kind)?;
         self.fill(&Object { id, kind }, depth + 1, value)
     }
 
@@ -148,7 +148,7 @@ impl Edit<'_> {
         let end = index + run.len();
         if !run.is_empty() {
             self.charge_operations(run.len() as u64, &list.id, None)?;
-            self.transaction().splice(&list.id, index, 0, run)?;
+            self.writing(&list.id).splice(&list.id, index, 0, run)?;
         }
         Ok(end)
     }

@@ -5,6 +5,7 @@ use super::check;
 use super::derived::{Container, Parent, derived_change, operation_id};
 use super::engine::{self, Sequences};
 use super::error::{EditError, OperationError};
+use super::parts::Parts;
 use super::path::Path;
 use super::read::Object;
 use crate::change::{ChangeError, ChangeHeader};
@@ -68,6 +69,7 @@ pub struct Edit<'d> {
     context: &'d EditContext,
     limits: &'d Limits,
     sequences: &'d Sequences,
+    parts: &'d mut Parts,
     ordinary_only: bool,
     first_op: u64,
     transaction: Option<OwnedTransaction>,
@@ -99,12 +101,13 @@ pub(super) fn run<T, E>(
     engine: Automerge,
     entity: EntityId,
     sequences: &Sequences,
+    parts: &mut Parts,
     context: &EditContext,
     limits: &Limits,
     closure: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
 ) -> Ended<T, E> {
     let result = catch_unwind(AssertUnwindSafe(|| {
-        let mut edit = Edit::begin(engine, entity, sequences, context, limits);
+        let mut edit = Edit::begin(engine, entity, sequences, parts, context, limits);
         let result = closure(&mut edit);
         edit.end(result)
     }));
@@ -119,6 +122,7 @@ impl<'d> Edit<'d> {
         engine: Automerge,
         entity: EntityId,
         sequences: &'d Sequences,
+        parts: &'d mut Parts,
         context: &'d EditContext,
         limits: &'d Limits,
     ) -> Self {
@@ -127,6 +131,7 @@ impl<'d> Edit<'d> {
             context,
             limits,
             sequences,
+            parts,
             ordinary_only: context.fresh && sequences.is_empty(),
             first_op: engine::max_op(&engine) + 1,
             transaction: None,
@@ -159,8 +164,24 @@ impl<'d> Edit<'d> {
         }
     }
 
-    /// The open transaction.
-    pub(super) fn transaction(&mut self) -> &mut OwnedTransaction {
+    /// The open transaction, to write to an object.
+    pub(super) fn writing(&mut self, object: &ObjId) -> &mut OwnedTransaction {
+        self.parts.forget(object);
+        self.transaction()
+    }
+
+    /// What is known of the parts of long texts, and the document to read more from.
+    pub(super) fn parts_and_reader(&mut self) -> (&mut Parts, &OwnedTransaction) {
+        let reader = self.transaction.as_ref();
+        (self.parts, reader.expect("an edit has a transaction whenever no method of it is running"))
+    }
+
+    /// What is known of the parts of long texts.
+    pub(super) fn parts(&mut self) -> &mut Parts {
+        self.parts
+    }
+
+    fn transaction(&mut self) -> &mut OwnedTransaction {
         self.transaction.as_mut().expect("an edit has a transaction whenever no method of it is running")
     }
 
@@ -191,6 +212,7 @@ impl<'d> Edit<'d> {
     /// The open transaction, for the application.
     pub(super) fn raw_transaction(&mut self) -> &mut OwnedTransaction {
         self.raw = true;
+        self.parts.clear();
         self.transaction()
     }
 
@@ -257,6 +279,7 @@ impl<'d> Edit<'d> {
             return Err(error);
         }
         let mut engine = self.pause()?;
+        self.parts.forget(&parent.id);
         self.keep(&engine);
         let applied = engine.apply_changes([change.clone()]);
         if applied.is_ok() {

@@ -15,6 +15,7 @@ use super::difference::text_hunks;
 use super::edit::Edit;
 use super::error::OperationError;
 use super::operations::Place;
+use super::parts::{Segment, follow_splice, placed, touching, with_room};
 use super::path::Path;
 use super::read::{Object, Standing, maps_within, standing};
 use super::value::{Kind, Value};
@@ -22,6 +23,7 @@ use super::{DEPTH_MAX, Document};
 use automerge::transaction::Transactable;
 use automerge::{ObjId, ObjType, ReadDoc};
 use std::ops::Range;
+use std::sync::PoisonError;
 
 /// The key of a part's text.
 const PART_TEXT: &str = "_afield_text";
@@ -29,36 +31,14 @@ const PART_TEXT: &str = "_afield_text";
 const PART_HOLDS_PARTS: &str = "_afield_parts";
 
 /// How many characters a part grows to, in code points. Merging a key then passes over about as many operations, which takes
-/// a third of a millisecond; an edit looks every part up for its length, some 20 us each, so 2 ms for 100,000 characters.
+/// a third of a millisecond; the first edit of an open text reads the length of every part, some 20 us each, so 2 ms for 100,000
+/// characters, and so does one after much has come from elsewhere.
 pub const PART_CHARACTERS_MAX: usize = 1_024;
 /// How many characters of much text that is inserted at once go into one part: fewer than it may have, so that the next
 /// ones that are typed there have room.
 const PIECE_CHARACTERS_MAX: usize = PART_CHARACTERS_MAX / 4 * 3;
 /// How many operations it takes to make a part, apart from its characters.
 const PART_OPERATIONS: u64 = 3;
-
-/// Characters of one part that no other part divides.
-#[derive(Debug, Clone)]
-struct Segment {
-    /// The map of the part.
-    part: ObjId,
-    /// The part's text.
-    text: ObjId,
-    /// How many steps the text stands away from the root.
-    depth: usize,
-    /// Where the segment begins in the part's text, where other parts count as one.
-    index: usize,
-    /// How many characters it has.
-    length: usize,
-    /// How many characters the part may still get.
-    room: usize,
-}
-
-impl Segment {
-    fn text(&self) -> Object {
-        Object { id: self.text.clone(), kind: ObjType::Text }
-    }
-}
 
 /// What has become of the parts of a long text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,11 +129,11 @@ impl Edit<'_> {
         if before.is_some_and(|before| before != current) {
             return Err(OperationError::Stale);
         }
-        let mut segments = segments(self.reader(), &map.id, depth);
+        let mut segments = self.segments(&map.id, depth);
         // From the last to the first, so that the places of those to come stay.
         for hunk in text_hunks(&current, after).iter().rev() {
             if self.splice_segments(map, &mut segments, hunk.position, hunk.delete, &hunk.insert)? == Parts::Added {
-                segments = self::segments(self.reader(), &map.id, depth);
+                segments = self.segments(&map.id, depth);
             }
         }
         Ok(())
@@ -168,7 +148,7 @@ impl Edit<'_> {
         delete: usize,
         insert: &str,
     ) -> Result<(), OperationError> {
-        let mut segments = segments(self.reader(), &map.id, depth);
+        let mut segments = self.segments(&map.id, depth);
         self.splice_segments(map, &mut segments, position, delete, insert).map(drop)
     }
 
@@ -203,7 +183,7 @@ impl Edit<'_> {
         }
         touched.into_iter().rev().try_for_each(|(which, index, count)| {
             let Some(segment) = segments.get(which) else { return Ok(()) };
-            self.splice(&segment.text(), index, count, "")?;
+            self.splice_part(segment, index, count, "")?;
             follow_splice(segments, which, count, 0);
             Ok(())
         })
@@ -221,7 +201,7 @@ impl Edit<'_> {
             && let length = only.chars().count()
             && let Some((which, start, segment)) = with_room(segments, position, length)
         {
-            self.splice(&segment.text(), segment.index + position - start, 0, only)?;
+            self.splice_part(segment, segment.index + position - start, 0, only)?;
             follow_splice(segments, which, 0, length);
             return Ok(Parts::AsBefore);
         }
@@ -229,22 +209,44 @@ impl Edit<'_> {
         let places = touching(segments, position).filter(|(.., segment)| segment.depth + 2 <= DEPTH_MAX);
         let Some((_, start, segment)) = places.min_by_key(|(.., segment)| segment.depth) else {
             let (which, start, segment) = touching(segments, position).next().ok_or(OperationError::Stale)?;
-            self.splice(&segment.text(), segment.index + position - start, 0, insert)?;
+            self.splice_part(segment, segment.index + position - start, 0, insert)?;
             follow_splice(segments, which, 0, insert.chars().count());
             return Ok(Parts::AsBefore);
         };
         if self.reader().get(&segment.part, PART_HOLDS_PARTS)?.is_none() {
             self.charge(0, &segment.part, None)?;
-            self.transaction().put(&segment.part, PART_HOLDS_PARTS, true)?;
+            self.writing(&segment.part).put(&segment.part, PART_HOLDS_PARTS, true)?;
         }
         let index = segment.index + position - start;
         (index..).zip(pieces).try_for_each(|(index, piece)| {
             self.charge(0, &segment.text, None)?;
-            let part = self.transaction().split_block(&segment.text, index)?;
-            let id = self.transaction().put_object(&part, PART_TEXT, ObjType::Text)?;
+            let part = self.writing(&segment.text).split_block(&segment.text, index)?;
+            let id = self.writing(&part).put_object(&part, PART_TEXT, ObjType::Text)?;
             self.splice(&Object { id, kind: ObjType::Text }, 0, 0, piece)
         })?;
         Ok(Parts::Added)
+    }
+
+    /// Replaces characters of a part, among which no other part stands.
+    fn splice_part(
+        &mut self,
+        segment: &Segment,
+        index: usize,
+        delete: usize,
+        insert: &str,
+    ) -> Result<(), OperationError> {
+        let taken = self.parts().take(&segment.text);
+        self.splice(&segment.text(), index, delete, insert)?;
+        if let Some(taken) = taken {
+            self.parts().put_back(taken, index, delete, insert.chars().count());
+        }
+        Ok(())
+    }
+
+    /// The segments of a long text that stands `depth` steps away from the root.
+    fn segments(&mut self, map: &ObjId, depth: usize) -> Vec<Segment> {
+        let (parts, reader) = self.parts_and_reader();
+        parts.segments(reader, map, depth)
     }
 
     pub(super) fn refuse_beyond(&self, position: usize, length: usize) -> Result<(), OperationError> {
@@ -266,7 +268,7 @@ impl Document {
         let found = self.text_at(&path.into())?;
         Ok(match found {
             Some(Found::Text(text)) => self.automerge().length(&text),
-            Some(Found::Long(map)) => segments(self.automerge(), &map, 0).iter().map(|segment| segment.length).sum(),
+            Some(Found::Long(map)) => self.segments(&map).iter().map(|segment| segment.length).sum(),
             None => 0,
         })
     }
@@ -291,7 +293,7 @@ impl Document {
             Some(Found::Text(text)) => slice(&text, range.start, range.len()),
             Some(Found::Long(map)) => {
                 let mut found = String::new();
-                for (start, segment) in placed(&segments(engine, &map, 0)) {
+                for (start, segment) in placed(&self.segments(&map)) {
                     let (from, to) = (range.start.max(start), range.end.min(start + segment.length));
                     if from < to {
                         found.push_str(&slice(&segment.text, segment.index + from - start, to - from)?);
@@ -300,6 +302,12 @@ impl Document {
                 Ok(found)
             }
         }
+    }
+
+    /// The segments of a long text, whose depths count from itself.
+    fn segments(&self, map: &ObjId) -> Vec<Segment> {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.segments(self.automerge(), map, 0)
     }
 
     fn text_at(&self, path: &Path) -> Result<Option<Found>, OperationError> {
@@ -348,7 +356,7 @@ fn read_into(document: &impl ReadDoc, part: &ObjId, text: &ObjId, whole: &mut St
 
 /// The parts in a part's text, each with its place and its own text.
 fn parts_within(document: &impl ReadDoc, part: &ObjId, text: &ObjId, characters: &str) -> Vec<(usize, ObjId, ObjId)> {
-    if !matches!(standing(document, part, PART_HOLDS_PARTS), Ok(Some(_))) {
+    if !holds_parts(document, part) {
         return Vec::new();
     }
     let maps = maps_within(document, text, characters).into_iter();
@@ -366,78 +374,16 @@ pub(super) fn text_place(part: &Object, depth: usize) -> Place {
     Place { parent: part.clone(), prop: PART_TEXT.into(), depth: depth + 1 }
 }
 
+/// Whether other parts may stand in a part's text.
+pub(super) fn holds_parts(document: &impl ReadDoc, part: &ObjId) -> bool {
+    matches!(standing(document, part, PART_HOLDS_PARTS), Ok(Some(_)))
+}
+
 /// The text of a part; `None` when the map is no part.
 pub(super) fn part_text(document: &impl ReadDoc, map: &ObjId) -> Option<ObjId> {
     match standing(document, map, PART_TEXT) {
         Ok(Some(Standing::Object(Object { id, kind: ObjType::Text }))) => Some(id),
         _ => None,
-    }
-}
-
-/// The segments of a long text in the order of reading.
-fn segments(document: &impl ReadDoc, map: &ObjId, depth: usize) -> Vec<Segment> {
-    let mut found = Vec::new();
-    if let Some(text) = part_text(document, map) {
-        visit(document, map, &text, depth, &mut found);
-    }
-    found
-}
-
-fn visit(document: &impl ReadDoc, part: &ObjId, text: &ObjId, depth: usize, found: &mut Vec<Segment>) {
-    let elements = document.length(text);
-    let holds_parts = matches!(standing(document, part, PART_HOLDS_PARTS), Ok(Some(_)));
-    let characters = if holds_parts { document.text(text).unwrap_or_default() } else { String::new() };
-    let inner = parts_within(document, part, text, &characters);
-    let room = PART_CHARACTERS_MAX.saturating_sub(elements - inner.len());
-    let segment = |index: usize, length: usize| Segment {
-        part: part.clone(),
-        text: text.clone(),
-        depth: depth + 1,
-        index,
-        length,
-        room,
-    };
-    let mut index = 0;
-    for (position, map, text) in inner {
-        found.push(segment(index, position - index));
-        visit(document, &map, &text, depth + 2, found);
-        index = position + 1;
-    }
-    found.push(segment(index, elements - index));
-}
-
-/// The segments with the position where each begins.
-fn placed(segments: &[Segment]) -> impl Iterator<Item = (usize, &Segment)> {
-    segments.iter().scan(0, |next, segment| {
-        let start = *next;
-        *next += segment.length;
-        Some((start, segment))
-    })
-}
-
-/// The segments that a position stands in or at the edge of: which, where each begins, and itself.
-fn touching(segments: &[Segment], position: usize) -> impl Iterator<Item = (usize, usize, &Segment)> {
-    let all = placed(segments).enumerate().map(|(which, (start, segment))| (which, start, segment));
-    all.filter(move |(_, start, segment)| (*start..=start + segment.length).contains(&position))
-}
-
-/// Where characters are inserted into a part that has room for them: that of the character before, so that what is typed
-/// on stays together, or another one at whose edge the position is.
-fn with_room(segments: &[Segment], position: usize, length: usize) -> Option<(usize, usize, &Segment)> {
-    let fitting = || touching(segments, position).filter(|(.., segment)| segment.room >= length);
-    fitting().find(|(_, start, _)| *start < position).or_else(|| fitting().next())
-}
-
-/// Notes that characters of a segment were deleted and others inserted: those behind it in the same text have moved.
-fn follow_splice(segments: &mut [Segment], which: usize, delete: usize, insert: usize) {
-    let Some(text) = segments.get(which).map(|segment| segment.text.clone()) else { return };
-    for (other, segment) in segments.iter_mut().enumerate().filter(|(_, segment)| segment.text == text) {
-        segment.room = (segment.room + delete).saturating_sub(insert);
-        if other == which {
-            segment.length = segment.length + insert - delete;
-        } else if other > which {
-            segment.index = segment.index + insert - delete;
-        }
     }
 }
 

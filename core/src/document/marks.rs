@@ -188,7 +188,7 @@ impl Edit<'_> {
         self.charge_operations(MARK_OPERATIONS, &text.id, None)?;
         let value = self.scalar(value, &text.id, None)?;
         let mark = Mark::new(name.to_owned(), value, range.start, range.end);
-        Ok(self.transaction().mark(&text.id, mark, expand.into())?)
+        Ok(self.writing(&text.id).mark(&text.id, mark, expand.into())?)
     }
 
     fn insert_block(
@@ -202,7 +202,7 @@ impl Edit<'_> {
             return Err(OperationError::TooDeep);
         }
         self.charge(0, &text.id, None)?;
-        let id = self.transaction().split_block(&text.id, position)?;
+        let id = self.writing(&text.id).split_block(&text.id, position)?;
         let map = Object { id, kind: ObjType::Map };
         block.entries().iter().filter(|(_, value)| !value.is_null()).try_for_each(|(key, value)| {
             let prop = Prop::from(key.as_str());

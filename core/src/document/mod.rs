@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `value`, `rich`, `json`, `path`, `read` | the document as a tree of values, and places in it |
 //! | `edit`, `operations`, `create`, `assign` | local edits, their operations, and writing the difference between values |
-//! | `marks`, `long_text` | operations on the marks and blocks of texts, and on texts in parts |
+//! | `marks`, `long_text`, `parts` | operations on the marks and blocks of texts, on texts in parts, and what is known of these |
 //! | `weight` | refusing what no change has room for, before it is written |
 //! | `difference`, `alignment`, `sequence` | what differs between two texts, lists or sequences of anything |
 //! | `derived` | creation of containers that is the same bytes on every device |
@@ -38,6 +38,7 @@ mod load;
 mod long_text;
 mod marks;
 mod operations;
+mod parts;
 mod past;
 mod path;
 mod read;
@@ -68,9 +69,11 @@ use crate::id::EntityId;
 use crate::limits::Limits;
 use automerge::{Automerge, ChangeHash, ReadDoc};
 use engine::Sequences;
+use parts::Parts;
 use save::Verified;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Mutex, PoisonError};
 
 /// How many steps below the root a map, list or text may stand.
 ///
@@ -120,13 +123,22 @@ pub struct Document {
     sequences: Sequences,
     verified: Verified,
     replay: Replay,
+    /// Reading a long text fills it, too.
+    parts: Mutex<Parts>,
 }
 
 impl Document {
     /// Makes the empty document of an entity.
     pub fn new(entity: EntityId) -> Self {
         let (sequences, verified) = (Sequences::default(), Verified::default());
-        Self { entity, engine: Some(engine::empty()), sequences, verified, replay: Replay::default() }
+        Self {
+            entity,
+            engine: Some(engine::empty()),
+            sequences,
+            verified,
+            replay: Replay::default(),
+            parts: Mutex::default(),
+        }
     }
 
     /// Loads a document from a snapshot and changes, in any order.
@@ -146,7 +158,7 @@ impl Document {
         let loaded = catch_unwind(AssertUnwindSafe(|| load::load(snapshot, changes)));
         let (engine, verified) = loaded.unwrap_or(Err(LoadError::Panicked))?;
         let (sequences, replay) = (Sequences::of(&engine), Replay::default());
-        Ok(Self { entity, sequences, engine: Some(engine), verified, replay })
+        Ok(Self { entity, sequences, engine: Some(engine), verified, replay, parts: Mutex::default() })
     }
 
     /// Says whether changes from elsewhere are redone as edits where that gives the same bytes; they are by default.
@@ -285,7 +297,11 @@ impl Document {
             self.engine = Some(engine);
             return Err(EditError::Full);
         }
-        let ended = edit::run(engine, self.entity, &self.sequences, context, limits, closure);
+        let parts = self.parts.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let ended = edit::run(engine, self.entity, &self.sequences, parts, context, limits, closure);
+        if !matches!(ended.outcome, Ok(Ok(_))) {
+            parts.clear();
+        }
         self.engine = ended.engine;
         let edited = ended.outcome.unwrap_or_else(|panic| resume_unwind(panic))?;
         for change in &edited.changes {

@@ -237,7 +237,7 @@ impl Edit<'_> {
             }
         }
         self.charge(0, &parent.id, Some(prop))?;
-        Ok(self.transaction().delete(&parent.id, prop.clone())?)
+        Ok(self.writing(&parent.id).delete(&parent.id, prop.clone())?)
     }
 
     /// Adds to the counter at a place, which now reads `current`.
@@ -251,7 +251,7 @@ impl Edit<'_> {
         let mut left = by;
         while left != 0 {
             let step = left.clamp(-INCREMENT_MAX, INCREMENT_MAX);
-            self.transaction().increment(&place.parent.id, place.prop.clone(), step)?;
+            self.writing(&place.parent.id).increment(&place.parent.id, place.prop.clone(), step)?;
             left -= step;
         }
         Ok(())
@@ -269,6 +269,6 @@ impl Edit<'_> {
         let operations = delete.saturating_add(insert.chars().count()) as u64;
         self.charge_text(insert.len(), &text.id)?;
         self.charge_operations(operations, &text.id, None)?;
-        Ok(self.transaction().splice_text(&text.id, position, count, insert)?)
+        Ok(self.writing(&text.id).splice_text(&text.id, position, count, insert)?)
     }
 }

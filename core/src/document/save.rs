@@ -10,6 +10,7 @@ use super::{Document, QuarantineReason};
 use automerge::{Automerge, ChangeHash, ReadDoc};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 
 /// How many operations and changes may come between two checks, at least: below that, a check costs more than it can
 /// save.
@@ -52,6 +53,7 @@ impl Document {
         };
         if !revoked.is_empty() {
             self.sequences = Sequences::of(&engine);
+            self.parts = Mutex::default();
         }
         self.verified = Verified::at(&engine);
         self.engine = Some(engine);

@@ -1,7 +1,7 @@
 //! Two typists, their relay and the line between them, each a process of its own.
 
 use crate::delay;
-use crate::typist::{Key, Order, Seen, Texts, Typing};
+use crate::typist::{Key, Order, Seen, Texts, Typing, Which};
 use afield::Replay;
 use afield_benches::role;
 use afield_tests::processes::{Access, Figures, RelayProcess};
@@ -23,13 +23,6 @@ pub(crate) struct Manner {
     pub(crate) letters: u64,
     pub(crate) changes: u64,
     pub(crate) pause_ms: (u64, u64),
-}
-
-/// Which of the two texts is typed into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Which {
-    Short,
-    Long,
 }
 
 /// What was measured while both typed.
@@ -79,13 +72,10 @@ impl Pair {
 
     /// Both type into one of the texts.
     pub(crate) fn type_keys(&mut self, which: Which, keys: u64, seed: u64) -> Result<Measured, Box<dyn Error>> {
-        let (entity, letters) = match which {
-            Which::Short => (&self.texts.short, 0),
-            Which::Long => (&self.texts.long, self.manner.letters),
-        };
+        let letters = if which == Which::Short { 0 } else { self.manner.letters };
         let pause_ms = self.manner.pause_ms;
         for typist in &mut self.typists {
-            let _: Value = typist.ask(&Order::Watch { entity: entity.clone() })?;
+            let _: Value = typist.ask(&Order::Watch { entity: self.texts.entity(which).to_owned() })?;
         }
         let cpu = |typists: &[Process; 2]| -> Option<Duration> {
             let figures = typists.iter().map(|typist| Figures::of(typist.child.id()));
@@ -93,7 +83,7 @@ impl Pair {
         };
         let (started, before) = (Instant::now(), cpu(&self.typists));
         for (typist, seed) in self.typists.iter_mut().zip([seed * 2, seed * 2 + 1]) {
-            typist.send(&Order::Type(Typing { letters, keys, pause_ms, seed }))?;
+            typist.send(&Order::Type(Typing { which, letters, keys, pause_ms, seed }))?;
         }
         let mut typed: Vec<Vec<Key>> = Vec::new();
         for typist in &mut self.typists {

@@ -24,11 +24,11 @@ const DELETES_ONE_IN: u64 = 5;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub(crate) enum Order {
-    /// Make a space with a short and a long text; the reply is [`Texts`].
+    /// Make a space with a short text and two of the length that is measured; the reply is [`Texts`].
     Make {
-        /// How long the long text is.
+        /// How long these two are.
         letters: u64,
-        /// How many changes it is made of.
+        /// How many changes each is made of.
         changes: u64,
     },
     /// Join the space.
@@ -45,17 +45,40 @@ pub(crate) enum Order {
     Seen { change: String },
 }
 
-/// The two texts.
+/// Which of the texts is typed into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Which {
+    /// A `Text` of a few words.
+    Short,
+    /// A `LongText` of the length that is measured.
+    LongText,
+    /// A `Text` of that length.
+    Text,
+}
+
+/// The entities of the texts.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Texts {
     pub(crate) space: String,
     pub(crate) short: String,
-    pub(crate) long: String,
+    pub(crate) long_text: String,
+    pub(crate) text: String,
+}
+
+impl Texts {
+    pub(crate) fn entity(&self, which: Which) -> &str {
+        match which {
+            Which::Short => &self.short,
+            Which::LongText => &self.long_text,
+            Which::Text => &self.text,
+        }
+    }
 }
 
 /// How somebody types.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Typing {
+    pub(crate) which: Which,
     /// How long the text is.
     pub(crate) letters: u64,
     /// How many keys are pressed.
@@ -183,7 +206,7 @@ impl Typist {
             let deletes = typing.letters > MARGIN && random.below(DELETES_ONE_IN) == 0;
             let (delete, insert) = if deletes { (1, "") } else { (0, "k") };
             let called_us = now_us();
-            let write = entity.text(TEXT).splice(position, delete, insert)?;
+            let write = splice(entity, typing.which, position, delete, insert)?;
             let returned_us = now_us();
             let change = write.changes().last().ok_or("a key made no change")?.1.to_string();
             keys.push(Key { called_us, returned_us, change });
@@ -231,24 +254,42 @@ async fn watch(entity: &Entity, until: &Notify) -> Vec<(u64, Vec<String>)> {
     }
 }
 
-/// Makes the two texts, without a sync of each change: how long that takes is not what is measured.
+/// Makes the texts, without a sync of each change: how long that takes is not what is measured.
 fn make(store: &Path, letters: u64, changes: u64) -> Result<Texts, Box<dyn Error>> {
     let replica = Replica::options().synchronous(Synchronous::Normal).open(store)?;
     let space = replica.create_space("home")?;
     let notes = space.collection::<()>("notes")?;
-    let empty = json!({ TEXT: { "$text": "" } });
-    let (short, long) = (notes.json().insert(&empty)?, notes.json().insert(&empty)?);
+    let short = notes.json().insert(&json!({ TEXT: { "$text": "" } }))?;
     let _ = notes.entity(short)?.text(TEXT).splice(0, 0, "short")?;
-    let entity = notes.entity(long)?;
-    let mut random = Random::new(letters);
-    let mut length = 0;
-    for number in 0..changes.max(1) {
-        let count = letters * (number + 1) / changes.max(1) - length;
-        let text = "x".repeat(usize::try_from(count)?);
-        let _ = entity.text(TEXT).splice(usize::try_from(random.below(length + 1))?, 0, &text)?;
-        length += count;
+    let mut made = Vec::new();
+    for (which, kind) in [(Which::LongText, "$longtext"), (Which::Text, "$text")] {
+        let id = notes.json().insert(&json!({ TEXT: { kind: "" } }))?;
+        let entity = notes.entity(id)?;
+        let mut random = Random::new(letters);
+        let mut length = 0;
+        for number in 0..changes.max(1) {
+            let count = letters * (number + 1) / changes.max(1) - length;
+            let text = "x".repeat(usize::try_from(count)?);
+            let _ = splice(&entity, which, usize::try_from(random.below(length + 1))?, 0, &text)?;
+            length += count;
+        }
+        made.push(id.to_string());
     }
-    Ok(Texts { space: space.id().to_string(), short: short.to_string(), long: long.to_string() })
+    let [long_text, text] = <[String; 2]>::try_from(made).map_err(|_| "there are two texts")?;
+    Ok(Texts { space: space.id().to_string(), short: short.to_string(), long_text, text })
+}
+
+fn splice(
+    entity: &Entity,
+    which: Which,
+    position: usize,
+    delete: usize,
+    insert: &str,
+) -> Result<afield::Write, afield::EditError> {
+    match which {
+        Which::LongText => entity.long_text(TEXT).splice(position, delete, insert),
+        Which::Short | Which::Text => entity.text(TEXT).splice(position, delete, insert),
+    }
 }
 
 fn now_us() -> u64 {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::Limits;
+use crate::document::parts::Parts;
 use crate::document::test_kit::*;
 use crate::document::*;
 use proptest::prelude::*;
@@ -15,7 +16,13 @@ fn body(document: &Document) -> String {
 
 fn parts(document: &Document) -> Vec<Segment> {
     let Some(Found::Long(map)) = document.text_at(&Path::from("body")).unwrap() else { return Vec::new() };
-    segments(document.automerge(), &map, 1)
+    let read = Parts::default().segments(document.automerge(), &map, 1);
+    let known = document.segments(&map);
+    assert_eq!(
+        known.iter().map(|known| known.length).collect::<Vec<_>>(),
+        read.iter().map(|read| read.length).collect::<Vec<_>>()
+    );
+    read
 }
 
 /// How many characters each part has.
