@@ -1,9 +1,10 @@
 //! Writing the difference between two values: what typed edits and edits of JSON are built on.
 
 use super::alignment::identity_matches;
-use super::difference::{self, ListStep, is_same, list_steps, text_hunks};
+use super::difference::{self, ListStep, is_same, list_steps};
 use super::edit::Edit;
 use super::error::OperationError;
+use super::hunks::text_hunks;
 use super::long_text;
 use super::operations::Place;
 use super::path::Path;

@@ -1,4 +1,4 @@
-//! What differs between two values: of texts the characters, of lists the elements.
+//! What differs between two values: of lists the elements. [`super::hunks`] has what differs between texts.
 
 use super::alignment::align;
 use super::sequence::differing;
@@ -11,19 +11,6 @@ use std::ops::Range;
 /// The most lines or elements, old and new together, that are compared one by one. Myers' algorithm takes their number
 /// times the number of differences, at worst half a second here.
 const ITEMS_MAX: usize = 16_384;
-/// The most characters, old and new together, that are compared one by one; longer runs are compared by line first.
-const CHARACTERS_MAX: usize = 4_096;
-
-/// Characters of a text to be deleted, and others to be inserted in their place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Hunk {
-    /// The place in the old text, in code points.
-    pub(super) position: usize,
-    /// How many code points go.
-    pub(super) delete: usize,
-    /// What comes.
-    pub(super) insert: String,
-}
 
 /// One step of turning an old list into a new one, in the order of both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,20 +75,6 @@ pub(super) fn keys<'v>(
     keys.into_iter()
 }
 
-/// The hunks that turn one text into another, from first to last.
-pub(super) fn text_hunks(old: &str, new: &str) -> Vec<Hunk> {
-    let old: Vec<char> = old.chars().collect();
-    let new: Vec<char> = new.chars().collect();
-    let mut hunks = Vec::new();
-    let (old_middle, new_middle) = differing(&old, &new, |old, new| old == new);
-    if old_middle.len() + new_middle.len() <= CHARACTERS_MAX {
-        hunks_by_character(&old, old_middle, &new, new_middle, &mut hunks);
-    } else {
-        hunks_by_line(&old, old_middle, &new, new_middle, &mut hunks);
-    }
-    hunks
-}
-
 /// The steps that turn one list into another.
 ///
 /// Elements that are equal stay. Of those that are not, an element is edited in place when it has the same `id` field
@@ -126,71 +99,8 @@ pub(super) fn list_steps(old: &[Value], new: &[Value]) -> Vec<ListStep> {
     steps
 }
 
-fn hunks_by_character(
-    old: &[char],
-    old_range: Range<usize>,
-    new: &[char],
-    new_range: Range<usize>,
-    hunks: &mut Vec<Hunk>,
-) {
-    let (offset, new_offset) = (old_range.start, new_range.start);
-    let (Some(old_part), Some(new_part)) = (old.get(old_range), new.get(new_range)) else { return };
-    for (tag, old_run, new_run) in runs(old_part, new_part) {
-        if tag != DiffTag::Equal {
-            let new_run = new_run.start + new_offset..new_run.end + new_offset;
-            push_hunk(hunks, offset + old_run.start, old_run.len(), new.get(new_run).unwrap_or_default());
-        }
-    }
-}
-
-/// Finds the lines that differ first, and within them the characters, unless they are too many.
-fn hunks_by_line(old: &[char], old_range: Range<usize>, new: &[char], new_range: Range<usize>, hunks: &mut Vec<Hunk>) {
-    let (old_lines, new_lines) = (lines(old, old_range), lines(new, new_range));
-    let text = |characters: &[char], lines: &[Range<usize>]| -> Vec<String> {
-        lines.iter().map(|line| characters.get(line.clone()).unwrap_or_default().iter().collect()).collect()
-    };
-    let span = |lines: &[Range<usize>], run: Range<usize>| -> Range<usize> {
-        let at = |index: usize| lines.get(index).map(|line| line.start);
-        let end = lines.last().map_or(0, |line| line.end);
-        at(run.start).unwrap_or(end)..at(run.end).unwrap_or(end)
-    };
-    for (tag, old_run, new_run) in runs(&text(old, &old_lines), &text(new, &new_lines)) {
-        let (old_run, new_run) = (span(&old_lines, old_run), span(&new_lines, new_run));
-        if tag == DiffTag::Equal {
-            continue;
-        }
-        if old_run.len() + new_run.len() <= CHARACTERS_MAX {
-            hunks_by_character(old, old_run, new, new_run, hunks);
-        } else {
-            push_hunk(hunks, old_run.start, old_run.len(), new.get(new_run).unwrap_or_default());
-        }
-    }
-}
-
-fn push_hunk(hunks: &mut Vec<Hunk>, position: usize, delete: usize, insert: &[char]) {
-    if delete > 0 || !insert.is_empty() {
-        hunks.push(Hunk { position, delete, insert: insert.iter().collect() });
-    }
-}
-
-/// The lines of a range, each with its line feed; an empty range has one empty line, so that its place is known.
-fn lines(text: &[char], range: Range<usize>) -> Vec<Range<usize>> {
-    let mut lines = Vec::new();
-    let mut start = range.start;
-    for index in range.clone() {
-        if text.get(index) == Some(&'\n') {
-            lines.push(start..index + 1);
-            start = index + 1;
-        }
-    }
-    if start < range.end || lines.is_empty() {
-        lines.push(start..range.end);
-    }
-    lines
-}
-
 /// The runs of equal and differing items; all of them are one differing run when they are too many to compare.
-fn runs<T: Ord + Eq + std::hash::Hash>(old: &[T], new: &[T]) -> Vec<(DiffTag, Range<usize>, Range<usize>)> {
+pub(super) fn runs<T: Ord + Eq + std::hash::Hash>(old: &[T], new: &[T]) -> Vec<(DiffTag, Range<usize>, Range<usize>)> {
     if old.len() + new.len() > ITEMS_MAX {
         return vec![(DiffTag::Replace, 0..old.len(), 0..new.len())];
     }
@@ -201,7 +111,7 @@ fn runs<T: Ord + Eq + std::hash::Hash>(old: &[T], new: &[T]) -> Vec<(DiffTag, Ra
 }
 
 /// Numbers the elements so that a new element has the number of an old one only when it is the same.
-fn classes(old: &[Value], new: &[Value]) -> (Vec<usize>, Vec<usize>) {
+pub(super) fn classes(old: &[Value], new: &[Value]) -> (Vec<usize>, Vec<usize>) {
     let mut known: BTreeMap<String, Vec<(&Value, usize)>> = BTreeMap::new();
     let is_same = |old: &Value, new: &Value| is_same(Some(old), Some(new));
     let mut old_numbers = Vec::with_capacity(old.len());

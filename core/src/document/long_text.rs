@@ -11,9 +11,9 @@
 //! place. Deleting deletes characters alone: a part that is empty stays, and with it what others write into it meanwhile.
 
 use super::derived::Container;
-use super::difference::text_hunks;
 use super::edit::Edit;
 use super::error::OperationError;
+use super::hunks::text_hunks;
 use super::operations::Place;
 use super::parts::{Segment, follow_splice, placed, touching, with_room};
 use super::path::Path;

@@ -2,9 +2,9 @@
 
 use super::DEPTH_MAX;
 use super::derived::Container;
-use super::difference::text_hunks;
 use super::edit::Edit;
 use super::error::OperationError;
+use super::hunks::rich_text_hunks;
 use super::operations::Place;
 use super::path::Path;
 use super::read::{Object, Standing, read_object, read_text};
@@ -127,7 +127,7 @@ impl Edit<'_> {
         if before.is_some_and(|before| before != current.as_str()) {
             return Err(OperationError::Stale);
         }
-        for hunk in text_hunks(current.as_str(), after.as_str()).iter().rev() {
+        for hunk in rich_text_hunks(&current, after).iter().rev() {
             self.splice(text, hunk.position, hunk.delete, &hunk.insert)?;
         }
         self.settle_blocks(text, depth, after)?;

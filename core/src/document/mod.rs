@@ -33,6 +33,7 @@ mod effort;
 mod engine;
 mod error;
 mod extract;
+mod hunks;
 mod json;
 mod load;
 mod long_text;

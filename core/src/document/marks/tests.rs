@@ -177,6 +177,54 @@ fn a_text_that_is_edited_as_a_string_keeps_its_marks_and_blocks() {
     assert_eq!(document.read_at("body").unwrap(), Some(Value::Text("plain".into())), "who knew of them took them away");
 }
 
+/// A text of blocks of these kinds, each with characters behind it.
+fn paragraphs(edit: &mut Edit<'_>, all: &[(&str, &str)]) -> Result<(), OperationError> {
+    all.iter().rev().try_for_each(|(kind, characters)| {
+        edit.splice_text("body", 0, 0, characters)?;
+        edit.split_block("body", 0, &Block::new(*kind))
+    })
+}
+
+#[test]
+fn deleting_one_of_several_blocks_leaves_the_others_to_what_others_do_to_them() {
+    let kinds = [("heading", "Title"), ("paragraph", "one"), ("paragraph", "two")];
+    let all = ["heading", "Title", "paragraph", "one", "quote", "two"];
+    for (deleted, as_string) in [(0, false), (0, true), (1, false), (1, true)] {
+        let [mut left, mut right] = same(|edit| paragraphs(edit, &kinds));
+        let last = "\u{fffc}Title\u{fffc}one".chars().count();
+        let from_right = edit(&mut right, 2, |edit| edit.update_block("body", last, &Block::new("quote")));
+        let from_left = edit(&mut left, 1, |edit| {
+            let before = edit.read("body")?.unwrap_or_default();
+            let mut after = before.to_rich_text().unwrap();
+            let start = if deleted == 0 { 0 } else { "\u{fffc}Title".chars().count() };
+            after.splice(start, kinds[deleted].1.len() + 1, "");
+            let after = if as_string { Value::Str(after.as_str().into()) } else { Value::from(after) };
+            edit.assign("body", &before, &after)
+        });
+        exchange(&mut left, &mut right, &from_left, &from_right);
+        let mut wanted: Vec<String> = Vec::new();
+        for (_, pair) in all.chunks(2).enumerate().filter(|(which, _)| *which != deleted) {
+            wanted.extend([format!("[{}]", pair[0]), pair[1].to_owned()]);
+        }
+        assert_eq!(outline(&body(&left)), wanted, "block {deleted}, {as_string}");
+    }
+}
+
+#[test]
+fn a_block_that_comes_between_others_leaves_them_to_what_others_do_to_them() {
+    let [mut left, mut right] = same(|edit| paragraphs(edit, &[("paragraph", "one"), ("paragraph", "two")]));
+    let from_left = edit(&mut left, 1, |edit| {
+        let before = edit.read("body")?.unwrap_or_default();
+        let mut after = before.to_rich_text().unwrap();
+        after.insert_block(4, Block::new("paragraph"));
+        after.splice(5, 0, "new");
+        edit.assign("body", &before, &Value::from(after))
+    });
+    let from_right = edit(&mut right, 2, |edit| edit.update_block("body", 4, &Block::new("quote")));
+    exchange(&mut left, &mut right, &from_left, &from_right);
+    assert_eq!(outline(&body(&left)), ["[paragraph]", "one", "[paragraph]", "new", "[quote]", "two"]);
+}
+
 #[derive(Debug, Clone)]
 enum Act {
     Splice(usize, usize, String),
