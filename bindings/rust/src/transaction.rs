@@ -215,6 +215,21 @@ impl<'s> Transaction<'s> {
         self.scope.0.edit(&target, edit).map_err(|failure: EditFailure<EditError>| failure.into())
     }
 
+    /// Edits an entity by changes that every device makes that does the same to the same.
+    pub(crate) fn change_derived<R>(
+        &mut self,
+        target: &Target,
+        edit: impl FnOnce(&mut Edit<'_>) -> Result<R, EditError>,
+    ) -> Result<R, EditError> {
+        self.scope.0.edit_derived(target, edit).map_err(|failure: EditFailure<EditError>| failure.into())
+    }
+
+    /// Whether nothing of an entity is here.
+    pub(crate) fn is_absent(&mut self, target: &Target) -> Result<bool, EditError> {
+        let is_empty = self.scope.0.read(target, |document| document.change_count() == 0);
+        is_empty.map_err(|error| EditFailure::<EditError>::from(error).into())
+    }
+
     pub(crate) fn commit(self) -> Result<Vec<(EntityId, ChangeHash)>, EditError> {
         self.scope.0.commit().map_err(|failure: EditFailure<EditError>| failure.into())
     }

@@ -81,10 +81,10 @@ impl Space {
     /// The file wins: what was edited or deleted here since it was written is set back, by edits like any other, which reach
     /// all devices. What the file does not name stays.
     ///
-    /// Reading the same file in twice changes nothing the second time, also on another device that has synced in between.
-    /// Where two devices read it in before they have met, the texts and lists of entities that neither had stand twice, and
-    /// counters count double. An entity becomes one change where it fits into one, and as many as it takes otherwise, which
-    /// are stored together.
+    /// Reading the same file in twice changes nothing the second time, also on another device, whether it has synced in
+    /// between or not: what an entity that is not here becomes follows from its line, so two devices make the same changes of
+    /// it. Where they read in files that differ, the texts and lists of entities that neither had hold what both files say. An
+    /// entity becomes one change where it fits into one, and as many as it takes otherwise, which are stored together.
     ///
     /// # Errors
     ///
@@ -116,8 +116,14 @@ impl Space {
         let target = self.target(&parsed.collection, parsed.entity, Existence::Either);
         let at_ms = self.shared.now().wall_ms;
         let after = object(&parsed.value)?;
-        let mark = |edit: &mut Edit<'_>| if parsed.deleted { mark_deleted(edit, at_ms) } else { mark_existing(edit) };
-        let at_once = transaction.change(target.clone(), |edit| {
+        let author = if transaction.is_absent(&target)? { Author::Nobody } else { Author::Device };
+        let mark = |edit: &mut Edit<'_>| match (parsed.deleted, author) {
+            (false, _) => mark_existing(edit),
+            (true, Author::Device) => mark_deleted(edit, at_ms),
+            // When it was deleted each device says for itself.
+            (true, Author::Nobody) => Ok(()),
+        };
+        let at_once = author.change(transaction, &target, |edit| {
             let before = fields(edit)?;
             assign(edit, &Path::ROOT, &before, &after)?;
             mark(edit)
@@ -125,15 +131,42 @@ impl Space {
         match at_once {
             Err(error) if error.is_too_large() => {
                 let before = transaction.change(target.clone(), |edit| fields(edit))?;
-                portions::write(transaction, &target, &before, &after)?;
-                transaction.change(target, mark)
+                portions::write(transaction, author, &target, &before, &after)?;
+                author.change(transaction, &target, mark)?;
             }
-            done => done,
+            done => done?,
+        }
+        match (parsed.deleted, author) {
+            (true, Author::Nobody) => transaction.change(target, |edit| mark_deleted(edit, at_ms)),
+            _ => Ok(()),
         }
     }
 
     fn target(&self, collection: &Collection, entity: EntityId, existence: Existence) -> Target {
         Target { space: self.id(), collection: collection.clone(), entity, existence }
+    }
+}
+
+/// Whose the changes are that an import makes of an entity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Author {
+    /// This device's: the entity is here already, and is edited.
+    Device,
+    /// Nobody's: nothing of it is here, so every device that reads the same line in makes the same changes.
+    Nobody,
+}
+
+impl Author {
+    fn change<R>(
+        self,
+        transaction: &mut Transaction<'_>,
+        target: &Target,
+        edit: impl FnOnce(&mut Edit<'_>) -> Result<R, EditError>,
+    ) -> Result<R, EditError> {
+        match self {
+            Self::Device => transaction.change(target.clone(), edit),
+            Self::Nobody => transaction.change_derived(target, edit),
+        }
     }
 }
 

@@ -144,6 +144,17 @@ impl<'a> Parts<'a> {
         derived_actor(entity, self.around_actor.0, self.around_actor.1)
     }
 
+    /// The whole chunk of this change under another actor, which is none of those that it names.
+    pub(crate) fn under(&self, actor: &[u8]) -> Vec<u8> {
+        let (before, after) = self.around_actor;
+        let mut body = Vec::with_capacity(self.body.len() + actor.len());
+        body.extend_from_slice(before);
+        write_unsigned(&mut body, actor.len() as u64);
+        body.extend_from_slice(actor);
+        body.extend_from_slice(after);
+        frame_body(&body, hash_of(&body))
+    }
+
     /// The hashes of the changes that this one follows, sorted.
     pub(crate) fn dependencies(&self) -> impl ExactSizeIterator<Item = ChangeHash> + '_ {
         self.dependencies.as_chunks::<HASH_BYTES>().0.iter().map(|hash| ChangeHash(*hash))

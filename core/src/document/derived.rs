@@ -3,6 +3,9 @@
 //! Two devices that each create a text under one key make two texts, of which one is hidden. A container that an edit
 //! finds absent is therefore created by a change that depends on nothing but the entity and the place, so that
 //! concurrent creations are one change and everything written into it merges.
+//!
+//! Content that several devices bring to one entity from the same source, as an import does, is written in the same way:
+//! under an actor that follows from it.
 
 use crate::change::{DERIVED_ACTOR_BYTES, Parts};
 use crate::id::EntityId;
@@ -83,6 +86,16 @@ pub(super) fn derived_change(entity: EntityId, parent: &Parent, key: &str, conta
     // A key may be longer than a change: whoever asked for the change finds that out by checking its header.
     expanded.actor_id = ActorId::from(actor.unwrap_or([0; DERIVED_ACTOR_BYTES]));
     Change::from(expanded)
+}
+
+/// The actor of a change whose own is not known yet: no other has one of so many zeros.
+pub(super) const BLANK_ACTOR: [u8; DERIVED_ACTOR_BYTES] = [0; DERIVED_ACTOR_BYTES];
+
+/// The change under the actor that follows from the entity and all the rest of it; `None` where it is no change that
+/// anybody would accept.
+pub(super) fn under_derived_actor(entity: EntityId, change: &Change, limits: &Limits) -> Option<Change> {
+    let parts = Parts::read(change.raw_bytes(), limits).ok()?;
+    Change::from_bytes(parts.under(&parts.derived_actor(entity))).ok()
 }
 
 /// An actor to stand in for the one that is not known yet, and that is not the parent's: that one the change names.

@@ -2,12 +2,13 @@
 
 use super::TIME_MAX_MS;
 use super::check;
-use super::derived::{Container, Parent, derived_change, operation_id};
+use super::derived::{BLANK_ACTOR, Container, Parent, derived_change, operation_id, under_derived_actor};
 use super::engine::{self, Sequences};
 use super::error::{EditError, OperationError};
 use super::parts::Parts;
 use super::path::Path;
 use super::read::Object;
+use super::verdict::QuarantineReason;
 use crate::change::{ChangeError, ChangeHeader};
 use crate::id::EntityId;
 use crate::limits::Limits;
@@ -34,6 +35,22 @@ pub struct EditContext {
     pub fresh: bool,
 }
 
+/// Who edits, and whose the changes are.
+#[derive(Clone, Copy)]
+pub(super) struct Author<'c> {
+    pub(super) context: &'c EditContext,
+    pub(super) authorship: Authorship,
+}
+
+/// Whose the changes of an edit are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Authorship {
+    /// The actor's that the context names.
+    Actor,
+    /// Nobody's: each has the actor that follows from its bytes.
+    Derived,
+}
+
 /// A change that an edit made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalChange {
@@ -45,7 +62,7 @@ pub struct LocalChange {
     pub actor: ActorId,
     /// Its number among the changes of the actor, from 1.
     pub sequence: u64,
-    /// Whether it is the creation of a container that is the same bytes on every device.
+    /// Whether its actor follows from its bytes, which are the same on every device that makes it.
     pub derived: bool,
 }
 
@@ -75,6 +92,9 @@ pub struct Edit<'d> {
     transaction: Option<OwnedTransaction>,
     changes: Vec<Made>,
     before: Option<Automerge>,
+    authorship: Authorship,
+    /// The document without the open transaction, where its change gets another actor at the end.
+    base: Option<Automerge>,
     written_bytes: usize,
     /// Whether the engine's own transaction was handed out, past the checks of the operations.
     raw: bool,
@@ -102,12 +122,12 @@ pub(super) fn run<T, E>(
     entity: EntityId,
     sequences: &Sequences,
     parts: &mut Parts,
-    context: &EditContext,
+    author: Author<'_>,
     limits: &Limits,
     closure: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
 ) -> Ended<T, E> {
     let result = catch_unwind(AssertUnwindSafe(|| {
-        let mut edit = Edit::begin(engine, entity, sequences, parts, context, limits);
+        let mut edit = Edit::begin(engine, entity, sequences, parts, author, limits);
         let result = closure(&mut edit);
         edit.end(result)
     }));
@@ -117,15 +137,23 @@ pub(super) fn run<T, E>(
     }
 }
 
+impl EditContext {
+    /// That of an edit whose changes are nobody's.
+    pub(super) fn derived() -> Self {
+        Self { actor: ActorId::from(BLANK_ACTOR), now: Now { wall_ms: 0, monotonic_ms: 0 }, fresh: false }
+    }
+}
+
 impl<'d> Edit<'d> {
     fn begin(
         engine: Automerge,
         entity: EntityId,
         sequences: &'d Sequences,
         parts: &'d mut Parts,
-        context: &'d EditContext,
+        author: Author<'d>,
         limits: &'d Limits,
     ) -> Self {
+        let Author { context, authorship } = author;
         let mut edit = Self {
             entity,
             context,
@@ -137,6 +165,8 @@ impl<'d> Edit<'d> {
             transaction: None,
             changes: Vec::new(),
             before: None,
+            authorship,
+            base: None,
             written_bytes: 0,
             raw: false,
             halfway: false,
@@ -305,12 +335,17 @@ impl<'d> Edit<'d> {
             let join =
                 joining_change(&engine, &self.context.actor, self.time_ms(), self.limits.change_dependencies_max);
             self.keep(&engine);
-            if engine.apply_changes([join.clone()]).is_err() {
+            let join = match self.authorship {
+                Authorship::Actor => Some(join),
+                Authorship::Derived => under_derived_actor(self.entity, &join, self.limits),
+            };
+            let Some(join) = join.filter(|join| engine.apply_changes([join.clone()]).is_ok()) else {
                 // The edit goes on and is refused when its change is checked.
                 break;
-            }
-            self.changes.push(Made { local: local_change(&join, false), joins: true });
+            };
+            self.changes.push(Made { local: self.local_change(&join), joins: true });
         }
+        self.base = (self.authorship == Authorship::Derived).then(|| engine.clone());
         let transaction = engine.into_transaction(None, None);
         self.transaction = Some(transaction.expect("no patch log was given that could belong to another document"));
     }
@@ -346,15 +381,47 @@ impl<'d> Edit<'d> {
         let (engine, hash, _) = transaction.commit_with(options);
         let change = hash.and_then(|hash| engine.get_change_by_hash(&hash));
         let change = change.expect("a transaction with operations commits a change");
-        self.changes.push(Made { local: local_change(&change, false), joins: false });
+        let refusal = self.refusal(&change, &engine);
+        let (engine, change, refusal) = match (self.base.take(), refusal) {
+            (Some(base), None) => self.derive_actor(base, change),
+            (_, refusal) => (engine, change, refusal),
+        };
+        self.changes.push(Made { local: self.local_change(&change), joins: false });
         self.written_bytes = 0;
-        match self.refusal(&change, &engine) {
+        match refusal {
             None => Ok(engine),
             Some(error) => {
                 self.resume(engine);
                 Err(error)
             }
         }
+    }
+
+    /// Puts a change into the document as it was before it, under the actor that follows from its bytes.
+    fn derive_actor(&mut self, base: Automerge, change: Change) -> (Automerge, Change, Option<OperationError>) {
+        self.keep(&base);
+        // What this edit made has other ids under another actor.
+        self.parts.clear();
+        let unsound = |reason| Some(OperationError::Unsound(reason));
+        let Some(derived) = under_derived_actor(self.entity, &change, self.limits) else {
+            return (base, change, unsound(QuarantineReason::WrongActor));
+        };
+        let mut engine = base;
+        if let Err(error) = engine.apply_changes([derived.clone()]) {
+            return (engine, change, Some(error.into()));
+        }
+        let read = engine.get_change_by_hash(&derived.hash());
+        let is_read_back = read.is_some_and(|read| read.raw_bytes() == derived.raw_bytes());
+        let refusal = if is_read_back {
+            self.header_refusal(&derived, Path::default)
+        } else {
+            unsound(QuarantineReason::ReadBackDiffers)
+        };
+        (engine, derived, refusal)
+    }
+
+    fn local_change(&self, change: &Change) -> LocalChange {
+        local_change(change, self.authorship == Authorship::Derived)
     }
 
     /// Why nobody would accept a change that was made, if that is so.

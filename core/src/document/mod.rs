@@ -54,6 +54,7 @@ mod weight;
 
 #[cfg(feature = "test-support")]
 pub use apply::hostile::{Hostile, HostileChange};
+use edit::{Author, Authorship};
 pub use edit::{Edit, EditContext, Edited, LocalChange};
 pub use error::{EditError, LoadError, OperationError};
 pub use extract::{SnapshotBudget, SnapshotExtent, SnapshotFault, extract_changes, measure_snapshot, snapshot_check};
@@ -293,13 +294,42 @@ impl Document {
         limits: &Limits,
         closure: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
     ) -> Result<Edited<T>, EditError<E>> {
+        self.edit_by(Author { context, authorship: Authorship::Actor }, limits, closure)
+    }
+
+    /// Runs `closure` as one edit whose changes are nobody's: the actor of each follows from its bytes, and its time is 0.
+    /// Every device that does the same to a document with the same history makes the same changes, so that what several bring
+    /// to an entity from one source is there once.
+    ///
+    /// # Errors
+    ///
+    /// See [`EditError`].
+    ///
+    /// # Panics
+    ///
+    /// When `closure` does; the document is poisoned then.
+    pub fn edit_derived<T, E>(
+        &mut self,
+        limits: &Limits,
+        closure: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
+    ) -> Result<Edited<T>, EditError<E>> {
+        let author = Author { context: &EditContext::derived(), authorship: Authorship::Derived };
+        self.edit_by(author, limits, closure)
+    }
+
+    fn edit_by<T, E>(
+        &mut self,
+        author: Author<'_>,
+        limits: &Limits,
+        closure: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
+    ) -> Result<Edited<T>, EditError<E>> {
         let engine = self.engine.take().ok_or(EditError::Poisoned)?;
         if OPERATION_MAX.saturating_sub(engine::max_op(&engine)) < limits.change_operations_max {
             self.engine = Some(engine);
             return Err(EditError::Full);
         }
         let parts = self.parts.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let ended = edit::run(engine, self.entity, &self.sequences, parts, context, limits, closure);
+        let ended = edit::run(engine, self.entity, &self.sequences, parts, author, limits, closure);
         if !matches!(ended.outcome, Ok(Ok(_))) {
             parts.clear();
         }

@@ -51,6 +51,34 @@ fn both_keep_what_they_wrote_to_the_same_entity() {
 }
 
 #[test]
+fn one_file_that_two_import_before_they_meet_is_there_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::open(folder.path());
+    let from = Person::with_store();
+    let ran = from.run(["put", "notes", "title=Milk", "body~=one text", "votes+=3", r#"tags:=["a","b"]"#]);
+    let (id, file) = (ran.ok(), from.folder().join("all.jsonl"));
+    let file = file.to_str().unwrap();
+    from.run(["export", "--output", file]).ok();
+
+    let ada = Person::with_store();
+    let ben = Person::joining(&ada.space());
+    for person in [&ada, &ben] {
+        person.run(["import", file]).ok();
+        person.run(["put", "notes", id, "votes+=1"]).ok();
+    }
+    for person in [&ada, &ben] {
+        person.run(["connect", &relay.url()]).ok();
+    }
+    for person in [&ada, &ben] {
+        person.run(["sync"]).ok();
+        let value = &person.run(["get", "notes", id, "--json"]).json()["value"];
+        assert_eq!(*value, json!({"title": "Milk", "body": "one text", "votes": 5, "tags": ["a", "b"]}));
+        let status = person.run(["status", "--json"]).json();
+        assert_eq!((&status["state"], &status["pending_changes"]), (&json!("idle"), &json!(0)), "{status}");
+    }
+}
+
+#[test]
 fn a_relay_that_is_not_reached_exits_with_4_and_is_tried_by_the_next_sync() {
     let person = Person::with_store();
     // A port that was free a moment ago, and that nobody listens on.

@@ -3,7 +3,9 @@
 use super::documents::{Busy, Documents, Inside, OpenEntity, Taken, lock};
 use super::projection::project_unless_large;
 use super::{Driver, EntityError};
-use afield_core::document::{Document, Edit, EditContext, EditError as DocumentError, LocalChange};
+use afield_core::document::{
+    Document, Edit, EditContext, EditError as DocumentError, Edited as DocumentEdited, LocalChange,
+};
 use afield_core::wire::Class;
 use afield_core::{ChangeHash, Collection, EntityId, Now, SpaceId};
 use afield_store::{AppendError, Arrival, EntityWrite, NewChange, Projection, StoreError};
@@ -198,10 +200,21 @@ impl Driver {
         now: Now,
         edit: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
     ) -> Result<(T, Vec<LocalChange>), EditFailure<E>> {
+        let fresh = target.existence == Existence::Fresh;
+        self.change_by(taken, target, |document| {
+            document.edit(&EditContext { actor: self.actor(), now, fresh }, &self.limits, edit)
+        })
+    }
+
+    fn change_by<T, E>(
+        &self,
+        taken: &mut Taken<'_>,
+        target: &Target,
+        edit: impl FnOnce(&mut Document) -> Result<DocumentEdited<T>, DocumentError<E>>,
+    ) -> Result<(T, Vec<LocalChange>), EditFailure<E>> {
         let open = taken.open.as_deref_mut().ok_or(target.missing())?;
         let _inside = Documents::enter();
-        let context = EditContext { actor: self.actor(), now, fresh: target.existence == Existence::Fresh };
-        match open.document.edit(&context, &self.limits, edit) {
+        match edit(&mut open.document) {
             Ok(edited) => {
                 open.since_snapshot += edited.changes.len();
                 Ok((edited.value, edited.changes))
@@ -300,6 +313,20 @@ impl<'d> TransactionScope<'d> {
         let (driver, now) = (self.driver, self.now);
         let (taken, changes) = self.touch(target)?;
         let (value, made) = driver.change(taken, target, now, edit)?;
+        changes.extend(made);
+        Ok(value)
+    }
+
+    /// Edits one entity in memory by changes that every device makes that does the same to the same: see
+    /// [`Document::edit_derived`].
+    pub(crate) fn edit_derived<T, E>(
+        &mut self,
+        target: &Target,
+        edit: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
+    ) -> Result<T, EditFailure<E>> {
+        let driver = self.driver;
+        let (taken, changes) = self.touch(target)?;
+        let (value, made) = driver.change_by(taken, target, |document| document.edit_derived(&driver.limits, edit))?;
         changes.extend(made);
         Ok(value)
     }

@@ -1,5 +1,6 @@
 //! Writing an entity that needs more than one change: texts and lists in portions, all else field by field.
 
+use super::Author;
 use crate::collection::assign;
 use crate::driver::Target;
 use crate::error::EditError;
@@ -29,11 +30,12 @@ static EMPTY_LONG_TEXT: Value = Value::LongText(String::new());
 /// Turns the fields of an entity from `before`, which the document holds, into `after`, in as many changes as it takes.
 pub(super) fn write(
     transaction: &mut Transaction<'_>,
+    author: Author,
     target: &Target,
     before: &Value,
     after: &Value,
 ) -> Result<(), EditError> {
-    let mut portions = Portions { transaction, target, steps: Vec::new(), weight: 0 };
+    let mut portions = Portions { transaction, author, target, steps: Vec::new(), weight: 0 };
     portions.value(&Path::ROOT, Some(before), after)?;
     portions.finish()
 }
@@ -100,6 +102,7 @@ impl Step<'_> {
 /// Collects what to write, and writes it whenever there is enough of it for a change.
 struct Portions<'t, 's, 'v> {
     transaction: &'t mut Transaction<'s>,
+    author: Author,
     target: &'t Target,
     steps: Vec<Step<'v>>,
     weight: usize,
@@ -242,7 +245,8 @@ impl<'v> Portions<'_, '_, 'v> {
     fn finish(&mut self) -> Result<(), EditError> {
         let steps = std::mem::take(&mut self.steps);
         self.weight = 0;
-        self.transaction.change(self.target.clone(), |edit| steps.into_iter().try_for_each(|step| step.apply(edit)))
+        let apply = |edit: &mut Edit<'_>| steps.into_iter().try_for_each(|step| step.apply(edit));
+        self.author.change(self.transaction, self.target, apply)
     }
 }
 

@@ -134,6 +134,60 @@ fn an_entity_of_more_than_one_change_comes_through_an_export_and_an_import() {
     assert!(exported(&other) == file, "what differs is written into what is there");
 }
 
+/// The histories of the entities of a space: their heads.
+fn histories(space: &Space) -> Vec<Vec<afield::automerge::ChangeHash>> {
+    let notes = space.collection::<()>("notes").unwrap();
+    let heads = |id| notes.entity(id).unwrap().raw(|document| document.get_heads()).unwrap();
+    notes.ids().unwrap().into_iter().map(heads).collect()
+}
+
+#[test]
+fn two_devices_that_import_one_file_before_they_have_met_write_one_history() {
+    let home = Replica::open_in_memory().unwrap().create_space("Home").unwrap();
+    let notes = home.collection::<()>("notes").unwrap().json();
+    let everything = json!({
+        "body": {"$text": "hello"}, "count": {"$counter": 3}, "empty": null, "list": ["a", {"text": {"$text": "b"}}],
+        "story": {"$longtext": "line\n".repeat(1_000)}, "title": "x",
+        "page": {"$richtext": [{"block": {"type": "heading"}}, {"text": "one", "marks": {"bold": true}}]},
+    });
+    notes.insert(&everything).unwrap();
+    notes.insert(&json!({})).unwrap();
+    // One that takes more than one change.
+    let parts = vec![json!({"$text": "y".repeat(20_000)}); 4];
+    let large = notes.insert(&json!({"parts": &parts, "small": 1})).unwrap();
+    notes.edit(large, |value| value["parts"].as_array_mut().unwrap().extend(parts)).unwrap();
+    let file = exported(&home);
+    let [ada, ben] = [(); 2].map(|()| Replica::open_in_memory().unwrap().create_space("Home").unwrap());
+    for space in [&ada, &ben] {
+        assert_eq!(space.import(file.as_slice(), |_| ()).unwrap().changed, 3);
+        assert!(exported(space) == file);
+        assert_eq!(space.import(file.as_slice(), |_| ()).unwrap().changed, 0);
+    }
+    assert_eq!(histories(&ada), histories(&ben));
+    let ids = ada.collection::<()>("notes").unwrap().ids().unwrap();
+    let body = |space: &Space| {
+        drop(space.collection::<()>("notes").unwrap().entity(ids[0]).unwrap().text("body").splice(0, 0, ">"))
+    };
+    body(&ada);
+    body(&ben);
+    assert_ne!(histories(&ada), histories(&ben), "the control: what each then writes is its own");
+}
+
+#[test]
+fn an_entity_that_was_deleted_is_imported_with_its_mark() {
+    let home = Replica::open_in_memory().unwrap().create_space("Home").unwrap();
+    let notes = home.collection::<()>("notes").unwrap();
+    for value in [json!({"title": "Milk"}), json!({})] {
+        let id = notes.json().insert(&value).unwrap();
+        notes.delete(id).unwrap();
+    }
+    let file = exported(&home);
+    let other = Replica::open_in_memory().unwrap().create_space("Home").unwrap();
+    assert_eq!(other.import(file.as_slice(), |_| ()).unwrap().changed, 2);
+    assert!(exported(&other) == file);
+    assert_eq!(other.import(file.as_slice(), |_| ()).unwrap().changed, 0);
+}
+
 #[test]
 fn a_string_that_no_change_can_hold_is_refused_with_the_line_and_stores_nothing_of_its_commit() {
     let home = Replica::open_in_memory().unwrap().create_space("Home").unwrap();

@@ -1,4 +1,5 @@
 mod assign;
+mod brought;
 mod derived;
 mod nested;
 mod refused;
