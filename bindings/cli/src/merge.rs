@@ -5,6 +5,7 @@
 
 mod rich;
 
+use afield::{Value, paired_elements};
 use rich::Sides;
 use serde_json::{Map, Value as Json, json};
 use similar::{Algorithm, DiffTag, capture_diff_slices_deadline};
@@ -13,11 +14,15 @@ use std::hash::Hash;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// How long the smallest difference of two texts is looked for; later a larger one does.
+/// How long the smallest differences of all texts are looked for; later larger ones do.
 const SEARCH_MAX: Duration = Duration::from_secs(2);
 
 /// Brings what differs between `before` and `edited` to `now`; `None` is nothing at all.
 pub(crate) fn merged(before: Option<&Json>, edited: Option<&Json>, now: Option<&Json>) -> Option<Json> {
+    merged_until(before, edited, now, Instant::now() + SEARCH_MAX)
+}
+
+fn merged_until(before: Option<&Json>, edited: Option<&Json>, now: Option<&Json>, until: Instant) -> Option<Json> {
     if edited == before || edited == now {
         return now.cloned();
     }
@@ -27,9 +32,9 @@ pub(crate) fn merged(before: Option<&Json>, edited: Option<&Json>, now: Option<&
     let (Some(edited), Some(now)) = (edited, now) else { return edited.cloned() };
     Some(match before {
         None | Some(Json::Null) => {
-            empty(edited, now).map_or_else(|| edited.clone(), |before| both(&before, edited, now))
+            empty(edited, now).map_or_else(|| edited.clone(), |before| both(&before, edited, now, until))
         }
-        Some(before) => both(before, edited, now),
+        Some(before) => both(before, edited, now, until),
     })
 }
 
@@ -47,12 +52,12 @@ fn empty(edited: &Json, now: &Json) -> Option<Json> {
     }
 }
 
-fn both(before: &Json, edited: &Json, now: &Json) -> Json {
+fn both(before: &Json, edited: &Json, now: &Json, until: Instant) -> Json {
     if let (Some((_, before)), Some(edited), Some((tag, now))) = (text(before), string(edited), text(now)) {
-        return json!({ tag: characters(before, edited, now) });
+        return json!({ tag: characters(before, edited, now, until) });
     }
     if let Some(sides) = Sides::of(before, edited, now) {
-        return sides.merged();
+        return sides.merged(until);
     }
     if let (Some(before), Some(edited), Some(now)) = (counter(before), number(edited), counter(now))
         && let Some(sum) = edited.checked_sub(before).and_then(|by| now.checked_add(by))
@@ -60,55 +65,82 @@ fn both(before: &Json, edited: &Json, now: &Json) -> Json {
         return json!({ "$counter": sum });
     }
     match (before, edited, now) {
-        (Json::Array(before), Json::Array(edited), Json::Array(now)) => Json::Array(list(before, edited, now)),
+        (Json::Array(before), Json::Array(edited), Json::Array(now)) => Json::Array(list(before, edited, now, until)),
         (Json::Object(_), Json::Object(_), Json::Object(_)) => match (map(before), map(edited), map(now)) {
-            (Some(before), Some(edited), Some(now)) => Json::Object(entries(before, edited, now)),
+            (Some(before), Some(edited), Some(now)) => Json::Object(entries(before, edited, now, until)),
             _ => edited.clone(),
         },
         _ => edited.clone(),
     }
 }
 
-fn entries(before: &Map<String, Json>, edited: &Map<String, Json>, now: &Map<String, Json>) -> Map<String, Json> {
+fn entries(
+    before: &Map<String, Json>,
+    edited: &Map<String, Json>,
+    now: &Map<String, Json>,
+    until: Instant,
+) -> Map<String, Json> {
     let mut keys: Vec<&String> = now.keys().collect();
     keys.extend(edited.keys().filter(|key| !now.contains_key(*key)));
-    let merged = |key: &String| merged(before.get(key), edited.get(key), now.get(key));
+    let merged = |key: &String| merged_until(before.get(key), edited.get(key), now.get(key), until);
     keys.into_iter().filter_map(|key| Some((key.clone(), merged(key)?))).collect()
 }
 
-fn list(before: &[Json], edited: &[Json], now: &[Json]) -> Vec<Json> {
-    // Equal elements have equal numbers.
-    let mut values: BTreeMap<String, usize> = BTreeMap::new();
-    let mut numbered = |elements: &[Json]| -> Vec<usize> {
-        let number = |element: &Json| {
-            let next = values.len();
-            *values.entry(element.to_string()).or_insert(next)
-        };
-        elements.iter().map(number).collect()
-    };
-    let (old, mine, theirs) = (numbered(before), numbered(edited), numbered(now));
-    if is_in_place(&old, &mine) && is_in_place(&old, &theirs) {
-        let elements = before.iter().zip(edited).zip(now);
-        return elements.filter_map(|((before, edited), now)| merged(Some(before), Some(edited), Some(now))).collect();
+/// The elements of both sides. What both made of one element is merged; what one side changed stays though the other took it
+/// away.
+fn list(before: &[Json], edited: &[Json], now: &[Json], until: Instant) -> Vec<Json> {
+    let (mine, theirs) = (Elements::between(before, edited), Elements::between(before, now));
+    let mut whole: Vec<Json> = Vec::with_capacity(now.len());
+    for (place, old) in before.iter().map(Some).chain([None]).enumerate() {
+        whole.extend(inserted_by_both(place, &mine.changes, &theirs.changes).map(|element| (*element).clone()));
+        let Some(old) = old else { break };
+        whole.extend(match (mine.made_from(place), theirs.made_from(place)) {
+            (Some(mine), Some(theirs)) => merged_until(Some(old), Some(mine), Some(theirs), until),
+            (Some(kept), None) | (None, Some(kept)) => (kept != old).then(|| kept.clone()),
+            (None, None) => None,
+        });
     }
-    let by_number: BTreeMap<usize, &Json> = [(&old, before), (&mine, edited), (&theirs, now)]
-        .into_iter()
-        .flat_map(|(numbers, elements)| numbers.iter().copied().zip(elements))
-        .collect();
-    let merged = sequence(&old, &mine, &theirs).into_iter();
-    merged.filter_map(|number| by_number.get(&number).map(|element| (*element).clone())).collect()
+    whole
 }
 
-/// Whether elements were replaced where they stood, so that each still has its place.
-fn is_in_place(before: &[usize], after: &[usize]) -> bool {
-    differences(before, after).iter().all(|(old, new)| old.len() == new.len())
+/// What one side did to the elements of a list.
+struct Elements<'e> {
+    changes: Changes<&'e Json>,
+    /// What stands for each old element, unless it is gone.
+    made: Vec<Option<&'e Json>>,
+}
+
+impl<'e> Elements<'e> {
+    fn between(before: &[Json], after: &'e [Json]) -> Self {
+        let values = |elements: &[Json]| -> Vec<Value> {
+            let value = |element| Value::from_tagged_json(element).unwrap_or_else(|_| Value::from_json(element));
+            elements.iter().map(value).collect()
+        };
+        let after_elements: Vec<&'e Json> = after.iter().collect();
+        let (mut changes, mut made) = (Changes::none(before.len()), vec![None; before.len()]);
+        let (mut start, end) = ((0, 0), (before.len(), after.len()));
+        for (old, new) in paired_elements(&values(before), &values(after)).into_iter().chain([end]) {
+            changes.note(start.0..old, after_elements.get(start.1..new).unwrap_or_default());
+            if let Some(made) = made.get_mut(old) {
+                *made = after.get(new);
+            }
+            start = (old + 1, new + 1);
+        }
+        Self { changes, made }
+    }
+
+    /// What was made from the old element at a place.
+    fn made_from(&self, place: usize) -> Option<&'e Json> {
+        self.made.get(place).copied().flatten()
+    }
 }
 
 /// The characters, which are Unicode code points, of a text that two sides changed.
-fn characters(before: &str, edited: &str, now: &str) -> String {
+fn characters(before: &str, edited: &str, now: &str, until: Instant) -> String {
     let letters = |text: &str| text.chars().collect::<Vec<_>>();
     let (old, mine, theirs) = (letters(before), letters(edited), letters(now));
-    let (mine, theirs) = (Changes::of_words(&old, &mine, Side::Edited), Changes::of_words(&old, &theirs, Side::Now));
+    let mine = Changes::of_words(&old, &mine, Side::Edited, until);
+    let theirs = Changes::of_words(&old, &theirs, Side::Now, until);
     let letters = remaining(&Letter::all(&old, Side::Before), &mine, &theirs);
     letters.into_iter().map(|letter| letter.character).collect()
 }
@@ -144,26 +176,28 @@ impl PartialEq for Letter {
 
 impl Eq for Letter {}
 
-/// What remains of a sequence that two sides changed.
-fn sequence<T: Copy + Eq + Ord + Hash>(before: &[T], edited: &[T], now: &[T]) -> Vec<T> {
-    remaining(before, &Changes::between(before, edited), &Changes::between(before, now))
-}
-
-/// What either side inserted, without what either deleted; what both put in the place of the same is there once.
+/// What either side inserted, without what either deleted.
 fn remaining<T: Copy + Eq>(before: &[T], mine: &Changes<T>, theirs: &Changes<T>) -> Vec<T> {
     let mut merged = Vec::with_capacity(before.len());
     for (place, letter) in before.iter().map(Some).chain([None]).enumerate() {
-        // What stands there already comes first, so that the same is seen wherever this runs.
-        merged.extend_from_slice(theirs.inserted_at(place));
-        let is_same = mine.inserted_at(place) == theirs.inserted_at(place);
-        if !is_same || mine.replaced(place) != theirs.replaced(place) {
-            merged.extend_from_slice(mine.inserted_at(place));
-        }
+        merged.extend(inserted_by_both(place, mine, theirs).copied());
         if let Some(letter) = letter.filter(|_| mine.keeps(place) && theirs.keeps(place)) {
             merged.push(*letter);
         }
     }
     merged
+}
+
+/// What stands before a place now; what both put in the place of the same is there once.
+fn inserted_by_both<'c, T: Copy + Eq>(
+    place: usize,
+    mine: &'c Changes<T>,
+    theirs: &'c Changes<T>,
+) -> impl Iterator<Item = &'c T> {
+    let (of_mine, of_theirs) = (mine.inserted_at(place), theirs.inserted_at(place));
+    let is_once = !of_mine.is_empty() && of_mine == of_theirs && mine.replaced(place) == theirs.replaced(place);
+    // What stands there already comes first, so that the same is seen wherever this runs.
+    of_theirs.iter().chain(if is_once { &[] } else { of_mine })
 }
 
 /// What one side did to a sequence.
@@ -199,31 +233,21 @@ impl<T: Copy> Changes<T> {
     }
 }
 
-impl<T: Copy + Eq + Ord + Hash> Changes<T> {
-    fn between(before: &[T], after: &[T]) -> Self {
-        let mut changes = Self::none(before.len());
-        for (old, new) in differences(before, after) {
-            changes.note(old, after.get(new).unwrap_or_default());
-        }
-        changes
-    }
-}
-
 impl Changes<Letter> {
     /// Looks for whole words first and for letters within what differs, as a person sees it: the fewest letters alone could
     /// be those of two words.
-    fn of_words(before: &[char], after: &[char], side: Side) -> Self {
+    fn of_words(before: &[char], after: &[char], side: Side, until: Instant) -> Self {
         let (old_words, new_words, letters) = (words(before), words(after), Letter::all(after, side));
         let inserted = |range: Range<usize>| letters.get(range).unwrap_or_default();
         let mut changes = Self::none(before.len());
-        for (old, new) in differences(&old_words, &new_words) {
+        for (old, new) in differences(&old_words, &new_words, until) {
             let (old, new) = (letters_of(&old_words, &old), letters_of(&new_words, &new));
             let (Some(old_part), Some(new_part)) = (before.get(old.clone()), after.get(new.clone())) else { continue };
             if old_part.is_empty() || new_part.is_empty() {
                 changes.note(old, inserted(new));
                 continue;
             }
-            for (inner_old, inner_new) in differences(old_part, new_part) {
+            for (inner_old, inner_new) in differences(old_part, new_part, until) {
                 let place = old.start + inner_old.start..old.start + inner_old.end;
                 changes.note(place, inserted(new.start + inner_new.start..new.start + inner_new.end));
             }
@@ -245,9 +269,8 @@ impl Changes<Letter> {
 }
 
 /// Where two sequences differ: what is gone of the first, and what stands in its place in the second.
-fn differences<T: Eq + Ord + Hash>(before: &[T], after: &[T]) -> Vec<(Range<usize>, Range<usize>)> {
-    let until = Some(Instant::now() + SEARCH_MAX);
-    let operations = capture_diff_slices_deadline(Algorithm::Myers, before, after, until).into_iter();
+fn differences<T: Eq + Ord + Hash>(before: &[T], after: &[T], until: Instant) -> Vec<(Range<usize>, Range<usize>)> {
+    let operations = capture_diff_slices_deadline(Algorithm::Myers, before, after, Some(until)).into_iter();
     // What differs stands between what is equal, of which the end is the last.
     let equal = operations.filter(|operation| operation.tag() == DiffTag::Equal);
     let equal = equal.map(|operation| (operation.old_range(), operation.new_range()));
@@ -318,7 +341,7 @@ mod tests {
         ) {
             let letters = |text: &str| text.chars().collect::<Vec<_>>();
             let (old, new) = (letters(&before), letters(&after));
-            let (changes, none) = (Changes::of_words(&old, &new, Side::Edited), Changes::none(old.len()));
+            let (changes, none) = (Changes::of_words(&old, &new, Side::Edited, Instant::now() + SEARCH_MAX), Changes::none(old.len()));
             let (old, new) = (Letter::all(&old, Side::Before), Letter::all(&new, Side::Edited));
             prop_assert_eq!(&remaining(&old, &changes, &none), &new);
             prop_assert_eq!(&remaining(&old, &none, &changes), &new);
@@ -328,7 +351,7 @@ mod tests {
         fn whatever_either_side_inserted_is_there_and_what_one_deleted_is_not(
             before in "[ab ]{0,30}", mine in "[abx ]{0,30}", theirs in "[aby ]{0,30}",
         ) {
-            let merged = characters(&before, &mine, &theirs);
+            let merged = characters(&before, &mine, &theirs, Instant::now() + SEARCH_MAX);
             let count = |text: &str, letter: char| text.chars().filter(|other| *other == letter).count();
             prop_assert_eq!(count(&merged, 'x'), count(&mine, 'x'));
             prop_assert_eq!(count(&merged, 'y'), count(&theirs, 'y'));
@@ -374,6 +397,42 @@ mod tests {
         assert_eq!(of(count(3), json!(1), count(4)), count(2));
         assert_eq!(of(json!([1, 2, 3]), json!([0, 1, 2, 3]), json!([1, 3, 4])), json!([0, 1, 3, 4]));
         assert_eq!(of(json!([{"a": 1}, 2]), json!([{"a": 5}, 2]), json!([{"a": 1}, 3])), json!([{"a": 5}, 3]));
+    }
+
+    #[test]
+    fn an_element_that_both_changed_is_one_however_long_the_list_has_become() {
+        let (one, two) = (json!({"id": 1, "title": "Milk", "done": false}), json!({"id": 2, "title": "Bread"}));
+        let (mine, theirs) =
+            (json!({"id": 1, "title": "Oat milk", "done": false}), json!({"id": 1, "title": "Milk", "done": true}));
+        let (three, both) = (json!({"id": 3, "title": "Eggs"}), json!({"id": 1, "title": "Oat milk", "done": true}));
+        let before = json!([one, two]);
+        assert_eq!(of(before.clone(), json!([mine, two]), json!([theirs, two, three])), json!([both, two, three]));
+        assert_eq!(of(before.clone(), json!([mine, two, three]), json!([theirs])), json!([both, three]));
+        assert_eq!(of(before.clone(), json!([three, mine, two]), json!([theirs, two])), json!([three, both, two]));
+        // What one side changed stays though the other took it away, and an element is not taken for another.
+        assert_eq!(of(before.clone(), json!([two]), json!([theirs, two])), json!([theirs, two]));
+        assert_eq!(of(before, json!([mine, two]), json!([three, two])), json!([three, mine, two]));
+
+        let alike = |title: &str, done: bool| json!({"title": title, "done": done, "note": "n"});
+        let edited = json!([alike("a", true), alike("c", false)]);
+        let now = json!([alike("new", false), alike("b", false)]);
+        assert_eq!(
+            of(
+                json!([alike("a", false), alike("b", false)]),
+                edited,
+                json!([alike("a", false), alike("x", false), alike("b", false)])
+            ),
+            json!([alike("a", true), alike("x", false), alike("c", false)])
+        );
+        assert_eq!(
+            of(json!([alike("b", false)]), json!([alike("b", true)]), now),
+            json!([alike("new", false), alike("b", true)])
+        );
+        let text = |text: &str| json!({"id": 1, "body": { "$text": text }});
+        assert_eq!(
+            of(json!([text("one")]), json!([text("one two")]), json!([text("0 one"), 5])),
+            json!([text("0 one two"), 5])
+        );
     }
 
     #[test]

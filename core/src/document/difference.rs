@@ -110,6 +110,30 @@ pub(super) fn runs<T: Ord + Eq + std::hash::Hash>(old: &[T], new: &[T]) -> Vec<(
     steps.into_inner().into_ops().iter().map(DiffOp::as_tag_tuple).collect()
 }
 
+/// Which element of one list each of another was made from, by their indices and in the order of both: elements that are equal,
+/// and such as have the same `id` or enough else in common.
+///
+/// An edit that turns the one list into the other edits those in place, and deletes and inserts all others.
+///
+/// ```
+/// use afield_core::document::{Value, paired_elements};
+///
+/// let item = |id: i64, title: &str| Value::from([("id", id.into()), ("title", title.into())]);
+/// let (old, new) = ([item(1, "milk"), item(2, "bread")], [item(3, "eggs"), item(2, "rye bread")]);
+/// assert_eq!(paired_elements(&old, &new), [(1, 1)]);
+/// ```
+pub fn paired_elements(old: &[Value], new: &[Value]) -> Vec<(usize, usize)> {
+    let (mut next, mut pairs) = ((0, 0), Vec::new());
+    for step in list_steps(old, new) {
+        let (of_old, of_new) = (step.inserted().is_none(), step.deleted().is_none());
+        if of_old && of_new {
+            pairs.push(next);
+        }
+        next = (next.0 + usize::from(of_old), next.1 + usize::from(of_new));
+    }
+    pairs
+}
+
 /// Numbers the elements so that a new element has the number of an old one only when it is the same.
 pub(super) fn classes(old: &[Value], new: &[Value]) -> (Vec<usize>, Vec<usize>) {
     let mut known: BTreeMap<String, Vec<(&Value, usize)>> = BTreeMap::new();

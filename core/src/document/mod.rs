@@ -54,6 +54,7 @@ mod weight;
 
 #[cfg(feature = "test-support")]
 pub use apply::hostile::{Hostile, HostileChange};
+pub use difference::paired_elements;
 use edit::{Author, Authorship};
 pub use edit::{Edit, EditContext, Edited, LocalChange};
 pub use error::{EditError, LoadError, OperationError};

@@ -1,9 +1,10 @@
 //! Texts with marks and blocks that two sides changed.
 
-use super::{Changes, Letter, Side, merged, remaining};
+use super::{Changes, Letter, Side, merged_until, remaining};
 use afield::{BLOCK_CHARACTER, Block, RichText, Value};
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 /// The marks of one character, by name.
 type Marks<'t> = BTreeMap<&'t str, &'t Value>;
@@ -33,11 +34,11 @@ impl Sides {
 
     /// The characters as those of other texts; each has the marks that one side gave it, and of those that both changed,
     /// those just typed. What one side typed where the other marked or unmarked everything around it is marked as that is.
-    pub(super) fn merged(&self) -> Json {
+    pub(super) fn merged(&self, until: Instant) -> Json {
         let letters = |text: &RichText| text.as_str().chars().collect::<Vec<_>>();
         let (old, mine, theirs) = (letters(&self.before), letters(&self.edited), letters(&self.now));
-        let mine = Changes::of_words(&old, &mine, Side::Edited);
-        let theirs = Changes::of_words(&old, &theirs, Side::Now);
+        let mine = Changes::of_words(&old, &mine, Side::Edited, until);
+        let theirs = Changes::of_words(&old, &theirs, Side::Now, until);
         let (in_mine, in_theirs) = (mine.places(), theirs.places());
         let kept = |place: usize| {
             let in_side = |places: &[Option<usize>]| places.get(place).copied().flatten().unwrap_or_default();
@@ -49,7 +50,7 @@ impl Sides {
         let mut text = RichText::new();
         for (letter, marks) in letters.iter().zip(settled) {
             let block = match letter.side {
-                Side::Before => self.kept_block(kept(letter.place)),
+                Side::Before => self.kept_block(kept(letter.place), until),
                 Side::Edited => self.edited.block(letter.place).cloned(),
                 Side::Now => self.now.block(letter.place).cloned(),
             };
@@ -123,13 +124,13 @@ impl Sides {
     }
 
     /// A block that neither side took out.
-    fn kept_block(&self, kept: Kept) -> Option<Block> {
+    fn kept_block(&self, kept: Kept, until: Instant) -> Option<Block> {
         let (old, mine, theirs) =
             (self.before.block(kept.before), self.edited.block(kept.edited), self.now.block(kept.now));
         match (old, mine, theirs) {
             (Some(old), Some(mine), Some(theirs)) if !self.is_string => {
                 let json = |block: &Block| Value::Map(block.entries().clone()).to_tagged_json();
-                let both = merged(Some(&json(old)), Some(&json(mine)), Some(&json(theirs)))?;
+                let both = merged_until(Some(&json(old)), Some(&json(mine)), Some(&json(theirs)), until)?;
                 match Value::from_tagged_json(&both) {
                     Ok(Value::Map(entries)) => Some(Block::from(entries)),
                     _ => Some(mine.clone()),
@@ -167,6 +168,7 @@ fn at<'t>(marks: &[Marks<'t>], place: usize) -> Marks<'t> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::merge::{SEARCH_MAX, merged};
     use proptest::prelude::*;
 
     /// Characters in brackets are bold, those in braces link, and a `#` is a block.
@@ -251,7 +253,7 @@ mod tests {
             let alone = |edited: &RichText, now: &RichText| {
                 let sides =
                     Sides { before: before.clone(), edited: edited.clone(), now: now.clone(), is_string: false };
-                sides.merged()
+                sides.merged(Instant::now() + SEARCH_MAX)
             };
             prop_assert_eq!(alone(&after, &before), json(&after));
             prop_assert_eq!(alone(&before, &after), json(&after));

@@ -94,6 +94,14 @@ proptest! {
     ) {
         let steps = list_steps(&old, &new);
         let (consumed, made) = applied_to_list(&old, &new, &steps);
+        let pairs = paired_elements(&old, &new);
+        prop_assert!(pairs.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 < pair[1].1));
+        let edits: Vec<_> = steps.iter().filter_map(|step| match step {
+            ListStep::Edit { old, new } => Some((*old, *new)),
+            _ => None,
+        }).collect();
+        prop_assert!(edits.iter().all(|edit| pairs.contains(edit)));
+        prop_assert_eq!(pairs.len(), steps.iter().filter(|step| step.deleted().is_none() && step.inserted().is_none()).count());
         prop_assert_eq!(consumed, old);
         prop_assert!(is_same(Some(&Value::List(made)), Some(&Value::List(new))));
     }
