@@ -94,7 +94,8 @@ impl Edit<'_> {
     /// Deletes `delete` characters of the text at `text` from `position` on, and inserts `insert` there.
     ///
     /// Positions count Unicode code points, and each block of a rich text as one. What is inserted has the marks that grow
-    /// over it; a block that is deleted joins what it divided. An absent text is created, unless nothing is inserted.
+    /// over it; a block that is deleted joins what it divided. An absent text is created, unless nothing is inserted; where a
+    /// long text stands, it is edited as one.
     ///
     /// # Errors
     ///
@@ -114,6 +115,12 @@ impl Edit<'_> {
                 return Ok(());
             }
             edit.check_characters(&path, insert)?;
+            let place = edit.place(&path)?;
+            if let Some(Standing::Object(map)) = edit.at(&place)?
+                && long_text::part_text(edit.reader(), &map.id).is_some()
+            {
+                return edit.splice_parts(&map, place.depth, position, delete, insert);
+            }
             let (text, _) = edit.container(&path, Container::Text, end)?;
             edit.splice(&text, position, delete, insert)
         })

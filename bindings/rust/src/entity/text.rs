@@ -35,7 +35,8 @@ use std::ops::Range;
 pub struct TextField<'e>(pub(super) Field<'e>);
 
 impl TextField<'_> {
-    /// Deletes `delete` characters at `position` and inserts `text` there. What is inserted has the marks that grow over it.
+    /// Deletes `delete` characters at `position` and inserts `text` there. What is inserted has the marks that grow over it. A
+    /// long text is edited in its parts.
     ///
     /// # Errors
     ///

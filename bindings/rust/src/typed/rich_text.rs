@@ -11,10 +11,10 @@ use autosurgeon::{
 impl Field for RichText {
     type Key<'a> = NoKey;
 
-    /// Reads a text, or a string that the JSON view may have written.
+    /// Reads a text, a long one, or a string that the JSON view may have written.
     fn read<D: ReadDoc>(document: &D, object: &ObjId, property: Prop<'_>) -> Result<Self, HydrateError> {
         let found = match document.get(object, &property)? {
-            Some((automerge::Value::Object(ObjType::Text), id)) => beside::ask(document, &id)?,
+            Some((automerge::Value::Object(ObjType::Text | ObjType::Map), id)) => beside::ask(document, &id)?,
             Some((automerge::Value::Scalar(scalar), _)) => scalar.as_str().map(Value::from),
             _ => None,
         };

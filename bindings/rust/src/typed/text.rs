@@ -1,8 +1,10 @@
 //! A text whose characters merge.
 
+use super::beside;
 use afield_core::document::Value;
 use autosurgeon::{
     Hydrate, HydrateError, ReadDoc, Reconcile, Reconciler,
+    hydrate::Unexpected,
     reconcile::{NoKey, TextReconciler},
 };
 use serde::{Deserialize, Serialize};
@@ -13,7 +15,8 @@ use std::{borrow::Borrow, fmt, ops::Deref};
 /// Positions and lengths count Unicode code points, as everywhere in Afield. Use a `String` for what is replaced as a
 /// whole, such as a name or a state, a [`LongText`](super::LongText) for what may grow beyond some ten thousand characters,
 /// and a [`RichText`](crate::RichText) to see marks and blocks: here they are left alone, and
-/// [`BLOCK_CHARACTER`](crate::BLOCK_CHARACTER) stands for each block.
+/// [`BLOCK_CHARACTER`](crate::BLOCK_CHARACTER) stands for each block. A field that holds a long text reads as a `Text`, too, and
+/// stays in parts: an older version of an application goes on with what a newer one wrote.
 ///
 /// ```
 /// use afield::typed::Text;
@@ -135,6 +138,14 @@ impl fmt::Display for Text {
 impl Hydrate for Text {
     fn hydrate_text<D: ReadDoc>(document: &D, object: &automerge::ObjId) -> Result<Self, HydrateError> {
         Ok(Self(document.text(object)?))
+    }
+
+    /// A long text, which a newer version of an application may keep in the field.
+    fn hydrate_map<D: ReadDoc>(document: &D, object: &automerge::ObjId) -> Result<Self, HydrateError> {
+        match beside::ask(document, object)? {
+            Some(Value::LongText(text)) => Ok(Self(text)),
+            _ => Err(HydrateError::Unexpected(Unexpected::Map)),
+        }
     }
 
     /// A string, which the JSON view and older versions of an application may have written.

@@ -130,8 +130,6 @@ fn a_text_that_was_an_ordinary_one_stays_one() {
         matches!(wrong, Err(EditError::Closure(OperationError::WrongKind { needed: found, .. })) if found == needed)
     );
     edit(&mut document, 1, |edit| edit.splice_long_text("long", 0, 0, "x"));
-    let wrong = document.edit(&by(1), &Limits::DEFAULT, |edit| edit.splice_text("long", 0, 0, "x"));
-    assert!(matches!(wrong, Err(EditError::Closure(OperationError::WrongKind { .. }))));
     let beyond = document.edit(&by(1), &Limits::DEFAULT, |edit| edit.splice_long_text("long", 1, 1, "x"));
     assert!(matches!(beyond, Err(EditError::Closure(OperationError::OutOfRange { position: 2, length: 1 }))));
 }
@@ -326,4 +324,18 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_long_text_that_is_spliced_as_an_ordinary_one_stays_in_parts() {
+    let mut document = Document::new(ENTITY);
+    edit(&mut document, 1, |edit| edit.splice_long_text("body", 0, 0, &"line\n".repeat(500)));
+    edit(&mut document, 1, |edit| {
+        edit.splice_text("body", 2_000, 4, "word")?;
+        edit.splice_text("body", 0, 0, "x")
+    });
+    let Some(Value::LongText(text)) = document.read_at("body").unwrap() else { panic!("it is no long text") };
+    assert_eq!(text, format!("x{}word{}", "line\n".repeat(400), "\n".to_owned() + &"line\n".repeat(99)));
+    let refused = document.edit(&by(1), &Limits::DEFAULT, |edit| edit.splice_text("body", 2_502, 0, "x"));
+    assert!(matches!(refused, Err(EditError::Closure(OperationError::OutOfRange { position: 2_502, length: 2_501 }))));
 }

@@ -1,7 +1,7 @@
 //! Rich and long texts as fields.
 
 use super::{document, edit, json, patched, stored, tagged, write};
-use crate::typed::{LongText, Patch, from_document, to_value};
+use crate::typed::{LongText, Patch, Text, from_document, to_value};
 use afield_core::document::{Block, Path, RichText, Value};
 use std::collections::BTreeMap;
 
@@ -85,6 +85,51 @@ fn a_field_that_was_a_text_or_a_string_reads_as_a_rich_and_as_a_long_one() {
     assert_eq!(wrong.to_string(), "body holds an integer, which does not fit `RichText`");
     let wrong = from_document::<Page, _>(&document(json!({ "story": { "a": 1 } }))).unwrap_err();
     assert_eq!(wrong.to_string(), "story holds a map, which does not fit `LongText`");
+}
+
+#[crate::model]
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Before {
+    story: Text,
+    body: RichText,
+    parts: Vec<PartBefore>,
+}
+
+#[crate::model]
+#[derive(Debug, Clone, Default, PartialEq)]
+struct PartBefore {
+    #[model(key)]
+    id: String,
+    story: Option<Text>,
+}
+
+#[test]
+fn a_field_that_became_a_long_text_reads_as_it_did_and_is_edited_in_parts() {
+    let long = "a line\n".repeat(400);
+    let after = |story: &str, body: &str, part: &str| {
+        json!({
+            "story": { "$longtext": story }, "body": { "$longtext": body },
+            "parts": [{ "id": "a", "story": { "$longtext": part } }],
+        })
+    };
+    let mut new = stored(&document(json!({})));
+    let whole = Value::from_tagged_json(&after(&long, "body", "short")).unwrap();
+    write(&mut new, 1, &[Patch::Assign { path: Path::ROOT, before: Value::Null, after: whole }]);
+    let read: Before = from_document(new.automerge()).unwrap();
+    assert_eq!((read.story.as_str(), read.body.as_str()), (long.as_str(), "body"));
+    assert_eq!(read.parts[0].story.as_ref().map(Text::as_str), Some("short"));
+    assert!(edit(new.automerge(), |_: &mut Before| ()).is_empty());
+    let patches = edit(new.automerge(), |page: &mut Before| {
+        page.story.splice(0, 1, "one");
+        page.body.splice(4, 0, "!");
+        page.parts[0].story.as_mut().unwrap().push_str("er");
+    });
+    let operations = new.max_op();
+    write(&mut new, 1, &patches);
+    assert_eq!(new.read().to_tagged_json(), after(&format!("one{}", &long[1..]), "body!", "shorter"));
+    assert!(new.max_op() - operations < 10, "{} operations", new.max_op() - operations);
+    let wrong = from_document::<Before, _>(&document(json!({ "story": { "a": 1 } }))).unwrap_err();
+    assert_eq!(wrong.to_string(), "story holds a map, which does not fit `Text`");
 }
 
 #[test]
