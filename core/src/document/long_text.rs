@@ -163,7 +163,7 @@ impl Edit<'_> {
     ) -> Result<Parts, OperationError> {
         self.refuse_beyond(position.saturating_add(delete), segments.iter().map(|segment| segment.length).sum())?;
         let characters = insert.chars().count();
-        let parts = characters.div_ceil(PIECE_CHARACTERS_MAX / 2) as u64;
+        let parts = if characters > PART_CHARACTERS_MAX { pieces(insert).len() as u64 } else { 1 };
         self.charge_operations((delete + characters) as u64 + parts * PART_OPERATIONS, &map.id, None)?;
         if delete > 0 {
             self.delete_from(segments, position..position + delete)?;

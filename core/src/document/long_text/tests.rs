@@ -339,3 +339,16 @@ fn a_long_text_that_is_spliced_as_an_ordinary_one_stays_in_parts() {
     let refused = document.edit(&by(1), &Limits::DEFAULT, |edit| edit.splice_text("body", 2_502, 0, "x"));
     assert!(matches!(refused, Err(EditError::Closure(OperationError::OutOfRange { position: 2_502, length: 2_501 }))));
 }
+
+#[test]
+fn as_many_characters_go_into_a_long_text_at_once_as_its_parts_leave_room_for() {
+    let operations_max = usize::try_from(Limits::DEFAULT.change_operations_max).unwrap();
+    let insert = |characters: usize| {
+        let mut document = Document::new(ENTITY);
+        document.edit(&by(1), &Limits::DEFAULT, |edit| edit.splice_long_text("body", 0, 0, &"x".repeat(characters)))
+    };
+    let parts = operations_max / PIECE_CHARACTERS_MAX + 2;
+    insert(operations_max - parts * PART_OPERATIONS as usize).unwrap();
+    let refused = insert(operations_max);
+    assert!(matches!(refused, Err(EditError::Closure(OperationError::TooManyOperations { .. }))), "{refused:?}");
+}
