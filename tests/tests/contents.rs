@@ -108,7 +108,7 @@ fn by_path(pages: &Collection<Page>, id: EntityId, dice: &mut Dice) {
             let range = dice.range(body.length().unwrap());
             drop(body.mark(range, "size", dice.below(30) as i64, Expand::Both).unwrap());
         }
-        2 => drop(body.unmark(dice.range(body.length().unwrap()), "size").unwrap()),
+        2 => drop(body.unmark(dice.range(body.length().unwrap()), "size", Expand::After).unwrap()),
         3 => drop(body.insert_block(dice.below(body.length().unwrap() + 1), &Block::new("quote")).unwrap()),
         4 => {
             let found = body.read_rich().unwrap();

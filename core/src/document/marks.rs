@@ -164,7 +164,8 @@ impl Edit<'_> {
         names.dedup();
         for name in names {
             for (range, value) in mark_steps(&current, after, name) {
-                self.put_mark(text, range, name, &value, Expand::of(name))?;
+                let expand = if value.is_null() { taking_away(after, &range, name) } else { Expand::of(name) };
+                self.put_mark(text, range, name, &value, expand)?;
             }
         }
         Ok(())
@@ -277,3 +278,17 @@ fn mark_steps(current: &RichText, after: &RichText, name: &str) -> Vec<(Range<us
 
 #[cfg(test)]
 mod tests;
+/// How a mark goes from characters so that what is typed at their edges has it only where the character beside them has: it may
+/// have been set to grow over both.
+fn taking_away(after: &RichText, range: &Range<usize>, name: &str) -> Expand {
+    let is_marked = |position: Option<usize>| position.is_some_and(|position| !after.mark_at(name, position).is_null());
+    let own = Expand::of(name);
+    let before = own.before() || !is_marked(range.start.checked_sub(1));
+    match (before, own.after() || !is_marked(Some(range.end))) {
+        (true, true) => Expand::Both,
+        (true, false) => Expand::Before,
+        (false, true) => Expand::After,
+        (false, false) => Expand::None,
+    }
+}
+

@@ -92,11 +92,11 @@ impl Expand {
         }
     }
 
-    fn before(self) -> bool {
+    pub(super) fn before(self) -> bool {
         matches!(self, Self::Before | Self::Both)
     }
 
-    fn after(self) -> bool {
+    pub(super) fn after(self) -> bool {
         matches!(self, Self::After | Self::Both)
     }
 }

@@ -61,13 +61,14 @@ impl TextField<'_> {
         self.0.edit(|edit, path| Ok(edit.mark(path, range, name, value, expand)?))
     }
 
-    /// Takes a mark away from characters.
+    /// Takes a mark away from characters. `expand` says whether what is inserted at its edges is without the mark, too: use what
+    /// the mark was set with.
     ///
     /// # Errors
     ///
     /// As [`TextField::mark`].
-    pub fn unmark(&self, range: Range<usize>, name: &str) -> Result<Write, EditError> {
-        self.0.edit(|edit, path| Ok(edit.unmark(path, range, name, Expand::of(name))?))
+    pub fn unmark(&self, range: Range<usize>, name: &str, expand: Expand) -> Result<Write, EditError> {
+        self.0.edit(|edit, path| Ok(edit.unmark(path, range, name, expand)?))
     }
 
     /// Inserts a block, to which the characters from there to the next block then belong: "split block" in Automerge's

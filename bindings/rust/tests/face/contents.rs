@@ -1,7 +1,8 @@
 //! Every kind of content, in every container, through every view.
 
 use afield::{
-    Block, Bytes, Counter, EntityId, JsonCollection, LongText, Path, Replica, RichText, Space, Text, Timestamp, model,
+    Block, Bytes, Counter, EntityId, Expand, JsonCollection, LongText, Path, Replica, RichText, Space, Text, Timestamp,
+    model,
 };
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
@@ -148,7 +149,7 @@ fn every_kind_in_every_container_is_edited_by_path() {
         let at = |key: &str| place.clone().key(key);
         entity.text(at("text")).splice(0, 1, "N").unwrap();
         let rich = entity.text(at("rich"));
-        rich.unmark(1..5, "bold").unwrap();
+        rich.unmark(1..5, "bold", Expand::After).unwrap();
         rich.update_block(0, |block| *block = block.clone().with_attribute("level", 3)).unwrap();
         rich.insert_block(rich.length().unwrap(), &Block::new("paragraph")).unwrap();
         let cell = at("rich").index(0).key("attrs").key("cells").index(0);

@@ -225,6 +225,46 @@ fn a_block_that_comes_between_others_leaves_them_to_what_others_do_to_them() {
     assert_eq!(outline(&body(&left)), ["[paragraph]", "one", "[paragraph]", "new", "[quote]", "two"]);
 }
 
+#[test]
+fn what_is_typed_where_a_mark_was_taken_away_is_not_marked_however_it_was_set() {
+    for expand in [Expand::Before, Expand::After, Expand::Both, Expand::None] {
+        for as_a_whole in [false, true] {
+            let [mut document] = same(|edit| {
+                edit.splice_text("body", 0, 0, "abcd")?;
+                edit.mark("body", 1..3, "bold", true, expand)
+            });
+            edit(&mut document, 1, |edit| {
+                if as_a_whole {
+                    let before = edit.read("body")?.unwrap_or_default();
+                    let mut after = before.to_rich_text().unwrap();
+                    after.unmark(1..3, "bold");
+                    edit.assign("body", &before, &Value::from(after))?;
+                } else {
+                    edit.unmark("body", 1..3, "bold", expand)?;
+                }
+                edit.splice_text("body", 3, 0, "y")?;
+                edit.splice_text("body", 2, 0, "x")?;
+                edit.splice_text("body", 1, 0, "z")
+            });
+            assert_eq!(outline(&body(&document)), ["azbxcyd"], "{expand:?}, {as_a_whole}");
+        }
+    }
+    // A part of what is marked: what is typed behind a bold character is bold.
+    let [mut document] = same(|edit| {
+        edit.splice_text("body", 0, 0, "abcdef")?;
+        edit.mark("body", 0..6, "bold", true, Expand::After)
+    });
+    edit(&mut document, 1, |edit| {
+        let before = edit.read("body")?.unwrap_or_default();
+        let mut after = before.to_rich_text().unwrap();
+        after.unmark(2..4, "bold");
+        edit.assign("body", &before, &Value::from(after))?;
+        edit.splice_text("body", 4, 0, "y")?;
+        edit.splice_text("body", 2, 0, "x")
+    });
+    assert_eq!(outline(&body(&document)), ["abx|bold", "cdy", "ef|bold"]);
+}
+
 #[derive(Debug, Clone)]
 enum Act {
     Splice(usize, usize, String),
