@@ -238,6 +238,12 @@ impl Edit<'_> {
     }
 }
 
+/// How many operations it takes to mark the characters and blocks of a text as they are.
+pub(super) fn operations(text: &RichText) -> u64 {
+    let plain = RichText::new();
+    text.mark_names().map(|name| MARK_OPERATIONS * mark_steps(&plain, text, name).len() as u64).sum()
+}
+
 fn block_place(text: &Object, depth: usize, position: usize) -> Place {
     Place { parent: text.clone(), prop: Prop::Seq(position), depth: depth + 1 }
 }
@@ -276,8 +282,6 @@ fn mark_steps(current: &RichText, after: &RichText, name: &str) -> Vec<(Range<us
     steps
 }
 
-#[cfg(test)]
-mod tests;
 /// How a mark goes from characters so that what is typed at their edges has it only where the character beside them has: it may
 /// have been set to grow over both.
 fn taking_away(after: &RichText, range: &Range<usize>, name: &str) -> Expand {
@@ -292,3 +296,5 @@ fn taking_away(after: &RichText, range: &Range<usize>, name: &str) -> Expand {
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use super::edit::Edit;
 use super::error::OperationError;
+use super::marks;
 use super::path::{Path, Step};
 use super::value::Value;
 use super::{DEPTH_MAX, PART_CHARACTERS_MAX};
@@ -83,7 +84,7 @@ impl<'l> Sum<'l> {
             }
             Value::RichText(text) => {
                 self.add_characters(text.as_str());
-                self.operations += 2 * text.marks().count() as u64;
+                self.operations += marks::operations(text);
                 text.blocks().try_for_each(|(position, block)| {
                     self.within(Step::Index(position), |sum| {
                         block.entries().iter().try_for_each(|(key, value)| sum.entry(key, value))

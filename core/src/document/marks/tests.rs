@@ -265,6 +265,26 @@ fn what_is_typed_where_a_mark_was_taken_away_is_not_marked_however_it_was_set() 
     assert_eq!(outline(&body(&document)), ["abx|bold", "cdy", "ef|bold"]);
 }
 
+#[test]
+fn a_mark_over_many_blocks_is_weighed_as_the_one_that_it_is() {
+    let mut text = RichText::new();
+    for _ in 0..400 {
+        text.push_block(Block::default());
+        text.push_text("x", [("bold", &Value::Bool(true))]);
+    }
+    let write = |operations: u64| {
+        let limits = Limits { change_operations_max: operations, ..Limits::DEFAULT };
+        Document::new(ENTITY)
+            .edit(&EditContext { fresh: true, ..by(1) }, &limits, |edit| edit.put("body", Value::from(text.clone())))
+    };
+    // Each block is put in the place of a character that stood for it.
+    let taken = write(Limits::DEFAULT.change_operations_max).unwrap();
+    assert_eq!(operations(&text), 2);
+    let made = automerge::Change::try_from(taken.changes[0].bytes.as_slice()).unwrap().len() as u64;
+    write(made).unwrap();
+    assert!(matches!(write(made - 1), Err(EditError::Closure(_) | EditError::Refused(_))), "the control");
+}
+
 #[derive(Debug, Clone)]
 enum Act {
     Splice(usize, usize, String),
