@@ -34,8 +34,9 @@ impl JsonCollection {
     }
 
     /// Makes the entity with this identity have this value, creating it where it does not exist. What already stands
-    /// there and is equal is left alone; what the value does not name is removed, and a field that is null is kept apart
-    /// from one that is absent.
+    /// there and is equal is left alone, also where plain JSON shows it as something else (bytes as a string, a number that is
+    /// not finite as null); what the value does not name is removed, and a field that is null is kept apart from one that is
+    /// absent.
     ///
     /// # Errors
     ///
@@ -131,8 +132,29 @@ pub(crate) fn edit_json<R>(
 /// Makes an entity have these fields and no others.
 pub(crate) fn put(edit: &mut Edit<'_>, after: &Value) -> Result<(), EditError> {
     let before = fields(edit)?;
-    assign(edit, &Path::ROOT, &before, after)?;
+    assign(edit, &Path::ROOT, &before, &with_what_json_lacks(&before, after))?;
     mark_existing(edit)
+}
+
+/// What was put, but for nulls where a number stands that is not finite: JSON has no other word for it, so reading an entity and
+/// putting what was read changes nothing.
+fn with_what_json_lacks(before: &Value, after: &Value) -> Value {
+    match (before, after) {
+        (Value::F64(number), Value::Null) if !number.is_finite() => before.clone(),
+        (Value::Map(before), Value::Map(after)) => {
+            let entry = |(key, after): (&String, &Value)| {
+                (key.clone(), with_what_json_lacks(before.get(key).unwrap_or(&Value::Null), after))
+            };
+            Value::Map(after.iter().map(entry).collect())
+        }
+        (Value::List(before), Value::List(after)) if before.len() == after.len() => before
+            .iter()
+            .zip(after)
+            .map(|(before, after)| with_what_json_lacks(before, after))
+            .collect::<Vec<_>>()
+            .into(),
+        _ => after.clone(),
+    }
 }
 
 /// Makes an entity be deleted. One that is deleted already keeps its time.

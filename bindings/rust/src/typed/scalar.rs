@@ -3,9 +3,9 @@
 use afield_core::document::Value;
 use autosurgeon::{
     Hydrate, HydrateError, Reconcile, Reconciler,
+    hydrate::Unexpected,
     reconcile::{CounterReconciler, NoKey},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{
     fmt,
@@ -139,7 +139,7 @@ impl Reconcile for Timestamp {
 
 /// Bytes that are replaced as a whole.
 ///
-/// In JSON they are a string in standard base64 with padding.
+/// In JSON they are a string of lowercase hexadecimal digits, as they are where an entity is read as JSON.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bytes(Vec<u8>);
 
@@ -190,6 +190,19 @@ impl Hydrate for Bytes {
     fn hydrate_bytes(bytes: &[u8]) -> Result<Self, HydrateError> {
         Ok(Self(bytes.to_vec()))
     }
+
+    /// A string of hexadecimal digits, which the JSON view may have written.
+    fn hydrate_string(text: &str) -> Result<Self, HydrateError> {
+        from_digits(text).ok_or(HydrateError::Unexpected(Unexpected::String))
+    }
+}
+
+/// The bytes that a string of hexadecimal digits stands for.
+fn from_digits(text: &str) -> Option<Bytes> {
+    match Value::from_tagged_json(&serde_json::json!({ "$bytes": text })) {
+        Ok(Value::Bytes(bytes)) => Some(Bytes(bytes)),
+        _ => None,
+    }
 }
 
 impl Reconcile for Bytes {
@@ -203,7 +216,7 @@ impl Reconcile for Bytes {
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.serialize_str(&STANDARD.encode(&self.0))
+            Value::Bytes(self.0.clone()).to_json().serialize(serializer)
         } else {
             serializer.serialize_bytes(&self.0)
         }
@@ -214,8 +227,8 @@ impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
             let text = String::deserialize(deserializer)?;
-            // The decoder's own error would quote a byte of the content.
-            STANDARD.decode(text).map(Self).map_err(|_| de::Error::custom("expected a string in standard base64"))
+            // The string itself is content, and stays out of the error.
+            from_digits(&text).ok_or_else(|| de::Error::custom("expected an even number of hexadecimal digits"))
         } else {
             deserializer.deserialize_byte_buf(BytesVisitor)
         }

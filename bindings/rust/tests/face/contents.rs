@@ -211,3 +211,24 @@ fn every_kind_in_every_container_is_edited_as_json() {
     let rich = &things.read_tagged(id).unwrap()["own"]["rich"]["$richtext"];
     assert_eq!((&rich[0]["block"]["type"], &rich[1]["marks"]["bold"]), (&json!("heading"), &json!(true)));
 }
+
+#[test]
+fn putting_what_plain_json_shows_changes_nothing() {
+    let replica = Replica::open_in_memory().unwrap();
+    let notes = replica.create_space("Home").unwrap().collection::<()>("notes").unwrap().json();
+    let infinite = |sign: &str| json!({ "$float": format!("{sign}ff0000000000000") });
+    let everything = json!({
+        "bytes": {"$bytes": "00ff"}, "most": infinite("7"), "list": [infinite("f"), 1], "null": null, "text": {"$text": "a"},
+        "story": {"$longtext": "b"}, "count": {"$counter": 1}, "when": {"$timestamp": 5}, "map": {"least": infinite("f")},
+    });
+    let id = notes.insert(&everything).unwrap();
+    let shown = notes.read(id).unwrap();
+    assert_eq!((&shown["bytes"], &shown["most"]), (&json!("00ff"), &Json::Null));
+    assert_eq!(notes.put(id, &shown).unwrap().changes().count(), 0);
+    assert_eq!(notes.read_tagged(id).unwrap(), everything);
+    let mut fewer = shown.clone();
+    fewer.as_object_mut().unwrap().remove("most");
+    fewer["list"] = json!([2, 1]);
+    notes.put(id, &fewer).unwrap();
+    assert_eq!(notes.read(id).unwrap(), fewer, "the control: what is left out goes");
+}

@@ -313,11 +313,26 @@ fn the_values_of_fields_have_their_json_forms() {
     assert_eq!(serde_json::to_value(Counter::new(4)).unwrap(), json!(4));
     assert_eq!(serde_json::to_value(Timestamp::from_millis(5)).unwrap(), json!(5));
     let bytes = Bytes::from(vec![1, 2, 255]);
-    assert_eq!(serde_json::to_value(&bytes).unwrap(), json!("AQL/"));
-    assert_eq!(serde_json::from_value::<Bytes>(json!("AQL/")).unwrap(), bytes);
+    assert_eq!(serde_json::to_value(&bytes).unwrap(), json!("0102ff"));
+    assert_eq!(serde_json::from_value::<Bytes>(json!("0102fF")).unwrap(), bytes);
     let error = serde_json::from_value::<Bytes>(json!("secret!")).unwrap_err().to_string();
-    assert!(error.contains("base64") && !error.contains("secret"), "{error}");
+    assert!(error.contains("hexadecimal") && !error.contains("secret"), "{error}");
     assert_eq!(format!("{bytes:?}"), "Bytes(3 bytes)");
+}
+
+#[test]
+fn bytes_that_the_json_view_wrote_as_digits_are_read() {
+    let mut whole = json!({ "bytes": "00ff" });
+    let read = |whole: &serde_json::Value| from_document::<OfBytes, _>(&document(whole.clone()));
+    assert_eq!(&*read(&whole).unwrap().bytes, &[0, 255]);
+    whole["bytes"] = json!("no digits");
+    assert!(read(&whole).is_err());
+}
+
+#[crate::model]
+#[derive(Debug, Clone, PartialEq)]
+struct OfBytes {
+    bytes: Bytes,
 }
 
 #[test]
