@@ -246,6 +246,64 @@ proptest! {
     }
 }
 
+/// Fields of every kind, as an export writes them.
+fn any_tagged_fields() -> impl Strategy<Value = Value> {
+    let kind = prop::sample::select(vec!["$text", "$longtext"]);
+    let leaf = prop_oneof![
+        (kind, "[ab\n]{0,6}").prop_map(|(tag, text)| json!({ tag: text })),
+        (1usize..4).prop_map(|lines| json!({ "$longtext": "a line\n".repeat(lines * 100) })),
+        any::<bool>().prop_map(|is_bold| json!({ "$richtext": [
+            { "block": { "type": "heading" } }, { "text": "ab", "marks": { "bold": is_bold } }, { "text": "c" },
+        ]})),
+        (-3i64..3).prop_map(|number| json!({ "$counter": number })),
+        (0i64..3).prop_map(|number| json!({ "$timestamp": number })),
+        (0i64..3).prop_map(Value::from),
+        Just(json!({ "$bytes": "00ff" })),
+        "[ab]{0,3}".prop_map(Value::from),
+        Just(Value::Null),
+    ];
+    let fields = |value: BoxedStrategy<Value>| {
+        prop::collection::btree_map("[a-c]", value, 0..4).prop_map(|fields| fields.into_iter().collect::<Value>())
+    };
+    let value = leaf.prop_recursive(3, 16, 4, move |inner| {
+        prop_oneof![prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from), fields(inner.boxed())]
+    });
+    fields(value.boxed())
+}
+
+fn plain(tagged: &Value) -> Value {
+    afield::Value::from_tagged_json(tagged).unwrap().to_json()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_value_of_any_kind_takes_the_place_of_one_of_any_other(
+        first in any_tagged_fields(), second in any_tagged_fields(),
+    ) {
+        let home = Replica::open_in_memory().unwrap().create_space("Home").unwrap();
+        let notes = home.collection::<()>("notes").unwrap().json();
+        let id = notes.insert(&first).unwrap();
+        prop_assert_eq!(notes.read(id).unwrap(), plain(&first));
+        let before = exported(&home);
+        notes.put(id, &second).unwrap();
+        prop_assert_eq!(notes.read(id).unwrap(), plain(&second));
+        notes.put(id, &second).unwrap();
+        prop_assert_eq!(notes.read(id).unwrap(), plain(&second));
+        let after = exported(&home);
+
+        let [other, twin] = [(); 2].map(|()| Replica::open_in_memory().unwrap().create_space("Home").unwrap());
+        for space in [&other, &twin] {
+            space.import(before.as_slice(), |_| ()).unwrap();
+            prop_assert_eq!(lines(&exported(space)), lines(&before));
+        }
+        prop_assert_eq!(histories(&other), histories(&twin), "two importers that have not met");
+        other.import(after.as_slice(), |_| ()).unwrap();
+        prop_assert_eq!(other.collection::<()>("notes").unwrap().json().read(id).unwrap(), plain(&second));
+    }
+}
+
 #[test]
 fn an_export_names_an_entity_of_which_nothing_can_be_shown_yet() {
     let folder = tempfile::tempdir().unwrap();
