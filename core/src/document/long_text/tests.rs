@@ -348,7 +348,7 @@ fn as_many_characters_go_into_a_long_text_at_once_as_its_parts_leave_room_for() 
         document.edit(&by(1), &Limits::DEFAULT, |edit| edit.splice_long_text("body", 0, 0, &"x".repeat(characters)))
     };
     let parts = operations_max / PIECE_CHARACTERS_MAX + 2;
-    insert(operations_max - parts * PART_OPERATIONS as usize).unwrap();
+    let _ = insert(operations_max - parts * PART_OPERATIONS as usize).unwrap();
     let refused = insert(operations_max);
     assert!(matches!(refused, Err(EditError::Closure(OperationError::TooManyOperations { .. }))), "{refused:?}");
 }

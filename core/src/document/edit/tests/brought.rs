@@ -52,6 +52,24 @@ fn what_two_devices_bring_from_one_source_is_one_history() {
 }
 
 #[test]
+fn a_long_text_that_was_brought_is_edited_on_like_any_other() {
+    let (mut document, mut reader) = (Document::new(ENTITY), Document::new(ENTITY));
+    let long = "some lines\n".repeat(300);
+    let mut changes = Vec::new();
+    for part in 0..3 {
+        let splice = |edit: &mut Edit<'_>| edit.splice_long_text("long", part * long.len(), 0, &long);
+        changes.extend(document.edit_derived(&Limits::DEFAULT, splice).unwrap().changes);
+    }
+    changes.extend(edit(&mut document, 1, |edit| edit.splice_long_text("long", long.len() + 5, 1, "!")));
+    assert!(deliver(&mut reader, &changes).iter().all(|verdict| *verdict == Verdict::Applied));
+    let whole = format!("{long}some !ines\n{}{long}", &long[11..]);
+    let read = |document: &Document| document.read_at("long").unwrap();
+    assert_eq!(document.text_length("long").unwrap(), 3 * long.len());
+    assert_eq!(read(&document), Some(Value::LongText(whole)));
+    assert_eq!(read(&reader), read(&document));
+}
+
+#[test]
 fn what_is_brought_in_many_changes_and_containers_is_one_history_too() {
     let bring_all = |document: &mut Document| {
         let mut changes = Vec::new();
