@@ -44,7 +44,8 @@ impl Space {
     /// their names, and in each in the order of the entities' ids, which is that of their making to the millisecond.
     ///
     /// Values are tagged with their kind where JSON has none for it (texts, counters, bytes, timestamps), so that
-    /// [`Space::import`] restores them. The history is not part of an export.
+    /// [`Space::import`] restores them. The history is not part of an export, nor is how a mark was set to grow: what is imported
+    /// grows as [`Expand::of`](crate::Expand::of) says.
     ///
     /// Which entities there are is read once, at the start, and each as it is when its turn comes; one is in memory at a
     /// time. Editing goes on meanwhile.

@@ -13,7 +13,7 @@ use std::{fmt, ops::Deref};
 /// A text that may grow long, in which concurrent edits merge character by character.
 ///
 /// The engine passes over all that was ever written in a text when a change from another device touches it: in a
-/// [`Text`] of 100,000 characters that takes about 30 ms for each key. A long text is kept in parts of about a thousand
+/// [`Text`] of 100,000 characters that takes tens of milliseconds for each key. A long text is kept in parts of about a thousand
 /// characters, and only one of them is passed over. Everything else is as with [`Text`]: positions count Unicode code
 /// points of the whole, and nothing tells where a part begins. A field that was a [`Text`] reads as a `LongText`, but
 /// stays in one piece.
