@@ -1,8 +1,8 @@
 //! Where chunks of some entities stand, in the order of the log, at a cost in proportion to what is taken.
 
-use super::archive::Archive;
+use super::archive::{Archive, missing};
 use super::row::SpaceRow;
-use crate::log::{Inconsistency, LogError};
+use crate::log::LogError;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
@@ -208,9 +208,4 @@ impl Entity {
         }
         Ok(())
     }
-}
-
-/// Where a segment is to be that is not there, nothing is said of what it holds (R9).
-fn missing(position: i64) -> LogError {
-    LogError::Inconsistent(Inconsistency::Gap(SpaceRow::sequence(position).get()))
 }

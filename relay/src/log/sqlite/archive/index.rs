@@ -1,6 +1,6 @@
 //! Finding the changes of segments: by actor and sequence, and by hash.
 
-use super::{Archive, Place, Segment};
+use super::{Archive, Place, Segment, missing};
 use crate::log::LogError;
 use afield_core::ChangeHash;
 use afield_core::change::ChangeHeader;
@@ -111,9 +111,15 @@ impl Archive<'_, '_> {
         change: ChangeHash,
         wants_bytes: bool,
     ) -> Result<Option<Archived>, LogError> {
-        let mut gone = None;
+        let (mut gone, mut lost) = (None, None);
         for position in self.indexed(entity, change)? {
-            let Some(segment) = self.outline(position)? else { continue };
+            let Some(segment) = self.outline(position)? else {
+                // Where nothing is to be there, it is the index that has decayed, and a push puts that right.
+                if self.is_lost(position)? {
+                    lost = Some(missing(position));
+                }
+                continue;
+            };
             let Some(place) = segment.place(position).filter(|place| place.number == entity) else { continue };
             if !wants_bytes && self.covering(position, place)?.is_some() {
                 return Ok(Some(Archived { position, is_readable: true, bytes: Vec::new() }));
@@ -126,10 +132,17 @@ impl Archive<'_, '_> {
                 None => gone = Some(Archived { position, is_readable: false, bytes: Vec::new() }),
             }
         }
-        Ok(gone)
+        match (gone, lost) {
+            (None, Some(lost)) => Err(lost),
+            (gone, _) => Ok(gone),
+        }
     }
 
     /// The chunk that a change is, by the segment that is said to hold it, or where the index of changes has it.
+    ///
+    /// # Errors
+    ///
+    /// It is not where one of them says, and the other does not know it either; or the storage failed.
     pub(in crate::log::sqlite) fn find_chunk(
         &self,
         entity: i64,
@@ -144,8 +157,8 @@ impl Archive<'_, '_> {
                         return Ok(Some(Found { segment, position }));
                     }
                 }
-                Ok(None) => {}
-                // What points there may have decayed: the other index says where it is.
+                // What points there may have decayed, or the segment be lost: the other index says where it is.
+                Ok(None) => damage = Some(missing(last)),
                 Err(error) if error.is_damage() => damage = Some(error),
                 Err(error) => return Err(error),
             }

@@ -107,6 +107,14 @@ impl<'t, 'c> Archive<'t, 'c> {
         Ok(Some(segment))
     }
 
+    /// Whether the log is to have something at a position behind its last segment and has not: a segment is lost.
+    fn is_lost(&self, position: i64) -> Result<bool, LogError> {
+        let sequence = SpaceRow::sequence(position).get().cast_signed();
+        let sql = "SELECT 1 FROM spaces WHERE number = ?1 AND ?2 > 0 AND sequence >= ?2
+            AND NOT EXISTS (SELECT 1 FROM chunks WHERE position = ?3)";
+        Ok(self.transaction.statement(sql)?.exists([SpaceRow::number_of(position), sequence, position])?)
+    }
+
     /// The segment that holds a position, if one does, with the bytes of its chunks only where it was read already.
     ///
     /// # Errors
@@ -135,8 +143,7 @@ impl<'t, 'c> Archive<'t, 'c> {
         let row = statement.query_row([position, end], SegmentRow::read).optional()?;
         // Below the end of the last segment every position is in one.
         if row.as_ref().is_some_and(|row| row.first > position) {
-            let missing = SpaceRow::sequence(position).get();
-            return Err(LogError::Inconsistent(Inconsistency::Gap(missing)));
+            return Err(missing(position));
         }
         Ok(row)
     }
@@ -312,6 +319,11 @@ impl<'t, 'c> Archive<'t, 'c> {
             statement.query_row([SpaceRow::number_of(position)], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         Ok(head == Some((SpaceRow::sequence(position).get().cast_signed(), *chain.as_bytes())))
     }
+}
+
+/// Where something is to be that is not there, nothing is said of what it was (R9).
+pub(super) fn missing(position: i64) -> LogError {
+    LogError::Inconsistent(Inconsistency::Gap(SpaceRow::sequence(position).get()))
 }
 
 /// The segment of these that holds a position.

@@ -1,6 +1,7 @@
 //! What segments and snapshots promise: whatever is packed, the log reads and answers the same.
 
 mod damage;
+mod indexes;
 mod model;
 mod numbers;
 mod work;

@@ -25,7 +25,7 @@ const NUMBERS: [(&str, &str, usize); 16] = [
 ];
 
 /// Flips a bit of a number in the `row`th of so many rows, taken from all of a table; answers whether the table takes it.
-fn flip_number(desk: &Desk, (table, column, rows): (&str, &str, usize), row: usize, bit: u32) -> bool {
+pub(super) fn flip_number(desk: &Desk, (table, column, rows): (&str, &str, usize), row: usize, bit: u32) -> bool {
     let connection = &desk.log.connection;
     let keys = match table {
         "actor_runs" => "entity, actor, last",

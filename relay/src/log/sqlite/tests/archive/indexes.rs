@@ -1,0 +1,43 @@
+//! What the indexes of the old part answer where one of them, or what they point at, has decayed.
+
+use super::damage::office_with;
+use super::numbers::flip_number;
+use super::*;
+
+#[test]
+fn a_change_of_a_segment_that_is_lost_is_neither_taken_twice_nor_called_forked() {
+    for (table, is_covered) in [("segments", false), ("segment_hashes", false), ("segments", true)] {
+        let (mut desk, pushed) = office_with(is_covered, is_covered);
+        let sequences: Vec<_> = desk.push(pushed.clone()).iter().map(sequence).collect();
+        let whole = desk.log.snapshot().unwrap();
+        for bit in [0, 1, 4, 33] {
+            desk.log.restore(&whole).unwrap();
+            assert!(flip_number(&desk, (table, "last", 3), 2, bit));
+            let case = format!("bit {bit} of the last of {table}, covered: {is_covered}");
+            let verdicts = desk.push(pushed.clone());
+            let known = verdicts.iter().zip(&sequences).filter(|(verdict, known)| sequence(verdict) == **known).count();
+            let refused = verdicts.iter().filter_map(code).collect::<Vec<_>>();
+            assert_eq!(known + refused.len(), pushed.len(), "{case}: R5, {verdicts:?}");
+            let is_kept = |code: &ChunkCode| matches!(code, ChunkCode::Unavailable | ChunkCode::Blocked);
+            assert!(!refused.is_empty() && refused.iter().all(is_kept), "{case}: {refused:?}");
+        }
+        desk.log.restore(&whole).unwrap();
+        assert_eq!(desk.push(pushed).iter().map(sequence).collect::<Vec<_>>(), sequences, "the control");
+    }
+}
+
+#[test]
+fn what_rests_on_a_change_of_a_segment_that_is_lost_waits_for_it() {
+    for bit in [1, 33] {
+        let mut desk = Desk::new();
+        let mut anna = Author::new(1, 1);
+        desk.push(anna.chunks(20));
+        desk.pack_whatever();
+        let next = anna.fork(2).chunk("rests on the last of them");
+        let whole = desk.log.snapshot().unwrap();
+        assert!(flip_number(&desk, ("segments", "last", 1), 0, bit));
+        assert_eq!(code(&desk.push(vec![next.clone()])[0]), Some(ChunkCode::Unavailable), "bit {bit}");
+        desk.log.restore(&whole).unwrap();
+        assert!(is_stored(&desk.push(vec![next])[0]), "the control");
+    }
+}
