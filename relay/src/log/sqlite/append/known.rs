@@ -84,9 +84,6 @@ impl Rows<'_, '_> {
         header: &ChangeHeader,
         chunk: &DecodedChunk,
     ) -> Result<Option<ChunkVerdict>, LogError> {
-        if !entity.is_archived {
-            return Ok(None);
-        }
         // The hashes of a segment are those that the chain leads through, whatever has become of the bytes.
         let hash = ChunkHash::of(&chunk.bytes);
         let segment = self.archive.segment_of(entity.number, actor, header.sequence)?;

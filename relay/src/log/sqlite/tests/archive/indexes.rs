@@ -41,3 +41,13 @@ fn what_rests_on_a_change_of_a_segment_that_is_lost_waits_for_it() {
         assert!(is_stored(&desk.push(vec![next])[0]), "the control");
     }
 }
+
+#[test]
+fn a_change_of_a_segment_is_known_whatever_its_entity_says_of_how_many_there_are() {
+    let mut desk = Desk::new();
+    let chunks = Author::new(1, 1).chunks(16);
+    let sequences: Vec<_> = desk.push(chunks.clone()).iter().map(sequence).collect();
+    desk.pack_whatever();
+    assert_eq!(desk.log.connection.execute("UPDATE entities SET archived = archived & ~16", []), Ok(1));
+    assert_eq!(desk.push(chunks).iter().map(sequence).collect::<Vec<_>>(), sequences, "R5, nothing twice");
+}
