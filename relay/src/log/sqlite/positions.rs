@@ -138,7 +138,7 @@ impl Entity {
             covered = Some(traveller.covered);
         }
         let (mut stage, mut segments) = (Stage::Segments, VecDeque::new());
-        if !archive.knows_segments(number)? {
+        if !archive.knows_runs(number)? {
             (stage, segments) = (Stage::Rows, archive.segments_by_changes(number, after)?.into());
         }
         Ok(Self { number, ahead: VecDeque::new(), segments, last: after, covered, stage, size: LOOKED_UP_MIN })

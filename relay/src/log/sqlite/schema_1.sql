@@ -68,6 +68,8 @@ CREATE TABLE entities (
     operations INTEGER NOT NULL,
     -- How many of its chunks are in segments. What can be lost counts them by the segments themselves.
     archived INTEGER NOT NULL DEFAULT 0,
+    -- The checks of all its runs of actors (actor_runs), added up: where they say another thing, one of them has decayed.
+    runs_check INTEGER NOT NULL DEFAULT 0,
     UNIQUE (space, id)
 ) STRICT;
 

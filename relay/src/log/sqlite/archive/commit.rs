@@ -1,6 +1,7 @@
 //! Putting in place what was prepared, where the log is still as it was read.
 
 use super::gather::rows_hash;
+use super::index::run_check;
 use super::segment::{Segment, parity};
 use super::snapshot::Head;
 use super::work::{Eagerness, NewSegment, NewSnapshot, Outcome, Prepared, Stripped, Target, Task, Work, WorkFault};
@@ -173,8 +174,13 @@ fn put_segment(archive: &Archive<'_, '_>, new: &NewSegment) -> Result<(Settled, 
         new.body
     ])?;
     store_hashes(transaction, segment)?;
+    let mut archived: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+    new.segment.places.iter().for_each(|place| archived.entry(place.number).or_default().0 += 1);
     // A row of an index may stand there that has decayed; it must not keep the log from being packed.
     for run in &new.runs {
+        let check = run_check([run.actor, run.first.cast_signed(), run.last.cast_signed(), segment.last]);
+        let (_, sum) = archived.entry(run.entity).or_default();
+        *sum = sum.wrapping_add(check);
         transaction
             .statement(
                 "INSERT OR REPLACE INTO actor_runs (entity, actor, last, first, segment) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -194,12 +200,13 @@ fn put_segment(archive: &Archive<'_, '_>, new: &NewSegment) -> Result<(Settled, 
         from = kept + 1;
     }
     let mut next = again;
-    let mut archived: BTreeMap<i64, i64> = BTreeMap::new();
-    new.segment.places.iter().for_each(|place| *archived.entry(place.number).or_default() += 1);
-    for (entity, chunks) in archived {
+    for (entity, (chunks, check)) in archived {
+        // SQLite's sums do not wrap around.
+        let sql = "SELECT runs_check FROM entities WHERE number = ?1";
+        let sum: Option<i64> = transaction.statement(sql)?.query_row([entity], |row| row.get(0)).optional()?;
         transaction
-            .statement("UPDATE entities SET archived = archived + ?2 WHERE number = ?1")?
-            .execute([entity, chunks])?;
+            .statement("UPDATE entities SET archived = archived + ?2, runs_check = ?3 WHERE number = ?1")?
+            .execute([entity, chunks, check.wrapping_add(sum.unwrap_or_default())])?;
         if archive.pays(entity, archive.changes_of(entity)?, Eagerness::Usual)? {
             next.push(Target::Snapshot { entity });
         }

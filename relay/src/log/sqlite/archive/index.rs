@@ -25,6 +25,16 @@ pub(in crate::log::sqlite) fn prefix_of(change: ChangeHash) -> i64 {
     blake3::hash(&change.0).as_bytes().first_chunk().copied().map(i64::from_be_bytes).unwrap_or_default()
 }
 
+/// What a run of an actor counts in the sum of all runs of an entity: eight bytes of a hash of actor, first, last and segment, so
+/// that no flipped bit leaves the sum as it was.
+pub(super) fn run_check(run: [i64; 4]) -> i64 {
+    let mut hasher = blake3::Hasher::new();
+    for number in run {
+        hasher.update(&number.to_le_bytes());
+    }
+    hasher.finalize().as_bytes().first_chunk().copied().map(i64::from_le_bytes).unwrap_or_default()
+}
+
 /// A change of a segment.
 #[derive(Debug)]
 pub(in crate::log::sqlite) struct Archived {
@@ -67,11 +77,19 @@ impl Archive<'_, '_> {
         Ok(found.filter(|(first, _)| *first <= actor_sequence.cast_signed()).map(|(_, segment)| segment))
     }
 
-    /// Whether the runs of an entity's actors tell of as many chunks as its row does. Where not, one of them has decayed.
-    pub(in crate::log::sqlite) fn knows_segments(&self, entity: i64) -> Result<bool, LogError> {
-        let sql = "SELECT coalesce(sum(last - first + 1), 0) = e.archived
-            FROM entities e LEFT JOIN actor_runs r ON r.entity = e.number WHERE e.number = ?1";
-        Ok(self.transaction.statement(sql)?.query_row([entity], |row| row.get(0)).optional()?.unwrap_or(true))
+    /// Whether the runs of an entity's actors are those that were put in. Where not, one of them has decayed.
+    pub(in crate::log::sqlite) fn knows_runs(&self, entity: i64) -> Result<bool, LogError> {
+        let mut statement =
+            self.transaction.statement("SELECT actor, first, last, segment FROM actor_runs WHERE entity = ?1")?;
+        let mut rows = statement.query([entity])?;
+        let mut sum = 0;
+        while let Some(row) = rows.next()? {
+            let run = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?];
+            sum = run_check(run).wrapping_add(sum);
+        }
+        let mut statement = self.transaction.statement("SELECT runs_check FROM entities WHERE number = ?1")?;
+        let expected: Option<i64> = statement.query_row([entity], |row| row.get(0)).optional()?;
+        Ok(expected.is_none_or(|expected| expected == sum))
     }
 
     /// The segments behind a position that hold changes of an entity, by their ends and where they start, as the index of changes

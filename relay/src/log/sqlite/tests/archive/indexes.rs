@@ -51,3 +51,23 @@ fn a_change_of_a_segment_is_known_whatever_its_entity_says_of_how_many_there_are
     assert_eq!(desk.log.connection.execute("UPDATE entities SET archived = archived & ~16", []), Ok(1));
     assert_eq!(desk.push(chunks).iter().map(sequence).collect::<Vec<_>>(), sequences, "R5, nothing twice");
 }
+
+#[test]
+fn a_page_hides_no_chunk_where_a_run_points_to_another_segment() {
+    for flipped in [false, true] {
+        let mut desk = Desk::new();
+        let mut author = Author::new(1, 1);
+        for count in [16, 8] {
+            desk.push(author.chunks(count));
+            desk.pack_whatever();
+        }
+        if flipped {
+            let sql = "UPDATE actor_runs SET segment = segment | 8 WHERE segment & 0xff = 16";
+            assert_eq!(desk.log.connection.execute(sql, []), Ok(1));
+        }
+        let filter = Filter::nothing().entities([EntityId::from_bytes([1; 16])]);
+        for takes_snapshots in [false, true] {
+            assert_eq!(paged(&mut desk, &filter, 0, usize::MAX, takes_snapshots).changes.len(), 24, "R9, {flipped}");
+        }
+    }
+}
