@@ -2,6 +2,7 @@
 
 use super::{Archive, Place, Segment, missing};
 use crate::log::LogError;
+use crate::log::sqlite::row::SpaceRow;
 use afield_core::ChangeHash;
 use afield_core::change::ChangeHeader;
 use afield_core::{Limits, log::ChunkHash};
@@ -92,24 +93,32 @@ impl Archive<'_, '_> {
         Ok(expected.is_none_or(|expected| expected == sum))
     }
 
-    /// The segments behind a position that hold changes of an entity, by their ends and where they start, as the index of changes
-    /// and that of actors together tell them.
+    /// The segments behind a position of a space that hold changes of an entity, by their ends and where they start, as the index
+    /// of changes and that of actors together tell them.
+    ///
+    /// # Errors
+    ///
+    /// A segment is lost, or the storage failed.
     pub(in crate::log::sqlite) fn segments_by_changes(
         &self,
         entity: i64,
         after: i64,
     ) -> Result<Vec<(i64, i64)>, LogError> {
-        let sql = "SELECT position FROM change_prefixes WHERE entity = ?1 AND position > ?2
-            UNION SELECT segment FROM actor_runs WHERE entity = ?1 AND segment > ?2 ORDER BY 1";
+        let sql = "SELECT position FROM change_prefixes WHERE entity = ?1 AND position > ?2 AND position <= ?3
+            UNION SELECT segment FROM actor_runs WHERE entity = ?1 AND segment > ?2 AND segment <= ?3 ORDER BY 1";
         let mut statement = self.transaction.statement(sql)?;
         let mut segments: Vec<(i64, i64)> = Vec::new();
-        for position in statement.query_map([entity, after], |row| row.get(0))? {
+        // What points beyond the space has decayed.
+        let (_, end) = SpaceRow::positions(SpaceRow::number_of(after));
+        for position in statement.query_map([entity, after, end], |row| row.get(0))? {
             let position: i64 = position?;
             if segments.last().is_some_and(|(last, _)| position <= *last) {
                 continue;
             }
-            if let Some(segment) = self.outline(position)? {
-                segments.push((segment.last, segment.first));
+            match self.outline(position)? {
+                Some(segment) => segments.push((segment.last, segment.first)),
+                None if self.is_lost(position)? => return Err(missing(position)),
+                None => {}
             }
         }
         Ok(segments)

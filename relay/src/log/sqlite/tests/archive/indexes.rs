@@ -71,3 +71,23 @@ fn a_page_hides_no_chunk_where_a_run_points_to_another_segment() {
         }
     }
 }
+
+#[test]
+fn a_page_of_a_segment_that_is_lost_says_so() {
+    let mut desk = Desk::new();
+    let mut author = Author::new(1, 1);
+    for _ in 0..2 {
+        desk.push(author.chunks(16));
+        desk.pack_whatever();
+    }
+    desk.push(author.chunks(3));
+    let filter = Filter::nothing().entities([EntityId::from_bytes([1; 16])]);
+    assert_eq!(paged(&mut desk, &filter, 0, usize::MAX, false).changes.len(), 35, "the control");
+    assert!(flip_number(&desk, ("segments", "last", 2), 1, 33));
+    let spoil = "UPDATE actor_runs SET first = first + 1 WHERE first = 1";
+    for sql in ["", spoil] {
+        desk.log.connection.execute_batch(sql).unwrap();
+        let request = page_request(&desk, &filter, Sequence::ZERO, usize::MAX, false);
+        assert!(desk.log.page(desk.principal, &request, at(0)).is_err_and(|error| error.is_damage()), "R9 {sql}");
+    }
+}
