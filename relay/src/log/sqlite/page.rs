@@ -180,29 +180,27 @@ fn number(archive: &Archive<'_, '_>, space: &SpaceRow, entity: EntityId) -> Resu
     Ok(statement.query_row((space.number, entity.as_bytes()), |row| row.get(0)).optional()?)
 }
 
-/// Finds hashes again that do not fit the bytes beside them: what stands between the entries is not read, so the chain is
-/// followed only there. In a segment the hashes are right, and it is the bytes that are gone.
+/// Finds hashes again that do not fit the bytes beside them, and the chain hash behind the last, which the reader is held to have
+/// been told: what stands between the entries is not read, so the chain is followed only there. In a segment both are right, and it
+/// is the bytes that are gone.
 fn find_hashes(archive: &Archive<'_, '_>, space: &SpaceRow, entries: &mut [LogEntry]) -> Result<Vec<Mended>, LogError> {
     let mut mended = Vec::new();
     for entry in entries.iter_mut().filter(|entry| !entry.is_intact()) {
         if archive.outline(space.position(entry.sequence))?.is_none() {
-            mended.extend(chain::find_hash(space, position_before(archive, space, entry.sequence)?, entry));
+            mended.extend(chain::find_hash(space, chain::position_before(archive, space, entry.sequence)?, entry));
+        }
+    }
+    if let Some(last) = entries.last_mut()
+        && archive.outline(space.position(last.sequence))?.is_none()
+    {
+        let stored = Cursor { log: space.head.log, sequence: last.sequence, chain: last.chain };
+        let chain = chain::verified(archive, space, stored, (last.entity, last.kind, last.hash))?;
+        if chain != last.chain {
+            last.chain = chain;
+            mended.push(Mended::of(space, last));
         }
     }
     Ok(mended)
-}
-
-/// The position before a sequence of the log, with the chain hash that is stored for it.
-fn position_before(archive: &Archive<'_, '_>, space: &SpaceRow, sequence: Sequence) -> Result<Cursor, LogError> {
-    let mut before = position_of(space, Sequence::new(sequence.get().saturating_sub(1)));
-    let position = space.position(before.sequence);
-    let mut chain = archive.chain_at(position)?;
-    if chain.is_none() {
-        let mut statement = archive.transaction.statement("SELECT chain FROM chunks WHERE position = ?1")?;
-        chain = statement.query_row([position], |row| row.get(0).map(ChainHash::from_bytes)).optional()?;
-    }
-    before.chain = chain.unwrap_or(before.chain);
-    Ok(before)
 }
 
 /// A position of which the sequence alone counts.

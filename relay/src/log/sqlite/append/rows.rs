@@ -87,10 +87,11 @@ impl<'t, 'c> Rows<'t, 'c> {
         };
         self.load_entity(space, chunk.entity)?;
         let actor = self.actor(header.actor.to_bytes())?;
+        let row = space.row;
         let mut entity = space.entities.get_mut(&chunk.entity).and_then(Option::as_mut);
         if let (Some(entity), Some(actor)) = (&mut entity, actor) {
             if let Some(known) = self.known(entity.number, actor, header.sequence)? {
-                return self.answer_known(entity, known, header, chunk);
+                return self.answer_known(&row, entity, known, (header, chunk));
             }
             if let Some(verdict) = self.answer_archived(entity, actor, header, chunk)? {
                 return Ok(verdict);

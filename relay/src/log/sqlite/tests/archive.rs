@@ -217,7 +217,13 @@ fn cursor_of(start: Cursor, entry: &LogEntry) -> Cursor {
     Cursor { log: start.log, sequence: entry.sequence, chain: entry.chain }
 }
 
-fn page_request(desk: &Desk, filter: &Filter, after: Sequence, bytes_max: usize, takes_snapshots: bool) -> PageRequest {
+pub(super) fn page_request(
+    desk: &Desk,
+    filter: &Filter,
+    after: Sequence,
+    bytes_max: usize,
+    takes_snapshots: bool,
+) -> PageRequest {
     PageRequest {
         channel: Channel(0),
         space: desk.space,
