@@ -93,7 +93,9 @@ impl Rows<'_, '_> {
         let found = self.archive.find_chunk(entity.number, segment, (header.hash, hash))?;
         let Some((Found { position, .. }, place)) = found.as_ref().and_then(|found| Some((found, found.place()?)))
         else {
-            return Ok(segment.map(|_| refused(ChunkCode::ActorForked)));
+            let Some(segment) = segment else { return Ok(None) };
+            let is_taken = self.archive.is_taken(entity.number, &header.actor, header.sequence, segment)?;
+            return Ok(is_taken.then(|| refused(ChunkCode::ActorForked)));
         };
         let (position, sequence) = (*position, SpaceRow::sequence(*position));
         if !self.archive.is_readable(position, place)? {

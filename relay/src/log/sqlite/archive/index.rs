@@ -6,6 +6,7 @@ use crate::log::sqlite::row::SpaceRow;
 use afield_core::ChangeHash;
 use afield_core::change::ChangeHeader;
 use afield_core::{Limits, log::ChunkHash};
+use automerge::ActorId;
 use rusqlite::{OptionalExtension, params};
 use std::sync::Arc;
 
@@ -191,6 +192,34 @@ impl Archive<'_, '_> {
             }
         }
         damage.map_or(Ok(None), Err)
+    }
+
+    /// Whether an actor's sequence is taken in an entity, as a run of the actor says that ends in a segment. Where one of the
+    /// entity's runs has decayed the changes of that segment decide: an honest change must not be called another's.
+    ///
+    /// # Errors
+    ///
+    /// Some of these changes cannot be read, or the storage failed.
+    pub(in crate::log::sqlite) fn is_taken(
+        &self,
+        entity: i64,
+        actor: &ActorId,
+        actor_sequence: u64,
+        segment: i64,
+    ) -> Result<bool, LogError> {
+        if self.knows_runs(entity)? {
+            return Ok(true);
+        }
+        let Some(segment) = self.segment(segment)? else { return Err(missing(segment)) };
+        let mut unreadable = None;
+        for (position, place) in segment.places_from(segment.first).filter(|(_, place)| place.number == entity) {
+            match self.bytes(position, place)?.and_then(|bytes| ChangeHeader::read(&bytes, &ANY).ok()) {
+                Some(header) if header.actor == *actor && header.sequence == actor_sequence => return Ok(true),
+                Some(_) => {}
+                None => unreadable = Some(missing(position)),
+            }
+        }
+        unreadable.map_or(Ok(false), Err)
     }
 
     /// Puts a change into the index that is not there, as it may have decayed.

@@ -91,3 +91,33 @@ fn a_page_of_a_segment_that_is_lost_says_so() {
         assert!(desk.log.page(desk.principal, &request, at(0)).is_err_and(|error| error.is_damage()), "R9 {sql}");
     }
 }
+
+#[test]
+fn an_honest_change_is_no_fork_where_a_run_has_decayed() {
+    for is_covered in [false, true] {
+        for (sql, is_other) in [
+            ("", false),
+            ("", true),
+            ("UPDATE actor_runs SET last = last | 64", false),
+            ("UPDATE actor_runs SET actor = 2", true),
+        ] {
+            let mut desk = Desk::new();
+            let mut anna = Author::new(1, 1);
+            desk.push(anna.chunks(20));
+            if is_covered {
+                desk.compact();
+            } else {
+                desk.pack_whatever();
+            }
+            let mut ben = anna.fork(2);
+            desk.push(ben.chunks(1));
+            desk.log.connection.execute_batch(sql).unwrap();
+            let next = if is_other { ben.chunk("ben's next") } else { anna.chunk("anna's next") };
+            assert!(is_stored(&desk.push(vec![next])[0]), "covered: {is_covered}, {sql}");
+            if !is_other {
+                let fork = Author::new(1, 1).chunk("another first change");
+                assert_eq!(code(&desk.push(vec![fork])[0]), Some(ChunkCode::ActorForked), "the control: {sql}");
+            }
+        }
+    }
+}
