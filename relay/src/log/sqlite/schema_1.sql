@@ -112,6 +112,9 @@ CREATE TABLE segments (
     before BLOB NOT NULL,
     chain BLOB NOT NULL,
     layout BLOB NOT NULL,
+    -- Which of the chunks the body has, a bit each, and the BLAKE3 of that and of the body.
+    held BLOB NOT NULL,
+    held_check BLOB NOT NULL,
     -- The chunks as one batch, without those that a snapshot covers and those that had decayed and stay rows.
     body BLOB NOT NULL
 ) STRICT;

@@ -91,14 +91,14 @@ impl Rows<'_, '_> {
         let hash = ChunkHash::of(&chunk.bytes);
         let segment = self.archive.segment_of(entity.number, actor, header.sequence)?;
         let found = self.archive.find_chunk(entity.number, segment, (header.hash, hash))?;
-        let Some((Found { position, .. }, place)) = found.as_ref().and_then(|found| Some((found, found.place()?)))
+        let Some((Found { segment, position }, place)) = found.as_ref().and_then(|found| Some((found, found.place()?)))
         else {
             let Some(segment) = segment else { return Ok(None) };
             let is_taken = self.archive.is_taken(entity.number, &header.actor, header.sequence, segment)?;
             return Ok(is_taken.then(|| refused(ChunkCode::ActorForked)));
         };
         let (position, sequence) = (*position, SpaceRow::sequence(*position));
-        if !self.archive.is_readable(position, place)? {
+        if !self.archive.is_readable(segment, position, place)? {
             if let Room::None(code) = self.room {
                 return Ok(Some(refused(code)));
             }

@@ -1,10 +1,13 @@
 //! Putting in place what was prepared, where the log is still as it was read.
 
 use super::gather::rows_hash;
+use super::held::Held;
 use super::index::run_check;
 use super::segment::{Segment, parity};
 use super::snapshot::Head;
-use super::work::{Eagerness, NewSegment, NewSnapshot, Outcome, Prepared, Stripped, Target, Task, Work, WorkFault};
+use super::work::{
+    Eagerness, NewBody, NewSegment, NewSnapshot, Outcome, Prepared, Stripped, Target, Task, Work, WorkFault,
+};
 use super::{Archive, prefix_of, tasks};
 use crate::log::LogError;
 use crate::log::sqlite::SqliteLog;
@@ -15,7 +18,8 @@ use rusqlite::{OptionalExtension, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-const INSERT_SEGMENT: &str = "INSERT INTO segments (last, before, chain, layout, body) VALUES (?1, ?2, ?3, ?4, ?5)";
+const INSERT_SEGMENT: &str = "
+    INSERT INTO segments (last, before, chain, layout, held, held_check, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 /// How many free pages the file keeps for what is appended next: half a megabyte.
 const FREE_PAGES_KEPT: i64 = 128;
@@ -166,11 +170,14 @@ fn put_segment(archive: &Archive<'_, '_>, new: &NewSegment) -> Result<(Settled, 
         return Ok((Settled::Stale, stale));
     }
     let transaction = archive.transaction;
+    let held = segment.held.clone().unwrap_or_else(|| Held::of([]));
     transaction.statement(INSERT_SEGMENT)?.execute(params![
         segment.last,
         segment.before.as_bytes(),
         segment.chain().as_bytes(),
         segment.layout(),
+        held.bytes(),
+        held.check(&segment.body_hash),
         new.body
     ])?;
     store_hashes(transaction, segment)?;
@@ -292,7 +299,7 @@ fn put_stripped(archive: &Archive<'_, '_>, stripped: &Stripped) -> Result<(Settl
         return Ok((Settled::Stale, Next::default()));
     }
     let transaction = archive.transaction;
-    for (last, old, body) in bodies {
+    for NewBody { last, old, held, body } in bodies {
         let mut statement =
             transaction.statement("SELECT before, chain, layout, body FROM segments WHERE last = ?1")?;
         let stored = statement.query_row([last], StoredSegment::read).optional()?;
@@ -303,7 +310,16 @@ fn put_stripped(archive: &Archive<'_, '_>, stripped: &Stripped) -> Result<(Settl
         };
         // Not updated in place: only what is deleted lets SQLite join pages that have become empty.
         transaction.statement("DELETE FROM segments WHERE last = ?1")?.execute([last])?;
-        transaction.statement(INSERT_SEGMENT)?.execute(params![last, before, chain, layout, body])?;
+        let check = held.check(blake3::hash(body).as_bytes());
+        transaction.statement(INSERT_SEGMENT)?.execute(params![
+            last,
+            before,
+            chain,
+            layout,
+            held.bytes(),
+            check,
+            body
+        ])?;
     }
     transaction.statement("UPDATE snapshots SET stripped = ?2 WHERE entity = ?1")?.execute([entity, upto])?;
     Ok((Settled::Stripped { segments: bodies.len() as u64 }, again))

@@ -12,6 +12,7 @@ mod cache;
 mod commit;
 mod disk;
 mod gather;
+mod held;
 mod index;
 mod keeper;
 mod kept;
@@ -190,9 +191,11 @@ impl<'t, 'c> Archive<'t, 'c> {
     }
 
     /// Whether the bytes of the chunk in an [outline](Self::outline) are readable now (R5).
-    pub(super) fn is_readable(&self, position: i64, place: &Place) -> Result<bool, LogError> {
-        // That a snapshot holds the change was shown before it took its place; its hash says that it is still the same.
+    pub(super) fn is_readable(&self, segment: &Segment, position: i64, place: &Place) -> Result<bool, LogError> {
+        // That the body or a snapshot holds the change was shown before it took its place; its hash says that it is still the
+        // same. So what is offered again in bulk, as after a restored backup, has no body decoded.
         Ok(place.bytes.is_some()
+            || segment.holds(position)
             || self.covering(position, place)?.is_some()
             || self.bytes_at(position, place)?.is_some())
     }

@@ -121,3 +121,39 @@ fn an_honest_change_is_no_fork_where_a_run_has_decayed() {
         }
     }
 }
+
+#[test]
+fn changes_of_segments_that_are_pushed_again_have_no_body_decoded() {
+    for step in ["packed", "its flags have decayed", "a body has decayed"] {
+        let mut desk = Desk::new();
+        let (mut anna, mut ben) = (Author::new(1, 1), Author::new(2, 2));
+        let mut pushed = Vec::new();
+        for _ in 0..3 {
+            let chunks = [anna.chunks(8), ben.chunks(8)].concat();
+            desk.push(chunks.clone());
+            pushed.extend(chunks);
+            desk.pack_whatever();
+        }
+        // One of two entities leaves the bodies: what stays in them is known all the same.
+        let (_, snapshot, strip) = desk.log.whole_tasks(desk.space).unwrap().unwrap().entities[0];
+        desk.finish(snapshot.whatever_it_saves());
+        desk.finish(strip);
+        let sql = match step {
+            "packed" => "",
+            "a body has decayed" => "UPDATE segments SET body = zeroblob(9) WHERE last & 0xff = 16",
+            _ => "UPDATE segments SET held = x'ffff' WHERE last & 0xff = 16",
+        };
+        desk.log.connection.execute_batch(sql).unwrap();
+        let mut desk = opened_again(desk);
+        let verdicts = desk.push(pushed.clone());
+        let known = (1..).zip(&verdicts).all(|(number, verdict)| {
+            matches!(verdict, ChunkVerdict::Duplicate { .. }) && sequence(verdict) == Some(number)
+        });
+        assert!(known, "{step}: {verdicts:?}");
+        assert_eq!(desk.log.cache.segments(), usize::from(step != "packed"), "{step}");
+        let start = desk.start();
+        let entries = desk.all_after(start, usize::MAX);
+        assert!(entries.len() == 48 && entries.iter().all(LogEntry::is_intact), "{step}: R5, a duplicate is readable");
+        assert_eq!(desk.log.cache.segments(), 3, "the control");
+    }
+}
