@@ -19,8 +19,8 @@ use afield_core::{ChangeHash, ChunkKind, Cursor, Limits, LogId, Sequence};
 use rusqlite::{OptionalExtension, Row};
 use std::collections::HashSet;
 
-/// How many chunks before the head stay rows: what devices depend on and ask for again is mostly among them, and is found
-/// without decoding anything.
+/// How many chunks before the head stay rows: what devices depend on, name by its place and ask for again is mostly among them, and
+/// is found without decoding anything.
 pub(super) const HOT_CHUNKS: u64 = 256;
 /// The fewest rows that are packed when an operator asks for everything.
 const PACKED_MIN: usize = 16;
@@ -81,7 +81,7 @@ impl Archive<'_, '_> {
         let head = space.head.sequence.get();
         let (upto, packed_min) = match task.eagerness {
             Eagerness::Usual => (head.saturating_sub(HOT_CHUNKS), SEGMENT_CHUNKS_MAX),
-            Eagerness::Everything => (head, PACKED_MIN),
+            Eagerness::Everything => (head.saturating_sub(HOT_CHUNKS), PACKED_MIN),
             Eagerness::Whatever => (head, 1),
         };
         if upto <= before.sequence.get() {

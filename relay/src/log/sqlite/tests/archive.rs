@@ -30,16 +30,10 @@ impl Desk {
         settled
     }
 
-    /// Packs all rows of the desk's space.
+    /// Packs all rows of the desk's space, however few.
     pub(super) fn pack(&mut self) -> Vec<Settled> {
         let tasks = self.log.whole_tasks(self.space).unwrap().expect("the space is there");
-        self.finish(tasks.rows)
-    }
-
-    /// Packs all rows, however few.
-    pub(super) fn pack_whatever(&mut self) {
-        let tasks = self.log.whole_tasks(self.space).unwrap().expect("the space is there");
-        self.finish(tasks.rows.whatever_it_saves());
+        self.finish(tasks.rows.whatever_it_saves())
     }
 
     /// Packs all rows, and lets snapshots stand for everything that they can.

@@ -307,12 +307,12 @@ fn no_snapshot_is_made_without_a_leaf_that_an_index_has_lost() {
         let mut desk = Desk::new();
         let mut anna = Author::new(1, 1);
         desk.push(anna.chunks(8));
-        desk.pack_whatever();
+        desk.pack();
         // Nothing of what anna writes rests on it.
         desk.push(anna.fork(2).chunks(8));
-        desk.pack_whatever();
+        desk.pack();
         desk.push(anna.chunks(8));
-        desk.pack_whatever();
+        desk.pack();
         let start = desk.start();
         let before = told(&desk.all_after(start, usize::MAX));
         if is_lost {

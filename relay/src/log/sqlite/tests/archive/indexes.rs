@@ -32,7 +32,7 @@ fn what_rests_on_a_change_of_a_segment_that_is_lost_waits_for_it() {
         let mut desk = Desk::new();
         let mut anna = Author::new(1, 1);
         desk.push(anna.chunks(20));
-        desk.pack_whatever();
+        desk.pack();
         let next = anna.fork(2).chunk("rests on the last of them");
         let whole = desk.log.snapshot().unwrap();
         assert!(flip_number(&desk, ("segments", "last", 1), 0, bit));
@@ -47,7 +47,7 @@ fn a_change_of_a_segment_is_known_whatever_its_entity_says_of_how_many_there_are
     let mut desk = Desk::new();
     let chunks = Author::new(1, 1).chunks(16);
     let sequences: Vec<_> = desk.push(chunks.clone()).iter().map(sequence).collect();
-    desk.pack_whatever();
+    desk.pack();
     assert_eq!(desk.log.connection.execute("UPDATE entities SET archived = archived & ~16", []), Ok(1));
     assert_eq!(desk.push(chunks).iter().map(sequence).collect::<Vec<_>>(), sequences, "R5, nothing twice");
 }
@@ -59,7 +59,7 @@ fn a_page_hides_no_chunk_where_a_run_points_to_another_segment() {
         let mut author = Author::new(1, 1);
         for count in [16, 8] {
             desk.push(author.chunks(count));
-            desk.pack_whatever();
+            desk.pack();
         }
         if flipped {
             let sql = "UPDATE actor_runs SET segment = segment | 8 WHERE segment & 0xff = 16";
@@ -78,7 +78,7 @@ fn a_page_of_a_segment_that_is_lost_says_so() {
     let mut author = Author::new(1, 1);
     for _ in 0..2 {
         desk.push(author.chunks(16));
-        desk.pack_whatever();
+        desk.pack();
     }
     desk.push(author.chunks(3));
     let filter = Filter::nothing().entities([EntityId::from_bytes([1; 16])]);
@@ -107,7 +107,7 @@ fn an_honest_change_is_no_fork_where_a_run_has_decayed() {
             if is_covered {
                 desk.compact();
             } else {
-                desk.pack_whatever();
+                desk.pack();
             }
             let mut ben = anna.fork(2);
             desk.push(ben.chunks(1));
@@ -132,7 +132,7 @@ fn changes_of_segments_that_are_pushed_again_have_no_body_decoded() {
             let chunks = [anna.chunks(8), ben.chunks(8)].concat();
             desk.push(chunks.clone());
             pushed.extend(chunks);
-            desk.pack_whatever();
+            desk.pack();
         }
         // One of two entities leaves the bodies: what stays in them is known all the same.
         let (_, snapshot, strip) = desk.log.whole_tasks(desk.space).unwrap().unwrap().entities[0];

@@ -48,7 +48,8 @@ fn what_was_prepared_for_another_state_of_the_log_is_not_put_in_place() {
     let (mut desk, _) = busy();
     let backup = desk.log.snapshot().unwrap();
     let tasks = desk.log.whole_tasks(desk.space).unwrap().unwrap();
-    let stale = desk.log.gather(tasks.rows).unwrap().unwrap().run();
+    let rows = tasks.rows.whatever_it_saves();
+    let stale = desk.log.gather(rows).unwrap().unwrap().run();
     desk.push(Author::new(7, 7).chunks(20));
     assert!(matches!(desk.pack()[..], [Settled::Packed { chunks: 56 }]));
     assert_eq!(desk.log.settle(stale).unwrap().into_inner(), Settled::Stale, "its rows are packed already");
@@ -60,9 +61,9 @@ fn what_was_prepared_for_another_state_of_the_log_is_not_put_in_place() {
     assert_eq!(desk.log.settle(stale).unwrap().into_inner(), Settled::Stale);
     desk.told = desk.start();
     desk.told = desk.run(desk.told).after();
-    let stale = desk.log.gather(tasks.rows).unwrap().unwrap().run();
+    let stale = desk.log.gather(rows).unwrap().unwrap().run();
     desk.log.restore(&backup).unwrap();
-    let same = desk.log.gather(tasks.rows).unwrap().unwrap().run();
+    let same = desk.log.gather(rows).unwrap().unwrap().run();
     assert_eq!(desk.log.settle(same).unwrap().into_inner(), Settled::Packed { chunks: 36 }, "the control");
     assert_eq!(desk.log.settle(stale).unwrap().into_inner(), Settled::Stale, "twice is once");
     assert!(matches!(desk.read(lost), ReadAnswer::Reset(_)));
@@ -98,7 +99,7 @@ fn a_failed_commit_leaves_the_rows_or_the_segment_and_the_log_reads_the_same() {
 
 fn try_compact(desk: &mut Desk) -> Result<(), LogError> {
     let tasks = desk.log.whole_tasks(desk.space)?.expect("the space is there");
-    let mut all = vec![tasks.rows];
+    let mut all = vec![tasks.rows.whatever_it_saves()];
     let snapshots = tasks.entities.into_iter();
     all.extend(snapshots.flat_map(|(_, snapshot, strip)| [snapshot.whatever_it_saves(), strip]));
     for task in all {
@@ -251,4 +252,23 @@ fn changes_that_expand_to_too_many_keys_are_not_taken_to_the_engine() {
         let covered = settled.iter().any(|settled| matches!(settled, Settled::Covered { .. }));
         assert_eq!((refused, covered), (is_refused, !is_refused), "{changes} changes: {settled:?}");
     }
+}
+
+#[test]
+fn what_devices_name_by_its_place_stays_as_it_was_pushed_whoever_compacts() {
+    let mut desk = Desk::new();
+    let chunks = Author::new(1, 1).letters(600);
+    desk.push(chunks.clone());
+    let tasks = desk.log.whole_tasks(desk.space).unwrap().unwrap();
+    let (_, snapshot, strip) = tasks.entities[0];
+    let settled: Vec<_> =
+        [tasks.rows, snapshot.whatever_it_saves(), strip].into_iter().flat_map(|task| desk.finish(task)).collect();
+    assert!(settled.iter().any(|settled| matches!(settled, Settled::Covered { .. })), "the control: {settled:?}");
+    for (sequence, chunk) in (1..).zip(&chunks).skip(600 - 256) {
+        let found = desk.log.change_at(desk.principal, desk.space, Sequence::new(sequence), at(0)).unwrap();
+        assert_eq!(found, Some((chunk.entity, chunk.header.as_ref().unwrap().hash)), "sequence {sequence}");
+    }
+    let tasks = desk.log.whole_tasks(desk.space).unwrap().unwrap();
+    assert_eq!(desk.finish(tasks.rows), [], "it is done");
+    assert_eq!(desk.rows("chunks"), 256);
 }
