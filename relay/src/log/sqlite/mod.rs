@@ -5,6 +5,7 @@ mod append;
 mod archive;
 mod chain;
 mod decay;
+mod foreign;
 mod heads;
 mod identity;
 mod page;
@@ -28,6 +29,7 @@ use afield_core::session::{AppendRequest, OpenAnswer, OpenRequest, PageAnswer, P
 use afield_core::{ChangeHash, Durable, EntityId, LogId, Now, Sequence, SpaceId};
 use archive::{Cache, Tasks};
 use decay::Decayed;
+use foreign::Foreign;
 use identity::FileIdentity;
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, MAIN_DB};
@@ -56,6 +58,7 @@ pub struct SqliteLog {
     tasks: Tasks,
     /// How often this value changed what [`Log::foreign_version`] speaks about.
     administered: u64,
+    foreign: Foreign,
     /// The storage failed: the file is opened again before it is used again, so that nothing half known is trusted.
     failed: bool,
 }
@@ -127,6 +130,7 @@ impl SqliteLog {
         self.decayed = Decayed::default();
         self.tasks = Tasks::default();
         self.administered += 1;
+        self.foreign.forget();
         Ok(())
     }
 
@@ -160,6 +164,7 @@ impl SqliteLog {
             cache: Cache::default(),
             tasks: Tasks::default(),
             administered: 0,
+            foreign: Foreign::default(),
             failed: false,
         }
     }
@@ -201,6 +206,7 @@ impl SqliteLog {
         self.decayed = Decayed::default();
         self.tasks = Tasks::default();
         self.administered += 1;
+        self.foreign.forget();
         Ok(())
     }
 
@@ -298,8 +304,8 @@ impl Log for SqliteLog {
         if self.failed {
             drop(self.begin(Purpose::Read)?);
         }
-        let others: u32 = self.connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
-        Ok(self.administered << 32 | u64::from(others))
+        let others = self.foreign_changes()?;
+        Ok(self.administered.saturating_add(others))
     }
 }
 

@@ -163,3 +163,23 @@ CREATE TABLE snapshots (
 ) STRICT;
 
 CREATE INDEX snapshots_to_strip ON snapshots (entity) WHERE stripped < covered;
+
+-- What a relay that has the file open tells commits of other processes apart by: how many there were that leave what is served as it
+-- was, and how many that change who may do what.
+CREATE TABLE commits (
+    number INTEGER PRIMARY KEY,
+    upkeep INTEGER NOT NULL,
+    administration INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO commits (number, upkeep, administration) VALUES (1, 0, 0);
+
+CREATE TRIGGER tokens_insert AFTER INSERT ON tokens BEGIN UPDATE commits SET administration = administration + 1; END;
+CREATE TRIGGER tokens_update AFTER UPDATE ON tokens BEGIN UPDATE commits SET administration = administration + 1; END;
+CREATE TRIGGER tokens_delete AFTER DELETE ON tokens BEGIN UPDATE commits SET administration = administration + 1; END;
+CREATE TRIGGER token_spaces_insert AFTER INSERT ON token_spaces BEGIN UPDATE commits SET administration = administration + 1; END;
+CREATE TRIGGER token_spaces_delete AFTER DELETE ON token_spaces BEGIN UPDATE commits SET administration = administration + 1; END;
+CREATE TRIGGER members_insert AFTER INSERT ON members BEGIN UPDATE commits SET administration = administration + 1; END;
+CREATE TRIGGER members_update AFTER UPDATE ON members BEGIN UPDATE commits SET administration = administration + 1; END;
+CREATE TRIGGER members_delete AFTER DELETE ON members BEGIN UPDATE commits SET administration = administration + 1; END;
+CREATE TRIGGER spaces_delete AFTER DELETE ON spaces BEGIN UPDATE commits SET administration = administration + 1; END;

@@ -11,6 +11,7 @@ use super::work::{
 use super::{Archive, prefix_of, tasks};
 use crate::log::LogError;
 use crate::log::sqlite::SqliteLog;
+use crate::log::sqlite::foreign;
 use crate::log::sqlite::row::SpaceRow;
 use crate::log::sqlite::transaction::{Purpose, SqliteTransaction};
 use afield_core::{Commit, Durable, Sequence};
@@ -95,9 +96,11 @@ impl SqliteLog {
         let settled = self.begin(Purpose::Write).and_then(|mut transaction| {
             let (settled, next) = put_in_place(&Archive::new(&transaction, &cache), prepared)?;
             give_back_some(&transaction)?;
+            foreign::note_upkeep(&transaction)?;
             Ok((Durable::commit(&mut transaction, settled)?, next))
         });
         settled.map(|(settled, next)| {
+            self.foreign.kept_up();
             next.0.into_iter().for_each(|target| self.tasks.add(target));
             settled
         })

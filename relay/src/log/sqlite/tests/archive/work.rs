@@ -272,3 +272,49 @@ fn what_devices_name_by_its_place_stays_as_it_was_pushed_whoever_compacts() {
     assert_eq!(desk.finish(tasks.rows), [], "it is done");
     assert_eq!(desk.rows("chunks"), 256);
 }
+
+#[test]
+fn what_compacts_beside_a_relay_concerns_nobody_and_whatever_else_is_done_meanwhile_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let mut desk = Desk::with(SqliteLog::open(&path).unwrap());
+    let mut author = Author::new(1, 1);
+    desk.push(author.chunks(40));
+    let mut last = desk.log.foreign_version().unwrap();
+    let mut changed = |desk: &mut Desk| {
+        let before = std::mem::replace(&mut last, desk.log.foreign_version().unwrap());
+        before != last
+    };
+    let Desk { principal, space, told, .. } = desk;
+    let mut beside = Desk { log: SqliteLog::open(&path).unwrap(), principal, space, told };
+    assert!(!beside.compact().is_empty());
+    beside.log.give_back().unwrap();
+    assert!(!changed(&mut desk), "what is served is as it was");
+    // The relay does the same meanwhile.
+    desk.push(author.chunks(40));
+    assert!(!desk.pack().is_empty());
+    assert!(!changed(&mut desk));
+
+    for case in ["revoked", "appended", "written past the log"] {
+        desk.push(author.chunks(20));
+        beside.told = desk.told;
+        assert!(!beside.pack().is_empty(), "{case}");
+        desk.push(author.chunks(20));
+        assert!(!desk.pack().is_empty(), "{case}");
+        match case {
+            "revoked" => assert!(beside.log.revoke_token(1, at(0)).unwrap()),
+            "appended" => {
+                assert!(!changed(&mut desk), "{case}, the control");
+                let request = beside.request(vec![author.chunk("appended by another")]);
+                append(&mut beside.log, Principal::ANYONE, request);
+            }
+            _ => {
+                assert!(!changed(&mut desk), "{case}, the control");
+                assert_eq!(beside.log.connection.execute("UPDATE spaces SET created_ms = 0", []), Ok(1));
+            }
+        }
+        assert!(changed(&mut desk), "{case}: R4, R7");
+        desk.principal = Principal::ANYONE;
+        desk.told = desk.run(desk.told).after();
+    }
+}
