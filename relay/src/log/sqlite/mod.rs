@@ -24,7 +24,7 @@ pub use transaction::{Fault, FaultPoint};
 
 pub(super) use account::DEFAULT_USER;
 
-use super::{Appended, Authentication, Log, LogError, Principal, Quotas, Standing, TokenHash};
+use super::{Appended, Authentication, Log, LogError, NamesLeft, Principal, Quotas, Standing, TokenHash};
 use afield_core::session::{AppendRequest, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest};
 use afield_core::{ChangeHash, Durable, EntityId, LogId, Now, Sequence, SpaceId};
 use archive::{Cache, Tasks};
@@ -278,9 +278,10 @@ impl Log for SqliteLog {
         principal: Principal,
         space: SpaceId,
         sequence: Sequence,
+        left: &mut NamesLeft,
         now: Now,
     ) -> Result<Option<(EntityId, ChangeHash)>, LogError> {
-        let result = self.read_change_at(principal, space, sequence, now);
+        let result = self.read_change_at(principal, (space, sequence), left, now);
         self.watched(result)
     }
 

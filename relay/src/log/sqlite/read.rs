@@ -7,7 +7,7 @@ use super::chain::{self, Mended};
 use super::row::SpaceRow;
 use super::run::RunRoom;
 use super::transaction::{Purpose, SqliteTransaction};
-use crate::log::{Inconsistency, LogError, Principal};
+use crate::log::{Inconsistency, LogError, NamesLeft, Principal};
 use afield_core::change::ChangeHeader;
 use afield_core::log::ChunkHash;
 use afield_core::session::{
@@ -36,8 +36,8 @@ impl SqliteLog {
     pub(super) fn read_change_at(
         &mut self,
         principal: Principal,
-        space: SpaceId,
-        sequence: Sequence,
+        (space, sequence): (SpaceId, Sequence),
+        left: &mut NamesLeft,
         now: Now,
     ) -> Result<Option<(EntityId, ChangeHash)>, LogError> {
         let cache = self.cache.clone();
@@ -52,7 +52,7 @@ impl SqliteLog {
             return Ok(row);
         }
         let archive = Archive::new(&transaction, &cache);
-        let change = archived_change(&archive, position)?;
+        let change = archived_change(&archive, position, left)?;
         let mended = archive.mended();
         drop(transaction);
         self.store_found_again(&[], &mended);
@@ -133,8 +133,15 @@ impl SqliteLog {
 
 /// The change at a position of a segment; `None` when nothing stands there, or its bytes are not in the segment: no snapshot
 /// is taken apart for a name, which could as well be a hash.
-fn archived_change(archive: &Archive<'_, '_>, position: i64) -> Result<Option<(EntityId, ChangeHash)>, LogError> {
-    let segment = archive.segment(position)?;
+fn archived_change(
+    archive: &Archive<'_, '_>,
+    position: i64,
+    left: &mut NamesLeft,
+) -> Result<Option<(EntityId, ChangeHash)>, LogError> {
+    let segment = match archive.decoded(position)? {
+        None if left.take_segment() => archive.segment(position)?,
+        decoded => decoded,
+    };
     let place = segment.as_ref().and_then(|segment| segment.place(position));
     let Some(place) = place.filter(|place| place.kind == ChunkKind::Change) else { return Ok(None) };
     let header = place.bytes.as_ref().and_then(|bytes| ChangeHeader::read(bytes, &Limits::DEFAULT).ok());

@@ -116,6 +116,14 @@ impl<'t, 'c> Archive<'t, 'c> {
         Ok(self.transaction.statement(sql)?.exists([SpaceRow::number_of(position), sequence, position])?)
     }
 
+    /// The segment that holds a position, where it was decoded lately.
+    pub(super) fn decoded(&self, position: i64) -> Result<Option<Arc<Segment>>, LogError> {
+        if let Some(segment) = at_hand(&self.segments, position) {
+            return Ok(Some(segment));
+        }
+        Ok(self.segment_row(position)?.and_then(|row| self.cache.segment(&row.key())))
+    }
+
     /// The segment that holds a position, if one does, with the bytes of its chunks only where it was read already.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ mod numbers;
 mod work;
 
 use super::*;
-use crate::log::{Log, Settled, Task};
+use crate::log::{Log, NamesLeft, Settled, Task};
 use crate::testing::{Author, decoded};
 use afield_core::session::{LogEntry, PageAnswer, PageRequest};
 use afield_core::wire::FetchNumber;
@@ -121,7 +121,7 @@ fn a_change_is_found_by_its_position_unless_that_takes_a_snapshot_apart() {
         pushed.iter().map(|chunk| Some((chunk.entity, chunk.header.as_ref().unwrap().hash))).collect();
     let head = expected.len() as u64;
     let found = |desk: &mut Desk, principal: Principal, sequence: u64| {
-        desk.log.change_at(principal, desk.space, Sequence::new(sequence), at(0)).unwrap()
+        desk.log.change_at(principal, desk.space, Sequence::new(sequence), &mut NamesLeft::default(), at(0)).unwrap()
     };
     for step in 0..3 {
         match step {
@@ -140,6 +140,27 @@ fn a_change_is_found_by_its_position_unless_that_takes_a_snapshot_apart() {
     let of_stranger = NewToken { user: Some("stranger".to_owned()), ..NewToken::default() };
     let stranger = principal(&mut desk.log, &of_stranger, 2);
     assert_eq!(found(&mut desk, stranger, 1), None, "R6");
+}
+
+#[test]
+fn the_names_of_one_push_have_two_segments_decoded_at_the_most() {
+    let mut desk = Desk::new();
+    let mut author = Author::new(1, 1);
+    for _ in 0..4 {
+        desk.push(author.chunks(16));
+        desk.pack();
+    }
+    desk.push(author.chunks(2));
+    let mut desk = opened_again(desk);
+    let (principal, space) = (desk.principal, desk.space);
+    let mut left = NamesLeft::default();
+    let mut found = |left: &mut NamesLeft, sequence: u64| {
+        desk.log.change_at(principal, space, Sequence::new(sequence), left, at(0)).unwrap().is_some()
+    };
+    let asked = [66, 1, 16, 17, 33, 2, 18, 49, 65];
+    assert_eq!(asked.map(|sequence| found(&mut left, sequence)), [true, true, true, true, false, true, true, false, true]);
+    assert!(found(&mut NamesLeft::default(), 33), "the control: another push");
+    assert!(found(&mut left, 34), "what was decoded lately costs nothing");
 }
 
 #[test]
