@@ -250,6 +250,9 @@ pub enum Inconsistency {
     /// The name of a collection does not parse.
     #[error("the name of a collection does not parse")]
     Collection,
+    /// No two copies of the file's secret agree.
+    #[error("the file's secret has decayed")]
+    Secret,
 }
 
 impl LogError {

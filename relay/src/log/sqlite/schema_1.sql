@@ -138,8 +138,18 @@ CREATE TABLE actor_runs (
     PRIMARY KEY (entity, actor, last)
 ) STRICT, WITHOUT ROWID;
 
--- The changes of segments by the first eight bytes of the BLAKE3 of their hashes: nobody can name a change that was never made and
--- meet one of these, which the first bytes of the hashes themselves would allow.
+-- A secret of the file, three times, so that one that decays is outvoted.
+CREATE TABLE secrets (
+    number INTEGER PRIMARY KEY,
+    secret BLOB NOT NULL
+) STRICT;
+
+INSERT INTO secrets (number, secret) VALUES (1, randomblob(32));
+INSERT INTO secrets (number, secret) SELECT 2, secret FROM secrets WHERE number = 1;
+INSERT INTO secrets (number, secret) SELECT 3, secret FROM secrets WHERE number = 1;
+
+-- The changes of segments by the first eight bytes of the BLAKE3 of their hashes, keyed with the secret: nobody can name a change that
+-- was never made and meet one of these, however many there are and however long he looks for one at home.
 CREATE TABLE change_prefixes (
     entity INTEGER NOT NULL,
     prefix INTEGER NOT NULL,

@@ -8,7 +8,7 @@ use super::snapshot::Head;
 use super::work::{
     Eagerness, NewBody, NewSegment, NewSnapshot, Outcome, Prepared, Stripped, Target, Task, Work, WorkFault,
 };
-use super::{Archive, prefix_of, tasks};
+use super::{Archive, tasks};
 use crate::log::LogError;
 use crate::log::sqlite::SqliteLog;
 use crate::log::sqlite::foreign;
@@ -197,12 +197,15 @@ fn put_segment(archive: &Archive<'_, '_>, new: &NewSegment) -> Result<(Settled, 
             )?
             .execute([run.entity, run.actor, run.last.cast_signed(), run.first.cast_signed(), segment.last])?;
     }
-    let mut changes = new.changes.clone();
-    changes.sort_unstable_by_key(|(entity, change, _)| (*entity, prefix_of(*change)));
-    for (entity, change, position) in changes {
+    let mut changes = Vec::with_capacity(new.changes.len());
+    for (entity, change, position) in &new.changes {
+        changes.push([*entity, archive.prefix_of(*change)?, *position]);
+    }
+    changes.sort_unstable();
+    for change in changes {
         transaction
             .statement("INSERT OR IGNORE INTO change_prefixes (entity, prefix, position) VALUES (?1, ?2, ?3)")?
-            .execute([entity, prefix_of(change), position])?;
+            .execute(change)?;
     }
     let mut from = segment.first;
     for kept in new.kept.iter().copied().chain(std::iter::once(segment.last + 1)) {

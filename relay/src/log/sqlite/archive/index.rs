@@ -1,8 +1,8 @@
 //! Finding the changes of segments: by actor and sequence, and by hash.
 
 use super::{Archive, Place, Segment, missing};
-use crate::log::LogError;
 use crate::log::sqlite::row::SpaceRow;
+use crate::log::{Inconsistency, LogError};
 use afield_core::ChangeHash;
 use afield_core::change::ChangeHeader;
 use afield_core::{Limits, log::ChunkHash};
@@ -20,12 +20,6 @@ pub(super) const ANY: Limits = Limits {
     change_dependencies_max: usize::MAX,
     ..Limits::DEFAULT
 };
-
-/// What the index has of a change: eight bytes of a hash of its hash. Whoever names a change that was never made meets none of them
-/// but by trying for longer than anybody lives.
-pub(in crate::log::sqlite) fn prefix_of(change: ChangeHash) -> i64 {
-    blake3::hash(&change.0).as_bytes().first_chunk().copied().map(i64::from_be_bytes).unwrap_or_default()
-}
 
 /// What a run of an actor counts in the sum of all runs of an entity: eight bytes of a hash of actor, first, last and segment, so
 /// that no flipped bit leaves the sum as it was.
@@ -61,6 +55,28 @@ impl Found {
 }
 
 impl Archive<'_, '_> {
+    /// What the index has of a change: eight bytes of a keyed hash of its hash. Whoever names a change that was never made cannot
+    /// find out which would meet one of them but by asking the relay.
+    pub(super) fn prefix_of(&self, change: ChangeHash) -> Result<i64, LogError> {
+        let hash = blake3::keyed_hash(&self.secret()?, &change.0);
+        Ok(hash.as_bytes().first_chunk().copied().map(i64::from_be_bytes).unwrap_or_default())
+    }
+
+    /// The secret of the file: what two of its copies say.
+    fn secret(&self) -> Result<[u8; 32], LogError> {
+        if let Some(secret) = self.secret.get() {
+            return Ok(secret);
+        }
+        let mut statement = self.transaction.statement("SELECT secret FROM secrets ORDER BY number")?;
+        let copies = statement.query_map([], |row| row.get(0))?;
+        // One that is of another length has decayed, too.
+        let copies: Vec<[u8; 32]> = copies.filter_map(Result::ok).collect();
+        let outvotes = |secret: &&[u8; 32]| copies.iter().filter(|copy| copy == secret).count() > 1;
+        let secret = copies.iter().find(outvotes).copied().ok_or(LogError::Inconsistent(Inconsistency::Secret))?;
+        self.secret.set(Some(secret));
+        Ok(secret)
+    }
+
     /// The segment that holds the change with an actor and a sequence, by its last position.
     pub(in crate::log::sqlite) fn segment_of(
         &self,
@@ -128,7 +144,7 @@ impl Archive<'_, '_> {
     /// Whether a change is in a segment, as the index says.
     pub(in crate::log::sqlite) fn may_hold(&self, entity: i64, change: ChangeHash) -> Result<bool, LogError> {
         let sql = "SELECT 1 FROM change_prefixes WHERE entity = ?1 AND prefix = ?2";
-        Ok(self.transaction.statement(sql)?.exists(params![entity, prefix_of(change)])?)
+        Ok(self.transaction.statement(sql)?.exists(params![entity, self.prefix_of(change)?])?)
     }
 
     /// A change of a segment. An intact snapshot that stands for it has its bytes; these are looked at only where there is none, or
@@ -227,7 +243,7 @@ impl Archive<'_, '_> {
         if !self.indexed(entity, change)?.contains(&position) {
             self.transaction
                 .statement("INSERT OR IGNORE INTO change_prefixes (entity, prefix, position) VALUES (?1, ?2, ?3)")?
-                .execute([entity, prefix_of(change), position])?;
+                .execute([entity, self.prefix_of(change)?, position])?;
         }
         Ok(())
     }
@@ -236,7 +252,7 @@ impl Archive<'_, '_> {
     fn indexed(&self, entity: i64, change: ChangeHash) -> Result<Vec<i64>, LogError> {
         let sql = "SELECT position FROM change_prefixes WHERE entity = ?1 AND prefix = ?2 ORDER BY position LIMIT ?3";
         let mut statement = self.transaction.statement(sql)?;
-        let positions = statement.query_map([entity, prefix_of(change), ALIKE_MAX], |row| row.get(0))?;
+        let positions = statement.query_map([entity, self.prefix_of(change)?, ALIKE_MAX], |row| row.get(0))?;
         Ok(positions.collect::<Result<_, _>>()?)
     }
 }

@@ -32,7 +32,7 @@ pub use work::{Prepared, Task, Work, WorkFault};
 
 pub(super) use cache::Cache;
 pub(super) use commit::MendedSegment;
-pub(super) use index::{Archived, Found, prefix_of};
+pub(super) use index::{Archived, Found};
 pub(super) use segment::{Place, Segment};
 pub(super) use tasks::Tasks;
 
@@ -65,6 +65,8 @@ pub(super) struct Archive<'t, 'c> {
     travellers: RefCell<BTreeMap<i64, Option<Traveller>>>,
     /// How many snapshots this transaction has taken apart.
     extractions: Cell<usize>,
+    /// The secret of the file, once it was used.
+    secret: Cell<Option<[u8; 32]>>,
 }
 
 /// Segments by their last positions.
@@ -79,8 +81,8 @@ const SEGMENTS_AT_HAND_MAX: usize = 32;
 impl<'t, 'c> Archive<'t, 'c> {
     pub(super) fn new(transaction: &'t SqliteTransaction<'c>, cache: &Cache) -> Self {
         let (segments, outlines, entities, snapshots, travellers) = Default::default();
-        let (cache, extractions) = (cache.clone(), Cell::new(0));
-        Self { transaction, cache, segments, outlines, entities, snapshots, travellers, extractions }
+        let (cache, extractions, secret) = (cache.clone(), Cell::new(0), Cell::new(None));
+        Self { transaction, cache, segments, outlines, entities, snapshots, travellers, extractions, secret }
     }
 
     /// The segment that holds a position, if one does.

@@ -158,7 +158,10 @@ fn the_names_of_one_push_have_two_segments_decoded_at_the_most() {
         desk.log.change_at(principal, space, Sequence::new(sequence), left, at(0)).unwrap().is_some()
     };
     let asked = [66, 1, 16, 17, 33, 2, 18, 49, 65];
-    assert_eq!(asked.map(|sequence| found(&mut left, sequence)), [true, true, true, true, false, true, true, false, true]);
+    assert_eq!(
+        asked.map(|sequence| found(&mut left, sequence)),
+        [true, true, true, true, false, true, true, false, true]
+    );
     assert!(found(&mut NamesLeft::default(), 33), "the control: another push");
     assert!(found(&mut left, 34), "what was decoded lately costs nothing");
 }

@@ -157,3 +157,32 @@ fn changes_of_segments_that_are_pushed_again_have_no_body_decoded() {
         assert_eq!(desk.log.cache.segments(), 3, "the control");
     }
 }
+
+#[test]
+fn what_the_index_has_of_a_change_is_another_thing_in_every_file() {
+    let prefixes = |desk: &Desk| -> Vec<i64> {
+        let mut statement =
+            desk.log.connection.prepare("SELECT prefix FROM change_prefixes ORDER BY position").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let desks = [(); 2].map(|()| {
+        let mut desk = Desk::new();
+        desk.push(Author::new(1, 1).chunks(20));
+        desk.pack();
+        desk
+    });
+    let [one, other] = desks.each_ref().map(prefixes);
+    assert!(one.len() == 20 && other.len() == 20);
+    assert!(one.iter().all(|prefix| !other.contains(prefix)), "nobody can look for one at home");
+    let [mut desk, _] = desks;
+    let whole = desk.log.snapshot().unwrap();
+    for copy in 1..=3 {
+        desk.log.restore(&whole).unwrap();
+        let sql = "UPDATE secrets SET secret = zeroblob(32) WHERE number = ?1";
+        assert_eq!(desk.log.connection.execute(sql, [copy]), Ok(1));
+        // Nothing but the index of changes knows them.
+        assert_eq!(desk.log.connection.execute("DELETE FROM actor_runs", []), Ok(1));
+        let verdicts = desk.push(Author::new(1, 1).chunks(20));
+        assert!(verdicts.iter().all(|verdict| matches!(verdict, ChunkVerdict::Duplicate { .. })), "copy {copy}");
+    }
+}

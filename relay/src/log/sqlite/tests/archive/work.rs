@@ -265,7 +265,10 @@ fn what_devices_name_by_its_place_stays_as_it_was_pushed_whoever_compacts() {
         [tasks.rows, snapshot.whatever_it_saves(), strip].into_iter().flat_map(|task| desk.finish(task)).collect();
     assert!(settled.iter().any(|settled| matches!(settled, Settled::Covered { .. })), "the control: {settled:?}");
     for (sequence, chunk) in (1..).zip(&chunks).skip(600 - 256) {
-        let found = desk.log.change_at(desk.principal, desk.space, Sequence::new(sequence), &mut NamesLeft::default(), at(0)).unwrap();
+        let found = desk
+            .log
+            .change_at(desk.principal, desk.space, Sequence::new(sequence), &mut NamesLeft::default(), at(0))
+            .unwrap();
         assert_eq!(found, Some((chunk.entity, chunk.header.as_ref().unwrap().hash)), "sequence {sequence}");
     }
     let tasks = desk.log.whole_tasks(desk.space).unwrap().unwrap();
