@@ -2,7 +2,7 @@
 
 use super::SqliteLog;
 use super::account::{self, Creation};
-use super::archive::{Archive, MendedSegment, Place, Snapshot};
+use super::archive::{Archive, MendedArchive, Place, Snapshot};
 use super::chain::{self, Mended};
 use super::row::SpaceRow;
 use super::run::RunRoom;
@@ -121,12 +121,12 @@ impl SqliteLog {
     }
 
     /// Stores what a reader found again.
-    pub(super) fn store_found_again(&mut self, mended: &[Mended], segments: &[MendedSegment]) {
+    pub(super) fn store_found_again(&mut self, mended: &[Mended], archive: &MendedArchive) {
         if !mended.is_empty() {
             self.store_mended(mended);
         }
-        if !segments.is_empty() {
-            self.store_mended_segments(segments);
+        if !archive.is_empty() {
+            self.store_mended_archive(archive);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::gather::rows_hash;
 use super::held::Held;
-use super::index::run_check;
+use super::index::{Miscounted, run_check};
 use super::segment::{Segment, parity};
 use super::snapshot::Head;
 use super::work::{
@@ -53,9 +53,19 @@ pub enum Settled {
     Failed(WorkFault),
 }
 
-/// A segment of which something was found again from the rest.
-#[derive(Debug, Clone)]
-pub(in crate::log::sqlite) struct MendedSegment(pub(super) Arc<Segment>);
+/// What was found again of the old part, to be stored.
+#[derive(Debug, Default)]
+pub(in crate::log::sqlite) struct MendedArchive {
+    /// Segments of which something was found again from the rest.
+    pub(super) segments: Vec<Arc<Segment>>,
+    pub(super) counts: Vec<Miscounted>,
+}
+
+impl MendedArchive {
+    pub(in crate::log::sqlite) fn is_empty(&self) -> bool {
+        self.segments.is_empty() && self.counts.is_empty()
+    }
+}
 
 impl SqliteLog {
     pub(in crate::log::sqlite) fn next_due(&mut self) -> Result<Option<Task>, LogError> {
@@ -106,17 +116,20 @@ impl SqliteLog {
         })
     }
 
-    /// Stores what was found again of segments.
-    pub(in crate::log::sqlite) fn store_mended_segments(&mut self, mended: &[MendedSegment]) {
-        let stored = self.try_store_segments(mended);
+    /// Stores what was found again of the old part.
+    pub(in crate::log::sqlite) fn store_mended_archive(&mut self, mended: &MendedArchive) {
+        let stored = self.try_store_archive(mended);
         if let Err(error) = self.watched(stored) {
             tracing::error!(error = &error as &dyn std::error::Error, "what was found again could not be stored");
         }
     }
 
-    fn try_store_segments(&mut self, mended: &[MendedSegment]) -> Result<(), LogError> {
+    fn try_store_archive(&mut self, mended: &MendedArchive) -> Result<(), LogError> {
         let mut transaction = self.begin(Purpose::Write)?;
-        for MendedSegment(segment) in mended {
+        for Miscounted { entity, chunks } in &mended.counts {
+            transaction.statement("UPDATE entities SET archived = ?2 WHERE number = ?1")?.execute([entity, chunks])?;
+        }
+        for segment in &mended.segments {
             let sequence = SpaceRow::sequence(segment.first).get();
             tracing::warn!(sequence, "a segment of the log has decayed on the disk in a part that was found again");
             transaction

@@ -41,6 +41,13 @@ pub(in crate::log::sqlite) struct Archived {
     pub(in crate::log::sqlite) bytes: Vec<u8>,
 }
 
+/// An entity whose row says another number of chunks in segments than there are.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::log::sqlite) struct Miscounted {
+    pub(super) entity: i64,
+    pub(super) chunks: i64,
+}
+
 /// A chunk of a segment, with the segment.
 #[derive(Debug)]
 pub(in crate::log::sqlite) struct Found {
@@ -95,19 +102,26 @@ impl Archive<'_, '_> {
         Ok(found.filter(|(first, _)| *first <= actor_sequence.cast_signed()).map(|(_, segment)| segment))
     }
 
-    /// Whether the runs of an entity's actors are those that were put in. Where not, one of them has decayed.
+    /// Whether the runs of an entity's actors are those that were put in. Where not, one of them has decayed; where they are, they tell
+    /// how many chunks there are.
     pub(in crate::log::sqlite) fn knows_runs(&self, entity: i64) -> Result<bool, LogError> {
         let mut statement =
             self.transaction.statement("SELECT actor, first, last, segment FROM actor_runs WHERE entity = ?1")?;
         let mut rows = statement.query([entity])?;
-        let mut sum = 0;
+        let (mut sum, mut chunks) = (0, 0_i64);
         while let Some(row) = rows.next()? {
-            let run = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?];
+            let run @ [_, first, last, _] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?];
             sum = run_check(run).wrapping_add(sum);
+            chunks = chunks.saturating_add(last.saturating_sub(first)).saturating_add(1);
         }
-        let mut statement = self.transaction.statement("SELECT runs_check FROM entities WHERE number = ?1")?;
-        let expected: Option<i64> = statement.query_row([entity], |row| row.get(0)).optional()?;
-        Ok(expected.is_none_or(|expected| expected == sum))
+        let mut statement =
+            self.transaction.statement("SELECT runs_check, archived FROM entities WHERE number = ?1")?;
+        let expected = statement.query_row([entity], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
+        let Some((expected, archived)) = expected.optional()? else { return Ok(true) };
+        if expected == sum && archived != chunks {
+            self.miscounted.borrow_mut().push(Miscounted { entity, chunks });
+        }
+        Ok(expected == sum)
     }
 
     /// The segments behind a position of a space that hold changes of an entity, by their ends and where they start, as the index

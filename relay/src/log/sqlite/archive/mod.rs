@@ -31,8 +31,8 @@ pub use whole::WholeTasks;
 pub use work::{Prepared, Task, Work, WorkFault};
 
 pub(super) use cache::Cache;
-pub(super) use commit::MendedSegment;
-pub(super) use index::{Archived, Found};
+pub(super) use commit::MendedArchive;
+pub(super) use index::{Archived, Found, Miscounted};
 pub(super) use segment::{Place, Segment};
 pub(super) use tasks::Tasks;
 
@@ -63,6 +63,8 @@ pub(super) struct Archive<'t, 'c> {
     entities: RefCell<BTreeMap<i64, Option<Named>>>,
     snapshots: RefCell<BTreeMap<i64, Option<Arc<Snapshot>>>>,
     travellers: RefCell<BTreeMap<i64, Option<Traveller>>>,
+    /// Entities of which this transaction found that another number of chunks is in segments than their rows say.
+    miscounted: RefCell<Vec<Miscounted>>,
     /// How many snapshots this transaction has taken apart.
     extractions: Cell<usize>,
     /// The secret of the file, once it was used.
@@ -81,8 +83,20 @@ const SEGMENTS_AT_HAND_MAX: usize = 32;
 impl<'t, 'c> Archive<'t, 'c> {
     pub(super) fn new(transaction: &'t SqliteTransaction<'c>, cache: &Cache) -> Self {
         let (segments, outlines, entities, snapshots, travellers) = Default::default();
+        let miscounted = RefCell::default();
         let (cache, extractions, secret) = (cache.clone(), Cell::new(0), Cell::new(None));
-        Self { transaction, cache, segments, outlines, entities, snapshots, travellers, extractions, secret }
+        Self {
+            transaction,
+            cache,
+            segments,
+            outlines,
+            entities,
+            snapshots,
+            travellers,
+            miscounted,
+            extractions,
+            secret,
+        }
     }
 
     /// The segment that holds a position, if one does.
@@ -159,14 +173,15 @@ impl<'t, 'c> Archive<'t, 'c> {
         Ok(row)
     }
 
-    /// The segments that this transaction has used of which something was found again.
-    pub(super) fn mended(&self) -> Vec<MendedSegment> {
+    /// What this transaction has used of which something was found again.
+    pub(super) fn mended(&self) -> MendedArchive {
         let mended: BTreeMap<i64, Arc<Segment>> = [&self.outlines, &self.segments]
             .iter()
             .flat_map(|segments| segments.borrow().clone())
             .filter(|(_, segment)| segment.is_mended)
             .collect();
-        mended.into_values().map(MendedSegment).collect()
+        let segments = mended.into_values().collect();
+        MendedArchive { segments, counts: self.miscounted.take() }
     }
 
     /// The chain hash behind a sequence that a segment holds.

@@ -186,3 +186,21 @@ fn what_the_index_has_of_a_change_is_another_thing_in_every_file() {
         assert!(verdicts.iter().all(|verdict| matches!(verdict, ChunkVerdict::Duplicate { .. })), "copy {copy}");
     }
 }
+
+#[test]
+fn a_wrong_count_of_an_entity_is_put_right_by_who_reads_it() {
+    for (sql, expected) in [
+        ("UPDATE entities SET archived = archived | 1024", 16),
+        ("UPDATE entities SET archived = 0", 16),
+        ("UPDATE entities SET archived = 7; UPDATE actor_runs SET first = first + 3", 7),
+    ] {
+        let mut desk = Desk::new();
+        desk.push(Author::new(1, 1).chunks(16));
+        desk.pack();
+        desk.log.connection.execute_batch(sql).unwrap();
+        let filter = Filter::nothing().entities([EntityId::from_bytes([1; 16])]);
+        assert_eq!(paged(&mut desk, &filter, 0, usize::MAX, false).changes.len(), 16);
+        let count: i64 = desk.log.connection.query_row("SELECT archived FROM entities", [], |row| row.get(0)).unwrap();
+        assert_eq!(count, expected, "{sql}");
+    }
+}
