@@ -75,9 +75,14 @@ impl SqliteLog {
             self.tasks.scanned(left);
         }
         while let Some(task) = self.tasks.next() {
-            match task.target {
-                Target::Snapshot { entity } if !self.begin_try(entity)? => {}
-                _ => return Ok(Some(task)),
+            let Target::Snapshot { entity } = task.target else { return Ok(Some(task)) };
+            match self.begin_try(entity) {
+                Ok(true) => return Ok(Some(task)),
+                Ok(false) => {}
+                Err(error) => {
+                    self.tasks.put_off(task);
+                    return Err(error);
+                }
             }
         }
         Ok(None)

@@ -321,3 +321,24 @@ fn what_compacts_beside_a_relay_concerns_nobody_and_whatever_else_is_done_meanwh
         desk.told = desk.run(desk.told).after();
     }
 }
+
+#[test]
+fn a_task_whose_beginning_could_not_be_noted_is_taken_up_again() {
+    let mut desk = Desk::new();
+    let mut author = Author::new(1, 1);
+    desk.push(author.letters(1_200));
+    desk.pack();
+    let mut desk = opened_again(desk);
+    let mut failed = false;
+    desk.log.inject_faults(move |at| {
+        let fails = !failed && at == FaultPoint::BeforeCommit;
+        failed |= fails;
+        fails.then_some(Fault::Error)
+    });
+    assert!((0..3).any(|_| desk.log.next_task().is_err()), "the control");
+    assert_eq!(desk.log.next_task().unwrap(), None, "it is not tried again and again");
+    desk.push(Author::new(2, 2).letters(1_100));
+    let settled = desk.usual();
+    // Whether it pays is another matter.
+    assert!(settled.iter().any(|settled| !matches!(settled, Settled::Packed { .. })), "{settled:?}");
+}
