@@ -330,9 +330,14 @@ fn take_archived(
         let collection = archive.collection(place.number)?;
         Ok(wanted.filter.includes(place.entity, &collection))
     };
-    while position <= head
-        && let Some(segment) = archive.outline(position)?
-    {
+    while position <= head {
+        let segment = match archive.outline(position) {
+            Ok(Some(segment)) => segment,
+            Ok(None) => break,
+            // What lies before what is damaged is read all the same.
+            Err(error) if error.is_damage() && stretch.after != wanted.after => return Ok(false),
+            Err(error) => return Err(error),
+        };
         for (position, place) in segment.places_from(position) {
             let sequence = SpaceRow::sequence(position);
             let is_wanted = is_wanted(place)?;

@@ -140,10 +140,10 @@ fn two_damaged_hashes_of_a_segment_refuse_what_needs_it_and_nothing_else() {
     let start = desk.start();
     let head = desk.told;
     assert!(flip(&desk, "segment_hashes", "hashes", 1, 0) && flip(&desk, "segment_hashes", "hashes", 1, 40));
-    let first = ReadRequest { bytes_max: 1, ..read_request(desk.space, start) };
-    let answer = desk.log.read(desk.principal, &first, at(0)).unwrap().into_inner();
-    assert!(matches!(answer, ReadAnswer::Run(_)), "what lies before it is read");
-    let error = desk.log.read(desk.principal, &read_request(desk.space, start), at(0)).unwrap_err();
+    let before = desk.run(start);
+    assert_eq!(before.entries().len(), 18, "what lies before it is read");
+    let next = read_request(desk.space, before.after());
+    let error = desk.log.read(desk.principal, &next, at(0)).unwrap_err();
     assert!(error.is_damage(), "R9: {error:?}");
     assert!(matches!(desk.read(head), ReadAnswer::Run(_)), "who stands behind it goes on");
     assert!(is_stored(&desk.push(vec![Author::new(5, 5).chunk("another entity")])[0]));
