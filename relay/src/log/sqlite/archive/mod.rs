@@ -45,9 +45,9 @@ use cache::Doubt;
 use rusqlite::{OptionalExtension, Row};
 use segment::SegmentRow;
 use snapshot::Traveller;
-#[cfg(test)]
-pub(super) use snapshot::replace_document;
 pub(super) use snapshot::{Snapshot, Travelling};
+#[cfg(test)]
+pub(super) use snapshot::{outgrow_frames, replace_document};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;

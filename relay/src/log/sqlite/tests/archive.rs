@@ -7,6 +7,7 @@ mod numbers;
 mod work;
 
 use super::*;
+use crate::log::sqlite::archive::outgrow_frames;
 use crate::log::{Log, NamesLeft, Settled, Task};
 use crate::testing::{Author, decoded};
 use afield_core::session::{LogEntry, PageAnswer, PageRequest};
@@ -336,6 +337,24 @@ fn a_snapshot_that_has_decayed_is_not_sent() {
     let run = desk.compact_run(start, usize::MAX);
     assert!(run.snapshots().is_empty());
     assert_eq!(run.decayed().count(), 36, "its chunks are told as what has decayed");
+}
+
+#[test]
+fn a_snapshot_that_fits_no_frame_any_more_is_not_sent() {
+    for fits in [true, false] {
+        let (mut desk, _) = busy();
+        desk.compact();
+        if !fits {
+            outgrow_frames(&desk.log.connection);
+        }
+        let start = desk.start();
+        let run = desk.compact_run(start, usize::MAX);
+        assert_eq!(run.snapshots().len(), if fits { 2 } else { 0 });
+        let filter = Filter::nothing().entities([1, 2].map(|number| EntityId::from_bytes([number; 16])));
+        let paged = paged(&mut desk, &filter, 0, usize::MAX, true);
+        assert_eq!((paged.changes.len(), paged.snapshots), (36, if fits { 2 } else { 0 }), "R9");
+        assert!(desk.compact_run(start, usize::MAX).after() == desk.told, "what was taken apart is kept: R9");
+    }
 }
 
 #[test]
