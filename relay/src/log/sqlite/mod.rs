@@ -11,6 +11,7 @@ mod identity;
 mod page;
 mod positions;
 mod read;
+mod reader;
 mod room;
 mod row;
 mod run;

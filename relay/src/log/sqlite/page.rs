@@ -5,14 +5,14 @@ use super::archive::{Archive, Travelling};
 use super::chain::{self, Mended};
 use super::positions::{Asked, Item, Positions};
 use super::read::{Following, RUN, Wanted, archived_entry, entry, stretch};
+use super::reader::Answers;
 use super::row::SpaceRow;
 use super::run::RunRoom;
-use super::transaction::Purpose;
 use crate::log::{LogError, Principal};
 use afield_core::filter::Selection;
 use afield_core::limits::BATCH_CHUNKS_MAX;
 use afield_core::session::{LogEntry, LogRun, LogSnapshot, PageAnswer, PageRequest};
-use afield_core::wire::{PLACES_RUNS_MAX, SpaceCode};
+use afield_core::wire::PLACES_RUNS_MAX;
 use afield_core::{ChainHash, Cursor, Durable, EntityId, Filter, LogId, Now, Sequence};
 use rusqlite::OptionalExtension;
 use std::collections::BTreeSet;
@@ -24,30 +24,14 @@ impl SqliteLog {
         request: &PageRequest,
         now: Now,
     ) -> Result<Durable<PageAnswer>, LogError> {
-        let cache = self.cache.clone();
-        let mut transaction = self.begin(Purpose::Read)?;
-        let archive = Archive::new(&transaction, &cache);
-        let found = SpaceRow::find(&transaction, principal, request.space, now)?;
-        let mut mended = Vec::new();
-        let answer = match &found {
-            None => PageAnswer::Refused(SpaceCode::UnknownOrForbidden),
-            Some(space) if !space.holds(&archive, request.position)? || !space.holds(&archive, request.told)? => {
-                PageAnswer::Reset(space.head.log)
-            }
-            Some(space) => {
-                let (answer, found_again) = page(&archive, space, request)?;
-                mended = found_again;
-                answer
-            }
+        let answers = Answers {
+            refused: PageAnswer::Refused,
+            reset: PageAnswer::Reset,
+            run: |answer| if let PageAnswer::Page { run, .. } = answer { Some(run) } else { None },
         };
-        let mended_segments = archive.mended();
-        let answer = Durable::commit(&mut transaction, answer)?;
-        drop(transaction);
-        if let (Some(space), PageAnswer::Page { run, .. }) = (&found, answer.get()) {
-            self.decayed.note_read(space, run);
-        }
-        self.store_found_again(&mended, &mended_segments);
-        Ok(answer)
+        let cursors = [request.position, request.told];
+        let read = |archive: &Archive<'_, '_>, space: &SpaceRow| page(archive, space, request);
+        self.answer_reader((principal, request.space, now), cursors, answers, read)
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::SqliteLog;
 use super::account::{self, Creation};
-use super::archive::{Archive, MendedArchive, Place, Snapshot};
+use super::archive::{Archive, Place, Snapshot};
 use super::chain::{self, Mended};
+use super::reader::Answers;
 use super::row::SpaceRow;
 use super::run::RunRoom;
 use super::transaction::{Purpose, SqliteTransaction};
@@ -94,40 +95,16 @@ impl SqliteLog {
         request: &ReadRequest,
         now: Now,
     ) -> Result<Durable<ReadAnswer>, LogError> {
-        let cache = self.cache.clone();
-        let mut transaction = self.begin(Purpose::Read)?;
-        let archive = Archive::new(&transaction, &cache);
-        let found = SpaceRow::find(&transaction, principal, request.space, now)?;
-        let mut mended = Vec::new();
-        let answer = match &found {
-            None => ReadAnswer::Refused(SpaceCode::UnknownOrForbidden),
-            Some(space) if !space.holds(&archive, request.position)? || !space.holds(&archive, request.told)? => {
-                ReadAnswer::Reset(space.head.log)
-            }
-            Some(space) => {
-                let (run, found_again) = run(&archive, space, request)?;
-                mended = found_again;
-                ReadAnswer::Run(run.within(space.head.sequence))
-            }
+        let answers = Answers {
+            refused: ReadAnswer::Refused,
+            reset: ReadAnswer::Reset,
+            run: |answer| if let ReadAnswer::Run(run) = answer { Some(run) } else { None },
         };
-        let mended_segments = archive.mended();
-        let answer = Durable::commit(&mut transaction, answer)?;
-        drop(transaction);
-        if let (Some(space), ReadAnswer::Run(run)) = (&found, answer.get()) {
-            self.decayed.note_read(space, run);
-        }
-        self.store_found_again(&mended, &mended_segments);
-        Ok(answer)
-    }
-
-    /// Stores what a reader found again.
-    pub(super) fn store_found_again(&mut self, mended: &[Mended], archive: &MendedArchive) {
-        if !mended.is_empty() {
-            self.store_mended(mended);
-        }
-        if !archive.is_empty() {
-            self.store_mended_archive(archive);
-        }
+        let cursors = [request.position, request.told];
+        self.answer_reader((principal, request.space, now), cursors, answers, |archive, space| {
+            let (run, mended) = run(archive, space, request)?;
+            Ok((ReadAnswer::Run(run.within(space.head.sequence)), mended))
+        })
     }
 }
 
