@@ -194,7 +194,7 @@ fn name_of(message: &[u8]) -> &'static str {
         ToDevice::CaughtUp(_) => "CaughtUp",
         ToDevice::Seen(_) => "Seen",
         ToDevice::Jump(jump) => match jump.segments[..] {
-            [Segment::Snapshot(_)] => "Jump with a snapshot",
+            [Segment::Snapshot(_), ..] => "Jump with a snapshot",
             _ => "Jump",
         },
         _ => "another frame",

@@ -2,7 +2,7 @@
 
 use super::Hub;
 use super::guard::guarded;
-use crate::log::Log;
+use crate::log::{Log, NamesLeft};
 use afield_core::session::{LiveFeed, LiveRun, LiveStanding, LogRun, RelayRequest, SessionError};
 use afield_core::{Durable, Now, SessionId, SpaceId};
 
@@ -17,9 +17,9 @@ impl<L: Log> Hub<L> {
         let Self { sessions, log, .. } = self;
         let Some(seat) = sessions.get_mut(&id) else { return Ok(None) };
         let principal = seat.principal;
-        let mut failed = None;
+        let (mut failed, mut left) = (None, NamesLeft::default());
         let understood = seat.session.handle_message(message, &mut |space, sequence| match log
-            .change_at(principal?, space, sequence, now)
+            .change_at(principal?, space, sequence, &mut left, now)
         {
             Ok(found) => found,
             Err(error) => {

@@ -84,7 +84,8 @@ pub trait Log: Send {
     /// Finds the entity and the hash of the change at a position; `None` when there is none, or the principal may not use the
     /// space.
     ///
-    /// What it finds says only which change a pushed one names, before that is checked by its hash and then as any other.
+    /// What it finds says only which change a pushed one names, before that is checked by its hash and then as any other. Where
+    /// finding it takes more than is `left` for the names of one push, it is not found.
     ///
     /// # Errors
     ///
@@ -94,6 +95,7 @@ pub trait Log: Send {
         principal: Principal,
         space: SpaceId,
         sequence: Sequence,
+        left: &mut NamesLeft,
         now: Now,
     ) -> Result<Option<(EntityId, ChangeHash)>, LogError>;
 
@@ -129,6 +131,31 @@ pub trait Log: Send {
     ///
     /// The storage failed.
     fn foreign_version(&mut self) -> Result<u64, LogError>;
+}
+
+/// How many segments are decoded for the names of one push, some milliseconds each, while everybody waits. A device names what is near
+/// the end of what it has, which is a row, or was sent to it a moment ago.
+const NAMED_SEGMENTS_MAX: u32 = 2;
+
+/// What may still be done to find what a push names.
+#[derive(Debug)]
+pub struct NamesLeft {
+    segments: u32,
+}
+
+impl Default for NamesLeft {
+    fn default() -> Self {
+        Self { segments: NAMED_SEGMENTS_MAX }
+    }
+}
+
+impl NamesLeft {
+    /// Takes the decoding of a segment; answers whether it was left.
+    fn take_segment(&mut self) -> bool {
+        let left = self.segments.checked_sub(1);
+        self.segments = left.unwrap_or_default();
+        left.is_some()
+    }
 }
 
 /// What one transaction of appends did.
@@ -223,6 +250,9 @@ pub enum Inconsistency {
     /// The name of a collection does not parse.
     #[error("the name of a collection does not parse")]
     Collection,
+    /// No two copies of the file's secret agree.
+    #[error("the file's secret has decayed")]
+    Secret,
 }
 
 impl LogError {

@@ -8,7 +8,8 @@ use afield_core::session::{
 };
 use afield_core::{ChangeHash, Cursor, Durable, EntityId, LogId, Now, Sequence, SpaceId};
 use afield_relay::log::{
-    Appended, Authentication, Log, LogError, Prepared, Principal, Settled, SqliteLog, Standing, Task, TokenHash, Work,
+    Appended, Authentication, Log, LogError, NamesLeft, Prepared, Principal, Settled, SqliteLog, Standing, Task,
+    TokenHash, Work,
 };
 
 /// A fault that a correct relay does not have: the simulator has to notice each of them.
@@ -181,9 +182,10 @@ impl Log for WorldLog {
         principal: Principal,
         space: SpaceId,
         sequence: Sequence,
+        left: &mut NamesLeft,
         now: Now,
     ) -> Result<Option<(EntityId, ChangeHash)>, LogError> {
-        self.inner.change_at(principal, space, sequence, now)
+        self.inner.change_at(principal, space, sequence, left, now)
     }
 
     fn next_task(&mut self) -> Result<Option<Task>, LogError> {

@@ -1,13 +1,15 @@
 //! Following the chain through what is read: a hash that has decayed in the table is found again, or nothing is sent.
 
 use super::SqliteLog;
+use super::archive::Archive;
+use super::read;
 use super::row::SpaceRow;
 use super::transaction::Purpose;
 use crate::log::{Inconsistency, LogError};
 use afield_core::log::ChunkHash;
 use afield_core::session::LogEntry;
-use afield_core::{ChainHash, Commit, Cursor};
-use rusqlite::params;
+use afield_core::{ChainHash, ChunkKind, Commit, Cursor, EntityId, Sequence};
+use rusqlite::{OptionalExtension, params};
 
 /// A row whose hash or chain hash was not what it had been.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +17,13 @@ pub(super) struct Mended {
     position: i64,
     hash: ChunkHash,
     chain: ChainHash,
+}
+
+impl Mended {
+    /// The row of an entry that is as it had been.
+    pub(super) fn of(space: &SpaceRow, entry: &LogEntry) -> Self {
+        Self { position: space.position(entry.sequence), hash: entry.hash, chain: entry.chain }
+    }
 }
 
 /// Follows the chain from `before` through entries in the order of the log; `next` is the row after them, where one was read.
@@ -46,7 +55,7 @@ pub(super) fn follow(
                 return Err(LogError::Inconsistent(Inconsistency::Chain(entry.sequence.get())));
             }
             entry.chain = after.chain;
-            mended.push(Mended { position: space.position(entry.sequence), hash: entry.hash, chain: entry.chain });
+            mended.push(Mended::of(space, entry));
         }
         cursor = after;
         rest = following;
@@ -60,8 +69,47 @@ pub(super) fn find_hash(space: &SpaceRow, before: Cursor, entry: &mut LogEntry) 
     let after = before.then(entry.entity, entry.kind.number(), hash);
     (after.sequence == entry.sequence && after.chain == entry.chain).then(|| {
         entry.hash = hash;
-        Mended { position: space.position(entry.sequence), hash, chain: entry.chain }
+        Mended::of(space, entry)
     })
+}
+
+/// The chain hash behind a row, as what stands around it says: it follows from the position before, or leads on to what is next.
+/// One that has decayed must be told to nobody: once it was found again, it would be another history's.
+///
+/// # Errors
+///
+/// What stands there agrees with neither, or the storage failed.
+pub(super) fn verified(
+    archive: &Archive<'_, '_>,
+    space: &SpaceRow,
+    stored: Cursor,
+    (entity, kind, hash): (EntityId, ChunkKind, ChunkHash),
+) -> Result<ChainHash, LogError> {
+    let after = position_before(archive, space, stored.sequence)?.then(entity, kind.number(), hash);
+    if after == stored {
+        return Ok(stored.chain);
+    }
+    let next = read::row_after(archive.transaction, space, stored.sequence)?;
+    let leads_on = |at: &Cursor| leads_on(space, *at, next.as_ref());
+    let found = [stored, after].into_iter().find(leads_on).map(|at| at.chain);
+    found.ok_or(LogError::Inconsistent(Inconsistency::Chain(stored.sequence.get())))
+}
+
+/// The position before a sequence of the log, with the chain hash that is stored for it.
+pub(super) fn position_before(
+    archive: &Archive<'_, '_>,
+    space: &SpaceRow,
+    sequence: Sequence,
+) -> Result<Cursor, LogError> {
+    let log = space.head.log;
+    let sequence = Sequence::new(sequence.get().saturating_sub(1));
+    let position = space.position(sequence);
+    let mut chain = archive.chain_at(position)?;
+    if chain.is_none() {
+        let mut statement = archive.transaction.statement("SELECT chain FROM chunks WHERE position = ?1")?;
+        chain = statement.query_row([position], |row| row.get(0).map(ChainHash::from_bytes)).optional()?;
+    }
+    Ok(Cursor { log, sequence, chain: chain.unwrap_or_else(|| ChainHash::start(log)) })
 }
 
 /// Whether a position is the one that the row after it, or the head of the space, follows from.

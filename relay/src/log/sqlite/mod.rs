@@ -5,11 +5,13 @@ mod append;
 mod archive;
 mod chain;
 mod decay;
+mod foreign;
 mod heads;
 mod identity;
 mod page;
 mod positions;
 mod read;
+mod reader;
 mod room;
 mod row;
 mod run;
@@ -23,11 +25,12 @@ pub use transaction::{Fault, FaultPoint};
 
 pub(super) use account::DEFAULT_USER;
 
-use super::{Appended, Authentication, Log, LogError, Principal, Quotas, Standing, TokenHash};
+use super::{Appended, Authentication, Log, LogError, NamesLeft, Principal, Quotas, Standing, TokenHash};
 use afield_core::session::{AppendRequest, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest};
 use afield_core::{ChangeHash, Durable, EntityId, LogId, Now, Sequence, SpaceId};
 use archive::{Cache, Tasks};
 use decay::Decayed;
+use foreign::Foreign;
 use identity::FileIdentity;
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, MAIN_DB};
@@ -56,6 +59,7 @@ pub struct SqliteLog {
     tasks: Tasks,
     /// How often this value changed what [`Log::foreign_version`] speaks about.
     administered: u64,
+    foreign: Foreign,
     /// The storage failed: the file is opened again before it is used again, so that nothing half known is trusted.
     failed: bool,
 }
@@ -127,6 +131,7 @@ impl SqliteLog {
         self.decayed = Decayed::default();
         self.tasks = Tasks::default();
         self.administered += 1;
+        self.foreign.forget();
         Ok(())
     }
 
@@ -160,6 +165,7 @@ impl SqliteLog {
             cache: Cache::default(),
             tasks: Tasks::default(),
             administered: 0,
+            foreign: Foreign::default(),
             failed: false,
         }
     }
@@ -201,6 +207,7 @@ impl SqliteLog {
         self.decayed = Decayed::default();
         self.tasks = Tasks::default();
         self.administered += 1;
+        self.foreign.forget();
         Ok(())
     }
 
@@ -272,9 +279,10 @@ impl Log for SqliteLog {
         principal: Principal,
         space: SpaceId,
         sequence: Sequence,
+        left: &mut NamesLeft,
         now: Now,
     ) -> Result<Option<(EntityId, ChangeHash)>, LogError> {
-        let result = self.read_change_at(principal, space, sequence, now);
+        let result = self.read_change_at(principal, (space, sequence), left, now);
         self.watched(result)
     }
 
@@ -298,8 +306,8 @@ impl Log for SqliteLog {
         if self.failed {
             drop(self.begin(Purpose::Read)?);
         }
-        let others: u32 = self.connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
-        Ok(self.administered << 32 | u64::from(others))
+        let others = self.foreign_changes()?;
+        Ok(self.administered.saturating_add(others))
     }
 }
 

@@ -5,14 +5,14 @@ use super::archive::{Archive, Travelling};
 use super::chain::{self, Mended};
 use super::positions::{Asked, Item, Positions};
 use super::read::{Following, RUN, Wanted, archived_entry, entry, stretch};
+use super::reader::Answers;
 use super::row::SpaceRow;
 use super::run::RunRoom;
-use super::transaction::Purpose;
 use crate::log::{LogError, Principal};
 use afield_core::filter::Selection;
 use afield_core::limits::BATCH_CHUNKS_MAX;
 use afield_core::session::{LogEntry, LogRun, LogSnapshot, PageAnswer, PageRequest};
-use afield_core::wire::{PLACES_RUNS_MAX, SpaceCode};
+use afield_core::wire::PLACES_RUNS_MAX;
 use afield_core::{ChainHash, Cursor, Durable, EntityId, Filter, LogId, Now, Sequence};
 use rusqlite::OptionalExtension;
 use std::collections::BTreeSet;
@@ -24,30 +24,14 @@ impl SqliteLog {
         request: &PageRequest,
         now: Now,
     ) -> Result<Durable<PageAnswer>, LogError> {
-        let cache = self.cache.clone();
-        let mut transaction = self.begin(Purpose::Read)?;
-        let archive = Archive::new(&transaction, &cache);
-        let found = SpaceRow::find(&transaction, principal, request.space, now)?;
-        let mut mended = Vec::new();
-        let answer = match &found {
-            None => PageAnswer::Refused(SpaceCode::UnknownOrForbidden),
-            Some(space) if !space.holds(&archive, request.position)? || !space.holds(&archive, request.told)? => {
-                PageAnswer::Reset(space.head.log)
-            }
-            Some(space) => {
-                let (answer, found_again) = page(&archive, space, request)?;
-                mended = found_again;
-                answer
-            }
+        let answers = Answers {
+            refused: PageAnswer::Refused,
+            reset: PageAnswer::Reset,
+            run: |answer| if let PageAnswer::Page { run, .. } = answer { Some(run) } else { None },
         };
-        let mended_segments = archive.mended();
-        let answer = Durable::commit(&mut transaction, answer)?;
-        drop(transaction);
-        if let (Some(space), PageAnswer::Page { run, .. }) = (&found, answer.get()) {
-            self.decayed.note_read(space, run);
-        }
-        self.store_found_again(&mended, &mended_segments);
-        Ok(answer)
+        let cursors = [request.position, request.told];
+        let read = |archive: &Archive<'_, '_>, space: &SpaceRow| page(archive, space, request);
+        self.answer_reader((principal, request.space, now), cursors, answers, read)
     }
 }
 
@@ -180,29 +164,27 @@ fn number(archive: &Archive<'_, '_>, space: &SpaceRow, entity: EntityId) -> Resu
     Ok(statement.query_row((space.number, entity.as_bytes()), |row| row.get(0)).optional()?)
 }
 
-/// Finds hashes again that do not fit the bytes beside them: what stands between the entries is not read, so the chain is
-/// followed only there. In a segment the hashes are right, and it is the bytes that are gone.
+/// Finds hashes again that do not fit the bytes beside them, and the chain hash behind the last, which the reader is held to have
+/// been told: what stands between the entries is not read, so the chain is followed only there. In a segment both are right, and it
+/// is the bytes that are gone.
 fn find_hashes(archive: &Archive<'_, '_>, space: &SpaceRow, entries: &mut [LogEntry]) -> Result<Vec<Mended>, LogError> {
     let mut mended = Vec::new();
     for entry in entries.iter_mut().filter(|entry| !entry.is_intact()) {
         if archive.outline(space.position(entry.sequence))?.is_none() {
-            mended.extend(chain::find_hash(space, position_before(archive, space, entry.sequence)?, entry));
+            mended.extend(chain::find_hash(space, chain::position_before(archive, space, entry.sequence)?, entry));
+        }
+    }
+    if let Some(last) = entries.last_mut()
+        && archive.outline(space.position(last.sequence))?.is_none()
+    {
+        let stored = Cursor { log: space.head.log, sequence: last.sequence, chain: last.chain };
+        let chain = chain::verified(archive, space, stored, (last.entity, last.kind, last.hash))?;
+        if chain != last.chain {
+            last.chain = chain;
+            mended.push(Mended::of(space, last));
         }
     }
     Ok(mended)
-}
-
-/// The position before a sequence of the log, with the chain hash that is stored for it.
-fn position_before(archive: &Archive<'_, '_>, space: &SpaceRow, sequence: Sequence) -> Result<Cursor, LogError> {
-    let mut before = position_of(space, Sequence::new(sequence.get().saturating_sub(1)));
-    let position = space.position(before.sequence);
-    let mut chain = archive.chain_at(position)?;
-    if chain.is_none() {
-        let mut statement = archive.transaction.statement("SELECT chain FROM chunks WHERE position = ?1")?;
-        chain = statement.query_row([position], |row| row.get(0).map(ChainHash::from_bytes)).optional()?;
-    }
-    before.chain = chain.unwrap_or(before.chain);
-    Ok(before)
 }
 
 /// A position of which the sequence alone counts.

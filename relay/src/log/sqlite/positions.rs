@@ -1,8 +1,8 @@
 //! Where chunks of some entities stand, in the order of the log, at a cost in proportion to what is taken.
 
-use super::archive::Archive;
+use super::archive::{Archive, missing};
 use super::row::SpaceRow;
-use crate::log::{Inconsistency, LogError};
+use crate::log::LogError;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
@@ -138,7 +138,7 @@ impl Entity {
             covered = Some(traveller.covered);
         }
         let (mut stage, mut segments) = (Stage::Segments, VecDeque::new());
-        if !archive.knows_segments(number)? {
+        if !archive.knows_runs(number)? {
             (stage, segments) = (Stage::Rows, archive.segments_by_changes(number, after)?.into());
         }
         Ok(Self { number, ahead: VecDeque::new(), segments, last: after, covered, stage, size: LOOKED_UP_MIN })
@@ -208,9 +208,4 @@ impl Entity {
         }
         Ok(())
     }
-}
-
-/// Where a segment is to be that is not there, nothing is said of what it holds (R9).
-fn missing(position: i64) -> LogError {
-    LogError::Inconsistent(Inconsistency::Gap(SpaceRow::sequence(position).get()))
 }

@@ -2,12 +2,13 @@
 
 use super::SqliteLog;
 use super::account::{self, Creation};
-use super::archive::{Archive, MendedSegment, Place, Snapshot};
+use super::archive::{Archive, Place, Snapshot};
 use super::chain::{self, Mended};
+use super::reader::Answers;
 use super::row::SpaceRow;
 use super::run::RunRoom;
 use super::transaction::{Purpose, SqliteTransaction};
-use crate::log::{Inconsistency, LogError, Principal};
+use crate::log::{Inconsistency, LogError, NamesLeft, Principal};
 use afield_core::change::ChangeHeader;
 use afield_core::log::ChunkHash;
 use afield_core::session::{
@@ -36,8 +37,8 @@ impl SqliteLog {
     pub(super) fn read_change_at(
         &mut self,
         principal: Principal,
-        space: SpaceId,
-        sequence: Sequence,
+        (space, sequence): (SpaceId, Sequence),
+        left: &mut NamesLeft,
         now: Now,
     ) -> Result<Option<(EntityId, ChangeHash)>, LogError> {
         let cache = self.cache.clone();
@@ -52,7 +53,7 @@ impl SqliteLog {
             return Ok(row);
         }
         let archive = Archive::new(&transaction, &cache);
-        let change = archived_change(&archive, position)?;
+        let change = archived_change(&archive, position, left)?;
         let mended = archive.mended();
         drop(transaction);
         self.store_found_again(&[], &mended);
@@ -94,47 +95,30 @@ impl SqliteLog {
         request: &ReadRequest,
         now: Now,
     ) -> Result<Durable<ReadAnswer>, LogError> {
-        let cache = self.cache.clone();
-        let mut transaction = self.begin(Purpose::Read)?;
-        let archive = Archive::new(&transaction, &cache);
-        let found = SpaceRow::find(&transaction, principal, request.space, now)?;
-        let mut mended = Vec::new();
-        let answer = match &found {
-            None => ReadAnswer::Refused(SpaceCode::UnknownOrForbidden),
-            Some(space) if !space.holds(&archive, request.position)? || !space.holds(&archive, request.told)? => {
-                ReadAnswer::Reset(space.head.log)
-            }
-            Some(space) => {
-                let (run, found_again) = run(&archive, space, request)?;
-                mended = found_again;
-                ReadAnswer::Run(run.within(space.head.sequence))
-            }
+        let answers = Answers {
+            refused: ReadAnswer::Refused,
+            reset: ReadAnswer::Reset,
+            run: |answer| if let ReadAnswer::Run(run) = answer { Some(run) } else { None },
         };
-        let mended_segments = archive.mended();
-        let answer = Durable::commit(&mut transaction, answer)?;
-        drop(transaction);
-        if let (Some(space), ReadAnswer::Run(run)) = (&found, answer.get()) {
-            self.decayed.note_read(space, run);
-        }
-        self.store_found_again(&mended, &mended_segments);
-        Ok(answer)
-    }
-
-    /// Stores what a reader found again.
-    pub(super) fn store_found_again(&mut self, mended: &[Mended], segments: &[MendedSegment]) {
-        if !mended.is_empty() {
-            self.store_mended(mended);
-        }
-        if !segments.is_empty() {
-            self.store_mended_segments(segments);
-        }
+        let cursors = [request.position, request.told];
+        self.answer_reader((principal, request.space, now), cursors, answers, |archive, space| {
+            let (run, mended) = run(archive, space, request)?;
+            Ok((ReadAnswer::Run(run.within(space.head.sequence)), mended))
+        })
     }
 }
 
 /// The change at a position of a segment; `None` when nothing stands there, or its bytes are not in the segment: no snapshot
 /// is taken apart for a name, which could as well be a hash.
-fn archived_change(archive: &Archive<'_, '_>, position: i64) -> Result<Option<(EntityId, ChangeHash)>, LogError> {
-    let segment = archive.segment(position)?;
+fn archived_change(
+    archive: &Archive<'_, '_>,
+    position: i64,
+    left: &mut NamesLeft,
+) -> Result<Option<(EntityId, ChangeHash)>, LogError> {
+    let segment = match archive.decoded(position)? {
+        None if left.take_segment() => archive.segment(position)?,
+        decoded => decoded,
+    };
     let place = segment.as_ref().and_then(|segment| segment.place(position));
     let Some(place) = place.filter(|place| place.kind == ChunkKind::Change) else { return Ok(None) };
     let header = place.bytes.as_ref().and_then(|bytes| ChangeHeader::read(bytes, &Limits::DEFAULT).ok());
@@ -323,9 +307,14 @@ fn take_archived(
         let collection = archive.collection(place.number)?;
         Ok(wanted.filter.includes(place.entity, &collection))
     };
-    while position <= head
-        && let Some(segment) = archive.outline(position)?
-    {
+    while position <= head {
+        let segment = match archive.outline(position) {
+            Ok(Some(segment)) => segment,
+            Ok(None) => break,
+            // What lies before what is damaged is read all the same.
+            Err(error) if error.is_damage() && stretch.after != wanted.after => return Ok(false),
+            Err(error) => return Err(error),
+        };
         for (position, place) in segment.places_from(position) {
             let sequence = SpaceRow::sequence(position);
             let is_wanted = is_wanted(place)?;

@@ -68,6 +68,8 @@ CREATE TABLE entities (
     operations INTEGER NOT NULL,
     -- How many of its chunks are in segments. What can be lost counts them by the segments themselves.
     archived INTEGER NOT NULL DEFAULT 0,
+    -- The checks of all its runs of actors (actor_runs), added up: where they say another thing, one of them has decayed.
+    runs_check INTEGER NOT NULL DEFAULT 0,
     UNIQUE (space, id)
 ) STRICT;
 
@@ -110,6 +112,9 @@ CREATE TABLE segments (
     before BLOB NOT NULL,
     chain BLOB NOT NULL,
     layout BLOB NOT NULL,
+    -- Which of the chunks the body has, a bit each, and the BLAKE3 of that and of the body.
+    held BLOB NOT NULL,
+    held_check BLOB NOT NULL,
     -- The chunks as one batch, without those that a snapshot covers and those that had decayed and stay rows.
     body BLOB NOT NULL
 ) STRICT;
@@ -133,8 +138,18 @@ CREATE TABLE actor_runs (
     PRIMARY KEY (entity, actor, last)
 ) STRICT, WITHOUT ROWID;
 
--- The changes of segments by the first eight bytes of the BLAKE3 of their hashes: nobody can name a change that was never made and
--- meet one of these, which the first bytes of the hashes themselves would allow.
+-- A secret of the file, three times, so that one that decays is outvoted.
+CREATE TABLE secrets (
+    number INTEGER PRIMARY KEY,
+    secret BLOB NOT NULL
+) STRICT;
+
+INSERT INTO secrets (number, secret) VALUES (1, randomblob(32));
+INSERT INTO secrets (number, secret) SELECT 2, secret FROM secrets WHERE number = 1;
+INSERT INTO secrets (number, secret) SELECT 3, secret FROM secrets WHERE number = 1;
+
+-- The changes of segments by the first eight bytes of the BLAKE3 of their hashes, keyed with the secret: nobody can name a change that
+-- was never made and meet one of these, however many there are and however long he looks for one at home.
 CREATE TABLE change_prefixes (
     entity INTEGER NOT NULL,
     prefix INTEGER NOT NULL,
@@ -158,3 +173,23 @@ CREATE TABLE snapshots (
 ) STRICT;
 
 CREATE INDEX snapshots_to_strip ON snapshots (entity) WHERE stripped < covered;
+
+-- What a relay that has the file open tells commits of other processes apart by: how many there were that leave what is served as it
+-- was, and how many that change who may do what.
+CREATE TABLE commits (
+    number INTEGER PRIMARY KEY,
+    upkeep INTEGER NOT NULL,
+    administration INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO commits (number, upkeep, administration) VALUES (1, 0, 0);
+
+CREATE TRIGGER tokens_insert AFTER INSERT ON tokens BEGIN UPDATE commits SET administration = administration + 1; END;
+CREATE TRIGGER tokens_update AFTER UPDATE ON tokens BEGIN UPDATE commits SET administration = administration + 1; END;
+CREATE TRIGGER tokens_delete AFTER DELETE ON tokens BEGIN UPDATE commits SET administration = administration + 1; END;
+CREATE TRIGGER token_spaces_insert AFTER INSERT ON token_spaces BEGIN UPDATE commits SET administration = administration + 1; END;
+CREATE TRIGGER token_spaces_delete AFTER DELETE ON token_spaces BEGIN UPDATE commits SET administration = administration + 1; END;
+CREATE TRIGGER members_insert AFTER INSERT ON members BEGIN UPDATE commits SET administration = administration + 1; END;
+CREATE TRIGGER members_update AFTER UPDATE ON members BEGIN UPDATE commits SET administration = administration + 1; END;
+CREATE TRIGGER members_delete AFTER DELETE ON members BEGIN UPDATE commits SET administration = administration + 1; END;
+CREATE TRIGGER spaces_delete AFTER DELETE ON spaces BEGIN UPDATE commits SET administration = administration + 1; END;

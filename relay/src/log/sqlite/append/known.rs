@@ -1,6 +1,7 @@
 //! Changes that are in the log already.
 
 use super::super::archive::Found;
+use super::super::chain;
 use super::super::row::SpaceRow;
 use super::rows::{Entity, Room, Rows, refused};
 use crate::log::LogError;
@@ -8,7 +9,7 @@ use afield_core::change::ChangeHeader;
 use afield_core::log::ChunkHash;
 use afield_core::session::ChunkVerdict;
 use afield_core::wire::{ChunkCode, DecodedChunk};
-use afield_core::{ChainHash, ChangeHash};
+use afield_core::{ChainHash, ChangeHash, Cursor};
 use rusqlite::{OptionalExtension, params};
 
 /// A change that is in the log already.
@@ -45,10 +46,10 @@ impl Rows<'_, '_> {
     /// Answers for a change whose actor and sequence are taken: by itself, or by another one.
     pub(super) fn answer_known(
         &mut self,
+        space: &SpaceRow,
         entity: &mut Entity,
         known: Known,
-        header: &ChangeHeader,
-        chunk: &DecodedChunk,
+        (header, chunk): (&ChangeHeader, &DecodedChunk),
     ) -> Result<ChunkVerdict, LogError> {
         let hash = ChunkHash::of(&chunk.bytes);
         // Either hash covers all of the bytes, so one of them is enough where the other has decayed.
@@ -58,21 +59,23 @@ impl Rows<'_, '_> {
         // What was pushed is what was accepted. Where the disk has something else by now it is repaired before anybody
         // is told that the change is durable (R5).
         let sequence = SpaceRow::sequence(known.position);
-        if known.bytes != *chunk.bytes || known.hash != hash || known.change != header.hash {
+        let stored = Cursor { log: space.head.log, sequence, chain: known.chain };
+        let chain = chain::verified(&self.archive, space, stored, (chunk.entity, chunk.kind, hash))?;
+        if known.bytes != *chunk.bytes || (known.hash, known.change, known.chain) != (hash, header.hash, chain) {
             if let Room::None(code) = self.room {
                 return Ok(refused(code));
             }
             tracing::warn!(sequence = sequence.get(), "a decayed chunk was repaired by a push");
             self.transaction
-                .statement("UPDATE chunks SET bytes = ?2, hash = ?3, change = ?4 WHERE position = ?1")?
-                .execute(params![known.position, &chunk.bytes[..], hash.as_bytes(), header.hash.0])?;
+                .statement("UPDATE chunks SET bytes = ?2, hash = ?3, change = ?4, chain = ?5 WHERE position = ?1")?
+                .execute(params![known.position, &chunk.bytes[..], hash.as_bytes(), header.hash.0, chain.as_bytes()])?;
         }
         let decay = (chunk.entity, known.position);
         if self.decayed.holds(decay) {
             self.intact.push(decay);
         }
         entity.known.insert(header.hash);
-        Ok(ChunkVerdict::Duplicate { sequence, chain: known.chain })
+        Ok(ChunkVerdict::Duplicate { sequence, chain })
     }
 
     /// Answers for a change that a segment holds, or whose actor and sequence are taken there by another one; `None` when neither
@@ -84,19 +87,18 @@ impl Rows<'_, '_> {
         header: &ChangeHeader,
         chunk: &DecodedChunk,
     ) -> Result<Option<ChunkVerdict>, LogError> {
-        if !entity.is_archived {
-            return Ok(None);
-        }
         // The hashes of a segment are those that the chain leads through, whatever has become of the bytes.
         let hash = ChunkHash::of(&chunk.bytes);
         let segment = self.archive.segment_of(entity.number, actor, header.sequence)?;
         let found = self.archive.find_chunk(entity.number, segment, (header.hash, hash))?;
-        let Some((Found { position, .. }, place)) = found.as_ref().and_then(|found| Some((found, found.place()?)))
+        let Some((Found { segment, position }, place)) = found.as_ref().and_then(|found| Some((found, found.place()?)))
         else {
-            return Ok(segment.map(|_| refused(ChunkCode::ActorForked)));
+            let Some(segment) = segment else { return Ok(None) };
+            let is_taken = self.archive.is_taken(entity.number, &header.actor, header.sequence, segment)?;
+            return Ok(is_taken.then(|| refused(ChunkCode::ActorForked)));
         };
         let (position, sequence) = (*position, SpaceRow::sequence(*position));
-        if !self.archive.is_readable(position, place)? {
+        if !self.archive.is_readable(segment, position, place)? {
             if let Room::None(code) = self.room {
                 return Ok(Some(refused(code)));
             }

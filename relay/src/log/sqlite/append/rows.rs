@@ -33,8 +33,6 @@ pub(super) struct Space {
 pub(super) struct Entity {
     pub(super) number: i64,
     pub(super) collection: Collection,
-    /// Whether a segment holds some of its chunks.
-    pub(super) is_archived: bool,
     /// How many operations its accepted changes have.
     pub(super) operations: u64,
     /// Whether `operations` is to be written back.
@@ -89,10 +87,11 @@ impl<'t, 'c> Rows<'t, 'c> {
         };
         self.load_entity(space, chunk.entity)?;
         let actor = self.actor(header.actor.to_bytes())?;
+        let row = space.row;
         let mut entity = space.entities.get_mut(&chunk.entity).and_then(Option::as_mut);
         if let (Some(entity), Some(actor)) = (&mut entity, actor) {
             if let Some(known) = self.known(entity.number, actor, header.sequence)? {
-                return self.answer_known(entity, known, header, chunk);
+                return self.answer_known(&row, entity, known, (header, chunk));
             }
             if let Some(verdict) = self.answer_archived(entity, actor, header, chunk)? {
                 return Ok(verdict);
@@ -178,22 +177,20 @@ impl<'t, 'c> Rows<'t, 'c> {
         if space.entities.contains_key(&id) {
             return Ok(());
         }
-        let found: Option<(i64, u64, bool, String)> = self
+        let found: Option<(i64, u64, String)> = self
             .transaction
             .statement(
-                "SELECT e.number, e.operations, e.archived, k.name FROM entities e JOIN collections k ON k.number = e.collection
+                "SELECT e.number, e.operations, k.name FROM entities e JOIN collections k ON k.number = e.collection
                 WHERE e.space = ?1 AND e.id = ?2",
             )?
-            .query_row(params![space.row.number, id.as_bytes()], |row| {
-                Ok((row.get(0)?, count(row, 1)?, count(row, 2)? > 0, row.get(3)?))
-            })
+            .query_row(params![space.row.number, id.as_bytes()], |row| Ok((row.get(0)?, count(row, 1)?, row.get(2)?)))
             .optional()?;
         let entity = match found {
             None => None,
-            Some((number, operations, is_archived, name)) => {
+            Some((number, operations, name)) => {
                 let parsed = name.parse().map_err(|_| LogError::Inconsistent(Inconsistency::Collection));
                 let (collection, raised, known) = (parsed?, false, BTreeSet::new());
-                Some(Entity { number, is_archived, operations, collection, raised, known })
+                Some(Entity { number, operations, collection, raised, known })
             }
         };
         space.entities.insert(id, entity);
@@ -209,7 +206,7 @@ impl<'t, 'c> Rows<'t, 'c> {
             .execute(params![space, chunk.entity.as_bytes(), collection, operations.cast_signed()])?;
         let number = self.transaction.last_insert_rowid();
         let (collection, known) = (chunk.collection.clone(), BTreeSet::new());
-        Ok(Entity { number, is_archived: false, collection, operations, raised: false, known })
+        Ok(Entity { number, collection, operations, raised: false, known })
     }
 
     /// Which of these dependencies are not in the log for the entity, or have decayed there: whoever builds on one has it,

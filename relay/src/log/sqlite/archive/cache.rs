@@ -59,6 +59,12 @@ impl Cache {
         self.kept().segments.insert(key, segment, bytes);
     }
 
+    /// How many segments were decoded and are kept.
+    #[cfg(test)]
+    pub(in crate::log::sqlite) fn segments(&self) -> usize {
+        self.kept().segments.values.len()
+    }
+
     pub(super) fn extracted(&self, key: &CacheKey) -> Option<Arc<Extracted>> {
         self.kept().extracted.take_note(key)
     }

@@ -1,12 +1,17 @@
 //! Putting in place what was prepared, where the log is still as it was read.
 
 use super::gather::rows_hash;
+use super::held::Held;
+use super::index::{Miscounted, run_check};
 use super::segment::{Segment, parity};
 use super::snapshot::Head;
-use super::work::{Eagerness, NewSegment, NewSnapshot, Outcome, Prepared, Stripped, Target, Task, Work, WorkFault};
-use super::{Archive, prefix_of, tasks};
+use super::work::{
+    Eagerness, NewBody, NewSegment, NewSnapshot, Outcome, Prepared, Stripped, Target, Task, Work, WorkFault,
+};
+use super::{Archive, tasks};
 use crate::log::LogError;
 use crate::log::sqlite::SqliteLog;
+use crate::log::sqlite::foreign;
 use crate::log::sqlite::row::SpaceRow;
 use crate::log::sqlite::transaction::{Purpose, SqliteTransaction};
 use afield_core::{Commit, Durable, Sequence};
@@ -14,7 +19,8 @@ use rusqlite::{OptionalExtension, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-const INSERT_SEGMENT: &str = "INSERT INTO segments (last, before, chain, layout, body) VALUES (?1, ?2, ?3, ?4, ?5)";
+const INSERT_SEGMENT: &str = "
+    INSERT INTO segments (last, before, chain, layout, held, held_check, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 /// How many free pages the file keeps for what is appended next: half a megabyte.
 const FREE_PAGES_KEPT: i64 = 128;
@@ -47,9 +53,19 @@ pub enum Settled {
     Failed(WorkFault),
 }
 
-/// A segment of which something was found again from the rest.
-#[derive(Debug, Clone)]
-pub(in crate::log::sqlite) struct MendedSegment(pub(super) Arc<Segment>);
+/// What was found again of the old part, to be stored.
+#[derive(Debug, Default)]
+pub(in crate::log::sqlite) struct MendedArchive {
+    /// Segments of which something was found again from the rest.
+    pub(super) segments: Vec<Arc<Segment>>,
+    pub(super) counts: Vec<Miscounted>,
+}
+
+impl MendedArchive {
+    pub(in crate::log::sqlite) fn is_empty(&self) -> bool {
+        self.segments.is_empty() && self.counts.is_empty()
+    }
+}
 
 impl SqliteLog {
     pub(in crate::log::sqlite) fn next_due(&mut self) -> Result<Option<Task>, LogError> {
@@ -59,9 +75,14 @@ impl SqliteLog {
             self.tasks.scanned(left);
         }
         while let Some(task) = self.tasks.next() {
-            match task.target {
-                Target::Snapshot { entity } if !self.begin_try(entity)? => {}
-                _ => return Ok(Some(task)),
+            let Target::Snapshot { entity } = task.target else { return Ok(Some(task)) };
+            match self.begin_try(entity) {
+                Ok(true) => return Ok(Some(task)),
+                Ok(false) => {}
+                Err(error) => {
+                    self.tasks.put_off(task);
+                    return Err(error);
+                }
             }
         }
         Ok(None)
@@ -90,25 +111,30 @@ impl SqliteLog {
         let settled = self.begin(Purpose::Write).and_then(|mut transaction| {
             let (settled, next) = put_in_place(&Archive::new(&transaction, &cache), prepared)?;
             give_back_some(&transaction)?;
+            foreign::note_upkeep(&transaction)?;
             Ok((Durable::commit(&mut transaction, settled)?, next))
         });
         settled.map(|(settled, next)| {
+            self.foreign.kept_up();
             next.0.into_iter().for_each(|target| self.tasks.add(target));
             settled
         })
     }
 
-    /// Stores what was found again of segments.
-    pub(in crate::log::sqlite) fn store_mended_segments(&mut self, mended: &[MendedSegment]) {
-        let stored = self.try_store_segments(mended);
+    /// Stores what was found again of the old part.
+    pub(in crate::log::sqlite) fn store_mended_archive(&mut self, mended: &MendedArchive) {
+        let stored = self.try_store_archive(mended);
         if let Err(error) = self.watched(stored) {
             tracing::error!(error = &error as &dyn std::error::Error, "what was found again could not be stored");
         }
     }
 
-    fn try_store_segments(&mut self, mended: &[MendedSegment]) -> Result<(), LogError> {
+    fn try_store_archive(&mut self, mended: &MendedArchive) -> Result<(), LogError> {
         let mut transaction = self.begin(Purpose::Write)?;
-        for MendedSegment(segment) in mended {
+        for Miscounted { entity, chunks } in &mended.counts {
+            transaction.statement("UPDATE entities SET archived = ?2 WHERE number = ?1")?.execute([entity, chunks])?;
+        }
+        for segment in &mended.segments {
             let sequence = SpaceRow::sequence(segment.first).get();
             tracing::warn!(sequence, "a segment of the log has decayed on the disk in a part that was found again");
             transaction
@@ -165,28 +191,39 @@ fn put_segment(archive: &Archive<'_, '_>, new: &NewSegment) -> Result<(Settled, 
         return Ok((Settled::Stale, stale));
     }
     let transaction = archive.transaction;
+    let held = segment.held.clone().unwrap_or_else(|| Held::of([]));
     transaction.statement(INSERT_SEGMENT)?.execute(params![
         segment.last,
         segment.before.as_bytes(),
         segment.chain().as_bytes(),
         segment.layout(),
+        held.bytes(),
+        held.check(&segment.body_hash),
         new.body
     ])?;
     store_hashes(transaction, segment)?;
+    let mut archived: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+    new.segment.places.iter().for_each(|place| archived.entry(place.number).or_default().0 += 1);
     // A row of an index may stand there that has decayed; it must not keep the log from being packed.
     for run in &new.runs {
+        let check = run_check([run.actor, run.first.cast_signed(), run.last.cast_signed(), segment.last]);
+        let (_, sum) = archived.entry(run.entity).or_default();
+        *sum = sum.wrapping_add(check);
         transaction
             .statement(
                 "INSERT OR REPLACE INTO actor_runs (entity, actor, last, first, segment) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
             .execute([run.entity, run.actor, run.last.cast_signed(), run.first.cast_signed(), segment.last])?;
     }
-    let mut changes = new.changes.clone();
-    changes.sort_unstable_by_key(|(entity, change, _)| (*entity, prefix_of(*change)));
-    for (entity, change, position) in changes {
+    let mut changes = Vec::with_capacity(new.changes.len());
+    for (entity, change, position) in &new.changes {
+        changes.push([*entity, archive.prefix_of(*change)?, *position]);
+    }
+    changes.sort_unstable();
+    for change in changes {
         transaction
             .statement("INSERT OR IGNORE INTO change_prefixes (entity, prefix, position) VALUES (?1, ?2, ?3)")?
-            .execute([entity, prefix_of(change), position])?;
+            .execute(change)?;
     }
     let mut from = segment.first;
     for kept in new.kept.iter().copied().chain(std::iter::once(segment.last + 1)) {
@@ -194,12 +231,13 @@ fn put_segment(archive: &Archive<'_, '_>, new: &NewSegment) -> Result<(Settled, 
         from = kept + 1;
     }
     let mut next = again;
-    let mut archived: BTreeMap<i64, i64> = BTreeMap::new();
-    new.segment.places.iter().for_each(|place| *archived.entry(place.number).or_default() += 1);
-    for (entity, chunks) in archived {
+    for (entity, (chunks, check)) in archived {
+        // SQLite's sums do not wrap around.
+        let sql = "SELECT runs_check FROM entities WHERE number = ?1";
+        let sum: Option<i64> = transaction.statement(sql)?.query_row([entity], |row| row.get(0)).optional()?;
         transaction
-            .statement("UPDATE entities SET archived = archived + ?2 WHERE number = ?1")?
-            .execute([entity, chunks])?;
+            .statement("UPDATE entities SET archived = archived + ?2, runs_check = ?3 WHERE number = ?1")?
+            .execute([entity, chunks, check.wrapping_add(sum.unwrap_or_default())])?;
         if archive.pays(entity, archive.changes_of(entity)?, Eagerness::Usual)? {
             next.push(Target::Snapshot { entity });
         }
@@ -285,7 +323,7 @@ fn put_stripped(archive: &Archive<'_, '_>, stripped: &Stripped) -> Result<(Settl
         return Ok((Settled::Stale, Next::default()));
     }
     let transaction = archive.transaction;
-    for (last, old, body) in bodies {
+    for NewBody { last, old, held, body } in bodies {
         let mut statement =
             transaction.statement("SELECT before, chain, layout, body FROM segments WHERE last = ?1")?;
         let stored = statement.query_row([last], StoredSegment::read).optional()?;
@@ -296,7 +334,16 @@ fn put_stripped(archive: &Archive<'_, '_>, stripped: &Stripped) -> Result<(Settl
         };
         // Not updated in place: only what is deleted lets SQLite join pages that have become empty.
         transaction.statement("DELETE FROM segments WHERE last = ?1")?.execute([last])?;
-        transaction.statement(INSERT_SEGMENT)?.execute(params![last, before, chain, layout, body])?;
+        let check = held.check(blake3::hash(body).as_bytes());
+        transaction.statement(INSERT_SEGMENT)?.execute(params![
+            last,
+            before,
+            chain,
+            layout,
+            held.bytes(),
+            check,
+            body
+        ])?;
     }
     transaction.statement("UPDATE snapshots SET stripped = ?2 WHERE entity = ?1")?.execute([entity, upto])?;
     Ok((Settled::Stripped { segments: bodies.len() as u64 }, again))

@@ -1,12 +1,13 @@
 //! Reading what a task needs.
 
+use super::held::Held;
 use super::segment::SEGMENT_CHUNKS_MAX;
 use super::snapshot::{self, Covered, SnapshotFault};
 use super::work::{
     Eagerness, Job, KeptChunk, OldRow, RowsHash, SegmentJob, SnapshotJob, StripJob, StripSegment, Target, Task, Work,
     WorkFault, share,
 };
-use super::{Archive, Place, Segment};
+use super::{Archive, Place};
 use crate::log::LogError;
 use crate::log::sqlite::chain;
 use crate::log::sqlite::read;
@@ -18,8 +19,8 @@ use afield_core::{ChangeHash, ChunkKind, Cursor, Limits, LogId, Sequence};
 use rusqlite::{OptionalExtension, Row};
 use std::collections::HashSet;
 
-/// How many chunks before the head stay rows: what devices depend on and ask for again is mostly among them, and is found
-/// without decoding anything.
+/// How many chunks before the head stay rows: what devices depend on, name by its place and ask for again is mostly among them, and
+/// is found without decoding anything.
 pub(super) const HOT_CHUNKS: u64 = 256;
 /// The fewest rows that are packed when an operator asks for everything.
 const PACKED_MIN: usize = 16;
@@ -80,7 +81,7 @@ impl Archive<'_, '_> {
         let head = space.head.sequence.get();
         let (upto, packed_min) = match task.eagerness {
             Eagerness::Usual => (head.saturating_sub(HOT_CHUNKS), SEGMENT_CHUNKS_MAX),
-            Eagerness::Everything => (head, PACKED_MIN),
+            Eagerness::Everything => (head.saturating_sub(HOT_CHUNKS), PACKED_MIN),
             Eagerness::Whatever => (head, 1),
         };
         if upto <= before.sequence.get() {
@@ -299,20 +300,18 @@ impl Archive<'_, '_> {
             };
             let mut places = segment.places_from(segment.first);
             if places.any(|(position, place)| place.bytes.is_some() && is_superfluous(position, place)) {
-                let kept = self.kept(&segment, is_superfluous)?;
-                segments.push(StripSegment { last: segment.last, old_body: segment.body_hash, kept });
+                let is_kept =
+                    |(position, place): (i64, &Place)| place.bytes.is_some() && !is_superfluous(position, place);
+                let kept = self.kept(segment.places_from(segment.first).filter(|place| is_kept(*place)))?;
+                let held = Held::of(segment.places_from(segment.first).map(is_kept));
+                segments.push(StripSegment { last: segment.last, old_body: segment.body_hash, kept, held });
             }
         }
         Ok(Some(Job::Strip(StripJob { task, entity, snapshot: snapshot.hash, segments, upto })))
     }
 
-    /// The chunks of a segment's body but those that are superfluous.
-    fn kept(
-        &self,
-        segment: &Segment,
-        is_superfluous: impl Fn(i64, &Place) -> bool,
-    ) -> Result<Vec<KeptChunk>, LogError> {
-        let places = segment.places_from(segment.first).filter(|(position, place)| !is_superfluous(*position, place));
+    /// Chunks that stay in the body of a segment.
+    fn kept<'p>(&self, places: impl Iterator<Item = (i64, &'p Place)>) -> Result<Vec<KeptChunk>, LogError> {
         let kept = places.filter_map(|(_, place)| place.bytes.as_ref().map(|bytes| (place, bytes)));
         kept.map(|(place, bytes)| {
             let collection = self.collection(place.number)?;

@@ -12,6 +12,7 @@ mod cache;
 mod commit;
 mod disk;
 mod gather;
+mod held;
 mod index;
 mod keeper;
 mod kept;
@@ -30,8 +31,8 @@ pub use whole::WholeTasks;
 pub use work::{Prepared, Task, Work, WorkFault};
 
 pub(super) use cache::Cache;
-pub(super) use commit::MendedSegment;
-pub(super) use index::{Archived, Found, prefix_of};
+pub(super) use commit::MendedArchive;
+pub(super) use index::{Archived, Found, Miscounted};
 pub(super) use segment::{Place, Segment};
 pub(super) use tasks::Tasks;
 
@@ -44,9 +45,9 @@ use cache::Doubt;
 use rusqlite::{OptionalExtension, Row};
 use segment::SegmentRow;
 use snapshot::Traveller;
-#[cfg(test)]
-pub(super) use snapshot::replace_document;
 pub(super) use snapshot::{Snapshot, Travelling};
+#[cfg(test)]
+pub(super) use snapshot::{outgrow_frames, replace_document};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -62,8 +63,12 @@ pub(super) struct Archive<'t, 'c> {
     entities: RefCell<BTreeMap<i64, Option<Named>>>,
     snapshots: RefCell<BTreeMap<i64, Option<Arc<Snapshot>>>>,
     travellers: RefCell<BTreeMap<i64, Option<Traveller>>>,
+    /// Entities of which this transaction found that another number of chunks is in segments than their rows say.
+    miscounted: RefCell<Vec<Miscounted>>,
     /// How many snapshots this transaction has taken apart.
     extractions: Cell<usize>,
+    /// The secret of the file, once it was used.
+    secret: Cell<Option<[u8; 32]>>,
 }
 
 /// Segments by their last positions.
@@ -78,8 +83,20 @@ const SEGMENTS_AT_HAND_MAX: usize = 32;
 impl<'t, 'c> Archive<'t, 'c> {
     pub(super) fn new(transaction: &'t SqliteTransaction<'c>, cache: &Cache) -> Self {
         let (segments, outlines, entities, snapshots, travellers) = Default::default();
-        let (cache, extractions) = (cache.clone(), Cell::new(0));
-        Self { transaction, cache, segments, outlines, entities, snapshots, travellers, extractions }
+        let miscounted = RefCell::default();
+        let (cache, extractions, secret) = (cache.clone(), Cell::new(0), Cell::new(None));
+        Self {
+            transaction,
+            cache,
+            segments,
+            outlines,
+            entities,
+            snapshots,
+            travellers,
+            miscounted,
+            extractions,
+            secret,
+        }
     }
 
     /// The segment that holds a position, if one does.
@@ -105,6 +122,22 @@ impl<'t, 'c> Archive<'t, 'c> {
         };
         keep_at_hand(&self.segments, &segment);
         Ok(Some(segment))
+    }
+
+    /// Whether the log is to have something at a position behind its last segment and has not: a segment is lost.
+    fn is_lost(&self, position: i64) -> Result<bool, LogError> {
+        let sequence = SpaceRow::sequence(position).get().cast_signed();
+        let sql = "SELECT 1 FROM spaces WHERE number = ?1 AND ?2 > 0 AND sequence >= ?2
+            AND NOT EXISTS (SELECT 1 FROM chunks WHERE position = ?3)";
+        Ok(self.transaction.statement(sql)?.exists([SpaceRow::number_of(position), sequence, position])?)
+    }
+
+    /// The segment that holds a position, where it was decoded lately.
+    pub(super) fn decoded(&self, position: i64) -> Result<Option<Arc<Segment>>, LogError> {
+        if let Some(segment) = at_hand(&self.segments, position) {
+            return Ok(Some(segment));
+        }
+        Ok(self.segment_row(position)?.and_then(|row| self.cache.segment(&row.key())))
     }
 
     /// The segment that holds a position, if one does, with the bytes of its chunks only where it was read already.
@@ -135,20 +168,20 @@ impl<'t, 'c> Archive<'t, 'c> {
         let row = statement.query_row([position, end], SegmentRow::read).optional()?;
         // Below the end of the last segment every position is in one.
         if row.as_ref().is_some_and(|row| row.first > position) {
-            let missing = SpaceRow::sequence(position).get();
-            return Err(LogError::Inconsistent(Inconsistency::Gap(missing)));
+            return Err(missing(position));
         }
         Ok(row)
     }
 
-    /// The segments that this transaction has used of which something was found again.
-    pub(super) fn mended(&self) -> Vec<MendedSegment> {
+    /// What this transaction has used of which something was found again.
+    pub(super) fn mended(&self) -> MendedArchive {
         let mended: BTreeMap<i64, Arc<Segment>> = [&self.outlines, &self.segments]
             .iter()
             .flat_map(|segments| segments.borrow().clone())
             .filter(|(_, segment)| segment.is_mended)
             .collect();
-        mended.into_values().map(MendedSegment).collect()
+        let segments = mended.into_values().collect();
+        MendedArchive { segments, counts: self.miscounted.take() }
     }
 
     /// The chain hash behind a sequence that a segment holds.
@@ -183,9 +216,11 @@ impl<'t, 'c> Archive<'t, 'c> {
     }
 
     /// Whether the bytes of the chunk in an [outline](Self::outline) are readable now (R5).
-    pub(super) fn is_readable(&self, position: i64, place: &Place) -> Result<bool, LogError> {
-        // That a snapshot holds the change was shown before it took its place; its hash says that it is still the same.
+    pub(super) fn is_readable(&self, segment: &Segment, position: i64, place: &Place) -> Result<bool, LogError> {
+        // That the body or a snapshot holds the change was shown before it took its place; its hash says that it is still the
+        // same. So what is offered again in bulk, as after a restored backup, has no body decoded.
         Ok(place.bytes.is_some()
+            || segment.holds(position)
             || self.covering(position, place)?.is_some()
             || self.bytes_at(position, place)?.is_some())
     }
@@ -312,6 +347,11 @@ impl<'t, 'c> Archive<'t, 'c> {
             statement.query_row([SpaceRow::number_of(position)], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         Ok(head == Some((SpaceRow::sequence(position).get().cast_signed(), *chain.as_bytes())))
     }
+}
+
+/// Where something is to be that is not there, nothing is said of what it was (R9).
+pub(super) fn missing(position: i64) -> LogError {
+    LogError::Inconsistent(Inconsistency::Gap(SpaceRow::sequence(position).get()))
 }
 
 /// The segment of these that holds a position.

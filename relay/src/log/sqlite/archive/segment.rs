@@ -1,6 +1,7 @@
 //! A segment, read and checked against the chain.
 
 use super::cache::CacheKey;
+use super::held::Held;
 use super::layout;
 use super::{Archive, body};
 use crate::log::sqlite::row::SpaceRow;
@@ -44,6 +45,8 @@ pub(in crate::log::sqlite) struct Segment {
     pub(super) places: Vec<Place>,
     /// Whether some of it was found again from the rest, and is to be stored.
     pub(super) is_mended: bool,
+    /// Which chunks the body has; absent where what says so has decayed, or the body.
+    pub(super) held: Option<Held>,
     /// The hash of the body as it is on the disk.
     pub(super) body_hash: CacheKey,
     pub(super) body_bytes: usize,
@@ -64,6 +67,12 @@ impl Segment {
     /// The position of an entity's chunk with a hash.
     pub(in crate::log::sqlite) fn find(&self, number: i64, hash: ChunkHash) -> Option<(i64, &Place)> {
         self.places_from(self.first).find(|(_, place)| place.number == number && place.hash == hash)
+    }
+
+    /// Whether the body has the chunk at a position: for certain, where it says yes.
+    pub(super) fn holds(&self, position: i64) -> bool {
+        let index = position.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
+        self.held.as_ref().zip(index).is_some_and(|(held, index)| held.holds(index))
     }
 
     /// The position of its last chunk.
@@ -112,12 +121,14 @@ pub(super) struct SegmentRow {
     layouts: [Vec<u8>; 2],
     hashes: Vec<u8>,
     parity: [u8; HASH_BYTES],
+    held: Vec<u8>,
+    held_check: Vec<u8>,
     body: Vec<u8>,
 }
 
 /// The first segment that ends at a position or behind it, and not behind another one.
 pub(super) const SEGMENT: &str = "
-    SELECT s.last, s.before, s.chain, s.layout, s.body, h.layout, h.hashes, h.parity
+    SELECT s.last, s.before, s.chain, s.layout, s.body, h.layout, h.hashes, h.parity, s.held, s.held_check
     FROM segments s JOIN segment_hashes h ON h.last = s.last WHERE s.last >= ?1 AND s.last <= ?2 ORDER BY s.last LIMIT 1";
 
 impl SegmentRow {
@@ -131,6 +142,8 @@ impl SegmentRow {
             layouts: [row.get(5)?, row.get(3)?],
             hashes,
             parity: row.get(7)?,
+            held: row.get(8)?,
+            held_check: row.get(9)?,
             body: row.get(4)?,
         })
     }
@@ -142,7 +155,7 @@ impl SegmentRow {
             hasher.update(&position.to_le_bytes());
         }
         hasher.update(self.before.as_bytes()).update(self.chain.as_bytes()).update(&self.parity);
-        for part in [&self.layouts[0], &self.layouts[1], &self.hashes, &self.body] {
+        for part in [&self.layouts[0], &self.layouts[1], &self.hashes, &self.held, &self.held_check, &self.body] {
             hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
         }
         *hasher.finalize().as_bytes()
@@ -276,13 +289,15 @@ impl Archive<'_, '_> {
             chain,
             bytes: None,
         });
+        let body_hash = *blake3::hash(&row.body).as_bytes();
         Ok(Segment {
             first: row.first,
             last: row.last,
             before: followed.before,
             places: places.collect(),
             is_mended: !is_straight,
-            body_hash: *blake3::hash(&row.body).as_bytes(),
+            held: Held::read(row.held.clone(), &row.held_check, &body_hash),
+            body_hash,
             body_bytes: row.body.len(),
         })
     }

@@ -339,13 +339,17 @@ impl Archive<'_, '_> {
         Ok(news.saturating_mul(NEWS_SHARE) >= traveller.changes)
     }
 
-    /// A snapshot as it travels; `None` when it has decayed.
+    /// A snapshot as it travels; `None` when it has decayed, or no frame holds it any more.
     pub(in crate::log::sqlite) fn travelling(&self, log: LogId, place: &Place) -> Result<Option<Travelling>, LogError> {
         let Some(snapshot) = self.snapshot(place.number)? else { return Ok(None) };
         let Some(chain) = self.chain_at(snapshot.covered)? else { return Ok(None) };
         let Some(Kept { head, saved }) = Kept::decode(&snapshot.bytes) else { return Ok(None) };
         let Some(journey) = head.journey else { return Ok(None) };
         let cost = cost(&head, &saved, &journey);
+        // What a frame holds, and what readers take out of one, may have been more when it was made.
+        if !cost.fits_a_frame() {
+            return Ok(None);
+        }
         let snapshot = LogSnapshot {
             entity: place.entity,
             collection: self.collection(place.number)?,
@@ -393,4 +397,22 @@ pub(in crate::log::sqlite) fn replace_document(connection: &rusqlite::Connection
     let head = Head { entity, covered, changes, travels, hash: *blake3::hash(&bytes).as_bytes() };
     let sql = "UPDATE snapshots SET bytes = ?2, hash = ?3, head = ?4 WHERE entity = ?1";
     assert_eq!(connection.execute(sql, rusqlite::params![entity, bytes, head.hash, head.hash()]), Ok(1));
+}
+
+/// Has all snapshots say that more has to be taken out of them than readers take, as after a change of limits.
+#[cfg(test)]
+pub(in crate::log::sqlite) fn outgrow_frames(connection: &rusqlite::Connection) {
+    let mut statement = connection.prepare("SELECT entity, covered, changes, travels, bytes FROM snapshots").unwrap();
+    let read = |row: &Row<'_>| {
+        Ok((row.get::<_, i64>(0)?, row.get(1)?, count(row, 2)?, row.get(3)?, row.get::<_, Vec<u8>>(4)?))
+    };
+    for found in statement.query_map([], read).unwrap() {
+        let (entity, covered, changes, travels, bytes) = found.unwrap();
+        let mut kept = Kept::decode(&bytes).unwrap();
+        kept.head.journey.as_mut().unwrap().changes_bytes = usize::MAX / 2;
+        let bytes = kept.encode().unwrap();
+        let head = Head { entity, covered, changes, travels, hash: *blake3::hash(&bytes).as_bytes() };
+        let sql = "UPDATE snapshots SET bytes = ?2, hash = ?3, head = ?4 WHERE entity = ?1";
+        assert_eq!(connection.execute(sql, rusqlite::params![entity, bytes, head.hash, head.hash()]), Ok(1));
+    }
 }

@@ -22,6 +22,8 @@ const TO_COVER: &str = "
 #[derive(Debug, Default)]
 pub(in crate::log::sqlite) struct Tasks {
     due: BTreeSet<Task>,
+    /// Those whose beginning the storage did not take; they are due again when a space has grown.
+    put_off: BTreeSet<Task>,
     is_scanned: bool,
 }
 
@@ -46,7 +48,13 @@ impl Tasks {
         let segments = |sequence: Sequence| sequence.get() / SEGMENT_CHUNKS_MAX as u64;
         if segments(before) != segments(after) && after.get() > HOT_CHUNKS {
             self.add(Target::Segment { space });
+            self.due.append(&mut self.put_off);
         }
+    }
+
+    /// Puts off a task that could not be begun.
+    pub(super) fn put_off(&mut self, task: Task) {
+        self.put_off.insert(task);
     }
 
     pub(super) fn add(&mut self, target: Target) {

@@ -5,6 +5,7 @@ use super::commit::{free_pages, run_pragma};
 use super::work::{Eagerness, Target, Task};
 use crate::log::LogError;
 use crate::log::sqlite::SqliteLog;
+use crate::log::sqlite::foreign;
 use crate::log::sqlite::transaction::Purpose;
 use afield_core::{Commit, EntityId, SpaceId};
 use rusqlite::OptionalExtension;
@@ -86,8 +87,10 @@ impl SqliteLog {
             }
             free = left;
             run_pragma(&transaction, &format!("PRAGMA incremental_vacuum({GIVEN_BACK_PAGES})"))?;
+            foreign::note_upkeep(&transaction)?;
             transaction.commit()?;
             drop(transaction);
+            self.foreign.kept_up();
             if free > GIVEN_BACK_PAGES {
                 std::thread::sleep(GIVE_BACK_PAUSE);
             }

@@ -2,6 +2,7 @@
 
 use super::body;
 use super::cache::CacheKey;
+use super::held::Held;
 use super::segment::{Place, Segment};
 use super::snapshot::{self, Covered, Made, SnapshotFault};
 use afield_core::session::LogEntry;
@@ -198,6 +199,7 @@ pub(super) struct StripSegment {
     pub(super) last: i64,
     pub(super) old_body: CacheKey,
     pub(super) kept: Vec<KeptChunk>,
+    pub(super) held: Held,
 }
 
 /// A chunk that stays in a segment's body.
@@ -209,14 +211,24 @@ pub(super) struct KeptChunk {
     pub(super) bytes: Vec<u8>,
 }
 
+/// The body that a segment gets.
+#[derive(Debug)]
+pub(super) struct NewBody {
+    /// The last position of the segment.
+    pub(super) last: i64,
+    /// The hash of the body as it was.
+    pub(super) old: CacheKey,
+    pub(super) held: Held,
+    pub(super) body: Vec<u8>,
+}
+
 /// Bodies without the chunks of an entity.
 #[derive(Debug)]
 pub(super) struct Stripped {
     pub(super) entity: i64,
     /// The hash of the snapshot that stands for what they lose.
     pub(super) snapshot: CacheKey,
-    /// The last position of each segment, the hash of the body as it was, and the new body.
-    pub(super) bodies: Vec<(i64, CacheKey, Vec<u8>)>,
+    pub(super) bodies: Vec<NewBody>,
     /// How far the segments are done with these.
     pub(super) upto: i64,
 }
@@ -285,6 +297,7 @@ impl SegmentJob {
             before: before.chain,
             places: places.collect(),
             is_mended: false,
+            held: Some(Held::of(rows.iter().map(|row| row.entry.is_intact()))),
             body_hash: *blake3::hash(&body).as_bytes(),
             body_bytes: body.len(),
         };
@@ -340,9 +353,9 @@ impl StripJob {
     fn run(self) -> Result<Stripped, WorkFault> {
         let Self { entity, snapshot, segments, upto, .. } = self;
         let mut bodies = Vec::with_capacity(segments.len());
-        for segment in &segments {
-            let chunks: Vec<_> = segment.kept.iter().map(KeptChunk::as_batched).collect();
-            bodies.push((segment.last, segment.old_body, pack(&chunks)?));
+        for StripSegment { last, old_body, kept, held } in segments {
+            let chunks: Vec<_> = kept.iter().map(KeptChunk::as_batched).collect();
+            bodies.push(NewBody { last, old: old_body, held, body: pack(&chunks)? });
         }
         Ok(Stripped { entity, snapshot, bodies, upto })
     }

@@ -1,12 +1,15 @@
 //! What segments and snapshots promise: whatever is packed, the log reads and answers the same.
 
 mod damage;
+mod indexes;
 mod model;
+mod numbers;
+mod work;
 
 use super::*;
-use crate::log::{Log, Settled, Task, WorkFault};
+use crate::log::sqlite::archive::outgrow_frames;
+use crate::log::{Log, NamesLeft, Settled, Task};
 use crate::testing::{Author, decoded};
-use afield_core::document::{Hostile, HostileChange};
 use afield_core::session::{LogEntry, PageAnswer, PageRequest};
 use afield_core::wire::FetchNumber;
 use afield_core::{EntityId, Filter};
@@ -28,16 +31,10 @@ impl Desk {
         settled
     }
 
-    /// Packs all rows of the desk's space.
+    /// Packs all rows of the desk's space, however few.
     pub(super) fn pack(&mut self) -> Vec<Settled> {
         let tasks = self.log.whole_tasks(self.space).unwrap().expect("the space is there");
-        self.finish(tasks.rows)
-    }
-
-    /// Packs all rows, however few.
-    pub(super) fn pack_whatever(&mut self) {
-        let tasks = self.log.whole_tasks(self.space).unwrap().expect("the space is there");
-        self.finish(tasks.rows.whatever_it_saves());
+        self.finish(tasks.rows.whatever_it_saves())
     }
 
     /// Packs all rows, and lets snapshots stand for everything that they can.
@@ -125,7 +122,7 @@ fn a_change_is_found_by_its_position_unless_that_takes_a_snapshot_apart() {
         pushed.iter().map(|chunk| Some((chunk.entity, chunk.header.as_ref().unwrap().hash))).collect();
     let head = expected.len() as u64;
     let found = |desk: &mut Desk, principal: Principal, sequence: u64| {
-        desk.log.change_at(principal, desk.space, Sequence::new(sequence), at(0)).unwrap()
+        desk.log.change_at(principal, desk.space, Sequence::new(sequence), &mut NamesLeft::default(), at(0)).unwrap()
     };
     for step in 0..3 {
         match step {
@@ -144,6 +141,30 @@ fn a_change_is_found_by_its_position_unless_that_takes_a_snapshot_apart() {
     let of_stranger = NewToken { user: Some("stranger".to_owned()), ..NewToken::default() };
     let stranger = principal(&mut desk.log, &of_stranger, 2);
     assert_eq!(found(&mut desk, stranger, 1), None, "R6");
+}
+
+#[test]
+fn the_names_of_one_push_have_two_segments_decoded_at_the_most() {
+    let mut desk = Desk::new();
+    let mut author = Author::new(1, 1);
+    for _ in 0..4 {
+        desk.push(author.chunks(16));
+        desk.pack();
+    }
+    desk.push(author.chunks(2));
+    let mut desk = opened_again(desk);
+    let (principal, space) = (desk.principal, desk.space);
+    let mut left = NamesLeft::default();
+    let mut found = |left: &mut NamesLeft, sequence: u64| {
+        desk.log.change_at(principal, space, Sequence::new(sequence), left, at(0)).unwrap().is_some()
+    };
+    let asked = [66, 1, 16, 17, 33, 2, 18, 49, 65];
+    assert_eq!(
+        asked.map(|sequence| found(&mut left, sequence)),
+        [true, true, true, true, false, true, true, false, true]
+    );
+    assert!(found(&mut NamesLeft::default(), 33), "the control: another push");
+    assert!(found(&mut left, 34), "what was decoded lately costs nothing");
 }
 
 #[test]
@@ -215,7 +236,13 @@ fn cursor_of(start: Cursor, entry: &LogEntry) -> Cursor {
     Cursor { log: start.log, sequence: entry.sequence, chain: entry.chain }
 }
 
-fn page_request(desk: &Desk, filter: &Filter, after: Sequence, bytes_max: usize, takes_snapshots: bool) -> PageRequest {
+pub(super) fn page_request(
+    desk: &Desk,
+    filter: &Filter,
+    after: Sequence,
+    bytes_max: usize,
+    takes_snapshots: bool,
+) -> PageRequest {
     PageRequest {
         channel: Channel(0),
         space: desk.space,
@@ -313,6 +340,24 @@ fn a_snapshot_that_has_decayed_is_not_sent() {
 }
 
 #[test]
+fn a_snapshot_that_fits_no_frame_any_more_is_not_sent() {
+    for fits in [true, false] {
+        let (mut desk, _) = busy();
+        desk.compact();
+        if !fits {
+            outgrow_frames(&desk.log.connection);
+        }
+        let start = desk.start();
+        let run = desk.compact_run(start, usize::MAX);
+        assert_eq!(run.snapshots().len(), if fits { 2 } else { 0 });
+        let filter = Filter::nothing().entities([1, 2].map(|number| EntityId::from_bytes([number; 16])));
+        let paged = paged(&mut desk, &filter, 0, usize::MAX, true);
+        assert_eq!((paged.changes.len(), paged.snapshots), (36, if fits { 2 } else { 0 }), "R9");
+        assert!(desk.compact_run(start, usize::MAX).after() == desk.told, "what was taken apart is kept: R9");
+    }
+}
+
+#[test]
 fn duplicates_forks_and_missing_dependencies_are_answered_as_before() {
     let (mut desk, pushed) = busy();
     let expected = desk.push(pushed.clone());
@@ -350,157 +395,6 @@ fn a_change_that_rests_on_packed_ones_is_taken_and_packed_in_its_turn() {
     let empty: i64 =
         desk.log.connection.query_row("SELECT count(*) FROM segments WHERE body = x''", [], |row| row.get(0)).unwrap();
     assert_eq!(empty, 4, "the snapshot took the place of all bodies");
-}
-
-#[test]
-fn what_is_old_is_packed_by_itself_and_what_is_fresh_stays() {
-    let mut desk = Desk::new();
-    let mut author = Author::new(1, 1);
-    desk.push(author.letters(600));
-    assert_eq!(desk.usual(), [], "too few are old enough");
-    desk.push(author.letters(500));
-    let packed = Settled::Packed { chunks: 512 };
-    assert_eq!(desk.usual(), [packed], "256 stay, and less than a segment behind them");
-    assert_eq!(desk.rows("chunks"), 588);
-    let start = desk.start();
-    let entries = desk.all_after(start, usize::MAX);
-    assert_eq!(entries.len(), 1_100);
-    assert!(entries.iter().all(LogEntry::is_intact));
-    desk.push(author.letters(1_500));
-    let settled = desk.usual();
-    assert_eq!(settled.iter().filter(|settled| **settled == packed).count(), 3);
-    assert!(settled.iter().any(|settled| matches!(settled, Settled::Covered { chunks: 1_024.. })), "{settled:?}");
-    assert_eq!(desk.all_after(start, usize::MAX).len(), 2_600);
-}
-
-#[test]
-fn what_was_left_undone_is_found_when_the_log_is_opened_again() {
-    let mut desk = Desk::new();
-    desk.push(Author::new(1, 1).chunks(1_200));
-    let Desk { log, principal, space, told } = desk;
-    let log = SqliteLog::from_connection(log.into_connection()).unwrap();
-    let mut desk = Desk { log, principal, space, told };
-    assert_eq!(desk.usual(), [Settled::Packed { chunks: 512 }]);
-
-    desk.pack();
-    let task = desk.log.whole_tasks(space).unwrap().unwrap().entities[0].1.whatever_it_saves();
-    assert!(matches!(desk.finish(task)[..], [Settled::Covered { .. }]));
-    let log = SqliteLog::from_connection(desk.log.into_connection()).unwrap();
-    let mut desk = Desk { log, principal, space, told };
-    assert!(matches!(desk.usual()[..], [Settled::Stripped { segments: 3 }]), "the segments lose what it stands for");
-    assert_eq!(desk.usual(), []);
-}
-
-#[test]
-fn what_was_prepared_for_another_state_of_the_log_is_not_put_in_place() {
-    let (mut desk, _) = busy();
-    let backup = desk.log.snapshot().unwrap();
-    let tasks = desk.log.whole_tasks(desk.space).unwrap().unwrap();
-    let stale = desk.log.gather(tasks.rows).unwrap().unwrap().run();
-    desk.push(Author::new(7, 7).chunks(20));
-    assert!(matches!(desk.pack()[..], [Settled::Packed { chunks: 56 }]));
-    assert_eq!(desk.log.settle(stale).unwrap().into_inner(), Settled::Stale, "its rows are packed already");
-
-    // A restored backup, written past what was read: the same rows by number, and other chunks.
-    let (task, lost) = (tasks.entities[0].1.whatever_it_saves(), desk.told);
-    let stale = desk.log.gather(task).unwrap().unwrap().run();
-    desk.log.restore(&backup).unwrap();
-    assert_eq!(desk.log.settle(stale).unwrap().into_inner(), Settled::Stale);
-    desk.told = desk.start();
-    desk.told = desk.run(desk.told).after();
-    let stale = desk.log.gather(tasks.rows).unwrap().unwrap().run();
-    desk.log.restore(&backup).unwrap();
-    let same = desk.log.gather(tasks.rows).unwrap().unwrap().run();
-    assert_eq!(desk.log.settle(same).unwrap().into_inner(), Settled::Packed { chunks: 36 }, "the control");
-    assert_eq!(desk.log.settle(stale).unwrap().into_inner(), Settled::Stale, "twice is once");
-    assert!(matches!(desk.read(lost), ReadAnswer::Reset(_)));
-}
-
-#[test]
-fn a_failed_commit_leaves_the_rows_or_the_segment_and_the_log_reads_the_same() {
-    for point in [FaultPoint::BeforeCommit, FaultPoint::AfterCommit] {
-        for fault in [Fault::Error, Fault::Crash] {
-            for failing in 0..6 {
-                let (mut desk, pushed) = busy();
-                let start = desk.start();
-                let before = told(&desk.all_after(start, usize::MAX));
-                let mut commits = 0;
-                desk.log.inject_faults(move |at| {
-                    commits += i32::from(at == point);
-                    (at == point && commits == failing + 1).then_some(fault)
-                });
-                let failed = try_compact(&mut desk).is_err();
-                let Desk { log, principal, space, told: last } = desk;
-                let log = SqliteLog::from_connection(log.into_connection()).unwrap();
-                let mut desk = Desk { log, principal, space, told: last };
-                assert_eq!(told(&desk.all_after(start, usize::MAX)), before, "{point:?}, {fault:?}, commit {failing}");
-                assert!(desk.push(pushed).iter().all(|verdict| matches!(verdict, ChunkVerdict::Duplicate { .. })));
-                desk.compact();
-                assert_eq!(told(&desk.all_after(start, usize::MAX)), before);
-                assert_eq!((desk.rows("chunks"), desk.rows("snapshots")), (0, 2), "and goes on where it stopped");
-                assert!(failed || failing >= 5, "five commits make it: commit {failing}");
-            }
-        }
-    }
-}
-
-fn try_compact(desk: &mut Desk) -> Result<(), LogError> {
-    let tasks = desk.log.whole_tasks(desk.space)?.expect("the space is there");
-    let mut all = vec![tasks.rows];
-    let snapshots = tasks.entities.into_iter();
-    all.extend(snapshots.flat_map(|(_, snapshot, strip)| [snapshot.whatever_it_saves(), strip]));
-    for task in all {
-        while let Some(work) = desk.log.gather(task)? {
-            let _ = desk.log.settle(work.run())?;
-        }
-    }
-    Ok(())
-}
-
-#[test]
-fn changes_that_the_engine_does_not_take_stay_as_they_are_and_hold_up_nothing_else() {
-    let Hostile { entity, honest, changes } = Hostile::all();
-    let (mut refused, mut covered) = (0, 0);
-    for HostileChange { name, bytes, .. } in changes {
-        let mut desk = Desk::new();
-        let mut pushed: Vec<_> = honest.iter().map(|bytes| decoded(entity, bytes)).collect();
-        pushed.push(decoded(entity, &bytes));
-        // Some are refused by their header already.
-        desk.push(pushed);
-        desk.push(Author::new(2, 2).chunks(20));
-        let start = desk.start();
-        let before = told(&desk.all_after(start, usize::MAX));
-        let settled = desk.compact();
-        refused += settled.iter().filter(|done| matches!(done, Settled::Failed(WorkFault::Snapshot(_)))).count();
-        covered += usize::from(settled.contains(&Settled::Covered { chunks: 20 }));
-        assert_eq!(told(&desk.all_after(start, usize::MAX)), before, "{name}");
-    }
-    assert!(refused > 5, "{refused} were refused by the engine");
-    assert!(covered > refused, "and the other entity was compacted beside all of them");
-}
-
-#[test]
-fn the_file_becomes_smaller_when_its_rows_are_packed() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("log.sqlite");
-    let mut desk = Desk::with(SqliteLog::open(&path).unwrap());
-    let mut author = Author::new(1, 1);
-    for _ in 0..10 {
-        desk.push(author.chunks(1_000));
-    }
-    desk.log.shorten_wal().unwrap();
-    let before = std::fs::metadata(&path).unwrap().len();
-    let rows = desk.log.disk_use().unwrap().rows;
-    assert!(rows > 2_000_000, "{rows}");
-    desk.compact();
-    desk.log.give_back().unwrap();
-    let used = desk.log.disk_use().unwrap();
-    let after = std::fs::metadata(&path).unwrap().len();
-    assert!(after < before / 2, "{after} of {before}: {used:?}");
-    assert!(used.segments + used.snapshots < 400_000, "{used:?}");
-    assert_eq!(used.free, 0);
-    let start = desk.start();
-    assert_eq!(desk.all_after(start, usize::MAX).len(), 10_000);
 }
 
 /// The same log, opened again.
@@ -543,102 +437,4 @@ fn a_dependency_that_begins_like_a_change_of_a_segment_is_none() {
         assert_eq!(desk.push(vec![forged]), [missing], "{step}");
     }
     assert!(is_stored(&desk.push(vec![chunk])[0]), "the control");
-}
-
-#[test]
-fn a_snapshot_that_ended_its_process_twice_is_not_tried_before_its_entity_has_doubled() {
-    let mut desk = Desk::new();
-    let mut author = Author::new(1, 1);
-    desk.push(author.letters(1_200));
-    desk.pack();
-    for opened in 0..4 {
-        desk = opened_again(desk);
-        // What is due is found when the log is opened; nothing settles it.
-        let mut found = 0;
-        while let Some(task) = desk.log.next_task().unwrap() {
-            found += usize::from(desk.log.gather(task).unwrap().is_some());
-        }
-        assert_eq!(found, usize::from(opened < 2), "opened {opened} times");
-    }
-    desk.push(author.letters(1_200));
-    desk.pack();
-    let mut desk = opened_again(desk);
-    let settled = desk.usual();
-    assert!(settled.contains(&Settled::Covered { chunks: 2_400 }), "{settled:?}");
-    assert_eq!(desk.rows("snapshot_tries"), 0);
-}
-
-#[test]
-fn a_segment_that_could_not_be_packed_is_tried_again_when_its_space_has_grown() {
-    let mut desk = Desk::new();
-    let mut author = Author::new(1, 1);
-    desk.push(author.letters(1_000));
-    let spoil = "UPDATE chunks SET hash = zeroblob(32), chain = zeroblob(32) WHERE position & 0xff = 9";
-    let whole = desk.log.snapshot().unwrap();
-    desk.log.connection.execute(spoil, []).unwrap();
-    assert_eq!(desk.usual(), [Settled::Failed(WorkFault::Decayed)]);
-    let mut source = rusqlite::Connection::open_in_memory().unwrap();
-    source.deserialize_read_exact(rusqlite::MAIN_DB, &whole[..], whole.len(), false).unwrap();
-    let read = |position: i64| -> (Vec<u8>, Vec<u8>) {
-        let sql = "SELECT hash, chain FROM chunks WHERE position = ?1";
-        source.query_row(sql, [position], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
-    };
-    let mut statement = desk.log.connection.prepare("SELECT position FROM chunks WHERE position & 0xff = 9").unwrap();
-    let spoiled: Vec<i64> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    drop(statement);
-    for position in spoiled {
-        let (hash, chain) = read(position);
-        let sql = "UPDATE chunks SET hash = ?2, chain = ?3 WHERE position = ?1";
-        desk.log.connection.execute(sql, rusqlite::params![position, hash, chain]).unwrap();
-    }
-    assert_eq!(desk.usual(), [], "nothing has grown");
-    desk.push(author.letters(512));
-    assert_eq!(desk.usual()[..2], [Settled::Packed { chunks: 512 }, Settled::Packed { chunks: 512 }]);
-}
-
-#[test]
-fn a_snapshot_that_fits_no_frame_is_made_for_an_operator_only() {
-    let mut desk = Desk::new();
-    let mut author = Author::new(1, 1);
-    for number in 0..22 {
-        let chunks = (0..50).map(|part| author.chunk(&crate::testing::noise(number * 50 + part, 1_000)));
-        let chunks: Vec<_> = chunks.collect();
-        assert!(desk.push(chunks).iter().all(is_stored));
-    }
-    desk.pack();
-    let mut desk = opened_again(desk);
-    assert_eq!(desk.usual(), [Settled::Failed(WorkFault::StaysBehind)]);
-    assert!(desk.compact().contains(&Settled::Covered { chunks: 1_100 }), "the control");
-}
-
-#[test]
-fn changes_that_expand_to_too_many_keys_are_not_taken_to_the_engine() {
-    use automerge::transaction::{CommitOptions, Transactable};
-    for (changes, is_refused) in [(17_usize, false), (50, true)] {
-        let mut document = automerge::AutoCommit::new().with_actor(automerge::ActorId::from([1; 16]));
-        let entity = EntityId::from_bytes([1; 16]);
-        let commit = |document: &mut automerge::AutoCommit| {
-            document.commit_with(CommitOptions::default().with_time(0)).unwrap();
-            decoded(entity, document.get_last_local_change().unwrap().raw_bytes())
-        };
-        let list = document.put_object(automerge::ROOT, "maps", automerge::ObjType::List).unwrap();
-        let maps: Vec<_> =
-            (0..20).map(|index| document.insert_object(&list, index, automerge::ObjType::Map).unwrap()).collect();
-        let mut chunks = vec![commit(&mut document)];
-        for number in 0..changes {
-            let key = format!("{number}{}", "k".repeat(90_000));
-            maps.iter().for_each(|map| document.put(map, &key, number as i64).unwrap());
-            chunks.push(commit(&mut document));
-        }
-        let header = chunks[1].header.as_ref().unwrap();
-        assert!(header.text_bytes > 1_700_000 && header.bytes_len < 100_000, "{header:?}");
-        let mut desk = Desk::new();
-        for chunks in chunks.chunks(5) {
-            assert!(desk.push(chunks.to_vec()).iter().all(is_stored));
-        }
-        let settled = desk.compact();
-        let refused = settled.contains(&Settled::Failed(WorkFault::TooLarge));
-        let covered = settled.iter().any(|settled| matches!(settled, Settled::Covered { .. }));
-        assert_eq!((refused, covered), (is_refused, !is_refused), "{changes} changes: {settled:?}");
-    }
 }

@@ -1,7 +1,10 @@
 //! What damaged rows, and a file that takes nothing, cost: what they concern, and nothing else.
 
+use super::archive::page_request;
 use super::*;
 use crate::testing::Author;
+use afield_core::Filter;
+use afield_core::session::PageAnswer;
 use rusqlite::Connection;
 use std::time::Duration;
 
@@ -382,4 +385,36 @@ fn a_file_that_opens_for_reading_only_after_a_failure_goes_on_being_read() {
     office.desk.log.reopen = schema::open_file_again;
     assert!(is_stored(&office.desk.push(vec![Author::new(2, 2).chunk("new")])[0]), "the control: it takes more again");
     assert!(!office.desk.log.failed);
+}
+
+#[test]
+fn a_chain_hash_that_decayed_is_told_to_nobody() {
+    for (decayed, asked) in [(2, 2), (2, 3), (3, 3), (4, 3), (6, 6), (5, 6), (7, 6)] {
+        let mut desk = Desk::new();
+        let (mut anna, mut ben) = (Author::new(1, 1), Author::new(2, 2));
+        let mut chunks: Vec<DecodedChunk> = Vec::new();
+        for number in 0..3 {
+            chunks.extend([anna.chunk(&format!("anna {number}")), ben.chunk(&format!("ben {number}"))]);
+        }
+        desk.push(chunks.clone());
+        let start = desk.start();
+        let right: Vec<_> = desk.run(start).entries().iter().map(|entry| entry.chain).collect();
+        let sql = "UPDATE chunks SET chain = zeroblob(32) WHERE position & 0xff = ?1";
+        assert_eq!(desk.log.connection.execute(sql, [decayed]), Ok(usize::from(decayed < 7)));
+        let whole = desk.log.snapshot().unwrap();
+        let wanted = chunks[asked - 1].clone();
+        let entity = wanted.entity;
+        let case = format!("{decayed} has decayed, {asked} is asked for");
+        let verdict = desk.push(vec![wanted]).remove(0);
+        let (sequence, chain) = (Sequence::new(asked as u64), right[asked - 1]);
+        assert_eq!(verdict, ChunkVerdict::Duplicate { sequence, chain }, "{case}: R4");
+        for filter in [Filter::nothing().entities([entity]), Filter::collections(["notes".parse().unwrap()])] {
+            desk.log.restore(&whole).unwrap();
+            let request = page_request(&desk, &filter, Sequence::ZERO, usize::MAX, false);
+            let answer = desk.log.page(desk.principal, &request, at(0)).unwrap().into_inner();
+            let PageAnswer::Page { run, .. } = answer else { panic!("{answer:?}") };
+            let last = run.entries().last().unwrap();
+            assert_eq!(last.chain, right[last.sequence.get() as usize - 1], "{case}: R4");
+        }
+    }
 }

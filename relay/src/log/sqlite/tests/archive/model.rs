@@ -134,7 +134,7 @@ impl Run {
     fn task(&mut self, entity: Option<(usize, bool)>) -> Task {
         let tasks = self.desk.log.whole_tasks(self.desk.space).unwrap().unwrap();
         match entity {
-            None => tasks.rows,
+            None => tasks.rows.whatever_it_saves(),
             Some((entity, is_strip)) => {
                 let (_, snapshot, strip) = tasks.entities[entity];
                 if is_strip { strip } else { snapshot.whatever_it_saves() }
