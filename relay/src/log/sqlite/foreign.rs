@@ -25,7 +25,7 @@ struct Commits {
 
 impl Commits {
     fn read(transaction: &SqliteTransaction<'_>) -> Result<Self, LogError> {
-        let mut statement = transaction.statement("SELECT upkeep, administration FROM commits WHERE number = 1")?;
+        let mut statement = transaction.statement("SELECT upkeep, administration FROM file WHERE number = 1")?;
         let read = |row: &rusqlite::Row<'_>| Ok(Self { upkeep: row.get(0)?, administration: row.get(1)? });
         Ok(statement.query_row([], read)?)
     }
@@ -45,7 +45,7 @@ impl Foreign {
 
 /// Counts a commit that leaves what is served as it was.
 pub(super) fn note_upkeep(transaction: &SqliteTransaction<'_>) -> Result<(), LogError> {
-    transaction.statement("UPDATE commits SET upkeep = upkeep + 1")?.execute([])?;
+    transaction.statement("UPDATE file SET upkeep = upkeep + 1")?.execute([])?;
     Ok(())
 }
 

@@ -112,9 +112,8 @@ CREATE TABLE segments (
     before BLOB NOT NULL,
     chain BLOB NOT NULL,
     layout BLOB NOT NULL,
-    -- Which of the chunks the body has, a bit each, and the BLAKE3 of that and of the body.
+    -- Which of the chunks the body has, a bit each, and the BLAKE3 of that and of the body; nothing where it has none.
     held BLOB NOT NULL,
-    held_check BLOB NOT NULL,
     -- The chunks as one batch, without those that a snapshot covers and those that had decayed and stay rows.
     body BLOB NOT NULL
 ) STRICT;
@@ -137,16 +136,6 @@ CREATE TABLE actor_runs (
     segment INTEGER NOT NULL,
     PRIMARY KEY (entity, actor, last)
 ) STRICT, WITHOUT ROWID;
-
--- A secret of the file, three times, so that one that decays is outvoted.
-CREATE TABLE secrets (
-    number INTEGER PRIMARY KEY,
-    secret BLOB NOT NULL
-) STRICT;
-
-INSERT INTO secrets (number, secret) VALUES (1, randomblob(32));
-INSERT INTO secrets (number, secret) SELECT 2, secret FROM secrets WHERE number = 1;
-INSERT INTO secrets (number, secret) SELECT 3, secret FROM secrets WHERE number = 1;
 
 -- The changes of segments by the first eight bytes of the BLAKE3 of their hashes, keyed with the secret: nobody can name a change that
 -- was never made and meet one of these, however many there are and however long he looks for one at home.
@@ -174,22 +163,28 @@ CREATE TABLE snapshots (
 
 CREATE INDEX snapshots_to_strip ON snapshots (entity) WHERE stripped < covered;
 
--- What a relay that has the file open tells commits of other processes apart by: how many there were that leave what is served as it
--- was, and how many that change who may do what.
-CREATE TABLE commits (
+-- What belongs to the file as a whole. A secret, three times, so that a copy that decays is outvoted. And what a relay that has the
+-- file open tells commits of other processes apart by: how many there were that leave what is served as it was, and how many that
+-- change who may do what.
+CREATE TABLE file (
     number INTEGER PRIMARY KEY,
     upkeep INTEGER NOT NULL,
-    administration INTEGER NOT NULL
+    administration INTEGER NOT NULL,
+    secret BLOB NOT NULL,
+    second_secret BLOB NOT NULL,
+    third_secret BLOB NOT NULL
 ) STRICT;
 
-INSERT INTO commits (number, upkeep, administration) VALUES (1, 0, 0);
+INSERT INTO file (number, upkeep, administration, secret, second_secret, third_secret)
+    VALUES (1, 0, 0, randomblob(32), x'', x'');
+UPDATE file SET second_secret = secret, third_secret = secret;
 
-CREATE TRIGGER tokens_insert AFTER INSERT ON tokens BEGIN UPDATE commits SET administration = administration + 1; END;
-CREATE TRIGGER tokens_update AFTER UPDATE ON tokens BEGIN UPDATE commits SET administration = administration + 1; END;
-CREATE TRIGGER tokens_delete AFTER DELETE ON tokens BEGIN UPDATE commits SET administration = administration + 1; END;
-CREATE TRIGGER token_spaces_insert AFTER INSERT ON token_spaces BEGIN UPDATE commits SET administration = administration + 1; END;
-CREATE TRIGGER token_spaces_delete AFTER DELETE ON token_spaces BEGIN UPDATE commits SET administration = administration + 1; END;
-CREATE TRIGGER members_insert AFTER INSERT ON members BEGIN UPDATE commits SET administration = administration + 1; END;
-CREATE TRIGGER members_update AFTER UPDATE ON members BEGIN UPDATE commits SET administration = administration + 1; END;
-CREATE TRIGGER members_delete AFTER DELETE ON members BEGIN UPDATE commits SET administration = administration + 1; END;
-CREATE TRIGGER spaces_delete AFTER DELETE ON spaces BEGIN UPDATE commits SET administration = administration + 1; END;
+CREATE TRIGGER tokens_insert AFTER INSERT ON tokens BEGIN UPDATE file SET administration = administration + 1; END;
+CREATE TRIGGER tokens_update AFTER UPDATE ON tokens BEGIN UPDATE file SET administration = administration + 1; END;
+CREATE TRIGGER tokens_delete AFTER DELETE ON tokens BEGIN UPDATE file SET administration = administration + 1; END;
+CREATE TRIGGER token_spaces_insert AFTER INSERT ON token_spaces BEGIN UPDATE file SET administration = administration + 1; END;
+CREATE TRIGGER token_spaces_delete AFTER DELETE ON token_spaces BEGIN UPDATE file SET administration = administration + 1; END;
+CREATE TRIGGER members_insert AFTER INSERT ON members BEGIN UPDATE file SET administration = administration + 1; END;
+CREATE TRIGGER members_update AFTER UPDATE ON members BEGIN UPDATE file SET administration = administration + 1; END;
+CREATE TRIGGER members_delete AFTER DELETE ON members BEGIN UPDATE file SET administration = administration + 1; END;
+CREATE TRIGGER spaces_delete AFTER DELETE ON spaces BEGIN UPDATE file SET administration = administration + 1; END;

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const INSERT_SEGMENT: &str = "
-    INSERT INTO segments (last, before, chain, layout, held, held_check, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    INSERT INTO segments (last, before, chain, layout, held, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
 /// How many free pages the file keeps for what is appended next: half a megabyte.
 const FREE_PAGES_KEPT: i64 = 128;
@@ -197,8 +197,7 @@ fn put_segment(archive: &Archive<'_, '_>, new: &NewSegment) -> Result<(Settled, 
         segment.before.as_bytes(),
         segment.chain().as_bytes(),
         segment.layout(),
-        held.bytes(),
-        held.check(&segment.body_hash),
+        held.stored(&segment.body_hash),
         new.body
     ])?;
     store_hashes(transaction, segment)?;
@@ -323,27 +322,23 @@ fn put_stripped(archive: &Archive<'_, '_>, stripped: &Stripped) -> Result<(Settl
         return Ok((Settled::Stale, Next::default()));
     }
     let transaction = archive.transaction;
+    let mut rows = Vec::with_capacity(bodies.len());
     for NewBody { last, old, held, body } in bodies {
         let mut statement =
             transaction.statement("SELECT before, chain, layout, body FROM segments WHERE last = ?1")?;
         let stored = statement.query_row([last], StoredSegment::read).optional()?;
-        let Some(StoredSegment { before, chain, layout, .. }) =
-            stored.filter(|stored| blake3::hash(&stored.body).as_bytes() == old)
-        else {
+        let Some(stored) = stored.filter(|stored| blake3::hash(&stored.body).as_bytes() == old) else {
             return Ok((Settled::Stale, again));
         };
-        // Not updated in place: only what is deleted lets SQLite join pages that have become empty.
+        rows.push((last, stored, held.stored(blake3::hash(body).as_bytes()), body));
+    }
+    // Not updated in place, and all of them deleted first: so the rows that are left, of some hundred bytes, come to stand in
+    // few pages one behind the other.
+    for (last, ..) in &rows {
         transaction.statement("DELETE FROM segments WHERE last = ?1")?.execute([last])?;
-        let check = held.check(blake3::hash(body).as_bytes());
-        transaction.statement(INSERT_SEGMENT)?.execute(params![
-            last,
-            before,
-            chain,
-            layout,
-            held.bytes(),
-            check,
-            body
-        ])?;
+    }
+    for (last, StoredSegment { before, chain, layout, .. }, held, body) in &rows {
+        transaction.statement(INSERT_SEGMENT)?.execute(params![last, before, chain, layout, held, body])?;
     }
     transaction.statement("UPDATE snapshots SET stripped = ?2 WHERE entity = ?1")?.execute([entity, upto])?;
     Ok((Settled::Stripped { segments: bodies.len() as u64 }, again))

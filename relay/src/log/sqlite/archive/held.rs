@@ -19,18 +19,26 @@ impl Held {
     }
 
     /// What the disk has, where it is what was stored beside this body.
-    pub(super) fn read(bytes: Vec<u8>, check: &[u8], body_hash: &CacheKey) -> Option<Self> {
-        let held = Self(bytes);
-        (held.check(body_hash)[..] == *check).then_some(held)
+    pub(super) fn read(stored: &[u8], body_hash: &CacheKey) -> Option<Self> {
+        if stored.is_empty() {
+            return Some(Self(Vec::new()));
+        }
+        let (bytes, check) = stored.split_last_chunk()?;
+        let held = Self(bytes.to_vec());
+        (held.check(body_hash) == *check).then_some(held)
     }
 
-    /// The hash of it and of the body that it is about.
-    pub(super) fn check(&self, body_hash: &CacheKey) -> CacheKey {
+    /// As it is stored: the bits, and behind them the hash of them and of the body that they are about. Nothing where the body has
+    /// none of the chunks, as those of a snapshot leave it.
+    pub(super) fn stored(&self, body_hash: &CacheKey) -> Vec<u8> {
+        if self.0.iter().all(|byte| *byte == 0) {
+            return Vec::new();
+        }
+        [self.0.as_slice(), &self.check(body_hash)].concat()
+    }
+
+    fn check(&self, body_hash: &CacheKey) -> CacheKey {
         *blake3::Hasher::new().update(body_hash).update(&self.0).finalize().as_bytes()
-    }
-
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.0
     }
 
     /// Whether the body has the chunk of an index.
@@ -47,12 +55,18 @@ mod tests {
     fn what_is_held_comes_back_for_its_body_only() {
         let chunks = (0..21).map(|index| index % 3 == 0);
         let held = Held::of(chunks.clone());
-        assert_eq!(held.bytes().len(), 3);
+        let stored = held.stored(&[1; 32]);
+        assert_eq!(stored.len(), 3 + 32);
         assert!(chunks.enumerate().all(|(index, is_held)| held.holds(index) == is_held) && !held.holds(24));
-        let check = held.check(&[1; 32]);
-        assert_eq!(Held::read(held.bytes().to_vec(), &check, &[1; 32]), Some(held.clone()));
-        assert_eq!(Held::read(held.bytes().to_vec(), &check, &[2; 32]), None);
-        assert_eq!(Held::read(vec![0; 3], &check, &[1; 32]), None);
-        assert!(Held::of([]).bytes().is_empty());
+        assert_eq!(Held::read(&stored, &[1; 32]), Some(held));
+        assert_eq!(Held::read(&stored, &[2; 32]), None);
+        for index in 0..stored.len() {
+            let mut decayed = stored.clone();
+            decayed[index] ^= 1;
+            assert_eq!(Held::read(&decayed, &[1; 32]), None);
+        }
+        assert_eq!(Held::read(&stored[..20], &[1; 32]), None);
+        let nothing = Held::of([false; 21]).stored(&[1; 32]);
+        assert!(nothing.is_empty() && !Held::read(&nothing, &[1; 32]).is_some_and(|held| held.holds(0)));
     }
 }

@@ -7,7 +7,7 @@ use afield_core::ChangeHash;
 use afield_core::change::ChangeHeader;
 use afield_core::{Limits, log::ChunkHash};
 use automerge::ActorId;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
 use std::sync::Arc;
 
 /// The most changes of an entity with the same entry in the index that are looked at. By chance there is never a second one.
@@ -74,10 +74,11 @@ impl Archive<'_, '_> {
         if let Some(secret) = self.secret.get() {
             return Ok(secret);
         }
-        let mut statement = self.transaction.statement("SELECT secret FROM secrets ORDER BY number")?;
-        let copies = statement.query_map([], |row| row.get(0))?;
+        let mut statement =
+            self.transaction.statement("SELECT secret, second_secret, third_secret FROM file WHERE number = 1")?;
         // One that is of another length has decayed, too.
-        let copies: Vec<[u8; 32]> = copies.filter_map(Result::ok).collect();
+        let copies = |row: &Row<'_>| Ok((0..3).filter_map(|copy| row.get(copy).ok()).collect::<Vec<[u8; 32]>>());
+        let copies = statement.query_row([], copies).optional()?.unwrap_or_default();
         let outvotes = |secret: &&[u8; 32]| copies.iter().filter(|copy| copy == secret).count() > 1;
         let secret = copies.iter().find(outvotes).copied().ok_or(LogError::Inconsistent(Inconsistency::Secret))?;
         self.secret.set(Some(secret));

@@ -122,13 +122,12 @@ pub(super) struct SegmentRow {
     hashes: Vec<u8>,
     parity: [u8; HASH_BYTES],
     held: Vec<u8>,
-    held_check: Vec<u8>,
     body: Vec<u8>,
 }
 
 /// The first segment that ends at a position or behind it, and not behind another one.
 pub(super) const SEGMENT: &str = "
-    SELECT s.last, s.before, s.chain, s.layout, s.body, h.layout, h.hashes, h.parity, s.held, s.held_check
+    SELECT s.last, s.before, s.chain, s.layout, s.body, h.layout, h.hashes, h.parity, s.held
     FROM segments s JOIN segment_hashes h ON h.last = s.last WHERE s.last >= ?1 AND s.last <= ?2 ORDER BY s.last LIMIT 1";
 
 impl SegmentRow {
@@ -143,7 +142,6 @@ impl SegmentRow {
             hashes,
             parity: row.get(7)?,
             held: row.get(8)?,
-            held_check: row.get(9)?,
             body: row.get(4)?,
         })
     }
@@ -155,7 +153,7 @@ impl SegmentRow {
             hasher.update(&position.to_le_bytes());
         }
         hasher.update(self.before.as_bytes()).update(self.chain.as_bytes()).update(&self.parity);
-        for part in [&self.layouts[0], &self.layouts[1], &self.hashes, &self.held, &self.held_check, &self.body] {
+        for part in [&self.layouts[0], &self.layouts[1], &self.hashes, &self.held, &self.body] {
             hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
         }
         *hasher.finalize().as_bytes()
@@ -296,7 +294,7 @@ impl Archive<'_, '_> {
             before: followed.before,
             places: places.collect(),
             is_mended: !is_straight,
-            held: Held::read(row.held.clone(), &row.held_check, &body_hash),
+            held: Held::read(&row.held, &body_hash),
             body_hash,
             body_bytes: row.body.len(),
         })

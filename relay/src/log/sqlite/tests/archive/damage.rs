@@ -6,12 +6,11 @@ use crate::log::sqlite::archive::replace_document;
 use rusqlite::params;
 
 /// Every column of the old part that holds bytes, and whether it holds the chunks themselves.
-const COLUMNS: [(&str, &str, bool); 12] = [
+const COLUMNS: [(&str, &str, bool); 11] = [
     ("segments", "before", false),
     ("segments", "chain", false),
     ("segments", "layout", false),
     ("segments", "held", false),
-    ("segments", "held_check", false),
     ("segments", "body", true),
     ("segment_hashes", "layout", false),
     ("segment_hashes", "hashes", false),
