@@ -28,6 +28,9 @@ const PUSH_CHANGES: usize = 1_000;
 const SEGMENTS_TARGET_BYTES: f64 = 1_500_000.0 / 259_778.0;
 /// How many times what the engine saves a snapshot and all that is left beside it may take.
 const SNAPSHOT_TARGET: f64 = 1.3;
+/// Where the engine saves fewer bytes than these, what an empty log takes is no part of what is judged: its tables, a page
+/// or more each, outweigh so small a history.
+const SMALL_BYTES: usize = 256 << 10;
 /// How many changes a segment could have.
 const SEGMENT_SIZES: [usize; 4] = [256, 512, 1_024, 4_096];
 /// The space of all of them.
@@ -105,14 +108,15 @@ fn measure(name: &str, entity: EntityId, changes: Vec<Vec<u8>>) -> Result<usize,
     let count = bench.chunks.len() as f64;
     let without_hashes = |used: &DiskUse| (used.rows + used.segments + used.snapshots + used.other) as f64;
     let (empty, at_rest, behind) = (without_hashes(&empty), without_hashes(&packed), without_hashes(&covered));
+    let (left_out, judged) = if saved < SMALL_BYTES { (empty, "all but those") } else { (0.0, "all of it") };
     let mut out = std::io::stdout().lock();
     writeln!(out, "{name}: {} changes, bytes on the disk\n", grouped(count as u64))?;
     write_table(&mut out, &rows)?;
     writeln!(
         out,
         "\n  batches of so many changes, bytes a change: {}\n  packed: {:.2} B a change without hashes, {:.2} of them what an empty log \
-        takes (target for the rest {SEGMENTS_TARGET_BYTES:.2})\n  save() takes {} B; behind a snapshot the log takes {:.2} times \
-        that without hashes, {:.2} of them what an empty one takes (target for the rest {SNAPSHOT_TARGET})\n",
+        takes (target {SEGMENTS_TARGET_BYTES:.2} for {judged})\n  save() takes {} B; behind a snapshot the log takes {:.2} times \
+        that without hashes, {:.2} of them what an empty one takes (target {SNAPSHOT_TARGET} for {judged})\n",
         sizes.join(", "),
         at_rest / count,
         empty / count,
@@ -121,7 +125,7 @@ fn measure(name: &str, entity: EntityId, changes: Vec<Vec<u8>>) -> Result<usize,
         empty / saved as f64,
     )?;
     let is_missed =
-        [(at_rest - empty) / count > SEGMENTS_TARGET_BYTES, behind - empty > SNAPSHOT_TARGET * saved as f64];
+        [(at_rest - left_out) / count > SEGMENTS_TARGET_BYTES, behind - left_out > SNAPSHOT_TARGET * saved as f64];
     Ok(is_missed.into_iter().filter(|missed| *missed).count())
 }
 
