@@ -93,7 +93,7 @@ fn measure(name: &str, entity: EntityId, changes: Vec<Vec<u8>>) -> Result<usize,
     rows.push(bench.row("appended", began)?.0);
     let tasks = bench.log.whole_tasks(SPACE)?.ok_or(Broken("has lost the space"))?;
     let began = Instant::now();
-    bench.finish(tasks.rows.whatever_it_saves())?;
+    bench.finish(tasks.rows)?;
     let (row, packed) = bench.row("packed", began)?;
     rows.push(row);
     let began = Instant::now();

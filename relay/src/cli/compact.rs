@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 /// How often progress is shown.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Makes the log smaller: packs all chunks but the last 256 of a space, and lets a snapshot stand for those of an entity where that saves room. Devices
-/// notice nothing. A relay does most of this by itself; both may run at once.
+/// Makes the log smaller: packs all chunks, and behind the last 256 of a space lets a snapshot stand for those of an entity where
+/// that saves room. Devices notice nothing. A relay does most of this by itself; both may run at once.
 #[derive(Debug, Args)]
 pub struct CompactCommand {
     /// Only this space; may be given more than once

@@ -3,6 +3,7 @@
 use super::SqliteLog;
 use super::transaction::{Purpose, SqliteTransaction};
 use crate::log::LogError;
+use rusqlite::OptionalExtension;
 
 /// What was seen last of what others do to the file.
 #[derive(Debug, Default)]
@@ -27,7 +28,8 @@ impl Commits {
     fn read(transaction: &SqliteTransaction<'_>) -> Result<Self, LogError> {
         let mut statement = transaction.statement("SELECT upkeep, administration FROM file WHERE number = 1")?;
         let read = |row: &rusqlite::Row<'_>| Ok(Self { upkeep: row.get(0)?, administration: row.get(1)? });
-        Ok(statement.query_row([], read)?)
+        // Where the row is gone, no commit counts as upkeep.
+        Ok(statement.query_row([], read).optional()?.unwrap_or_default())
     }
 }
 

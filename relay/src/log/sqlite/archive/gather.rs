@@ -20,7 +20,8 @@ use rusqlite::{OptionalExtension, Row};
 use std::collections::HashSet;
 
 /// How many chunks before the head stay rows: what devices depend on, name by its place and ask for again is mostly among them, and
-/// is found without decoding anything.
+/// is found without decoding anything. An operator who asks for everything has them packed, too; no snapshot stands for them,
+/// since what is named by its place would have to be taken out of it, up to 128 chunks behind the head for each message.
 pub(super) const HOT_CHUNKS: u64 = 256;
 /// The fewest rows that are packed when an operator asks for everything.
 const PACKED_MIN: usize = 16;
@@ -79,9 +80,12 @@ impl Archive<'_, '_> {
         let Some(space) = SpaceRow::by_number(self.transaction, number)? else { return Ok(None) };
         let before = self.verified_end(&space)?;
         let head = space.head.sequence.get();
+        let cold = head.saturating_sub(HOT_CHUNKS);
         let (upto, packed_min) = match task.eagerness {
-            Eagerness::Usual => (head.saturating_sub(HOT_CHUNKS), SEGMENT_CHUNKS_MAX),
-            Eagerness::Everything => (head.saturating_sub(HOT_CHUNKS), PACKED_MIN),
+            Eagerness::Usual => (cold, SEGMENT_CHUNKS_MAX),
+            // A segment ends where the hot ones begin, so that a snapshot may stand for all behind them.
+            Eagerness::Everything if cold >= before.sequence.get().saturating_add(PACKED_MIN as u64) => (cold, 1),
+            Eagerness::Everything => (head, PACKED_MIN),
             Eagerness::Whatever => (head, 1),
         };
         if upto <= before.sequence.get() {
@@ -182,7 +186,12 @@ impl Archive<'_, '_> {
             .query_row([entity], |row| Ok((row.get(0)?, row.get(1)?, count(row, 2)?)))
             .optional()?;
         let Some((space, log, operations)) = found else { return Ok(None) };
-        let segments = self.segments_of(entity)?;
+        let mut segments = self.segments_of(entity)?;
+        if task.eagerness != Eagerness::Whatever {
+            let Some(row) = SpaceRow::by_number(self.transaction, space)? else { return Ok(None) };
+            let cold = row.position(Sequence::new(row.head.sequence.get().saturating_sub(HOT_CHUNKS)));
+            segments.retain(|(last, _)| *last <= cold);
+        }
         let total = segments.iter().fold(0, |sum: u64, (_, chunks)| sum.saturating_add(*chunks));
         if !self.pays(entity, total, task.eagerness)? {
             return Ok(None);
@@ -289,7 +298,8 @@ impl Archive<'_, '_> {
         let mut segments = Vec::new();
         for last in found {
             upto = upto.max(last);
-            let Some(segment) = self.segment(last)? else { continue };
+            // A run that has decayed may point into another one, which then is there by its own end.
+            let Some(segment) = self.segment(last)?.filter(|segment| segment.last == last) else { continue };
             if segment.first > snapshot.covered {
                 // Everything from here on stands behind the snapshot.
                 upto = upto.max(snapshot.covered);

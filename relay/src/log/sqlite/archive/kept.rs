@@ -1,19 +1,18 @@
-//! The form of a snapshot on the disk: the saved document as one zstd frame, and before it what a reader needs to know of it.
+//! The form of a snapshot on the disk: the saved document, compressed as a whole, and before it what a reader needs to know of it.
 
+use super::compress::{compress, decompress};
 use super::layout::{read_number, write_number};
 use afield_core::document::SnapshotExtent;
 use afield_core::wire::SequenceRuns;
 use afield_core::{EntityId, Sequence};
 
-/// The level of compression: a snapshot is made once, in a thread of its own, and kept until its entity has doubled.
-const LEVEL: i32 = 19;
 const CHECK_BYTES: usize = 16;
 
 /// A snapshot as it is kept.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Kept {
     pub(super) head: KeptHead,
-    /// The saved document, no column of it compressed by itself: one frame around all of it is smaller.
+    /// The saved document, no column of it compressed by itself: all of it together takes less.
     pub(super) saved: Vec<u8>,
 }
 
@@ -131,7 +130,7 @@ impl Kept {
             }
         }
         write_number(&mut bytes, self.saved.len() as u64);
-        bytes.extend(zstd::bulk::compress(&self.saved, LEVEL).ok()?);
+        bytes.extend(compress(&self.saved)?);
         (Self::decode(&bytes).as_ref() == Some(self)).then_some(bytes)
     }
 
@@ -139,7 +138,7 @@ impl Kept {
     pub(super) fn decode(mut bytes: &[u8]) -> Option<Self> {
         let head = KeptHead::decode(&mut bytes)?;
         let saved_bytes = usize::try_from(read_number(&mut bytes)?).ok()?;
-        let saved = zstd::bulk::decompress(bytes, saved_bytes).ok().filter(|saved| saved.len() == saved_bytes)?;
+        let saved = decompress(bytes, saved_bytes)?;
         Some(Self { head, saved })
     }
 }

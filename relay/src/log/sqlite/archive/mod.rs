@@ -10,6 +10,7 @@
 mod body;
 mod cache;
 mod commit;
+mod compress;
 mod disk;
 mod gather;
 mod held;

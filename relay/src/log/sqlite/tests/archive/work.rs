@@ -162,6 +162,9 @@ fn a_snapshot_that_ended_its_process_twice_is_not_tried_before_its_entity_has_do
     let mut author = Author::new(1, 1);
     desk.push(author.letters(1_200));
     desk.pack();
+    // No snapshot stands for the last 256.
+    let mut other = Author::new(2, 2);
+    desk.push(other.letters(256));
     for opened in 0..4 {
         desk = opened_again(desk);
         // What is due is found when the log is opened; nothing settles it.
@@ -173,6 +176,7 @@ fn a_snapshot_that_ended_its_process_twice_is_not_tried_before_its_entity_has_do
     }
     desk.push(author.letters(1_200));
     desk.pack();
+    desk.push(other.letters(256));
     let mut desk = opened_again(desk);
     let settled = desk.usual();
     assert!(settled.contains(&Settled::Covered { chunks: 2_400 }), "{settled:?}");
@@ -217,6 +221,7 @@ fn a_snapshot_that_fits_no_frame_is_made_for_an_operator_only() {
         assert!(desk.push(chunks).iter().all(is_stored));
     }
     desk.pack();
+    desk.push(Author::new(2, 2).letters(256));
     let mut desk = opened_again(desk);
     assert_eq!(desk.usual(), [Settled::Failed(WorkFault::StaysBehind)]);
     assert!(desk.compact().contains(&Settled::Covered { chunks: 1_100 }), "the control");
@@ -255,16 +260,15 @@ fn changes_that_expand_to_too_many_keys_are_not_taken_to_the_engine() {
 }
 
 #[test]
-fn what_devices_name_by_its_place_stays_as_it_was_pushed_whoever_compacts() {
+fn what_devices_name_by_its_place_is_found_without_a_snapshot_whoever_compacts() {
     let mut desk = Desk::new();
-    let chunks = Author::new(1, 1).letters(600);
+    let chunks = Author::new(1, 1).letters(3_000);
     desk.push(chunks.clone());
     let tasks = desk.log.whole_tasks(desk.space).unwrap().unwrap();
     let (_, snapshot, strip) = tasks.entities[0];
-    let settled: Vec<_> =
-        [tasks.rows, snapshot.whatever_it_saves(), strip].into_iter().flat_map(|task| desk.finish(task)).collect();
+    let settled: Vec<_> = [tasks.rows, snapshot, strip].into_iter().flat_map(|task| desk.finish(task)).collect();
     assert!(settled.iter().any(|settled| matches!(settled, Settled::Covered { .. })), "the control: {settled:?}");
-    for (sequence, chunk) in (1..).zip(&chunks).skip(600 - 256) {
+    for (sequence, chunk) in (1..).zip(&chunks).skip(3_000 - 256) {
         let found = desk
             .log
             .change_at(desk.principal, desk.space, Sequence::new(sequence), &mut NamesLeft::default(), at(0))
@@ -273,7 +277,9 @@ fn what_devices_name_by_its_place_stays_as_it_was_pushed_whoever_compacts() {
     }
     let tasks = desk.log.whole_tasks(desk.space).unwrap().unwrap();
     assert_eq!(desk.finish(tasks.rows), [], "it is done");
-    assert_eq!(desk.rows("chunks"), 256);
+    assert_eq!(desk.rows("chunks"), 0, "the last ones are packed, and no snapshot stands for them");
+    let covered = "SELECT covered & 0xffffffff FROM snapshots";
+    assert_eq!(desk.log.connection.query_row(covered, [], |row| row.get::<_, i64>(0)).unwrap(), 3_000 - 256);
 }
 
 #[test]
