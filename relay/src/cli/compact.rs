@@ -77,7 +77,17 @@ fn finish(log: &mut SqliteLog, task: Task, done: &mut Done, progress: &mut Progr
     while stale < STALE_MAX
         && let Some(work) = log.gather(task)?
     {
-        match log.settle(work.run())?.into_inner() {
+        let settled = match log.settle(work.run()) {
+            Ok(settled) => settled.into_inner(),
+            // What is damaged concerns this entity or space and no other.
+            Err(error) if error.is_damage() => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a part of the log stays as it is");
+                done.failed += 1;
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match settled {
             Settled::Packed { chunks } => done.packed += chunks,
             Settled::Covered { chunks } => {
                 done.snapshots += 1;

@@ -80,7 +80,7 @@ impl SqliteLog {
                 Ok(true) => return Ok(Some(task)),
                 Ok(false) => {}
                 Err(error) => {
-                    self.tasks.put_off(task);
+                    self.tasks.put_off(task.target);
                     return Err(error);
                 }
             }
@@ -108,12 +108,16 @@ impl SqliteLog {
 
     pub(in crate::log::sqlite) fn settle_work(&mut self, prepared: Prepared) -> Result<Durable<Settled>, LogError> {
         let cache = self.cache.clone();
+        let target = prepared.target();
         let settled = self.begin(Purpose::Write).and_then(|mut transaction| {
             let (settled, next) = put_in_place(&Archive::new(&transaction, &cache), prepared)?;
             give_back_some(&transaction)?;
             foreign::note_upkeep(&transaction)?;
             Ok((Durable::commit(&mut transaction, settled)?, next))
         });
+        if settled.is_err() {
+            self.tasks.put_off(target);
+        }
         settled.map(|(settled, next)| {
             self.foreign.kept_up();
             next.0.into_iter().for_each(|target| self.tasks.add(target));

@@ -50,7 +50,10 @@ impl SqliteLog {
             *part += bytes.cast_unsigned();
         }
         let pragma = |name: &str| self.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        found.free = (pragma("freelist_count")? * pragma("page_size")?).cast_unsigned();
+        let (page_bytes, pages) = (pragma("page_size")?, pragma("page_count")?);
+        found.free = (pragma("freelist_count")? * page_bytes).cast_unsigned();
+        // The pages that say where the others belong are in no table.
+        found.other += (pages * page_bytes).cast_unsigned().saturating_sub(found.total());
         Ok(found)
     }
 }

@@ -22,7 +22,7 @@ const TO_COVER: &str = "
 #[derive(Debug, Default)]
 pub(in crate::log::sqlite) struct Tasks {
     due: BTreeSet<Task>,
-    /// Those whose beginning the storage did not take; they are due again when a space has grown.
+    /// Those whose beginning or end the storage did not take; they are due again when a space has grown.
     put_off: BTreeSet<Task>,
     is_scanned: bool,
 }
@@ -52,9 +52,9 @@ impl Tasks {
         }
     }
 
-    /// Puts off a task that could not be begun.
-    pub(super) fn put_off(&mut self, task: Task) {
-        self.put_off.insert(task);
+    /// Puts off what the storage did not take.
+    pub(super) fn put_off(&mut self, target: Target) {
+        self.put_off.insert(Task { target, eagerness: Eagerness::Usual });
     }
 
     pub(super) fn add(&mut self, target: Target) {

@@ -242,6 +242,18 @@ impl Task {
     }
 }
 
+impl Prepared {
+    /// What it was prepared for.
+    pub(super) fn target(&self) -> Target {
+        match &self.0 {
+            Outcome::Segment(new) => new.task.target,
+            Outcome::Snapshot(new) => Target::Snapshot { entity: new.entity },
+            Outcome::Strip(stripped) => Target::Strip { entity: stripped.entity },
+            Outcome::Failed(task, _) => task.target,
+        }
+    }
+}
+
 impl Work {
     /// Does the work. It takes no look at the log, and a panic of the engine or the encoder ends in a fault.
     pub fn run(self) -> Prepared {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::log::WorkFault;
 use afield_core::document::{Hostile, HostileChange};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[test]
 fn what_is_old_is_packed_by_itself_and_what_is_fresh_stays() {
@@ -209,6 +210,33 @@ fn a_segment_that_could_not_be_packed_is_tried_again_when_its_space_has_grown() 
     assert_eq!(desk.usual(), [], "nothing has grown");
     desk.push(author.letters(512));
     assert_eq!(desk.usual()[..2], [Settled::Packed { chunks: 512 }, Settled::Packed { chunks: 512 }]);
+}
+
+#[test]
+fn what_the_storage_did_not_take_is_due_again_when_its_space_has_grown() {
+    let mut desk = Desk::new();
+    let mut author = Author::new(1, 1);
+    desk.push(author.letters(3_000));
+    let fails = Arc::new(AtomicBool::new(false));
+    let seen = fails.clone();
+    desk.log.inject_faults(move |at| {
+        (at == FaultPoint::BeforeCommit && seen.load(Ordering::Relaxed)).then_some(Fault::Error)
+    });
+    let mut failed = 0;
+    while let Some(task) = desk.log.next_task().unwrap() {
+        // The snapshot stands, and what it stands for cannot be taken out of the segments.
+        fails.store(desk.rows("snapshots") == 1, Ordering::Relaxed);
+        let Some(work) = desk.log.gather(task).unwrap() else { continue };
+        failed += usize::from(desk.log.settle(work.run()).is_err());
+    }
+    let unstripped = |desk: &Desk| desk.rows("snapshots WHERE stripped < covered");
+    assert!(failed > 0);
+    assert_eq!(unstripped(&desk), 1);
+    fails.store(false, Ordering::Relaxed);
+    assert_eq!(desk.usual(), [], "nothing has grown");
+    desk.push(author.letters(512));
+    assert!(desk.usual().iter().any(|settled| matches!(settled, Settled::Stripped { .. })));
+    assert_eq!(unstripped(&desk), 0);
 }
 
 #[test]
