@@ -88,7 +88,8 @@ impl Space {
     /// between or not: what an entity that is not here becomes follows from its line, so two devices make the same changes of
     /// it. That holds, too, where a part of these changes has arrived already. Where they read in files that differ, the texts
     /// and lists of entities that neither had hold what both files say. An entity becomes one change where it fits into one,
-    /// and as many as it takes otherwise, which are stored together.
+    /// and as many as it takes otherwise, which are stored together. The mark of a deleted entity is each device's own, with
+    /// the time of its import: two that read it in before they have met write two marks, of which one is shown.
     ///
     /// # Errors
     ///
