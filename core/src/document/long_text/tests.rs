@@ -352,3 +352,41 @@ fn as_many_characters_go_into_a_long_text_at_once_as_its_parts_leave_room_for() 
     let refused = insert(operations_max);
     assert!(matches!(refused, Err(EditError::Closure(OperationError::TooManyOperations { .. }))), "{refused:?}");
 }
+
+/// What a device writes that read a text where of another's long text the map alone had arrived.
+fn written_into_the_map_alone(
+    place: &Path,
+    after: Value,
+    made: impl FnOnce(&mut Edit<'_>) -> Result<(), OperationError>,
+) {
+    let (mut left, mut right) = (Document::new(ENTITY), Document::new(ENTITY));
+    let around = edit(&mut left, 1, |edit| edit.put("list", Value::List(vec![Value::from([("a", Value::Int(1))])])));
+    deliver(&mut right, &around);
+    let begun = edit(&mut left, 1, made);
+    assert_eq!(begun.iter().filter(|change| change.derived).count(), 2, "the map, and the text in it");
+    deliver(&mut right, begun.get(..1).unwrap());
+    assert_eq!(right.text_length(place.clone()).unwrap(), 0);
+    let typed = edit(&mut right, 2, |edit| edit.assign(place.clone(), &Value::Text(String::new()), &after));
+    deliver(&mut right, begun.get(1..).unwrap());
+    deliver(&mut left, &typed);
+    let read = left.read_at(place.clone()).unwrap();
+    assert_eq!(right.read_at(place.clone()).unwrap(), read);
+    assert!(
+        [Value::LongText("x of the rest".into()), Value::LongText(" of the restx".into())]
+            .contains(&read.clone().unwrap()),
+        "{read:?}"
+    );
+}
+
+#[test]
+fn what_is_typed_where_the_map_of_a_long_text_alone_has_arrived_stays_with_the_rest() {
+    let mut marked = RichText::from("x");
+    marked.mark(0..1, "bold", true);
+    let rest = || Value::LongText(" of the rest".into());
+    for after in [Value::Text("x".into()), Value::LongText("x".into()), Value::Str("x".into()), Value::RichText(marked)]
+    {
+        written_into_the_map_alone(&Path::from("body"), after.clone(), |edit| edit.put("body", rest()));
+        let within = Path::from("list").index(0).key("body");
+        written_into_the_map_alone(&within, after, |edit| edit.put(within.clone(), rest()));
+    }
+}
