@@ -390,3 +390,48 @@ fn what_is_typed_where_the_map_of_a_long_text_alone_has_arrived_stays_with_the_r
         written_into_the_map_alone(&within, after, |edit| edit.put(within.clone(), rest()));
     }
 }
+
+#[test]
+fn a_deletion_takes_the_characters_that_are_meant_where_one_element_has_several() {
+    for (position, delete) in (0..8).flat_map(|position| (0..=8 - position).map(move |delete| (position, delete))) {
+        for is_long in [true, false] {
+            let mut document = Document::new(ENTITY);
+            let begun = if is_long { Value::LongText("xy".into()) } else { Value::Text("xy".into()) };
+            edit(&mut document, 1, |edit| edit.put("body", begun));
+            let text = match parts(&document).first() {
+                Some(segment) => segment.text.clone(),
+                None => document.automerge().get(automerge::ROOT, "body").unwrap().unwrap().1,
+            };
+            edit(&mut document, 1, |edit| {
+                edit.raw(|transaction| {
+                    transaction.insert(&text, 1, "abc")?;
+                    transaction.insert(&text, 4, "def")
+                })
+            });
+            let mut wanted = "xabcdefy".to_owned();
+            edit(&mut document, 1, |edit| edit.splice_long_text("body", position, delete, "new"));
+            splice(&mut wanted, position, delete, "new");
+            let read = document.read_at("body").unwrap().unwrap();
+            if delete > 0 {
+                assert_eq!(read.as_str(), Some(wanted.as_str()), "{delete} from {position} on, long: {is_long}");
+            }
+            assert_eq!(read.as_str().unwrap().chars().count(), wanted.chars().count());
+        }
+    }
+}
+
+#[test]
+fn a_deletion_within_an_element_of_several_characters_leaves_the_part_behind_it() {
+    let mut document = Document::new(ENTITY);
+    edit(&mut document, 1, |edit| edit.put("body", Value::LongText(letters(0, 1_024))));
+    edit(&mut document, 1, |edit| edit.splice_long_text("body", 10, 0, "inner"));
+    let first = parts(&document).first().unwrap().clone();
+    assert_eq!(first.length, 10, "a part stands behind ten characters");
+    edit(&mut document, 1, |edit| edit.raw(|transaction| transaction.insert(&first.text, 10, "abc")));
+    let mut wanted = body(&document);
+    for _ in 0..2 {
+        edit(&mut document, 1, |edit| edit.splice_long_text("body", 11, 1, ""));
+        splice(&mut wanted, 11, 1, "");
+        assert!(body(&document) == wanted && wanted.contains("inner"));
+    }
+}
