@@ -87,17 +87,29 @@ fn entries(
 }
 
 /// The elements of both sides. What both made of one element is merged; what one side changed stays though the other took it
-/// away.
+/// away, and stands where the other moved it.
 fn list(before: &[Json], edited: &[Json], now: &[Json], until: Instant) -> Vec<Json> {
-    let (mine, theirs) = (Elements::between(before, edited), Elements::between(before, now));
+    let (mine, theirs) = (Elements::between(before, edited, Side::Edited), Elements::between(before, now, Side::Now));
+    let of_both = |place: usize| {
+        let (mine, theirs) = (mine.whereabouts(place), theirs.whereabouts(place));
+        merged_until(before.get(place), Some(mine?.element()), Some(theirs?.element()), until)
+    };
     let mut whole: Vec<Json> = Vec::with_capacity(now.len());
     for (place, old) in before.iter().map(Some).chain([None]).enumerate() {
-        whole.extend(inserted_by_both(place, &mine.changes, &theirs.changes).map(|element| (*element).clone()));
+        for Inserted { element, from, side } in inserted_by_both(place, &mine.changes, &theirs.changes) {
+            // Where both moved an element, it stands where it stands already.
+            let is_elsewhere = |from: usize| *side == Side::Edited && theirs.is_moved(from);
+            if !from.is_some_and(is_elsewhere) {
+                whole.push(from.and_then(of_both).unwrap_or_else(|| (*element).clone()));
+            }
+        }
         let Some(old) = old else { break };
-        whole.extend(match (mine.made_from(place), theirs.made_from(place)) {
-            (Some(mine), Some(theirs)) => merged_until(Some(old), Some(mine), Some(theirs), until),
-            (Some(kept), None) | (None, Some(kept)) => (kept != old).then(|| kept.clone()),
-            (None, None) => None,
+        whole.extend(match (mine.whereabouts(place), theirs.whereabouts(place)) {
+            (Some(Whereabouts::Here(_)), Some(Whereabouts::Here(_))) => of_both(place),
+            (Some(Whereabouts::Here(kept)), None) | (None, Some(Whereabouts::Here(kept))) => {
+                (kept != old).then(|| kept.clone())
+            }
+            _ => None,
         });
     }
     whole
@@ -105,34 +117,93 @@ fn list(before: &[Json], edited: &[Json], now: &[Json], until: Instant) -> Vec<J
 
 /// What one side did to the elements of a list.
 struct Elements<'e> {
-    changes: Changes<&'e Json>,
+    changes: Changes<Inserted<'e>>,
     /// What stands for each old element, unless it is gone.
-    made: Vec<Option<&'e Json>>,
+    made: Vec<Option<Whereabouts<'e>>>,
 }
 
+/// Where an old element stands, and what was made of it.
+#[derive(Debug, Clone, Copy)]
+enum Whereabouts<'e> {
+    Here(&'e Json),
+    Moved(&'e Json),
+}
+
+impl<'e> Whereabouts<'e> {
+    fn element(self) -> &'e Json {
+        match self {
+            Self::Here(element) | Self::Moved(element) => element,
+        }
+    }
+}
+
+/// An element that stands where none did.
+#[derive(Debug, Clone, Copy)]
+struct Inserted<'e> {
+    element: &'e Json,
+    /// The place of the old element that it was, where it was moved.
+    from: Option<usize>,
+    side: Side,
+}
+
+/// Elements are the same whoever inserted them.
+impl PartialEq for Inserted<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.element == other.element
+    }
+}
+
+impl Eq for Inserted<'_> {}
+
 impl<'e> Elements<'e> {
-    fn between(before: &[Json], after: &'e [Json]) -> Self {
+    fn between(before: &[Json], after: &'e [Json], side: Side) -> Self {
         let values = |elements: &[Json]| -> Vec<Value> {
             let value = |element| Value::from_tagged_json(element).unwrap_or_else(|_| Value::from_json(element));
             elements.iter().map(value).collect()
         };
-        let after_elements: Vec<&'e Json> = after.iter().collect();
-        let (mut changes, mut made) = (Changes::none(before.len()), vec![None; before.len()]);
-        let (mut start, end) = ((0, 0), (before.len(), after.len()));
-        for (old, new) in paired_elements(&values(before), &values(after)).into_iter().chain([end]) {
-            changes.note(start.0..old, after_elements.get(start.1..new).unwrap_or_default());
-            if let Some(made) = made.get_mut(old) {
-                *made = after.get(new);
+        let pairs = paired_elements(&values(before), &values(after));
+        let mut made = vec![None; before.len()];
+        for (old, new) in &pairs {
+            if let Some(made) = made.get_mut(*old) {
+                *made = after.get(*new).map(Whereabouts::Here);
             }
+        }
+        let mut gone: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (place, old) in
+            before.iter().enumerate().rev().filter(|(place, _)| made.get(*place).is_some_and(Option::is_none))
+        {
+            gone.entry(identity(old)).or_default().push(place);
+        }
+        let mut inserted = |element: &'e Json| {
+            let from = gone.get_mut(&identity(element)).and_then(Vec::pop);
+            if let Some(made) = from.and_then(|from| made.get_mut(from)) {
+                *made = Some(Whereabouts::Moved(element));
+            }
+            Inserted { element, from, side }
+        };
+        let mut changes = Changes::none(before.len());
+        let (mut start, end) = ((0, 0), (before.len(), after.len()));
+        for (old, new) in pairs.into_iter().chain([end]) {
+            let new_elements = after.get(start.1..new).unwrap_or_default();
+            changes.note(start.0..old, &new_elements.iter().map(&mut inserted).collect::<Vec<_>>());
             start = (old + 1, new + 1);
         }
         Self { changes, made }
     }
 
-    /// What was made from the old element at a place.
-    fn made_from(&self, place: usize) -> Option<&'e Json> {
+    fn whereabouts(&self, place: usize) -> Option<Whereabouts<'e>> {
         self.made.get(place).copied().flatten()
     }
+
+    fn is_moved(&self, place: usize) -> bool {
+        matches!(self.whereabouts(place), Some(Whereabouts::Moved(_)))
+    }
+}
+
+/// What tells that an element is another one that was moved: its `id`, or else all of it.
+fn identity(element: &Json) -> String {
+    let id = element.get("id").filter(|id| !id.is_null());
+    id.map_or_else(|| element.to_string(), |id| format!("id {id}"))
 }
 
 /// The characters, which are Unicode code points, of a text that two sides changed.
@@ -432,6 +503,34 @@ mod tests {
         assert_eq!(
             of(json!([text("one")]), json!([text("one two")]), json!([text("0 one"), 5])),
             json!([text("0 one two"), 5])
+        );
+    }
+
+    #[test]
+    fn an_element_that_one_side_moved_and_the_other_changed_is_one() {
+        let item = |id: i64, title: &str| json!({"id": id, "title": title, "note": "n"});
+        let [one, two, three] = [item(1, "Milk"), item(2, "Bread"), item(3, "Eggs")];
+        let (changed, other) = (item(3, "Eggs, large"), json!({"id": 3, "title": "Eggs", "note": "m"}));
+        let both = json!({"id": 3, "title": "Eggs, large", "note": "m"});
+        let before = json!([one, two, three]);
+        let (moved, stays) = (json!([three, one, two]), json!([one, two, changed]));
+        assert_eq!(of(before.clone(), moved.clone(), stays.clone()), json!([changed, one, two]));
+        assert_eq!(of(before.clone(), stays.clone(), moved.clone()), json!([changed, one, two]));
+        assert_eq!(of(before.clone(), json!([other, one, two]), stays), json!([both, one, two]), "moved and changed");
+        assert_eq!(of(before.clone(), json!([one, changed, two]), json!([other, one, two])), json!([both, one, two]));
+        assert_eq!(
+            of(before.clone(), moved, json!([one, two])),
+            json!([three, one, two]),
+            "what was taken away and moved"
+        );
+        assert_eq!(
+            of(before, json!([one, two]), json!([one, two, changed])),
+            json!([one, two, changed]),
+            "the control"
+        );
+        assert_eq!(
+            of(json!(["a", "b", "c"]), json!(["c", "a", "b"]), json!(["a", "b", "see"])),
+            json!(["see", "a", "b"])
         );
     }
 

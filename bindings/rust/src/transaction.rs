@@ -5,7 +5,7 @@ use crate::driver::{EditFailure, Existence, Target, TransactionScope, split_dele
 use crate::error::{EditError, ReadError};
 use crate::replica::Shared;
 use crate::typed;
-use afield_core::document::{Document, Edit, Value};
+use afield_core::document::{Document, Edit, LocalChange, Value};
 use afield_core::{ChangeHash, EntityId};
 use autosurgeon::{Hydrate, Reconcile};
 use std::error::Error;
@@ -215,19 +215,24 @@ impl<'s> Transaction<'s> {
         self.scope.0.edit(&target, edit).map_err(|failure: EditFailure<EditError>| failure.into())
     }
 
-    /// Edits an entity by changes that every device makes that does the same to the same.
-    pub(crate) fn change_derived<R>(
-        &mut self,
-        target: &Target,
-        edit: impl FnOnce(&mut Edit<'_>) -> Result<R, EditError>,
-    ) -> Result<R, EditError> {
-        self.scope.0.edit_derived(target, edit).map_err(|failure: EditFailure<EditError>| failure.into())
+    /// The fields of an entity; `None` where nothing of it is here.
+    pub(crate) fn fields_of(&mut self, target: &Target) -> Result<Option<Value>, EditError> {
+        let fields = |document: &Document| match document.change_count() {
+            0 => None,
+            _ => Some(split_deleted(document.read()).0),
+        };
+        self.scope.0.read(target, fields).map_err(|error| EditFailure::<EditError>::from(error).into())
     }
 
-    /// Whether nothing of an entity is here.
-    pub(crate) fn is_absent(&mut self, target: &Target) -> Result<bool, EditError> {
-        let is_empty = self.scope.0.read(target, |document| document.change_count() == 0);
-        is_empty.map_err(|error| EditFailure::<EditError>::from(error).into())
+    /// Adds to an entity what it lacks of the changes of a document; `false` where it holds others, too, and stays as it is.
+    pub(crate) fn extend(
+        &mut self,
+        target: &Target,
+        document: Document,
+        changes: Vec<LocalChange>,
+    ) -> Result<bool, EditError> {
+        let extended = self.scope.0.extend(target, document, changes);
+        extended.map_err(|error| EditFailure::<EditError>::from(error).into())
     }
 
     pub(crate) fn commit(self) -> Result<Vec<(EntityId, ChangeHash)>, EditError> {

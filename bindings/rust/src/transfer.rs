@@ -1,16 +1,18 @@
 //! Writing entities out as JSON lines, and reading them in.
 
+mod author;
 mod portions;
 
-use crate::collection::{assign, fields, mark_deleted, mark_existing, object};
+use crate::collection::{mark_deleted, mark_existing, object};
 use crate::driver::{EntityError, Existence, Target, split_deleted};
 use crate::error::{EditError, LineProblem, ReadError, SkippedEntity, TransferError};
 use crate::replica::Replica;
 use crate::space::Space;
 use crate::transaction::Transaction;
-use afield_core::document::{Document, Edit, Path, Value};
+use afield_core::document::{Document, Edit, Value};
 use afield_core::{Collection, EntityId, SpaceId};
 use afield_store::{ListQuery, Reader};
+use author::{Anew, Author, write};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Write};
 use std::ops::ControlFlow;
@@ -84,8 +86,10 @@ impl Space {
     ///
     /// Reading the same file in twice changes nothing the second time, also on another device, whether it has synced in
     /// between or not: what an entity that is not here becomes follows from its line, so two devices make the same changes of
-    /// it. Where they read in files that differ, the texts and lists of entities that neither had hold what both files say. An
-    /// entity becomes one change where it fits into one, and as many as it takes otherwise, which are stored together.
+    /// it. That holds, too, where a part of these changes has arrived already. Where they read in files that differ, the texts
+    /// and lists of entities that neither had hold what both files say. An entity becomes one change where it fits into one,
+    /// and as many as it takes otherwise, which are stored together. The mark of a deleted entity is each device's own, with
+    /// the time of its import: two that read it in before they have met write two marks, of which one is shown.
     ///
     /// # Errors
     ///
@@ -117,57 +121,21 @@ impl Space {
         let target = self.target(&parsed.collection, parsed.entity, Existence::Either);
         let at_ms = self.shared.now().wall_ms;
         let after = object(&parsed.value)?;
-        let author = if transaction.is_absent(&target)? { Author::Nobody } else { Author::Device };
-        let mark = |edit: &mut Edit<'_>| match (parsed.deleted, author) {
-            (false, _) => mark_existing(edit),
-            (true, Author::Device) => mark_deleted(edit, at_ms),
-            // When it was deleted each device says for itself.
-            (true, Author::Nobody) => Ok(()),
+        let is_extended = match transaction.fields_of(&target)? {
+            Some(before) if before == after => false,
+            _ => Anew::of(parsed, &after)?.extend(transaction, &target)?,
         };
-        let at_once = author.change(transaction, &target, |edit| {
-            let before = fields(edit)?;
-            assign(edit, &Path::ROOT, &before, &after)?;
-            mark(edit)
-        });
-        match at_once {
-            Err(error) if error.is_too_large() => {
-                let before = transaction.change(target.clone(), |edit| fields(edit))?;
-                portions::write(transaction, author, &target, &before, &after)?;
-                author.change(transaction, &target, mark)?;
-            }
-            done => done?,
-        }
-        match (parsed.deleted, author) {
-            (true, Author::Nobody) => transaction.change(target, |edit| mark_deleted(edit, at_ms)),
-            _ => Ok(()),
+        // When it was deleted each device says for itself.
+        let mark = |edit: &mut Edit<'_>| if parsed.deleted { mark_deleted(edit, at_ms) } else { mark_existing(edit) };
+        match (is_extended, parsed.deleted) {
+            (false, _) => write(&mut Author::Device { transaction, target: &target }, &after, mark),
+            (true, true) => transaction.change(target, mark),
+            (true, false) => Ok(()),
         }
     }
 
     fn target(&self, collection: &Collection, entity: EntityId, existence: Existence) -> Target {
         Target { space: self.id(), collection: collection.clone(), entity, existence }
-    }
-}
-
-/// Whose the changes are that an import makes of an entity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Author {
-    /// This device's: the entity is here already, and is edited.
-    Device,
-    /// Nobody's: nothing of it is here, so every device that reads the same line in makes the same changes.
-    Nobody,
-}
-
-impl Author {
-    fn change<R>(
-        self,
-        transaction: &mut Transaction<'_>,
-        target: &Target,
-        edit: impl FnOnce(&mut Edit<'_>) -> Result<R, EditError>,
-    ) -> Result<R, EditError> {
-        match self {
-            Self::Device => transaction.change(target.clone(), edit),
-            Self::Nobody => transaction.change_derived(target, edit),
-        }
     }
 }
 
@@ -234,3 +202,6 @@ fn parse((line, text): (u64, std::io::Result<String>)) -> Result<Parsed, Transfe
         value: read.value,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Writing the difference between two values: what typed edits and edits of JSON are built on.
 
 use super::alignment::identity_matches;
+use super::derived::Container;
 use super::difference::{self, ListStep, is_same, list_steps};
 use super::edit::Edit;
 use super::error::OperationError;
@@ -73,6 +74,12 @@ impl Edit<'_> {
                 if long_text::part_text(self.reader(), &map.id).is_some() =>
             {
                 self.assign_long_text(&map, place.depth, before.and_then(Value::as_str), new)
+            }
+            (Some(Standing::Object(map)), Value::LongText(_) | Value::Text(_) | Value::RichText(_) | Value::Str(_))
+                if self.begins_long_text(&map, before, after) =>
+            {
+                self.create(&long_text::text_place(&map, place.depth), Container::Text)?;
+                self.assign_long_text(&map, place.depth, None, after.as_str().unwrap_or_default())
             }
             // A long text is a map to the engine alone.
             (Some(Standing::Object(map)), Value::Map(entries))
@@ -201,6 +208,14 @@ impl Edit<'_> {
             }
         }
         Ok(moved)
+    }
+
+    /// Whether the value goes into a long text of which no part is here yet: whoever read a text there does not mean to
+    /// replace what others have written into it. Its characters do, since a long text has no marks.
+    pub(super) fn begins_long_text(&self, object: &Object, before: Option<&Value>, after: &Value) -> bool {
+        let is_text = |value: &Value| matches!(value, Value::Text(_) | Value::RichText(_) | Value::LongText(_));
+        long_text::may_begin_in(self.reader(), object)
+            && (matches!(after, Value::LongText(_)) || before.is_some_and(is_text))
     }
 
     fn assign_text(&mut self, text: &Object, before: Option<&str>, after: &str) -> Result<(), OperationError> {

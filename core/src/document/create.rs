@@ -77,9 +77,10 @@ impl Edit<'_> {
         self.derived_at(place, container)?;
         let Some(Standing::Object(map)) = self.at(place)? else { return Ok(()) };
         let is_long_text = long_text::part_text(self.reader(), &map.id).is_some();
-        if matches!(after, Value::LongText(_)) {
-            let begins = is_long_text || long_text::may_begin_in(self.reader(), &map);
-            return if begins { self.prepare_long_text(&map, place.depth) } else { Ok(()) };
+        if self.begins_long_text(&map, before, after) {
+            // What has marks takes the place of a long text that is there, so its first part is made when it is written.
+            let is_rich = matches!(after, Value::RichText(_));
+            return if is_rich { Ok(()) } else { self.prepare_long_text(&map, place.depth) };
         }
         let Value::Map(entries) = after else { return Ok(()) };
         // What is no map is replaced by one, in which nobody else can be creating anything.

@@ -15,7 +15,7 @@ use super::edit::Edit;
 use super::error::OperationError;
 use super::hunks::text_hunks;
 use super::operations::Place;
-use super::parts::{Segment, follow_splice, placed, touching, with_room};
+use super::parts::{Segment, Taken, follow_splice, placed, touching, with_room};
 use super::path::Path;
 use super::read::{Object, Standing, maps_within, standing};
 use super::value::{Kind, Value};
@@ -237,10 +237,17 @@ impl Edit<'_> {
     ) -> Result<(), OperationError> {
         let taken = self.parts().take(&segment.text);
         self.splice(&segment.text(), index, delete, insert)?;
-        if let Some(taken) = taken {
-            self.parts().put_back(taken, index, delete, insert.chars().count());
+        let inserted = insert.chars().count();
+        // What is deleted is what an element has, whoever made it: what does not add up is read again.
+        if let Some(taken) = taken.filter(|taken| delete == 0 || self.adds_up(taken, &segment.text, delete, inserted)) {
+            self.parts().put_back(taken, index, delete, inserted);
         }
         Ok(())
+    }
+
+    /// Whether a part's text has become as long as what was read of it says.
+    fn adds_up(&self, taken: &Taken, text: &ObjId, delete: usize, inserted: usize) -> bool {
+        taken.elements().checked_sub(delete).is_some_and(|rest| self.reader().length(text) == rest + inserted)
     }
 
     /// The segments of a long text that stands `depth` steps away from the root.

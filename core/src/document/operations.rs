@@ -265,7 +265,44 @@ impl Edit<'_> {
     }
 
     /// Deletes and inserts characters of a text.
+    ///
+    /// The engine deletes elements, which have one character each unless somebody wrote past Afield's operations.
     pub(super) fn splice(
+        &mut self,
+        text: &Object,
+        position: usize,
+        delete: usize,
+        insert: &str,
+    ) -> Result<(), OperationError> {
+        if delete > 0 {
+            self.divide(text, position)?;
+            self.divide(text, position.saturating_add(delete))?;
+        }
+        self.splice_elements(text, position, delete, insert)
+    }
+
+    /// Puts single characters in the place of an element that has some on both sides of a position.
+    fn divide(&mut self, text: &Object, position: usize) -> Result<(), OperationError> {
+        let Some(before) = position.checked_sub(1) else { return Ok(()) };
+        let at = |edit: &Self, position: usize| -> Result<_, OperationError> {
+            Ok(edit.reader().get(&text.id, position)?.map(|(found, id)| (found.as_str().map(str::to_owned), id)))
+        };
+        let (Some((_, before_id)), Some((Some(characters), id))) = (at(self, before)?, at(self, position)?) else {
+            return Ok(());
+        };
+        if before_id != id {
+            return Ok(());
+        }
+        let mut start = before;
+        while let Some(further) = start.checked_sub(1)
+            && at(self, further)?.is_some_and(|(_, other)| other == id)
+        {
+            start = further;
+        }
+        self.splice_elements(text, start, characters.chars().count(), &characters)
+    }
+
+    fn splice_elements(
         &mut self,
         text: &Object,
         position: usize,

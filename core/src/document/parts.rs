@@ -155,6 +155,13 @@ pub(super) struct Taken {
     part: Arc<Part>,
 }
 
+impl Taken {
+    /// How many elements the part's text had.
+    pub(super) fn elements(&self) -> usize {
+        self.part.elements
+    }
+}
+
 impl Part {
     /// Reads a part; `None` when the map is none.
     fn read(document: &impl ReadDoc, map: &ObjId) -> Option<Self> {

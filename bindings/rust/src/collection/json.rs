@@ -5,7 +5,7 @@ use crate::driver::{DELETED_KEY, Edited, Existence, split_deleted};
 use crate::error::{EditError, ReadError};
 use crate::write::Write;
 use afield_core::EntityId;
-use afield_core::document::{Document, Edit, Path, Value};
+use afield_core::document::{Document, Edit, Path, Value, paired_elements};
 use std::error::Error;
 
 /// The entities of one collection, seen as JSON values.
@@ -36,7 +36,7 @@ impl JsonCollection {
     /// Makes the entity with this identity have this value, creating it where it does not exist. What already stands
     /// there and is equal is left alone, also where plain JSON shows it as something else (bytes as a string, a number that is
     /// not finite as null); what the value does not name is removed, and a field that is null is kept apart from one that is
-    /// absent.
+    /// absent. So null does not take the place of a number that is not finite: leave the field out, or put another value.
     ///
     /// # Errors
     ///
@@ -137,7 +137,8 @@ pub(crate) fn put(edit: &mut Edit<'_>, after: &Value) -> Result<(), EditError> {
 }
 
 /// What was put, but for nulls where a number stands that is not finite: JSON has no other word for it, so reading an entity and
-/// putting what was read changes nothing.
+/// putting what was read changes nothing. In a list it is the element with the same `id`, or one that reads the same, that keeps
+/// its numbers, wherever it stands by now.
 fn with_what_json_lacks(before: &Value, after: &Value) -> Value {
     match (before, after) {
         (Value::F64(number), Value::Null) if !number.is_finite() => before.clone(),
@@ -147,14 +148,49 @@ fn with_what_json_lacks(before: &Value, after: &Value) -> Value {
             };
             Value::Map(after.iter().map(entry).collect())
         }
-        (Value::List(before), Value::List(after)) if before.len() == after.len() => before
-            .iter()
-            .zip(after)
-            .map(|(before, after)| with_what_json_lacks(before, after))
-            .collect::<Vec<_>>()
-            .into(),
+        (Value::List(before), Value::List(after)) if before.iter().any(lacks_words) => {
+            let mut filled = after.clone();
+            let shown: Vec<Value> = before.iter().map(as_json_shows).collect();
+            for (old, new) in paired_elements(&shown, after) {
+                if let (Some(before), Some(after)) = (before.get(old), filled.get_mut(new))
+                    && is_one_element(before, after)
+                {
+                    *after = with_what_json_lacks(before, after);
+                }
+            }
+            filled.into()
+        }
         _ => after.clone(),
     }
+}
+
+/// Whether a number that is not finite stands in a value.
+fn lacks_words(value: &Value) -> bool {
+    match value {
+        Value::F64(number) => !number.is_finite(),
+        Value::List(elements) => elements.iter().any(lacks_words),
+        Value::Map(entries) => entries.values().any(lacks_words),
+        _ => false,
+    }
+}
+
+/// A value with nulls in the place of numbers that are not finite.
+fn as_json_shows(value: &Value) -> Value {
+    match value {
+        Value::F64(number) if !number.is_finite() => Value::Null,
+        Value::List(elements) => elements.iter().map(as_json_shows).collect::<Vec<_>>().into(),
+        Value::Map(entries) => {
+            Value::Map(entries.iter().map(|(key, value)| (key.clone(), as_json_shows(value))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// Whether two elements of lists have one `id`, or read the same: nothing else tells whose number a null stands for.
+fn is_one_element(before: &Value, after: &Value) -> bool {
+    let (before, after) = (before.to_json(), after.to_json());
+    let id = before.get("id").filter(|id| !id.is_null());
+    before == after || (id.is_some() && id == after.get("id"))
 }
 
 /// Makes an entity be deleted. One that is deleted already keeps its time.

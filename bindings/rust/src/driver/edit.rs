@@ -3,9 +3,7 @@
 use super::documents::{Busy, Documents, Inside, OpenEntity, Taken, lock};
 use super::projection::project_unless_large;
 use super::{Driver, EntityError};
-use afield_core::document::{
-    Document, Edit, EditContext, EditError as DocumentError, Edited as DocumentEdited, LocalChange,
-};
+use afield_core::document::{Document, Edit, EditContext, EditError as DocumentError, LocalChange};
 use afield_core::wire::Class;
 use afield_core::{ChangeHash, Collection, EntityId, Now, SpaceId};
 use afield_store::{AppendError, Arrival, EntityWrite, NewChange, Projection, StoreError};
@@ -201,20 +199,9 @@ impl Driver {
         edit: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
     ) -> Result<(T, Vec<LocalChange>), EditFailure<E>> {
         let fresh = target.existence == Existence::Fresh;
-        self.change_by(taken, target, |document| {
-            document.edit(&EditContext { actor: self.actor(), now, fresh }, &self.limits, edit)
-        })
-    }
-
-    fn change_by<T, E>(
-        &self,
-        taken: &mut Taken<'_>,
-        target: &Target,
-        edit: impl FnOnce(&mut Document) -> Result<DocumentEdited<T>, DocumentError<E>>,
-    ) -> Result<(T, Vec<LocalChange>), EditFailure<E>> {
         let open = taken.open.as_deref_mut().ok_or(target.missing())?;
         let _inside = Documents::enter();
-        match edit(&mut open.document) {
+        match open.document.edit(&EditContext { actor: self.actor(), now, fresh }, &self.limits, edit) {
             Ok(edited) => {
                 open.since_snapshot += edited.changes.len();
                 Ok((edited.value, edited.changes))
@@ -317,18 +304,24 @@ impl<'d> TransactionScope<'d> {
         Ok(value)
     }
 
-    /// Edits one entity in memory by changes that every device makes that does the same to the same: see
-    /// [`Document::edit_derived`].
-    pub(crate) fn edit_derived<T, E>(
+    /// Puts a document in the place of an entity's where it holds all that the entity's does; `changes` are all of its
+    /// changes, in causal order, and those that are new are stored. Says whether it does.
+    pub(crate) fn extend(
         &mut self,
         target: &Target,
-        edit: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
-    ) -> Result<T, EditFailure<E>> {
-        let driver = self.driver;
-        let (taken, changes) = self.touch(target)?;
-        let (value, made) = driver.change_by(taken, target, |document| document.edit_derived(&driver.limits, edit))?;
-        changes.extend(made);
-        Ok(value)
+        document: Document,
+        changes: Vec<LocalChange>,
+    ) -> Result<bool, EntityError> {
+        let (taken, made) = self.touch(target)?;
+        let open = taken.open.as_deref_mut().ok_or(target.missing())?;
+        if !open.document.heads().iter().all(|head| document.has(head)) {
+            return Ok(false);
+        }
+        let before = std::mem::replace(&mut open.document, document);
+        let stored = made.len();
+        made.extend(changes.into_iter().filter(|change| !before.has(&change.hash)));
+        open.since_snapshot += made.len() - stored;
+        Ok(true)
     }
 
     /// Reads one entity, with what this transaction has made of it; until the end it stays as it was read.

@@ -2,9 +2,7 @@
 
 use super::Author;
 use crate::collection::assign;
-use crate::driver::Target;
 use crate::error::EditError;
-use crate::transaction::Transaction;
 use afield_core::document::sequence::differing;
 use afield_core::document::{Edit, FIRST_INCREMENTS_MAX, Path, RichText, Value};
 use afield_core::limits::CHANGE_BYTES_MAX;
@@ -28,14 +26,8 @@ static EMPTY_TEXT: Value = Value::Text(String::new());
 static EMPTY_LONG_TEXT: Value = Value::LongText(String::new());
 
 /// Turns the fields of an entity from `before`, which the document holds, into `after`, in as many changes as it takes.
-pub(super) fn write(
-    transaction: &mut Transaction<'_>,
-    author: Author,
-    target: &Target,
-    before: &Value,
-    after: &Value,
-) -> Result<(), EditError> {
-    let mut portions = Portions { transaction, author, target, steps: Vec::new(), weight: 0 };
+pub(super) fn write(author: &mut Author<'_, '_>, before: &Value, after: &Value) -> Result<(), EditError> {
+    let mut portions = Portions { author, steps: Vec::new(), weight: 0 };
     portions.value(&Path::ROOT, Some(before), after)?;
     portions.finish()
 }
@@ -100,15 +92,13 @@ impl Step<'_> {
 }
 
 /// Collects what to write, and writes it whenever there is enough of it for a change.
-struct Portions<'t, 's, 'v> {
-    transaction: &'t mut Transaction<'s>,
-    author: Author,
-    target: &'t Target,
+struct Portions<'a, 't, 's, 'v> {
+    author: &'a mut Author<'t, 's>,
     steps: Vec<Step<'v>>,
     weight: usize,
 }
 
-impl<'v> Portions<'_, '_, 'v> {
+impl<'v> Portions<'_, '_, '_, 'v> {
     fn value(&mut self, path: &Path, before: Option<&'v Value>, after: &'v Value) -> Result<(), EditError> {
         if before == Some(after) {
             return Ok(());
@@ -246,7 +236,7 @@ impl<'v> Portions<'_, '_, 'v> {
         let steps = std::mem::take(&mut self.steps);
         self.weight = 0;
         let apply = |edit: &mut Edit<'_>| steps.into_iter().try_for_each(|step| step.apply(edit));
-        self.author.change(self.transaction, self.target, apply)
+        self.author.change(apply)
     }
 }
 

@@ -54,9 +54,12 @@ fn same_kind(value: &automerge::Value<'_>, content: &Content) -> bool {
     match (value, content) {
         (automerge::Value::Object(ObjType::Map | ObjType::Table), Content::Map(_))
         | (automerge::Value::Object(ObjType::List), Content::List(_))
-        | (automerge::Value::Object(ObjType::Text), Content::Leaf(Value::Text(_) | Value::RichText(_)))
-        // An ordinary text is edited as one where the type wants a long one.
-        | (automerge::Value::Object(ObjType::Text | ObjType::Map), Content::Leaf(Value::LongText(_))) => true,
+        // An ordinary text is edited as one where the type wants a long one, and a long one, which is a map to the engine,
+        // as it is where the type wants an ordinary one.
+        | (
+            automerge::Value::Object(ObjType::Text | ObjType::Map),
+            Content::Leaf(Value::Text(_) | Value::RichText(_) | Value::LongText(_)),
+        ) => true,
         (automerge::Value::Scalar(scalar), Content::Leaf(leaf)) => match leaf {
             Value::Text(_) | Value::RichText(_) | Value::LongText(_) => false,
             Value::Null => scalar.is_null(),

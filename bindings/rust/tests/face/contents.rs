@@ -232,3 +232,28 @@ fn putting_what_plain_json_shows_changes_nothing() {
     notes.put(id, &fewer).unwrap();
     assert_eq!(notes.read(id).unwrap(), fewer, "the control: what is left out goes");
 }
+
+#[test]
+fn a_null_stands_for_a_number_that_is_not_finite_in_the_element_that_held_it_alone() {
+    let replica = Replica::open_in_memory().unwrap();
+    let notes = replica.create_space("Home").unwrap().collection::<()>("notes").unwrap().json();
+    let [most, least] = ["7", "f"].map(|sign| json!({ "$float": format!("{sign}ff0000000000000") }));
+    let listed = |elements: Json| json!({ "list": elements });
+    let put = |elements: Json| {
+        let before = json!([{"id": 1, "x": most, "n": 0}, {"id": 2, "x": least, "n": 0}, most, "a"]);
+        let id = notes.insert(&listed(before)).unwrap();
+        notes.put(id, &listed(elements)).unwrap();
+        notes.read_tagged(id).unwrap()["list"].clone()
+    };
+    let null = Json::Null;
+    assert_eq!(
+        put(json!([{"id": 2, "x": null, "n": 0}, {"id": 3, "x": null, "n": 0}, null, "a", null])),
+        json!([{"id": 2, "x": least, "n": 0}, {"id": 3, "x": null, "n": 0}, most, "a", null]),
+        "one went, one changed its place, and others came"
+    );
+    assert_eq!(
+        put(json!([{"id": 0, "x": null}, {"id": 1, "x": null, "n": 5}, {"id": 2, "x": 1, "n": 0}, null, "a", "b"])),
+        json!([{"id": 0, "x": null}, {"id": 1, "x": most, "n": 5}, {"id": 2, "x": 1, "n": 0}, most, "a", "b"]),
+        "a list that got longer keeps what it held"
+    );
+}

@@ -352,3 +352,86 @@ fn as_many_characters_go_into_a_long_text_at_once_as_its_parts_leave_room_for() 
     let refused = insert(operations_max);
     assert!(matches!(refused, Err(EditError::Closure(OperationError::TooManyOperations { .. }))), "{refused:?}");
 }
+
+/// What a device writes that read a text where of another's long text the map alone had arrived.
+fn written_into_the_map_alone(
+    place: &Path,
+    after: Value,
+    made: impl FnOnce(&mut Edit<'_>) -> Result<(), OperationError>,
+) {
+    let (mut left, mut right) = (Document::new(ENTITY), Document::new(ENTITY));
+    let around = edit(&mut left, 1, |edit| edit.put("list", Value::List(vec![Value::from([("a", Value::Int(1))])])));
+    deliver(&mut right, &around);
+    let begun = edit(&mut left, 1, made);
+    assert_eq!(begun.iter().filter(|change| change.derived).count(), 2, "the map, and the text in it");
+    deliver(&mut right, begun.get(..1).unwrap());
+    assert_eq!(right.text_length(place.clone()).unwrap(), 0);
+    let typed = edit(&mut right, 2, |edit| edit.assign(place.clone(), &Value::Text(String::new()), &after));
+    deliver(&mut right, begun.get(1..).unwrap());
+    deliver(&mut left, &typed);
+    let read = left.read_at(place.clone()).unwrap();
+    assert_eq!(right.read_at(place.clone()).unwrap(), read);
+    assert!(
+        [Value::LongText("x of the rest".into()), Value::LongText(" of the restx".into())]
+            .contains(&read.clone().unwrap()),
+        "{read:?}"
+    );
+}
+
+#[test]
+fn what_is_typed_where_the_map_of_a_long_text_alone_has_arrived_stays_with_the_rest() {
+    let mut marked = RichText::from("x");
+    marked.mark(0..1, "bold", true);
+    let rest = || Value::LongText(" of the rest".into());
+    for after in [Value::Text("x".into()), Value::LongText("x".into()), Value::Str("x".into()), Value::RichText(marked)]
+    {
+        written_into_the_map_alone(&Path::from("body"), after.clone(), |edit| edit.put("body", rest()));
+        let within = Path::from("list").index(0).key("body");
+        written_into_the_map_alone(&within, after, |edit| edit.put(within.clone(), rest()));
+    }
+}
+
+#[test]
+fn a_deletion_takes_the_characters_that_are_meant_where_one_element_has_several() {
+    for (position, delete) in (0..8).flat_map(|position| (0..=8 - position).map(move |delete| (position, delete))) {
+        for is_long in [true, false] {
+            let mut document = Document::new(ENTITY);
+            let begun = if is_long { Value::LongText("xy".into()) } else { Value::Text("xy".into()) };
+            edit(&mut document, 1, |edit| edit.put("body", begun));
+            let text = match parts(&document).first() {
+                Some(segment) => segment.text.clone(),
+                None => document.automerge().get(automerge::ROOT, "body").unwrap().unwrap().1,
+            };
+            edit(&mut document, 1, |edit| {
+                edit.raw(|transaction| {
+                    transaction.insert(&text, 1, "abc")?;
+                    transaction.insert(&text, 4, "def")
+                })
+            });
+            let mut wanted = "xabcdefy".to_owned();
+            edit(&mut document, 1, |edit| edit.splice_long_text("body", position, delete, "new"));
+            splice(&mut wanted, position, delete, "new");
+            let read = document.read_at("body").unwrap().unwrap();
+            if delete > 0 {
+                assert_eq!(read.as_str(), Some(wanted.as_str()), "{delete} from {position} on, long: {is_long}");
+            }
+            assert_eq!(read.as_str().unwrap().chars().count(), wanted.chars().count());
+        }
+    }
+}
+
+#[test]
+fn a_deletion_within_an_element_of_several_characters_leaves_the_part_behind_it() {
+    let mut document = Document::new(ENTITY);
+    edit(&mut document, 1, |edit| edit.put("body", Value::LongText(letters(0, 1_024))));
+    edit(&mut document, 1, |edit| edit.splice_long_text("body", 10, 0, "inner"));
+    let first = parts(&document).first().unwrap().clone();
+    assert_eq!(first.length, 10, "a part stands behind ten characters");
+    edit(&mut document, 1, |edit| edit.raw(|transaction| transaction.insert(&first.text, 10, "abc")));
+    let mut wanted = body(&document);
+    for _ in 0..2 {
+        edit(&mut document, 1, |edit| edit.splice_long_text("body", 11, 1, ""));
+        splice(&mut wanted, 11, 1, "");
+        assert!(body(&document) == wanted && wanted.contains("inner"));
+    }
+}

@@ -55,6 +55,7 @@ enum Step {
     Mark { part: usize },
     Block { part: usize, holds_parts: bool },
     RawSplice { part: usize },
+    WideInsert { part: usize },
     Fail { at: usize, insert: usize },
     Exchange,
 }
@@ -71,6 +72,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0usize..10).prop_map(|part| Step::Mark { part }),
         1 => (0usize..10, any::<bool>()).prop_map(|(part, holds_parts)| Step::Block { part, holds_parts }),
         1 => (0usize..10).prop_map(|part| Step::RawSplice { part }),
+        2 => (0usize..10).prop_map(|part| Step::WideInsert { part }),
         1 => (at, insert).prop_map(|(at, insert)| Step::Fail { at, insert }),
         3 => Just(Step::Exchange),
     ]
@@ -123,6 +125,10 @@ fn take(document: &mut Document, actor: u8, step: Step) -> Vec<LocalChange> {
         }),
         Step::RawSplice { part } => raw(document, actor, part, |transaction, segment| {
             transaction.splice_text(&segment.text, segment.index, 1, "raw")
+        }),
+        // Three characters that are one element to the engine.
+        Step::WideInsert { part } => raw(document, actor, part, |transaction, segment| {
+            transaction.insert(&segment.text, segment.index + 1, "abc")
         }),
         Step::Fail { at, insert } if is_text => {
             let failed = document.edit(&by(actor), &Limits::DEFAULT, |edit| {

@@ -2,7 +2,8 @@
 
 use super::{document, edit, json, patched, stored, tagged, write};
 use crate::typed::{LongText, Patch, Text, from_document, to_value};
-use afield_core::document::{Block, Path, RichText, Value};
+use afield_core::document::{Block, Document, Incoming, LocalChange, Path, RichText, Value, Verdict};
+use afield_core::{EntityId, Limits};
 use std::collections::BTreeMap;
 
 #[crate::model]
@@ -130,6 +131,39 @@ fn a_field_that_became_a_long_text_reads_as_it_did_and_is_edited_in_parts() {
     assert!(new.max_op() - operations < 10, "{} operations", new.max_op() - operations);
     let wrong = from_document::<Before, _>(&document(json!({ "story": { "a": 1 } }))).unwrap_err();
     assert_eq!(wrong.to_string(), "story holds a map, which does not fit `Text`");
+}
+
+/// Lets changes of another device arrive.
+fn deliver<'c>(to: &mut Document, changes: impl IntoIterator<Item = &'c LocalChange>) {
+    let incoming = |change: &'c LocalChange| Incoming { hash: change.hash, bytes: &change.bytes };
+    let incoming: Vec<_> = changes.into_iter().map(incoming).collect();
+    let verdicts = to.apply_guarded(&incoming, &Limits::default()).unwrap().verdicts;
+    // A derived change may be there already.
+    assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Applied | Verdict::Held)), "{verdicts:?}");
+}
+
+#[test]
+fn what_is_typed_into_a_field_of_which_a_long_texts_map_alone_has_arrived_stays_with_the_rest() {
+    let [mut new, mut old] = [(); 2].map(|()| Document::new(EntityId::from_bytes([1; 16])));
+    let whole = json!({ "story": { "$longtext": " of theirs" }, "body": { "$longtext": " of theirs" } });
+    let after = Value::from_tagged_json(&whole).unwrap();
+    let made = write(&mut new, 1, &[Patch::Assign { path: Path::ROOT, before: Value::Null, after }]);
+    let is_derived: Vec<_> = made.iter().map(|change| change.derived).collect();
+    assert_eq!(is_derived, [true, true, true, true, false], "a map and its text, twice, and their characters");
+    deliver(&mut old, made.iter().take(4).step_by(2));
+    let patches = edit(old.automerge(), |page: &mut Before| {
+        page.story.push_str("mine");
+        page.body.splice(0, 0, "mine");
+    });
+    let typed = write(&mut old, 2, &patches);
+    deliver(&mut old, &made);
+    deliver(&mut new, &typed);
+    assert_eq!(new.read(), old.read());
+    let read: Before = from_document(new.automerge()).unwrap();
+    for text in [read.story.as_str(), read.body.as_str()] {
+        assert!(["mine of theirs", " of theirsmine"].contains(&text), "{text}");
+    }
+    assert!(matches!(new.read_at("story").unwrap(), Some(Value::LongText(_))));
 }
 
 #[test]
