@@ -245,7 +245,6 @@ fn a_null_stands_for_a_number_that_is_not_finite_in_the_element_that_held_it_alo
         notes.put(id, &listed(elements)).unwrap();
         notes.read_tagged(id).unwrap()["list"].clone()
     };
-    let null = Json::Null;
     assert_eq!(
         put(json!([{"id": 2, "x": null, "n": 0}, {"id": 3, "x": null, "n": 0}, null, "a", null])),
         json!([{"id": 2, "x": least, "n": 0}, {"id": 3, "x": null, "n": 0}, most, "a", null]),
