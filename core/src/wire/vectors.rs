@@ -223,7 +223,7 @@ fn leaping(start_op: u64) -> Vec<u8> {
 fn derived() -> Vec<Vec<u8>> {
     let mut document = Document::new(EntityId::from_bytes(*b"0123456789abcdef"));
     let now = Now { wall_ms: 0, monotonic_ms: 0 };
-    let context = EditContext { actor: ActorId::from([1; 16]), now, fresh: false };
+    let context = EditContext::new(ActorId::from([1; 16]), now);
     let edited = document.edit::<_, OperationError>(&context, &Limits::DEFAULT, |edit| {
         edit.splice_text("é", 0, 0, "x")?;
         edit.put("map", Value::from([("text", Value::Text("y".into()))]))

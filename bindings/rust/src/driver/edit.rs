@@ -201,7 +201,7 @@ impl Driver {
         let fresh = target.existence == Existence::Fresh;
         let open = taken.open.as_deref_mut().ok_or(target.missing())?;
         let _inside = Documents::enter();
-        match open.document.edit(&EditContext { actor: self.actor(), now, fresh }, &self.limits, edit) {
+        match open.document.edit(&EditContext { fresh, ..self.edit_context(now) }, &self.limits, edit) {
             Ok(edited) => {
                 open.since_snapshot += edited.changes.len();
                 Ok((edited.value, edited.changes))

@@ -34,8 +34,7 @@ pub use sync::Output;
 use crate::status::{Merged, SyncEvent, Traffic};
 use crate::watch::Observers;
 use acknowledged::Acknowledgements;
-use afield_core::document::{Replay, VERDICT_RULES};
-use afield_core::time::random_bytes;
+use afield_core::document::{AUTHOR_BYTES_MAX, EditContext, Replay, VERDICT_RULES, fresh_actor};
 use afield_core::wire::Class;
 use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Incarnation, Limits, Now, SpaceId};
 use afield_store::{OpenError, Store, StoreError};
@@ -44,7 +43,7 @@ use compaction::Growth;
 use documents::{Documents, lock};
 use seen::Sightings;
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use sync::{Synchronization, Waiters, Waiting};
 use tokio::sync::{broadcast, oneshot};
 
@@ -61,6 +60,7 @@ pub struct Driver {
     entropy: Mutex<Box<dyn Entropy>>,
     /// Made at the first edit of this opening of the store (invariant D6).
     actor: Mutex<Option<ActorId>>,
+    author: Mutex<Option<Arc<str>>>,
     incarnation: Incarnation,
     limits: Limits,
     pub(crate) observers: Observers,
@@ -145,6 +145,7 @@ impl Driver {
             store: Mutex::new(store),
             entropy: Mutex::new(entropy),
             actor: Mutex::default(),
+            author: Mutex::default(),
             incarnation,
             limits: Limits::DEFAULT,
             observers: Observers::default(),
@@ -280,11 +281,25 @@ impl Driver {
         let _ = self.events.send(event);
     }
 
-    /// The actor of this opening, made at its first edit.
-    fn actor(&self) -> ActorId {
-        lock(&self.actor)
-            .get_or_insert_with(|| ActorId::from(random_bytes::<16>(&mut **lock(&self.entropy)).as_slice()))
-            .clone()
+    /// Names who edits from now on, or nobody, in every entity that is edited. At most
+    /// [`AUTHOR_BYTES_MAX`](afield_core::document::AUTHOR_BYTES_MAX) bytes of it are kept.
+    pub fn set_author(&self, author: Option<&str>) {
+        let mut actor = lock(&self.actor);
+        let author =
+            author.map(|name| &name[..name.floor_char_boundary(AUTHOR_BYTES_MAX)]).filter(|name| !name.is_empty());
+        let mut present = lock(&self.author);
+        if present.as_deref() != author {
+            // An actor has one author.
+            *actor = None;
+            *present = author.map(Arc::from);
+        }
+    }
+
+    /// Who edits, and when: under the actor of this opening, which is made at the first edit.
+    fn edit_context(&self, now: Now) -> EditContext {
+        let mut actor = lock(&self.actor);
+        let actor = actor.get_or_insert_with(|| fresh_actor(self.device(), &mut **lock(&self.entropy))).clone();
+        EditContext { author: lock(&self.author).clone(), ..EditContext::new(actor, now) }
     }
 }
 
