@@ -12,6 +12,7 @@
 //! | [`log`] | sequence, chain hash and cursor of a space's log |
 //! | [`filter`] | which entities of a space a device asks for |
 //! | [`document`] | one entity's Automerge document: edit, read, guarded apply |
+//! | [`lens`] | versions of a collection's shape, and reading and writing one through another |
 //! | [`wire`] | frames, batches and live messages; `src/wire/PROTOCOL.md` is the normative text |
 //! | [`session`] | the device's and the relay's half of a session as state machines |
 //! | [`backoff`] | how long to wait before connecting again |
@@ -27,6 +28,7 @@ pub mod document;
 pub mod durable;
 pub mod filter;
 pub mod id;
+pub mod lens;
 pub mod limits;
 pub mod log;
 pub mod panics;

@@ -157,6 +157,7 @@ pub use afield_core::document::{
     TaggedJsonError, Value, paired_elements,
 };
 pub use afield_core::id::{ParseCollectionError, ParseIdError};
+pub use afield_core::lens::{DeclareError, Lens, LensError, Lenses};
 pub use afield_core::wire::{ChunkCode, Class, SpaceCode};
 pub use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Now, SpaceId};
 pub use afield_store::{AppendError, BackupError, BackupProgress, OpenError, StoreError, Synchronous};

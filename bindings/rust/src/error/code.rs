@@ -85,6 +85,7 @@ impl EditError {
             Self::Value(_) => "edit.value",
             Self::NotAnObject { .. } => "edit.not_an_object",
             Self::Json(_) => "edit.json",
+            Self::Lens(_) => "edit.lens",
             Self::Aborted(_) => "edit.aborted",
             Self::Store(error) => error.code(),
         }
