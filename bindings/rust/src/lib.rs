@@ -103,6 +103,7 @@
 //! - [`Replica`]: open, spaces, transactions, sync and its [`Status`].
 //! - [`Collection`]: typed entities with the [`model`] attribute; [`JsonCollection`]: the same as JSON values;
 //!   [`Entity`]: fields by path, and the Automerge document itself.
+//! - [`Collection::through`]: an app whose shape of entities changed, beside older versions of it; [`Lens`] has what may change.
 //! - [`Watch`]: what changed, by this device or by others. [`SyncEvent`]: what happens in sync.
 //! - [`Driver`]: the whole behaviour without clock, randomness and sockets, for those who move messages themselves.
 //!

@@ -285,8 +285,11 @@ impl Driver {
     /// [`AUTHOR_BYTES_MAX`](afield_core::document::AUTHOR_BYTES_MAX) bytes of it are kept.
     pub fn set_author(&self, author: Option<&str>) {
         let mut actor = lock(&self.actor);
-        let author =
-            author.map(|name| &name[..name.floor_char_boundary(AUTHOR_BYTES_MAX)]).filter(|name| !name.is_empty());
+        let author = author.map(|name| {
+            let end = (0..=AUTHOR_BYTES_MAX.min(name.len())).rev().find(|end| name.is_char_boundary(*end));
+            name.get(..end.unwrap_or(0)).unwrap_or_default()
+        });
+        let author = author.filter(|name| !name.is_empty());
         let mut present = lock(&self.author);
         if present.as_deref() != author {
             // An actor has one author.
