@@ -163,6 +163,9 @@ impl Driver {
     /// Why an entity is not in the store: it does not exist, as far as this device has to know, or it is not here.
     fn absent(&self, target: &Target) -> Result<EntityError, EntityError> {
         let Target { space, collection, entity, .. } = target;
+        if lock(&self.store).erasure(*space, *entity)?.is_some() {
+            return Ok(EntityError::Purged { entity: *entity });
+        }
         let is_elsewhere = lock(&self.store).may_be_elsewhere(*space, collection, *entity)?;
         Ok(if is_elsewhere { EntityError::NotHere { entity: *entity, space: *space } } else { target.missing() })
     }
