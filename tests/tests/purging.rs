@@ -207,7 +207,7 @@ fn what_the_relay_has_packed_or_put_behind_a_snapshot_goes_too() {
         "the control: there is something to rewrite"
     );
     let in_log = |site: &Site| holders(site.relay.folder().to_owned(), &secret(1));
-    assert_eq!(in_log(&site), ["log.sqlite"], "the control: what is packed can be found");
+    assert!(!in_log(&site).is_empty(), "the control: what is packed can be found");
 
     anna.space(space).unwrap().purge([covered, packed], Confirm::Yes).unwrap();
     site.sync(&anna);

@@ -182,6 +182,12 @@ impl Driver {
             Some(open) => target.check(open)?,
             None if target.existence == Existence::Required => return Err(self.absent(target)?),
             None => {
+                // A fresh identity cannot have been purged.
+                if target.existence == Existence::Either
+                    && lock(&self.store).erasure(target.space, target.entity)?.is_some()
+                {
+                    return Err(EntityError::Purged { entity: target.entity });
+                }
                 taken.open = Some(Box::new(OpenEntity {
                     document: Document::new(target.entity),
                     space: target.space,
