@@ -141,6 +141,7 @@ mod error;
 mod filter;
 mod leave;
 mod probe;
+mod purge;
 mod read_only;
 mod relay;
 mod replica;
@@ -177,6 +178,7 @@ pub use error::{
 pub use filter::{Fetched, Filter, NotHere};
 pub use leave::LeftSpace;
 pub use probe::{ProbeError, Probed};
+pub use purge::{Confirm, Maintained, PurgeError, Purged};
 pub use read_only::{ReadEntity, ReadOnlyReplica, ReadOnlySpace};
 pub use relay::Relay;
 pub use replica::{Replica, ReplicaOptions};

@@ -14,6 +14,7 @@ mod help;
 mod leaving;
 mod model;
 mod opening;
+mod purging;
 mod spaces;
 mod sync;
 mod syncing;

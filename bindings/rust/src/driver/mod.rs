@@ -16,6 +16,7 @@ mod error;
 mod leave;
 mod merge;
 mod projection;
+mod purge;
 mod seen;
 mod sync;
 #[cfg(test)]
@@ -43,6 +44,7 @@ use compaction::Growth;
 use documents::{Documents, lock};
 use seen::Sightings;
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use sync::{Synchronization, Waiters, Waiting};
 use tokio::sync::{broadcast, oneshot};
@@ -77,6 +79,8 @@ pub struct Driver {
     waiters: Mutex<Waiters>,
     replay: Replay,
     merged: Mutex<Merged>,
+    /// Whether pages of the file may still hold what was purged.
+    has_traces: AtomicBool,
 }
 
 /// Why waiting for the relay ended without being in step with it.
@@ -157,6 +161,7 @@ impl Driver {
             waiters: Mutex::default(),
             replay: Replay::default(),
             merged: Mutex::default(),
+            has_traces: AtomicBool::new(false),
             device: Mutex::new(device),
         };
         driver.catch_up_with_the_store(now);

@@ -42,6 +42,7 @@ impl EntityError {
             Self::NotHere { .. } => "entity.not_here",
             Self::NotYet { .. } => "entity.not_yet",
             Self::Busy { .. } => "entity.busy",
+            Self::Purged { .. } => "entity.purged",
             Self::Nested => "transaction.nested",
             Self::OtherCollection { .. } => "entity.other_collection",
             Self::Damaged { .. } => "entity.damaged",
