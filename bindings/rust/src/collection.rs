@@ -50,7 +50,7 @@ use std::sync::Arc;
 pub struct Collection<T> {
     pub(crate) shared: Arc<Shared>,
     space: SpaceId,
-    name: Name,
+    pub(crate) name: Name,
     _type: PhantomData<fn() -> T>,
 }
 

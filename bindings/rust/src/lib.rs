@@ -103,6 +103,7 @@
 //! - [`Replica`]: open, spaces, transactions, sync and its [`Status`].
 //! - [`Collection`]: typed entities with the [`model`] attribute; [`JsonCollection`]: the same as JSON values;
 //!   [`Entity`]: fields by path, and the Automerge document itself.
+//! - [`Conflict`]: what people did to one place without knowing of each other, and how one of them decides it.
 //! - [`Watch`]: what changed, by this device or by others. [`SyncEvent`]: what happens in sync.
 //! - [`Driver`]: the whole behaviour without clock, randomness and sockets, for those who move messages themselves.
 //!
@@ -133,6 +134,7 @@ extern crate self as afield;
 
 mod clock;
 mod collection;
+mod conflict;
 mod connection;
 mod driver;
 mod entity;
@@ -153,8 +155,8 @@ mod watch;
 mod write;
 
 pub use afield_core::document::{
-    BLOCK_CHARACTER, Block, Edit, Expand, Kind, OperationError, ParsePathError, Path, Replay, RichText, Span, Step,
-    TaggedJsonError, Value, paired_elements,
+    BLOCK_CHARACTER, Block, Choice, ConflictId, ConflictKind, Edit, Expand, Kind, OperationError, ParsePathError, Path,
+    Replay, RichText, Span, Step, TaggedJsonError, Value, paired_elements,
 };
 pub use afield_core::id::{ParseCollectionError, ParseIdError};
 pub use afield_core::wire::{ChunkCode, Class, SpaceCode};
@@ -163,6 +165,7 @@ pub use afield_store::{AppendError, BackupError, BackupProgress, OpenError, Stor
 pub use afield_transport::{ParseAddressError, ParseTokenError};
 pub use automerge;
 pub use collection::{Collection, JsonCollection, Listing};
+pub use conflict::{Conflict, ConflictValue};
 pub use driver::{
     Compacted, CompactionProgress, Driver, DriverError, EditFailure, Edited, EntityError, Existence, NotInStep, Output,
     Target,

@@ -2,7 +2,7 @@
 
 use crate::running::{Person, Ran, afield};
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 22] = [
     "demo",
     "init",
     "space",
@@ -14,6 +14,8 @@ const COMMANDS: [&str; 20] = [
     "delete",
     "restore",
     "trash",
+    "conflicts",
+    "resolve",
     "connect",
     "sync",
     "status",
@@ -75,7 +77,7 @@ fn a_command_line_that_is_not_understood_exits_with_2_as_text_and_as_json() {
 #[test]
 fn commands_without_a_store_say_how_to_make_one() {
     let person = Person::new();
-    let needing: [&[&str]; 16] = [
+    let needing: [&[&str]; 18] = [
         &["space", "list"],
         &["put", "notes", "a=b"],
         &["get", "notes", "1d0e"],
@@ -89,6 +91,8 @@ fn commands_without_a_store_say_how_to_make_one() {
         &["edit", "notes", "1d0e", "a=b"],
         &["watch", "notes"],
         &["trash"],
+        &["conflicts"],
+        &["resolve", "notes", "1d0e", "--keep", "1"],
         &["doctor"],
         &["export"],
         &["import", "-"],
