@@ -1,6 +1,7 @@
 //! Local changes and imported ones.
 
 use crate::column::ChangeState;
+use crate::conflicts;
 use crate::entity::{FoundEntity, MetEntities, Projection, insert_change, make_stale, project};
 use crate::erase;
 use crate::error::{AppendError, StoreError};
@@ -17,6 +18,8 @@ pub enum Arrival {
     Applied,
     /// It has still to go through the guarded apply: an import.
     Received,
+    /// The document holds it, and its author may not have known all that the document holds: an import.
+    Joined,
 }
 
 /// A change to append.
@@ -78,7 +81,7 @@ fn append_entity(
     let (mut added, mut is_document_changed, mut order) = (0, false, Order::default());
     for change in write.changes {
         let state = match change.arrival {
-            Arrival::Applied => ChangeState::Applied,
+            Arrival::Applied | Arrival::Joined => ChangeState::Applied,
             Arrival::Received => ChangeState::Received,
         };
         is_document_changed |= state == ChangeState::Applied;
@@ -90,6 +93,11 @@ fn append_entity(
         }
     }
     order.finish(transaction, &entity)?;
+    if write.changes.iter().any(|change| change.arrival == Arrival::Joined) {
+        conflicts::make_stale(transaction, entity.row)?;
+    } else if is_document_changed {
+        conflicts::make_stale_if_any(transaction, entity.row)?;
+    }
     match write.projection {
         Some(projection) => project(transaction, entity.row, projection)?,
         None if is_document_changed => make_stale(transaction, entity.row, at_ms)?,

@@ -38,7 +38,9 @@ pub struct Purged {
 
 /// In the order in which nothing refers to what is gone; bodies go with their changes. What else stores anything of an entity by its
 /// row belongs here.
-const REMOVALS: [&str; 6] = [
+const REMOVALS: [&str; 8] = [
+    "DELETE FROM conflicts WHERE entity_row = ?",
+    "DELETE FROM conflicts_stale WHERE entity_row = ?",
     "DELETE FROM blocks WHERE entity_row = ?",
     "DELETE FROM snapshots WHERE entity_row = ?",
     "DELETE FROM snapshots_second WHERE entity_row = ?",

@@ -28,13 +28,15 @@ pub struct Left {
 }
 
 /// In the order in which nothing refers to what is gone; bodies go with their changes.
-const REMOVALS: [&str; 10] = [
+const REMOVALS: [&str; 12] = [
     "DELETE FROM erasures WHERE space_row = ?",
     "DELETE FROM trash WHERE space_row = ?",
     "DELETE FROM blocks WHERE space_row = ?",
     "DELETE FROM quarantine WHERE space_row = ?",
     "DELETE FROM snapshots WHERE entity_row IN (SELECT entity_row FROM entities WHERE space_row = ?)",
     "DELETE FROM snapshots_second WHERE entity_row IN (SELECT entity_row FROM entities WHERE space_row = ?)",
+    "DELETE FROM conflicts WHERE entity_row IN (SELECT entity_row FROM entities WHERE space_row = ?)",
+    "DELETE FROM conflicts_stale WHERE entity_row IN (SELECT entity_row FROM entities WHERE space_row = ?)",
     "DELETE FROM projections WHERE entity_row IN (SELECT entity_row FROM entities WHERE space_row = ?)",
     "DELETE FROM changes WHERE space_row = ?",
     "DELETE FROM entities WHERE space_row = ?",

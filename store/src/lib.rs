@@ -15,6 +15,7 @@
 //! | `erase` | [`Store::purge`], erasure records, for how long the trash is kept |
 //! | `leave`, `backup` | [`Store::leave_space`], [`Reader::backup`] |
 //! | `reader` | [`Reader`]: queries beside the writer, from any thread or process |
+//! | `conflicts` | [`Store::put_conflicts`], [`Reader::conflicts`]: what people have to decide, or the word that it is stale |
 //! | `listing` | [`Reader::list`], one by one, by ids alone |
 //! | `verify` | [`Store::verify`]: the invariants, read from the whole file |
 //! | `schema`, `connection`, `lock`, `transaction`, `fault`, `column`, `entity` | what those stand on |
@@ -50,6 +51,7 @@ mod append;
 mod backup;
 mod column;
 mod compact;
+mod conflicts;
 mod connection;
 mod entity;
 mod erase;
@@ -81,6 +83,7 @@ pub use append::{Arrival, EntityWrite, NewChange};
 pub use backup::{BackupError, BackupProgress};
 pub use column::ChangeState;
 pub use compact::{CheckedSnapshot, Covered, Covering};
+pub use conflicts::{CONFLICT_BYTES, ConflictQuery, ConflictRow, ListedConflict};
 pub use connection::{SQLITE_VERSION_MIN, sqlite_version};
 pub use entity::{EntityHome, Projection};
 pub use erase::{Purged, ReceivedErasure};

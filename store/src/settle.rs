@@ -1,6 +1,7 @@
 //! What became of stored changes, and the projections that follow from it.
 
 use crate::column::{ChangeRow, ChangeState};
+use crate::conflicts;
 use crate::entity::{self, FoundEntity, Projection, make_stale, project};
 use crate::error::{EntityError, StoreError};
 use crate::snapshot;
@@ -76,6 +77,9 @@ impl Store {
                         settle_change(transaction, &found, &mut order, *entity, (*hash, *settled), at_ms)?;
                 }
                 order.finish(transaction, &found)?;
+                if is_document_changed {
+                    conflicts::make_stale(transaction, found.row)?;
+                }
                 match projection {
                     Some(projection) => project(transaction, found.row, projection)?,
                     None if is_document_changed => make_stale(transaction, found.row, at_ms)?,

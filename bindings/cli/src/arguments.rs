@@ -4,8 +4,8 @@ mod help;
 mod options;
 
 pub(crate) use options::{
-    Connect, Doctor, Edit, Export, Get, Import, Init, List, One, Purge, Put, SpaceCommand, StatusArguments, Trash,
-    Watch,
+    Conflicts, Connect, Doctor, Edit, Export, Get, Import, Init, List, One, Purge, Put, Resolve, SpaceCommand,
+    StatusArguments, Trash, Watch,
 };
 
 use crate::fields::FIELDS_HELP;
@@ -154,6 +154,12 @@ pub(crate) enum Command {
     /// List what was deleted and can be restored, the latest first; or empty the trash
     #[command(after_help = help::TRASH)]
     Trash(Trash),
+    /// List what people did to one place without knowing of each other
+    #[command(after_help = help::CONFLICTS)]
+    Conflicts(Conflicts),
+    /// Decide a conflict, on all devices
+    #[command(after_help = help::CONFLICTS)]
+    Resolve(Resolve),
     /// Sync through a relay from now on
     #[command(after_help = help::CONNECT)]
     Connect(Connect),

@@ -39,6 +39,10 @@ pub(crate) enum Failure {
     EntityUnknown { collection: String },
     #[error("{count} entities of {collection} have an id that ends in that")]
     EntityAmbiguous { collection: String, count: usize },
+    #[error("this entity has no such conflict")]
+    NoConflict,
+    #[error("that names {count} conflicts")]
+    ConflictAmbiguous { count: usize },
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
@@ -195,6 +199,7 @@ impl Failure {
             | Self::SpaceUnknown { .. }
             | Self::SpaceAmbiguous { .. }
             | Self::EntityUnknown { .. }
+            | Self::NoConflict
             | Self::EntityAmbiguous { .. }
             | Self::Space(SpaceError::Unknown(_))
             | Self::Read(ReadError::Entity(

@@ -54,7 +54,7 @@ use std::sync::Arc;
 pub struct Collection<T> {
     pub(crate) shared: Arc<Shared>,
     space: SpaceId,
-    name: Name,
+    pub(crate) name: Name,
     pub(crate) shape: Shape,
     _type: PhantomData<fn() -> T>,
 }

@@ -40,8 +40,8 @@ use std::sync::Arc;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Entity {
-    shared: Arc<Shared>,
-    target: Target,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) target: Target,
 }
 
 impl Entity {

@@ -104,6 +104,7 @@
 //! - [`Collection`]: typed entities with the [`model`] attribute; [`JsonCollection`]: the same as JSON values;
 //!   [`Entity`]: fields by path, and the Automerge document itself.
 //! - [`Collection::through`]: an app whose shape of entities changed, beside older versions of it; [`Lens`] has what may change.
+//! - [`Conflict`]: what people did to one place without knowing of each other, and how one of them decides it.
 //! - [`Watch`]: what changed, by this device or by others. [`SyncEvent`]: what happens in sync.
 //! - [`Driver`]: the whole behaviour without clock, randomness and sockets, for those who move messages themselves.
 //!
@@ -134,6 +135,7 @@ extern crate self as afield;
 
 mod clock;
 mod collection;
+mod conflict;
 mod connection;
 mod driver;
 mod entity;
@@ -155,8 +157,8 @@ mod watch;
 mod write;
 
 pub use afield_core::document::{
-    BLOCK_CHARACTER, Block, Edit, Expand, Kind, OperationError, ParsePathError, Path, Replay, RichText, Span, Step,
-    TaggedJsonError, Value, paired_elements,
+    BLOCK_CHARACTER, Block, Choice, ConflictId, ConflictKind, Edit, Expand, Kind, OperationError, ParsePathError, Path,
+    Replay, RichText, Span, Step, TaggedJsonError, Value, paired_elements,
 };
 pub use afield_core::id::{ParseCollectionError, ParseIdError};
 pub use afield_core::lens::{DeclareError, Lens, LensError, Lenses};
@@ -166,6 +168,7 @@ pub use afield_store::{AppendError, BackupError, BackupProgress, OpenError, Stor
 pub use afield_transport::{ParseAddressError, ParseTokenError};
 pub use automerge;
 pub use collection::{Collection, JsonCollection, Listing};
+pub use conflict::{Conflict, ConflictValue};
 pub use driver::{
     Compacted, CompactionProgress, Driver, DriverError, EditFailure, Edited, EntityError, Existence, NotInStep, Output,
     Target,

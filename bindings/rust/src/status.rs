@@ -51,6 +51,8 @@ pub struct Status {
     pub pending_changes: u64,
     /// Chunks that this device could not accept; see `quarantined` of each space.
     pub quarantined: u64,
+    /// What people have to decide, as far as it was worked out.
+    pub conflicts: u64,
     /// What went over the wire since sync was switched on.
     pub traffic: Traffic,
     /// What came from others and was merged since the replica was opened.
@@ -78,6 +80,8 @@ pub struct SpaceStatus {
     pub blocked_entities: u64,
     /// Chunks that this device could not accept. Their bytes are kept.
     pub quarantined: u64,
+    /// What people have to decide, as far as it was worked out ([`Space::conflicts`](crate::Space::conflicts) does the rest).
+    pub conflicts: u64,
     /// How far this device has the relay's log.
     pub sequence: u64,
     /// How often the relay turned out to have lost history, which this device then repaired.
@@ -212,7 +216,10 @@ pub(crate) fn of_store(
     now: Now,
 ) -> Result<Status, StoreError> {
     let records = reader.spaces()?.into_iter();
-    let spaces = records.map(|record| Ok(space_status(view, reader.figures(record.space)?, record, now)));
+    let spaces = records.map(|record| {
+        let conflicts = reader.conflict_count(record.space)?;
+        Ok(SpaceStatus { conflicts, ..space_status(view, reader.figures(record.space)?, record, now) })
+    });
     let spaces: Vec<_> = spaces.collect::<Result<_, StoreError>>()?;
     Ok(Status {
         state: overall(view, &spaces),
@@ -224,6 +231,7 @@ pub(crate) fn of_store(
         retry_in_ms: view.retry_at_ms.map(|at| at.saturating_sub(now.monotonic_ms)),
         pending_changes: spaces.iter().map(|space| space.pending_changes).sum(),
         quarantined: spaces.iter().map(|space| space.quarantined).sum(),
+        conflicts: spaces.iter().map(|space| space.conflicts).sum(),
         traffic: view.traffic,
         merged: view.merged,
         spaces,
@@ -282,6 +290,7 @@ fn space_status(view: &View, figures: SpaceFigures, record: SpaceRecord, now: No
         oldest_pending_age_ms: figures.outbox.oldest_ms.map(age),
         blocked_entities: figures.blocked,
         quarantined: figures.quarantined,
+        conflicts: 0,
         sequence: record.cursor.map_or(0, |cursor| cursor.sequence.get()),
         resets: record.resets,
         last_error: refused,

@@ -14,6 +14,8 @@ pub(crate) enum Subject {
     Entity(EntityId),
     /// All entities of a collection in a space.
     Collection(SpaceId, Collection),
+    /// What people have to decide in a space.
+    Conflicts(SpaceId),
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +108,19 @@ impl Observers {
                 told.extend(watchers.get(&subject).into_iter().flatten().filter_map(Weak::upgrade));
             }
         }
+        tell(told, |pending| {
+            pending.changed.insert(entity);
+        });
+    }
+}
+
+impl Observers {
+    /// Tells those who watch what people have to decide.
+    pub(crate) fn conflicts_changed(&self, space: SpaceId, entity: EntityId) {
+        let told = {
+            let watchers = lock(&self.0);
+            watchers.get(&Subject::Conflicts(space)).into_iter().flatten().filter_map(Weak::upgrade).collect()
+        };
         tell(told, |pending| {
             pending.changed.insert(entity);
         });

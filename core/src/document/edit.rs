@@ -14,6 +14,7 @@ use crate::change::{ChangeError, ChangeHeader};
 use crate::id::EntityId;
 use crate::limits::Limits;
 use crate::time::Now;
+use automerge::legacy::Op;
 use automerge::transaction::{CommitOptions, OwnedTransaction, Transactable};
 use automerge::{ActorId, Author, Automerge, Change, ChangeHash, ExpandedChange, ObjId, Prop, ReadDoc};
 use std::collections::BTreeSet;
@@ -369,6 +370,32 @@ impl<'d> Edit<'d> {
         self.context.author.as_deref().map(engine_author)
     }
 
+    /// Adds a change with one operation that the engine's transactions do not offer.
+    pub(super) fn apply_operation(&mut self, operation: Op, object: &ObjId) -> Result<(), OperationError> {
+        let mut engine = self.pause()?;
+        self.parts.forget(object);
+        self.keep(&engine);
+        let mut content = self.joining_content(&engine);
+        content.operations = vec![operation];
+        content.message.clone_from(&self.context.message);
+        let change = Change::from(content);
+        let change = match self.authorship {
+            Authorship::Actor => Some(change),
+            Authorship::Derived => under_derived_actor(self.entity, &change, self.limits),
+        };
+        let applied = match change {
+            None => Err(OperationError::Unsound(QuarantineReason::WrongActor)),
+            Some(change) => match self.header_refusal(&change, Path::default) {
+                Some(error) => Err(error),
+                None => engine.apply_changes([change.clone()]).map(|()| change).map_err(OperationError::from),
+            },
+        };
+        let applied = applied.map(|change| Made { local: self.local_change(&change), joins: false });
+        self.resume(engine);
+        self.changes.push(applied?);
+        Ok(())
+    }
+
     fn time_ms(&self) -> i64 {
         self.context.now.wall_ms.clamp(-TIME_MAX_MS, TIME_MAX_MS)
     }
@@ -385,6 +412,10 @@ impl<'d> Edit<'d> {
 
     /// A change without operations that joins as many heads as one may name, the actor's last change among them.
     fn joining_change(&self, engine: &Automerge) -> Change {
+        Change::from(self.joining_content(engine))
+    }
+
+    fn joining_content(&self, engine: &Automerge) -> ExpandedChange {
         let own = engine.get_last_local_change();
         let mut deps: BTreeSet<ChangeHash> = own.iter().map(Change::hash).collect();
         for head in engine.get_heads() {
@@ -395,7 +426,7 @@ impl<'d> Edit<'d> {
         }
         let metas = deps.iter().filter_map(|hash| engine.get_change_meta_by_hash(hash));
         let max_op = metas.map(|change| change.max_op).max().unwrap_or(0);
-        Change::from(ExpandedChange {
+        ExpandedChange {
             operations: Vec::new(),
             actor_id: self.context.actor.clone(),
             hash: None,
@@ -406,7 +437,7 @@ impl<'d> Edit<'d> {
             deps: deps.into_iter().collect(),
             extra_bytes: if own.is_none() { author_footer(self.context.author.as_deref()) } else { Vec::new() },
             author: None,
-        })
+        }
     }
 
     /// Ends the transaction: commits what is pending, or leaves no trace when nothing is.

@@ -136,6 +136,12 @@ pub enum OperationError {
     /// The document does not hold the text or the list that the difference starts from.
     #[error("the document no longer holds the value that the difference starts from")]
     Stale,
+    /// A conflict was decided since it was listed, or has other sides.
+    #[error("the conflict was decided since it was listed, or has other sides; list the conflicts again")]
+    Decided,
+    /// A conflict does not have the side that was chosen.
+    #[error("the conflict has no such side; list it again to see its sides")]
+    NoSuchSide,
     /// An earlier operation of the edit failed after it had written something.
     #[error("an operation of the edit failed after it had written something")]
     Halfway,

@@ -13,6 +13,7 @@
 //! | `replay` | changes from elsewhere that are redone as edits, and checked by their hash |
 //! | `effort` | how much one call of the guarded apply does |
 //! | `load` | building the document from what was stored |
+//! | `conflict` | what people did to one place without knowing of each other, and how they decide it |
 //! | `verdict`, `error` | what callers are told |
 //! | `engine` | what all of them need of Automerge |
 //!
@@ -27,6 +28,7 @@ mod apply;
 mod assign;
 mod attribution;
 mod check;
+pub mod conflict;
 mod create;
 mod derived;
 mod difference;
@@ -57,6 +59,7 @@ mod weight;
 #[cfg(feature = "test-support")]
 pub use apply::hostile::{Hostile, HostileChange};
 pub use attribution::{AUTHOR_BYTES_MAX, Attribution, device_of, fresh_actor};
+pub use conflict::{Choice, Conflict, ConflictId, ConflictKind, ConflictValue, DELETED_KEY};
 pub use difference::paired_elements;
 use edit::{Authorship, EditBy};
 pub use edit::{Edit, EditContext, Edited, LocalChange};

@@ -189,7 +189,7 @@ fn read_value(document: &impl ReadDoc, value: &ValueRef<'_>, id: impl FnOnce() -
 }
 
 /// The value of a scalar; one of a kind that a later Automerge added reads as its bytes.
-fn scalar_value(scalar: &ScalarValue) -> Value {
+pub(super) fn scalar_value(scalar: &ScalarValue) -> Value {
     match scalar {
         ScalarValue::Bytes(bytes) | ScalarValue::Unknown { bytes, .. } => Value::Bytes(bytes.clone()),
         ScalarValue::Str(text) => Value::Str(text.to_string()),

@@ -5,6 +5,7 @@
 
 mod backup;
 mod compaction;
+mod conflicts;
 mod corruption;
 mod entities;
 mod faults;

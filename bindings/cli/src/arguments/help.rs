@@ -109,6 +109,17 @@ Examples:
 
 `afield delete` can be taken back; this cannot. Backups and exports made before are not reached.";
 
+pub(super) const CONFLICTS: &str = "\
+The first side of a conflict is what is shown. Piped, each side is a line:
+collection, id, field, kind, number, who, when and value between tabs. With
+--json each conflict is an object {id, collection, entity, path, kind, values}.
+
+Examples:
+  afield conflicts
+  afield conflicts notes --json
+  afield resolve notes 5f4a3b2c1d0e title --keep 2
+  afield resolve notes 5f4a3b2c1d0e title --value '\"Milk and bread\"'";
+
 pub(super) const CONNECT: &str = "\
 Examples:
   afield connect wss://relay.example.org --token-file token

@@ -116,6 +116,27 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Conflicts {
+    /// The collection; without one, all of them
+    pub(crate) collection: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("choice").required(true))]
+pub(crate) struct Resolve {
+    #[command(flatten)]
+    pub(crate) of: One,
+    /// The field, or the id of the conflict; not needed where the entity has one conflict
+    pub(crate) path: Option<String>,
+    /// Let the side with this number hold, as `afield conflicts` numbers them
+    #[arg(long, value_name = "NUMBER", group = "choice")]
+    pub(crate) keep: Option<usize>,
+    /// Let another value hold, as JSON; {"$text": "…"} and the like as in an export
+    #[arg(long, value_name = "JSON", group = "choice")]
+    pub(crate) value: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct StatusArguments {
     /// Go on showing it as it changes, until q or Ctrl-C
     #[arg(long)]

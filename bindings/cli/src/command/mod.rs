@@ -1,5 +1,6 @@
 //! One module per command, each thin over the crate `afield`.
 
+mod conflicts;
 mod connect;
 mod doctor;
 mod edit;
@@ -40,6 +41,8 @@ pub(crate) fn run(command: Command, global: &Global, output: &Output) -> Result<
         Command::Purge(arguments) => purge::run(&arguments, global, output),
         Command::Trash(arguments) if arguments.empty => purge::empty_trash(&arguments, global, output),
         Command::Trash(arguments) => trash::run(&arguments, global, output),
+        Command::Conflicts(arguments) => conflicts::list(&arguments, global, output),
+        Command::Resolve(arguments) => conflicts::resolve(&arguments, global, output),
         Command::Connect(arguments) => connect::run(arguments, global, output),
         Command::Sync => connect::sync(global, output),
         Command::Status(arguments) => status::run(&arguments, global, output),

@@ -27,6 +27,7 @@ struct Shown {
     blocked_entities: u64,
     refusals: Vec<Refused>,
     quarantined: u64,
+    conflicts: u64,
     /// What went over the wire, while sync is on.
     #[serde(skip_serializing_if = "Option::is_none")]
     traffic: Option<Traffic>,
@@ -63,6 +64,7 @@ struct ShownSpace {
     oldest_pending_age_ms: Option<u64>,
     blocked_entities: u64,
     quarantined: u64,
+    conflicts: u64,
     sequence: u64,
     resets: u64,
 }
@@ -140,6 +142,7 @@ impl Shown {
             blocked_entities,
             refusals,
             quarantined: status.quarantined,
+            conflicts: status.conflicts,
             traffic: is_live.then_some(status.traffic),
             retry_in_ms: status.retry_in_ms,
             spaces,
@@ -177,6 +180,7 @@ impl Before<'_> {
             oldest_pending_age_ms: space.oldest_pending_age_ms,
             blocked_entities: space.blocked_entities,
             quarantined: space.quarantined,
+            conflicts: space.conflicts,
             sequence: space.sequence,
             resets: space.resets,
         }

@@ -25,6 +25,8 @@ impl Failure {
                 return Some(format!("`afield list {collection}` shows what there is"));
             }
             Self::EntityAmbiguous { .. } => "give more of the id",
+            Self::NoConflict => "`afield conflicts` shows what there is",
+            Self::ConflictAmbiguous { .. } => "name the field, or the conflict's id of `afield conflicts --json`",
             Self::Read(ReadError::Entity(error)) | Self::Edit(EditError::Entity(error)) => return after_entity(error),
             Self::Purge(PurgeError::Unconfirmed { .. }) => "repeat it with --yes to delete it for good",
             Self::Purge(PurgeError::Entity(error)) => return after_entity(error),

@@ -2,7 +2,7 @@
 
 use crate::running::{Person, Ran, afield};
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 23] = [
     "demo",
     "init",
     "space",
@@ -15,6 +15,8 @@ const COMMANDS: [&str; 21] = [
     "restore",
     "purge",
     "trash",
+    "conflicts",
+    "resolve",
     "connect",
     "sync",
     "status",
@@ -76,7 +78,7 @@ fn a_command_line_that_is_not_understood_exits_with_2_as_text_and_as_json() {
 #[test]
 fn commands_without_a_store_say_how_to_make_one() {
     let person = Person::new();
-    let needing: [&[&str]; 16] = [
+    let needing: [&[&str]; 18] = [
         &["space", "list"],
         &["put", "notes", "a=b"],
         &["get", "notes", "1d0e"],
@@ -90,6 +92,8 @@ fn commands_without_a_store_say_how_to_make_one() {
         &["edit", "notes", "1d0e", "a=b"],
         &["watch", "notes"],
         &["trash"],
+        &["conflicts"],
+        &["resolve", "notes", "1d0e", "--keep", "1"],
         &["doctor"],
         &["export"],
         &["import", "-"],

@@ -5,6 +5,7 @@
 //! many out without waiting ([`Documents::try_take`]). Only a transaction waits while it holds others, and there is one
 //! at a time.
 
+use super::conflicts::KnownConflicts;
 use super::projection::Projected;
 use afield_core::document::Document;
 use afield_core::{Collection, EntityId, SpaceId};
@@ -36,6 +37,8 @@ pub(super) struct OpenEntity {
     pub(super) since_snapshot: usize,
     /// What was last projected of it while it was open.
     pub(super) projected: Option<Projected>,
+    /// What is known of its conflicts.
+    pub(super) conflicts: KnownConflicts,
 }
 
 impl OpenEntity {
@@ -312,7 +315,14 @@ mod tests {
         };
         let _ = document.edit(&context, &Limits::DEFAULT, edit).unwrap();
         let (space, collection) = (SpaceId::from_bytes([1; 16]), "notes".parse().unwrap());
-        Some(Box::new(OpenEntity { document, space, collection, since_snapshot: 0, projected: None }))
+        Some(Box::new(OpenEntity {
+            document,
+            space,
+            collection,
+            since_snapshot: 0,
+            projected: None,
+            conflicts: KnownConflicts::default(),
+        }))
     }
 
     fn use_one(documents: &Documents, number: u16, characters: usize) -> bool {

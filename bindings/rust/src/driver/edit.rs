@@ -1,5 +1,6 @@
 //! The way of an edit: one document, one transaction of the store, then those who watch.
 
+use super::conflicts::KnownConflicts;
 use super::documents::{Busy, Documents, Inside, OpenEntity, Taken, lock};
 use super::projection::project_unless_large;
 use super::{Driver, EntityError};
@@ -7,7 +8,7 @@ use afield_core::document::{Document, Edit, EditContext, EditError as DocumentEr
 use afield_core::wire::Class;
 use afield_core::{ChangeHash, Collection, EntityId, Now, SpaceId};
 use afield_store::{AppendError, Arrival, EntityWrite, NewChange, Projection, StoreError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::MutexGuard;
 
 /// What an edit expects of its entity.
@@ -113,7 +114,7 @@ impl Driver {
         let Some(open) = taken.open.as_deref_mut().filter(|_| !changes.is_empty()) else {
             return Ok(Edited { value, changes: Vec::new() });
         };
-        let writes = [PendingWrite::of(entity, open, changes)];
+        let writes = [PendingWrite::of(entity, open, changes, Arrival::Applied)];
         self.append(std::slice::from_mut(&mut taken), &writes, now)?;
         Ok(Edited { value, changes: writes.iter().flat_map(PendingWrite::ids).collect() })
     }
@@ -135,7 +136,7 @@ impl Driver {
         }
         let many = lock(&self.many);
         let _inside = Documents::enter();
-        Ok(TransactionScope { driver: self, now, open: BTreeMap::new(), _inside, _many: many })
+        Ok(TransactionScope { driver: self, now, open: BTreeMap::new(), joined: BTreeSet::new(), _inside, _many: many })
     }
 
     /// Reads an entity's document; within an edit or a transaction, one that somebody else has is read as it is stored.
@@ -194,6 +195,7 @@ impl Driver {
                     collection: target.collection.clone(),
                     since_snapshot: 0,
                     projected: None,
+                    conflicts: KnownConflicts::default(),
                 }));
             }
         }
@@ -240,6 +242,8 @@ impl Driver {
             taken.iter_mut().for_each(|one| one.open = None);
             return Err(error);
         }
+        // An edit can end what was in conflict, and never begins a conflict.
+        self.store_conflicts(taken, |open| open.conflicts.are_any());
         for open in taken.iter().filter_map(|one| one.open.as_deref()) {
             self.note_growth(open);
         }
@@ -259,12 +263,13 @@ struct PendingWrite {
     changes: Vec<LocalChange>,
     /// `None` leaves what is stored stale.
     projection: Option<Projection>,
+    arrival: Arrival,
 }
 
 impl PendingWrite {
-    fn of(entity: EntityId, open: &mut OpenEntity, changes: Vec<LocalChange>) -> Self {
+    fn of(entity: EntityId, open: &mut OpenEntity, changes: Vec<LocalChange>, arrival: Arrival) -> Self {
         let (space, collection, projection) = (open.space, open.collection.clone(), project_unless_large(open));
-        Self { space, entity, collection, changes, projection }
+        Self { space, entity, collection, changes, projection, arrival }
     }
 
     fn ids(&self) -> impl Iterator<Item = (EntityId, ChangeHash)> {
@@ -272,7 +277,7 @@ impl PendingWrite {
     }
 
     fn new_changes(&self) -> Vec<NewChange<'_>> {
-        self.changes.iter().map(new_change).collect()
+        self.changes.iter().map(|change| new_change(change, self.arrival)).collect()
     }
 
     fn row<'w>(&'w self, changes: &'w [NewChange<'w>]) -> EntityWrite<'w> {
@@ -286,8 +291,8 @@ impl PendingWrite {
     }
 }
 
-fn new_change(change: &LocalChange) -> NewChange<'_> {
-    NewChange { hash: change.hash, bytes: &change.bytes, arrival: Arrival::Applied }
+fn new_change(change: &LocalChange, arrival: Arrival) -> NewChange<'_> {
+    NewChange { hash: change.hash, bytes: &change.bytes, arrival }
 }
 
 /// Edits of several entities that are stored together or not at all.
@@ -295,6 +300,8 @@ pub(crate) struct TransactionScope<'d> {
     driver: &'d Driver,
     now: Now,
     open: BTreeMap<EntityId, (Taken<'d>, Vec<LocalChange>)>,
+    /// Those into which changes came whose authors may not have known all that the document held.
+    joined: BTreeSet<EntityId>,
     _inside: Inside,
     _many: MutexGuard<'d, ()>,
 }
@@ -330,6 +337,7 @@ impl<'d> TransactionScope<'d> {
         let stored = made.len();
         made.extend(changes.into_iter().filter(|change| !before.has(&change.hash)));
         open.since_snapshot += made.len() - stored;
+        self.joined.insert(target.entity);
         Ok(true)
     }
 
@@ -357,12 +365,17 @@ impl<'d> TransactionScope<'d> {
 
     /// Stores everything in one transaction.
     pub(crate) fn commit<E>(mut self) -> Result<Vec<(EntityId, ChangeHash)>, EditFailure<E>> {
+        let joined = std::mem::take(&mut self.joined);
         let (mut taken, changes): (Vec<_>, Vec<_>) = std::mem::take(&mut self.open).into_values().unzip();
         let writes: Vec<_> = taken
             .iter_mut()
             .zip(changes)
             .filter(|(_, changes)| !changes.is_empty())
-            .filter_map(|(taken, changes)| Some(PendingWrite::of(taken.entity(), taken.open.as_deref_mut()?, changes)))
+            .filter_map(|(taken, changes)| {
+                let entity = taken.entity();
+                let arrival = if joined.contains(&entity) { Arrival::Joined } else { Arrival::Applied };
+                Some(PendingWrite::of(entity, taken.open.as_deref_mut()?, changes, arrival))
+            })
             .collect();
         if !writes.is_empty() {
             self.driver.append(&mut taken, &writes, self.now)?;

@@ -1,6 +1,7 @@
 //! From the store into memory.
 
 use super::Driver;
+use super::conflicts::KnownConflicts;
 use super::documents::{OpenEntity, Taken, lock};
 use super::merge::Unsettled;
 use afield_core::document::{Document, Incoming, LoadError};
@@ -216,7 +217,17 @@ fn build(entity: EntityId, stored: StoredEntity) -> Result<(OpenEntity, Vec<Stor
     let snapshot = snapshot.as_ref().map(|snapshot| snapshot.bytes.as_slice());
     let incoming = applied.iter().map(|change| Incoming { hash: change.hash, bytes: &change.bytes });
     let document = Document::load(entity, snapshot, incoming)?;
-    Ok((OpenEntity { document, space, collection, since_snapshot, projected: None }, unsettled))
+    Ok((
+        OpenEntity {
+            document,
+            space,
+            collection,
+            since_snapshot,
+            projected: None,
+            conflicts: KnownConflicts::default(),
+        },
+        unsettled,
+    ))
 }
 
 /// The document that a store holds, as far as it was applied.

@@ -141,6 +141,7 @@ impl Driver {
         }
         lock(&self.unfinished).extend(unfinished);
         lock(&self.merged).add(&merged);
+        self.store_merged_conflicts(unsettled, &changed);
         let mut told = settlements.iter().peekable();
         for one in unsettled.iter() {
             // Settlements come in the order of the documents; a document without one is passed over.
@@ -157,6 +158,13 @@ impl Driver {
         let spaces = roomier.iter().filter_map(|one| one.taken.open.as_ref()).map(|open| open.space);
         lock(&self.edited).extend(spaces);
         Ok(roomier.iter().map(|one| one.taken.entity()).collect())
+    }
+
+    /// Works out what people have to decide in documents that others have changed, where that is quick.
+    fn store_merged_conflicts(&self, unsettled: &mut [Unsettled<'_>], changed: &[EntityId]) {
+        for one in unsettled.iter_mut().filter(|one| changed.contains(&one.taken.entity())) {
+            self.store_conflicts(std::slice::from_mut(&mut one.taken), |_| true);
+        }
     }
 
     fn tell(&self, settlement: &Settlement, open: &OpenEntity, is_changed: bool) {

@@ -9,6 +9,7 @@
 
 mod acknowledged;
 mod compaction;
+mod conflicts;
 mod documents;
 mod edit;
 mod entity;

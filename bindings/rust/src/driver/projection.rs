@@ -7,10 +7,7 @@ use afield_core::{EntityId, Now};
 use afield_store::Projection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// The key at the root of a document that says since when it is deleted, in milliseconds since the Unix epoch.
-///
-/// Deleting is an ordinary edit, so it merges, can be undone, and an edit made meanwhile elsewhere is not lost.
-pub(crate) const DELETED_KEY: &str = "_afield_deleted";
+pub(crate) use afield_core::document::DELETED_KEY;
 
 /// From how many bytes of JSON on an edit leaves the projection stale, to be written when somebody reads it.
 ///

@@ -36,6 +36,10 @@ pub(super) fn in_words(shown: &Shown, width: usize) -> String {
         let chunks = text::count(shown.quarantined, "chunk", "chunks");
         lines.push(("refused", format!("{chunks} from others did not fit and were put aside, unchanged")));
     }
+    if shown.conflicts > 0 {
+        let conflicts = text::count(shown.conflicts, "conflict", "conflicts");
+        lines.push(("decide", format!("{conflicts}: see `afield conflicts`")));
+    }
     let mut page = String::new();
     for (name, value) in lines {
         let below = format!("\n{}", " ".repeat(NAME_WIDTH));

@@ -1,0 +1,167 @@
+//! `afield conflicts`, `afield resolve`
+
+use crate::arguments::{Conflicts, Global, Resolve};
+use crate::context;
+use crate::failure::Failure;
+use crate::identity;
+use crate::output::Output;
+use crate::text;
+use afield::{Choice, Collection, Conflict, ConflictValue, Value};
+use serde::Serialize;
+use serde_json::Value as Json;
+
+/// What two people did to one place.
+#[derive(Debug, Serialize)]
+struct Shown {
+    id: String,
+    collection: String,
+    entity: String,
+    path: String,
+    kind: &'static str,
+    values: Vec<Side>,
+}
+
+#[derive(Debug, Serialize)]
+struct Side {
+    /// What `--keep` takes.
+    number: usize,
+    wins: bool,
+    deleted: bool,
+    /// Tagged, so that nothing is lost.
+    value: Option<Json>,
+    author: Option<String>,
+    device: Option<String>,
+    at_ms: i64,
+}
+
+/// What was decided.
+#[derive(Debug, Serialize)]
+struct Resolved {
+    id: String,
+    collection: String,
+    entity: String,
+    path: String,
+    left: usize,
+}
+
+pub(super) fn list(arguments: &Conflicts, global: &Global, output: Output) -> Result<(), Failure> {
+    let (_replica, space) = context::open_space(global)?;
+    let conflicts = match &arguments.collection {
+        Some(collection) => space.collection::<()>(collection)?.conflicts()?,
+        None => space.conflicts()?,
+    };
+    let shown: Vec<Shown> = conflicts.iter().map(Shown::of).collect();
+    output.list(&shown, || in_words(&shown, global, output))
+}
+
+pub(super) fn resolve(arguments: &Resolve, global: &Global, output: Output) -> Result<(), Failure> {
+    let choice = choice(arguments)?;
+    let (_replica, space) = context::open_space(global)?;
+    let collection: Collection<()> = space.collection(&arguments.of.collection)?;
+    let mut conflicts = collection.conflicts()?;
+    let id = arguments.of.id.find_among(collection.name(), || {
+        let mut ids: Vec<_> = conflicts.iter().map(|conflict| conflict.entity).collect();
+        ids.dedup();
+        Ok(ids)
+    })?;
+    conflicts.retain(|conflict| conflict.entity == id);
+    let count = conflicts.len();
+    let is_meant = |conflict: &&Conflict| match &arguments.path {
+        Some(path) => *path == conflict.path.to_string() || *path == conflict.id.to_string(),
+        None => true,
+    };
+    let meant: Vec<&Conflict> = conflicts.iter().filter(is_meant).collect();
+    let conflict = match meant.as_slice() {
+        [only] => *only,
+        [] => return Err(Failure::NoConflict),
+        many => return Err(Failure::ConflictAmbiguous { count: many.len() }),
+    };
+    let _ = conflict.resolve(&choice)?;
+    let resolved = Resolved {
+        id: conflict.id.to_string(),
+        collection: conflict.collection.clone(),
+        entity: id.to_string(),
+        path: conflict.path.to_string(),
+        left: count - 1,
+    };
+    output.done(&resolved, || match resolved.left {
+        0 => "Decided.".to_owned(),
+        left => format!("Decided. There are {} more in this entity.", text::number(left as u64)),
+    })
+}
+
+fn choice(arguments: &Resolve) -> Result<Choice, Failure> {
+    let Some(value) = &arguments.value else {
+        let number = arguments.keep.unwrap_or_default();
+        let index = number.checked_sub(1).ok_or_else(|| Failure::Usage("sides are numbered from 1".to_owned()))?;
+        return Ok(Choice::Keep(index));
+    };
+    let json: Json = serde_json::from_str(value).map_err(|error| Failure::Usage(format!("--value: {error}")))?;
+    let value = Value::from_tagged_json(&json).map_err(|error| Failure::Usage(format!("--value: {error}")))?;
+    Ok(Choice::Value(value))
+}
+
+impl Shown {
+    fn of(conflict: &Conflict) -> Self {
+        Self {
+            id: conflict.id.to_string(),
+            collection: conflict.collection.clone(),
+            entity: conflict.entity.to_string(),
+            path: conflict.path.to_string(),
+            kind: conflict.kind.name(),
+            values: conflict.values.iter().zip(1..).map(|(side, number)| Side::of(side, number)).collect(),
+        }
+    }
+}
+
+impl Side {
+    fn of(side: &ConflictValue, number: usize) -> Self {
+        Self {
+            number,
+            wins: side.wins,
+            deleted: side.value.is_none(),
+            value: side.value.as_ref().map(Value::to_tagged_json),
+            author: side.author.clone(),
+            device: side.device.map(|device| device.to_string()),
+            at_ms: side.at_ms,
+        }
+    }
+
+    fn who(&self) -> &str {
+        self.author.as_deref().or(self.device.as_deref()).unwrap_or("unknown")
+    }
+
+    fn what(&self) -> String {
+        self.value.as_ref().map_or_else(|| "deleted".to_owned(), Json::to_string)
+    }
+}
+
+fn in_words(shown: &[Shown], global: &Global, output: Output) -> String {
+    if !output.is_terminal() {
+        let line = |(one, side): (&Shown, &Side)| {
+            let (number, at_ms) = (side.number, side.at_ms);
+            let Shown { collection, entity, path, kind, .. } = one;
+            format!("{collection}\t{entity}\t{path}\t{kind}\t{number}\t{}\t{at_ms}\t{}\n", side.who(), side.what())
+        };
+        return shown.iter().flat_map(|one| one.values.iter().map(move |side| (one, side))).map(line).collect();
+    }
+    let Some(first) = shown.first() else {
+        return console::style("There is nothing to decide.").dim().to_string();
+    };
+    let mut rows = Vec::new();
+    for one in shown {
+        for side in &one.values {
+            let age = u64::try_from(context::wall_ms().saturating_sub(side.at_ms)).unwrap_or(0);
+            let what = if side.wins { format!("{} (shown)", side.what()) } else { side.what() };
+            let entity = one.entity.parse().map_or_else(|_| one.entity.clone(), identity::short);
+            let number = side.number.to_string();
+            let (path, who, what) = (text::printable(&one.path), text::printable(side.who()), text::printable(&what));
+            rows.push(vec![entity, one.collection.clone(), path, number, who, text::ago(age), what]);
+        }
+    }
+    let head = ["id ends in", "collection", "field", "side", "who", "when", "value"];
+    let table = text::table(&head, &rows, output.width());
+    let entity = first.entity.parse().map_or_else(|_| first.entity.clone(), identity::short);
+    let resolve = format!("resolve {} {entity} {} --keep 1", first.collection, first.path);
+    format!("{table}{} {}", console::style("next:").dim(), global.hints.command(&resolve))
+}

@@ -1,0 +1,56 @@
+//! What two people did to one field without knowing of each other, and how one of them decides it.
+
+use crate::running::{Person, Relay};
+use serde_json::{Value, json};
+
+/// Two people who have both changed the title of one note, and know of it.
+fn two_titles() -> (tempfile::TempDir, Relay, Person, Person, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::open(folder.path());
+    let ada = Person::with_store();
+    let id = ada.run(["put", "notes", "title=Milk"]).ok().to_owned();
+    ada.run(["connect", &relay.url()]).ok();
+    let ben = Person::joining(&ada.space());
+    ben.run(["connect", &relay.url()]).ok();
+    assert!(ada.run(["conflicts"]).ok().is_empty());
+    ada.run(["put", "notes", &id, "title=Adas"]).ok();
+    ben.run(["put", "notes", &id, "title=Bens"]).ok();
+    for person in [&ada, &ben, &ada] {
+        person.run(["sync"]).ok();
+    }
+    (folder, relay, ada, ben, id)
+}
+
+#[test]
+fn a_conflict_is_listed_alike_by_both_and_what_one_decides_holds_for_both() {
+    let (_folder, _relay, ada, ben, id) = two_titles();
+    let listed: Value = ada.run(["conflicts", "--json"]).json();
+    assert_eq!(listed, ben.run(["conflicts", "notes", "--json"]).json());
+    assert_eq!((&listed["entity"], &listed["path"], &listed["kind"]), (&json!(id), &json!("title"), &json!("values")));
+    let titles = [&listed["values"][0]["value"], &listed["values"][1]["value"]];
+    assert!(titles.contains(&&json!("Adas")) && titles.contains(&&json!("Bens")), "{listed}");
+    assert_eq!(ada.run(["conflicts"]).ok().lines().count(), 2, "a line for each side");
+    assert_eq!(ada.run(["status", "--json"]).json()["conflicts"], 1);
+    assert!(ada.run(["status"]).ok().contains("1 conflict"));
+
+    ben.run(["resolve", "notes", &id, "title", "--keep", "2"]).ok();
+    for person in [&ben, &ada] {
+        person.run(["sync"]).ok();
+        assert!(person.run(["conflicts"]).ok().is_empty());
+        assert_eq!(person.run(["status", "--json"]).json()["conflicts"], 0);
+        assert_eq!(person.run(["get", "notes", &id, "--json"]).json()["value"]["title"], *titles[1]);
+    }
+}
+
+#[test]
+fn what_cannot_be_decided_is_refused_with_a_word_on_what_there_is() {
+    let (_folder, _relay, ada, _ben, id) = two_titles();
+    assert!(ada.run(["resolve", "notes", &id, "body", "--keep", "1"]).failed(3).contains("afield conflicts"));
+    ada.run(["resolve", "notes", &id, "title", "--keep", "0"]).failed(2);
+    ada.run(["resolve", "notes", &id, "title", "--keep", "3"]).failed(1);
+    assert_eq!(ada.run(["resolve", "notes", &id, "title"]).code, 2);
+    ada.run(["resolve", "notes", &id, "--value", "{"]).failed(2);
+    ada.run(["resolve", "notes", &id, "--value", "\"Both\""]).ok();
+    assert_eq!(ada.run(["get", "notes", &id, "--json"]).json()["value"]["title"], "Both");
+    assert!(ada.run(["resolve", "notes", &id, "--keep", "1"]).failed(3).contains("afield conflicts"));
+}

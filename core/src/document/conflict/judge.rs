@@ -1,0 +1,233 @@
+//! Which of the places that were written to are in conflict, and what their sides are.
+
+use super::gathered::{Gathered, Target, Write};
+use super::region::Region;
+use super::standing::{Places, Reached, Visible};
+use super::{Conflict, ConflictKind, ConflictValue, Id, Key, Register};
+use crate::document::path::Path;
+use crate::document::value::Value;
+use crate::id::EntityId;
+use automerge::{Automerge, ChangeHash};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The conflicts of a document that are among the changes of a region, in the order of their places.
+pub(super) fn conflicts(entity: EntityId, engine: &Automerge, region: Region) -> Vec<Conflict> {
+    if region.changes.is_empty() {
+        return Vec::new();
+    }
+    let gathered = Gathered::from(&region);
+    let places = Places::new(engine, &gathered);
+    let mut judge = Judge { entity, region: &region, gathered: &gathered, places };
+    let gone = judge.gone();
+    let mark = Register::deletion();
+    let registers = gathered.registers.iter().filter(|(register, _)| **register != mark);
+    let mut conflicts: Vec<Conflict> = registers
+        // One write is beside no other, and most are insertions into lists.
+        .filter(|(register, writes)| {
+            writes.len() > 1 || gone.contains_key(*register) || gathered.created.contains(*register)
+        })
+        .map(|(register, writes)| (register, writes, gone.get(register).cloned().unwrap_or_default()))
+        .filter_map(|(register, writes, gone)| judge.register(register, writes, gone))
+        .collect();
+    conflicts.extend(gathered.registers.get(&mark).and_then(|writes| judge.whole_entity(&mark, writes)));
+    conflicts.sort_by(|left, right| (&left.path, left.id).cmp(&(&right.path, right.id)));
+    conflicts
+}
+
+struct Judge<'r> {
+    entity: EntityId,
+    region: &'r Region,
+    gathered: &'r Gathered,
+    places: Places<'r>,
+}
+
+/// Who edited what stood at a register and is gone, by the operation that wrote it.
+type Edited = BTreeMap<Id, BTreeSet<usize>>;
+
+impl Judge<'_> {
+    /// Finds what was edited and is gone, by the outermost register that lost it.
+    fn gone(&mut self) -> BTreeMap<Register, Edited> {
+        let mut gone: BTreeMap<Register, Edited> = BTreeMap::new();
+        for (target, changes) in &self.gathered.edits {
+            if let Reached::Gone { register, value } = self.places.reach(target) {
+                gone.entry(register).or_default().entry(value).or_default().extend(changes);
+            }
+        }
+        gone
+    }
+
+    /// What is in conflict at one register.
+    fn register(&mut self, register: &Register, writes: &[Write], gone: Edited) -> Option<Conflict> {
+        if self.places.is_in_text(register) {
+            return None;
+        }
+        let Reached::At(parent) = self.places.reach_object(register.object.as_ref()) else { return None };
+        let visible = self.places.visible(register);
+        let mut sides = Sides { values: Vec::new(), gone: BTreeSet::new() };
+        for found in &visible {
+            self.add_visible(&mut sides, found);
+        }
+        let kind = if sides.values.len() > 1 { Some(ConflictKind::Values) } else { None };
+        let deletion = self.add_deletions(&mut sides, register, writes, &visible).then_some(ConflictKind::Deleted);
+        let lost = self.add_lost(&mut sides, register, writes, gone).then_some(ConflictKind::Lost);
+        let kind = kind.or(lost).or(deletion)?;
+        let path = self.places.step(register, parent)?;
+        let standing: BTreeSet<Id> = visible.into_iter().map(|found| found.operation).collect();
+        let gone = sides.gone.difference(&standing).cloned().collect();
+        let id = register.conflict_id(self.entity);
+        Some(Conflict { id, path, kind, values: sides.values, register: register.clone(), gone })
+    }
+
+    /// Adds a value that stands at a register, unless one that says the same is there.
+    fn add_visible(&self, sides: &mut Sides, found: &Visible) {
+        let Some(change) = self.places.engine.hash_for_opid(&found.operation.object()) else { return };
+        if found.is_object || !sides.values.iter().any(|side| side.value.as_ref() == Some(&found.value)) {
+            let wins = sides.values.is_empty();
+            let operation = Some(found.operation.clone());
+            sides.values.push(ConflictValue { value: Some(found.value.clone()), change, wins, operation });
+        }
+    }
+
+    /// Adds what deletions say that nobody wrote after: that the place is empty, or that it keeps what stood beside what they
+    /// took away. Says whether this is in conflict with what stands there.
+    fn add_deletions(&self, sides: &mut Sides, register: &Register, writes: &[Write], visible: &[Visible]) -> bool {
+        let wrote = |found: &Visible| {
+            let hash = self.places.engine.hash_for_opid(&found.operation.object())?;
+            self.region.find(&hash)
+        };
+        let standing: Vec<usize> = visible.iter().filter_map(wrote).collect();
+        let (mut deleted, mut contested) = (BTreeSet::new(), false);
+        for deletion in writes.iter().filter(|write| write.deletes && self.is_last(write, writes)) {
+            // What every device creates alike is no answer to a deletion.
+            let beside = |wrote: &usize| self.region.are_concurrent(*wrote, deletion.change);
+            if !visible.is_empty() && !standing.iter().any(beside) {
+                continue;
+            }
+            let Some(change) = self.region.changes.get(deletion.change).map(|member| member.hash) else { continue };
+            let kept = self.places.visible_to(register, &[change]);
+            sides.gone.extend(deletion.predecessors.iter().cloned());
+            if kept.is_empty() {
+                deleted.insert(deletion.change);
+            }
+            for kept in kept.into_iter().take(1) {
+                let is_known = |side: &ConflictValue| {
+                    side.operation.as_ref() == Some(&kept.operation) || side.value.as_ref() == Some(&kept.value)
+                };
+                if !standing.is_empty() && !sides.values.iter().any(is_known) {
+                    sides.values.push(ConflictValue { value: Some(kept.value), change, wins: false, operation: None });
+                    contested = true;
+                }
+            }
+        }
+        contested |= !deleted.is_empty() && !visible.is_empty();
+        if let Some(latest) = self.region.latest(deleted) {
+            let wins = sides.values.is_empty();
+            sides.values.push(ConflictValue { value: None, change: latest.hash, wins, operation: None });
+        }
+        contested
+    }
+
+    /// Adds what was edited without the knowledge of whoever took it away; says whether anything was.
+    fn add_lost(&self, sides: &mut Sides, register: &Register, writes: &[Write], gone: Edited) -> bool {
+        let mut found = false;
+        for (operation, changes) in gone.into_iter().rev() {
+            let unseen: Vec<usize> = changes.into_iter().filter(|edit| self.is_unseen(*edit, writes)).collect();
+            let Some(change) = self.region.latest(unseen.iter().copied()).map(|latest| latest.hash) else { continue };
+            let editors: Vec<ChangeHash> =
+                unseen.iter().filter_map(|edit| self.region.changes.get(*edit)).map(|member| member.hash).collect();
+            let Some(value) = self.places.gone(register, &operation, &editors) else { continue };
+            sides.gone.insert(operation);
+            sides.values.push(ConflictValue { value: Some(value), change, wins: false, operation: None });
+            found = true;
+        }
+        found
+    }
+
+    /// Whether nobody wrote the register after a write of it.
+    fn is_last(&self, write: &Write, writes: &[Write]) -> bool {
+        !writes.iter().any(|other| match other.change == write.change {
+            true => other.operation > write.operation,
+            false => self.region.past(other.change).has(write.change),
+        })
+    }
+
+    /// Whether nobody who wrote a register had seen an edit, and somebody of them was not seen by it either.
+    fn is_unseen(&self, edit: usize, writes: &[Write]) -> bool {
+        let is_seen = |write: &Write| self.region.past(write.change).has(edit);
+        let past = self.region.past(edit);
+        !writes.iter().any(is_seen) && writes.iter().any(|write| !past.has(write.change))
+    }
+
+    /// What is in conflict at the mark that says whether the entity is deleted.
+    fn whole_entity(&mut self, register: &Register, writes: &[Write]) -> Option<Conflict> {
+        let visible = self.places.visible(register);
+        let winner = visible.first()?;
+        let is_deletion = |found: &Visible| !found.value.is_null();
+        let written = |found: &Visible| self.places.engine.hash_for_opid(&found.operation.object());
+        let deletions: Vec<ChangeHash> =
+            visible.iter().filter(|found| is_deletion(found)).filter_map(written).collect();
+        let restored = visible.iter().find(|found| !is_deletion(found)).and_then(written);
+        let deleted = self.region.latest(deletions.iter().filter_map(|hash| self.region.find(hash)))?.hash;
+        let marks: Vec<usize> = deletions.iter().filter_map(|hash| self.region.find(hash)).collect();
+        let (fields, unseen) = self.edited_beside(writes, &marks);
+        let kept = restored.or_else(|| self.region.latest(unseen).map(|latest| latest.hash))?;
+        let deleted_wins = is_deletion(winner);
+        let side = |value, change, wins| ConflictValue { value, change, wins, operation: None };
+        let mut values = vec![side(None, deleted, deleted_wins), side(Some(Value::Map(fields)), kept, !deleted_wins)];
+        if !deleted_wins {
+            values.reverse();
+        }
+        let id = register.conflict_id(self.entity);
+        let (path, kind) = (Path::ROOT, ConflictKind::Entity);
+        Some(Conflict { id, path, kind, values, register: register.clone(), gone: Vec::new() })
+    }
+
+    /// The fields that were edited beside the deletion of the entity, as they read now, and by which changes.
+    fn edited_beside(&mut self, writes: &[Write], marks: &[usize]) -> (BTreeMap<String, Value>, BTreeSet<usize>) {
+        let (mut fields, mut all) = (BTreeMap::new(), BTreeSet::new());
+        let is_unseen = |edit: usize| {
+            let past = self.region.past(edit);
+            !writes.iter().any(|write| self.region.past(write.change).has(edit))
+                && marks.iter().any(|mark| !past.has(*mark))
+        };
+        let mark = Register::deletion();
+        for (register, written) in self.gathered.registers.iter().filter(|(register, _)| **register != mark) {
+            let (None, Key::Map(key)) = (&register.object, &register.key) else { continue };
+            let unseen: Vec<usize> = written
+                .iter()
+                .filter(|write| !write.deletes)
+                .map(|write| write.change)
+                .filter(|edit| is_unseen(*edit))
+                .collect();
+            if !unseen.is_empty() {
+                all.extend(unseen);
+                fields.insert(key.clone(), register.clone());
+            }
+        }
+        let mut below = Vec::new();
+        for (target, changes) in &self.gathered.edits {
+            let unseen: Vec<usize> = changes.iter().copied().filter(|edit| is_unseen(*edit)).collect();
+            if !unseen.is_empty() && *target != Target::Object(None) {
+                below.push((target, unseen));
+            }
+        }
+        for (target, unseen) in below {
+            if let Some(register) = self.places.field_of(target)
+                && let Key::Map(key) = &register.key
+            {
+                fields.insert(key.clone(), register.clone());
+                all.extend(unseen);
+            }
+        }
+        let read = |(key, register): (String, Register)| {
+            self.places.visible(&register).into_iter().next().map(|found| (key, found.value))
+        };
+        (fields.into_iter().filter_map(read).collect(), all)
+    }
+}
+
+/// The sides of a conflict while they are found.
+struct Sides {
+    values: Vec<ConflictValue>,
+    gone: BTreeSet<Id>,
+}

@@ -1,0 +1,149 @@
+//! What people did to one place without knowing of each other, on whole devices with a real relay.
+
+use afield::{Choice, Collection, Conflict, ConflictKind, EntityId, Path, Replica, Space, Value};
+use afield_tests::processes::{Access, Program, Site};
+use serde_json::{Value as Json, json};
+
+/// Devices that share a space through a relay.
+struct World {
+    site: Site,
+    replicas: Vec<Replica>,
+    spaces: Vec<Space>,
+}
+
+impl World {
+    fn new(devices: usize) -> Self {
+        let site = Site::start(&Program::new(env!("CARGO_BIN_EXE_relay_process")), Access::Open);
+        let replicas: Vec<Replica> = (0..devices).map(|number| site.replica(&format!("{number}.db"))).collect();
+        let made = replicas[0].create_space("home").unwrap();
+        let join = |(number, replica): (usize, &Replica)| match number {
+            0 => made.clone(),
+            _ => replica.join_space(made.id()).unwrap(),
+        };
+        let spaces = replicas.iter().enumerate().map(join).collect();
+        Self { site, replicas, spaces }
+    }
+
+    fn notes(&self, device: usize) -> Collection<Json> {
+        self.spaces[device].collection("notes").unwrap()
+    }
+
+    /// Lets everybody have everything, and nobody be connected afterwards.
+    fn exchange(&self) {
+        for replica in self.replicas.iter().chain(&self.replicas) {
+            self.site.sync(replica);
+        }
+        self.replicas.iter().for_each(Replica::disconnect);
+    }
+
+    /// What every device lists, which is the same.
+    fn inbox(&self) -> Vec<Conflict> {
+        let all: Vec<Vec<Conflict>> = self.spaces.iter().map(|space| space.conflicts().unwrap()).collect();
+        for other in &all {
+            assert_eq!(said(other), said(&all[0]));
+        }
+        all.into_iter().next().unwrap()
+    }
+
+    fn edit(&self, device: usize, id: EntityId, field: &str, value: impl Into<Value>) {
+        let entity = self.notes(device).entity(id).unwrap();
+        entity.map(Path::ROOT).put(field, value).unwrap();
+    }
+}
+
+/// Everything that a list says.
+fn said(conflicts: &[Conflict]) -> Vec<String> {
+    let say = |one: &Conflict| {
+        format!("{} {} {} {} {:?} {:?}", one.id, one.entity, one.collection, one.path, one.kind, one.values)
+    };
+    conflicts.iter().map(say).collect()
+}
+
+#[test]
+fn every_device_lists_the_same_with_both_values_and_who_wrote_them_and_one_decision_ends_it_everywhere() {
+    let world = World::new(3);
+    let id = world.notes(0).json().insert(&json!({ "title": "plan", "place": "here" })).unwrap();
+    world.exchange();
+    assert!(world.inbox().is_empty());
+    world.edit(0, id, "title", "left");
+    world.edit(1, id, "title", "right");
+    world.edit(2, id, "place", "there");
+    world.exchange();
+
+    let inbox = world.inbox();
+    let [conflict] = inbox.as_slice() else { panic!("{inbox:?}") };
+    assert_eq!(
+        (conflict.entity, conflict.kind, conflict.path.to_string().as_str()),
+        (id, ConflictKind::Values, "title")
+    );
+    let shown = world.notes(2).json().read(id).unwrap()["title"].clone();
+    assert_eq!(conflict.values[0].value.as_ref().map(Value::to_json), Some(shown));
+    let mut values: Vec<_> = conflict.values.iter().map(|side| side.value.clone().unwrap()).collect();
+    values.sort_by_key(|value| value.to_json().to_string());
+    assert_eq!(values, ["left".into(), "right".into()]);
+    for side in &conflict.values {
+        let writer = if side.value == Some("left".into()) { 0 } else { 1 };
+        assert_eq!(side.device, Some(world.replicas[writer].device()));
+        assert!(side.at_ms > 0);
+    }
+    assert!(world.replicas.iter().all(|replica| replica.status().unwrap().conflicts == 1));
+
+    let kept = conflict.values[1].value.clone().unwrap().to_json();
+    let _ = world.spaces[2].conflicts().unwrap()[0].resolve(&Choice::Keep(1)).unwrap();
+    assert!(world.spaces[2].conflicts().unwrap().is_empty());
+    assert_eq!(world.replicas[2].status().unwrap().conflicts, 0);
+    world.exchange();
+    assert!(world.inbox().is_empty());
+    assert!(world.replicas.iter().all(|replica| replica.status().unwrap().conflicts == 0));
+    for device in 0..3 {
+        assert_eq!(world.notes(device).json().read(id).unwrap(), json!({ "title": kept, "place": "there" }));
+    }
+    let late = conflict.resolve(&Choice::Keep(0)).unwrap_err();
+    assert_eq!(late.code(), "edit.operation");
+}
+
+#[test]
+fn an_entity_that_was_edited_beside_its_deletion_is_listed_and_can_be_brought_back() {
+    let world = World::new(2);
+    let id = world.notes(0).json().insert(&json!({ "title": "plan" })).unwrap();
+    world.exchange();
+    let mut watch = world.spaces[0].watch_conflicts();
+    let _ = world.notes(0).delete(id).unwrap();
+    world.edit(1, id, "title", "better plan");
+    world.exchange();
+    let inbox = world.inbox();
+    let [conflict] = inbox.as_slice() else { panic!("{inbox:?}") };
+    assert_eq!(conflict.kind, ConflictKind::Entity);
+    assert!(watch.take().contains(&id));
+    let _ = conflict.resolve(&Choice::Keep(1)).unwrap();
+    world.exchange();
+    assert!(world.inbox().is_empty());
+    assert_eq!(world.notes(1).json().list().unwrap(), [(id, json!({ "title": "better plan" }))]);
+}
+
+#[test]
+fn what_a_list_says_survives_the_end_of_the_process_and_is_worked_out_anew_the_same() {
+    let world = World::new(2);
+    let id = world.notes(0).json().insert(&json!({ "steps": [{ "what": "mix" }, { "what": "bake" }] })).unwrap();
+    world.exchange();
+    let steps = |device: usize| world.notes(device).entity(id).unwrap();
+    steps(0).list("steps").remove(0).unwrap();
+    steps(1).edit(|edit| Ok(edit.put(Path::from("steps").index(0).key("what"), "stir")?)).unwrap();
+    world.exchange();
+    let before = said(&world.inbox());
+    assert_eq!(before.len(), 1);
+    assert_eq!(said(&world.notes(1).conflicts().unwrap()), before);
+    assert_eq!(said(&world.notes(1).entity(id).unwrap().conflicts().unwrap()), before);
+
+    let World { site, replicas, spaces } = world;
+    let space = spaces[0].id();
+    drop((replicas, spaces));
+    let again = Replica::open(site.path("0.db")).unwrap();
+    assert_eq!(again.status().unwrap().conflicts, 1);
+    let listed = again.space(space).unwrap().conflicts().unwrap();
+    assert_eq!(said(&listed), before);
+    let _ = listed[0].resolve(&Choice::Keep(1)).unwrap();
+    let notes: Collection<Json> = again.space(space).unwrap().collection("notes").unwrap();
+    assert_eq!(notes.json().read(id).unwrap(), json!({ "steps": [{ "what": "stir" }, { "what": "bake" }] }));
+    assert!(again.space(space).unwrap().conflicts().unwrap().is_empty());
+}
