@@ -28,7 +28,9 @@ pub struct Left {
 }
 
 /// In the order in which nothing refers to what is gone; bodies go with their changes.
-const REMOVALS: [&str; 8] = [
+const REMOVALS: [&str; 10] = [
+    "DELETE FROM runs WHERE space_row = ?",
+    "DELETE FROM sync_settings WHERE space_row = ?",
     "DELETE FROM blocks WHERE space_row = ?",
     "DELETE FROM quarantine WHERE space_row = ?",
     "DELETE FROM snapshots WHERE entity_row IN (SELECT entity_row FROM entities WHERE space_row = ?)",
