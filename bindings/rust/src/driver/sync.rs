@@ -13,7 +13,7 @@ pub(super) use waiters::{Waiters, Waiting};
 
 use super::NotInStep;
 use crate::status::Traffic;
-use afield_core::backoff::Backoff;
+use afield_core::policy::backoff::Backoff;
 use afield_core::session::DeviceSession;
 use afield_core::wire::{Class, FetchNumber, PushNumber};
 use afield_core::{EntityId, SpaceId};

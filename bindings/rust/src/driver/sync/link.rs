@@ -5,7 +5,7 @@ use super::{Output, SpaceSync, Synchronization};
 use crate::driver::documents::lock;
 use crate::driver::{Driver, DriverError, NotInStep};
 use crate::status::SyncEvent;
-use afield_core::backoff::{RECONNECT_MAX_MS, RETRY_AFTER_MAX_MS};
+use afield_core::policy::backoff::{RECONNECT_MAX_MS, RETRY_AFTER_MAX_MS};
 use afield_core::limits::{CLOSES_AT_ONE_CURSOR_MAX, SPACES_PER_SESSION_MAX};
 use afield_core::session::{DeviceSession, Greeting, SessionError, SpaceOpening};
 use afield_core::wire::{Class, GoodbyeCode};
