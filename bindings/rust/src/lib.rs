@@ -103,6 +103,7 @@
 //! - [`Replica`]: open, spaces, transactions, sync and its [`Status`].
 //! - [`Collection`]: typed entities with the [`model`] attribute; [`JsonCollection`]: the same as JSON values;
 //!   [`Entity`]: fields by path, and the Automerge document itself.
+//! - [`Replica::request`], [`Schedule`], [`Replica::explain`]: when each space is synced, and why not.
 //! - [`Watch`]: what changed, by this device or by others. [`SyncEvent`]: what happens in sync.
 //! - [`Driver`]: the whole behaviour without clock, randomness and sockets, for those who move messages themselves.
 //!
@@ -143,6 +144,8 @@ mod probe;
 mod read_only;
 mod relay;
 mod replica;
+mod runs;
+mod schedule;
 mod space;
 mod status;
 mod transaction;
@@ -157,6 +160,7 @@ pub use afield_core::document::{
     TaggedJsonError, Value, paired_elements,
 };
 pub use afield_core::id::{ParseCollectionError, ParseIdError};
+pub use afield_core::policy::{Decision, Reason, TraceLine, Trigger};
 pub use afield_core::wire::{ChunkCode, Class, SpaceCode};
 pub use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Now, SpaceId};
 pub use afield_store::{AppendError, BackupError, BackupProgress, OpenError, StoreError, Synchronous};
@@ -178,8 +182,10 @@ pub use probe::{ProbeError, Probed};
 pub use read_only::{ReadEntity, ReadOnlyReplica, ReadOnlySpace};
 pub use relay::Relay;
 pub use replica::{Replica, ReplicaOptions};
+pub use runs::{Explanation, RequestError, Run};
+pub use schedule::{SCHEDULE_INTERVAL_MIN_MS, Schedule, ScheduleError};
 pub use space::Space;
-pub use status::{Merged, SpaceStatus, Status, SyncEvent, SyncState, Traffic};
+pub use status::{Amount, Merged, Progress, RunFigures, SpaceStatus, Status, SyncEvent, SyncState, Traffic, Way};
 pub use transaction::Transaction;
 pub use transfer::Transferred;
 pub use typed::{Bytes, Counter, LongText, Text, Timestamp};

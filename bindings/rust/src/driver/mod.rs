@@ -35,21 +35,25 @@ use crate::status::{Merged, SyncEvent, Traffic};
 use crate::watch::Observers;
 use acknowledged::Acknowledgements;
 use afield_core::document::{Replay, VERDICT_RULES};
+use afield_core::policy::State;
 use afield_core::time::random_bytes;
 use afield_core::wire::Class;
 use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Incarnation, Limits, Now, SpaceId};
-use afield_store::{OpenError, Store, StoreError};
+use afield_store::{OpenError, OutboxSize, Store, StoreError};
 use automerge::ActorId;
 use compaction::Growth;
 use documents::{Documents, lock};
 use seen::Sightings;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use sync::{Synchronization, Waiters, Waiting};
 use tokio::sync::{broadcast, oneshot};
 
 /// How many events a listener may fall behind before it misses some.
 const EVENTS_MAX: usize = 256;
+/// After how many failures in a row that is told, unless another number is asked for: with the back-off, half a minute.
+const FAILURES_TOLD: u32 = 5;
 
 /// The device's behaviour.
 pub struct Driver {
@@ -77,6 +81,8 @@ pub struct Driver {
     waiters: Mutex<Waiters>,
     replay: Replay,
     merged: Mutex<Merged>,
+    recorder: Mutex<Option<sync::request::Recorder>>,
+    failures_told: AtomicU32,
 }
 
 /// Why waiting for the relay ended without being in step with it.
@@ -98,6 +104,19 @@ pub(crate) struct View {
     pub(crate) last_error: Option<(String, Class)>,
     pub(crate) retry_at_ms: Option<u64>,
     pub(crate) spaces: Vec<SpaceView>,
+    pub(crate) plans: Vec<PlanView>,
+    pub(crate) failures: u32,
+}
+
+/// How a space is synced, for `status`.
+#[derive(Debug, Clone)]
+pub(crate) struct PlanView {
+    pub(crate) space: SpaceId,
+    pub(crate) state: State,
+    /// What was pending when the run that goes on began, and the changes and bytes that it has received.
+    pub(crate) run: Option<(OutboxSize, (u64, u64))>,
+    pub(crate) due_ms: Option<i64>,
+    pub(crate) last_synced_ms: Option<i64>,
 }
 
 /// The connection, for `status`.
@@ -105,6 +124,7 @@ pub(crate) struct View {
 pub(crate) enum LinkView {
     #[default]
     Off,
+    Resting,
     Waiting,
     Up,
     Stopped(Class),
@@ -156,6 +176,8 @@ impl Driver {
             waiters: Mutex::default(),
             replay: Replay::default(),
             merged: Mutex::default(),
+            recorder: Mutex::default(),
+            failures_told: AtomicU32::new(FAILURES_TOLD),
             device: Mutex::new(device),
         };
         driver.catch_up_with_the_store(now);
@@ -214,6 +236,12 @@ impl Driver {
             tracing::warn!(%error, "what was received before is stored, and could not be merged yet");
             lock(&self.sync).is_behind = true;
         }
+    }
+
+    /// Says after how many failures in a row [`SyncEvent::FailingRepeatedly`] is told, and again after each so many; 0 for
+    /// never.
+    pub fn tell_after_failures(&self, failures: u32) {
+        self.failures_told.store(failures, Ordering::Relaxed);
     }
 
     /// What happens in sync from now on.
