@@ -10,8 +10,8 @@ use crate::output;
 use crate::remembered::RememberedError;
 use crate::text;
 use afield::{
-    Class, ConnectError, EditError, EntityError, ReadError, ReplicaError, SpaceError, StoreError, SyncError,
-    TransferError,
+    Class, ConnectError, EditError, EntityError, ReadError, ReplicaError, ScheduleError, SpaceError, StoreError,
+    SyncError, TransferError,
 };
 use std::io;
 use std::path::PathBuf;
@@ -39,6 +39,8 @@ pub(crate) enum Failure {
     EntityUnknown { collection: String },
     #[error("{count} entities of {collection} have an id that ends in that")]
     EntityAmbiguous { collection: String, count: usize },
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
@@ -188,6 +190,8 @@ impl Failure {
             | Self::Fields(_)
             | Self::Space(SpaceError::Collection(_))
             | Self::Connect(ConnectError::Address(_) | ConnectError::Token(_)) => Code::Usage,
+            Self::Schedule(ScheduleError::Store(_)) => Code::StoreUnusable,
+            Self::Schedule(_) => Code::Usage,
             Self::NoStore(_)
             | Self::NoSpace
             | Self::SpaceUnknown { .. }
@@ -232,6 +236,7 @@ impl Failure {
             Self::Open { source, .. } => source.class(),
             Self::Store(error) => error.class(),
             Self::Space(error) => error.class(),
+            Self::Schedule(error) => error.class(),
             Self::Connect(error) => error.class(),
             Self::Transfer(error) => error.class(),
             Self::Read(error) => error.class(),

@@ -9,6 +9,7 @@ mod list;
 mod manual;
 mod put;
 pub(crate) mod relay;
+mod schedule;
 mod space;
 mod status;
 mod transfer;
@@ -39,6 +40,8 @@ pub(crate) fn run(command: Command, global: &Global, output: &Output) -> Result<
         Command::Trash(arguments) => trash::run(&arguments, global, output),
         Command::Connect(arguments) => connect::run(arguments, global, output),
         Command::Sync => connect::sync(global, output),
+        Command::Schedule(arguments) => schedule::run(&arguments, global, output),
+        Command::Explain => schedule::explain(global, output),
         Command::Status(arguments) => status::run(&arguments, global, output),
         Command::Doctor(arguments) => doctor::run(&arguments, global, output),
         Command::Export(arguments) => transfer::export(&arguments, global, output),

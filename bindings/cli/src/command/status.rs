@@ -65,6 +65,10 @@ struct ShownSpace {
     quarantined: u64,
     sequence: u64,
     resets: u64,
+    enabled: bool,
+    schedule: Option<String>,
+    next_at_ms: Option<i64>,
+    last_synced_ms: Option<i64>,
 }
 
 /// What sync is; the words are those of the library.
@@ -179,6 +183,10 @@ impl Before<'_> {
             quarantined: space.quarantined,
             sequence: space.sequence,
             resets: space.resets,
+            enabled: space.enabled,
+            schedule: space.schedule.clone(),
+            next_at_ms: space.next_at_ms,
+            last_synced_ms: space.last_synced_ms,
         }
     }
 

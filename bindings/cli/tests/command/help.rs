@@ -2,7 +2,7 @@
 
 use crate::running::{Person, Ran, afield};
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 22] = [
     "demo",
     "init",
     "space",
@@ -16,6 +16,8 @@ const COMMANDS: [&str; 20] = [
     "trash",
     "connect",
     "sync",
+    "schedule",
+    "explain",
     "status",
     "doctor",
     "export",

@@ -10,6 +10,7 @@ mod help;
 mod hints;
 mod reading;
 mod running;
+mod schedule;
 mod status;
 mod store;
 mod streams;
