@@ -16,14 +16,13 @@
 //! | [`lens`] | versions of a collection's shape, and reading and writing one through another |
 //! | [`wire`] | frames, batches and live messages; `src/wire/PROTOCOL.md` is the normative text |
 //! | [`session`] | the device's and the relay's half of a session as state machines |
-//! | [`backoff`] | how long to wait before connecting again |
+//! | [`policy`] | when to sync, and why not; how long to wait before connecting again |
 //! | [`panics`] | a panic hook that keeps content out of logs |
 //!
 //! Deliberately absent: sockets, files, SQL, tasks, threads, clocks, sources of randomness and globals. Time comes in
 //! as [`time::Now`], randomness through [`time::Entropy`], so the same code runs under tokio and in the simulator.
 //! The crate imports no other crate of the workspace; a test over `cargo metadata` holds this.
 
-pub mod backoff;
 pub mod change;
 pub mod document;
 pub mod durable;
@@ -34,6 +33,7 @@ pub mod lens;
 pub mod limits;
 pub mod log;
 pub mod panics;
+pub mod policy;
 pub mod session;
 pub mod time;
 pub mod wire;

@@ -4,7 +4,7 @@
 ///
 /// The wall clock labels changes and is shown to people; it never decides merging, ordering or loss (invariant S4).
 /// The monotonic clock drives time-outs and back-off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Now {
     /// Milliseconds since the Unix epoch; may jump in either direction.
     pub wall_ms: i64,

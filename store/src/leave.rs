@@ -28,7 +28,9 @@ pub struct Left {
 }
 
 /// In the order in which nothing refers to what is gone; bodies go with their changes.
-const REMOVALS: [&str; 12] = [
+const REMOVALS: [&str; 14] = [
+    "DELETE FROM runs WHERE space_row = ?",
+    "DELETE FROM sync_settings WHERE space_row = ?",
     "DELETE FROM erasures WHERE space_row = ?",
     "DELETE FROM trash WHERE space_row = ?",
     "DELETE FROM blocks WHERE space_row = ?",

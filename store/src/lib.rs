@@ -13,6 +13,7 @@
 //! | `load` | [`Store::load`], what is pending |
 //! | `snapshot`, `compact`, `extract` | saved documents, [`Store::cover`], and covered changes' bytes |
 //! | `erase` | [`Store::purge`], erasure records, for how long the trash is kept |
+//! | `runs` | how each space is synced, and the history of that |
 //! | `leave`, `backup` | [`Store::leave_space`], [`Reader::backup`] |
 //! | `reader` | [`Reader`]: queries beside the writer, from any thread or process |
 //! | `conflicts` | [`Store::put_conflicts`], [`Reader::conflicts`]: what people have to decide, or the word that it is stale |
@@ -33,7 +34,7 @@
 //! - **D10**: after a failed write the store refuses to write until it has been reloaded.
 //! - Every method that writes is one transaction, and what may be sent or shown of it is a [`afield_core::Durable`] that
 //!   only its commit makes. One writer per file, across processes; readers never wait for it.
-//! - Marks, verdicts and projections follow from the changes, so their transactions are not synced by themselves: a power
+//! - Marks, verdicts and projections follow from the changes, and the history of runs tells how things went, so their transactions are not synced by themselves: a power
 //!   failure takes the last of them back in order, and they are found again. No change is stored by such a transaction.
 //!
 //! Deliberately absent: randomness and clocks (ids and times are arguments), tasks, and anything about sockets; and
@@ -70,6 +71,7 @@ mod outbox;
 mod plans;
 mod reader;
 mod receive;
+mod runs;
 mod schema;
 mod settle;
 mod snapshot;
@@ -103,6 +105,7 @@ pub use options::{OpenOptions, Synchronous, WRITER_WAIT_MS};
 pub use outbox::{Block, OutboxChunk, OutboxPosition, OutboxSize};
 pub use reader::{Commits, QuarantinedChunk, Reader, SpaceFigures};
 pub use receive::{LeftOut, Page, ReceivedChange, Run, RunOutcome, UnreadableChunk};
+pub use runs::{RUN_AGE_MAX_MS, RUNS_MAX, RunRecord, StoredSchedule, SyncSettings};
 pub use schema::{APPLICATION_ID, SchemaVersion};
 pub use settle::{Reason, Settled, Settlement};
 pub use snapshot::Snapshot;

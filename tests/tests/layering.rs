@@ -16,8 +16,19 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// Everything that the core may depend on: none of it reads a clock, draws numbers or does I/O for the core.
-const OF_THE_CORE: &[&str] =
-    &["automerge", "blake3", "minicbor", "serde_json", "sha2", "similar", "thiserror", "tracing", "uuid", "zstd"];
+const OF_THE_CORE: &[&str] = &[
+    "automerge",
+    "blake3",
+    "minicbor",
+    "serde",
+    "serde_json",
+    "sha2",
+    "similar",
+    "thiserror",
+    "tracing",
+    "uuid",
+    "zstd",
+];
 
 /// What would bring clocks, randomness, sockets, threads or a random order into the core's own code.
 const IMPURE: &[&str] = &[

@@ -17,7 +17,7 @@
 //! - **Quiet (S6, S7).** Errors hold no content and no token. Without a link there is no socket and no timer.
 //!
 //! Deliberately absent: frames and their meaning (`afield_core::wire`), tasks (a link works only while it is polled, so
-//! its owner decides where it runs), and reconnecting (its owner asks `afield_core::backoff` when, and the error's
+//! its owner decides where it runs), and reconnecting (its owner asks `afield_core::policy::backoff` when, and the error's
 //! class whether). HTTP proxies are not spoken to.
 
 mod address;

@@ -4,8 +4,8 @@ mod help;
 mod options;
 
 pub(crate) use options::{
-    Conflicts, Connect, Doctor, Edit, Export, Get, Import, Init, List, One, Purge, Put, Resolve, SpaceCommand,
-    StatusArguments, Trash, Watch,
+    Conflicts, Connect, Doctor, Edit, Export, Get, Import, Init, List, One, Purge, Put, Resolve, ScheduleArguments,
+    SpaceCommand, StatusArguments, Trash, Watch,
 };
 
 use crate::fields::FIELDS_HELP;
@@ -166,6 +166,12 @@ pub(crate) enum Command {
     /// Get in step with the relay now
     #[command(after_help = help::SYNC)]
     Sync,
+    /// Show when a space is synced while sync is on, or say it anew
+    #[command(after_help = help::SCHEDULE)]
+    Schedule(ScheduleArguments),
+    /// Say why each space is or is not synced, and what comes next
+    #[command(after_help = help::EXPLAIN)]
+    Explain,
     /// Show what is stored, what waits to be sent, and what went wrong
     #[command(after_help = help::STATUS)]
     Status(StatusArguments),

@@ -86,17 +86,21 @@ pub(crate) fn view(global: &Global) -> Result<ReadOnlyReplica, Failure> {
 
 /// The space that a command works on: the one asked for, or the only one.
 pub(crate) fn space(replica: &Replica, global: &Global) -> Result<Space, Failure> {
-    choose(replica.spaces()?, |space| (space.id(), space.name()), global)
+    space_called(replica, global.space.as_deref())
 }
 
-fn choose<S>(spaces: Vec<S>, of: impl Fn(&S) -> (SpaceId, &str), global: &Global) -> Result<S, Failure> {
+/// The space of that name or id, or the only one.
+pub(crate) fn space_called(replica: &Replica, wanted: Option<&str>) -> Result<Space, Failure> {
+    choose(replica.spaces()?, |space| (space.id(), space.name()), wanted)
+}
+
+fn choose<S>(spaces: Vec<S>, of: impl Fn(&S) -> (SpaceId, &str), wanted: Option<&str>) -> Result<S, Failure> {
     let known = || spaces.iter().map(&of).map(|(id, name)| named(id, name)).collect();
-    let is_wanted = |space: &S| match (&global.space, of(space)) {
+    let is_wanted = |space: &S| match (wanted, of(space)) {
         (None, _) => true,
         (Some(wanted), (id, name)) => name == wanted || id.to_string() == wanted.to_lowercase(),
     };
-    let is_id =
-        |space: &S| global.space.as_ref().is_some_and(|wanted| of(space).0.to_string() == wanted.to_lowercase());
+    let is_id = |space: &S| wanted.is_some_and(|wanted| of(space).0.to_string() == wanted.to_lowercase());
     let mut fitting = spaces.iter().enumerate().filter(|(_, space)| is_wanted(space));
     let first = match (spaces.iter().position(is_id), fitting.next(), fitting.next()) {
         (Some(at), _, _) | (None, Some((at, _)), None) => at,
@@ -119,7 +123,7 @@ pub(crate) fn view_space(global: &Global) -> Result<ReadOnlySpace, Failure> {
 
 /// The space that a command reads: the one asked for, or the only one.
 pub(crate) fn choose_view(replica: &ReadOnlyReplica, global: &Global) -> Result<ReadOnlySpace, Failure> {
-    choose(replica.spaces()?, |space| (space.id(), space.name()), global)
+    choose(replica.spaces()?, |space| (space.id(), space.name()), global.space.as_deref())
 }
 
 /// Opens the store and chooses the space: what most commands begin with. The replica has to outlive the space's sync.

@@ -10,8 +10,8 @@ use crate::output;
 use crate::remembered::RememberedError;
 use crate::text;
 use afield::{
-    Class, ConnectError, EditError, EntityError, PurgeError, ReadError, ReplicaError, SpaceError, StoreError,
-    SyncError, TransferError,
+    Class, ConnectError, EditError, EntityError, PurgeError, ReadError, ReplicaError, ScheduleError, SpaceError,
+    StoreError, SyncError, TransferError,
 };
 use std::io;
 use std::path::PathBuf;
@@ -43,6 +43,8 @@ pub(crate) enum Failure {
     NoConflict,
     #[error("that names {count} conflicts")]
     ConflictAmbiguous { count: usize },
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
@@ -194,6 +196,8 @@ impl Failure {
             | Self::Fields(_)
             | Self::Space(SpaceError::Collection(_))
             | Self::Connect(ConnectError::Address(_) | ConnectError::Token(_)) => Code::Usage,
+            Self::Schedule(ScheduleError::Store(_)) => Code::StoreUnusable,
+            Self::Schedule(_) => Code::Usage,
             Self::NoStore(_)
             | Self::NoSpace
             | Self::SpaceUnknown { .. }
@@ -250,6 +254,7 @@ impl Failure {
             Self::Store(error) => error.class(),
             Self::Space(error) => error.class(),
             Self::Purge(error) => error.class(),
+            Self::Schedule(error) => error.class(),
             Self::Connect(error) => error.class(),
             Self::Transfer(error) => error.class(),
             Self::Read(error) => error.class(),

@@ -105,6 +105,7 @@
 //!   [`Entity`]: fields by path, and the Automerge document itself.
 //! - [`Collection::through`]: an app whose shape of entities changed, beside older versions of it; [`Lens`] has what may change.
 //! - [`Conflict`]: what people did to one place without knowing of each other, and how one of them decides it.
+//! - [`Replica::request`], [`Schedule`], [`Replica::explain`]: when each space is synced, and why not.
 //! - [`Watch`]: what changed, by this device or by others. [`SyncEvent`]: what happens in sync.
 //! - [`Driver`]: the whole behaviour without clock, randomness and sockets, for those who move messages themselves.
 //!
@@ -147,6 +148,8 @@ mod purge;
 mod read_only;
 mod relay;
 mod replica;
+mod runs;
+mod schedule;
 mod space;
 mod status;
 mod transaction;
@@ -162,6 +165,7 @@ pub use afield_core::document::{
 };
 pub use afield_core::id::{ParseCollectionError, ParseIdError};
 pub use afield_core::lens::{DeclareError, Lens, LensError, Lenses};
+pub use afield_core::policy::{Decision, Reason, TraceLine, Trigger};
 pub use afield_core::wire::{ChunkCode, Class, SpaceCode};
 pub use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Now, SpaceId};
 pub use afield_store::{AppendError, BackupError, BackupProgress, OpenError, StoreError, Synchronous};
@@ -185,8 +189,10 @@ pub use purge::{Confirm, Maintained, PurgeError, Purged};
 pub use read_only::{ReadEntity, ReadOnlyReplica, ReadOnlySpace};
 pub use relay::Relay;
 pub use replica::{Replica, ReplicaOptions};
+pub use runs::{Explanation, RequestError, Run};
+pub use schedule::{SCHEDULE_INTERVAL_MIN_MS, Schedule, ScheduleError};
 pub use space::Space;
-pub use status::{Merged, SpaceStatus, Status, SyncEvent, SyncState, Traffic};
+pub use status::{Amount, Merged, Progress, RunFigures, SpaceStatus, Status, SyncEvent, SyncState, Traffic, Way};
 pub use transaction::Transaction;
 pub use transfer::Transferred;
 pub use typed::{Bytes, Counter, LongText, Text, Timestamp};

@@ -62,6 +62,10 @@ impl ReadOnlyReplica {
         Ok(Self { reader })
     }
 
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
     /// This device's identity.
     ///
     /// # Errors

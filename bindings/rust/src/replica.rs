@@ -210,7 +210,10 @@ impl Replica {
     /// and everything stored here has its receipt.
     ///
     /// It costs one round trip: also where nothing is left to do the relay is asked, so that what others had stored when
-    /// this was called is here when it returns.
+    /// this was called is here when it returns. Spaces with a schedule are opened for it and left again; where these are all,
+    /// nothing is pending, and it was asked for within the last five seconds, it says so instead (of [`Class`] `Retry`).
+    ///
+    /// [`Class`]: crate::Class
     ///
     /// # Errors
     ///

@@ -1,9 +1,13 @@
 //! What an interface shows about sync.
 
+mod plan;
+
 use crate::driver::{Driver, LinkView, SpaceView, View};
+use afield_core::policy::{Decision, Reason, Trigger};
 use afield_core::wire::{ChunkCode, Class};
 use afield_core::{DeviceId, Now, SpaceId};
 use afield_store::{Reader, SpaceFigures, SpaceRecord, StoreError, Synchronous};
+use plan::{is_on, of_all, planned};
 use serde::Serialize;
 
 /// What sync is doing, in one word.
@@ -47,6 +51,18 @@ pub struct Status {
     pub last_error: Option<String>,
     /// When the next attempt is made, in milliseconds from now, where one is due.
     pub retry_in_ms: Option<u64>,
+    /// Whether "sync now" would start something in any space.
+    pub can_sync_now: bool,
+    /// How long "sync now" still rests in every space, in milliseconds.
+    pub cooldown_ms: Option<u64>,
+    /// Until when every space is kept back, in milliseconds since the Unix epoch, where that ends by itself.
+    pub blocked_until_ms: Option<i64>,
+    /// How far the runs are that go on, together.
+    pub progress: Option<Progress>,
+    /// Sessions and attempts that failed in a row.
+    pub failures: u32,
+    /// The age of the oldest change that is not known to be on the relay, in milliseconds.
+    pub oldest_pending_age_ms: Option<u64>,
     /// Changes that are not known to be on the relay.
     pub pending_changes: u64,
     /// Chunks that this device could not accept; see `quarantined` of each space.
@@ -74,6 +90,8 @@ pub struct SpaceStatus {
     pub state: SyncState,
     /// Changes that are not known to be on the relay.
     pub pending_changes: u64,
+    /// Their bytes.
+    pub pending_bytes: u64,
     /// The age of the oldest of them, in milliseconds.
     pub oldest_pending_age_ms: Option<u64>,
     /// Entities whose changes the relay refused, or that wait behind such a change.
@@ -88,6 +106,52 @@ pub struct SpaceStatus {
     pub resets: u64,
     /// What went wrong last, in words for a person.
     pub last_error: Option<String>,
+    /// Whether the space is synced at all while sync is on.
+    pub enabled: bool,
+    /// Its schedule, in words; `None` for a space that is to be in step all the time.
+    pub schedule: Option<String>,
+    /// When the schedule is due, in milliseconds since the Unix epoch.
+    pub next_at_ms: Option<i64>,
+    /// Whether "sync now" would start something.
+    pub can_sync_now: bool,
+    /// How long "sync now" still rests, in milliseconds.
+    pub cooldown_ms: Option<u64>,
+    /// Until when the space is kept back, in milliseconds since the Unix epoch, where that ends by itself.
+    pub blocked_until_ms: Option<i64>,
+    /// How far the run is that goes on.
+    pub progress: Option<Progress>,
+    /// When the space was last in step with the relay, in milliseconds since the Unix epoch.
+    pub last_synced_ms: Option<i64>,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Progress {
+    /// What goes to the relay: it counts as done once it is known to stand in the log.
+    pub up: Way,
+    /// What comes from the relay.
+    pub down: Way,
+}
+
+/// One way of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Way {
+    /// What is done.
+    pub done: Amount,
+    /// All there is to do, as far as is known by now; a relay does not say beforehand how much will come.
+    pub total: Option<Amount>,
+}
+
+/// So many chunks, and their bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Amount {
+    /// How many chunks.
+    pub chunks: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// Messages and bytes, both ways, as frames (the WebSocket's own headers left out).
@@ -188,11 +252,94 @@ pub enum SyncEvent {
         /// The space.
         space: SpaceId,
     },
+    /// Somebody named a trigger, and the policy decided. Edits are not told of one by one.
+    Requested {
+        /// The space; `None` for a device without one.
+        space: Option<SpaceId>,
+        /// What happened.
+        trigger: Trigger,
+        /// What that leads to.
+        decision: Decision,
+    },
+    /// A run began.
+    Started {
+        /// The space; `None` for a device without one.
+        space: Option<SpaceId>,
+        /// What led to it.
+        trigger: Trigger,
+        /// Why that does.
+        reason: Reason,
+    },
+    /// A run goes on; told now and then.
+    Progress {
+        /// The space.
+        space: SpaceId,
+        /// Changes pushed.
+        changes_sent: u64,
+        /// Changes received.
+        changes_received: u64,
+        /// Their bytes.
+        bytes_received: u64,
+    },
+    /// A trigger led to nothing, since something stands in the way.
+    Blocked {
+        /// The space; `None` for a device without one.
+        space: Option<SpaceId>,
+        /// What.
+        reason: Reason,
+        /// When that ends by itself, in milliseconds since the Unix epoch, where it does.
+        blocked_until_ms: Option<i64>,
+    },
+    /// A run is in step: both sides have everything.
+    Completed {
+        /// The space; `None` for a device without one.
+        space: Option<SpaceId>,
+        /// What led to it.
+        trigger: Trigger,
+        /// What it moved.
+        figures: RunFigures,
+    },
+    /// A run ended without being in step.
+    Failed {
+        /// The space; `None` for a device without one.
+        space: Option<SpaceId>,
+        /// What led to it.
+        trigger: Trigger,
+        /// Why, in words for a person.
+        reason: String,
+        /// Sessions and attempts that failed in a row.
+        failures: u32,
+        /// What it moved.
+        figures: RunFigures,
+    },
+    /// So many sessions and attempts in a row have failed: see `Replica::tell_after_failures`.
+    FailingRepeatedly {
+        /// How many.
+        failures: u32,
+        /// Why the last did, in words for a person.
+        reason: String,
+    },
     /// Another store with this device's identity was connected; this one took a new identity.
     DeviceRenamed {
         /// The new identity.
         device: DeviceId,
     },
+}
+
+/// What a run moved, and how long it took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RunFigures {
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+    /// Changes pushed.
+    pub changes_sent: u64,
+    /// Changes received.
+    pub changes_received: u64,
+    /// Bytes of frames sent meanwhile, of whatever space.
+    pub bytes_sent: u64,
+    /// Bytes of frames received meanwhile, of whatever space.
+    pub bytes_received: u64,
 }
 
 /// Gathers the status from the store and what sync shows of itself.
@@ -216,9 +363,12 @@ pub(crate) fn of_store(
     now: Now,
 ) -> Result<Status, StoreError> {
     let records = reader.spaces()?.into_iter();
+    let settings = reader.sync_settings()?;
     let spaces = records.map(|record| {
+        let settings = settings.iter().find(|settings| settings.space == record.space);
         let conflicts = reader.conflict_count(record.space)?;
-        Ok(SpaceStatus { conflicts, ..space_status(view, reader.figures(record.space)?, record, now) })
+        let status = SpaceStatus { conflicts, ..space_status(view, reader.figures(record.space)?, record, now) };
+        Ok(planned(view, status, settings, now))
     });
     let spaces: Vec<_> = spaces.collect::<Result<_, StoreError>>()?;
     Ok(Status {
@@ -229,6 +379,12 @@ pub(crate) fn of_store(
         last_synced_ms: view.last_synced_ms,
         last_error: view.last_error.as_ref().map(|(reason, _)| reason.clone()),
         retry_in_ms: view.retry_at_ms.map(|at| at.saturating_sub(now.monotonic_ms)),
+        can_sync_now: spaces.iter().any(|space| space.can_sync_now) || spaces.is_empty() && is_on(view),
+        cooldown_ms: of_all(spaces.iter().map(|space| space.cooldown_ms)),
+        blocked_until_ms: of_all(spaces.iter().map(|space| space.blocked_until_ms)),
+        progress: plan::together(spaces.iter().filter_map(|space| space.progress)),
+        failures: view.failures,
+        oldest_pending_age_ms: spaces.iter().filter_map(|space| space.oldest_pending_age_ms).max(),
         pending_changes: spaces.iter().map(|space| space.pending_changes).sum(),
         quarantined: spaces.iter().map(|space| space.quarantined).sum(),
         conflicts: spaces.iter().map(|space| space.conflicts).sum(),
@@ -267,7 +423,7 @@ fn state_of(link: LinkView) -> SyncState {
     match link {
         LinkView::Off => SyncState::Disabled,
         LinkView::Waiting => SyncState::Offline,
-        LinkView::Up => SyncState::Idle,
+        LinkView::Up | LinkView::Resting => SyncState::Idle,
         LinkView::Stopped(Class::SignIn) => SyncState::NeedsSignIn,
         LinkView::Stopped(_) => SyncState::Error,
     }
@@ -287,6 +443,7 @@ fn space_status(view: &View, figures: SpaceFigures, record: SpaceRecord, now: No
         name: record.name,
         state,
         pending_changes: figures.outbox.changes,
+        pending_bytes: figures.outbox.bytes,
         oldest_pending_age_ms: figures.outbox.oldest_ms.map(age),
         blocked_entities: figures.blocked,
         quarantined: figures.quarantined,
@@ -294,6 +451,14 @@ fn space_status(view: &View, figures: SpaceFigures, record: SpaceRecord, now: No
         sequence: record.cursor.map_or(0, |cursor| cursor.sequence.get()),
         resets: record.resets,
         last_error: refused,
+        enabled: true,
+        schedule: None,
+        next_at_ms: None,
+        can_sync_now: false,
+        cooldown_ms: None,
+        blocked_until_ms: None,
+        progress: None,
+        last_synced_ms: None,
     }
 }
 

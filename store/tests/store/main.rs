@@ -16,6 +16,7 @@ mod leaving;
 mod model;
 mod opening;
 mod purging;
+mod runs;
 mod spaces;
 mod sync;
 mod syncing;

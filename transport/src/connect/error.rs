@@ -2,7 +2,7 @@
 
 use crate::SUBPROTOCOL;
 use crate::link::ProtocolViolation;
-use afield_core::backoff::{RECONNECT_MAX_MS, RETRY_AFTER_MAX_MS};
+use afield_core::policy::backoff::{RECONNECT_MAX_MS, RETRY_AFTER_MAX_MS};
 use afield_core::wire::Class;
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use std::io;

@@ -133,6 +133,24 @@ Examples:
   afield status --watch --sync
       stay in sync until Ctrl-C";
 
+pub(super) const SCHEDULE: &str = "\
+A space without a schedule is in step all the time while sync is on, as under
+`afield status --watch --sync`. `afield sync` syncs every space at once, whatever
+its schedule.
+
+Examples:
+  afield schedule --cron '30 7 * * MON-FRI' --zone Europe/Berlin
+  afield schedule Home --every 10min
+  afield schedule Home --off";
+
+pub(super) const EXPLAIN: &str = "\
+With --json a line for each space: how things stand, what comes next, and the
+last decisions with trigger, reason and figures.
+
+Examples:
+  afield explain
+  afield explain --json | jq .runs";
+
 pub(super) const STATUS: &str = "\
 With --watch on a terminal it is drawn anew in place until q or Ctrl-C; piped, or
 on a terminal that cannot, a line is printed for each change.

@@ -215,3 +215,26 @@ pub(crate) struct Import {
     /// The file to read; - is stdin
     pub(crate) file: PathBuf,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct ScheduleArguments {
+    /// The space, by its name or id; not needed while the store has just one
+    #[arg(value_name = "SPACE")]
+    pub(crate) of: Option<String>,
+    /// Sync when this cron expression says: minute, hour, day, month, day of the week
+    #[arg(long, value_name = "EXPR")]
+    pub(crate) cron: Option<String>,
+    /// The time zone of --cron, such as Europe/Berlin
+    #[arg(long, value_name = "TZ", default_value = "UTC", requires = "cron")]
+    pub(crate) zone: String,
+    /// Sync again and again after so long, such as 10min or 2h
+    #[arg(long, value_name = "DURATION", conflicts_with = "cron", value_parser = interval)]
+    pub(crate) every: Option<std::time::Duration>,
+    /// Take the schedule away: the space is in step all the time while sync is on
+    #[arg(long, conflicts_with_all = ["cron", "every"])]
+    pub(crate) off: bool,
+}
+
+fn interval(text: &str) -> Result<std::time::Duration, jiff::Error> {
+    text.parse::<jiff::SignedDuration>().and_then(std::time::Duration::try_from)
+}

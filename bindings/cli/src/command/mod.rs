@@ -11,6 +11,7 @@ mod manual;
 mod purge;
 mod put;
 pub(crate) mod relay;
+mod schedule;
 mod space;
 mod status;
 mod transfer;
@@ -45,6 +46,8 @@ pub(crate) fn run(command: Command, global: &Global, output: &Output) -> Result<
         Command::Resolve(arguments) => conflicts::resolve(&arguments, global, output),
         Command::Connect(arguments) => connect::run(arguments, global, output),
         Command::Sync => connect::sync(global, output),
+        Command::Schedule(arguments) => schedule::run(&arguments, global, output),
+        Command::Explain => schedule::explain(global, output),
         Command::Status(arguments) => status::run(&arguments, global, output),
         Command::Doctor(arguments) => doctor::run(&arguments, global, output),
         Command::Export(arguments) => transfer::export(&arguments, global, output),

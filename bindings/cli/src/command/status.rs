@@ -67,6 +67,10 @@ struct ShownSpace {
     conflicts: u64,
     sequence: u64,
     resets: u64,
+    enabled: bool,
+    schedule: Option<String>,
+    next_at_ms: Option<i64>,
+    last_synced_ms: Option<i64>,
 }
 
 /// What sync is; the words are those of the library.
@@ -183,6 +187,10 @@ impl Before<'_> {
             conflicts: space.conflicts,
             sequence: space.sequence,
             resets: space.resets,
+            enabled: space.enabled,
+            schedule: space.schedule.clone(),
+            next_at_ms: space.next_at_ms,
+            last_synced_ms: space.last_synced_ms,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::running::{Person, Ran, afield};
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 25] = [
     "demo",
     "init",
     "space",
@@ -19,6 +19,8 @@ const COMMANDS: [&str; 23] = [
     "resolve",
     "connect",
     "sync",
+    "schedule",
+    "explain",
     "status",
     "doctor",
     "export",

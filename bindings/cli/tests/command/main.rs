@@ -12,6 +12,7 @@ mod hints;
 mod purge;
 mod reading;
 mod running;
+mod schedule;
 mod status;
 mod store;
 mod streams;

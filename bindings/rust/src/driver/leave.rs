@@ -38,6 +38,8 @@ impl Driver {
         lock(&self.edited).remove(&space);
         self.forget_seen(Some(space));
         self.disappoint_those_who_wait_for(space);
+        sync.plans.remove(&space);
+        sync.aside.remove(&space);
         if sync.spaces.remove(&space).is_some() {
             self.restart_session(&mut sync, now);
         }

@@ -37,21 +37,24 @@ use crate::status::{Merged, SyncEvent, Traffic};
 use crate::watch::Observers;
 use acknowledged::Acknowledgements;
 use afield_core::document::{AUTHOR_BYTES_MAX, EditContext, Replay, VERDICT_RULES, fresh_actor};
+use afield_core::policy::State;
 use afield_core::wire::Class;
 use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Incarnation, Limits, Now, SpaceId};
-use afield_store::{OpenError, Store, StoreError};
+use afield_store::{OpenError, OutboxSize, Store, StoreError};
 use automerge::ActorId;
 use compaction::Growth;
 use documents::{Documents, lock};
 use seen::Sightings;
 use std::collections::BTreeSet;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use sync::{Synchronization, Waiters, Waiting};
 use tokio::sync::{broadcast, oneshot};
 
 /// How many events a listener may fall behind before it misses some.
 const EVENTS_MAX: usize = 256;
+/// After how many failures in a row that is told, unless another number is asked for: with the back-off, half a minute.
+const FAILURES_TOLD: u32 = 5;
 
 /// The device's behaviour.
 pub struct Driver {
@@ -82,6 +85,8 @@ pub struct Driver {
     merged: Mutex<Merged>,
     /// Whether pages of the file may still hold what was purged.
     has_traces: AtomicBool,
+    recorder: Mutex<Option<sync::request::Recorder>>,
+    failures_told: AtomicU32,
 }
 
 /// Why waiting for the relay ended without being in step with it.
@@ -103,6 +108,19 @@ pub(crate) struct View {
     pub(crate) last_error: Option<(String, Class)>,
     pub(crate) retry_at_ms: Option<u64>,
     pub(crate) spaces: Vec<SpaceView>,
+    pub(crate) plans: Vec<PlanView>,
+    pub(crate) failures: u32,
+}
+
+/// How a space is synced, for `status`.
+#[derive(Debug, Clone)]
+pub(crate) struct PlanView {
+    pub(crate) space: SpaceId,
+    pub(crate) state: State,
+    /// What was pending when the run that goes on began, and the changes and bytes that it has received.
+    pub(crate) run: Option<(OutboxSize, (u64, u64))>,
+    pub(crate) due_ms: Option<i64>,
+    pub(crate) last_synced_ms: Option<i64>,
 }
 
 /// The connection, for `status`.
@@ -110,6 +128,7 @@ pub(crate) struct View {
 pub(crate) enum LinkView {
     #[default]
     Off,
+    Resting,
     Waiting,
     Up,
     Stopped(Class),
@@ -163,6 +182,8 @@ impl Driver {
             replay: Replay::default(),
             merged: Mutex::default(),
             has_traces: AtomicBool::new(false),
+            recorder: Mutex::default(),
+            failures_told: AtomicU32::new(FAILURES_TOLD),
             device: Mutex::new(device),
         };
         driver.catch_up_with_the_store(now);
@@ -221,6 +242,12 @@ impl Driver {
             tracing::warn!(%error, "what was received before is stored, and could not be merged yet");
             lock(&self.sync).is_behind = true;
         }
+    }
+
+    /// Says after how many failures in a row [`SyncEvent::FailingRepeatedly`] is told, and again after each so many; 0 for
+    /// never.
+    pub fn tell_after_failures(&self, failures: u32) {
+        self.failures_told.store(failures, Ordering::Relaxed);
     }
 
     /// What happens in sync from now on.

@@ -1,10 +1,13 @@
 //! The device's side of sync: when to connect, what to send, and what to do with what comes.
 
 mod fetch;
+mod history;
 mod link;
 mod outbox;
+pub(super) mod plan;
 mod receive;
 mod refusal;
+pub(super) mod request;
 mod view;
 mod waiters;
 
@@ -13,7 +16,7 @@ pub(super) use waiters::{Waiters, Waiting};
 
 use super::NotInStep;
 use crate::status::Traffic;
-use afield_core::backoff::Backoff;
+use afield_core::policy::backoff::Backoff;
 use afield_core::session::DeviceSession;
 use afield_core::wire::{Class, FetchNumber, PushNumber};
 use afield_core::{EntityId, SpaceId};
@@ -51,6 +54,17 @@ pub(super) struct Synchronization {
     pub(super) token_in_frame: Option<String>,
     /// Whether the relay ended the session before because it could not read a frame: the next one pushes plainly.
     pub(super) was_unreadable: bool,
+    /// How each space is synced.
+    pub(super) plans: BTreeMap<SpaceId, plan::Plan>,
+    /// The same for a device without a space.
+    pub(super) lone: plan::Plan,
+    /// What is known of spaces that the session does not serve.
+    pub(super) aside: BTreeMap<SpaceId, SpaceSync>,
+    pub(super) history: history::History,
+    /// Sessions and attempts that failed in a row.
+    pub(super) failures: u32,
+    /// When the schedules are to be looked at, on the monotonic clock.
+    pub(super) look_at_ms: Option<u64>,
 }
 
 /// What is known of a space in this session.
@@ -80,6 +94,9 @@ pub(super) struct SpaceSync {
     pub(super) refusals: Backoff,
     /// When to ask for a refused space again, on the monotonic clock: somebody else may create it meanwhile.
     pub(super) ask_again_ms: Option<u64>,
+    /// Changes pushed and received in this session.
+    pub(super) sent: u64,
+    pub(super) received: u64,
     /// Broke too often at one cursor; not opened until sync is switched on anew.
     pub(super) blocked: bool,
 }
@@ -99,8 +116,17 @@ impl Default for SpaceSync {
             refused: None,
             refusals: Backoff::default(),
             ask_again_ms: None,
+            sent: 0,
+            received: 0,
             blocked: false,
         }
+    }
+}
+
+impl SpaceSync {
+    /// Changes pushed and received in this session.
+    pub(super) fn moved(&self) -> (u64, u64) {
+        (self.sent, self.received)
     }
 }
 
@@ -120,6 +146,12 @@ impl Synchronization {
             disappointment: None,
             token_in_frame: None,
             was_unreadable: false,
+            plans: BTreeMap::new(),
+            lone: plan::Plan::default(),
+            aside: BTreeMap::new(),
+            history: history::History::default(),
+            failures: 0,
+            look_at_ms: None,
         }
     }
 

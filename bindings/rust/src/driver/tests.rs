@@ -5,6 +5,7 @@ mod fetching;
 mod filters;
 mod hand;
 mod large;
+mod planned;
 mod unreadable;
 
 use super::*;

@@ -119,6 +119,14 @@ fn spaces_in_words(spaces: &[ShownSpace], last_error: Option<&str>, width: usize
     for space in spaces {
         let mut notes = Vec::new();
         notes.extend(space.error.clone().filter(|error| Some(error.as_str()) != last_error));
+        if !space.enabled {
+            notes.push("switched off".to_owned());
+        }
+        if let Some(schedule) = &space.schedule {
+            let left_ms = space.next_at_ms.map(|at_ms| u64::try_from(at_ms - context::wall_ms()).unwrap_or(0));
+            let next = left_ms.map(|left_ms| format!(", next in {}", text::duration(left_ms)));
+            notes.push(format!("synced by schedule: {schedule}{}", next.unwrap_or_default()));
+        }
         if space.resets > 0 {
             let times = text::count(space.resets, "time", "times");
             notes.push(format!("the relay had lost history {times}, and was given all of it again"));

@@ -7,6 +7,7 @@ use crate::driver::{Driver, DriverError, NotInStep};
 use crate::status::SyncEvent;
 use afield_core::filter::Filter;
 use afield_core::limits::FETCH_ENTITIES_MAX;
+use afield_core::policy::Trigger;
 use afield_core::session::{FetchRequest, FetchedPage};
 use afield_core::wire::Class;
 use afield_core::{EntityId, Now, SpaceId};
@@ -137,8 +138,22 @@ impl Driver {
             return;
         }
         // What is asked for is stored, and asked for again in the next session where this one fails.
-        let result = self.pump(sync, now);
+        let result = self.run_for_fetchers(sync, space, now).and_then(|()| self.pump(sync, now));
         let _ = self.finish(sync, result, now);
+    }
+
+    /// Somebody who waits for entities of a space with a schedule wants it synced now.
+    fn run_for_fetchers(&self, sync: &mut Synchronization, space: SpaceId, now: Now) -> Result<(), DriverError> {
+        let is_somebody_there = lock(&self.waiters).fetchers.iter().any(|fetcher| fetcher.space == space);
+        if !is_somebody_there || sync.is_wanted(space) {
+            return Ok(());
+        }
+        let decision = self.ask_policy(sync, Some(space), &Trigger::Manual, now)?;
+        if !decision.is_start() {
+            let not = NotInStep { reason: decision.reason().to_string(), class: Class::Retry };
+            self.disappoint_fetchers(space, &not);
+        }
+        Ok(())
     }
 
     /// Asks the relay for what is still to be fetched, as much as may be asked for at once.
@@ -196,6 +211,7 @@ impl Driver {
         self.note_marked(arrived.changes.iter().map(|change| change.hash));
         sync.unmerged.extend(outcome.fresh);
         sync.unmerged_bytes = sync.unmerged_bytes.saturating_add(arrived.bytes);
+        self.note_received(sync, space, received.len(), arrived.bytes, now);
         if done {
             self.merge_received(sync, now)?;
         }

@@ -1,12 +1,15 @@
 //! The connection to the relay, as the driver sees it.
 
 use super::fetch::asked;
+use super::history::End;
+use super::plan::Plan;
 use super::{Output, SpaceSync, Synchronization};
 use crate::driver::documents::lock;
 use crate::driver::{Driver, DriverError, NotInStep};
 use crate::status::SyncEvent;
-use afield_core::backoff::{RECONNECT_MAX_MS, RETRY_AFTER_MAX_MS};
 use afield_core::limits::{CLOSES_AT_ONE_CURSOR_MAX, SPACES_PER_SESSION_MAX};
+use afield_core::policy::backoff::{RECONNECT_MAX_MS, RETRY_AFTER_MAX_MS};
+use afield_core::policy::{Reason, Trigger};
 use afield_core::session::{DeviceSession, Greeting, SessionError, SpaceOpening};
 use afield_core::wire::{Class, GoodbyeCode};
 use afield_core::{DeviceId, Filter, Now, SpaceId};
@@ -21,6 +24,8 @@ const STEADY_SESSION_MS: u64 = RECONNECT_MAX_MS;
 pub(in crate::driver) enum Link {
     /// Sync is off.
     Off,
+    /// Sync is on, and no session is wanted.
+    Resting,
     /// The next attempt is due at this moment of the monotonic clock, and not wanted by the relay before the other.
     Waiting { until_ms: u64, not_before_ms: u64 },
     /// Somebody was asked to connect.
@@ -37,9 +42,12 @@ impl Driver {
         let mut sync = lock(&self.sync);
         self.merge_leftovers(&mut sync, now);
         let is_behind = sync.is_behind || !sync.unmerged.is_empty();
+        self.close_history(&mut sync, now);
         *sync = Synchronization { is_behind, ..Synchronization::new() };
-        sync.link = Link::Waiting { until_ms: now.monotonic_ms, not_before_ms: now.monotonic_ms };
-        self.connect_when_due(&mut sync, now);
+        sync.link = Link::Resting;
+        if let Err(error) = self.ask_policy(&mut sync, None, &Trigger::StartUp, now) {
+            self.lost(&mut sync, error.to_string(), error.class(), None, now);
+        }
         self.publish(&mut sync, now);
     }
 
@@ -53,8 +61,13 @@ impl Driver {
         sync.link = Link::Off;
         self.forget_seen(None);
         lock(&self.store).end_scan();
+        for space in sync.everyone() {
+            self.end_run(&mut sync, space, End::Stopped("sync was switched off"), now);
+        }
         sync.spaces.clear();
+        (sync.look_at_ms, sync.failures) = (None, 0);
         self.merge_leftovers(&mut sync, now);
+        self.close_history(&mut sync, now);
         self.publish(&mut sync, now);
     }
 
@@ -66,15 +79,17 @@ impl Driver {
     /// The store could not be read.
     pub fn hurry(&self, now: Now) -> Result<(), DriverError> {
         let mut sync = lock(&self.sync);
-        if let Link::Waiting { until_ms, not_before_ms } = &mut sync.link {
-            *until_ms = now.monotonic_ms.max(*not_before_ms);
-            if let Some(wait_ms) = until_ms.checked_sub(now.monotonic_ms).filter(|wait_ms| *wait_ms > 0) {
-                let reason = format!("the relay asks to be left alone for another {} s", wait_ms.div_ceil(1_000));
-                sync.disappointment = Some(NotInStep { reason, class: Class::Retry });
+        let decided = self.ask_policy(&mut sync, None, &Trigger::Manual, now);
+        if let Ok(decision) = &decided {
+            // A person's wish goes before the jitter that was put on top of what the relay asked for.
+            if let (Link::Waiting { until_ms, not_before_ms }, Reason::RelayAsked | Reason::BudgetSpent) =
+                (&mut sync.link, decision.reason())
+            {
+                *until_ms = now.monotonic_ms.max(*not_before_ms);
             }
-            self.connect_when_due(&mut sync, now);
+            self.disappoint_unless_started(&mut sync, *decision, now);
         }
-        let result = self.pump(&mut sync, now);
+        let result = decided.and_then(|_| self.pump(&mut sync, now));
         self.finish(&mut sync, result, now)
     }
 
@@ -129,48 +144,37 @@ impl Driver {
     /// The store could not be read.
     pub fn handle_timeout(&self, now: Now) -> Result<(), DriverError> {
         let mut sync = lock(&self.sync);
-        self.connect_when_due(&mut sync, now);
+        let followed = self.follow_the_clocks(&mut sync, now);
+        if let (Err(error), Link::Waiting { .. }) = (&followed, &sync.link) {
+            // Nothing can be decided while the store fails, and it is not asked again at once.
+            self.lost(&mut sync, error.to_string(), error.class(), None, now);
+        }
         if let Some(Err(error)) = sync.session().map(|session| session.handle_timeout(now)) {
             self.broken(&mut sync, &error, now);
         }
-        let result = self.ask_again_when_due(&mut sync, now).and_then(|()| self.pump(&mut sync, now));
+        let result = followed.and_then(|()| self.ask_again_when_due(&mut sync, now));
+        let result = result.and_then(|()| self.pump(&mut sync, now));
         self.finish(&mut sync, result, now)
     }
 
     /// The moment of the monotonic clock at which [`Driver::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<u64> {
         let sync = lock(&self.sync);
-        match &sync.link {
+        let of_link = match &sync.link {
             Link::Waiting { until_ms, .. } => Some(*until_ms),
             Link::Up { session, .. } => {
                 let ask_again = sync.spaces.values().filter_map(|state| state.ask_again_ms);
                 ask_again.chain(session.poll_timeout()).min()
             }
-            Link::Off | Link::Connecting | Link::Stopped { .. } => None,
-        }
+            Link::Resting | Link::Connecting => None,
+            Link::Off | Link::Stopped { .. } => return None,
+        };
+        of_link.into_iter().chain(sync.look_at_ms).min()
     }
 
     /// The next thing to do for whoever moves this driver's messages.
     pub fn poll_output(&self) -> Option<Output> {
         lock(&self.sync).outputs.pop_front()
-    }
-
-    /// Ends a session that runs, and begins the next one at once: the spaces are others than when it began.
-    pub(in crate::driver) fn restart_session(&self, sync: &mut Synchronization, now: Now) {
-        if let Link::Up { .. } = sync.link {
-            sync.transmit(DeviceSession::close(GoodbyeCode::Done));
-            sync.outputs.push_back(Output::Disconnect);
-            sync.link = Link::Waiting { until_ms: now.monotonic_ms, not_before_ms: now.monotonic_ms };
-            self.merge_leftovers(sync, now);
-            self.connect_when_due(sync, now);
-        }
-    }
-
-    fn connect_when_due(&self, sync: &mut Synchronization, now: Now) {
-        if matches!(sync.link, Link::Waiting { until_ms, .. } if now.monotonic_ms >= until_ms) {
-            sync.link = Link::Connecting;
-            sync.outputs.push_back(Output::Connect);
-        }
     }
 
     /// Asks again for spaces that the relay refused: somebody may have created them, or let this device in.
@@ -200,6 +204,7 @@ impl Driver {
             self.merge_pending(now)?;
             sync.is_behind = false;
         }
+        self.refresh_plans(sync)?;
         let mut store = lock(&self.store);
         // Announced before it is told, so that whatever the relay knows of stands among the predecessors after a crash.
         let _ = store.announce(self.incarnation)?;
@@ -207,8 +212,13 @@ impl Driver {
         let mut before = std::mem::take(&mut sync.spaces);
         store.unblock_all()?;
         let mut records = store.spaces()?;
+        before.append(&mut sync.aside);
         for record in &records {
             let known = before.remove(&record.space).unwrap_or_default();
+            if !sync.is_wanted(record.space) {
+                sync.aside.insert(record.space, known);
+                continue;
+            }
             let state = SpaceSync {
                 closes: known.closes,
                 raw: known.raw,
@@ -237,6 +247,11 @@ impl Driver {
         for (record, asked) in records.iter().zip(asked) {
             if let Some(state) = sync.spaces.get_mut(&record.space) {
                 state.open(&mut session, record, asked, now);
+            }
+        }
+        for space in sync.everyone() {
+            if sync.plan(space).is_some_and(Plan::is_wanted) {
+                self.begin_run(sync, space, &Trigger::Retry, Reason::Wanted, now)?;
             }
         }
         sync.link = Link::Up { session, since_ms: now.monotonic_ms };
@@ -285,7 +300,7 @@ impl Driver {
         if state.closes.1 >= CLOSES_AT_ONE_CURSOR_MAX {
             state.blocked = true;
             state.refused = Some(error.to_string());
-            tracing::warn!(%space, sequence, %error, "sync.blocked: sessions keep breaking at one place of the log");
+            tracing::warn!(%space, sequence, %error, "sessions keep breaking at one place of the log");
             self.emit(SyncEvent::SpaceBlocked { space });
         }
     }
@@ -307,13 +322,24 @@ impl Driver {
     }
 
     /// The connection is gone: waits, or stops where trying again does not help.
-    fn lost(&self, sync: &mut Synchronization, reason: String, class: Class, retry_after_ms: Option<u64>, now: Now) {
+    pub(super) fn lost(
+        &self,
+        sync: &mut Synchronization,
+        reason: String,
+        class: Class,
+        retry_after_ms: Option<u64>,
+        now: Now,
+    ) {
         if let Link::Up { since_ms, .. } = sync.link
             && now.monotonic_ms.saturating_sub(since_ms) >= STEADY_SESSION_MS
         {
             sync.backoff.succeeded();
         }
+        self.end_runs(sync, &reason, now);
+        let is_wanted = |plan: &Plan| plan.is_wanted() || plan.is_owed;
+        let is_anything_wanted = sync.everyone().into_iter().any(|space| sync.plan(space).is_some_and(is_wanted));
         sync.link = match class {
+            Class::Retry | Class::Quota if !is_anything_wanted => Link::Resting,
             Class::Retry | Class::Quota => {
                 let wait_ms = sync.backoff.failed(retry_after_ms, &mut **lock(&self.entropy));
                 let asked_ms = retry_after_ms.unwrap_or(0).min(RETRY_AFTER_MAX_MS);
@@ -324,7 +350,8 @@ impl Driver {
         };
         self.forget_seen(None);
         lock(&self.store).end_scan();
-        tracing::info!(reason, ?class, "sync.failed");
+        sync.look_at_schedules(now);
+        tracing::info!(reason, ?class, "the session, or the attempt at one, ended");
         sync.last_error = Some((reason.clone(), class));
         self.merge_leftovers(sync, now);
         sync.disappointment = Some(NotInStep { reason: reason.clone(), class });
@@ -332,7 +359,7 @@ impl Driver {
     }
 
     /// Merges what was stored before the session ended.
-    fn merge_leftovers(&self, sync: &mut Synchronization, now: Now) {
+    pub(super) fn merge_leftovers(&self, sync: &mut Synchronization, now: Now) {
         if let Err(error) = self.merge_received(sync, now) {
             tracing::error!(%error, "what was received is stored, and could not be merged yet");
         }

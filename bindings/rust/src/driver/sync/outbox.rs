@@ -4,6 +4,7 @@ use super::fetch::asked;
 use super::{Link, Synchronization};
 use crate::driver::documents::lock;
 use crate::driver::{Driver, DriverError};
+use afield_core::policy::Trigger;
 use afield_core::session::PushedChunk;
 use afield_core::{Now, SpaceId};
 use afield_store::{OutboxChunk, OutboxPosition};
@@ -22,15 +23,13 @@ impl Driver {
 
     pub(super) fn pump(&self, sync: &mut Synchronization, now: Now) -> Result<(), DriverError> {
         let edited = std::mem::take(&mut *lock(&self.edited));
-        let mut unknown = Vec::new();
         for space in edited {
-            match sync.spaces.get_mut(&space) {
-                Some(state) => state.outbox_empty = false,
-                None => unknown.push(space),
+            if let Some(state) = sync.spaces.get_mut(&space) {
+                state.outbox_empty = false;
             }
-        }
-        for space in unknown {
-            self.open_new_space(sync, space, now)?;
+            if !matches!(sync.link, Link::Off) {
+                self.ask_policy(sync, Some(space), &Trigger::LocalEdit, now)?;
+            }
         }
         let Synchronization { link: Link::Up { session, .. }, spaces, .. } = sync else { return Ok(()) };
         for (space, state) in spaces.iter_mut().filter(|(_, state)| !state.outbox_empty && !state.blocked) {
@@ -46,6 +45,7 @@ impl Driver {
                     break;
                 }
                 state.outbox = last.position;
+                state.sent = state.sent.saturating_add(chunks.get().len() as u64);
                 session.push(*space, chunks.map(|chunks| chunks.into_iter().map(pushed).collect()), now);
             }
         }
@@ -57,7 +57,12 @@ impl Driver {
     }
 
     /// A space that was made or joined while the session runs.
-    fn open_new_space(&self, sync: &mut Synchronization, space: SpaceId, now: Now) -> Result<(), DriverError> {
+    pub(super) fn open_new_space(
+        &self,
+        sync: &mut Synchronization,
+        space: SpaceId,
+        now: Now,
+    ) -> Result<(), DriverError> {
         let store = lock(&self.store);
         let Some(record) = store.space(space)? else { return Ok(()) };
         let asked = asked(&store, space)?;

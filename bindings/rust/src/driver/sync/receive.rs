@@ -153,8 +153,9 @@ impl Driver {
                 }
                 return Ok(());
             }
-            DeviceEvent::Receipted { changes, .. } => {
+            DeviceEvent::Receipted { space, changes } => {
                 self.acknowledgements.tell_durable(changes.iter().map(|proof| proof.hash));
+                self.tell_progress(sync, space, now);
                 return Ok(());
             }
             _ => self.flush(sync, step, now)?,
@@ -163,7 +164,7 @@ impl Driver {
             DeviceEvent::Welcome(welcome) => {
                 sync.last_error = None;
                 let _ = lock(&self.store).confirm(self.incarnation)?;
-                tracing::info!(session = %welcome.session, "sync.started");
+                tracing::info!(session = %welcome.session, "the session stands");
                 self.emit(SyncEvent::Connected);
             }
             DeviceEvent::Opened { space, cursor } => {
@@ -176,7 +177,7 @@ impl Driver {
             DeviceEvent::CaughtUp { space } => {
                 self.merge_received(sync, now)?;
                 sync.backoff.succeeded();
-                tracing::debug!(%space, "sync.completed");
+                tracing::debug!(%space, "caught up");
                 if let Some(state) = sync.spaces.get_mut(&space) {
                     state.refusals.succeeded();
                     state.closes = (0, 0);
@@ -188,7 +189,7 @@ impl Driver {
                 step.refusals.push(Refusal { space, push, entity, hash, code, missing });
             }
             DeviceEvent::SpaceRefused { space, code, retry_after_ms } => {
-                tracing::warn!(%space, %code, "sync.blocked: the relay does not serve the space");
+                tracing::warn!(%space, %code, "the relay does not serve the space");
                 if let Some(state) = sync.spaces.get_mut(&space) {
                     state.refused = Some(code.to_string());
                     let wait_ms = state.refusals.failed(retry_after_ms, &mut **lock(&self.entropy));
@@ -229,6 +230,7 @@ impl Driver {
         }
         sync.unmerged.extend(outcome.fresh);
         sync.unmerged_bytes = sync.unmerged_bytes.saturating_add(bytes);
+        self.note_received(sync, space, received.len(), bytes, now);
         // Also what this device made and pushed in an earlier session comes back as anybody's.
         let durable = proofs.iter().map(|proof| proof.hash).chain(changes.iter().map(|change| change.hash));
         self.note_marked(durable.clone());
@@ -331,6 +333,10 @@ impl Driver {
             sync.last_error = Some((error.to_string(), error.class()));
         }
         self.publish(sync, now);
+        if self.leave_what_is_done(sync, now) {
+            self.publish(sync, now);
+        }
+        self.keep_history(sync, now);
         result
     }
 }

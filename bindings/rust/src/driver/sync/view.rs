@@ -1,8 +1,9 @@
 //! What sync shows of itself.
 
+use super::plan::Plan;
 use super::{Link, Synchronization, Waiting};
 use crate::driver::documents::lock;
-use crate::driver::{Driver, LinkView, NotInStep, SpaceView, View};
+use crate::driver::{Driver, LinkView, NotInStep, PlanView, SpaceView, View};
 use afield_core::session::DeviceSession;
 use afield_core::wire::Class;
 use afield_core::{Now, SpaceId};
@@ -12,6 +13,7 @@ impl Driver {
     pub(super) fn publish(&self, sync: &mut Synchronization, now: Now) {
         let (link, retry_at_ms) = match &sync.link {
             Link::Off => (LinkView::Off, None),
+            Link::Resting => (LinkView::Resting, None),
             Link::Waiting { until_ms, .. } => (LinkView::Waiting, Some(*until_ms)),
             Link::Connecting => (LinkView::Waiting, Some(now.monotonic_ms)),
             Link::Up { .. } => (LinkView::Up, None),
@@ -34,6 +36,8 @@ impl Driver {
             last_error: sync.last_error.clone(),
             retry_at_ms,
             spaces,
+            plans: sync.plans.iter().map(|(space, plan)| sync.plan_view(*space, plan, now)).collect(),
+            failures: sync.failures,
         };
         self.answer_waiters(sync, now);
     }
@@ -43,6 +47,7 @@ impl Driver {
         if sync.are_all_in_step() {
             sync.last_synced_ms = Some(now.wall_ms);
         }
+        self.end_runs_in_step(sync, now);
     }
 
     /// Whether sync is on and nothing is left to do in any space.
@@ -81,7 +86,7 @@ impl Driver {
                 }
             }
             // While a retry is due nobody is disappointed: whoever asks after a failure asks for that retry.
-            (None, Link::Up { .. } | Link::Connecting | Link::Waiting { .. }) => {}
+            (None, Link::Up { .. } | Link::Connecting | Link::Waiting { .. } | Link::Resting) => {}
             (None, Link::Off) => {
                 waiters.disappoint(NotInStep { reason: "sync is off".to_owned(), class: Class::Permanent });
             }
@@ -93,7 +98,7 @@ impl Driver {
     }
 
     /// Asks whether anything is still on its way here.
-    fn ask_the_relay(&self, sync: &mut Synchronization, now: Now) {
+    pub(super) fn ask_the_relay(&self, sync: &mut Synchronization, now: Now) {
         let Synchronization { link: Link::Up { session, .. }, spaces, .. } = sync else { return };
         spaces.keys().for_each(|space| session.catch_up(*space, now));
         sync.flush_session();
@@ -105,17 +110,27 @@ impl Driver {
 }
 
 impl Synchronization {
+    fn plan_view(&self, space: SpaceId, plan: &Plan, now: Now) -> PlanView {
+        PlanView {
+            space,
+            state: self.state_of(Some(space), now),
+            run: plan.run.as_ref().map(|run| (run.pending_before, run.received)),
+            due_ms: plan.schedule.as_ref().and(plan.due_ms),
+            last_synced_ms: plan.last_synced_ms,
+        }
+    }
+
     fn are_all_in_step(&self) -> bool {
         self.is_welcome() && self.spaces.keys().all(|space| self.is_in_step(*space))
     }
 
     /// Whether every space is in step or refused.
-    fn is_nothing_left(&self) -> bool {
+    pub(super) fn is_nothing_left(&self) -> bool {
         self.is_welcome() && self.spaces.iter().all(|(space, state)| state.refused.is_some() || self.is_in_step(*space))
     }
 
     /// Whether of every space everything is merged here that the relay told of, or the space is refused.
-    fn is_everything_here(&self) -> bool {
+    pub(super) fn is_everything_here(&self) -> bool {
         self.is_welcome() && self.spaces.iter().all(|(space, state)| state.refused.is_some() || self.is_here(*space))
     }
 
@@ -126,12 +141,12 @@ impl Synchronization {
         session.is_caught_up(space) && nothing_to_fetch && self.unmerged.is_empty()
     }
 
-    fn is_welcome(&self) -> bool {
+    pub(super) fn is_welcome(&self) -> bool {
         matches!(&self.link, Link::Up { session, .. } if session.is_welcome())
     }
 
     /// Whether nothing is left to do for the space in this session.
-    fn is_in_step(&self, space: SpaceId) -> bool {
+    pub(super) fn is_in_step(&self, space: SpaceId) -> bool {
         let (Link::Up { session, .. }, Some(state)) = (&self.link, self.spaces.get(&space)) else { return false };
         let session: &DeviceSession = session;
         // With a receipt alone a change still counts as pending, and somebody who waited would be shown a number.

@@ -42,6 +42,11 @@ impl Waiters {
         !self.fresh.is_empty()
     }
 
+    /// Whether anybody waits for anything.
+    pub(super) fn is_somebody_there(&self) -> bool {
+        !(self.fresh.is_empty() && self.asked.is_empty() && self.fetchers.is_empty())
+    }
+
     /// Notes that the relay is asked now.
     pub(super) fn ask(&mut self) {
         self.asked.append(&mut self.fresh);

@@ -185,6 +185,7 @@ fn what_was_prepared_before_an_erasure_is_not_put_in_place_after_it() {
     let tasks = desk.log.whole_tasks(desk.space).unwrap().unwrap();
     let cover = desk.log.gather(tasks.entities[0].1.whatever_it_saves()).unwrap().unwrap().run();
     desk.push(author.chunks(4));
+    let tasks = desk.log.whole_tasks(desk.space).unwrap().unwrap();
     let late = desk.log.gather(tasks.rows.whatever_it_saves()).unwrap().unwrap().run();
     desk.push(vec![record(author.entity, ErasureReason::ASKED)]);
     for prepared in [pack, cover, late] {

@@ -1,7 +1,7 @@
 use crate::clock::SystemEntropy;
 use crate::driver::{Driver, Output};
 use afield_core::Now;
-use afield_core::backoff::{RECONNECT_MAX_MS, RETRY_AFTER_MAX_MS};
+use afield_core::policy::backoff::{RECONNECT_MAX_MS, RETRY_AFTER_MAX_MS};
 use afield_core::wire::Class;
 use afield_store::{OpenOptions, Store};
 

@@ -1,0 +1,83 @@
+//! What an interface shows of how a space is synced.
+
+use super::{Amount, Progress, SpaceStatus, SyncState, Way};
+use crate::driver::{LinkView, PlanView, View};
+use crate::schedule::Schedule;
+use afield_core::Now;
+use afield_core::policy::{Decision, Trigger, cool_down_ms, evaluate};
+use afield_store::SyncSettings;
+
+/// Adds how the space is synced to what else is shown of it.
+pub(super) fn planned(view: &View, status: SpaceStatus, settings: Option<&SyncSettings>, now: Now) -> SpaceStatus {
+    let Some(settings) = settings else { return status };
+    let live = view.plans.iter().find(|plan| plan.space == status.space);
+    let schedule = settings.schedule.as_ref().and_then(|stored| Schedule::of_store(stored).ok());
+    let next_at_ms = match live {
+        Some(live) => live.due_ms,
+        None => schedule.as_ref().and_then(|schedule| schedule.next_after(settings.started_ms.unwrap_or(0))),
+    };
+    let state = match (settings.is_enabled, live) {
+        (false, _) => SyncState::Disabled,
+        // Others are being connected for, or not reached, and this one is not due.
+        (true, Some(live)) if is_resting(live) && view.link == LinkView::Waiting => SyncState::Idle,
+        _ => status.state,
+    };
+    let manual = live.map(|live| {
+        let has_pending = status.pending_changes > 0;
+        let state = afield_core::policy::State { has_pending, ..live.state.clone() };
+        (evaluate(&state, &Trigger::Manual, now), cool_down_ms(&state, now))
+    });
+    let blocked_until_ms = match live.map(|live| evaluate(&live.state, &Trigger::Retry, now)) {
+        Some(Decision::Block { blocked_until_ms, .. }) => blocked_until_ms,
+        _ => None,
+    };
+    SpaceStatus {
+        state,
+        enabled: settings.is_enabled,
+        schedule: schedule.map(|schedule| schedule.to_string()),
+        next_at_ms,
+        can_sync_now: manual.is_some_and(|(decision, _)| decision.is_start()),
+        cooldown_ms: manual.and_then(|(_, left_ms)| left_ms),
+        blocked_until_ms,
+        progress: live.and_then(|live| progress(live, &status)),
+        last_synced_ms: live.and_then(|live| live.last_synced_ms).or(settings.last_synced_ms),
+        ..status
+    }
+}
+
+fn is_resting(live: &PlanView) -> bool {
+    live.run.is_none() && live.due_ms.is_some() && !live.state.is_owed
+}
+
+fn progress(live: &PlanView, status: &SpaceStatus) -> Option<Progress> {
+    let (before, received) = live.run?;
+    let total =
+        Amount { chunks: before.changes.max(status.pending_changes), bytes: before.bytes.max(status.pending_bytes) };
+    let done = Amount {
+        chunks: total.chunks.saturating_sub(status.pending_changes),
+        bytes: total.bytes.saturating_sub(status.pending_bytes),
+    };
+    let down = Way { done: Amount { chunks: received.0, bytes: received.1 }, total: None };
+    Some(Progress { up: Way { done, total: Some(total) }, down })
+}
+
+/// The progress of all runs; `None` where none goes on.
+pub(super) fn together(runs: impl Iterator<Item = Progress>) -> Option<Progress> {
+    let add = |one: Amount, other: Amount| Amount { chunks: one.chunks + other.chunks, bytes: one.bytes + other.bytes };
+    let both = |one: Way, other: Way| Way {
+        done: add(one.done, other.done),
+        total: one.total.zip(other.total).map(|(one, other)| add(one, other)),
+    };
+    runs.reduce(|one, other| Progress { up: both(one.up, other.up), down: both(one.down, other.down) })
+}
+
+/// The earliest of all, where every one has any.
+pub(super) fn of_all<T: Ord>(values: impl Iterator<Item = Option<T>>) -> Option<T> {
+    let values: Option<Vec<T>> = values.collect();
+    values?.into_iter().min()
+}
+
+/// Whether sync is on.
+pub(super) fn is_on(view: &View) -> bool {
+    !matches!(view.link, LinkView::Off | LinkView::Stopped(_))
+}

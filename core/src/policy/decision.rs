@@ -1,0 +1,171 @@
+//! What a trigger leads to, and why.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What a trigger leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Decision {
+    /// The space is synced now.
+    Start {
+        /// Why.
+        reason: Reason,
+    },
+    /// It is not, and nothing is wrong.
+    Skip {
+        /// Why not.
+        reason: Reason,
+        /// After how many milliseconds the same trigger would start it, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
+    },
+    /// It cannot be until something else has happened.
+    Block {
+        /// What stands in the way.
+        reason: Reason,
+        /// When that ends by itself, in milliseconds since the Unix epoch, where it does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        blocked_until_ms: Option<i64>,
+    },
+}
+
+impl Decision {
+    /// The space is synced now.
+    pub fn start(reason: Reason) -> Self {
+        Self::Start { reason }
+    }
+
+    /// It is not, and nothing is wrong.
+    pub fn skip(reason: Reason, retry_after_ms: Option<u64>) -> Self {
+        Self::Skip { reason, retry_after_ms }
+    }
+
+    /// It cannot be until something else has happened.
+    pub fn block(reason: Reason, blocked_until_ms: Option<i64>) -> Self {
+        Self::Block { reason, blocked_until_ms }
+    }
+
+    /// Why.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Start { reason } | Self::Skip { reason, .. } | Self::Block { reason, .. } => *reason,
+        }
+    }
+
+    /// Whether the space is synced now.
+    pub fn is_start(&self) -> bool {
+        matches!(self, Self::Start { .. })
+    }
+
+    /// `start`, `skip` or `block`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Start { .. } => "start",
+            Self::Skip { .. } => "skip",
+            Self::Block { .. } => "block",
+        }
+    }
+
+    /// When the same trigger would start it, in milliseconds since the Unix epoch, where that is known.
+    pub fn until_ms(&self, now_wall_ms: i64) -> Option<i64> {
+        match self {
+            Self::Start { .. } => None,
+            Self::Skip { retry_after_ms, .. } => {
+                retry_after_ms.map(|after| now_wall_ms.saturating_add(i64::try_from(after).unwrap_or(i64::MAX)))
+            }
+            Self::Block { blocked_until_ms, .. } => *blocked_until_ms,
+        }
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $words:literal;)*) => {
+        /// Why a decision was made.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        #[non_exhaustive]
+        pub enum Reason {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Reason {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// Its name, which stays from version to version.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+
+        impl fmt::Display for Reason {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$name => $words,)* })
+            }
+        }
+    };
+}
+
+reasons! {
+    /// A space without a schedule is to be in step all the time.
+    Wanted = "wanted", "it is to be in step all the time";
+    /// Somebody asked.
+    Asked = "asked", "somebody asked for it";
+    /// The schedule is due.
+    Due = "due", "its schedule is due";
+    /// The schedule was due while sync was off.
+    MissedSchedule = "missed_schedule", "its schedule was due while nothing ran";
+    /// The run before did not get in step.
+    Owed = "owed", "the run before did not get in step";
+    /// It was not in step for long.
+    Stale = "stale", "it was not in step for long, or has changes to send";
+    /// A job of the space runs already.
+    Running = "running", "it is being synced already";
+    /// The session stands.
+    Live = "live", "the connection stands, and what there is goes at once";
+    /// "Sync now" was followed a moment ago.
+    CoolDown = "cool_down", "it was synced a moment ago";
+    /// This push was handled before.
+    DuplicatePush = "duplicate_push", "this notification came before";
+    /// The schedule is not due.
+    NotDue = "not_due", "its schedule is not due yet";
+    /// What was edited waits for the schedule.
+    WaitsForSchedule = "waits_for_schedule", "what was edited goes with the next run of its schedule";
+    /// Nothing is to be done.
+    NothingToDo = "nothing_to_do", "there is nothing to do";
+    /// Sync is off.
+    SyncOff = "sync_off", "sync is off: connect to a relay";
+    /// The space is switched off.
+    SpaceDisabled = "space_disabled", "sync of this space is switched off: switch it on";
+    /// The space stays on this device.
+    LocalOnly = "local_only", "the space stays on this device";
+    /// A token is needed, or a fresher one.
+    SignInNeeded = "sign_in_needed", "the relay wants a token, or another one: sign in";
+    /// One side is too old.
+    UpgradeNeeded = "upgrade_needed", "this version and the relay's do not fit: a newer one is needed";
+    /// Trying again does not help.
+    Stopped = "stopped", "trying again does not help: see the last error";
+    /// A person has to confirm.
+    ConfirmationNeeded = "confirmation_needed", "it would delete much: look at it and confirm";
+    /// The relay asked to be left alone.
+    RelayAsked = "relay_asked", "the relay asks to be left alone for a while";
+    /// What may be sent is spent.
+    BudgetSpent = "budget_spent", "what this device may send for now is spent";
+    /// The wait after a failure.
+    BackOff = "back_off", "the attempt before failed, and the next comes by itself";
+}
+
+impl std::str::FromStr for Reason {
+    type Err = UnknownReason;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.iter().find(|reason| reason.name() == text).copied().ok_or(UnknownReason)
+    }
+}
+
+/// A name that no reason has in this version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no reason of this version has that name")]
+pub struct UnknownReason;

@@ -1,0 +1,89 @@
+//! What may lead to a sync.
+
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// How long the id of a push may be, in bytes: what the services that send them use is shorter; the rest is cut off.
+pub const PUSH_ID_BYTES_MAX: usize = 128;
+/// How many ids of pushes are remembered: they come twice within seconds where they do.
+pub const PUSH_IDS_MAX: usize = 64;
+
+/// Why somebody thinks that a space may be out of step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Trigger {
+    /// Something was edited here.
+    LocalEdit,
+    /// The application's own timer, such as a background task of a phone.
+    Timer,
+    /// The moment that the space's schedule names.
+    Schedule,
+    /// A person wants it now.
+    Manual,
+    /// The network is there again.
+    NetworkBack,
+    /// A push notification or a webhook says that there is something new.
+    Push {
+        /// Its id: one that came before is dropped.
+        id: String,
+    },
+    /// Sync was switched on.
+    StartUp,
+    /// An attempt failed, and the wait after it is over.
+    Retry,
+    /// Work that is done now and then, such as once a day.
+    Maintenance,
+}
+
+impl Trigger {
+    /// A push notification or webhook; ids are cut off after [`PUSH_ID_BYTES_MAX`] bytes.
+    pub fn push(id: impl Into<String>) -> Self {
+        let mut id = id.into();
+        let boundary = (0..=PUSH_ID_BYTES_MAX.min(id.len())).rev().find(|at| id.is_char_boundary(*at));
+        id.truncate(boundary.unwrap_or(0));
+        Self::Push { id }
+    }
+
+    /// Its name, which stays from version to version; without a push's id.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::LocalEdit => "local_edit",
+            Self::Timer => "timer",
+            Self::Schedule => "schedule",
+            Self::Manual => "manual",
+            Self::NetworkBack => "network_back",
+            Self::Push { .. } => "push",
+            Self::StartUp => "start_up",
+            Self::Retry => "retry",
+            Self::Maintenance => "maintenance",
+        }
+    }
+}
+
+/// The ids of the last pushes, the newest last.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushIds(VecDeque<String>);
+
+impl PushIds {
+    /// Whether a push of this id came before, as far as is remembered.
+    pub fn has(&self, id: &str) -> bool {
+        self.0.iter().any(|known| known == id)
+    }
+
+    /// Remembers one more, and forgets the oldest beyond [`PUSH_IDS_MAX`].
+    pub fn note(&mut self, id: &str) {
+        if self.has(id) {
+            return;
+        }
+        if self.0.len() >= PUSH_IDS_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(id.to_owned());
+    }
+
+    /// Whether none is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

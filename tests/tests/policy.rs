@@ -1,0 +1,122 @@
+//! When devices sync, with a real relay process that is stopped, started, and does not answer.
+
+use afield::{Collection, Durability, Reason, Relay, Schedule, SyncEvent, SyncState, Trigger};
+use afield_tests::processes::agent::Task;
+use afield_tests::processes::{Access, Program, Site};
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+/// How long anything here may take: the longest wait before a retry, twice.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a local call may take while the relay is sick, on a machine that is busy.
+const LOCAL_MAX: Duration = Duration::from_secs(5);
+
+fn site() -> Site {
+    Site::start(&Program::new(env!("CARGO_BIN_EXE_relay_process")), Access::Open)
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Waits for an event.
+fn heard(events: &mut tokio::sync::broadcast::Receiver<SyncEvent>, is_it: impl Fn(&SyncEvent) -> bool) -> SyncEvent {
+    let listening = async {
+        loop {
+            match events.recv().await {
+                Ok(event) if is_it(&event) => return event,
+                Ok(_) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    runtime().block_on(async { tokio::time::timeout(PATIENCE, listening).await }).expect("the event comes")
+}
+
+#[test]
+fn a_failed_upload_goes_on_by_itself_when_the_relay_is_back() {
+    let mut site = site();
+    let replica = site.replica("device.db");
+    let tasks: Collection<Task> = replica.create_space("home").unwrap().collection("tasks").unwrap();
+    replica.connect(Relay::new(site.relay.url())).unwrap();
+    site.sync(&replica);
+    let mut events = replica.events();
+    site.relay.kill();
+    heard(&mut events, |event| matches!(event, SyncEvent::Disconnected { .. }));
+    let id = tasks.insert(&Task::number(1)).unwrap();
+    let write = tasks.edit(id, |task| *task = Task::number(2)).unwrap();
+    heard(&mut events, |event| matches!(event, SyncEvent::Failed { .. }));
+    let status = replica.status().unwrap();
+    assert_eq!(status.state, SyncState::Offline);
+    assert!(status.pending_changes > 0 && status.retry_in_ms.is_some() && status.can_sync_now, "{status:?}");
+    assert!(status.last_error.is_some() && status.oldest_pending_age_ms.is_some());
+
+    site.relay.restart();
+    let waited = runtime().block_on(async { tokio::time::timeout(PATIENCE, write.wait(Durability::Relay)).await });
+    waited.expect("it goes by itself").unwrap();
+    heard(&mut events, |event| matches!(event, SyncEvent::Completed { trigger: Trigger::Retry, .. }));
+    let runs = replica.runs(10).unwrap();
+    assert!(runs.iter().any(|run| run.outcome.as_deref() == Some("failed") && run.error.is_some()), "{runs:#?}");
+    assert!(runs.iter().any(|run| run.trigger == "retry" && run.outcome.as_deref() == Some("completed")), "{runs:#?}");
+    replica.disconnect();
+}
+
+#[test]
+fn every_local_call_works_while_the_relay_refuses_or_never_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    // It takes connections and never says a word; the other port takes none.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addresses = [silent.local_addr().unwrap(), closed.local_addr().unwrap()];
+    drop(closed);
+    for (number, address) in addresses.into_iter().enumerate() {
+        let path = folder.path().join(format!("{number}.db"));
+        let started = Instant::now();
+        let replica = afield::Replica::open(&path).unwrap();
+        let mut events = replica.events();
+        let tasks: Collection<Task> = replica.create_space("home").unwrap().collection("tasks").unwrap();
+        replica.connect(Relay::new(format!("ws://{address}"))).unwrap();
+        heard(&mut events, |event| matches!(event, SyncEvent::Started { trigger: Trigger::StartUp, .. }));
+        let id = tasks.insert(&Task::number(1)).unwrap();
+        let _ = tasks.edit(id, |task| *task = Task::number(2)).unwrap();
+        assert_eq!(tasks.list().unwrap().entities.len(), 1);
+        assert_ne!(replica.status().unwrap().state, SyncState::Idle);
+        assert!(replica.explain().unwrap()[0].to_string().contains("wait to be sent"));
+        replica.disconnect();
+        drop((tasks, replica));
+        assert!(started.elapsed() < LOCAL_MAX, "{:?} beside {address}", started.elapsed());
+    }
+}
+
+#[test]
+fn a_space_with_a_schedule_syncs_when_somebody_asks_and_leaves_no_session_behind() {
+    let site = site();
+    let (author, reader) = (site.replica("author.db"), site.replica("reader.db"));
+    let home = author.create_space("home").unwrap();
+    let tasks: Collection<Task> = home.collection("tasks").unwrap();
+    home.set_schedule(Some(Schedule::cron("0 0 1 1 *", "UTC").unwrap())).unwrap();
+    let mut events = author.events();
+    author.connect(Relay::new(site.relay.url())).unwrap();
+    heard(&mut events, |event| matches!(event, SyncEvent::Requested { trigger: Trigger::StartUp, .. }));
+    tasks.insert(&Task::number(1)).unwrap();
+    // The answer waits for what the thread is about to do.
+    assert!(!author.request(Trigger::Timer).unwrap().is_start());
+    let status = author.status().unwrap();
+    assert_eq!((status.spaces[0].state, status.traffic.sessions), (SyncState::Idle, 0), "it is not due");
+
+    site.sync(&author);
+    heard(&mut events, |event| matches!(event, SyncEvent::Completed { trigger: Trigger::Manual, .. }));
+    let status = author.status().unwrap();
+    assert_eq!((status.pending_changes, status.traffic.sessions), (0, 1));
+    assert!(status.spaces[0].last_synced_ms.is_some() && status.spaces[0].schedule.is_some());
+    let again = author.request(Trigger::Manual).unwrap();
+    assert_eq!(again.reason(), Reason::CoolDown);
+    assert!(author.status().unwrap().spaces[0].cooldown_ms.is_some());
+
+    let copy: Collection<Task> = reader.join_space(home.id()).unwrap().collection("tasks").unwrap();
+    reader.connect(Relay::new(site.relay.url())).unwrap();
+    site.sync(&reader);
+    assert_eq!(copy.ids().unwrap().len(), 1);
+    assert!(author.request(Trigger::push("there is something new")).unwrap().is_start());
+    heard(&mut events, |event| matches!(event, SyncEvent::Completed { trigger: Trigger::Push { .. }, .. }));
+}
