@@ -12,7 +12,7 @@ mod parts;
 pub use error::{ChangeError, ChangeField, ColumnFault};
 
 pub(crate) use columns::{ACTION, COLUMNS_MAX, Column, ColumnList, ColumnType, Token, scan};
-pub(crate) use derived::DERIVED_ACTOR_BYTES;
+pub(crate) use derived::{DERIVED_ACTOR_BYTES, is_derived as is_derived_actor};
 pub(crate) use parts::{HASH_BYTES, Parts, frame_body, framed_bytes, hash_of};
 
 use crate::id::EntityId;
