@@ -51,12 +51,15 @@ pub struct Collection<T> {
     pub(crate) shared: Arc<Shared>,
     space: SpaceId,
     name: Name,
+    /// What edits made through it say of themselves.
+    message: Option<Arc<str>>,
     _type: PhantomData<fn() -> T>,
 }
 
 impl<T> Clone for Collection<T> {
     fn clone(&self) -> Self {
-        Self { shared: self.shared.clone(), space: self.space, name: self.name.clone(), _type: PhantomData }
+        let message = self.message.clone();
+        Self { shared: self.shared.clone(), space: self.space, name: self.name.clone(), message, _type: PhantomData }
     }
 }
 
@@ -68,7 +71,7 @@ impl<T> std::fmt::Debug for Collection<T> {
 
 impl<T> Collection<T> {
     pub(crate) fn new(shared: Arc<Shared>, space: SpaceId, name: Name) -> Self {
-        Self { shared, space, name, _type: PhantomData }
+        Self { shared, space, name, message: None, _type: PhantomData }
     }
 
     /// The collection's name.
@@ -83,7 +86,17 @@ impl<T> Collection<T> {
 
     /// The same collection, seen as JSON values.
     pub fn json(&self) -> JsonCollection {
-        JsonCollection { of: Collection::new(self.shared.clone(), self.space, self.name.clone()) }
+        let message = self.message.clone();
+        JsonCollection {
+            of: Collection { message, ..Collection::new(self.shared.clone(), self.space, self.name.clone()) },
+        }
+    }
+
+    /// The same collection, whose edits say this of themselves: why they were made, for whoever reads the entity's
+    /// [history](Collection::history). It travels with the change to all devices.
+    #[must_use]
+    pub fn with_message(&self, message: &str) -> Self {
+        Self { message: Some(message.into()), ..self.clone() }
     }
 
     /// One entity, by field and path: texts, lists, maps, counters, and the document itself.
@@ -174,7 +187,7 @@ impl<T> Collection<T> {
         Target { space: self.space, collection: self.name.clone(), entity, existence }
     }
 
-    fn change<R>(
+    pub(crate) fn change<R>(
         &self,
         id: EntityId,
         change: impl FnOnce(&mut Edit<'_>) -> Result<R, EditError>,
@@ -187,8 +200,22 @@ impl<T> Collection<T> {
         id: EntityId,
         change: impl FnOnce(&mut Edit<'_>) -> Result<R, EditError>,
     ) -> Result<(R, Write), EditError> {
-        let Edited { value, changes } = self.shared.edit(&self.target(id, Existence::Required), change)?;
+        let Edited { value, changes } = self.store(&self.target(id, Existence::Required), change)?;
         Ok((value, self.shared.write(changes)))
+    }
+
+    /// Stores an edit with the message of this collection.
+    fn store<R>(
+        &self,
+        target: &Target,
+        change: impl FnOnce(&mut Edit<'_>) -> Result<R, EditError>,
+    ) -> Result<Edited<R>, EditError> {
+        self.shared.edit(target, |edit| {
+            if let Some(message) = &self.message {
+                edit.set_message(message);
+            }
+            change(edit)
+        })
     }
 }
 
@@ -201,7 +228,7 @@ impl<T: Hydrate + Reconcile> Collection<T> {
     pub fn insert(&self, value: &T) -> Result<EntityId, EditError> {
         let id = self.shared.fresh_entity();
         let tree = typed::to_tree(value)?;
-        self.shared.edit(&self.target(id, Existence::Fresh), |edit| typed::insert(edit, &tree))?;
+        self.store(&self.target(id, Existence::Fresh), |edit| typed::insert(edit, &tree))?;
         Ok(id)
     }
 

@@ -138,6 +138,7 @@ mod driver;
 mod entity;
 mod error;
 mod filter;
+mod history;
 mod leave;
 mod probe;
 mod read_only;
@@ -152,6 +153,9 @@ mod upkeep;
 mod watch;
 mod write;
 
+pub use afield_core::document::{
+    Attribution, Changed, Difference, HistoryChange, HistoryPage, Point, PointError, Sitting, TextHunk, Undoes,
+};
 pub use afield_core::document::{
     BLOCK_CHARACTER, Block, Edit, Expand, Kind, OperationError, ParsePathError, Path, Replay, RichText, Span, Step,
     TaggedJsonError, Value, paired_elements,
@@ -189,7 +193,7 @@ pub use write::{Durability, WaitError, Write};
 /// The document beneath an entity, as [`Driver`] hands it out and errors name it.
 pub mod document {
     pub use afield_core::Collection;
-    pub use afield_core::document::{Document, EditError, LoadError};
+    pub use afield_core::document::{Direction, Document, EditError, LoadError};
 }
 
 /// The file beneath a replica, as [`Driver`] takes it and errors name it.

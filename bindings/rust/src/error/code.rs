@@ -69,6 +69,7 @@ impl ReadError {
             Self::Entity(error) => error.code(),
             Self::Shape { .. } => "read.shape",
             Self::Path { .. } => "read.path",
+            Self::Point { .. } => "history.point",
             Self::Store(error) => error.code(),
         }
     }
@@ -85,6 +86,7 @@ impl EditError {
             Self::Value(_) => "edit.value",
             Self::NotAnObject { .. } => "edit.not_an_object",
             Self::Json(_) => "edit.json",
+            Self::Point { .. } => "history.point",
             Self::Aborted(_) => "edit.aborted",
             Self::Store(error) => error.code(),
         }
