@@ -43,6 +43,10 @@ pub(crate) enum Failure {
     Read(#[from] ReadError),
     #[error(transparent)]
     Edit(#[from] EditError),
+    #[error("no change of this entity begins with that")]
+    ChangeUnknown,
+    #[error("several changes of this entity begin with that")]
+    ChangeAmbiguous,
     #[error(transparent)]
     Fields(#[from] FieldsError),
     #[error(transparent)]
@@ -194,6 +198,10 @@ impl Failure {
             | Self::SpaceAmbiguous { .. }
             | Self::EntityUnknown { .. }
             | Self::EntityAmbiguous { .. }
+            | Self::ChangeUnknown
+            | Self::ChangeAmbiguous
+            | Self::Read(ReadError::Point { .. })
+            | Self::Edit(EditError::Point { .. })
             | Self::Space(SpaceError::Unknown(_))
             | Self::Read(ReadError::Entity(
                 EntityError::Missing { .. } | EntityError::OtherSpace { .. } | EntityError::OtherCollection { .. },
