@@ -4,8 +4,8 @@ mod help;
 mod options;
 
 pub(crate) use options::{
-    Conflicts, Connect, Doctor, Edit, Export, Get, Import, Init, List, One, Purge, Put, Resolve, ScheduleArguments,
-    SpaceCommand, StatusArguments, Trash, Watch,
+    At, Conflicts, Connect, Diff, Doctor, Edit, Export, Get, Import, Init, List, Log, One, Purge, Put, Resolve,
+    Restore, ScheduleArguments, SpaceCommand, StatusArguments, Trash, Watch,
 };
 
 use crate::fields::FIELDS_HELP;
@@ -84,6 +84,12 @@ pub(crate) struct Global {
     /// How many seconds to wait for another program that has the store open
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 5, help_heading = "Everywhere")]
     pub(crate) wait: u32,
+    /// Who edits: what others see in an entity's log
+    #[arg(long, global = true, env = "AFIELD_AUTHOR", value_name = "NAME", help_heading = "Everywhere")]
+    pub(crate) author: Option<String>,
+    /// Why, for whoever reads the entity's log
+    #[arg(long, global = true, value_name = "TEXT", help_heading = "Everywhere")]
+    pub(crate) message: Option<String>,
     /// Print JSON
     #[arg(long, global = true, help_heading = "Everywhere")]
     pub(crate) json: bool,
@@ -145,9 +151,22 @@ pub(crate) enum Command {
     /// Delete an entity: it can be restored
     #[command(after_help = help::DELETE)]
     Delete(One),
-    /// Take a deletion back
+    /// Take a deletion back, or make an entity what it was at an earlier moment
     #[command(after_help = help::RESTORE)]
-    Restore(One),
+    Restore(Restore),
+    /// Show what became of an entity: who changed it, when, and why
+    #[command(after_help = help::LOG)]
+    Log(Log),
+    /// Show an entity as it was
+    #[command(after_help = help::LOG)]
+    At(At),
+    /// Show what differs between two moments of an entity
+    #[command(after_help = help::LOG)]
+    Diff(Diff),
+    /// Take this device's last edit of an entity back; what others wrote since stays
+    Undo(One),
+    /// Take the last undo of an entity back
+    Redo(One),
     /// Delete entities for good, here, on the relay and on every device
     #[command(after_help = help::PURGE)]
     Purge(Purge),

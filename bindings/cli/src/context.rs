@@ -2,7 +2,9 @@
 
 use crate::arguments::Global;
 use crate::failure::Failure;
-use afield::{OpenError, ReadOnlyReplica, ReadOnlySpace, Replica, ReplicaError, Space, SpaceError, SpaceId};
+use afield::{
+    Collection, OpenError, ReadOnlyReplica, ReadOnlySpace, Replica, ReplicaError, Space, SpaceError, SpaceId,
+};
 use etcetera::BaseStrategy;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -38,7 +40,10 @@ pub(crate) fn open_or_make(global: &Global) -> Result<Replica, Failure> {
         make_folder(folder).map_err(Failure::file(folder))?;
     }
     let is_made = make_file(path);
-    let options = Replica::options().writer_wait(Duration::from_secs(u64::from(global.wait)));
+    let mut options = Replica::options().writer_wait(Duration::from_secs(u64::from(global.wait)));
+    if let Some(author) = &global.author {
+        options = options.author(author);
+    }
     let opened = options.open(path);
     if is_made && opened.is_err() {
         // An empty file would pass for a store. One that cannot be removed is told apart by what it holds.
@@ -131,6 +136,15 @@ pub(crate) fn open_space(global: &Global) -> Result<(Replica, Space), Failure> {
     let replica = open(global)?;
     let space = space(&replica, global)?;
     Ok((replica, space))
+}
+
+/// A collection whose edits carry the message that was given.
+pub(crate) fn collection(space: &Space, name: &str, global: &Global) -> Result<Collection<()>, Failure> {
+    let collection = space.collection::<()>(name)?;
+    Ok(match &global.message {
+        Some(message) => collection.with_message(message),
+        None => collection,
+    })
 }
 
 /// A collection's name, which has to be one: reading asks for it by its entities alone.

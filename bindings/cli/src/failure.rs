@@ -49,6 +49,10 @@ pub(crate) enum Failure {
     Read(#[from] ReadError),
     #[error(transparent)]
     Edit(#[from] EditError),
+    #[error("no change of this entity begins with that")]
+    ChangeUnknown,
+    #[error("several changes of this entity begin with that")]
+    ChangeAmbiguous,
     #[error(transparent)]
     Purge(#[from] PurgeError),
     #[error(transparent)]
@@ -205,6 +209,10 @@ impl Failure {
             | Self::EntityUnknown { .. }
             | Self::NoConflict
             | Self::EntityAmbiguous { .. }
+            | Self::ChangeUnknown
+            | Self::ChangeAmbiguous
+            | Self::Read(ReadError::Point { .. })
+            | Self::Edit(EditError::Point { .. })
             | Self::Space(SpaceError::Unknown(_))
             | Self::Read(ReadError::Entity(
                 EntityError::Missing { .. }

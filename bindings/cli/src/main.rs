@@ -44,6 +44,7 @@ mod identity;
 mod interrupt;
 mod live;
 mod merge;
+mod moment;
 mod moved;
 mod output;
 mod remembered;

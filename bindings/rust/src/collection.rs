@@ -56,6 +56,8 @@ pub struct Collection<T> {
     space: SpaceId,
     pub(crate) name: Name,
     pub(crate) shape: Shape,
+    /// What edits made through it say of themselves.
+    message: Option<Arc<str>>,
     _type: PhantomData<fn() -> T>,
 }
 
@@ -73,12 +75,13 @@ impl<T> std::fmt::Debug for Collection<T> {
 
 impl<T> Collection<T> {
     pub(crate) fn new(shared: Arc<Shared>, space: SpaceId, name: Name) -> Self {
-        Self { shared, space, name, shape: Shape::default(), _type: PhantomData }
+        Self { shared, space, name, shape: Shape::default(), message: None, _type: PhantomData }
     }
 
     fn seen_as<U>(&self) -> Collection<U> {
-        let (shared, space, name, shape) = (self.shared.clone(), self.space, self.name.clone(), self.shape.clone());
-        Collection { shared, space, name, shape, _type: PhantomData }
+        let (shared, space, name) = (self.shared.clone(), self.space, self.name.clone());
+        let (shape, message) = (self.shape.clone(), self.message.clone());
+        Collection { shared, space, name, shape, message, _type: PhantomData }
     }
 
     /// The same collection in the shape of a newer version of the application: read and written through lenses, while its
@@ -139,6 +142,13 @@ impl<T> Collection<T> {
     /// The same collection, seen as JSON values.
     pub fn json(&self) -> JsonCollection {
         JsonCollection { of: self.seen_as() }
+    }
+
+    /// The same collection, whose edits say this of themselves: why they were made, for whoever reads the entity's
+    /// [history](Collection::history). It travels with the change to all devices.
+    #[must_use]
+    pub fn with_message(&self, message: &str) -> Self {
+        Self { message: Some(message.into()), ..self.clone() }
     }
 
     /// One entity, by field and path: texts, lists, maps, counters, and the document itself.
@@ -229,7 +239,7 @@ impl<T> Collection<T> {
         Target { space: self.space, collection: self.name.clone(), entity, existence }
     }
 
-    fn change<R>(
+    pub(crate) fn change<R>(
         &self,
         id: EntityId,
         change: impl FnOnce(&mut Edit<'_>) -> Result<R, EditError>,
@@ -242,8 +252,22 @@ impl<T> Collection<T> {
         id: EntityId,
         change: impl FnOnce(&mut Edit<'_>) -> Result<R, EditError>,
     ) -> Result<(R, Write), EditError> {
-        let Edited { value, changes } = self.shared.edit(&self.target(id, Existence::Required), change)?;
+        let Edited { value, changes } = self.store(&self.target(id, Existence::Required), change)?;
         Ok((value, self.shared.write(changes)))
+    }
+
+    /// Stores an edit with the message of this collection.
+    fn store<R>(
+        &self,
+        target: &Target,
+        change: impl FnOnce(&mut Edit<'_>) -> Result<R, EditError>,
+    ) -> Result<Edited<R>, EditError> {
+        self.shared.edit(target, |edit| {
+            if let Some(message) = &self.message {
+                edit.set_message(message);
+            }
+            change(edit)
+        })
     }
 }
 
@@ -256,7 +280,7 @@ impl<T: Hydrate + Reconcile> Collection<T> {
     pub fn insert(&self, value: &T) -> Result<EntityId, EditError> {
         let id = self.shared.fresh_entity();
         let tree = typed::to_tree(value)?;
-        self.shared.edit(&self.target(id, Existence::Fresh), |edit| self.shape.insert_typed(edit, &tree))?;
+        self.store(&self.target(id, Existence::Fresh), |edit| self.shape.insert_typed(edit, &tree))?;
         Ok(id)
     }
 

@@ -49,6 +49,14 @@ impl Entity {
         Self { shared, target }
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
     /// The entity's identity.
     pub fn id(&self) -> EntityId {
         self.target.entity

@@ -4,7 +4,7 @@ mod code;
 
 use crate::driver::{DriverError, EditFailure, EntityError};
 use crate::typed::{FromDocumentError, ToValueError};
-use afield_core::document::{EditError as DocumentError, OperationError, TaggedJsonError};
+use afield_core::document::{EditError as DocumentError, OperationError, PointError, TaggedJsonError};
 use afield_core::id::ParseCollectionError;
 use afield_core::lens::LensError;
 use afield_core::wire::{ChunkCode, Class};
@@ -58,6 +58,15 @@ pub enum ReadError {
         #[source]
         source: OperationError,
     },
+    /// A moment is none of the entity's history, or the entity did not exist yet.
+    #[error("entity {entity} cannot be shown as it was at that moment")]
+    Point {
+        /// The entity.
+        entity: EntityId,
+        /// Why.
+        #[source]
+        source: PointError,
+    },
     /// The store could not be read.
     #[error("the store could not be read")]
     Store(#[from] StoreError),
@@ -68,7 +77,7 @@ impl ReadError {
     pub fn class(&self) -> Class {
         match self {
             Self::Entity(error) => error.class(),
-            Self::Shape { .. } | Self::Path { .. } => Class::Permanent,
+            Self::Shape { .. } | Self::Path { .. } | Self::Point { .. } => Class::Permanent,
             Self::Store(error) => error.class(),
         }
     }
@@ -77,7 +86,7 @@ impl ReadError {
     pub(crate) fn is_of_entity(&self) -> bool {
         match self {
             Self::Entity(error) => !matches!(error, EntityError::Store(_) | EntityError::Driver(_)),
-            Self::Shape { .. } | Self::Path { .. } => true,
+            Self::Shape { .. } | Self::Path { .. } | Self::Point { .. } => true,
             Self::Store(_) => false,
         }
     }
@@ -115,6 +124,15 @@ pub enum EditError {
     /// The value cannot be written through the lenses of the collection.
     #[error("the value cannot be written through the lenses of its collection")]
     Lens(#[from] LensError),
+    /// A moment is none of the entity's history, or the entity did not exist yet.
+    #[error("entity {entity} cannot be what it was at that moment")]
+    Point {
+        /// The entity.
+        entity: EntityId,
+        /// Why.
+        #[source]
+        source: PointError,
+    },
     /// The closure of a `try_edit` or of a transaction gave an error of its own.
     #[error("the edit was given up")]
     Aborted(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -185,6 +203,7 @@ impl From<ReadError> for EditError {
             ReadError::Shape { source, .. } => Self::Shape(source),
             ReadError::Path { source, .. } => Self::Operation(source),
             ReadError::Store(error) => Self::Entity(EntityError::Store(error)),
+            ReadError::Point { entity, source } => Self::Point { entity, source },
         }
     }
 }

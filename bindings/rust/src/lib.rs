@@ -142,6 +142,7 @@ mod driver;
 mod entity;
 mod error;
 mod filter;
+mod history;
 mod leave;
 mod probe;
 mod purge;
@@ -159,6 +160,9 @@ mod upkeep;
 mod watch;
 mod write;
 
+pub use afield_core::document::{
+    Attribution, Changed, Difference, HistoryChange, HistoryPage, Point, PointError, Sitting, TextHunk, Undoes,
+};
 pub use afield_core::document::{
     BLOCK_CHARACTER, Block, Choice, ConflictId, ConflictKind, Edit, Expand, Kind, OperationError, ParsePathError, Path,
     Replay, RichText, Span, Step, TaggedJsonError, Value, paired_elements,
@@ -202,7 +206,7 @@ pub use write::{Durability, WaitError, Write};
 /// The document beneath an entity, as [`Driver`] hands it out and errors name it.
 pub mod document {
     pub use afield_core::Collection;
-    pub use afield_core::document::{Document, EditError, LoadError};
+    pub use afield_core::document::{Direction, Document, EditError, LoadError};
 }
 
 /// The file beneath a replica, as [`Driver`] takes it and errors name it.

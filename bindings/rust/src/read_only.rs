@@ -212,7 +212,7 @@ impl ReadOnlySpace {
         transfer::export(&self.reader, self.id, read, out, progress)
     }
 
-    fn document(&self, entity: EntityId, expected: Option<&str>) -> Result<Document, EntityError> {
+    pub(crate) fn document(&self, entity: EntityId, expected: Option<&str>) -> Result<Document, EntityError> {
         let missing = EntityError::Missing { entity, space: self.id };
         let stored = self.reader.load(entity, LoadFrom::Snapshot)?.filter(|stored| stored.space == self.id);
         let Some(stored) = stored else { return Err(missing) };

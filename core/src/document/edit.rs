@@ -107,6 +107,8 @@ pub struct Edit<'d> {
     /// Whether the engine's own transaction was handed out, past the checks of the operations.
     raw: bool,
     halfway: bool,
+    /// What the edit says of itself.
+    message: Option<String>,
 }
 
 /// A change of an edit in progress.
@@ -183,6 +185,7 @@ impl<'d> Edit<'d> {
             written_bytes: 0,
             raw: false,
             halfway: false,
+            message: context.message.clone(),
         };
         edit.resume(engine);
         edit
@@ -228,11 +231,21 @@ impl<'d> Edit<'d> {
         self.transaction.as_mut().expect("an edit has a transaction whenever no method of it is running")
     }
 
+    /// Says what the edit is for: a message that its changes carry, for whoever reads the entity's history.
+    pub fn set_message(&mut self, message: &str) {
+        self.message = Some(message.to_owned());
+    }
+
     /// The document as this edit has left it so far, to read from with the engine.
     ///
     /// Nothing can be written by it, so that what the edit makes need not be checked as after [`Edit::raw`].
     pub fn reader(&self) -> &OwnedTransaction {
         self.transaction.as_ref().expect("an edit has a transaction whenever no method of it is running")
+    }
+
+    /// Whether this edit has made what has this identity.
+    pub(super) fn is_own(&self, id: &ObjId) -> bool {
+        matches!(id, ObjId::Id(counter, actor, _) if *counter >= self.first_op && *actor == self.context.actor)
     }
 
     /// The limits of a change.
@@ -454,7 +467,7 @@ impl<'d> Edit<'d> {
             return Err(OperationError::TooManyOperations { path: Path::ROOT, operations, operations_max });
         }
         let mut options = CommitOptions::default().with_time(self.time_ms());
-        options.message.clone_from(&self.context.message);
+        options.message.clone_from(&self.message);
         let (engine, hash, _) = transaction.commit_with(options);
         let change = hash.and_then(|hash| engine.get_change_by_hash(&hash));
         let change = change.expect("a transaction with operations commits a change");

@@ -28,7 +28,7 @@ use std::sync::PoisonError;
 /// The key of a part's text.
 const PART_TEXT: &str = "_afield_text";
 /// The key that says that other parts stand in a part's text.
-const PART_HOLDS_PARTS: &str = "_afield_parts";
+pub(super) const PART_HOLDS_PARTS: &str = "_afield_parts";
 
 /// How many characters a part grows to, in code points. Merging a key then passes over about as many operations, which takes
 /// a third of a millisecond; the first edit of an open text reads the length of every part, some 20 us each, so 2 ms for 100,000

@@ -157,7 +157,7 @@ impl Edit<'_> {
     }
 
     /// Writes the marks that differ, in a text with the same string and blocks.
-    fn settle_marks(&mut self, text: &Object, after: &RichText) -> Result<(), OperationError> {
+    pub(super) fn settle_marks(&mut self, text: &Object, after: &RichText) -> Result<(), OperationError> {
         let current = read_text(self.reader(), &text.id).to_rich_text().ok_or(OperationError::Stale)?;
         let mut names: Vec<&String> = current.mark_names().chain(after.mark_names()).collect();
         names.sort_unstable();
@@ -192,7 +192,7 @@ impl Edit<'_> {
         Ok(self.writing(&text.id).mark(&text.id, mark, expand.into())?)
     }
 
-    fn insert_block(
+    pub(super) fn insert_block(
         &mut self,
         text: &Object,
         depth: usize,

@@ -11,6 +11,8 @@
 //! | `derived` | creation of containers that is the same bytes on every device |
 //! | `apply`, `check`, `past`, `stage`, `save` | the guarded apply: rules, a change's past, the staged copy, saving |
 //! | `replay` | changes from elsewhere that are redone as edits, and checked by their hash |
+//! | `history` | what became of the document, change by change, and what it was at any moment |
+//! | `undo` | taking back what an edit did, beside what others have done since |
 //! | `effort` | how much one call of the guarded apply does |
 //! | `load` | building the document from what was stored |
 //! | `conflict` | what people did to one place without knowing of each other, and how they decide it |
@@ -37,6 +39,7 @@ mod effort;
 mod engine;
 mod error;
 mod extract;
+mod history;
 mod hunks;
 mod json;
 mod load;
@@ -52,6 +55,7 @@ mod rich;
 mod save;
 pub mod sequence;
 mod stage;
+mod undo;
 mod value;
 mod verdict;
 mod weight;
@@ -65,12 +69,17 @@ use edit::{Authorship, EditBy};
 pub use edit::{Edit, EditContext, Edited, LocalChange};
 pub use error::{EditError, LoadError, OperationError};
 pub use extract::{SnapshotBudget, SnapshotExtent, SnapshotFault, extract_changes, measure_snapshot, snapshot_check};
+pub use history::{
+    Changed, Difference, HistoryChange, HistoryPage, Point, PointError, SITTING_CHANGES_MAX, SITTING_PAUSE_MAX_MS,
+    Sitting, TextHunk, View, differences,
+};
 pub use json::TaggedJsonError;
 pub use long_text::PART_CHARACTERS_MAX;
 pub use path::{ParsePathError, Path, Step};
 pub use read::text_of;
 pub use replay::Replay;
 pub use rich::{BLOCK_CHARACTER, Block, Expand, RichText, Span};
+pub use undo::{Direction, TYPING_PAUSE_MAX_MS, UNDO_CHANGES_MAX, UndoPlan, Undoes};
 pub use value::{Kind, Value};
 pub use verdict::{Applied, Poisoned, QuarantineReason, Revoked, VERDICT_RULES, Verdict};
 

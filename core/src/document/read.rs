@@ -52,10 +52,15 @@ pub(super) fn standing(
     parent: &ObjId,
     prop: impl Into<Prop>,
 ) -> Result<Option<Standing>, OperationError> {
-    Ok(document.get(parent, prop)?.map(|(found, id)| match found {
-        Found::Object(kind) => Standing::Object(Object { id, kind }),
-        Found::Scalar(scalar) => Standing::Scalar(scalar_value(&scalar)),
-    }))
+    Ok(document.get(parent, prop)?.map(|(found, id)| identified(&found, &id)))
+}
+
+/// What the engine has found, and under which identity.
+pub(super) fn identified(found: &Found<'_>, id: &ObjId) -> Standing {
+    match found {
+        Found::Object(kind) => Standing::Object(Object { id: id.clone(), kind: *kind }),
+        Found::Scalar(scalar) => Standing::Scalar(scalar_value(scalar)),
+    }
 }
 
 /// Follows steps from the root to what stands there; `None` when something on the way is absent.
@@ -174,17 +179,22 @@ pub(super) fn read_standing(document: &impl ReadDoc, standing: Standing) -> Valu
 fn read_value(document: &impl ReadDoc, value: &ValueRef<'_>, id: impl FnOnce() -> ObjId) -> Value {
     match value {
         ValueRef::Object(kind) => read_object(document, &Object { id: id(), kind: *kind }),
-        ValueRef::Scalar(scalar) => match scalar {
-            ScalarValueRef::Bytes(bytes) | ScalarValueRef::Unknown { bytes, .. } => Value::Bytes(bytes.to_vec()),
-            ScalarValueRef::Str(text) => Value::Str(text.to_string()),
-            ScalarValueRef::Int(number) => Value::Int(*number),
-            ScalarValueRef::Uint(number) => Value::Uint(*number),
-            ScalarValueRef::F64(number) => Value::F64(*number),
-            ScalarValueRef::Counter(number) => Value::Counter(*number),
-            ScalarValueRef::Timestamp(number) => Value::Timestamp(*number),
-            ScalarValueRef::Boolean(value) => Value::Bool(*value),
-            ScalarValueRef::Null => Value::Null,
-        },
+        ValueRef::Scalar(scalar) => scalar_ref(scalar),
+    }
+}
+
+/// The value of a scalar as the engine's iterators give it.
+pub(super) fn scalar_ref(scalar: &ScalarValueRef<'_>) -> Value {
+    match scalar {
+        ScalarValueRef::Bytes(bytes) | ScalarValueRef::Unknown { bytes, .. } => Value::Bytes(bytes.to_vec()),
+        ScalarValueRef::Str(text) => Value::Str(text.to_string()),
+        ScalarValueRef::Int(number) => Value::Int(*number),
+        ScalarValueRef::Uint(number) => Value::Uint(*number),
+        ScalarValueRef::F64(number) => Value::F64(*number),
+        ScalarValueRef::Counter(number) => Value::Counter(*number),
+        ScalarValueRef::Timestamp(number) => Value::Timestamp(*number),
+        ScalarValueRef::Boolean(value) => Value::Bool(*value),
+        ScalarValueRef::Null => Value::Null,
     }
 }
 

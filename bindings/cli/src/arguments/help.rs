@@ -90,7 +90,22 @@ pub(super) const RESTORE: &str = "\
 Examples:
   afield trash
       lists what can be restored
-  afield restore notes 5f4a3b2c1d0e";
+  afield restore notes 5f4a3b2c1d0e
+  afield restore notes 5f4a3b2c1d0e --to before:3f9a0c1e
+      makes it what it was: see `afield log --help`";
+
+pub(super) const LOG: &str = "\
+A moment is `now`, the hash of a change or its first digits (right after it),
+before: and a hash (right before it), or @ and milliseconds since 1970.
+
+Examples:
+  afield log notes 5f4a3b2c1d0e
+  afield diff notes 5f4a3b2c1d0e
+      what the last change did
+  afield diff notes 5f4a3b2c1d0e 3f9a0c1e now
+  afield at notes 5f4a3b2c1d0e before:3f9a0c1e
+  afield restore notes 5f4a3b2c1d0e --to 3f9a0c1e
+  afield undo notes 5f4a3b2c1d0e";
 
 pub(super) const TRASH: &str = "\
 Examples:

@@ -1,6 +1,7 @@
 //! What each command takes.
 
 use crate::identity::PartialId;
+use crate::moment::Moment;
 use afield::SpaceId;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -169,6 +170,46 @@ pub(crate) struct One {
     pub(crate) collection: String,
     /// The entity's id, or its last few characters
     pub(crate) id: PartialId,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    #[command(flatten)]
+    pub(crate) of: One,
+    /// Make its fields what they were then: see `afield log --help`
+    #[arg(long, value_name = "POINT")]
+    pub(crate) to: Option<Moment>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Log {
+    #[command(flatten)]
+    pub(crate) of: One,
+    /// Show so many changes at the most, the newest
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct At {
+    #[command(flatten)]
+    pub(crate) of: One,
+    /// The moment
+    pub(crate) point: Moment,
+    /// Write values with their kind, as an export does
+    #[arg(long)]
+    pub(crate) tagged: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    #[command(flatten)]
+    pub(crate) of: One,
+    /// The earlier moment; without one, right before the last change
+    pub(crate) from: Option<Moment>,
+    /// The later moment
+    #[arg(default_value = "now")]
+    pub(crate) to: Moment,
 }
 
 #[derive(Debug, Args)]

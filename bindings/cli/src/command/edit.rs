@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &Edit, global: &Global, output: Output) -> Result<(
         words => {
             let wanted = fields::all(words)?;
             let (_replica, space) = context::open_space(global)?;
-            let collection_open = space.collection::<()>(collection)?;
+            let collection_open = context::collection(&space, collection, global)?;
             let id = arguments.of.id.find(&collection_open)?;
             let changed = set(&collection_open, id, &wanted)?;
             tell(arguments, id, changed, &space, output)
@@ -77,7 +77,7 @@ fn in_editor(arguments: &Edit, path: Option<Path>, global: &Global, output: Outp
     let Some(edited) = edited else { return tell_unchanged(arguments, id, global, output) };
     edited.store(|edited| {
         let (_replica, space) = context::open_space(global)?;
-        let collection = space.collection::<()>(name)?;
+        let collection = context::collection(&space, name, global)?;
         let write = collection.json().edit(id, |now| {
             if let Some(merged) = merge::merged(Some(&before), Some(&edited), Some(now)) {
                 *now = merged;

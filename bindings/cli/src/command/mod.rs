@@ -5,6 +5,7 @@ mod connect;
 mod doctor;
 mod edit;
 mod get;
+mod history;
 mod init;
 mod list;
 mod manual;
@@ -18,11 +19,12 @@ mod transfer;
 mod trash;
 mod watch;
 
-use crate::arguments::{Command, Global, One};
+use crate::arguments::{Command, Global, One, Restore};
 use crate::context;
 use crate::demo;
 use crate::failure::Failure;
 use crate::output::Output;
+use history::Direction;
 use serde::Serialize;
 
 /// Runs a command.
@@ -38,7 +40,12 @@ pub(crate) fn run(command: Command, global: &Global, output: &Output) -> Result<
         Command::List(arguments) => list::run(&arguments, global, output),
         Command::Watch(arguments) => watch::run(&arguments, global, output),
         Command::Delete(one) => delete(&one, global, output),
-        Command::Restore(one) => restore(&one, global, output),
+        Command::Restore(arguments) => restore(&arguments, global, output),
+        Command::Log(arguments) => history::log(&arguments, global, output),
+        Command::At(arguments) => history::at(&arguments, global, output),
+        Command::Diff(arguments) => history::diff(&arguments, global, output),
+        Command::Undo(one) => history::undo(&one, Direction::Undo, global, output),
+        Command::Redo(one) => history::undo(&one, Direction::Redo, global, output),
         Command::Purge(arguments) => purge::run(&arguments, global, output),
         Command::Trash(arguments) if arguments.empty => purge::empty_trash(&arguments, global, output),
         Command::Trash(arguments) => trash::run(&arguments, global, output),
@@ -68,7 +75,7 @@ struct Touched<'c> {
 
 fn delete(one: &One, global: &Global, output: Output) -> Result<(), Failure> {
     let (_replica, space) = context::open_space(global)?;
-    let collection = space.collection::<()>(&one.collection)?;
+    let collection = context::collection(&space, &one.collection, global)?;
     let id = one.id.find(&collection)?;
     let _ = collection.delete(id)?;
     let touched = Touched { id: id.to_string(), collection: &one.collection, deleted: true };
@@ -76,9 +83,13 @@ fn delete(one: &One, global: &Global, output: Output) -> Result<(), Failure> {
     output.done(&touched, || format!("Deleted. To take it back:\n  {}", console::style(restore).bold()))
 }
 
-fn restore(one: &One, global: &Global, output: Output) -> Result<(), Failure> {
+fn restore(arguments: &Restore, global: &Global, output: Output) -> Result<(), Failure> {
+    let one = &arguments.of;
+    if let Some(point) = &arguments.to {
+        return history::restore(one, point, global, output);
+    }
     let (_replica, space) = context::open_space(global)?;
-    let collection = space.collection::<()>(&one.collection)?;
+    let collection = context::collection(&space, &one.collection, global)?;
     let id = one.id.find_among(&one.collection, || Ok(collection.deleted()?))?;
     let _ = collection.restore(id)?;
     let touched = Touched { id: id.to_string(), collection: &one.collection, deleted: false };

@@ -21,7 +21,7 @@ pub(super) struct Stored<'c> {
 pub(super) fn run(arguments: &Put, global: &Global, output: Output) -> Result<(), Failure> {
     let wanted = Wanted::parse(&arguments.values, std::io::stdin())?;
     let (_replica, space) = context::open_space(global)?;
-    let collection = space.collection::<()>(&arguments.collection)?;
+    let collection = context::collection(&space, &arguments.collection, global)?;
     let (id, changed) = store(wanted, &collection)?;
     let stored =
         Stored { id: id.to_string(), collection: &arguments.collection, space: space.id().to_string(), changed };

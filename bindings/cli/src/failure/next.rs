@@ -24,6 +24,10 @@ impl Failure {
             Self::EntityUnknown { collection } => {
                 return Some(format!("`afield list {collection}` shows what there is"));
             }
+            Self::ChangeUnknown | Self::Read(ReadError::Point { .. }) | Self::Edit(EditError::Point { .. }) => {
+                "`afield log` shows the changes of an entity"
+            }
+            Self::ChangeAmbiguous => "give more of the change's hash",
             Self::EntityAmbiguous { .. } => "give more of the id",
             Self::NoConflict => "`afield conflicts` shows what there is",
             Self::ConflictAmbiguous { .. } => "name the field, or the conflict's id of `afield conflicts --json`",

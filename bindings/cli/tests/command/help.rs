@@ -2,7 +2,7 @@
 
 use crate::running::{Person, Ran, afield};
 
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 30] = [
     "demo",
     "init",
     "space",
@@ -13,6 +13,11 @@ const COMMANDS: [&str; 25] = [
     "watch",
     "delete",
     "restore",
+    "log",
+    "at",
+    "diff",
+    "undo",
+    "redo",
     "purge",
     "trash",
     "conflicts",

@@ -9,6 +9,7 @@ mod doctor;
 mod edit;
 mod help;
 mod hints;
+mod history;
 mod purge;
 mod reading;
 mod running;

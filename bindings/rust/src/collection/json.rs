@@ -29,7 +29,7 @@ impl JsonCollection {
     pub fn insert(&self, value: &serde_json::Value) -> Result<EntityId, EditError> {
         let id = self.of.shared.fresh_entity();
         let tree = object(value)?;
-        self.of.shared.edit(&self.of.target(id, Existence::Fresh), |edit| self.of.shape.insert_json(edit, &tree))?;
+        self.of.store(&self.of.target(id, Existence::Fresh), |edit| self.of.shape.insert_json(edit, &tree))?;
         Ok(id)
     }
 
@@ -44,7 +44,7 @@ impl JsonCollection {
     pub fn put(&self, id: EntityId, value: &serde_json::Value) -> Result<Write, EditError> {
         let after = object(value)?;
         let target = self.of.target(id, Existence::Either);
-        let Edited { changes, .. } = self.of.shared.edit(&target, |edit| self.of.shape.put(edit, &after))?;
+        let Edited { changes, .. } = self.of.store(&target, |edit| self.of.shape.put(edit, &after))?;
         Ok(self.of.shared.write(changes))
     }
 

@@ -93,8 +93,15 @@ impl Shape {
 
     /// Reads an entity as a `T`.
     pub(crate) fn read_typed<T: Hydrate + Reconcile>(&self, document: &Document) -> Result<T, FromDocumentError> {
-        let Some(lenses) = self.lenses() else { return typed::from_document(document.automerge()) };
-        let shown = lenses.forward(&split_deleted(document.read()).0);
+        match self.lenses() {
+            None => typed::from_document(document.automerge()),
+            Some(_) => self.read_value(document.read()),
+        }
+    }
+
+    /// Reads what a document reads as as a `T`.
+    pub(crate) fn read_value<T: Hydrate + Reconcile>(&self, value: Value) -> Result<T, FromDocumentError> {
+        let shown = self.show(split_deleted(value).0);
         let shape = document_of(&shown).map_err(|error| FromDocumentError::Shown(Box::new(error)))?;
         typed::from_document(shape.automerge())
     }

@@ -109,7 +109,7 @@ impl Driver {
         edit: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
     ) -> Result<Edited<T>, EditFailure<E>> {
         let mut taken = self.open(self.take(target.entity)?, target, now)?;
-        let (value, changes) = self.change(&mut taken, target, now, edit)?;
+        let (value, changes) = self.change(&mut taken, target, self.label(now), edit)?;
         let entity = taken.entity();
         let Some(open) = taken.open.as_deref_mut().filter(|_| !changes.is_empty()) else {
             return Ok(Edited { value, changes: Vec::new() });
@@ -136,7 +136,8 @@ impl Driver {
         }
         let many = lock(&self.many);
         let _inside = Documents::enter();
-        Ok(TransactionScope { driver: self, now, open: BTreeMap::new(), joined: BTreeSet::new(), _inside, _many: many })
+        let (now, open, joined) = (self.label(now), BTreeMap::new(), BTreeSet::new());
+        Ok(TransactionScope { driver: self, now, open, joined, _inside, _many: many })
     }
 
     /// Reads an entity's document; within an edit or a transaction, one that somebody else has is read as it is stored.
@@ -171,11 +172,11 @@ impl Driver {
         Ok(if is_elsewhere { EntityError::NotHere { entity: *entity, space: *space } } else { target.missing() })
     }
 
-    fn take(&self, entity: EntityId) -> Result<Taken<'_>, EntityError> {
+    pub(super) fn take(&self, entity: EntityId) -> Result<Taken<'_>, EntityError> {
         self.documents.take(entity).map_err(|Busy| EntityError::Busy { entity })
     }
 
-    fn open<'d>(&self, mut taken: Taken<'d>, target: &Target, now: Now) -> Result<Taken<'d>, EntityError> {
+    pub(super) fn open<'d>(&self, mut taken: Taken<'d>, target: &Target, now: Now) -> Result<Taken<'d>, EntityError> {
         if target.existence != Existence::Fresh {
             taken = self.load(taken, now)?;
         }
@@ -202,7 +203,7 @@ impl Driver {
         Ok(taken)
     }
 
-    fn change<T, E>(
+    pub(super) fn change<T, E>(
         &self,
         taken: &mut Taken<'_>,
         target: &Target,
@@ -228,7 +229,7 @@ impl Driver {
     }
 
     /// Stores writes in one transaction, then tells those who watch. On failure memory is thrown away (invariant D10).
-    fn append(&self, taken: &mut [Taken<'_>], writes: &[PendingWrite], now: Now) -> Result<(), AppendError> {
+    pub(super) fn append(&self, taken: &mut [Taken<'_>], writes: &[PendingWrite], now: Now) -> Result<(), AppendError> {
         let changes: Vec<Vec<NewChange<'_>>> = writes.iter().map(PendingWrite::new_changes).collect();
         let rows: Vec<_> = writes.iter().zip(&changes).map(|(write, changes)| write.row(changes)).collect();
         let mut store = lock(&self.store);
@@ -256,7 +257,7 @@ impl Driver {
 }
 
 /// What is about to be stored of one entity.
-struct PendingWrite {
+pub(super) struct PendingWrite {
     space: SpaceId,
     entity: EntityId,
     collection: Collection,
@@ -267,12 +268,12 @@ struct PendingWrite {
 }
 
 impl PendingWrite {
-    fn of(entity: EntityId, open: &mut OpenEntity, changes: Vec<LocalChange>, arrival: Arrival) -> Self {
+    pub(super) fn of(entity: EntityId, open: &mut OpenEntity, changes: Vec<LocalChange>, arrival: Arrival) -> Self {
         let (space, collection, projection) = (open.space, open.collection.clone(), project_unless_large(open));
         Self { space, entity, collection, changes, projection, arrival }
     }
 
-    fn ids(&self) -> impl Iterator<Item = (EntityId, ChangeHash)> {
+    pub(super) fn ids(&self) -> impl Iterator<Item = (EntityId, ChangeHash)> {
         self.changes.iter().map(|change| (self.entity, change.hash))
     }
 

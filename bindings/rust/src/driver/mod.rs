@@ -22,6 +22,7 @@ mod seen;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod undo;
 
 pub(crate) use acknowledged::Acknowledged;
 pub use compaction::{Compacted, CompactionProgress};
@@ -56,6 +57,9 @@ const EVENTS_MAX: usize = 256;
 /// After how many failures in a row that is told, unless another number is asked for: with the back-off, half a minute.
 const FAILURES_TOLD: u32 = 5;
 
+/// How many milliseconds behind the last edit a clock has to be to have been set back, rather than read twice.
+const CLOCK_SET_BACK_MIN_MS: i64 = 1_000;
+
 /// The device's behaviour.
 pub struct Driver {
     sync: Mutex<Synchronization>,
@@ -67,6 +71,8 @@ pub struct Driver {
     /// Made at the first edit of this opening of the store (invariant D6).
     actor: Mutex<Option<ActorId>>,
     author: Mutex<Option<Arc<str>>>,
+    /// What the last edit of this opening was labelled with, in milliseconds since the Unix epoch.
+    labelled_ms: Mutex<i64>,
     incarnation: Incarnation,
     limits: Limits,
     pub(crate) observers: Observers,
@@ -170,6 +176,7 @@ impl Driver {
             entropy: Mutex::new(entropy),
             actor: Mutex::default(),
             author: Mutex::default(),
+            labelled_ms: Mutex::new(i64::MIN),
             incarnation,
             limits: Limits::DEFAULT,
             observers: Observers::default(),
@@ -336,6 +343,15 @@ impl Driver {
         let mut actor = lock(&self.actor);
         let actor = actor.get_or_insert_with(|| fresh_actor(self.device(), &mut **lock(&self.entropy))).clone();
         EditContext { author: lock(&self.author).clone(), ..EditContext::new(actor, now) }
+    }
+
+    /// The moment that an edit is labelled with: no two edits of this opening have the same, so that those of one
+    /// transaction, which do, can be told from others when they are undone.
+    fn label(&self, now: Now) -> Now {
+        let mut last = lock(&self.labelled_ms);
+        let is_set_back = now.wall_ms < last.saturating_sub(CLOCK_SET_BACK_MIN_MS);
+        *last = if is_set_back { now.wall_ms } else { now.wall_ms.max(last.saturating_add(1)) };
+        Now { wall_ms: *last, ..now }
     }
 }
 

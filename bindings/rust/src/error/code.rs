@@ -70,6 +70,7 @@ impl ReadError {
             Self::Entity(error) => error.code(),
             Self::Shape { .. } => "read.shape",
             Self::Path { .. } => "read.path",
+            Self::Point { .. } => "history.point",
             Self::Store(error) => error.code(),
         }
     }
@@ -87,6 +88,7 @@ impl EditError {
             Self::NotAnObject { .. } => "edit.not_an_object",
             Self::Json(_) => "edit.json",
             Self::Lens(_) => "edit.lens",
+            Self::Point { .. } => "history.point",
             Self::Aborted(_) => "edit.aborted",
             Self::Store(error) => error.code(),
         }

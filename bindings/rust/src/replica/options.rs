@@ -14,6 +14,7 @@ use std::time::Duration;
 pub struct ReplicaOptions {
     store: OpenOptions,
     replay: Replay,
+    author: Option<String>,
 }
 
 impl ReplicaOptions {
@@ -41,6 +42,12 @@ impl ReplicaOptions {
         self
     }
 
+    /// Who edits: see [`Replica::set_author`].
+    pub fn author(mut self, author: impl Into<String>) -> Self {
+        self.author = Some(author.into());
+        self
+    }
+
     /// Opens the store file, making it where there is none.
     ///
     /// # Errors
@@ -49,6 +56,8 @@ impl ReplicaOptions {
     pub fn open(self, path: impl AsRef<Path>) -> Result<Replica, ReplicaError> {
         let clock = SystemClock::new();
         let options = OpenOptions { opened_ms: clock.now().wall_ms, ..self.store };
-        Replica::on(Store::open(path.as_ref(), &options)?, clock, self.replay)
+        let replica = Replica::on(Store::open(path.as_ref(), &options)?, clock, self.replay)?;
+        replica.set_author(self.author.as_deref());
+        Ok(replica)
     }
 }

@@ -119,6 +119,7 @@ pub use field::{Field, MapKey};
 pub use held::before_edit;
 pub use long_text::LongText;
 pub use path::FieldPath;
+pub(crate) use read::from_view;
 pub use read::{FromDocumentError, from_document};
 pub use scalar::{Bytes, Counter, Timestamp};
 pub use text::Text;

@@ -6,7 +6,7 @@ use super::{
     support::Mismatch,
     view::{NumberViews, View, is_marked},
 };
-use afield_core::document::{EditError as DocumentError, Kind, OperationError};
+use afield_core::document::{EditError as DocumentError, Kind, OperationError, View as DocumentView};
 use automerge::ROOT;
 use autosurgeon::{Hydrate, HydrateError, ReadDoc};
 
@@ -71,6 +71,11 @@ pub enum FromDocumentError {
 /// When a required field is missing, or a value does not fit its type: see [`FromDocumentError`].
 pub fn from_document<T: Hydrate, D: ReadDoc + automerge::ReadDoc>(document: &D) -> Result<T, FromDocumentError> {
     read(&Reading::new(document, ReadDoc::get_heads(document)))
+}
+
+/// Reads a model from the root of a document as it was at a moment.
+pub(crate) fn from_view<T: Hydrate, D: automerge::ReadDoc>(view: &DocumentView<'_, D>) -> Result<T, FromDocumentError> {
+    read(&Reading::new(view, view.heads().to_vec()))
 }
 
 /// Reads a model from the root of a document that answers what texts are.

@@ -1,0 +1,186 @@
+//! `afield log`, `at`, `diff`, `undo`, `redo` and `restore --to`
+
+use crate::arguments::{At, Diff, Global, Log, One};
+use crate::context;
+use crate::failure::Failure;
+use crate::moment::Moment;
+use crate::output::Output;
+use crate::text;
+use afield::{Changed, Difference, EntityId, HistoryChange, Point, ReadOnlySpace, Value};
+use console::style;
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+
+/// How many digits of a change's hash are shown.
+const DIGITS: usize = 10;
+
+/// Which way to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    Undo,
+    Redo,
+}
+
+#[derive(Debug, Serialize)]
+struct Logged {
+    change: String,
+    at_ms: i64,
+    device: Option<String>,
+    author: Option<String>,
+    message: Option<String>,
+    operations: u64,
+    undoes: Option<Undone>,
+}
+
+#[derive(Debug, Serialize)]
+struct Undone {
+    first: String,
+    last: String,
+    redo: bool,
+}
+
+/// What became of an entity.
+#[derive(Debug, Serialize)]
+struct Gone<'c> {
+    id: String,
+    collection: &'c str,
+    changed: bool,
+}
+
+pub(super) fn log(arguments: &Log, global: &Global, output: Output) -> Result<(), Failure> {
+    let (space, id) = entity(&arguments.of, global)?;
+    let page = space.history(&arguments.of.collection, id, &Point::Now, arguments.limit)?;
+    let changes: Vec<Logged> = page.changes.iter().filter(|change| !change.is_derived()).map(logged).collect();
+    output.list(&changes, || changes.iter().map(|change| in_words(change, output)).collect())
+}
+
+pub(super) fn at(arguments: &At, global: &Global, output: Output) -> Result<(), Failure> {
+    let (space, id) = entity(&arguments.of, global)?;
+    let collection = &arguments.of.collection;
+    let point = arguments.point.find(|from, limit| space.history(collection, id, from, limit))?;
+    let value = space.at(collection, id, &point)?;
+    let value = if arguments.tagged { value.to_tagged_json() } else { value.to_json() };
+    output.result(&value, || value.to_string())
+}
+
+pub(super) fn diff(arguments: &Diff, global: &Global, output: Output) -> Result<(), Failure> {
+    let (space, id) = entity(&arguments.of, global)?;
+    let collection = &arguments.of.collection;
+    let find = |moment: &Moment| moment.find(|from, limit| space.history(collection, id, from, limit));
+    let to = find(&arguments.to)?;
+    let from = match &arguments.from {
+        Some(from) => find(from)?,
+        None => {
+            let last = space.history(collection, id, &to, 1)?;
+            last.changes.first().map_or(Point::Heads(Vec::new()), |last| Point::Before(last.hash))
+        }
+    };
+    let differences = space.differences(collection, id, &from, &to)?;
+    let found: Vec<Json> = differences.iter().map(as_json).collect();
+    output.list(&found, || differences.iter().map(shown).collect())
+}
+
+pub(super) fn undo(one: &One, direction: Direction, global: &Global, output: Output) -> Result<(), Failure> {
+    let (_replica, space) = context::open_space(global)?;
+    let collection = space.collection::<()>(&one.collection)?;
+    let id = one.id.find_among(&one.collection, || Ok([collection.ids()?, collection.deleted()?].concat()))?;
+    let (write, done, nothing) = match direction {
+        Direction::Undo => (collection.undo(id)?, "Undone.", "This device has nothing to undo there."),
+        Direction::Redo => (collection.redo(id)?, "Redone.", "There is nothing to redo."),
+    };
+    let gone = Gone { id: id.to_string(), collection: &one.collection, changed: write.is_some() };
+    output.done(&gone, || if write.is_some() { done.to_owned() } else { nothing.to_owned() })
+}
+
+pub(super) fn restore(one: &One, moment: &Moment, global: &Global, output: Output) -> Result<(), Failure> {
+    let (_replica, space) = context::open_space(global)?;
+    let collection = context::collection(&space, &one.collection, global)?;
+    let id = one.id.find_among(&one.collection, || Ok([collection.ids()?, collection.deleted()?].concat()))?;
+    let point = moment.find(|from, limit| collection.history(id, from, limit))?;
+    let changed = collection.restore_to(id, &point)?.changes().next().is_some();
+    let gone = Gone { id: id.to_string(), collection: &one.collection, changed };
+    output.done(&gone, || if changed { "Restored.".to_owned() } else { "It is that already.".to_owned() })
+}
+
+fn entity(one: &One, global: &Global) -> Result<(ReadOnlySpace, EntityId), Failure> {
+    let space = context::view_space(global)?;
+    let collection = &one.collection;
+    context::collection_name(collection)?;
+    let id = one.id.find_among(collection, || {
+        let deleted = space.deleted(collection)?.into_iter().map(|(id, _)| id);
+        Ok(space.ids(collection)?.into_iter().chain(deleted).collect())
+    })?;
+    Ok((space, id))
+}
+
+fn logged(change: &HistoryChange) -> Logged {
+    let attribution = &change.attribution;
+    Logged {
+        change: change.hash.to_string(),
+        at_ms: attribution.at_ms,
+        device: attribution.device.map(|device| device.to_string()),
+        author: attribution.author.clone(),
+        message: attribution.message.clone(),
+        operations: change.operations,
+        undoes: change.undoes.as_ref().map(|undoes| Undone {
+            first: undoes.first().to_owned(),
+            last: undoes.last().to_owned(),
+            redo: undoes.is_redo(),
+        }),
+    }
+}
+
+fn in_words(change: &Logged, output: Output) -> String {
+    let hash = change.change.get(..DIGITS).unwrap_or_default();
+    let who = change.author.as_deref().map(text::printable);
+    let who = who.or_else(|| change.device.clone()).unwrap_or_else(|| "another program".to_owned());
+    let why = match (&change.undoes, &change.message) {
+        (Some(undone), _) => {
+            let (word, last) = (if undone.redo { "redo" } else { "undo" }, undone.last.get(..DIGITS));
+            format!("{word} {}", last.unwrap_or_default())
+        }
+        (None, message) => message.as_deref().map(text::printable).unwrap_or_default(),
+    };
+    if !output.is_terminal() {
+        return format!("{}\t{}\t{who}\t{why}\n", change.change, change.at_ms);
+    }
+    let ago = text::ago(u64::try_from(context::wall_ms().saturating_sub(change.at_ms)).unwrap_or(0));
+    format!("{}  {ago}  {}  {why}\n", style(hash).yellow(), style(who).bold())
+}
+
+fn as_json(difference: &Difference) -> Json {
+    let path = difference.path.to_string();
+    let value = |value: &Value| value.to_tagged_json();
+    match &difference.changed {
+        Changed::Added { after } => json!({ "path": path, "change": "added", "after": value(after) }),
+        Changed::Removed { before } => json!({ "path": path, "change": "removed", "before": value(before) }),
+        Changed::Replaced { before, after } => {
+            json!({ "path": path, "change": "replaced", "before": value(before), "after": value(after) })
+        }
+        Changed::Text { hunks } => {
+            let hunk = |hunk: &afield::TextHunk| json!({ "position": hunk.position, "deleted": hunk.deleted, "inserted": hunk.inserted });
+            json!({ "path": path, "change": "text", "hunks": hunks.iter().map(hunk).collect::<Vec<_>>() })
+        }
+        _ => json!({ "path": path, "change": "other" }),
+    }
+}
+
+fn shown(difference: &Difference) -> String {
+    let path = text::printable(&difference.path.to_string());
+    let gone = |before: &Value| style(format!("- {path}: {}\n", before.to_json())).red().to_string();
+    let come = |after: &Value| style(format!("+ {path}: {}\n", after.to_json())).green().to_string();
+    match &difference.changed {
+        Changed::Added { after } => come(after),
+        Changed::Removed { before } => gone(before),
+        Changed::Replaced { before, after } => gone(before) + &come(after),
+        Changed::Text { hunks } => {
+            let quoted = |text: &str| Json::from(text).to_string();
+            let hunk = |hunk: &afield::TextHunk| {
+                let (deleted, inserted) = (quoted(&hunk.deleted), quoted(&hunk.inserted));
+                format!("~ {path} at {}: {} {}\n", hunk.position, style(deleted).red(), style(inserted).green())
+            };
+            hunks.iter().map(hunk).collect()
+        }
+        _ => format!("~ {path}\n"),
+    }
+}

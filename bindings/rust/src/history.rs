@@ -1,0 +1,332 @@
+//! The past of an entity: its history, what it was, what differs, and undo and redo.
+
+use crate::collection::{Collection, JsonCollection, assign, fields, mark_existing};
+use crate::driver::{Edited, Existence, split_deleted};
+use crate::entity::Entity;
+use crate::error::{EditError, ReadError};
+use crate::read_only::ReadOnlySpace;
+use crate::replica::{Replica, Shared};
+use crate::typed;
+use crate::write::Write;
+use crate::{EntityId, Target};
+use afield_core::document::{
+    Difference, Direction, Document, HistoryPage, Path, Point, PointError, Value, differences,
+};
+use autosurgeon::{Hydrate, Reconcile};
+
+impl Replica {
+    /// Names who edits on this device from now on, or nobody: what others see in an entity's [history](Collection::history).
+    ///
+    /// The name is as good as whoever gives it: nothing proves it. At most 256 bytes of it are kept. The store does not
+    /// remember it; give it at each opening, as [`ReplicaOptions::author`](crate::ReplicaOptions::author) does.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let notes = replica.create_space("Home")?.collection::<()>("notes")?;
+    /// replica.set_author(Some("Anna"));
+    /// let id = notes.json().insert(&serde_json::json!({"title": "Trip"}))?;
+    /// let page = notes.history(id, &afield::Point::Now, 1)?;
+    /// assert_eq!(page.changes[0].attribution.author.as_deref(), Some("Anna"));
+    /// assert_eq!(page.changes[0].attribution.device, Some(replica.device()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_author(&self, author: Option<&str>) {
+        self.shared.driver.set_author(author);
+    }
+}
+
+impl<T> Collection<T> {
+    /// What became of an entity: at most `limit` changes from a moment back, by this device and by others.
+    ///
+    /// However long the history is, the time this takes grows with the limit alone. [`HistoryPage::sittings`] puts together
+    /// what people take for one edit.
+    ///
+    /// ```
+    /// # use afield::{Point, Replica, model};
+    /// # #[model]
+    /// # struct Note { title: String }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = Replica::open_in_memory()?;
+    /// # let notes = replica.create_space("Home")?.collection::<Note>("notes")?;
+    /// let id = notes.insert(&Note { title: "Trip".into() })?;
+    /// notes.with_message("it takes a night").edit(id, |note| note.title = "Night trip".into())?;
+    ///
+    /// let page = notes.history(id, &Point::Now, 20)?;
+    /// let last = &page.changes[0];
+    /// assert_eq!(last.attribution.message.as_deref(), Some("it takes a night"));
+    /// assert_eq!(notes.at(id, &Point::Before(last.hash))?.title, "Trip");
+    /// assert_eq!(notes.differences(id, &Point::Before(last.hash), &Point::Now)?[0].path.to_string(), "title");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity, or the moment is none of its history.
+    pub fn history(&self, id: EntityId, from: &Point, limit: usize) -> Result<HistoryPage, ReadError> {
+        self.shared.history(&self.target(id, Existence::Required), from, limit)
+    }
+
+    /// What differs between two moments of an entity, place by place.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity, or a moment is none of its history.
+    pub fn differences(&self, id: EntityId, from: &Point, to: &Point) -> Result<Vec<Difference>, ReadError> {
+        self.shared.differences(&self.target(id, Existence::Required), from, to)
+    }
+
+    /// Undoes this device's last edit of an entity that is not undone yet; `None` when there is none.
+    ///
+    /// What others have written since stays. Keys typed within a second of each other are one step. What can be undone
+    /// follows from the entity's history, so that it is the same after the replica was opened again; the undo itself is an
+    /// ordinary edit, which others receive and [`Collection::redo`] takes back. Undoing the edit that made the entity
+    /// deletes it.
+    ///
+    /// ```
+    /// # use afield::{Replica, model};
+    /// # #[model]
+    /// # struct Note { title: String }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = Replica::open_in_memory()?;
+    /// # let notes = replica.create_space("Home")?.collection::<Note>("notes")?;
+    /// let id = notes.insert(&Note { title: "Trip".into() })?;
+    /// notes.edit(id, |note| note.title = "Night trip".into())?;
+    /// notes.undo(id)?;
+    /// assert_eq!(notes.read(id)?.title, "Trip");
+    /// notes.redo(id)?;
+    /// assert_eq!(notes.read(id)?.title, "Night trip");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity, putting back what was there takes more than one change may hold, or the store failed.
+    pub fn undo(&self, id: EntityId) -> Result<Option<Write>, EditError> {
+        self.shared.undo(&self.target(id, Existence::Required), Direction::Undo)
+    }
+
+    /// Takes this device's last undo of an entity back; `None` when there is none, or it was edited since.
+    ///
+    /// # Errors
+    ///
+    /// As [`Collection::undo`].
+    pub fn redo(&self, id: EntityId) -> Result<Option<Write>, EditError> {
+        self.shared.undo(&self.target(id, Existence::Required), Direction::Redo)
+    }
+
+    /// Whether this device has edited an entity in a way that is not undone yet. Others may have overwritten it since, so
+    /// that there is nothing left of it to undo.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity.
+    pub fn can_undo(&self, id: EntityId) -> Result<bool, ReadError> {
+        self.shared.can_undo(&self.target(id, Existence::Required), Direction::Undo)
+    }
+
+    /// Whether this device's last edit of an entity is an undo.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity.
+    pub fn can_redo(&self, id: EntityId) -> Result<bool, ReadError> {
+        self.shared.can_undo(&self.target(id, Existence::Required), Direction::Redo)
+    }
+
+    /// Makes the fields of an entity what they were at a moment, by an ordinary edit of what differs. It is undone like any
+    /// other; an entity that is deleted is there again.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity, the moment is none of its history, the edit is too large, or the store failed.
+    pub fn restore_to(&self, id: EntityId, point: &Point) -> Result<Write, EditError> {
+        let target = self.target(id, Existence::Required);
+        let then = self.shared.read_document(&target, |document| existing_at(document, point))?;
+        let then = then.map_err(|source| EditError::Point { entity: id, source })?;
+        self.change(id, |edit| {
+            let now = fields(edit)?;
+            assign(edit, &Path::ROOT, &now, &then)?;
+            mark_existing(edit)
+        })
+    }
+}
+
+impl<T: Hydrate + Reconcile> Collection<T> {
+    /// Reads an entity as it was at a moment.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity, the moment is none of its history, or it did not have the shape of `T` then.
+    pub fn at(&self, id: EntityId, point: &Point) -> Result<T, ReadError> {
+        let target = self.target(id, Existence::Required);
+        let read = |document: &Document| {
+            existing_at(document, point)?;
+            match self.shape.lenses() {
+                None => document.view(point).map(|view| typed::from_view(&view)),
+                Some(_) => document.read_as_of(point).map(|value| self.shape.read_value(value)),
+            }
+        };
+        let read =
+            self.shared.read_document(&target, read)?.map_err(|source| ReadError::Point { entity: id, source })?;
+        read.map_err(|source| ReadError::Shape { entity: id, source })
+    }
+}
+
+impl JsonCollection {
+    /// Reads an entity as it was at a moment, texts as strings and counters as numbers.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity, or the moment is none of its history.
+    pub fn at(&self, id: EntityId, point: &Point) -> Result<serde_json::Value, ReadError> {
+        Ok(self.value_at(id, point)?.to_json())
+    }
+
+    /// Reads an entity as it was at a moment, as an export would have written it.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity, or the moment is none of its history.
+    pub fn at_tagged(&self, id: EntityId, point: &Point) -> Result<serde_json::Value, ReadError> {
+        Ok(self.value_at(id, point)?.to_tagged_json())
+    }
+
+    fn value_at(&self, id: EntityId, point: &Point) -> Result<Value, ReadError> {
+        Ok(self.of.shape.show(self.of.shared.value_at(&self.of.target(id, Existence::Required), point)?))
+    }
+}
+
+impl Entity {
+    /// What became of it; see [`Collection::history`].
+    ///
+    /// # Errors
+    ///
+    /// The entity could not be opened, or the moment is none of its history.
+    pub fn history(&self, from: &Point, limit: usize) -> Result<HistoryPage, ReadError> {
+        self.shared().history(self.target(), from, limit)
+    }
+
+    /// Its fields as they were at a moment.
+    ///
+    /// # Errors
+    ///
+    /// The entity could not be opened, or the moment is none of its history.
+    pub fn at(&self, point: &Point) -> Result<Value, ReadError> {
+        self.shared().value_at(self.target(), point)
+    }
+
+    /// Undoes this device's last edit of it; see [`Collection::undo`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Collection::undo`].
+    pub fn undo(&self) -> Result<Option<Write>, EditError> {
+        self.shared().undo(self.target(), Direction::Undo)
+    }
+
+    /// Takes this device's last undo of it back; see [`Collection::redo`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Collection::undo`].
+    pub fn redo(&self) -> Result<Option<Write>, EditError> {
+        self.shared().undo(self.target(), Direction::Redo)
+    }
+}
+
+impl Shared {
+    fn history(&self, target: &Target, from: &Point, limit: usize) -> Result<HistoryPage, ReadError> {
+        self.of_past(target, |document| document.history(from, limit))
+    }
+
+    fn differences(&self, target: &Target, from: &Point, to: &Point) -> Result<Vec<Difference>, ReadError> {
+        self.of_past(target, |document| fields_differ(document, from, to))
+    }
+
+    fn value_at(&self, target: &Target, point: &Point) -> Result<Value, ReadError> {
+        self.of_past(target, |document| existing_at(document, point))
+    }
+
+    fn of_past<R>(
+        &self,
+        target: &Target,
+        read: impl FnOnce(&Document) -> Result<R, PointError>,
+    ) -> Result<R, ReadError> {
+        let read = self.read_document(target, read)?;
+        read.map_err(|source| ReadError::Point { entity: target.entity, source })
+    }
+
+    fn can_undo(&self, target: &Target, direction: Direction) -> Result<bool, ReadError> {
+        Ok(self.read_document(target, |document| self.driver.undo_plan(document, direction, 0).is_some())?)
+    }
+
+    fn undo(&self, target: &Target, direction: Direction) -> Result<Option<Write>, EditError> {
+        let undone = self.driver.undo(target, self.now(), direction)?;
+        let Some(Edited { changes, .. }) = undone else { return Ok(None) };
+        if !self.wake() {
+            self.driver.compact_edited(target.entity, self.now());
+        }
+        Ok(Some(self.write(changes)))
+    }
+}
+
+fn fields_differ(document: &Document, from: &Point, to: &Point) -> Result<Vec<Difference>, PointError> {
+    let fields_at = |point| document.read_as_of(point).map(|value| split_deleted(value).0);
+    Ok(differences(&fields_at(from)?, &fields_at(to)?))
+}
+
+/// The fields of an entity at a moment at which it existed.
+fn existing_at(document: &Document, point: &Point) -> Result<Value, PointError> {
+    match split_deleted(document.read_as_of(point)?).0 {
+        Value::Map(fields) if fields.is_empty() && document.heads_at(point)?.is_empty() => Err(PointError::NothingYet),
+        fields => Ok(fields),
+    }
+}
+
+impl ReadOnlySpace {
+    /// What became of an entity, as [`Collection::history`].
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity in this collection, or the moment is none of its history.
+    pub fn history(
+        &self,
+        collection: &str,
+        id: EntityId,
+        from: &Point,
+        limit: usize,
+    ) -> Result<HistoryPage, ReadError> {
+        let page = self.document(id, Some(collection))?.history(from, limit);
+        page.map_err(|source| ReadError::Point { entity: id, source })
+    }
+
+    /// The fields of an entity as they were at a moment.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity in this collection, or the moment is none of its history.
+    pub fn at(&self, collection: &str, id: EntityId, point: &Point) -> Result<Value, ReadError> {
+        let value = existing_at(&self.document(id, Some(collection))?, point);
+        value.map_err(|source| ReadError::Point { entity: id, source })
+    }
+
+    /// What differs between two moments of an entity, place by place.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entity in this collection, or a moment is none of its history.
+    pub fn differences(
+        &self,
+        collection: &str,
+        id: EntityId,
+        from: &Point,
+        to: &Point,
+    ) -> Result<Vec<Difference>, ReadError> {
+        let found = fields_differ(&self.document(id, Some(collection))?, from, to);
+        found.map_err(|source| ReadError::Point { entity: id, source })
+    }
+}

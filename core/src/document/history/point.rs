@@ -1,0 +1,122 @@
+//! Moments of an entity's history.
+
+use super::View;
+use crate::change::is_derived;
+use crate::document::engine::{self, operations_of};
+use crate::document::read::{Object, read_object};
+use crate::document::{Document, Value};
+use automerge::{Automerge, ChangeHash};
+use std::collections::BTreeMap;
+
+/// A moment of an entity's history.
+///
+/// A history has branches, so a moment is a set of changes: those, and all that they rest on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Point {
+    /// With all that this device holds.
+    #[default]
+    Now,
+    /// Right after a change was made, as whoever made it saw the entity.
+    After(ChangeHash),
+    /// Right before a change was made, as whoever made it saw the entity.
+    Before(ChangeHash),
+    /// With these changes; no change at all is the beginning, when there was nothing.
+    Heads(Vec<ChangeHash>),
+    /// With the changes whose authors' clocks said this many milliseconds since the Unix epoch or less, and what they rest
+    /// on.
+    TimeMs(i64),
+}
+
+/// Why a moment is none of an entity's history.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PointError {
+    /// This device does not hold a change.
+    #[error("change {hash} is none of this entity's, or has not arrived here yet")]
+    UnknownChange {
+        /// The change.
+        hash: ChangeHash,
+    },
+    /// The entity did not exist yet.
+    #[error("the entity did not exist yet at that moment")]
+    NothingYet,
+}
+
+impl Document {
+    /// The changes that stand for a moment: with all that they rest on, they are what was there.
+    ///
+    /// # Errors
+    ///
+    /// See [`PointError`].
+    ///
+    /// # Panics
+    ///
+    /// The document is poisoned.
+    pub fn heads_at(&self, point: &Point) -> Result<Vec<ChangeHash>, PointError> {
+        let engine = self.automerge();
+        let known = |hash: &ChangeHash| match engine::holds(engine, hash) {
+            true => Ok(*hash),
+            false => Err(PointError::UnknownChange { hash: *hash }),
+        };
+        match point {
+            Point::Now => Ok(engine.get_heads()),
+            Point::After(hash) => known(hash).map(|hash| vec![hash]),
+            Point::Before(hash) => {
+                let change = engine.get_change_meta_by_hash(hash);
+                Ok(change.ok_or(PointError::UnknownChange { hash: *hash })?.deps)
+            }
+            Point::Heads(heads) => heads.iter().map(known).collect(),
+            Point::TimeMs(time_ms) => {
+                let heads = heads_at_time(engine, *time_ms);
+                if heads.is_empty() { Err(PointError::NothingYet) } else { Ok(heads) }
+            }
+        }
+    }
+
+    /// The document as it was at a moment, to be read like one that is there now.
+    ///
+    /// # Errors
+    ///
+    /// See [`PointError`].
+    ///
+    /// # Panics
+    ///
+    /// The document is poisoned.
+    pub fn view(&self, point: &Point) -> Result<View<'_, Automerge>, PointError> {
+        Ok(View::new(self.automerge(), self.heads_at(point)?))
+    }
+
+    /// Reads the whole document as it was at a moment.
+    ///
+    /// # Errors
+    ///
+    /// See [`PointError`].
+    ///
+    /// # Panics
+    ///
+    /// The document is poisoned.
+    pub fn read_as_of(&self, point: &Point) -> Result<Value, PointError> {
+        match point {
+            Point::Now => Ok(self.read()),
+            _ => Ok(read_object(&self.view(point)?, &Object::ROOT)),
+        }
+    }
+}
+
+/// The last change of each actor up to a time. It rests on all of that actor before it.
+fn heads_at_time(engine: &Automerge, time_ms: i64) -> Vec<ChangeHash> {
+    let mut last = BTreeMap::new();
+    for change in engine.get_changes_meta(&[]) {
+        // What creates a container is labelled with no time, and is there as soon as something rests on it. An import has
+        // no time either, and is there from the beginning.
+        let is_creation_alone = is_derived(change.actor.to_bytes()) && operations_of(&change) <= 1;
+        if change.timestamp > time_ms || is_creation_alone {
+            continue;
+        }
+        let entry = last.entry(change.actor.into_owned()).or_insert((change.seq, change.hash));
+        if entry.0 < change.seq {
+            *entry = (change.seq, change.hash);
+        }
+    }
+    last.into_values().map(|(_, hash)| hash).collect()
+}

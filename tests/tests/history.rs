@@ -1,0 +1,126 @@
+//! Who changed what, and undo beside others: whole devices and a real relay.
+
+use afield::{Changed, Collection, EntityId, Point, Relay, Replica, Text, model};
+use afield_tests::processes::{Access, Program, Site};
+
+#[model]
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Note {
+    title: String,
+    body: Text,
+}
+
+fn site() -> Site {
+    Site::start(&Program::new(env!("CARGO_BIN_EXE_relay_process")), Access::Open)
+}
+
+fn connect(site: &Site, replica: &Replica) {
+    replica.connect(Relay::new(site.relay.url())).unwrap();
+    site.sync(replica);
+}
+
+/// Two connected devices with one note, made by the first.
+fn pair(site: &Site) -> (Replica, Replica, Collection<Note>, Collection<Note>, EntityId) {
+    let (anna, ben) = (site.replica("anna.db"), site.replica("ben.db"));
+    anna.set_author(Some("Anna"));
+    let home = anna.create_space("home").unwrap();
+    let ours: Collection<Note> = home.collection("notes").unwrap();
+    let id = ours.insert(&Note { title: "Trip".into(), body: "by train".into() }).unwrap();
+    connect(site, &anna);
+    let theirs = ben.join_space(home.id()).unwrap().collection("notes").unwrap();
+    connect(site, &ben);
+    (anna, ben, ours, theirs, id)
+}
+
+#[test]
+fn who_changed_what_when_why_and_on_which_device_is_seen_on_the_other_one() {
+    let site = site();
+    let (anna, ben, ours, theirs, id) = pair(&site);
+    let _ = ours.with_message("it is far").edit(id, |note| note.title = "Night trip".into()).unwrap();
+    site.sync(&anna);
+    site.sync(&ben);
+    let page = theirs.history(id, &Point::Now, 10).unwrap();
+    let last = &page.changes[0];
+    assert_eq!(last.attribution.author.as_deref(), Some("Anna"));
+    assert_eq!(last.attribution.device, Some(anna.device()));
+    assert_eq!(last.attribution.message.as_deref(), Some("it is far"));
+    assert_eq!(theirs.at(id, &Point::Before(last.hash)).unwrap().title, "Trip");
+    let found = theirs.differences(id, &Point::Before(last.hash), &Point::Now).unwrap();
+    assert!(matches!(&found[..], [one] if matches!(one.changed, Changed::Replaced { .. })), "{found:?}");
+}
+
+#[test]
+fn an_undo_takes_back_ones_own_edit_alone_after_others_edited_and_after_a_restart() {
+    let site = site();
+    let (anna, ben, ours, theirs, id) = pair(&site);
+    let _ = ours.entity(id).unwrap().text("body").splice(3, 0, "night ").unwrap();
+    let _ = theirs.entity(id).unwrap().text("body").splice(8, 0, ", not by car").unwrap();
+    for replica in [&anna, &ben, &anna] {
+        site.sync(replica);
+    }
+    assert!(theirs.can_undo(id).unwrap(), "Ben has edited it");
+    assert_eq!(ours.read(id).unwrap().body.as_str(), "by night train, not by car");
+    let space = ours.space();
+    drop(ours);
+    drop(anna);
+
+    let anna = site.replica("anna.db");
+    let ours: Collection<Note> = anna.space(space).unwrap().collection("notes").unwrap();
+    assert!(ours.can_undo(id).unwrap() && !ours.can_redo(id).unwrap());
+    assert!(ours.undo(id).unwrap().is_some());
+    assert_eq!(ours.read(id).unwrap().body.as_str(), "by train, not by car");
+    connect(&site, &anna);
+    site.sync(&ben);
+    assert_eq!(theirs.read(id).unwrap().body.as_str(), "by train, not by car");
+    assert!(theirs.undo(id).unwrap().is_some());
+    assert!(theirs.undo(id).unwrap().is_none(), "what Anna wrote is not Ben's to undo");
+    assert!(ours.redo(id).unwrap().is_some());
+    for replica in [&anna, &ben, &anna] {
+        site.sync(replica);
+    }
+    assert_eq!(ours.read(id).unwrap().body.as_str(), "by night train");
+    assert_eq!(theirs.read(id).unwrap(), ours.read(id).unwrap());
+}
+
+#[test]
+fn undoing_the_edit_that_made_an_entity_deletes_it_and_a_redo_brings_it_back() {
+    let site = site();
+    let (anna, ben, ours, theirs, id) = pair(&site);
+    let start = ours.read(id).unwrap();
+    assert!(ours.undo(id).unwrap().is_some());
+    site.sync(&anna);
+    site.sync(&ben);
+    assert_eq!((ours.ids().unwrap(), theirs.deleted().unwrap()), (vec![], vec![id]));
+    assert!(ours.undo(id).unwrap().is_none());
+    assert!(ours.redo(id).unwrap().is_some());
+    assert_eq!((ours.ids().unwrap(), ours.read(id).unwrap()), (vec![id], start));
+}
+
+#[test]
+fn an_entity_is_restored_to_a_moment_by_an_edit_that_can_be_undone() {
+    let site = site();
+    let (_anna, _ben, ours, _, id) = pair(&site);
+    let start = ours.history(id, &Point::Now, 1).unwrap().changes[0].hash;
+    let _ = ours.edit(id, |note| note.title = "Voyage".into()).unwrap();
+    let _ = ours.entity(id).unwrap().text("body").splice(0, 2, "not by").unwrap();
+    let later = ours.read(id).unwrap();
+    let _ = ours.restore_to(id, &Point::After(start)).unwrap();
+    assert_eq!(ours.read(id).unwrap(), Note { title: "Trip".into(), body: "by train".into() });
+    assert!(ours.undo(id).unwrap().is_some());
+    assert_eq!(ours.read(id).unwrap(), later);
+    let nothing = ours.restore_to(id, &Point::Before(start)).unwrap_err();
+    assert_eq!(nothing.code(), "history.point");
+}
+
+#[test]
+fn what_a_transaction_did_to_an_entity_is_one_step() {
+    let site = site();
+    let (anna, _ben, ours, _, id) = pair(&site);
+    let edit = |tx: &mut afield::Transaction<'_>| {
+        tx.edit(&ours, id, |note| note.title = "one".into())?;
+        tx.edit(&ours, id, |note| note.body = "two".into())
+    };
+    let _ = anna.transaction(edit).unwrap();
+    assert!(ours.undo(id).unwrap().is_some());
+    assert_eq!(ours.read(id).unwrap(), Note { title: "Trip".into(), body: "by train".into() });
+}
