@@ -317,7 +317,7 @@ fn change(edit: &mut Edit<'_>, kind: u8, a: usize, b: usize, word: &str) {
         1 if matches!(edit.read("meta").unwrap(), Some(Value::Map(_))) => {
             edit.put(Path::from("meta").key(["x", "y"][a % 2]), word).unwrap()
         }
-        2 if a % 4 == 0 => edit.put(["body", "list", "count"][b % 3], word).unwrap(),
+        2 if a.is_multiple_of(4) => edit.put(["body", "list", "count"][b % 3], word).unwrap(),
         2 => edit.delete(["title", "meta", "body", "list", "count"][b % 5]).unwrap(),
         3 if matches!(edit.read("body").unwrap(), Some(Value::Text(_) | Value::RichText(_))) => {
             let length = length(edit, "body");
@@ -351,7 +351,7 @@ fn change(edit: &mut Edit<'_>, kind: u8, a: usize, b: usize, word: &str) {
         7 if matches!(edit.read("body").unwrap(), Some(Value::Text(_) | Value::RichText(_))) => {
             let length = length(edit, "body");
             let (start, end) = (a % (length + 1), b % (length + 1));
-            let value = if a % 3 == 0 { Value::Null } else { true.into() };
+            let value = if a.is_multiple_of(3) { Value::Null } else { true.into() };
             edit.mark("body", start.min(end)..start.max(end), "bold", value, Expand::After).unwrap();
         }
         _ => edit.splice_text("long", 0, 0, word).unwrap(),

@@ -268,10 +268,11 @@ impl World {
         let list = Register { object: None, key: Key::Map("l".to_owned()) };
         let length = self.length(device);
         let index = index.min(length.unwrap_or(0));
-        if length.is_none() && self.record.visible(&self.views[device], &list).len() > 0 {
+        if length.is_none() && !self.record.visible(&self.views[device], &list).is_empty() {
             return;
         }
-        let value = if number % 2 == 0 { Value::Int(number.into()) } else { Value::from([("x", Value::Int(0))]) };
+        let value =
+            if number.is_multiple_of(2) { Value::Int(number.into()) } else { Value::from([("x", Value::Int(0))]) };
         let made = self.do_edit(device, |edit| edit.insert("l", index, value));
         let (list_id, _) = self.at(device, &ObjId::Root, "l").unwrap();
         let (element, is_object) = self.at(device, &list_id.object(), index).unwrap();
@@ -344,7 +345,7 @@ impl World {
         let Some((path, register)) = self.register(device, place, number) else { return };
         let value = match what {
             _ if register == Register::deletion() => {
-                if number % 2 == 0 {
+                if number.is_multiple_of(2) {
                     Value::Null
                 } else {
                     Value::Timestamp(number.into())
