@@ -164,8 +164,10 @@ pub(crate) enum Command {
     #[command(after_help = help::LOG)]
     Diff(Diff),
     /// Take this device's last edit of an entity back; what others wrote since stays
+    #[command(after_help = help::UNDO)]
     Undo(One),
     /// Take the last undo of an entity back
+    #[command(after_help = help::REDO)]
     Redo(One),
     /// Delete entities for good, here, on the relay and on every device
     #[command(after_help = help::PURGE)]

@@ -94,6 +94,20 @@ Examples:
   afield restore notes 5f4a3b2c1d0e --to before:3f9a0c1e
       makes it what it was: see `afield log --help`";
 
+pub(super) const UNDO: &str = "\
+What one typed in a row is one step. An undo is an edit, which travels like any
+other.
+
+Examples:
+  afield undo notes 5f4a3b2c1d0e
+  afield undo notes 5f4a3b2c1d0e --json";
+
+pub(super) const REDO: &str = "\
+There is something to redo until this device edits the entity anew.
+
+Examples:
+  afield redo notes 5f4a3b2c1d0e";
+
 pub(super) const LOG: &str = "\
 A moment is `now`, the hash of a change or its first digits (right after it),
 before: and a hash (right before it), or @ and milliseconds since 1970.
@@ -122,7 +136,8 @@ Examples:
       says what would go, and deletes nothing
   afield purge notes 5f4a3b2c1d0e --yes
 
-`afield delete` can be taken back; this cannot. Backups and exports made before are not reached.";
+`afield delete` can be taken back; this cannot. Backups and exports made before
+are not reached.";
 
 pub(super) const CONFLICTS: &str = "\
 The first side of a conflict is what is shown. Piped, each side is a line:

@@ -45,8 +45,8 @@ fn a_conflict_is_listed_alike_by_both_and_what_one_decides_holds_for_both() {
 #[test]
 fn what_cannot_be_decided_is_refused_with_a_word_on_what_there_is() {
     let (_folder, _relay, ada, _ben, id) = two_titles();
-    assert!(ada.run(["resolve", "notes", &id, "body", "--keep", "1"]).failed(3).contains("afield conflicts"));
-    ada.run(["resolve", "notes", &id, "title", "--keep", "0"]).failed(2);
+    assert!(ada.run(["resolve", "notes", &id, "body", "--keep", "1"]).failed(3).contains("conflicts` shows"));
+    assert_eq!(ada.run(["resolve", "notes", &id, "title", "--keep", "0"]).code, 2);
     ada.run(["resolve", "notes", &id, "title", "--keep", "3"]).failed(1);
     assert_eq!(ada.run(["resolve", "notes", &id, "title"]).code, 2);
     ada.run(["resolve", "notes", &id, "--value", "{"]).failed(2);
