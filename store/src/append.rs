@@ -53,7 +53,7 @@ impl Store {
     /// Stores changes of any number of entities, with their places in the outbox and their projections, in one
     /// transaction (D1); answers how many of the changes the store did not hold before.
     ///
-    /// For one change of a known entity that is two reading statements, three writing ones, and one sync of the WAL.
+    /// For one change of a known entity that is three reading statements, three writing ones, and one sync of the WAL.
     ///
     /// # Errors
     ///

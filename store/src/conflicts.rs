@@ -150,7 +150,7 @@ pub(crate) fn make_stale(transaction: &mut WriteTransaction<'_>, entity: EntityR
 
 /// Says that a document was edited by somebody who knew all that it holds.
 pub(crate) fn make_stale_if_any(transaction: &mut WriteTransaction<'_>, entity: EntityRow) -> Result<(), StoreError> {
-    let sql = "INSERT OR IGNORE INTO conflicts_stale SELECT entity_row FROM conflicts WHERE entity_row = ? LIMIT 1";
-    transaction.execute(sql, [entity])?;
-    Ok(())
+    // Most have none, and are looked up only.
+    let sql = "SELECT 1 FROM conflicts WHERE entity_row = ? LIMIT 1";
+    if transaction.row(sql, [entity], |_| Ok(()))?.is_some() { make_stale(transaction, entity) } else { Ok(()) }
 }

@@ -43,8 +43,8 @@
 //!
 //! # What an edit costs
 //!
-//! [`Store::append`] of one change with its projection is `BEGIN`, two reading statements (the entity with its space, and
-//! nothing else once it is known), three writing ones (the change, its bytes, the projection), `COMMIT`, and one sync of the
+//! [`Store::append`] of one change with its projection is `BEGIN`, three reading statements (the entity with its space, and
+//! whether it has conflicts), three writing ones (the change, its bytes, the projection), `COMMIT`, and one sync of the
 //! WAL; it touches one page each of the changes, their hash index, the outbox, the bytes and the projections. The checkpoint that moves
 //! 1,000 pages of WAL into the file adds two syncs when it falls due.
 

@@ -7,6 +7,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::TryRecvError;
 
 struct Bench {
     site: Site,
@@ -94,7 +95,13 @@ impl Device {
 
     fn has_been_reset(&mut self) -> bool {
         let space = self.space.id();
-        std::iter::from_fn(|| self.events.try_recv().ok()).any(|event| event == SyncEvent::Reset { space })
+        let mut next = || loop {
+            match self.events.try_recv() {
+                Err(TryRecvError::Lagged(_)) => {}
+                other => return other.ok(),
+            }
+        };
+        std::iter::from_fn(&mut next).any(|event| event == SyncEvent::Reset { space })
     }
 
     fn resets(&self) -> u64 {

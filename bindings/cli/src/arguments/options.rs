@@ -123,7 +123,10 @@ pub(crate) struct Conflicts {
 }
 
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("choice").required(true))]
+#[command(
+    group = clap::ArgGroup::new("choice").required(true),
+    override_usage = "afield resolve <COLLECTION> <ID> [PATH] <--keep <NUMBER>|--value <JSON>>",
+)]
 pub(crate) struct Resolve {
     #[command(flatten)]
     pub(crate) of: One,

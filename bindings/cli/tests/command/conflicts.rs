@@ -52,5 +52,5 @@ fn what_cannot_be_decided_is_refused_with_a_word_on_what_there_is() {
     ada.run(["resolve", "notes", &id, "--value", "{"]).failed(2);
     ada.run(["resolve", "notes", &id, "--value", "\"Both\""]).ok();
     assert_eq!(ada.run(["get", "notes", &id, "--json"]).json()["value"]["title"], "Both");
-    assert!(ada.run(["resolve", "notes", &id, "--keep", "1"]).failed(3).contains("afield conflicts"));
+    assert!(ada.run(["resolve", "notes", &id, "--keep", "1"]).failed(3).contains("conflicts` shows"));
 }

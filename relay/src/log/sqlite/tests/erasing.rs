@@ -178,13 +178,13 @@ fn the_content_is_in_no_file_whether_it_was_fresh_packed_or_behind_a_snapshot() 
 fn what_was_prepared_before_an_erasure_is_not_put_in_place_after_it() {
     let mut desk = Desk::new();
     let (mut author, mut other) = (Author::new(1, 1), Author::new(2, 2));
-    desk.push([author.chunks(4), other.chunks(4)].concat());
+    desk.push([author.chunks(12), other.chunks(4)].concat());
     let tasks = desk.log.whole_tasks(desk.space).unwrap().unwrap();
     let pack = desk.log.gather(tasks.rows.whatever_it_saves()).unwrap().unwrap().run();
     desk.pack();
     let tasks = desk.log.whole_tasks(desk.space).unwrap().unwrap();
     let cover = desk.log.gather(tasks.entities[0].1.whatever_it_saves()).unwrap().unwrap().run();
-    desk.push(author.chunks(4));
+    desk.push([author.chunks(4), other.chunks(4)].concat());
     let tasks = desk.log.whole_tasks(desk.space).unwrap().unwrap();
     let late = desk.log.gather(tasks.rows.whatever_it_saves()).unwrap().unwrap().run();
     desk.push(vec![record(author.entity, ErasureReason::ASKED)]);
@@ -194,5 +194,5 @@ fn what_was_prepared_before_an_erasure_is_not_put_in_place_after_it() {
     desk.compact();
     assert_eq!((desk.rows("snapshots WHERE entity = 1"), desk.rows("erasures WHERE cleared < position")), (0, 0));
     let start = desk.start();
-    assert_eq!(desk.all_after(start, usize::MAX).len(), 4 + 1, "the control: the others, and the record");
+    assert_eq!(desk.all_after(start, usize::MAX).len(), 8 + 1, "the control: the others, and the record");
 }
