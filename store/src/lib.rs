@@ -15,6 +15,7 @@
 //! | `leave`, `backup` | [`Store::leave_space`], [`Reader::backup`] |
 //! | `reader` | [`Reader`]: queries beside the writer, from any thread or process |
 //! | `listing` | [`Reader::list`], one by one, by ids alone |
+//! | `query` | [`Reader::query`], [`Store::declare_index`], [`Reader::search`] |
 //! | `verify` | [`Store::verify`]: the invariants, read from the whole file |
 //! | `schema`, `connection`, `lock`, `transaction`, `fault`, `column`, `entity` | what those stand on |
 //!
@@ -64,6 +65,7 @@ mod options;
 mod outbox;
 #[cfg(test)]
 mod plans;
+mod query;
 mod reader;
 mod receive;
 mod schema;
@@ -94,6 +96,10 @@ pub use load::{LoadFrom, StoredChange, StoredEntity, WaitingSize};
 pub use lock::{Holder, Writer};
 pub use options::{OpenOptions, Synchronous, WRITER_WAIT_MS};
 pub use outbox::{Block, OutboxChunk, OutboxPosition, OutboxSize};
+pub use query::{
+    Aggregate, Direction, FieldPath, INDEX_FIELDS_MAX, INDEXES_MAX, Mark, MatchedEntity, Position, Probe,
+    QUERY_STEPS_MAX, Query, QueryError, QueryValue, Search, SearchHit, Snippet,
+};
 pub use reader::{Commits, QuarantinedChunk, Reader, SpaceFigures};
 pub use receive::{LeftOut, Page, ReceivedChange, Run, RunOutcome, UnreadableChunk};
 pub use schema::{APPLICATION_ID, SchemaVersion};

@@ -14,6 +14,7 @@ mod help;
 mod leaving;
 mod model;
 mod opening;
+mod queries;
 mod spaces;
 mod sync;
 mod syncing;
