@@ -43,7 +43,7 @@ fn edit(criterion: &mut Criterion) {
     let typed = typed();
     let saved = document(&typed, KEYSTROKES).save();
     let load = || Document::load(typed.entity, Some(&saved), []).expect("what was saved loads");
-    let context = EditContext { actor: actor_of(1).expect("a small number"), now: NOW, fresh: false };
+    let context = EditContext::new(actor_of(1).expect("a small number"), NOW);
     group.bench_function("one field of a small entity", |bencher| {
         let mut document = Document::new(typed.entity);
         let mut number = 0;
@@ -76,7 +76,7 @@ fn append(criterion: &mut Criterion) {
         let (space, entity) = (SpaceId::from_bytes([1; 16]), EntityId::from_bytes([2; 16]));
         let _ = store.create_space(space, "home", Origin::MadeHere, NOW.wall_ms).expect("a new store takes a space");
         let mut document = Document::new(entity);
-        let context = EditContext { actor: actor_of(1).expect("a small number"), now: NOW, fresh: false };
+        let context = EditContext::new(actor_of(1).expect("a small number"), NOW);
         let (collection, mut number) = (collection(), 0);
         group.bench_function(name, |bencher| {
             bencher.iter_batched(

@@ -68,7 +68,7 @@ fn edit(
     closure: impl FnOnce(&mut Edit<'_>) -> Result<(), OperationError>,
 ) -> Vec<LocalChange> {
     let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 1 };
-    let context = EditContext { actor: vec![actor; 16].into(), now, fresh: false };
+    let context = EditContext::new(vec![actor; 16].into(), now);
     document.edit(&context, &Limits::DEFAULT, closure).expect("a valid edit").changes
 }
 

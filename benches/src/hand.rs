@@ -316,7 +316,7 @@ impl Reading {
                     self.own.drain(..self.own.len().min(usize::try_from(*count).unwrap_or(usize::MAX)));
                     0
                 }
-                Segment::Announced { .. } => 0,
+                Segment::Announced { .. } | Segment::Erased(_) => 0,
                 Segment::Raw(_) => 1,
                 Segment::Snapshot(snapshot) => usize::try_from(snapshot.sequences.count()).unwrap_or(usize::MAX),
                 Segment::Batch(batch) => wire::decode_batch(batch, &Limits::DEFAULT)?.len(),

@@ -9,7 +9,9 @@ use afield_core::session::{
     DeviceEvent, DeviceSession, Greeting, OpenRequest, PushedChunk, SessionError, SpaceOpening,
 };
 use afield_core::wire::{Channel, LiveKind, LiveMessage, WireError};
-use afield_core::{Collection, DeviceId, Durable, Filter, Incarnation, Limits, LogId, Now, SessionId, SpaceId};
+use afield_core::{
+    ChunkKind, Collection, DeviceId, Durable, Filter, Incarnation, Limits, LogId, Now, SessionId, SpaceId,
+};
 use afield_relay::hub::{Access, Hub, Output};
 use afield_relay::log::{Log, LogError, OpenLogError, Principal, SqliteLog};
 use serde::Serialize;
@@ -103,7 +105,7 @@ pub fn carry(collection: &Collection, changes: &[Update]) -> Result<Carried, Car
     let mut room = Room::new(authors + 1)?;
     let pushes = changes.iter().map(|update| {
         let (entity, hash, bytes) = (update.entity, update.made.hash, update.made.bytes.clone());
-        PushedChunk { entity, collection: collection.clone(), hash, bytes }
+        PushedChunk { entity, collection: collection.clone(), kind: ChunkKind::Change, hash, bytes }
     });
     let pushes = room.durable(pushes.collect())?;
     let mut carried = Carried::default();

@@ -70,7 +70,7 @@ pub fn type_again(history: &History, mut progress: Option<Progress>) -> Result<T
     for (place, (transaction, reach)) in history.transactions.iter().zip(&reaches).enumerate() {
         let Transaction { author, patches, .. } = transaction;
         let (Some(document), Some(known)) = (documents.get_mut(*author), known.get_mut(*author)) else { continue };
-        let context = EditContext { actor: actor_of(*author)?, now: pace.next(), fresh: typed.root.is_empty() };
+        let context = EditContext { fresh: typed.root.is_empty(), ..EditContext::new(actor_of(*author)?, pace.next()) };
         if typed.root.is_empty() {
             let made = document.edit(&context, &Limits::DEFAULT, |edit| edit.put(TEXT, Value::Text(String::new())))?;
             typed.root = keystrokes(*author, made.changes);

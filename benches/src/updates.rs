@@ -51,8 +51,10 @@ pub fn update_fields(entities: usize, updates: usize) -> Result<Vec<Update>, Typ
         let Some((id, replicas, known, history)) = documents.get_mut(place) else { continue };
         let (Some(document), Some(known)) = (replicas.get_mut(author), known.get_mut(author)) else { continue };
         apply(document, history.iter().skip(*known))?;
-        let context =
-            EditContext { actor: actor_of(author)?, now: Now { wall_ms: time_ms as i64, monotonic_ms: 0 }, fresh };
+        let context = EditContext {
+            fresh,
+            ..EditContext::new(actor_of(author)?, Now { wall_ms: time_ms as i64, monotonic_ms: 0 })
+        };
         let edited = document.edit(&context, &Limits::DEFAULT, |edit| {
             if fresh || field == 0 {
                 edit.put("title", Value::Str(format!("task {place}, {value}")))?;

@@ -9,9 +9,11 @@
 //! | [`limits`] | every limit of the protocol, named, with unit and reason |
 //! | [`durable`] | [`Durable`]: what has been committed, and nothing else, may be sent or shown |
 //! | [`change`] | a change's header, read from raw bytes without a document |
+//! | [`erasure`] | the record that an entity was purged |
 //! | [`log`] | sequence, chain hash and cursor of a space's log |
 //! | [`filter`] | which entities of a space a device asks for |
 //! | [`document`] | one entity's Automerge document: edit, read, guarded apply |
+//! | [`lens`] | versions of a collection's shape, and reading and writing one through another |
 //! | [`wire`] | frames, batches and live messages; `src/wire/PROTOCOL.md` is the normative text |
 //! | [`session`] | the device's and the relay's half of a session as state machines |
 //! | [`backoff`] | how long to wait before connecting again |
@@ -25,8 +27,10 @@ pub mod backoff;
 pub mod change;
 pub mod document;
 pub mod durable;
+pub mod erasure;
 pub mod filter;
 pub mod id;
+pub mod lens;
 pub mod limits;
 pub mod log;
 pub mod panics;
@@ -36,6 +40,7 @@ pub mod wire;
 
 pub use automerge::ChangeHash;
 pub use durable::{Commit, Durable};
+pub use erasure::{Erasure, ErasureReason};
 pub use filter::Filter;
 pub use id::{Collection, DeviceId, EntityId, Incarnation, LogId, SessionId, SpaceId};
 pub use limits::Limits;

@@ -50,7 +50,7 @@ pub enum ChunkKind {
     Change = 1,
     /// A snapshot that covers changes. Reserved: a relay of this version refuses it.
     Snapshot = 2,
-    /// An erasure record. Reserved: a relay of this version refuses it.
+    /// An [erasure record](crate::Erasure): its entity was purged.
     Erasure = 3,
     /// An encrypted chunk. Reserved: a relay of this version refuses it.
     Sealed = 4,

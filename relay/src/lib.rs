@@ -18,9 +18,11 @@
 //!
 //! - **What is old reads as it did (R2, R9).** [`log::Work`] packs chunks into segments and makes snapshots for them, apart from
 //!   appends; every chunk is still served as it was accepted.
+//! - **What was purged is in no file (R2, R5).** An erasure record takes the bytes of its entity's chunks away in the transaction that
+//!   appends it, [`log::Work`] rewrites what is packed, and every answer over a removed place carries the record.
 //!
 //! Deliberately absent: Automerge documents on the way of a push (a chunk's header says all that is checked; only the work on
-//! what is old opens one), purge and filters (later versions), and the device's store, which shares nothing with the log but the
+//! what is old opens one), and the device's store, which shares nothing with the log but the
 //! words.
 
 pub mod cli;

@@ -2,6 +2,7 @@
 
 use crate::column::ChangeState;
 use crate::entity::{FoundEntity, MetEntities, Projection, insert_change, make_stale, project};
+use crate::erase;
 use crate::error::{AppendError, StoreError};
 use crate::settle::{Order, Settled, settle_change};
 use crate::space;
@@ -107,6 +108,9 @@ fn fitting_entity(
         Some(found) => found,
         None => {
             let (space_row, _) = space::find(transaction, space)?.ok_or(AppendError::UnknownSpace { space })?;
+            if erase::is_erased(transaction, space_row, entity)? {
+                return Err(AppendError::Purged { entity });
+            }
             met.find_or_create(transaction, entity, (space, space_row), collection)?
         }
     };

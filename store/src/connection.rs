@@ -114,6 +114,8 @@ fn configure(connection: &Connection) -> Result<(), OpenError> {
     // A damaged page is noticed when it is read rather than when it is used.
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // What is deleted is overwritten, always: what a purge takes away may have stood elsewhere in the file before.
+    connection.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
     // 16 MiB, negative because SQLite counts pages otherwise: the hash index of some 300,000 changes.
     connection.pragma_update(None, "cache_size", -16 * 1024)?;
     Ok(())

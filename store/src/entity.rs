@@ -59,6 +59,11 @@ impl MetEntities {
         Ok(made)
     }
 
+    /// Forgets an entity that was removed.
+    pub(crate) fn forget(&mut self, entity: EntityId) {
+        self.0.remove(&entity);
+    }
+
     /// The entity, when the store knows it.
     pub(crate) fn find(
         &mut self,

@@ -4,7 +4,9 @@
 
 mod operation;
 
-pub use operation::{AppendError, EntityError, FilterError, MarkError, ReceiveError, SnapshotError, SpaceError};
+pub use operation::{
+    AppendError, EntityError, FilterError, MarkError, PurgeError, ReceiveError, SnapshotError, SpaceError,
+};
 
 use crate::lock::Holder;
 use crate::schema::SchemaVersion;

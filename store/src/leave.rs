@@ -29,7 +29,9 @@ pub struct Left {
 }
 
 /// In the order in which nothing refers to what is gone; bodies go with their changes.
-const REMOVALS: [&str; 8] = [
+const REMOVALS: [&str; 10] = [
+    "DELETE FROM erasures WHERE space_row = ?",
+    "DELETE FROM trash WHERE space_row = ?",
     "DELETE FROM blocks WHERE space_row = ?",
     "DELETE FROM quarantine WHERE space_row = ?",
     "DELETE FROM snapshots WHERE entity_row IN (SELECT entity_row FROM entities WHERE space_row = ?)",
@@ -52,9 +54,8 @@ impl Store {
     /// [`SpaceError::UnknownSpace`], or the storage failed.
     pub fn leave_space(&mut self, space: SpaceId, unsent: Unsent) -> Result<Durable<Left>, SpaceError> {
         self.extracted = None;
-        self.overwrite_deleted(true)?;
         // Nobody depends on it: on a full disk, or where the file is damaged, the store goes on with the space.
-        let left = self.write_optional(|transaction| {
+        self.write_optional(|transaction| {
             let (row, _) = space::find(transaction, space)?.ok_or(SpaceError::UnknownSpace { space })?;
             let left = count(transaction, row.0)?;
             if unsent == Unsent::Keep && left.unsent > 0 {
@@ -66,23 +67,13 @@ impl Store {
                 transaction.execute(removal, [row])?;
             }
             Ok(left)
-        });
-        // A connection that failed is replaced by a reload, and its setting with it.
-        let restored = self.overwrite_deleted(false);
-        let left = left?;
-        restored?;
-        Ok(left)
-    }
-
-    fn overwrite_deleted(&self, is_on: bool) -> Result<(), SpaceError> {
-        // The pragma answers with the new setting.
-        Ok(self.read(|connection| Ok(connection.pragma_update_and_check(None, "secure_delete", is_on, |_| Ok(()))?))?)
+        })
     }
 }
 
 fn count(transaction: &mut WriteTransaction<'_>, space: i64) -> Result<Left, SpaceError> {
     let sql = "SELECT (SELECT count(*) FROM entities WHERE space_row = ?1), count(*), count(*) FILTER (WHERE sequence IS NULL)
-               FROM changes WHERE space_row = ?1";
+               + (SELECT count(*) FROM erasures WHERE space_row = ?1 AND sequence IS NULL) FROM changes WHERE space_row = ?1";
     let counted = transaction.row(sql, [space], |row| {
         let number = |column| crate::column::count(row, column);
         Ok(Left { entities: number(0)?, changes: number(1)?, unsent: number(2)? })

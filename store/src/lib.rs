@@ -12,6 +12,7 @@
 //! | `outbox` | [`Store::outbox`], marks, blocks |
 //! | `load` | [`Store::load`], what is pending |
 //! | `snapshot`, `compact`, `extract` | saved documents, [`Store::cover`], and covered changes' bytes |
+//! | `erase` | [`Store::purge`], erasure records, for how long the trash is kept |
 //! | `leave`, `backup` | [`Store::leave_space`], [`Reader::backup`] |
 //! | `reader` | [`Reader`]: queries beside the writer, from any thread or process |
 //! | `listing` | [`Reader::list`], one by one, by ids alone |
@@ -27,7 +28,7 @@
 //! - **D5**: a change without a mark is in the outbox by being a row of that partial index; no second write can be
 //!   forgotten. A mark never stands above the cursor.
 //! - **D8**: the bytes of a change go only once a snapshot that gives them back was read from the disk and compared, and
-//!   then it is kept twice; nothing else is ever deleted but what is left or asked to be discarded; a failure to read is an
+//!   then it is kept twice; nothing else is ever deleted but what is purged, left or asked to be discarded; a failure to read is an
 //!   error and never an empty answer.
 //! - **D10**: after a failed write the store refuses to write until it has been reloaded.
 //! - Every method that writes is one transaction, and what may be sent or shown of it is a [`afield_core::Durable`] that
@@ -52,6 +53,7 @@ mod column;
 mod compact;
 mod connection;
 mod entity;
+mod erase;
 mod error;
 mod extract;
 mod fault;
@@ -83,8 +85,10 @@ pub use column::ChangeState;
 pub use compact::{CheckedSnapshot, Covered, Covering};
 pub use connection::{SQLITE_VERSION_MIN, sqlite_version};
 pub use entity::{EntityHome, Projection};
+pub use erase::{Purged, ReceivedErasure};
 pub use error::{
-    AppendError, EntityError, FilterError, MarkError, OpenError, ReceiveError, SnapshotError, SpaceError, StoreError,
+    AppendError, EntityError, FilterError, MarkError, OpenError, PurgeError, ReceiveError, SnapshotError, SpaceError,
+    StoreError,
 };
 #[doc(hidden)]
 pub use fault::{Fault, FaultHook, FaultPoint, SyncHook, SyncMoment};

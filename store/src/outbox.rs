@@ -2,6 +2,7 @@
 
 use crate::column::{self, ChangeRow, ChangeState, EntityRow};
 use crate::entity::{MetEntities, mark_change};
+use crate::erase;
 use crate::error::{EntityError, MarkError, StoreError};
 use crate::extract::Extracted;
 use crate::settle::known;
@@ -10,24 +11,26 @@ use crate::store::Store;
 use crate::transaction::{row, rows};
 use afield_core::session::Proof;
 use afield_core::wire::ChunkCode;
-use afield_core::{ChangeHash, Collection, Durable, EntityId, Sequence, SpaceId};
+use afield_core::{ChangeHash, ChunkKind, Collection, Durable, EntityId, Sequence, SpaceId};
 use rusqlite::{Connection, Row};
 
-/// A place in the order of an outbox: first what is covered, entity by entity, so that each snapshot is loaded once; then
+/// A place in the order of an outbox: first erasure records; then what is covered, entity by entity, so that each snapshot is loaded once; then
 /// what waits for nothing, as it came; then what waits for other changes.
 ///
 /// What is covered rests on nothing of its entity that is not. What waits would be refused wherever its dependencies are
 /// missing too, and must keep back nothing that is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OutboxPosition {
-    covered: (EntityRow, ChangeRow),
-    ready: ChangeRow,
-    waiting: ChangeRow,
+    pub(crate) erased: i64,
+    pub(crate) covered: (EntityRow, ChangeRow),
+    pub(crate) ready: ChangeRow,
+    pub(crate) waiting: ChangeRow,
 }
 
 impl OutboxPosition {
     /// Before everything.
-    pub const START: Self = Self { covered: (EntityRow(0), ChangeRow(0)), ready: ChangeRow(0), waiting: ChangeRow(0) };
+    pub const START: Self =
+        Self { erased: 0, covered: (EntityRow(0), ChangeRow(0)), ready: ChangeRow(0), waiting: ChangeRow(0) };
 
     /// The place behind everything that is covered: while a scan goes on nothing is covered that it has still to offer
     /// ([`crate::Covering::Marked`]), so it need not look there again.
@@ -43,7 +46,9 @@ pub struct OutboxChunk {
     pub entity: EntityId,
     /// Its collection.
     pub collection: Collection,
-    /// The hash of the change.
+    /// What it is: a change or an erasure record.
+    pub kind: ChunkKind,
+    /// The hash of the change, or what stands for the record.
     pub hash: ChangeHash,
     /// What became of it here. Whatever that is, a relay that has lost it is offered it again (S2).
     pub state: ChangeState,
@@ -141,6 +146,8 @@ impl Store {
                 }
                 if let Some(found) = met.find(transaction, entity)?.filter(|found| found.space_row == space_row) {
                     held += u64::from(mark_change(transaction, &found, hash, sequence)?);
+                } else {
+                    held += u64::from(erase::prove(transaction, space_row, (entity, hash, sequence))?);
                 }
             }
             Ok(held)
@@ -248,6 +255,10 @@ fn page(
     max: (usize, usize),
     extracted: &mut Option<Extracted>,
 ) -> Result<Vec<OutboxChunk>, StoreError> {
+    let found = erase::outbox(connection, space, after, max)?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
     let found = covered_page(connection, space, after, max, extracted)?;
     if !found.is_empty() {
         return Ok(found);
@@ -303,7 +314,8 @@ fn covered_page(
             };
             let position = OutboxPosition { covered: at, ..after };
             let (collection, state) = (column::collection(row, 3)?, row.get(5)?);
-            page.push(OutboxChunk { position, entity, collection, hash, state, bytes });
+            let kind = ChunkKind::Change;
+            page.push(OutboxChunk { position, entity, collection, kind, hash, state, bytes });
         }
         // A whole page of what cannot be read is not the end.
         if is_end || !page.is_empty() {
@@ -348,6 +360,7 @@ fn page_of(
             position: position(row.get(0)?),
             entity: column::entity(row, 1)?,
             collection: column::collection(row, 2)?,
+            kind: ChunkKind::Change,
             hash: column::change_hash(row, 3)?,
             state: row.get(4)?,
             bytes: row.get(5)?,
@@ -365,7 +378,9 @@ pub(crate) fn size(connection: &Connection, space: SpaceId) -> Result<OutboxSize
     let size = row(connection, sql, [space.as_bytes()], |row| {
         Ok(OutboxSize { changes: column::count(row, 0)?, bytes: column::count(row, 1)?, oldest_ms: row.get(2)? })
     })?;
-    Ok(size.unwrap_or_default())
+    let (size, erased) = (size.unwrap_or_default(), erase::outbox_size(connection, space)?);
+    let oldest_ms = [size.oldest_ms, erased.oldest_ms].into_iter().flatten().min();
+    Ok(OutboxSize { changes: size.changes + erased.changes, bytes: size.bytes + erased.bytes, oldest_ms })
 }
 
 pub(crate) fn blocked(connection: &Connection, space: SpaceId) -> Result<Vec<Block>, StoreError> {

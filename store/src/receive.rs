@@ -2,6 +2,7 @@
 
 use crate::column::{ChangeState, SpaceRow, sequence_sql};
 use crate::entity::{MetEntities, insert_change, mark_change};
+use crate::erase::{self, ReceivedErasure};
 use crate::error::{ReceiveError, StoreError};
 use crate::filter::{self, Backfill, Wanted};
 use crate::settle::Reason;
@@ -55,6 +56,8 @@ pub struct Run<'a> {
     pub cursor_after: Cursor,
     /// Its changes.
     pub received: &'a [ReceivedChange<'a>],
+    /// Its erasure records, and those that stand for what is no more.
+    pub erasures: &'a [ReceivedErasure<'a>],
     /// Its chunks that are no changes.
     pub unreadable: &'a [UnreadableChunk<'a>],
     /// Held changes that stand in the run, and receipts at or below the cursor behind it.
@@ -81,6 +84,8 @@ pub struct Page<'a> {
     pub cursor: Cursor,
     /// Its changes.
     pub received: &'a [ReceivedChange<'a>],
+    /// Its erasure records, and those that stand for what is no more.
+    pub erasures: &'a [ReceivedErasure<'a>],
     /// Its chunks that are no changes.
     pub unreadable: &'a [UnreadableChunk<'a>],
     /// What stands for what it does not bring.
@@ -102,6 +107,8 @@ pub struct RunOutcome {
     pub cursor: Cursor,
     /// The entities of which changes came that the store did not hold, each once, in the order of the log.
     pub fresh: Vec<EntityId>,
+    /// The entities that were erased, each of which something was held.
+    pub erased: Vec<EntityId>,
     /// How many changes the store did not hold.
     pub added: u64,
     /// How many changes were quarantined because their entity lives in another space.
@@ -129,8 +136,15 @@ impl Store {
             Some(_) => check_within(run)?,
         }
         let left_out = run.left_out.unwrap_or_default();
-        if run.received.is_empty() && run.unreadable.is_empty() && left_out == LeftOut::default() {
+        if run.received.is_empty()
+            && run.erasures.is_empty()
+            && run.unreadable.is_empty()
+            && left_out == LeftOut::default()
+        {
             return self.write_unsynced(|transaction| store_run(transaction, run, at_ms));
+        }
+        if !run.erasures.is_empty() {
+            self.extracted = None;
         }
         self.write(|transaction| store_run(transaction, run, at_ms)).map(Durable::into_inner)
     }
@@ -145,6 +159,9 @@ impl Store {
     /// [`ReceiveError::CursorMoved`] when the page is about another log than the cursor's, or about more of it;
     /// [`ReceiveError::UnknownSpace`], or the storage failed. Nothing is stored then.
     pub fn receive_page(&mut self, page: &Page<'_>, at_ms: i64) -> Result<RunOutcome, ReceiveError> {
+        if !page.erasures.is_empty() {
+            self.extracted = None;
+        }
         let stored = self.write(|transaction| store_page(transaction, page, at_ms));
         stored.map(Durable::into_inner)
     }
@@ -155,10 +172,11 @@ fn store_page(transaction: &mut WriteTransaction<'_>, page: &Page<'_>, at_ms: i6
     let (space_row, stored) = space::find(transaction, space)?.ok_or(ReceiveError::UnknownSpace { space })?;
     let cursor = stored.filter(|stored| stored.log == page.cursor.log && page.cursor.sequence <= stored.sequence);
     let cursor = cursor.ok_or(ReceiveError::CursorMoved { stored })?;
-    let outcome = RunOutcome { cursor, fresh: Vec::new(), added: 0, foreign: 0 };
+    let outcome = RunOutcome { cursor, fresh: Vec::new(), erased: Vec::new(), added: 0, foreign: 0 };
     let mut arrival = Arriving { space: (space, space_row), met: MetEntities::default(), at_ms, outcome };
     arrival.store(transaction, page.received, page.unreadable, page.cursor.sequence)?;
     arrival.leave_out(transaction, &page.left_out)?;
+    arrival.erase(transaction, page.erasures, page.cursor.sequence)?;
     filter::move_backfills(transaction, page.backfills, page.upto, page.done)?;
     filter::forget_unknown(transaction, space_row, page.backfills, page.unknown)?;
     Ok(arrival.outcome)
@@ -198,6 +216,23 @@ impl Arriving {
         Ok(())
     }
 
+    /// Erases what was purged, also what came of it just now; what stands at or below a sequence is marked.
+    fn erase(
+        &mut self,
+        transaction: &mut WriteTransaction<'_>,
+        erasures: &[ReceivedErasure<'_>],
+        marked_upto: Sequence,
+    ) -> Result<(), StoreError> {
+        for erasure in erasures {
+            if erase::receive(transaction, &mut self.met, self.space.1, (erasure, marked_upto), self.at_ms)? {
+                self.outcome.erased.push(erasure.record.entity);
+            }
+        }
+        let erased: BTreeSet<_> = self.outcome.erased.iter().copied().collect();
+        self.outcome.fresh.retain(|entity| !erased.contains(entity));
+        Ok(())
+    }
+
     /// Notes what stands for what did not come.
     fn leave_out(&self, transaction: &mut WriteTransaction<'_>, left_out: &LeftOut<'_>) -> Result<(), StoreError> {
         filter::announce(transaction, self.space.1, left_out.announced)?;
@@ -214,11 +249,13 @@ fn store_run(transaction: &mut WriteTransaction<'_>, run: &Run<'_>, at_ms: i64) 
     if stored != Some(run.expected) {
         return Err(ReceiveError::CursorMoved { stored });
     }
-    let outcome = RunOutcome { cursor: run.cursor_after, fresh: Vec::new(), added: 0, foreign: 0 };
+    let (cursor, fresh, erased) = (run.cursor_after, Vec::new(), Vec::new());
+    let outcome = RunOutcome { cursor, fresh, erased, added: 0, foreign: 0 };
     let mut arrival = Arriving { space: (space, space_row), met: MetEntities::default(), at_ms, outcome };
     arrival.store(transaction, run.received, run.unreadable, run.cursor_after.sequence)?;
     arrival.leave_out(transaction, &run.left_out.unwrap_or_default())?;
-    mark_proofs(transaction, &mut arrival.met, run)?;
+    arrival.erase(transaction, run.erasures, run.cursor_after.sequence)?;
+    mark_proofs(transaction, &mut arrival.met, space_row, run)?;
     space::move_cursor(transaction, space_row, run.cursor_after)?;
     Ok(arrival.outcome)
 }
@@ -242,6 +279,7 @@ fn check_contiguous(run: &Run<'_>) -> Result<(), ReceiveError> {
     let (first, last) = (run.expected.sequence, run.cursor_after.sequence);
     let content = run.received.iter().map(|change| change.sequence);
     let content = content.chain(run.unreadable.iter().map(|chunk| chunk.sequence));
+    let content = content.chain(run.erasures.iter().filter_map(|erasure| erasure.sequence));
     let mut named = Vec::new();
     for sequence in content {
         if sequence <= first || sequence > last {
@@ -288,6 +326,9 @@ fn store_change(
     at_ms: i64,
 ) -> Result<Stored, StoreError> {
     let ReceivedChange { entity, collection, hash, sequence, bytes } = *change;
+    if met.find(transaction, entity)?.is_none() && erase::is_erased(transaction, space.1, entity)? {
+        return Ok(Stored::Held);
+    }
     let found = met.find_or_create(transaction, entity, space, collection)?;
     if found.space_row != space.1 {
         let (kind, reason) = (ChunkKind::Change.number(), Reason::FOREIGN_ENTITY);
@@ -311,6 +352,9 @@ fn quarantine_chunk(
     mark: Option<Sequence>,
     at_ms: i64,
 ) -> Result<(), StoreError> {
+    if erase::is_erased(transaction, space, chunk.entity)? {
+        return Ok(());
+    }
     // After a reset the same chunk may come again, at another place.
     let sql = "INSERT INTO quarantine (space_row, entity, hash, kind, reason, rules, sequence, at_ms, bytes)
                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -327,6 +371,7 @@ fn quarantine_chunk(
 fn mark_proofs(
     transaction: &mut WriteTransaction<'_>,
     met: &mut MetEntities,
+    space_row: SpaceRow,
     run: &Run<'_>,
 ) -> Result<(), ReceiveError> {
     for proof in run.proofs {
@@ -334,7 +379,7 @@ fn mark_proofs(
         let found = met.find(transaction, entity)?.filter(|found| found.home.space == run.space);
         let is_held = match found {
             Some(found) => mark_change(transaction, &found, hash, sequence)?,
-            None => false,
+            None => erase::prove(transaction, space_row, (entity, hash, sequence))?,
         };
         // A receipt below the run may be about something this store has lost; the cursor passed it long ago.
         if !is_held && sequence > run.expected.sequence {

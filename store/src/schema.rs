@@ -13,7 +13,8 @@ pub const APPLICATION_ID: i32 = 0x4166_6c64;
 
 /// The steps that lead from an empty file to the present schema; step n makes version n. A step that has been released is
 /// never changed.
-const STEPS: &[&str] = &[concat!(include_str!("schema_1.sql"), include_str!("schema_1/query.sql"))];
+const STEPS: &[&str] =
+    &[concat!(include_str!("schema_1.sql"), include_str!("schema_1/erasures.sql"), include_str!("schema_1/query.sql"))];
 
 /// The version of a store file's schema; 0 is an empty file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -78,6 +78,12 @@ pub enum Violation {
         /// The entity.
         entity: EntityId,
     },
+    /// Something is held of an entity that was purged, or its erasure record is marked above the cursor.
+    #[error("the entity {entity} was purged, and something of it is held, or its record is marked above the cursor")]
+    ErasedHeld {
+        /// The entity.
+        entity: EntityId,
+    },
     /// A change has neither bytes of its own nor a snapshot that covers it, or both.
     #[error("a change of the entity {entity} has no bytes, or bytes that a snapshot covers")]
     BytesDiffer {
@@ -95,7 +101,10 @@ impl Violation {
             | Self::SnapshotDiffers { .. }
             | Self::SnapshotDamaged { .. }
             | Self::BytesDiffer { .. } => "D8",
-            Self::HeldDiffers { .. } | Self::MarkAboveCursor { .. } | Self::SpaceDiffers { .. } => "D5",
+            Self::ErasedHeld { .. }
+            | Self::HeldDiffers { .. }
+            | Self::MarkAboveCursor { .. }
+            | Self::SpaceDiffers { .. } => "D5",
             Self::MarkRepeated { .. } => "R2",
             Self::ProjectionMissing { .. } => "D9",
             Self::QuarantineDiffers { .. } => "D7",
@@ -135,6 +144,7 @@ fn violations(connection: &Connection) -> Result<Vec<Violation>, StoreError> {
     found.extend(held(connection)?);
     let entities = |sql| rows(connection, sql, [], |row| column::entity(row, 0));
     found.extend(entities(MARK_ABOVE_CURSOR)?.into_iter().map(|entity| Violation::MarkAboveCursor { entity }));
+    found.extend(entities(ERASED_HELD)?.into_iter().map(|entity| Violation::ErasedHeld { entity }));
     found.extend(entities(MARK_REPEATED)?.into_iter().map(|entity| Violation::MarkRepeated { entity }));
     found.extend(entities(SPACE_DIFFERS)?.into_iter().map(|entity| Violation::SpaceDiffers { entity }));
     found.extend(entities(PROJECTION_MISSING)?.into_iter().map(|entity| Violation::ProjectionMissing { entity }));
@@ -150,6 +160,11 @@ fn violations(connection: &Connection) -> Result<Vec<Violation>, StoreError> {
 const MARK_ABOVE_CURSOR: &str = "SELECT DISTINCT entity FROM changes JOIN entities USING (entity_row)
     JOIN spaces ON spaces.space_row = changes.space_row
     WHERE changes.sequence IS NOT NULL AND (spaces.sequence IS NULL OR changes.sequence > spaces.sequence)";
+
+const ERASED_HELD: &str = "SELECT erasures.entity FROM erasures JOIN spaces USING (space_row)
+    WHERE erasures.sequence IS NOT NULL AND (spaces.sequence IS NULL OR erasures.sequence > spaces.sequence)
+    UNION SELECT erasures.entity FROM erasures JOIN entities USING (space_row, entity)
+    UNION SELECT erasures.entity FROM erasures JOIN quarantine USING (space_row, entity)";
 
 const MARK_REPEATED: &str = "SELECT entity FROM changes JOIN entities USING (entity_row)
     WHERE sequence IS NOT NULL GROUP BY changes.space_row, sequence HAVING count(*) > 1";

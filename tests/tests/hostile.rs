@@ -17,7 +17,7 @@ const ATTEMPTS_MAX: usize = 240;
 /// One change that makes an entity with a title.
 fn note(number: u8) -> (EntityId, Vec<u8>) {
     let entity = EntityId::from_bytes([number; 16]);
-    let context = EditContext { actor: vec![number; 16].into(), now: START, fresh: true };
+    let context = EditContext { fresh: true, ..EditContext::new(vec![number; 16].into(), START) };
     let title = Value::Str(format!("note {number}"));
     let edited = Document::new(entity).edit(&context, &Limits::DEFAULT, |edit| edit.put("title", title));
     (entity, edited.unwrap().changes.remove(0).bytes)

@@ -13,7 +13,7 @@ const WITHIN_MS: u64 = 120_000;
 /// Two changes of one entity, the second on top of the first.
 fn two_changes(entity: EntityId) -> Vec<LocalChange> {
     let mut document = Document::new(entity);
-    let context = EditContext { actor: vec![7; 16].into(), now: START, fresh: true };
+    let context = EditContext { fresh: true, ..EditContext::new(vec![7; 16].into(), START) };
     ["first", "second"]
         .into_iter()
         .flat_map(|title| {

@@ -4,7 +4,8 @@ mod help;
 mod options;
 
 pub(crate) use options::{
-    Connect, Doctor, Edit, Export, Get, Import, Init, List, One, Put, SpaceCommand, StatusArguments, Trash, Watch,
+    Connect, Doctor, Edit, Export, Get, Import, Init, List, One, Purge, Put, SpaceCommand, StatusArguments, Trash,
+    Watch,
 };
 
 use crate::fields::FIELDS_HELP;
@@ -147,7 +148,10 @@ pub(crate) enum Command {
     /// Take a deletion back
     #[command(after_help = help::RESTORE)]
     Restore(One),
-    /// List what was deleted and can be restored, the latest first
+    /// Delete entities for good, here, on the relay and on every device
+    #[command(after_help = help::PURGE)]
+    Purge(Purge),
+    /// List what was deleted and can be restored, the latest first; or empty the trash
     #[command(after_help = help::TRASH)]
     Trash(Trash),
     /// Sync through a relay from now on

@@ -10,8 +10,8 @@ use crate::output;
 use crate::remembered::RememberedError;
 use crate::text;
 use afield::{
-    Class, ConnectError, EditError, EntityError, ReadError, ReplicaError, SpaceError, StoreError, SyncError,
-    TransferError,
+    Class, ConnectError, EditError, EntityError, PurgeError, ReadError, ReplicaError, SpaceError, StoreError,
+    SyncError, TransferError,
 };
 use std::io;
 use std::path::PathBuf;
@@ -43,6 +43,8 @@ pub(crate) enum Failure {
     Read(#[from] ReadError),
     #[error(transparent)]
     Edit(#[from] EditError),
+    #[error(transparent)]
+    Purge(#[from] PurgeError),
     #[error(transparent)]
     Fields(#[from] FieldsError),
     #[error(transparent)]
@@ -196,9 +198,18 @@ impl Failure {
             | Self::EntityAmbiguous { .. }
             | Self::Space(SpaceError::Unknown(_))
             | Self::Read(ReadError::Entity(
-                EntityError::Missing { .. } | EntityError::OtherSpace { .. } | EntityError::OtherCollection { .. },
+                EntityError::Missing { .. }
+                | EntityError::OtherSpace { .. }
+                | EntityError::OtherCollection { .. }
+                | EntityError::Purged { .. },
             ))
             | Self::Edit(EditError::Entity(
+                EntityError::Missing { .. }
+                | EntityError::OtherSpace { .. }
+                | EntityError::OtherCollection { .. }
+                | EntityError::Purged { .. },
+            ))
+            | Self::Purge(PurgeError::Entity(
                 EntityError::Missing { .. } | EntityError::OtherSpace { .. } | EntityError::OtherCollection { .. },
             ))
             | Self::NotConnected => Code::NotFound,
@@ -220,7 +231,8 @@ impl Failure {
                 Class::Upgrade => Code::UpgradeNeeded,
                 Class::Quota | Class::Permanent => Code::Refused,
             },
-            Self::ChangesRefused { .. } => Code::Refused,
+            Self::Purge(PurgeError::Unconfirmed { .. }) | Self::ChangesRefused { .. } => Code::Refused,
+            Self::Purge(PurgeError::Store(_)) => Code::StoreUnusable,
             Self::Interrupted => Code::Interrupted,
             Self::Demo(DemoFailure::Interrupted) => Code::Interrupted,
             _ => Code::Failed,
@@ -232,6 +244,7 @@ impl Failure {
             Self::Open { source, .. } => source.class(),
             Self::Store(error) => error.class(),
             Self::Space(error) => error.class(),
+            Self::Purge(error) => error.class(),
             Self::Connect(error) => error.class(),
             Self::Transfer(error) => error.class(),
             Self::Read(error) => error.class(),

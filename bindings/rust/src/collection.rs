@@ -2,10 +2,13 @@
 
 mod json;
 mod listing;
+mod shape;
 
 pub use json::JsonCollection;
-pub(crate) use json::{assign, edit_json, fields, mark_deleted, mark_existing, object, parse_projection, put};
+pub(crate) use json::{assign, fields, mark_deleted, mark_existing, object, parse_projection, put};
+use json::{edit_json, with_what_json_lacks};
 pub use listing::Listing;
+pub(crate) use shape::Shape;
 
 use crate::driver::{Edited, EntityError, Existence, Target};
 use crate::entity::Entity;
@@ -15,6 +18,7 @@ use crate::typed;
 use crate::watch::{Subject, Watch};
 use crate::write::Write;
 use afield_core::document::{Edit, Path, Value};
+use afield_core::lens::Lenses;
 use afield_core::{Collection as Name, EntityId, SpaceId};
 use afield_store::ListQuery;
 use autosurgeon::{Hydrate, Reconcile};
@@ -51,12 +55,13 @@ pub struct Collection<T> {
     pub(crate) shared: Arc<Shared>,
     space: SpaceId,
     name: Name,
+    pub(crate) shape: Shape,
     _type: PhantomData<fn() -> T>,
 }
 
 impl<T> Clone for Collection<T> {
     fn clone(&self) -> Self {
-        Self { shared: self.shared.clone(), space: self.space, name: self.name.clone(), _type: PhantomData }
+        self.seen_as()
     }
 }
 
@@ -68,7 +73,57 @@ impl<T> std::fmt::Debug for Collection<T> {
 
 impl<T> Collection<T> {
     pub(crate) fn new(shared: Arc<Shared>, space: SpaceId, name: Name) -> Self {
-        Self { shared, space, name, _type: PhantomData }
+        Self { shared, space, name, shape: Shape::default(), _type: PhantomData }
+    }
+
+    fn seen_as<U>(&self) -> Collection<U> {
+        let (shared, space, name, shape) = (self.shared.clone(), self.space, self.name.clone(), self.shape.clone());
+        Collection { shared, space, name, shape, _type: PhantomData }
+    }
+
+    /// The same collection in the shape of a newer version of the application: read and written through lenses, while its
+    /// documents stay in the shape of the oldest version, which others may still use.
+    ///
+    /// Versions edit one entity at the same time and lose nothing: each field of the older shape that the newer has, too, is
+    /// one field, and the others stand beside one another. Only [`Collection::entity`] shows the documents as they are.
+    ///
+    /// ```
+    /// use afield::{Lens, Lenses, Replica, model};
+    ///
+    /// #[model]
+    /// struct TaskOfVersion1 {
+    ///     title: String,
+    ///     done: bool,
+    /// }
+    ///
+    /// #[model]
+    /// struct Task {
+    ///     name: String,
+    ///     state: String,
+    ///     tags: Vec<String>,
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let home = Replica::open_in_memory()?.create_space("Home")?;
+    /// let old = home.collection::<TaskOfVersion1>("tasks")?;
+    /// let id = old.insert(&TaskOfVersion1 { title: "Call".into(), done: false })?;
+    ///
+    /// let lenses = Lenses::oldest(1).version(2, [
+    ///     Lens::rename("title", "name"),
+    ///     Lens::convert("done", "state", [(false, "open"), (true, "closed")], false, "open"),
+    ///     Lens::add("tags", vec![]),
+    /// ])?;
+    /// let tasks = home.collection::<Task>("tasks")?.through(lenses);
+    /// tasks.edit(id, |task| task.name = "Call Ada".into())?;
+    /// old.edit(id, |task| task.done = true)?;
+    /// assert_eq!(tasks.read(id)?.state, "closed");
+    /// assert_eq!(old.read(id)?.title, "Call Ada");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn through(&self, lenses: Lenses) -> Self {
+        Self { shape: Shape::through(lenses), ..self.seen_as() }
     }
 
     /// The collection's name.
@@ -83,7 +138,7 @@ impl<T> Collection<T> {
 
     /// The same collection, seen as JSON values.
     pub fn json(&self) -> JsonCollection {
-        JsonCollection { of: Collection::new(self.shared.clone(), self.space, self.name.clone()) }
+        JsonCollection { of: self.seen_as() }
     }
 
     /// One entity, by field and path: texts, lists, maps, counters, and the document itself.
@@ -201,7 +256,7 @@ impl<T: Hydrate + Reconcile> Collection<T> {
     pub fn insert(&self, value: &T) -> Result<EntityId, EditError> {
         let id = self.shared.fresh_entity();
         let tree = typed::to_tree(value)?;
-        self.shared.edit(&self.target(id, Existence::Fresh), |edit| typed::insert(edit, &tree))?;
+        self.shared.edit(&self.target(id, Existence::Fresh), |edit| self.shape.insert_typed(edit, &tree))?;
         Ok(id)
     }
 
@@ -215,7 +270,7 @@ impl<T: Hydrate + Reconcile> Collection<T> {
     ///
     /// There is no such entity, it does not have the shape of `T`, the edit is too large, or the store failed.
     pub fn edit(&self, id: EntityId, edit: impl FnOnce(&mut T)) -> Result<Write, EditError> {
-        self.change(id, |document| typed::edit(document, edit))
+        self.change(id, |document| self.shape.edit_typed(document, edit))
     }
 
     /// Edits an entity as [`Collection::edit`] does, unless `edit` answers an error: then nothing of it remains.
@@ -252,7 +307,7 @@ impl<T: Hydrate + Reconcile> Collection<T> {
         id: EntityId,
         edit: impl FnOnce(&mut T) -> Result<R, E>,
     ) -> Result<(R, Write), EditError> {
-        self.change_for(id, |document| typed::edit(document, edit)?.map_err(EditError::aborted))
+        self.change_for(id, |document| self.shape.edit_typed(document, edit)?.map_err(EditError::aborted))
     }
 
     /// Reads an entity.
@@ -262,7 +317,7 @@ impl<T: Hydrate + Reconcile> Collection<T> {
     /// There is no such entity, or it does not have the shape of `T`.
     pub fn read(&self, id: EntityId) -> Result<T, ReadError> {
         let target = self.target(id, Existence::Required);
-        let value = self.shared.read_document(&target, |document| typed::from_document(document.automerge()))?;
+        let value = self.shared.read_document(&target, |document| self.shape.read_typed(document))?;
         value.map_err(|source| ReadError::Shape { entity: id, source })
     }
 

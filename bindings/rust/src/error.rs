@@ -6,6 +6,7 @@ use crate::driver::{DriverError, EditFailure, EntityError};
 use crate::typed::{FromDocumentError, ToValueError};
 use afield_core::document::{EditError as DocumentError, OperationError, TaggedJsonError};
 use afield_core::id::ParseCollectionError;
+use afield_core::lens::LensError;
 use afield_core::wire::{ChunkCode, Class};
 use afield_core::{EntityId, SpaceId};
 use afield_store::{AppendError, OpenError, StoreError};
@@ -111,6 +112,9 @@ pub enum EditError {
     /// A tagged JSON value is not well formed.
     #[error(transparent)]
     Json(TaggedJsonError),
+    /// The value cannot be written through the lenses of the collection.
+    #[error("the value cannot be written through the lenses of its collection")]
+    Lens(#[from] LensError),
     /// The closure of a `try_edit` or of a transaction gave an error of its own.
     #[error("the edit was given up")]
     Aborted(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -103,6 +103,7 @@
 //! - [`Replica`]: open, spaces, transactions, sync and its [`Status`].
 //! - [`Collection`]: typed entities with the [`model`] attribute; [`JsonCollection`]: the same as JSON values;
 //!   [`Entity`]: fields by path, and the Automerge document itself.
+//! - [`Collection::through`]: an app whose shape of entities changed, beside older versions of it; [`Lens`] has what may change.
 //! - [`Watch`]: what changed, by this device or by others. [`SyncEvent`]: what happens in sync.
 //! - [`Driver`]: the whole behaviour without clock, randomness and sockets, for those who move messages themselves.
 //!
@@ -140,6 +141,7 @@ mod error;
 mod filter;
 mod leave;
 mod probe;
+mod purge;
 mod read_only;
 mod relay;
 mod replica;
@@ -157,6 +159,7 @@ pub use afield_core::document::{
     TaggedJsonError, Value, paired_elements,
 };
 pub use afield_core::id::{ParseCollectionError, ParseIdError};
+pub use afield_core::lens::{DeclareError, Lens, LensError, Lenses};
 pub use afield_core::wire::{ChunkCode, Class, SpaceCode};
 pub use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Now, SpaceId};
 pub use afield_store::{AppendError, BackupError, BackupProgress, OpenError, StoreError, Synchronous};
@@ -175,6 +178,7 @@ pub use error::{
 pub use filter::{Fetched, Filter, NotHere};
 pub use leave::LeftSpace;
 pub use probe::{ProbeError, Probed};
+pub use purge::{Confirm, Maintained, PurgeError, Purged};
 pub use read_only::{ReadEntity, ReadOnlyReplica, ReadOnlySpace};
 pub use relay::Relay;
 pub use replica::{Replica, ReplicaOptions};

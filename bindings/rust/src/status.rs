@@ -165,6 +165,13 @@ pub enum SyncEvent {
         /// Why.
         code: afield_core::wire::ChunkCode,
     },
+    /// An entity was purged, here or by another device: nothing of it is left.
+    Purged {
+        /// The space.
+        space: SpaceId,
+        /// The entity.
+        entity: afield_core::EntityId,
+    },
     /// The relay does not serve the space.
     SpaceRefused {
         /// The space.

@@ -68,7 +68,7 @@ impl<'s> Transaction<'s> {
     ) -> Result<EntityId, EditError> {
         let id = self.shared.fresh_entity();
         let tree = typed::to_tree(value)?;
-        self.change(collection.target(id, Existence::Fresh), |edit| typed::insert(edit, &tree))?;
+        self.change(collection.target(id, Existence::Fresh), |edit| collection.shape.insert_typed(edit, &tree))?;
         Ok(id)
     }
 
@@ -96,7 +96,7 @@ impl<'s> Transaction<'s> {
         id: EntityId,
         edit: impl FnOnce(&mut T),
     ) -> Result<(), EditError> {
-        self.change(collection.target(id, Existence::Required), |document| typed::edit(document, edit))
+        self.change(collection.target(id, Existence::Required), |document| collection.shape.edit_typed(document, edit))
     }
 
     /// Edits an entity, as [`Collection::try_edit`]. A failure takes back this edit alone: pass it on to give the whole
@@ -112,7 +112,7 @@ impl<'s> Transaction<'s> {
         edit: impl FnOnce(&mut T) -> Result<R, E>,
     ) -> Result<R, EditError> {
         let target = collection.target(id, Existence::Required);
-        self.change(target, |document| typed::edit(document, edit)?.map_err(EditError::aborted))
+        self.change(target, |document| collection.shape.edit_typed(document, edit)?.map_err(EditError::aborted))
     }
 
     /// Edits an entity, as [`JsonCollection::edit`].
@@ -127,7 +127,7 @@ impl<'s> Transaction<'s> {
         edit: impl FnOnce(&mut serde_json::Value),
     ) -> Result<(), EditError> {
         let target = collection.of.target(id, Existence::Required);
-        self.change(target, |document| crate::collection::edit_json(document, edit))
+        self.change(target, |document| collection.of.shape.edit_json(document, edit))
     }
 
     /// Makes an entity have a value, as [`JsonCollection::put`].
@@ -143,7 +143,7 @@ impl<'s> Transaction<'s> {
     ) -> Result<(), EditError> {
         let after = crate::collection::object(value)?;
         let target = collection.of.target(id, Existence::Either);
-        self.change(target, |edit| crate::collection::put(edit, &after))
+        self.change(target, |edit| collection.of.shape.put(edit, &after))
     }
 
     /// Edits an entity by field and path, as [`crate::Entity::edit`].
@@ -187,7 +187,7 @@ impl<'s> Transaction<'s> {
     /// There is no such entity, or it does not have the shape of `T`.
     pub fn read<T: Hydrate + Reconcile>(&mut self, collection: &Collection<T>, id: EntityId) -> Result<T, ReadError> {
         let target = collection.target(id, Existence::Required);
-        let value = self.scope.0.read(&target, |document| typed::from_document(document.automerge()))?;
+        let value = self.scope.0.read(&target, |document| collection.shape.read_typed(document))?;
         value.map_err(|source| ReadError::Shape { entity: id, source })
     }
 
@@ -198,12 +198,13 @@ impl<'s> Transaction<'s> {
     /// There is no such entity.
     pub fn read_json(&mut self, collection: &JsonCollection, id: EntityId) -> Result<serde_json::Value, ReadError> {
         let target = collection.of.target(id, Existence::Required);
-        Ok(split_deleted(self.scope.0.read(&target, Document::read)?).0.to_json())
+        let fields = split_deleted(self.scope.0.read(&target, Document::read)?).0;
+        Ok(collection.of.shape.show(fields).to_json())
     }
 
     fn make<T>(&mut self, collection: &Collection<T>, fields: Value) -> Result<EntityId, EditError> {
         let id = self.shared.fresh_entity();
-        self.change(collection.target(id, Existence::Fresh), |edit| crate::collection::insert(edit, &fields))?;
+        self.change(collection.target(id, Existence::Fresh), |edit| collection.shape.insert_json(edit, &fields))?;
         Ok(id)
     }
 

@@ -1,13 +1,15 @@
 //! Looking after a store: keeping it small, and copies of it.
 
 use crate::driver::{Compacted, CompactionProgress};
+use crate::purge::PurgeError;
 use crate::replica::Replica;
 use afield_store::{BackupError, BackupProgress, StoreError};
 use std::path::Path;
 
 impl Replica {
     /// Keeps everything in less room: entities with long histories as one saved document each, and the file without what
-    /// became free. Nothing of a history is lost, and editing and sync go on meanwhile but for the rebuilding of the file.
+    /// became free. What was deleted for longer than [`crate::Space::set_trash_retention`] says is purged first, where anything was said.
+    /// Nothing else of a history is lost, and editing and sync go on meanwhile but for the rebuilding of the file.
     ///
     /// This also happens by itself, bit by bit: while sync is on, when nothing else is to be done; while it is off, with
     /// the edits of entities that are not large. So call it where neither is enough, such as after an import, and at a
@@ -35,6 +37,12 @@ impl Replica {
     ///
     /// The store failed. An entity that is damaged, or that somebody edits just then, is passed over.
     pub fn compact(&self, progress: impl FnMut(CompactionProgress)) -> Result<Compacted, StoreError> {
+        match crate::purge::empty_trash(&self.shared) {
+            Err(PurgeError::Store(afield_store::PurgeError::Store(error))) => return Err(error),
+            // It is tried again with the next compaction.
+            Err(error) => tracing::warn!(%error, "the trash was not emptied"),
+            Ok(_) => {}
+        }
         self.shared.driver.compact_all(|| self.shared.now(), progress)
     }
 

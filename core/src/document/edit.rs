@@ -1,6 +1,7 @@
 //! Local edits: what a closure may do to a document, and what it leaves behind.
 
 use super::TIME_MAX_MS;
+use super::attribution::{author_footer, engine_author};
 use super::check;
 use super::derived::{BLANK_ACTOR, Container, Parent, derived_change, operation_id, under_derived_actor};
 use super::engine::{self, Sequences};
@@ -14,10 +15,11 @@ use crate::id::EntityId;
 use crate::limits::Limits;
 use crate::time::Now;
 use automerge::transaction::{CommitOptions, OwnedTransaction, Transactable};
-use automerge::{ActorId, Automerge, Change, ChangeHash, ExpandedChange, ObjId, Prop, ReadDoc};
+use automerge::{ActorId, Author, Automerge, Change, ChangeHash, ExpandedChange, ObjId, Prop, ReadDoc};
 use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 /// Fewer heads than this are never joined: a change that joins has to leave fewer than there were.
 const MANY_HEADS_MIN: usize = 3;
@@ -33,11 +35,16 @@ pub struct EditContext {
     /// Whether the entity was minted for this edit, so that nobody else can be creating anything in it. Everything in
     /// the first edit of an empty document is then one ordinary change.
     pub fresh: bool,
+    /// The author's name, at most [`AUTHOR_BYTES_MAX`](super::AUTHOR_BYTES_MAX) bytes. One actor has one author: who sets
+    /// another takes another actor.
+    pub author: Option<Arc<str>>,
+    /// What the author says about the edit; each of its ordinary changes carries it.
+    pub message: Option<String>,
 }
 
 /// Who edits, and whose the changes are.
 #[derive(Clone, Copy)]
-pub(super) struct Author<'c> {
+pub(super) struct EditBy<'c> {
     pub(super) context: &'c EditContext,
     pub(super) authorship: Authorship,
 }
@@ -122,12 +129,12 @@ pub(super) fn run<T, E>(
     entity: EntityId,
     sequences: &Sequences,
     parts: &mut Parts,
-    author: Author<'_>,
+    by: EditBy<'_>,
     limits: &Limits,
     closure: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
 ) -> Ended<T, E> {
     let result = catch_unwind(AssertUnwindSafe(|| {
-        let mut edit = Edit::begin(engine, entity, sequences, parts, author, limits);
+        let mut edit = Edit::begin(engine, entity, sequences, parts, by, limits);
         let result = closure(&mut edit);
         edit.end(result)
     }));
@@ -138,9 +145,14 @@ pub(super) fn run<T, E>(
 }
 
 impl EditContext {
+    /// That of an edit that exists already or may be made by others too, without an author or a message.
+    pub fn new(actor: ActorId, now: Now) -> Self {
+        Self { actor, now, fresh: false, author: None, message: None }
+    }
+
     /// That of an edit whose changes are nobody's.
     pub(super) fn derived() -> Self {
-        Self { actor: ActorId::from(BLANK_ACTOR), now: Now { wall_ms: 0, monotonic_ms: 0 }, fresh: false }
+        Self::new(ActorId::from(BLANK_ACTOR), Now { wall_ms: 0, monotonic_ms: 0 })
     }
 }
 
@@ -150,10 +162,10 @@ impl<'d> Edit<'d> {
         entity: EntityId,
         sequences: &'d Sequences,
         parts: &'d mut Parts,
-        author: Author<'d>,
+        by: EditBy<'d>,
         limits: &'d Limits,
     ) -> Self {
-        let Author { context, authorship } = author;
+        let EditBy { context, authorship } = by;
         let mut edit = Self {
             entity,
             context,
@@ -330,10 +342,10 @@ impl<'d> Edit<'d> {
     /// Opens a transaction, after joining heads where there are more than one change may depend on: it will depend on all
     /// of them, and the engine adds the actor's last change where that is none of them.
     fn resume(&mut self, mut engine: Automerge) {
-        engine.set_actor(self.context.actor.clone());
+        // The engine takes another actor with another author.
+        engine.set_author(self.author()).set_actor(self.context.actor.clone());
         while engine.get_heads().len() >= self.limits.change_dependencies_max.max(MANY_HEADS_MIN) {
-            let join =
-                joining_change(&engine, &self.context.actor, self.time_ms(), self.limits.change_dependencies_max);
+            let join = self.joining_change(&engine);
             self.keep(&engine);
             let join = match self.authorship {
                 Authorship::Actor => Some(join),
@@ -344,10 +356,17 @@ impl<'d> Edit<'d> {
                 break;
             };
             self.changes.push(Made { local: self.local_change(&join), joins: true });
+            // The engine looks an actor up only here, so it does not know yet that this one has made a change.
+            engine.set_actor(self.context.actor.clone());
         }
         self.base = (self.authorship == Authorship::Derived).then(|| engine.clone());
         let transaction = engine.into_transaction(None, None);
         self.transaction = Some(transaction.expect("no patch log was given that could belong to another document"));
+    }
+
+    /// The author, whom the engine names in an actor's first change.
+    fn author(&self) -> Option<Author<'static>> {
+        self.context.author.as_deref().map(engine_author)
     }
 
     fn time_ms(&self) -> i64 {
@@ -364,6 +383,32 @@ impl<'d> Edit<'d> {
         Some(Parent::Created { id, change, max_op })
     }
 
+    /// A change without operations that joins as many heads as one may name, the actor's last change among them.
+    fn joining_change(&self, engine: &Automerge) -> Change {
+        let own = engine.get_last_local_change();
+        let mut deps: BTreeSet<ChangeHash> = own.iter().map(Change::hash).collect();
+        for head in engine.get_heads() {
+            if deps.len() >= self.limits.change_dependencies_max {
+                break;
+            }
+            deps.insert(head);
+        }
+        let metas = deps.iter().filter_map(|hash| engine.get_change_meta_by_hash(hash));
+        let max_op = metas.map(|change| change.max_op).max().unwrap_or(0);
+        Change::from(ExpandedChange {
+            operations: Vec::new(),
+            actor_id: self.context.actor.clone(),
+            hash: None,
+            seq: own.as_ref().map_or(0, Change::seq) + 1,
+            start_op: NonZeroU64::MIN.saturating_add(max_op),
+            time: self.time_ms(),
+            message: None,
+            deps: deps.into_iter().collect(),
+            extra_bytes: if own.is_none() { author_footer(self.context.author.as_deref()) } else { Vec::new() },
+            author: None,
+        })
+    }
+
     /// Ends the transaction: commits what is pending, or leaves no trace when nothing is.
     fn pause(&mut self) -> Result<Automerge, OperationError> {
         let transaction =
@@ -377,7 +422,8 @@ impl<'d> Edit<'d> {
             self.transaction = Some(transaction);
             return Err(OperationError::TooManyOperations { path: Path::ROOT, operations, operations_max });
         }
-        let options = CommitOptions::default().with_time(self.time_ms());
+        let mut options = CommitOptions::default().with_time(self.time_ms());
+        options.message.clone_from(&self.context.message);
         let (engine, hash, _) = transaction.commit_with(options);
         let change = hash.and_then(|hash| engine.get_change_by_hash(&hash));
         let change = change.expect("a transaction with operations commits a change");
@@ -453,32 +499,6 @@ impl<'d> Edit<'d> {
             None => engine::without(&engine, |hash| self.changes.iter().any(|change| change.local.hash == *hash)),
         }
     }
-}
-
-/// A change without operations that joins as many heads as one may name, the actor's last change among them.
-fn joining_change(engine: &Automerge, actor: &ActorId, time: i64, dependencies_max: usize) -> Change {
-    let own = engine.get_last_local_change();
-    let mut deps: BTreeSet<ChangeHash> = own.iter().map(Change::hash).collect();
-    for head in engine.get_heads() {
-        if deps.len() >= dependencies_max {
-            break;
-        }
-        deps.insert(head);
-    }
-    let metas = deps.iter().filter_map(|hash| engine.get_change_meta_by_hash(hash));
-    let max_op = metas.map(|change| change.max_op).max().unwrap_or(0);
-    Change::from(ExpandedChange {
-        operations: Vec::new(),
-        actor_id: actor.clone(),
-        hash: None,
-        seq: own.map_or(0, |own| own.seq()) + 1,
-        start_op: NonZeroU64::MIN.saturating_add(max_op),
-        time,
-        message: None,
-        deps: deps.into_iter().collect(),
-        extra_bytes: Vec::new(),
-        author: None,
-    })
 }
 
 fn local_change(change: &Change, derived: bool) -> LocalChange {

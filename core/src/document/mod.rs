@@ -7,6 +7,7 @@
 //! | `marks`, `long_text`, `parts` | operations on the marks and blocks of texts, on texts in parts, and what is known of these |
 //! | `weight` | refusing what no change has room for, before it is written |
 //! | `difference`, `alignment`, `sequence` | what differs between two texts, lists or sequences of anything |
+//! | `attribution` | who made a change, when, and on which device |
 //! | `derived` | creation of containers that is the same bytes on every device |
 //! | `apply`, `check`, `past`, `stage`, `save` | the guarded apply: rules, a change's past, the staged copy, saving |
 //! | `replay` | changes from elsewhere that are redone as edits, and checked by their hash |
@@ -24,6 +25,7 @@
 mod alignment;
 mod apply;
 mod assign;
+mod attribution;
 mod check;
 mod create;
 mod derived;
@@ -54,8 +56,9 @@ mod weight;
 
 #[cfg(feature = "test-support")]
 pub use apply::hostile::{Hostile, HostileChange};
+pub use attribution::{AUTHOR_BYTES_MAX, Attribution, device_of, fresh_actor};
 pub use difference::paired_elements;
-use edit::{Author, Authorship};
+use edit::{Authorship, EditBy};
 pub use edit::{Edit, EditContext, Edited, LocalChange};
 pub use error::{EditError, LoadError, OperationError};
 pub use extract::{SnapshotBudget, SnapshotExtent, SnapshotFault, extract_changes, measure_snapshot, snapshot_check};
@@ -295,7 +298,7 @@ impl Document {
         limits: &Limits,
         closure: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
     ) -> Result<Edited<T>, EditError<E>> {
-        self.edit_by(Author { context, authorship: Authorship::Actor }, limits, closure)
+        self.edit_by(EditBy { context, authorship: Authorship::Actor }, limits, closure)
     }
 
     /// Runs `closure` as one edit whose changes are nobody's: the actor of each follows from its bytes, and its time is 0.
@@ -314,13 +317,13 @@ impl Document {
         limits: &Limits,
         closure: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
     ) -> Result<Edited<T>, EditError<E>> {
-        let author = Author { context: &EditContext::derived(), authorship: Authorship::Derived };
-        self.edit_by(author, limits, closure)
+        let by = EditBy { context: &EditContext::derived(), authorship: Authorship::Derived };
+        self.edit_by(by, limits, closure)
     }
 
     fn edit_by<T, E>(
         &mut self,
-        author: Author<'_>,
+        by: EditBy<'_>,
         limits: &Limits,
         closure: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
     ) -> Result<Edited<T>, EditError<E>> {
@@ -330,7 +333,7 @@ impl Document {
             return Err(EditError::Full);
         }
         let parts = self.parts.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let ended = edit::run(engine, self.entity, &self.sequences, parts, author, limits, closure);
+        let ended = edit::run(engine, self.entity, &self.sequences, parts, by, limits, closure);
         if !matches!(ended.outcome, Ok(Ok(_))) {
             parts.clear();
         }

@@ -79,7 +79,7 @@ fn sit_on_the_heads(base: &Automerge, changes: &[&Candidate]) -> bool {
     changes.iter().all(|Candidate { change, has_marks, .. }| {
         let (deps, start_op) = (change.deps(), change.start_op().get());
         let sits = heads.iter().all(|head| deps.contains(head)) && deps.len() <= heads.len() + 1;
-        let fits = sits && start_op == max_op + 1 && !has_marks && change.author().is_none();
+        let fits = sits && start_op == max_op + 1 && !has_marks;
         heads = BTreeSet::from([change.hash()]);
         max_op = start_op - 1 + change.len() as u64;
         fits
@@ -88,7 +88,8 @@ fn sit_on_the_heads(base: &Automerge, changes: &[&Candidate]) -> bool {
 
 fn redo_one(engine: Automerge, change: &Change) -> Result<Automerge, Unfit> {
     let expanded = change.decode();
-    let mut engine = engine.with_actor(expanded.actor_id.clone());
+    // The engine takes another actor with another author.
+    let mut engine = engine.with_author(expanded.author.clone()).with_actor(expanded.actor_id.clone());
     let mut options = CommitOptions::default().with_time(expanded.time);
     options.message.clone_from(&expanded.message);
     let made = if expanded.operations.is_empty() {

@@ -12,7 +12,7 @@ pub(super) const ENTITY: EntityId = EntityId::from_bytes([9; 16]);
 
 pub(super) fn by(actor: u8) -> EditContext {
     let now = Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 };
-    EditContext { actor: ActorId::from([actor; 16]), now, fresh: false }
+    EditContext::new(ActorId::from([actor; 16]), now)
 }
 
 pub(super) fn edit(

@@ -10,7 +10,7 @@ mod telling;
 
 pub use exchange::{
     Advance, ChunkFault, DeviceEvent, FetchRequest, FetchedPage, Greeting, Proof, PushRoom, PushedChunk, ReceivedChunk,
-    SpaceOpening, UnusableSnapshot,
+    ReceivedErasure, SpaceOpening, UnusableSnapshot,
 };
 
 use super::SessionError;

@@ -9,12 +9,12 @@ mod size;
 
 pub use device::{
     Advance, ChunkFault, DeviceEvent, DeviceSession, FetchRequest, FetchedPage, Greeting, Proof, PushRoom, PushedChunk,
-    ReceivedChunk, SpaceOpening, UnusableSnapshot,
+    ReceivedChunk, ReceivedErasure, SpaceOpening, UnusableSnapshot,
 };
 pub use relay::{
     AppendAnswer, AppendRequest, ChunkVerdict, GivenSnapshots, LiveEpoch, LiveFeed, LiveRun, LiveStanding, LogEntry,
-    LogRun, LogSnapshot, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest, RelayRequest,
-    RelaySession, WelcomeAnswer,
+    LogErasure, LogRun, LogSnapshot, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest,
+    RelayRequest, RelaySession, WelcomeAnswer,
 };
 
 use crate::wire::{BatchError, GoodbyeCode, WireError};

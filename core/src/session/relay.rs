@@ -30,7 +30,7 @@ pub use exchange::{
 pub use given::GivenSnapshots;
 pub use live::{LiveEpoch, LiveFeed, LiveRun, LiveStanding};
 use pushing::Resolve;
-pub use run::{LogEntry, LogRun, LogSnapshot};
+pub use run::{LogEntry, LogErasure, LogRun, LogSnapshot};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 

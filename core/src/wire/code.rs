@@ -168,6 +168,8 @@ codes! {
         Unavailable = 16, Retry, "the relay cannot read or write this entity now";
         /// The actor is reserved for a derived change with other bytes, or of another entity.
         WrongActor = 17, Permanent, "the change is derived and has the wrong actor";
+        /// The entity was purged: nothing of it is taken any more, and the device erases what it holds of it.
+        Purged = 18, Permanent, "the entity was purged";
     }
 }
 

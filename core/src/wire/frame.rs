@@ -5,7 +5,7 @@ mod jump;
 mod receipt;
 mod selection;
 
-pub use chunks::{Chunks, RawChunk, Segment, SequenceRuns, SnapshotChunk};
+pub use chunks::{Chunks, ErasedChunk, RawChunk, Segment, SequenceRuns, SnapshotChunk};
 pub use jump::{Jump, PLACES_RUNS_MAX, Places};
 pub use receipt::{Receipt, ReceiptRun};
 pub use selection::{EntityIds, Fetch, FetchNumber, Fetched, NewFilter};

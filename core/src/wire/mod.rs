@@ -19,10 +19,10 @@ pub use code::{ChunkCode, Class, GoodbyeCode, SpaceCode};
 pub use compress::InflateError;
 pub use envelope::{CborFault, Message, WireError, encode_to_device, encode_to_relay};
 pub use frame::{
-    Authenticate, CatchUp, CaughtUp, ChainCheck, Channel, Chunks, EntityIds, Fetch, FetchNumber, Fetched, Goodbye,
-    Hello, Jump, NewFilter, Open, Opened, PLACES_RUNS_MAX, PROTOCOL_VERSION, Places, Progress, Push, PushNumber,
-    RawChunk, Receipt, ReceiptRun, Refused, Reset, Seen, Segment, SequenceRuns, SnapshotChunk, ToDevice, ToRelay,
-    Welcome,
+    Authenticate, CatchUp, CaughtUp, ChainCheck, Channel, Chunks, EntityIds, ErasedChunk, Fetch, FetchNumber, Fetched,
+    Goodbye, Hello, Jump, NewFilter, Open, Opened, PLACES_RUNS_MAX, PROTOCOL_VERSION, Places, Progress, Push,
+    PushNumber, RawChunk, Receipt, ReceiptRun, Refused, Reset, Seen, Segment, SequenceRuns, SnapshotChunk, ToDevice,
+    ToRelay, Welcome,
 };
 
 pub use live::{

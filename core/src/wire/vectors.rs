@@ -2,14 +2,15 @@
 
 use super::{
     Authenticate, BATCH_OUTPUT_BYTES_MAX, BATCH_SECTION_BYTES_MAX, BatchChunk, CatchUp, CaughtUp, Channel, ChunkBudget,
-    ChunkCode, Chunks, EntityIds, Fetch, FetchNumber, Fetched, Goodbye, GoodbyeCode, Hello, Jump, LiveItem, LiveItems,
-    LiveMessage, LiveState, Message, NewFilter, Open, Opened, Places, Progress, Push, PushNumber, PushStream, RawChunk,
-    Receipt, ReceiptRun, Refused, Reset, Seen, Segment, SequenceRuns, SnapshotChunk, SpaceCode, ToDevice, ToRelay,
-    Welcome, WireError, decode_batch, decode_batch_over_log, encode_batch, encode_batch_over_log, encode_live_chunks,
-    encode_to_device, encode_to_relay, own_item,
+    ChunkCode, Chunks, EntityIds, ErasedChunk, Fetch, FetchNumber, Fetched, Goodbye, GoodbyeCode, Hello, Jump,
+    LiveItem, LiveItems, LiveMessage, LiveState, Message, NewFilter, Open, Opened, Places, Progress, Push, PushNumber,
+    PushStream, RawChunk, Receipt, ReceiptRun, Refused, Reset, Seen, Segment, SequenceRuns, SnapshotChunk, SpaceCode,
+    ToDevice, ToRelay, Welcome, WireError, decode_batch, decode_batch_over_log, encode_batch, encode_batch_over_log,
+    encode_live_chunks, encode_to_device, encode_to_relay, own_item,
 };
 use crate::change::{ChangeHeader, samples};
 use crate::document::{Document, EditContext, Incoming, OperationError, QuarantineReason, Value, Verdict};
+use crate::erasure::{Erasure, ErasureReason};
 use crate::filter::Filter;
 use crate::id::{COLLECTION_BYTES_MAX, Collection, DeviceId, EntityId, Incarnation, LogId, SessionId, SpaceId};
 use crate::limits::{self, Limits};
@@ -122,7 +123,11 @@ fn refused(missing: usize) -> ReceiptRun {
     ReceiptRun::Refused { code: ChunkCode::MissingDependencies, count: 1, missing }
 }
 
-fn frames_to_device() -> [(&'static str, ToDevice<'static>); 10] {
+/// The record that somebody asked for of the entity of the vectors.
+const ERASURE: Erasure = Erasure { entity: EntityId::from_bytes([6; 16]), reason: ErasureReason::ASKED };
+const ERASURE_BYTES: &[u8] = &[1, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 1];
+
+fn frames_to_device() -> [(&'static str, ToDevice<'static>); 11] {
     let (channel, log) = (Channel(1), LogId::from_bytes([4; 16]));
     let own = Segment::Own { push: PushNumber(1), index: 0, count: 2 };
     let raw = Segment::Raw(RawChunk {
@@ -151,6 +156,16 @@ fn frames_to_device() -> [(&'static str, ToDevice<'static>); 10] {
         upto: Sequence::new(305),
         chain: ChainHash::from_bytes([8; 32]),
     };
+    let erased = ErasedChunk { entity: entity(6), collection: "notes", bytes: ERASURE_BYTES };
+    let jump_erased = Jump {
+        channel,
+        after: Sequence::new(300),
+        check: [9; 8].into(),
+        segments: vec![Segment::Erased(erased)],
+        places: Places::default(),
+        upto: Sequence::new(305),
+        chain: ChainHash::from_bytes([8; 32]),
+    };
     let stored = ReceiptRun::Stored { first: Sequence::new(300), count: 2 };
     let duplicate = ReceiptRun::Duplicate { first: Sequence::new(7), count: 1 };
     [
@@ -171,6 +186,7 @@ fn frames_to_device() -> [(&'static str, ToDevice<'static>); 10] {
         ("reset", ToDevice::Reset(Reset { channel, log })),
         ("seen", ToDevice::Seen(Seen { channel, sequence: Sequence::new(300) })),
         ("jump", ToDevice::Jump(jump)),
+        ("jump-erased", ToDevice::Jump(jump_erased)),
         (
             "fetched",
             ToDevice::Fetched(Fetched {
@@ -223,7 +239,7 @@ fn leaping(start_op: u64) -> Vec<u8> {
 fn derived() -> Vec<Vec<u8>> {
     let mut document = Document::new(EntityId::from_bytes(*b"0123456789abcdef"));
     let now = Now { wall_ms: 0, monotonic_ms: 0 };
-    let context = EditContext { actor: ActorId::from([1; 16]), now, fresh: false };
+    let context = EditContext::new(ActorId::from([1; 16]), now);
     let edited = document.edit::<_, OperationError>(&context, &Limits::DEFAULT, |edit| {
         edit.splice_text("é", 0, 0, "x")?;
         edit.put("map", Value::from([("text", Value::Text("y".into()))]))
@@ -249,6 +265,8 @@ fn written() -> BTreeMap<&'static str, String> {
     written.insert("chain-1", start.then(entity(6), ChunkKind::Change.number(), chunk).chain.as_bytes().to_vec());
     written.insert("change", changes[0].clone());
     written.insert("change-2", changes[1].clone());
+    written.insert("erasure", ERASURE.to_bytes().to_vec());
+    written.insert("erasure-hash", ERASURE.hash().0.to_vec());
     written.insert("leap-most", leaping(LEAP + 1));
     written.insert("leap-too-far", leaping(LEAP + 2));
     written.extend(["derived-text", "derived-map", "derived-nested"].into_iter().zip(derived()));
@@ -296,6 +314,12 @@ fn every_vector_of_the_protocol_is_what_this_crate_writes() {
         assert_eq!(stated.get(name), Some(bytes), "vector {name}");
     }
     assert!(stated.keys().eq(written().keys()), "no vector stands in the text that nothing checks");
+}
+
+#[test]
+fn the_record_of_the_protocol_reads_as_what_it_is() {
+    assert_eq!(Erasure::read(entity(6), &vector("erasure")), Ok(ERASURE));
+    assert_eq!(vector("erasure"), ERASURE_BYTES);
 }
 
 #[test]

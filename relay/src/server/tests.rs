@@ -203,7 +203,7 @@ async fn many_devices_at_once_all_get_everything() {
                                 Part::Own { count, .. } => own_chunks += count,
                                 Part::Batch(chunks) => foreign_chunks += chunks.len() as u64,
                                 Part::Raw(_) => foreign_chunks += 1,
-                                Part::Announced(_) | Part::Snapshot(_) => {}
+                                Part::Announced(_) | Part::Snapshot(_) | Part::Erased(_) => {}
                             }
                         }
                     }

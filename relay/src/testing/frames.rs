@@ -31,6 +31,7 @@ pub(crate) enum Part {
     Batch(Vec<Vec<u8>>),
     Raw(Vec<u8>),
     Announced(Vec<EntityId>),
+    Erased(EntityId),
     Snapshot(Vec<Vec<u8>>),
 }
 
@@ -41,6 +42,7 @@ impl std::fmt::Debug for Part {
             Self::Batch(chunks) => write!(f, "batch of {:?} bytes", chunks.iter().map(Vec::len).collect::<Vec<_>>()),
             Self::Raw(bytes) => write!(f, "raw, {} bytes", bytes.len()),
             Self::Announced(entities) => write!(f, "{entities:?}"),
+            Self::Erased(entity) => write!(f, "erased {entity:?}"),
             Self::Snapshot(changes) => write!(f, "snapshot of {} changes", changes.len()),
         }
     }
@@ -129,7 +131,7 @@ fn count(parts: &[Part]) -> u64 {
         Part::Own { count, .. } => *count,
         Part::Batch(chunks) => chunks.len() as u64,
         Part::Raw(_) => 1,
-        Part::Announced(_) | Part::Snapshot(_) => 0,
+        Part::Announced(_) | Part::Snapshot(_) | Part::Erased(_) => 0,
     };
     parts.iter().map(count).sum()
 }
@@ -172,6 +174,7 @@ fn parts(segments: &[Segment<'_>]) -> Vec<Part> {
         Segment::Own { push, index, count } => Part::Own { push: push.0, index: *index, count: *count },
         Segment::Raw(chunk) => Part::Raw(chunk.bytes.to_vec()),
         Segment::Announced { entities, .. } => Part::Announced(entities.0.clone()),
+        Segment::Erased(chunk) => Part::Erased(chunk.entity),
         Segment::Snapshot(snapshot) => {
             let afield_core::wire::SnapshotChunk { entity, sequences, check, bytes, .. } = snapshot;
             let changes = extract_changes(*entity, bytes, sequences.count(), check, &mut budget).unwrap();
@@ -197,7 +200,7 @@ pub(crate) fn foreign(seen: &[Seen]) -> Vec<Vec<u8>> {
                 Part::Batch(chunks) => changes.extend(chunks.iter().cloned()),
                 Part::Raw(bytes) => changes.push(bytes.clone()),
                 Part::Snapshot(snapshot) => changes.extend(snapshot.iter().cloned()),
-                Part::Own { .. } | Part::Announced(_) => {}
+                Part::Own { .. } | Part::Announced(_) | Part::Erased(_) => {}
             }
         }
     }

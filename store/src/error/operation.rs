@@ -102,6 +102,34 @@ operation_error! {
             /// Its collection.
             collection: Collection
         }, Permanent, "entity.other_collection", "the entity {entity} is in the collection {collection}";
+        /// The entity was purged.
+        Purged {
+            /// The entity.
+            entity: EntityId
+        }, Permanent, "entity.purged", "the entity {entity} was purged for good: nothing of it is stored any more; make a new one";
+    }
+}
+
+operation_error! {
+    /// Entities could not be purged.
+    PurgeError {
+        /// The store has no such space.
+        UnknownSpace {
+            /// The space.
+            space: SpaceId
+        }, Permanent, "space.unknown", "the store has no space {space}";
+        /// The store has no such entity.
+        UnknownEntity {
+            /// The entity.
+            entity: EntityId
+        }, Permanent, "entity.unknown", "the store has no entity {entity}";
+        /// The entity lives in another space.
+        OtherSpace {
+            /// The entity.
+            entity: EntityId,
+            /// Where it lives.
+            space: SpaceId
+        }, Permanent, "entity.other_space", "the entity {entity} lives in the space {space}";
     }
 }
 

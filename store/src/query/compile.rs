@@ -12,13 +12,16 @@ use sqlparser::ast::{
     FunctionArguments, Ident, ObjectName, ObjectNamePart, Spanned, UnaryOperator, Value,
 };
 use sqlparser::dialect::SQLiteDialect;
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Span, Token, Tokenizer, TokenizerError};
 
 /// How long the text of a query may be, in bytes.
 pub(super) const TEXT_BYTES_MAX: usize = 16 * 1024;
-/// How deep it may nest; SQLite itself takes 1,000.
-pub(super) const DEPTH_MAX: usize = 200;
+/// How deep it may nest in parentheses, on the stack of whatever thread asks.
+pub(super) const DEPTH_MAX: usize = 50;
+/// How many operators and words of SQL it may hold: each may be the left side of the next one, which nests as parentheses do.
+pub(super) const OPERATORS_MAX: usize = 200;
 /// How many values and literals it may hold; SQLite takes 32,766.
 pub(super) const VALUES_MAX: usize = 4_000;
 
@@ -50,7 +53,7 @@ pub(super) fn condition(text: &str, values: &[QueryValue]) -> Result<Condition, 
 /// Reads one field.
 pub(super) fn field(text: &str) -> Result<FieldPath, QueryError> {
     let expression = parse(text)?;
-    field_of(&expression).ok_or(QueryError::NotAField { at: place(expression.span()) })
+    field_of(&expression).ok_or_else(|| QueryError::NotAField { at: beginning(&expression) })
 }
 
 /// Whether a key can stand in a query without quotation marks. Words of SQL cannot, all of which are letters.
@@ -62,7 +65,12 @@ pub(super) fn is_plain_name(key: &str) -> bool {
 }
 
 fn too_large() -> QueryError {
-    QueryError::TooLarge { bytes_max: TEXT_BYTES_MAX, depth_max: DEPTH_MAX, values_max: VALUES_MAX }
+    QueryError::TooLarge {
+        bytes_max: TEXT_BYTES_MAX,
+        depth_max: DEPTH_MAX,
+        operators_max: OPERATORS_MAX,
+        values_max: VALUES_MAX,
+    }
 }
 
 fn parse(text: &str) -> Result<Expr, QueryError> {
@@ -75,6 +83,9 @@ fn parse(text: &str) -> Result<Expr, QueryError> {
         let at = Position { line: location.line, column: location.column };
         QueryError::Syntax { at, ends_early: false }
     })?;
+    if tokens.iter().filter(|token| is_operator(&token.token)).count() > OPERATORS_MAX {
+        return Err(too_large());
+    }
     let mut parser = Parser::new(&dialect).with_recursion_limit(DEPTH_MAX).with_tokens_with_locations(tokens);
     match parser.parse_expr() {
         Ok(expression) if parser.peek_token_ref().token == Token::EOF => Ok(expression),
@@ -84,6 +95,18 @@ fn parse(text: &str) -> Result<Expr, QueryError> {
             let at = place_in(&message);
             Err(QueryError::Syntax { at: at.unwrap_or(end_of(text)), ends_early: at.is_none() })
         }
+    }
+}
+
+/// Whether more of this makes an expression deeper.
+fn is_operator(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => word.quote_style.is_none() && word.keyword != Keyword::NoKeyword,
+        Token::Whitespace(_) | Token::Comma | Token::Period | Token::LParen | Token::RParen | Token::Placeholder(_) => {
+            false
+        }
+        Token::Number(..) | Token::SingleQuotedString(_) | Token::EOF => false,
+        _ => true,
     }
 }
 
@@ -102,6 +125,33 @@ fn end_of(text: &str) -> Position {
 
 fn place(span: Span) -> Position {
     Position { line: span.start.line.max(1), column: span.start.column.max(1) }
+}
+
+/// Where an expression begins, without a look at all that follows.
+fn beginning(expression: &Expr) -> Position {
+    let mut first = expression;
+    loop {
+        first = match first {
+            Expr::BinaryOp { left: next, .. }
+            | Expr::IsDistinctFrom(next, _)
+            | Expr::IsNotDistinctFrom(next, _)
+            | Expr::IsNull(next)
+            | Expr::IsNotNull(next)
+            | Expr::IsTrue(next)
+            | Expr::IsNotTrue(next)
+            | Expr::IsFalse(next)
+            | Expr::IsNotFalse(next)
+            | Expr::Nested(next)
+            | Expr::Between { expr: next, .. }
+            | Expr::InList { expr: next, .. }
+            | Expr::InSubquery { expr: next, .. }
+            | Expr::Like { expr: next, .. }
+            | Expr::Collate { expr: next, .. }
+            | Expr::UnaryOp { expr: next, .. }
+            | Expr::Cast { expr: next, .. } => next,
+            other => return place(other.span()),
+        };
+    }
 }
 
 fn field_of(expression: &Expr) -> Option<FieldPath> {
@@ -127,7 +177,7 @@ struct Writer<'v> {
 impl Writer<'_> {
     fn expression(&mut self, expression: &Expr) -> Result<(), QueryError> {
         self.depth += 1;
-        if self.depth > DEPTH_MAX {
+        if self.depth > DEPTH_MAX + OPERATORS_MAX {
             return Err(too_large());
         }
         self.sql.push('(');
@@ -143,7 +193,7 @@ impl Writer<'_> {
             self.fields.push(field);
             return Ok(());
         }
-        let at = place(expression.span());
+        let at = beginning(expression);
         match expression {
             Expr::Nested(inner) => self.expression(inner),
             Expr::Value(value) => self.value(&value.value, place(value.span)),
@@ -294,7 +344,7 @@ impl Writer<'_> {
     }
 
     fn contains(&mut self, list: &Expr, value: &Expr) -> Result<(), QueryError> {
-        let field = field_of(list).ok_or(QueryError::NotAField { at: place(list.span()) })?;
+        let field = field_of(list).ok_or_else(|| QueryError::NotAField { at: beginning(list) })?;
         let path = super::field::quoted(&field.json_path());
         self.sql
             .push_str(&format!("EXISTS (SELECT 1 FROM json_each({ROW}json, {path}) AS element WHERE element.atom = "));

@@ -75,12 +75,16 @@ pub enum QueryError {
         given: usize,
     },
     /// The text is too long, or nests too deeply.
-    #[error("the query is too large: at most {bytes_max} bytes, {depth_max} levels and {values_max} values")]
+    #[error(
+        "the query is too large: at most {bytes_max} bytes, {depth_max} levels, {operators_max} operators and {values_max} values"
+    )]
     TooLarge {
         /// How many bytes there may be.
         bytes_max: usize,
         /// How many levels.
         depth_max: usize,
+        /// How many operators and words of SQL.
+        operators_max: usize,
         /// How many values.
         values_max: usize,
     },

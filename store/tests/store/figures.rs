@@ -126,6 +126,7 @@ fn receive_many(store: &mut Store, remote: &[(ChangeHash, Vec<u8>)], notes: &Col
         expected,
         cursor_after,
         received: &received,
+        erasures: &[],
         unreadable: &[],
         proofs: &[],
         left_out: None,

@@ -31,7 +31,10 @@ fn jump(
 ) -> Result<afield_store::RunOutcome, ReceiveError> {
     let (space, expected) = (space(1), cursor(store, space(1)));
     let left_out = Some(left_out);
-    store.receive(&Run { space, expected, cursor_after: to, received, unreadable: &[], proofs: &[], left_out }, AT_MS)
+    store.receive(
+        &Run { space, expected, cursor_after: to, received, erasures: &[], unreadable: &[], proofs: &[], left_out },
+        AT_MS,
+    )
 }
 
 fn page<'a>(received: &'a [ReceivedChange<'a>], backfills: &'a [Backfill], upto: u64, done: bool) -> Page<'a> {
@@ -39,6 +42,7 @@ fn page<'a>(received: &'a [ReceivedChange<'a>], backfills: &'a [Backfill], upto:
         space: space(1),
         cursor: at(10),
         received,
+        erasures: &[],
         unreadable: &[],
         left_out: LeftOut::default(),
         backfills,
@@ -187,7 +191,7 @@ fn a_snapshot_that_was_not_usable_leaves_its_entity_to_be_fetched_as_changes() {
     let (space, expected, cursor_after) = (space(1), cursor(&store, space(1)), at(10));
     let left_out = Some(LeftOut { announced: &[], refetched: &[entity(1)] });
     let unreadable = &[damaged];
-    let run = Run { space, expected, cursor_after, received: &[], unreadable, proofs: &[], left_out };
+    let run = Run { space, expected, cursor_after, received: &[], erasures: &[], unreadable, proofs: &[], left_out };
     store.receive(&run, AT_MS).unwrap();
     let backfills = store.backfills(space).unwrap();
     assert!(matches!(&backfills[..], [backfill] if backfill.changes && backfill.wanted == Wanted::Entity(entity(1))));

@@ -179,8 +179,16 @@ pub(crate) fn receive_after(
         }
     }
     let cursor_after = cursor_behind(expected, places);
-    let run =
-        Run { space, expected, cursor_after, received: &received, unreadable: &[], proofs: &proofs, left_out: None };
+    let run = Run {
+        space,
+        expected,
+        cursor_after,
+        received: &received,
+        erasures: &[],
+        unreadable: &[],
+        proofs: &proofs,
+        left_out: None,
+    };
     store.receive(&run, AT_MS)
 }
 

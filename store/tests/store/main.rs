@@ -14,6 +14,7 @@ mod help;
 mod leaving;
 mod model;
 mod opening;
+mod purging;
 mod queries;
 mod spaces;
 mod sync;

@@ -99,7 +99,16 @@ fn a_run_must_name_every_sequence_and_none_outside() {
     };
     let mut receive = |received: &[ReceivedChange<'_>], unreadable: &[UnreadableChunk<'_>], proofs: &[Proof]| {
         store.receive(
-            &Run { space: space(1), expected, cursor_after, received, unreadable, proofs, left_out: None },
+            &Run {
+                space: space(1),
+                expected,
+                cursor_after,
+                received,
+                erasures: &[],
+                unreadable,
+                proofs,
+                left_out: None,
+            },
             AT_MS,
         )
     };

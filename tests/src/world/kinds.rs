@@ -157,7 +157,7 @@ fn check_transfer(entity: EntityId, value: &Value) -> Result<(), Violation> {
     let imported = Value::from_tagged_json(&json).expect("what was written is read");
     let mut copy = Document::new(entity);
     let now = Now { wall_ms: 0, monotonic_ms: 0 };
-    let context = EditContext { actor: vec![1; 16].into(), now, fresh: true };
+    let context = EditContext { fresh: true, ..EditContext::new(vec![1; 16].into(), now) };
     let made = copy.edit(&context, &Limits::DEFAULT, |edit| edit.assign(Path::ROOT, &Value::Null, &imported));
     if made.is_err() || without_nulls(&copy.read()) != without_nulls(value) {
         return Violation::of("S2", format!("{entity} is another when it is written out and read in"));

@@ -404,7 +404,7 @@ impl Listener {
                     served.extend(chunks.iter().map(|chunk| of(chunk.entity, &chunk.bytes)));
                 }
                 Segment::Raw(chunk) => served.push(of(chunk.entity, chunk.bytes)),
-                Segment::Announced { .. } | Segment::Snapshot(_) => {}
+                Segment::Announced { .. } | Segment::Snapshot(_) | Segment::Erased(_) => {}
             }
         }
         served

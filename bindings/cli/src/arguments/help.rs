@@ -10,7 +10,8 @@ Exit codes:
   5  the relay wants a token, or another one
   6  the store cannot be used: in use, damaged (an export lacks what is),
      read-only, or the disk is full
-  7  the relay refused something: a space, a change, or more than a quota allows
+  7  refused: by the relay (a space, a change, more than a quota allows), or since
+     it was not confirmed with --yes
   8  one side is too old: a newer version is needed
   130  interrupted; `watch` and `status --watch` end so with 0
 
@@ -96,7 +97,17 @@ Examples:
   afield trash
   afield trash notes --json
   afield restore notes 5f4a3b2c1d0e
-      takes one of them back";
+      takes one of them back
+  afield trash --empty --older-than 30d --yes
+      purges for good what was deleted longer ago";
+
+pub(super) const PURGE: &str = "\
+Examples:
+  afield purge notes 5f4a3b2c1d0e
+      says what would go, and deletes nothing
+  afield purge notes 5f4a3b2c1d0e --yes
+
+`afield delete` can be taken back; this cannot. Backups and exports made before are not reached.";
 
 pub(super) const CONNECT: &str = "\
 Examples:

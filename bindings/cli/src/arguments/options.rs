@@ -4,6 +4,7 @@ use crate::identity::PartialId;
 use afield::SpaceId;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
+use std::time::Duration;
 
 #[derive(Debug, Args)]
 pub(crate) struct Init {
@@ -76,6 +77,42 @@ pub(crate) struct Watch {
 pub(crate) struct Trash {
     /// The collection; without one, all of them
     pub(crate) collection: Option<String>,
+    /// Purge it for good instead, here, on the relay and on every device
+    #[arg(long)]
+    pub(crate) empty: bool,
+    /// Purge only what was deleted so long ago, such as 30d, 12h, 15m or 90s
+    #[arg(long, value_name = "TIME", requires = "empty", value_parser = duration)]
+    pub(crate) older_than: Option<Duration>,
+    /// Confirm it; without this it is refused, and you are told what would go
+    #[arg(long, requires = "empty")]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Purge {
+    /// The collection, such as "notes"
+    pub(crate) collection: String,
+    /// The ids, or their last characters
+    #[arg(value_name = "ID", required = true)]
+    pub(crate) ids: Vec<PartialId>,
+    /// Confirm it; without this it is refused, and you are told what would go
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// Reads a time such as 30d.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "a time is a number with d, h, m or s behind it, such as 30d".to_owned();
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let seconds = match unit {
+        "d" => 86_400,
+        "h" => 3_600,
+        "m" => 60,
+        "s" => 1,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ mod get;
 mod init;
 mod list;
 mod manual;
+mod purge;
 mod put;
 pub(crate) mod relay;
 mod space;
@@ -36,6 +37,8 @@ pub(crate) fn run(command: Command, global: &Global, output: &Output) -> Result<
         Command::Watch(arguments) => watch::run(&arguments, global, output),
         Command::Delete(one) => delete(&one, global, output),
         Command::Restore(one) => restore(&one, global, output),
+        Command::Purge(arguments) => purge::run(&arguments, global, output),
+        Command::Trash(arguments) if arguments.empty => purge::empty_trash(&arguments, global, output),
         Command::Trash(arguments) => trash::run(&arguments, global, output),
         Command::Connect(arguments) => connect::run(arguments, global, output),
         Command::Sync => connect::sync(global, output),

@@ -3,8 +3,8 @@
 use super::Failure;
 use crate::remembered::RememberedError;
 use afield::{
-    Class, ConnectError, EditError, EntityError, EntityId, OpenError, ReadError, ReplicaError, SpaceError, SyncError,
-    TransferError,
+    Class, ConnectError, EditError, EntityError, EntityId, OpenError, PurgeError, ReadError, ReplicaError, SpaceError,
+    SyncError, TransferError,
 };
 use std::io;
 use std::path::Path;
@@ -26,6 +26,9 @@ impl Failure {
             }
             Self::EntityAmbiguous { .. } => "give more of the id",
             Self::Read(ReadError::Entity(error)) | Self::Edit(EditError::Entity(error)) => return after_entity(error),
+            Self::Purge(PurgeError::Unconfirmed { .. }) => "repeat it with --yes to delete it for good",
+            Self::Purge(PurgeError::Entity(error)) => return after_entity(error),
+            Self::Purge(PurgeError::Store(error)) => after_damage(error.class()),
             Self::Fields(_) => "`afield put --help` shows how fields are written",
             Self::Space(SpaceError::Collection(_)) => {
                 "choose a name such as \"notes\"; `afield list` shows the collections that there are"
@@ -151,6 +154,9 @@ fn after_entity(error: &EntityError) -> Option<String> {
         EntityError::Missing { .. } => Some("`afield list COLLECTION` shows what there is".to_owned()),
         EntityError::OtherSpace { found, .. } => Some(format!("look for it there: --space {found}")),
         EntityError::OtherCollection { entity, found, .. } => Some(next_in(found.as_str(), *entity)),
+        EntityError::Purged { .. } => {
+            Some("make a new one with `afield put COLLECTION`; nothing brings it back".to_owned())
+        }
         EntityError::Damaged { .. } => {
             Some("nothing was deleted; other entities and other devices are not affected".to_owned())
         }

@@ -2,7 +2,7 @@
 
 use crate::running::{Person, Ran, afield};
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "demo",
     "init",
     "space",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 20] = [
     "watch",
     "delete",
     "restore",
+    "purge",
     "trash",
     "connect",
     "sync",

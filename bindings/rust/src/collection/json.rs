@@ -29,7 +29,7 @@ impl JsonCollection {
     pub fn insert(&self, value: &serde_json::Value) -> Result<EntityId, EditError> {
         let id = self.of.shared.fresh_entity();
         let tree = object(value)?;
-        self.of.shared.edit(&self.of.target(id, Existence::Fresh), |edit| super::insert(edit, &tree))?;
+        self.of.shared.edit(&self.of.target(id, Existence::Fresh), |edit| self.of.shape.insert_json(edit, &tree))?;
         Ok(id)
     }
 
@@ -44,7 +44,7 @@ impl JsonCollection {
     pub fn put(&self, id: EntityId, value: &serde_json::Value) -> Result<Write, EditError> {
         let after = object(value)?;
         let target = self.of.target(id, Existence::Either);
-        let Edited { changes, .. } = self.of.shared.edit(&target, |edit| put(edit, &after))?;
+        let Edited { changes, .. } = self.of.shared.edit(&target, |edit| self.of.shape.put(edit, &after))?;
         Ok(self.of.shared.write(changes))
     }
 
@@ -56,7 +56,7 @@ impl JsonCollection {
     ///
     /// There is no such entity, the edit is too large, or the store failed.
     pub fn edit(&self, id: EntityId, edit: impl FnOnce(&mut serde_json::Value)) -> Result<Write, EditError> {
-        self.of.change(id, |document| edit_json(document, edit))
+        self.of.change(id, |document| self.of.shape.edit_json(document, edit))
     }
 
     /// Edits an entity as [`JsonCollection::edit`] does, unless `edit` answers an error: then nothing of it remains.
@@ -69,7 +69,7 @@ impl JsonCollection {
         id: EntityId,
         edit: impl FnOnce(&mut serde_json::Value) -> Result<R, E>,
     ) -> Result<(R, Write), EditError> {
-        self.of.change_for(id, |document| edit_json(document, edit)?.map_err(EditError::aborted))
+        self.of.change_for(id, |document| self.of.shape.edit_json(document, edit)?.map_err(EditError::aborted))
     }
 
     /// Reads an entity, texts as strings and counters as numbers.
@@ -98,13 +98,14 @@ impl JsonCollection {
     /// The store could not be read.
     pub fn list(&self) -> Result<Vec<(EntityId, serde_json::Value)>, ReadError> {
         let rows = self.of.shared.list(self.of.space, &self.of.name, false)?;
-        Ok(rows.into_iter().map(|row| (row.entity, parse_projection(&row.projection.json))).collect())
+        let shown = |json: &str| self.of.shape.show_json(parse_projection(json));
+        Ok(rows.into_iter().map(|row| (row.entity, shown(&row.projection.json))).collect())
     }
 
     fn value(&self, id: EntityId) -> Result<Value, ReadError> {
         let target = self.of.target(id, Existence::Required);
         let value = self.of.shared.read_document(&target, Document::read)?;
-        Ok(split_deleted(value).0)
+        Ok(self.of.shape.show(split_deleted(value).0))
     }
 }
 
@@ -139,7 +140,7 @@ pub(crate) fn put(edit: &mut Edit<'_>, after: &Value) -> Result<(), EditError> {
 /// What was put, but for nulls where a number stands that is not finite: JSON has no other word for it, so reading an entity and
 /// putting what was read changes nothing. In a list it is the element with the same `id`, or one that reads the same, that keeps
 /// its numbers, wherever it stands by now.
-fn with_what_json_lacks(before: &Value, after: &Value) -> Value {
+pub(super) fn with_what_json_lacks(before: &Value, after: &Value) -> Value {
     match (before, after) {
         (Value::F64(number), Value::Null) if !number.is_finite() => before.clone(),
         (Value::Map(before), Value::Map(after)) => {

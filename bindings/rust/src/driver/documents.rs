@@ -305,7 +305,7 @@ mod tests {
     fn open(entity: EntityId, characters: usize) -> Option<Box<OpenEntity>> {
         let mut document = Document::new(entity);
         let now = Now { wall_ms: 0, monotonic_ms: 0 };
-        let context = EditContext { actor: ActorId::from([1; 16].as_slice()), now, fresh: true };
+        let context = EditContext { fresh: true, ..EditContext::new(ActorId::from([1; 16].as_slice()), now) };
         let edit = |edit: &mut afield_core::document::Edit<'_>| {
             edit.splice_text("body", 0, 0, &"x".repeat(characters)).unwrap();
             Ok::<_, Infallible>(())

@@ -163,6 +163,9 @@ impl Driver {
     /// Why an entity is not in the store: it does not exist, as far as this device has to know, or it is not here.
     fn absent(&self, target: &Target) -> Result<EntityError, EntityError> {
         let Target { space, collection, entity, .. } = target;
+        if lock(&self.store).erasure(*space, *entity)?.is_some() {
+            return Ok(EntityError::Purged { entity: *entity });
+        }
         let is_elsewhere = lock(&self.store).may_be_elsewhere(*space, collection, *entity)?;
         Ok(if is_elsewhere { EntityError::NotHere { entity: *entity, space: *space } } else { target.missing() })
     }
@@ -179,6 +182,12 @@ impl Driver {
             Some(open) => target.check(open)?,
             None if target.existence == Existence::Required => return Err(self.absent(target)?),
             None => {
+                // A fresh identity cannot have been purged.
+                if target.existence == Existence::Either
+                    && lock(&self.store).erasure(target.space, target.entity)?.is_some()
+                {
+                    return Err(EntityError::Purged { entity: target.entity });
+                }
                 taken.open = Some(Box::new(OpenEntity {
                     document: Document::new(target.entity),
                     space: target.space,
@@ -201,7 +210,7 @@ impl Driver {
         let fresh = target.existence == Existence::Fresh;
         let open = taken.open.as_deref_mut().ok_or(target.missing())?;
         let _inside = Documents::enter();
-        match open.document.edit(&EditContext { actor: self.actor(), now, fresh }, &self.limits, edit) {
+        match open.document.edit(&EditContext { fresh, ..self.edit_context(now) }, &self.limits, edit) {
             Ok(edited) => {
                 open.since_snapshot += edited.changes.len();
                 Ok((edited.value, edited.changes))

@@ -62,6 +62,12 @@ pub enum EntityError {
         /// The entity.
         entity: EntityId,
     },
+    /// The entity was purged, by this device or another.
+    #[error("entity {entity} was purged for good, here and everywhere; make a new one")]
+    Purged {
+        /// The entity.
+        entity: EntityId,
+    },
     /// A closure of an edit or a transaction edits an entity that somebody has, perhaps the closure's own caller.
     #[error(
         "entity {entity} is being edited, and this thread is inside another edit, so waiting for it could last for ever; edit it before or after, or both in one transaction"
@@ -110,6 +116,7 @@ impl EntityError {
             | Self::OtherSpace { .. }
             | Self::OtherCollection { .. }
             | Self::Nested
+            | Self::Purged { .. }
             | Self::Damaged { .. } => Class::Permanent,
             Self::Store(error) => error.class(),
             Self::Driver(error) => error.class(),

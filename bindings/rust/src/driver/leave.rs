@@ -50,7 +50,7 @@ impl Driver {
         Ok((left, is_erased))
     }
 
-    fn rebuild_when_worth_it(&self) -> Result<bool, StoreError> {
+    pub(super) fn rebuild_when_worth_it(&self) -> Result<bool, StoreError> {
         let mut store = lock(&self.store);
         if !is_worth_rebuilding(&store)? {
             // What the transaction overwrote stands in the WAL as it was until then.

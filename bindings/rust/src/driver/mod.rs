@@ -16,6 +16,7 @@ mod error;
 mod leave;
 mod merge;
 mod projection;
+mod purge;
 mod seen;
 mod sync;
 #[cfg(test)]
@@ -34,8 +35,7 @@ pub use sync::Output;
 use crate::status::{Merged, SyncEvent, Traffic};
 use crate::watch::Observers;
 use acknowledged::Acknowledgements;
-use afield_core::document::{Replay, VERDICT_RULES};
-use afield_core::time::random_bytes;
+use afield_core::document::{AUTHOR_BYTES_MAX, EditContext, Replay, VERDICT_RULES, fresh_actor};
 use afield_core::wire::Class;
 use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Incarnation, Limits, Now, SpaceId};
 use afield_store::{OpenError, Store, StoreError};
@@ -44,7 +44,8 @@ use compaction::Growth;
 use documents::{Documents, lock};
 use seen::Sightings;
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use sync::{Synchronization, Waiters, Waiting};
 use tokio::sync::{broadcast, oneshot};
 
@@ -61,6 +62,7 @@ pub struct Driver {
     entropy: Mutex<Box<dyn Entropy>>,
     /// Made at the first edit of this opening of the store (invariant D6).
     actor: Mutex<Option<ActorId>>,
+    author: Mutex<Option<Arc<str>>>,
     incarnation: Incarnation,
     limits: Limits,
     pub(crate) observers: Observers,
@@ -77,6 +79,8 @@ pub struct Driver {
     waiters: Mutex<Waiters>,
     replay: Replay,
     merged: Mutex<Merged>,
+    /// Whether pages of the file may still hold what was purged.
+    has_traces: AtomicBool,
 }
 
 /// Why waiting for the relay ended without being in step with it.
@@ -145,6 +149,7 @@ impl Driver {
             store: Mutex::new(store),
             entropy: Mutex::new(entropy),
             actor: Mutex::default(),
+            author: Mutex::default(),
             incarnation,
             limits: Limits::DEFAULT,
             observers: Observers::default(),
@@ -156,6 +161,7 @@ impl Driver {
             waiters: Mutex::default(),
             replay: Replay::default(),
             merged: Mutex::default(),
+            has_traces: AtomicBool::new(false),
             device: Mutex::new(device),
         };
         driver.catch_up_with_the_store(now);
@@ -280,11 +286,28 @@ impl Driver {
         let _ = self.events.send(event);
     }
 
-    /// The actor of this opening, made at its first edit.
-    fn actor(&self) -> ActorId {
-        lock(&self.actor)
-            .get_or_insert_with(|| ActorId::from(random_bytes::<16>(&mut **lock(&self.entropy)).as_slice()))
-            .clone()
+    /// Names who edits from now on, or nobody, in every entity that is edited. At most
+    /// [`AUTHOR_BYTES_MAX`](afield_core::document::AUTHOR_BYTES_MAX) bytes of it are kept.
+    pub fn set_author(&self, author: Option<&str>) {
+        let mut actor = lock(&self.actor);
+        let author = author.map(|name| {
+            let end = (0..=AUTHOR_BYTES_MAX.min(name.len())).rev().find(|end| name.is_char_boundary(*end));
+            name.get(..end.unwrap_or(0)).unwrap_or_default()
+        });
+        let author = author.filter(|name| !name.is_empty());
+        let mut present = lock(&self.author);
+        if present.as_deref() != author {
+            // An actor has one author.
+            *actor = None;
+            *present = author.map(Arc::from);
+        }
+    }
+
+    /// Who edits, and when: under the actor of this opening, which is made at the first edit.
+    fn edit_context(&self, now: Now) -> EditContext {
+        let mut actor = lock(&self.actor);
+        let actor = actor.get_or_insert_with(|| fresh_actor(self.device(), &mut **lock(&self.entropy))).clone();
+        EditContext { author: lock(&self.author).clone(), ..EditContext::new(actor, now) }
     }
 }
 

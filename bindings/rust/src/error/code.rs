@@ -42,6 +42,7 @@ impl EntityError {
             Self::NotHere { .. } => "entity.not_here",
             Self::NotYet { .. } => "entity.not_yet",
             Self::Busy { .. } => "entity.busy",
+            Self::Purged { .. } => "entity.purged",
             Self::Nested => "transaction.nested",
             Self::OtherCollection { .. } => "entity.other_collection",
             Self::Damaged { .. } => "entity.damaged",
@@ -85,6 +86,7 @@ impl EditError {
             Self::Value(_) => "edit.value",
             Self::NotAnObject { .. } => "edit.not_an_object",
             Self::Json(_) => "edit.json",
+            Self::Lens(_) => "edit.lens",
             Self::Aborted(_) => "edit.aborted",
             Self::Store(error) => error.code(),
         }

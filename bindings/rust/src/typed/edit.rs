@@ -39,7 +39,7 @@ pub(crate) fn insert(document: &mut Edit<'_>, tree: &Tree) -> Result<(), EditErr
     crate::collection::insert(document, &nothing)
 }
 
-fn refuse_without_fields(tree: &Tree) -> Result<(), EditError> {
+pub(crate) fn refuse_without_fields(tree: &Tree) -> Result<(), EditError> {
     match tree.0.content {
         Content::Map(_) => Ok(()),
         _ => Err(EditError::NotAnObject { found: tree.value().kind() }),

@@ -114,7 +114,7 @@ mod tests;
 
 pub use autosurgeon;
 pub use difference::{Patch, difference};
-pub(crate) use edit::{edit, insert};
+pub(crate) use edit::{edit, insert, refuse_without_fields};
 pub use field::{Field, MapKey};
 pub use held::before_edit;
 pub use long_text::LongText;

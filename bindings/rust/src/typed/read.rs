@@ -6,7 +6,7 @@ use super::{
     support::Mismatch,
     view::{NumberViews, View, is_marked},
 };
-use afield_core::document::Kind;
+use afield_core::document::{EditError as DocumentError, Kind, OperationError};
 use automerge::ROOT;
 use autosurgeon::{Hydrate, HydrateError, ReadDoc};
 
@@ -57,6 +57,9 @@ pub enum FromDocumentError {
         /// The place of the map.
         at: FieldPath,
     },
+    /// What the lenses of the collection show cannot be made a document to read from.
+    #[error("what the lenses of its collection show of the entity cannot be read")]
+    Shown(#[source] Box<DocumentError<OperationError>>),
     /// The document cannot be read.
     #[error("the document cannot be read")]
     Engine(#[source] automerge::AutomergeError),

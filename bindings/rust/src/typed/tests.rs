@@ -109,7 +109,7 @@ fn stored(document: &AutoCommit) -> Document {
 /// Writes patches as an edit of one device, and gives the changes it made.
 fn write(document: &mut Document, device: u8, patches: &[Patch]) -> Vec<LocalChange> {
     let now = Now { wall_ms: 0, monotonic_ms: 0 };
-    let context = EditContext { actor: vec![device; 16].into(), now, fresh: false };
+    let context = EditContext::new(vec![device; 16].into(), now);
     let edited =
         document.edit(&context, &Limits::default(), |edit| patches.iter().try_for_each(|patch| patch.apply(edit)));
     edited.unwrap().changes

@@ -208,7 +208,7 @@ impl SpaceChannel {
     /// Moves on to what a run has led to.
     pub(super) fn advance(&mut self, from: Cursor, to: Cursor, follow: Follow<'_>, events: &mut VecDeque<DeviceEvent>) {
         let is_whole = follow.end_of_chain().is_some();
-        let Follow { received, mut proofs, announced, unusable, .. } = follow;
+        let Follow { received, erasures, mut proofs, announced, unusable, .. } = follow;
         self.phase = Phase::Live;
         self.received = Some(to);
         // What was stored below is named by no run to come, whether one has named it or not.
@@ -230,6 +230,7 @@ impl SpaceChannel {
             from,
             to,
             received,
+            erasures,
             proofs,
             is_whole,
             announced,
@@ -263,7 +264,7 @@ impl SpaceChannel {
         let mut pushes = Pushes::default();
         frame.segments.iter().try_for_each(|segment| follow.segment(segment, &mut pushes))?;
         follow.end_of_places(frame.upto)?;
-        let Follow { received, announced, unusable, .. } = follow;
+        let Follow { received, erasures, announced, unusable, .. } = follow;
         self.note_above(&received);
         let asked = match &request.filter {
             Filter::Only(selection) => &selection.entities,
@@ -272,7 +273,19 @@ impl SpaceChannel {
         let unknown = frame.unknown.0.into_iter().filter(|entity| asked.contains(entity)).collect();
         let (number, upto, done) = (frame.number, frame.upto, frame.done);
         let space = self.space;
-        let page = FetchedPage { space, number, request, received, announced, unusable, upto, done, unknown, cursor };
+        let page = FetchedPage {
+            space,
+            number,
+            request,
+            received,
+            erasures,
+            announced,
+            unusable,
+            upto,
+            done,
+            unknown,
+            cursor,
+        };
         events.push_back(DeviceEvent::Fetched(Box::new(page)));
         Ok(())
     }

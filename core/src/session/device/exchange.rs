@@ -2,9 +2,10 @@
 
 use crate::change::{ChangeError, ChangeHeader};
 use crate::document::SnapshotFault;
+use crate::erasure::Erasure;
 use crate::filter::Filter;
 use crate::id::{Collection, DeviceId, EntityId, Incarnation, SpaceId};
-use crate::log::{Cursor, Sequence};
+use crate::log::{ChunkKind, Cursor, Sequence};
 use crate::wire::{ChunkCode, FetchNumber, PushNumber, SpaceCode, Welcome};
 use automerge::ChangeHash;
 
@@ -56,9 +57,11 @@ pub struct PushedChunk {
     pub entity: EntityId,
     /// Its collection.
     pub collection: Collection,
-    /// The change's hash.
+    /// What it is: a change or an erasure record.
+    pub kind: ChunkKind,
+    /// The change's hash, or what [`Erasure::hash`] says.
     pub hash: ChangeHash,
-    /// The change, raw.
+    /// The chunk, raw.
     pub bytes: Vec<u8>,
 }
 
@@ -81,6 +84,17 @@ pub struct ReceivedChunk {
     pub header: Result<ChangeHeader, ChunkFault>,
 }
 
+/// An erasure record that came from the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceivedErasure {
+    /// The record.
+    pub record: Erasure,
+    /// The collection of its entity.
+    pub collection: Collection,
+    /// Its position in the log; absent where it came for chunks that are no more, and its own place is still to come.
+    pub sequence: Option<Sequence>,
+}
+
 /// Why a received chunk is not a change that can be stored as one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChunkFault {
@@ -93,6 +107,9 @@ pub enum ChunkFault {
     /// A kind of a later version.
     #[error("a chunk of kind {0}, which this version does not know")]
     Kind(u8),
+    /// An erasure record of another form.
+    #[error("the bytes are not an erasure record that this device reads")]
+    Erasure(#[source] crate::erasure::ErasureError),
     /// The collection's name does not parse.
     #[error("the name of the collection is not valid")]
     Collection,
@@ -134,6 +151,8 @@ pub struct Advance {
     pub to: Cursor,
     /// What others contributed.
     pub received: Vec<ReceivedChunk>,
+    /// Which entities were purged.
+    pub erasures: Vec<ReceivedErasure>,
     /// Which held changes the step proves to be in the log.
     pub proofs: Vec<Proof>,
     /// Whether everything travelled that the log holds there, and not only what the filter includes.
@@ -155,6 +174,8 @@ pub struct FetchedPage {
     pub request: FetchRequest,
     /// The chunks.
     pub received: Vec<ReceivedChunk>,
+    /// Which entities were purged.
+    pub erasures: Vec<ReceivedErasure>,
     /// Entities of which nothing travelled, with their collections.
     pub announced: Vec<(Collection, EntityId)>,
     /// Snapshots of which nothing could be used.

@@ -1,16 +1,17 @@
 //! Following a run of the log through the segments that it comes in.
 
 use super::pushes::{Pushed, Pushes};
-use super::{ChunkFault, Proof, ReceivedChunk, UnusableSnapshot};
+use super::{ChunkFault, Proof, ReceivedChunk, ReceivedErasure, UnusableSnapshot};
 use crate::change::ChangeHeader;
 use crate::document::{SnapshotBudget, extract_changes};
+use crate::erasure::Erasure;
 use crate::id::{Collection, EntityId};
 use crate::limits::{ANNOUNCED_IDS_MAX, Limits};
 use crate::log::{ChunkHash, ChunkKind, Cursor, Sequence};
 use crate::session::SessionError;
 use crate::wire::{
-    self, BatchChunk, BatchError, ChunkBudget, DecodedChunk, LiveItem, LiveMessage, LiveState, Places, PushNumber,
-    RawChunk, Segment, SnapshotChunk,
+    self, BatchChunk, BatchError, ChunkBudget, DecodedChunk, ErasedChunk, LiveItem, LiveMessage, LiveState, Places,
+    PushNumber, RawChunk, Segment, SnapshotChunk,
 };
 
 /// The limits by which chunks from the log are judged: those of the protocol and not what the relay has in force, so
@@ -34,6 +35,7 @@ pub(super) struct Follow<'p> {
     /// What all snapshots may still take.
     snapshots: SnapshotBudget,
     pub(super) received: Vec<ReceivedChunk>,
+    pub(super) erasures: Vec<ReceivedErasure>,
     pub(super) proofs: Vec<Proof>,
     pub(super) announced: Vec<(Collection, EntityId)>,
     pub(super) unusable: Vec<UnusableSnapshot>,
@@ -52,8 +54,8 @@ impl<'p> Follow<'p> {
 
     fn new(frame: &'static str, track: Track<'p>) -> Self {
         let (budget, snapshots) = (ChunkBudget::WHOLE, SnapshotBudget::WHOLE);
-        let (received, proofs, announced, unusable) = Default::default();
-        Self { frame, track, budget, snapshots, received, proofs, announced, unusable }
+        let (received, erasures, proofs, announced, unusable) = Default::default();
+        Self { frame, track, budget, snapshots, received, erasures, proofs, announced, unusable }
     }
 
     /// Takes the next segment.
@@ -82,7 +84,10 @@ impl<'p> Follow<'p> {
                 self.announced.extend(entities.0.iter().map(|entity| (collection.clone(), *entity)));
                 Ok(())
             }
-            Segment::Snapshot(_) | Segment::Announced { .. } => Err(self.order("with what only a Jump may hold")),
+            Segment::Erased(chunk) if self.may_leave_out() => self.erased(chunk),
+            Segment::Snapshot(_) | Segment::Announced { .. } | Segment::Erased(_) => {
+                Err(self.order("with what only a Jump may hold"))
+            }
         }
     }
 
@@ -125,6 +130,7 @@ impl<'p> Follow<'p> {
     pub(super) fn end_of_places(&mut self, upto: Sequence) -> Result<(), SessionError> {
         let is_above = self.received.iter().map(|chunk| (chunk.sequence, chunk.is_placed));
         let is_above = is_above.chain(self.proofs.iter().map(|proof| (proof.sequence, true)));
+        let is_above = is_above.chain(self.erasures.iter().filter_map(|erasure| Some((erasure.sequence?, true))));
         let is_beyond = is_above.into_iter().any(|(sequence, is_placed)| is_placed && sequence > upto);
         let is_left = match &mut self.track {
             Track::Places(places) => places.next().is_some(),
@@ -164,7 +170,7 @@ impl<'p> Follow<'p> {
 
     /// Takes the word that a chunk of this session's pushes stands in the next place.
     fn proven(&mut self, chunk: &Pushed) -> Result<(), SessionError> {
-        let sequence = self.place(chunk.entity, ChunkKind::Change.number(), chunk.chunk)?;
+        let sequence = self.place(chunk.entity, chunk.kind.number(), chunk.chunk)?;
         self.proofs.push(Proof { entity: chunk.entity, hash: chunk.hash, sequence });
         Ok(())
     }
@@ -180,6 +186,14 @@ impl<'p> Follow<'p> {
         let sequence = self.place(chunk.entity, chunk.kind.number(), ChunkHash::of(&chunk.bytes))?;
         let header = match chunk.kind {
             ChunkKind::Change => chunk.header.map_err(ChunkFault::Change),
+            ChunkKind::Erasure => match Erasure::read(chunk.entity, &chunk.bytes) {
+                Ok(record) => {
+                    let (collection, sequence) = (chunk.collection, Some(sequence));
+                    self.erasures.push(ReceivedErasure { record, collection, sequence });
+                    return Ok(());
+                }
+                Err(error) => Err(ChunkFault::Erasure(error)),
+            },
             other => Err(ChunkFault::Kind(other.number())),
         };
         self.received.push(ReceivedChunk {
@@ -200,15 +214,35 @@ impl<'p> Follow<'p> {
         let collection: Option<Collection> = chunk.collection.parse().ok();
         let header = match kind {
             _ if ChunkHash::of(chunk.bytes) != chunk.hash => Err(ChunkFault::Decayed),
-            Some(ChunkKind::Change) if collection.is_none() => Err(ChunkFault::Collection),
+            Some(ChunkKind::Change | ChunkKind::Erasure) if collection.is_none() => Err(ChunkFault::Collection),
             Some(ChunkKind::Change) => {
                 ChangeHeader::read_in(chunk.entity, chunk.bytes, RECEIVED).map_err(ChunkFault::Change)
             }
+            Some(ChunkKind::Erasure) => match (Erasure::read(chunk.entity, chunk.bytes), &collection) {
+                (Ok(record), Some(collection)) => {
+                    let sequence = Some(self.place(chunk.entity, chunk.kind, chunk.hash)?);
+                    self.erasures.push(ReceivedErasure { record, collection: collection.clone(), sequence });
+                    return Ok(());
+                }
+                (Err(error), _) => Err(ChunkFault::Erasure(error)),
+                (Ok(_), None) => Err(ChunkFault::Collection),
+            },
             _ => Err(ChunkFault::Kind(chunk.kind)),
         };
         let sequence = self.place(chunk.entity, chunk.kind, chunk.hash)?;
         let (entity, kind, bytes) = (chunk.entity, chunk.kind, chunk.bytes.to_vec());
         self.received.push(ReceivedChunk { entity, collection, sequence, is_placed: true, kind, bytes, header });
+        Ok(())
+    }
+
+    /// Takes an erasure record that stands for chunks which are no more.
+    fn erased(&mut self, chunk: &ErasedChunk<'_>) -> Result<(), SessionError> {
+        let counted = self.budget.take_chunks(1).and_then(|()| self.budget.take_bytes(chunk.bytes.len()));
+        counted.map_err(|error| self.undecoded(error))?;
+        let collection = chunk.collection.parse().map_err(|_| self.order("that names no collection"))?;
+        let record = Erasure::read(chunk.entity, chunk.bytes);
+        let record = record.map_err(|_| self.order("with an erasure record that is none"))?;
+        self.erasures.push(ReceivedErasure { record, collection, sequence: None });
         Ok(())
     }
 

@@ -36,7 +36,8 @@ impl SpaceChannel {
             PushForm::Plain => false,
             PushForm::Best { may_begin } => may_begin || self.stream.is_some(),
         };
-        let is_live = may_be_live && is_few(chunks.len(), bytes) && self.pushes.may_keep(bytes);
+        let are_changes = chunks.iter().all(|chunk| chunk.kind == ChunkKind::Change);
+        let is_live = may_be_live && are_changes && is_few(chunks.len(), bytes) && self.pushes.may_keep(bytes);
         let pushed: Vec<_> = chunks.iter().map(batch_chunk).collect();
         let mut names_left = if form == PushForm::Plain { 0 } else { LOG_NAMES_MAX };
         let end = self.end();
@@ -87,6 +88,6 @@ impl SpaceChannel {
 }
 
 fn batch_chunk(chunk: &PushedChunk) -> BatchChunk<'_> {
-    let PushedChunk { entity, collection, bytes, .. } = chunk;
-    BatchChunk { entity: *entity, collection, kind: ChunkKind::Change, bytes }
+    let PushedChunk { entity, collection, kind, bytes, .. } = chunk;
+    BatchChunk { entity: *entity, collection, kind: *kind, bytes }
 }

@@ -2,7 +2,7 @@
 
 use super::PushedChunk;
 use crate::id::{Collection, EntityId};
-use crate::log::{ChunkHash, Sequence};
+use crate::log::{ChunkHash, ChunkKind, Sequence};
 use crate::wire::PushNumber;
 use automerge::ChangeHash;
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ const KEPT_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pushed {
     pub(super) entity: EntityId,
+    pub(super) kind: ChunkKind,
     pub(super) hash: ChangeHash,
     pub(super) chunk: ChunkHash,
     bytes: usize,
@@ -74,6 +75,7 @@ impl Pushes {
     pub(super) fn add(&mut self, number: PushNumber, chunks: Vec<PushedChunk>, is_live: bool) {
         let pushed = |chunk: &PushedChunk| Pushed {
             entity: chunk.entity,
+            kind: chunk.kind,
             hash: chunk.hash,
             chunk: ChunkHash::of(&chunk.bytes),
             bytes: chunk.bytes.len(),
@@ -181,6 +183,7 @@ mod tests {
         let chunk = |number| PushedChunk {
             entity: EntityId::from_bytes([1; 16]),
             collection: "notes".parse().unwrap(),
+            kind: ChunkKind::Change,
             hash: ChangeHash([number; 32]),
             bytes: vec![number; 100],
         };

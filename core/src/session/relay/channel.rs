@@ -9,7 +9,7 @@ use crate::durable::Durable;
 use crate::filter::Filter;
 use crate::id::{Collection, EntityId, LogId, SpaceId};
 use crate::limits::{BATCH_BYTES_MAX, SILENT_SEQUENCES_MAX};
-use crate::log::{Cursor, Sequence};
+use crate::log::{ChunkKind, Cursor, Sequence};
 use crate::wire::{
     self, CaughtUp, Channel, Chunks, EntityIds, Fetch, Fetched, Jump, Opened, Places, PushNumber, PushStream, Receipt,
     ReceiptRun, Refused, Reset, Seen, Segment, SpaceCode, ToDevice,
@@ -246,6 +246,7 @@ impl RelayChannel {
                 let announced = by_collection(run.announced());
                 let mut segments = announced_segments(&announced);
                 segments.extend(run.snapshot_segments());
+                segments.extend(run.erasure_segments());
                 segments.extend(parts.iter().map(super::run::Part::segment));
                 let sequences = run.entries().iter().map(|entry| entry.sequence);
                 wire::encode_to_device(&ToDevice::Fetched(Fetched {
@@ -304,7 +305,8 @@ impl RelayChannel {
     }
 
     fn wants(&self, entry: &LogEntry) -> bool {
-        self.filter.includes(entry.entity, &entry.collection)
+        // That something is no more concerns whoever may have had it.
+        entry.kind == ChunkKind::Erasure || self.filter.includes(entry.entity, &entry.collection)
     }
 
     pub(super) fn deliver_run(&mut self, run: &LogRun) -> Vec<Vec<u8>> {
@@ -376,6 +378,7 @@ impl RelayChannel {
         let grouped = by_collection(&announced);
         let mut segments = announced_segments(&grouped);
         segments.extend(run.snapshot_segments());
+        segments.extend(run.erasure_segments());
         segments.extend(parts.iter().map(super::run::Part::segment));
         if segments.is_empty() && !is_due && silent < SILENT_SEQUENCES_MAX {
             if let Phase::Live { scanned, .. } = &mut self.phase {

@@ -1,9 +1,10 @@
 //! A run of the log on its way to readers.
 
 use super::own::OwnChunk;
+use crate::erasure::Erasure;
 use crate::id::{Collection, EntityId};
 use crate::log::{ChainHash, ChunkHash, ChunkKind, Cursor, Sequence};
-use crate::wire::{self, BatchChunk, RawChunk, Segment, SequenceRuns, SnapshotChunk};
+use crate::wire::{self, BatchChunk, ErasedChunk, RawChunk, Segment, SequenceRuns, SnapshotChunk};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -87,6 +88,28 @@ impl LogSnapshot {
     }
 }
 
+/// An erasure record that stands in the place of removed chunks, wherever its own place is.
+#[derive(Debug, Clone)]
+pub struct LogErasure {
+    /// The collection of the entity.
+    pub collection: Collection,
+    /// The record, as the log holds it.
+    pub bytes: Vec<u8>,
+    entity: EntityId,
+}
+
+impl LogErasure {
+    /// What stands for the chunks of an entity of this collection.
+    pub fn new(record: Erasure, collection: Collection) -> Self {
+        Self { collection, bytes: record.to_bytes().to_vec(), entity: record.entity }
+    }
+
+    fn segment(&self) -> Segment<'_> {
+        let (entity, collection) = (self.entity, self.collection.as_str());
+        Segment::Erased(ErasedChunk { entity, collection, bytes: &self.bytes })
+    }
+}
+
 /// Chunks of a log, encoded once however many readers get them.
 ///
 /// Readers who pushed some of the chunks themselves get the rest of them. As long as they are few each gets its rest in
@@ -102,6 +125,7 @@ pub struct LogRun {
     is_whole: bool,
     snapshots: Vec<LogSnapshot>,
     announced: Vec<(Collection, EntityId)>,
+    erasures: Vec<LogErasure>,
     /// Whether each entry may travel in a batch.
     batched: Vec<bool>,
     /// The batches that readers share, by the first entry and the one after the last.
@@ -141,11 +165,19 @@ impl LogRun {
         self
     }
 
+    /// Adds erasure records in the place of chunks that are no more.
+    #[must_use]
+    pub fn erasing(mut self, erasures: Vec<LogErasure>) -> Self {
+        self.is_whole &= erasures.is_empty();
+        self.erasures = erasures;
+        self
+    }
+
     fn of(before: Cursor, after: Cursor, entries: Vec<LogEntry>, is_whole: bool) -> Self {
         let batched = entries.iter().map(|entry| entry.kind == ChunkKind::Change && entry.is_intact()).collect();
-        let (snapshots, announced, shared, encoded) = Default::default();
+        let (snapshots, announced, erasures, shared, encoded) = Default::default();
         let head = after.sequence;
-        Self { before, after, head, entries, is_whole, snapshots, announced, batched, shared, encoded }
+        Self { before, after, head, entries, is_whole, snapshots, announced, erasures, batched, shared, encoded }
     }
 
     /// The position before the run.
@@ -191,6 +223,16 @@ impl LogRun {
     /// The snapshots, as segments.
     pub(super) fn snapshot_segments(&self) -> impl Iterator<Item = Segment<'_>> {
         self.snapshots.iter().map(LogSnapshot::segment)
+    }
+
+    /// The erasure records that stand for removed chunks.
+    pub fn erasures(&self) -> &[LogErasure] {
+        &self.erasures
+    }
+
+    /// The erasure records, as segments.
+    pub(super) fn erasure_segments(&self) -> impl Iterator<Item = Segment<'_>> {
+        self.erasures.iter().map(LogErasure::segment)
     }
 
     /// The entries whose bytes are no longer those that entered the chain.

@@ -49,6 +49,19 @@ pub enum Segment<'b> {
         /// Their ids.
         entities: EntityIds,
     },
+    /// The erasure record that stands for chunks which are no more. It takes none of the places of the run.
+    Erased(ErasedChunk<'b>),
+}
+
+/// An erasure record that stands for the removed chunks of its entity, wherever its own place in the log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErasedChunk<'b> {
+    /// The entity.
+    pub entity: EntityId,
+    /// The collection of the entity.
+    pub collection: &'b str,
+    /// The record.
+    pub bytes: &'b [u8],
 }
 
 /// A saved document in the place of changes.
@@ -180,6 +193,9 @@ impl<C> Encode<C> for Segment<'_> {
             Self::Announced { collection, entities } => {
                 e.array(3)?.u8(4)?.str(collection)?.encode_with(entities, ctx)?.ok()
             }
+            Self::Erased(ErasedChunk { entity, collection, bytes }) => {
+                e.array(4)?.u8(5)?.encode_with(entity, ctx)?.str(collection)?.bytes(bytes)?.ok()
+            }
         }
     }
 }
@@ -205,6 +221,9 @@ impl<'b, C> Decode<'b, C> for Segment<'b> {
                 bytes: d.bytes()?,
             })),
             (Some(3), 4) => Ok(Self::Announced { collection: d.str()?, entities: d.decode_with(ctx)? }),
+            (Some(4), 5) => {
+                Ok(Self::Erased(ErasedChunk { entity: d.decode_with(ctx)?, collection: d.str()?, bytes: d.bytes()? }))
+            }
             _ => Err(Error::message("unknown kind of segment").at(position)),
         }
     }

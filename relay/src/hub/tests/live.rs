@@ -58,6 +58,7 @@ impl Desk {
         let pushed = chunks.iter().map(|bytes| PushedChunk {
             entity,
             collection: name.parse().unwrap(),
+            kind: afield_core::ChunkKind::Change,
             hash: ChangeHeader::read(bytes, &Limits::DEFAULT).unwrap().hash,
             bytes: bytes.clone(),
         });

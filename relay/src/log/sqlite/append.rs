@@ -1,5 +1,6 @@
 //! Appending the pushes of many sessions in one transaction.
 
+mod erase;
 mod known;
 mod retry;
 mod rows;
@@ -55,16 +56,20 @@ impl SqliteLog {
                 .map(|(principal, request)| append.push(*principal, request))
                 .collect::<Result<Vec<_>, _>>()?;
             let runs = append.finish()?;
-            let Append { rows: Rows { intact, found, .. }, grown, .. } = append;
+            let Append { rows: Rows { intact, found, erased, .. }, grown, .. } = append;
             let appended = Durable::commit(&mut transaction, Appended { answers, runs })?;
-            Ok((appended, intact, found, grown))
+            Ok((appended, intact, found, grown, erased))
         });
-        if let Ok((_, intact, found, grown)) = &result {
+        if let Ok((_, intact, found, grown, erased)) = &result {
             found.iter().for_each(|decay| decayed.note(*decay));
             decayed.forget(intact);
             grown.iter().for_each(|(space, before, after)| self.tasks.grown(*space, *before, *after));
+            self.tasks.erased(erased);
         }
         self.decayed = decayed;
+        if result.as_ref().is_ok_and(|(.., erased)| !erased.is_empty()) {
+            self.empty_wal();
+        }
         let path = self.path.as_deref();
         result.map(|(appended, ..)| appended).map_err(|Failed { error, entity }| {
             let error = room::explained(error, path);

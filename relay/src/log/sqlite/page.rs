@@ -92,6 +92,12 @@ fn page_of_entities(
             unknown.push(*entity);
             continue;
         };
+        // Of an entity that was purged nothing but the record is left.
+        if let Some(erasure) = archive.erasure(number)? {
+            let after = space.position(request.after).max(erasure.position - 1);
+            asked.push(Asked { number, after, takes_snapshots: false });
+            continue;
+        }
         let given = request.snapshots.as_ref().map(|given| given.upto(*entity));
         let after = space.position(given.unwrap_or(Sequence::ZERO).max(request.after));
         asked.push(Asked { number, after, takes_snapshots: given.is_some() });

@@ -10,14 +10,15 @@ use super::run::RunRoom;
 use super::transaction::{Purpose, SqliteTransaction};
 use crate::log::{Inconsistency, LogError, NamesLeft, Principal};
 use afield_core::change::ChangeHeader;
+use afield_core::erasure::ERASURE_BYTES;
 use afield_core::log::ChunkHash;
 use afield_core::session::{
-    GivenSnapshots, LogEntry, LogRun, LogSnapshot, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest,
+    GivenSnapshots, LogEntry, LogErasure, LogRun, LogSnapshot, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest,
 };
 use afield_core::wire::{PLACES_RUNS_MAX, SpaceCode};
 use afield_core::{
-    ChainHash, ChangeHash, ChunkKind, Collection, Cursor, Durable, EntityId, Filter, Limits, LogId, Now, Sequence,
-    SpaceId,
+    ChainHash, ChangeHash, ChunkKind, Collection, Cursor, Durable, EntityId, Erasure, Filter, Limits, LogId, Now,
+    Sequence, SpaceId,
 };
 use rusqlite::{OptionalExtension, Row};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +26,7 @@ use std::sync::Arc;
 
 /// A run of the log with its entities' ids and collections, in the order of the log.
 pub(super) const RUN: &str = "
-    SELECT c.position, e.id, k.name, c.kind, c.hash, c.chain, c.bytes
+    SELECT c.position, e.id, k.name, c.kind, c.hash, c.chain, c.bytes, c.entity
     FROM chunks c JOIN entities e ON e.number = c.entity JOIN collections k ON k.number = e.collection
     WHERE c.position > ?1 AND c.position <= ?2 ORDER BY c.position";
 
@@ -170,6 +171,8 @@ pub(super) struct Stretch {
     announced: BTreeSet<(Collection, EntityId)>,
     /// What stands for chunks, also behind the end.
     snapshots: Vec<LogSnapshot>,
+    /// What stands for the chunks of purged entities, by their rows, also behind the end.
+    erasures: BTreeMap<i64, LogErasure>,
     /// Up to which position each entity's chunks need not travel: by its row, where that was looked at. Where a snapshot stands
     /// for them that this stretch brings, only those need not that it names.
     covered: BTreeMap<i64, (i64, Option<Arc<Snapshot>>)>,
@@ -199,7 +202,8 @@ impl Stretch {
             return LogRun::new(before, self.entries);
         }
         let announced = self.announced.into_iter().collect();
-        LogRun::leaving_out(before, self.after, self.entries).with(self.snapshots, announced)
+        let run = LogRun::leaving_out(before, self.after, self.entries).with(self.snapshots, announced);
+        run.erasing(self.erasures.into_values().collect())
     }
 
     /// Notes a chunk of which nothing is wanted; answers whether there was room for that.
@@ -261,6 +265,17 @@ impl Stretch {
         self.stood_for <= COVERED_MAX
     }
 
+    /// Passes a chunk of a purged entity, with the record that stands for it; answers whether there was room for that.
+    fn pass_erased(&mut self, number: i64, record: Erasure, collection: &Collection) -> bool {
+        if !self.erasures.contains_key(&number) {
+            if !self.room.take(ERASURE_BYTES) {
+                return false;
+            }
+            self.erasures.insert(number, LogErasure::new(record, collection.clone()));
+        }
+        self.pass_covered()
+    }
+
     /// Takes the room for a chunk that is wanted; answers whether there was.
     fn take(&mut self, sequence: Sequence, bytes: usize) -> bool {
         let pieces = self.pieces + usize::from(self.taken.next() != sequence);
@@ -278,6 +293,7 @@ pub(super) fn stretch(archive: &Archive<'_, '_>, space: &SpaceRow, wanted: &Want
         entries: Vec::new(),
         announced: BTreeSet::new(),
         snapshots: Vec::new(),
+        erasures: BTreeMap::new(),
         covered: BTreeMap::new(),
         after: wanted.after,
         leaves_out: false,
@@ -289,7 +305,7 @@ pub(super) fn stretch(archive: &Archive<'_, '_>, space: &SpaceRow, wanted: &Want
         pieces: 0,
     };
     if take_archived(archive, space, wanted, &mut stretch)? {
-        take_rows(archive.transaction, space, wanted, &mut stretch)?;
+        take_rows(archive, space, wanted, &mut stretch)?;
     }
     Ok(stretch)
 }
@@ -305,7 +321,7 @@ fn take_archived(
     let head = space.position(space.head.sequence);
     let is_wanted = |place: &Place| -> Result<bool, LogError> {
         let collection = archive.collection(place.number)?;
-        Ok(wanted.filter.includes(place.entity, &collection))
+        Ok(place.kind == ChunkKind::Erasure || wanted.filter.includes(place.entity, &collection))
     };
     while position <= head {
         let segment = match archive.outline(position) {
@@ -318,6 +334,18 @@ fn take_archived(
         for (position, place) in segment.places_from(position) {
             let sequence = SpaceRow::sequence(position);
             let is_wanted = is_wanted(place)?;
+            let is_change = place.kind == ChunkKind::Change;
+            if is_wanted
+                && is_change
+                && let Some(erasure) = archive.erasure(place.number)?
+            {
+                let record = Erasure { entity: place.entity, reason: erasure.reason };
+                if !stretch.pass_erased(place.number, record, &archive.collection(place.number)?) {
+                    return Ok(false);
+                }
+                stretch.after = Cursor { log: space.head.log, sequence, chain: place.chain };
+                continue;
+            }
             if is_wanted && stretch.look_at(archive, wanted, (position, place))?.is_none() {
                 return Ok(false);
             }
@@ -347,7 +375,7 @@ fn take_archived(
 
 /// Takes rows that follow what was taken, and follows the chain through them.
 fn take_rows(
-    transaction: &SqliteTransaction<'_>,
+    archive: &Archive<'_, '_>,
     space: &SpaceRow,
     wanted: &Wanted<'_>,
     stretch: &mut Stretch,
@@ -356,18 +384,24 @@ fn take_rows(
     let mut last = before.sequence;
     let (mut rows_read, mut left_out) = (Vec::new(), BTreeSet::new());
     let mut beyond = None;
-    let mut statement = transaction.statement(RUN)?;
+    let mut statement = archive.transaction.statement(RUN)?;
     let mut rows = statement.query([space.position(last), space.position(space.head.sequence)])?;
     while let Some(row) = rows.next()? {
         let mut entry = entry_head(row)?;
         if entry.sequence != last.next() {
             return Err(LogError::Inconsistent(Inconsistency::Gap(last.next().get())));
         }
-        let is_wanted = wanted.filter.includes(entry.entity, &entry.collection);
+        let is_erasure = entry.kind == ChunkKind::Erasure;
+        let mut is_wanted = is_erasure || wanted.filter.includes(entry.entity, &entry.collection);
+        let erasure = if is_wanted && !is_erasure { archive.erasure(row.get(7)?)? } else { None };
+        is_wanted &= erasure.is_none();
         if is_wanted || wanted.following == Following::Thorough {
             entry.bytes = row.get(6)?;
         }
-        let fits = if is_wanted {
+        let fits = if let Some(erasure) = erasure {
+            let record = Erasure { entity: entry.entity, reason: erasure.reason };
+            stretch.pass_erased(row.get(7)?, record, &entry.collection)
+        } else if is_wanted {
             stretch.take(entry.sequence, entry.bytes.len())
         } else {
             stretch.pass(entry.entity, &entry.collection, wanted)

@@ -27,7 +27,7 @@ const READER_CACHE_KIB: i64 = 4 * 1024;
 const WAL_BYTES_KEPT_MAX: i64 = 16 << 20;
 
 /// The way from each version to the next, oldest first. A released step is never edited.
-const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
+const MIGRATIONS: &[&str] = &[concat!(include_str!("schema_1.sql"), include_str!("schema_1/erasures.sql"))];
 
 /// How a backup is put in place. SQLite would replay the newer WAL of the file that was there over it.
 const RESTORE: &str = "with the relay stopped, delete the files beside it that end in -wal and -shm, then put a backup in its place; devices will repair what it lacks";
@@ -147,6 +147,17 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, rusqlite::Error> {
     Ok(connection)
 }
 
+/// Runs a statement that is to wait for nobody else.
+pub(super) fn without_waiting<T>(
+    connection: &Connection,
+    run: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    connection.busy_timeout(Duration::ZERO)?;
+    let answer = run(connection);
+    connection.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))?;
+    answer
+}
+
 /// The WAL of a database file.
 fn wal_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -157,9 +168,9 @@ fn wal_of(path: &Path) -> PathBuf {
 /// Brings what a crash left in the WAL to the disk. SQLite takes it from the system's memory as committed, although it may
 /// never have been synced; answers name it as durable from here on (R1).
 fn sync_wal(connection: &Connection) -> Result<(), OpenLogError> {
-    connection.busy_timeout(Duration::ZERO)?;
-    let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
-    connection.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))?;
+    let checkpoint = without_waiting(connection, |connection| {
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))
+    });
     if checkpoint == Ok(false) {
         return Ok(());
     }
@@ -198,6 +209,8 @@ pub(super) fn prepare(mut connection: Connection) -> Result<Connection, OpenLogE
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT_MAX)?;
+    // What is deleted is overwritten, always: what a purge takes away may have stood elsewhere before it was packed.
+    connection.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
     // A flipped bit in a record must not make SQLite read beyond it.
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;

@@ -4,6 +4,7 @@ mod access;
 mod appending;
 mod archive;
 mod damage;
+mod erasing;
 mod faults;
 mod reading;
 

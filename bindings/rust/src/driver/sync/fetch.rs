@@ -1,5 +1,6 @@
 //! What of a space is wanted here, and what of that is still to be fetched.
 
+use super::receive::stored_erasure;
 use super::{Link, SpaceSync, Synchronization};
 use crate::driver::documents::lock;
 use crate::driver::{Driver, DriverError, NotInStep};
@@ -165,7 +166,8 @@ impl Driver {
 
     /// Stores a page of what was asked for, and tells those who wait for it once that was all.
     pub(super) fn take_page(&self, sync: &mut Synchronization, page: FetchedPage, now: Now) -> Result<(), DriverError> {
-        let FetchedPage { space, number, received, announced, unusable, upto, done, unknown, cursor, .. } = page;
+        let FetchedPage { space, number, received, erasures, announced, unusable, upto, done, unknown, cursor, .. } =
+            page;
         let Some(state) = sync.spaces.get_mut(&space) else { return Ok(()) };
         let backfills = state.fetches.remove(&number).unwrap_or_default();
         state.are_fetches_known = false;
@@ -173,10 +175,12 @@ impl Driver {
         // What cannot be had as changes either is left in the quarantine.
         let as_changes = backfills.iter().any(|backfill| backfill.changes);
         let refetched: Vec<_> = unusable.iter().map(|snapshot| snapshot.entity).filter(|_| !as_changes).collect();
+        let records: Vec<_> = erasures.iter().map(stored_erasure).collect();
         let stored = Page {
             space,
             cursor,
             received: &arrived.changes,
+            erasures: &records,
             unreadable: &arrived.unreadable,
             left_out: LeftOut { announced: &announced, refetched: &refetched },
             backfills: &backfills,
@@ -184,7 +188,11 @@ impl Driver {
             done,
             unknown: &unknown,
         };
-        let outcome = lock(&self.store).receive_page(&stored, now.wall_ms)?;
+        let mut store = lock(&self.store);
+        let outcome = store.receive_page(&stored, now.wall_ms)?;
+        self.forget_erased(&mut store, &outcome.erased);
+        drop(store);
+        self.tell_erased(sync, space, (&outcome.erased, &erasures));
         self.note_marked(arrived.changes.iter().map(|change| change.hash));
         sync.unmerged.extend(outcome.fresh);
         sync.unmerged_bytes = sync.unmerged_bytes.saturating_add(arrived.bytes);

@@ -294,7 +294,11 @@ impl Driver {
         let device = DeviceId::new(now, &mut **lock(&self.entropy));
         match lock(&self.store).adopt_device(device, now.wall_ms) {
             Ok(_) => {
+                // What is edited from now on names the new identity.
+                let mut actor = lock(&self.actor);
                 *lock(&self.device) = device;
+                *actor = None;
+                drop(actor);
                 tracing::warn!(%device, "another store with this device's identity is connected: took a new identity");
                 self.emit(SyncEvent::DeviceRenamed { device });
             }

@@ -83,6 +83,6 @@ fn bytes_of(chunks: &[OutboxChunk]) -> usize {
 }
 
 fn pushed(chunk: OutboxChunk) -> PushedChunk {
-    let OutboxChunk { entity, collection, hash, bytes, .. } = chunk;
-    PushedChunk { entity, collection, hash, bytes }
+    let OutboxChunk { entity, collection, kind, hash, bytes, .. } = chunk;
+    PushedChunk { entity, collection, kind, hash, bytes }
 }

@@ -10,7 +10,7 @@ use afield_core::document::VERDICT_RULES;
 use afield_core::session::{Advance, DeviceEvent, Proof, ReceivedChunk, SessionError, UnusableSnapshot};
 use afield_core::wire::GoodbyeCode;
 use afield_core::{ChunkKind, EntityId, LogId, Now, Sequence, SpaceId};
-use afield_store::{LeftOut, Reason, ReceivedChange, Run, UnreadableChunk};
+use afield_store::{LeftOut, Reason, ReceivedChange, ReceivedErasure, Run, UnreadableChunk};
 
 /// How many entities and bytes may wait to be merged while messages keep coming, so that a long catch-up shows as it
 /// goes: some seconds of merging.
@@ -78,7 +78,9 @@ impl Driver {
     pub fn wants_idle(&self) -> bool {
         let sync = lock(&self.sync);
         let is_on = !matches!(sync.link, Link::Off);
-        !sync.unmerged.is_empty() || !lock(&self.unfinished).is_empty() || is_on && self.wants_compaction()
+        !sync.unmerged.is_empty()
+            || !lock(&self.unfinished).is_empty()
+            || is_on && (self.wants_compaction() || self.has_traces())
     }
 
     /// Merges what was received into some of the documents, one batch per entity, and tells who watches them; once nothing
@@ -95,6 +97,10 @@ impl Driver {
         if sync.unmerged.is_empty() && lock(&self.unfinished).is_empty() {
             // Nothing has arrived that somebody waits to see. Saving a document needs no lock but its own.
             drop(sync);
+            if self.has_traces() {
+                self.erase_traces();
+                return Ok(());
+            }
             let Err(error) = self.compact_next(now) else { return Ok(()) };
             return self.finish(&mut lock(&self.sync), Err(error.into()), now);
         }
@@ -198,20 +204,26 @@ impl Driver {
     /// Stores what has come so far of one space: chunks, proofs and cursor in one transaction (invariant D2).
     fn flush(&self, sync: &mut Synchronization, step: &mut Step, now: Now) -> Result<(), DriverError> {
         let Some(advance) = step.run.take() else { return Ok(()) };
-        let Advance { space, from, to, received, proofs, is_whole, announced, unusable } = advance;
+        let Advance { space, from, to, received, erasures, proofs, is_whole, announced, unusable } = advance;
         let Arrived { changes, unreadable, bytes } = self.arrived(space, &received, &unusable);
         let refetched: Vec<_> = unusable.iter().map(|snapshot| snapshot.entity).collect();
         let left_out = LeftOut { announced: &announced, refetched: &refetched };
+        let records: Vec<_> = erasures.iter().map(stored_erasure).collect();
         let run = Run {
             space,
             expected: from,
             cursor_after: to,
             received: &changes,
+            erasures: &records,
             unreadable: &unreadable,
             proofs: &proofs,
             left_out: (!is_whole).then_some(left_out),
         };
-        let outcome = lock(&self.store).receive(&run, now.wall_ms)?;
+        let mut store = lock(&self.store);
+        let outcome = store.receive(&run, now.wall_ms)?;
+        self.forget_erased(&mut store, &outcome.erased);
+        drop(store);
+        self.tell_erased(sync, space, (&outcome.erased, &erasures));
         if outcome.foreign > 0 {
             tracing::warn!(%space, chunks = outcome.foreign, "quarantined chunks of entities that live in another space");
         }
@@ -235,7 +247,9 @@ impl Driver {
             }
         }
         // What this device pushed itself is news to nobody, unless it gave a relay back what others had made.
-        let is_news = !received.is_empty() || sync.spaces.get(&space).is_some_and(|state| state.has_been_reset);
+        let is_news = !received.is_empty()
+            || !erasures.is_empty()
+            || sync.spaces.get(&space).is_some_and(|state| state.has_been_reset);
         if let Some(session) = sync.session().filter(|_| is_news) {
             session.stored(space, to.sequence, now);
         }
@@ -332,10 +346,17 @@ struct Step {
 fn lengthen(run: &mut Advance, next: Advance) {
     run.to = next.to;
     run.received.extend(next.received);
+    run.erasures.extend(next.erasures);
     run.proofs.extend(next.proofs);
     run.is_whole &= next.is_whole;
     run.announced.extend(next.announced);
     run.unusable.extend(next.unusable);
+}
+
+/// An erasure record, as the store takes it.
+pub(super) fn stored_erasure(erasure: &afield_core::session::ReceivedErasure) -> ReceivedErasure<'_> {
+    let afield_core::session::ReceivedErasure { record, collection, sequence } = erasure;
+    ReceivedErasure { record: *record, collection, sequence: *sequence }
 }
 
 /// What came, as the store takes it.

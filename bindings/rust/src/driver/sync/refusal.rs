@@ -7,6 +7,7 @@ use crate::status::SyncEvent;
 use afield_core::wire::{ChunkCode, PushNumber};
 use afield_core::{ChangeHash, EntityId, Now, SpaceId};
 use afield_store::{Block, ChangeState};
+use std::collections::BTreeMap;
 
 /// A change that the relay refused.
 pub(super) struct Refusal {
@@ -30,6 +31,7 @@ impl Driver {
         now: Now,
     ) -> Result<(), DriverError> {
         let mut blocks = Vec::new();
+        let mut purged: BTreeMap<SpaceId, Vec<EntityId>> = BTreeMap::new();
         for refusal in refusals {
             if is_in_repair(sync, &refusal) || self.repair(sync, &refusal)? {
                 continue;
@@ -39,6 +41,15 @@ impl Driver {
             // What follows a refused change is kept back by the block of that change, and what waits here for others
             // is sent last and holds nothing up.
             let state = lock(&self.store).standing(entity, hash)?.map(|(state, _)| state);
+            if code == ChunkCode::Purged {
+                purged.entry(space).or_default().push(entity);
+                continue;
+            }
+            if state.is_none() {
+                // It was purged here while it was on its way, or is the word that something was: nothing waits behind it.
+                tracing::debug!(%space, %entity, %code, "the relay refused what is not here any more");
+                continue;
+            }
             if code != ChunkCode::Blocked && state != Some(ChangeState::Waiting) {
                 tracing::warn!(%space, %entity, change = %hash, %code, "the relay refused a change; the entity's later changes wait");
                 self.emit(SyncEvent::ChangeRefused { space, entity, code });
@@ -47,6 +58,9 @@ impl Driver {
         }
         if !blocks.is_empty() {
             lock(&self.store).block(&blocks)?;
+        }
+        for (space, entities) in purged {
+            self.purge_refused(sync, space, &entities, now)?;
         }
         Ok(())
     }

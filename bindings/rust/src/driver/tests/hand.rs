@@ -50,7 +50,7 @@ fn notes() -> Collection {
 /// Changes of an entity by somebody else, each on top of the one before.
 pub(super) fn changes(entity: EntityId, count: usize) -> Vec<Vec<u8>> {
     let mut document = Document::new(entity);
-    let context = EditContext { actor: vec![7; 16].into(), now: NOW, fresh: true };
+    let context = EditContext { fresh: true, ..EditContext::new(vec![7; 16].into(), NOW) };
     let mut made = Vec::new();
     for number in 0..count {
         let value = Value::Int(i64::try_from(number).unwrap());

@@ -15,7 +15,7 @@ struct Author {
 
 impl Author {
     fn edit(&mut self, closure: impl FnOnce(&mut Edit<'_>) -> Result<(), OperationError>) -> Vec<u8> {
-        let context = EditContext { actor: vec![7; 16].into(), now: NOW, fresh: true };
+        let context = EditContext { fresh: true, ..EditContext::new(vec![7; 16].into(), NOW) };
         let mut changes = self.document.edit(&context, &Limits::DEFAULT, closure).unwrap().changes;
         changes.pop().unwrap().bytes
     }

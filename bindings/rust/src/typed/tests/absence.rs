@@ -33,7 +33,7 @@ fn inserted<T: Hydrate + Reconcile + PartialEq + Debug>(model: &T) -> Json {
     let tree = to_tree(model).unwrap();
     let mut document = Document::new(EntityId::from_bytes([1; 16]));
     let now = Now { wall_ms: 0, monotonic_ms: 0 };
-    let context = EditContext { actor: vec![1; 16].into(), now, fresh: true };
+    let context = EditContext { fresh: true, ..EditContext::new(vec![1; 16].into(), now) };
     let _ = document.edit(&context, &Limits::default(), |edit| crate::typed::insert(edit, &tree)).unwrap();
     assert_eq!(from_document::<T, _>(document.automerge()).unwrap(), *model);
     words(&document.read())

@@ -39,6 +39,8 @@ pub(super) struct Entity {
     pub(super) raised: bool,
     /// Changes that this transaction appended or met.
     pub(super) known: BTreeSet<ChangeHash>,
+    /// Where its erasure record stands, once it was purged.
+    pub(super) erased: Option<i64>,
 }
 
 /// A chunk as the disk has it.
@@ -64,6 +66,8 @@ pub(super) struct Rows<'t, 'c> {
     pub(super) intact: Vec<Decay>,
     /// What this transaction found decayed.
     pub(super) found: Vec<Decay>,
+    /// The rows of entities that this transaction has erased.
+    pub(super) erased: Vec<i64>,
     quotas: &'t Quotas,
     actors: BTreeMap<Vec<u8>, Option<i64>>,
     collections: BTreeMap<Collection, i64>,
@@ -73,19 +77,26 @@ impl<'t, 'c> Rows<'t, 'c> {
     pub(super) fn new(archive: Archive<'t, 'c>, quotas: &'t Quotas, decayed: &'t Decayed, room: Room) -> Self {
         let transaction = archive.transaction;
         let (actors, collections) = (BTreeMap::new(), BTreeMap::new());
-        Self { transaction, archive, room, decayed, intact: Vec::new(), found: Vec::new(), quotas, actors, collections }
+        let (intact, found, erased) = Default::default();
+        Self { transaction, archive, room, decayed, intact, found, erased, quotas, actors, collections }
     }
 
     /// Checks one chunk, and appends it when nothing speaks against it.
     pub(super) fn append(&mut self, space: &mut Space, chunk: &DecodedChunk) -> Result<ChunkVerdict, LogError> {
-        if chunk.kind != ChunkKind::Change {
-            return Ok(refused(ChunkCode::UnsupportedKind));
+        match chunk.kind {
+            ChunkKind::Change => {}
+            ChunkKind::Erasure => return self.append_erasure(space, chunk),
+            ChunkKind::Snapshot | ChunkKind::Sealed => return Ok(refused(ChunkCode::UnsupportedKind)),
         }
         let header = match &chunk.header {
             Ok(header) => header,
             Err(error) => return Ok(refused(error.code())),
         };
         self.load_entity(space, chunk.entity)?;
+        // Also what the log had: its bytes are no more, so nobody is told that they are durable (R5).
+        if space.entities.get(&chunk.entity).and_then(Option::as_ref).is_some_and(|entity| entity.erased.is_some()) {
+            return Ok(refused(ChunkCode::Purged));
+        }
         let actor = self.actor(header.actor.to_bytes())?;
         let row = space.row;
         let mut entity = space.entities.get_mut(&chunk.entity).and_then(Option::as_mut);
@@ -134,10 +145,22 @@ impl<'t, 'c> Rows<'t, 'c> {
                 entity
             }
             None => {
-                let created = self.create_entity(space.row.number, header, chunk)?;
+                let created = self.create_entity(space.row.number, header.operations, chunk)?;
                 space.entities.entry(chunk.entity).or_insert(None).insert(created)
             }
         };
+        entity.known.insert(header.hash);
+        let (number, collection) = (entity.number, entity.collection.clone());
+        self.insert((space, number, collection), (actor, header.sequence, header.hash), chunk)
+    }
+
+    /// Gives a chunk of an entity the next place.
+    pub(super) fn insert(
+        &self,
+        (space, entity, collection): (&mut Space, i64, Collection),
+        (actor, actor_sequence, change): (i64, u64, ChangeHash),
+        chunk: &DecodedChunk,
+    ) -> Result<ChunkVerdict, LogError> {
         let hash = ChunkHash::of(&chunk.bytes);
         let head = space.row.head.then(chunk.entity, chunk.kind.number(), hash);
         self.transaction
@@ -147,17 +170,16 @@ impl<'t, 'c> Rows<'t, 'c> {
             )?
             .execute(params![
                 space.row.position(head.sequence),
-                entity.number,
+                entity,
                 chunk.kind.number(),
                 actor,
-                header.sequence.cast_signed(),
-                header.hash.0,
+                actor_sequence.cast_signed(),
+                change.0,
                 hash.as_bytes(),
                 head.chain.as_bytes(),
                 &chunk.bytes[..],
             ])?;
-        entity.known.insert(header.hash);
-        let is_as_pushed = entity.collection == chunk.collection;
+        let is_as_pushed = collection == chunk.collection;
         space.row.head = head;
         space.row.chunks += 1;
         space.row.bytes += chunk.bytes.len() as u64;
@@ -165,7 +187,7 @@ impl<'t, 'c> Rows<'t, 'c> {
             sequence: head.sequence,
             chain: head.chain,
             entity: chunk.entity,
-            collection: entity.collection.clone(),
+            collection,
             kind: chunk.kind,
             hash,
             bytes: chunk.bytes.to_vec(),
@@ -173,24 +195,27 @@ impl<'t, 'c> Rows<'t, 'c> {
         Ok(ChunkVerdict::Stored { sequence: head.sequence, chain: head.chain, is_as_pushed })
     }
 
-    fn load_entity(&self, space: &mut Space, id: EntityId) -> Result<(), LogError> {
+    pub(super) fn load_entity(&self, space: &mut Space, id: EntityId) -> Result<(), LogError> {
         if space.entities.contains_key(&id) {
             return Ok(());
         }
-        let found: Option<(i64, u64, String)> = self
+        let found: Option<(i64, u64, String, Option<i64>)> = self
             .transaction
             .statement(
-                "SELECT e.number, e.operations, k.name FROM entities e JOIN collections k ON k.number = e.collection
+                "SELECT e.number, e.operations, k.name, x.position FROM entities e
+                JOIN collections k ON k.number = e.collection LEFT JOIN erasures x ON x.entity = e.number
                 WHERE e.space = ?1 AND e.id = ?2",
             )?
-            .query_row(params![space.row.number, id.as_bytes()], |row| Ok((row.get(0)?, count(row, 1)?, row.get(2)?)))
+            .query_row(params![space.row.number, id.as_bytes()], |row| {
+                Ok((row.get(0)?, count(row, 1)?, row.get(2)?, row.get(3)?))
+            })
             .optional()?;
         let entity = match found {
             None => None,
-            Some((number, operations, name)) => {
+            Some((number, operations, name, erased)) => {
                 let parsed = name.parse().map_err(|_| LogError::Inconsistent(Inconsistency::Collection));
                 let (collection, raised, known) = (parsed?, false, BTreeSet::new());
-                Some(Entity { number, operations, collection, raised, known })
+                Some(Entity { number, operations, collection, raised, known, erased })
             }
         };
         space.entities.insert(id, entity);
@@ -198,15 +223,19 @@ impl<'t, 'c> Rows<'t, 'c> {
     }
 
     /// Creates an entity with the collection of its first accepted chunk, which binds it for good.
-    fn create_entity(&mut self, space: i64, header: &ChangeHeader, chunk: &DecodedChunk) -> Result<Entity, LogError> {
+    pub(super) fn create_entity(
+        &mut self,
+        space: i64,
+        operations: u64,
+        chunk: &DecodedChunk,
+    ) -> Result<Entity, LogError> {
         let collection = self.intern_collection(&chunk.collection)?;
-        let operations = header.operations;
         self.transaction
             .statement("INSERT INTO entities (space, id, collection, operations) VALUES (?1, ?2, ?3, ?4)")?
             .execute(params![space, chunk.entity.as_bytes(), collection, operations.cast_signed()])?;
         let number = self.transaction.last_insert_rowid();
         let (collection, known) = (chunk.collection.clone(), BTreeSet::new());
-        Ok(Entity { number, collection, operations, raised: false, known })
+        Ok(Entity { number, collection, operations, raised: false, known, erased: None })
     }
 
     /// Which of these dependencies are not in the log for the entity, or have decayed there: whoever builds on one has it,
@@ -293,7 +322,7 @@ impl<'t, 'c> Rows<'t, 'c> {
         Ok(number)
     }
 
-    fn intern_actor(&mut self, id: &[u8]) -> Result<i64, LogError> {
+    pub(super) fn intern_actor(&mut self, id: &[u8]) -> Result<i64, LogError> {
         if let Some(number) = self.actor(id)? {
             return Ok(number);
         }

@@ -14,7 +14,7 @@ use crate::log::sqlite::SqliteLog;
 use crate::log::sqlite::foreign;
 use crate::log::sqlite::row::SpaceRow;
 use crate::log::sqlite::transaction::{Purpose, SqliteTransaction};
-use afield_core::{Commit, Durable, Sequence};
+use afield_core::{ChunkKind, Commit, Durable, Sequence};
 use rusqlite::{OptionalExtension, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -74,6 +74,9 @@ impl SqliteLog {
             let left = self.begin(Purpose::Read).and_then(|transaction| tasks::left_behind(&transaction))?;
             self.tasks.scanned(left);
         }
+        if self.tasks.is_wal_due() {
+            self.empty_wal();
+        }
         while let Some(task) = self.tasks.next() {
             let Target::Snapshot { entity } = task.target else { return Ok(Some(task)) };
             match self.begin_try(entity) {
@@ -109,6 +112,7 @@ impl SqliteLog {
     pub(in crate::log::sqlite) fn settle_work(&mut self, prepared: Prepared) -> Result<Durable<Settled>, LogError> {
         let cache = self.cache.clone();
         let target = prepared.target();
+        let is_erasing = matches!(&prepared.0, Outcome::Strip(stripped) if stripped.snapshot.is_none());
         let settled = self.begin(Purpose::Write).and_then(|mut transaction| {
             let (settled, next) = put_in_place(&Archive::new(&transaction, &cache), prepared)?;
             give_back_some(&transaction)?;
@@ -121,6 +125,10 @@ impl SqliteLog {
         settled.map(|(settled, next)| {
             self.foreign.kept_up();
             next.0.into_iter().for_each(|target| self.tasks.add(target));
+            if is_erasing {
+                self.tasks.note_wal(true);
+                self.empty_wal();
+            }
             settled
         })
     }
@@ -191,6 +199,7 @@ fn put_segment(archive: &Archive<'_, '_>, new: &NewSegment) -> Result<(Settled, 
     if space.head.log != before.log
         || archive.end(new.space, before.log)?.sequence != before.sequence
         || rows_hash(archive, segment.first, segment.last)? != new.rows_hash
+        || holds_erased(archive, segment)?
     {
         return Ok((Settled::Stale, stale));
     }
@@ -248,6 +257,16 @@ fn put_segment(archive: &Archive<'_, '_>, new: &NewSegment) -> Result<(Settled, 
     Ok((Settled::Packed { chunks: segment.places.len() as u64 }, Next(next)))
 }
 
+/// Whether a body that was prepared has chunks of an entity that was purged since.
+fn holds_erased(archive: &Archive<'_, '_>, segment: &Segment) -> Result<bool, LogError> {
+    for (position, place) in segment.places_from(segment.first).filter(|(_, place)| place.kind == ChunkKind::Change) {
+        if segment.holds(position) && archive.erasure(place.number)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 fn store_hashes(transaction: &SqliteTransaction<'_>, segment: &Segment) -> Result<(), LogError> {
     let hashes = segment.hashes();
     transaction
@@ -265,7 +284,8 @@ fn put_snapshot(archive: &Archive<'_, '_>, new: &NewSnapshot) -> Result<(Settled
                 && segment.chain() == chain
                 && segment.place(new.covered).is_some_and(|place| place.number == new.entity)
         })
-        && archive.snapshot_hash(new.entity)? == new.old;
+        && archive.snapshot_hash(new.entity)? == new.old
+        && archive.erasure(new.entity)?.is_none();
     let transaction = archive.transaction;
     tasks::forget_tries(transaction, new.entity)?;
     if !is_same {
@@ -322,7 +342,11 @@ fn put_stripped(archive: &Archive<'_, '_>, stripped: &Stripped) -> Result<(Settl
     let Stripped { entity, snapshot, bodies, upto } = stripped;
     let again = Next(vec![Target::Strip { entity: *entity }]);
     // What the segments lose was found in this very snapshot, and its bytes have to be the same now.
-    if archive.snapshot(*entity)?.is_none_or(|stands| stands.hash != *snapshot) {
+    let is_same = match snapshot {
+        Some(snapshot) => archive.snapshot(*entity)?.is_some_and(|stands| stands.hash == *snapshot),
+        None => archive.erasure(*entity)?.is_some(),
+    };
+    if !is_same {
         return Ok((Settled::Stale, Next::default()));
     }
     let transaction = archive.transaction;
@@ -344,7 +368,11 @@ fn put_stripped(archive: &Archive<'_, '_>, stripped: &Stripped) -> Result<(Settl
     for (last, StoredSegment { before, chain, layout, .. }, held, body) in &rows {
         transaction.statement(INSERT_SEGMENT)?.execute(params![last, before, chain, layout, held, body])?;
     }
-    transaction.statement("UPDATE snapshots SET stripped = ?2 WHERE entity = ?1")?.execute([entity, upto])?;
+    let done = match snapshot {
+        Some(_) => "UPDATE snapshots SET stripped = ?2 WHERE entity = ?1",
+        None => "UPDATE erasures SET cleared = ?2 WHERE entity = ?1",
+    };
+    transaction.statement(done)?.execute([entity, upto])?;
     Ok((Settled::Stripped { segments: bodies.len() as u64 }, again))
 }
 

@@ -1,5 +1,6 @@
 //! Reading what a task needs.
 
+use super::erased::StoredErasure;
 use super::held::Held;
 use super::segment::SEGMENT_CHUNKS_MAX;
 use super::snapshot::{self, Covered, SnapshotFault};
@@ -110,6 +111,9 @@ impl Archive<'_, '_> {
         if rows.is_empty() || !is_full && rows.len() < packed_min {
             return Ok(None);
         }
+        for row in &mut rows {
+            row.is_erased = row.entry.kind == ChunkKind::Change && self.erasure(row.entity)?.is_some();
+        }
         let (rows, rows_hash) = (self.followed(&space, before, rows)?, hash.finish());
         Ok(Some(Job::Segment(SegmentJob { task, space: number, before, rows, rows_hash })))
     }
@@ -177,6 +181,9 @@ impl Archive<'_, '_> {
     }
 
     fn gather_snapshot(&self, task: Task, entity: i64) -> Result<Option<Job>, LogError> {
+        if self.erasure(entity)?.is_some() {
+            return Ok(None);
+        }
         let found: Option<(i64, [u8; 16], u64)> = self
             .transaction
             .statement(
@@ -276,6 +283,9 @@ impl Archive<'_, '_> {
     }
 
     fn gather_strip(&self, task: Task, entity: i64) -> Result<Option<Job>, LogError> {
+        if let Some(erasure) = self.erasure(entity)? {
+            return self.gather_erased(task, entity, &erasure);
+        }
         let stripped: Option<i64> = self
             .transaction
             .statement("SELECT stripped FROM snapshots WHERE entity = ?1")?
@@ -317,7 +327,36 @@ impl Archive<'_, '_> {
                 segments.push(StripSegment { last: segment.last, old_body: segment.body_hash, kept, held });
             }
         }
-        Ok(Some(Job::Strip(StripJob { task, entity, snapshot: snapshot.hash, segments, upto })))
+        Ok(Some(Job::Strip(StripJob { task, entity, snapshot: Some(snapshot.hash), segments, upto })))
+    }
+
+    /// Reads the segments that may still hold chunks of a purged entity.
+    fn gather_erased(&self, task: Task, entity: i64, erasure: &StoredErasure) -> Result<Option<Job>, LogError> {
+        if erasure.cleared >= erasure.position {
+            return Ok(None);
+        }
+        let (before, _) = SpaceRow::positions(SpaceRow::number_of(erasure.position));
+        let found = self.segments_by_changes(entity, erasure.cleared.max(before))?;
+        let upto = if found.len() <= STRIPPED_MAX {
+            erasure.position
+        } else {
+            found.get(STRIPPED_MAX - 1).map_or(erasure.position, |(last, _)| *last)
+        };
+        let mut segments = Vec::new();
+        for (last, _) in found.into_iter().take(STRIPPED_MAX) {
+            let Some(segment) = self.segment(last)?.filter(|segment| segment.last == last) else { continue };
+            let is_erased = |place: &Place| place.number == entity && place.kind == ChunkKind::Change;
+            let has_bytes = |place: &&Place| place.bytes.is_some();
+            // A body of which nothing can be read any more may hold it all the same.
+            let is_unreadable = segment.body_bytes > 0 && !segment.places.iter().any(|place| has_bytes(&place));
+            if is_unreadable || segment.places.iter().filter(has_bytes).any(is_erased) {
+                let is_kept = |(_, place): (i64, &Place)| place.bytes.is_some() && !is_erased(place);
+                let kept = self.kept(segment.places_from(segment.first).filter(|place| is_kept(*place)))?;
+                let held = Held::of(segment.places_from(segment.first).map(is_kept));
+                segments.push(StripSegment { last, old_body: segment.body_hash, kept, held });
+            }
+        }
+        Ok(Some(Job::Strip(StripJob { task, entity, snapshot: None, segments, upto })))
     }
 
     /// Chunks that stay in the body of a segment.
@@ -339,6 +378,7 @@ fn old_row(row: &Row<'_>) -> Result<OldRow, LogError> {
         actor: row.get(8)?,
         actor_sequence: count(row, 9)?,
         change: ChangeHash(row.get(10)?),
+        is_erased: false,
     })
 }
 

@@ -12,6 +12,7 @@ mod cache;
 mod commit;
 mod compress;
 mod disk;
+mod erased;
 mod gather;
 mod held;
 mod index;
@@ -43,6 +44,7 @@ use crate::log::{Inconsistency, LogError};
 use afield_core::log::ChunkHash;
 use afield_core::{ChainHash, Collection, Cursor, EntityId, LogId};
 use cache::Doubt;
+use erased::Erasures;
 use rusqlite::{OptionalExtension, Row};
 use segment::SegmentRow;
 use snapshot::Traveller;
@@ -64,6 +66,7 @@ pub(super) struct Archive<'t, 'c> {
     entities: RefCell<BTreeMap<i64, Option<Named>>>,
     snapshots: RefCell<BTreeMap<i64, Option<Arc<Snapshot>>>>,
     travellers: RefCell<BTreeMap<i64, Option<Traveller>>>,
+    erasures: RefCell<Erasures>,
     /// Entities of which this transaction found that another number of chunks is in segments than their rows say.
     miscounted: RefCell<Vec<Miscounted>>,
     /// How many snapshots this transaction has taken apart.
@@ -84,7 +87,7 @@ const SEGMENTS_AT_HAND_MAX: usize = 32;
 impl<'t, 'c> Archive<'t, 'c> {
     pub(super) fn new(transaction: &'t SqliteTransaction<'c>, cache: &Cache) -> Self {
         let (segments, outlines, entities, snapshots, travellers) = Default::default();
-        let miscounted = RefCell::default();
+        let (erasures, miscounted) = Default::default();
         let (cache, extractions, secret) = (cache.clone(), Cell::new(0), Cell::new(None));
         Self {
             transaction,
@@ -94,6 +97,7 @@ impl<'t, 'c> Archive<'t, 'c> {
             entities,
             snapshots,
             travellers,
+            erasures,
             miscounted,
             extractions,
             secret,

@@ -25,6 +25,8 @@ pub(in crate::log::sqlite) struct Tasks {
     /// Those whose beginning or end the storage did not take; they are due again when a space has grown.
     put_off: BTreeSet<Task>,
     is_scanned: bool,
+    /// Whether the WAL may still hold what was erased.
+    wal_is_due: bool,
 }
 
 impl Tasks {
@@ -52,6 +54,22 @@ impl Tasks {
         }
     }
 
+    /// Notes that entities were erased: segments may still hold their chunks, and the WAL what rows had.
+    pub(in crate::log::sqlite) fn erased(&mut self, entities: &[i64]) {
+        entities.iter().for_each(|entity| self.add(Target::Strip { entity: *entity }));
+        self.wal_is_due |= !entities.is_empty();
+    }
+
+    /// Notes that something was erased, or that the WAL was emptied since.
+    pub(in crate::log::sqlite) fn note_wal(&mut self, is_due: bool) {
+        self.wal_is_due = is_due;
+    }
+
+    /// Whether the WAL may still hold what was erased.
+    pub(in crate::log::sqlite) fn is_wal_due(&self) -> bool {
+        self.wal_is_due
+    }
+
     /// Puts off what the storage did not take.
     pub(super) fn put_off(&mut self, target: Target) {
         self.put_off.insert(Task { target, eagerness: Eagerness::Usual });
@@ -75,6 +93,8 @@ pub(super) fn left_behind(transaction: &SqliteTransaction<'_>) -> Result<Vec<Tar
     left.extend(spaces.into_iter().map(|space| Target::Segment { space }));
     let entities = numbers("SELECT entity FROM snapshots WHERE stripped < covered")?;
     left.extend(entities.into_iter().map(|entity| Target::Strip { entity }));
+    let erased = numbers("SELECT entity FROM erasures WHERE cleared < position")?;
+    left.extend(erased.into_iter().map(|entity| Target::Strip { entity }));
     left.extend(numbers(TO_COVER)?.into_iter().map(|entity| Target::Snapshot { entity }));
     Ok(left)
 }

@@ -6,6 +6,7 @@ use super::work::{Eagerness, Target, Task};
 use crate::log::LogError;
 use crate::log::sqlite::SqliteLog;
 use crate::log::sqlite::foreign;
+use crate::log::sqlite::schema;
 use crate::log::sqlite::transaction::Purpose;
 use afield_core::{Commit, EntityId, SpaceId};
 use rusqlite::OptionalExtension;
@@ -96,6 +97,21 @@ impl SqliteLog {
             }
         }
         self.shorten_wal()
+    }
+
+    /// Empties the WAL of what was erased, where nobody reads it just now; otherwise it is tried again with the next task. What
+    /// was erased is durable and served to nobody meanwhile.
+    pub(in crate::log::sqlite) fn empty_wal(&mut self) {
+        let emptied = schema::without_waiting(&self.connection, |connection| {
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+        });
+        match emptied {
+            Ok(is_busy) => self.tasks.note_wal(is_busy != 0),
+            Err(error) => {
+                self.tasks.note_wal(true);
+                tracing::warn!(error = &error as &dyn std::error::Error, "the WAL still holds what was erased");
+            }
+        }
     }
 
     /// Brings the WAL into the file and empties it, unless somebody reads it.

@@ -20,7 +20,7 @@ pub struct Task {
 /// What a task is about, by row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Target {
-    /// A snapshot that stands: its chunks leave the segments.
+    /// A snapshot that stands, or an erasure record: the chunks leave the segments.
     Strip {
         /// The entity.
         entity: i64,
@@ -112,6 +112,8 @@ pub(super) struct OldRow {
     pub(super) actor: i64,
     pub(super) actor_sequence: u64,
     pub(super) change: ChangeHash,
+    /// Whether its bytes are gone since its entity was purged.
+    pub(super) is_erased: bool,
 }
 
 #[derive(Debug)]
@@ -186,8 +188,8 @@ pub(super) struct NewSnapshot {
 pub(super) struct StripJob {
     pub(super) task: Task,
     pub(super) entity: i64,
-    /// The hash of the snapshot that stands for what they lose.
-    pub(super) snapshot: CacheKey,
+    /// The hash of the snapshot that stands for what they lose; absent where the entity was purged.
+    pub(super) snapshot: Option<CacheKey>,
     pub(super) segments: Vec<StripSegment>,
     /// How far the segments are done with these.
     pub(super) upto: i64,
@@ -226,8 +228,8 @@ pub(super) struct NewBody {
 #[derive(Debug)]
 pub(super) struct Stripped {
     pub(super) entity: i64,
-    /// The hash of the snapshot that stands for what they lose.
-    pub(super) snapshot: CacheKey,
+    /// The hash of the snapshot that stands for what they lose; absent where the entity was purged.
+    pub(super) snapshot: Option<CacheKey>,
     pub(super) bodies: Vec<NewBody>,
     /// How far the segments are done with these.
     pub(super) upto: i64,
@@ -293,7 +295,7 @@ impl SegmentJob {
             })
             .collect();
         let body = pack(&chunks)?;
-        let kept = decayed.iter().map(|row| row.position).collect();
+        let kept = decayed.iter().filter(|row| !row.is_erased).map(|row| row.position).collect();
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Err(WorkFault::Pack) };
         let places = rows.iter().map(|row| Place {
             number: row.entity,

@@ -1,0 +1,69 @@
+//! `afield purge`, and `afield trash --empty`
+
+use crate::arguments::{Global, Purge, Trash};
+use crate::context;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::text;
+use afield::{Confirm, PurgeError, Purged, Replica, Space};
+use serde::Serialize;
+use std::time::Duration;
+
+/// What was purged.
+#[derive(Debug, Serialize)]
+struct Done {
+    entities: u64,
+    changes: u64,
+}
+
+pub(super) fn run(arguments: &Purge, global: &Global, output: Output) -> Result<(), Failure> {
+    let (_replica, space) = context::open_space(global)?;
+    let collection = space.collection::<()>(&arguments.collection)?;
+    let mut ids = Vec::new();
+    for id in &arguments.ids {
+        let among = || -> Result<_, Failure> { Ok([collection.ids()?, collection.deleted()?].concat()) };
+        let id = id.find_among(&arguments.collection, among)?;
+        // Also an id that was given whole has to be one of the collection.
+        if let Err(error) = collection.purge(id, Confirm::Ask)
+            && !matches!(error, PurgeError::Unconfirmed { .. })
+        {
+            return Err(error.into());
+        }
+        ids.push(id);
+    }
+    let purged = space.purge(ids, confirm(arguments.yes))?;
+    done(purged, global, output)
+}
+
+/// Purges what was deleted, where that is older than what is to be kept.
+pub(super) fn empty_trash(arguments: &Trash, global: &Global, output: Output) -> Result<(), Failure> {
+    let (_replica, space): (Replica, Space) = context::open_space(global)?;
+    let older_than = arguments.older_than.unwrap_or(Duration::ZERO);
+    let Some(name) = &arguments.collection else {
+        let purged = space.purge_deleted(older_than, confirm(arguments.yes))?;
+        return done(purged, global, output);
+    };
+    let of_collection = space.collection::<()>(name)?.deleted()?;
+    let mut expired = space.expired_deleted(older_than)?;
+    expired.retain(|id| of_collection.contains(id));
+    let purged = space.purge(expired, confirm(arguments.yes))?;
+    done(purged, global, output)
+}
+
+fn confirm(yes: bool) -> Confirm {
+    if yes { Confirm::Yes } else { Confirm::Ask }
+}
+
+fn done(purged: Purged, global: &Global, output: Output) -> Result<(), Failure> {
+    let Purged { entities, changes, .. } = purged;
+    let sync = global.hints.command("sync");
+    output.done(&Done { entities, changes }, || {
+        let what = format!(
+            "{} with {}",
+            text::count(entities, "entity", "entities"),
+            text::count(changes, "change", "changes"),
+        );
+        let sync = console::style(sync).bold();
+        format!("Purged {what} from this device. The relay and the other devices follow with the next sync:\n  {sync}")
+    })
+}

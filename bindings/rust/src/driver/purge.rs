@@ -1,0 +1,145 @@
+//! Purging: an entity ends in the store, in memory and in sync at once, whoever asked for it.
+
+use super::documents::lock;
+use super::sync::Synchronization;
+use super::{Driver, DriverError};
+use crate::status::SyncEvent;
+use afield_core::session::ReceivedErasure;
+use afield_core::{Collection, EntityId, ErasureReason, Now, SpaceId};
+use afield_store::{PurgeError, Purged, Store, StoreError};
+use std::sync::atomic::Ordering;
+
+impl Driver {
+    /// Erases entities of a space from this device and puts their erasure records into the outbox, which takes them to the relay and
+    /// to every other device.
+    ///
+    /// # Errors
+    ///
+    /// One of them is not in the space, or the store failed; then nothing has changed.
+    pub fn purge(
+        &self,
+        space: SpaceId,
+        entities: &[EntityId],
+        reason: ErasureReason,
+        now: Now,
+    ) -> Result<Purged, PurgeError> {
+        let mut sync = lock(&self.sync);
+        let purged = self.purge_with(&mut sync, space, entities, reason, now)?;
+        drop(sync);
+        // What comes now takes long, and concerns nobody else's entities.
+        self.erase_traces();
+        Ok(purged)
+    }
+
+    /// Erases what the relay says was purged, where anything of it is here.
+    pub(super) fn purge_refused(
+        &self,
+        sync: &mut Synchronization,
+        space: SpaceId,
+        entities: &[EntityId],
+        now: Now,
+    ) -> Result<(), DriverError> {
+        let mut here = Vec::new();
+        for entity in entities {
+            // It may have been purged here while it was on its way.
+            if lock(&self.store).home(*entity)?.is_some_and(|home| home.space == space) {
+                here.push(*entity);
+            }
+        }
+        match self.purge_with(sync, space, &here, ErasureReason::ASKED, now) {
+            Ok(_) => {}
+            Err(PurgeError::Store(error)) => return Err(error.into()),
+            Err(error) => tracing::warn!(%space, %error, "what the relay says was purged could not be erased"),
+        }
+        self.has_traces.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn purge_with(
+        &self,
+        sync: &mut Synchronization,
+        space: SpaceId,
+        entities: &[EntityId],
+        reason: ErasureReason,
+        now: Now,
+    ) -> Result<Purged, PurgeError> {
+        let mut store = lock(&self.store);
+        let mut gone = Vec::new();
+        for entity in entities {
+            gone.extend(store.home(*entity)?.map(|home| (*entity, home.collection)));
+        }
+        let purged = store.purge(space, entities, reason, now.wall_ms)?.into_inner();
+        // While the store is locked, so that nothing of them can be stored again.
+        self.documents.forget(entities);
+        empty_wal(&mut store);
+        drop(store);
+        self.tell_purged(sync, space, &gone);
+        self.note_edit(space);
+        Ok(purged)
+    }
+
+    /// Lets go of what memory holds of entities that the log says were purged; call it while the store is locked that has erased them.
+    pub(super) fn forget_erased(&self, store: &mut Store, erased: &[EntityId]) {
+        if !erased.is_empty() {
+            self.documents.forget(erased);
+            empty_wal(store);
+            self.has_traces.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells of what a run of the log has erased here.
+    pub(super) fn tell_erased(
+        &self,
+        sync: &mut Synchronization,
+        space: SpaceId,
+        (erased, erasures): (&[EntityId], &[ReceivedErasure]),
+    ) {
+        let of = |entity: &EntityId| erasures.iter().find(|erasure| erasure.record.entity == *entity);
+        let gone: Vec<_> = erased.iter().filter_map(|entity| Some((*entity, of(entity)?.collection.clone()))).collect();
+        self.tell_purged(sync, space, &gone);
+    }
+
+    fn tell_purged(&self, sync: &mut Synchronization, space: SpaceId, gone: &[(EntityId, Collection)]) {
+        if gone.is_empty() {
+            return;
+        }
+        let is_gone = |entity: EntityId| gone.iter().any(|(one, _)| *one == entity);
+        self.acknowledgements.forget(is_gone);
+        for (entity, collection) in gone {
+            sync.unmerged.remove(entity);
+            lock(&self.unfinished).remove(entity);
+            self.observers.changed(space, collection, *entity);
+            tracing::info!(%space, %entity, "an entity was purged");
+            self.emit(SyncEvent::Purged { space, entity: *entity });
+        }
+        if let Err(error) = self.tell_sightings() {
+            tracing::warn!(%space, %error, "who waits for another device to have a change was not told that it is gone");
+        }
+    }
+
+    /// Whether pages of the file may still hold what was purged.
+    pub(super) fn has_traces(&self) -> bool {
+        self.has_traces.load(Ordering::Relaxed)
+    }
+
+    /// Rebuilds the file where that is worth it, so that nothing of what was purged can be read in it: SQLite overwrites what it deletes,
+    /// but for copies that it made when it moved rows from page to page.
+    pub(super) fn erase_traces(&self) {
+        self.has_traces.store(false, Ordering::Relaxed);
+        if let Err(error) = self.rebuild_when_worth_it() {
+            tracing::warn!(%error, "what was purged is gone, but the file could not be rebuilt without its traces");
+        }
+    }
+}
+
+/// Takes what was there before out of the WAL. A reader that is just reading keeps it until the next time.
+fn empty_wal(store: &mut Store) {
+    match store.empty_wal() {
+        Ok(true) => {}
+        Ok(false) => tracing::debug!("somebody reads the store: its WAL still holds what was purged"),
+        Err(error) => {
+            let error: StoreError = error;
+            tracing::warn!(%error, "the WAL still holds what was purged");
+        }
+    }
+}

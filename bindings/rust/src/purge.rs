@@ -1,0 +1,291 @@
+//! Purging: taking something away for good, here, on the relay, and on every device.
+
+use crate::collection::Collection;
+use crate::driver::{Compacted, Driver, EntityError};
+use crate::replica::{Replica, Shared};
+use crate::space::Space;
+use afield_core::wire::Class;
+use afield_core::{EntityId, ErasureReason, SpaceId};
+use afield_store::StoreError;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Whether somebody has confirmed that what is purged is to be gone for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Confirm {
+    /// Nobody has: nothing is purged, and [`PurgeError::Unconfirmed`] says what would be.
+    Ask,
+    /// Somebody has.
+    Yes,
+}
+
+/// What is purged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Purged {
+    /// Entities, without those that had been purged before.
+    pub entities: u64,
+    /// Their changes.
+    pub changes: u64,
+    /// Those of them that no relay was known to hold.
+    pub unsent: u64,
+}
+
+/// Nothing was purged.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PurgeError {
+    /// Nobody has confirmed it.
+    #[error(
+        "this would delete {} changes of {} entities for good: on this device now, on the relay and on every device of space {space} with the next sync; nothing brings them back. Confirm it to do so", .extent.changes, .extent.entities
+    )]
+    Unconfirmed {
+        /// The space.
+        space: SpaceId,
+        /// What would be purged.
+        extent: Purged,
+    },
+    /// An entity is not what it was taken for.
+    #[error(transparent)]
+    Entity(#[from] EntityError),
+    /// It was to be done inside an edit or a transaction, for which sync may be waiting.
+    #[error("nothing can be purged inside an edit or a transaction; purge it after that")]
+    Nested,
+    /// The store could not be read or written.
+    #[error("the store could not be read or written")]
+    Store(#[source] afield_store::PurgeError),
+}
+
+impl PurgeError {
+    /// What would help.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Unconfirmed { .. } | Self::Nested => Class::Permanent,
+            Self::Entity(error) => error.class(),
+            Self::Store(error) => error.class(),
+        }
+    }
+
+    /// A name that stays the same from version to version; that of the cause where this only passes it on.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unconfirmed { .. } => "purge.unconfirmed",
+            Self::Nested => "purge.nested",
+            Self::Entity(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+}
+
+impl From<afield_store::PurgeError> for PurgeError {
+    fn from(error: afield_store::PurgeError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<StoreError> for PurgeError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// What [`Replica::maintain`] has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Maintained {
+    /// What had been in the trash for longer than its space keeps anything.
+    pub purged: Purged,
+    /// What takes less room now.
+    pub compacted: Compacted,
+}
+
+impl<T> Collection<T> {
+    /// Purges an entity: unlike [`Collection::delete`] this takes it away for good, with its whole history, from this device at once, and
+    /// from the relay and all other devices with the next sync. What others write in it meanwhile goes, too.
+    ///
+    /// Copies outside of sync, such as a backup or an export made before, are not reached. One that is restored loses the entity again
+    /// with its next sync.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use afield::{Confirm, PurgeError, Replica};
+    ///
+    /// let replica = Replica::open_in_memory()?;
+    /// let notes = replica.create_space("Home")?.collection::<()>("notes")?;
+    /// let id = notes.json().insert(&serde_json::json!({"title": "a secret"}))?;
+    ///
+    /// let Err(PurgeError::Unconfirmed { extent, .. }) = notes.purge(id, Confirm::Ask) else { panic!() };
+    /// assert_eq!((extent.entities, extent.changes), (1, 1));
+    /// notes.purge(id, Confirm::Yes)?;
+    /// assert_eq!(notes.json().read(id).unwrap_err().code(), "entity.purged");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`PurgeError::Unconfirmed`] says what would be purged; the entity is not in the collection, or the store failed.
+    pub fn purge(&self, id: EntityId, confirm: Confirm) -> Result<Purged, PurgeError> {
+        let home = self.shared.driver.with_store(|store| store.home(id))?;
+        match home {
+            Some(home) if home.space == self.space() && home.collection.as_str() != self.name() => {
+                let expected = self.target(id, crate::driver::Existence::Required).collection;
+                Err(EntityError::OtherCollection { entity: id, expected, found: home.collection }.into())
+            }
+            _ => purge(&self.shared, self.space(), &[id], (ErasureReason::ASKED, confirm)),
+        }
+    }
+}
+
+impl Space {
+    /// Purges entities as [`Collection::purge`] does, all or none.
+    ///
+    /// # Errors
+    ///
+    /// [`PurgeError::Unconfirmed`] says what would be purged; one of them is not in the space, or the store failed.
+    pub fn purge(&self, ids: impl IntoIterator<Item = EntityId>, confirm: Confirm) -> Result<Purged, PurgeError> {
+        let ids: BTreeSet<_> = ids.into_iter().collect();
+        let ids: Vec<_> = ids.into_iter().collect();
+        purge(&self.shared, self.id(), &ids, (ErasureReason::ASKED, confirm))
+    }
+
+    /// Purges what was [deleted](Collection::delete) and to which nothing has happened for so long since, by the clocks of those who wrote
+    /// it; everything in the trash where that is zero.
+    ///
+    /// # Errors
+    ///
+    /// [`PurgeError::Unconfirmed`] says what would be purged; or the store failed.
+    pub fn purge_deleted(&self, older_than: Duration, confirm: Confirm) -> Result<Purged, PurgeError> {
+        let expired = expired(&self.shared, self.id(), older_than)?;
+        purge(&self.shared, self.id(), &expired, (ErasureReason::TRASH, confirm))
+    }
+
+    /// What [`Space::purge_deleted`] purges.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn expired_deleted(&self, older_than: Duration) -> Result<Vec<EntityId>, StoreError> {
+        expired(&self.shared, self.id(), older_than)
+    }
+
+    /// Says for how long what is deleted in the space is kept by this device; `None`, which is so at first, for ever. What was deleted for
+    /// longer is purged by [`Replica::maintain`] and [`Replica::compact`], and never by itself.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    ///
+    /// let replica = afield::Replica::open_in_memory()?;
+    /// let home = replica.create_space("Home")?;
+    /// let notes = home.collection::<()>("notes")?;
+    /// let id = notes.json().insert(&serde_json::json!({"title": "old"}))?;
+    /// notes.delete(id)?;
+    ///
+    /// home.set_trash_retention(Some(Duration::ZERO))?;
+    /// assert_eq!(replica.maintain()?.purged.entities, 1);
+    /// assert!(notes.deleted()?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The space is not on this device, or the store failed.
+    pub fn set_trash_retention(&self, keep: Option<Duration>) -> Result<(), PurgeError> {
+        let keep_ms = keep.map(|keep| u64::try_from(keep.as_millis()).unwrap_or(u64::MAX));
+        let _ = self.shared.driver.with_store(|store| store.set_trash_retention(self.id(), keep_ms))?;
+        Ok(())
+    }
+
+    /// For how long what is deleted in the space is kept by this device; `None` for ever.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn trash_retention(&self) -> Result<Option<Duration>, StoreError> {
+        Ok(self.shared.reader.trash_retention(self.id())?.map(Duration::from_millis))
+    }
+}
+
+impl Replica {
+    /// Does what is due: purges what was deleted for longer than [`Space::set_trash_retention`] says, which is nothing where nothing was
+    /// said, and then compacts as [`Replica::compact`] does.
+    ///
+    /// # Errors
+    ///
+    /// It was called inside an edit or a transaction, or the store failed.
+    pub fn maintain(&self) -> Result<Maintained, PurgeError> {
+        let purged = empty_trash(&self.shared)?;
+        let compacted = self.shared.driver.compact_all(|| self.shared.now(), |_| {})?;
+        Ok(Maintained { purged, compacted })
+    }
+}
+
+/// Purges what was deleted for longer than its space keeps anything.
+pub(crate) fn empty_trash(shared: &Shared) -> Result<Purged, PurgeError> {
+    let mut all = Purged::default();
+    for record in shared.reader.spaces()? {
+        let Some(keep_ms) = shared.reader.trash_retention(record.space)? else { continue };
+        let expired = expired(shared, record.space, Duration::from_millis(keep_ms))?;
+        if expired.is_empty() {
+            continue;
+        }
+        let Purged { entities, changes, unsent } =
+            purge(shared, record.space, &expired, (ErasureReason::TRASH, Confirm::Yes))?;
+        (all.entities, all.changes, all.unsent) = (all.entities + entities, all.changes + changes, all.unsent + unsent);
+    }
+    Ok(all)
+}
+
+/// The deleted entities of a space to which nothing has happened for so long.
+fn expired(shared: &Shared, space: SpaceId, older_than: Duration) -> Result<Vec<EntityId>, StoreError> {
+    let older_ms = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
+    // Nobody's clock is right to the millisecond: zero means all of them.
+    let before_ms = if older_ms == 0 { i64::MAX } else { shared.now().wall_ms.saturating_sub(older_ms) };
+    shared.reader.deleted_before(space, before_ms)
+}
+
+fn purge(
+    shared: &Shared,
+    space: SpaceId,
+    ids: &[EntityId],
+    (reason, confirm): (ErasureReason, Confirm),
+) -> Result<Purged, PurgeError> {
+    if Driver::is_inside_an_edit() {
+        return Err(PurgeError::Nested);
+    }
+    if confirm == Confirm::Ask {
+        let extent = shared.driver.with_store(|store| {
+            for id in ids {
+                check(space, *id, store.home(*id)?.map(|home| home.space), store.erasure(space, *id)?.is_some())?;
+            }
+            Ok::<_, PurgeError>(purged(store.count_purged(ids)?))
+        })?;
+        return Err(PurgeError::Unconfirmed { space, extent });
+    }
+    let done = match shared.driver.purge(space, ids, reason, shared.now()) {
+        Ok(done) => purged(done),
+        Err(afield_store::PurgeError::UnknownEntity { entity }) => {
+            return Err(EntityError::Missing { entity, space }.into());
+        }
+        Err(afield_store::PurgeError::OtherSpace { entity, space: found }) => {
+            return Err(EntityError::OtherSpace { entity, expected: space, found }.into());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    shared.wake();
+    Ok(done)
+}
+
+/// Checks that an entity can be purged, or was.
+fn check(space: SpaceId, entity: EntityId, home: Option<SpaceId>, is_purged: bool) -> Result<(), EntityError> {
+    match home {
+        Some(found) if found != space => Err(EntityError::OtherSpace { entity, expected: space, found }),
+        None if !is_purged => Err(EntityError::Missing { entity, space }),
+        _ => Ok(()),
+    }
+}
+
+fn purged(of_store: afield_store::Purged) -> Purged {
+    let afield_store::Purged { entities, changes, unsent } = of_store;
+    Purged { entities, changes, unsent }
+}

@@ -1,0 +1,93 @@
+//! Who made a change, when, and on which device.
+//!
+//! No change repeats what its actor says already: an actor names its device, and the author stands in the first change
+//! that the actor made in the document, in the engine's own author footer. So a keystroke costs nothing more for being
+//! attributed. None of it is proven: whoever may write may write any name.
+
+use super::Document;
+use crate::change::leb::write_unsigned;
+use crate::id::DeviceId;
+use crate::time::{Entropy, random_bytes};
+use automerge::{ActorId, Author, Automerge, ChangeHash, ChangeMetadata};
+
+/// How many bytes of an actor tell one opening of a device's store from all others (invariant D6).
+const OPENING_BYTES: usize = 8;
+/// The device's identity, and the opening.
+const ACTOR_BYTES: usize = 16 + OPENING_BYTES;
+
+/// The largest name of an author, in bytes: that of a person with an address beside it, with room to spare. Each entity that
+/// the author edits holds it once for every opening of the store.
+pub const AUTHOR_BYTES_MAX: usize = 256;
+
+/// Who made a change, when, and on which device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attribution {
+    /// The change's actor.
+    pub actor: ActorId,
+    /// The device, where the actor is one that a device makes for itself. Those of changes that are the same on every
+    /// device, and those of other programs, name none.
+    pub device: Option<DeviceId>,
+    /// The author's name, where the device had been told one.
+    pub author: Option<String>,
+    /// What the author wrote about the change.
+    pub message: Option<String>,
+    /// When, by the device's clock, in milliseconds since the Unix epoch; 0 in changes that are the same on every device.
+    pub at_ms: i64,
+}
+
+/// Makes the actor under which one opening of a device's store writes.
+pub fn fresh_actor(device: DeviceId, entropy: &mut (impl Entropy + ?Sized)) -> ActorId {
+    let mut bytes = device.as_bytes().to_vec();
+    bytes.extend_from_slice(&random_bytes::<OPENING_BYTES>(entropy));
+    ActorId::from(bytes)
+}
+
+/// The device that an actor names, as [`fresh_actor`] makes them: by the length alone.
+pub fn device_of(actor: &ActorId) -> Option<DeviceId> {
+    let bytes = actor.to_bytes();
+    let device = bytes.first_chunk::<16>().filter(|_| bytes.len() == ACTOR_BYTES)?;
+    Some(DeviceId::from_bytes(*device))
+}
+
+/// An author as the engine keeps it.
+pub(super) fn engine_author(name: &str) -> Author<'static> {
+    Author::from(name.as_bytes().to_vec())
+}
+
+/// The extra bytes of a change that names its author, as the engine writes them in an actor's first change.
+pub(super) fn author_footer(name: Option<&str>) -> Vec<u8> {
+    const AUTHOR: u8 = 1;
+    let Some(name) = name else { return Vec::new() };
+    let mut footer = vec![AUTHOR];
+    write_unsigned(&mut footer, name.len() as u64);
+    footer.extend_from_slice(name.as_bytes());
+    footer
+}
+
+/// Reads who made a change of the document.
+pub(super) fn of_change(engine: &Automerge, change: &ChangeMetadata<'_>) -> Attribution {
+    let actor = change.actor.clone().into_owned();
+    let author = engine.get_author_for_actor(&actor);
+    Attribution {
+        device: device_of(&actor),
+        author: author.and_then(|author| String::from_utf8(author.as_bytes().to_vec()).ok()),
+        message: change.message.as_ref().map(ToString::to_string).filter(|message| !message.is_empty()),
+        at_ms: change.timestamp,
+        actor,
+    }
+}
+
+impl Document {
+    /// Tells who made a change, when, and on which device; `None` when the document does not hold the change.
+    ///
+    /// # Panics
+    ///
+    /// The document is poisoned.
+    pub fn attribution(&self, change: &ChangeHash) -> Option<Attribution> {
+        let engine = self.automerge();
+        Some(of_change(engine, &engine.get_change_meta_by_hash(change)?))
+    }
+}
+
+#[cfg(test)]
+mod tests;

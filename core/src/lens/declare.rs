@@ -1,0 +1,225 @@
+//! Lenses, version by version, and refusing what could not be taken back.
+
+use super::step::{Conversion, Lens, Step};
+use crate::document::Value;
+use std::collections::BTreeSet;
+
+/// The way between the shape in which a collection's documents stand, its oldest declared version, and the newest.
+///
+/// ```
+/// use afield_core::document::Value;
+/// use afield_core::lens::{Lens, Lenses};
+///
+/// let lenses = Lenses::oldest(1)
+///     .version(2, [Lens::rename("title", "name"), Lens::add("mood", 3)])?
+///     .version(3, [Lens::convert("done", "state", [(false, "open"), (true, "closed")], false, "open")])?;
+/// let stored = Value::from([("title", Value::from("Call")), ("done", Value::from(true))]);
+/// let shown = lenses.forward(&stored);
+/// assert_eq!(shown.entry("name"), Some(&Value::from("Call")));
+/// assert_eq!(shown.entry("state"), Some(&Value::from("closed")));
+/// # Ok::<(), afield_core::lens::DeclareError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lenses {
+    oldest: u32,
+    versions: Vec<(u32, Vec<Lens>)>,
+}
+
+/// A lens cannot be declared, since what it shows could not be written back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeclareError {
+    /// Versions come in order, and each once.
+    #[error("version {version} comes after version {last}: declare versions in ascending order")]
+    Order {
+        /// The version.
+        version: u32,
+        /// The one before it.
+        last: u32,
+    },
+    /// A field has no name.
+    #[error("version {version} names a field by an empty name")]
+    NoName {
+        /// The version.
+        version: u32,
+    },
+    /// Two fields would be one: what is written to either could not be told apart.
+    #[error(
+        "version {version} is not invertible: `{field}` is taken by another field of this or an older version, which would be hidden or overwritten; use another name"
+    )]
+    Taken {
+        /// The version.
+        version: u32,
+        /// The field.
+        field: String,
+    },
+    /// The field is not there any more in the version that the lens begins at.
+    #[error(
+        "version {version} works on `{field}`, which an older version renamed, converted or removed; use the name it has now"
+    )]
+    Gone {
+        /// The version.
+        version: u32,
+        /// The field.
+        field: String,
+    },
+    /// Two older values would read as one newer one, or one as two.
+    #[error("version {version} is not invertible: the table of `{field}` has a value twice on one side")]
+    NotOneToOne {
+        /// The version.
+        version: u32,
+        /// The field of the older version.
+        field: String,
+    },
+    /// What is read for values without a counterpart could not be told from a real one.
+    #[error("version {version} is not invertible: the defaults of `{field}` have to be values of its table")]
+    Default {
+        /// The version.
+        version: u32,
+        /// The field of the older version.
+        field: String,
+    },
+}
+
+impl Lenses {
+    /// Begins with the oldest version that any device may use: documents stand in its shape.
+    pub fn oldest(version: u32) -> Self {
+        Self { oldest: version, versions: Vec::new() }
+    }
+
+    /// Adds a version, and how it differs from the one before.
+    ///
+    /// # Errors
+    ///
+    /// What the lens shows could not be written back: see [`DeclareError`].
+    pub fn version(mut self, version: u32, lenses: impl IntoIterator<Item = Lens>) -> Result<Self, DeclareError> {
+        let last = self.newest();
+        if version <= last {
+            return Err(DeclareError::Order { version, last });
+        }
+        self.versions.push((version, lenses.into_iter().collect()));
+        let mut names = Names { version, ..Names::default() };
+        for (version, steps) in &self.versions {
+            names.version = *version;
+            steps.iter().try_for_each(|step| names.take(step))?;
+        }
+        Ok(self)
+    }
+
+    /// The version in whose shape the documents stand.
+    pub fn oldest_version(&self) -> u32 {
+        self.oldest
+    }
+
+    /// The version in whose shape is read and written.
+    pub fn newest(&self) -> u32 {
+        self.versions.last().map_or(self.oldest, |(version, _)| *version)
+    }
+
+    /// Whether nothing differs.
+    pub fn is_empty(&self) -> bool {
+        self.steps().next().is_none()
+    }
+
+    pub(super) fn steps(&self) -> impl DoubleEndedIterator<Item = &Lens> {
+        self.versions.iter().flat_map(|(_, steps)| steps)
+    }
+}
+
+/// What is known of the names of one map's fields, at a step.
+#[derive(Default)]
+struct Names {
+    version: u32,
+    /// Keys of the document that a step has taken for good: the newest version has no field of that name.
+    hidden: BTreeSet<String>,
+    /// Keys that steps have made fields of.
+    made: BTreeSet<String>,
+    /// The steps within a field so far.
+    within: Vec<(String, Vec<Lens>)>,
+}
+
+impl Names {
+    fn take(&mut self, lens: &Lens) -> Result<(), DeclareError> {
+        match &lens.0 {
+            Step::Rename { from, to } | Step::Wrap { from, to } => {
+                self.is_there(from)?;
+                self.replace(from, to)
+            }
+            Step::Convert(conversion) => {
+                self.is_there(&conversion.from)?;
+                self.is_one_to_one(conversion)?;
+                self.replace(&conversion.from, &conversion.to)
+            }
+            Step::Add { field, .. } => self.make(field),
+            Step::Remove { field, .. } => {
+                self.is_there(field)?;
+                self.hide(field);
+                Ok(())
+            }
+            Step::Inside { field, steps } | Step::Each { field, steps } => {
+                self.is_there(field)?;
+                let position = self.within.iter().position(|(known, _)| known == field);
+                let mut all = position.map_or_else(Vec::new, |position| self.within.remove(position).1);
+                all.extend(steps.iter().cloned());
+                let mut inner = Self { version: self.version, ..Self::default() };
+                all.iter().try_for_each(|step| inner.take(step))?;
+                self.within.push((field.clone(), all));
+                Ok(())
+            }
+        }
+    }
+
+    fn replace(&mut self, from: &str, to: &str) -> Result<(), DeclareError> {
+        if from == to {
+            return Err(self.taken(to));
+        }
+        self.make(to)?;
+        self.hide(from);
+        // What is known of the maps below goes with the name.
+        self.within.iter_mut().filter(|(field, _)| field == from).for_each(|(field, _)| to.clone_into(field));
+        Ok(())
+    }
+
+    fn hide(&mut self, field: &str) {
+        self.made.remove(field);
+        self.hidden.insert(field.to_owned());
+    }
+
+    fn make(&mut self, field: &str) -> Result<(), DeclareError> {
+        if field.is_empty() {
+            return Err(DeclareError::NoName { version: self.version });
+        }
+        if self.hidden.contains(field) || !self.made.insert(field.to_owned()) {
+            return Err(self.taken(field));
+        }
+        Ok(())
+    }
+
+    fn is_there(&self, field: &str) -> Result<(), DeclareError> {
+        if field.is_empty() {
+            return Err(DeclareError::NoName { version: self.version });
+        }
+        if self.hidden.contains(field) {
+            return Err(DeclareError::Gone { version: self.version, field: field.to_owned() });
+        }
+        Ok(())
+    }
+
+    fn is_one_to_one(&self, conversion: &Conversion) -> Result<(), DeclareError> {
+        let field = || conversion.from.clone();
+        let twice = |values: Vec<&Value>| {
+            values.iter().enumerate().any(|(index, value)| values.iter().skip(index + 1).any(|other| other == value))
+        };
+        let (older, newer): (Vec<_>, Vec<_>) = conversion.pairs.iter().map(|(older, newer)| (older, newer)).unzip();
+        if twice(older) || twice(newer) {
+            return Err(DeclareError::NotOneToOne { version: self.version, field: field() });
+        }
+        let is_known = conversion.newer_of(&conversion.older_default).is_some()
+            && conversion.older_of(&conversion.newer_default).is_some();
+        if is_known { Ok(()) } else { Err(DeclareError::Default { version: self.version, field: field() }) }
+    }
+
+    fn taken(&self, field: &str) -> DeclareError {
+        DeclareError::Taken { version: self.version, field: field.to_owned() }
+    }
+}

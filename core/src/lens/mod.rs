@@ -1,0 +1,102 @@
+//! Schemas that move: versions of a collection's shape, and the way between them.
+//!
+//! A document stays in the shape of the oldest declared version. A newer version of an application reads and writes it
+//! through [`Lenses`], so that old and new versions edit one entity at the same time and merge as if there were one: both
+//! write the same document. What the older shape has no place for stands beside it, under the newer field's own key, and
+//! what the newer shape does not show stays as it is.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `step` | one difference between two versions, and reading through it |
+//! | `back` | writing through a step |
+//! | `declare` | [`Lenses`], and refusing what could not be taken back |
+//! | `place` | where a field of the newest version stands in the document |
+//!
+//! What always holds, for every value `base` of the document and `shown = forward(base)`:
+//!
+//! - writing back what was read changes nothing: `backward(base, shown, shown) == base`;
+//! - what is written is read again: `forward(backward(base, shown, after)) == after`, where the version can name `after`;
+//! - fields that no step names pass through both ways.
+//!
+//! The idea of editing one document through lenses is that of Cambria (Litt, van Hardenberg, Henry, 2020), whose documents
+//! hold the changes of every version; here they hold one shape, so that a device that knows no lens needs none.
+
+mod back;
+mod declare;
+mod place;
+mod step;
+#[cfg(test)]
+mod tests;
+
+pub use declare::{DeclareError, Lenses};
+pub use step::Lens;
+
+use crate::document::Value;
+use std::collections::BTreeMap;
+
+/// A value cannot be written through the lenses, and nothing of the edit was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LensError {
+    /// The field's key is where an older version keeps another field, or one that this version does not show.
+    #[error(
+        "`{field}` is no field of this version: an older version keeps another one under that key; use another name"
+    )]
+    Hidden {
+        /// The field.
+        field: String,
+    },
+    /// What stands there is put together from several fields of the document, or converted, and has no one place.
+    #[error("`{field}` has no single place in the document, since a lens converts it; edit the entity as a whole")]
+    NoPlace {
+        /// The field.
+        field: String,
+    },
+    /// The value of an entity is no map.
+    #[error("an entity is a map of fields")]
+    NotAMap,
+}
+
+impl Lenses {
+    /// Shows a document in the newest version's shape.
+    pub fn forward(&self, base: &Value) -> Value {
+        let Value::Map(base) = base else { return base.clone() };
+        Value::Map(self.steps().fold(base.clone(), |shape, step| step.forward(shape)))
+    }
+
+    /// Gives what the document holds once `shown`, read from `base`, has become `after`.
+    ///
+    /// # Errors
+    ///
+    /// The newest version has no such field: see [`LensError`].
+    pub fn backward(&self, base: &Value, shown: &Value, after: &Value) -> Result<Value, LensError> {
+        let (Value::Map(base), Value::Map(after)) = (base, after) else { return Err(LensError::NotAMap) };
+        debug_assert_eq!(&self.forward(&Value::Map(base.clone())), shown, "`shown` is what was read from `base`");
+        let mut shapes = vec![base.clone()];
+        for step in self.steps() {
+            let last = shapes.last().cloned().unwrap_or_default();
+            shapes.push(step.forward(last));
+        }
+        let mut after = after.clone();
+        for (index, step) in self.steps().enumerate().collect::<Vec<_>>().into_iter().rev() {
+            let (Some(older), Some(newer)) = (shapes.get(index), shapes.get(index + 1)) else { continue };
+            after = step.backward(older, newer, after)?;
+        }
+        Ok(Value::Map(after))
+    }
+
+    /// Gives what a new entity's document holds, so that every version reads what it needs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lenses::backward`].
+    pub fn fresh(&self, value: &Value) -> Result<Value, LensError> {
+        let Value::Map(value) = value else { return Err(LensError::NotAMap) };
+        let steps: Vec<_> = self.steps().collect();
+        let made = steps.iter().rev().try_fold(value.clone(), |value, step| step.fresh(value))?;
+        Ok(Value::Map(made))
+    }
+}
+
+/// The fields of a map.
+type Fields = BTreeMap<String, Value>;

@@ -1,0 +1,285 @@
+use super::*;
+use crate::document::Path;
+use proptest::prelude::*;
+
+fn lenses() -> Lenses {
+    Lenses::oldest(1)
+        .version(2, [Lens::rename("title", "name"), Lens::add("mood", 3), Lens::remove("color").or_default("white")])
+        .and_then(|lenses| {
+            lenses.version(3, [Lens::wrap("phone", "phones"), Lens::inside("home", [Lens::rename("zip", "code")])])
+        })
+        .and_then(|lenses| {
+            let state = Lens::convert("done", "state", [(false, "open"), (true, "closed")], false, "open");
+            lenses.version(5, [state, Lens::each("tasks", [Lens::rename("what", "text"), Lens::remove("old")])])
+        })
+        .expect("they can be taken back")
+}
+
+fn map<const N: usize>(entries: [(&str, Value); N]) -> Value {
+    Value::from(entries)
+}
+
+fn list<const N: usize>(values: [&str; N]) -> Value {
+    Value::List(values.into_iter().map(Value::from).collect())
+}
+
+/// What the newest version shows once it has written `change` into what it read.
+fn written(base: &Value, change: impl FnOnce(&mut Fields)) -> Value {
+    let shown = lenses().forward(base);
+    let Value::Map(mut after) = shown.clone() else { panic!("a map") };
+    change(&mut after);
+    lenses().backward(base, &shown, &Value::Map(after)).unwrap()
+}
+
+#[test]
+fn every_kind_of_lens_shows_the_older_fields_as_the_newer() {
+    let task = map([("what", "shop".into()), ("old", 1.into()), ("due", 2.into())]);
+    let base = map([
+        ("title", "Ada".into()),
+        ("color", "red".into()),
+        ("phone", "1".into()),
+        ("home", map([("zip", "80".into()), ("city", "Bern".into())])),
+        ("done", true.into()),
+        ("tasks", vec![task].into()),
+        ("unknown", 9.into()),
+    ]);
+    let shown = map([
+        ("name", "Ada".into()),
+        ("mood", 3.into()),
+        ("phones", list(["1"])),
+        ("home", map([("code", "80".into()), ("city", "Bern".into())])),
+        ("state", "closed".into()),
+        ("tasks", vec![map([("text", "shop".into()), ("due", 2.into())])].into()),
+        ("unknown", 9.into()),
+    ]);
+    assert_eq!(lenses().forward(&base), shown);
+    assert_eq!(lenses().backward(&base, &shown, &shown).unwrap(), base);
+}
+
+#[test]
+fn a_default_that_was_read_is_not_written() {
+    let base = map([("title", "Ada".into())]);
+    assert_eq!(written(&base, |after| drop(after.insert("name".into(), "Bea".into()))), map([("title", "Bea".into())]));
+    let with_mood = written(&base, |after| drop(after.insert("mood".into(), 5.into())));
+    assert_eq!(with_mood, map([("title", "Ada".into()), ("mood", 5.into())]));
+}
+
+#[test]
+fn values_without_a_counterpart_stand_under_their_own_key_until_an_older_version_writes_another() {
+    let base = map([("done", true.into()), ("phone", "1".into())]);
+    let waiting = written(&base, |after| drop(after.insert("state".into(), "waiting".into())));
+    assert_eq!(waiting, map([("done", false.into()), ("state", "waiting".into()), ("phone", "1".into())]));
+    assert_eq!(lenses().forward(&waiting).entry("state"), Some(&"waiting".into()));
+
+    let Value::Map(mut by_an_older) = waiting else { panic!("a map") };
+    by_an_older.insert("done".into(), true.into());
+    assert_eq!(lenses().forward(&Value::Map(by_an_older)).entry("state"), Some(&"closed".into()));
+
+    let more = written(&base, |after| drop(after.insert("phones".into(), list(["2", "1"]))));
+    assert_eq!(more, map([("done", true.into()), ("phone", "2".into()), ("phones", list(["1"]))]));
+    assert_eq!(lenses().forward(&more).entry("phones"), Some(&list(["2", "1"])));
+}
+
+#[test]
+fn an_older_value_outside_the_table_stays_until_a_newer_version_writes_another() {
+    let base = map([("done", "perhaps".into()), ("title", "a".into())]);
+    let edited = written(&base, |after| drop(after.insert("name".into(), "b".into())));
+    assert_eq!(edited, map([("done", "perhaps".into()), ("title", "b".into())]));
+    let closed = written(&base, |after| drop(after.insert("state".into(), "closed".into())));
+    assert_eq!(closed, map([("done", true.into()), ("title", "a".into())]));
+}
+
+#[test]
+fn elements_keep_what_is_not_shown_of_them_when_others_are_inserted_and_moved() {
+    let task = |what: &str, old: i64| map([("what", what.into()), ("old", old.into())]);
+    let base = map([("tasks", vec![task("a", 1), task("b", 2), task("c", 3)].into())]);
+    let shown = |what: &str| map([("text", what.into())]);
+    let after = vec![shown("new"), shown("c"), shown("a"), shown("b")];
+    let moved = written(&base, |fields| drop(fields.insert("tasks".into(), after.into())));
+    let new = map([("what", "new".into())]);
+    assert_eq!(moved, map([("tasks", vec![new, task("c", 3), task("a", 1), task("b", 2)].into())]));
+}
+
+#[test]
+fn a_new_entity_has_what_older_versions_read() {
+    let value = map([("name", "Ada".into()), ("mood", 3.into()), ("state", "waiting".into())]);
+    let made = lenses().fresh(&value).unwrap();
+    let expected =
+        map([("title", "Ada".into()), ("color", "white".into()), ("done", false.into()), ("state", "waiting".into())]);
+    assert_eq!(made, expected);
+    assert_eq!(lenses().forward(&made), value);
+}
+
+#[test]
+fn a_field_whose_key_an_older_version_uses_is_refused() {
+    let base = map([("title", "a".into())]);
+    let shown = lenses().forward(&base);
+    for field in ["title", "color", "phone", "done"] {
+        let Value::Map(mut after) = shown.clone() else { panic!("a map") };
+        after.insert(field.into(), 1.into());
+        let refused = lenses().backward(&base, &shown, &Value::Map(after)).unwrap_err();
+        assert_eq!(refused, LensError::Hidden { field: field.into() });
+    }
+}
+
+#[test]
+fn what_cannot_be_taken_back_is_refused_when_it_is_declared() {
+    let declared = |steps: Vec<Lens>| Lenses::oldest(1).version(2, steps).map(drop).unwrap_err();
+    let taken = |field: &str| DeclareError::Taken { version: 2, field: field.into() };
+    assert_eq!(declared(vec![Lens::rename("a", "a")]), taken("a"));
+    assert_eq!(declared(vec![Lens::rename("a", "c"), Lens::rename("b", "c")]), taken("c"));
+    assert_eq!(declared(vec![Lens::rename("a", "b"), Lens::add("a", 1)]), taken("a"));
+    assert_eq!(declared(vec![Lens::remove("a"), Lens::add("a", 1)]), taken("a"));
+    assert_eq!(declared(vec![Lens::each("x", [Lens::rename("a", "b"), Lens::add("b", 1)])]), taken("b"));
+    assert_eq!(declared(vec![Lens::rename("", "b")]), DeclareError::NoName { version: 2 });
+    let gone = DeclareError::Gone { version: 2, field: "a".into() };
+    assert_eq!(declared(vec![Lens::rename("a", "b"), Lens::wrap("a", "c")]), gone);
+    let twice = Lens::convert("a", "b", [(1, "x"), (2, "x")], 1, "x");
+    assert_eq!(declared(vec![twice]), DeclareError::NotOneToOne { version: 2, field: "a".into() });
+    let stray = Lens::convert("a", "b", [(1, "x"), (2, "y")], 3, "x");
+    assert_eq!(declared(vec![stray]), DeclareError::Default { version: 2, field: "a".into() });
+    let order = Lenses::oldest(2).version(2, []).map(drop).unwrap_err();
+    assert_eq!(order, DeclareError::Order { version: 2, last: 2 });
+    assert!(Lenses::oldest(1).version(2, [Lens::rename("a", "b"), Lens::rename("b", "c")]).is_ok());
+}
+
+#[test]
+fn a_path_leads_to_where_the_field_stands() {
+    let place = |path: &str| lenses().place(&path.parse::<Path>().unwrap()).map(|path| path.to_string());
+    assert_eq!(place("name"), Ok("title".into()));
+    assert_eq!(place("phones[0]"), Ok("phone".into()));
+    assert_eq!(place("phones[2]"), Ok("phones[1]".into()));
+    assert_eq!(place("home.code"), Ok("home.zip".into()));
+    assert_eq!(place("tasks[4].text"), Ok("tasks[4].what".into()));
+    assert_eq!(place("unknown.more[1]"), Ok("unknown.more[1]".into()));
+    assert_eq!(place("state"), Err(LensError::NoPlace { field: "state".into() }));
+    assert_eq!(place("phones"), Err(LensError::NoPlace { field: "phones".into() }));
+    assert_eq!(place("title"), Err(LensError::Hidden { field: "title".into() }));
+}
+
+/// Values as they stand in documents of any version, also of one that wrote what nobody expects.
+fn any_base() -> impl Strategy<Value = Value> {
+    let scalar = || {
+        prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            (0..4_i64).prop_map(Value::from),
+            "[ab]{0,2}".prop_map(Value::from)
+        ]
+    };
+    let fields = |names: &'static [&'static str]| {
+        prop::collection::btree_map(prop::sample::select(names).prop_map(str::to_owned), scalar(), 0..4)
+            .prop_map(Value::Map)
+    };
+    let top = (
+        prop::collection::btree_map(
+            prop::sample::select(vec!["title", "name", "mood", "color", "phone", "done", "state", "other"])
+                .prop_map(str::to_owned),
+            scalar(),
+            0..8,
+        ),
+        prop::option::of(prop::collection::vec(scalar(), 0..3)),
+        prop::option::of(fields(&["zip", "code", "city"])),
+        prop::option::of(prop::collection::vec(fields(&["what", "text", "old", "due", "id"]), 0..4)),
+    );
+    top.prop_map(|(mut all, phones, home, tasks)| {
+        all.extend(phones.map(|phones| ("phones".to_owned(), Value::List(phones))));
+        all.extend(home.map(|home| ("home".to_owned(), home)));
+        all.extend(tasks.map(|tasks| ("tasks".to_owned(), Value::List(tasks))));
+        Value::Map(all)
+    })
+}
+
+/// Something the newest version may write.
+#[derive(Debug, Clone)]
+enum Writing {
+    Put(&'static str, Value),
+    Phones(Vec<String>),
+    Task(usize, String),
+    NoTask(usize),
+    NewTask(usize, String),
+    Code(String),
+    Delete(&'static str),
+}
+
+fn any_writing() -> impl Strategy<Value = Writing> {
+    let states = prop_oneof![Just("open"), Just("closed"), Just("waiting"), Just("")];
+    prop_oneof![
+        "[ab]{0,2}".prop_map(|name| Writing::Put("name", name.into())),
+        (0..6_i64).prop_map(|mood| Writing::Put("mood", mood.into())),
+        states.prop_map(|state| Writing::Put("state", state.into())),
+        "[ab]{0,2}".prop_map(|other| Writing::Put("other", other.into())),
+        prop::collection::vec("[ab]{0,2}", 0..4).prop_map(Writing::Phones),
+        (0..4_usize, "[ab]{0,2}").prop_map(|(index, text)| Writing::Task(index, text)),
+        (0..4_usize).prop_map(Writing::NoTask),
+        (0..4_usize, "[ab]{0,2}").prop_map(|(index, text)| Writing::NewTask(index, text)),
+        "[ab]{0,2}".prop_map(Writing::Code),
+        prop::sample::select(vec!["name", "phones", "state", "home", "tasks", "other"]).prop_map(Writing::Delete),
+    ]
+}
+
+fn write(fields: &mut Fields, writing: &Writing) {
+    let tasks = |fields: &mut Fields, change: &dyn Fn(&mut Vec<Value>)| {
+        if let Some(Value::List(tasks)) = fields.get_mut("tasks") {
+            change(tasks);
+        }
+    };
+    match writing {
+        Writing::Put(field, value) => drop(fields.insert((*field).into(), value.clone())),
+        Writing::Phones(phones) => {
+            let phones = phones.iter().map(|phone| phone.as_str().into()).collect();
+            fields.insert("phones".into(), Value::List(phones));
+        }
+        Writing::Task(index, text) => tasks(fields, &|tasks| {
+            if let Some(Value::Map(task)) = tasks.get_mut(*index) {
+                task.insert("text".into(), text.as_str().into());
+            }
+        }),
+        Writing::NoTask(index) => tasks(fields, &|tasks| {
+            if *index < tasks.len() {
+                tasks.remove(*index);
+            }
+        }),
+        Writing::NewTask(index, text) => tasks(fields, &|tasks| {
+            tasks.insert((*index).min(tasks.len()), map([("text", text.as_str().into())]));
+        }),
+        Writing::Code(code) => {
+            if let Some(Value::Map(home)) = fields.get_mut("home") {
+                home.insert("code".into(), code.as_str().into());
+            }
+        }
+        Writing::Delete(field) => drop(fields.remove(*field)),
+    }
+}
+
+proptest! {
+    #[test]
+    fn writing_back_what_was_read_changes_nothing(base in any_base()) {
+        let shown = lenses().forward(&base);
+        prop_assert_eq!(lenses().backward(&base, &shown, &shown).unwrap(), base);
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_and_what_no_version_names_survives(
+        base in any_base(),
+        writings in prop::collection::vec(any_writing(), 1..4),
+    ) {
+        let shown = lenses().forward(&base);
+        let Value::Map(mut after) = shown.clone() else { panic!("a map") };
+        writings.iter().for_each(|writing| write(&mut after, writing));
+        let after = Value::Map(after);
+        let made = lenses().backward(&base, &shown, &after).unwrap();
+        prop_assert_eq!(lenses().forward(&made), after.clone());
+        prop_assert_eq!(made.entry("other"), after.entry("other"));
+        // What the newest version does not show stays as it is.
+        prop_assert_eq!(made.entry("color"), base.entry("color"));
+    }
+
+    #[test]
+    fn a_new_entity_reads_as_it_was_written(writings in prop::collection::vec(any_writing(), 0..6)) {
+        let mut value = Fields::from([("mood".to_owned(), 3.into())]);
+        writings.iter().for_each(|writing| write(&mut value, writing));
+        let value = Value::Map(value);
+        prop_assert_eq!(lenses().forward(&lenses().fresh(&value).unwrap()), value);
+    }
+}

@@ -1,0 +1,297 @@
+//! Purging: nothing of an entity stays but the record that says so.
+//!
+//! The record follows the outbox rule as a change does (D5): it is marked, or in the outbox.
+
+use crate::column::{self, SpaceRow, sequence_sql};
+use crate::entity::{self, MetEntities};
+use crate::error::{PurgeError, StoreError};
+use crate::outbox::{OutboxChunk, OutboxPosition, OutboxSize};
+use crate::space;
+use crate::store::Store;
+use crate::transaction::{WriteTransaction, row, rows};
+use crate::{ChangeState, Reader};
+use afield_core::erasure::ERASURE_BYTES;
+use afield_core::{ChangeHash, ChunkKind, Collection, Durable, EntityId, Erasure, ErasureReason, Sequence, SpaceId};
+use rusqlite::Connection;
+
+/// An erasure record as it came from the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReceivedErasure<'a> {
+    /// The record.
+    pub record: Erasure,
+    /// The collection of its entity.
+    pub collection: &'a Collection,
+    /// Where it stands in the log; absent where it came for what is no more, and its own place is still to come.
+    pub sequence: Option<Sequence>,
+}
+
+/// What was erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Purged {
+    /// Entities, without those that had been purged before.
+    pub entities: u64,
+    /// Their changes.
+    pub changes: u64,
+    /// Those of them that no relay was known to hold.
+    pub unsent: u64,
+}
+
+/// In the order in which nothing refers to what is gone; bodies go with their changes. What else stores anything of an entity by its
+/// row belongs here.
+const REMOVALS: [&str; 6] = [
+    "DELETE FROM blocks WHERE entity_row = ?",
+    "DELETE FROM snapshots WHERE entity_row = ?",
+    "DELETE FROM snapshots_second WHERE entity_row = ?",
+    "DELETE FROM projections WHERE entity_row = ?",
+    "DELETE FROM changes WHERE entity_row = ?",
+    "DELETE FROM entities WHERE entity_row = ?",
+];
+
+/// What is stored by an entity's id.
+const REMOVALS_BY_ID: [&str; 4] = [
+    "DELETE FROM quarantine WHERE space_row = ? AND entity = ?",
+    "DELETE FROM announced WHERE space_row = ? AND entity = ?",
+    "DELETE FROM wanted WHERE space_row = ? AND kind = 1 AND name = ?",
+    "DELETE FROM backfills WHERE space_row = ? AND kind = 1 AND name = ?",
+];
+
+impl Store {
+    /// Erases entities of a space, all in one transaction that overwrites what it deletes: their changes, what was saved and
+    /// projected of them, their place in the outbox. What stays is an erasure record of each, in the outbox. One that was purged
+    /// before is passed over.
+    ///
+    /// The WAL may still hold what was there: [`Store::empty_wal`] takes that away.
+    ///
+    /// # Errors
+    ///
+    /// [`PurgeError::UnknownEntity`], [`PurgeError::OtherSpace`] and [`PurgeError::UnknownSpace`] with nothing erased; or the
+    /// storage failed.
+    pub fn purge(
+        &mut self,
+        space: SpaceId,
+        entities: &[EntityId],
+        reason: ErasureReason,
+        at_ms: i64,
+    ) -> Result<Durable<Purged>, PurgeError> {
+        self.extracted = None;
+        self.write(|transaction| {
+            let (space_row, _) = space::find(transaction, space)?.ok_or(PurgeError::UnknownSpace { space })?;
+            let mut purged = Purged::default();
+            for entity in entities.iter().copied() {
+                let Some(found) = transaction.read(|connection| entity::find(connection, entity))? else {
+                    if is_erased(transaction, space_row, entity)? {
+                        continue;
+                    }
+                    return Err(PurgeError::UnknownEntity { entity });
+                };
+                if found.space_row != space_row {
+                    return Err(PurgeError::OtherSpace { entity, space: found.home.space });
+                }
+                let counted = transaction.read(|connection| counted(connection, &[entity]))?;
+                purged = purged.plus(counted);
+                let record = Erasure { entity, reason };
+                note(transaction, space_row, (record, &found.home.collection), None, at_ms)?;
+                remove(transaction, space_row, entity)?;
+            }
+            Ok(purged)
+        })
+    }
+
+    /// Why an entity of a space was purged; `None` where it was not.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn erasure(&self, space: SpaceId, entity: EntityId) -> Result<Option<ErasureReason>, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT reason FROM erasures JOIN spaces USING (space_row) WHERE space = ? AND entity = ?";
+            let found = row(connection, sql, (space.as_bytes(), entity.as_bytes()), |row| column::number(row, 0))?;
+            Ok(found.and_then(ErasureReason::from_number))
+        })
+    }
+
+    /// What [`Store::purge`] would erase with these entities.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn count_purged(&self, entities: &[EntityId]) -> Result<Purged, StoreError> {
+        self.read(|connection| counted(connection, entities))
+    }
+
+    /// Says for how long what is deleted in a space is kept, in milliseconds; `None` for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`PurgeError::UnknownSpace`], or the storage failed.
+    pub fn set_trash_retention(&mut self, space: SpaceId, keep_ms: Option<u64>) -> Result<Durable<()>, PurgeError> {
+        self.write(|transaction| {
+            let (space_row, _) = space::find(transaction, space)?.ok_or(PurgeError::UnknownSpace { space })?;
+            transaction.execute("DELETE FROM trash WHERE space_row = ?", [space_row])?;
+            if let Some(keep_ms) = keep_ms {
+                let keep_ms = i64::try_from(keep_ms).unwrap_or(i64::MAX);
+                let sql = "INSERT INTO trash (space_row, retention_ms) VALUES (?, ?)";
+                transaction.execute(sql, (space_row, keep_ms))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Reader {
+    /// For how long what is deleted in a space is kept, in milliseconds; `None` for ever.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn trash_retention(&self, space: SpaceId) -> Result<Option<u64>, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT retention_ms FROM trash JOIN spaces USING (space_row) WHERE space = ?";
+            row(connection, sql, [space.as_bytes()], |row| column::count(row, 0))
+        })
+    }
+
+    /// The deleted entities of a space to which nothing happened after a moment, in milliseconds since the Unix epoch, in the order of
+    /// their ids. One that has moved on without its projection, or of which something waits to be merged, is not among them.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn deleted_before(&self, space: SpaceId, before_ms: i64) -> Result<Vec<EntityId>, StoreError> {
+        let sql = "SELECT entity FROM entities JOIN spaces USING (space_row) JOIN projections USING (entity_row)
+                   WHERE space = ? AND deleted = 1 AND stale = 0 AND updated_ms <= ? AND NOT EXISTS (SELECT 1 FROM changes
+                   WHERE state <> 0 AND state = 1 AND changes.entity_row = entities.entity_row) ORDER BY entity";
+        self.read(|connection| rows(connection, sql, (space.as_bytes(), before_ms), |row| column::entity(row, 0)))
+    }
+}
+
+impl Purged {
+    fn plus(self, other: Self) -> Self {
+        let Self { entities, changes, unsent } = self;
+        Self { entities: entities + other.entities, changes: changes + other.changes, unsent: unsent + other.unsent }
+    }
+}
+
+fn counted(connection: &Connection, entities: &[EntityId]) -> Result<Purged, StoreError> {
+    let sql = "SELECT count(*), count(*) FILTER (WHERE sequence IS NULL) FROM changes WHERE entity_row = ?";
+    let mut purged = Purged::default();
+    for entity in entities {
+        let Some(found) = entity::find(connection, *entity)? else { continue };
+        let counted = row(connection, sql, [found.row], |row| Ok((column::count(row, 0)?, column::count(row, 1)?)))?;
+        let (changes, unsent) = counted.unwrap_or_default();
+        purged = purged.plus(Purged { entities: 1, changes, unsent });
+    }
+    Ok(purged)
+}
+
+/// Stores a record; the one in the log takes the place of one with another reason.
+fn note(
+    transaction: &mut WriteTransaction<'_>,
+    space: SpaceRow,
+    (record, collection): (Erasure, &Collection),
+    mark: Option<Sequence>,
+    at_ms: i64,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO erasures (space_row, entity, collection, reason, sequence, at_ms) VALUES (?, ?, ?, ?, ?, ?)
+               ON CONFLICT (space_row, entity) DO UPDATE SET reason = excluded.reason,
+               sequence = coalesce(sequence, excluded.sequence)";
+    let (Erasure { entity, reason }, mark) = (record, mark.map(sequence_sql));
+    transaction.execute(sql, (space, entity.as_bytes(), collection.as_str(), reason.number(), mark, at_ms))?;
+    Ok(())
+}
+
+/// Removes all that is held of an entity in a space; says whether there was anything.
+fn remove(transaction: &mut WriteTransaction<'_>, space: SpaceRow, entity: EntityId) -> Result<bool, StoreError> {
+    let mut removed = 0;
+    for sql in REMOVALS_BY_ID {
+        removed += transaction.execute(sql, (space, entity.as_bytes()))?;
+    }
+    let found = transaction.read(|connection| entity::find(connection, entity))?;
+    if let Some(found) = found.filter(|found| found.space_row == space) {
+        for sql in REMOVALS {
+            removed += transaction.execute(sql, [found.row])?;
+        }
+    }
+    Ok(removed > 0)
+}
+
+/// Stores a record of the log and erases what is held of its entity; says whether there was anything. It is marked where it stands at or
+/// below a sequence.
+pub(crate) fn receive(
+    transaction: &mut WriteTransaction<'_>,
+    met: &mut MetEntities,
+    space: SpaceRow,
+    (erasure, marked_upto): (&ReceivedErasure<'_>, Sequence),
+    at_ms: i64,
+) -> Result<bool, StoreError> {
+    let ReceivedErasure { record, collection, sequence } = *erasure;
+    let mark = sequence.filter(|sequence| *sequence <= marked_upto && *sequence > Sequence::ZERO);
+    note(transaction, space, (record, collection), mark, at_ms)?;
+    met.forget(record.entity);
+    remove(transaction, space, record.entity)
+}
+
+/// Whether an entity of a space was purged.
+pub(crate) fn is_erased(
+    transaction: &mut WriteTransaction<'_>,
+    space: SpaceRow,
+    entity: EntityId,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM erasures WHERE space_row = ? AND entity = ?";
+    Ok(transaction.row(sql, (space, entity.as_bytes()), |_| Ok(()))?.is_some())
+}
+
+/// Takes the word that something of an entity stands in the log: says whether the entity was purged, and marks its record where the word
+/// is about that.
+pub(crate) fn prove(
+    transaction: &mut WriteTransaction<'_>,
+    space: SpaceRow,
+    (entity, hash, sequence): (EntityId, ChangeHash, Sequence),
+) -> Result<bool, StoreError> {
+    let sql = "SELECT reason FROM erasures WHERE space_row = ? AND entity = ?";
+    let found: Option<u8> = transaction.row(sql, (space, entity.as_bytes()), |row| column::number(row, 0))?;
+    let Some(reason) = found.and_then(ErasureReason::from_number) else { return Ok(false) };
+    if (Erasure { entity, reason }).hash() == hash {
+        let sql = "UPDATE erasures SET sequence = ?3 WHERE space_row = ?1 AND entity = ?2 AND sequence IS NULL";
+        transaction.execute(sql, (space, entity.as_bytes(), sequence_sql(sequence)))?;
+    }
+    Ok(true)
+}
+
+/// A page of the records in the outbox.
+pub(crate) fn outbox(
+    connection: &Connection,
+    space: SpaceId,
+    after: OutboxPosition,
+    (chunks_max, bytes_max): (usize, usize),
+) -> Result<Vec<OutboxChunk>, StoreError> {
+    let sql = "SELECT erasure_row, entity, collection, reason FROM erasures
+               WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND erasure_row > ?2
+               ORDER BY erasure_row LIMIT ?3";
+    let limit = i64::try_from(chunks_max.min(bytes_max / ERASURE_BYTES).max(1)).unwrap_or(i64::MAX);
+    let found = rows(connection, sql, (space.as_bytes(), after.erased, limit), |row| {
+        let reason = ErasureReason::from_number(column::number(row, 3)?).unwrap_or(ErasureReason::ASKED);
+        let record = Erasure { entity: column::entity(row, 1)?, reason };
+        Ok(OutboxChunk {
+            position: OutboxPosition { erased: row.get(0)?, ..after },
+            entity: record.entity,
+            collection: column::collection(row, 2)?,
+            kind: ChunkKind::Erasure,
+            hash: record.hash(),
+            state: ChangeState::Applied,
+            bytes: record.to_bytes().to_vec(),
+        })
+    })?;
+    Ok(if chunks_max == 0 { Vec::new() } else { found })
+}
+
+/// How many records the outbox of a space holds, as a part of its size.
+pub(crate) fn outbox_size(connection: &Connection, space: SpaceId) -> Result<OutboxSize, StoreError> {
+    let sql = "SELECT count(*), min(at_ms) FROM erasures
+               WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?) AND sequence IS NULL";
+    let size = row(connection, sql, [space.as_bytes()], |row| {
+        let changes = column::count(row, 0)?;
+        Ok(OutboxSize { changes, bytes: changes * ERASURE_BYTES as u64, oldest_ms: row.get(1)? })
+    })?;
+    Ok(size.unwrap_or_default())
+}

@@ -1,0 +1,235 @@
+//! What a purge leaves in the store: the record, in the outbox until it is proven, and nothing else.
+
+use crate::help::*;
+use afield_core::wire::ChunkCode;
+use afield_core::{ChunkKind, Cursor, EntityId, Erasure, ErasureReason, Sequence, SpaceId, log::ChunkHash};
+use afield_store::{
+    AppendError, Arrival, Block, Covering, LeftOut, OpenOptions, OutboxSize, Projection, Proof, PurgeError, Purged,
+    Reason, ReceivedErasure, Run, RunOutcome, Settled, SpaceError, Store, Unsent,
+};
+use proptest::prelude::*;
+use std::fs;
+
+fn asked(entity: EntityId) -> Erasure {
+    Erasure { entity, reason: ErasureReason::ASKED }
+}
+
+/// Stores a run of the log that has this record alone, in its place or for what is no more.
+fn receive_record(store: &mut Store, space: SpaceId, record: Erasure, is_placed: bool) -> RunOutcome {
+    let expected = cursor(store, space);
+    let cursor_after = expected.then(record.entity, ChunkKind::Erasure.number(), ChunkHash::of(&record.to_bytes()));
+    let sequence = is_placed.then_some(cursor_after.sequence);
+    let collection = notes();
+    let erasures = [ReceivedErasure { record, collection: &collection, sequence }];
+    let left_out = (!is_placed).then_some(LeftOut::default());
+    let run = Run {
+        space,
+        expected,
+        cursor_after,
+        received: &[],
+        erasures: &erasures,
+        unreadable: &[],
+        proofs: &[],
+        left_out,
+    };
+    store.receive(&run, AT_MS).unwrap()
+}
+
+#[test]
+fn a_purge_takes_everything_and_its_record_is_in_the_outbox_until_it_is_proven() {
+    let mut store = two_spaces();
+    let (one, two) = (entity(1), entity(2));
+    for id in [one, two] {
+        let number = if id == one { 10 } else { 20 };
+        edit(&mut store, id, &[number, number + 1]);
+        receive(&mut store, space(1), &[proven(id, number), carried(id, number + 2), carried(id, number + 3)]);
+        let reason = Settled::Quarantined(Reason { number: 7, rules: 1 });
+        store
+            .settle(&[settlement(id, &[(hash(number + 2), Settled::Applied), (hash(number + 3), reason)], None)], AT_MS)
+            .unwrap();
+        compact(&mut store, id, Covering::All).unwrap();
+        let block = Block { entity: id, code: ChunkCode::Quota, hash: hash(number), missing: vec![], since_ms: AT_MS };
+        store.block(&[block]).unwrap();
+    }
+    sound(&store);
+    let counted = store.count_purged(&[one]).unwrap();
+    let purged = store.purge(space(1), &[one], ErasureReason::ASKED, AT_MS).unwrap().into_inner();
+    assert_eq!((purged, counted), (Purged { entities: 1, changes: 4, unsent: 1 }, purged));
+    sound(&store);
+    assert!(store.home(one).unwrap().is_none() && store.home(two).unwrap().is_some());
+    assert_eq!(store.erasure(space(1), one).unwrap(), Some(ErasureReason::ASKED));
+    assert_eq!(store.erasure(space(1), two).unwrap(), None);
+
+    let refused = append(&mut store, space(1), one, &[14], Arrival::Applied).unwrap_err();
+    assert!(matches!(refused, AppendError::Purged { entity } if entity == one) && refused.code() == "entity.purged");
+    assert_eq!(receive(&mut store, space(1), &[carried(one, 15)]).added, 0, "what comes later is dropped");
+    assert_eq!(outbox(&mut store, space(1)), [asked(one).hash()], "what is blocked waits");
+    let again = store.purge(space(1), &[one], ErasureReason::TRASH, AT_MS).unwrap().into_inner();
+    assert_eq!(again, Purged::default());
+
+    // A receipt for a change of it, from a push of before, is not one for the record.
+    let at = cursor(&store, space(1)).sequence;
+    store.mark(space(1), &[Proof { entity: one, hash: hash(11), sequence: at }]).unwrap();
+    assert_eq!(store.outbox_size(space(1)).unwrap().changes, 1 + 1);
+    store.mark(space(1), &[Proof { entity: one, hash: asked(one).hash(), sequence: at }]).unwrap();
+    assert_eq!(outbox(&mut store, space(1)), []);
+    let _ = store.reset(space(1), log(9)).unwrap();
+    assert!(outbox(&mut store, space(1)).contains(&asked(one).hash()), "a relay that lost it is told again");
+    sound(&store);
+    let left = store.leave_space(space(1), Unsent::Keep).unwrap_err();
+    assert!(matches!(left, SpaceError::UnsentChanges { changes: 5, .. }), "{left:?}");
+    let _ = store.leave_space(space(1), Unsent::Discard).unwrap();
+    sound(&store);
+}
+
+#[test]
+fn a_record_of_the_log_erases_what_is_here_and_takes_the_place_of_one_with_another_reason() {
+    let mut store = two_spaces();
+    edit(&mut store, entity(1), &[1]);
+    let of_trash = Erasure { entity: entity(1), reason: ErasureReason::TRASH };
+    let ahead = receive_record(&mut store, space(1), of_trash, false);
+    assert_eq!(ahead.erased, [entity(1)]);
+    assert_eq!(outbox(&mut store, space(1)), [of_trash.hash()], "its own place is still to come");
+    let placed = receive_record(&mut store, space(1), asked(entity(1)), true);
+    assert_eq!((placed.erased, outbox(&mut store, space(1))), (vec![], vec![]));
+    assert_eq!(store.erasure(space(1), entity(1)).unwrap(), Some(ErasureReason::ASKED));
+    sound(&store);
+
+    // It is told of what was never here, too, and nobody else's entity is touched.
+    let _ = append(&mut store, space(2), entity(2), &[2], Arrival::Applied).unwrap();
+    for id in [2, 3] {
+        assert!(receive_record(&mut store, space(1), asked(entity(id)), true).erased.is_empty());
+    }
+    assert!(store.home(entity(2)).unwrap().is_some(), "it lives in another space");
+    let refused = append(&mut store, space(1), entity(3), &[3], Arrival::Applied).unwrap_err();
+    assert!(matches!(refused, AppendError::Purged { .. }));
+    sound(&store);
+}
+
+#[test]
+fn what_cannot_be_purged_is_named_and_nothing_is_purged() {
+    let mut store = two_spaces();
+    edit(&mut store, entity(1), &[1]);
+    let _ = append(&mut store, space(2), entity(2), &[2], Arrival::Applied).unwrap();
+    let purge = |store: &mut Store, space, entities: &[EntityId]| {
+        store.purge(space, entities, ErasureReason::ASKED, AT_MS).unwrap_err()
+    };
+    let unknown = purge(&mut store, space(1), &[entity(1), entity(9)]);
+    assert!(matches!(unknown, PurgeError::UnknownEntity { entity: id } if id == entity(9)));
+    let elsewhere = purge(&mut store, space(1), &[entity(1), entity(2)]);
+    assert!(matches!(elsewhere, PurgeError::OtherSpace { space: found, .. } if found == space(2)));
+    assert!(matches!(purge(&mut store, space(5), &[entity(1)]), PurgeError::UnknownSpace { .. }));
+    assert!(store.home(entity(1)).unwrap().is_some());
+    assert_eq!(outbox(&mut store, space(1)), hashes(&[1]));
+}
+
+#[test]
+fn what_was_purged_cannot_be_read_in_the_file_or_its_wal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut store = Store::open(&path, &OpenOptions::default()).unwrap();
+    prepare(&mut store);
+    let secret = "a sentence of the entity that is purged";
+    let is_in_files = || {
+        fs::read_dir(folder.path()).unwrap().any(|file| {
+            let bytes = fs::read(file.unwrap().path()).unwrap();
+            let has = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
+            has(secret.as_bytes()) || has(b"the bytes of change 0000000001")
+        })
+    };
+    for id in 1..40 {
+        edit(&mut store, entity(id), &[u32::from(id), 100 + u32::from(id)]);
+    }
+    let shown = Projection { json: format!("\"{}\"", secret.repeat(300)), deleted: false, updated_ms: AT_MS };
+    store.project(&[(entity(1), shown)]).unwrap();
+    store.project(&[(entity(1), projection(secret))]).unwrap();
+    compact(&mut store, entity(1), Covering::All).unwrap();
+    assert!(is_in_files(), "the control: it is there to be found");
+    let _ = store.purge(space(1), &[entity(1)], ErasureReason::ASKED, AT_MS).unwrap();
+    assert!(store.empty_wal().unwrap());
+    assert!(!is_in_files());
+    store.reader().backup(folder.path().join("copy.db"), |_| {}).unwrap();
+    assert!(!is_in_files(), "a backup made afterwards has nothing of it");
+    sound(&store);
+}
+
+#[test]
+fn the_trash_keeps_what_is_not_old_enough_and_what_has_moved_on() {
+    let mut store = two_spaces();
+    let deleted = |updated_ms| Projection { json: "{}".into(), deleted: true, updated_ms };
+    for (id, updated_ms) in [(1, 100), (2, 200), (3, 100), (4, 100)] {
+        edit(&mut store, entity(id), &[u32::from(id)]);
+        store.project(&[(entity(id), deleted(updated_ms))]).unwrap();
+    }
+    store.project(&[(entity(3), projection("restored"))]).unwrap();
+    receive(&mut store, space(1), &[carried(entity(4), 40)]);
+    let reader = store.reader();
+    assert_eq!(reader.deleted_before(space(1), 150).unwrap(), [entity(1)]);
+    assert_eq!(reader.deleted_before(space(1), 200).unwrap(), [entity(1), entity(2)]);
+    assert_eq!(reader.trash_retention(space(1)).unwrap(), None, "nothing is purged that nobody asked for");
+    let _ = store.set_trash_retention(space(1), Some(5)).unwrap();
+    let _ = store.set_trash_retention(space(1), Some(7)).unwrap();
+    assert_eq!(reader.trash_retention(space(1)).unwrap(), Some(7));
+    let _ = store.set_trash_retention(space(1), None).unwrap();
+    assert_eq!(reader.trash_retention(space(1)).unwrap(), None);
+}
+
+proptest! {
+    /// Whatever happens to entities and in whatever order, a record is held once it came, and is marked or in the outbox.
+    #[test]
+    fn a_record_that_is_held_is_marked_or_in_the_outbox(acts in prop::collection::vec((0..6_u8, 1..4_u16), 1..30)) {
+        let mut store = two_spaces();
+        let mut gone = std::collections::BTreeSet::new();
+        for (number, (act, id)) in (1_u32..).zip(acts) {
+            let id = entity(id);
+            match act {
+                0 => prop_assert_eq!(
+                    append(&mut store, space(1), id, &[number], Arrival::Applied).is_err(), gone.contains(&id)),
+                1 => drop(receive(&mut store, space(1), &[carried(id, number)])),
+                2 => {
+                    let known = store.home(id).unwrap().is_some();
+                    let purged = store.purge(space(1), &[id], ErasureReason::ASKED, AT_MS);
+                    prop_assert_eq!(purged.is_ok(), known || gone.contains(&id));
+                    gone.extend(known.then_some(id));
+                }
+                3 | 4 => {
+                    receive_record(&mut store, space(1), asked(id), act == 3);
+                    gone.insert(id);
+                }
+                _ => drop(store.reset(space(1), log(u8::try_from(number).unwrap())).unwrap()),
+            }
+            prop_assert_eq!(store.verify().unwrap(), []);
+            let outbox = outbox(&mut store, space(1));
+            for id in &gone {
+                prop_assert!(store.home(*id).unwrap().is_none() && store.erasure(space(1), *id).unwrap().is_some());
+            }
+            if act == 5 {
+                prop_assert!(gone.iter().all(|id| outbox.contains(&asked(*id).hash())));
+            }
+            let OutboxSize { changes, .. } = store.outbox_size(space(1)).unwrap();
+            prop_assert_eq!(changes, outbox.len() as u64);
+        }
+    }
+}
+
+#[test]
+fn a_run_that_names_a_record_in_no_place_of_its_own_is_refused() {
+    let mut store = two_spaces();
+    let expected = cursor(&store, space(1));
+    let cursor_after = Cursor { sequence: expected.sequence.plus(2), ..expected };
+    let collection = notes();
+    let erasures =
+        [ReceivedErasure { record: asked(entity(1)), collection: &collection, sequence: Some(Sequence::new(2)) }];
+    let run = Run {
+        space: space(1),
+        expected,
+        cursor_after,
+        received: &[],
+        erasures: &erasures,
+        unreadable: &[],
+        proofs: &[],
+        left_out: None,
+    };
+    assert!(store.receive(&run, AT_MS).is_err(), "sequence 1 is named by nothing");
+    assert_eq!(cursor(&store, space(1)), expected);
+}
