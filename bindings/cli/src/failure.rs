@@ -10,8 +10,8 @@ use crate::output;
 use crate::remembered::RememberedError;
 use crate::text;
 use afield::{
-    Class, ConnectError, EditError, EntityError, ReadError, ReplicaError, SpaceError, StoreError, SyncError,
-    TransferError,
+    Class, ConnectError, EditError, EntityError, QueryError, ReadError, ReplicaError, SpaceError, StoreError,
+    SyncError, TransferError,
 };
 use std::io;
 use std::path::PathBuf;
@@ -43,6 +43,8 @@ pub(crate) enum Failure {
     Read(#[from] ReadError),
     #[error(transparent)]
     Edit(#[from] EditError),
+    #[error(transparent)]
+    Query(#[from] QueryError),
     #[error(transparent)]
     Fields(#[from] FieldsError),
     #[error(transparent)]
@@ -187,6 +189,7 @@ impl Failure {
             Self::Usage(_)
             | Self::Fields(_)
             | Self::Space(SpaceError::Collection(_))
+            | Self::Query(QueryError::Refused(_))
             | Self::Connect(ConnectError::Address(_) | ConnectError::Token(_)) => Code::Usage,
             Self::NoStore(_)
             | Self::NoSpace
@@ -211,6 +214,7 @@ impl Failure {
                 | ReadError::Entity(EntityError::Damaged { .. } | EntityError::NotYet { .. } | EntityError::Store(_)),
             )
             | Self::Edit(EditError::Store(_) | EditError::Entity(_))
+            | Self::Query(QueryError::Read(_))
             | Self::Transfer(TransferError::Incomplete { .. }) => Code::StoreUnusable,
             Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => Code::NotFound,
             Self::TokenFile { source, .. } if source.kind() == io::ErrorKind::NotFound => Code::NotFound,
@@ -236,6 +240,7 @@ impl Failure {
             Self::Transfer(error) => error.class(),
             Self::Read(error) => error.class(),
             Self::Edit(error) => error.class(),
+            Self::Query(error) => error.class(),
             Self::Kept { source, .. } => source.class(),
             Self::Sync(error) | Self::NotReplaced { source: error, .. } => error.class(),
             Self::ChangesRefused { class, .. } => *class,

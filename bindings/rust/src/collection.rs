@@ -170,6 +170,10 @@ impl<T> Collection<T> {
         self.shared.driver.observers.watch(Subject::Collection(self.space, self.name.clone()))
     }
 
+    pub(crate) fn target_name(&self) -> &Name {
+        &self.name
+    }
+
     pub(crate) fn target(&self, entity: EntityId, existence: Existence) -> Target {
         Target { space: self.space, collection: self.name.clone(), entity, existence }
     }

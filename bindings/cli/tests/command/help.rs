@@ -2,7 +2,7 @@
 
 use crate::running::{Person, Ran, afield};
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 23] = [
     "demo",
     "init",
     "space",
@@ -10,6 +10,9 @@ const COMMANDS: [&str; 20] = [
     "edit",
     "get",
     "list",
+    "query",
+    "search",
+    "index",
     "watch",
     "delete",
     "restore",

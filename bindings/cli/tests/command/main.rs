@@ -8,6 +8,7 @@ mod doctor;
 mod edit;
 mod help;
 mod hints;
+mod queries;
 mod reading;
 mod running;
 mod status;
