@@ -10,8 +10,8 @@ use crate::output;
 use crate::remembered::RememberedError;
 use crate::text;
 use afield::{
-    Class, ConnectError, EditError, EntityError, PurgeError, ReadError, ReplicaError, SpaceError, StoreError,
-    SyncError, TransferError,
+    Class, ConnectError, EditError, EntityError, PurgeError, QueryError, ReadError, ReplicaError, SpaceError,
+    StoreError, SyncError, TransferError,
 };
 use std::io;
 use std::path::PathBuf;
@@ -43,6 +43,8 @@ pub(crate) enum Failure {
     Read(#[from] ReadError),
     #[error(transparent)]
     Edit(#[from] EditError),
+    #[error(transparent)]
+    Query(#[from] QueryError),
     #[error(transparent)]
     Purge(#[from] PurgeError),
     #[error(transparent)]
@@ -189,6 +191,7 @@ impl Failure {
             Self::Usage(_)
             | Self::Fields(_)
             | Self::Space(SpaceError::Collection(_))
+            | Self::Query(QueryError::Refused(_))
             | Self::Connect(ConnectError::Address(_) | ConnectError::Token(_)) => Code::Usage,
             Self::NoStore(_)
             | Self::NoSpace
@@ -222,6 +225,7 @@ impl Failure {
                 | ReadError::Entity(EntityError::Damaged { .. } | EntityError::NotYet { .. } | EntityError::Store(_)),
             )
             | Self::Edit(EditError::Store(_) | EditError::Entity(_))
+            | Self::Query(QueryError::Read(_))
             | Self::Transfer(TransferError::Incomplete { .. }) => Code::StoreUnusable,
             Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => Code::NotFound,
             Self::TokenFile { source, .. } if source.kind() == io::ErrorKind::NotFound => Code::NotFound,
@@ -249,6 +253,7 @@ impl Failure {
             Self::Transfer(error) => error.class(),
             Self::Read(error) => error.class(),
             Self::Edit(error) => error.class(),
+            Self::Query(error) => error.class(),
             Self::Kept { source, .. } => source.class(),
             Self::Sync(error) | Self::NotReplaced { source: error, .. } => error.class(),
             Self::ChangesRefused { class, .. } => *class,

@@ -76,7 +76,7 @@ impl<T> Collection<T> {
         Self { shared, space, name, shape: Shape::default(), _type: PhantomData }
     }
 
-    fn seen_as<U>(&self) -> Collection<U> {
+    pub(crate) fn seen_as<U>(&self) -> Collection<U> {
         let (shared, space, name, shape) = (self.shared.clone(), self.space, self.name.clone(), self.shape.clone());
         Collection { shared, space, name, shape, _type: PhantomData }
     }
@@ -223,6 +223,10 @@ impl<T> Collection<T> {
     /// Tells whenever entities of the collection change, by this device or by others.
     pub fn watch(&self) -> Watch {
         self.shared.driver.observers.watch(Subject::Collection(self.space, self.name.clone()))
+    }
+
+    pub(crate) fn target_name(&self) -> &Name {
+        &self.name
     }
 
     pub(crate) fn target(&self, entity: EntityId, existence: Existence) -> Target {

@@ -103,6 +103,8 @@
 //! - [`Replica`]: open, spaces, transactions, sync and its [`Status`].
 //! - [`Collection`]: typed entities with the [`model`] attribute; [`JsonCollection`]: the same as JSON values;
 //!   [`Entity`]: fields by path, and the Automerge document itself.
+//! - [`Query`]: conditions, orders, sums over local data; [`LiveQuery`] tells when the answer is another one; [`SearchBox`]: full
+//!   text.
 //! - [`Collection::through`]: an app whose shape of entities changed, beside older versions of it; [`Lens`] has what may change.
 //! - [`Watch`]: what changed, by this device or by others. [`SyncEvent`]: what happens in sync.
 //! - [`Driver`]: the whole behaviour without clock, randomness and sockets, for those who move messages themselves.
@@ -142,6 +144,7 @@ mod filter;
 mod leave;
 mod probe;
 mod purge;
+mod query;
 mod read_only;
 mod relay;
 mod replica;
@@ -163,6 +166,7 @@ pub use afield_core::lens::{DeclareError, Lens, LensError, Lenses};
 pub use afield_core::wire::{ChunkCode, Class, SpaceCode};
 pub use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Now, SpaceId};
 pub use afield_store::{AppendError, BackupError, BackupProgress, OpenError, StoreError, Synchronous};
+pub use afield_store::{Position, QueryValue, Snippet};
 pub use afield_transport::{ParseAddressError, ParseTokenError};
 pub use automerge;
 pub use collection::{Collection, JsonCollection, Listing};
@@ -179,6 +183,7 @@ pub use filter::{Fetched, Filter, NotHere};
 pub use leave::LeftSpace;
 pub use probe::{ProbeError, Probed};
 pub use purge::{Confirm, Maintained, PurgeError, Purged};
+pub use query::{AsJson, Beside, Fields, Found, LiveQuery, LiveWork, Param, Params, Query, QueryError, SearchBox};
 pub use read_only::{ReadEntity, ReadOnlyReplica, ReadOnlySpace};
 pub use relay::Relay;
 pub use replica::{Replica, ReplicaOptions};
@@ -199,8 +204,8 @@ pub mod document {
 /// The file beneath a replica, as [`Driver`] takes it and errors name it.
 pub mod store {
     pub use afield_store::{
-        Commits, EntityError, FilterError, Holder, MarkError, OpenOptions, Origin, ReceiveError, SchemaVersion,
-        SpaceError, Store, Violation, Writer, sqlite_version,
+        Commits, EntityError, FilterError, Holder, MarkError, OpenOptions, Origin, QueryError, ReceiveError,
+        SchemaVersion, SpaceError, Store, Violation, Writer, sqlite_version,
     };
 }
 

@@ -38,7 +38,7 @@ pub struct ReadOnlyReplica {
 /// A space of a store that is only read.
 #[derive(Debug, Clone)]
 pub struct ReadOnlySpace {
-    reader: Reader,
+    pub(crate) reader: Reader,
     id: SpaceId,
     name: String,
 }

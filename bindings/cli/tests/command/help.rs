@@ -2,7 +2,7 @@
 
 use crate::running::{Person, Ran, afield};
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 24] = [
     "demo",
     "init",
     "space",
@@ -10,6 +10,9 @@ const COMMANDS: [&str; 21] = [
     "edit",
     "get",
     "list",
+    "query",
+    "search",
+    "index",
     "watch",
     "delete",
     "restore",

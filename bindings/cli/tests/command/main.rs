@@ -9,6 +9,7 @@ mod edit;
 mod help;
 mod hints;
 mod purge;
+mod queries;
 mod reading;
 mod running;
 mod status;
