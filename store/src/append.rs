@@ -99,8 +99,8 @@ fn append_entity(
         conflicts::make_stale_if_any(transaction, entity.row)?;
     }
     match write.projection {
-        Some(projection) => project(transaction, entity.row, projection)?,
-        None if is_document_changed => make_stale(transaction, entity.row, at_ms)?,
+        Some(projection) => project(transaction, &entity, projection)?,
+        None if is_document_changed => make_stale(transaction, &entity, at_ms)?,
         None => {}
     }
     Ok(added)

@@ -131,25 +131,28 @@ pub(crate) fn mark_change(
 /// Writes what the document reads as now.
 pub(crate) fn project(
     transaction: &mut WriteTransaction<'_>,
-    entity: EntityRow,
+    entity: &FoundEntity,
     projection: &Projection,
 ) -> Result<(), StoreError> {
-    let sql = "INSERT INTO projections (entity_row, stale, deleted, updated_ms, json) VALUES (?, 0, ?, ?, ?)
+    let sql = "INSERT INTO projections (entity_row, space_row, collection, stale, deleted, updated_ms, json)
+               VALUES (?, ?, ?, 0, ?, ?, ?)
                ON CONFLICT (entity_row) DO UPDATE SET stale = 0, deleted = excluded.deleted,
                updated_ms = excluded.updated_ms, json = excluded.json";
     let Projection { json, deleted, updated_ms } = projection;
-    transaction.execute(sql, (entity, deleted, updated_ms, json))?;
+    let collection = entity.home.collection.as_str();
+    transaction.execute(sql, (entity.row, entity.space_row, collection, deleted, updated_ms, json))?;
     Ok(())
 }
 
 /// Says in the same transaction that the document has moved on without its projection.
 pub(crate) fn make_stale(
     transaction: &mut WriteTransaction<'_>,
-    entity: EntityRow,
+    entity: &FoundEntity,
     at_ms: i64,
 ) -> Result<(), StoreError> {
-    let sql = "INSERT INTO projections (entity_row, stale, deleted, updated_ms, json) VALUES (?, 1, 0, ?, NULL)
+    let sql = "INSERT INTO projections (entity_row, space_row, collection, stale, deleted, updated_ms, json)
+               VALUES (?, ?, ?, 1, 0, ?, NULL)
                ON CONFLICT (entity_row) DO UPDATE SET stale = 1 WHERE stale = 0";
-    transaction.execute(sql, (entity, at_ms))?;
+    transaction.execute(sql, (entity.row, entity.space_row, entity.home.collection.as_str(), at_ms))?;
     Ok(())
 }

@@ -160,7 +160,7 @@ impl Reader {
     ///
     /// The storage failed.
     pub fn deleted_before(&self, space: SpaceId, before_ms: i64) -> Result<Vec<EntityId>, StoreError> {
-        let sql = "SELECT entity FROM entities JOIN projections USING (entity_row) JOIN spaces USING (space_row)
+        let sql = "SELECT entity FROM entities JOIN spaces USING (space_row) JOIN projections USING (entity_row)
                    WHERE space = ? AND deleted = 1 AND stale = 0 AND updated_ms <= ? AND NOT EXISTS (SELECT 1 FROM changes
                    WHERE state <> 0 AND state = 1 AND changes.entity_row = entities.entity_row) ORDER BY entity";
         self.read(|connection| rows(connection, sql, (space.as_bytes(), before_ms), |row| column::entity(row, 0)))

@@ -2,6 +2,7 @@
 
 use crate::error::SpaceError;
 use crate::filter;
+use crate::query;
 use crate::space;
 use crate::store::Store;
 use crate::transaction::WriteTransaction;
@@ -65,6 +66,7 @@ impl Store {
                 return Err(SpaceError::UnsentChanges { space, changes: left.unsent });
             }
             filter::forget(transaction, row)?;
+            query::forget(transaction, row)?;
             for removal in REMOVALS {
                 transaction.execute(removal, [row])?;
             }

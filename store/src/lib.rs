@@ -18,6 +18,7 @@
 //! | `reader` | [`Reader`]: queries beside the writer, from any thread or process |
 //! | `conflicts` | [`Store::put_conflicts`], [`Reader::conflicts`]: what people have to decide, or the word that it is stale |
 //! | `listing` | [`Reader::list`], one by one, by ids alone |
+//! | `query` | [`Reader::query`], [`Store::declare_index`], [`Reader::search`] |
 //! | `verify` | [`Store::verify`]: the invariants, read from the whole file |
 //! | `schema`, `connection`, `lock`, `transaction`, `fault`, `column`, `entity` | what those stand on |
 //!
@@ -69,6 +70,7 @@ mod options;
 mod outbox;
 #[cfg(test)]
 mod plans;
+mod query;
 mod reader;
 mod receive;
 mod runs;
@@ -103,6 +105,10 @@ pub use load::{LoadFrom, StoredChange, StoredEntity, WaitingSize};
 pub use lock::{Holder, Writer};
 pub use options::{OpenOptions, Synchronous, WRITER_WAIT_MS};
 pub use outbox::{Block, OutboxChunk, OutboxPosition, OutboxSize};
+pub use query::{
+    Aggregate, Direction, FieldPath, INDEX_FIELDS_MAX, INDEXES_MAX, Mark, MatchedEntity, Position, Probe,
+    QUERY_STEPS_MAX, Query, QueryError, QueryValue, Search, SearchHit, Snippet,
+};
 pub use reader::{Commits, QuarantinedChunk, Reader, SpaceFigures};
 pub use receive::{LeftOut, Page, ReceivedChange, Run, RunOutcome, UnreadableChunk};
 pub use runs::{RUN_AGE_MAX_MS, RUNS_MAX, RunRecord, StoredSchedule, SyncSettings};

@@ -133,10 +133,10 @@ impl Reader {
     /// The storage failed.
     pub fn collections(&self, space: SpaceId) -> Result<Vec<CollectionCount>, StoreError> {
         self.read(|connection| {
-            let sql = "SELECT collection, sum(NOT deleted), sum(deleted) FROM entities
+            let sql = "SELECT entities.collection, sum(NOT deleted), sum(deleted) FROM entities
                        JOIN projections USING (entity_row)
-                       WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?) AND json IS NOT NULL
-                       GROUP BY collection ORDER BY collection";
+                       WHERE entities.space_row = (SELECT space_row FROM spaces WHERE space = ?) AND json IS NOT NULL
+                       GROUP BY entities.collection ORDER BY entities.collection";
             rows(connection, sql, [space.as_bytes()], |row| {
                 let (entities, deleted) = (column::count(row, 1)?, column::count(row, 2)?);
                 Ok(CollectionCount { collection: column::collection(row, 0)?, entities, deleted })
@@ -180,14 +180,14 @@ impl Reader {
                 None => {
                     let sql = format!(
                         "{selected} AND space = ?1 AND coalesce(deleted = ?2, 1)
-                         ORDER BY collection, entity LIMIT ?3"
+                         ORDER BY entities.collection, entity LIMIT ?3"
                     );
                     visit_rows(connection, &sql, (space, query.deleted, limit), &mut each)
                 }
                 Some(collection) => {
                     let sql = format!(
                         "{selected} AND space = ?1 AND coalesce(deleted = ?2, 1)
-                         AND collection = ?4 AND entity > ?5 ORDER BY entity LIMIT ?3"
+                         AND entities.collection = ?4 AND entity > ?5 ORDER BY entity LIMIT ?3"
                     );
                     // Every id is greater than no bytes at all.
                     let after = query.after.as_ref().map_or(&[][..], |entity| entity.as_bytes());
@@ -200,9 +200,9 @@ impl Reader {
 }
 
 const ID: Selected = Selected::projected("entity");
-const HOME: Selected = Selected::projected("entity, space, collection");
+const HOME: Selected = Selected::projected("entity, space, entities.collection");
 const HOME_OF_ALL: Selected = Selected { projected_only: false, ..HOME };
-const PROJECTED: Selected = Selected::projected("entity, space, collection, json, deleted, updated_ms, stale");
+const PROJECTED: Selected = Selected::projected("entity, space, entities.collection, json, deleted, updated_ms, stale");
 
 /// What is read of which entities.
 #[derive(Debug, Clone, Copy)]

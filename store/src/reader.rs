@@ -188,21 +188,59 @@ impl Reader {
             // Nobody writes while this holds the writer's connection.
             Source::Memory(shared) => shared.read(query),
             Source::File { path, idle } => {
-                let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-                let mut connection = match kept {
-                    Some(connection) => connection,
-                    None => connection::open_reader(path).map_err(StoreError::from)?,
-                };
+                let mut connection = taken(path, idle)?;
                 let transaction = connection.transaction()?;
                 let answer = query(&transaction)?;
                 drop(transaction);
-                let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
-                if idle.len() < IDLE_CONNECTIONS_MAX {
-                    idle.push(connection);
-                }
+                put_back(idle, connection);
                 Ok(answer)
             }
         }
+    }
+
+    /// Runs such queries under a limit that `limit` sets on the connection.
+    pub(crate) fn read_limited<T>(
+        &self,
+        limit: impl FnOnce(&mut Connection) -> rusqlite::Result<()>,
+        query: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let unlimited = |connection: &mut Connection| connection.progress_handler(0, None::<fn() -> bool>);
+        match &*self.0 {
+            Source::Memory(shared) => {
+                let mut slot = shared.slot();
+                let connection = slot.as_mut().ok_or(StoreError::Closed)?;
+                limit(connection)?;
+                let answer = query(connection);
+                unlimited(connection)?;
+                answer
+            }
+            Source::File { path, idle } => {
+                let mut connection = taken(path, idle)?;
+                limit(&mut connection)?;
+                let transaction = connection.transaction()?;
+                let answer = query(&transaction)?;
+                drop(transaction);
+                unlimited(&mut connection)?;
+                put_back(idle, connection);
+                Ok(answer)
+            }
+        }
+    }
+}
+
+/// A connection that was kept, or a new one.
+fn taken(path: &Path, idle: &Mutex<Vec<Connection>>) -> Result<Connection, StoreError> {
+    let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    match kept {
+        Some(connection) => Ok(connection),
+        None => connection::open_reader(path).map_err(StoreError::from),
+    }
+}
+
+fn put_back(idle: &Mutex<Vec<Connection>>, connection: Connection) {
+    let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
+    if idle.len() < IDLE_CONNECTIONS_MAX {
+        idle.push(connection);
     }
 }
 

@@ -39,9 +39,12 @@ CREATE TABLE entities (
 CREATE INDEX entities_listed ON entities (space_row, collection, entity);
 
 -- What the document reads as. A stale row is older than the document and has to be written again before it is shown;
--- json is NULL when the entity has never been projected.
+-- json is NULL when the entity has never been projected. Space and collection repeat the entity's, and never change, so that an
+-- index of one collection's fields can be a partial one.
 CREATE TABLE projections (
     entity_row INTEGER PRIMARY KEY REFERENCES entities,
+    space_row  INTEGER NOT NULL REFERENCES spaces,
+    collection TEXT    NOT NULL,
     stale      INTEGER NOT NULL CHECK (stale IN (0, 1)),
     deleted    INTEGER NOT NULL CHECK (deleted IN (0, 1)),
     updated_ms INTEGER NOT NULL,

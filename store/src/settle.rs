@@ -81,8 +81,8 @@ impl Store {
                     conflicts::make_stale(transaction, found.row)?;
                 }
                 match projection {
-                    Some(projection) => project(transaction, found.row, projection)?,
-                    None if is_document_changed => make_stale(transaction, found.row, at_ms)?,
+                    Some(projection) => project(transaction, &found, projection)?,
+                    None if is_document_changed => make_stale(transaction, &found, at_ms)?,
                     None => {}
                 }
             }
@@ -138,7 +138,7 @@ impl Store {
         self.write_unsynced(|transaction| {
             for (entity, projection) in projections {
                 let found = known(transaction, *entity)?;
-                project(transaction, found.row, projection)?;
+                project(transaction, &found, projection)?;
             }
             Ok(())
         })

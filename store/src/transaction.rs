@@ -51,6 +51,17 @@ impl<'a> WriteTransaction<'a> {
         self.note(result)
     }
 
+    /// Runs one writing statement of which the text is made, such as of a table that is named by a number: made of nothing
+    /// that was not checked.
+    pub(crate) fn execute_made(&mut self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
+        self.statements = self.statements.saturating_add(1);
+        let result = self
+            .faults
+            .at(FaultPoint::BeforeStatement(self.statements))
+            .and_then(|()| Ok(self.connection().execute(sql, params)?));
+        self.note(result)
+    }
+
     /// Runs one writing statement that returns a row number.
     pub(crate) fn insert(&mut self, sql: &'static str, params: impl Params) -> Result<i64, StoreError> {
         self.statements = self.statements.saturating_add(1);

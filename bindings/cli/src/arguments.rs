@@ -2,11 +2,14 @@
 
 mod help;
 mod options;
+mod query;
 
 pub(crate) use options::{
     At, Conflicts, Connect, Diff, Doctor, Edit, Export, Get, Import, Init, List, Log, One, Purge, Put, Resolve,
     Restore, ScheduleArguments, SpaceCommand, StatusArguments, Trash, Watch,
 };
+
+pub(crate) use query::{IndexCommand, Query, Search};
 
 use crate::fields::FIELDS_HELP;
 use crate::hint::Hints;
@@ -145,6 +148,15 @@ pub(crate) enum Command {
     /// List the entities of a collection, or the collections
     #[command(after_help = help::LIST)]
     List(List),
+    /// Find the entities that meet a condition, in order, or count and add them up
+    #[command(after_help = query::QUERY)]
+    Query(Query),
+    /// Find entities by their words, the best first
+    #[command(after_help = query::SEARCH)]
+    Search(Search),
+    /// Add, drop and list what makes queries and searches quick
+    #[command(subcommand, after_help = query::INDEX)]
+    Index(IndexCommand),
     /// Show a collection or an entity, and a line for each change until Ctrl-C
     #[command(after_help = help::WATCH)]
     Watch(Watch),

@@ -10,8 +10,8 @@ use crate::output;
 use crate::remembered::RememberedError;
 use crate::text;
 use afield::{
-    Class, ConnectError, EditError, EntityError, PurgeError, ReadError, ReplicaError, ScheduleError, SpaceError,
-    StoreError, SyncError, TransferError,
+    Class, ConnectError, EditError, EntityError, PurgeError, QueryError, ReadError, ReplicaError, ScheduleError,
+    SpaceError, StoreError, SyncError, TransferError,
 };
 use std::io;
 use std::path::PathBuf;
@@ -53,6 +53,8 @@ pub(crate) enum Failure {
     ChangeUnknown,
     #[error("several changes of this entity begin with that")]
     ChangeAmbiguous,
+    #[error(transparent)]
+    Query(#[from] QueryError),
     #[error(transparent)]
     Purge(#[from] PurgeError),
     #[error(transparent)]
@@ -199,6 +201,7 @@ impl Failure {
             Self::Usage(_)
             | Self::Fields(_)
             | Self::Space(SpaceError::Collection(_))
+            | Self::Query(QueryError::Refused(_))
             | Self::Connect(ConnectError::Address(_) | ConnectError::Token(_)) => Code::Usage,
             Self::Schedule(ScheduleError::Store(_)) => Code::StoreUnusable,
             Self::Schedule(_) => Code::Usage,
@@ -239,6 +242,7 @@ impl Failure {
                 | ReadError::Entity(EntityError::Damaged { .. } | EntityError::NotYet { .. } | EntityError::Store(_)),
             )
             | Self::Edit(EditError::Store(_) | EditError::Entity(_))
+            | Self::Query(QueryError::Read(_))
             | Self::Transfer(TransferError::Incomplete { .. }) => Code::StoreUnusable,
             Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => Code::NotFound,
             Self::TokenFile { source, .. } if source.kind() == io::ErrorKind::NotFound => Code::NotFound,
@@ -267,6 +271,7 @@ impl Failure {
             Self::Transfer(error) => error.class(),
             Self::Read(error) => error.class(),
             Self::Edit(error) => error.class(),
+            Self::Query(error) => error.class(),
             Self::Kept { source, .. } => source.class(),
             Self::Sync(error) | Self::NotReplaced { source: error, .. } => error.class(),
             Self::ChangesRefused { class, .. } => *class,

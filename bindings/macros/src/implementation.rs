@@ -39,12 +39,20 @@ pub(crate) fn implement<'f>(
     container: &Container,
     fields: impl Iterator<Item = &'f Field>,
     code: Code,
+    names: Option<Vec<String>>,
 ) -> TokenStream {
     let (ident, library) = (&input.ident, &container.library);
     let (_, arguments, _) = input.generics.split_for_impl();
     let generics = bounds::generics(ident, &input.generics, fields);
     let (parameters, _, bounds) = generics.split_for_impl();
     let Code { read, write, key, map_key } = code;
+    let names = names.map(|names| {
+        quote! {
+            fn field_names() -> ::core::option::Option<&'static [&'static str]> {
+                ::core::option::Option::Some(&[#(#names),*])
+            }
+        }
+    });
     let key = key.map(|key| functions_of_key(&key));
     let map_key = map_key.map(|MapKey { to, from, of }| {
         let mut generics = input.generics.clone();
@@ -89,6 +97,7 @@ pub(crate) fn implement<'f>(
             #[automatically_derived]
             impl #parameters __support::Field for #ident #arguments #bounds {
                 type Key<'__k> = __support::Key;
+                #names
                 fn read<__D: __support::ReadDoc>(
                     __document: &__D,
                     __object: &__support::ObjId,

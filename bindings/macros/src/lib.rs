@@ -119,13 +119,14 @@ fn implement(input: &DeriveInput) -> syn::Result<TokenStream> {
         Data::Struct(data) => {
             let shape = shape::Shape::read(&data.fields)?;
             let code = record::code(&input.ident, &container, &shape)?;
-            Ok(implementation::implement(input, &container, shape.fields().iter(), code))
+            let names = shape.names(container.names);
+            Ok(implementation::implement(input, &container, shape.fields().iter(), code, names))
         }
         Data::Enum(data) => {
             let variants = union::Variant::read_all(data)?;
             let code = union::code(&input.ident, &container, &variants)?;
             let fields = variants.iter().flat_map(|variant| variant.shape.fields());
-            Ok(implementation::implement(input, &container, fields, code))
+            Ok(implementation::implement(input, &container, fields, code, None))
         }
         Data::Union(_) => Err(syn::Error::new_spanned(&input.ident, "a model is a struct or an enum")),
     }

@@ -63,6 +63,13 @@ impl Shape {
         self.fields().iter().find(|field| field.options.key.is_some())
     }
 
+    /// The names of all fields, where they have names.
+    pub(crate) fn names(&self, names: Names) -> Option<Vec<String>> {
+        let Self::Map(fields) = self else { return None };
+        let stored = fields.iter().filter(|field| field.options.skip.is_none());
+        Some(stored.map(|field| field.name(names)).collect())
+    }
+
     /// Refuses two fields of one name.
     pub(crate) fn check_names(&self, names: Names) -> syn::Result<()> {
         let Self::Map(fields) = self else { return Ok(()) };

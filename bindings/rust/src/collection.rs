@@ -78,7 +78,7 @@ impl<T> Collection<T> {
         Self { shared, space, name, shape: Shape::default(), message: None, _type: PhantomData }
     }
 
-    fn seen_as<U>(&self) -> Collection<U> {
+    pub(crate) fn seen_as<U>(&self) -> Collection<U> {
         let (shared, space, name) = (self.shared.clone(), self.space, self.name.clone());
         let (shape, message) = (self.shape.clone(), self.message.clone());
         Collection { shared, space, name, shape, message, _type: PhantomData }
@@ -233,6 +233,10 @@ impl<T> Collection<T> {
     /// Tells whenever entities of the collection change, by this device or by others.
     pub fn watch(&self) -> Watch {
         self.shared.driver.observers.watch(Subject::Collection(self.space, self.name.clone()))
+    }
+
+    pub(crate) fn target_name(&self) -> &Name {
+        &self.name
     }
 
     pub(crate) fn target(&self, entity: EntityId, existence: Existence) -> Target {

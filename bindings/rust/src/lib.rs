@@ -103,6 +103,8 @@
 //! - [`Replica`]: open, spaces, transactions, sync and its [`Status`].
 //! - [`Collection`]: typed entities with the [`model`] attribute; [`JsonCollection`]: the same as JSON values;
 //!   [`Entity`]: fields by path, and the Automerge document itself.
+//! - [`Query`]: conditions, orders, sums over local data; [`LiveQuery`] tells when the answer is another one; [`SearchBox`]: full
+//!   text.
 //! - [`Collection::through`]: an app whose shape of entities changed, beside older versions of it; [`Lens`] has what may change.
 //! - [`Conflict`]: what people did to one place without knowing of each other, and how one of them decides it.
 //! - [`Replica::request`], [`Schedule`], [`Replica::explain`]: when each space is synced, and why not.
@@ -146,6 +148,7 @@ mod history;
 mod leave;
 mod probe;
 mod purge;
+mod query;
 mod read_only;
 mod relay;
 mod replica;
@@ -173,6 +176,7 @@ pub use afield_core::policy::{Decision, Reason, TraceLine, Trigger};
 pub use afield_core::wire::{ChunkCode, Class, SpaceCode};
 pub use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Now, SpaceId};
 pub use afield_store::{AppendError, BackupError, BackupProgress, OpenError, StoreError, Synchronous};
+pub use afield_store::{Position, QueryValue, Snippet};
 pub use afield_transport::{ParseAddressError, ParseTokenError};
 pub use automerge;
 pub use collection::{Collection, JsonCollection, Listing};
@@ -190,6 +194,7 @@ pub use filter::{Fetched, Filter, NotHere};
 pub use leave::LeftSpace;
 pub use probe::{ProbeError, Probed};
 pub use purge::{Confirm, Maintained, PurgeError, Purged};
+pub use query::{AsJson, Beside, Fields, Found, LiveQuery, LiveWork, Param, Params, Query, QueryError, SearchBox};
 pub use read_only::{ReadEntity, ReadOnlyReplica, ReadOnlySpace};
 pub use relay::Relay;
 pub use replica::{Replica, ReplicaOptions};
@@ -212,8 +217,8 @@ pub mod document {
 /// The file beneath a replica, as [`Driver`] takes it and errors name it.
 pub mod store {
     pub use afield_store::{
-        Commits, EntityError, FilterError, Holder, MarkError, OpenOptions, Origin, ReceiveError, SchemaVersion,
-        SpaceError, Store, Violation, Writer, sqlite_version,
+        Commits, EntityError, FilterError, Holder, MarkError, OpenOptions, Origin, QueryError, ReceiveError,
+        SchemaVersion, SpaceError, Store, Violation, Writer, sqlite_version,
     };
 }
 

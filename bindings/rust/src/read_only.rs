@@ -38,7 +38,7 @@ pub struct ReadOnlyReplica {
 /// A space of a store that is only read.
 #[derive(Debug, Clone)]
 pub struct ReadOnlySpace {
-    reader: Reader,
+    pub(crate) reader: Reader,
     id: SpaceId,
     name: String,
 }
@@ -147,7 +147,7 @@ impl ReadOnlySpace {
     /// The name of the collection is not valid, or the store could not be read.
     pub fn ids(&self, collection: &str) -> Result<Vec<EntityId>, SpaceError> {
         let collection: Name = collection.parse()?;
-        Ok(self.reader.ids(&self.query(&collection, false))?)
+        Ok(self.reader.ids(&self.all_of(&collection, false))?)
     }
 
     /// The entities of [`ReadOnlySpace::ids`] as JSON values. One that cannot be opened is shown as it last was.
@@ -170,7 +170,7 @@ impl ReadOnlySpace {
 
     fn shown(&self, collection: &str, deleted: bool) -> Result<Vec<(EntityId, serde_json::Value)>, SpaceError> {
         let collection: Name = collection.parse()?;
-        let mut rows = self.reader.list(&self.query(&collection, deleted))?;
+        let mut rows = self.reader.list(&self.all_of(&collection, deleted))?;
         // A writer leaves the projection of a large entity to whoever reads it, and nothing is stored from here.
         for row in rows.iter_mut().filter(|row| row.stale) {
             match self.document(row.entity, None) {
@@ -230,7 +230,7 @@ impl ReadOnlySpace {
         if document.change_count() == 0 { Err(EntityError::NotYet { entity }) } else { Ok(document) }
     }
 
-    fn query<'c>(&self, collection: &'c Name, deleted: bool) -> ListQuery<'c> {
+    fn all_of<'c>(&self, collection: &'c Name, deleted: bool) -> ListQuery<'c> {
         let (collection, deleted) = (Some(collection), Some(deleted));
         ListQuery { space: self.id, collection, deleted, after: None, limit: usize::MAX }
     }

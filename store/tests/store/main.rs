@@ -16,6 +16,7 @@ mod leaving;
 mod model;
 mod opening;
 mod purging;
+mod queries;
 mod runs;
 mod spaces;
 mod sync;

@@ -83,7 +83,7 @@ fn entities(
 }
 
 /// A table on a terminal, and values between tabs elsewhere.
-fn lines(head: &[&str], rows: &[Vec<String>], output: Output, nothing: &str) -> String {
+pub(super) fn lines(head: &[&str], rows: &[Vec<String>], output: Output, nothing: &str) -> String {
     match (output.is_terminal(), rows.is_empty()) {
         (true, true) => console::style(nothing).dim().to_string(),
         (true, false) => text::table(head, rows, output.width()),

@@ -6,11 +6,13 @@ mod doctor;
 mod edit;
 mod get;
 mod history;
+mod index;
 mod init;
 mod list;
 mod manual;
 mod purge;
 mod put;
+mod query;
 pub(crate) mod relay;
 mod schedule;
 mod space;
@@ -38,6 +40,9 @@ pub(crate) fn run(command: Command, global: &Global, output: &Output) -> Result<
         Command::Edit(arguments) => edit::run(&arguments, global, output),
         Command::Get(arguments) => get::run(&arguments, global, output),
         Command::List(arguments) => list::run(&arguments, global, output),
+        Command::Query(arguments) => query::run(&arguments, global, output),
+        Command::Search(arguments) => query::search(&arguments, global, output),
+        Command::Index(command) => index::run(command, global, output),
         Command::Watch(arguments) => watch::run(&arguments, global, output),
         Command::Delete(one) => delete(&one, global, output),
         Command::Restore(arguments) => restore(&arguments, global, output),

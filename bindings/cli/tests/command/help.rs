@@ -2,7 +2,7 @@
 
 use crate::running::{Person, Ran, afield};
 
-const COMMANDS: [&str; 30] = [
+const COMMANDS: [&str; 33] = [
     "demo",
     "init",
     "space",
@@ -10,6 +10,9 @@ const COMMANDS: [&str; 30] = [
     "edit",
     "get",
     "list",
+    "query",
+    "search",
+    "index",
     "watch",
     "delete",
     "restore",

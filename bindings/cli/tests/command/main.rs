@@ -11,6 +11,7 @@ mod help;
 mod hints;
 mod history;
 mod purge;
+mod queries;
 mod reading;
 mod running;
 mod schedule;

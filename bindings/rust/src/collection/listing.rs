@@ -18,7 +18,7 @@ pub struct Listing<T> {
 
 impl<T> Listing<T> {
     /// Sorts what was read of each entity, unless the store itself failed.
-    pub(super) fn of(read: impl Iterator<Item = (EntityId, Result<T, ReadError>)>) -> Result<Self, ReadError> {
+    pub(crate) fn of(read: impl Iterator<Item = (EntityId, Result<T, ReadError>)>) -> Result<Self, ReadError> {
         let mut listing = Self { entities: Vec::new(), unreadable: Vec::new() };
         for (id, result) in read {
             match result {

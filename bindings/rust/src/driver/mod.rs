@@ -53,7 +53,7 @@ use sync::{Synchronization, Waiters, Waiting};
 use tokio::sync::{broadcast, oneshot};
 
 /// How many events a listener may fall behind before it misses some.
-const EVENTS_MAX: usize = 256;
+const EVENTS_MAX: usize = 1_024;
 /// After how many failures in a row that is told, unless another number is asked for: with the back-off, half a minute.
 const FAILURES_TOLD: u32 = 5;
 

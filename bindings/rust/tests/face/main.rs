@@ -8,6 +8,7 @@ mod closing;
 mod contents;
 mod large;
 mod names;
+mod queries;
 mod transaction;
 mod transfer;
 mod upkeep;

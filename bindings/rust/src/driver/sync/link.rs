@@ -79,7 +79,9 @@ impl Driver {
     /// The store could not be read.
     pub fn hurry(&self, now: Now) -> Result<(), DriverError> {
         let mut sync = lock(&self.sync);
-        let decided = self.ask_policy(&mut sync, None, &Trigger::Manual, now);
+        // Whoever came before the session began has been asked for with its `Open`s.
+        let is_due = lock(&self.waiters).is_question_due();
+        let decided = self.ask_policy_and_relay(&mut sync, None, &Trigger::Manual, is_due, now);
         if let Ok(decision) = &decided {
             // A person's wish goes before the jitter that was put on top of what the relay asked for.
             if let (Link::Waiting { until_ms, not_before_ms }, Reason::RelayAsked | Reason::BudgetSpent) =

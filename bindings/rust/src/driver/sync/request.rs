@@ -95,6 +95,19 @@ impl Driver {
         trigger: &Trigger,
         now: Now,
     ) -> Result<Decision, DriverError> {
+        self.ask_policy_and_relay(sync, space, trigger, true, now)
+    }
+
+    /// Asks the policy; where the session has everything already, what is left of a sync is a question to the relay, unless
+    /// those who wait have been asked for before.
+    pub(super) fn ask_policy_and_relay(
+        &self,
+        sync: &mut Synchronization,
+        space: Option<SpaceId>,
+        trigger: &Trigger,
+        is_question_due: bool,
+        now: Now,
+    ) -> Result<Decision, DriverError> {
         let is_known = space.is_some_and(|space| sync.plans.contains_key(&space));
         if *trigger != Trigger::LocalEdit || !is_known {
             self.refresh_plans(sync)?;
@@ -116,7 +129,7 @@ impl Driver {
             }
             strongest = Some(strongest.map_or(decision, |before| stronger(before, decision)));
         }
-        if is_question && sync.is_everything_here() {
+        if is_question && is_question_due && sync.is_everything_here() {
             // Asked on behalf of everybody who waits, too.
             lock(&self.waiters).ask();
             self.ask_the_relay(sync, now);

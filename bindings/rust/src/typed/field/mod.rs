@@ -39,6 +39,12 @@ pub trait Field: Sized {
     #[doc(hidden)]
     type Key<'a>: PartialEq;
 
+    /// The names of its fields in a document, where it is a map of fields that have names of their own.
+    #[doc(hidden)]
+    fn field_names() -> Option<&'static [&'static str]> {
+        None
+    }
+
     /// Reads the value of a property.
     ///
     /// # Errors

@@ -1,0 +1,85 @@
+//! Asking for entities by what they hold.
+
+use crate::running::Person;
+use serde_json::{Value, json};
+
+fn shop() -> Person {
+    let person = Person::with_store();
+    for fields in [
+        ["title=Milk", "price:=3", "done:=false", "body~=whole milk"],
+        ["title=Bread", "price:=2.5", "done:=true", "body~=with milk and salt"],
+        ["title=Käse", "price:=7", "done:=false", "body~="],
+    ] {
+        person.run(["put", "goods"].into_iter().chain(fields)).ok();
+    }
+    person
+}
+
+fn titles(out: &str) -> Vec<String> {
+    let title =
+        |line: &str| serde_json::from_str::<Value>(line).unwrap()["value"]["title"].as_str().unwrap().to_owned();
+    out.lines().map(title).collect()
+}
+
+#[test]
+fn query_prints_what_meets_a_condition_in_the_order_asked_for() {
+    let person = shop();
+    let asked = |rest: &[&str]| {
+        let all = ["query", "goods"].iter().chain(rest).chain(&["--json"]).copied().collect::<Vec<_>>();
+        titles(person.run(all).ok())
+    };
+    assert_eq!(asked(&[]), ["Milk", "Bread", "Käse"]);
+    assert_eq!(asked(&["done = 0 AND price > ?", "--param", "3.5"]), ["Käse"]);
+    assert_eq!(asked(&["title = ?", "--param", "Bread"]), ["Bread"]);
+    assert_eq!(asked(&["done", "--order-by", "price"]), ["Bread"]);
+    assert_eq!(asked(&["--order-by", "done:desc", "--order-by", "price", "--limit", "2"]), ["Bread", "Milk"]);
+    assert_eq!(asked(&["--order-by", "price", "--offset", "2"]), ["Käse"]);
+    assert_eq!(person.run(["query", "goods", "price < 5", "--count"]).ok(), "2");
+    assert_eq!(person.run(["query", "goods", "--sum", "price", "--json"]).json(), json!({"sum": 12.5}));
+    let lines = person.run(["query", "goods", "price = 7"]);
+    assert!(lines.ok().contains("\t{") && lines.ok().contains("Käse"), "{lines:?}");
+}
+
+#[test]
+fn a_query_that_is_none_is_a_wrong_command_line_and_says_where() {
+    let person = shop();
+    let mistake = person.run(["query", "goods", "done = 0 AND prise > 3"]);
+    let told = mistake.failed(2);
+    assert!(told.contains("column 14") && told.contains("did you mean \"price\"?"), "{told}");
+    assert!(person.run(["query", "goods", "price = ?"]).failed(2).contains("1 question marks"));
+    assert!(person.run(["query", "goods", "1 = 1; DROP TABLE changes"]).failed(2).contains("column 6"));
+    assert_eq!(titles(person.run(["query", "goods", "--json"]).ok()).len(), 3);
+}
+
+#[test]
+fn an_index_is_added_once_used_listed_and_dropped() {
+    let person = shop();
+    assert_eq!(person.run(["index", "add", "goods", "price", "--json"]).json()["added"], true);
+    assert_eq!(person.run(["index", "add", "goods", "price", "--json"]).json()["added"], false);
+    let plan = person.run(["query", "goods", "price > 3", "--plan"]);
+    assert!(plan.ok().contains("USING INDEX query_1"), "{plan:?}");
+    person.run(["index", "add", "goods", "title", "body", "--text"]).ok();
+    let listed = person.run(["index", "list", "goods", "--json"]);
+    let listed: Vec<Value> = listed.ok().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let expected =
+        [json!({"kind": "index", "fields": ["price"]}), json!({"kind": "text", "fields": ["title", "body"]})];
+    assert_eq!(listed, expected);
+    assert_eq!(person.run(["index", "drop", "goods", "price", "--json"]).json()["dropped"], true);
+    assert_eq!(person.run(["index", "drop", "goods", "--text", "--json"]).json()["dropped"], true);
+    assert_eq!(person.run(["index", "list", "goods"]).ok(), "");
+}
+
+#[test]
+fn search_finds_words_once_it_is_told_which_fields_hold_them() {
+    let person = shop();
+    assert!(person.run(["search", "goods", "milk"]).failed(2).contains("search fields"));
+    person.run(["index", "add", "goods", "title", "body", "--text"]).ok();
+    let found = person.run(["search", "goods", "milk", "salt", "--json"]).json();
+    assert_eq!((&found["value"]["title"], &found["snippet"]), (&json!("Bread"), &json!("with milk and salt")));
+    assert_eq!(found["matches"], json!([[5, 9], [14, 18]]));
+    assert_eq!(titles(person.run(["search", "goods", "kas", "--prefix", "--json"]).ok()), ["Käse"]);
+    let either = person.run(["search", "goods", "--expression", "kase OR salt", "--json"]);
+    assert_eq!(titles(either.ok()).len(), 2);
+    person.run(["search", "goods", "--expression", "milk AND"]).failed(2);
+    assert_eq!(person.run(["search", "goods", "\"milk AND ("]).ok().lines().count(), 0);
+}

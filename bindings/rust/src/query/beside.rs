@@ -1,0 +1,85 @@
+//! Queries of a store that another process may be writing to.
+
+use super::{Params, Query, QueryError, SearchBox};
+use crate::error::SpaceError;
+use crate::read_only::ReadOnlySpace;
+use afield_core::{Collection as Name, EntityId};
+
+/// What a [`Query`] or a [`SearchBox`] gives that was made of a [`ReadOnlySpace`].
+#[derive(Debug, Clone, Copy)]
+pub struct Beside;
+
+impl ReadOnlySpace {
+    /// Asks for entities of a collection that meet a condition, as [`crate::Collection::query`] does; an error that a
+    /// query would be is told where it is made.
+    ///
+    /// Nothing is stored from here. So an entity of more than 8 KiB that was edited since anybody has read it counts as it was
+    /// then: [`ReadOnlySpace::is_behind`] tells whether there are any.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let notes = replica.create_space("Home")?.collection::<()>("notes")?.json();
+    /// notes.insert(&serde_json::json!({"title": "Milk", "done": false}))?;
+    /// let home = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// assert_eq!(home.query("notes".parse()?, "title LIKE ?", ["m%"])?.count()?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::Collection::query`].
+    pub fn query(&self, collection: Name, condition: &str, params: impl Params) -> Result<Query<Beside>, QueryError> {
+        Query::beside(self.reader.clone(), (self.id(), collection), condition, params)
+    }
+
+    /// Looks for entities by their words, as [`crate::Collection::search`] does.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is declared for full-text search, or the store could not be read.
+    pub fn search(&self, collection: Name, words: &str) -> Result<SearchBox<Beside>, QueryError> {
+        SearchBox::beside(self.reader.clone(), (self.id(), collection), words)
+    }
+
+    /// Whether queries and searches of a collection see some entities as they were: see [`ReadOnlySpace::query`].
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn is_behind(&self, collection: &Name) -> Result<bool, SpaceError> {
+        Ok(!self.reader.stale_of(self.id(), collection)?.is_empty())
+    }
+
+    /// The indexes that are declared for a collection: the fields of each.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn indexes(&self, collection: &Name) -> Result<Vec<Vec<String>>, SpaceError> {
+        Ok(self.reader.indexes(self.id(), collection)?)
+    }
+
+    /// The fields that full-text search looks into; `None` where it was not declared.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn searched_fields(&self, collection: &Name) -> Result<Option<Vec<String>>, SpaceError> {
+        Ok(self.reader.search_fields(self.id(), collection)?)
+    }
+}
+
+impl Query<Beside> {
+    /// The entities as JSON values.
+    ///
+    /// # Errors
+    ///
+    /// As [`Query::ids`].
+    pub fn all(&self) -> Result<Vec<(EntityId, serde_json::Value)>, QueryError> {
+        Ok(super::values(&self.matched()?, None))
+    }
+}

@@ -1,0 +1,181 @@
+//! What is declared of a collection: indexes and search fields; and making it all anew.
+
+use super::QueryError;
+use crate::collection::Collection;
+use crate::driver::Driver;
+use crate::error::ReadError;
+use crate::replica::Replica;
+use afield_store::FieldPath;
+
+/// How many entities are looked up at once when everything is made anew.
+const ENTITIES_PER_PAGE: usize = 256;
+
+/// One field or several: `"due"`, or `["done", "due"]`.
+pub trait Fields {
+    /// Their names, in order.
+    fn names(&self) -> Vec<&str>;
+}
+
+impl Fields for &str {
+    fn names(&self) -> Vec<&str> {
+        vec![*self]
+    }
+}
+
+impl<S: AsRef<str>, const N: usize> Fields for [S; N] {
+    fn names(&self) -> Vec<&str> {
+        self.iter().map(AsRef::as_ref).collect()
+    }
+}
+
+impl<S: AsRef<str>> Fields for &[S] {
+    fn names(&self) -> Vec<&str> {
+        self.iter().map(AsRef::as_ref).collect()
+    }
+}
+
+impl<S: AsRef<str>> Fields for Vec<S> {
+    fn names(&self) -> Vec<&str> {
+        self.iter().map(AsRef::as_ref).collect()
+    }
+}
+
+impl<T> Collection<T> {
+    /// Declares an index over a field, or over several from the first on, and says whether it is new. Queries that compare or
+    /// order by these fields read along it; [`Query::plan`](crate::Query::plan) shows whether they do.
+    ///
+    /// It is made over what is there, during which edits wait, and kept with every change from then on, in the same transaction. It
+    /// stays in the store: declaring it at every start costs a look.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// assert!(notes.index("due")?);
+    /// assert!(!notes.index("due")?, "it is there");
+    /// notes.index(["done", "address.city"])?;
+    /// assert_eq!(notes.indexes()?, [vec!["due"], vec!["done", "address.city"]]);
+    /// assert!(notes.drop_index("due")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A name is no field, there are too many indexes or fields, it is done inside an edit, or the store failed.
+    pub fn index(&self, fields: impl Fields) -> Result<bool, QueryError> {
+        let fields = self.declaring(&fields)?;
+        let driver = &self.shared.driver;
+        Ok(driver.with_store(|store| store.declare_index(self.space(), self.target_name(), &fields))?.into_inner())
+    }
+
+    /// Drops an index that was declared over these fields, and says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Collection::index`].
+    pub fn drop_index(&self, fields: impl Fields) -> Result<bool, QueryError> {
+        let fields = self.declaring(&fields)?;
+        let driver = &self.shared.driver;
+        Ok(driver.with_store(|store| store.drop_index(self.space(), self.target_name(), &fields))?.into_inner())
+    }
+
+    /// The indexes that are declared, in the order of their making: the fields of each.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn indexes(&self) -> Result<Vec<Vec<String>>, ReadError> {
+        Ok(self.shared.reader.indexes(self.space(), self.target_name())?)
+    }
+
+    /// Declares the fields that [`Collection::search`] looks into, in the place of those declared before, and says whether
+    /// these are others. What is there is indexed, during which edits wait, and kept with every change from then on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Collection::index`].
+    pub fn search_fields(&self, fields: impl Fields) -> Result<bool, QueryError> {
+        self.search_fields_with(fields, |_, _| {})
+    }
+
+    /// Declares search fields as [`Collection::search_fields`] does, and tells how many entities of how many are indexed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Collection::index`].
+    pub fn search_fields_with(&self, fields: impl Fields, progress: impl FnMut(u64, u64)) -> Result<bool, QueryError> {
+        let fields = self.declaring(&fields)?;
+        let driver = &self.shared.driver;
+        let declare =
+            |store: &mut crate::store::Store| store.declare_search(self.space(), self.target_name(), &fields, progress);
+        Ok(driver.with_store(declare)?.into_inner())
+    }
+
+    /// The fields that [`Collection::search`] looks into; `None` where none was declared.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn searched_fields(&self) -> Result<Option<Vec<String>>, ReadError> {
+        Ok(self.shared.reader.search_fields(self.space(), self.target_name())?)
+    }
+
+    /// Takes full-text search away, and says whether there was any.
+    ///
+    /// # Errors
+    ///
+    /// As [`Collection::index`].
+    pub fn drop_search(&self) -> Result<bool, QueryError> {
+        self.declaring(&"any")?;
+        let driver = &self.shared.driver;
+        Ok(driver.with_store(|store| store.drop_search(self.space(), self.target_name()))?.into_inner())
+    }
+
+    fn declaring(&self, fields: &impl Fields) -> Result<Vec<FieldPath>, QueryError> {
+        if Driver::is_inside_an_edit() {
+            return Err(QueryError::Nested);
+        }
+        Ok(fields.names().into_iter().map(FieldPath::parse).collect::<Result<_, _>>()?)
+    }
+}
+
+impl Replica {
+    /// Makes everything anew that queries read, out of the documents: what entities read as, indexes and full text. They are a
+    /// function of the documents, so it is the same afterwards, unless the file was damaged. `progress` is told how many
+    /// entities are done.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let notes = replica.create_space("Home")?.collection::<()>("notes")?;
+    /// notes.json().insert(&serde_json::json!({"title": "Milk"}))?;
+    /// replica.rebuild(|done| println!("{done} entities"))?;
+    /// assert_eq!(notes.json().query("title = 'Milk'", ())?.count()?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// It is done inside an edit, or the store failed. An entity that is damaged is left as it was.
+    pub fn rebuild(&self, mut progress: impl FnMut(u64)) -> Result<(), QueryError> {
+        if Driver::is_inside_an_edit() {
+            return Err(QueryError::Nested);
+        }
+        let driver = &self.shared.driver;
+        let _ = driver.with_store(|store| store.make_projections_stale())?;
+        let (mut after, mut done) = (None, 0);
+        loop {
+            let page = driver.with_store(|store| store.stale(after, ENTITIES_PER_PAGE))?;
+            let Some(last) = page.last() else { break };
+            after = Some(*last);
+            for entity in page {
+                self.shared.refresh_one(entity)?;
+                done += 1;
+            }
+            progress(done);
+        }
+        let _ = driver.with_store(|store| store.rebuild_declared(|_, _| {}))?;
+        Ok(())
+    }
+}

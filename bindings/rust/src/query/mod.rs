@@ -1,0 +1,387 @@
+//! Queries over what entities read as.
+
+mod beside;
+mod declared;
+mod error;
+mod live;
+mod params;
+mod search;
+
+pub use beside::Beside;
+pub use declared::Fields;
+pub use error::QueryError;
+pub use live::{LiveQuery, LiveWork};
+pub use params::{Param, Params};
+pub use search::{Found, SearchBox};
+
+use crate::collection::{Collection, JsonCollection, Listing, parse_projection};
+use crate::error::ReadError;
+use crate::replica::Shared;
+use crate::typed::Field;
+use afield_core::{Collection as Name, EntityId, SpaceId};
+use afield_store::{Aggregate, Direction, FieldPath, MatchedEntity, QueryValue, Reader};
+use autosurgeon::{Hydrate, Reconcile};
+use std::marker::PhantomData;
+
+/// A question about the entities of a collection that are not deleted: made by [`Collection::query`] and
+/// [`JsonCollection::query`], asked by [`Query::all`] and its fellows as often as one likes.
+///
+/// # Conditions
+///
+/// A condition is what stands behind `WHERE` in SQLite's SQL, over the names of fields: `done = 0 AND due < ?`. A field within a
+/// field is `address.city`, and one with an unusual name `"due date"`. Values are given beside the text, one for each question
+/// mark; they are bound, so that nothing in them is ever read as SQL.
+///
+/// | in the entity | in a query |
+/// | --- | --- |
+/// | a string, a text of any kind | text; `LIKE` takes A to Z and a to z for the same, `=` and `<` do not |
+/// | a number, a counter | a number |
+/// | `true`, `false` | 1, 0; `done` alone is a condition, too |
+/// | a timestamp | milliseconds since the Unix epoch; compare it with a [`Timestamp`](crate::Timestamp) |
+/// | bytes | hexadecimal digits; compare them with [`Bytes`](crate::Bytes) |
+/// | a list, a set, a map | its JSON; `contains(tags, 'red')` and `json_array_length(tags)` look into it |
+/// | null, absent, a number that is not finite | null |
+///
+/// There are the operators of SQLite but for `MATCH`, `REGEXP` and those on bits and JSON, `CASE`, `CAST`, and the functions `abs`,
+/// `coalesce`, `contains`, `ifnull`, `instr`, `json_array_length`, `length`, `lower`, `ltrim`, `max`, `min`, `nullif`, `replace`,
+/// `round`, `rtrim`, `sign`, `substr`, `trim`, `typeof` and `upper`. Nothing else is: no subqueries, no other tables, no clock.
+/// `_updated_ms` is when the entity was last changed. In a collection that is read [through lenses](Collection::through), and in
+/// its indexes and search fields, fields have the names and values of the documents.
+///
+/// A field that the model does not have is an error, with the one that was probably meant. Without a model a field is an error
+/// where entities have one of nearly that name; one that nobody has written yet reads as null.
+///
+/// # Order
+///
+/// Null comes before numbers, and these before text, by its bytes. Where nothing is said entities come in the order of their
+/// making, and those that are equal in the order in which they came to this device.
+#[derive(Debug)]
+#[must_use = "a query does nothing until it is asked"]
+pub struct Query<T> {
+    reader: Reader,
+    /// What may bring projections up to date; absent beside a writer.
+    of: Option<Collection<()>>,
+    query: afield_store::Query,
+    place: (SpaceId, Name),
+    order: Vec<(String, Direction)>,
+    _type: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Query<T> {
+    fn clone(&self) -> Self {
+        let Self { reader, of, query, place, order, .. } = self;
+        let (reader, of, query, place, order) =
+            (reader.clone(), of.clone(), query.clone(), place.clone(), order.clone());
+        Self { reader, of, query, place, order, _type: PhantomData }
+    }
+}
+
+/// What a [`Query`] gives that was made of JSON values.
+#[derive(Debug, Clone, Copy)]
+pub struct AsJson;
+
+impl<T: Hydrate + Reconcile + Field> Collection<T> {
+    /// Asks for entities that meet a condition; an empty text asks for all. See [`Query`] for what may stand in it.
+    ///
+    /// ```
+    /// use afield::{Replica, Timestamp, model};
+    ///
+    /// #[model]
+    /// #[derive(Debug, Clone, PartialEq)]
+    /// struct Task {
+    ///     title: String,
+    ///     done: bool,
+    ///     due: Option<Timestamp>,
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let home = Replica::open_in_memory()?.create_space("Home")?;
+    /// let tasks = home.collection::<Task>("tasks")?;
+    /// let now = Timestamp::from_millis(1_000);
+    /// for (title, due) in [("sow", 500), ("reap", 2_000), ("water", 100)] {
+    ///     let due = Some(Timestamp::from_millis(due));
+    ///     tasks.insert(&Task { title: title.into(), done: false, due })?;
+    /// }
+    /// tasks.index("due")?; // kept from now on; without it the query reads the whole collection
+    ///
+    /// let overdue = tasks.query("done = 0 AND due < ?", [now])?.order_by("due").limit(20);
+    /// let titles: Vec<_> = overdue.all()?.entities.into_iter().map(|(_, task)| task.title).collect();
+    /// assert_eq!(titles, ["water", "sow"]);
+    /// assert_eq!(overdue.count()?, 2);
+    ///
+    /// let mistake = tasks.query("dun = 0", ())?.all().unwrap_err();
+    /// assert_eq!(mistake.to_string(), "there is no field \"dun\" (line 1, column 1); did you mean \"due\"?");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The text is no condition, with the place of what is wrong, or there are more or fewer values than question marks.
+    pub fn query(&self, condition: &str, params: impl Params) -> Result<Query<T>, QueryError> {
+        // Through lenses a type has other fields than the documents.
+        let known = T::field_names().filter(|_| self.shape.lenses().is_none());
+        Query::new(&self.json().of, known, condition, params)
+    }
+}
+
+impl JsonCollection {
+    /// Asks for entities that meet a condition, as [`Collection::query`] does.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let goods = replica.create_space("Home")?.collection::<()>("goods")?.json();
+    /// use serde_json::json;
+    ///
+    /// goods.insert(&json!({"name": "milk", "price": 3, "shop": {"city": "Rome"}, "tags": ["cold"]}))?;
+    /// goods.insert(&json!({"name": "salt", "price": 1, "shop": {"city": "Oslo"}, "tags": []}))?;
+    /// let found = goods.query("shop.city = ? AND price > ? AND contains(tags, 'cold')", ("Rome", 2))?.all()?;
+    /// assert_eq!(found[0].1["name"], "milk");
+    /// assert_eq!(goods.query("", ())?.sum("price")?, afield::QueryValue::Integer(4));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Collection::query`].
+    pub fn query(&self, condition: &str, params: impl Params) -> Result<Query<AsJson>, QueryError> {
+        Query::new(&self.of, None, condition, params)
+    }
+}
+
+impl<T> Query<T> {
+    fn new(
+        of: &Collection<()>,
+        known: Option<&'static [&'static str]>,
+        condition: &str,
+        params: impl Params,
+    ) -> Result<Self, QueryError> {
+        let place = (of.space(), of.target_name().clone());
+        let query = Self::beside(of.shared.reader.clone(), place, condition, params)?;
+        Ok(Self { of: Some(of.clone()), query: query.query.with_known_fields(known), ..query })
+    }
+
+    fn beside(
+        reader: Reader,
+        place: (SpaceId, Name),
+        condition: &str,
+        params: impl Params,
+    ) -> Result<Self, QueryError> {
+        let (space, name) = place.clone();
+        let query = afield_store::Query::all(space, name).matching(condition, &params.to_query_values())?;
+        Ok(Self { reader, of: None, query, place, order: Vec::new(), _type: PhantomData })
+    }
+
+    /// By a field, from its smallest value on; after the fields by which it is ordered already.
+    pub fn order_by(self, field: &str) -> Self {
+        self.ordered(field, Direction::Ascending)
+    }
+
+    /// By a field, from its greatest value on; after the fields by which it is ordered already.
+    pub fn order_by_desc(self, field: &str) -> Self {
+        self.ordered(field, Direction::Descending)
+    }
+
+    fn ordered(mut self, field: &str, direction: Direction) -> Self {
+        self.order.push((field.to_owned(), direction));
+        self
+    }
+
+    /// At most so many entities.
+    pub fn limit(self, limit: usize) -> Self {
+        Self { query: self.query.limit(limit as u64), ..self }
+    }
+
+    /// Without the first ones.
+    pub fn offset(self, offset: usize) -> Self {
+        Self { query: self.query.offset(offset as u64), ..self }
+    }
+
+    /// How many steps of SQLite's machine it may take before it is ended: 1,000,000,000, some ten seconds, unless told otherwise.
+    pub fn steps_max(self, steps: u64) -> Self {
+        Self { query: self.query.steps_max(steps), ..self }
+    }
+
+    /// The ids of the entities.
+    ///
+    /// # Errors
+    ///
+    /// A field is not known, the query takes too long, or the store could not be read.
+    pub fn ids(&self) -> Result<Vec<EntityId>, QueryError> {
+        Ok(self.matched()?.into_iter().map(|found| found.entity).collect())
+    }
+
+    /// How many entities meet the condition, whatever limit and offset are.
+    ///
+    /// # Errors
+    ///
+    /// As [`Query::ids`].
+    pub fn count(&self) -> Result<u64, QueryError> {
+        let query = self.refreshed()?;
+        Ok(self.reader.count(&query)?)
+    }
+
+    /// The sum of a field over all entities that meet the condition; null where none has a number there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Query::ids`], or the sum of whole numbers is beyond 64 bits.
+    pub fn sum(&self, field: &str) -> Result<QueryValue, QueryError> {
+        self.aggregate(Aggregate::Sum, field)
+    }
+
+    /// The mean of a field over all entities that meet the condition and have it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Query::ids`].
+    pub fn average(&self, field: &str) -> Result<QueryValue, QueryError> {
+        self.aggregate(Aggregate::Average, field)
+    }
+
+    /// The smallest value of a field over all entities that meet the condition and have it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Query::ids`].
+    pub fn min(&self, field: &str) -> Result<QueryValue, QueryError> {
+        self.aggregate(Aggregate::Minimum, field)
+    }
+
+    /// The greatest value of a field over all entities that meet the condition and have it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Query::ids`].
+    pub fn max(&self, field: &str) -> Result<QueryValue, QueryError> {
+        self.aggregate(Aggregate::Maximum, field)
+    }
+
+    /// How many of the entities that meet the condition have each value of a field, in the order of the values.
+    ///
+    /// # Errors
+    ///
+    /// As [`Query::ids`].
+    pub fn count_by(&self, field: &str) -> Result<Vec<(QueryValue, u64)>, QueryError> {
+        let (query, by, any) = (self.refreshed()?, FieldPath::parse(field)?, FieldPath::parse("_updated_ms")?);
+        let groups = self.reader.groups(&query, Some(&by), Aggregate::Count, &any)?.into_iter();
+        let count = |count| if let QueryValue::Integer(count) = count { count as u64 } else { 0 };
+        Ok(groups.map(|(value, counted)| (value, count(counted))).collect())
+    }
+
+    /// The steps of SQLite's plan for the query: `USING INDEX query_…` is one that was declared.
+    ///
+    /// # Errors
+    ///
+    /// As [`Query::ids`].
+    pub fn plan(&self) -> Result<Vec<String>, QueryError> {
+        Ok(self.reader.explain(&self.ready()?)?)
+    }
+
+    fn aggregate(&self, of: Aggregate, field: &str) -> Result<QueryValue, QueryError> {
+        let query = self.refreshed()?;
+        Ok(self.reader.aggregate(&query, of, &FieldPath::parse(field)?)?)
+    }
+
+    /// The query, after what was left stale of its collection has been projected.
+    fn refreshed(&self) -> Result<afield_store::Query, QueryError> {
+        let query = self.ready()?;
+        if let Some(of) = &self.of {
+            let (space, name) = &self.place;
+            of.shared.refresh(*space, name)?;
+        }
+        Ok(query)
+    }
+
+    fn ready(&self) -> Result<afield_store::Query, QueryError> {
+        let fields = self.order.iter().map(|(field, direction)| Ok((FieldPath::parse(field)?, *direction)));
+        let fields: Vec<_> = fields.collect::<Result<_, QueryError>>()?;
+        Ok(fields.into_iter().fold(self.query.clone(), |query, (field, direction)| query.order_by(field, direction)))
+    }
+
+    fn matched(&self) -> Result<Vec<MatchedEntity>, QueryError> {
+        let query = self.refreshed()?;
+        Ok(self.reader.query(&query)?)
+    }
+}
+
+impl<T: Hydrate + Reconcile + Field> Query<T> {
+    /// The entities, and which of them could not be read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Query::ids`].
+    pub fn all(&self) -> Result<Listing<T>, QueryError> {
+        let found = self.matched()?;
+        match &self.of {
+            Some(of) => typed(of, &found),
+            None => Ok(Listing { entities: Vec::new(), unreadable: Vec::new() }),
+        }
+    }
+
+    /// The entities now, and again whenever they are others or read otherwise. See [`LiveQuery`].
+    ///
+    /// # Errors
+    ///
+    /// What it is ordered by is no field.
+    pub fn watch(&self) -> Result<LiveQuery<Listing<T>>, QueryError> {
+        LiveQuery::of(self, typed::<T>)
+    }
+}
+
+impl Query<AsJson> {
+    /// The entities as JSON values.
+    ///
+    /// # Errors
+    ///
+    /// As [`Query::ids`].
+    pub fn all(&self) -> Result<Vec<(EntityId, serde_json::Value)>, QueryError> {
+        Ok(values(&self.matched()?, self.of.as_ref()))
+    }
+
+    /// The entities now, and again whenever they are others or read otherwise. See [`LiveQuery`].
+    ///
+    /// # Errors
+    ///
+    /// What it is ordered by is no field.
+    pub fn watch(&self) -> Result<LiveQuery<Vec<(EntityId, serde_json::Value)>>, QueryError> {
+        LiveQuery::of(self, |of, found| Ok(values(found, Some(of))))
+    }
+}
+
+fn typed<T: Hydrate + Reconcile>(of: &Collection<()>, found: &[MatchedEntity]) -> Result<Listing<T>, QueryError> {
+    let of = of.seen_as::<T>();
+    Ok(Listing::of(found.iter().map(|found| (found.entity, of.read(found.entity))))?)
+}
+
+fn values(found: &[MatchedEntity], of: Option<&Collection<()>>) -> Vec<(EntityId, serde_json::Value)> {
+    found.iter().map(|found| (found.entity, shown(&found.json, of))).collect()
+}
+
+/// A projection in the shape in which the collection is read.
+fn shown(json: &str, of: Option<&Collection<()>>) -> serde_json::Value {
+    let value = parse_projection(json);
+    match of {
+        Some(of) => of.shape.show_json(value),
+        None => value,
+    }
+}
+
+impl Shared {
+    /// Projects what was left stale of a collection. What cannot be opened stays as it last was, as in lists.
+    pub(crate) fn refresh(&self, space: SpaceId, name: &Name) -> Result<(), ReadError> {
+        for entity in self.reader.stale_of(space, name)? {
+            self.refresh_one(entity)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn refresh_one(&self, entity: EntityId) -> Result<(), ReadError> {
+        match self.driver.current_projection(entity, self.now()) {
+            Err(error) if !error.is_of_this_entity_alone() => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}

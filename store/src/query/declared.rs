@@ -1,0 +1,167 @@
+//! Indexes that an application declares for the queries of a collection.
+
+use super::error::QueryError;
+use super::field::{FieldPath, quoted};
+use super::search;
+use crate::column::SpaceRow;
+use crate::error::StoreError;
+use crate::reader::Reader;
+use crate::space;
+use crate::store::Store;
+use crate::transaction::{WriteTransaction, rows};
+use afield_core::{Collection, Durable, SpaceId};
+use rusqlite::Connection;
+
+/// How many indexes a collection may have: each edit of one of its entities writes them all.
+pub const INDEXES_MAX: usize = 16;
+/// How many fields an index may have.
+pub const INDEX_FIELDS_MAX: usize = 8;
+
+impl Store {
+    /// Declares an index over fields of a collection, from the first on; says whether it is new. It is kept up to date from
+    /// then on in the transactions that change what an entity reads as.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::TooMany`] and [`QueryError::UnknownSpace`] with nothing changed; or the storage failed.
+    pub fn declare_index(
+        &mut self,
+        space: SpaceId,
+        collection: &Collection,
+        fields: &[FieldPath],
+    ) -> Result<Durable<bool>, QueryError> {
+        self.write(|transaction| {
+            let (space_row, _) = space::find(transaction, space)?.ok_or(QueryError::UnknownSpace { space })?;
+            let too_many = QueryError::TooMany { indexes_max: INDEXES_MAX, fields_max: INDEX_FIELDS_MAX };
+            if !(1..=INDEX_FIELDS_MAX).contains(&fields.len()) {
+                return Err(too_many);
+            }
+            let sql = "SELECT count(*) FROM query_indexes WHERE space_row = ? AND collection = ?";
+            let of = (space_row, collection.as_str());
+            let count = transaction.row(sql, of, |row| row.get::<_, i64>(0))?.unwrap_or_default();
+            let sql =
+                "INSERT INTO query_indexes (space_row, collection, fields) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+            if transaction.execute(sql, (space_row, collection.as_str(), written(fields)))? == 0 {
+                return Ok(false);
+            }
+            if count >= INDEXES_MAX as i64 {
+                return Err(too_many);
+            }
+            let sql = "SELECT query_index_row FROM query_indexes WHERE space_row = ? AND collection = ? AND fields = ?";
+            let of = (space_row, collection.as_str(), written(fields));
+            let row = transaction.row(sql, of, |row| row.get::<_, i64>(0))?.unwrap_or_default();
+            let columns: Vec<_> = fields.iter().map(|field| field.sql("")).collect();
+            let sql = format!(
+                "CREATE INDEX query_{row} ON projections ({}) WHERE space_row = {} AND collection = {} AND deleted = 0",
+                columns.join(", "),
+                space_row.0,
+                quoted(collection.as_str())
+            );
+            transaction.execute_made(&sql, [])?;
+            Ok(true)
+        })
+    }
+
+    /// Drops an index that was declared over these fields; says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::UnknownSpace`], or the storage failed.
+    pub fn drop_index(
+        &mut self,
+        space: SpaceId,
+        collection: &Collection,
+        fields: &[FieldPath],
+    ) -> Result<Durable<bool>, QueryError> {
+        self.write(|transaction| {
+            let (space_row, _) = space::find(transaction, space)?.ok_or(QueryError::UnknownSpace { space })?;
+            let sql = "SELECT query_index_row FROM query_indexes WHERE space_row = ? AND collection = ? AND fields = ?";
+            let of = (space_row, collection.as_str(), written(fields));
+            let Some(row) = transaction.row(sql, of, |row| row.get::<_, i64>(0))? else { return Ok(false) };
+            drop_one(transaction, row)?;
+            Ok(true)
+        })
+    }
+
+    /// Makes every declared index and full-text table anew from the projections; `progress` is told how many of how many are
+    /// done.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn rebuild_declared(&mut self, mut progress: impl FnMut(u64, u64)) -> Result<Durable<()>, StoreError> {
+        self.write(|transaction| {
+            let indexes = row_numbers(transaction, "SELECT query_index_row FROM query_indexes ORDER BY 1")?;
+            let searches = row_numbers(transaction, "SELECT search_row FROM search_declarations ORDER BY 1")?;
+            let indexes = indexes.into_iter().map(|row| format!("REINDEX query_{row}"));
+            let searches = searches.into_iter().map(search::rebuilding);
+            let all: Vec<_> = indexes.chain(searches).collect();
+            for (sql, done) in all.iter().zip(1..) {
+                transaction.execute_made(sql, [])?;
+                progress(done, all.len() as u64);
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Reader {
+    /// The indexes that are declared for a collection, in the order of their making: the fields of each.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn indexes(&self, space: SpaceId, collection: &Collection) -> Result<Vec<Vec<String>>, StoreError> {
+        self.read(|connection| {
+            let sql =
+                "SELECT fields FROM query_indexes JOIN spaces USING (space_row) WHERE space = ? AND collection = ?
+                       ORDER BY query_index_row";
+            let found = rows(connection, sql, (space.as_bytes(), collection.as_str()), |row| row.get::<_, String>(0))?;
+            Ok(found.iter().map(|fields| names(fields)).collect())
+        })
+    }
+}
+
+/// Takes everything away that is declared for a space that is left.
+pub(crate) fn forget(transaction: &mut WriteTransaction<'_>, space: SpaceRow) -> Result<(), StoreError> {
+    let indexes = "SELECT query_index_row FROM query_indexes WHERE space_row = ?";
+    for row in transaction.read(|connection| rows(connection, indexes, [space], |row| row.get(0)))? {
+        drop_one(transaction, row)?;
+    }
+    let searches = "SELECT search_row FROM search_declarations WHERE space_row = ?";
+    for row in transaction.read(|connection| rows(connection, searches, [space], |row| row.get(0)))? {
+        search::drop_one(transaction, row)?;
+    }
+    Ok(())
+}
+
+/// The fields of all indexes of a collection.
+pub(super) fn fields(
+    connection: &Connection,
+    space_row: i64,
+    collection: &Collection,
+) -> Result<Vec<FieldPath>, QueryError> {
+    let sql = "SELECT fields FROM query_indexes WHERE space_row = ? AND collection = ?";
+    let found = rows(connection, sql, (space_row, collection.as_str()), |row| row.get::<_, String>(0))?;
+    found.iter().flat_map(|fields| names(fields)).map(|name| FieldPath::parse(&name)).collect()
+}
+
+/// Fields as they are stored.
+pub(super) fn written(fields: &[FieldPath]) -> String {
+    serde_json::Value::from_iter(fields.iter().map(ToString::to_string)).to_string()
+}
+
+/// The names of fields that are stored so.
+pub(super) fn names(written: &str) -> Vec<String> {
+    serde_json::from_str(written).unwrap_or_default()
+}
+
+fn drop_one(transaction: &mut WriteTransaction<'_>, row: i64) -> Result<(), StoreError> {
+    transaction.execute_made(&format!("DROP INDEX query_{row}"), [])?;
+    transaction.execute("DELETE FROM query_indexes WHERE query_index_row = ?", [row])?;
+    Ok(())
+}
+
+fn row_numbers(transaction: &mut WriteTransaction<'_>, sql: &'static str) -> Result<Vec<i64>, StoreError> {
+    transaction.read(|connection| rows(connection, sql, [], |row| row.get(0)))
+}

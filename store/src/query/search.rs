@@ -1,0 +1,411 @@
+//! Full text: what is declared of a collection, in tables that triggers keep, in whatever transaction a projection changes.
+//!
+//! A table of FTS5 is without content of its own: what it shows is read from the projections, and what is taken out of it is told
+//! to it word by word, so that with `secure-delete` nothing of what was deleted or changed stays in its segments.
+
+use super::declared::{names, written};
+use super::error::QueryError;
+use super::field::{FieldPath, quoted};
+use super::{INDEX_FIELDS_MAX, INDEXES_MAX, QUERY_STEPS_MAX, run};
+use crate::column;
+use crate::error::StoreError;
+use crate::reader::Reader;
+use crate::space;
+use crate::store::Store;
+use crate::transaction::{WriteTransaction, row};
+use afield_core::{Collection, Durable, EntityId, SpaceId};
+use rusqlite::Row;
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+/// Words are those of Unicode 6.1, in small letters, without what stands above and below letters.
+const TOKENIZER: &str = "unicode61 remove_diacritics 2";
+/// How many entities are indexed between two reports of progress.
+const ENTITIES_PER_STEP: i64 = 1_000;
+/// How many words a snippet has at most; FTS5 takes up to 64.
+const SNIPPET_WORDS: u32 = 16;
+/// What FTS5 puts around a match, to be taken out again here: no characters, so that no text has a use for them.
+const MARKS: [char; 2] = ['\u{fdd0}', '\u{fdd1}'];
+
+/// A search for entities that are not deleted, the best first.
+#[derive(Debug, Clone)]
+pub struct Search {
+    space: SpaceId,
+    collection: Collection,
+    text: String,
+    limit: Option<u64>,
+    offset: u64,
+}
+
+/// An entity that was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SearchHit {
+    /// The entity.
+    pub entity: EntityId,
+    /// What it reads as, as JSON text.
+    pub json: String,
+    /// How well it fits, by BM25: greater is better, and says something in comparison within one search only.
+    pub score: f64,
+    /// The piece of text that fits best.
+    pub snippet: Snippet,
+}
+
+/// A piece of a text, and what in it was looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Snippet {
+    /// The text, with an ellipsis where something is left out.
+    pub text: String,
+    /// What was looked for, in Unicode code points from the beginning of the text, in order.
+    pub matches: Vec<Range<usize>>,
+}
+
+/// A part of a snippet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// The beginning of what was looked for.
+    Begin,
+    /// Its end.
+    End,
+}
+
+impl Search {
+    /// Looks for entities that have all these words, in whatever order: what somebody types into a field for searching. No
+    /// text is an error; signs between words mean nothing. With `is_typing` the last word may go on.
+    pub fn for_words(space: SpaceId, collection: Collection, text: &str, is_typing: bool) -> Self {
+        let mut quoted: Vec<_> = text.split_whitespace().map(phrase).collect();
+        if let Some(last) = quoted.last_mut().filter(|_| is_typing && !text.ends_with(char::is_whitespace)) {
+            last.push('*');
+        }
+        Self { space, collection, text: quoted.join(" "), limit: None, offset: 0 }
+    }
+
+    /// Looks for what an expression of FTS5 says: `milk OR bread`, `"whole milk"`, `bre*`, `title : milk`.
+    pub fn for_expression(space: SpaceId, collection: Collection, expression: &str) -> Self {
+        Self { space, collection, text: expression.to_owned(), limit: None, offset: 0 }
+    }
+
+    /// At most so many.
+    #[must_use]
+    pub fn limit(self, limit: u64) -> Self {
+        Self { limit: Some(limit), ..self }
+    }
+
+    /// Without the first ones.
+    #[must_use]
+    pub fn offset(self, offset: u64) -> Self {
+        Self { offset, ..self }
+    }
+}
+
+/// A word as FTS5 takes it literally, whatever it holds.
+fn phrase(word: &str) -> String {
+    // A character of the number zero would end the expression.
+    format!("\"{}\"", word.replace('"', "\"\"").replace('\0', ""))
+}
+
+impl Snippet {
+    /// The text with something before and behind each match; `write` puts text and marks where they go.
+    pub fn marked(&self, begin: &str, end: &str) -> String {
+        let mut marked = String::with_capacity(self.text.len());
+        self.parts(|part| match part {
+            Ok(text) => marked.push(text),
+            Err(Mark::Begin) => marked.push_str(begin),
+            Err(Mark::End) => marked.push_str(end),
+        });
+        marked
+    }
+
+    fn parts(&self, mut each: impl FnMut(Result<char, Mark>)) {
+        let mut characters = self.text.chars();
+        let mut at = 0;
+        let mut upto = |to: usize, each: &mut dyn FnMut(Result<char, Mark>)| {
+            while at < to
+                && let Some(character) = characters.next()
+            {
+                each(Ok(character));
+                at += 1;
+            }
+        };
+        for found in &self.matches {
+            upto(found.start, &mut each);
+            each(Err(Mark::Begin));
+            upto(found.end, &mut each);
+            each(Err(Mark::End));
+        }
+        upto(usize::MAX, &mut each);
+    }
+
+    fn of(marked: &str) -> Self {
+        let (mut snippet, mut at, mut begin) = (Self::default(), 0, None);
+        let [opens, closes] = MARKS;
+        for character in marked.chars() {
+            if character == opens {
+                begin = Some(at);
+            } else if character == closes {
+                snippet.matches.extend(begin.take().filter(|begin| *begin < at).map(|begin| begin..at));
+            } else {
+                snippet.text.push(character);
+                at += 1;
+            }
+        }
+        snippet
+    }
+}
+
+impl Store {
+    /// Declares which fields of a collection full-text search looks into, and indexes what is there, in one transaction;
+    /// `progress` is told how many entities of how many are done. Says whether anything changed: the same fields once more
+    /// do not.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::TooMany`] and [`QueryError::UnknownSpace`] with nothing changed; or the storage failed.
+    pub fn declare_search(
+        &mut self,
+        space: SpaceId,
+        collection: &Collection,
+        fields: &[FieldPath],
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Durable<bool>, QueryError> {
+        self.write(|transaction| {
+            let (space_row, _) = space::find(transaction, space)?.ok_or(QueryError::UnknownSpace { space })?;
+            if !(1..=INDEX_FIELDS_MAX).contains(&fields.len()) {
+                return Err(QueryError::TooMany { indexes_max: INDEXES_MAX, fields_max: INDEX_FIELDS_MAX });
+            }
+            let sql = "SELECT search_row, fields FROM search_declarations WHERE space_row = ? AND collection = ?";
+            let of = (space_row, collection.as_str());
+            match transaction.row(sql, of, |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))? {
+                Some((_, declared)) if declared == written(fields) => return Ok(false),
+                Some((row, _)) => drop_one(transaction, row)?,
+                None => {}
+            }
+            let sql = "INSERT INTO search_declarations (space_row, collection, fields) VALUES (?, ?, ?)
+                       RETURNING search_row";
+            let row = transaction.insert(sql, (space_row, collection.as_str(), written(fields)))?;
+            let table = Table { row, fields, place: (space_row.0, quoted(collection.as_str())) };
+            for sql in table.definitions() {
+                transaction.execute_made(&sql, [])?;
+            }
+            fill(transaction, &table, &mut progress)?;
+            Ok(true)
+        })
+    }
+
+    /// Takes full-text search away from a collection; says whether it had any.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::UnknownSpace`], or the storage failed.
+    pub fn drop_search(&mut self, space: SpaceId, collection: &Collection) -> Result<Durable<bool>, QueryError> {
+        self.write(|transaction| {
+            let (space_row, _) = space::find(transaction, space)?.ok_or(QueryError::UnknownSpace { space })?;
+            let sql = "SELECT search_row FROM search_declarations WHERE space_row = ? AND collection = ?";
+            let of = (space_row, collection.as_str());
+            let Some(row) = transaction.row(sql, of, |row| row.get(0))? else { return Ok(false) };
+            drop_one(transaction, row)?;
+            Ok(true)
+        })
+    }
+}
+
+/// Indexes what is there already.
+fn fill(
+    transaction: &mut WriteTransaction<'_>,
+    table: &Table<'_>,
+    progress: &mut impl FnMut(u64, u64),
+) -> Result<(), StoreError> {
+    let (name, columns) = (table.name(), table.columns());
+    let sql = format!("SELECT count(*), coalesce(max(entity_row), 0) FROM {name}_source");
+    let counted = transaction.read(|connection| row(connection, &sql, [], |row| Ok((row.get(0)?, row.get(1)?))))?;
+    let (total, last): (i64, i64) = counted.unwrap_or_default();
+    let sql = format!(
+        "INSERT INTO {name} (rowid, {columns}) SELECT entity_row, {columns} FROM {name}_source
+         WHERE entity_row > ? AND entity_row <= ?"
+    );
+    let (mut done, mut after) = (0, 0);
+    let number = |number: i64| u64::try_from(number).unwrap_or_default();
+    progress(0, number(total));
+    while after < last {
+        let upto = after.saturating_add(ENTITIES_PER_STEP);
+        done += transaction.execute_made(&sql, [after, upto])? as u64;
+        after = upto;
+        progress(done, number(total));
+    }
+    Ok(())
+}
+
+impl Reader {
+    /// The entities that a search finds.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::NotSearchable`] where nothing is declared; [`QueryError::SearchSyntax`] for an expression that is none; or
+    /// the storage failed.
+    pub fn search(&self, search: &Search) -> Result<Vec<SearchHit>, QueryError> {
+        run::read(self, QUERY_STEPS_MAX, |connection| {
+            let sql = "SELECT search_row FROM search_declarations JOIN spaces USING (space_row)
+                       WHERE space = ? AND collection = ?";
+            let of = (search.space.as_bytes(), search.collection.as_str());
+            let found = row(connection, sql, of, |row| row.get::<_, i64>(0))?;
+            let collection = || search.collection.as_str().to_owned();
+            let table = found.ok_or_else(|| QueryError::NotSearchable { collection: collection() })?;
+            if search.text.trim().is_empty() {
+                return Ok(Vec::new());
+            }
+            let [opens, closes] = MARKS;
+            let sql = format!(
+                "SELECT e.entity, p.json, found.score, found.snippet FROM
+                 (SELECT rowid AS row, -rank AS score,
+                  snippet(search_{table}, -1, '{opens}', '{closes}', '…', {SNIPPET_WORDS}) AS snippet
+                  FROM search_{table} WHERE search_{table} MATCH ? ORDER BY rank LIMIT ? OFFSET ?) AS found
+                 CROSS JOIN projections AS p ON p.entity_row = found.row
+                 CROSS JOIN entities AS e ON e.entity_row = found.row"
+            );
+            let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+            let limit = search.limit.map_or(-1, number);
+            let mut statement = connection.prepare_cached(&sql)?;
+            let hits = statement.query_map((&search.text, limit, number(search.offset)), hit)?;
+            hits.collect::<Result<_, _>>().map_err(|error| match error.sqlite_error_code() {
+                // The statement itself is sound: what FTS5 complains about is the expression.
+                Some(rusqlite::ErrorCode::Unknown) => QueryError::SearchSyntax,
+                _ => error.into(),
+            })
+        })
+    }
+
+    /// The fields that full-text search looks into; `None` where nothing is declared.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn search_fields(&self, space: SpaceId, collection: &Collection) -> Result<Option<Vec<String>>, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT fields FROM search_declarations JOIN spaces USING (space_row)
+                       WHERE space = ? AND collection = ?";
+            let of = (space.as_bytes(), collection.as_str());
+            Ok(row(connection, sql, of, |row| row.get::<_, String>(0))?.map(|fields| names(&fields)))
+        })
+    }
+}
+
+fn hit(row: &Row<'_>) -> rusqlite::Result<SearchHit> {
+    let snippet: Option<String> = row.get(3)?;
+    let snippet = Snippet::of(&snippet.unwrap_or_default());
+    Ok(SearchHit { entity: column::entity(row, 0)?, json: row.get(1)?, score: row.get(2)?, snippet })
+}
+
+/// What makes a table anew from what it shows.
+pub(super) fn rebuilding(row: i64) -> String {
+    format!("INSERT INTO search_{row} (search_{row}) VALUES ('rebuild')")
+}
+
+pub(super) fn drop_one(transaction: &mut WriteTransaction<'_>, row: i64) -> Result<(), StoreError> {
+    for event in Event::ALL {
+        transaction.execute_made(&format!("DROP TRIGGER search_{row}_{}", event.name()), [])?;
+    }
+    transaction.execute_made(&format!("DROP TABLE search_{row}"), [])?;
+    transaction.execute_made(&format!("DROP VIEW search_{row}_source"), [])?;
+    transaction.execute("DELETE FROM search_declarations WHERE search_row = ?", [row])?;
+    Ok(())
+}
+
+/// A full-text table that is to be made.
+struct Table<'f> {
+    row: i64,
+    fields: &'f [FieldPath],
+    /// The space and, quoted, the collection.
+    place: (i64, String),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Insert,
+    Update,
+    Delete,
+}
+
+impl Event {
+    const ALL: [Self; 3] = [Self::Insert, Self::Update, Self::Delete];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Insert => "insert",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+impl Table<'_> {
+    fn name(&self) -> String {
+        format!("search_{}", self.row)
+    }
+
+    /// The columns: fields by their names where FTS5 takes these, for expressions that name a field.
+    fn columns(&self) -> String {
+        let mut taken = BTreeSet::from(["rank".to_owned(), "rowid".to_owned(), self.name()]);
+        let column = |(field, number): (&FieldPath, usize)| {
+            let name = field.to_string();
+            let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            if is_plain && taken.insert(name.to_ascii_lowercase()) { name } else { format!("field_{number}") }
+        };
+        let columns: Vec<_> = self.fields.iter().zip(1..).map(column).map(|name| format!("\"{name}\"")).collect();
+        columns.join(", ")
+    }
+
+    /// The fields of a row of projections.
+    fn values(&self, row: &str) -> String {
+        let values: Vec<_> = self.fields.iter().map(|field| field.sql(row)).collect();
+        values.join(", ")
+    }
+
+    fn definitions(&self) -> Vec<String> {
+        let (name, columns, (space, collection)) = (self.name(), self.columns(), &self.place);
+        let is_shown = |row: &str| {
+            format!(
+                "{row}space_row = {space} AND {row}collection = {collection} AND {row}deleted = 0
+                 AND {row}json IS NOT NULL"
+            )
+        };
+        let table = format!(
+            "CREATE VIRTUAL TABLE {name} USING fts5({columns}, content='{name}_source', content_rowid='entity_row',
+             tokenize='{TOKENIZER}')"
+        );
+        let source = format!(
+            "CREATE VIEW {name}_source (entity_row, {columns}) AS
+             SELECT entity_row, {} FROM projections WHERE {}",
+            self.values(""),
+            is_shown("")
+        );
+        let secure = format!("INSERT INTO {name} ({name}, rank) VALUES ('secure-delete', 1)");
+        let take_out = format!(
+            "INSERT INTO {name} ({name}, rowid, {columns}) SELECT 'delete', old.entity_row, {} WHERE {};",
+            self.values("old."),
+            is_shown("old.")
+        );
+        let put_in = format!(
+            "INSERT INTO {name} (rowid, {columns}) SELECT new.entity_row, {} WHERE {};",
+            self.values("new."),
+            is_shown("new.")
+        );
+        let trigger = |event: Event| {
+            let (on, when, body) = match event {
+                Event::Insert => ("INSERT", is_shown("new."), put_in.clone()),
+                Event::Delete => ("DELETE", is_shown("old."), take_out.clone()),
+                // Words that stay as they are cost nothing but the look.
+                Event::Update => (
+                    "UPDATE OF json, deleted",
+                    format!(
+                        "old.space_row = {space} AND old.collection = {collection}
+                         AND (old.deleted, old.json IS NULL, {}) IS NOT (new.deleted, new.json IS NULL, {})",
+                        self.values("old."),
+                        self.values("new.")
+                    ),
+                    format!("{take_out} {put_in}"),
+                ),
+            };
+            format!("CREATE TRIGGER {name}_{} AFTER {on} ON projections WHEN {when} BEGIN {body} END", event.name())
+        };
+        [source, table, secure].into_iter().chain(Event::ALL.map(trigger)).collect()
+    }
+}
