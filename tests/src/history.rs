@@ -304,12 +304,13 @@ fn edit(world: &mut World, device: Device, random: &mut Random) {
         return;
     }
     let entity = entities[random.below(entities.len())];
-    match random.below(7) {
+    match random.below(8) {
         0 => world.type_text(device, entity, random.below(30), ["a", "é", "語", "🙂🙂"][random.below(4)]),
         1 => world.increment(device, entity, random.between(1, 9) as i64),
         2 => world.label(device, entity, ["x", "y"][random.below(2)], random.between(0, 99) as i64),
         3 => world.add_item(device, entity, random.below(10), random.between(0, 99) as i64),
         4..=5 => world.enrich(device, entity, random),
+        6 => world.change_mind(device, entity, random),
         _ => world.set_title(device, entity, ["one", "two", "three"][random.below(3)]),
     };
 }

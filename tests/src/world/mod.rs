@@ -10,6 +10,7 @@ mod live;
 mod log;
 mod loss;
 mod network;
+mod people;
 mod question;
 mod random;
 mod record;
