@@ -29,6 +29,7 @@ mod alignment;
 mod apply;
 mod assign;
 mod attribution;
+mod brought;
 mod check;
 pub mod conflict;
 mod create;
@@ -63,6 +64,7 @@ mod weight;
 #[cfg(feature = "test-support")]
 pub use apply::hostile::{Hostile, HostileChange};
 pub use attribution::{AUTHOR_BYTES_MAX, Attribution, device_of, fresh_actor};
+pub use brought::brought;
 pub use conflict::{Choice, Conflict, ConflictId, ConflictKind, ConflictValue, DELETED_KEY};
 pub use difference::paired_elements;
 use edit::{Authorship, EditBy};

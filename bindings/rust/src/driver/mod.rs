@@ -31,7 +31,7 @@ pub use edit::{EditFailure, Edited, Existence, Target};
 pub use entity::EntityError;
 pub(crate) use entity::document_of;
 pub use error::DriverError;
-pub(crate) use projection::{DELETED_KEY, projection_of, split_deleted, split_deletion};
+pub(crate) use projection::{DELETED_KEY, projection_of, projection_of_fields, split_deleted, split_deletion};
 pub use sync::Output;
 
 use crate::status::{Merged, SyncEvent, Traffic};
