@@ -124,6 +124,11 @@ impl App {
             size,
             live,
         };
+        if app.journal.settings.is_syncing {
+            // An address that is none keeps nobody from writing.
+            let connected = app.journal.connect();
+            app.tell_failure(connected);
+        }
         app.try_refresh()?;
         Ok(app)
     }

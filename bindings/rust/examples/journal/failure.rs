@@ -31,6 +31,8 @@ pub(crate) enum Failure {
     Connect(#[from] afield::ConnectError),
     #[error("that is not a journal's id; the other device shows it under Settings")]
     SpaceId(#[from] afield::ParseIdError),
+    #[error("the file of the journal could not be made")]
+    File(#[source] io::Error),
     #[error("the settings could not be read or written")]
     Settings(#[source] io::Error),
     #[error("the terminal could not be used")]

@@ -39,19 +39,14 @@ impl Journal {
         let settings_path = Settings::path(store);
         let settings = Settings::read(&settings_path)?;
         let replica = Replica::open(store)?;
-        let known = settings.space().map(|id| replica.space(id)).transpose()?;
-        let space = match known {
+        let spaces = replica.spaces()?;
+        let shown = spaces.iter().position(|space| Some(space.id()) == settings.space()).unwrap_or(0);
+        let space = match spaces.into_iter().nth(shown) {
             Some(space) => space,
-            None => match replica.spaces()?.into_iter().next() {
-                Some(space) => space,
-                None => replica.create_space(SPACE_NAME)?,
-            },
+            None => replica.create_space(SPACE_NAME)?,
         };
-        let mut journal = Self::of(replica, space, settings, settings_path, zone)?;
+        let journal = Self::of(replica, space, settings, settings_path, zone)?;
         journal.introduce_device()?;
-        if journal.settings.is_syncing {
-            journal.connect()?;
-        }
         Ok(journal)
     }
 
@@ -137,7 +132,7 @@ impl Journal {
     pub(crate) fn join(&mut self, id: SpaceId) -> Result<(), Failure> {
         let space = self.replica.join_space_as(id, SPACE_NAME)?;
         let before = self.space.id();
-        let is_empty = self.entries.ids()?.is_empty() && self.questionnaires.ids()?.is_empty();
+        let is_empty = self.space.collections()?.iter().all(|name| name == self.devices.name());
         let settings = Settings { journal: Some(id.to_string()), ..self.settings.clone() };
         settings.write(&self.settings_path)?;
         *self = Self::of(self.replica.clone(), space, settings, self.settings_path.clone(), self.zone.clone())?;
@@ -149,7 +144,7 @@ impl Journal {
     }
 
     /// Says who writes, and on what.
-    fn introduce_device(&mut self) -> Result<(), Failure> {
+    fn introduce_device(&self) -> Result<(), Failure> {
         let Settings { author, device_name, .. } = &self.settings;
         self.replica.set_author(Some(author.as_str()).filter(|author| !author.is_empty()));
         let device = self.replica.device();

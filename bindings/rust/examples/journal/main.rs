@@ -44,8 +44,8 @@ use etcetera::BaseStrategy;
 use failure::Failure;
 use jiff::tz::TimeZone;
 use journal::Journal;
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// A journal with moods, activities and questionnaires, on several devices
@@ -65,18 +65,36 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // Where nobody reads it, nobody misses it.
-            let _ = writeln!(std::io::stderr(), "journal: {}", failure.in_words());
+            let _ = writeln!(io::stderr(), "journal: {}", failure.in_words());
             ExitCode::FAILURE
         }
     }
 }
 
 fn run(store: PathBuf) -> Result<(), Failure> {
-    if let Some(folder) = store.parent() {
-        std::fs::create_dir_all(folder).map_err(Failure::Settings)?;
-    }
+    make_private(&store).map_err(Failure::File)?;
     let journal = Journal::open(&store, TimeZone::system())?;
     terminal::run(|size| App::new(journal, size))
+}
+
+/// Makes the file of a new store, and its folder, readable by their owner alone: SQLite takes an empty file for a new database,
+/// and gives those beside it the same rights.
+fn make_private(store: &Path) -> io::Result<()> {
+    if let Some(folder) = store.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(folder)?;
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(store) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn default_store() -> PathBuf {

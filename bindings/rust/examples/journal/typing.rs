@@ -120,14 +120,14 @@ pub(crate) fn rows(text: &str, width: usize) -> Vec<Row> {
     let (mut rows, mut start) = (Vec::new(), 0);
     for line in text.split('\n') {
         let mut row = Row { start, text: String::new() };
-        for word in line.split_word_bounds() {
-            let is_blank = word.chars().all(char::is_whitespace);
-            let fits = width_of(&row.text) + width_of(word) <= width;
-            if !fits && !is_blank && !row.text.is_empty() {
+        // A word with the blank behind it; that blank may hang over.
+        for word in line.split_inclusive(' ') {
+            let fits = width_of(&row.text) + width_of(word.trim_end()) <= width;
+            if !fits && !row.text.is_empty() {
                 rows.push(std::mem::replace(&mut row, Row { start, text: String::new() }));
             }
             for grapheme in word.graphemes(true) {
-                if !is_blank && width_of(&row.text) + width_of(grapheme) > width && !row.text.is_empty() {
+                if grapheme != " " && width_of(&row.text) + width_of(grapheme) > width && !row.text.is_empty() {
                     rows.push(std::mem::replace(&mut row, Row { start, text: String::new() }));
                 }
                 row.text.push_str(grapheme);

@@ -46,8 +46,11 @@ impl Assessments {
                 _ => None,
             };
             let due_ms = last.map_or(Some(0), |at_ms| questionnaire.schedule.next_after(at_ms)).unwrap_or(i64::MAX);
-            let latest = answers.order_by_desc("at").limit(ANSWERS_MAX).all()?.entities;
-            let totals = latest.into_iter().rev().map(|(_, answers)| u64::from(answers.total)).collect();
+            // As JSON the answer is made of what queries read, and no document is opened for it.
+            let latest =
+                journal.answers.json().query("questionnaire = ?", [id])?.order_by_desc("at").limit(ANSWERS_MAX);
+            let total = |answers: &serde_json::Value| answers.get("total").and_then(serde_json::Value::as_u64);
+            let totals = latest.all()?.iter().rev().filter_map(|(_, answers)| total(answers)).collect();
             let (last, is_due) = (last.map(|at_ms| journal.local(at_ms)), due_ms <= now_ms);
             items.push(Item { id, questionnaire, last, due_ms, is_due, totals, now_ms });
         }

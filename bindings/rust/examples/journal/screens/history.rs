@@ -15,6 +15,9 @@ use ratatui::widgets::ListItem;
 /// How many changes are looked through; typing is one for each pause.
 const CHANGES_MAX: usize = 500;
 
+/// The longest value that is shown beside the name of its field.
+const VALUE_BYTES_MAX: usize = 24;
+
 /// What became of an entry.
 pub(crate) struct History {
     id: EntityId,
@@ -113,7 +116,10 @@ impl History {
 fn in_words(difference: &Difference) -> String {
     let place = difference.path.to_string();
     match &difference.changed {
-        Changed::Added { .. } => format!("+ {place}"),
+        Changed::Added { after } => match after.to_json().to_string() {
+            value if value.len() <= VALUE_BYTES_MAX => format!("+ {place}: {value}"),
+            _ => format!("+ {place}"),
+        },
         Changed::Removed { .. } => format!("- {place}"),
         Changed::Replaced { before, after } => format!("~ {place}: {} → {}", before.to_json(), after.to_json()),
         Changed::Text { hunks } => {

@@ -1,6 +1,7 @@
 //! Two devices, and a relay between them.
 
 use super::{Device, PATIENCE};
+use crate::settings::Settings;
 use afield_relay::hub::Access;
 use afield_relay::server::{Relay, RelayOptions, RunningRelay};
 use tempfile::TempDir;
@@ -140,6 +141,48 @@ fn sync_tells_what_waits_what_went_wrong_and_that_it_is_in_step_again() {
     two.anna_sees("Waiting       nothing");
     two.anna_sees("in step");
     two.anna.hides("Last error");
+}
+
+#[test]
+fn with_a_schedule_sync_now_rests_a_moment_after_it_was_followed() {
+    let mut two = two();
+    two.sync();
+    two.anna.press("5eevery 1 h<Enter>");
+    two.anna.shows("Schedule      every 1 h");
+    two.anna.press("1nTrip<Esc>5");
+    two.anna_sees("to send");
+    two.ben.hides("Trip");
+    two.anna.press("s");
+    two.ben_sees("Trip");
+    two.anna_sees("Waiting       nothing");
+    two.anna_sees("rests for");
+    two.anna.press("s");
+    two.anna.shows("not now: it was synced a moment ago");
+}
+
+#[test]
+fn a_relay_that_is_none_keeps_nobody_from_writing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("journal.db");
+    let settings = Settings { relay: "http://example.org".into(), is_syncing: true, ..Settings::default() };
+    settings.write(&Settings::path(&store)).unwrap();
+    let mut device = Device::open(&store);
+    device.shows("ws://");
+    device.press("nTrip<Esc>");
+    device.shows("Trip");
+}
+
+#[test]
+fn a_journal_in_whose_trash_something_lies_is_not_left_when_another_is_joined() {
+    let two = two();
+    let folder = tempfile::tempdir().unwrap();
+    let mut other = Device::open(&folder.path().join("other.db"));
+    let before = other.app.journal.space.id();
+    other.press("nTrip<Esc>d");
+    other.press(&format!("6<Down><Down><Down><Down><Enter>{}<Enter>", two.anna.app.journal.space.id()));
+    assert_eq!(other.app.journal.replica.spaces().unwrap().len(), 2);
+    other.press(&format!("<Enter>{before}<Enter>1t"));
+    other.shows("Trip");
 }
 
 #[test]
