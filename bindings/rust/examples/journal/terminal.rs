@@ -20,6 +20,7 @@ pub(crate) fn run(start: impl FnOnce(Size) -> Result<App, Failure>) -> Result<()
     let mut terminal = ratatui::try_init().map_err(Failure::Terminal)?;
     say_panics_of_this_thread();
     let result = execute!(io::stdout(), EnableBracketedPaste)
+        .and_then(|()| terminal.clear())
         .and_then(|()| terminal.size())
         .map_err(Failure::Terminal)
         .and_then(start)

@@ -99,6 +99,8 @@ fn named(name: &str) -> KeyEvent {
         "Backspace" => KeyCode::Backspace,
         "Delete" => KeyCode::Delete,
         "F2" => KeyCode::F(2),
+        "F3" => KeyCode::F(3),
+        "F4" => KeyCode::F(4),
         other => panic!("no key is called {other}"),
     })
 }

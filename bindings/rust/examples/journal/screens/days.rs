@@ -151,7 +151,12 @@ impl Days {
 
     fn list_key(&mut self, key: &KeyEvent, journal: &mut Journal) -> Result<Next, Failure> {
         match (key.code, self.chosen()) {
-            (KeyCode::Char('n'), _) => Ok(Next::Entry(journal.write_about(journal.today())?)),
+            (KeyCode::Char('n'), _) => {
+                let id = journal.write_about(journal.today())?;
+                self.refresh(journal)?;
+                self.keep_chosen(Some(id));
+                Ok(Next::Entry(id))
+            }
             (KeyCode::Enter, Some(row)) => Ok(Next::Entry(row.id)),
             (KeyCode::Char('h'), Some(row)) => Ok(Next::History(row.id)),
             (KeyCode::Char('d'), Some(row)) => {

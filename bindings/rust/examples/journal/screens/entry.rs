@@ -6,6 +6,8 @@ use crate::journal::Journal;
 use crate::model::{Entry, MOOD_MAX, mood_in_a_word};
 use crate::typing::{Line, Stroke, moved, pasted, place, rows, stroke};
 use afield::{EditError, EntityId, Text, Value};
+use jiff::ToSpan;
+use jiff::civil::Date;
 use ratatui::Frame;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::{Constraint, Layout, Position, Rect, Size};
@@ -61,6 +63,8 @@ impl EntryPage {
         match key.code {
             KeyCode::Esc => return Ok(Next::Back),
             KeyCode::F(2) => return Ok(Next::History(self.id)),
+            KeyCode::F(3) => self.move_day(journal, -1)?,
+            KeyCode::F(4) => self.move_day(journal, 1)?,
             KeyCode::Tab => self.focus = self.focus.next(),
             KeyCode::BackTab => self.focus = self.focus.next().next().next(),
             KeyCode::Char('z') if has_control => return self.undo(journal),
@@ -167,6 +171,14 @@ impl EntryPage {
         Ok(Next::Stay)
     }
 
+    /// Makes it an entry about another day.
+    fn move_day(&self, journal: &Journal, days: i32) -> Result<(), Failure> {
+        let day = self.entry.day.parse().unwrap_or_else(|_| journal.today());
+        let day: Date = day.saturating_add(days.days());
+        journal.entries.edit(self.id, |entry| entry.day = day.to_string())?;
+        Ok(())
+    }
+
     fn undo(&self, journal: &Journal) -> Result<Next, Failure> {
         Ok(match journal.entries.undo(self.id)? {
             Some(_) => Next::Stay,
@@ -187,7 +199,14 @@ impl EntryPage {
             Focus::Activities => vec![("type, Enter", "add"), ("←→", "choose"), ("+ -", "count"), ("Del", "remove")],
             Focus::Title | Focus::Text => vec![],
         };
-        hints.extend([("Tab", "next field"), ("^Z", "undo"), ("^Y", "redo"), ("F2", "history"), ("Esc", "back")]);
+        hints.extend([
+            ("Tab", "next field"),
+            ("^Z", "undo"),
+            ("^Y", "redo"),
+            ("F2", "history"),
+            ("F3 F4", "day"),
+            ("Esc", "back"),
+        ]);
         hints
     }
 

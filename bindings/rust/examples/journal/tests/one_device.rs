@@ -2,7 +2,9 @@
 
 use super::Device;
 use crate::app::Flow;
+use crate::journal::Filter;
 use crate::settings::Settings;
+use jiff::ToSpan;
 use ratatui::layout::Size;
 
 fn device() -> (tempfile::TempDir, Device) {
@@ -35,6 +37,28 @@ fn a_day_is_written_listed_searched_and_filtered() {
     device.press("a<Down>");
     device.shows("reading, tea ×2");
     assert_eq!(device.press("q"), Flow::Quit);
+}
+
+#[test]
+fn an_entry_may_be_about_another_day_and_stands_where_that_is() {
+    let (_folder, mut device) = device();
+    let today = device.app.journal.today();
+    device.press("nToday<Esc>nLast week");
+    device.press(&"<F3>".repeat(8));
+    device.press("<F4><Esc>");
+    let days: Vec<String> = device
+        .app
+        .journal
+        .days(&Filter::default(), 10)
+        .unwrap()
+        .all()
+        .unwrap()
+        .entities
+        .into_iter()
+        .map(|(_, entry)| entry.day)
+        .collect();
+    assert_eq!(days, [today.to_string(), today.checked_sub(7.days()).unwrap().to_string()]);
+    device.shows(&format!("{} ····· Last week", days[1]));
 }
 
 #[test]
@@ -109,7 +133,9 @@ fn a_questionnaire_is_due_until_it_is_answered_and_its_answers_are_charted() {
 #[test]
 fn statistics_have_the_mean_mood_of_weeks_and_of_activities() {
     let (_folder, mut device) = device();
-    device.press("nRain<Tab>2<Tab>tea<Enter>tea<Enter><Esc>nSun<Tab>5<Tab>tea<Enter>walk<Enter><Esc>2");
+    device.press("nLong ago<Tab>1");
+    device.press(&"<F3>".repeat(100));
+    device.press("<Esc>nRain<Tab>2<Tab>tea<Enter>tea<Enter><Esc>nSun<Tab>5<Tab>tea<Enter>walk<Enter><Esc>2");
     device.shows("Mean mood by week · entries in 12 weeks: 2");
     device.shows("   3 times   mood 3.5");
     device.shows("   1 times   mood 5.0");

@@ -155,9 +155,19 @@ fn with_a_schedule_sync_now_rests_a_moment_after_it_was_followed() {
     two.anna.press("s");
     two.ben_sees("Trip");
     two.anna_sees("Waiting       nothing");
-    two.anna_sees("rests for");
-    two.anna.press("s");
-    two.anna.shows("not now: it was synced a moment ago");
+    let Two { runtime, anna, .. } = &mut two;
+    let rests = runtime.block_on(async {
+        // Pressed again until it comes at once after one that was followed, however slow this machine is.
+        let pressing = async {
+            while !anna.screen().contains("not now: it was synced a moment ago") {
+                anna.app.changed().await;
+                anna.press("s");
+            }
+        };
+        tokio::time::timeout(PATIENCE, pressing).await
+    });
+    assert!(rests.is_ok(), "{}", two.anna.screen());
+    two.anna.shows("rests for");
 }
 
 #[test]
