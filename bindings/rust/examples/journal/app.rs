@@ -263,14 +263,15 @@ impl App {
     /// Takes what was pasted.
     pub(crate) fn paste(&mut self, text: &str) {
         let journal = &self.journal;
-        let pasted = match (self.over.last_mut(), self.tab) {
-            (Some(Over::Entry(page)), _) => page.paste(text, journal),
-            (Some(Over::Form(form)), _) => Ok(form.paste(text)),
-            (None, Tab::Days) => Ok(self.days.paste(text)),
-            (None, Tab::Sync) => Ok(self.sync.paste(text)),
-            (None, Tab::Settings) => Ok(self.settings.paste(text)),
-            _ => Ok(()),
-        };
+        let mut pasted = Ok(());
+        match (self.over.last_mut(), self.tab) {
+            (Some(Over::Entry(page)), _) => pasted = page.paste(text, journal),
+            (Some(Over::Form(form)), _) => form.paste(text),
+            (None, Tab::Days) => self.days.paste(text),
+            (None, Tab::Sync) => self.sync.paste(text),
+            (None, Tab::Settings) => self.settings.paste(text),
+            _ => {}
+        }
         let pasted = pasted.and_then(|()| self.refresh_page());
         self.tell_failure(pasted);
     }

@@ -94,8 +94,7 @@ impl Days {
                     .collect();
             }
             Mode::Trash { deleted } => {
-                let ids = journal.entries.deleted()?.into_iter().rev();
-                *deleted = ids.filter_map(|id| Some(Row::new((id, journal.entries.read(id).ok()?)))).collect();
+                *deleted = journal.entries.list_deleted()?.entities.into_iter().rev().map(Row::new).collect();
             }
         }
         self.keep_chosen(chosen);

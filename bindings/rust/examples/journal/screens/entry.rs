@@ -90,7 +90,10 @@ impl EntryPage {
         let at = match self.focus {
             Focus::Title => self.title_at,
             Focus::Text => self.text_at,
-            Focus::Activities => return Ok(self.activity.paste(text)),
+            Focus::Activities => {
+                self.activity.paste(text);
+                return Ok(());
+            }
             Focus::Mood => return Ok(()),
         };
         self.write(journal, Stroke::Splice { at, delete: 0, insert: pasted(text, self.focus == Focus::Text) })

@@ -62,7 +62,9 @@ impl Drop for Two {
         for device in [&self.anna, &self.ben] {
             device.app.journal.replica.disconnect();
         }
-        self.relay.take().map(|relay| self.runtime.block_on(relay.shutdown()));
+        if let Some(relay) = self.relay.take() {
+            self.runtime.block_on(relay.shutdown());
+        }
     }
 }
 
@@ -203,7 +205,7 @@ fn a_journal_that_was_joined_is_shown_again_and_the_empty_one_is_left() {
     two.anna.press("nTrip<Esc>");
     two.ben_sees("Trip");
     let other = two.folder.path().join("other.db");
-    std::mem::swap(&mut two.ben, &mut Device::open(&other));
+    two.ben = Device::open(&other);
     let mut ben = Device::open(&two.folder.path().join("ben.db"));
     assert_eq!(ben.app.journal.space.id(), id);
     ben.shows("Trip");
