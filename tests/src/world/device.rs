@@ -326,7 +326,7 @@ impl World {
         }
     }
 
-    fn wake(&mut self, device: Device) {
+    pub(super) fn wake(&mut self, device: Device) {
         let now = self.now_on(device);
         let failed = self.driver(device).is_some_and(|driver| driver.handle_wake(now).is_err());
         if failed {

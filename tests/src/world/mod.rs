@@ -10,6 +10,7 @@ mod live;
 mod log;
 mod loss;
 mod network;
+mod presence;
 mod question;
 mod random;
 mod record;
