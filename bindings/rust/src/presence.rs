@@ -33,7 +33,7 @@ use std::time::Duration;
 /// # let replica = Replica::open_in_memory()?;
 /// # let home = replica.create_space("Home")?;
 /// # let notes = home.collection::<()>("notes")?;
-/// # let id = notes.json().insert(&json!({"body": "milk, bread"}))?;
+/// # let id = notes.json().insert(&json!({}))?;
 /// let here = home.presence();
 /// here.set(&json!({"name": "Ada", "colour": "teal"}))?;           // until it is cleared, replaced or dropped
 /// for peer in here.peers() {
@@ -42,9 +42,9 @@ use std::time::Duration;
 ///
 /// let note = notes.entity(id)?;
 /// let body = note.text("body");
-/// body.splice(0, 11, "milk, bread")?;
+/// body.splice(0, 0, "milk, bread")?;
 /// let cursor = note.presence();                                    // who is in this very note, and where
-/// cursor.set(&json!({"at": body.cursor_at(4)?}))?;                 // stays behind "milk", whatever others type
+/// cursor.set(&json!({"at": body.cursor_at(4)?}))?;                 // stays before ", bread", whatever others type
 /// # assert!(here.peers().is_empty() && cursor.peers().is_empty());
 /// # Ok(())
 /// # }
