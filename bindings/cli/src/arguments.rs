@@ -2,6 +2,7 @@
 
 mod help;
 mod options;
+mod presence;
 mod query;
 
 pub(crate) use options::{
@@ -9,6 +10,7 @@ pub(crate) use options::{
     Restore, ScheduleArguments, SpaceCommand, StatusArguments, Trash, Watch,
 };
 
+pub(crate) use presence::Presence;
 pub(crate) use query::{IndexCommand, Query, Search};
 
 use crate::fields::FIELDS_HELP;
@@ -160,6 +162,9 @@ pub(crate) enum Command {
     /// Show a collection or an entity, and a line for each change until Ctrl-C
     #[command(after_help = help::WATCH)]
     Watch(Watch),
+    /// Tell who is here now, and show yourself, until Ctrl-C
+    #[command(after_help = presence::PRESENCE)]
+    Presence(Presence),
     /// Delete an entity: it can be restored
     #[command(after_help = help::DELETE)]
     Delete(One),

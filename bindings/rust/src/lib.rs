@@ -146,6 +146,7 @@ mod error;
 mod filter;
 mod history;
 mod leave;
+mod presence;
 mod probe;
 mod purge;
 mod query;
@@ -170,11 +171,12 @@ pub use afield_core::document::{
     BLOCK_CHARACTER, Block, Choice, ConflictId, ConflictKind, Edit, Expand, Kind, OperationError, ParsePathError, Path,
     Replay, RichText, Span, Step, TaggedJsonError, Value, paired_elements,
 };
+pub use afield_core::document::{ParseTextCursorError, TextCursor};
 pub use afield_core::id::{ParseCollectionError, ParseIdError};
 pub use afield_core::lens::{DeclareError, Lens, LensError, Lenses};
 pub use afield_core::policy::{Decision, Reason, TraceLine, Trigger};
 pub use afield_core::wire::{ChunkCode, Class, SpaceCode};
-pub use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Now, SpaceId};
+pub use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Now, SessionId, SpaceId};
 pub use afield_store::{AppendError, BackupError, BackupProgress, OpenError, StoreError, Synchronous};
 pub use afield_store::{Position, QueryValue, Snippet};
 pub use afield_transport::{ParseAddressError, ParseTokenError};
@@ -192,6 +194,7 @@ pub use error::{
 };
 pub use filter::{Fetched, Filter, NotHere};
 pub use leave::LeftSpace;
+pub use presence::{Peer, Presence, PresenceError, PresenceWatch};
 pub use probe::{ProbeError, Probed};
 pub use purge::{Confirm, Maintained, PurgeError, Purged};
 pub use query::{AsJson, Beside, Fields, Found, LiveQuery, LiveWork, Param, Params, Query, QueryError, SearchBox};

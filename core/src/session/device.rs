@@ -6,12 +6,14 @@ mod follow;
 mod known;
 mod live;
 mod pushes;
+mod signals;
 mod telling;
 
 pub use exchange::{
     Advance, ChunkFault, DeviceEvent, FetchRequest, FetchedPage, Greeting, Proof, PushRoom, PushedChunk, ReceivedChunk,
     ReceivedErasure, SpaceOpening, UnusableSnapshot,
 };
+pub use signals::ReceivedSignal;
 
 use super::SessionError;
 use crate::durable::Durable;
@@ -40,6 +42,8 @@ use std::collections::{BTreeMap, VecDeque};
 pub struct DeviceSession {
     limits: Limits,
     welcomed: bool,
+    /// Whether the relay takes signals.
+    has_signals: bool,
     handshake_deadline_ms: u64,
     /// When the relay last said something, or was last asked something.
     heard_ms: u64,
@@ -72,6 +76,7 @@ impl DeviceSession {
         let mut session = Self {
             limits: Limits::DEFAULT,
             welcomed: false,
+            has_signals: false,
             handshake_deadline_ms: now.monotonic_ms.saturating_add(HANDSHAKE_TIMEOUT_MS),
             heard_ms: now.monotonic_ms,
             channels: BTreeMap::new(),
@@ -320,6 +325,7 @@ impl DeviceSession {
                 let problem = "for something that was not asked for";
                 channel.ok_or(SessionError::Order { frame: name, problem })?.handle_fetched(frame, events)
             }
+            ToDevice::Signal(frame) => Self::handle_signal(channels, events, &frame),
             ToDevice::Seen(frame) => {
                 known(channels, frame.channel, name)?.handle_seen(frame, events);
                 Ok(())
@@ -437,7 +443,7 @@ impl DeviceSession {
                 problem: "with limits under which no change can be sent",
             });
         }
-        self.welcomed = true;
+        (self.welcomed, self.has_signals) = (true, welcome.signals);
         self.transmit.extend(self.held.drain(..).map(|held| held.message));
         self.limits = welcome.limits;
         self.events.push_back(DeviceEvent::Welcome(Box::new(welcome)));

@@ -11,6 +11,7 @@ mod log;
 mod loss;
 mod network;
 mod people;
+mod presence;
 mod question;
 mod random;
 mod record;

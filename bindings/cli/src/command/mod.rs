@@ -10,6 +10,7 @@ mod index;
 mod init;
 mod list;
 mod manual;
+mod presence;
 mod purge;
 mod put;
 mod query;
@@ -44,6 +45,7 @@ pub(crate) fn run(command: Command, global: &Global, output: &Output) -> Result<
         Command::Search(arguments) => query::search(&arguments, global, output),
         Command::Index(command) => index::run(command, global, output),
         Command::Watch(arguments) => watch::run(&arguments, global, output),
+        Command::Presence(arguments) => presence::run(&arguments, global, output),
         Command::Delete(one) => delete(&one, global, output),
         Command::Restore(arguments) => restore(&arguments, global, output),
         Command::Log(arguments) => history::log(&arguments, global, output),

@@ -2,7 +2,7 @@
 
 use crate::running::{Person, Ran, afield};
 
-const COMMANDS: [&str; 33] = [
+const COMMANDS: [&str; 34] = [
     "demo",
     "init",
     "space",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 33] = [
     "search",
     "index",
     "watch",
+    "presence",
     "delete",
     "restore",
     "log",

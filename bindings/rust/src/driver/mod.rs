@@ -16,6 +16,7 @@ mod entity;
 mod error;
 mod leave;
 mod merge;
+mod presence;
 mod projection;
 mod purge;
 mod seen;
@@ -31,6 +32,7 @@ pub use edit::{EditFailure, Edited, Existence, Target};
 pub use entity::EntityError;
 pub(crate) use entity::document_of;
 pub use error::DriverError;
+pub(crate) use presence::{Notice, Place, locked};
 pub(crate) use projection::{DELETED_KEY, projection_of, projection_of_fields, split_deleted, split_deletion};
 pub use sync::Output;
 
@@ -78,6 +80,7 @@ pub struct Driver {
     pub(crate) observers: Observers,
     acknowledgements: Acknowledgements,
     sightings: Sightings,
+    presences: presence::Presences,
     /// Spaces whose outbox has grown since the last look.
     edited: Mutex<BTreeSet<SpaceId>>,
     /// What `status` shows, so that it need not wait for sync to pause.
@@ -182,6 +185,7 @@ impl Driver {
             observers: Observers::default(),
             acknowledgements: Acknowledgements::default(),
             sightings: Sightings::default(),
+            presences: presence::Presences::default(),
             edited: Mutex::default(),
             view: Mutex::default(),
             events: broadcast::channel(EVENTS_MAX).0,

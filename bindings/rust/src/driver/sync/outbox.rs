@@ -51,6 +51,9 @@ impl Driver {
         }
         self.pump_fetches(sync, now)?;
         self.settle_fetchers(sync)?;
+        if let Link::Up { session, .. } = &mut sync.link {
+            self.pump_presence(session, now);
+        }
         sync.flush_session();
         self.note_in_step(sync, now);
         Ok(())

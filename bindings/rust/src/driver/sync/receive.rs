@@ -158,6 +158,10 @@ impl Driver {
                 self.tell_progress(sync, space, now);
                 return Ok(());
             }
+            DeviceEvent::Signalled(signal) => {
+                self.hear(*signal, now);
+                return Ok(());
+            }
             _ => self.flush(sync, step, now)?,
         }
         match event {
@@ -173,7 +177,10 @@ impl Driver {
             DeviceEvent::Proven { space, proofs } => self.mark(space, &proofs)?,
             DeviceEvent::Fetched(page) => self.take_page(sync, *page, now)?,
             DeviceEvent::Seen { space, sequence } => self.note_seen(space, sequence)?,
-            DeviceEvent::Reset { space, cursor } => self.reset(sync, space, cursor.log, now)?,
+            DeviceEvent::Reset { space, cursor } => {
+                self.forget_presence(Some(space));
+                self.reset(sync, space, cursor.log, now)?;
+            }
             DeviceEvent::CaughtUp { space } => {
                 self.merge_received(sync, now)?;
                 sync.backoff.succeeded();
@@ -190,6 +197,7 @@ impl Driver {
             }
             DeviceEvent::SpaceRefused { space, code, retry_after_ms } => {
                 tracing::warn!(%space, %code, "the relay does not serve the space");
+                self.forget_presence(Some(space));
                 if let Some(state) = sync.spaces.get_mut(&space) {
                     state.refused = Some(code.to_string());
                     let wait_ms = state.refusals.failed(retry_after_ms, &mut **lock(&self.entropy));
@@ -197,7 +205,7 @@ impl Driver {
                 }
                 self.emit(SyncEvent::SpaceRefused { space, code });
             }
-            DeviceEvent::Advance(_) | DeviceEvent::Receipted { .. } => {}
+            DeviceEvent::Advance(_) | DeviceEvent::Receipted { .. } | DeviceEvent::Signalled(_) => {}
         }
         Ok(())
     }

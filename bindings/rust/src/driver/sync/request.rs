@@ -241,6 +241,7 @@ impl Driver {
             sync.outputs.push_back(Output::Disconnect);
             sync.link = Link::Resting;
             self.forget_seen(None);
+            self.forget_presence(None);
             lock(&self.store).end_scan();
             self.merge_leftovers(sync, now);
             if let Err(error) = self.begin_anew(sync, now) {
