@@ -2,11 +2,14 @@
 
 use crate::driver::Driver;
 use crate::error::ReadError;
+use crate::read_only::ReadOnlySpace;
 use crate::replica::Shared;
 use crate::space::Space;
 use afield_core::id::ParseCollectionError;
 use afield_core::policy::Direction;
 use afield_core::wire::Class;
+use afield_core::{Collection, SpaceId};
+use afield_store::Reader;
 use serde::Serialize;
 
 /// Whose writes count where the changes of a collection do not go both ways.
@@ -134,9 +137,7 @@ impl Space {
     ///
     /// The store could not be read.
     pub fn direction(&self, collection: &str) -> Result<Direction, ReadError> {
-        let found = self.shared.reader.directions(self.id())?;
-        let found = found.into_iter().find(|(name, _)| name.as_str() == collection);
-        Ok(found.map(|(_, direction)| direction).unwrap_or_default())
+        direction(&self.shared.reader, self.id(), collection)
     }
 
     /// The collections whose changes do not go both ways on this device, and whose writes count there, in the order of their names.
@@ -145,12 +146,40 @@ impl Space {
     ///
     /// The store could not be read.
     pub fn directions(&self) -> Result<Vec<CollectionDirection>, ReadError> {
-        let found = self.shared.reader.directions(self.id())?.into_iter();
-        let listed = |(collection, direction): (afield_core::Collection, Direction)| CollectionDirection {
-            collection: collection.as_str().to_owned(),
-            direction,
-            source_of_truth: SourceOfTruth::of(direction),
-        };
-        Ok(found.map(listed).collect())
+        directions(&self.shared.reader, self.id())
     }
+}
+
+impl ReadOnlySpace {
+    /// As [`Space::direction`].
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn direction(&self, collection: &str) -> Result<Direction, ReadError> {
+        direction(&self.reader, self.id(), collection)
+    }
+
+    /// As [`Space::directions`].
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn directions(&self) -> Result<Vec<CollectionDirection>, ReadError> {
+        directions(&self.reader, self.id())
+    }
+}
+
+fn direction(reader: &Reader, space: SpaceId, collection: &str) -> Result<Direction, ReadError> {
+    let found = reader.directions(space)?.into_iter().find(|(name, _)| name.as_str() == collection);
+    Ok(found.map(|(_, direction)| direction).unwrap_or_default())
+}
+
+fn directions(reader: &Reader, space: SpaceId) -> Result<Vec<CollectionDirection>, ReadError> {
+    let listed = |(collection, direction): (Collection, Direction)| CollectionDirection {
+        collection: collection.as_str().to_owned(),
+        direction,
+        source_of_truth: SourceOfTruth::of(direction),
+    };
+    Ok(reader.directions(space)?.into_iter().map(listed).collect())
 }

@@ -2,7 +2,7 @@
 
 use crate::running::{Person, Ran, afield};
 
-const COMMANDS: [&str; 33] = [
+const COMMANDS: [&str; 34] = [
     "demo",
     "init",
     "space",
@@ -28,6 +28,7 @@ const COMMANDS: [&str; 33] = [
     "connect",
     "sync",
     "schedule",
+    "direction",
     "explain",
     "status",
     "doctor",
