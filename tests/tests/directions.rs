@@ -2,6 +2,7 @@
 
 use afield::{Collection, Confirm, Direction, Durability, EntityId, Path, Replica, SpaceId, Value, WaitError};
 use afield_tests::processes::{Access, Program, Site, changes_of};
+use afield_tests::world::{Device, Random, World};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -327,4 +328,60 @@ fn what_came_from_the_relay_is_never_sent_back_to_it() {
     assert_eq!(sent(&bench.ben), 0);
     assert!(sent(&bench.anna) > 0, "the control");
     bench.check_equal("at the end");
+}
+
+/// One step of a random history.
+fn step(world: &mut World, devices: &[Device], backup: &mut Vec<u8>, random: &mut Random) {
+    let device = devices[random.below(devices.len())];
+    let collection = ["notes", "photos"][random.below(2)];
+    let entities = if world.is_running(device) { world.entities(device) } else { Vec::new() };
+    match random.below(12) {
+        0 | 1 => drop(world.is_running(device).then(|| world.create(device, collection))),
+        2..=4 if !entities.is_empty() => {
+            let entity = entities[random.below(entities.len())];
+            world.type_text(device, entity, 0, "word ");
+        }
+        5..=7 => world.set_direction(device, collection, ALL[random.below(ALL.len())]),
+        8 if world.is_running(device) => world.crash(device),
+        8 => world.restart(device),
+        9 => world.go_offline(device),
+        10 => world.go_online(device),
+        _ if random.chance(300) => world.restore_relay(backup),
+        _ if random.chance(300) => *backup = world.snapshot_relay(),
+        _ => {}
+    }
+    world.run(random.between(0, 2_000));
+    world.check().unwrap();
+}
+
+#[test]
+fn whatever_the_directions_were_all_devices_are_equal_once_everything_goes_both_ways_again() {
+    for seed in 0..60 {
+        println!("seed {seed}");
+        let mut random = Random::new(seed);
+        let mut world = World::new(seed);
+        let devices = world.devices::<3>();
+        world.settle();
+        let mut backup = world.snapshot_relay();
+        for _ in 0..40 {
+            step(&mut world, &devices, &mut backup, &mut random);
+        }
+        for device in devices {
+            if !world.is_running(device) {
+                world.restart(device);
+            }
+            world.go_online(device);
+            for collection in ["notes", "photos"] {
+                world.set_direction(device, collection, Direction::Both);
+            }
+        }
+        // Holds every store and what it shows against the log (S1, S2, D2, D5).
+        world.settle();
+        let [first, rest @ ..] = devices;
+        for entity in world.made() {
+            for other in rest {
+                assert_eq!(world.text(first, entity), world.text(other, entity), "seed {seed}");
+            }
+        }
+    }
 }
