@@ -23,6 +23,8 @@ pub enum Filter {
     Everything,
     /// What is named, and nothing else.
     Only(Selection),
+    /// What is in none of these collections; of which there is at least one ([`Filter::without`]).
+    AllBut(BTreeSet<Collection>),
 }
 
 /// Collections and single entities.
@@ -65,11 +67,30 @@ impl Filter {
         self
     }
 
+    /// The same without some collections. An entity that is named by itself stays named: in which collection it is, a filter
+    /// does not know.
+    #[must_use]
+    pub fn without(self, collections: &BTreeSet<Collection>) -> Self {
+        if collections.is_empty() {
+            return self;
+        }
+        match self {
+            Self::Everything => Self::AllBut(collections.clone()),
+            Self::AllBut(but) => Self::AllBut(but.union(collections).cloned().collect()),
+            Self::Only(mut selection) => {
+                selection.collections.retain(|collection| !collections.contains(collection));
+                selection.announced.retain(|collection| !collections.contains(collection));
+                Self::Only(selection)
+            }
+        }
+    }
+
     /// Whether an entity is wanted.
     pub fn includes(&self, entity: EntityId, collection: &Collection) -> bool {
         match self {
             Self::Everything => true,
             Self::Only(selection) => selection.includes(entity, collection),
+            Self::AllBut(but) => !but.contains(collection),
         }
     }
 
@@ -78,13 +99,14 @@ impl Filter {
         match self {
             Self::Everything => true,
             Self::Only(selection) => selection.collections.contains(collection),
+            Self::AllBut(but) => !but.contains(collection),
         }
     }
 
     /// Whether the id of an entity that is not wanted is.
     pub fn announces(&self, collection: &Collection) -> bool {
         match self {
-            Self::Everything => false,
+            Self::Everything | Self::AllBut(_) => false,
             Self::Only(selection) => selection.announced.contains(collection),
         }
     }
@@ -99,13 +121,24 @@ impl Filter {
                 selection.entities.extend(more.entities.iter().copied());
                 selection.announced.extend(more.announced.iter().cloned());
             }
+            (Self::AllBut(but), by) => {
+                but.retain(|collection| !by.includes_all_of(collection));
+                if but.is_empty() {
+                    *self = Self::Everything;
+                }
+            }
+            (Self::Only(_), Self::AllBut(_)) => {
+                let mut wider = by.clone();
+                wider.widen(self);
+                *self = wider;
+            }
         }
     }
 
     /// How many entities are named one by one.
     pub fn entity_count(&self) -> usize {
         match self {
-            Self::Everything => 0,
+            Self::Everything | Self::AllBut(_) => 0,
             Self::Only(selection) => selection.entities.len(),
         }
     }
@@ -114,6 +147,7 @@ impl Filter {
     pub fn is_within_limits(&self) -> bool {
         match self {
             Self::Everything => true,
+            Self::AllBut(but) => but.len() <= FILTER_COLLECTIONS_MAX,
             Self::Only(Selection { collections, entities, announced }) => {
                 collections.len().max(announced.len()) <= FILTER_COLLECTIONS_MAX
                     && entities.len() <= FILTER_ENTITIES_MAX
@@ -158,5 +192,39 @@ mod tests {
         assert_eq!(filter, Filter::Everything);
         filter.widen(&Filter::nothing());
         assert_eq!(filter, Filter::Everything);
+    }
+
+    #[test]
+    fn all_but_some_collections_is_everything_else_and_widens_to_what_either_side_wants() {
+        let one = EntityId::from_bytes([1; 16]);
+        let (notes, photos) = (name("notes"), name("photos"));
+        let but = |names: &[&Collection]| {
+            Filter::Everything.without(&names.iter().map(|name| (*name).clone()).collect::<BTreeSet<_>>())
+        };
+        let filter = but(&[&photos]);
+        assert!(filter.includes(one, &notes) && !filter.includes(one, &photos) && !filter.includes_all_of(&photos));
+        assert_eq!(but(&[]), Filter::Everything);
+        assert_eq!(filter.clone().without(&BTreeSet::from([notes.clone()])), but(&[&notes, &photos]));
+        let named = Filter::collections([notes.clone(), photos.clone()]).announcing([photos.clone()]);
+        assert_eq!(named.without(&BTreeSet::from([photos.clone()])), Filter::collections([notes.clone()]));
+
+        let sides = [
+            Filter::nothing(),
+            Filter::collections([photos.clone()]),
+            Filter::collections([notes.clone()]),
+            but(&[&photos]),
+            but(&[&notes]),
+            but(&[&notes, &photos]),
+            Filter::Everything,
+        ];
+        for (left, right) in sides.iter().flat_map(|left| sides.iter().map(move |right| (left, right))) {
+            let mut wide = left.clone();
+            wide.widen(right);
+            for collection in [&notes, &photos, &name("others")] {
+                let is_wanted = left.includes(one, collection) || right.includes(one, collection);
+                assert_eq!(wide.includes(one, collection), is_wanted, "{left:?} and {right:?}: {collection}");
+            }
+            assert!(!matches!(&wide, Filter::AllBut(but) if but.is_empty()), "that is everything");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::column::ChangeState;
 use crate::conflicts;
-use crate::entity::{FoundEntity, MetEntities, Projection, insert_change, make_stale, project};
+use crate::entity::{FoundEntity, MetEntities, Projection, Provenance, insert_change, make_stale, project};
 use crate::erase;
 use crate::error::{AppendError, StoreError};
 use crate::settle::{Order, Settled, settle_change};
@@ -85,7 +85,7 @@ fn append_entity(
             Arrival::Received => ChangeState::Received,
         };
         is_document_changed |= state == ChangeState::Applied;
-        if insert_change(transaction, &entity, (change.hash, change.bytes), (state, None), at_ms)? {
+        if insert_change(transaction, &entity, (change.hash, change.bytes), (state, Provenance::Here), at_ms)? {
             added += 1;
         } else if state == ChangeState::Applied {
             // A derived change can have come from another device before this one made it.

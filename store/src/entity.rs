@@ -1,8 +1,10 @@
 //! Entities, their changes as rows, and their projections: what appending, receiving and settling share.
 
 use crate::column::{self, ChangeState, EntityRow, SpaceRow, sequence_sql};
+use crate::directions;
 use crate::error::StoreError;
 use crate::transaction::{WriteTransaction, row};
+use afield_core::policy::Direction;
 use afield_core::{ChangeHash, Collection, EntityId, Sequence, SpaceId};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
@@ -33,6 +35,8 @@ pub(crate) struct FoundEntity {
     pub(crate) row: EntityRow,
     pub(crate) space_row: SpaceRow,
     pub(crate) home: EntityHome,
+    /// Which way the changes of its collection go.
+    pub(crate) direction: Direction,
 }
 
 /// The entities that a transaction has met, so that each is looked up once.
@@ -54,7 +58,8 @@ impl MetEntities {
         let sql = "INSERT INTO entities (space_row, entity, collection) VALUES (?, ?, ?) RETURNING entity_row";
         let row = transaction.insert(sql, (space_row, entity.as_bytes(), collection.as_str()))?;
         let home = EntityHome { space, collection: collection.clone() };
-        let made = FoundEntity { row: EntityRow(row), space_row, home };
+        let direction = directions::of_collection(transaction, space_row, collection)?;
+        let made = FoundEntity { row: EntityRow(row), space_row, home, direction };
         self.0.insert(entity, made.clone());
         Ok(made)
     }
@@ -83,12 +88,22 @@ impl MetEntities {
 
 /// The entity, when the store knows it.
 pub(crate) fn find(connection: &Connection, entity: EntityId) -> Result<Option<FoundEntity>, StoreError> {
-    let sql = "SELECT entity_row, space_row, space, collection FROM entities JOIN spaces USING (space_row)
-               WHERE entity = ?";
+    let sql = "SELECT entity_row, space_row, space, collection, direction FROM entities JOIN spaces USING (space_row)
+               LEFT JOIN directions USING (space_row, collection) WHERE entity = ?";
     row(connection, sql, [entity.as_bytes()], |row| {
         let home = EntityHome { space: column::space(row, 2)?, collection: column::collection(row, 3)? };
-        Ok(FoundEntity { row: row.get(0)?, space_row: row.get(1)?, home })
+        let direction = directions::direction(row, 4)?;
+        Ok(FoundEntity { row: row.get(0)?, space_row: row.get(1)?, home, direction })
     })
+}
+
+/// Where a change comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Provenance {
+    /// It was made or brought here, and no relay is known to have it.
+    Here,
+    /// It stands in the log: the mark where that is at or below the cursor.
+    Log(Option<Sequence>),
 }
 
 /// Adds a change unless it is held already; says whether it is new.
@@ -96,14 +111,20 @@ pub(crate) fn insert_change(
     transaction: &mut WriteTransaction<'_>,
     entity: &FoundEntity,
     (hash, bytes): (ChangeHash, &[u8]),
-    (state, sequence): (ChangeState, Option<Sequence>),
+    (state, provenance): (ChangeState, Provenance),
     at_ms: i64,
 ) -> Result<bool, StoreError> {
-    let sql = "INSERT INTO changes (entity_row, space_row, hash, state, sequence, at_ms, size)
-               VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (entity_row, hash) DO NOTHING";
-    let sequence = sequence.map(sequence_sql);
+    let sql = "INSERT INTO changes (entity_row, space_row, hash, state, sequence, at_ms, size, logged, held)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (entity_row, hash) DO NOTHING";
+    let sequence = match provenance {
+        Provenance::Here => None,
+        Provenance::Log(mark) => mark.map(sequence_sql),
+    };
+    let logged = sequence.is_none() && provenance != Provenance::Here;
+    let held = sequence.is_none() && directions::holds(entity.direction, logged);
     let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-    if transaction.execute(sql, (entity.row, entity.space_row, hash.0, state, sequence, at_ms, size))? == 0 {
+    let values = (entity.row, entity.space_row, hash.0, state, sequence, at_ms, size, logged, held);
+    if transaction.execute(sql, values)? == 0 {
         return Ok(false);
     }
     transaction.execute("INSERT INTO bodies (change_row, bytes) VALUES (last_insert_rowid(), ?)", [bytes])?;
@@ -122,10 +143,22 @@ pub(crate) fn mark_change(
         return Ok(false);
     };
     if !is_marked {
-        let sql = "UPDATE changes SET sequence = ?3 WHERE entity_row = ?1 AND hash = ?2";
+        let sql = "UPDATE changes SET sequence = ?3, held = 0 WHERE entity_row = ?1 AND hash = ?2";
         transaction.execute(sql, (entity.row, hash.0, sequence_sql(sequence)))?;
     }
     Ok(true)
+}
+
+/// Notes that a change that is held stands in the log above the cursor: it is no secret of this device any more.
+pub(crate) fn note_logged(
+    transaction: &mut WriteTransaction<'_>,
+    entity: &FoundEntity,
+    hash: ChangeHash,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE changes SET logged = 1, held = ?3 WHERE entity_row = ?1 AND hash = ?2 AND sequence IS NULL AND logged = 0";
+    let held = directions::holds(entity.direction, true);
+    transaction.execute(sql, (entity.row, hash.0, held))?;
+    Ok(())
 }
 
 /// Writes what the document reads as now.

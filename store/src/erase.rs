@@ -3,7 +3,8 @@
 //! The record follows the outbox rule as a change does (D5): it is marked, or in the outbox.
 
 use crate::column::{self, SpaceRow, sequence_sql};
-use crate::entity::{self, MetEntities};
+use crate::directions;
+use crate::entity::{self, MetEntities, Provenance};
 use crate::error::{PurgeError, StoreError};
 use crate::outbox::{OutboxChunk, OutboxPosition, OutboxSize};
 use crate::space;
@@ -92,7 +93,7 @@ impl Store {
                 let counted = transaction.read(|connection| counted(connection, &[entity]))?;
                 purged = purged.plus(counted);
                 let record = Erasure { entity, reason };
-                note(transaction, space_row, (record, &found.home.collection), None, at_ms)?;
+                note(transaction, space_row, (record, &found.home.collection), Provenance::Here, at_ms)?;
                 remove(transaction, space_row, entity)?;
             }
             Ok(purged)
@@ -191,14 +192,23 @@ fn note(
     transaction: &mut WriteTransaction<'_>,
     space: SpaceRow,
     (record, collection): (Erasure, &Collection),
-    mark: Option<Sequence>,
+    provenance: Provenance,
     at_ms: i64,
 ) -> Result<(), StoreError> {
-    let sql = "INSERT INTO erasures (space_row, entity, collection, reason, sequence, at_ms) VALUES (?, ?, ?, ?, ?, ?)
-               ON CONFLICT (space_row, entity) DO UPDATE SET reason = excluded.reason,
-               sequence = coalesce(sequence, excluded.sequence)";
-    let (Erasure { entity, reason }, mark) = (record, mark.map(sequence_sql));
-    transaction.execute(sql, (space, entity.as_bytes(), collection.as_str(), reason.number(), mark, at_ms))?;
+    let sql = "INSERT INTO erasures (space_row, entity, collection, reason, logged, held, sequence, at_ms)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (space_row, entity) DO UPDATE SET reason = excluded.reason,
+               logged = max(logged, excluded.logged), sequence = coalesce(sequence, excluded.sequence),
+               held = coalesce(sequence, excluded.sequence) IS NULL AND excluded.held";
+    let mark = match provenance {
+        Provenance::Here => None,
+        Provenance::Log(mark) => mark.map(sequence_sql),
+    };
+    let logged = mark.is_none() && provenance != Provenance::Here;
+    let direction = directions::of_collection(transaction, space, collection)?;
+    let held = mark.is_none() && directions::holds(direction, logged);
+    let Erasure { entity, reason } = record;
+    let values = (space, entity.as_bytes(), collection.as_str(), reason.number(), logged, held, mark, at_ms);
+    transaction.execute(sql, values)?;
     Ok(())
 }
 
@@ -228,7 +238,7 @@ pub(crate) fn receive(
 ) -> Result<bool, StoreError> {
     let ReceivedErasure { record, collection, sequence } = *erasure;
     let mark = sequence.filter(|sequence| *sequence <= marked_upto && *sequence > Sequence::ZERO);
-    note(transaction, space, (record, collection), mark, at_ms)?;
+    note(transaction, space, (record, collection), Provenance::Log(mark), at_ms)?;
     met.forget(record.entity);
     remove(transaction, space, record.entity)
 }
@@ -254,7 +264,8 @@ pub(crate) fn prove(
     let found: Option<u8> = transaction.row(sql, (space, entity.as_bytes()), |row| column::number(row, 0))?;
     let Some(reason) = found.and_then(ErasureReason::from_number) else { return Ok(false) };
     if (Erasure { entity, reason }).hash() == hash {
-        let sql = "UPDATE erasures SET sequence = ?3 WHERE space_row = ?1 AND entity = ?2 AND sequence IS NULL";
+        let sql =
+            "UPDATE erasures SET sequence = ?3, held = 0 WHERE space_row = ?1 AND entity = ?2 AND sequence IS NULL";
         transaction.execute(sql, (space, entity.as_bytes(), sequence_sql(sequence)))?;
     }
     Ok(true)
@@ -268,7 +279,7 @@ pub(crate) fn outbox(
     (chunks_max, bytes_max): (usize, usize),
 ) -> Result<Vec<OutboxChunk>, StoreError> {
     let sql = "SELECT erasure_row, entity, collection, reason FROM erasures
-               WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND erasure_row > ?2
+               WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND held = 0 AND erasure_row > ?2
                ORDER BY erasure_row LIMIT ?3";
     let limit = i64::try_from(chunks_max.min(bytes_max / ERASURE_BYTES).max(1)).unwrap_or(i64::MAX);
     let found = rows(connection, sql, (space.as_bytes(), after.erased, limit), |row| {
@@ -290,7 +301,7 @@ pub(crate) fn outbox(
 /// How many records the outbox of a space holds, as a part of its size.
 pub(crate) fn outbox_size(connection: &Connection, space: SpaceId) -> Result<OutboxSize, StoreError> {
     let sql = "SELECT count(*), min(at_ms) FROM erasures
-               WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?) AND sequence IS NULL";
+               WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?) AND sequence IS NULL AND held = 0";
     let size = row(connection, sql, [space.as_bytes()], |row| {
         let changes = column::count(row, 0)?;
         Ok(OutboxSize { changes, bytes: changes * ERASURE_BYTES as u64, oldest_ms: row.get(1)? })

@@ -5,7 +5,8 @@
 mod operation;
 
 pub use operation::{
-    AppendError, EntityError, FilterError, MarkError, PurgeError, ReceiveError, SnapshotError, SpaceError,
+    AppendError, DirectionError, EntityError, FilterError, MarkError, PurgeError, ReceiveError, SnapshotError,
+    SpaceError,
 };
 
 use crate::lock::Holder;

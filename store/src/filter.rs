@@ -1,6 +1,7 @@
 //! What this device asks for of its spaces, and what of it is still to be fetched.
 
 use crate::column::{self, SpaceRow, sequence_sql};
+use crate::directions;
 use crate::entity;
 use crate::error::{FilterError, StoreError};
 use crate::reader::Reader;
@@ -108,7 +109,17 @@ impl Store {
     ///
     /// The storage failed.
     pub fn filter(&self, space: SpaceId) -> Result<Filter, StoreError> {
-        self.read(|connection| filter(connection, space))
+        self.read(|connection| named(connection, space))
+    }
+
+    /// What a relay is asked for of a space: its filter, without the collections whose changes only go out or do not leave the
+    /// device, and without the entities of those that are here.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn asked_filter(&self, space: SpaceId) -> Result<Filter, StoreError> {
+        self.read(|connection| asked(connection, space))
     }
 
     /// Asks for something else of a space from now on. What was not asked for before is to be fetched, unless the whole log
@@ -130,13 +141,13 @@ impl Store {
         }
         self.write(|transaction| {
             let (space_row, cursor) = space::find(transaction, space)?.ok_or(FilterError::UnknownSpace { space })?;
-            let before = Wanted::of(&transaction.read(|connection| self::filter(connection, space))?);
+            let before = Wanted::of(&transaction.read(|connection| named(connection, space))?);
             let backfills = transaction.read(|connection| backfills(connection, space))?;
             let is_fresh = from_start && cursor.is_none_or(|cursor| cursor.sequence == Sequence::ZERO);
             let is_filtered = *filter != Filter::Everything;
             name(transaction, space_row, filter)?;
             transaction.execute("UPDATE spaces SET filtered = ?2 WHERE space_row = ?1", (space_row, is_filtered))?;
-            let after = Wanted::of(&transaction.read(|connection| self::filter(connection, space))?);
+            let after = Wanted::of(&transaction.read(|connection| named(connection, space))?);
             // What a snapshot could not give is missing whatever the filter says.
             transaction.execute("DELETE FROM backfills WHERE space_row = ? AND changes = 0", [space_row])?;
             for wanted in &after {
@@ -148,6 +159,9 @@ impl Store {
             let sql = "DELETE FROM announced WHERE space_row = ?1 AND CAST(collection AS BLOB) NOT IN
                        (SELECT name FROM wanted WHERE space_row = ?1 AND kind = 2)";
             transaction.execute(sql, [space_row])?;
+            for collection in transaction.read(|connection| directions::left_out(connection, space))? {
+                directions::forget_backfills(transaction, space_row, &collection)?;
+            }
             check_length(transaction, space_row)
         })
     }
@@ -169,7 +183,7 @@ impl Store {
             for entity in entities {
                 let wanted = Wanted::Entity(*entity);
                 let is_here = transaction.read(|connection| is_here(connection, space, *entity))?;
-                if is_here {
+                if is_here || transaction.read(|connection| is_left_out(connection, space, *entity))? {
                     continue;
                 }
                 missing.push(*entity);
@@ -240,6 +254,12 @@ fn is_here(connection: &Connection, space: SpaceId, entity: EntityId) -> Result<
     }
 }
 
+/// Whether an entity is held whose collection takes nothing from the relay.
+fn is_left_out(connection: &Connection, space: SpaceId, entity: EntityId) -> Result<bool, StoreError> {
+    let found = entity::find(connection, entity)?.filter(|found| found.home.space == space);
+    Ok(found.is_some_and(|found| !found.direction.receives()))
+}
+
 fn may_be_elsewhere(
     connection: &Connection,
     space: SpaceId,
@@ -250,6 +270,8 @@ fn may_be_elsewhere(
                        AND (kind = 0 AND name = ?2 OR kind = 1 AND name = ?3))
                        OR EXISTS (SELECT 1 FROM backfills WHERE backfills.space_row = spaces.space_row
                        AND (kind = 0 AND name = ?2 OR kind = 1 AND name = ?3 OR kind = 3))
+                       OR EXISTS (SELECT 1 FROM directions WHERE directions.space_row = spaces.space_row
+                       AND collection = CAST(?2 AS TEXT) AND direction IN (1, 3))
                        FROM spaces WHERE space = ?1";
     let values = (space.as_bytes(), collection.as_str().as_bytes(), &entity.as_bytes()[..]);
     Ok(row(connection, sql, values, |row| row.get(0))?.unwrap_or(false))
@@ -262,7 +284,7 @@ impl Reader {
     ///
     /// The storage failed.
     pub fn filter(&self, space: SpaceId) -> Result<Filter, StoreError> {
-        self.read(|connection| filter(connection, space))
+        self.read(|connection| named(connection, space))
     }
 
     /// The entities of a space that are known to exist and are not here, with their collections, in the order of both.
@@ -413,7 +435,27 @@ pub(crate) fn forget(transaction: &mut WriteTransaction<'_>, space: SpaceRow) ->
     Ok(())
 }
 
-fn filter(connection: &Connection, space: SpaceId) -> Result<Filter, StoreError> {
+/// What a relay is asked for.
+pub(crate) fn asked(connection: &Connection, space: SpaceId) -> Result<Filter, StoreError> {
+    let filter = named(connection, space)?;
+    let left_out = directions::left_out(connection, space)?;
+    if left_out.is_empty() {
+        return Ok(filter);
+    }
+    let mut filter = filter.without(&left_out);
+    if let Filter::Only(selection) = &mut filter {
+        let sql = "SELECT entity FROM wanted JOIN entities ON entities.entity = wanted.name JOIN directions
+                   ON directions.space_row = wanted.space_row AND directions.collection = entities.collection
+                   WHERE wanted.space_row = (SELECT space_row FROM spaces WHERE space = ?) AND kind = 1 AND direction IN (1, 3)";
+        for entity in rows(connection, sql, [space.as_bytes()], |row| column::entity(row, 0))? {
+            selection.entities.remove(&entity);
+        }
+    }
+    Ok(filter)
+}
+
+/// What the filter of a space names, whatever the directions of its collections.
+pub(crate) fn named(connection: &Connection, space: SpaceId) -> Result<Filter, StoreError> {
     let sql = "SELECT filtered FROM spaces WHERE space = ?";
     if !row(connection, sql, [space.as_bytes()], |row| row.get::<_, bool>(0))?.unwrap_or(false) {
         return Ok(Filter::Everything);

@@ -55,6 +55,7 @@ mod column;
 mod compact;
 mod conflicts;
 mod connection;
+mod directions;
 mod entity;
 mod erase;
 mod error;
@@ -92,8 +93,8 @@ pub use connection::{SQLITE_VERSION_MIN, sqlite_version};
 pub use entity::{EntityHome, Projection};
 pub use erase::{Purged, ReceivedErasure};
 pub use error::{
-    AppendError, EntityError, FilterError, MarkError, OpenError, PurgeError, ReceiveError, SnapshotError, SpaceError,
-    StoreError,
+    AppendError, DirectionError, EntityError, FilterError, MarkError, OpenError, PurgeError, ReceiveError,
+    SnapshotError, SpaceError, StoreError,
 };
 #[doc(hidden)]
 pub use fault::{Fault, FaultHook, FaultPoint, SyncHook, SyncMoment};

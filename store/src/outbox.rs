@@ -163,7 +163,7 @@ impl Store {
         self.write(|transaction| {
             let found = known(transaction, entity)?;
             for hash in hashes {
-                let sql = "UPDATE changes SET sequence = NULL WHERE entity_row = ? AND hash = ?";
+                let sql = "UPDATE changes SET sequence = NULL, logged = 1 WHERE entity_row = ? AND hash = ?";
                 transaction.execute(sql, (found.row, hash.0))?;
             }
             Ok(())
@@ -231,20 +231,20 @@ impl Store {
 
 pub(crate) const COVERED: &str =
     "SELECT changes.entity_row, change_row, entity, collection, hash, state, size FROM changes JOIN entities USING (entity_row)
-    WHERE changes.space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND covered = 1
+    WHERE changes.space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND covered = 1 AND held = 0
     AND (changes.entity_row, change_row) > (?2, ?3) AND changes.entity_row NOT IN (SELECT entity_row FROM blocks)
     ORDER BY changes.entity_row, change_row LIMIT ?4";
 
 pub(crate) const READY: &str = "SELECT change_row, entity, collection, hash, state, bytes
     FROM changes JOIN entities USING (entity_row) JOIN bodies USING (change_row)
-    WHERE changes.space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND covered = 0
+    WHERE changes.space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND covered = 0 AND held = 0
     AND state <> 2 AND change_row > ?2 AND entity_row NOT IN (SELECT entity_row FROM blocks)
     ORDER BY change_row LIMIT ?3";
 
 /// The few that wait are found by their state, so that asking for them costs nothing where there are none.
 pub(crate) const WAITING: &str = "SELECT change_row, entity, collection, hash, state, bytes
     FROM changes INDEXED BY changes_unsettled JOIN entities USING (entity_row) JOIN bodies USING (change_row)
-    WHERE changes.space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND state = 2 AND state <> 0
+    WHERE changes.space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND held = 0 AND state = 2 AND state <> 0
     AND change_row > ?2 AND entity_row NOT IN (SELECT entity_row FROM blocks)
     ORDER BY change_row LIMIT ?3";
 
@@ -372,15 +372,23 @@ fn page_of(
 pub(crate) fn size(connection: &Connection, space: SpaceId) -> Result<OutboxSize, StoreError> {
     let sql = "SELECT coalesce(sum(changes), 0), coalesce(sum(bytes), 0), min(oldest_ms) FROM (
                SELECT count(*) AS changes, sum(size) AS bytes, min(at_ms) AS oldest_ms FROM changes
-               WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND covered = 0
+               WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND covered = 0 AND held = 0
                UNION ALL SELECT count(*), sum(size), min(at_ms) FROM changes
-               WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND covered = 1)";
+               WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND covered = 1 AND held = 0)";
     let size = row(connection, sql, [space.as_bytes()], |row| {
         Ok(OutboxSize { changes: column::count(row, 0)?, bytes: column::count(row, 1)?, oldest_ms: row.get(2)? })
     })?;
     let (size, erased) = (size.unwrap_or_default(), erase::outbox_size(connection, space)?);
     let oldest_ms = [size.oldest_ms, erased.oldest_ms].into_iter().flatten().min();
     Ok(OutboxSize { changes: size.changes + erased.changes, bytes: size.bytes + erased.bytes, oldest_ms })
+}
+
+/// How many changes and erasure records of a space are held back.
+pub(crate) fn held_back(connection: &Connection, space: SpaceId) -> Result<u64, StoreError> {
+    let sql = "WITH this AS (SELECT space_row FROM spaces WHERE space = ?)
+               SELECT (SELECT count(*) FROM changes JOIN this USING (space_row) WHERE held = 1)
+               + (SELECT count(*) FROM erasures JOIN this USING (space_row) WHERE held = 1)";
+    Ok(row(connection, sql, [space.as_bytes()], |row| column::count(row, 0))?.unwrap_or_default())
 }
 
 pub(crate) fn blocked(connection: &Connection, space: SpaceId) -> Result<Vec<Block>, StoreError> {

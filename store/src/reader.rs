@@ -59,6 +59,8 @@ pub struct SpaceFigures {
     pub entities: u64,
     /// The outbox.
     pub outbox: OutboxSize,
+    /// Changes and erasure records that the directions of their collections keep here.
+    pub held_back: u64,
     /// Changes that were received and not yet applied.
     pub received: u64,
     /// Changes that wait for others.
@@ -143,13 +145,15 @@ impl Reader {
                 Ok(SpaceFigures {
                     entities: column::count(row, 0)?,
                     outbox: OutboxSize::default(),
+                    held_back: 0,
                     received: column::count(row, 1)?,
                     waiting: column::count(row, 2)?,
                     quarantined: column::count(row, 3)?,
                     blocked: column::count(row, 4)?,
                 })
             })?;
-            Ok(SpaceFigures { outbox: outbox::size(connection, space)?, ..figures.unwrap_or_default() })
+            let held_back = outbox::held_back(connection, space)?;
+            Ok(SpaceFigures { outbox: outbox::size(connection, space)?, held_back, ..figures.unwrap_or_default() })
         })
     }
 

@@ -1,7 +1,7 @@
 //! A run of a space's log, stored together with the cursor behind it.
 
 use crate::column::{ChangeState, SpaceRow, sequence_sql};
-use crate::entity::{MetEntities, insert_change, mark_change};
+use crate::entity::{MetEntities, Provenance, insert_change, mark_change, note_logged};
 use crate::erase::{self, ReceivedErasure};
 use crate::error::{ReceiveError, StoreError};
 use crate::filter::{self, Backfill, Wanted};
@@ -336,11 +336,12 @@ fn store_change(
         quarantine_chunk(transaction, space.1, &chunk, mark, at_ms)?;
         return Ok(Stored::Foreign);
     }
-    if insert_change(transaction, &found, (hash, bytes), (ChangeState::Received, mark), at_ms)? {
+    if insert_change(transaction, &found, (hash, bytes), (ChangeState::Received, Provenance::Log(mark)), at_ms)? {
         return Ok(Stored::Added);
     }
-    if let Some(mark) = mark {
-        mark_change(transaction, &found, hash, mark)?;
+    match mark {
+        Some(mark) => drop(mark_change(transaction, &found, hash, mark)?),
+        None => note_logged(transaction, &found, hash)?,
     }
     Ok(Stored::Held)
 }

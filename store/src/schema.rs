@@ -16,6 +16,7 @@ pub const APPLICATION_ID: i32 = 0x4166_6c64;
 const STEPS: &[&str] = &[concat!(
     include_str!("schema_1.sql"),
     include_str!("schema_1/conflicts.sql"),
+    include_str!("schema_1/directions.sql"),
     include_str!("schema_1/erasures.sql"),
     include_str!("schema_1/query.sql"),
     include_str!("schema_1/runs.sql"),

@@ -58,6 +58,8 @@ CREATE INDEX projections_stale ON projections (entity_row) WHERE stale = 1;
 -- names. A row without a mark is in the outbox by being in one of its two indexes, so "held = marked + outbox" (D5) cannot
 -- be broken by forgetting a second write. space_row repeats the entity's so that the outbox of a space is one index range.
 -- Actor and actor sequence are not repeated here: they stand in the bytes, and every open writes under a new actor (D6).
+-- `logged` is whether it stood in a log of the space although it has no mark: before a Reset, or above the cursor. `held` is whether
+-- the direction of its collection keeps it here, out of the outbox (see directions).
 -- A covered change has no row in bodies: its bytes are taken out of its entity's snapshot. Everything else of it stays.
 CREATE TABLE changes (
     change_row INTEGER PRIMARY KEY,
@@ -66,14 +68,17 @@ CREATE TABLE changes (
     hash       BLOB    NOT NULL CHECK (length(hash) = 32),
     state      INTEGER NOT NULL CHECK (state BETWEEN 0 AND 3),        -- 0 applied, 1 received, 2 waiting, 3 quarantined
     covered    INTEGER NOT NULL DEFAULT 0 CHECK (covered IN (0, 1)),
+    logged     INTEGER NOT NULL DEFAULT 0 CHECK (logged IN (0, 1)),
+    held       INTEGER NOT NULL DEFAULT 0 CHECK (held = 0 OR held = 1 AND sequence IS NULL),
     sequence   INTEGER CHECK (sequence > 0),
     at_ms      INTEGER NOT NULL,
     size       INTEGER NOT NULL,                                      -- of the bytes, wherever they stand
     CHECK (covered = 0 OR state = 0),
     UNIQUE (entity_row, hash)
 ) STRICT;
-CREATE INDEX changes_outbox ON changes (space_row, change_row) WHERE sequence IS NULL AND covered = 0;
-CREATE INDEX changes_outbox_covered ON changes (space_row, entity_row, change_row) WHERE sequence IS NULL AND covered = 1;
+CREATE INDEX changes_outbox ON changes (space_row, change_row) WHERE sequence IS NULL AND covered = 0 AND held = 0;
+CREATE INDEX changes_outbox_covered ON changes (space_row, entity_row, change_row) WHERE sequence IS NULL AND covered = 1 AND held = 0;
+CREATE INDEX changes_held ON changes (space_row, entity_row) WHERE held = 1;
 CREATE INDEX changes_unsettled ON changes (state, entity_row) WHERE state <> 0;
 
 -- The bytes of the changes that are not covered. They stand apart so that compaction gives whole pages back, and what

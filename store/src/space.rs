@@ -1,6 +1,7 @@
 //! Spaces and their cursors.
 
 use crate::column::{self, SpaceRow, sequence_sql};
+use crate::directions;
 use crate::error::{SpaceError, StoreError};
 use crate::filter;
 use crate::store::Store;
@@ -126,13 +127,14 @@ impl Store {
             let start = Cursor::start(log);
             move_cursor(transaction, row, start)?;
             transaction.execute("UPDATE spaces SET resets = resets + 1 WHERE space_row = ?", [row])?;
-            let sql = "UPDATE changes SET sequence = NULL WHERE space_row = ? AND sequence IS NOT NULL";
+            let sql = "UPDATE changes SET sequence = NULL, logged = 1 WHERE space_row = ? AND sequence IS NOT NULL";
             transaction.execute(sql, [row])?;
             let sql = "UPDATE quarantine SET sequence = NULL WHERE space_row = ? AND sequence IS NOT NULL";
             transaction.execute(sql, [row])?;
-            let sql = "UPDATE erasures SET sequence = NULL WHERE space_row = ? AND sequence IS NOT NULL";
+            let sql = "UPDATE erasures SET sequence = NULL, logged = 1 WHERE space_row = ? AND sequence IS NOT NULL";
             transaction.execute(sql, [row])?;
             transaction.execute("DELETE FROM blocks WHERE space_row = ?", [row])?;
+            directions::hold_all(transaction, row)?;
             filter::start_over(transaction, row)?;
             Ok(start)
         })

@@ -230,8 +230,9 @@ fn dangling(connection: &Connection) -> Result<Option<Violation>, StoreError> {
 fn held(connection: &Connection) -> Result<Option<Violation>, StoreError> {
     let sql = "SELECT (SELECT count(*) FROM changes NOT INDEXED),
                (SELECT count(*) FROM changes NOT INDEXED WHERE sequence IS NOT NULL),
-               (SELECT count(*) FROM changes INDEXED BY changes_outbox WHERE sequence IS NULL AND covered = 0) +
-               (SELECT count(*) FROM changes INDEXED BY changes_outbox_covered WHERE sequence IS NULL AND covered = 1)";
+               (SELECT count(*) FROM changes INDEXED BY changes_outbox WHERE sequence IS NULL AND covered = 0 AND held = 0) +
+               (SELECT count(*) FROM changes INDEXED BY changes_outbox_covered WHERE sequence IS NULL AND covered = 1 AND held = 0) +
+               (SELECT count(*) FROM changes INDEXED BY changes_held WHERE held = 1)";
     let counted =
         row(connection, sql, [], |row| Ok((column::count(row, 0)?, column::count(row, 1)?, column::count(row, 2)?)))?;
     let (held, marked, outbox) = counted.unwrap_or_default();

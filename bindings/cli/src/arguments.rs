@@ -1,5 +1,6 @@
 //! What can be typed, and the help.
 
+mod direction;
 mod help;
 mod options;
 mod presence;
@@ -11,6 +12,7 @@ pub(crate) use options::{
 };
 
 pub(crate) use presence::Presence;
+pub(crate) use direction::{DirectionArguments, Way};
 pub(crate) use query::{IndexCommand, Query, Search};
 
 use crate::fields::FIELDS_HELP;
@@ -207,6 +209,9 @@ pub(crate) enum Command {
     /// Show when a space is synced while sync is on, or say it anew
     #[command(after_help = help::SCHEDULE)]
     Schedule(ScheduleArguments),
+    /// Show which way the changes of collections go on this device, or say it anew
+    #[command(after_help = direction::DIRECTION)]
+    Direction(DirectionArguments),
     /// Say why each space is or is not synced, and what comes next
     #[command(after_help = help::EXPLAIN)]
     Explain,

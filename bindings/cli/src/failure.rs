@@ -10,8 +10,8 @@ use crate::output;
 use crate::remembered::RememberedError;
 use crate::text;
 use afield::{
-    Class, ConnectError, EditError, EntityError, PurgeError, QueryError, ReadError, ReplicaError, ScheduleError,
-    SpaceError, StoreError, SyncError, TransferError,
+    Class, ConnectError, DirectionError, EditError, EntityError, PurgeError, QueryError, ReadError, ReplicaError,
+    ScheduleError, SpaceError, StoreError, SyncError, TransferError,
 };
 use std::io;
 use std::path::PathBuf;
@@ -45,6 +45,8 @@ pub(crate) enum Failure {
     ConflictAmbiguous { count: usize },
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
+    #[error(transparent)]
+    Direction(#[from] DirectionError),
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
@@ -204,7 +206,8 @@ impl Failure {
             | Self::Query(QueryError::Refused(_))
             | Self::Connect(ConnectError::Address(_) | ConnectError::Token(_)) => Code::Usage,
             Self::Schedule(ScheduleError::Store(_)) => Code::StoreUnusable,
-            Self::Schedule(_) => Code::Usage,
+            Self::Direction(DirectionError::Store(_)) => Code::StoreUnusable,
+            Self::Schedule(_) | Self::Direction(_) => Code::Usage,
             Self::NoStore(_)
             | Self::NoSpace
             | Self::SpaceUnknown { .. }
@@ -267,6 +270,7 @@ impl Failure {
             Self::Space(error) => error.class(),
             Self::Purge(error) => error.class(),
             Self::Schedule(error) => error.class(),
+            Self::Direction(error) => error.class(),
             Self::Connect(error) => error.class(),
             Self::Transfer(error) => error.class(),
             Self::Read(error) => error.class(),

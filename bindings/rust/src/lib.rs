@@ -107,6 +107,7 @@
 //!   text.
 //! - [`Collection::through`]: an app whose shape of entities changed, beside older versions of it; [`Lens`] has what may change.
 //! - [`Conflict`]: what people did to one place without knowing of each other, and how one of them decides it.
+//! - [`Space::set_direction`]: collections whose changes only go out, only come in, or stay on this device.
 //! - [`Replica::request`], [`Schedule`], [`Replica::explain`]: when each space is synced, and why not.
 //! - [`Watch`]: what changed, by this device or by others. [`SyncEvent`]: what happens in sync.
 //! - [`Driver`]: the whole behaviour without clock, randomness and sockets, for those who move messages themselves.
@@ -140,6 +141,7 @@ mod clock;
 mod collection;
 mod conflict;
 mod connection;
+mod direction;
 mod driver;
 mod entity;
 mod error;
@@ -174,7 +176,7 @@ pub use afield_core::document::{
 pub use afield_core::document::{ParseTextCursorError, TextCursor};
 pub use afield_core::id::{ParseCollectionError, ParseIdError};
 pub use afield_core::lens::{DeclareError, Lens, LensError, Lenses};
-pub use afield_core::policy::{Decision, Reason, TraceLine, Trigger};
+pub use afield_core::policy::{Decision, Direction, Reason, TraceLine, Trigger};
 pub use afield_core::wire::{ChunkCode, Class, SpaceCode};
 pub use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Now, SessionId, SpaceId};
 pub use afield_store::{AppendError, BackupError, BackupProgress, OpenError, StoreError, Synchronous};
@@ -183,6 +185,7 @@ pub use afield_transport::{ParseAddressError, ParseTokenError};
 pub use automerge;
 pub use collection::{Collection, JsonCollection, Listing};
 pub use conflict::{Conflict, ConflictValue};
+pub use direction::{CollectionDirection, DirectionError, SourceOfTruth};
 pub use driver::{
     Compacted, CompactionProgress, Driver, DriverError, EditFailure, Edited, EntityError, Existence, NotInStep, Output,
     Target,

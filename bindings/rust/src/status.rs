@@ -92,6 +92,9 @@ pub struct SpaceStatus {
     pub pending_changes: u64,
     /// Their bytes.
     pub pending_bytes: u64,
+    /// Changes that the directions of their collections keep on this device ([`Space::set_direction`](crate::Space::set_direction));
+    /// they are not pending.
+    pub held_back: u64,
     /// The age of the oldest of them, in milliseconds.
     pub oldest_pending_age_ms: Option<u64>,
     /// Entities whose changes the relay refused, or that wait behind such a change.
@@ -444,6 +447,7 @@ fn space_status(view: &View, figures: SpaceFigures, record: SpaceRecord, now: No
         state,
         pending_changes: figures.outbox.changes,
         pending_bytes: figures.outbox.bytes,
+        held_back: figures.held_back,
         oldest_pending_age_ms: figures.outbox.oldest_ms.map(age),
         blocked_entities: figures.blocked,
         quarantined: figures.quarantined,

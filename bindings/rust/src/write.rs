@@ -30,6 +30,14 @@ pub enum WaitError {
         /// Why.
         code: ChunkCode,
     },
+    /// The direction of its collection keeps the change on this device.
+    #[error(
+        "the change of entity {entity} stays on this device, as the direction of its collection says; it is sent once that is another one"
+    )]
+    HeldBack {
+        /// The entity.
+        entity: EntityId,
+    },
     /// The replica was closed before the relay answered. The change stays in the outbox.
     #[error(
         "the replica was closed before the relay answered; the change is stored here and will be sent when it is opened again"
@@ -52,7 +60,7 @@ impl WaitError {
         match self {
             Self::Refused { code, .. } => code.class(),
             Self::Closed => Class::Retry,
-            Self::Gone { .. } => Class::Permanent,
+            Self::Gone { .. } | Self::HeldBack { .. } => Class::Permanent,
             Self::Store(error) => error.class(),
         }
     }
@@ -84,7 +92,7 @@ impl Write {
     ///
     /// # Errors
     ///
-    /// The relay refused a change, the replica was closed, the space was left, or the store could not be read.
+    /// The relay refused a change, its collection's direction keeps it here, the replica was closed, the space was left, or the store could not be read.
     pub async fn wait(&self, durability: Durability) -> Result<(), WaitError> {
         if durability == Durability::Local {
             return Ok(());
@@ -97,6 +105,7 @@ impl Write {
                 Some(word) => match word.await {
                     Ok(Acknowledged::Durable) => {}
                     Ok(Acknowledged::Refused(code)) => return Err(WaitError::Refused { entity: *entity, code }),
+                    Ok(Acknowledged::HeldBack) => return Err(WaitError::HeldBack { entity: *entity }),
                     Err(_) => return Err(self.no_word(*entity)),
                 },
             }

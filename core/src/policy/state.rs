@@ -76,6 +76,18 @@ pub enum Direction {
     LocalOnly,
 }
 
+impl Direction {
+    /// Whether changes go from here to the relay.
+    pub fn sends(self) -> bool {
+        matches!(self, Self::Both | Self::PushOnly)
+    }
+
+    /// Whether changes come from the relay to here.
+    pub fn receives(self) -> bool {
+        matches!(self, Self::Both | Self::PullOnly)
+    }
+}
+
 /// What runs for a space. There is never more than one job of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,6 +1,7 @@
 //! The frames of a session, as values. `PROTOCOL.md` beside this file is the normative text.
 
 mod chunks;
+mod except;
 mod jump;
 mod receipt;
 mod selection;
@@ -72,32 +73,21 @@ impl std::fmt::Debug for Authenticate {
 }
 
 /// Starts, or starts again, the exchange about one space.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Open {
     /// The short name for the space from now on.
-    #[n(0)]
     pub channel: Channel,
     /// The space.
-    #[n(1)]
     pub space: SpaceId,
     /// How far the device has the log; absent when it never had any.
-    #[n(2)]
     pub cursor: Option<Cursor>,
     /// Whether the relay may create the space: it was made on this device, or had been on a relay before.
-    #[n(3)]
-    #[cbor(default)]
     pub create: bool,
     /// Asks for every chunk on its own instead of in batches, after a batch did not decode.
-    #[n(4)]
-    #[cbor(default)]
     pub raw: bool,
     /// What is wanted of the space.
-    #[n(5)]
     pub filter: Filter,
     /// Whether some of what the filter names is not here up to the cursor, and is still to be fetched.
-    #[n(6)]
-    #[cbor(default)]
     pub partial: bool,
 }
 

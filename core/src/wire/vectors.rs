@@ -84,7 +84,7 @@ fn entity(byte: u8) -> EntityId {
     EntityId::from_bytes([byte; 16])
 }
 
-fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 13] {
+fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 16] {
     let open = |cursor, create, filter| {
         let (channel, space) = (Channel(1), SpaceId::from_bytes([5; 16]));
         ToRelay::Open(Open { channel, space, cursor, create, raw: false, filter, partial: false })
@@ -94,6 +94,7 @@ fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 13] {
     let notes = Filter::collections([name("notes")]);
     let filter = notes.clone().entities([entity(6)]).announcing([name("photos")]);
     let one = Filter::nothing().entities([entity(6), entity(7)]);
+    let but = || Filter::Everything.without(&[name("photos")].into());
     let (channel, number) = (Channel(1), FetchNumber(1));
     [
         (
@@ -109,10 +110,15 @@ fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 13] {
         ("open", open(Some(cursor), false, Filter::Everything)),
         ("open-first", open(None, true, Filter::Everything)),
         ("open-filter", open(Some(cursor), false, filter)),
+        ("open-except", open(Some(cursor), false, but())),
         ("push", ToRelay::Push(Push { number: PushNumber(1), channel, batch: (&b"batch"[..]).into() })),
         ("fetch", ToRelay::Fetch(Fetch { channel, number, filter: one, after: Sequence::new(300), changes: false })),
         ("progress", ToRelay::Progress(Progress { channel, sequence: Sequence::new(300) })),
         ("catch-up", ToRelay::CatchUp(CatchUp { channel })),
+        (
+            "fetch-except",
+            ToRelay::Fetch(Fetch { channel, number, filter: but(), after: Sequence::new(300), changes: false }),
+        ),
         ("filter", ToRelay::Filter(NewFilter { channel, filter: notes, partial: true })),
         ("signal-asks", ToRelay::Signal(Signal { channel, kind: SignalKind::Asks, entity: None, data: None })),
         (
@@ -124,6 +130,7 @@ fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 13] {
                 data: Some(SHOWN.into()),
             }),
         ),
+        ("filter-except", ToRelay::Filter(NewFilter { channel, filter: but(), partial: true })),
         ("goodbye", ToRelay::Goodbye(Goodbye { code: GoodbyeCode::RateLimited, retry_after_ms: Some(5_000) })),
     ]
 }

@@ -65,6 +65,22 @@ operation_error! {
 }
 
 operation_error! {
+    /// The direction of a collection could not be stored.
+    DirectionError {
+        /// The store has no such space.
+        UnknownSpace {
+            /// The space.
+            space: SpaceId
+        }, Permanent, "space.unknown", "the store has no space {space}";
+        /// Too many collections are not asked for.
+        TooMany {
+            /// Of how many collections nothing may be asked for.
+            maximum: u64
+        }, Permanent, "direction.too_many", "at most {maximum} collections of a space take nothing from the relay; name what is wanted in the filter instead";
+    }
+}
+
+operation_error! {
     /// A filter could not be stored.
     FilterError {
         /// The store has no such space.

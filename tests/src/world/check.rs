@@ -116,7 +116,12 @@ impl World {
         }
         let Some(outbox) = outbox else { return Ok(()) };
         let blocked: BTreeSet<EntityId> = blocked.into_iter().map(|block| block.entity).collect();
-        let unmarked = held.iter().filter(|(entity, _, mark)| mark.is_none() && !blocked.contains(entity));
+        let is_held_back = |entity: &EntityId, hash: &afield::ChangeHash| {
+            driver.with_store(|store| store.is_held_back(*entity, *hash)).expect("the store can be read")
+        };
+        let unmarked = held
+            .iter()
+            .filter(|(entity, hash, mark)| mark.is_none() && !blocked.contains(entity) && !is_held_back(entity, hash));
         let unmarked: BTreeSet<ChangeId> = unmarked.map(|(entity, hash, _)| (*entity, *hash)).collect();
         if outbox != unmarked {
             let found =

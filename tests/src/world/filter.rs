@@ -3,6 +3,7 @@
 use super::*;
 use afield_core::Filter;
 use afield_core::filter::Selection;
+use afield_core::policy::Direction;
 use afield_store::{Backfill, FilterError, Wanted};
 
 /// What a device asks for and has been given, as far as it says itself.
@@ -40,6 +41,24 @@ impl World {
         self.devices[device.0].was_filtered |= *filter != Filter::Everything || !is_set;
         if is_set && *filter != Filter::Everything {
             self.count("a filter");
+        }
+        if !is_set {
+            self.crash_or_reload(device);
+        }
+        self.drain(device);
+    }
+
+    /// Says which way the changes of a collection go on a device, unless its process is dead. A disk that fails leaves what was.
+    pub fn set_direction(&mut self, device: Device, collection: &str, direction: Direction) {
+        self.trace.note("direction", format!("{collection} {direction:?}").as_bytes());
+        let (now, space) = (self.now_on(device), self.space);
+        let collection = collection.parse().expect("a valid name");
+        let Some(driver) = self.driver(device) else { return };
+        let is_set = driver.set_direction(space, &collection, direction, now).is_ok();
+        // What is let go of is passed by the cursor, as what a filter leaves out.
+        self.devices[device.0].was_filtered |= direction != Direction::Both || !is_set;
+        if is_set && direction != Direction::Both {
+            self.count("a direction");
         }
         if !is_set {
             self.crash_or_reload(device);
@@ -122,7 +141,7 @@ impl World {
 
     pub(super) fn asked(&self, driver: &Driver) -> Asked {
         driver.with_store(|store| {
-            let filter = store.filter(self.space).expect("the store can be read");
+            let filter = store.asked_filter(self.space).expect("the store can be read");
             let backfills = store.backfills(self.space).expect("the store can be read");
             Asked { filter, backfills }
         })

@@ -2,6 +2,7 @@
 
 mod conflicts;
 mod connect;
+mod direction;
 mod doctor;
 mod edit;
 mod get;
@@ -61,6 +62,7 @@ pub(crate) fn run(command: Command, global: &Global, output: &Output) -> Result<
         Command::Connect(arguments) => connect::run(arguments, global, output),
         Command::Sync => connect::sync(global, output),
         Command::Schedule(arguments) => schedule::run(&arguments, global, output),
+        Command::Direction(arguments) => direction::run(&arguments, global, output),
         Command::Explain => schedule::explain(global, output),
         Command::Status(arguments) => status::run(&arguments, global, output),
         Command::Doctor(arguments) => doctor::run(&arguments, global, output),

@@ -40,6 +40,7 @@ impl Failure {
                 "choose a name such as \"notes\"; `afield list` shows the collections that there are"
             }
             Self::Schedule(_) => "`afield schedule --help` has examples",
+            Self::Direction(_) => "`afield direction --help` has examples",
             Self::Editor(error) => return Some(error.next().to_owned()),
             Self::Kept { source, kept } => return Some(after_keeping(source, kept)),
             Self::Unwell { .. } => "do what stands below each of them, and run `afield doctor` again",

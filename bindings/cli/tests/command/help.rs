@@ -2,7 +2,7 @@
 
 use crate::running::{Person, Ran, afield};
 
-const COMMANDS: [&str; 34] = [
+const COMMANDS: [&str; 35] = [
     "demo",
     "init",
     "space",
@@ -29,6 +29,7 @@ const COMMANDS: [&str; 34] = [
     "connect",
     "sync",
     "schedule",
+    "direction",
     "explain",
     "status",
     "doctor",

@@ -4,6 +4,7 @@
 
 mod conflicts;
 mod demo;
+mod direction;
 mod doctor;
 #[cfg(unix)]
 mod edit;

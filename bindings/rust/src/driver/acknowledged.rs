@@ -13,6 +13,8 @@ pub(crate) enum Acknowledged {
     Durable,
     /// The relay refused it, or an earlier change of its entity.
     Refused(afield_core::wire::ChunkCode),
+    /// The direction of its collection keeps it here.
+    HeldBack,
 }
 
 /// Waiters by change.
@@ -51,6 +53,11 @@ impl Acknowledgements {
     /// Drops the senders of those who wait for a change that is not here any more, which tells them so.
     pub(super) fn forget_change(&self, hash: ChangeHash) {
         drop(lock(&self.waiters).remove(&hash));
+    }
+
+    /// The changes that somebody waits for.
+    pub(super) fn waited_for(&self) -> Vec<(EntityId, ChangeHash)> {
+        lock(&self.waiters).iter().map(|(hash, (entity, _))| (*entity, *hash)).collect()
     }
 
     /// Tells those who wait for the change.

@@ -293,7 +293,9 @@ impl Driver {
             Some((_, None)) => {}
             None => self.acknowledgements.forget_change(hash),
         }
-        if let Some(block) = store.block_of(entity)? {
+        if store.is_held_back(entity, hash)? {
+            self.acknowledgements.tell(hash, Acknowledged::HeldBack);
+        } else if let Some(block) = store.block_of(entity)? {
             self.acknowledgements.tell(hash, Acknowledged::Refused(block.code));
         }
         Ok(Some(word))

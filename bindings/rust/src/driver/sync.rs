@@ -1,5 +1,6 @@
 //! The device's side of sync: when to connect, what to send, and what to do with what comes.
 
+mod directions;
 mod fetch;
 mod history;
 mod link;

@@ -232,6 +232,7 @@ impl WaitError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Refused { .. } => "wait.refused",
+            Self::HeldBack { .. } => "wait.held_back",
             Self::Closed => "wait.closed",
             Self::Gone { .. } => "wait.gone",
             Self::Store(error) => error.code(),

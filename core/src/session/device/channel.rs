@@ -268,7 +268,7 @@ impl SpaceChannel {
         self.note_above(&received);
         let asked = match &request.filter {
             Filter::Only(selection) => &selection.entities,
-            Filter::Everything => &std::collections::BTreeSet::new(),
+            Filter::Everything | Filter::AllBut(_) => &std::collections::BTreeSet::new(),
         };
         let unknown = frame.unknown.0.into_iter().filter(|entity| asked.contains(entity)).collect();
         let (number, upto, done) = (frame.number, frame.upto, frame.done);

@@ -39,6 +39,11 @@ fn from_device() -> Vec<ToRelay<'static>> {
             changes: true,
         }),
         ToRelay::Filter(NewFilter { channel: Channel(7), filter: Filter::nothing(), partial: true }),
+        ToRelay::Filter(NewFilter {
+            channel: Channel(7),
+            filter: Filter::Everything.without(&["notes".parse().unwrap()].into()),
+            partial: false,
+        }),
         ToRelay::Progress(Progress { channel: Channel(7), sequence: Sequence::new(9) }),
         ToRelay::Goodbye(Goodbye { code: GoodbyeCode::Done, retry_after_ms: None }),
         ToRelay::Signal(Signal { channel: Channel(7), kind: SignalKind::Asks, entity: None, data: None }),

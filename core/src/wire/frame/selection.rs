@@ -17,41 +17,29 @@ use std::collections::BTreeSet;
 pub struct FetchNumber(#[n(0)] pub u64);
 
 /// Puts another filter in the place of the one that a space was opened with.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewFilter {
     /// The space.
-    #[n(0)]
     pub channel: Channel,
     /// What is wanted from now on.
-    #[n(1)]
     pub filter: Filter,
     /// Whether some of what it names is not here up to the cursor, and is still to be fetched.
-    #[n(2)]
-    #[cbor(default)]
     pub partial: bool,
 }
 
 /// Asks for what the log holds of some entities, wherever the device's cursor stands; the session's filter includes them
 /// from now on.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetch {
     /// The space.
-    #[n(0)]
     pub channel: Channel,
     /// The number of this request.
-    #[n(1)]
     pub number: FetchNumber,
     /// What is wanted.
-    #[n(2)]
     pub filter: Filter,
     /// The sequence up to which it is here already.
-    #[n(3)]
     pub after: Sequence,
     /// Asks for changes where there are snapshots.
-    #[n(4)]
-    #[cbor(default)]
     pub changes: bool,
 }
 
@@ -123,6 +111,7 @@ impl<C> Encode<C> for Filter {
         e: &mut Encoder<W>,
         ctx: &mut C,
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        // What is left out of everything stands beside it, under a key of the frame.
         let Self::Only(Selection { collections, entities, announced }) = self else { return e.null()?.ok() };
         let lists = [!collections.is_empty(), !entities.is_empty(), !announced.is_empty()];
         e.map(lists.into_iter().map(u64::from).sum())?;
@@ -139,11 +128,11 @@ impl<C> Encode<C> for Filter {
     }
 
     fn is_nil(&self) -> bool {
-        *self == Self::Everything
+        !matches!(self, Self::Only(_))
     }
 }
 
-fn encode_names<W: minicbor::encode::Write>(
+pub(super) fn encode_names<W: minicbor::encode::Write>(
     e: &mut Encoder<W>,
     names: &BTreeSet<Collection>,
 ) -> Result<(), minicbor::encode::Error<W::Error>> {
@@ -183,7 +172,7 @@ impl<'b, C> Decode<'b, C> for Filter {
     }
 }
 
-fn decode_names(d: &mut Decoder<'_>) -> Result<BTreeSet<Collection>, Error> {
+pub(super) fn decode_names(d: &mut Decoder<'_>) -> Result<BTreeSet<Collection>, Error> {
     let position = d.position();
     let names = d.array()?.unwrap_or(0);
     let name =

@@ -127,6 +127,10 @@ fn spaces_in_words(spaces: &[ShownSpace], last_error: Option<&str>, width: usize
             let next = left_ms.map(|left_ms| format!(", next in {}", text::duration(left_ms)));
             notes.push(format!("synced by schedule: {schedule}{}", next.unwrap_or_default()));
         }
+        if space.held_back > 0 {
+            let changes = text::count(space.held_back, "change", "changes");
+            notes.push(format!("{changes} held back (`afield direction` says why)"));
+        }
         if space.resets > 0 {
             let times = text::count(space.resets, "time", "times");
             notes.push(format!("the relay had lost history {times}, and was given all of it again"));

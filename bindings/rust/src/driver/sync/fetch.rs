@@ -1,5 +1,6 @@
 //! What of a space is wanted here, and what of that is still to be fetched.
 
+use super::directions::let_go_of_page;
 use super::receive::stored_erasure;
 use super::{Link, SpaceSync, Synchronization};
 use crate::driver::documents::lock;
@@ -10,7 +11,7 @@ use afield_core::limits::FETCH_ENTITIES_MAX;
 use afield_core::policy::Trigger;
 use afield_core::session::{FetchRequest, FetchedPage};
 use afield_core::wire::Class;
-use afield_core::{EntityId, Now, SpaceId};
+use afield_core::{Collection, EntityId, Now, SpaceId};
 use afield_store::{Backfill, FilterError, LeftOut, Page, Store, StoreError, Wanted};
 use std::collections::BTreeSet;
 use tokio::sync::oneshot;
@@ -56,7 +57,7 @@ impl Fetcher {
 
 /// How a space is asked for: its filter, and whether some of what that names is still to be fetched.
 pub(super) fn asked(store: &Store, space: SpaceId) -> Result<(Filter, bool), StoreError> {
-    Ok((store.filter(space)?, !store.backfills(space)?.is_empty()))
+    Ok((store.asked_filter(space)?, !store.backfills(space)?.is_empty()))
 }
 
 impl Driver {
@@ -69,7 +70,7 @@ impl Driver {
         let mut sync = lock(&self.sync);
         let is_up = matches!(sync.link, Link::Up { .. });
         let _ = lock(&self.store).set_filter(space, filter, !is_up)?;
-        self.ask_anew(&mut sync, space, now)
+        Ok(self.ask_anew(&mut sync, space, now)?)
     }
 
     /// Takes back what [`Driver::want_entities`] asked for; what is here stays here.
@@ -80,11 +81,11 @@ impl Driver {
     pub fn unwant_entities(&self, space: SpaceId, entities: &[EntityId], now: Now) -> Result<(), FilterError> {
         let mut sync = lock(&self.sync);
         let _ = lock(&self.store).unwant_entities(space, entities)?;
-        self.ask_anew(&mut sync, space, now)
+        Ok(self.ask_anew(&mut sync, space, now)?)
     }
 
     /// Tells a session that runs what a space is asked for now.
-    fn ask_anew(&self, sync: &mut Synchronization, space: SpaceId, now: Now) -> Result<(), FilterError> {
+    pub(super) fn ask_anew(&self, sync: &mut Synchronization, space: SpaceId, now: Now) -> Result<(), StoreError> {
         let (filter, partial) = asked(&lock(&self.store), space)?;
         if let Some(session) = sync.session() {
             session.set_filter(space, filter, partial);
@@ -160,12 +161,15 @@ impl Driver {
     pub(super) fn pump_fetches(&self, sync: &mut Synchronization, now: Now) -> Result<(), DriverError> {
         let Synchronization { link: Link::Up { session, .. }, spaces, .. } = sync else { return Ok(()) };
         for (space, state) in spaces.iter_mut().filter(|(_, state)| !state.are_fetches_known && !state.blocked) {
-            let backfills = lock(&self.store).backfills(*space)?;
+            let (backfills, left_out) = {
+                let store = lock(&self.store);
+                (store.backfills(*space)?, store.left_out(*space)?)
+            };
             state.has_backfills = !backfills.is_empty();
             let mut open: Vec<Backfill> =
                 backfills.into_iter().filter(|backfill| !state.is_being_fetched(backfill)).collect();
             while let Some(some) = together(&mut open) {
-                let Some(request) = request(&some) else { break };
+                let Some(request) = request(&some, &left_out) else { break };
                 match session.fetch(*space, request, now) {
                     Some(number) => drop(state.fetches.insert(number, some)),
                     None => {
@@ -180,7 +184,13 @@ impl Driver {
     }
 
     /// Stores a page of what was asked for, and tells those who wait for it once that was all.
-    pub(super) fn take_page(&self, sync: &mut Synchronization, page: FetchedPage, now: Now) -> Result<(), DriverError> {
+    pub(super) fn take_page(
+        &self,
+        sync: &mut Synchronization,
+        mut page: FetchedPage,
+        now: Now,
+    ) -> Result<(), DriverError> {
+        let_go_of_page(&lock(&self.store), &mut page)?;
         let FetchedPage { space, number, received, erasures, announced, unusable, upto, done, unknown, cursor, .. } =
             page;
         let Some(state) = sync.spaces.get_mut(&space) else { return Ok(()) };
@@ -295,7 +305,7 @@ impl Driver {
     /// Says that a space of which everything is wanted lacks nothing any more.
     fn tell_complete(&self, sync: &mut Synchronization, space: SpaceId, is_complete: bool) -> Result<(), DriverError> {
         if is_complete
-            && lock(&self.store).filter(space)? == Filter::Everything
+            && lock(&self.store).asked_filter(space)? == Filter::Everything
             && let Some(session) = sync.session()
         {
             session.set_filter(space, Filter::Everything, false);
@@ -325,8 +335,8 @@ fn together(open: &mut Vec<Backfill>) -> Option<Vec<Backfill>> {
     Some(some)
 }
 
-fn request(backfills: &[Backfill]) -> Option<FetchRequest> {
+fn request(backfills: &[Backfill], left_out: &BTreeSet<Collection>) -> Option<FetchRequest> {
     let first = backfills.first()?;
     let filter = Wanted::filter(backfills.iter().map(|backfill| backfill.wanted.clone()));
-    Some(FetchRequest { filter, after: first.after, changes: first.changes })
+    Some(FetchRequest { filter: filter.without(left_out), after: first.after, changes: first.changes })
 }

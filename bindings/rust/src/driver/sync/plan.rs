@@ -4,7 +4,7 @@ use super::{Link, Synchronization};
 use crate::driver::documents::lock;
 use crate::driver::{Driver, DriverError};
 use crate::schedule::Schedule;
-use afield_core::policy::{Hold, Job, Need, PushIds, Reason, State, Trigger};
+use afield_core::policy::{Direction, Hold, Job, Need, PushIds, Reason, State, Trigger};
 use afield_core::wire::Class;
 use afield_core::{Now, SpaceId};
 use afield_store::{OutboxSize, StoreError, SyncSettings};
@@ -17,6 +17,8 @@ const SCHEDULE_LOOK_MAX_MS: u64 = 60_000;
 #[derive(Debug, Clone)]
 pub(in crate::driver) struct Plan {
     pub(super) is_enabled: bool,
+    /// Which way its changes go as a whole, as of the last look.
+    pub(super) direction: Direction,
     pub(super) schedule: Option<Schedule>,
     pub(super) due_ms: Option<i64>,
     /// What was started and is not in step yet.
@@ -50,6 +52,7 @@ impl Default for Plan {
     fn default() -> Self {
         Self {
             is_enabled: true,
+            direction: Direction::Both,
             schedule: None,
             due_ms: None,
             run: None,
@@ -80,17 +83,19 @@ impl Plan {
 
     /// Whether a session is to serve the space now.
     pub(super) fn is_wanted(&self) -> bool {
-        self.is_enabled && (self.schedule.is_none() || self.run.is_some())
+        self.is_enabled && self.direction != Direction::LocalOnly && (self.schedule.is_none() || self.run.is_some())
     }
 }
 
 impl Driver {
     /// Takes over what spaces there are and how they are synced; what is known of them already stays.
     pub(super) fn refresh_plans(&self, sync: &mut Synchronization) -> Result<(), StoreError> {
-        let settings = lock(&self.store).sync_settings()?;
+        let store = lock(&self.store);
+        let settings = store.sync_settings()?;
         sync.plans.retain(|space, _| settings.iter().any(|known| known.space == *space));
         for known in &settings {
-            sync.plans.entry(known.space).or_insert_with(|| Plan::of(known));
+            let plan = sync.plans.entry(known.space).or_insert_with(|| Plan::of(known));
+            plan.direction = store.space_direction(known.space)?;
         }
         Ok(())
     }
@@ -116,8 +121,15 @@ impl Driver {
         now: Now,
     ) -> Result<State, DriverError> {
         let mut state = sync.state_of(space, now);
+        if let (Trigger::LocalEdit, Some(space)) = (trigger, space) {
+            // It may be the first of its collection. With any other trigger the plan was just refreshed.
+            state.direction = lock(&self.store).space_direction(space)?;
+        }
         state.has_pending = match (trigger, space) {
             (Trigger::LocalEdit, _) => true,
+            (_, Some(space)) if state.direction == Direction::PushOnly => {
+                lock(&self.store).outbox_size(space)?.changes > 0
+            }
             (Trigger::Manual | Trigger::Maintenance, Some(space)) => lock(&self.store).outbox_size(space)?.changes > 0,
             _ => false,
         };
@@ -157,6 +169,7 @@ impl Synchronization {
         let mut state = State {
             is_on: !matches!(self.link, Link::Off),
             is_enabled: plan.is_enabled,
+            direction: plan.direction,
             due_ms: plan.schedule.as_ref().map(|_| plan.due_ms.unwrap_or(i64::MAX)),
             is_owed: plan.is_owed,
             manual_at_ms: plan.manual_at_ms,

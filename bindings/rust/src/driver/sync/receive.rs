@@ -1,5 +1,6 @@
 //! From the wire to the store, and from there into the documents.
 
+use super::directions::let_go;
 use super::refusal::Refusal;
 use super::{Link, Synchronization};
 use crate::driver::documents::lock;
@@ -212,7 +213,8 @@ impl Driver {
 
     /// Stores what has come so far of one space: chunks, proofs and cursor in one transaction (invariant D2).
     fn flush(&self, sync: &mut Synchronization, step: &mut Step, now: Now) -> Result<(), DriverError> {
-        let Some(advance) = step.run.take() else { return Ok(()) };
+        let Some(mut advance) = step.run.take() else { return Ok(()) };
+        let_go(&lock(&self.store), &mut advance)?;
         let Advance { space, from, to, received, erasures, proofs, is_whole, announced, unusable } = advance;
         let Arrived { changes, unreadable, bytes } = self.arrived(space, &received, &unusable);
         let refetched: Vec<_> = unusable.iter().map(|snapshot| snapshot.entity).collect();
@@ -251,7 +253,7 @@ impl Driver {
         }
         if !refetched.is_empty() {
             // It does not have all of the log any more up to the cursor, and must not be counted among those that do.
-            let filter = lock(&self.store).filter(space)?;
+            let filter = lock(&self.store).asked_filter(space)?;
             if let Some(session) = sync.session() {
                 session.set_filter(space, filter, true);
             }
@@ -310,7 +312,7 @@ impl Driver {
     /// The Reset of the outbox rule: one transaction, then everything held is offered again.
     fn reset(&self, sync: &mut Synchronization, space: SpaceId, log: LogId, now: Now) -> Result<(), DriverError> {
         let cursor = lock(&self.store).reset(space, log)?;
-        let filter = lock(&self.store).filter(space)?;
+        let filter = lock(&self.store).asked_filter(space)?;
         self.forget_seen(Some(space));
         tracing::warn!(%space, %log, "the relay had lost history of this space: everything held here is offered again");
         if let Some(session) = sync.session() {

@@ -66,7 +66,7 @@ impl Driver {
         self.planned_anew(&mut sync, space, now)
     }
 
-    fn planned_anew(&self, sync: &mut Synchronization, space: SpaceId, now: Now) -> Result<(), SpaceError> {
+    pub(super) fn planned_anew(&self, sync: &mut Synchronization, space: SpaceId, now: Now) -> Result<(), SpaceError> {
         self.replan(sync, space)?;
         sync.look_at_schedules(now);
         if matches!(sync.link, Link::Off) {
