@@ -5,6 +5,7 @@
 use crate::column::{self, SpaceRow, sequence_sql};
 use crate::entity::{self, MetEntities};
 use crate::error::{PurgeError, StoreError};
+use crate::guard;
 use crate::outbox::{OutboxChunk, OutboxPosition, OutboxSize};
 use crate::space;
 use crate::store::Store;
@@ -50,7 +51,9 @@ const REMOVALS: [&str; 8] = [
 ];
 
 /// What is stored by an entity's id.
-const REMOVALS_BY_ID: [&str; 4] = [
+const REMOVALS_BY_ID: [&str; 6] = [
+    "DELETE FROM deletions WHERE space_row = ? AND entity = ?",
+    "DELETE FROM held_deletions WHERE space_row = ? AND entity = ?",
     "DELETE FROM quarantine WHERE space_row = ? AND entity = ?",
     "DELETE FROM announced WHERE space_row = ? AND entity = ?",
     "DELETE FROM wanted WHERE space_row = ? AND kind = 1 AND name = ?",
@@ -94,6 +97,7 @@ impl Store {
                 let record = Erasure { entity, reason };
                 note(transaction, space_row, (record, &found.home.collection), None, at_ms)?;
                 remove(transaction, space_row, entity)?;
+                guard::note_purge(transaction, space_row, (record, &found.home.collection), at_ms)?;
             }
             Ok(purged)
         })

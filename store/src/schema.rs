@@ -17,6 +17,7 @@ const STEPS: &[&str] = &[concat!(
     include_str!("schema_1.sql"),
     include_str!("schema_1/conflicts.sql"),
     include_str!("schema_1/erasures.sql"),
+    include_str!("schema_1/guards.sql"),
     include_str!("schema_1/query.sql"),
     include_str!("schema_1/runs.sql"),
 )];

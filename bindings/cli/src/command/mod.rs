@@ -10,6 +10,7 @@ mod index;
 mod init;
 mod list;
 mod manual;
+mod plan;
 mod purge;
 mod put;
 mod query;
@@ -57,7 +58,8 @@ pub(crate) fn run(command: Command, global: &Global, output: &Output) -> Result<
         Command::Conflicts(arguments) => conflicts::list(&arguments, global, output),
         Command::Resolve(arguments) => conflicts::resolve(&arguments, global, output),
         Command::Connect(arguments) => connect::run(arguments, global, output),
-        Command::Sync => connect::sync(global, output),
+        Command::Sync(arguments) if arguments.dry_run => plan::run(global, output),
+        Command::Sync(_) => connect::sync(global, output),
         Command::Schedule(arguments) => schedule::run(&arguments, global, output),
         Command::Explain => schedule::explain(global, output),
         Command::Status(arguments) => status::run(&arguments, global, output),
