@@ -29,7 +29,10 @@ pub struct Left {
 }
 
 /// In the order in which nothing refers to what is gone; bodies go with their changes.
-const REMOVALS: [&str; 15] = [
+const REMOVALS: [&str; 18] = [
+    "DELETE FROM deletions WHERE space_row = ?",
+    "DELETE FROM held_deletions WHERE space_row = ?",
+    "DELETE FROM guards WHERE space_row = ?",
     "DELETE FROM directions WHERE space_row = ?",
     "DELETE FROM runs WHERE space_row = ?",
     "DELETE FROM sync_settings WHERE space_row = ?",

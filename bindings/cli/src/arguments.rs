@@ -8,11 +8,11 @@ mod query;
 
 pub(crate) use options::{
     At, Conflicts, Connect, Diff, Doctor, Edit, Export, Get, Import, Init, List, Log, One, Purge, Put, Resolve,
-    Restore, ScheduleArguments, SpaceCommand, StatusArguments, Trash, Watch,
+    Restore, ScheduleArguments, SpaceCommand, StatusArguments, SyncArguments, Trash, Watch,
 };
 
-pub(crate) use presence::Presence;
 pub(crate) use direction::{DirectionArguments, Way};
+pub(crate) use presence::Presence;
 pub(crate) use query::{IndexCommand, Query, Search};
 
 use crate::fields::FIELDS_HELP;
@@ -205,7 +205,7 @@ pub(crate) enum Command {
     Connect(Connect),
     /// Get in step with the relay now
     #[command(after_help = help::SYNC)]
-    Sync,
+    Sync(SyncArguments),
     /// Show when a space is synced while sync is on, or say it anew
     #[command(after_help = help::SCHEDULE)]
     Schedule(ScheduleArguments),

@@ -10,8 +10,8 @@ use crate::output;
 use crate::remembered::RememberedError;
 use crate::text;
 use afield::{
-    Class, ConnectError, DirectionError, EditError, EntityError, PurgeError, QueryError, ReadError, ReplicaError,
-    ScheduleError, SpaceError, StoreError, SyncError, TransferError,
+    Class, ConnectError, DirectionError, EditError, EntityError, PlanError, PurgeError, QueryError, ReadError,
+    ReplicaError, ScheduleError, SpaceError, StoreError, SyncError, TransferError,
 };
 use std::io;
 use std::path::PathBuf;
@@ -77,6 +77,8 @@ pub(crate) enum Failure {
     TokenFile { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Sync(#[from] SyncError),
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     #[error("{source}; this store stays connected to {kept}")]
     NotReplaced { kept: String, source: SyncError },
     #[error("the relay refused changes of {}; they stay stored here: {}", text::count(*.entities, "entity", "entities"), .reasons.join("; "))]
@@ -255,6 +257,14 @@ impl Failure {
                 Class::Upgrade => Code::UpgradeNeeded,
                 Class::Quota | Class::Permanent => Code::Refused,
             },
+            Self::Plan(error) => match (error, error.class()) {
+                (PlanError::Store(_), _) => Code::StoreUnusable,
+                (PlanError::Refused { .. }, _) => Code::Refused,
+                (_, Class::Retry) => Code::RelayUnreachable,
+                (_, Class::SignIn) => Code::SignInNeeded,
+                (_, Class::Upgrade) => Code::UpgradeNeeded,
+                _ => Code::Failed,
+            },
             Self::Purge(PurgeError::Unconfirmed { .. }) | Self::ChangesRefused { .. } => Code::Refused,
             Self::Purge(PurgeError::Store(_)) => Code::StoreUnusable,
             Self::Interrupted => Code::Interrupted,
@@ -279,6 +289,7 @@ impl Failure {
             Self::Kept { source, .. } => source.class(),
             Self::Sync(error) | Self::NotReplaced { source: error, .. } => error.class(),
             Self::ChangesRefused { class, .. } => *class,
+            Self::Plan(error) => error.class(),
             Self::Interrupted => Class::Retry,
             _ => Class::Permanent,
         }

@@ -18,6 +18,7 @@ use afield_core::{ChangeHash, Collection as Name, DeviceId, EntityId, Now, Space
 use afield_store::{
     ListQuery, OpenError, OpenOptions, Origin, ProjectedEntity, Reader, Store, StoreError, Synchronous,
 };
+use afield_transport::{ClientOptions, RelayAddress};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast;
@@ -372,6 +373,11 @@ impl Shared {
     fn end_connection(&self) {
         let connection = lock(&self.connection).take();
         drop(connection);
+    }
+
+    /// The address of the relay, and how to connect to it; `None` while sync is off.
+    pub(crate) fn relay_parts(&self) -> Option<(RelayAddress, ClientOptions)> {
+        lock(&self.connection).as_ref().map(Connection::parts)
     }
 
     pub(crate) fn is_connected(&self) -> bool {

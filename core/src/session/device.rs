@@ -51,6 +51,7 @@ pub struct DeviceSession {
     channel_of: BTreeMap<SpaceId, Channel>,
     next_push: u64,
     pushes_plainly: bool,
+    only_looks: bool,
     next_fetch: u64,
     fetches: BTreeMap<FetchNumber, Channel>,
     pushes: BTreeMap<PushNumber, Channel>,
@@ -83,6 +84,7 @@ impl DeviceSession {
             channel_of: BTreeMap::new(),
             next_push: 1,
             pushes_plainly: false,
+            only_looks: false,
             next_fetch: 1,
             fetches: BTreeMap::new(),
             pushes: BTreeMap::new(),
@@ -109,7 +111,10 @@ impl DeviceSession {
 
     /// Opens one more space, or the same space again; answers whether it was opened, which a space beyond
     /// [`SPACES_PER_SESSION_MAX`] is not.
-    pub fn open(&mut self, opening: SpaceOpening, now: Now) -> bool {
+    pub fn open(&mut self, mut opening: SpaceOpening, now: Now) -> bool {
+        if self.only_looks {
+            (opening.create, opening.partial) = (false, true);
+        }
         if self.channels.len() >= SPACES_PER_SESSION_MAX && !self.channel_of.contains_key(&opening.space) {
             return false;
         }
@@ -137,6 +142,7 @@ impl DeviceSession {
     /// names is not here up to the cursor.
     pub fn set_filter(&mut self, space: SpaceId, filter: Filter, partial: bool) {
         let Some(channel) = self.channel_of.get(&space).copied() else { return };
+        let partial = partial || self.only_looks;
         let Some(state) = self.channels.get_mut(&channel) else { return };
         state.telling.switch(filter == Filter::Everything && !partial);
         self.held.retain(|held| held.channel != channel || held.is_open);
@@ -195,6 +201,12 @@ impl DeviceSession {
         self.pushes_plainly = true;
     }
 
+    /// Only reads from here on: no push is taken, spaces are opened without creating any, and as by a device that does not have all of
+    /// them, so that the relay counts it nowhere among those that do. Call it before a space is opened.
+    pub fn only_look(&mut self) {
+        self.only_looks = true;
+    }
+
     /// Whether the relay has accepted the session.
     pub fn is_welcome(&self) -> bool {
         self.welcomed
@@ -240,6 +252,9 @@ impl DeviceSession {
     ///
     /// Before `Welcome` the first pushes travel with `Hello`, within what a relay accepts unauthenticated.
     pub fn push_room(&self, space: SpaceId) -> Option<PushRoom> {
+        if self.only_looks {
+            return None;
+        }
         let number = self.channel_of.get(&space)?;
         let channel = self.channels.get(number)?;
         // `Open` precedes every push of its space.
@@ -264,7 +279,7 @@ impl DeviceSession {
     pub fn push(&mut self, space: SpaceId, chunks: Durable<Vec<PushedChunk>>, now: Now) {
         let chunks = chunks.into_inner();
         let Some(channel) = self.channel_of.get(&space).copied() else { return };
-        if chunks.is_empty() {
+        if chunks.is_empty() || self.only_looks {
             return;
         }
         self.ask(now);

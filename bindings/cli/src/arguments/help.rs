@@ -157,8 +157,14 @@ Examples:
   afield connect --off";
 
 pub(super) const SYNC: &str = "\
+With --dry-run a copy of the store beside it takes in what the relay has, and is
+deleted again: nothing is sent, and nothing changes here. It tells of each entity
+what would become of it, of 20 each way unless --verbose is given; with --json, a
+line for each space. Bytes are those of changes as they are stored.
+
 Examples:
   afield sync
+  afield sync --dry-run
   afield watch notes --sync
   afield status --watch --sync
       stay in sync until Ctrl-C";

@@ -261,6 +261,13 @@ pub(crate) struct Import {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct SyncArguments {
+    /// Say what would be sent and what would come, and do neither
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ScheduleArguments {
     /// The space, by its name or id; not needed while the store has just one
     #[arg(value_name = "SPACE")]

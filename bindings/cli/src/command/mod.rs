@@ -11,6 +11,7 @@ mod index;
 mod init;
 mod list;
 mod manual;
+mod plan;
 mod presence;
 mod purge;
 mod put;
@@ -60,7 +61,8 @@ pub(crate) fn run(command: Command, global: &Global, output: &Output) -> Result<
         Command::Conflicts(arguments) => conflicts::list(&arguments, global, output),
         Command::Resolve(arguments) => conflicts::resolve(&arguments, global, output),
         Command::Connect(arguments) => connect::run(arguments, global, output),
-        Command::Sync => connect::sync(global, output),
+        Command::Sync(arguments) if arguments.dry_run => plan::run(global, output),
+        Command::Sync(_) => connect::sync(global, output),
         Command::Schedule(arguments) => schedule::run(&arguments, global, output),
         Command::Direction(arguments) => direction::run(&arguments, global, output),
         Command::Explain => schedule::explain(global, output),

@@ -15,6 +15,7 @@ mod edit;
 mod entity;
 mod error;
 mod leave;
+mod look;
 mod merge;
 mod presence;
 mod projection;
@@ -32,6 +33,7 @@ pub use edit::{EditFailure, Edited, Existence, Target};
 pub use entity::EntityError;
 pub(crate) use entity::document_of;
 pub use error::DriverError;
+pub(crate) use look::Took;
 pub(crate) use presence::{Notice, Place, locked};
 pub(crate) use projection::{DELETED_KEY, projection_of, projection_of_fields, split_deleted, split_deletion};
 pub use sync::Output;
@@ -48,7 +50,7 @@ use automerge::ActorId;
 use compaction::Growth;
 use documents::{Documents, lock};
 use seen::Sightings;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use sync::{Synchronization, Waiters, Waiting};
@@ -96,6 +98,8 @@ pub struct Driver {
     has_traces: AtomicBool,
     recorder: Mutex<Option<sync::request::Recorder>>,
     failures_told: AtomicU32,
+    /// What was taken in, by a driver that only looks.
+    looks: Option<Mutex<BTreeMap<SpaceId, Took>>>,
 }
 
 /// Why waiting for the relay ended without being in step with it.
@@ -195,6 +199,7 @@ impl Driver {
             has_traces: AtomicBool::new(false),
             recorder: Mutex::default(),
             failures_told: AtomicU32::new(FAILURES_TOLD),
+            looks: None,
             device: Mutex::new(device),
         };
         driver.catch_up_with_the_store(now);

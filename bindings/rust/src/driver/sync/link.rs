@@ -244,6 +244,9 @@ impl Driver {
         };
         sync.traffic.sessions += 1;
         let mut session = Box::new(DeviceSession::new(greeting, [], now));
+        if self.looks.is_some() {
+            session.only_look();
+        }
         if sync.was_unreadable {
             session.push_plainly();
         }

@@ -234,6 +234,7 @@ impl Driver {
         let outcome = store.receive(&run, now.wall_ms)?;
         self.forget_erased(&mut store, &outcome.erased);
         drop(store);
+        self.note_taken(space, &outcome);
         self.tell_erased(sync, space, (&outcome.erased, &erasures));
         if outcome.foreign > 0 {
             tracing::warn!(%space, chunks = outcome.foreign, "quarantined chunks of entities that live in another space");
@@ -312,6 +313,7 @@ impl Driver {
     /// The Reset of the outbox rule: one transaction, then everything held is offered again.
     fn reset(&self, sync: &mut Synchronization, space: SpaceId, log: LogId, now: Now) -> Result<(), DriverError> {
         let cursor = lock(&self.store).reset(space, log)?;
+        self.note_taken_anew(space);
         let filter = lock(&self.store).asked_filter(space)?;
         self.forget_seen(Some(space));
         tracing::warn!(%space, %log, "the relay had lost history of this space: everything held here is offered again");
