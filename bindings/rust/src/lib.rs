@@ -46,6 +46,9 @@
 //! # }
 //! ```
 //!
+#![doc = include_str!("guide/app.md")]
+#![doc = include_str!("guide/sync.md")]
+//!
 //! # What an entity holds
 //!
 //! Whatever is nested in whatever, several devices edit it at the same time:
@@ -108,6 +111,7 @@
 //! - [`Collection::through`]: an app whose shape of entities changed, beside older versions of it; [`Lens`] has what may change.
 //! - [`Conflict`]: what people did to one place without knowing of each other, and how one of them decides it.
 //! - [`Replica::request`], [`Schedule`], [`Replica::explain`]: when each space is synced, and why not.
+//! - [`Presence`]: who is here now, and where.
 //! - [`Watch`]: what changed, by this device or by others. [`SyncEvent`]: what happens in sync.
 //! - [`Driver`]: the whole behaviour without clock, randomness and sockets, for those who move messages themselves.
 //!
