@@ -46,6 +46,9 @@
 //! # }
 //! ```
 //!
+#![doc = include_str!("guide/app.md")]
+#![doc = include_str!("guide/sync.md")]
+//!
 //! # What an entity holds
 //!
 //! Whatever is nested in whatever, several devices edit it at the same time:
@@ -109,6 +112,7 @@
 //! - [`Conflict`]: what people did to one place without knowing of each other, and how one of them decides it.
 //! - [`Space::set_direction`]: collections whose changes only go out, only come in, or stay on this device.
 //! - [`Replica::request`], [`Schedule`], [`Replica::explain`]: when each space is synced, and why not.
+//! - [`Presence`]: who is here now, and where.
 //! - [`Watch`]: what changed, by this device or by others. [`SyncEvent`]: what happens in sync.
 //! - [`Driver`]: the whole behaviour without clock, randomness and sockets, for those who move messages themselves.
 //!
