@@ -109,6 +109,7 @@
 //! - [`Conflict`]: what people did to one place without knowing of each other, and how one of them decides it.
 //! - [`Replica::request`], [`Schedule`], [`Replica::explain`]: when each space is synced, and why not.
 //! - [`Watch`]: what changed, by this device or by others. [`SyncEvent`]: what happens in sync.
+//! - `cargo run -p afield --example journal`: an app in a terminal that uses nearly all of this, on several devices.
 //! - [`Driver`]: the whole behaviour without clock, randomness and sockets, for those who move messages themselves.
 //!
 //! # Errors
