@@ -114,6 +114,7 @@
 //! - [`Replica::request`], [`Schedule`], [`Replica::explain`]: when each space is synced, and why not.
 //! - [`Presence`]: who is here now, and where.
 //! - [`Watch`]: what changed, by this device or by others. [`SyncEvent`]: what happens in sync.
+//! - `cargo run -p afield --example journal`: an app in a terminal that uses nearly all of this, on several devices.
 //! - [`Driver`]: the whole behaviour without clock, randomness and sockets, for those who move messages themselves.
 //!
 //! # Errors

@@ -62,6 +62,18 @@ fn an_entry_may_be_about_another_day_and_stands_where_that_is() {
 }
 
 #[test]
+fn what_is_pasted_goes_where_the_cursor_is() {
+    let (_folder, mut device) = device();
+    device.press("nTrip<Tab><Tab><Tab>early late<Left><Left><Left><Left>");
+    device.app.paste("in the morning,\r\nand \u{1b}");
+    device.press("not too ");
+    device.shows("early in the morning,");
+    device.shows("and not too late");
+    device.press("<^Z>");
+    device.hides("not too");
+}
+
+#[test]
 fn what_is_deleted_is_in_the_trash_and_comes_back() {
     let (_folder, mut device) = device();
     device.press("nRain<Esc>d");
