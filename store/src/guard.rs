@@ -126,7 +126,7 @@ fn push(row: &rusqlite::Row<'_>) -> rusqlite::Result<PlannedPush> {
     })
 }
 
-fn unsent(connection: &Connection, space: SpaceId) -> Result<Vec<UnsentDeletion>, StoreError> {
+pub(crate) fn unsent(connection: &Connection, space: SpaceId) -> Result<Vec<UnsentDeletion>, StoreError> {
     let sql = "SELECT entity, collection, purge, hash, at_ms, confirmed FROM deletions
                WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sent = 0 AND (purge = 1 OR EXISTS
                (SELECT 1 FROM changes WHERE changes.entity_row = deletions.entity_row AND sequence IS NOT NULL))

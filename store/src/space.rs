@@ -132,6 +132,7 @@ impl Store {
             transaction.execute(sql, [row])?;
             let sql = "UPDATE erasures SET sequence = NULL WHERE space_row = ? AND sequence IS NOT NULL";
             transaction.execute(sql, [row])?;
+            transaction.execute("UPDATE held_deletions SET sequence = NULL WHERE space_row = ?", [row])?;
             transaction.execute("DELETE FROM blocks WHERE space_row = ?", [row])?;
             filter::start_over(transaction, row)?;
             Ok(start)

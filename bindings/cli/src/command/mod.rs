@@ -5,6 +5,7 @@ mod connect;
 mod doctor;
 mod edit;
 mod get;
+mod guard;
 mod history;
 mod index;
 mod init;
@@ -60,6 +61,8 @@ pub(crate) fn run(command: Command, global: &Global, output: &Output) -> Result<
         Command::Connect(arguments) => connect::run(arguments, global, output),
         Command::Sync(arguments) if arguments.dry_run => plan::run(global, output),
         Command::Sync(_) => connect::sync(global, output),
+        Command::Guard(arguments) => guard::guard(&arguments, global, output),
+        Command::Confirm(arguments) => guard::confirm(&arguments, global, output),
         Command::Schedule(arguments) => schedule::run(&arguments, global, output),
         Command::Explain => schedule::explain(global, output),
         Command::Status(arguments) => status::run(&arguments, global, output),

@@ -2,7 +2,7 @@
 
 use crate::running::{Person, Ran, afield};
 
-const COMMANDS: [&str; 33] = [
+const COMMANDS: [&str; 35] = [
     "demo",
     "init",
     "space",
@@ -27,6 +27,8 @@ const COMMANDS: [&str; 33] = [
     "resolve",
     "connect",
     "sync",
+    "guard",
+    "confirm",
     "schedule",
     "explain",
     "status",

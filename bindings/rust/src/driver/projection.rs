@@ -85,7 +85,7 @@ pub(crate) fn projection_of(document: &Document) -> Projection {
     Projection { json: value.to_json().to_string(), deleted, updated_ms }
 }
 
-fn is_deleted(document: &Document) -> bool {
+pub(super) fn is_deleted(document: &Document) -> bool {
     // The path is one key of the root, which is a map: nothing can be wrong with it.
     document.read_at(DELETED_KEY).is_ok_and(|mark| mark.is_some_and(|mark| !mark.is_null()))
 }
