@@ -85,7 +85,7 @@ impl Reader {
                 }
             }
             let sql = "SELECT entity, collection FROM erasures
-                       WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL";
+                       WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND held = 0";
             let purges = rows(connection, sql, [space.as_bytes()], |row| {
                 let (entity, collection) = (column::entity(row, 0)?, column::collection(row, 1)?);
                 Ok(PlannedPush {
@@ -106,13 +106,13 @@ impl Reader {
 const UNCOVERED: &str = "SELECT entity, collection, count(*), sum(size), NOT EXISTS
     (SELECT 1 FROM changes AS other WHERE other.entity_row = changes.entity_row AND other.sequence IS NOT NULL)
     FROM changes JOIN entities USING (entity_row)
-    WHERE changes.space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND covered = 0
+    WHERE changes.space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND held = 0 AND covered = 0
     GROUP BY changes.entity_row";
 
 const COVERED: &str = "SELECT entity, collection, count(*), sum(size), NOT EXISTS
     (SELECT 1 FROM changes AS other WHERE other.entity_row = changes.entity_row AND other.sequence IS NOT NULL)
     FROM changes JOIN entities USING (entity_row)
-    WHERE changes.space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND covered = 1
+    WHERE changes.space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND held = 0 AND covered = 1
     GROUP BY changes.entity_row";
 
 fn push(row: &rusqlite::Row<'_>) -> rusqlite::Result<PlannedPush> {
@@ -126,10 +126,15 @@ fn push(row: &rusqlite::Row<'_>) -> rusqlite::Result<PlannedPush> {
     })
 }
 
-fn unsent(connection: &Connection, space: SpaceId) -> Result<Vec<UnsentDeletion>, StoreError> {
+pub(crate) fn unsent(connection: &Connection, space: SpaceId) -> Result<Vec<UnsentDeletion>, StoreError> {
     let sql = "SELECT entity, collection, purge, hash, at_ms, confirmed FROM deletions
-               WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sent = 0 AND (purge = 1 OR EXISTS
-               (SELECT 1 FROM changes WHERE changes.entity_row = deletions.entity_row AND sequence IS NOT NULL))
+               WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sent = 0
+               AND (purge = 1 OR EXISTS
+                    (SELECT 1 FROM changes WHERE changes.entity_row = deletions.entity_row AND sequence IS NOT NULL))
+               AND NOT EXISTS (SELECT 1 FROM changes WHERE changes.entity_row = deletions.entity_row
+                               AND changes.hash = deletions.hash AND held = 1)
+               AND NOT EXISTS (SELECT 1 FROM erasures WHERE erasures.space_row = deletions.space_row
+                               AND erasures.entity = deletions.entity AND held = 1)
                ORDER BY entity";
     rows(connection, sql, [space.as_bytes()], |row| {
         Ok(UnsentDeletion {

@@ -63,6 +63,7 @@ mod extract;
 mod fault;
 mod filter;
 mod guard;
+mod held;
 mod identity;
 mod leave;
 mod listing;
@@ -101,6 +102,7 @@ pub use error::{
 pub use fault::{Fault, FaultHook, FaultPoint, SyncHook, SyncMoment};
 pub use filter::{Backfill, Wanted};
 pub use guard::{PlannedPush, UnsentDeletion};
+pub use held::{DeletionLimits, HeldDeletion, SHARE_DELETIONS_MIN};
 pub use identity::Identity;
 pub use leave::{Left, Unsent};
 pub use listing::{CollectionCount, ListQuery, ProjectedEntity};

@@ -5,6 +5,7 @@ use crate::entity::{MetEntities, Provenance, insert_change, mark_change, note_lo
 use crate::erase::{self, ReceivedErasure};
 use crate::error::{ReceiveError, StoreError};
 use crate::filter::{self, Backfill, Wanted};
+use crate::held;
 use crate::settle::Reason;
 use crate::space;
 use crate::store::Store;
@@ -118,6 +119,8 @@ pub struct RunOutcome {
     pub fresh: Vec<EntityId>,
     /// The entities that were erased, each of which something was held.
     pub erased: Vec<EntityId>,
+    /// The entities whose erasure records are held back by a guard.
+    pub held: Vec<EntityId>,
     /// How many changes the store did not hold.
     pub added: u64,
     /// Those changes by entity, with their bytes.
@@ -128,8 +131,8 @@ pub struct RunOutcome {
 
 impl RunOutcome {
     fn at(cursor: Cursor) -> Self {
-        let (fresh, erased, brought) = (Vec::new(), Vec::new(), BTreeMap::new());
-        Self { cursor, fresh, erased, added: 0, brought, foreign: 0 }
+        let (fresh, erased, held, brought) = (Vec::new(), Vec::new(), Vec::new(), BTreeMap::new());
+        Self { cursor, fresh, erased, held, added: 0, brought, foreign: 0 }
     }
 }
 
@@ -246,6 +249,11 @@ impl Arriving {
         marked_upto: Sequence,
     ) -> Result<(), StoreError> {
         for erasure in erasures {
+            let mark = erasure.sequence.filter(|sequence| *sequence <= marked_upto && *sequence > Sequence::ZERO);
+            if held::hold_purge(transaction, self.space.1, erasure.record, mark, self.at_ms)? {
+                self.outcome.held.push(erasure.record.entity);
+                continue;
+            }
             if erase::receive(transaction, &mut self.met, self.space.1, (erasure, marked_upto), self.at_ms)? {
                 self.outcome.erased.push(erasure.record.entity);
             }

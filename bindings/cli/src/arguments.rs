@@ -7,8 +7,8 @@ mod presence;
 mod query;
 
 pub(crate) use options::{
-    At, Conflicts, Connect, Diff, Doctor, Edit, Export, Get, Import, Init, List, Log, One, Purge, Put, Resolve,
-    Restore, ScheduleArguments, SpaceCommand, StatusArguments, SyncArguments, Trash, Watch,
+    At, Confirm, Conflicts, Connect, Diff, Doctor, Edit, Export, Get, GuardArguments, Import, Init, List, Log, One,
+    Purge, Put, Resolve, Restore, ScheduleArguments, SpaceCommand, StatusArguments, SyncArguments, Trash, Watch,
 };
 
 pub(crate) use direction::{DirectionArguments, Way};
@@ -206,6 +206,12 @@ pub(crate) enum Command {
     /// Get in step with the relay now
     #[command(after_help = help::SYNC)]
     Sync(SyncArguments),
+    /// Show how much may be deleted unasked, or say it anew
+    #[command(after_help = help::GUARD)]
+    Guard(GuardArguments),
+    /// Show deletions that wait for somebody, and let them go
+    #[command(after_help = help::CONFIRM)]
+    Confirm(Confirm),
     /// Show when a space is synced while sync is on, or say it anew
     #[command(after_help = help::SCHEDULE)]
     Schedule(ScheduleArguments),

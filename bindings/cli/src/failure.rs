@@ -10,8 +10,8 @@ use crate::output;
 use crate::remembered::RememberedError;
 use crate::text;
 use afield::{
-    Class, ConnectError, DirectionError, EditError, EntityError, PlanError, PurgeError, QueryError, ReadError,
-    ReplicaError, ScheduleError, SpaceError, StoreError, SyncError, TransferError,
+    Class, ConnectError, DirectionError, EditError, EntityError, GuardError, PlanError, PurgeError, QueryError,
+    ReadError, ReplicaError, ScheduleError, SpaceError, StoreError, SyncError, TransferError,
 };
 use std::io;
 use std::path::PathBuf;
@@ -79,6 +79,12 @@ pub(crate) enum Failure {
     Sync(#[from] SyncError),
     #[error(transparent)]
     Plan(#[from] PlanError),
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    #[error("{} would go, and nobody has confirmed it", text::count(*.count, "deletion", "deletions"))]
+    DeletionsUnconfirmed { count: u64 },
+    #[error("other deletions wait to be confirmed by now than those of that token")]
+    OtherDeletions,
     #[error("{source}; this store stays connected to {kept}")]
     NotReplaced { kept: String, source: SyncError },
     #[error("the relay refused changes of {}; they stay stored here: {}", text::count(*.entities, "entity", "entities"), .reasons.join("; "))]
@@ -265,6 +271,9 @@ impl Failure {
                 (_, Class::Upgrade) => Code::UpgradeNeeded,
                 _ => Code::Failed,
             },
+            Self::Guard(GuardError::Driver(_) | GuardError::Restore(_)) => Code::StoreUnusable,
+            Self::Guard(_) => Code::Usage,
+            Self::DeletionsUnconfirmed { .. } | Self::OtherDeletions => Code::Refused,
             Self::Purge(PurgeError::Unconfirmed { .. }) | Self::ChangesRefused { .. } => Code::Refused,
             Self::Purge(PurgeError::Store(_)) => Code::StoreUnusable,
             Self::Interrupted => Code::Interrupted,
@@ -290,6 +299,7 @@ impl Failure {
             Self::Sync(error) | Self::NotReplaced { source: error, .. } => error.class(),
             Self::ChangesRefused { class, .. } => *class,
             Self::Plan(error) => error.class(),
+            Self::Guard(error) => error.class(),
             Self::Interrupted => Class::Retry,
             _ => Class::Permanent,
         }

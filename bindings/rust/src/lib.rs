@@ -151,6 +151,7 @@ mod driver;
 mod entity;
 mod error;
 mod filter;
+mod guard;
 mod history;
 mod leave;
 mod plan;
@@ -203,6 +204,7 @@ pub use error::{
     SyncError, TransferError,
 };
 pub use filter::{Fetched, Filter, NotHere};
+pub use guard::{Guard, GuardError, Held, HeldEntity, HeldWay};
 pub use leave::LeftSpace;
 pub use plan::{PlanError, PlannedEffect, PlannedEntity, PlannedWay, SyncPlan};
 pub use presence::{Peer, Presence, PresenceError, PresenceWatch};

@@ -8,7 +8,7 @@ use afield_core::wire::Class;
 use afield_core::{EntityId, SpaceId};
 use afield_store::{Origin, PlannedPush, Reader, StoreError};
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 
@@ -39,6 +39,8 @@ pub struct PlannedWay {
     pub deletions: u64,
     /// Entities that would be purged: an erasure record each, which the figures of a run count among the changes it sends.
     pub purges: u64,
+    /// Whether these are more deletions than may be unasked, so that they wait ([`Space::set_guard`]).
+    pub needs_confirmation: bool,
     /// The entities, by collection and id.
     pub list: Vec<PlannedEntity>,
 }
@@ -196,7 +198,12 @@ impl Space {
     ///
     /// The store could not be read.
     pub fn plan_to_send(&self) -> Result<PlannedWay, StoreError> {
-        sent_way(&self.shared.reader, self.id())
+        let send = sent_way(&self.shared.reader, self.id())?;
+        Ok(PlannedWay { needs_confirmation: self.holds_what_it_would_send()?, ..send })
+    }
+
+    fn holds_what_it_would_send(&self) -> Result<bool, StoreError> {
+        Ok(!self.shared.reader.held_to_send(self.id(), self.shared.now().wall_ms)?.is_empty())
     }
 
     async fn planned(
@@ -226,7 +233,9 @@ impl Space {
             return Err(PlanError::Refused { space, reason: reason.to_owned(), send: Box::new(send) });
         }
         let was_reset = sandbox.took.get(&space).is_some_and(|took| took.was_reset);
+        let needs_confirmation = send.needs_confirmation;
         let send = if was_reset { sent_way(sandbox.replica().reader(), space)? } else { send };
+        let send = PlannedWay { needs_confirmation, ..send };
         Ok(SyncPlan { space, send, receive: sandbox.received(space)? })
     }
 
@@ -252,6 +261,7 @@ impl PlannedWay {
             bytes: list.iter().map(|entity| entity.bytes).sum(),
             deletions: with(PlannedEffect::Deleted),
             purges: with(PlannedEffect::Purged),
+            needs_confirmation: false,
             list,
         }
     }
@@ -281,7 +291,7 @@ pub(crate) fn received_way(
     took: Option<&Took>,
 ) -> Result<PlannedWay, StoreError> {
     let Some(took) = took else { return Ok(PlannedWay::default()) };
-    let mut list = Vec::new();
+    let (mut list, mut gone) = (Vec::new(), BTreeMap::new());
     for (entity, brought) in &took.brought {
         let Some(home) = copy.home(*entity)?.filter(|home| home.space == space) else { continue };
         let deleted = |reader: &Reader| -> Result<Option<bool>, StoreError> {
@@ -293,6 +303,9 @@ pub(crate) fn received_way(
             (None, _) if here.home(*entity)?.is_none() => PlannedEffect::New,
             _ => PlannedEffect::Changed,
         };
+        if effect == PlannedEffect::Deleted {
+            *gone.entry(home.collection.clone()).or_default() += 1;
+        }
         let collection = home.collection.as_str().to_owned();
         list.push(PlannedEntity {
             entity: *entity,
@@ -304,11 +317,13 @@ pub(crate) fn received_way(
     }
     for entity in &took.erased {
         let Some(home) = here.home(*entity)?.filter(|home| home.space == space) else { continue };
+        *gone.entry(home.collection.clone()).or_default() += 1;
         let (collection, effect) = (home.collection.as_str().to_owned(), PlannedEffect::Purged);
         let bytes = afield_core::erasure::ERASURE_BYTES as u64;
         list.push(PlannedEntity { entity: *entity, collection, changes: 0, bytes, effect });
     }
-    Ok(PlannedWay::of(list))
+    let needs_confirmation = here.would_hold(space, &gone)?;
+    Ok(PlannedWay { needs_confirmation, ..PlannedWay::of(list) })
 }
 
 fn as_text<T: std::fmt::Display, S: serde::Serializer>(id: &T, serializer: S) -> Result<S::Ok, S::Error> {

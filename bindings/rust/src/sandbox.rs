@@ -296,6 +296,8 @@ fn look(
     for other in others.into_iter().filter(|other| space.is_some_and(|space| space != *other)) {
         let _ = store.set_sync_enabled(other, false).map_err(DriverError::from)?;
     }
+    // Where nobody is asked, the copy shows what would be once somebody has confirmed it.
+    let _ = store.forget_guards()?;
     let driver = Arc::new(Driver::new(store, Box::new(SystemEntropy), now)?.only_looking());
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(ConnectError::Thread)?;
     let connection = Connection::start(driver.clone(), clock, address, options).map_err(ConnectError::Thread)?;

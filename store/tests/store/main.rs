@@ -11,6 +11,7 @@ mod entities;
 mod faults;
 mod figures;
 mod filters;
+mod guards;
 mod help;
 mod leaving;
 mod model;

@@ -6,6 +6,7 @@ mod direction;
 mod doctor;
 mod edit;
 mod get;
+mod guard;
 mod history;
 mod index;
 mod init;
@@ -63,6 +64,8 @@ pub(crate) fn run(command: Command, global: &Global, output: &Output) -> Result<
         Command::Connect(arguments) => connect::run(arguments, global, output),
         Command::Sync(arguments) if arguments.dry_run => plan::run(global, output),
         Command::Sync(_) => connect::sync(global, output),
+        Command::Guard(arguments) => guard::guard(&arguments, global, output),
+        Command::Confirm(arguments) => guard::confirm(&arguments, global, output),
         Command::Schedule(arguments) => schedule::run(&arguments, global, output),
         Command::Direction(arguments) => direction::run(&arguments, global, output),
         Command::Explain => schedule::explain(global, output),

@@ -124,6 +124,9 @@ fn totals(way: &PlannedWay) -> String {
     if way.purges > 0 {
         totals.push_str(&format!(", {}", text::count(way.purges, "purge", "purges")));
     }
+    if way.needs_confirmation {
+        totals.push_str(": so many that they wait for `afield confirm`");
+    }
     totals
 }
 

@@ -3,8 +3,8 @@
 use super::Failure;
 use crate::remembered::RememberedError;
 use afield::{
-    Class, ConnectError, EditError, EntityError, EntityId, OpenError, PlanError, PurgeError, ReadError, ReplicaError,
-    SandboxError, SpaceError, SyncError, TransferError,
+    Class, ConnectError, EditError, EntityError, EntityId, GuardError, OpenError, PlanError, PurgeError, ReadError,
+    ReplicaError, SandboxError, SpaceError, SyncError, TransferError,
 };
 use std::io;
 use std::path::Path;
@@ -59,6 +59,13 @@ impl Failure {
             Self::Connect(ConnectError::Address(_)) => {
                 "an address looks like wss://relay.example.org; --ca FILE trusts a relay's own authority"
             }
+            Self::Sync(SyncError::Held { .. }) => "`afield confirm` shows them, and lets them go",
+            Self::DeletionsUnconfirmed { .. } => {
+                "repeat it with --yes to let them go, or with --keep to restore the entities"
+            }
+            Self::OtherDeletions => "`afield confirm` shows what waits now",
+            Self::Guard(GuardError::Driver(error)) => after_damage(error.class()),
+            Self::Guard(_) => "`afield guard --help` has examples",
             Self::Sync(error) | Self::NotReplaced { source: error, .. } => return Some(after_sync(error).to_owned()),
             Self::Plan(PlanError::Store(error)) => after_damage(error.class()),
             Self::Plan(PlanError::Half { source: SandboxError::Copy(_) | SandboxError::Place(_), .. }) => {

@@ -2,7 +2,7 @@
 
 use crate::running::{Person, Ran, afield};
 
-const COMMANDS: [&str; 35] = [
+const COMMANDS: [&str; 37] = [
     "demo",
     "init",
     "space",
@@ -28,6 +28,8 @@ const COMMANDS: [&str; 35] = [
     "resolve",
     "connect",
     "sync",
+    "guard",
+    "confirm",
     "schedule",
     "direction",
     "explain",

@@ -38,6 +38,7 @@ impl Driver {
         lock(&self.edited).remove(&space);
         self.forget_seen(Some(space));
         self.forget_presence(Some(space));
+        self.forget_guards_of(space);
         self.disappoint_those_who_wait_for(space);
         sync.plans.remove(&space);
         sync.aside.remove(&space);

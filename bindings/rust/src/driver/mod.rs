@@ -14,6 +14,7 @@ mod documents;
 mod edit;
 mod entity;
 mod error;
+mod guard;
 mod leave;
 mod look;
 mod merge;
@@ -98,6 +99,7 @@ pub struct Driver {
     has_traces: AtomicBool,
     recorder: Mutex<Option<sync::request::Recorder>>,
     failures_told: AtomicU32,
+    guards: Mutex<guard::Guards>,
     /// What was taken in, by a driver that only looks.
     looks: Option<Mutex<BTreeMap<SpaceId, Took>>>,
 }
@@ -199,9 +201,11 @@ impl Driver {
             has_traces: AtomicBool::new(false),
             recorder: Mutex::default(),
             failures_told: AtomicU32::new(FAILURES_TOLD),
+            guards: Mutex::default(),
             looks: None,
             device: Mutex::new(device),
         };
+        driver.load_guards()?;
         driver.catch_up_with_the_store(now);
         Ok(driver)
     }
@@ -235,6 +239,7 @@ impl Driver {
     /// The store cannot be opened again; it stays closed to writes.
     pub fn reload(&self, now: Now) -> Result<(), OpenError> {
         self.forget_and_reload()?;
+        self.load_guards().map_err(OpenError::from)?;
         self.catch_up_with_the_store(now);
         // What failed may have been stored all the same, and then nobody has noted it for the outbox.
         let spaces = lock(&self.store).spaces().map_err(OpenError::from);

@@ -39,6 +39,7 @@ impl Driver {
     ) -> Result<(), DriverError> {
         let mut sync = lock(&self.sync);
         let result = self.take_in(&mut sync, messages, now);
+        let result = result.and_then(|()| self.judge_what_is_over(&mut sync, now));
         let result = result.and_then(|()| self.pump(&mut sync, now));
         self.finish(&mut sync, result, now)
     }
@@ -106,6 +107,7 @@ impl Driver {
             return self.finish(&mut lock(&self.sync), Err(error.into()), now);
         }
         let result = self.merge_some(&mut sync, ENTITIES_PER_SETTLEMENT_MAX, now);
+        let result = result.and_then(|()| self.judge_what_is_over(&mut sync, now));
         let result = result.and_then(|()| self.pump(&mut sync, now));
         if result.is_ok() {
             self.note_in_step(&mut sync, now);
@@ -235,6 +237,7 @@ impl Driver {
         self.forget_erased(&mut store, &outcome.erased);
         drop(store);
         self.note_taken(space, &outcome);
+        self.note_held_purges(space, &outcome.held);
         self.tell_erased(sync, space, (&outcome.erased, &erasures));
         if outcome.foreign > 0 {
             tracing::warn!(%space, chunks = outcome.foreign, "quarantined chunks of entities that live in another space");
@@ -331,7 +334,7 @@ impl Driver {
 
     /// Ends what was asked of sync: a failure of the store ends the session, which is tried again later, and whoever
     /// looks or waits is told how things stand.
-    pub(super) fn finish(
+    pub(in crate::driver) fn finish(
         &self,
         sync: &mut Synchronization,
         result: Result<(), DriverError>,
