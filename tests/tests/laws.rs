@@ -1,8 +1,8 @@
 //! Everything that people do, together: versions of an application that see one collection through lenses, edits, deletions,
-//! undo, decisions and syncs in any order, on whole devices with a real relay. In the end all hold the same (S1), list the same
+//! undo, decisions, directions and syncs in any order, on whole devices with a real relay. In the end all hold the same (S1), list the same
 //! conflicts, and have the same projections byte by byte, which are those that are made anew (D9).
 
-use afield::{Choice, Collection, EntityId, Lens, Lenses, Path, Replica, Space, Text, model};
+use afield::{Choice, Collection, Direction, EntityId, Lens, Lenses, Path, Replica, Space, Text, model};
 use afield_tests::processes::{Access, Program, Site};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -56,6 +56,7 @@ enum Act {
     Undo(usize),
     Redo(usize),
     Decide(usize),
+    Direct(Direction),
     Sync,
     Leave,
 }
@@ -77,6 +78,9 @@ fn act() -> impl Strategy<Value = Act> {
         3 => entity.clone().prop_map(Act::Undo),
         2 => entity.clone().prop_map(Act::Redo),
         2 => entity.prop_map(Act::Decide),
+        1 => prop::sample::select(vec![Direction::PushOnly, Direction::PullOnly, Direction::LocalOnly])
+            .prop_map(Act::Direct),
+        1 => Just(Act::Direct(Direction::Both)),
         5 => Just(Act::Sync),
         2 => Just(Act::Leave),
     ]
@@ -170,6 +174,7 @@ impl Person {
                 let Some(one) = all.get(number % all.len().max(1)) else { return };
                 let _ = one.resolve(&Choice::Keep(number % one.values.len())).unwrap();
             }
+            Act::Direct(direction) => self.space.set_direction("tasks", direction).unwrap(),
             Act::Sync => site.sync(&self.replica),
             Act::Leave => self.replica.disconnect(),
         }
@@ -211,6 +216,7 @@ fn play(site: &Site, number: u32, acts: &[(usize, Act)]) -> Result<(), TestCaseE
     for (device, act) in acts {
         world.people[*device].act(site, act);
     }
+    world.people.iter().for_each(|person| person.space.set_direction("tasks", Direction::Both).unwrap());
     world.sync_all();
     let [first, others @ ..] = world.people.as_slice() else { return Ok(()) };
     let (export, inbox, projections) = (first.export(), first.inbox(), first.projections());
