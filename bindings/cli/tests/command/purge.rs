@@ -69,7 +69,7 @@ fn what_a_guard_holds_is_shown_and_goes_once_it_is_confirmed() {
         ada.run(["delete", "notes", id]).ok();
     }
     let error = ada.run(["sync", "--json"]).error(7);
-    assert!(error["next"].as_str().unwrap().contains("afield confirm"), "{error}");
+    assert!(error["next"].as_str().unwrap().contains("confirm` shows them"), "{error}");
     assert!(ada.run(["explain"]).ok().contains("3 deletions made here wait to be confirmed"));
     assert_eq!(ada.run(["status", "--json"]).json()["held"], 3);
     assert!(ada.run(["status"]).ok().contains("`afield confirm`"));
