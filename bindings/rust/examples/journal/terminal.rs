@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, DisableBracketedPaste, EnableBracketedPaste, Event, KeyEventKind};
 use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{Clear, ClearType};
 use ratatui::layout::Size;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -19,8 +20,7 @@ pub(crate) fn run(start: impl FnOnce(Size) -> Result<App, Failure>) -> Result<()
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(Failure::Terminal)?;
     let mut terminal = ratatui::try_init().map_err(Failure::Terminal)?;
     say_panics_of_this_thread();
-    let result = execute!(io::stdout(), EnableBracketedPaste)
-        .and_then(|()| terminal.clear())
+    let result = execute!(io::stdout(), EnableBracketedPaste, Clear(ClearType::All))
         .and_then(|()| terminal.size())
         .map_err(Failure::Terminal)
         .and_then(start)
