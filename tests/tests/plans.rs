@@ -234,7 +234,7 @@ fn a_sandbox_shows_what_would_be_and_can_be_compared_and_deleted() {
     ben.join_space(space).unwrap();
     let (changed, gone) = (insert(&anna, space, "Trip"), insert(&anna, space, "Old"));
     site.sync_all(&[&anna, &ben]);
-    edit(&ben, space, changed, "Night trip");
+    let _ = notes(&ben, space).json().edit(changed, |note| note["place"] = json!("north")).unwrap();
     let _ = notes(&ben, space).delete(gone).unwrap();
     let new = insert(&ben, space, "New");
     anna.disconnect();
@@ -257,7 +257,7 @@ fn a_sandbox_shows_what_would_be_and_can_be_compared_and_deleted() {
     assert!(home.read("notes", gone).unwrap().is_deleted());
     let differences = sandbox.differences(space, "notes", changed).unwrap();
     assert_eq!(differences.len(), 1);
-    assert_eq!(differences[0].path.to_string(), "title");
+    assert_eq!(differences[0].path.to_string(), "place");
     assert!(!sandbox.differences(space, "notes", new).unwrap().is_empty());
     let received = sandbox.received(space).unwrap();
     assert_eq!((received.entities, received.changes, received.deletions), (3, 3, 1));
