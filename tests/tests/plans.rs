@@ -234,10 +234,10 @@ fn a_sandbox_shows_what_would_be_and_can_be_compared_and_deleted() {
     ben.join_space(space).unwrap();
     let (changed, gone) = (insert(&anna, space, "Trip"), insert(&anna, space, "Old"));
     site.sync_all(&[&anna, &ben]);
+    anna.disconnect();
     let _ = notes(&ben, space).json().edit(changed, |note| note["place"] = json!("north")).unwrap();
     let _ = notes(&ben, space).delete(gone).unwrap();
     let new = insert(&ben, space, "New");
-    anna.disconnect();
     site.sync(&ben);
     edit(&anna, space, changed, "Trip!");
 
