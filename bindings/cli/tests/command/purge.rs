@@ -70,9 +70,8 @@ fn what_a_guard_holds_is_shown_and_goes_once_it_is_confirmed() {
     }
     let error = ada.run(["sync", "--json"]).error(7);
     assert!(error["next"].as_str().unwrap().contains("confirm` shows them"), "{error}");
-    let explained = ada.run(["explain"]).ok().to_owned();
-    let words = explained.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(words.contains("3 deletions made here wait to be confirmed"), "{explained}");
+    let explained = ada.run(["explain", "--json"]).json();
+    assert!(explained["now"].as_str().unwrap().contains("3 deletions made here wait to be confirmed"), "{explained}");
     assert_eq!(ada.run(["status", "--json"]).json()["held"], 3);
     assert!(ada.run(["status"]).ok().contains("`afield confirm`"));
     let ran = ada.run(["confirm", "--json"]);
