@@ -77,8 +77,8 @@ impl Reader {
     pub fn planned_pushes(&self, space: SpaceId) -> Result<Vec<PlannedPush>, StoreError> {
         self.read(|connection| {
             let mut planned = BTreeMap::new();
-            for sql in [UNCOVERED, COVERED] {
-                for push in rows(connection, sql, [space.as_bytes()], push)? {
+            for covered in [0, 1] {
+                for push in rows(connection, &unsent_of(covered), [space.as_bytes()], push)? {
                     let entity: EntityId = push.entity;
                     let known = planned.entry(entity).or_insert(PlannedPush { changes: 0, bytes: 0, ..push.clone() });
                     (known.changes, known.bytes) = (known.changes + push.changes, known.bytes + push.bytes);
@@ -103,17 +103,17 @@ impl Reader {
     }
 }
 
-const UNCOVERED: &str = "SELECT entity, collection, count(*), sum(size), NOT EXISTS
-    (SELECT 1 FROM changes AS other WHERE other.entity_row = changes.entity_row AND other.sequence IS NOT NULL)
-    FROM changes JOIN entities USING (entity_row)
-    WHERE changes.space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND held = 0 AND covered = 0
-    GROUP BY changes.entity_row";
-
-const COVERED: &str = "SELECT entity, collection, count(*), sum(size), NOT EXISTS
-    (SELECT 1 FROM changes AS other WHERE other.entity_row = changes.entity_row AND other.sequence IS NOT NULL)
-    FROM changes JOIN entities USING (entity_row)
-    WHERE changes.space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND held = 0 AND covered = 1
-    GROUP BY changes.entity_row";
+/// What of the outbox is covered by a snapshot, or is not; each is read along an index of its own.
+fn unsent_of(covered: u8) -> String {
+    format!(
+        "SELECT entity, collection, count(*), sum(size), NOT EXISTS
+         (SELECT 1 FROM changes AS other WHERE other.entity_row = changes.entity_row AND other.sequence IS NOT NULL)
+         FROM changes JOIN entities USING (entity_row)
+         WHERE changes.space_row = (SELECT space_row FROM spaces WHERE space = ?1)
+         AND sequence IS NULL AND held = 0 AND covered = {covered}
+         GROUP BY changes.entity_row"
+    )
+}
 
 fn push(row: &rusqlite::Row<'_>) -> rusqlite::Result<PlannedPush> {
     Ok(PlannedPush {

@@ -136,7 +136,8 @@ impl Store {
         self.confirm_by(sql, space, deletions)
     }
 
-    /// Lets deletions by others through, and no others than those with these hashes; [`Store::let_through`] follows. Answers how many.
+    /// Lets deletions by others through, and no others than those with these hashes; [`Store::follow_purges`] follows the purges among
+    /// them. Answers how many.
     ///
     /// # Errors
     ///
