@@ -272,6 +272,27 @@ pub enum FilterError {
     Store(#[from] afield_store::FilterError),
 }
 
+/// A file of Automerge's could not be read in as an entity.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AutomergeFileError {
+    /// The bytes are not what Automerge saves.
+    #[error("these bytes are no document that Automerge has saved: save it whole, and read in all of it")]
+    NotADocument,
+    /// The document has no changes.
+    #[error("the document is empty: there is nothing to read in")]
+    Empty,
+    /// One of its changes is larger than one may be, or says what no device would take in.
+    #[error("change {hash} of the document is too large for a device, or would be refused by one; nothing was read in")]
+    Change {
+        /// The change.
+        hash: afield_core::ChangeHash,
+    },
+    /// It could not be stored.
+    #[error("the document could not be stored")]
+    Edit(#[from] EditError),
+}
+
 /// Entities could not be fetched yet. They are asked for again with the next connection.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

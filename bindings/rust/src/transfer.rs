@@ -1,6 +1,7 @@
 //! Writing entities out as JSON lines, and reading them in.
 
 mod author;
+mod automerge;
 mod portions;
 
 use crate::collection::{mark_deleted, mark_existing, object};

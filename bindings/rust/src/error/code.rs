@@ -1,8 +1,8 @@
 //! The names of errors, for programs: `area.what`, and never changed once released.
 
 use super::{
-    ConnectError, EditError, FetchError, FilterError, LineProblem, ReadError, ReplicaError, SpaceError, SyncError,
-    TransferError,
+    AutomergeFileError, ConnectError, EditError, FetchError, FilterError, LineProblem, ReadError, ReplicaError,
+    SpaceError, SyncError, TransferError,
 };
 use crate::driver::{DriverError, EditFailure, EntityError};
 use crate::write::WaitError;
@@ -181,6 +181,26 @@ impl SyncError {
             Self::Refused { .. } => "sync.refused",
             Self::Held { .. } => "sync.held",
             Self::Closed => "sync.closed",
+        }
+    }
+}
+
+impl AutomergeFileError {
+    /// What would help.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::NotADocument | Self::Empty | Self::Change { .. } => Class::Permanent,
+            Self::Edit(error) => error.class(),
+        }
+    }
+
+    /// A name that stays the same from version to version; that of the cause where this only passes it on.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotADocument => "automerge.document",
+            Self::Empty => "automerge.empty",
+            Self::Change { .. } => "automerge.change",
+            Self::Edit(error) => error.code(),
         }
     }
 }
