@@ -29,7 +29,8 @@ pub struct Left {
 }
 
 /// In the order in which nothing refers to what is gone; bodies go with their changes.
-const REMOVALS: [&str; 15] = [
+const REMOVALS: [&str; 16] = [
+    "DELETE FROM strategies WHERE space_row = ?",
     "DELETE FROM directions WHERE space_row = ?",
     "DELETE FROM runs WHERE space_row = ?",
     "DELETE FROM sync_settings WHERE space_row = ?",

@@ -80,6 +80,7 @@ mod settle;
 mod snapshot;
 mod space;
 mod store;
+mod strategies;
 mod transaction;
 mod verify;
 
@@ -118,4 +119,5 @@ pub use settle::{Reason, Settled, Settlement};
 pub use snapshot::Snapshot;
 pub use space::{Origin, SpaceRecord};
 pub use store::Store;
+pub use strategies::StoredStrategy;
 pub use verify::Violation;

@@ -6,8 +6,8 @@ mod options;
 mod query;
 
 pub(crate) use options::{
-    At, Conflicts, Connect, Diff, Doctor, Edit, Export, Get, Import, Init, List, Log, One, Purge, Put, Resolve,
-    Restore, ScheduleArguments, SpaceCommand, StatusArguments, Trash, Watch,
+    At, Conflicts, ConflictsCommand, Connect, Diff, Doctor, Edit, Export, Get, Import, Init, List, Log, One, Purge,
+    Put, Resolve, Restore, ScheduleArguments, SpaceCommand, StatusArguments, StrategyArguments, Trash, Watch,
 };
 
 pub(crate) use direction::{DirectionArguments, Way};

@@ -63,6 +63,7 @@ mod weight;
 #[cfg(feature = "test-support")]
 pub use apply::hostile::{Hostile, HostileChange};
 pub use attribution::{AUTHOR_BYTES_MAX, Attribution, device_of, fresh_actor};
+pub use conflict::strategy;
 pub use conflict::{Choice, Conflict, ConflictId, ConflictKind, ConflictValue, DELETED_KEY};
 pub use difference::paired_elements;
 use edit::{Authorship, EditBy};

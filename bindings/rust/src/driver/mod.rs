@@ -19,6 +19,7 @@ mod merge;
 mod projection;
 mod purge;
 mod seen;
+mod strategies;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub use entity::EntityError;
 pub(crate) use entity::document_of;
 pub use error::DriverError;
 pub(crate) use projection::{DELETED_KEY, projection_of, split_deleted, split_deletion};
+pub(crate) use strategies::Strategies;
 pub use sync::Output;
 
 use crate::status::{Merged, SyncEvent, Traffic};
