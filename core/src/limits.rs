@@ -81,6 +81,17 @@ pub const SILENT_SEQUENCES_MAX: u64 = 4_096;
 pub const PROGRESS_INTERVAL_MS: u64 = 200;
 /// After how many chunks a device says so whatever the interval.
 pub const PROGRESS_CHUNKS_MAX: u64 = 4_096;
+/// The most bytes that a signal shows: a name, a colour and some cursors. It goes to everybody who is here, again and again.
+pub const SIGNAL_BYTES_MAX: usize = KIB;
+/// How often a device shows at most what it shows in one place, in milliseconds: a cursor that moves some 13 times a second
+/// looks as if it flowed.
+pub const SIGNAL_INTERVAL_MS: u64 = 75;
+/// How often a device says again what it shows, in milliseconds, so that a signal that was dropped costs no more than that.
+pub const SIGNAL_REPEAT_MS: u64 = 10_000;
+/// How long what was shown counts, in milliseconds, when nothing more is heard: that two repetitions may be lost.
+pub const SIGNAL_EXPIRY_MS: u64 = 30_000;
+/// Over how long the answers to a newcomer are spread, in milliseconds, so that not all come at once.
+pub const SIGNAL_ANSWER_SPREAD_MS: u64 = 300;
 /// How long a connection may take from the first byte to `Welcome`, in milliseconds.
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
 /// How often a peer is pinged, in milliseconds: below the 30 s at which proxies and NATs drop idle connections.

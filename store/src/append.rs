@@ -5,6 +5,7 @@ use crate::conflicts;
 use crate::entity::{FoundEntity, MetEntities, Projection, Provenance, insert_change, make_stale, project};
 use crate::erase;
 use crate::error::{AppendError, StoreError};
+use crate::guard;
 use crate::settle::{Order, Settled, settle_change};
 use crate::space;
 use crate::store::Store;
@@ -99,7 +100,14 @@ fn append_entity(
         conflicts::make_stale_if_any(transaction, entity.row)?;
     }
     match write.projection {
-        Some(projection) => project(transaction, &entity, projection)?,
+        Some(projection) => {
+            if projection.deleted
+                && let Some(last) = write.changes.last()
+            {
+                guard::note_deletion(transaction, &entity, (write.entity, last.hash), at_ms)?;
+            }
+            project(transaction, &entity, projection)?;
+        }
         None if is_document_changed => make_stale(transaction, &entity, at_ms)?,
         None => {}
     }

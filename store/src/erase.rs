@@ -6,6 +6,7 @@ use crate::column::{self, SpaceRow, sequence_sql};
 use crate::directions;
 use crate::entity::{self, MetEntities, Provenance};
 use crate::error::{PurgeError, StoreError};
+use crate::guard;
 use crate::outbox::{OutboxChunk, OutboxPosition, OutboxSize};
 use crate::space;
 use crate::store::Store;
@@ -51,7 +52,9 @@ const REMOVALS: [&str; 8] = [
 ];
 
 /// What is stored by an entity's id.
-const REMOVALS_BY_ID: [&str; 4] = [
+const REMOVALS_BY_ID: [&str; 6] = [
+    "DELETE FROM deletions WHERE space_row = ? AND entity = ?",
+    "DELETE FROM held_deletions WHERE space_row = ? AND entity = ?",
     "DELETE FROM quarantine WHERE space_row = ? AND entity = ?",
     "DELETE FROM announced WHERE space_row = ? AND entity = ?",
     "DELETE FROM wanted WHERE space_row = ? AND kind = 1 AND name = ?",
@@ -95,6 +98,7 @@ impl Store {
                 let record = Erasure { entity, reason };
                 note(transaction, space_row, (record, &found.home.collection), Provenance::Here, at_ms)?;
                 remove(transaction, space_row, entity)?;
+                guard::note_purge(transaction, space_row, (record, &found.home.collection), at_ms)?;
             }
             Ok(purged)
         })

@@ -29,8 +29,11 @@ pub struct Left {
 }
 
 /// In the order in which nothing refers to what is gone; bodies go with their changes.
-const REMOVALS: [&str; 16] = [
+const REMOVALS: [&str; 19] = [
     "DELETE FROM strategies WHERE space_row = ?",
+    "DELETE FROM deletions WHERE space_row = ?",
+    "DELETE FROM held_deletions WHERE space_row = ?",
+    "DELETE FROM guards WHERE space_row = ?",
     "DELETE FROM directions WHERE space_row = ?",
     "DELETE FROM runs WHERE space_row = ?",
     "DELETE FROM sync_settings WHERE space_row = ?",

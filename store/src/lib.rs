@@ -62,6 +62,8 @@ mod error;
 mod extract;
 mod fault;
 mod filter;
+mod guard;
+mod held;
 mod identity;
 mod leave;
 mod listing;
@@ -100,6 +102,8 @@ pub use error::{
 #[doc(hidden)]
 pub use fault::{Fault, FaultHook, FaultPoint, SyncHook, SyncMoment};
 pub use filter::{Backfill, Wanted};
+pub use guard::{PlannedPush, UnsentDeletion};
+pub use held::{DeletionLimits, HeldDeletion, SHARE_DELETIONS_MIN};
 pub use identity::Identity;
 pub use leave::{Left, Unsent};
 pub use listing::{CollectionCount, ListQuery, ProjectedEntity};
@@ -112,7 +116,7 @@ pub use query::{
     QUERY_STEPS_MAX, Query, QueryError, QueryValue, Search, SearchHit, Snippet,
 };
 pub use reader::{Commits, QuarantinedChunk, Reader, SpaceFigures};
-pub use receive::{LeftOut, Page, ReceivedChange, Run, RunOutcome, UnreadableChunk};
+pub use receive::{Brought, LeftOut, Page, ReceivedChange, Run, RunOutcome, UnreadableChunk};
 pub use runs::{RUN_AGE_MAX_MS, RUNS_MAX, RunRecord, StoredSchedule, SyncSettings};
 pub use schema::{APPLICATION_ID, SchemaVersion};
 pub use settle::{Reason, Settled, Settlement};

@@ -5,6 +5,7 @@ use crate::entity::{MetEntities, Provenance, insert_change, mark_change, note_lo
 use crate::erase::{self, ReceivedErasure};
 use crate::error::{ReceiveError, StoreError};
 use crate::filter::{self, Backfill, Wanted};
+use crate::held;
 use crate::settle::Reason;
 use crate::space;
 use crate::store::Store;
@@ -12,7 +13,7 @@ use crate::transaction::WriteTransaction;
 use afield_core::log::ChunkHash;
 use afield_core::session::Proof;
 use afield_core::{ChangeHash, ChunkKind, Collection, Cursor, Durable, EntityId, Sequence, SpaceId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A change as it came in a run of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +101,15 @@ pub struct Page<'a> {
     pub unknown: &'a [EntityId],
 }
 
+/// What came of an entity that the store did not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Brought {
+    /// Changes.
+    pub changes: u64,
+    /// Their bytes, as they are stored.
+    pub bytes: u64,
+}
+
 /// What a run brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunOutcome {
@@ -109,10 +119,21 @@ pub struct RunOutcome {
     pub fresh: Vec<EntityId>,
     /// The entities that were erased, each of which something was held.
     pub erased: Vec<EntityId>,
+    /// The entities whose erasure records are held back by a guard.
+    pub held: Vec<EntityId>,
     /// How many changes the store did not hold.
     pub added: u64,
+    /// Those changes by entity, with their bytes.
+    pub brought: BTreeMap<EntityId, Brought>,
     /// How many changes were quarantined because their entity lives in another space.
     pub foreign: u64,
+}
+
+impl RunOutcome {
+    fn at(cursor: Cursor) -> Self {
+        let (fresh, erased, held, brought) = (Vec::new(), Vec::new(), Vec::new(), BTreeMap::new());
+        Self { cursor, fresh, erased, held, added: 0, brought, foreign: 0 }
+    }
 }
 
 impl Store {
@@ -172,7 +193,7 @@ fn store_page(transaction: &mut WriteTransaction<'_>, page: &Page<'_>, at_ms: i6
     let (space_row, stored) = space::find(transaction, space)?.ok_or(ReceiveError::UnknownSpace { space })?;
     let cursor = stored.filter(|stored| stored.log == page.cursor.log && page.cursor.sequence <= stored.sequence);
     let cursor = cursor.ok_or(ReceiveError::CursorMoved { stored })?;
-    let outcome = RunOutcome { cursor, fresh: Vec::new(), erased: Vec::new(), added: 0, foreign: 0 };
+    let outcome = RunOutcome::at(cursor);
     let mut arrival = Arriving { space: (space, space_row), met: MetEntities::default(), at_ms, outcome };
     arrival.store(transaction, page.received, page.unreadable, page.cursor.sequence)?;
     arrival.leave_out(transaction, &page.left_out)?;
@@ -199,14 +220,18 @@ impl Arriving {
         unreadable: &[UnreadableChunk<'_>],
         marked_upto: Sequence,
     ) -> Result<(), StoreError> {
-        let mut fresh = BTreeSet::new();
         for change in received {
             let mark = Some(change.sequence).filter(|sequence| *sequence <= marked_upto);
             let stored = store_change(transaction, &mut self.met, self.space, (change, mark), self.at_ms)?;
             self.outcome.added += u64::from(stored == Stored::Added);
             self.outcome.foreign += u64::from(stored == Stored::Foreign);
-            if stored == Stored::Added && fresh.insert(change.entity) {
-                self.outcome.fresh.push(change.entity);
+            if stored == Stored::Added {
+                let brought = self.outcome.brought.entry(change.entity).or_insert_with(|| {
+                    self.outcome.fresh.push(change.entity);
+                    Brought::default()
+                });
+                brought.changes += 1;
+                brought.bytes += change.bytes.len() as u64;
             }
         }
         for chunk in unreadable {
@@ -224,6 +249,11 @@ impl Arriving {
         marked_upto: Sequence,
     ) -> Result<(), StoreError> {
         for erasure in erasures {
+            let mark = erasure.sequence.filter(|sequence| *sequence <= marked_upto && *sequence > Sequence::ZERO);
+            if held::hold_purge(transaction, self.space.1, erasure.record, mark, self.at_ms)? {
+                self.outcome.held.push(erasure.record.entity);
+                continue;
+            }
             if erase::receive(transaction, &mut self.met, self.space.1, (erasure, marked_upto), self.at_ms)? {
                 self.outcome.erased.push(erasure.record.entity);
             }
@@ -249,8 +279,7 @@ fn store_run(transaction: &mut WriteTransaction<'_>, run: &Run<'_>, at_ms: i64) 
     if stored != Some(run.expected) {
         return Err(ReceiveError::CursorMoved { stored });
     }
-    let (cursor, fresh, erased) = (run.cursor_after, Vec::new(), Vec::new());
-    let outcome = RunOutcome { cursor, fresh, erased, added: 0, foreign: 0 };
+    let outcome = RunOutcome::at(run.cursor_after);
     let mut arrival = Arriving { space: (space, space_row), met: MetEntities::default(), at_ms, outcome };
     arrival.store(transaction, run.received, run.unreadable, run.cursor_after.sequence)?;
     arrival.leave_out(transaction, &run.left_out.unwrap_or_default())?;

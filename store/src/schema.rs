@@ -18,6 +18,7 @@ const STEPS: &[&str] = &[concat!(
     include_str!("schema_1/conflicts.sql"),
     include_str!("schema_1/directions.sql"),
     include_str!("schema_1/erasures.sql"),
+    include_str!("schema_1/guards.sql"),
     include_str!("schema_1/query.sql"),
     include_str!("schema_1/runs.sql"),
     include_str!("schema_1/strategies.sql"),

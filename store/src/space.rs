@@ -133,6 +133,7 @@ impl Store {
             transaction.execute(sql, [row])?;
             let sql = "UPDATE erasures SET sequence = NULL, logged = 1 WHERE space_row = ? AND sequence IS NOT NULL";
             transaction.execute(sql, [row])?;
+            transaction.execute("UPDATE held_deletions SET sequence = NULL WHERE space_row = ?", [row])?;
             transaction.execute("DELETE FROM blocks WHERE space_row = ?", [row])?;
             directions::hold_all(transaction, row)?;
             filter::start_over(transaction, row)?;

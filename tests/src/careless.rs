@@ -191,6 +191,7 @@ impl LoneDevice {
             limits: Limits::DEFAULT,
             spaces: Vec::new(),
             may_create: true,
+            signals: true,
         };
         assert!(self.deliver(&wire::encode_to_device(&ToDevice::Welcome(welcome))), "a device takes its welcome");
         Some(opens)

@@ -385,3 +385,25 @@ fn whatever_the_directions_were_all_devices_are_equal_once_everything_goes_both_
         }
     }
 }
+
+#[test]
+fn what_is_held_back_is_neither_planned_to_be_sent_nor_counted_by_a_guard() {
+    let bench = Bench::start();
+    let ids: Vec<_> = (0..4).map(|number| bench.write(&bench.anna, &format!("note {number}"))).collect();
+    bench.sync();
+    let space = bench.ben.space(bench.space).unwrap();
+    space.set_guard(afield::Guard { deletions: Some(1), share: None }).unwrap();
+    bench.direct(&bench.ben, Direction::PullOnly);
+    bench.write(&bench.ben, "mine");
+    ids.iter().take(3).for_each(|id| drop(bench.notes(&bench.ben).delete(*id).unwrap()));
+    let _ = bench.notes(&bench.ben).purge(ids[3], Confirm::Yes).unwrap();
+    let planned = space.plan_to_send().unwrap();
+    assert_eq!((planned.entities, planned.deletions, planned.purges), (0, 0, 0), "{planned:?}");
+    bench.sync();
+    assert_eq!(space.held().unwrap().list.len(), 0);
+    assert_eq!(bench.titles(&bench.anna).len(), 4, "nothing of it left the device");
+
+    bench.direct(&bench.ben, Direction::Both);
+    let planned = space.plan_to_send().unwrap();
+    assert_eq!((planned.entities, planned.deletions, planned.purges), (5, 3, 1), "{planned:?}");
+}

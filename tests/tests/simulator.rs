@@ -39,7 +39,7 @@ fn random_histories_lose_nothing_and_converge() {
         let compacted: usize = world.all().map(|device| world.compacted(device)).sum();
         *happened.entry("a compacted entity").or_default() += compacted as u64;
     }
-    for what in World::kinds().chain(HAPPENINGS) {
+    for what in World::kinds().chain(World::changes_of_mind()).chain(HAPPENINGS) {
         let count = happened.get(what).copied().unwrap_or_default();
         assert!(count >= HISTORIES / 100, "{what}: {count} times in {HISTORIES} histories");
     }

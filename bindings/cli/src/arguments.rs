@@ -3,14 +3,17 @@
 mod direction;
 mod help;
 mod options;
+mod presence;
 mod query;
 
 pub(crate) use options::{
-    At, Conflicts, ConflictsCommand, Connect, Diff, Doctor, Edit, Export, Get, Import, Init, List, Log, One, Purge,
-    Put, Resolve, Restore, ScheduleArguments, SpaceCommand, StatusArguments, StrategyArguments, Trash, Watch,
+    At, Confirm, Conflicts, ConflictsCommand, Connect, Diff, Doctor, Edit, Export, Get, GuardArguments, Import, Init,
+    List, Log, One, Purge, Put, Resolve, Restore, ScheduleArguments, SpaceCommand, StatusArguments, StrategyArguments,
+    SyncArguments, Trash, Watch,
 };
 
 pub(crate) use direction::{DirectionArguments, Way};
+pub(crate) use presence::Presence;
 pub(crate) use query::{IndexCommand, Query, Search};
 
 use crate::fields::FIELDS_HELP;
@@ -162,6 +165,9 @@ pub(crate) enum Command {
     /// Show a collection or an entity, and a line for each change until Ctrl-C
     #[command(after_help = help::WATCH)]
     Watch(Watch),
+    /// Tell who is here now, and show yourself, until Ctrl-C
+    #[command(after_help = presence::PRESENCE)]
+    Presence(Presence),
     /// Delete an entity: it can be restored
     #[command(after_help = help::DELETE)]
     Delete(One),
@@ -200,7 +206,13 @@ pub(crate) enum Command {
     Connect(Connect),
     /// Get in step with the relay now
     #[command(after_help = help::SYNC)]
-    Sync,
+    Sync(SyncArguments),
+    /// Show how much may be deleted unasked, or say it anew
+    #[command(after_help = help::GUARD)]
+    Guard(GuardArguments),
+    /// Show deletions that wait for somebody, and let them go
+    #[command(after_help = help::CONFIRM)]
+    Confirm(Confirm),
     /// Show when a space is synced while sync is on, or say it anew
     #[command(after_help = help::SCHEDULE)]
     Schedule(ScheduleArguments),

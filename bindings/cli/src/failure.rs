@@ -10,8 +10,8 @@ use crate::output;
 use crate::remembered::RememberedError;
 use crate::text;
 use afield::{
-    Class, ConnectError, DirectionError, EditError, EntityError, PurgeError, QueryError, ReadError, ReplicaError,
-    ScheduleError, SpaceError, StoreError, SyncError, TransferError,
+    Class, ConnectError, DirectionError, EditError, EntityError, GuardError, PlanError, PurgeError, QueryError,
+    ReadError, ReplicaError, ScheduleError, SpaceError, StoreError, SyncError, TransferError,
 };
 use std::io;
 use std::path::PathBuf;
@@ -77,6 +77,14 @@ pub(crate) enum Failure {
     TokenFile { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Sync(#[from] SyncError),
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    #[error("{} would go, and nobody has confirmed it", text::count(*.count, "deletion", "deletions"))]
+    DeletionsUnconfirmed { count: u64 },
+    #[error("other deletions wait to be confirmed by now than those of that token")]
+    OtherDeletions,
     #[error("{source}; this store stays connected to {kept}")]
     NotReplaced { kept: String, source: SyncError },
     #[error("the relay refused changes of {}; they stay stored here: {}", text::count(*.entities, "entity", "entities"), .reasons.join("; "))]
@@ -255,6 +263,17 @@ impl Failure {
                 Class::Upgrade => Code::UpgradeNeeded,
                 Class::Quota | Class::Permanent => Code::Refused,
             },
+            Self::Plan(error) => match (error, error.class()) {
+                (PlanError::Store(_), _) => Code::StoreUnusable,
+                (PlanError::Refused { .. }, _) => Code::Refused,
+                (_, Class::Retry) => Code::RelayUnreachable,
+                (_, Class::SignIn) => Code::SignInNeeded,
+                (_, Class::Upgrade) => Code::UpgradeNeeded,
+                _ => Code::Failed,
+            },
+            Self::Guard(GuardError::Driver(_) | GuardError::Restore(_)) => Code::StoreUnusable,
+            Self::Guard(_) => Code::Usage,
+            Self::DeletionsUnconfirmed { .. } | Self::OtherDeletions => Code::Refused,
             Self::Purge(PurgeError::Unconfirmed { .. }) | Self::ChangesRefused { .. } => Code::Refused,
             Self::Purge(PurgeError::Store(_)) => Code::StoreUnusable,
             Self::Interrupted => Code::Interrupted,
@@ -279,6 +298,8 @@ impl Failure {
             Self::Kept { source, .. } => source.class(),
             Self::Sync(error) | Self::NotReplaced { source: error, .. } => error.class(),
             Self::ChangesRefused { class, .. } => *class,
+            Self::Plan(error) => error.class(),
+            Self::Guard(error) => error.class(),
             Self::Interrupted => Class::Retry,
             _ => Class::Permanent,
         }

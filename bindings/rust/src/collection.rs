@@ -358,6 +358,32 @@ impl<T: Hydrate + Reconcile> Collection<T> {
     pub fn list(&self) -> Result<Listing<T>, ReadError> {
         Listing::of(self.ids()?.into_iter().map(|id| (id, self.read(id))))
     }
+
+    /// Reads all entities that are deleted, as [`Collection::list`] does those that are not: what a trash shows.
+    ///
+    /// ```
+    /// # use afield::{Replica, model};
+    /// # #[model]
+    /// # struct Note { title: String }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<Note>("notes")?;
+    /// let id = notes.insert(&Note { title: "Shopping".into() })?;
+    /// notes.delete(id)?;
+    /// for (id, note) in notes.list_deleted()?.entities {
+    ///     println!("restoring {}", note.title);
+    ///     notes.restore(id)?;
+    /// }
+    /// assert_eq!(notes.ids()?, [id]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Collection::list`].
+    pub fn list_deleted(&self) -> Result<Listing<T>, ReadError> {
+        Listing::of(self.deleted()?.into_iter().map(|id| (id, self.read(id))))
+    }
 }
 
 /// Marks an entity as deleted since this moment.

@@ -37,6 +37,8 @@ pub(crate) struct Connection {
     stop: Option<mpsc::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
     address: RelayAddress,
+    /// How it was made, for another one to the same relay.
+    options: ClientOptions,
 }
 
 impl Connection {
@@ -52,7 +54,7 @@ impl Connection {
         options: ClientOptions,
     ) -> std::io::Result<Self> {
         let wishes = Arc::new(Wishes::default());
-        let client = Arc::new(Client::new(options));
+        let client = Arc::new(Client::new(options.clone()));
         let mover = Mover {
             driver,
             clock,
@@ -63,11 +65,11 @@ impl Connection {
             unsent: None,
             closing: None,
         };
-        Self::spawn(address, wishes, |stopped| mover.run(stopped))
+        Self::spawn((address, options), wishes, |stopped| mover.run(stopped))
     }
 
     fn spawn<F: Future<Output = ()>>(
-        address: RelayAddress,
+        (address, options): (RelayAddress, ClientOptions),
         wishes: Arc<Wishes>,
         work: impl FnOnce(mpsc::Receiver<()>) -> F + Send + 'static,
     ) -> std::io::Result<Self> {
@@ -77,12 +79,17 @@ impl Connection {
             runtime.block_on(work(stopped));
             runtime.shutdown_timeout(RESOLVER_TIMEOUT);
         })?;
-        Ok(Self { wishes, stop: Some(stop), thread: Some(thread), address })
+        Ok(Self { wishes, stop: Some(stop), thread: Some(thread), address, options })
     }
 
     /// The relay's address.
     pub(crate) fn address(&self) -> &RelayAddress {
         &self.address
+    }
+
+    /// How it was made: what another connection to the same relay takes.
+    pub(crate) fn parts(&self) -> (RelayAddress, ClientOptions) {
+        (self.address.clone(), self.options.clone())
     }
 
     /// Says that the outbox has grown. Costs nothing when the thread knows already.
@@ -316,7 +323,7 @@ impl Connection {
     /// A connection whose thread ends only once this channel is closed.
     pub(crate) fn held_by(held: std::sync::mpsc::Receiver<()>) -> Self {
         let address = "ws://127.0.0.1:9".parse().expect("an address");
-        Self::spawn(address, Arc::default(), |mut stopped| async move {
+        Self::spawn((address, ClientOptions::default()), Arc::default(), |mut stopped| async move {
             stopped.recv().await;
             let _ = held.recv();
         })
@@ -341,15 +348,16 @@ mod tests {
         let (answer, never) = channel::<()>();
         let (looks_up, is_looking_up) = sync_channel(1);
         let address = "ws://127.0.0.1:9".parse().unwrap();
-        let connection = Connection::spawn(address, Arc::default(), |mut stopped| async move {
-            // What tokio's look-up of a name is: a blocking call on a thread of its own.
-            tokio::task::spawn_blocking(move || {
-                looks_up.send(()).unwrap();
-                never.recv()
-            });
-            stopped.recv().await;
-        })
-        .unwrap();
+        let connection =
+            Connection::spawn((address, ClientOptions::default()), Arc::default(), |mut stopped| async move {
+                // What tokio's look-up of a name is: a blocking call on a thread of its own.
+                tokio::task::spawn_blocking(move || {
+                    looks_up.send(()).unwrap();
+                    never.recv()
+                });
+                stopped.recv().await;
+            })
+            .unwrap();
         is_looking_up.recv().unwrap();
         let (ends, ended) = channel();
         let ending = std::thread::spawn(move || {

@@ -1,5 +1,6 @@
 //! One entity, by field and path.
 
+mod cursor;
 mod text;
 
 pub use text::{LongTextField, TextField};

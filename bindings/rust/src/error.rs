@@ -323,6 +323,18 @@ pub enum SyncError {
         /// Why, for the reason that somebody can most likely do something about.
         code: ChunkCode,
     },
+    /// More was deleted than may be unasked: see [`Space::held`](crate::Space::held).
+    #[error(
+        "{deletions} deletions of space {space} wait to be confirmed: {}", if *.received { "others made them, and they are not followed here" } else { "they were made here, and nothing of the space is sent" }
+    )]
+    Held {
+        /// The space.
+        space: SpaceId,
+        /// How many.
+        deletions: u64,
+        /// Whether others made them; otherwise they were made here.
+        received: bool,
+    },
     /// The replica was closed meanwhile.
     #[error("the replica was closed")]
     Closed,
@@ -332,7 +344,7 @@ impl SyncError {
     /// What would help.
     pub fn class(&self) -> Class {
         match self {
-            Self::Disabled | Self::Closed => Class::Permanent,
+            Self::Disabled | Self::Closed | Self::Held { .. } => Class::Permanent,
             Self::Failed { class, .. } => *class,
             Self::Refused { code, .. } => code.class(),
         }

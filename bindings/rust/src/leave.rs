@@ -93,6 +93,23 @@ impl Replica {
         status::refusals(&self.shared.reader, spaces.into_iter().map(|record| record.space))
     }
 
+    /// That no deletion waits to be confirmed: the first that does is told of.
+    pub(crate) fn nothing_held(&self) -> Result<(), SyncError> {
+        let failed = |error: StoreError| SyncError::Failed { reason: error.to_string(), class: error.class() };
+        let (reader, now) = (&self.shared.reader, self.shared.now());
+        for record in reader.spaces().map_err(failed)? {
+            let space = record.space;
+            let sent = reader.held_to_send(space, now.wall_ms).map_err(failed)?.len() as u64;
+            let here = reader.held_deletions(space).map_err(failed)?.iter().filter(|held| held.is_over).count() as u64;
+            match (sent, here) {
+                (0, 0) => {}
+                (0, deletions) => return Err(SyncError::Held { space, deletions, received: true }),
+                (deletions, _) => return Err(SyncError::Held { space, deletions, received: false }),
+            }
+        }
+        Ok(())
+    }
+
     /// That the relay refuses nothing.
     pub(crate) fn refused(&self) -> Result<(), SyncError> {
         let failed = |error: StoreError| SyncError::Failed { reason: error.to_string(), class: error.class() };

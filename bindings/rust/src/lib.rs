@@ -46,6 +46,9 @@
 //! # }
 //! ```
 //!
+#![doc = include_str!("guide/app.md")]
+#![doc = include_str!("guide/sync.md")]
+//!
 //! # What an entity holds
 //!
 //! Whatever is nested in whatever, several devices edit it at the same time:
@@ -110,7 +113,9 @@
 //!   nobody.
 //! - [`Space::set_direction`]: collections whose changes only go out, only come in, or stay on this device.
 //! - [`Replica::request`], [`Schedule`], [`Replica::explain`]: when each space is synced, and why not.
+//! - [`Presence`]: who is here now, and where.
 //! - [`Watch`]: what changed, by this device or by others. [`SyncEvent`]: what happens in sync.
+//! - `cargo run -p afield --example journal`: an app in a terminal that uses nearly all of this, on several devices.
 //! - [`Driver`]: the whole behaviour without clock, randomness and sockets, for those who move messages themselves.
 //!
 //! # Errors
@@ -147,8 +152,11 @@ mod driver;
 mod entity;
 mod error;
 mod filter;
+mod guard;
 mod history;
 mod leave;
+mod plan;
+mod presence;
 mod probe;
 mod purge;
 mod query;
@@ -156,6 +164,7 @@ mod read_only;
 mod relay;
 mod replica;
 mod runs;
+mod sandbox;
 mod schedule;
 mod space;
 mod status;
@@ -174,11 +183,12 @@ pub use afield_core::document::{
     BLOCK_CHARACTER, Block, Choice, ConflictId, ConflictKind, Edit, Expand, Kind, OperationError, ParsePathError, Path,
     Replay, RichText, Span, Step, TaggedJsonError, Value, paired_elements,
 };
+pub use afield_core::document::{ParseTextCursorError, TextCursor};
 pub use afield_core::id::{ParseCollectionError, ParseIdError};
 pub use afield_core::lens::{DeclareError, Lens, LensError, Lenses};
 pub use afield_core::policy::{Decision, Direction, Reason, TraceLine, Trigger};
 pub use afield_core::wire::{ChunkCode, Class, SpaceCode};
-pub use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Now, SpaceId};
+pub use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Now, SessionId, SpaceId};
 pub use afield_store::{AppendError, BackupError, BackupProgress, OpenError, StoreError, Synchronous};
 pub use afield_store::{Position, QueryValue, Snippet};
 pub use afield_transport::{ParseAddressError, ParseTokenError};
@@ -196,7 +206,10 @@ pub use error::{
     SyncError, TransferError,
 };
 pub use filter::{Fetched, Filter, NotHere};
+pub use guard::{Guard, GuardError, Held, HeldEntity, HeldWay};
 pub use leave::LeftSpace;
+pub use plan::{PlanError, PlannedEffect, PlannedEntity, PlannedWay, SyncPlan};
+pub use presence::{Peer, Presence, PresenceError, PresenceWatch};
 pub use probe::{ProbeError, Probed};
 pub use purge::{Confirm, Maintained, PurgeError, Purged};
 pub use query::{AsJson, Beside, Fields, Found, LiveQuery, LiveWork, Param, Params, Query, QueryError, SearchBox};
@@ -204,6 +217,7 @@ pub use read_only::{ReadEntity, ReadOnlyReplica, ReadOnlySpace};
 pub use relay::Relay;
 pub use replica::{Replica, ReplicaOptions};
 pub use runs::{Explanation, RequestError, Run};
+pub use sandbox::{Sandbox, SandboxError, SandboxProgress};
 pub use schedule::{SCHEDULE_INTERVAL_MIN_MS, Schedule, ScheduleError};
 pub use space::Space;
 pub use status::{Amount, Merged, Progress, RunFigures, SpaceStatus, Status, SyncEvent, SyncState, Traffic, Way};

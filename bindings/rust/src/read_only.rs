@@ -9,6 +9,7 @@ use afield_core::document::{Document, Value};
 use afield_core::wire::ChunkCode;
 use afield_core::{Collection as Name, DeviceId, EntityId, SpaceId};
 use afield_store::{Commits, ListQuery, LoadFrom, Reader, StoreError, Violation};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
@@ -228,6 +229,20 @@ impl ReadOnlySpace {
         })?;
         // What has arrived so far makes no document: an empty one in its place would look like data that is gone.
         if document.change_count() == 0 { Err(EntityError::NotYet { entity }) } else { Ok(document) }
+    }
+
+    /// A space, whether or not it is in the store.
+    pub(crate) fn of(reader: Reader, id: SpaceId) -> Self {
+        Self { reader, id, name: String::new() }
+    }
+
+    /// The fields of an entity; none of one that is not there, or of which nothing can be shown.
+    pub(crate) fn fields(&self, collection: &str, entity: EntityId) -> Result<Value, ReadError> {
+        match self.document(entity, Some(collection)) {
+            Ok(document) => Ok(split_deletion(document.read()).0),
+            Err(EntityError::Missing { .. } | EntityError::NotYet { .. }) => Ok(Value::Map(BTreeMap::new())),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn all_of<'c>(&self, collection: &'c Name, deleted: bool) -> ListQuery<'c> {

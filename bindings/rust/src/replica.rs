@@ -14,10 +14,12 @@ use crate::status::{Status, SyncEvent};
 use crate::transaction::Transaction;
 use crate::write::Write;
 use afield_core::document::{Document, Edit, Replay};
+use afield_core::policy::Reason;
 use afield_core::{ChangeHash, Collection as Name, DeviceId, EntityId, Now, SpaceId};
 use afield_store::{
     ListQuery, OpenError, OpenOptions, Origin, ProjectedEntity, Reader, Store, StoreError, Synchronous,
 };
+use afield_transport::{ClientOptions, RelayAddress};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast;
@@ -217,7 +219,8 @@ impl Replica {
     ///
     /// # Errors
     ///
-    /// Sync is off, the relay could not be reached, it does not serve a space, or it refuses changes.
+    /// Sync is off, the relay could not be reached, it does not serve a space, or it refuses changes; or deletions wait to be
+    /// confirmed ([`Space::held`]), beside which everything else went its way.
     pub async fn sync_now(&self) -> Result<(), SyncError> {
         let waiting = {
             let connection = lock(&self.shared.connection);
@@ -227,7 +230,11 @@ impl Replica {
             waiting
         };
         match waiting.await {
-            Ok(Ok(())) => self.refused(),
+            Ok(Ok(())) => self.nothing_held().and_then(|()| self.refused()),
+            // Nothing was started for it.
+            Ok(Err(not)) if not.reason == Reason::ConfirmationNeeded.to_string() => {
+                self.nothing_held().and(Err(SyncError::Failed { reason: not.reason, class: not.class }))
+            }
             Ok(Err(not)) => Err(SyncError::Failed { reason: not.reason, class: not.class }),
             Err(_) => Err(SyncError::Closed),
         }
@@ -372,6 +379,11 @@ impl Shared {
     fn end_connection(&self) {
         let connection = lock(&self.connection).take();
         drop(connection);
+    }
+
+    /// The address of the relay, and how to connect to it; `None` while sync is off.
+    pub(crate) fn relay_parts(&self) -> Option<(RelayAddress, ClientOptions)> {
+        lock(&self.connection).as_ref().map(Connection::parts)
     }
 
     pub(crate) fn is_connected(&self) -> bool {

@@ -8,6 +8,7 @@ use croner::parser::{CronParser, Seconds, Year};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// The shortest interval of a schedule, in milliseconds: a minute, as that of a cron expression. Who needs less leaves the
@@ -71,6 +72,9 @@ pub enum ScheduleError {
         /// The expression.
         expression: String,
     },
+    /// The text is none of a schedule.
+    #[error("a schedule is `every 10 min`, `every 2 h`, `every 7 d`, or `30 7 * * MON-FRI (Europe/Berlin)`")]
+    Text,
     /// The interval is shorter than a schedule may have it.
     #[error("a schedule runs once a minute at the most; leave it out to be in step all the time")]
     TooShort,
@@ -97,6 +101,7 @@ impl ScheduleError {
             Self::Expression { .. } => "schedule.expression",
             Self::Zone { .. } => "schedule.zone",
             Self::NeverFires { .. } => "schedule.never_fires",
+            Self::Text => "schedule.text",
             Self::TooShort => "schedule.too_short",
             Self::Nested => "schedule.nested",
             Self::Store(error) => error.code(),
@@ -174,6 +179,54 @@ impl PartialEq for Schedule {
     }
 }
 
+/// Reads what is shown: so a schedule may be typed by a person, and be a field of a model.
+///
+/// ```
+/// use afield::{Schedule, model};
+///
+/// #[model]
+/// struct Chore {
+///     name: String,
+///     #[model(with = "afield::typed::as_string", required)]
+///     due: Schedule,
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let home = afield::Replica::open_in_memory()?.create_space("Home")?;
+/// let chores = home.collection::<Chore>("chores")?;
+/// let id = chores.insert(&Chore { name: "water".into(), due: "0 8 * * SAT (Europe/Berlin)".parse()? })?;
+/// chores.edit(id, |chore| chore.due = "every 3 d".parse().unwrap_or(chore.due.clone()))?;
+/// assert_eq!(chores.read(id)?.due.to_string(), "every 3 d");
+/// # Ok(())
+/// # }
+/// ```
+impl FromStr for Schedule {
+    type Err = ScheduleError;
+
+    fn from_str(text: &str) -> Result<Self, ScheduleError> {
+        let text = text.trim();
+        if let Some(interval) = text.strip_prefix("every ") {
+            return Self::every(interval_of(interval).ok_or(ScheduleError::Text)?);
+        }
+        let (expression, zone) = text.split_once('(').ok_or(ScheduleError::Text)?;
+        Self::cron(expression.trim_end(), zone.strip_suffix(')').ok_or(ScheduleError::Text)?)
+    }
+}
+
+/// An interval such as `10 min`, with or without the blank; `None` where it is none.
+fn interval_of(text: &str) -> Option<Duration> {
+    let unit_at = text.find(|character: char| !character.is_ascii_digit())?;
+    let (count, unit) = text.split_at(unit_at);
+    let seconds: u64 = match unit.trim() {
+        "s" => 1,
+        "min" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    count.parse::<u64>().ok()?.checked_mul(seconds).map(Duration::from_secs)
+}
+
 impl fmt::Display for Schedule {
     /// As a person reads it, such as `30 7 * * MON-FRI (Europe/Berlin)` or `every 10 min`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -229,6 +282,22 @@ mod tests {
         assert_eq!(code(Schedule::cron("0 0 * * *", "Europe/Nowhere")), "schedule.zone");
         assert_eq!(code(Schedule::every(Duration::from_secs(59))), "schedule.too_short");
         assert!(Schedule::cron("0 0 29 2 *", "UTC").is_ok(), "the control: every four years is seldom and not never");
+    }
+
+    #[test]
+    fn a_schedule_reads_back_from_its_text() {
+        for text in ["every 90 s", "every 10 min", "every 2 h", "every 7 d", "30 7 * * MON-FRI (Europe/Berlin)"] {
+            assert_eq!(text.parse::<Schedule>().unwrap().to_string(), text);
+        }
+        assert_eq!("every 120min".parse::<Schedule>().unwrap().to_string(), "every 2 h");
+        let too_long = format!("every {} d", u64::MAX);
+        for text in
+            ["", "daily", "every", "every day", "every 5", "every h", "30 7 * * *", "30 7 * * * (UTC", &too_long]
+        {
+            assert_eq!(text.parse::<Schedule>().unwrap_err().code(), "schedule.text", "{text}");
+        }
+        assert_eq!("every 5 s".parse::<Schedule>().unwrap_err().code(), "schedule.too_short");
+        assert_eq!("30 7 * * * (Nowhere)".parse::<Schedule>().unwrap_err().code(), "schedule.zone");
     }
 
     #[test]

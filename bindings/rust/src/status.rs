@@ -101,6 +101,10 @@ pub struct SpaceStatus {
     pub blocked_entities: u64,
     /// Chunks that this device could not accept. Their bytes are kept.
     pub quarantined: u64,
+    /// Entities that were deleted here, more than may be unasked: nothing of the space is sent until somebody has confirmed it.
+    pub held_to_send: u64,
+    /// Entities that others deleted, and that stay until somebody has confirmed it, or until a run is over.
+    pub held_here: u64,
     /// What people have to decide, as far as it was worked out ([`Space::conflicts`](crate::Space::conflicts) does the rest).
     pub conflicts: u64,
     /// How far this device has the relay's log.
@@ -293,6 +297,16 @@ pub enum SyncEvent {
         /// When that ends by itself, in milliseconds since the Unix epoch, where it does.
         blocked_until_ms: Option<i64>,
     },
+    /// More was deleted than may be unasked: it waits until somebody has confirmed it, see [`Space::held`](crate::Space::held).
+    Held {
+        /// The space.
+        space: SpaceId,
+        /// How many entities.
+        deletions: u64,
+        /// Whether others deleted them, and they are still there here; otherwise they were deleted here, and nothing of the space is
+        /// sent meanwhile.
+        received: bool,
+    },
     /// A run is in step: both sides have everything.
     Completed {
         /// The space; `None` for a device without one.
@@ -370,7 +384,11 @@ pub(crate) fn of_store(
     let spaces = records.map(|record| {
         let settings = settings.iter().find(|settings| settings.space == record.space);
         let conflicts = reader.conflict_count(record.space)?;
-        let status = SpaceStatus { conflicts, ..space_status(view, reader.figures(record.space)?, record, now) };
+        let held_to_send = reader.held_to_send(record.space, now.wall_ms)?.len() as u64;
+        let held = reader.held_deletions(record.space)?;
+        let held_here = held.iter().filter(|held| !held.is_confirmed).count() as u64;
+        let status = space_status(view, reader.figures(record.space)?, record, now);
+        let status = held_back(SpaceStatus { conflicts, held_to_send, held_here, ..status });
         Ok(planned(view, status, settings, now))
     });
     let spaces: Vec<_> = spaces.collect::<Result<_, StoreError>>()?;
@@ -451,6 +469,8 @@ fn space_status(view: &View, figures: SpaceFigures, record: SpaceRecord, now: No
         oldest_pending_age_ms: figures.outbox.oldest_ms.map(age),
         blocked_entities: figures.blocked,
         quarantined: figures.quarantined,
+        held_to_send: 0,
+        held_here: 0,
         conflicts: 0,
         sequence: record.cursor.map_or(0, |cursor| cursor.sequence.get()),
         resets: record.resets,
@@ -464,6 +484,20 @@ fn space_status(view: &View, figures: SpaceFigures, record: SpaceRecord, now: No
         progress: None,
         last_synced_ms: None,
     }
+}
+
+/// Says what stands in the way where deletions wait to be confirmed that were made here.
+fn held_back(status: SpaceStatus) -> SpaceStatus {
+    if status.held_to_send == 0 || matches!(status.state, SyncState::Disabled) {
+        return status;
+    }
+    let state = match status.state {
+        SyncState::Idle | SyncState::Syncing => SyncState::Blocked,
+        state => state,
+    };
+    let held = status.held_to_send;
+    let words = format!("{held} deletions made here wait to be confirmed, and nothing of the space is sent meanwhile");
+    SpaceStatus { state, last_error: status.last_error.or(Some(words)), ..status }
 }
 
 fn as_text<T: std::fmt::Display, S: serde::Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {

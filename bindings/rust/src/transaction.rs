@@ -1,12 +1,12 @@
 //! Edits of several entities in one commit.
 
 use crate::collection::{Collection, JsonCollection};
-use crate::driver::{EditFailure, Existence, Target, TransactionScope, split_deleted};
+use crate::driver::{EditFailure, Existence, Target, TransactionScope, projection_of_fields, split_deleted};
 use crate::error::{EditError, ReadError};
 use crate::replica::Shared;
 use crate::typed;
-use afield_core::document::{Document, Edit, LocalChange, Value};
-use afield_core::{ChangeHash, EntityId};
+use afield_core::document::{Document, Edit, LocalChange, Value, brought};
+use afield_core::{ChangeHash, EntityId, Limits};
 use autosurgeon::{Hydrate, Reconcile};
 use std::error::Error;
 
@@ -234,6 +234,13 @@ impl<'s> Transaction<'s> {
     ) -> Result<bool, EditError> {
         let extended = self.scope.0.extend(target, document, changes);
         extended.map_err(|error| EditFailure::<EditError>::from(error).into())
+    }
+
+    /// Stores an entity with these fields as everybody makes it who holds nothing of it. Says whether it did: not where something
+    /// is here, or where they have to be made in a document.
+    pub(crate) fn bring(&mut self, target: &Target, fields: &Value) -> Result<bool, EditError> {
+        let make = || Some((brought(target.entity, fields, &Limits::DEFAULT)?, projection_of_fields(fields)));
+        self.scope.0.bring(target, make).map_err(|error| EditFailure::<EditError>::from(error).into())
     }
 
     pub(crate) fn commit(self) -> Result<Vec<(EntityId, ChangeHash)>, EditError> {

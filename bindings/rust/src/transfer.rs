@@ -121,6 +121,9 @@ impl Space {
         let target = self.target(&parsed.collection, parsed.entity, Existence::Either);
         let at_ms = self.shared.now().wall_ms;
         let after = object(&parsed.value)?;
+        if !parsed.deleted && transaction.bring(&target, &after)? {
+            return Ok(());
+        }
         let is_extended = match transaction.fields_of(&target)? {
             Some(before) if before == after => false,
             _ => Anew::of(parsed, &after)?.extend(transaction, &target)?,

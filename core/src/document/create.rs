@@ -193,19 +193,24 @@ impl Edit<'_> {
         if matches!(value, Value::Counter(number) if number.unsigned_abs() > COUNTER_MAX.unsigned_abs()) {
             return Err(OperationError::CounterOverflow);
         }
-        Ok(match value {
-            Value::Bool(value) => ScalarValue::Boolean(*value),
-            Value::Int(number) => ScalarValue::Int(*number),
-            Value::Uint(number) => ScalarValue::Uint(*number),
-            Value::F64(number) => ScalarValue::F64(*number),
-            Value::Str(text) => ScalarValue::Str(text.as_str().into()),
-            Value::Bytes(bytes) => ScalarValue::Bytes(bytes.clone()),
-            Value::Timestamp(number) => ScalarValue::Timestamp(*number),
-            Value::Counter(number) => ScalarValue::counter(*number),
-            Value::Null | Value::Text(_) | Value::RichText(_) | Value::LongText(_) | Value::List(_) | Value::Map(_) => {
-                ScalarValue::Null
-            }
-        })
+        Ok(engine_scalar(value))
+    }
+}
+
+/// A scalar as the engine has it; null for what is none.
+pub(super) fn engine_scalar(value: &Value) -> ScalarValue {
+    match value {
+        Value::Bool(value) => ScalarValue::Boolean(*value),
+        Value::Int(number) => ScalarValue::Int(*number),
+        Value::Uint(number) => ScalarValue::Uint(*number),
+        Value::F64(number) => ScalarValue::F64(*number),
+        Value::Str(text) => ScalarValue::Str(text.as_str().into()),
+        Value::Bytes(bytes) => ScalarValue::Bytes(bytes.clone()),
+        Value::Timestamp(number) => ScalarValue::Timestamp(*number),
+        Value::Counter(number) => ScalarValue::counter(*number),
+        Value::Null | Value::Text(_) | Value::RichText(_) | Value::LongText(_) | Value::List(_) | Value::Map(_) => {
+            ScalarValue::Null
+        }
     }
 }
 
@@ -215,7 +220,7 @@ fn is_near(number: i64) -> bool {
 }
 
 /// The container that a value needs; a counter is one only where it can be derived.
-fn container_of(value: &Value) -> Option<Container> {
+pub(super) fn container_of(value: &Value) -> Option<Container> {
     match value {
         Value::Text(_) | Value::RichText(_) => Some(Container::Text),
         Value::List(_) => Some(Container::List),

@@ -57,6 +57,17 @@ impl Container {
 /// numbered right after it. Its actor is the hash of the entity and of all the rest, so that nobody can put other bytes
 /// under it: `PROTOCOL.md` has the bytes.
 pub(super) fn derived_change(entity: EntityId, parent: &Parent, key: &str, container: Container) -> Change {
+    let mut expanded = derived_content(parent, key, container);
+    let blank = Change::from(expanded.clone());
+    // Nothing but the actor changes in the body: the columns name the author by its place, which is the first.
+    let actor = Parts::read(blank.raw_bytes(), &Limits::DEFAULT).map(|parts| parts.derived_actor(entity));
+    // A key may be longer than a change: whoever asked for the change finds that out by checking its header.
+    expanded.actor_id = ActorId::from(actor.unwrap_or([0; DERIVED_ACTOR_BYTES]));
+    Change::from(expanded)
+}
+
+/// The change that creates a container at a key of a map, under an actor that stands in for its own.
+pub(super) fn derived_content(parent: &Parent, key: &str, container: Container) -> ExpandedChange {
     let (object, dependencies, start_op) = match parent {
         Parent::Root => (ObjectId::Root, Vec::new(), NonZeroU64::MIN),
         Parent::Created { id, change, max_op } => {
@@ -68,7 +79,7 @@ pub(super) fn derived_change(entity: EntityId, parent: &Parent, key: &str, conta
         None => OpType::Put(ScalarValue::counter(0)),
     };
     let operation = Op { action, obj: object, key: Key::Map(key.into()), pred: SortedVec::new(), insert: false };
-    let mut expanded = ExpandedChange {
+    ExpandedChange {
         operations: vec![operation],
         actor_id: ActorId::from([blank_actor(parent)]),
         hash: None,
@@ -79,13 +90,7 @@ pub(super) fn derived_change(entity: EntityId, parent: &Parent, key: &str, conta
         deps: dependencies,
         extra_bytes: Vec::new(),
         author: None,
-    };
-    let blank = Change::from(expanded.clone());
-    // Nothing but the actor changes in the body: the columns name the author by its place, which is the first.
-    let actor = Parts::read(blank.raw_bytes(), &Limits::DEFAULT).map(|parts| parts.derived_actor(entity));
-    // A key may be longer than a change: whoever asked for the change finds that out by checking its header.
-    expanded.actor_id = ActorId::from(actor.unwrap_or([0; DERIVED_ACTOR_BYTES]));
-    Change::from(expanded)
+    }
 }
 
 /// The actor of a change whose own is not known yet: no other has one of so many zeros.
@@ -94,8 +99,13 @@ pub(super) const BLANK_ACTOR: [u8; DERIVED_ACTOR_BYTES] = [0; DERIVED_ACTOR_BYTE
 /// The change under the actor that follows from the entity and all the rest of it; `None` where it is no change that
 /// anybody would accept.
 pub(super) fn under_derived_actor(entity: EntityId, change: &Change, limits: &Limits) -> Option<Change> {
+    Change::from_bytes(under_derived_bytes(entity, change, limits)?).ok()
+}
+
+/// The bytes of [`under_derived_actor`].
+pub(super) fn under_derived_bytes(entity: EntityId, change: &Change, limits: &Limits) -> Option<Vec<u8>> {
     let parts = Parts::read(change.raw_bytes(), limits).ok()?;
-    Change::from_bytes(parts.under(&parts.derived_actor(entity))).ok()
+    Some(parts.under(&parts.derived_actor(entity)))
 }
 
 /// An actor to stand in for the one that is not known yet, and that is not the parent's: that one the change names.

@@ -6,12 +6,14 @@ mod follow;
 mod known;
 mod live;
 mod pushes;
+mod signals;
 mod telling;
 
 pub use exchange::{
     Advance, ChunkFault, DeviceEvent, FetchRequest, FetchedPage, Greeting, Proof, PushRoom, PushedChunk, ReceivedChunk,
     ReceivedErasure, SpaceOpening, UnusableSnapshot,
 };
+pub use signals::ReceivedSignal;
 
 use super::SessionError;
 use crate::durable::Durable;
@@ -40,6 +42,8 @@ use std::collections::{BTreeMap, VecDeque};
 pub struct DeviceSession {
     limits: Limits,
     welcomed: bool,
+    /// Whether the relay takes signals.
+    has_signals: bool,
     handshake_deadline_ms: u64,
     /// When the relay last said something, or was last asked something.
     heard_ms: u64,
@@ -47,6 +51,7 @@ pub struct DeviceSession {
     channel_of: BTreeMap<SpaceId, Channel>,
     next_push: u64,
     pushes_plainly: bool,
+    only_looks: bool,
     next_fetch: u64,
     fetches: BTreeMap<FetchNumber, Channel>,
     pushes: BTreeMap<PushNumber, Channel>,
@@ -72,12 +77,14 @@ impl DeviceSession {
         let mut session = Self {
             limits: Limits::DEFAULT,
             welcomed: false,
+            has_signals: false,
             handshake_deadline_ms: now.monotonic_ms.saturating_add(HANDSHAKE_TIMEOUT_MS),
             heard_ms: now.monotonic_ms,
             channels: BTreeMap::new(),
             channel_of: BTreeMap::new(),
             next_push: 1,
             pushes_plainly: false,
+            only_looks: false,
             next_fetch: 1,
             fetches: BTreeMap::new(),
             pushes: BTreeMap::new(),
@@ -104,7 +111,10 @@ impl DeviceSession {
 
     /// Opens one more space, or the same space again; answers whether it was opened, which a space beyond
     /// [`SPACES_PER_SESSION_MAX`] is not.
-    pub fn open(&mut self, opening: SpaceOpening, now: Now) -> bool {
+    pub fn open(&mut self, mut opening: SpaceOpening, now: Now) -> bool {
+        if self.only_looks {
+            (opening.create, opening.partial) = (false, true);
+        }
         if self.channels.len() >= SPACES_PER_SESSION_MAX && !self.channel_of.contains_key(&opening.space) {
             return false;
         }
@@ -132,6 +142,7 @@ impl DeviceSession {
     /// names is not here up to the cursor.
     pub fn set_filter(&mut self, space: SpaceId, filter: Filter, partial: bool) {
         let Some(channel) = self.channel_of.get(&space).copied() else { return };
+        let partial = partial || self.only_looks;
         let Some(state) = self.channels.get_mut(&channel) else { return };
         state.telling.switch(filter == Filter::Everything && !partial);
         self.held.retain(|held| held.channel != channel || held.is_open);
@@ -190,6 +201,12 @@ impl DeviceSession {
         self.pushes_plainly = true;
     }
 
+    /// Only reads from here on: no push is taken, spaces are opened without creating any, and as by a device that does not have all of
+    /// them, so that the relay counts it nowhere among those that do. Call it before a space is opened.
+    pub fn only_look(&mut self) {
+        self.only_looks = true;
+    }
+
     /// Whether the relay has accepted the session.
     pub fn is_welcome(&self) -> bool {
         self.welcomed
@@ -235,6 +252,9 @@ impl DeviceSession {
     ///
     /// Before `Welcome` the first pushes travel with `Hello`, within what a relay accepts unauthenticated.
     pub fn push_room(&self, space: SpaceId) -> Option<PushRoom> {
+        if self.only_looks {
+            return None;
+        }
         let number = self.channel_of.get(&space)?;
         let channel = self.channels.get(number)?;
         // `Open` precedes every push of its space.
@@ -259,7 +279,7 @@ impl DeviceSession {
     pub fn push(&mut self, space: SpaceId, chunks: Durable<Vec<PushedChunk>>, now: Now) {
         let chunks = chunks.into_inner();
         let Some(channel) = self.channel_of.get(&space).copied() else { return };
-        if chunks.is_empty() {
+        if chunks.is_empty() || self.only_looks {
             return;
         }
         self.ask(now);
@@ -320,6 +340,7 @@ impl DeviceSession {
                 let problem = "for something that was not asked for";
                 channel.ok_or(SessionError::Order { frame: name, problem })?.handle_fetched(frame, events)
             }
+            ToDevice::Signal(frame) => Self::handle_signal(channels, events, &frame),
             ToDevice::Seen(frame) => {
                 known(channels, frame.channel, name)?.handle_seen(frame, events);
                 Ok(())
@@ -437,7 +458,7 @@ impl DeviceSession {
                 problem: "with limits under which no change can be sent",
             });
         }
-        self.welcomed = true;
+        (self.welcomed, self.has_signals) = (true, welcome.signals);
         self.transmit.extend(self.held.drain(..).map(|held| held.message));
         self.limits = welcome.limits;
         self.events.push_back(DeviceEvent::Welcome(Box::new(welcome)));

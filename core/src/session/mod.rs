@@ -9,12 +9,12 @@ mod size;
 
 pub use device::{
     Advance, ChunkFault, DeviceEvent, DeviceSession, FetchRequest, FetchedPage, Greeting, Proof, PushRoom, PushedChunk,
-    ReceivedChunk, ReceivedErasure, SpaceOpening, UnusableSnapshot,
+    ReceivedChunk, ReceivedErasure, ReceivedSignal, SpaceOpening, UnusableSnapshot,
 };
 pub use relay::{
     AppendAnswer, AppendRequest, ChunkVerdict, GivenSnapshots, LiveEpoch, LiveFeed, LiveRun, LiveStanding, LogEntry,
     LogErasure, LogRun, LogSnapshot, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest,
-    RelayRequest, RelaySession, WelcomeAnswer,
+    RelayRequest, RelaySession, SIGNAL_QUEUE_BYTES_MAX, SIGNALS_WAITING_MAX, SignalRequest, WelcomeAnswer,
 };
 
 use crate::wire::{BatchError, GoodbyeCode, WireError};

@@ -7,6 +7,7 @@ mod live;
 mod own;
 mod pushing;
 mod run;
+mod signals;
 
 use super::SessionError;
 use crate::durable::Durable;
@@ -31,6 +32,8 @@ pub use given::GivenSnapshots;
 pub use live::{LiveEpoch, LiveFeed, LiveRun, LiveStanding};
 use pushing::Resolve;
 pub use run::{LogEntry, LogErasure, LogRun, LogSnapshot};
+use signals::WaitingSignals;
+pub use signals::{SIGNAL_QUEUE_BYTES_MAX, SIGNALS_WAITING_MAX, SignalRequest};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -61,6 +64,8 @@ pub struct RelaySession {
     unauthenticated_bytes: usize,
     handshake_deadline_ms: u64,
     transmit: VecDeque<Vec<u8>>,
+    /// What others say, as long as the queue is too long for it.
+    signals: WaitingSignals,
     queued_bytes: usize,
     stalled_since_ms: Option<u64>,
 }
@@ -79,6 +84,7 @@ impl RelaySession {
             unauthenticated_bytes: 0,
             handshake_deadline_ms: now.monotonic_ms.saturating_add(HANDSHAKE_TIMEOUT_MS),
             transmit: VecDeque::new(),
+            signals: WaitingSignals::default(),
             queued_bytes: 0,
             stalled_since_ms: None,
         }
@@ -157,6 +163,7 @@ impl RelaySession {
             (Phase::Live, ToRelay::Filter(frame)) => self.handle_filter(frame),
             (Phase::Live, ToRelay::Fetch(frame)) => self.handle_fetch(frame),
             (Phase::Live, ToRelay::Progress(frame)) => self.handle_progress(frame),
+            (Phase::Live, ToRelay::Signal(frame)) => self.handle_signal(&frame),
             (Phase::Live, ToRelay::Hello(_)) => Err(SessionError::Order { frame: name, problem: "twice" }),
             _ => Err(SessionError::Order { frame: name, problem: "before Welcome" }),
         }
@@ -167,7 +174,8 @@ impl RelaySession {
         self.phase = Phase::Live;
         let WelcomeAnswer { spaces, may_create } = answer;
         let (session, limits) = (self.id, self.limits);
-        self.send(&ToDevice::Welcome(Welcome { version: PROTOCOL_VERSION, session, limits, spaces, may_create }));
+        let (version, signals) = (PROTOCOL_VERSION, true);
+        self.send(&ToDevice::Welcome(Welcome { version, session, limits, spaces, may_create, signals }));
     }
 
     /// Takes the log's answer to an `Open`.
@@ -310,12 +318,13 @@ impl RelaySession {
         if self.phase != Phase::Closed {
             self.send(&ToDevice::Goodbye(Goodbye { code, retry_after_ms }));
             self.phase = Phase::Closed;
+            self.signals.clear();
         }
     }
 
-    /// The next message for the link.
+    /// The next message for the link; signals last.
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        self.transmit.pop_front()
+        self.transmit.pop_front().or_else(|| self.next_signal())
     }
 
     /// Takes the link's word that it has written so many bytes of messages, which need not be whole ones: any progress

@@ -5,11 +5,13 @@ mod except;
 mod jump;
 mod receipt;
 mod selection;
+mod signal;
 
 pub use chunks::{Chunks, ErasedChunk, RawChunk, Segment, SequenceRuns, SnapshotChunk};
 pub use jump::{Jump, PLACES_RUNS_MAX, Places};
 pub use receipt::{Receipt, ReceiptRun};
 pub use selection::{EntityIds, Fetch, FetchNumber, Fetched, NewFilter};
+pub use signal::{Signal, SignalKind, Signalled};
 
 use super::code::{GoodbyeCode, SpaceCode};
 use crate::filter::Filter;
@@ -170,6 +172,10 @@ pub struct Welcome {
     #[n(4)]
     #[cbor(default)]
     pub may_create: bool,
+    /// Whether the relay takes signals, which an older one does not know.
+    #[n(5)]
+    #[cbor(default)]
+    pub signals: bool,
 }
 
 /// The log of a space that was opened without a cursor: the device's cursor is now this log's start.
@@ -284,6 +290,8 @@ frames! {
         Fetch(Fetch) = 5,
         /// How far the device has stored the log.
         Progress(Progress) = 6,
+        /// What is said to those who are here now.
+        Signal(Signal<'b>) = 7,
         /// The session ends.
         Goodbye(Goodbye) = 8,
         /// Tell once more when everything is there.
@@ -314,6 +322,8 @@ frames! {
         Refused(Refused) = 22,
         /// How far another device has stored the log.
         Seen(Seen) = 23,
+        /// What another session says.
+        Signal(Signalled<'b>) = 24,
         /// A run of the log of which not everything travels.
         Jump(Jump<'b>) = 25,
         /// A page of what was asked for.

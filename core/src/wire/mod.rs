@@ -21,8 +21,8 @@ pub use envelope::{CborFault, Message, WireError, encode_to_device, encode_to_re
 pub use frame::{
     Authenticate, CatchUp, CaughtUp, ChainCheck, Channel, Chunks, EntityIds, ErasedChunk, Fetch, FetchNumber, Fetched,
     Goodbye, Hello, Jump, NewFilter, Open, Opened, PLACES_RUNS_MAX, PROTOCOL_VERSION, Places, Progress, Push,
-    PushNumber, RawChunk, Receipt, ReceiptRun, Refused, Reset, Seen, Segment, SequenceRuns, SnapshotChunk, ToDevice,
-    ToRelay, Welcome,
+    PushNumber, RawChunk, Receipt, ReceiptRun, Refused, Reset, Seen, Segment, SequenceRuns, Signal, SignalKind,
+    Signalled, SnapshotChunk, ToDevice, ToRelay, Welcome,
 };
 
 pub use live::{

@@ -4,9 +4,9 @@ use super::{
     Authenticate, BATCH_OUTPUT_BYTES_MAX, BATCH_SECTION_BYTES_MAX, BatchChunk, CatchUp, CaughtUp, Channel, ChunkBudget,
     ChunkCode, Chunks, EntityIds, ErasedChunk, Fetch, FetchNumber, Fetched, Goodbye, GoodbyeCode, Hello, Jump,
     LiveItem, LiveItems, LiveMessage, LiveState, Message, NewFilter, Open, Opened, Places, Progress, Push, PushNumber,
-    PushStream, RawChunk, Receipt, ReceiptRun, Refused, Reset, Seen, Segment, SequenceRuns, SnapshotChunk, SpaceCode,
-    ToDevice, ToRelay, Welcome, WireError, decode_batch, decode_batch_over_log, encode_batch, encode_batch_over_log,
-    encode_live_chunks, encode_to_device, encode_to_relay, own_item,
+    PushStream, RawChunk, Receipt, ReceiptRun, Refused, Reset, Seen, Segment, SequenceRuns, Signal, SignalKind,
+    Signalled, SnapshotChunk, SpaceCode, ToDevice, ToRelay, Welcome, WireError, decode_batch, decode_batch_over_log,
+    encode_batch, encode_batch_over_log, encode_live_chunks, encode_to_device, encode_to_relay, own_item,
 };
 use crate::change::{ChangeHeader, samples};
 use crate::document::{Document, EditContext, Incoming, OperationError, QuarantineReason, Value, Verdict};
@@ -84,7 +84,7 @@ fn entity(byte: u8) -> EntityId {
     EntityId::from_bytes([byte; 16])
 }
 
-fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 14] {
+fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 16] {
     let open = |cursor, create, filter| {
         let (channel, space) = (Channel(1), SpaceId::from_bytes([5; 16]));
         ToRelay::Open(Open { channel, space, cursor, create, raw: false, filter, partial: false })
@@ -120,10 +120,23 @@ fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 14] {
             ToRelay::Fetch(Fetch { channel, number, filter: but(), after: Sequence::new(300), changes: false }),
         ),
         ("filter", ToRelay::Filter(NewFilter { channel, filter: notes, partial: true })),
+        ("signal-asks", ToRelay::Signal(Signal { channel, kind: SignalKind::Asks, entity: None, data: None })),
+        (
+            "signal-shows",
+            ToRelay::Signal(Signal {
+                channel,
+                kind: SignalKind::Shows,
+                entity: Some(entity(6)),
+                data: Some(SHOWN.into()),
+            }),
+        ),
         ("filter-except", ToRelay::Filter(NewFilter { channel, filter: but(), partial: true })),
         ("goodbye", ToRelay::Goodbye(Goodbye { code: GoodbyeCode::RateLimited, retry_after_ms: Some(5_000) })),
     ]
 }
+
+/// What is shown in the signals of the vectors.
+const SHOWN: &[u8] = br#"{"at":5}"#;
 
 fn refused(missing: usize) -> ReceiptRun {
     let missing = vec![ChangeHash([8; 32]); missing];
@@ -134,7 +147,7 @@ fn refused(missing: usize) -> ReceiptRun {
 const ERASURE: Erasure = Erasure { entity: EntityId::from_bytes([6; 16]), reason: ErasureReason::ASKED };
 const ERASURE_BYTES: &[u8] = &[1, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 1];
 
-fn frames_to_device() -> [(&'static str, ToDevice<'static>); 11] {
+fn frames_to_device() -> [(&'static str, ToDevice<'static>); 13] {
     let (channel, log) = (Channel(1), LogId::from_bytes([4; 16]));
     let own = Segment::Own { push: PushNumber(1), index: 0, count: 2 };
     let raw = Segment::Raw(RawChunk {
@@ -173,6 +186,8 @@ fn frames_to_device() -> [(&'static str, ToDevice<'static>); 11] {
         upto: Sequence::new(305),
         chain: ChainHash::from_bytes([8; 32]),
     };
+    let (session, device) = (SessionId::from_bytes([7; 16]), DeviceId::from_bytes([1; 16]));
+    let signalled = |kind, entity, data| ToDevice::Signal(Signalled { channel, session, device, kind, entity, data });
     let stored = ReceiptRun::Stored { first: Sequence::new(300), count: 2 };
     let duplicate = ReceiptRun::Duplicate { first: Sequence::new(7), count: 1 };
     [
@@ -184,6 +199,7 @@ fn frames_to_device() -> [(&'static str, ToDevice<'static>); 11] {
                 limits: Limits::DEFAULT,
                 spaces: vec![SpaceId::from_bytes([5; 16])],
                 may_create: true,
+                signals: true,
             }),
         ),
         ("opened", ToDevice::Opened(Opened { channel, log })),
@@ -205,6 +221,8 @@ fn frames_to_device() -> [(&'static str, ToDevice<'static>); 11] {
                 unknown: EntityIds(vec![entity(7)]),
             }),
         ),
+        ("signalled-shows", signalled(SignalKind::Shows, Some(entity(6)), Some(SHOWN.into()))),
+        ("signalled-leaves", signalled(SignalKind::Leaves, None, None)),
         ("refused", ToDevice::Refused(Refused { channel, code: SpaceCode::UnknownOrForbidden, retry_after_ms: None })),
     ]
 }
@@ -489,6 +507,11 @@ fn the_table_of_limits_states_the_constants() {
         EARLY_OPENS_BYTES_MAX,
         PROGRESS_INTERVAL_MS,
         PROGRESS_CHUNKS_MAX,
+        SIGNAL_BYTES_MAX,
+        SIGNAL_INTERVAL_MS,
+        SIGNAL_REPEAT_MS,
+        SIGNAL_EXPIRY_MS,
+        SIGNAL_ANSWER_SPREAD_MS,
         SPACES_PER_SESSION_MAX,
         TOKEN_BYTES_MAX,
         UNAUTHENTICATED_BYTES_MAX,

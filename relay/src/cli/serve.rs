@@ -1,7 +1,7 @@
 //! `serve`: the relay until it is told to stop.
 
 use super::{CommandError, LogFormat, log, print_line_if_read};
-use crate::hub::Access;
+use crate::hub::{Access, SIGNALS_PER_SECOND, SignalRate};
 use crate::log::Quotas;
 use crate::server::{CONNECTIONS_MAX, DEFAULT_PORT, Relay, RelayOptions, RunningRelay, SHUTDOWN_DEADLINE_MS, TlsFiles};
 use afield_core::Limits;
@@ -41,6 +41,9 @@ pub struct ServeCommand {
     /// Most chunks in one space
     #[arg(long, env = "AFIELD_SPACE_CHUNKS_MAX", value_name = "COUNT", default_value_t = Quotas::SPACE_CHUNKS_MAX)]
     space_chunks_max: u64,
+    /// Most signals of presence that one session sends a second, and three times as many at once; what is above is dropped
+    #[arg(long, env = "AFIELD_SIGNALS_PER_SECOND", value_name = "COUNT", default_value_t = SIGNALS_PER_SECOND)]
+    signals_per_second: u32,
     /// Write the line that says where the relay listens to this file too, as JSON, once it does
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
@@ -117,6 +120,10 @@ impl ServeCommand {
                 ..Quotas::DEFAULT
             },
             limits: Limits::DEFAULT,
+            signals: SignalRate {
+                per_second: self.signals_per_second,
+                burst: self.signals_per_second.saturating_mul(3),
+            },
             connections_max: self.connections_max,
             shutdown_deadline_ms: SHUTDOWN_DEADLINE_MS,
         }

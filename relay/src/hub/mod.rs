@@ -8,6 +8,7 @@ mod opening;
 mod seat;
 mod seen;
 mod serve;
+mod signals;
 mod watch;
 
 use crate::log::{Log, Principal};
@@ -19,6 +20,8 @@ use afield_core::{DeviceId, Entropy, Limits, Now, Sequence, SessionId, SpaceId};
 use guard::guarded;
 use seat::Seat;
 use seen::Farthest;
+use signals::Listener;
+pub use signals::{SIGNALS_BURST, SIGNALS_PER_SECOND, SignalRate};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The most bytes that one session's queue may hold before the session ends as a slow reader.
@@ -89,6 +92,8 @@ pub struct Hub<L> {
     foreign_version: Option<u64>,
     /// When to ask again, on the monotonic clock.
     check_due_ms: u64,
+    signal_rate: SignalRate,
+    signals_dropped: u64,
 }
 
 /// The sessions that read one space.
@@ -101,6 +106,8 @@ struct Readers {
     live: LiveFeed,
     /// How far devices have stored the log.
     farthest: Farthest,
+    /// The sessions that hear what is said to those who are here.
+    listeners: BTreeMap<SessionId, Listener>,
 }
 
 /// A push that waits for the commit.
@@ -156,6 +163,8 @@ impl<L: Log> Hub<L> {
             expiries: BTreeSet::new(),
             foreign_version: None,
             check_due_ms: 0,
+            signal_rate: SignalRate::DEFAULT,
+            signals_dropped: 0,
         }
     }
 
@@ -268,6 +277,7 @@ impl<L: Log> Hub<L> {
             }
             RelayRequest::Read { space } => self.fall_behind(id, space),
             RelayRequest::Stored { space } => self.note_stored(id, space),
+            RelayRequest::Signal(signal) => self.signal(id, &signal, now),
             RelayRequest::Append(request) => {
                 let Some(principal) = self.sessions.get(&id).and_then(|seat| seat.principal) else { return };
                 let (channel, push) = (request.channel, request.push);
@@ -307,7 +317,9 @@ impl<L: Log> Hub<L> {
     fn unsubscribe(&mut self, id: SessionId, space: SpaceId) {
         if let Some(seat) = self.sessions.get_mut(&id) {
             seat.behind.remove(&space);
+            seat.unchecked.remove(&space);
         }
+        self.leave(id, space);
         if let Some(readers) = self.spaces.get_mut(&space) {
             readers.sessions.remove(&id);
             if readers.sessions.is_empty() {

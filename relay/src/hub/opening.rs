@@ -48,6 +48,9 @@ impl<L: Log> Hub<L> {
                 let readers = self.spaces.entry(space).or_insert_with(|| Readers::new(head));
                 readers.sessions.insert(id);
                 readers.head = head;
+                if let Some(seat) = self.sessions.get_mut(&id) {
+                    seat.unchecked.remove(&space);
+                }
                 if position.sequence < head {
                     self.fall_behind(id, space);
                 }

@@ -18,6 +18,10 @@ pub(super) struct Seat {
     pub(super) channels: BTreeMap<Channel, SpaceId>,
     /// The spaces whose log has to be read for this session.
     pub(super) behind: BTreeSet<SpaceId>,
+    /// The spaces that the session may not be allowed to read any more: it hears nothing of them before a read has shown it.
+    pub(super) unchecked: BTreeSet<SpaceId>,
+    /// How many more signals are taken of it; absent before the first.
+    pub(super) signals: Option<super::signals::Allowance>,
     /// The channel that was read last: the next one behind it is next.
     last_read: Option<Channel>,
     /// Whether a page was read last that the device asked for, and not a run.
@@ -51,6 +55,8 @@ impl Seat {
             device: None,
             channels: BTreeMap::new(),
             behind: BTreeSet::new(),
+            unchecked: BTreeSet::new(),
+            signals: None,
             last_read: None,
             was_page: false,
             is_ready: false,
@@ -73,6 +79,7 @@ impl Seat {
     /// A channel that was reset or refused reads nothing anyhow until it is opened again.
     pub(super) fn read_everything_anew(&mut self) {
         self.behind.extend(self.channels.values());
+        self.unchecked.extend(self.channels.values());
     }
 
     /// What to read next: runs and pages in turn; `None` when there is nothing, or the queue is full.

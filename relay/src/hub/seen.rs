@@ -42,7 +42,13 @@ impl Farthest {
 
 impl Readers {
     pub(super) fn new(head: Sequence) -> Self {
-        Self { head, sessions: BTreeSet::new(), live: LiveFeed::default(), farthest: Farthest::default() }
+        Self {
+            head,
+            sessions: BTreeSet::new(),
+            live: LiveFeed::default(),
+            farthest: Farthest::default(),
+            listeners: std::collections::BTreeMap::new(),
+        }
     }
 }
 

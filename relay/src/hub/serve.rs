@@ -43,6 +43,9 @@ impl<L: Log> Hub<L> {
         match answer.get() {
             ReadAnswer::Run(run) => {
                 if let Some(readers) = self.spaces.get_mut(&space) {
+                    if let Some(seat) = self.sessions.get_mut(&id) {
+                        seat.unchecked.remove(&space);
+                    }
                     // It may have been unknown, and a reader of whom the filter leaves out the end never reads nothing.
                     readers.head = run.head();
                     if run.after().sequence >= readers.head

@@ -5,6 +5,7 @@ mod delivery;
 mod failures;
 mod filters;
 mod live;
+mod signals;
 mod snapshots;
 mod storage;
 

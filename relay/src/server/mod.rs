@@ -23,7 +23,7 @@ pub use clock::{SystemClock, SystemEntropy};
 pub use folder::{DataFolder, FolderError};
 pub use tls::{TlsError, TlsFiles};
 
-use crate::hub::{Access, Hub};
+use crate::hub::{Access, Hub, SignalRate};
 use crate::log::{LogError, OpenLogError, Quotas};
 use afield_core::Limits;
 use engine::Engine;
@@ -62,6 +62,8 @@ pub struct RelayOptions {
     pub quotas: Quotas,
     /// What a session may do.
     pub limits: Limits,
+    /// How many signals it takes of one session.
+    pub signals: SignalRate,
     /// Most connections at once; fewer where the system gives no more file descriptors. Some more are answered about the
     /// relay's health.
     pub connections_max: usize,
@@ -80,6 +82,7 @@ impl RelayOptions {
             behind_proxy: false,
             quotas: Quotas::DEFAULT,
             limits: Limits::DEFAULT,
+            signals: SignalRate::DEFAULT,
             connections_max: CONNECTIONS_MAX,
             shutdown_deadline_ms: SHUTDOWN_DEADLINE_MS,
         }
@@ -177,7 +180,7 @@ impl Relay {
             .await
             .and_then(|listener| listener.local_addr().map(|address| (listener, address)));
         let (socket, address) = listener.map_err(|source| StartError::Listen { address: listen, source })?;
-        let hub = Hub::new(log, access, options.limits, SystemEntropy);
+        let hub = Hub::new(log, access, options.limits, SystemEntropy).with_signal_rate(options.signals);
         let engine = Engine::start(hub).map_err(StartError::Thread)?;
         let connections_max = places::within_descriptors(options.connections_max);
         let connections = Arc::new(Semaphore::new(connections_max));

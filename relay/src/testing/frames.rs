@@ -3,9 +3,11 @@
 use afield_core::document::{SnapshotBudget, extract_changes};
 use afield_core::wire::{
     self, BatchChunk, Channel, ChunkBudget, GoodbyeCode, Hello, LiveItem, LiveMessage, LiveState, Message, Open,
-    PROTOCOL_VERSION, Push, PushNumber, ReceiptRun, Segment, SpaceCode, ToDevice, ToRelay,
+    PROTOCOL_VERSION, Push, PushNumber, ReceiptRun, Segment, SignalKind, SpaceCode, ToDevice, ToRelay,
 };
-use afield_core::{ChunkKind, Collection, Cursor, DeviceId, EntityId, Incarnation, Limits, LogId, Sequence, SpaceId};
+use afield_core::{
+    ChunkKind, Collection, Cursor, DeviceId, EntityId, Incarnation, Limits, LogId, Sequence, SessionId, SpaceId,
+};
 use std::collections::BTreeMap;
 
 /// What a device understood of a frame.
@@ -21,6 +23,7 @@ pub(crate) enum Seen {
     Receipt(u64, Vec<ReceiptRun>),
     Reset(LogId),
     Refused(SpaceCode),
+    Signal { session: SessionId, device: DeviceId, kind: SignalKind, entity: Option<EntityId>, data: Vec<u8> },
     Goodbye(GoodbyeCode),
 }
 
@@ -148,6 +151,11 @@ pub(crate) fn understand(message: &[u8]) -> Seen {
         ToDevice::Reset(frame) => Seen::Reset(frame.log),
         ToDevice::Refused(frame) => Seen::Refused(frame.code),
         ToDevice::Seen(frame) => Seen::Stored(frame.sequence.get()),
+        ToDevice::Signal(frame) => {
+            let data = frame.data.map(|data| data.to_vec()).unwrap_or_default();
+            let afield_core::wire::Signalled { session, device, kind, entity, .. } = frame;
+            Seen::Signal { session, device, kind, entity, data }
+        }
         ToDevice::Chunks(frame) => Seen::Chunks { after: frame.after.get(), parts: parts(&frame.segments) },
         ToDevice::Jump(frame) => Seen::Jump {
             after: frame.after.get(),

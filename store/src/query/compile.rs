@@ -5,7 +5,7 @@
 
 use super::error::QueryError;
 use super::field::FieldPath;
-use super::functions::{self, CONTAINS, Function};
+use super::functions::{self, CONTAINS, Function, HAS_KEY};
 use super::value::{Position, QueryValue};
 use sqlparser::ast::{
     BinaryOperator, CaseWhen, CastKind, DataType, Expr, Function as Call, FunctionArg, FunctionArgExpr,
@@ -338,16 +338,18 @@ impl Writer<'_> {
             return Err(QueryError::Arguments { name, least, most, at });
         }
         match (name, arguments.as_slice()) {
-            (CONTAINS, [list, value]) => self.contains(list, value),
+            (CONTAINS, [list, value]) => self.element_with(list, "atom", value),
+            (HAS_KEY, [map, key]) => self.element_with(map, "key", key),
             (name, arguments) => self.call(name, arguments),
         }
     }
 
-    fn contains(&mut self, list: &Expr, value: &Expr) -> Result<(), QueryError> {
-        let field = field_of(list).ok_or_else(|| QueryError::NotAField { at: beginning(list) })?;
+    /// Whether a list or a map has an element of which a column of SQLite's `json_each` is a value.
+    fn element_with(&mut self, of: &Expr, column: &str, value: &Expr) -> Result<(), QueryError> {
+        let field = field_of(of).ok_or_else(|| QueryError::NotAField { at: beginning(of) })?;
         let path = super::field::quoted(&field.json_path());
-        self.sql
-            .push_str(&format!("EXISTS (SELECT 1 FROM json_each({ROW}json, {path}) AS element WHERE element.atom = "));
+        let from = format!("EXISTS (SELECT 1 FROM json_each({ROW}json, {path}) AS element WHERE element.{column} = ");
+        self.sql.push_str(&from);
         self.fields.push(field);
         self.expression(value)?;
         self.sql.push(')');

@@ -18,10 +18,14 @@ const MANY: usize = 100;
 /// `contains(list, value)` is ours: whether a list has an element, or a map an entry, with this value.
 pub(super) const CONTAINS: &str = "contains";
 
+/// `has_key(map, key)` is ours: whether a map has an entry under this key, or a set this element.
+pub(super) const HAS_KEY: &str = "has_key";
+
 const FUNCTIONS: &[Function] = &[
     of("abs", 1, 1),
     of("coalesce", 2, MANY),
     of(CONTAINS, 2, 2),
+    of(HAS_KEY, 2, 2),
     of("ifnull", 2, 2),
     of("instr", 2, 2),
     of("json_array_length", 1, 1),

@@ -12,6 +12,7 @@ mod entities;
 mod faults;
 mod figures;
 mod filters;
+mod guards;
 mod help;
 mod leaving;
 mod model;

@@ -15,7 +15,7 @@ fn asked(entity: EntityId) -> Erasure {
 }
 
 /// Stores a run of the log that has this record alone, in its place or for what is no more.
-fn receive_record(store: &mut Store, space: SpaceId, record: Erasure, is_placed: bool) -> RunOutcome {
+pub(crate) fn receive_record(store: &mut Store, space: SpaceId, record: Erasure, is_placed: bool) -> RunOutcome {
     let expected = cursor(store, space);
     let cursor_after = expected.then(record.entity, ChunkKind::Erasure.number(), ChunkHash::of(&record.to_bytes()));
     let sequence = is_placed.then_some(cursor_after.sequence);

@@ -8,7 +8,7 @@ mod task;
 pub use protocol::{Command, Line};
 pub use task::{Task, populate};
 
-use afield::{Collection, Durability, EntityId, Path, Relay, Replica, Space, Value, Write};
+use afield::{Collection, Durability, EntityId, Path, Presence, Relay, Replica, Space, Value, Write};
 use serde_json::json;
 use std::error::Error;
 use std::io::BufRead;
@@ -32,7 +32,7 @@ pub fn run(path: &std::path::Path) -> Result<(), Box<dyn Error>> {
     std::panic::set_hook(Box::new(afield::report_panic));
     let replica = Replica::open(path)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let mut agent = Agent { replica, runtime, load: None };
+    let mut agent = Agent { replica, runtime, load: None, presence: None };
     say(&Line::Reply(json!({ "device": agent.replica.device().to_string() })));
     for line in std::io::stdin().lock().lines() {
         let command = serde_json::from_str(&line?)?;
@@ -46,6 +46,7 @@ struct Agent {
     replica: Replica,
     runtime: Runtime,
     load: Option<Load>,
+    presence: Option<Presence>,
 }
 
 struct Load {
@@ -95,6 +96,11 @@ impl Agent {
             }
             Command::Tick { edits, every_ms } => return self.tick(edits, Duration::from_millis(every_ms)),
             Command::Watch { edits } => return self.watch(edits),
+            Command::Show { state } => {
+                let presence = self.space()?.presence();
+                presence.set(&state)?;
+                self.presence = Some(presence);
+            }
             Command::Status => return Ok(serde_json::to_value(self.replica.status()?)?),
             Command::Changes => return self.changes(),
             Command::Count => return Ok(json!(self.notes()?.ids()?.len())),

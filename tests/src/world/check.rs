@@ -184,7 +184,8 @@ impl World {
             self.check_device(device, &contents, &stored)?;
         }
         self.check_heads(&contents)?;
-        self.check_contents()
+        self.check_contents()?;
+        self.check_shown()
     }
 
     fn check_device(
@@ -244,7 +245,7 @@ impl World {
         for device in self.all() {
             let Some(driver) = self.driver(device) else { continue };
             let filter = self.asked(driver).filter;
-            let listed: BTreeSet<EntityId> = self.entities(device).into_iter().collect();
+            let listed: BTreeSet<EntityId> = self.listed(device, None).into_iter().collect();
             if let Some(entity) = listed.iter().find(|entity| !expected.contains_key(entity)) {
                 return Violation::of("D9", format!("device {} lists {entity}, of which nothing is known", device.0));
             }

@@ -115,9 +115,13 @@ impl World {
 
     /// The entities that a device knows, in order.
     pub fn entities(&self, device: Device) -> Vec<EntityId> {
+        self.listed(device, Some(false))
+    }
+
+    /// The entities that a device knows, deleted or not or both, in order.
+    pub(super) fn listed(&self, device: Device, deleted: Option<bool>) -> Vec<EntityId> {
         let Some(driver) = self.driver(device) else { return Vec::new() };
-        let query =
-            ListQuery { space: self.space, collection: None, deleted: Some(false), after: None, limit: usize::MAX };
+        let query = ListQuery { space: self.space, collection: None, deleted, after: None, limit: usize::MAX };
         let rows = driver.with_store(|store| store.reader().list(&query)).expect("the store can be read");
         rows.into_iter().map(|row| row.entity).collect()
     }
@@ -267,7 +271,7 @@ impl World {
 
     /// An entity that an edit could not open: it is not there, its changes wait for others, or the disk fails. Anything
     /// else must not come of honest changes (D8).
-    fn not_opened(&mut self, device: Device, entity: EntityId, error: &EntityError) {
+    pub(super) fn not_opened(&mut self, device: Device, entity: EntityId, error: &EntityError) {
         match error {
             EntityError::Store(_) | EntityError::Driver(_) => self.crash_or_reload(device),
             EntityError::Missing { .. } if !self.holdings(device).iter().any(|(held, _)| *held == entity) => {}
@@ -282,7 +286,7 @@ impl World {
 
     /// Takes note of changes whose edit has returned: they have to be there from now on (D1), under numbers that no
     /// other change has (D6).
-    fn returned(&mut self, device: Device, changes: &[ChangeId]) {
+    pub(super) fn returned(&mut self, device: Device, changes: &[ChangeId]) {
         for (entity, hash) in changes {
             self.trace.note("edit", hash.as_ref());
             self.returned.insert((*entity, *hash));
@@ -326,7 +330,7 @@ impl World {
         }
     }
 
-    fn wake(&mut self, device: Device) {
+    pub(super) fn wake(&mut self, device: Device) {
         let now = self.now_on(device);
         let failed = self.driver(device).is_some_and(|driver| driver.handle_wake(now).is_err());
         if failed {

@@ -76,6 +76,8 @@ impl Listener {
             ToDevice::Chunks(chunks) if !chunks.segments.iter().any(|segment| matches!(segment, Segment::Raw(_))) => {
                 Cargo::Chunks
             }
+            // Of who is here, any message may be lost, come twice, or late, and be answered by another one.
+            ToDevice::Signal(_) => Cargo::Other,
             // What they say rests on the session: on its pushes, its filter, and what it asked for.
             ToDevice::Receipt(_) | ToDevice::Goodbye(_) | ToDevice::Jump(_) | ToDevice::Fetched(_) => Cargo::Other,
             _ => Cargo::Replayable,

@@ -10,6 +10,8 @@ mod live;
 mod log;
 mod loss;
 mod network;
+mod people;
+mod presence;
 mod question;
 mod random;
 mod record;

@@ -169,11 +169,37 @@ Examples:
   afield connect --off";
 
 pub(super) const SYNC: &str = "\
+With --dry-run a copy of the store beside it takes in what the relay has, and is
+deleted again: nothing is sent, and nothing changes here. It tells of each entity
+what would become of it, of 20 each way unless --verbose is given; with --json, a
+line for each space. Bytes are those of changes as they are stored.
+
 Examples:
   afield sync
+  afield sync --dry-run
   afield watch notes --sync
   afield status --watch --sync
       stay in sync until Ctrl-C";
+
+pub(super) const GUARD: &str = "\
+Any number may be deleted unasked until something is said here. Deletions count
+that go or come in one sync, of one collection; purges count, too. More than that
+waits for `afield confirm`: what was deleted here keeps the space from being sent,
+and what others deleted stays as it is here while everything else goes on.
+
+Examples:
+  afield guard --deletions 50 --share 20%
+  afield guard Home --collection drafts --off";
+
+pub(super) const CONFIRM: &str = "\
+Without --yes it shows the list and asks; where nobody can be asked, it exits with
+7. With --json the list comes with a token, which --token takes: nothing else is
+confirmed than what was shown. With --keep the entities are restored instead.
+
+Examples:
+  afield confirm
+  afield confirm --json | jq -r .token
+  afield confirm --yes --token 5f4a3b2c1d0e9f8a";
 
 pub(super) const SCHEDULE: &str = "\
 A space without a schedule is in step all the time while sync is on, as under

@@ -282,6 +282,53 @@ pub(crate) struct Import {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct GuardArguments {
+    /// The space, by its name or id; not needed while the store has just one
+    #[arg(value_name = "SPACE")]
+    pub(crate) of: Option<String>,
+    /// The collection; without it, all that have no guard of their own
+    #[arg(long, value_name = "NAME")]
+    pub(crate) collection: Option<String>,
+    /// Ask where more entities of a collection are deleted
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) deletions: Option<u64>,
+    /// Ask where a larger share of a collection is deleted, and at least 10, such as 20%
+    #[arg(long, value_name = "PERCENT", value_parser = share)]
+    pub(crate) share: Option<f64>,
+    /// Never ask
+    #[arg(long, conflicts_with_all = ["deletions", "share"])]
+    pub(crate) off: bool,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let number = text.trim_end_matches('%').trim_end().parse::<f64>().map_err(|error| error.to_string())?;
+    if (0.0..=100.0).contains(&number) { Ok(number / 100.0) } else { Err("a share is from 0% to 100%".to_owned()) }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Confirm {
+    /// The space, by its name or id; not needed while the store has just one
+    #[arg(value_name = "SPACE")]
+    pub(crate) of: Option<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Restore the entities instead, for everybody; what was purged cannot be
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) keep: bool,
+    /// Only if the list is still the one that had this token
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SyncArguments {
+    /// Say what would be sent and what would come, and do neither
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ScheduleArguments {
     /// The space, by its name or id; not needed while the store has just one
     #[arg(value_name = "SPACE")]

@@ -6,11 +6,14 @@ mod direction;
 mod doctor;
 mod edit;
 mod get;
+mod guard;
 mod history;
 mod index;
 mod init;
 mod list;
 mod manual;
+mod plan;
+mod presence;
 mod purge;
 mod put;
 mod query;
@@ -45,6 +48,7 @@ pub(crate) fn run(command: Command, global: &Global, output: &Output) -> Result<
         Command::Search(arguments) => query::search(&arguments, global, output),
         Command::Index(command) => index::run(command, global, output),
         Command::Watch(arguments) => watch::run(&arguments, global, output),
+        Command::Presence(arguments) => presence::run(&arguments, global, output),
         Command::Delete(one) => delete(&one, global, output),
         Command::Restore(arguments) => restore(&arguments, global, output),
         Command::Log(arguments) => history::log(&arguments, global, output),
@@ -58,7 +62,10 @@ pub(crate) fn run(command: Command, global: &Global, output: &Output) -> Result<
         Command::Conflicts(arguments) => conflicts::list(&arguments, global, output),
         Command::Resolve(arguments) => conflicts::resolve(&arguments, global, output),
         Command::Connect(arguments) => connect::run(arguments, global, output),
-        Command::Sync => connect::sync(global, output),
+        Command::Sync(arguments) if arguments.dry_run => plan::run(global, output),
+        Command::Sync(_) => connect::sync(global, output),
+        Command::Guard(arguments) => guard::guard(&arguments, global, output),
+        Command::Confirm(arguments) => guard::confirm(&arguments, global, output),
         Command::Schedule(arguments) => schedule::run(&arguments, global, output),
         Command::Direction(arguments) => direction::run(&arguments, global, output),
         Command::Explain => schedule::explain(global, output),

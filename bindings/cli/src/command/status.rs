@@ -28,6 +28,8 @@ struct Shown {
     refusals: Vec<Refused>,
     quarantined: u64,
     conflicts: u64,
+    /// Deletions that wait to be confirmed, both ways.
+    held: u64,
     /// What went over the wire, while sync is on.
     #[serde(skip_serializing_if = "Option::is_none")]
     traffic: Option<Traffic>,
@@ -66,6 +68,7 @@ struct ShownSpace {
     blocked_entities: u64,
     quarantined: u64,
     conflicts: u64,
+    held: u64,
     sequence: u64,
     resets: u64,
     enabled: bool,
@@ -148,6 +151,7 @@ impl Shown {
             refusals,
             quarantined: status.quarantined,
             conflicts: status.conflicts,
+            held: spaces.iter().map(|space| space.held).sum(),
             traffic: is_live.then_some(status.traffic),
             retry_in_ms: status.retry_in_ms,
             spaces,
@@ -187,6 +191,7 @@ impl Before<'_> {
             blocked_entities: space.blocked_entities,
             quarantined: space.quarantined,
             conflicts: space.conflicts,
+            held: space.held_to_send + space.held_here,
             sequence: space.sequence,
             resets: space.resets,
             enabled: space.enabled,

@@ -3,8 +3,8 @@
 use super::Failure;
 use crate::remembered::RememberedError;
 use afield::{
-    Class, ConnectError, EditError, EntityError, EntityId, OpenError, PurgeError, ReadError, ReplicaError, SpaceError,
-    SyncError, TransferError,
+    Class, ConnectError, EditError, EntityError, EntityId, GuardError, OpenError, PlanError, PurgeError, ReadError,
+    ReplicaError, SandboxError, SpaceError, SyncError, TransferError,
 };
 use std::io;
 use std::path::Path;
@@ -59,7 +59,19 @@ impl Failure {
             Self::Connect(ConnectError::Address(_)) => {
                 "an address looks like wss://relay.example.org; --ca FILE trusts a relay's own authority"
             }
+            Self::Sync(SyncError::Held { .. }) => "`afield confirm` shows them, and lets them go",
+            Self::DeletionsUnconfirmed { .. } => {
+                "repeat it with --yes to let them go, or with --keep to restore the entities"
+            }
+            Self::OtherDeletions => "`afield confirm` shows what waits now",
+            Self::Guard(GuardError::Driver(error)) => after_damage(error.class()),
+            Self::Guard(_) => "`afield guard --help` has examples",
             Self::Sync(error) | Self::NotReplaced { source: error, .. } => return Some(after_sync(error).to_owned()),
+            Self::Plan(PlanError::Store(error)) => after_damage(error.class()),
+            Self::Plan(PlanError::Half { source: SandboxError::Copy(_) | SandboxError::Place(_), .. }) => {
+                "make room beside the store for a copy of it, and check that its folder can be written"
+            }
+            Self::Plan(error) => return Some(after_class(error.class()).to_owned()),
             Self::Space(SpaceError::Unsent { .. }) => {
                 "send them with `afield sync`, or give them up for good with --discard"
             }
@@ -178,7 +190,11 @@ fn next_in(collection: &str, entity: EntityId) -> String {
 }
 
 fn after_sync(error: &SyncError) -> &'static str {
-    match error.class() {
+    after_class(error.class())
+}
+
+fn after_class(class: Class) -> &'static str {
+    match class {
         Class::Retry => "check the address and that the relay runs, then try again",
         Class::SignIn => "get a token from who runs the relay, then `afield connect URL --token TOKEN`",
         Class::Quota => "ask who runs the relay for more room; nothing stored here is lost",

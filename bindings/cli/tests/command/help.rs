@@ -2,7 +2,7 @@
 
 use crate::running::{Person, Ran, afield};
 
-const COMMANDS: [&str; 34] = [
+const COMMANDS: [&str; 37] = [
     "demo",
     "init",
     "space",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 34] = [
     "search",
     "index",
     "watch",
+    "presence",
     "delete",
     "restore",
     "log",
@@ -27,6 +28,8 @@ const COMMANDS: [&str; 34] = [
     "resolve",
     "connect",
     "sync",
+    "guard",
+    "confirm",
     "schedule",
     "direction",
     "explain",

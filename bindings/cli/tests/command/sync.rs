@@ -312,3 +312,38 @@ fn pem(label: &str, der: &[u8]) -> String {
     let lines: Vec<_> = text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line)).collect();
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
+
+#[test]
+fn a_dry_run_says_what_the_sync_then_does_and_does_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::open(folder.path());
+    let ada = Person::with_store();
+    ada.run(["sync", "--dry-run"]).failed(3);
+    let ran = ada.run(["put", "notes", "title=Milk"]);
+    let id = ran.ok();
+    ada.run(["connect", &relay.url()]).ok();
+    let ben = Person::joining(&ada.space());
+    ben.run(["connect", &relay.url()]).ok();
+    ben.run(["delete", "notes", id]).ok();
+    ben.run(["sync"]).ok();
+    ada.run(["put", "notes", "title=Bread"]).ok();
+
+    let plan = ada.run(["sync", "--dry-run", "--json"]).json();
+    let (send, receive) = (&plan["send"], &plan["receive"]);
+    assert_eq!((&send["changes"], &send["list"][0]["effect"]), (&json!(1), &json!("new")), "{plan}");
+    assert_eq!((&receive["changes"], &receive["deletions"]), (&json!(1), &json!(1)), "{plan}");
+    assert_eq!((&receive["list"][0]["entity"], &receive["list"][0]["effect"]), (&json!(id), &json!("deleted")));
+    let ran = ada.run(["sync", "--dry-run"]);
+    let shown = ran.ok();
+    assert!(shown.contains("1 deletion") && shown.contains("nothing was sent or changed"), "{shown}");
+    assert_eq!(ada.titles(), ["Bread", "Milk"], "nothing was deleted here");
+    assert_eq!(ada.run(["status", "--json"]).json()["pending_changes"], 1, "and nothing sent");
+    ada.run(["sync"]).ok();
+    assert_eq!(ada.titles(), ["Bread"]);
+
+    let start_again = relay.kill();
+    ada.run(["put", "notes", "title=Eggs"]).ok();
+    let ran = ada.run(["sync", "--dry-run", "--json"]);
+    assert_eq!(ran.code, 4, "what would be sent is known all the same");
+    drop(start_again);
+}

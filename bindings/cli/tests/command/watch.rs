@@ -114,6 +114,35 @@ fn watching_in_sync_shows_what_others_wrote_and_notes_that_it_was_in_step() {
 }
 
 #[test]
+fn who_is_here_is_told_as_they_come_change_and_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::open(folder.path());
+    let ada = Person::with_store();
+    ada.run(["presence"]).failed(3);
+    ada.run(["connect", &relay.url()]).ok();
+    let ben = Person::joining(&ada.space());
+    ben.run(["connect", &relay.url()]).ok();
+    let mut watch = Watch::start(&ada, &["presence", "--json"]);
+    let first = Watch::start(&ben, &["presence", "--show", "Ben"]);
+    let here = watch.json();
+    assert_eq!(
+        (&here["event"], &here["state"], &here["entity"]),
+        (&json!("here"), &json!({"name": "Ben"}), &json!(null))
+    );
+    assert!(here["at_ms"].is_i64() && here["device"].is_string());
+    assert_eq!(first.end(), Some(0));
+    let gone = watch.json();
+    assert_eq!((&gone["event"], &gone["session"]), (&json!("gone"), &here["session"]));
+    let second = Watch::start(&ben, &["presence", "--author", "Benjamin"]);
+    let again = watch.json();
+    assert_eq!((&again["event"], &again["state"]["name"]), (&json!("here"), &json!("Benjamin")));
+    assert_eq!(again["device"], here["device"]);
+    assert_eq!(second.end(), Some(0));
+    assert_eq!(watch.json()["event"], "gone");
+    assert_eq!(watch.end(), Some(0));
+}
+
+#[test]
 fn a_reader_that_leaves_ends_watching_at_the_next_change() {
     let person = Person::with_store();
     person.run(["put", "notes", "title=Milk"]).ok();

@@ -4,7 +4,7 @@ use super::conflicts::KnownConflicts;
 use super::documents::{Busy, Documents, Inside, OpenEntity, Taken, lock};
 use super::projection::project_unless_large;
 use super::{Driver, EntityError};
-use afield_core::document::{Document, Edit, EditContext, EditError as DocumentError, LocalChange};
+use afield_core::document::{Document, Edit, EditContext, EditError as DocumentError, Incoming, LocalChange};
 use afield_core::wire::Class;
 use afield_core::{ChangeHash, Collection, EntityId, Now, SpaceId};
 use afield_store::{AppendError, Arrival, EntityWrite, NewChange, Projection, StoreError};
@@ -136,8 +136,8 @@ impl Driver {
         }
         let many = lock(&self.many);
         let _inside = Documents::enter();
-        let (now, open, joined) = (self.label(now), BTreeMap::new(), BTreeSet::new());
-        Ok(TransactionScope { driver: self, now, open, joined, _inside, _many: many })
+        let (now, open, joined, brought) = (self.label(now), BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        Ok(TransactionScope { driver: self, now, open, joined, brought, _inside, _many: many })
     }
 
     /// Reads an entity's document; within an edit or a transaction, one that somebody else has is read as it is stored.
@@ -273,6 +273,20 @@ impl PendingWrite {
         Self { space, entity, collection, changes, projection, arrival }
     }
 
+    /// The document of an entity of which these are all changes.
+    fn open(&self) -> Result<OpenEntity, EntityError> {
+        let incoming = self.changes.iter().map(|change| Incoming { hash: change.hash, bytes: &change.bytes });
+        let damaged = |source| EntityError::Damaged { entity: self.entity, source };
+        Ok(OpenEntity {
+            document: Document::load(self.entity, None, incoming).map_err(damaged)?,
+            space: self.space,
+            collection: self.collection.clone(),
+            since_snapshot: self.changes.len(),
+            projected: None,
+            conflicts: KnownConflicts::default(),
+        })
+    }
+
     pub(super) fn ids(&self) -> impl Iterator<Item = (EntityId, ChangeHash)> {
         self.changes.iter().map(|change| (self.entity, change.hash))
     }
@@ -303,6 +317,8 @@ pub(crate) struct TransactionScope<'d> {
     open: BTreeMap<EntityId, (Taken<'d>, Vec<LocalChange>)>,
     /// Those into which changes came whose authors may not have known all that the document held.
     joined: BTreeSet<EntityId>,
+    /// Those that came whole, of which nothing was here; they are not opened.
+    brought: BTreeMap<EntityId, (Taken<'d>, PendingWrite)>,
     _inside: Inside,
     _many: MutexGuard<'d, ()>,
 }
@@ -342,6 +358,33 @@ impl<'d> TransactionScope<'d> {
         Ok(true)
     }
 
+    /// Stores an entity of which nothing is here as changes that nobody else can have other ones of, without opening it;
+    /// `make` gives them with what they read as. Says whether it did, which it does not where something is here.
+    pub(crate) fn bring(
+        &mut self,
+        target: &Target,
+        make: impl FnOnce() -> Option<(Vec<LocalChange>, Projection)>,
+    ) -> Result<bool, EntityError> {
+        if self.open.contains_key(&target.entity) || self.brought.contains_key(&target.entity) {
+            return Ok(false);
+        }
+        let taken = self.driver.load(self.driver.documents.wait_for(target.entity), self.now)?;
+        if taken.open.is_none() {
+            if lock(&self.driver.store).erasure(target.space, target.entity)?.is_some() {
+                return Err(EntityError::Purged { entity: target.entity });
+            }
+            if let Some((changes, projection)) = make() {
+                let (space, entity, collection) = (target.space, target.entity, target.collection.clone());
+                let (projection, arrival) = (Some(projection), Arrival::Applied);
+                let write = PendingWrite { space, entity, collection, changes, projection, arrival };
+                self.brought.insert(entity, (taken, write));
+                return Ok(true);
+            }
+        }
+        self.open.insert(target.entity, (taken, Vec::new()));
+        Ok(false)
+    }
+
     /// Reads one entity, with what this transaction has made of it; until the end it stays as it was read.
     pub(crate) fn read<T>(&mut self, target: &Target, read: impl FnOnce(&Document) -> T) -> Result<T, EntityError> {
         let (taken, _) = self.touch(target)?;
@@ -351,6 +394,10 @@ impl<'d> TransactionScope<'d> {
 
     /// Takes an entity out for the rest of the transaction, and checks at every touch that it is the one that is meant.
     fn touch(&mut self, target: &Target) -> Result<&mut (Taken<'d>, Vec<LocalChange>), EntityError> {
+        if let Some((mut taken, write)) = self.brought.remove(&target.entity) {
+            taken.open = Some(Box::new(write.open()?));
+            self.open.insert(target.entity, (taken, write.changes));
+        }
         let touched = self.open.get(&target.entity).map(|(taken, _)| taken.open.as_deref());
         if let Some(Some(open)) = touched {
             target.check(open)?;
@@ -368,7 +415,7 @@ impl<'d> TransactionScope<'d> {
     pub(crate) fn commit<E>(mut self) -> Result<Vec<(EntityId, ChangeHash)>, EditFailure<E>> {
         let joined = std::mem::take(&mut self.joined);
         let (mut taken, changes): (Vec<_>, Vec<_>) = std::mem::take(&mut self.open).into_values().unzip();
-        let writes: Vec<_> = taken
+        let mut writes: Vec<_> = taken
             .iter_mut()
             .zip(changes)
             .filter(|(_, changes)| !changes.is_empty())
@@ -378,6 +425,10 @@ impl<'d> TransactionScope<'d> {
                 Some(PendingWrite::of(entity, taken.open.as_deref_mut()?, changes, arrival))
             })
             .collect();
+        for (one, write) in std::mem::take(&mut self.brought).into_values() {
+            taken.push(one);
+            writes.push(write);
+        }
         if !writes.is_empty() {
             self.driver.append(&mut taken, &writes, self.now)?;
         }

@@ -146,6 +146,8 @@ impl Driver {
         let entity = taken.entity();
         let Some((open, changes)) = self.read(entity)? else { return Ok(taken) };
         taken.open = Some(Box::new(open));
+        // What a guard holds back is looked at when more comes, or when somebody lets it through.
+        let changes = if self.is_held_back(entity) { Vec::new() } else { changes };
         let mut unsettled = [Unsettled { taken, changes }];
         let settled = self.settle(&mut unsettled, now);
         let [Unsettled { mut taken, .. }] = unsettled;

@@ -37,6 +37,8 @@ impl Driver {
         drop(store);
         lock(&self.edited).remove(&space);
         self.forget_seen(Some(space));
+        self.forget_presence(Some(space));
+        self.forget_guards_of(space);
         self.disappoint_those_who_wait_for(space);
         sync.plans.remove(&space);
         sync.aside.remove(&space);

@@ -93,7 +93,7 @@ impl Driver {
             let pending = lock(&self.store).pending(after, ENTITIES_PER_SETTLEMENT_MAX)?;
             let Some(last) = pending.last() else { return Ok(()) };
             after = Some(*last);
-            self.merge(pending.into_iter().collect(), now)?;
+            self.merge(pending.into_iter().filter(|entity| !self.is_held_back(*entity)).collect(), now)?;
         }
     }
 
@@ -115,7 +115,8 @@ impl Driver {
     /// Merges, and stores every verdict with the projections in one transaction (invariant D9). Answers with the entities
     /// in which changes no longer wait.
     pub(super) fn settle(&self, unsettled: &mut [Unsettled<'_>], now: Now) -> Result<Vec<EntityId>, DriverError> {
-        let outcomes: Vec<_> = unsettled.iter_mut().filter_map(|one| merge_one(one, self.replay)).collect();
+        let outcomes: Vec<_> = unsettled.iter_mut().filter_map(|one| self.merge_or_hold(one)).collect();
+        self.store_found()?;
         if outcomes.iter().any(|outcome| outcome.has_revoked) {
             // The engine forgets the numbers of what is taken out of a document again, and none may be given twice (D6).
             *lock(&self.actor) = None;
@@ -142,6 +143,7 @@ impl Driver {
             unsettled.iter_mut().for_each(|one| one.taken.open = None);
             return Err(error);
         }
+        self.forget_let_go()?;
         lock(&self.unfinished).extend(unfinished);
         lock(&self.merged).add(&merged);
         self.store_merged_conflicts(unsettled, &changed);
@@ -199,7 +201,7 @@ impl Unsettled<'_> {
 }
 
 /// What became of the received changes of one entity.
-struct Outcome {
+pub(super) struct Outcome {
     settlement: Settlement,
     merged: Merged,
     /// Whether the document differs from before.
@@ -210,7 +212,7 @@ struct Outcome {
     has_revoked: bool,
 }
 
-fn merge_one(unsettled: &mut Unsettled<'_>, replay: Replay) -> Option<Outcome> {
+pub(super) fn merge_one(unsettled: &mut Unsettled<'_>, replay: Replay) -> Option<Outcome> {
     let Unsettled { taken, changes } = unsettled;
     let open = taken.open.as_deref_mut().filter(|_| !changes.is_empty())?;
     let incoming: Vec<_> = changes.iter().map(|change| Incoming { hash: change.hash, bytes: &change.bytes }).collect();

@@ -14,8 +14,11 @@ mod documents;
 mod edit;
 mod entity;
 mod error;
+mod guard;
 mod leave;
+mod look;
 mod merge;
+mod presence;
 mod projection;
 mod purge;
 mod seen;
@@ -32,7 +35,9 @@ pub use edit::{EditFailure, Edited, Existence, Target};
 pub use entity::EntityError;
 pub(crate) use entity::document_of;
 pub use error::DriverError;
-pub(crate) use projection::{DELETED_KEY, projection_of, split_deleted, split_deletion};
+pub(crate) use look::Took;
+pub(crate) use presence::{Notice, Place, locked};
+pub(crate) use projection::{DELETED_KEY, projection_of, projection_of_fields, split_deleted, split_deletion};
 pub(crate) use strategies::Strategies;
 pub use sync::Output;
 
@@ -48,7 +53,7 @@ use automerge::ActorId;
 use compaction::Growth;
 use documents::{Documents, lock};
 use seen::Sightings;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use sync::{Synchronization, Waiters, Waiting};
@@ -80,6 +85,7 @@ pub struct Driver {
     pub(crate) observers: Observers,
     acknowledgements: Acknowledgements,
     sightings: Sightings,
+    presences: presence::Presences,
     /// Spaces whose outbox has grown since the last look.
     edited: Mutex<BTreeSet<SpaceId>>,
     /// What `status` shows, so that it need not wait for sync to pause.
@@ -95,6 +101,9 @@ pub struct Driver {
     has_traces: AtomicBool,
     recorder: Mutex<Option<sync::request::Recorder>>,
     failures_told: AtomicU32,
+    guards: Mutex<guard::Guards>,
+    /// What was taken in, by a driver that only looks.
+    looks: Option<Mutex<BTreeMap<SpaceId, Took>>>,
 }
 
 /// Why waiting for the relay ended without being in step with it.
@@ -184,6 +193,7 @@ impl Driver {
             observers: Observers::default(),
             acknowledgements: Acknowledgements::default(),
             sightings: Sightings::default(),
+            presences: presence::Presences::default(),
             edited: Mutex::default(),
             view: Mutex::default(),
             events: broadcast::channel(EVENTS_MAX).0,
@@ -193,8 +203,11 @@ impl Driver {
             has_traces: AtomicBool::new(false),
             recorder: Mutex::default(),
             failures_told: AtomicU32::new(FAILURES_TOLD),
+            guards: Mutex::default(),
+            looks: None,
             device: Mutex::new(device),
         };
+        driver.load_guards()?;
         driver.catch_up_with_the_store(now);
         Ok(driver)
     }
@@ -228,6 +241,7 @@ impl Driver {
     /// The store cannot be opened again; it stays closed to writes.
     pub fn reload(&self, now: Now) -> Result<(), OpenError> {
         self.forget_and_reload()?;
+        self.load_guards().map_err(OpenError::from)?;
         self.catch_up_with_the_store(now);
         // What failed may have been stored all the same, and then nobody has noted it for the outbox.
         let spaces = lock(&self.store).spaces().map_err(OpenError::from);

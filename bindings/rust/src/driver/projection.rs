@@ -85,7 +85,12 @@ pub(crate) fn projection_of(document: &Document) -> Projection {
     Projection { json: value.to_json().to_string(), deleted, updated_ms }
 }
 
-fn is_deleted(document: &Document) -> bool {
+/// What queries see of an entity whose changes are nobody's, and read as these fields.
+pub(crate) fn projection_of_fields(fields: &Value) -> Projection {
+    Projection { json: fields.to_json().to_string(), deleted: false, updated_ms: 0 }
+}
+
+pub(super) fn is_deleted(document: &Document) -> bool {
     // The path is one key of the root, which is a map: nothing can be wrong with it.
     document.read_at(DELETED_KEY).is_ok_and(|mark| mark.is_some_and(|mark| !mark.is_null()))
 }

@@ -42,7 +42,8 @@ impl Driver {
         let mut here = Vec::new();
         for entity in entities {
             // It may have been purged here while it was on its way.
-            if lock(&self.store).home(*entity)?.is_some_and(|home| home.space == space) {
+            let is_here = lock(&self.store).home(*entity)?.is_some_and(|home| home.space == space);
+            if is_here && !self.hold_refused_purge(space, *entity, now)? {
                 here.push(*entity);
             }
         }
@@ -99,12 +100,13 @@ impl Driver {
         self.tell_purged(sync, space, &gone);
     }
 
-    fn tell_purged(&self, sync: &mut Synchronization, space: SpaceId, gone: &[(EntityId, Collection)]) {
+    pub(super) fn tell_purged(&self, sync: &mut Synchronization, space: SpaceId, gone: &[(EntityId, Collection)]) {
         if gone.is_empty() {
             return;
         }
         let is_gone = |entity: EntityId| gone.iter().any(|(one, _)| *one == entity);
         self.acknowledgements.forget(is_gone);
+        self.forget_held(gone.iter().map(|(entity, _)| *entity));
         for (entity, collection) in gone {
             sync.unmerged.remove(entity);
             lock(&self.unfinished).remove(entity);

@@ -6,6 +6,7 @@ mod filters;
 mod hand;
 mod large;
 mod planned;
+mod presence;
 mod unreadable;
 
 use super::*;

@@ -179,6 +179,7 @@ impl SyncError {
             Self::Disabled => "sync.disabled",
             Self::Failed { .. } => "sync.failed",
             Self::Refused { .. } => "sync.refused",
+            Self::Held { .. } => "sync.held",
             Self::Closed => "sync.closed",
         }
     }

@@ -39,11 +39,12 @@ use std::marker::PhantomData;
 /// | `true`, `false` | 1, 0; `done` alone is a condition, too |
 /// | a timestamp | milliseconds since the Unix epoch; compare it with a [`Timestamp`](crate::Timestamp) |
 /// | bytes | hexadecimal digits; compare them with [`Bytes`](crate::Bytes) |
-/// | a list, a set, a map | its JSON; `contains(tags, 'red')` and `json_array_length(tags)` look into it |
+/// | a list | its JSON; `contains(steps, 'bake')` and `json_array_length(steps)` look into it |
+/// | a set, a map | its JSON; `has_key(tags, 'red')` is whether it has this element or key, `contains` whether a map has this value |
 /// | null, absent, a number that is not finite | null |
 ///
 /// There are the operators of SQLite but for `MATCH`, `REGEXP` and those on bits and JSON, `CASE`, `CAST`, and the functions `abs`,
-/// `coalesce`, `contains`, `ifnull`, `instr`, `json_array_length`, `length`, `lower`, `ltrim`, `max`, `min`, `nullif`, `replace`,
+/// `coalesce`, `contains`, `has_key`, `ifnull`, `instr`, `json_array_length`, `length`, `lower`, `ltrim`, `max`, `min`, `nullif`, `replace`,
 /// `round`, `rtrim`, `sign`, `substr`, `trim`, `typeof` and `upper`. Nothing else is: no subqueries, no other tables, no clock.
 /// `_updated_ms` is when the entity was last changed. In a collection that is read [through lenses](Collection::through), and in
 /// its indexes and search fields, fields have the names and values of the documents.

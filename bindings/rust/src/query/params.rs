@@ -1,12 +1,32 @@
 //! The values that a query's question marks stand for.
 
 use crate::typed::{Bytes, Timestamp};
+use afield_core::{DeviceId, EntityId, SpaceId};
 use afield_store::QueryValue;
 use std::time::SystemTime;
 
-/// A value that a question mark can stand for: numbers, truth values, strings, moments, bytes, and an `Option` of them.
+/// A value that a question mark can stand for: numbers, truth values, strings, moments, bytes, ids, and an `Option` of them.
 ///
-/// A moment is compared in milliseconds and bytes as hexadecimal digits, as they stand in what entities read as.
+/// A moment is compared in milliseconds, bytes as hexadecimal digits and an id as its text, as they stand in what entities read
+/// as.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let home = afield::Replica::open_in_memory()?.create_space("Home")?;
+/// use afield::{EntityId, model};
+///
+/// #[model]
+/// struct Step {
+///     parent: Option<EntityId>,
+/// }
+///
+/// let steps = home.collection::<Step>("steps")?;
+/// let first = steps.insert(&Step { parent: None })?;
+/// let second = steps.insert(&Step { parent: Some(first) })?;
+/// assert_eq!(steps.query("parent = ?", [first])?.ids()?, [second]);
+/// # Ok(())
+/// # }
+/// ```
 pub trait Param {
     /// The value as queries compare it.
     fn to_query_value(&self) -> QueryValue;
@@ -51,6 +71,9 @@ params! {
     Timestamp, value => QueryValue::Integer(value.as_millis());
     SystemTime, value => Timestamp::from(*value).to_query_value();
     Bytes, value => crate::Value::from(value.clone()).to_json().to_query_value();
+    EntityId, value => QueryValue::Text(value.to_string());
+    SpaceId, value => QueryValue::Text(value.to_string());
+    DeviceId, value => QueryValue::Text(value.to_string());
     QueryValue, value => value.clone();
     serde_json::Value, value => match value {
         serde_json::Value::Null => QueryValue::Null,

@@ -61,8 +61,14 @@ fn standing(status: &Status, space: &SpaceStatus, now: Now) -> String {
         1 => "; 1 change waits to be sent".to_owned(),
         many => format!("; {many} changes wait to be sent"),
     };
+    let held = match (space.held_to_send, space.held_here) {
+        (0, 0) => String::new(),
+        (0, here) => format!("; {here} deletions by others wait to be confirmed"),
+        (sent, 0) => format!("; {sent} deletions made here wait to be confirmed"),
+        (sent, here) => format!("; {sent} deletions made here and {here} by others wait to be confirmed"),
+    };
     let last = space.last_synced_ms.map(|at_ms| format!("; last in step {} ago", duration(now.wall_ms - at_ms)));
-    format!("{state}{pending}{}", last.unwrap_or_default())
+    format!("{state}{pending}{held}{}", last.unwrap_or_default())
 }
 
 fn next(status: &Status, space: &SpaceStatus, now: Now) -> (String, Option<i64>) {
@@ -73,6 +79,9 @@ fn next(status: &Status, space: &SpaceStatus, now: Now) -> (String, Option<i64>)
             (format!("nothing until sync is on; then as its schedule says: {schedule}"), space.next_at_ms)
         }
         (SyncState::Disabled, None) => ("nothing until a relay is connected".to_owned(), None),
+        (SyncState::Blocked, _) if space.held_to_send > 0 => {
+            ("nothing is sent until somebody confirms it".to_owned(), None)
+        }
         (SyncState::NeedsSignIn, _) => ("nothing until somebody signs in".to_owned(), None),
         (SyncState::Error, _) => ("nothing until sync is switched on anew".to_owned(), None),
         (SyncState::Offline, _) => {

@@ -88,3 +88,52 @@ fn an_import_over_what_somebody_has_written_since_is_an_edit_of_this_device() {
     assert_eq!(after.get(..all.len()), Some(all.as_slice()), "all that was there is there");
     assert_eq!(after.len(), all.len() + 1);
 }
+
+#[test]
+fn an_entity_that_a_file_names_twice_is_what_its_last_line_says() {
+    let (folder, _, id, first) = imported(&json!({"body": {"$text": "hello"}, "title": "x"}));
+    let other: EntityId = "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d02".parse().unwrap();
+    let line = |id: EntityId, title: &str| {
+        json!({"collection": "notes", "id": id.to_string(), "value": {"title": title}}).to_string()
+    };
+    let file = [String::from_utf8(first).unwrap(), line(other, "a"), line(id, "y"), line(id, "z")].join("\n");
+    let ben = space_in(&folder, "ben.db");
+    let read = ben.import(file.as_bytes(), |_| ()).unwrap();
+    assert_eq!((read.entities, read.changed), (4, 2));
+    let notes = ben.collection::<()>("notes").unwrap().json();
+    assert_eq!(notes.list().unwrap(), [(id, json!({"title": "z"})), (other, json!({"title": "a"}))]);
+    let written = exported(&ben);
+    let again = space_in(&folder, "again.db");
+    assert_eq!(again.import(written.as_slice(), |_| ()).unwrap().changed, 2);
+}
+
+#[test]
+fn what_an_import_lets_queries_read_is_what_the_documents_say() {
+    let value = json!({
+        "body": {"$text": "hello"}, "count": {"$counter": 3}, "due": {"$timestamp": 5}, "list": ["a", {"deep": [1, null]}],
+        "map": {"inner": {"$text": "b"}, "large": {"$uint": 5}}, "number": 0.5, "bytes": {"$bytes": "00ff"},
+    });
+    let (_folder, ada, id, _) = imported(&value);
+    let projected = || ada.shared.reader.projection(id).unwrap().unwrap();
+    let (before, read) = (projected(), ada.shared.read_document(&target(&ada, id), Document::read).unwrap());
+    assert_eq!(before.projection.json, read.to_json().to_string());
+    Replica::on_shared(&ada.shared).rebuild(|_| ()).unwrap();
+    assert_eq!(projected(), before);
+}
+
+#[test]
+fn a_line_of_an_entity_that_was_purged_is_refused_and_named() {
+    let (_folder, ada, id, file) = imported(&json!({"title": "x"}));
+    let notes = ada.collection::<()>("notes").unwrap();
+    let _ = notes.purge(id, crate::Confirm::Yes).unwrap();
+    let line = |number: u32| {
+        format!(
+            "{{\"collection\":\"notes\",\"id\":\"0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d{number:02}\",\"value\":{{}}}}\n"
+        )
+    };
+    let file = format!("{}{}{}", line(50), String::from_utf8(file).unwrap(), line(51));
+    let refused = ada.import(file.as_bytes(), |_| ()).unwrap_err();
+    assert!(matches!(refused, TransferError::Edit { line: 2, .. }), "{refused:?}");
+    assert!(std::error::Error::source(&refused).unwrap().to_string().contains("purged"), "{refused:?}");
+    assert!(notes.ids().unwrap().is_empty(), "nothing of that portion is stored");
+}

@@ -79,6 +79,7 @@ fn every_kind_of_field_is_compared_as_what_it_is() {
         "done",
         "done = true",
         "tags.red",
+        "has_key(tags, 'red')",
         "contains(steps, 'bake') AND json_array_length(steps) = 2",
         "\"ship-to\".city = 'Rome'",
         "cover = '00ff'",
@@ -92,6 +93,8 @@ fn every_kind_of_field_is_compared_as_what_it_is() {
     assert_eq!(ids(things.query("price > ? AND opened = ?", (2.0, 5_u8))), [id]);
     assert_eq!(ids(things.query("coalesce(?, name) = 'first'", [None::<String>])), [id]);
     assert_eq!(ids(things.query("name IN (?, ?)", ["first", "nobody"])), [id]);
+    assert_eq!(ids(things.query("has_key(tags, ?)", ["red"])), [id]);
+    assert_eq!(ids(things.query("has_key(tags, ?) OR contains(tags, 'red')", ["blue"])), []);
     let found = things.query("", ()).unwrap().order_by_desc("opened").limit(1).all().unwrap().complete().unwrap();
     assert_eq!((found[0].0, found[0].1.opened.value()), (id, 5));
     let all = things.query("", ()).unwrap();

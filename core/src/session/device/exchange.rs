@@ -222,6 +222,8 @@ pub enum DeviceEvent {
         /// The last sequence that it has stored.
         sequence: Sequence,
     },
+    /// Another session of the space says something to those who are here now.
+    Signalled(Box<super::ReceivedSignal>),
     /// Changes are durable on the relay.
     Receipted {
         /// The space.

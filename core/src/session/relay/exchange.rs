@@ -42,6 +42,8 @@ pub enum RelayRequest {
         /// The space.
         space: SpaceId,
     },
+    /// Say something to the other sessions of the space that may read it; see [`RelaySession::signalled`](super::RelaySession::signalled).
+    Signal(super::SignalRequest),
     /// The device has stored more of the space: see [`RelaySession::stored`](super::RelaySession::stored).
     Stored {
         /// The space.

@@ -6,7 +6,7 @@ use crate::log::{ChainHash, ChunkHash, Cursor, Sequence};
 use crate::wire::{
     Authenticate, CaughtUp, Channel, ChunkCode, Chunks, EntityIds, Fetch, FetchNumber, Fetched, Goodbye, Hello, Jump,
     NewFilter, Open, Opened, Places, Progress, Push, PushNumber, RawChunk, Receipt, ReceiptRun, Refused, Reset, Seen,
-    Segment, SequenceRuns, SnapshotChunk, SpaceCode, Welcome,
+    Segment, SequenceRuns, Signal, SignalKind, Signalled, SnapshotChunk, SpaceCode, Welcome,
 };
 use automerge::ChangeHash;
 use proptest::prelude::*;
@@ -46,6 +46,13 @@ fn from_device() -> Vec<ToRelay<'static>> {
         }),
         ToRelay::Progress(Progress { channel: Channel(7), sequence: Sequence::new(9) }),
         ToRelay::Goodbye(Goodbye { code: GoodbyeCode::Done, retry_after_ms: None }),
+        ToRelay::Signal(Signal { channel: Channel(7), kind: SignalKind::Asks, entity: None, data: None }),
+        ToRelay::Signal(Signal {
+            channel: Channel(7),
+            kind: SignalKind::Shows,
+            entity: Some(EntityId::from_bytes([6; 16])),
+            data: Some((&b"{}"[..]).into()),
+        }),
     ]
 }
 
@@ -78,6 +85,7 @@ fn from_relay() -> Vec<ToDevice<'static>> {
             limits: Limits::DEFAULT,
             spaces: vec![SpaceId::from_bytes([5; 16])],
             may_create: true,
+            signals: true,
         }),
         ToDevice::Opened(Opened { channel: Channel(1), log: LogId::from_bytes([4; 16]) }),
         ToDevice::Chunks(Chunks { channel: Channel(1), after: Sequence::new(3), segments, check: [9; 8].into() }),
@@ -110,6 +118,14 @@ fn from_relay() -> Vec<ToDevice<'static>> {
         }),
         ToDevice::Reset(Reset { channel: Channel(1), log: LogId::from_bytes([4; 16]) }),
         ToDevice::Refused(Refused { channel: Channel(1), code: SpaceCode::Quota, retry_after_ms: None }),
+        ToDevice::Signal(Signalled {
+            channel: Channel(1),
+            session: SessionId::from_bytes([7; 16]),
+            device: DeviceId::from_bytes([1; 16]),
+            kind: SignalKind::Unknown(300),
+            entity: Some(EntityId::from_bytes([6; 16])),
+            data: Some((&b"{}"[..]).into()),
+        }),
     ]
 }
 
@@ -156,7 +172,7 @@ fn a_truncated_frame_is_refused_at_every_byte_and_a_trailing_byte_too() {
 
 #[test]
 fn what_a_later_version_added_closes_with_upgrade_and_unknown_fields_are_ignored() {
-    for frame in [7, 24, 300] {
+    for frame in [27, 28, 300] {
         let mut payload = Vec::new();
         minicbor::Encoder::new(&mut payload).array(2).unwrap().u16(frame).unwrap().map(0).unwrap();
         let message = plain(&payload);
@@ -296,7 +312,7 @@ proptest! {
     }
 
     #[test]
-    fn fuzz_a_flipped_byte_never_panics(index in 0_usize..13, position in any::<prop::sample::Index>(), flip in 1_u8..) {
+    fn fuzz_a_flipped_byte_never_panics(index in 0_usize..22, position in any::<prop::sample::Index>(), flip in 1_u8..) {
         let mut message = messages()[index].clone();
         let position = position.index(message.len());
         message[position] ^= flip;

@@ -58,6 +58,11 @@ pub enum Command {
         /// How many edits.
         edits: u64,
     },
+    /// Show something to those who are in the space, until the process ends.
+    Show {
+        /// What is shown.
+        state: serde_json::Value,
+    },
     /// What sync is doing.
     Status,
     /// Every change that is held and applied, as `[entity, change]`.

@@ -40,6 +40,10 @@ pub(super) fn in_words(shown: &Shown, width: usize) -> String {
         let conflicts = text::count(shown.conflicts, "conflict", "conflicts");
         lines.push(("decide", format!("{conflicts}: see `afield conflicts`")));
     }
+    if shown.held > 0 {
+        let deletions = text::count(shown.held, "deletion", "deletions");
+        lines.push(("decide", format!("{deletions}: `afield confirm` shows them, and lets them go")));
+    }
     let mut page = String::new();
     for (name, value) in lines {
         let below = format!("\n{}", " ".repeat(NAME_WIDTH));

@@ -217,6 +217,8 @@ impl Driver {
         let outcome = store.receive_page(&stored, now.wall_ms)?;
         self.forget_erased(&mut store, &outcome.erased);
         drop(store);
+        self.note_taken(space, &outcome);
+        self.note_held_purges(space, &outcome.held);
         self.tell_erased(sync, space, (&outcome.erased, &erasures));
         self.note_marked(arrived.changes.iter().map(|change| change.hash));
         sync.unmerged.extend(outcome.fresh);

@@ -4,7 +4,7 @@ use super::{Link, Synchronization};
 use crate::driver::Driver;
 use crate::driver::documents::lock;
 use crate::status::{RunFigures, SyncEvent};
-use afield_core::policy::{Decision, Trigger};
+use afield_core::policy::{Decision, Reason, Trigger};
 use afield_core::{Now, SpaceId};
 use afield_store::{RunRecord, StoreError};
 use std::collections::BTreeMap;
@@ -144,6 +144,10 @@ impl Driver {
             let refused = space.and_then(|space| sync.spaces.get(&space)).and_then(|state| state.refused.clone());
             if let Some(reason) = refused {
                 self.end_run(sync, space, End::Refused(&reason), now);
+                continue;
+            }
+            if !is_there && space.is_some_and(|space| sync.is_held(space)) {
+                self.end_run(sync, space, End::Refused(&Reason::ConfirmationNeeded.to_string()), now);
                 continue;
             }
             let Some(plan) = sync.plan_mut(space).filter(|_| is_there) else { continue };

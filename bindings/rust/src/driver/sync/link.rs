@@ -60,6 +60,7 @@ impl Driver {
         }
         sync.link = Link::Off;
         self.forget_seen(None);
+        self.forget_presence(None);
         lock(&self.store).end_scan();
         for space in sync.everyone() {
             self.end_run(&mut sync, space, End::Stopped("sync was switched off"), now);
@@ -166,7 +167,7 @@ impl Driver {
             Link::Waiting { until_ms, .. } => Some(*until_ms),
             Link::Up { session, .. } => {
                 let ask_again = sync.spaces.values().filter_map(|state| state.ask_again_ms);
-                ask_again.chain(session.poll_timeout()).min()
+                ask_again.chain(session.poll_timeout()).chain(self.presence_due_ms()).min()
             }
             Link::Resting | Link::Connecting => None,
             Link::Off | Link::Stopped { .. } => return None,
@@ -243,6 +244,9 @@ impl Driver {
         };
         sync.traffic.sessions += 1;
         let mut session = Box::new(DeviceSession::new(greeting, [], now));
+        if self.looks.is_some() {
+            session.only_look();
+        }
         if sync.was_unreadable {
             session.push_plainly();
         }
@@ -351,6 +355,7 @@ impl Driver {
             Class::SignIn | Class::Upgrade | Class::Permanent => Link::Stopped { class },
         };
         self.forget_seen(None);
+        self.forget_presence(None);
         lock(&self.store).end_scan();
         sync.look_at_schedules(now);
         tracing::info!(reason, ?class, "the session, or the attempt at one, ended");

@@ -21,7 +21,7 @@ impl Driver {
         self.finish(&mut sync, result, now)
     }
 
-    pub(super) fn pump(&self, sync: &mut Synchronization, now: Now) -> Result<(), DriverError> {
+    pub(in crate::driver) fn pump(&self, sync: &mut Synchronization, now: Now) -> Result<(), DriverError> {
         let edited = std::mem::take(&mut *lock(&self.edited));
         for space in edited {
             if let Some(state) = sync.spaces.get_mut(&space) {
@@ -32,9 +32,16 @@ impl Driver {
             }
         }
         let Synchronization { link: Link::Up { session, .. }, spaces, .. } = sync else { return Ok(()) };
+        let mut held = Vec::new();
         for (space, state) in spaces.iter_mut().filter(|(_, state)| !state.outbox_empty && !state.blocked) {
             while let Some(room) = session.push_room(*space) {
-                let chunks = lock(&self.store).outbox(*space, state.outbox, room.chunks, room.bytes)?;
+                let mut store = lock(&self.store);
+                if self.holds_back(&store, *space, now)? {
+                    held.push(*space);
+                    break;
+                }
+                let chunks = store.outbox(*space, state.outbox, room.chunks, room.bytes)?;
+                drop(store);
                 let Some(last) = chunks.get().last() else {
                     state.outbox_empty = true;
                     break;
@@ -49,8 +56,14 @@ impl Driver {
                 session.push(*space, chunks.map(|chunks| chunks.into_iter().map(pushed).collect()), now);
             }
         }
+        for space in held {
+            self.look_at_guard(sync, space, now)?;
+        }
         self.pump_fetches(sync, now)?;
         self.settle_fetchers(sync)?;
+        if let Link::Up { session, .. } = &mut sync.link {
+            self.pump_presence(session, now);
+        }
         sync.flush_session();
         self.note_in_step(sync, now);
         Ok(())
@@ -75,7 +88,7 @@ impl Driver {
     }
 
     /// Starts the scan of the outbox over, so that changes whose marks were cleared are offered again.
-    pub(super) fn rescan(sync: &mut Synchronization, space: SpaceId) {
+    pub(in crate::driver) fn rescan(sync: &mut Synchronization, space: SpaceId) {
         if let Some(state) = sync.spaces.get_mut(&space) {
             state.outbox = OutboxPosition::START;
             state.outbox_empty = false;

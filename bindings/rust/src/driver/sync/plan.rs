@@ -29,6 +29,8 @@ pub(in crate::driver) struct Plan {
     pub(super) in_step_at_ms: Option<u64>,
     pub(super) last_synced_ms: Option<i64>,
     pub(super) pushes: PushIds,
+    /// Whether what was deleted here waits for somebody to confirm that it may be sent.
+    pub(super) needs_confirmation: bool,
 }
 
 /// A run that goes on.
@@ -61,6 +63,7 @@ impl Default for Plan {
             in_step_at_ms: None,
             last_synced_ms: None,
             pushes: PushIds::default(),
+            needs_confirmation: false,
         }
     }
 }
@@ -152,6 +155,17 @@ impl Synchronization {
         }
     }
 
+    /// Notes whether what was deleted here waits for somebody to confirm it; answers whether that is new.
+    pub(in crate::driver) fn set_needs_confirmation(&mut self, space: SpaceId, is_needed: bool) -> bool {
+        let Some(plan) = self.plans.get_mut(&space) else { return false };
+        std::mem::replace(&mut plan.needs_confirmation, is_needed) != is_needed
+    }
+
+    /// Whether what was deleted here waits for somebody to confirm it, and nothing else is left to do for the space.
+    pub(super) fn is_held(&self, space: SpaceId) -> bool {
+        self.plans.get(&space).is_some_and(|plan| plan.needs_confirmation) && self.is_here(space)
+    }
+
     /// Whether a session is to serve the space now.
     pub(super) fn is_wanted(&self, space: SpaceId) -> bool {
         self.plans.get(&space).is_none_or(Plan::is_wanted)
@@ -175,6 +189,7 @@ impl Synchronization {
             manual_at_ms: plan.manual_at_ms,
             in_step_at_ms: plan.in_step_at_ms,
             pushes: plan.pushes.clone(),
+            needs_confirmation: plan.needs_confirmation,
             ..State::default()
         };
         match &self.link {

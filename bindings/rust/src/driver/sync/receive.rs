@@ -39,6 +39,7 @@ impl Driver {
     ) -> Result<(), DriverError> {
         let mut sync = lock(&self.sync);
         let result = self.take_in(&mut sync, messages, now);
+        let result = result.and_then(|()| self.judge_what_is_over(&mut sync, now));
         let result = result.and_then(|()| self.pump(&mut sync, now));
         self.finish(&mut sync, result, now)
     }
@@ -106,6 +107,7 @@ impl Driver {
             return self.finish(&mut lock(&self.sync), Err(error.into()), now);
         }
         let result = self.merge_some(&mut sync, ENTITIES_PER_SETTLEMENT_MAX, now);
+        let result = result.and_then(|()| self.judge_what_is_over(&mut sync, now));
         let result = result.and_then(|()| self.pump(&mut sync, now));
         if result.is_ok() {
             self.note_in_step(&mut sync, now);
@@ -159,6 +161,10 @@ impl Driver {
                 self.tell_progress(sync, space, now);
                 return Ok(());
             }
+            DeviceEvent::Signalled(signal) => {
+                self.hear(*signal, now);
+                return Ok(());
+            }
             _ => self.flush(sync, step, now)?,
         }
         match event {
@@ -174,7 +180,10 @@ impl Driver {
             DeviceEvent::Proven { space, proofs } => self.mark(space, &proofs)?,
             DeviceEvent::Fetched(page) => self.take_page(sync, *page, now)?,
             DeviceEvent::Seen { space, sequence } => self.note_seen(space, sequence)?,
-            DeviceEvent::Reset { space, cursor } => self.reset(sync, space, cursor.log, now)?,
+            DeviceEvent::Reset { space, cursor } => {
+                self.forget_presence(Some(space));
+                self.reset(sync, space, cursor.log, now)?;
+            }
             DeviceEvent::CaughtUp { space } => {
                 self.merge_received(sync, now)?;
                 sync.backoff.succeeded();
@@ -191,6 +200,7 @@ impl Driver {
             }
             DeviceEvent::SpaceRefused { space, code, retry_after_ms } => {
                 tracing::warn!(%space, %code, "the relay does not serve the space");
+                self.forget_presence(Some(space));
                 if let Some(state) = sync.spaces.get_mut(&space) {
                     state.refused = Some(code.to_string());
                     let wait_ms = state.refusals.failed(retry_after_ms, &mut **lock(&self.entropy));
@@ -198,7 +208,7 @@ impl Driver {
                 }
                 self.emit(SyncEvent::SpaceRefused { space, code });
             }
-            DeviceEvent::Advance(_) | DeviceEvent::Receipted { .. } => {}
+            DeviceEvent::Advance(_) | DeviceEvent::Receipted { .. } | DeviceEvent::Signalled(_) => {}
         }
         Ok(())
     }
@@ -226,6 +236,8 @@ impl Driver {
         let outcome = store.receive(&run, now.wall_ms)?;
         self.forget_erased(&mut store, &outcome.erased);
         drop(store);
+        self.note_taken(space, &outcome);
+        self.note_held_purges(space, &outcome.held);
         self.tell_erased(sync, space, (&outcome.erased, &erasures));
         if outcome.foreign > 0 {
             tracing::warn!(%space, chunks = outcome.foreign, "quarantined chunks of entities that live in another space");
@@ -304,6 +316,7 @@ impl Driver {
     /// The Reset of the outbox rule: one transaction, then everything held is offered again.
     fn reset(&self, sync: &mut Synchronization, space: SpaceId, log: LogId, now: Now) -> Result<(), DriverError> {
         let cursor = lock(&self.store).reset(space, log)?;
+        self.note_taken_anew(space);
         let filter = lock(&self.store).asked_filter(space)?;
         self.forget_seen(Some(space));
         tracing::warn!(%space, %log, "the relay had lost history of this space: everything held here is offered again");
@@ -321,7 +334,7 @@ impl Driver {
 
     /// Ends what was asked of sync: a failure of the store ends the session, which is tried again later, and whoever
     /// looks or waits is told how things stand.
-    pub(super) fn finish(
+    pub(in crate::driver) fn finish(
         &self,
         sync: &mut Synchronization,
         result: Result<(), DriverError>,

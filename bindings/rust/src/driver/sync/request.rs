@@ -88,7 +88,7 @@ impl Driver {
     }
 
     /// Asks the policy for a space or for all, and starts what it says.
-    pub(super) fn ask_policy(
+    pub(in crate::driver) fn ask_policy(
         &self,
         sync: &mut Synchronization,
         space: Option<SpaceId>,
@@ -116,6 +116,9 @@ impl Driver {
         let mut strongest: Option<Decision> = None;
         let mut is_question = false;
         for space in asked {
+            if let Some(space) = space {
+                self.look_at_guard(sync, space, now)?;
+            }
             let state = self.policy_state(sync, space, trigger, now)?;
             let decision = self.decide(&state, trigger, now);
             self.note_decision(sync, space, trigger, decision, now);
@@ -241,6 +244,7 @@ impl Driver {
             sync.outputs.push_back(Output::Disconnect);
             sync.link = Link::Resting;
             self.forget_seen(None);
+            self.forget_presence(None);
             lock(&self.store).end_scan();
             self.merge_leftovers(sync, now);
             if let Err(error) = self.begin_anew(sync, now) {

@@ -126,7 +126,11 @@ impl Synchronization {
 
     /// Whether every space is in step or refused.
     pub(super) fn is_nothing_left(&self) -> bool {
-        self.is_welcome() && self.spaces.iter().all(|(space, state)| state.refused.is_some() || self.is_in_step(*space))
+        self.is_welcome()
+            && self
+                .spaces
+                .iter()
+                .all(|(space, state)| state.refused.is_some() || self.is_in_step(*space) || self.is_held(*space))
     }
 
     /// Whether of every space everything is merged here that the relay told of, or the space is refused.
@@ -135,7 +139,7 @@ impl Synchronization {
     }
 
     /// Whether everything that is wanted of the space has arrived and is merged, as far as was told.
-    fn is_here(&self, space: SpaceId) -> bool {
+    pub(in crate::driver) fn is_here(&self, space: SpaceId) -> bool {
         let (Link::Up { session, .. }, Some(state)) = (&self.link, self.spaces.get(&space)) else { return false };
         let nothing_to_fetch = state.are_fetches_known && !state.has_backfills && session.fetches(space) == 0;
         session.is_caught_up(space) && nothing_to_fetch && self.unmerged.is_empty()

@@ -167,6 +167,7 @@ impl HandRelay {
             limits: Limits::DEFAULT,
             spaces: Vec::new(),
             may_create: true,
+            signals: true,
         }))
     }
 

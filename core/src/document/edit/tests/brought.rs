@@ -3,7 +3,9 @@
 use super::*;
 use crate::change::ChangeHeader;
 use crate::document::rich::{Block, RichText};
+use crate::document::{DELETED_KEY, brought};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 fn bring(document: &mut Document, after: &Value) -> Vec<LocalChange> {
     document.edit_derived(&Limits::DEFAULT, |edit| edit.assign(Path::ROOT, &Value::Null, after)).unwrap().changes
@@ -146,4 +148,79 @@ proptest! {
         prop_assert!(deliver(&mut reader, &changes).iter().all(|verdict| *verdict == Verdict::Applied));
         prop_assert_eq!(reader.read(), left.read());
     }
+}
+
+fn field() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        "[a-cé🙂]{0,6}".prop_map(|words| text(&words)),
+        "[a-cé]{0,6}".prop_map(Value::Str),
+        (-5_i64..5).prop_map(Value::Int),
+        any::<u64>().prop_map(Value::Uint),
+        any::<bool>().prop_map(Value::Bool),
+        prop_oneof![Just(0.5), Just(f64::INFINITY), Just(-0.0)].prop_map(Value::F64),
+        prop_oneof![-9_i64..9, Just(1 << 30), Just(i64::MAX / 4)].prop_map(Value::Counter),
+        (-5_i64..5_000_000_000).prop_map(Value::Timestamp),
+        prop::collection::vec(any::<u8>(), 0..5).prop_map(Value::Bytes),
+        Just(Value::Null),
+        Just(Value::LongText("a long one".into())),
+    ];
+    leaf.prop_recursive(4, 24, 5, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::List),
+            prop::collection::btree_map("[a-d]{1,2}", inner, 0..5).prop_map(Value::Map),
+        ]
+    })
+}
+
+fn holds(value: &Value, is_it: &impl Fn(&Value) -> bool) -> bool {
+    is_it(value)
+        || match value {
+            Value::List(elements) => elements.iter().any(|element| holds(element, is_it)),
+            Value::Map(entries) => entries.values().any(|entry| holds(entry, is_it)),
+            _ => false,
+        }
+}
+
+proptest! {
+    #[test]
+    fn what_is_made_without_a_document_is_what_a_document_makes(
+        fields in prop::collection::btree_map("[a-d]{1,2}", field(), 1..6),
+    ) {
+        let fields = Value::Map(fields);
+        let mut document = Document::new(ENTITY);
+        let by_document = bring(&mut document, &fields);
+        match brought(ENTITY, &fields, &Limits::DEFAULT) {
+            Some(made) => {
+                prop_assert_eq!(&made, &by_document);
+                let mut reader = Document::new(ENTITY);
+                let verdicts = deliver(&mut reader, &made);
+                prop_assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Applied));
+                prop_assert_eq!(reader.read(), fields);
+            }
+            None => {
+                let is_special = |value: &Value| match value {
+                    Value::Null | Value::LongText(_) => true,
+                    Value::Counter(number) => *number > 1 << 30,
+                    _ => false,
+                };
+                prop_assert!(holds(&fields, &is_special), "plain fields need no document: {:?}", fields);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_has_no_room_in_one_change_or_is_too_deep_is_left_to_a_document() {
+    let left = |fields: Value| assert_eq!(brought(ENTITY, &fields, &Limits::DEFAULT), None);
+    let mut deep = text("x");
+    for _ in 0..crate::document::DEPTH_MAX {
+        deep = vec![deep].into();
+    }
+    left(map([("deep", deep)]));
+    left(map([("large", Value::Str("x".repeat(Limits::DEFAULT.change_bytes_max)))]));
+    left(map([("many", text(&"é".repeat(Limits::DEFAULT.change_operations_max as usize + 1)))]));
+    left(map([(DELETED_KEY, Value::Timestamp(1))]));
+    left(Value::Map(BTreeMap::new()));
+    let keys = (0..Limits::DEFAULT.change_dependencies_max).map(|number| (format!("text {number}"), text("")));
+    left(Value::Map(keys.collect()));
 }

@@ -1,0 +1,321 @@
+//! Who is here: what this device shows in each space, and what others show. All of it lives in memory alone.
+
+use super::Driver;
+use super::documents::lock;
+use afield_core::limits::{SIGNAL_ANSWER_SPREAD_MS, SIGNAL_EXPIRY_MS, SIGNAL_INTERVAL_MS, SIGNAL_REPEAT_MS};
+use afield_core::session::{DeviceSession, ReceivedSignal};
+use afield_core::wire::SignalKind;
+use afield_core::{DeviceId, EntityId, Now, SessionId, SpaceId};
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Waker;
+
+/// The most places of other sessions that are remembered of one space, which bounds what hostile peers make a device hold: some
+/// megabytes.
+const PLACES_MAX: usize = 1_024;
+
+/// Where something is shown: in an entity, or in the space as a whole.
+pub(crate) type Place = Option<EntityId>;
+
+/// What another session shows in one place.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Shown {
+    pub(crate) session: SessionId,
+    pub(crate) device: DeviceId,
+    pub(crate) place: Place,
+    pub(crate) state: Arc<Json>,
+    /// When it was last heard, on the monotonic clock.
+    pub(crate) heard_ms: u64,
+}
+
+/// Who is here, for all spaces in which somebody on this device takes part. Held for a moment at a time, inside all other locks.
+#[derive(Debug, Default)]
+pub(super) struct Presences {
+    spaces: Mutex<BTreeMap<SpaceId, Here>>,
+}
+
+/// Who is here in one space.
+#[derive(Debug, Default)]
+struct Here {
+    /// Those on this device who show or watch something.
+    parties: u64,
+    /// The number of the last of them.
+    last_party: u64,
+    own: BTreeMap<Place, Own>,
+    peers: BTreeMap<(SessionId, Place), Shown>,
+    watchers: Vec<Weak<Mutex<Notice>>>,
+    /// Whether this session has asked who is here.
+    is_joined: bool,
+    /// When everything shown is to be said again, on the monotonic clock.
+    repeat_ms: u64,
+    /// When somebody who asked is to be answered.
+    answer_ms: Option<u64>,
+}
+
+/// What this device shows in one place.
+#[derive(Debug)]
+struct Own {
+    /// Who showed it last: nobody else takes it back.
+    party: u64,
+    /// `None` where it was taken back, and others are still to be told.
+    data: Option<Vec<u8>>,
+    is_due: bool,
+    /// When it was last said in this session.
+    said_ms: Option<u64>,
+}
+
+/// What a watcher is told.
+#[derive(Debug, Default)]
+pub(crate) struct Notice {
+    pub(crate) changed: bool,
+    pub(crate) closed: bool,
+    pub(crate) waker: Option<Waker>,
+}
+
+impl Driver {
+    /// Takes part in a space: from now on it is heard who is there. Answers the number of who does; whoever moves messages should
+    /// call [`Driver::handle_wake`] after this and all that follows.
+    pub fn join_presence(&self, space: SpaceId) -> u64 {
+        let mut spaces = lock(&self.presences.spaces);
+        let here = spaces.entry(space).or_default();
+        here.parties += 1;
+        here.last_party += 1;
+        here.last_party
+    }
+
+    /// Takes part no more, and takes back what was shown.
+    pub fn leave_presence(&self, space: SpaceId, party: u64) {
+        let mut spaces = lock(&self.presences.spaces);
+        let Entry::Occupied(mut here) = spaces.entry(space) else { return };
+        here.get_mut().take_back(party);
+        here.get_mut().parties = here.get().parties.saturating_sub(1);
+        if here.get().parties == 0 && !here.get().is_joined {
+            here.remove();
+        }
+    }
+
+    /// Shows something, as JSON of at most [`SIGNAL_BYTES_MAX`](afield_core::limits::SIGNAL_BYTES_MAX) bytes, in an entity or in the
+    /// space as a whole until it is taken back, in place of what was shown there.
+    pub fn show_presence(&self, space: SpaceId, place: Option<EntityId>, party: u64, data: Vec<u8>) {
+        let mut spaces = lock(&self.presences.spaces);
+        let Some(here) = spaces.get_mut(&space) else { return };
+        let said_ms = here.own.get(&place).and_then(|own| own.said_ms);
+        here.own.insert(place, Own { party, data: Some(data), is_due: true, said_ms });
+    }
+
+    /// Takes back what somebody shows.
+    pub fn clear_presence(&self, space: SpaceId, party: u64) {
+        if let Some(here) = lock(&self.presences.spaces).get_mut(&space) {
+            here.take_back(party);
+        }
+    }
+
+    /// What others show in a space.
+    pub(crate) fn who_is_here(&self, space: SpaceId) -> Vec<Shown> {
+        let spaces = lock(&self.presences.spaces);
+        spaces.get(&space).map(|here| here.peers.values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Where it will be told that others show something else in a space.
+    pub(crate) fn watch_presence(&self, space: SpaceId) -> Arc<Mutex<Notice>> {
+        // What there is now counts as news.
+        let notice = Arc::new(Mutex::new(Notice { changed: true, ..Notice::default() }));
+        let mut spaces = lock(&self.presences.spaces);
+        let watchers = &mut spaces.entry(space).or_default().watchers;
+        watchers.retain(|watcher| watcher.strong_count() > 0);
+        watchers.push(Arc::downgrade(&notice));
+        notice
+    }
+
+    /// Says what is to be said, and forgets who has not been heard for too long.
+    pub(super) fn pump_presence(&self, session: &mut DeviceSession, now: Now) {
+        let mut spaces = lock(&self.presences.spaces);
+        let mut told = Vec::new();
+        for (space, here) in &mut *spaces {
+            let has_changed = if session.takes_signals(*space) {
+                here.say(now, |kind, place, data| session.signal(*space, kind, place, data));
+                here.expire(now)
+            } else {
+                here.end_session()
+            };
+            if has_changed {
+                told.append(&mut here.watchers());
+            }
+        }
+        spaces.retain(|_, here| here.parties > 0 || here.is_joined);
+        drop(spaces);
+        tell(told, |notice| notice.changed = true);
+    }
+
+    /// When there is something to say or to forget, on the monotonic clock; `None` while nobody takes part.
+    pub(super) fn presence_due_ms(&self) -> Option<u64> {
+        lock(&self.presences.spaces).values().filter_map(Here::due_ms).min()
+    }
+
+    /// Takes what another session says.
+    pub(super) fn hear(&self, signal: ReceivedSignal, now: Now) {
+        let mut spaces = lock(&self.presences.spaces);
+        let Some(here) = spaces.get_mut(&signal.space).filter(|here| here.parties > 0) else { return };
+        let random = || {
+            let bytes = afield_core::time::random_bytes(&mut **lock(&self.entropy));
+            u64::from_le_bytes(bytes) % SIGNAL_ANSWER_SPREAD_MS
+        };
+        let told = if here.hear(signal, now, random) { here.watchers() } else { Vec::new() };
+        drop(spaces);
+        tell(told, |notice| notice.changed = true);
+    }
+
+    /// Notes that a session, or its exchange about one space, is over: nobody is known to be here.
+    pub(super) fn forget_presence(&self, space: Option<SpaceId>) {
+        let mut spaces = lock(&self.presences.spaces);
+        let mut told = Vec::new();
+        for (_, here) in spaces.iter_mut().filter(|(of, _)| space.is_none_or(|space| space == **of)) {
+            if here.end_session() {
+                told.append(&mut here.watchers());
+            }
+        }
+        spaces.retain(|_, here| here.parties > 0);
+        drop(spaces);
+        tell(told, |notice| notice.changed = true);
+    }
+}
+
+impl Here {
+    fn take_back(&mut self, party: u64) {
+        for own in self.own.values_mut().filter(|own| own.party == party && own.data.is_some()) {
+            (own.data, own.is_due) = (None, true);
+        }
+        // What nobody was told of is not taken back from anybody.
+        self.own.retain(|_, own| own.data.is_some() || own.said_ms.is_some());
+    }
+
+    fn say(&mut self, now: Now, mut signal: impl FnMut(SignalKind, Place, Option<&[u8]>) -> bool) {
+        if self.parties == 0 {
+            if std::mem::take(&mut self.is_joined) {
+                signal(SignalKind::Leaves, None, None);
+            }
+            return;
+        }
+        let now_ms = now.monotonic_ms;
+        let is_new = !std::mem::replace(&mut self.is_joined, true);
+        if is_new {
+            signal(SignalKind::Asks, None, None);
+        }
+        if is_new || self.repeat_ms <= now_ms || self.answer_ms.is_some_and(|answer_ms| answer_ms <= now_ms) {
+            (self.repeat_ms, self.answer_ms) = (now_ms.saturating_add(SIGNAL_REPEAT_MS), None);
+            self.own.values_mut().for_each(|own| own.is_due = true);
+        }
+        for (place, own) in &mut self.own {
+            if own.is_due && own.due_ms() <= now_ms {
+                match &own.data {
+                    Some(data) => signal(SignalKind::Shows, *place, Some(data)),
+                    None => signal(SignalKind::Clears, *place, None),
+                };
+                (own.is_due, own.said_ms) = (false, Some(now_ms));
+            }
+        }
+        self.own.retain(|_, own| own.data.is_some() || own.is_due);
+    }
+
+    /// Takes what another session says; answers whether others now show something else.
+    fn hear(&mut self, signal: ReceivedSignal, now: Now, random: impl FnOnce() -> u64) -> bool {
+        let ReceivedSignal { session, device, kind, entity: place, data, .. } = signal;
+        match kind {
+            SignalKind::Asks => {
+                if self.answer_ms.is_none() && self.own.values().any(|own| own.data.is_some()) {
+                    self.answer_ms = Some(now.monotonic_ms.saturating_add(random()));
+                }
+                false
+            }
+            SignalKind::Shows => {
+                // What is no JSON is of no version that this one could show.
+                let Ok(state) = serde_json::from_slice(&data) else { return false };
+                let shown = Shown { session, device, place, state: Arc::new(state), heard_ms: now.monotonic_ms };
+                let is_full = self.peers.len() >= PLACES_MAX;
+                match self.peers.entry((session, place)) {
+                    Entry::Occupied(mut before) => {
+                        let is_other = before.get().state != shown.state;
+                        before.insert(shown);
+                        is_other
+                    }
+                    Entry::Vacant(_) if is_full => false,
+                    Entry::Vacant(free) => {
+                        free.insert(shown);
+                        true
+                    }
+                }
+            }
+            SignalKind::Clears => self.peers.remove(&(session, place)).is_some(),
+            SignalKind::Leaves => self.forget(|shown| shown.session == session),
+            SignalKind::Unknown(_) => false,
+        }
+    }
+
+    fn expire(&mut self, now: Now) -> bool {
+        self.forget(|shown| expiry_ms(shown) <= now.monotonic_ms)
+    }
+
+    fn forget(&mut self, is_gone: impl Fn(&Shown) -> bool) -> bool {
+        let before = self.peers.len();
+        self.peers.retain(|_, shown| !is_gone(shown));
+        self.peers.len() < before
+    }
+
+    /// Forgets what was heard and said in a session; what is shown is said in the next one.
+    fn end_session(&mut self) -> bool {
+        (self.is_joined, self.answer_ms) = (false, None);
+        self.own.retain(|_, own| own.data.is_some());
+        self.own.values_mut().for_each(|own| (own.is_due, own.said_ms) = (true, None));
+        self.forget(|_| true)
+    }
+
+    fn due_ms(&self) -> Option<u64> {
+        // Before the session has begun there, nothing is said, and nothing has been heard.
+        if !self.is_joined {
+            return None;
+        }
+        let own = self.own.values().filter(|own| own.is_due).map(Own::due_ms);
+        let repeat = Some(self.repeat_ms).filter(|_| self.own.values().any(|own| own.data.is_some()));
+        own.chain(repeat).chain(self.answer_ms).chain(self.peers.values().map(expiry_ms)).min()
+    }
+
+    fn watchers(&self) -> Vec<Arc<Mutex<Notice>>> {
+        self.watchers.iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+impl Own {
+    /// When it may be said again.
+    fn due_ms(&self) -> u64 {
+        self.said_ms.map_or(0, |said_ms| said_ms.saturating_add(SIGNAL_INTERVAL_MS))
+    }
+}
+
+impl Drop for Presences {
+    fn drop(&mut self) {
+        let spaces = std::mem::take(&mut *lock(&self.spaces));
+        tell(spaces.values().flat_map(Here::watchers).collect(), |notice| notice.closed = true);
+    }
+}
+
+fn expiry_ms(shown: &Shown) -> u64 {
+    shown.heard_ms.saturating_add(SIGNAL_EXPIRY_MS)
+}
+
+/// Wakers are called without a lock of this module held: what they wake may drop its watch at once.
+fn tell(watchers: Vec<Arc<Mutex<Notice>>>, what: impl Fn(&mut Notice)) {
+    for watcher in watchers {
+        let waker = {
+            let mut notice = locked(&watcher);
+            what(&mut notice);
+            notice.waker.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+}
+
+pub(crate) fn locked(notice: &Mutex<Notice>) -> MutexGuard<'_, Notice> {
+    notice.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,331 @@
+//! What a sync would do, found out without doing it.
+
+use crate::driver::Took;
+use crate::relay::Relay;
+use crate::sandbox::{For, SandboxError, SandboxProgress, made};
+use crate::space::Space;
+use afield_core::wire::Class;
+use afield_core::{EntityId, SpaceId};
+use afield_store::{Origin, PlannedPush, Reader, StoreError};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
+
+/// What a sync of a space would do, as things stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SyncPlan {
+    /// The space.
+    #[serde(serialize_with = "as_text")]
+    pub space: SpaceId,
+    /// What would go to the relay.
+    pub send: PlannedWay,
+    /// What would come from it.
+    pub receive: PlannedWay,
+}
+
+/// One way of a plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PlannedWay {
+    /// Entities that something is sent or comes of.
+    pub entities: u64,
+    /// Changes, without erasure records.
+    pub changes: u64,
+    /// The bytes of the changes and of the erasure records as they are stored: on the wire they take less.
+    pub bytes: u64,
+    /// Entities that are there on the other side and would be deleted.
+    pub deletions: u64,
+    /// Entities that would be purged: an erasure record each, which the figures of a run count among the changes it sends.
+    pub purges: u64,
+    /// Whether these are more deletions than may be unasked, so that they wait ([`Space::set_guard`]).
+    pub needs_confirmation: bool,
+    /// The entities, by collection and id.
+    pub list: Vec<PlannedEntity>,
+}
+
+/// What a plan says about an entity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PlannedEntity {
+    /// The entity.
+    #[serde(serialize_with = "as_text")]
+    pub entity: EntityId,
+    /// Its collection.
+    pub collection: String,
+    /// Changes.
+    pub changes: u64,
+    /// Their bytes, as they are stored.
+    pub bytes: u64,
+    /// What becomes of it.
+    pub effect: PlannedEffect,
+}
+
+/// What becomes of an entity on the side that receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PlannedEffect {
+    /// It is new there.
+    New,
+    /// It is changed.
+    Changed,
+    /// It is deleted, and can be restored.
+    Deleted,
+    /// It had been deleted, and is there again; told of what comes alone.
+    Restored,
+    /// It is gone for good.
+    Purged,
+}
+
+/// What a sync would do is not known, but for what would be sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// What would come is not known.
+    #[error("what a sync would bring is not known; what it would send is")]
+    Half {
+        /// What would be sent.
+        send: Box<PlannedWay>,
+        /// Why.
+        #[source]
+        source: SandboxError,
+    },
+    /// The relay does not serve the space.
+    #[error("the relay does not serve space {space}: {reason}")]
+    Refused {
+        /// The space.
+        space: SpaceId,
+        /// Why, in words for a person.
+        reason: String,
+        /// What would be sent.
+        send: Box<PlannedWay>,
+    },
+    /// The store could not be read.
+    #[error("the store could not be read")]
+    Store(#[from] StoreError),
+}
+
+impl PlanError {
+    /// What would help.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Half { source, .. } => source.class(),
+            Self::Refused { .. } => Class::Permanent,
+            Self::Store(error) => error.class(),
+        }
+    }
+
+    /// A name that stays the same from version to version; that of the cause where this only passes it on.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Half { source, .. } => source.code(),
+            Self::Refused { .. } => "plan.refused",
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    /// What would be sent, where that is known.
+    pub fn send(&self) -> Option<&PlannedWay> {
+        match self {
+            Self::Half { send, .. } | Self::Refused { send, .. } => Some(send),
+            Self::Store(_) => None,
+        }
+    }
+}
+
+impl Space {
+    /// Says what a sync of this space would do, both ways, without sending or applying anything.
+    ///
+    /// What would come is found out by a [sandbox](crate::Replica::sandbox): a copy of the store in a folder of its own beside the
+    /// store (where temporary files are kept for a store in memory), which takes in what the relay has and is deleted
+    /// afterwards. So this takes as long as the sync would, and as much room as the store once more.
+    ///
+    /// It holds for as long as nobody edits anything. A relay that turns out to have lost history is offered all that is held here,
+    /// which the plan says.
+    ///
+    /// ```no_run
+    /// # async fn look(home: afield::Space) -> Result<(), Box<dyn std::error::Error>> {
+    /// let plan = home.plan().await?;
+    /// println!("{} changes would go, {} would come", plan.send.changes, plan.receive.changes);
+    /// for entity in plan.receive.list.iter().filter(|entity| entity.effect == afield::PlannedEffect::Deleted) {
+    ///     println!("{} of {} would be deleted here", entity.entity, entity.collection);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError::Half`] has what would be sent where sync is off, the relay was not reached or the store could not be copied;
+    /// the relay does not serve the space, or the store could not be read.
+    pub async fn plan(&self) -> Result<SyncPlan, PlanError> {
+        let parts = self.shared.relay_parts().ok_or(SandboxError::Disabled);
+        self.planned(parts.map(|parts| (parts, Some(self.id()))), |_| {}).await
+    }
+
+    /// Plans as [`Space::plan`] does, with a relay that the replica need not be connected to, and tells how far it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Space::plan`], or the address or the token cannot be one.
+    pub async fn plan_with(
+        &self,
+        relay: Relay,
+        progress: impl FnMut(SandboxProgress) + Send + 'static,
+    ) -> Result<SyncPlan, PlanError> {
+        let parts = relay.into_parts().map_err(SandboxError::from);
+        self.planned(parts.map(|parts| (parts, Some(self.id()))), progress).await
+    }
+
+    /// Says what a sync of this space would send, which takes no relay.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// let home = replica.create_space("Home")?;
+    /// home.collection::<()>("notes")?.json().insert(&serde_json::json!({"title": "Trip"}))?;
+    ///
+    /// let send = home.plan_to_send()?;
+    /// assert_eq!((send.entities, send.changes, send.deletions), (1, 1, 0));
+    /// assert_eq!(send.list[0].effect, afield::PlannedEffect::New);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn plan_to_send(&self) -> Result<PlannedWay, StoreError> {
+        let send = sent_way(&self.shared.reader, self.id())?;
+        Ok(PlannedWay { needs_confirmation: self.holds_what_it_would_send()?, ..send })
+    }
+
+    fn holds_what_it_would_send(&self) -> Result<bool, StoreError> {
+        Ok(!self.shared.reader.held_to_send(self.id(), self.shared.now().wall_ms)?.is_empty())
+    }
+
+    async fn planned(
+        &self,
+        of: Result<For, SandboxError>,
+        progress: impl FnMut(SandboxProgress) + Send + 'static,
+    ) -> Result<SyncPlan, PlanError> {
+        let send = self.plan_to_send()?;
+        let half = |send, source| PlanError::Half { send: Box::new(send), source };
+        let of = match of {
+            Ok(of) => of,
+            Err(error) => return Err(half(send, error)),
+        };
+        // It is deleted with its content when this is dropped.
+        let folder = match self.folder() {
+            Ok(folder) => folder,
+            Err(error) => return Err(half(send, SandboxError::Place(error))),
+        };
+        let sandbox = match made(&self.shared, of, folder.path().join("sandbox.db"), progress).await {
+            Ok(sandbox) => sandbox,
+            Err(error) => return Err(half(send, error)),
+        };
+        let space = self.id();
+        let record = self.shared.reader.spaces()?.into_iter().find(|record| record.space == space);
+        let is_new_there = record.is_some_and(|record| record.cursor.is_none() && record.origin == Origin::MadeHere);
+        if let Some(reason) = sandbox.refused(space).filter(|_| !is_new_there) {
+            return Err(PlanError::Refused { space, reason: reason.to_owned(), send: Box::new(send) });
+        }
+        let was_reset = sandbox.took.get(&space).is_some_and(|took| took.was_reset);
+        let needs_confirmation = send.needs_confirmation;
+        let send = if was_reset { sent_way(sandbox.replica().reader(), space)? } else { send };
+        let send = PlannedWay { needs_confirmation, ..send };
+        Ok(SyncPlan { space, send, receive: sandbox.received(space)? })
+    }
+
+    /// A folder beside the store for a copy of it.
+    fn folder(&self) -> io::Result<tempfile::TempDir> {
+        let store = self.shared.driver.with_store(|store| store.path().map(PathBuf::from));
+        let mut builder = tempfile::Builder::new();
+        let builder = builder.prefix("afield-plan-");
+        match store.as_deref().and_then(std::path::Path::parent) {
+            Some(folder) => builder.tempdir_in(folder),
+            None => builder.tempdir(),
+        }
+    }
+}
+
+impl PlannedWay {
+    fn of(mut list: Vec<PlannedEntity>) -> Self {
+        list.sort_by(|one, other| (&one.collection, one.entity).cmp(&(&other.collection, other.entity)));
+        let with = |effect| list.iter().filter(|entity| entity.effect == effect).count() as u64;
+        Self {
+            entities: list.len() as u64,
+            changes: list.iter().map(|entity| entity.changes).sum(),
+            bytes: list.iter().map(|entity| entity.bytes).sum(),
+            deletions: with(PlannedEffect::Deleted),
+            purges: with(PlannedEffect::Purged),
+            needs_confirmation: false,
+            list,
+        }
+    }
+}
+
+/// What the outbox of a store would send.
+fn sent_way(reader: &Reader, space: SpaceId) -> Result<PlannedWay, StoreError> {
+    let deleted: BTreeSet<_> = reader.unsent_deletions(space)?.into_iter().map(|deletion| deletion.entity).collect();
+    let planned = reader.planned_pushes(space)?.into_iter().map(|push| {
+        let PlannedPush { entity, collection, changes, bytes, is_purge, is_new } = push;
+        let effect = match (is_purge, is_new) {
+            (true, _) => PlannedEffect::Purged,
+            (false, true) => PlannedEffect::New,
+            (false, false) if deleted.contains(&entity) => PlannedEffect::Deleted,
+            (false, false) => PlannedEffect::Changed,
+        };
+        PlannedEntity { entity, collection: collection.as_str().to_owned(), changes, bytes, effect }
+    });
+    Ok(PlannedWay::of(planned.collect()))
+}
+
+/// What a copy has taken in that is not here.
+pub(crate) fn received_way(
+    here: &Reader,
+    copy: &Reader,
+    space: SpaceId,
+    took: Option<&Took>,
+) -> Result<PlannedWay, StoreError> {
+    let Some(took) = took else { return Ok(PlannedWay::default()) };
+    let (mut list, mut gone) = (Vec::new(), BTreeMap::new());
+    for (entity, brought) in &took.brought {
+        let Some(home) = copy.home(*entity)?.filter(|home| home.space == space) else { continue };
+        let deleted = |reader: &Reader| -> Result<Option<bool>, StoreError> {
+            Ok(reader.projection(*entity)?.map(|projected| projected.projection.deleted))
+        };
+        let effect = match (deleted(here)?, deleted(copy)?) {
+            (Some(false), Some(true)) => PlannedEffect::Deleted,
+            (Some(true), Some(false)) => PlannedEffect::Restored,
+            (None, _) if here.home(*entity)?.is_none() => PlannedEffect::New,
+            _ => PlannedEffect::Changed,
+        };
+        if effect == PlannedEffect::Deleted {
+            *gone.entry(home.collection.clone()).or_default() += 1;
+        }
+        let collection = home.collection.as_str().to_owned();
+        list.push(PlannedEntity {
+            entity: *entity,
+            collection,
+            changes: brought.changes,
+            bytes: brought.bytes,
+            effect,
+        });
+    }
+    for entity in &took.erased {
+        let Some(home) = here.home(*entity)?.filter(|home| home.space == space) else { continue };
+        *gone.entry(home.collection.clone()).or_default() += 1;
+        let (collection, effect) = (home.collection.as_str().to_owned(), PlannedEffect::Purged);
+        let bytes = afield_core::erasure::ERASURE_BYTES as u64;
+        list.push(PlannedEntity { entity: *entity, collection, changes: 0, bytes, effect });
+    }
+    let needs_confirmation = here.would_hold(space, &gone)?;
+    Ok(PlannedWay { needs_confirmation, ..PlannedWay::of(list) })
+}
+
+fn as_text<T: std::fmt::Display, S: serde::Serializer>(id: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}
