@@ -146,14 +146,14 @@ impl<T> Collection<T> {
     ///
     /// - [`Strategy::Merge`], as at first: the entity shows what Automerge chose, and the conflict is listed.
     /// - [`Strategy::Manual`]: the same, and listed as to be decided by a person ([`Conflict::strategy`]).
-    /// - [`Strategy::Newest`]: the write with the latest time, by the clocks of those who wrote.
+    /// - [`Strategy::Newest`]: the value with the latest time, by the clocks of those who wrote.
     /// - [`Strategy::PreferThis`]: what this device wrote; [`Strategy::PreferOther`]: what others wrote. Where this device had no part in
     ///   it, the conflict is listed.
     ///
     /// What is decided so is an edit that every device takes over: devices that hold the same make the same one, and devices with
-    /// opposing strategies stop after a few and list the conflict. Decided are several values of one place, or a value beside its
-    /// deletion, where all are replaced as a whole: what merges inside (texts, lists, maps, counters), what was lost within something
-    /// that is gone, and a deleted entity are for people in any case.
+    /// opposing strategies stop after a few and list the conflict. Decided are conflicts of [`ConflictKind::Values`] between values that
+    /// are replaced as a whole. A value beside its deletion, what merges inside (texts, lists, maps, counters), what was lost within
+    /// something that is gone, and a deleted entity are for people in any case.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

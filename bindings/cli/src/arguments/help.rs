@@ -153,9 +153,10 @@ Examples:
 pub(super) const STRATEGY: &str = "\
   merge         what is shown stands, and the conflict is listed (as at first)
   manual        the same, marked as to be decided by a person
-  newest        the write with the latest time
+  newest        the value with the latest time
   prefer-this   what this device wrote, where it wrote at all
   prefer-other  what others wrote, where this device wrote, too
+Plain values are decided so; a value beside its deletion is listed in any case.
 
 Examples:
   afield conflicts strategy notes newest

@@ -1,4 +1,4 @@
-//! Conflicts that are decided without a person: a strategy chooses among the writes, and a settlement puts what it chose.
+//! Conflicts that are decided without a person: a strategy chooses among the values, and a settlement puts what it chose.
 //!
 //! A settlement is a derived change: devices that hold the same and follow the same strategy make the same bytes. It names the
 //! write that it chose, and counts as that write whenever it is in conflict with others: so the newest write stays the newest
@@ -11,9 +11,11 @@
 //! settles, and nobody settles anything in favour of a side that is [`SETTLEMENT_DEPTH_MAX`] deep: it is listed then, as where nothing is
 //! decided by itself.
 //!
-//! Settled is what has several values, or a value beside its deletion, as long as all of them are scalars. What others write
-//! into meanwhile (a map, a list, a text, a counter), what was edited in something that is gone, and the deletion of a whole entity
-//! are left to people.
+//! Settled is a place at which several values stand, all of them scalars, and beside which nobody deleted or kept anything. A deletion takes
+//! away what its author knew of, and is no value that could be chosen: beside a value that its author did not know of (be it what a
+//! settlement put) it is left to people, whichever came first to a device. The same holds for who kept one of several values and so
+//! deleted the others; who puts what is shown already, where several values stand, keeps it. Left to people are also what others write
+//! into meanwhile (a map, a list, a text, a counter), what was edited in something that is gone, and the deletion of a whole entity.
 
 use super::standing::scalars_at;
 use super::{Conflict, ConflictKind};
@@ -43,7 +45,7 @@ pub enum Strategy {
     Merge,
     /// The same, and marked as waiting for a person.
     Manual,
-    /// The write with the latest time, by the clocks of those who wrote; of several the one with the greatest hash.
+    /// The value with the latest time, by the clocks of those who wrote; of several the one with the greatest hash.
     Newest,
     /// What the device wrote that follows the strategy, where it wrote at all.
     PreferThis,
@@ -95,7 +97,7 @@ impl FromStr for Strategy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settlement {
     conflict: Conflict,
-    choice: Choice,
+    value: Value,
     message: String,
 }
 
@@ -113,7 +115,9 @@ impl Document {
     ///
     /// The document is poisoned.
     pub fn settlement(&self, conflict: &Conflict, strategy: Strategy, device: DeviceId) -> Option<Settlement> {
-        if !strategy.settles() || !matches!(conflict.kind, ConflictKind::Values | ConflictKind::Deleted) {
+        // Whoever deleted or kept something beside what stands has taken something away, and is a side without an operation or none.
+        let is_of_puts = conflict.gone.is_empty() && conflict.values.iter().all(|side| side.operation.is_some());
+        if !strategy.settles() || conflict.kind != ConflictKind::Values || !is_of_puts {
             return None;
         }
         let claims = claims(self.automerge(), conflict)?;
@@ -132,12 +136,8 @@ impl Document {
             _ if deepest < SETTLEMENT_DEPTH_MAX => deepest + 1,
             _ => return None,
         };
-        let choice = match &chosen.value {
-            Some(value) => Choice::Value(value.clone()),
-            None => Choice::Keep(conflict.values.iter().position(|side| side.value.is_none())?),
-        };
         let message = format!("{MESSAGE}{depth} {}", chosen.write);
-        Some(Settlement { conflict: conflict.clone(), choice, message })
+        Some(Settlement { conflict: conflict.clone(), value: chosen.value.clone(), message })
     }
 
     /// Decides a conflict as a strategy says, by a derived change.
@@ -154,10 +154,10 @@ impl Document {
         settlement: &Settlement,
         limits: &Limits,
     ) -> Result<Edited<()>, EditError<OperationError>> {
-        let Settlement { conflict, choice, message } = settlement;
+        let Settlement { conflict, value, message } = settlement;
         self.edit_derived(limits, |edit| {
             edit.set_message(message);
-            edit.resolve(conflict, choice)
+            edit.resolve(conflict, &Choice::Value(value.clone()))
         })
     }
 
@@ -173,8 +173,8 @@ impl Document {
 
 /// What a write says about a place.
 struct Claim {
-    /// What it put there; `None` where it deleted it.
-    value: Option<Value>,
+    /// What it put there.
+    value: Value,
     /// The write, by itself or as the settlement names it that chose it.
     write: ChangeHash,
     time_ms: i64,
@@ -185,7 +185,7 @@ struct Claim {
 }
 
 impl Claim {
-    fn new(engine: &Automerge, value: Option<Value>, change: ChangeHash) -> Option<Self> {
+    fn new(engine: &Automerge, value: Value, change: ChangeHash) -> Option<Self> {
         let settled = settled(engine, &change);
         let ((depth, write), is_settled) = (settled.unwrap_or((0, change)), settled.is_some());
         let written = engine.get_change_meta_by_hash(&write)?;
@@ -204,13 +204,7 @@ fn claims(engine: &Automerge, conflict: &Conflict) -> Option<Vec<Claim>> {
     // Equal scalars are one side, and may be of writes that rank differently.
     for (value, operation) in scalars_at(engine, &conflict.register)? {
         let change = engine.hash_for_opid(&operation.object())?;
-        claims.push(Claim::new(engine, Some(value), change)?);
-    }
-    for side in conflict.values.iter().filter(|side| side.operation.is_none()) {
-        if side.value.as_ref().is_some_and(|value| !value.can_be_of_a_mark()) {
-            return None;
-        }
-        claims.push(Claim::new(engine, side.value.clone(), side.change)?);
+        claims.push(Claim::new(engine, value, change)?);
     }
     let is_past =
         |claim: &Claim| claim.is_settled && claims.iter().any(|other| knows(engine, &other.write, &claim.write));

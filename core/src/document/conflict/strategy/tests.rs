@@ -3,9 +3,11 @@
 use super::*;
 // The one of proptest has the same name.
 use super::Strategy;
+use crate::document::path::Path;
 use crate::document::test_kit::ENTITY;
-use crate::document::{Edit, EditContext, Incoming};
+use crate::document::{Edit, EditContext, Incoming, Verdict};
 use crate::time::Now;
+use automerge::legacy::{Key as LegacyKey, Op, OpType};
 use automerge::{ActorId, ReadDoc};
 use proptest::prelude::*;
 use proptest::strategy::Strategy as _;
@@ -48,10 +50,8 @@ impl Device {
 
     /// Takes in what another device holds, and settles; says whether anything was new.
     fn receive(&mut self, from: &Document) -> bool {
-        let changes = from.changes_since(&[]);
-        let incoming: Vec<_> = changes.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }).collect();
         let before = self.document.heads();
-        self.document.apply_guarded(&incoming, &Limits::DEFAULT).unwrap();
+        take_in(&mut self.document, &from.changes_since(&[]));
         if before == self.document.heads() {
             return false;
         }
@@ -72,9 +72,20 @@ impl Device {
         }
     }
 
+    fn copied(&self) -> Document {
+        Document::load(ENTITY, Some(&self.document.save()), []).unwrap()
+    }
+
     fn value(&self, key: &str) -> Option<Value> {
         shown(&self.document, key)
     }
+}
+
+fn take_in(document: &mut Document, changes: &[(ChangeHash, Vec<u8>)]) {
+    let incoming: Vec<_> = changes.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }).collect();
+    let applied = document.apply_guarded(&incoming, &Limits::DEFAULT).unwrap();
+    let is_taken = |verdict: &Verdict| matches!(verdict, Verdict::Applied | Verdict::Held);
+    assert!(applied.verdicts.iter().all(is_taken), "{:?}", applied.verdicts);
 }
 
 fn shown(document: &Document, key: &str) -> Option<Value> {
@@ -89,11 +100,8 @@ fn exchange(devices: &mut [Device]) -> usize {
         let mut is_new = false;
         for to in 0..devices.len() {
             for from in 0..devices.len() {
-                let changes = devices[from].document.changes_since(&[]);
-                let mut copy = Document::new(ENTITY);
-                let incoming: Vec<_> = changes.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }).collect();
-                copy.apply_guarded(&incoming, &Limits::DEFAULT).unwrap();
-                is_new |= devices[to].receive(&copy);
+                let held = devices[from].copied();
+                is_new |= devices[to].receive(&held);
             }
         }
         if !is_new {
@@ -124,17 +132,53 @@ fn the_newest_write_holds_on_every_device_and_nothing_is_left_to_decide() {
         assert_eq!(device.value("title"), Some(Value::Int(20)));
         assert_eq!(device.document.conflicts(), []);
     }
-    // One that was deleted last is deleted, and one that was deleted before is not.
-    devices[0].delete(20_000, "title");
-    devices[1].put(19_000, "title", 40);
+}
+
+#[test]
+fn a_deletion_is_no_value_and_is_left_to_people_beside_one_whenever_it_comes() {
+    for (strategy, deletes_at_ms) in [
+        (Strategy::Newest, 500),
+        (Strategy::Newest, 9_000),
+        (Strategy::PreferThis, 9_000),
+        (Strategy::PreferOther, 9_000),
+    ] {
+        for is_settled_before in [false, true] {
+            let mut devices = trio([strategy; 3]);
+            devices[0].put(1_000, "title", 10);
+            devices[1].put(2_000, "title", 20);
+            // The third deletes what it knows of: the first value alone.
+            let first = devices[0].copied();
+            devices[2].receive(&first);
+            devices[2].delete(deletes_at_ms, "title");
+            if is_settled_before {
+                let second = devices[1].copied();
+                devices[0].receive(&second);
+                assert_eq!(devices[0].settled, 1, "the control: two values are decided");
+            } else {
+                let third = devices[2].copied();
+                devices[0].receive(&third);
+                devices[1].receive(&third);
+            }
+            let settled = devices[0].settled;
+            exchange(&mut devices);
+            for device in &devices {
+                assert!(device.value("title").is_some(), "{strategy}");
+                let conflicts = device.document.conflicts();
+                let [conflict] = conflicts.as_slice() else { panic!("{strategy}: {conflicts:?}") };
+                assert_eq!(conflict.kind, ConflictKind::Deleted);
+                assert_eq!(conflict.values.last().unwrap().value, None);
+            }
+            assert_eq!(devices.iter().map(|device| device.settled).sum::<usize>(), settled, "{strategy}");
+        }
+    }
+    // Who deletes all that there is decides that nothing is there.
+    let mut devices = trio([Strategy::Newest; 3]);
+    devices[0].put(1_000, "title", 10);
+    devices[1].put(2_000, "title", 20);
+    exchange(&mut devices);
+    devices[2].delete(500, "title");
     exchange(&mut devices);
     assert!(devices.iter().all(|device| device.value("title").is_none() && device.document.conflicts().is_empty()));
-    devices[0].put(21_000, "title", 50);
-    exchange(&mut devices);
-    devices[0].delete(22_000, "title");
-    devices[1].put(23_000, "title", 60);
-    exchange(&mut devices);
-    assert!(devices.iter().all(|device| device.value("title") == Some(Value::Int(60))));
 }
 
 #[test]
@@ -144,14 +188,7 @@ fn the_newest_write_stays_the_newest_when_others_have_settled_before_they_saw_it
     devices[1].put(5_000, "title", 20);
     devices[2].put(3_000, "title", 30);
     // The first settles without the third, the third without the second.
-    let second = devices[1].document.changes_since(&[]);
-    let incoming: Vec<_> = second.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }).collect();
-    let mut of_second = Document::new(ENTITY);
-    of_second.apply_guarded(&incoming, &Limits::DEFAULT).unwrap();
-    let mut of_first = Document::new(ENTITY);
-    let first = devices[0].document.changes_since(&[]);
-    let incoming: Vec<_> = first.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }).collect();
-    of_first.apply_guarded(&incoming, &Limits::DEFAULT).unwrap();
+    let (of_first, of_second) = (devices[0].copied(), devices[1].copied());
     assert!(devices[0].receive(&of_second) && devices[2].receive(&of_first));
     assert_eq!((devices[0].settled, devices[2].settled), (1, 1), "the control: both have settled");
     assert_eq!((devices[0].value("title"), devices[2].value("title")), (Some(Value::Int(20)), Some(Value::Int(30))));
@@ -167,12 +204,7 @@ fn devices_that_hold_the_same_make_the_same_settlement() {
     let [mut one, mut other, _] = trio([Strategy::Newest; 3]);
     let write = one.put(2_000, "title", 10);
     other.put(1_000, "title", 20);
-    let copy = |device: &Device| {
-        let mut copy = Device::new(9, Strategy::Merge);
-        copy.receive(&device.document);
-        copy.document
-    };
-    let (of_one, of_other) = (copy(&one), copy(&other));
+    let (of_one, of_other) = (one.copied(), other.copied());
     one.receive(&of_other);
     other.receive(&of_one);
     assert_eq!(one.document.heads(), other.document.heads());
@@ -232,6 +264,34 @@ fn what_others_write_into_is_left_to_people_and_so_is_what_is_manual() {
 }
 
 #[test]
+fn what_somebody_kept_beside_another_value_is_left_to_people_whenever_it_comes() {
+    for is_settled_before in [false, true] {
+        let mut devices = trio([Strategy::Newest, Strategy::Newest, Strategy::Merge]);
+        devices[0].put(1_000, "title", 10);
+        devices[1].put(2_000, "title", 20);
+        let (of_first, of_second) = (devices[0].copied(), devices[1].copied());
+        devices[2].receive(&of_first);
+        devices[2].receive(&of_second);
+        let conflicts = devices[2].document.conflicts();
+        let older = conflicts[0].values.iter().position(|side| side.value == Some(Value::Int(10))).unwrap();
+        devices[2].edit(9_000, |edit| edit.resolve(&conflicts[0], &Choice::Keep(older)));
+        if is_settled_before {
+            devices[0].receive(&of_second);
+            assert_eq!((devices[0].settled, devices[0].value("title")), (1, Some(Value::Int(20))), "the control");
+            exchange(&mut devices);
+            assert_eq!(devices[0].document.conflicts().len(), 1);
+        } else {
+            let third = devices[2].copied();
+            devices[0].receive(&third);
+            devices[1].receive(&third);
+            exchange(&mut devices);
+            assert!(devices.iter().all(|device| device.value("title") == Some(Value::Int(10)) && device.settled == 0));
+            assert!(devices.iter().all(|device| device.document.conflicts().is_empty()), "a person has decided it");
+        }
+    }
+}
+
+#[test]
 fn the_name_of_a_strategy_reads_back() {
     for strategy in Strategy::ALL {
         assert_eq!(strategy.to_string().parse(), Ok(strategy));
@@ -269,7 +329,7 @@ fn strategies() -> impl proptest::strategy::Strategy<Value = [Strategy; 3]> {
 const KEYS: [&str; 2] = ["a", "b"];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
     fn any_strategies_beside_each_other_come_to_an_end_with_the_same_on_every_device(
@@ -293,9 +353,8 @@ proptest! {
                     writes += devices[device].document.change_count() - before;
                 }
                 Act::Receive { device, from } if device != from => {
-                    let mut copy = Device::new(9, Strategy::Merge);
-                    copy.receive(&devices[from].document);
-                    devices[device].receive(&copy.document);
+                    let held = devices[from].copied();
+                    devices[device].receive(&held);
                 }
                 Act::Receive { .. } => {}
             }
@@ -311,9 +370,15 @@ proptest! {
         let settled: usize = devices.iter().map(|device| device.settled).sum();
         prop_assert!(settled as u64 <= 12 * writes.max(1), "{settled} settlements of {writes} writes");
         if strategies == [Strategy::Newest; 3] {
-            prop_assert!(first.document.conflicts().is_empty(), "{:?}", first.document.conflicts());
+            let conflicts = first.document.conflicts();
             for key in KEYS {
-                if let Some(newest) = newest(&first.document, key) {
+                let writes = Writes::of(&first.document, key);
+                if writes.have_a_deletion_beside_them() {
+                    continue;
+                }
+                let listed = conflicts.iter().find(|conflict| conflict.path == Path::from(key));
+                prop_assert_eq!(listed, None, "what nobody deleted beside others is decided");
+                if let Some(newest) = writes.newest() {
                     prop_assert_eq!(first.value(key), newest);
                 }
             }
@@ -332,42 +397,73 @@ impl Device {
     }
 }
 
-/// What the newest of the writes of a field says that no other write has seen, worked out from the changes alone; `None` where somebody
-/// wrote over what was newer by the clocks.
-fn newest(document: &Document, key: &str) -> Option<Option<Value>> {
-    let engine = document.automerge();
-    let changes = engine.get_changes(&[]);
-    let is_write =
-        |change: &&automerge::Change| {
-            !is_derived(change.actor_id().to_bytes())
-                && change.decode().operations.iter().any(
-                    |operation| matches!(&operation.key, automerge::legacy::Key::Map(name) if name.as_str() == key),
-                )
-        };
-    let past_of = |hash: ChangeHash| {
+/// What was written to a field, worked out from the changes alone.
+struct Writes<'d> {
+    document: &'d Document,
+    key: &'static str,
+    all: Vec<automerge::Change>,
+}
+
+impl<'d> Writes<'d> {
+    fn of(document: &'d Document, key: &'static str) -> Self {
+        let mut all = document.automerge().get_changes(&[]);
+        all.retain(|change| !actions_of(change, key).is_empty());
+        Self { document, key, all }
+    }
+
+    fn past_of(&self, hash: ChangeHash) -> BTreeSet<ChangeHash> {
         let (mut past, mut stack) = (BTreeSet::new(), vec![hash]);
         while let Some(next) = stack.pop() {
-            let change = engine.get_change_by_hash(&next).unwrap();
+            let change = self.document.automerge().get_change_by_hash(&next).unwrap();
             stack.extend(change.deps().iter().copied().filter(|dependency| past.insert(*dependency)));
         }
         past
-    };
-    let writes: Vec<_> = changes.iter().filter(is_write).collect();
-    let is_last =
-        |write: &&&automerge::Change| !writes.iter().any(|other| past_of(other.hash()).contains(&write.hash()));
-    let is_before = |one: &automerge::Change, other: &automerge::Change| {
-        past_of(other.hash()).contains(&one.hash()) && one.timestamp() >= other.timestamp()
-    };
-    if writes.iter().any(|one| writes.iter().any(|other| is_before(one, other))) {
-        return None;
     }
-    let last = writes.iter().filter(is_last).max_by_key(|write| (write.timestamp(), write.hash()))?;
-    let mut alone = Document::new(ENTITY);
-    let mut past = past_of(last.hash());
-    past.insert(last.hash());
-    let held: Vec<_> = changes.iter().filter(|change| past.contains(&change.hash())).collect();
-    let incoming: Vec<_> =
-        held.iter().map(|change| Incoming { hash: change.hash(), bytes: change.raw_bytes() }).collect();
-    alone.apply_guarded(&incoming, &Limits::DEFAULT).unwrap();
-    Some(shown(&alone, key))
+
+    fn is_after(&self, later: &automerge::Change, earlier: &automerge::Change) -> bool {
+        self.past_of(later.hash()).contains(&earlier.hash())
+    }
+
+    /// The writes of people.
+    fn made(&self) -> impl Iterator<Item = &automerge::Change> {
+        self.all.iter().filter(|change| !is_derived(change.actor_id().to_bytes()))
+    }
+
+    /// Whether somebody deleted the field, or all but one of its values, without knowing of a value that was put there, by a person or a
+    /// settlement. The engine does so where what is shown already is put once more.
+    fn have_a_deletion_beside_them(&self) -> bool {
+        let puts = |change: &automerge::Change| {
+            actions_of(change, self.key).iter().any(|action| !matches!(action, OpType::Delete))
+        };
+        let is_beside = |deletion: &automerge::Change, other: &automerge::Change| {
+            puts(other) && !self.is_after(deletion, other) && !self.is_after(other, deletion)
+        };
+        let mut deletions = self.made().filter(|change| !puts(change));
+        deletions.any(|deletion| self.all.iter().any(|other| is_beside(deletion, other)))
+    }
+
+    /// What the newest of the writes says that no other write has seen; `None` where somebody wrote over what was newer by the clocks.
+    fn newest(&self) -> Option<Option<Value>> {
+        let is_before = |one: &automerge::Change, other: &automerge::Change| {
+            self.is_after(other, one) && one.timestamp() >= other.timestamp()
+        };
+        if self.made().any(|one| self.made().any(|other| is_before(one, other))) {
+            return None;
+        }
+        let is_last = |write: &&automerge::Change| !self.made().any(|other| self.is_after(other, write));
+        let last = self.made().filter(is_last).max_by_key(|write| (write.timestamp(), write.hash()))?;
+        let mut past = self.past_of(last.hash());
+        past.insert(last.hash());
+        let mut held = self.document.changes_since(&[]);
+        held.retain(|(hash, _)| past.contains(hash));
+        let mut alone = Document::new(ENTITY);
+        take_in(&mut alone, &held);
+        Some(shown(&alone, self.key))
+    }
+}
+
+/// What a change does to a field.
+fn actions_of(change: &automerge::Change, key: &str) -> Vec<OpType> {
+    let is_of_field = |operation: &Op| matches!(&operation.key, LegacyKey::Map(name) if name.as_str() == key);
+    change.decode().operations.into_iter().filter(is_of_field).map(|operation| operation.action).collect()
 }
