@@ -429,16 +429,15 @@ impl<'d> Writes<'d> {
         self.all.iter().filter(|change| !is_derived(change.actor_id().to_bytes()))
     }
 
-    /// Whether somebody deleted the field, or all but one of its values, without knowing of a value that was put there, by a person or a
-    /// settlement. The engine does so where what is shown already is put once more.
+    /// Whether somebody deleted the field, or all but one of its values, without knowing of another write, by a person or a settlement. The
+    /// engine does the latter where what is shown already is put once more.
     fn have_a_deletion_beside_them(&self) -> bool {
-        let puts = |change: &automerge::Change| {
-            actions_of(change, self.key).iter().any(|action| !matches!(action, OpType::Delete))
-        };
+        let only_deletes =
+            |change: &&automerge::Change| actions_of(change, self.key).iter().all(|one| matches!(one, OpType::Delete));
         let is_beside = |deletion: &automerge::Change, other: &automerge::Change| {
-            puts(other) && !self.is_after(deletion, other) && !self.is_after(other, deletion)
+            deletion.hash() != other.hash() && !self.is_after(deletion, other) && !self.is_after(other, deletion)
         };
-        let mut deletions = self.made().filter(|change| !puts(change));
+        let mut deletions = self.made().filter(only_deletes);
         deletions.any(|deletion| self.all.iter().any(|other| is_beside(deletion, other)))
     }
 
