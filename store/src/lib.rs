@@ -82,6 +82,7 @@ mod settle;
 mod snapshot;
 mod space;
 mod store;
+mod strategies;
 mod transaction;
 mod verify;
 
@@ -122,4 +123,5 @@ pub use settle::{Reason, Settled, Settlement};
 pub use snapshot::Snapshot;
 pub use space::{Origin, SpaceRecord};
 pub use store::Store;
+pub use strategies::StoredStrategy;
 pub use verify::Violation;

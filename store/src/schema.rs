@@ -21,6 +21,7 @@ const STEPS: &[&str] = &[concat!(
     include_str!("schema_1/guards.sql"),
     include_str!("schema_1/query.sql"),
     include_str!("schema_1/runs.sql"),
+    include_str!("schema_1/strategies.sql"),
 )];
 
 /// The version of a store file's schema; 0 is an empty file.

@@ -7,8 +7,9 @@ mod presence;
 mod query;
 
 pub(crate) use options::{
-    At, Confirm, Conflicts, Connect, Diff, Doctor, Edit, Export, Get, GuardArguments, Import, Init, List, Log, One,
-    Purge, Put, Resolve, Restore, ScheduleArguments, SpaceCommand, StatusArguments, SyncArguments, Trash, Watch,
+    At, Confirm, Conflicts, ConflictsCommand, Connect, Diff, Doctor, Edit, Export, Get, GuardArguments, Import, Init,
+    List, Log, One, Purge, Put, Resolve, Restore, ScheduleArguments, SpaceCommand, StatusArguments, StrategyArguments,
+    SyncArguments, Trash, Watch,
 };
 
 pub(crate) use direction::{DirectionArguments, Way};

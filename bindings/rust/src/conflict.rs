@@ -1,13 +1,14 @@
 //! The conflict inbox: what people did to one place without knowing of each other, and how one of them decides it.
 
 use crate::collection::Collection;
-use crate::driver::{Edited, Existence, Target};
+use crate::driver::{Driver, Edited, Existence, Strategies, Target};
 use crate::entity::Entity;
-use crate::error::{EditError, ReadError};
+use crate::error::{EditError, ReadError, SpaceError};
 use crate::replica::Shared;
 use crate::space::Space;
 use crate::watch::{Subject, Watch};
 use crate::write::Write;
+use afield_core::document::strategy::Strategy;
 use afield_core::document::{
     Choice, Conflict as Found, ConflictId, ConflictKind, Document, OperationError, Path, Value,
 };
@@ -71,6 +72,8 @@ pub struct Conflict {
     pub path: Path,
     /// What kind of conflict it is.
     pub kind: ConflictKind,
+    /// How this device decides conflicts of this place ([`Collection::on_conflict`]): a listed one waits for a person all the same.
+    pub strategy: Strategy,
     /// The sides: what the entity shows is the first.
     pub values: Vec<ConflictValue>,
     shared: Arc<Shared>,
@@ -106,6 +109,21 @@ impl Space {
         self.shared.conflicts(&ConflictQuery { space: self.id(), collection: None, entity: None })
     }
 
+    /// How conflicts are decided on this device, where that is not left to Automerge and people, in the order of collections and fields.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn conflict_strategies(&self) -> Result<Vec<ConflictStrategy>, ReadError> {
+        let stored = self.shared.reader.strategies(self.id())?.into_iter();
+        let read = |stored: afield_store::StoredStrategy| {
+            let field = if stored.field.is_empty() { Path::ROOT } else { stored.field.parse().ok()? };
+            let (collection, strategy) = (stored.collection.as_str().to_owned(), stored.strategy.parse().ok()?);
+            Some(ConflictStrategy { collection, field, strategy })
+        };
+        Ok(stored.filter_map(read).collect())
+    }
+
     /// Tells of the entities whose conflicts may have changed. Those of an entity with a long history are worked out when they
     /// are listed, so it is told of whenever others have changed it.
     pub fn watch_conflicts(&self) -> Watch {
@@ -122,6 +140,68 @@ impl<T> Collection<T> {
     pub fn conflicts(&self) -> Result<Vec<Conflict>, ReadError> {
         self.shared.conflicts(&ConflictQuery { space: self.space(), collection: Some(&self.name), entity: None })
     }
+
+    /// Says how conflicts in this collection are decided on this device from now on, where no field says otherwise, and decides those
+    /// that there are. It is remembered.
+    ///
+    /// - [`Strategy::Merge`], as at first: the entity shows what Automerge chose, and the conflict is listed.
+    /// - [`Strategy::Manual`]: the same, and listed as to be decided by a person ([`Conflict::strategy`]).
+    /// - [`Strategy::Newest`]: the value with the latest time, by the clocks of those who wrote.
+    /// - [`Strategy::PreferThis`]: what this device wrote; [`Strategy::PreferOther`]: what others wrote. Where this device had no part in
+    ///   it, the conflict is listed.
+    ///
+    /// What is decided so is an edit that every device takes over: devices that hold the same make the same one, and devices with
+    /// opposing strategies stop after a few and list the conflict. Decided are conflicts of [`ConflictKind::Values`] between values that
+    /// are replaced as a whole. A value beside its deletion, what merges inside (texts, lists, maps, counters), what was lost within
+    /// something that is gone, and a deleted entity are for people in any case.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// use afield::Strategy;
+    ///
+    /// let home = replica.create_space("Home")?;
+    /// let notes = home.collection::<serde_json::Value>("notes")?;
+    /// notes.on_conflict(Strategy::Newest)?;
+    /// notes.on_conflict_in("title", Strategy::Manual)?;
+    /// assert_eq!(home.conflict_strategies()?.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// It is inside an edit or a transaction, or the store failed.
+    pub fn on_conflict(&self, strategy: Strategy) -> Result<(), SpaceError> {
+        self.on_conflict_in(Path::ROOT, strategy)
+    }
+
+    /// As [`Collection::on_conflict`], for a field of its entities and all that stands in it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Collection::on_conflict`].
+    pub fn on_conflict_in(&self, field: impl Into<Path>, strategy: Strategy) -> Result<(), SpaceError> {
+        if Driver::is_inside_an_edit() {
+            return Err(SpaceError::Nested);
+        }
+        let now = self.shared.now();
+        self.shared.driver.set_strategy(self.space(), &self.name, &field.into(), strategy, now)?;
+        self.shared.wake();
+        Ok(())
+    }
+}
+
+/// How the conflicts of a collection, or of one of its fields, are decided on this device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConflictStrategy {
+    /// The collection.
+    pub collection: String,
+    /// The field; the root for all that have none of their own.
+    pub field: Path,
+    /// How.
+    pub strategy: Strategy,
 }
 
 impl Entity {
@@ -138,7 +218,13 @@ impl Entity {
 impl Shared {
     fn conflicts(self: &Arc<Self>, query: &ConflictQuery<'_>) -> Result<Vec<Conflict>, ReadError> {
         self.driver.refresh_conflicts(query, self.now())?;
-        Ok(self.reader.conflicts(query)?.into_iter().filter_map(|listed| read(self, query.space, listed)).collect())
+        let stored = self.reader.strategies(query.space)?;
+        let strategy_of = |found: &Conflict| {
+            let of_collection = stored.iter().filter(|stored| stored.collection.as_str() == found.collection);
+            Strategies::read(of_collection).of(&found.path)
+        };
+        let listed = self.reader.conflicts(query)?.into_iter().filter_map(|listed| read(self, query.space, listed));
+        Ok(listed.map(|found| Conflict { strategy: strategy_of(&found), ..found }).collect())
     }
 }
 
@@ -149,7 +235,9 @@ pub(crate) fn id_of(found: &Found) -> &[u8; CONFLICT_BYTES] {
 /// Describes a conflict for the store: a function of the document (invariant D9).
 pub(crate) fn to_json(document: &Document, found: &Found) -> String {
     let sides = found.values.iter().map(|side| {
-        let made = document.attribution(&side.change);
+        // A settlement is nobody's: what people want to know is whose write it chose.
+        let write = document.settled_write(&side.change).unwrap_or(side.change);
+        let made = document.attribution(&write);
         let (author, device) = made.as_ref().map_or((None, None), |made| (made.author.as_deref(), made.device));
         let (at_ms, device) = (made.as_ref().map_or(0, |made| made.at_ms), device.map(|device| device.to_string()));
         let value = side.value.as_ref().map(|value| json!([value.to_tagged_json()]));
@@ -173,6 +261,7 @@ fn read(shared: &Arc<Shared>, space: SpaceId, listed: ListedConflict) -> Option<
         collection: home.collection.as_str().to_owned(),
         path: json.get("path")?.as_str()?.parse().ok()?,
         kind: kinds.into_iter().find(|kind| kind.name() == name)?,
+        strategy: Strategy::default(),
         values,
         shared: shared.clone(),
         target: Target { space, collection: home.collection, entity, existence: Existence::Required },

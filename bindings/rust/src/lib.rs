@@ -109,7 +109,8 @@
 //! - [`Query`]: conditions, orders, sums over local data; [`LiveQuery`] tells when the answer is another one; [`SearchBox`]: full
 //!   text.
 //! - [`Collection::through`]: an app whose shape of entities changed, beside older versions of it; [`Lens`] has what may change.
-//! - [`Conflict`]: what people did to one place without knowing of each other, and how one of them decides it.
+//! - [`Conflict`]: what people did to one place without knowing of each other, and how one of them decides it; [`Strategy`]: what needs
+//!   nobody.
 //! - [`Space::set_direction`]: collections whose changes only go out, only come in, or stay on this device.
 //! - [`Replica::request`], [`Schedule`], [`Replica::explain`]: when each space is synced, and why not.
 //! - [`Presence`]: who is here now, and where.
@@ -174,6 +175,7 @@ mod upkeep;
 mod watch;
 mod write;
 
+pub use afield_core::document::strategy::{ParseStrategyError, Strategy};
 pub use afield_core::document::{
     Attribution, Changed, Difference, HistoryChange, HistoryPage, Point, PointError, Sitting, TextHunk, Undoes,
 };
@@ -192,7 +194,7 @@ pub use afield_store::{Position, QueryValue, Snippet};
 pub use afield_transport::{ParseAddressError, ParseTokenError};
 pub use automerge;
 pub use collection::{Collection, JsonCollection, Listing};
-pub use conflict::{Conflict, ConflictValue};
+pub use conflict::{Conflict, ConflictStrategy, ConflictValue};
 pub use direction::{CollectionDirection, DirectionError, SourceOfTruth};
 pub use driver::{
     Compacted, CompactionProgress, Driver, DriverError, EditFailure, Edited, EntityError, Existence, NotInStep, Output,

@@ -66,6 +66,7 @@ mod weight;
 pub use apply::hostile::{Hostile, HostileChange};
 pub use attribution::{AUTHOR_BYTES_MAX, Attribution, device_of, fresh_actor};
 pub use brought::brought;
+pub use conflict::strategy;
 pub use conflict::{Choice, Conflict, ConflictId, ConflictKind, ConflictValue, DELETED_KEY};
 pub use cursor::{ParseTextCursorError, TextCursor};
 pub use difference::paired_elements;

@@ -150,6 +150,19 @@ Examples:
   afield resolve notes 5f4a3b2c1d0e title --keep 2
   afield resolve notes 5f4a3b2c1d0e title --value '\"Milk and bread\"'";
 
+pub(super) const STRATEGY: &str = "\
+  merge         what is shown stands, and the conflict is listed (as at first)
+  manual        the same, marked as to be decided by a person
+  newest        the value with the latest time
+  prefer-this   what this device wrote, where it wrote at all
+  prefer-other  what others wrote, where this device wrote, too
+Plain values are decided so; a value beside its deletion is listed in any case.
+
+Examples:
+  afield conflicts strategy notes newest
+  afield conflicts strategy notes title manual
+  afield conflicts strategy";
+
 pub(super) const CONNECT: &str = "\
 Examples:
   afield connect wss://relay.example.org --token-file token

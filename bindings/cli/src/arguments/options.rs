@@ -117,9 +117,30 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Conflicts {
     /// The collection; without one, all of them
     pub(crate) collection: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: Option<ConflictsCommand>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum ConflictsCommand {
+    /// Show how conflicts are decided without a person on this device, or say it anew
+    #[command(after_help = super::help::STRATEGY)]
+    Strategy(StrategyArguments),
+}
+
+#[derive(Debug, Args)]
+#[command(override_usage = "afield conflicts strategy [OPTIONS] [<COLLECTION> [FIELD] <STRATEGY>]")]
+pub(crate) struct StrategyArguments {
+    /// The collection; without one, what was said is listed
+    #[arg(requires = "rest")]
+    pub(crate) collection: Option<String>,
+    /// The field, where not all of them are meant, and merge, manual, newest, prefer-this or prefer-other
+    #[arg(value_name = "FIELD | STRATEGY", num_args = 1..=2)]
+    pub(crate) rest: Vec<String>,
 }
 
 #[derive(Debug, Args)]

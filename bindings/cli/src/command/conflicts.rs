@@ -1,12 +1,13 @@
 //! `afield conflicts`, `afield resolve`
 
-use crate::arguments::{Conflicts, Global, Resolve};
+use crate::arguments::{Conflicts, ConflictsCommand, Global, Resolve, StrategyArguments};
+use crate::command::list::lines;
 use crate::context;
 use crate::failure::Failure;
 use crate::identity;
 use crate::output::Output;
 use crate::text;
-use afield::{Choice, Collection, Conflict, ConflictValue, Value};
+use afield::{Choice, Collection, Conflict, ConflictValue, Path, Strategy, Value};
 use serde::Serialize;
 use serde_json::Value as Json;
 
@@ -18,6 +19,7 @@ struct Shown {
     entity: String,
     path: String,
     kind: &'static str,
+    strategy: &'static str,
     values: Vec<Side>,
 }
 
@@ -45,6 +47,9 @@ struct Resolved {
 }
 
 pub(super) fn list(arguments: &Conflicts, global: &Global, output: Output) -> Result<(), Failure> {
+    if let Some(ConflictsCommand::Strategy(arguments)) = &arguments.command {
+        return strategy(arguments, global, output);
+    }
     let (_replica, space) = context::open_space(global)?;
     let conflicts = match &arguments.collection {
         Some(collection) => space.collection::<()>(collection)?.conflicts()?,
@@ -52,6 +57,58 @@ pub(super) fn list(arguments: &Conflicts, global: &Global, output: Output) -> Re
     };
     let shown: Vec<Shown> = conflicts.iter().map(Shown::of).collect();
     output.list(&shown, || in_words(&shown, global, output))
+}
+
+/// How the conflicts of a collection or a field are decided.
+#[derive(Debug, Serialize)]
+struct Strategic {
+    collection: String,
+    field: Option<String>,
+    strategy: &'static str,
+}
+
+impl Strategic {
+    fn new(collection: &str, field: &Path, strategy: Strategy) -> Self {
+        let field = (!field.steps().is_empty()).then(|| field.to_string());
+        Self { collection: collection.to_owned(), field, strategy: strategy.name() }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let field = self.field.as_deref().unwrap_or("(all others)");
+        vec![text::printable(&self.collection), text::printable(field), self.strategy.replace('_', "-")]
+    }
+}
+
+fn strategy(arguments: &StrategyArguments, global: &Global, output: Output) -> Result<(), Failure> {
+    let (_replica, space) = context::open_space(global)?;
+    let Some(collection) = &arguments.collection else {
+        let found = space.conflict_strategies()?;
+        let shown: Vec<_> = found.iter().map(|one| Strategic::new(&one.collection, &one.field, one.strategy)).collect();
+        return output.list(&shown, || {
+            let rows: Vec<_> = shown.iter().map(Strategic::cells).collect();
+            lines(
+                &["collection", "field", "strategy"],
+                &rows,
+                output,
+                "What is in conflict is listed until a person decides.",
+            )
+        });
+    };
+    let (field, name) = match arguments.rest.as_slice() {
+        [name] => (Path::ROOT, name),
+        [field, name] => {
+            let wrong = |error| Failure::Usage(format!("{field:?} is no field: {error}"));
+            (field.parse().map_err(wrong)?, name)
+        }
+        _ => return Err(Failure::Usage("name a strategy, as in `afield conflicts strategy notes newest`".to_owned())),
+    };
+    let chosen: Strategy = name
+        .replace('-', "_")
+        .parse()
+        .map_err(|error: afield::ParseStrategyError| Failure::Usage(error.to_string()))?;
+    space.collection::<()>(collection)?.on_conflict_in(field.clone(), chosen)?;
+    let told = Strategic::new(collection, &field, chosen);
+    output.done(&told, || format!("{}: {}.", text::printable(collection), told.cells().split_off(1).join(", ")))
 }
 
 pub(super) fn resolve(arguments: &Resolve, global: &Global, output: Output) -> Result<(), Failure> {
@@ -109,6 +166,7 @@ impl Shown {
             entity: conflict.entity.to_string(),
             path: conflict.path.to_string(),
             kind: conflict.kind.name(),
+            strategy: conflict.strategy.name(),
             values: conflict.values.iter().zip(1..).map(|(side, number)| Side::of(side, number)).collect(),
         }
     }

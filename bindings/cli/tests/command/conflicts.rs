@@ -54,3 +54,22 @@ fn what_cannot_be_decided_is_refused_with_a_word_on_what_there_is() {
     assert_eq!(ada.run(["get", "notes", &id, "--json"]).json()["value"]["title"], "Both");
     assert!(ada.run(["resolve", "notes", &id, "--keep", "1"]).failed(3).contains("conflicts` shows"));
 }
+
+#[test]
+fn a_strategy_decides_what_nobody_has_to_and_is_listed() {
+    let (_folder, _relay, ada, ben, id) = two_titles();
+    assert_eq!(ada.run(["conflicts", "strategy"]).ok(), "", "nothing was said yet");
+    let said = ada.run(["conflicts", "strategy", "notes", "title", "manual", "--json"]).json();
+    assert_eq!(said, json!({ "collection": "notes", "field": "title", "strategy": "manual" }));
+    assert_eq!(ada.run(["conflicts", "--json"]).json()["strategy"], "manual", "it waits for a person");
+    assert_eq!(ada.run(["conflicts", "strategy", "--json"]).json(), said);
+    ada.run(["conflicts", "strategy", "notes", "title", "prefer-this"]).ok();
+    assert!(ada.run(["conflicts"]).ok().is_empty(), "it decides what there is");
+    for person in [&ada, &ben] {
+        person.run(["sync"]).ok();
+        assert!(person.run(["conflicts"]).ok().is_empty());
+        assert_eq!(person.run(["get", "notes", &id, "--json"]).json()["value"]["title"], "Adas");
+    }
+    ada.run(["conflicts", "strategy", "notes", "latest"]).failed(2);
+    assert_eq!(ada.run(["conflicts", "strategy", "notes", "title", "first", "newest"]).code, 2);
+}

@@ -35,13 +35,19 @@ impl KnownConflicts {
 
 /// Works the conflicts of an open document out.
 fn conflicts_of(open: &mut OpenEntity) -> Vec<ConflictRow> {
+    let found = found_in(open);
+    rows(&open.document, &found)
+}
+
+/// Works the conflicts of an open document out, as the document says them.
+pub(super) fn found_in(open: &mut OpenEntity) -> Vec<afield_core::document::Conflict> {
     let found = match &open.conflicts {
         KnownConflicts::NoneAt(heads) => open.document.conflicts_since(heads),
         KnownConflicts::Unknown | KnownConflicts::Some => open.document.conflicts(),
     };
     open.conflicts =
         if found.is_empty() { KnownConflicts::NoneAt(open.document.heads()) } else { KnownConflicts::Some };
-    rows(&open.document, &found)
+    found
 }
 
 fn rows(document: &Document, found: &[afield_core::document::Conflict]) -> Vec<ConflictRow> {

@@ -35,6 +35,7 @@ impl Driver {
     /// The store failed.
     pub(super) fn merge(&self, entities: BTreeSet<EntityId>, now: Now) -> Result<(), DriverError> {
         let mut entities: Vec<_> = entities.into_iter().collect();
+        let all = entities.clone();
         while !entities.is_empty() {
             let roomier = self.merge_once(&entities, now)?;
             entities.clear();
@@ -44,6 +45,8 @@ impl Driver {
                 }
             }
         }
+        // What came is stored by now, whatever becomes of this.
+        self.settle_by_strategy(&all, now);
         Ok(())
     }
 

@@ -22,6 +22,7 @@ mod presence;
 mod projection;
 mod purge;
 mod seen;
+mod strategies;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub use error::DriverError;
 pub(crate) use look::Took;
 pub(crate) use presence::{Notice, Place, locked};
 pub(crate) use projection::{DELETED_KEY, projection_of, projection_of_fields, split_deleted, split_deletion};
+pub(crate) use strategies::Strategies;
 pub use sync::Output;
 
 use crate::status::{Merged, SyncEvent, Traffic};

@@ -31,6 +31,7 @@ mod judge;
 mod region;
 mod resolve;
 mod standing;
+pub mod strategy;
 
 use super::path::Path;
 use super::value::Value;

@@ -168,6 +168,17 @@ impl<'e> Places<'e> {
     }
 }
 
+/// The values that stand at a register, with the operations that wrote them; `None` where others may be writing into one of
+/// them, or one does not even equal itself.
+pub(super) fn scalars_at(engine: &Automerge, register: &Register) -> Option<Vec<(Value, Id)>> {
+    let found = values_at(engine, register, None, |id| register_in(engine, id)).into_iter();
+    let read = |(found, operation): (Found<'_>, Id)| {
+        let value = crate::document::read::scalar_value(found.as_scalar()?);
+        value.can_be_of_a_mark().then_some((value, operation))
+    };
+    found.map(read).collect()
+}
+
 /// The operations whose values stand at a register, the one that is shown first.
 pub(super) fn operations_at(document: &impl Engine, register: &Register) -> Vec<Id> {
     let found = values_at(document, register, None, |id| register_in(document, id));

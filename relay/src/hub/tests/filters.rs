@@ -215,6 +215,28 @@ fn entities_of_announced_collections_are_named_once_and_not_sent() {
 }
 
 #[test]
+fn a_collection_that_is_left_out_is_passed_over_and_all_others_come() {
+    let mut relay = Relay::new();
+    let but = |name: &str| Filter::Everything.without(&[name.parse().unwrap()].into());
+    let (one, without) = (relay.device(1), relay.filtered_device(2, but("notes")));
+    let with = relay.filtered_device(3, but("photos"));
+    relay.seen(without);
+    relay.seen(with);
+    let mut author = Author::new(1, 1);
+    let change = author.edit("a");
+    relay.push_bytes(one, 1, author.entity, std::slice::from_ref(&change));
+    relay.turn();
+    let brings = |seen: &[Seen]| matches!(seen, [Seen::Chunks { parts, .. } | Seen::Jump { parts, .. }] if *parts == [Part::Batch(vec![change.clone()])]);
+    assert_eq!(relay.seen(without), []);
+    let seen = relay.seen(with);
+    assert!(brings(&seen), "{seen:?}");
+    relay.send(without, filtered(but("photos"), true));
+    relay.turn();
+    let seen = relay.seen(without);
+    assert!(brings(&seen), "what was passed without a word is looked at again: {seen:?}");
+}
+
+#[test]
 fn filters_and_fetches_of_a_session_have_a_bound() {
     let mut relay = Relay::new();
     let two = relay.filtered_device(2, Filter::nothing());
