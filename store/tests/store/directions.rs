@@ -112,7 +112,7 @@ fn what_is_not_asked_for_is_left_out_of_the_filter_and_fetched_anew_when_it_is()
 #[test]
 fn collections_that_take_nothing_have_a_bound() {
     let mut store = two_spaces();
-    let name = |number: usize| -> Collection { format!("collection {number}").parse().unwrap() };
+    let name = |number: usize| -> Collection { format!("collection-{number}").parse().unwrap() };
     for number in 0..256 {
         let _ = store.set_direction(space(1), &name(number), Direction::PushOnly, false).unwrap();
     }
