@@ -35,9 +35,30 @@ impl Edit<'_> {
             }
             (_, None) => {
                 let scalar = self.scalar(value, &place.parent.id, Some(&place.prop))?;
-                Ok(self.writing(&place.parent.id).put(&place.parent.id, place.prop.clone(), scalar)?)
+                self.put_scalar(&place.parent.id, &place.prop, scalar)
             }
         }
+    }
+
+    /// Puts a scalar in place of all that stands there.
+    ///
+    /// Where it is one of several values that stand, the engine by itself would leave it as it is and take the others away: two who
+    /// chose different ones at the same time would then leave nothing. So something else is put first.
+    pub(super) fn put_scalar(
+        &mut self,
+        object: &ObjId,
+        prop: &Prop,
+        scalar: ScalarValue,
+    ) -> Result<(), OperationError> {
+        let standing = self.reader().get_all(object, prop.clone())?;
+        let stands = |scalar: &ScalarValue| standing.iter().any(|(found, _)| found.as_scalar() == Some(scalar));
+        if standing.len() > 1
+            && stands(&scalar)
+            && let Some(other) = (0..).map(ScalarValue::Int).find(|other| !stands(other))
+        {
+            self.writing(object).put(object, prop.clone(), other)?;
+        }
+        Ok(self.writing(object).put(object, prop.clone(), scalar)?)
     }
 
     /// Creates an empty container at a place: derived when nothing stands there and others could be creating it,

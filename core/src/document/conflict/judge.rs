@@ -89,40 +89,45 @@ impl Judge<'_> {
     }
 
     /// Adds what deletions say that nobody wrote after: that the place is empty, or that it keeps what stood beside what they
-    /// took away. Says whether this is in conflict with what stands there.
+    /// took away. Says whether this is in conflict with what stands there, or with one another where nothing does.
     fn add_deletions(&self, sides: &mut Sides, register: &Register, writes: &[Write], visible: &[Visible]) -> bool {
         let wrote = |found: &Visible| {
             let hash = self.places.engine.hash_for_opid(&found.operation.object())?;
             self.region.find(&hash)
         };
         let standing: Vec<usize> = visible.iter().filter_map(wrote).collect();
-        let (mut deleted, mut contested) = (BTreeSet::new(), false);
-        for deletion in writes.iter().filter(|write| write.deletes && self.is_last(write, writes)) {
+        let (mut deleted, mut keepers, mut kept) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        let last = writes.iter().filter(|write| write.deletes && self.is_last(write, writes));
+        let named = last.filter_map(|write| Some((self.region.changes.get(write.change)?.hash, write)));
+        // Not in the order in which they came to this device.
+        for (change, deletion) in named.collect::<BTreeMap<_, _>>() {
             // What every device creates alike is no answer to a deletion.
             let beside = |wrote: &usize| self.region.are_concurrent(*wrote, deletion.change);
             if !visible.is_empty() && !standing.iter().any(beside) {
                 continue;
             }
-            let Some(change) = self.region.changes.get(deletion.change).map(|member| member.hash) else { continue };
-            let kept = self.places.visible_to(register, &[change]);
             sides.gone.extend(deletion.predecessors.iter().cloned());
-            if kept.is_empty() {
+            let Some(side) = self.places.visible_to(register, &[change]).into_iter().next() else {
                 deleted.insert(deletion.change);
-            }
-            for kept in kept.into_iter().take(1) {
-                let is_known = |side: &ConflictValue| {
-                    side.operation.as_ref() == Some(&kept.operation) || side.value.as_ref() == Some(&kept.value)
-                };
-                if !standing.is_empty() && !sides.values.iter().any(is_known) {
-                    sides.values.push(ConflictValue { value: Some(kept.value), change, wins: false, operation: None });
-                    contested = true;
-                }
+                continue;
+            };
+            keepers.insert(deletion.change);
+            let stands = |known: &ConflictValue| known.operation.as_ref() == Some(&side.operation);
+            let says_the_same = |known: &ConflictValue| known.value.as_ref() == Some(&side.value);
+            let is_listed = sides.values.iter().any(|known| stands(known) || says_the_same(known));
+            if (!standing.is_empty() || visible.is_empty()) && !is_listed && !kept.iter().any(says_the_same) {
+                kept.push(ConflictValue { value: Some(side.value), change, wins: false, operation: None });
             }
         }
-        contested |= !deleted.is_empty() && !visible.is_empty();
-        if let Some(latest) = self.region.latest(deleted) {
-            let wins = sides.values.is_empty();
-            sides.values.push(ConflictValue { value: None, change: latest.hash, wins, operation: None });
+        let contested = !kept.is_empty() || !deleted.is_empty() && !visible.is_empty();
+        // Where those who kept different things emptied the place together, nobody else did.
+        let emptied = if deleted.is_empty() && visible.is_empty() { keepers } else { deleted };
+        let emptied = self.region.latest(emptied).map(|latest| latest.hash);
+        let empty = emptied.map(|change| ConflictValue { value: None, change, wins: false, operation: None });
+        if visible.is_empty() {
+            sides.values.extend(empty.into_iter().map(|side| ConflictValue { wins: true, ..side }).chain(kept));
+        } else {
+            sides.values.extend(kept.into_iter().chain(empty));
         }
         contested
     }
@@ -167,9 +172,12 @@ impl Judge<'_> {
         let deletions: Vec<ChangeHash> =
             visible.iter().filter(|found| is_deletion(found)).filter_map(written).collect();
         let restored = visible.iter().find(|found| !is_deletion(found)).and_then(written);
-        let deleted = self.region.latest(deletions.iter().filter_map(|hash| self.region.find(hash)))?.hash;
         let marks: Vec<usize> = deletions.iter().filter_map(|hash| self.region.find(hash)).collect();
         let (fields, unseen) = self.edited_beside(writes, &marks);
+        // A deletion that all the others knew of is beside nothing, and need not be among the changes of the region.
+        let is_beside = |mark: &usize| unseen.iter().any(|edit| !self.region.past(*edit).has(*mark));
+        let beside = marks.into_iter().filter(|mark| restored.is_some() || is_beside(mark));
+        let deleted = self.region.latest(beside)?.hash;
         let kept = restored.or_else(|| self.region.latest(unseen).map(|latest| latest.hash))?;
         let deleted_wins = is_deletion(winner);
         let side = |value, change, wins| ConflictValue { value, change, wins, operation: None };

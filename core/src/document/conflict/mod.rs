@@ -8,7 +8,8 @@
 //!
 //! - when it has several values at once ([`ConflictKind::Values`]). Equal scalars are one value: there is nothing to decide.
 //!   Two maps, lists, texts or counters are two values even where they read the same, since what is written into one is not in the other;
-//! - when it has a value, and a deletion of it is concurrent to that value ([`ConflictKind::Deleted`]);
+//! - when it has a value, and a deletion of it is concurrent to that value; or when it has none, since people who at the same time
+//!   kept different ones of several maps, lists, texts or counters took the others away ([`ConflictKind::Deleted`]);
 //! - when it was deleted or written anew by people of whom none had seen what somebody else wrote into the map, list, text
 //!   or counter that stood there ([`ConflictKind::Lost`]). Of nested ones that are gone the outermost counts: its
 //!   place can be named;
@@ -66,7 +67,8 @@ pub struct ParseConflictIdError;
 pub enum ConflictKind {
     /// Several values were written to one place.
     Values,
-    /// A value was written to a place that somebody else deleted; the value is shown.
+    /// A value was written to a place that somebody else deleted, and is shown; or one was kept there beside which somebody else kept
+    /// or deleted something, and nothing is shown.
     Deleted,
     /// Something was edited that somebody else deleted or wrote anew as a whole; the edit is not shown.
     Lost,

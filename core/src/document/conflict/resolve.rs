@@ -1,7 +1,8 @@
 //! Deciding a conflict by an ordinary edit.
 
 use super::standing::{operations_at, prop_at};
-use super::{Conflict, ConflictKind, Id, Key, Register};
+use super::{Conflict, ConflictKind, ConflictValue, Id, Key, Register};
+use crate::document::create::container_of;
 use crate::document::edit::Edit;
 use crate::document::error::OperationError;
 use crate::document::operations::Place;
@@ -11,11 +12,20 @@ use automerge::legacy::{ElementId, Key as LegacyKey, Op, OpType};
 use automerge::transaction::Transactable;
 use automerge::{ObjType, Prop, ReadDoc, ScalarValue};
 
+impl ConflictValue {
+    /// Whether it stands, and others may be writing into it: so it cannot be written again without losing what they write.
+    fn stays_where_it_is(&self) -> bool {
+        let is_written_into = |value: &Value| container_of(value).is_some() || matches!(value, Value::Counter(_));
+        self.operation.is_some() && self.value.as_ref().is_some_and(is_written_into)
+    }
+}
+
 /// How a conflict is decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
-    /// The side with this number among [`Conflict::values`], from 0, is what holds: a value that is shown stays as it is, with
-    /// all that others write into it meanwhile; one that is gone is written again; what one side deleted is deleted.
+    /// The side with this number among [`Conflict::values`], from 0, is what holds: a map, list, text or counter that stands stays as
+    /// it is, with all that others write into it meanwhile; a plain value, and what is gone, is written again; what one side
+    /// deleted is deleted.
     Keep(usize),
     /// Another value is written.
     Value(Value),
@@ -42,7 +52,7 @@ impl Edit<'_> {
             edit.refuse_stale(conflict)?;
             let standing = operations_at(edit.reader(), &conflict.register);
             match (side, choice) {
-                (Some(side), _) if side.value.is_none() || side.operation.is_some() => {
+                (Some(side), _) if side.value.is_none() || side.stays_where_it_is() => {
                     let others = standing.into_iter().filter(|id| side.operation.as_ref() != Some(id));
                     let settled: Vec<Id> = others.chain(conflict.gone.iter().cloned()).collect();
                     edit.settle_register(&conflict.register, &settled)
@@ -81,7 +91,7 @@ impl Edit<'_> {
                 if !is_gone && matches!(prop, Prop::Map(_)) {
                     self.writing(&parent.id).delete(&parent.id, prop.clone())?;
                 }
-                self.writing(&parent.id).put(&parent.id, prop.clone(), ScalarValue::Null)?;
+                self.put_scalar(&parent.id, &prop, ScalarValue::Null)?;
                 if !value.is_null() {
                     self.write(&Place { parent, prop, depth }, value)?;
                 }

@@ -13,9 +13,9 @@
 //!
 //! Settled is a place at which several values stand, all of them scalars, and beside which nobody deleted or kept anything. A deletion takes
 //! away what its author knew of, and is no value that could be chosen: beside a value that its author did not know of (be it what a
-//! settlement put) it is left to people, whichever came first to a device. The same holds for who kept one of several values and so
-//! deleted the others; who puts what is shown already, where several values stand, keeps it. Left to people are also what others write
-//! into meanwhile (a map, a list, a text, a counter), what was edited in something that is gone, and the deletion of a whole entity.
+//! settlement put) it is left to people, whichever came first to a device. The same holds for who kept one of several maps, lists, texts
+//! or counters and so deleted what stood beside it. Left to people are also what others write into meanwhile (a map, a list, a text, a
+//! counter), what was edited in something that is gone, and the deletion of a whole entity.
 
 use super::standing::scalars_at;
 use super::{Conflict, ConflictKind};

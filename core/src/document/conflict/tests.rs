@@ -6,6 +6,7 @@ use super::*;
 use crate::document::test_kit::{ENTITY, by, deliver, edit};
 use crate::document::{Choice, Edit, LocalChange, OperationError};
 use crate::limits::Limits;
+use std::collections::BTreeSet;
 
 /// Two devices that hold the same, and what each does without knowing of the other.
 fn beside(
@@ -248,17 +249,77 @@ fn a_choice_is_refused_once_the_place_holds_something_else() {
 }
 
 #[test]
-fn two_people_who_keep_opposite_sides_at_the_same_time_leave_the_place_empty_and_nothing_listed() {
+fn two_people_who_choose_opposite_values_at_the_same_time_leave_both_to_be_decided_and_one_shown() {
+    type Chooses = fn(&mut Edit<'_>, &Conflict, usize) -> Result<(), OperationError>;
+    let keeps: Chooses = |edit, conflict, side| edit.resolve(conflict, &Choice::Keep(side));
+    let puts: Chooses = |edit, conflict, side| edit.put("a", conflict.values[side].value.clone().unwrap());
+    for chooses in [keeps, puts] {
+        let (mut one, mut other) = beside(|edit| edit.put("a", 0), |edit| edit.put("a", 1), |edit| edit.put("a", 2));
+        let conflict = only(&one);
+        edit(&mut one, 1, |edit| chooses(edit, &conflict, 0));
+        edit(&mut other, 2, |edit| chooses(edit, &conflict, 1));
+        assert_eq!((one.conflicts(), other.conflicts()), (Vec::new(), Vec::new()), "each has decided");
+        assert_ne!(one.read(), other.read(), "the control: each has its own");
+        exchange(&mut one, &mut other);
+        let again = only(&one);
+        assert_eq!((again.kind, again.id, only(&other)), (ConflictKind::Values, conflict.id, again.clone()));
+        let both: BTreeSet<String> = sides(&again).iter().map(|side| format!("{side:?}")).collect();
+        assert_eq!(both, sides(&conflict).iter().map(|side| format!("{side:?}")).collect());
+        let kept = decided(&one, &other, &again, &Choice::Keep(1));
+        assert_eq!(kept.entry("a"), again.values[1].value.as_ref());
+    }
+}
+
+#[test]
+fn two_people_who_choose_the_same_value_at_the_same_time_have_decided() {
     let (mut one, mut other) = beside(|edit| edit.put("a", 0), |edit| edit.put("a", 1), |edit| edit.put("a", 2));
     let conflict = only(&one);
+    for (document, who) in [(&mut one, 1), (&mut other, 2)] {
+        edit(document, who, |edit| edit.resolve(&conflict, &Choice::Keep(1)));
+    }
+    exchange(&mut one, &mut other);
+    assert_eq!((one.conflicts(), other.conflicts()), (Vec::new(), Vec::new()));
+    assert_eq!(one.read().entry("a"), conflict.values[1].value.as_ref());
+}
+
+#[test]
+fn two_people_who_keep_opposite_objects_at_the_same_time_find_both_listed_beside_the_empty_place() {
+    let object = |name: &str| Value::from([("name", Value::from(name))]);
+    // Written over something else, so that each makes its own.
+    let (mut one, mut other) =
+        beside(|edit| edit.put("o", 0), |edit| edit.put("o", object("l")), |edit| edit.put("o", object("r")));
+    let conflict = only(&one);
+    assert_eq!((conflict.kind, conflict.values.len()), (ConflictKind::Values, 2));
     edit(&mut one, 1, |edit| edit.resolve(&conflict, &Choice::Keep(0)));
     edit(&mut other, 2, |edit| edit.resolve(&conflict, &Choice::Keep(1)));
-    assert_ne!(one.read(), other.read(), "the control: each has its own");
     exchange(&mut one, &mut other);
-    assert_eq!(one.read(), other.read());
-    // A known limit: each took the other's value away, and an empty place has no sides.
-    assert_eq!((one.read(), one.conflicts()), (fields([]), Vec::new()));
-    assert_eq!(other.conflicts(), []);
+    let again = only(&one);
+    assert_eq!((again.kind, only(&other)), (ConflictKind::Deleted, again.clone()));
+    let mut listed = sides(&again);
+    assert_eq!((listed.remove(0), again.values[0].wins), (None, true), "what is shown comes first");
+    assert_eq!(listed.len(), 2);
+    for side in sides(&conflict) {
+        assert!(listed.contains(&side), "{side:?}");
+    }
+    assert_eq!(decided(&one, &other, &again, &Choice::Keep(0)), fields([]));
+    for number in 1..3 {
+        let kept = decided(&one, &other, &again, &Choice::Keep(number));
+        assert_eq!(kept.entry("o"), again.values[number].value.as_ref());
+    }
+}
+
+#[test]
+fn an_object_that_one_kept_while_another_deleted_all_of_them_is_listed() {
+    let object = |name: &str| Value::from([("name", Value::from(name))]);
+    let (mut one, mut other) =
+        beside(|edit| edit.put("o", 0), |edit| edit.put("o", object("l")), |edit| edit.put("o", object("r")));
+    let conflict = only(&one);
+    edit(&mut one, 1, |edit| edit.resolve(&conflict, &Choice::Keep(1)));
+    let deletion = edit(&mut other, 2, |edit| edit.delete("o"));
+    exchange(&mut one, &mut other);
+    let again = only(&one);
+    assert_eq!((again.kind, sides(&again)), (ConflictKind::Deleted, vec![None, sides(&conflict)[1].clone()]));
+    assert_eq!(again.values[0].change, deletion[0].hash, "whoever deleted it says so");
 }
 
 #[test]

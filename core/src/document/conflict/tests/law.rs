@@ -15,7 +15,7 @@ enum Action {
 }
 
 fn actions() -> impl Strategy<Value = Vec<Action>> {
-    let edit = (0..3usize, 0..8u8, 0..8u8, 0..6u8);
+    let edit = (0..3usize, 0..8u8, 0..10u8, 0..6u8);
     prop::collection::vec(
         prop_oneof![
             4 => edit.prop_map(|(device, place, what, number)| Action::Edit { device, place, what, number }),
@@ -183,7 +183,8 @@ impl Record {
             let is_deleted = self.writes(view, register).filter(decided_otherwise).any(|(event, ..)| {
                 let is_last = !decisions.iter().any(|other| *other != event && self.knows(*other, event));
                 let beside = |at: &Option<usize>| at.is_some_and(|at| !self.knows(at, event) && !self.knows(event, at));
-                is_last && visible.iter().any(|(_, at)| beside(at))
+                let is_empty = visible.is_empty() && self.is_keeping(event, register);
+                is_last && (is_empty || visible.iter().any(|(_, at)| beside(at)))
             });
             let kind = if values.len() > 1 {
                 ConflictKind::Values
@@ -356,6 +357,7 @@ impl World {
             4 => Value::Text(String::new()),
             5 => Value::Counter(0),
             6 => return self.write_into(device, path, &register),
+            8 | 9 => return self.keep(device, &path, register, number),
             _ => return self.delete(device, path, register),
         };
         let made = self.do_edit(device, |edit| edit.put(path.clone(), value.clone()));
@@ -364,12 +366,39 @@ impl World {
         }
         let prop = prop_at(&path, &register);
         let (id, is_object) = self.at(device, &register.object(), prop).unwrap();
-        let keeps = self.record.homes.insert(id.clone(), register.clone()).is_some()
-            && !made.iter().any(|change| change.derived);
+        let derived = made.iter().any(|change| change.derived);
+        let is_known = self.record.homes.insert(id.clone(), register.clone()).is_some();
+        assert!(derived || !is_known, "what is put is new");
         let is_written_into = is_object || matches!(value, Value::Counter(_));
         let written = Some(Written { id, scalar: (!is_written_into).then_some(value) });
-        let derived = made.iter().any(|change| change.derived);
-        self.add(device, vec![Act::Write { register, written, derived, keeps }]);
+        self.add(device, vec![Act::Write { register, written, derived, keeps: false }]);
+    }
+
+    /// Keeps one of the values that stand at a place, or leaves it empty, where that is in conflict.
+    fn keep(&mut self, device: usize, path: &Path, register: Register, number: u8) {
+        let conflicts = self.documents[device].conflicts();
+        let Some(conflict) = conflicts.into_iter().find(|conflict| conflict.register == register) else { return };
+        let side = usize::from(number) % conflict.values.len();
+        let written = match &conflict.values[side] {
+            ConflictValue { value: None, .. } => None,
+            ConflictValue { operation: Some(id), value: Some(value), .. } => Some((id.clone(), value.clone())),
+            // What is gone is made anew with all that is in it.
+            ConflictValue { operation: None, .. } => return,
+        };
+        assert!(!self.do_edit(device, |edit| edit.resolve(&conflict, &Choice::Keep(side))).is_empty());
+        let keeps = matches!(
+            written,
+            Some((_, Value::Map(_) | Value::List(_) | Value::Text(_) | Value::RichText(_) | Value::Counter(_)))
+        );
+        let written = written.map(|(kept, value)| {
+            if keeps {
+                return Written { id: kept, scalar: None };
+            }
+            let (id, _) = self.at(device, &register.object(), prop_at(path, &register)).unwrap();
+            self.record.homes.insert(id.clone(), register.clone());
+            Written { id, scalar: Some(value) }
+        });
+        self.add(device, vec![Act::Write { register, written, derived: false, keeps }]);
     }
 
     fn delete(&mut self, device: usize, path: Path, register: Register) {
