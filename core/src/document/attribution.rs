@@ -5,10 +5,12 @@
 //! attributed. None of it is proven: whoever may write may write any name.
 
 use super::Document;
+use crate::change::is_derived;
 use crate::change::leb::write_unsigned;
 use crate::id::DeviceId;
 use crate::time::{Entropy, random_bytes};
 use automerge::{ActorId, Author, Automerge, ChangeHash, ChangeMetadata};
+use std::collections::BTreeSet;
 
 /// How many bytes of an actor tell one opening of a device's store from all others (invariant D6).
 const OPENING_BYTES: usize = 8;
@@ -86,6 +88,25 @@ impl Document {
     pub fn attribution(&self, change: &ChangeHash) -> Option<Attribution> {
         let engine = self.automerge();
         Some(of_change(engine, &engine.get_change_meta_by_hash(change)?))
+    }
+
+    /// When somebody last changed the document, by the clocks of those who did, in milliseconds since the Unix epoch; 0 where nobody
+    /// has. A change that every device makes alike has no time, and stands for what it follows.
+    ///
+    /// # Panics
+    ///
+    /// The document is poisoned.
+    pub fn changed_ms(&self) -> i64 {
+        let engine = self.automerge();
+        let (mut latest, mut next, mut seen) = (0, self.heads(), BTreeSet::new());
+        while let Some(hash) = next.pop() {
+            let Some(change) = engine.get_change_meta_by_hash(&hash).filter(|_| seen.insert(hash)) else { continue };
+            if is_derived(change.actor.to_bytes()) {
+                next.extend(change.deps.iter().copied());
+            }
+            latest = latest.max(change.timestamp);
+        }
+        latest
     }
 }
 

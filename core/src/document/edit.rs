@@ -390,7 +390,7 @@ impl<'d> Edit<'d> {
         self.keep(&engine);
         let mut content = self.joining_content(&engine);
         content.operations = vec![operation];
-        content.message.clone_from(&self.context.message);
+        content.message.clone_from(&self.message);
         let change = Change::from(content);
         let change = match self.authorship {
             Authorship::Actor => Some(change),

@@ -97,7 +97,15 @@ impl Judge<'_> {
         };
         let standing: Vec<usize> = visible.iter().filter_map(wrote).collect();
         let (mut deleted, mut keepers, mut kept) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
-        let last = writes.iter().filter(|write| write.deletes && self.is_last(write, writes));
+        if !writes.iter().any(|write| write.deletes) {
+            return false;
+        }
+        let overwritten = self.region.before(&makers(writes));
+        let is_last = |write: &&Write| {
+            let later = |other: &Write| other.change == write.change && other.operation > write.operation;
+            !overwritten.has(write.change) && !writes.iter().any(later)
+        };
+        let last = writes.iter().filter(|write| write.deletes).filter(is_last);
         let named = last.filter_map(|write| Some((self.region.changes.get(write.change)?.hash, write)));
         // Not in the order in which they came to this device.
         for (change, deletion) in named.collect::<BTreeMap<_, _>>() {
@@ -134,9 +142,14 @@ impl Judge<'_> {
 
     /// Adds what was edited without the knowledge of whoever took it away; says whether anything was.
     fn add_lost(&self, sides: &mut Sides, register: &Register, writes: &[Write], gone: Edited) -> bool {
-        let mut found = false;
+        if gone.is_empty() {
+            return false;
+        }
+        let (mut found, sight) = (false, self.region.sight(&makers(writes)));
         for (operation, changes) in gone.into_iter().rev() {
-            let unseen: Vec<usize> = changes.into_iter().filter(|edit| self.is_unseen(*edit, writes)).collect();
+            // Nobody who wrote the register had seen the edit, and somebody of them was not seen by it either.
+            let is_unseen = |edit: &usize| !sight.has(*edit) && !sight.is_known_to(*edit);
+            let unseen: Vec<usize> = changes.into_iter().filter(is_unseen).collect();
             let Some(change) = self.region.latest(unseen.iter().copied()).map(|latest| latest.hash) else { continue };
             let editors: Vec<ChangeHash> =
                 unseen.iter().filter_map(|edit| self.region.changes.get(*edit)).map(|member| member.hash).collect();
@@ -148,21 +161,6 @@ impl Judge<'_> {
         found
     }
 
-    /// Whether nobody wrote the register after a write of it.
-    fn is_last(&self, write: &Write, writes: &[Write]) -> bool {
-        !writes.iter().any(|other| match other.change == write.change {
-            true => other.operation > write.operation,
-            false => self.region.past(other.change).has(write.change),
-        })
-    }
-
-    /// Whether nobody who wrote a register had seen an edit, and somebody of them was not seen by it either.
-    fn is_unseen(&self, edit: usize, writes: &[Write]) -> bool {
-        let is_seen = |write: &Write| self.region.past(write.change).has(edit);
-        let past = self.region.past(edit);
-        !writes.iter().any(is_seen) && writes.iter().any(|write| !past.has(write.change))
-    }
-
     /// What is in conflict at the mark that says whether the entity is deleted.
     fn whole_entity(&mut self, register: &Register, writes: &[Write]) -> Option<Conflict> {
         let visible = self.places.visible(register);
@@ -172,10 +170,13 @@ impl Judge<'_> {
         let deletions: Vec<ChangeHash> =
             visible.iter().filter(|found| is_deletion(found)).filter_map(written).collect();
         let restored = visible.iter().find(|found| !is_deletion(found)).and_then(written);
-        let marks: Vec<usize> = deletions.iter().filter_map(|hash| self.region.find(hash)).collect();
+        let marks: BTreeSet<usize> = deletions.iter().filter_map(|hash| self.region.find(hash)).collect();
         let (fields, unseen) = self.edited_beside(writes, &marks);
         // A deletion that all the others knew of is beside nothing, and need not be among the changes of the region.
-        let is_beside = |mark: &usize| unseen.iter().any(|edit| !self.region.past(*edit).has(*mark));
+        let is_beside = |mark: &usize| {
+            let sight = self.region.sight(&BTreeSet::from([*mark]));
+            unseen.iter().any(|edit| !sight.is_known_to(*edit))
+        };
         let beside = marks.into_iter().filter(|mark| restored.is_some() || is_beside(mark));
         let deleted = self.region.latest(beside)?.hash;
         let kept = restored.or_else(|| self.region.latest(unseen).map(|latest| latest.hash))?;
@@ -191,13 +192,14 @@ impl Judge<'_> {
     }
 
     /// The fields that were edited beside the deletion of the entity, as they read now, and by which changes.
-    fn edited_beside(&mut self, writes: &[Write], marks: &[usize]) -> (BTreeMap<String, Value>, BTreeSet<usize>) {
+    fn edited_beside(
+        &mut self,
+        writes: &[Write],
+        marks: &BTreeSet<usize>,
+    ) -> (BTreeMap<String, Value>, BTreeSet<usize>) {
         let (mut fields, mut all) = (BTreeMap::new(), BTreeSet::new());
-        let is_unseen = |edit: usize| {
-            let past = self.region.past(edit);
-            !writes.iter().any(|write| self.region.past(write.change).has(edit))
-                && marks.iter().any(|mark| !past.has(*mark))
-        };
+        let (of_all, of_marks) = (self.region.sight(&makers(writes)), self.region.sight(marks));
+        let is_unseen = |edit: usize| !of_all.has(edit) && !of_marks.is_known_to(edit);
         let mark = Register::deletion();
         for (register, written) in self.gathered.registers.iter().filter(|(register, _)| **register != mark) {
             let (None, Key::Map(key)) = (&register.object, &register.key) else { continue };
@@ -232,6 +234,11 @@ impl Judge<'_> {
         };
         (fields.into_iter().filter_map(read).collect(), all)
     }
+}
+
+/// Who wrote a register.
+fn makers(writes: &[Write]) -> BTreeSet<usize> {
+    writes.iter().map(|write| write.change).collect()
 }
 
 /// The sides of a conflict while they are found.

@@ -15,6 +15,8 @@ const ROOTS_MAX: usize = 16;
 pub(super) struct Region {
     pub(super) changes: Vec<Member>,
     index: BTreeMap<ChangeHash, usize>,
+    /// Who rests on each change directly.
+    followers: Vec<Vec<usize>>,
     pasts: RefCell<BTreeMap<usize, Rc<Past>>>,
 }
 
@@ -30,8 +32,29 @@ pub(super) struct Member {
     dependencies: Vec<usize>,
 }
 
-/// Which changes of a region a change depends on, directly or indirectly, itself included: a bit for each.
+/// Some of the changes of a region, such as those that a change depends on, directly or indirectly, itself included: a bit for each.
 pub(super) struct Past(Vec<u64>);
+
+/// What those had seen who made some changes, and who has seen them.
+///
+/// It costs as much as the region is large, and as much again for each of the changes that none of the others has seen, however
+/// many are asked about; the past of every one of those is never made.
+pub(super) struct Sight {
+    seen: Past,
+    latest: Vec<Past>,
+}
+
+impl Sight {
+    /// Whether one of those who made the changes had seen another change, or made it.
+    pub(super) fn has(&self, change: usize) -> bool {
+        self.seen.has(change)
+    }
+
+    /// Whether who made another change had seen all of them.
+    pub(super) fn is_known_to(&self, change: usize) -> bool {
+        self.latest.iter().all(|after| after.has(change))
+    }
+}
 
 impl Past {
     pub(super) fn has(&self, change: usize) -> bool {
@@ -97,8 +120,16 @@ impl Region {
             creation: creations.0.remove(&change.hash()),
             dependencies: change.deps().iter().filter_map(|hash| index.get(hash).copied()).collect(),
         };
-        let changes = changes.into_iter().enumerate().map(member).collect();
-        Self { changes, index, pasts: RefCell::default() }
+        let changes: Vec<Member> = changes.into_iter().enumerate().map(member).collect();
+        let mut followers = vec![Vec::new(); changes.len()];
+        for (number, member) in changes.iter().enumerate() {
+            for dependency in &member.dependencies {
+                if let Some(followers) = followers.get_mut(*dependency) {
+                    followers.push(number);
+                }
+            }
+        }
+        Self { changes, index, followers, pasts: RefCell::default() }
     }
 
     /// Where an ordinary change stands in the region.
@@ -112,16 +143,44 @@ impl Region {
         if let Some(past) = self.pasts.borrow().get(&change) {
             return Rc::clone(past);
         }
-        let mut past = Past(vec![0; self.changes.len().div_ceil(64)]);
-        let mut stack = vec![change];
-        while let Some(next) = stack.pop() {
-            if past.add(next) {
-                stack.extend(self.changes.get(next).iter().flat_map(|member| &member.dependencies));
-            }
-        }
+        let past = self.walk([change], |change| self.dependencies(change));
         let past = Rc::new(past);
         self.pasts.borrow_mut().insert(change, Rc::clone(&past));
         past
+    }
+
+    /// What some changes rest on: themselves only where others of them rest on them.
+    pub(super) fn before(&self, changes: &BTreeSet<usize>) -> Past {
+        let dependencies = changes.iter().flat_map(|change| self.dependencies(*change)).copied();
+        self.walk(dependencies, |change| self.dependencies(change))
+    }
+
+    /// What those had seen who made some changes, and who has seen them.
+    pub(super) fn sight(&self, changes: &BTreeSet<usize>) -> Sight {
+        let mut seen = self.before(changes);
+        let after =
+            |change: &usize| self.walk([*change], |change| self.followers.get(change).map_or(&[], Vec::as_slice));
+        let latest = changes.iter().filter(|change| !seen.has(**change)).map(after).collect();
+        for change in changes {
+            seen.add(*change);
+        }
+        Sight { seen, latest }
+    }
+
+    fn dependencies(&self, change: usize) -> &[usize] {
+        self.changes.get(change).map_or(&[], |member| &member.dependencies)
+    }
+
+    /// All that is reached from some changes, themselves included.
+    fn walk<'r>(&self, from: impl IntoIterator<Item = usize>, next: impl Fn(usize) -> &'r [usize]) -> Past {
+        let mut reached = Past(vec![0; self.changes.len().div_ceil(64)]);
+        let mut stack: Vec<usize> = from.into_iter().collect();
+        while let Some(change) = stack.pop() {
+            if reached.add(change) {
+                stack.extend(next(change));
+            }
+        }
+        reached
     }
 
     /// Whether neither of two changes knew of the other.

@@ -7,9 +7,13 @@ use crate::document::path::Path;
 use crate::document::read::{Object, Standing, read_standing};
 use crate::document::value::Value;
 use automerge::transaction::OwnedTransaction;
-use automerge::{Automerge, ChangeHash, Cursor, ObjId, ObjType, Prop, ReadDoc, ScalarValue, Value as Found};
+use automerge::{
+    Automerge, ChangeHash, Cursor, ExpandedChange, ObjId, ObjType, Prop, ReadDoc, ScalarValue, Value as Found,
+};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 
 /// What is read here: a document, or one that is being edited. The engine's own trait does not tell whose an operation is.
 pub(super) trait Engine: ReadDoc {
@@ -34,6 +38,8 @@ pub(super) struct Places<'e> {
     pub(super) engine: &'e Automerge,
     gathered: &'e Gathered,
     reached: BTreeMap<Id, Reached>,
+    /// Changes that were taken apart: an import makes all it has in one.
+    decoded: RefCell<BTreeMap<ChangeHash, Rc<ExpandedChange>>>,
 }
 
 /// How an object is reached.
@@ -57,7 +63,7 @@ pub(super) struct Visible {
 
 impl<'e> Places<'e> {
     pub(super) fn new(engine: &'e Automerge, gathered: &'e Gathered) -> Self {
-        Self { engine, gathered, reached: BTreeMap::new() }
+        Self { engine, gathered, reached: BTreeMap::new(), decoded: RefCell::default() }
     }
 
     /// How the target of edits is reached.
@@ -115,7 +121,19 @@ impl<'e> Places<'e> {
 
     /// The register that an operation wrote.
     fn register_of(&self, object: &Id) -> Option<Register> {
-        self.gathered.makers.get(object).cloned().or_else(|| register_in(self.engine, object))
+        self.gathered.makers.get(object).cloned().or_else(|| {
+            let hash = self.engine.change_of(&object.object())?;
+            let known = self.decoded.borrow().get(&hash).cloned();
+            let change = match known {
+                Some(change) => change,
+                None => {
+                    let change = Rc::new(self.engine.get_change_by_hash(&hash)?.decode());
+                    self.decoded.borrow_mut().insert(hash, Rc::clone(&change));
+                    change
+                }
+            };
+            register_of_operation(&change, object)
+        })
     }
 
     /// Whether a register is no place of its own to people: a character or block of a text, or a part of a long text.
@@ -226,7 +244,10 @@ fn values_at<'d>(
 /// The register that an operation wrote, taken out of its change.
 fn register_in(document: &impl Engine, id: &Id) -> Option<Register> {
     let hash = document.change_of(&id.object())?;
-    let change = document.get_change_by_hash(&hash)?.decode();
+    register_of_operation(&document.get_change_by_hash(&hash)?.decode(), id)
+}
+
+fn register_of_operation(change: &ExpandedChange, id: &Id) -> Option<Register> {
     let place = usize::try_from(id.0.checked_sub(change.start_op.get())?).ok()?;
     register_of(change.operations.get(place)?, id)
 }

@@ -34,6 +34,10 @@ use std::str::FromStr;
 /// How often devices with opposing strategies may settle what the other settled before the conflict is left to people.
 pub const SETTLEMENT_DEPTH_MAX: u32 = 3;
 
+/// How many values may stand at a place for a strategy to choose among them: more than people write at once, and few enough that whoever
+/// writes many of them keeps nobody busy. Beside more it is left to people.
+const CLAIMS_MAX: usize = 64;
+
 /// What the message of a settlement begins with; its depth and the hash of the write that it chose follow.
 const MESSAGE: &str = "afield settled ";
 
@@ -202,7 +206,7 @@ impl Claim {
 fn claims(engine: &Automerge, conflict: &Conflict) -> Option<Vec<Claim>> {
     let mut claims = Vec::new();
     // Equal scalars are one side, and may be of writes that rank differently.
-    for (value, operation) in scalars_at(engine, &conflict.register)? {
+    for (value, operation) in scalars_at(engine, &conflict.register).filter(|scalars| scalars.len() <= CLAIMS_MAX)? {
         let change = engine.hash_for_opid(&operation.object())?;
         claims.push(Claim::new(engine, value, change)?);
     }

@@ -189,8 +189,9 @@ impl Edit<'_> {
                 continue;
             }
             let upper = found.unwrap_or(new.all.len());
-            let between: Vec<usize> = remade.iter().copied().filter(|at| (lower..upper).contains(at)).collect();
-            for (index, at) in self.alike(old, start..end, new, &between) {
+            let place_of = |bound: usize| remade.partition_point(|at| *at < bound);
+            let between = remade.get(place_of(lower)..place_of(upper)).unwrap_or_default();
+            for (index, at) in self.alike(old, start..end, new, between) {
                 if let Some(place) = places.get_mut(index) {
                     *place = Some(at);
                 }

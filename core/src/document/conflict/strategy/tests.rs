@@ -291,6 +291,40 @@ fn what_somebody_chose_is_a_write_like_any_other_whether_a_strategy_had_settled_
 }
 
 #[test]
+fn a_document_was_changed_when_people_changed_it_whatever_was_settled_since() {
+    let mut devices = trio([Strategy::Newest; 3]);
+    devices[0].put(1_000, "title", 10);
+    devices[1].put(2_000, "title", 20);
+    exchange(&mut devices);
+    assert!(devices.iter().any(|device| device.settled > 0), "the control");
+    for device in &devices {
+        let heads = device.document.heads();
+        let of_head = device.document.attribution(&heads[0]).unwrap();
+        assert_eq!((heads.len(), of_head.at_ms, device.document.changed_ms()), (1, 0, 2_000));
+    }
+    assert_eq!(Document::new(devices[0].document.entity()).changed_ms(), 0);
+}
+
+#[test]
+fn more_values_than_people_write_are_left_to_them() {
+    let base = Document::new(crate::document::test_kit::ENTITY);
+    let mut document = Document::load(base.entity(), Some(&base.save()), []).unwrap();
+    for number in 0..70_u8 {
+        let mut writer = Document::new(base.entity());
+        crate::document::test_kit::edit(&mut writer, number + 1, |edit| edit.put("title", i64::from(number)));
+        let changes = writer.changes_since(&[]);
+        let incoming: Vec<_> =
+            changes.iter().map(|(hash, bytes)| crate::document::Incoming { hash: *hash, bytes }).collect();
+        let _ = document.apply_guarded(&incoming, &Limits::DEFAULT).unwrap();
+        let conflicts = document.conflicts();
+        let settles = conflicts
+            .iter()
+            .any(|conflict| document.settlement(conflict, Strategy::Newest, DeviceId::from_bytes([1; 16])).is_some());
+        assert_eq!(settles, (1..CLAIMS_MAX).contains(&usize::from(number)), "{number}");
+    }
+}
+
+#[test]
 fn the_name_of_a_strategy_reads_back() {
     for strategy in Strategy::ALL {
         assert_eq!(strategy.to_string().parse(), Ok(strategy));
