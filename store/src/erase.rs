@@ -2,6 +2,7 @@
 //!
 //! The record follows the outbox rule as a change does (D5): it is marked, or in the outbox.
 
+use crate::ChangeState;
 use crate::column::{self, SpaceRow, sequence_sql};
 use crate::directions;
 use crate::entity::{self, MetEntities, Provenance};
@@ -11,7 +12,6 @@ use crate::outbox::{OutboxChunk, OutboxPosition, OutboxSize};
 use crate::space;
 use crate::store::Store;
 use crate::transaction::{WriteTransaction, row, rows};
-use crate::{ChangeState, Reader};
 use afield_core::erasure::ERASURE_BYTES;
 use afield_core::{ChangeHash, ChunkKind, Collection, Durable, EntityId, Erasure, ErasureReason, Sequence, SpaceId};
 use rusqlite::Connection;
@@ -40,7 +40,8 @@ pub struct Purged {
 
 /// In the order in which nothing refers to what is gone; bodies go with their changes. What else stores anything of an entity by its
 /// row belongs here.
-const REMOVALS: [&str; 8] = [
+const REMOVALS: [&str; 9] = [
+    "DELETE FROM trashed WHERE entity_row = ?",
     "DELETE FROM conflicts WHERE entity_row = ?",
     "DELETE FROM conflicts_stale WHERE entity_row = ?",
     "DELETE FROM blocks WHERE entity_row = ?",
@@ -124,51 +125,6 @@ impl Store {
     /// The storage failed.
     pub fn count_purged(&self, entities: &[EntityId]) -> Result<Purged, StoreError> {
         self.read(|connection| counted(connection, entities))
-    }
-
-    /// Says for how long what is deleted in a space is kept, in milliseconds; `None` for ever.
-    ///
-    /// # Errors
-    ///
-    /// [`PurgeError::UnknownSpace`], or the storage failed.
-    pub fn set_trash_retention(&mut self, space: SpaceId, keep_ms: Option<u64>) -> Result<Durable<()>, PurgeError> {
-        self.write(|transaction| {
-            let (space_row, _) = space::find(transaction, space)?.ok_or(PurgeError::UnknownSpace { space })?;
-            transaction.execute("DELETE FROM trash WHERE space_row = ?", [space_row])?;
-            if let Some(keep_ms) = keep_ms {
-                let keep_ms = i64::try_from(keep_ms).unwrap_or(i64::MAX);
-                let sql = "INSERT INTO trash (space_row, retention_ms) VALUES (?, ?)";
-                transaction.execute(sql, (space_row, keep_ms))?;
-            }
-            Ok(())
-        })
-    }
-}
-
-impl Reader {
-    /// For how long what is deleted in a space is kept, in milliseconds; `None` for ever.
-    ///
-    /// # Errors
-    ///
-    /// The storage failed.
-    pub fn trash_retention(&self, space: SpaceId) -> Result<Option<u64>, StoreError> {
-        self.read(|connection| {
-            let sql = "SELECT retention_ms FROM trash JOIN spaces USING (space_row) WHERE space = ?";
-            row(connection, sql, [space.as_bytes()], |row| column::count(row, 0))
-        })
-    }
-
-    /// The deleted entities of a space to which nothing happened after a moment, in milliseconds since the Unix epoch, in the order of
-    /// their ids. One that has moved on without its projection, or of which something waits to be merged, is not among them.
-    ///
-    /// # Errors
-    ///
-    /// The storage failed.
-    pub fn deleted_before(&self, space: SpaceId, before_ms: i64) -> Result<Vec<EntityId>, StoreError> {
-        let sql = "SELECT entity FROM entities JOIN spaces USING (space_row) JOIN projections USING (entity_row)
-                   WHERE space = ? AND deleted = 1 AND stale = 0 AND updated_ms <= ? AND NOT EXISTS (SELECT 1 FROM changes
-                   WHERE state <> 0 AND state = 1 AND changes.entity_row = entities.entity_row) ORDER BY entity";
-        self.read(|connection| rows(connection, sql, (space.as_bytes(), before_ms), |row| column::entity(row, 0)))
     }
 }
 

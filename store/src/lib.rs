@@ -84,6 +84,7 @@ mod space;
 mod store;
 mod strategies;
 mod transaction;
+mod trash;
 mod verify;
 
 pub use afield_core::session::Proof;
@@ -124,4 +125,5 @@ pub use snapshot::Snapshot;
 pub use space::{Origin, SpaceRecord};
 pub use store::Store;
 pub use strategies::StoredStrategy;
+pub use trash::Expired;
 pub use verify::Violation;

@@ -6,7 +6,7 @@ use crate::replica::{Replica, Shared};
 use crate::space::Space;
 use afield_core::wire::Class;
 use afield_core::{EntityId, ErasureReason, SpaceId};
-use afield_store::StoreError;
+use afield_store::{ConflictQuery, StoreError};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -168,7 +168,9 @@ impl Space {
     }
 
     /// Says for how long what is deleted in the space is kept by this device; `None`, which is so at first, for ever. What was deleted for
-    /// longer is purged by [`Replica::maintain`] and [`Replica::compact`], and never by itself.
+    /// longer is purged by [`Replica::maintain`] and [`Replica::compact`], and never by itself: once the device has known it as deleted
+    /// for so long, from the first of these calls on, and unless somebody edited it beside its deletion and nobody has decided that
+    /// ([`Space::conflicts`]).
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -225,7 +227,7 @@ pub(crate) fn empty_trash(shared: &Shared) -> Result<Purged, PurgeError> {
     let mut all = Purged::default();
     for record in shared.reader.spaces()? {
         let Some(keep_ms) = shared.reader.trash_retention(record.space)? else { continue };
-        let expired = expired(shared, record.space, Duration::from_millis(keep_ms))?;
+        let expired = expired_trash(shared, record.space, Duration::from_millis(keep_ms))?;
         if expired.is_empty() {
             continue;
         }
@@ -238,10 +240,29 @@ pub(crate) fn empty_trash(shared: &Shared) -> Result<Purged, PurgeError> {
 
 /// The deleted entities of a space to which nothing has happened for so long.
 fn expired(shared: &Shared, space: SpaceId, older_than: Duration) -> Result<Vec<EntityId>, StoreError> {
+    shared.reader.deleted_before(space, before_ms(older_than, shared.now().wall_ms))
+}
+
+/// Those of them that this device has known as deleted for so long, too, and that nobody has edited beside their deletion.
+fn expired_trash(shared: &Shared, space: SpaceId, older_than: Duration) -> Result<Vec<EntityId>, PurgeError> {
+    let now = shared.now();
+    let before_ms = before_ms(older_than, now.wall_ms);
+    let find = || shared.driver.with_store(|store| store.expired(space, before_ms, now.wall_ms));
+    let found = find()?;
+    if found.unclear.is_empty() {
+        return Ok(found.entities);
+    }
+    for entity in found.unclear {
+        let query = ConflictQuery { space, collection: None, entity: Some(entity) };
+        shared.driver.refresh_conflicts(&query, now)?;
+    }
+    Ok(find()?.entities)
+}
+
+fn before_ms(older_than: Duration, now_ms: i64) -> i64 {
     let older_ms = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
     // Nobody's clock is right to the millisecond: zero means all of them.
-    let before_ms = if older_ms == 0 { i64::MAX } else { shared.now().wall_ms.saturating_sub(older_ms) };
-    shared.reader.deleted_before(space, before_ms)
+    if older_ms == 0 { i64::MAX } else { now_ms.saturating_sub(older_ms) }
 }
 
 fn purge(

@@ -21,3 +21,10 @@ CREATE TABLE trash (
     space_row    INTEGER PRIMARY KEY REFERENCES spaces,
     retention_ms INTEGER NOT NULL CHECK (retention_ms >= 0)
 ) STRICT;
+
+-- Since when this device has known an entity as deleted, by its own clock; noted when the trash is looked through.
+CREATE TABLE trashed (
+    entity_row INTEGER PRIMARY KEY REFERENCES entities,
+    known_ms   INTEGER NOT NULL
+) STRICT;
+CREATE INDEX projections_deleted ON projections (space_row, collection) WHERE deleted = 1;

@@ -4,8 +4,8 @@ use crate::help::*;
 use afield_core::wire::ChunkCode;
 use afield_core::{ChunkKind, Cursor, EntityId, Erasure, ErasureReason, Sequence, SpaceId, log::ChunkHash};
 use afield_store::{
-    AppendError, Arrival, Block, Covering, LeftOut, OpenOptions, OutboxSize, Projection, Proof, PurgeError, Purged,
-    Reason, ReceivedErasure, Run, RunOutcome, Settled, SpaceError, Store, Unsent,
+    AppendError, Arrival, Block, ConflictRow, Covering, Expired, LeftOut, OpenOptions, OutboxSize, Projection, Proof,
+    PurgeError, Purged, Reason, ReceivedErasure, Run, RunOutcome, Settled, SpaceError, Store, Unsent,
 };
 use proptest::prelude::*;
 use std::fs;
@@ -232,4 +232,33 @@ fn a_run_that_names_a_record_in_no_place_of_its_own_is_refused() {
     };
     assert!(store.receive(&run, AT_MS).is_err(), "sequence 1 is named by nothing");
     assert_eq!(cursor(&store, space(1)), expected);
+}
+
+#[test]
+fn the_trash_keeps_what_this_device_has_not_known_as_deleted_for_long_and_what_people_have_to_decide() {
+    let mut store = two_spaces();
+    let deleted = |deleted| Projection { json: "{}".into(), deleted, updated_ms: 100 };
+    for id in 1..=4 {
+        edit(&mut store, entity(id), &[u32::from(id)]);
+        store.project(&[(entity(id), deleted(true))]).unwrap();
+    }
+    let row = |kind: &str| ConflictRow { conflict: [1; 16], json: format!(r#"{{"kind":"{kind}"}}"#) };
+    store.put_conflicts(&[(entity(2), vec![row("entity")]), (entity(3), vec![row("values")])]).unwrap();
+    let _ = append(&mut store, space(1), entity(4), &[40], Arrival::Joined).unwrap();
+    store.project(&[(entity(4), deleted(true))]).unwrap();
+    let mut expired = |before_ms, now_ms| {
+        let Expired { entities, unclear } = store.expired(space(1), before_ms, now_ms).unwrap();
+        (entities, unclear)
+    };
+    assert_eq!(expired(100, 1_000), (vec![], vec![]), "whatever the clocks of others say");
+    assert_eq!(expired(99, 5_000), (vec![], vec![]), "whatever this clock says");
+    assert_eq!(expired(1_000, 2_000), (vec![entity(1), entity(3)], vec![entity(4)]));
+    assert_eq!(store.reader().deleted_before(space(1), 100).unwrap().len(), 4, "who asks is shown all of it");
+    store.put_conflicts(&[(entity(4), vec![])]).unwrap();
+    store.project(&[(entity(1), deleted(false))]).unwrap();
+    assert_eq!(store.expired(space(1), 1_000, 2_000).unwrap().entities, [entity(3), entity(4)]);
+    store.project(&[(entity(1), deleted(true))]).unwrap();
+    assert_eq!(store.expired(space(1), 1_000, 2_000).unwrap().entities, [entity(3), entity(4)], "counted anew");
+    assert_eq!(store.expired(space(1), 2_000, 3_000).unwrap().entities, [entity(1), entity(3), entity(4)]);
+    sound(&store);
 }

@@ -78,11 +78,13 @@ fn guarded(entity: EntityId, project: impl FnOnce() -> Projection) -> Result<Pro
 pub(crate) fn projection_of(document: &Document) -> Projection {
     #[cfg(test)]
     fault::strike();
-    let (value, deleted) = split_deleted(document.read());
-    let engine = document.automerge();
-    let times = document.heads().into_iter().filter_map(|head| engine.get_change_meta_by_hash(&head));
-    let updated_ms = times.map(|change| change.timestamp).max().unwrap_or(0);
-    Projection { json: value.to_json().to_string(), deleted, updated_ms }
+    let (value, mark) = split_deletion(document.read());
+    let deleted_ms = match mark {
+        Some(Value::Timestamp(at_ms)) => at_ms,
+        _ => 0,
+    };
+    let updated_ms = document.changed_ms().max(deleted_ms);
+    Projection { json: value.to_json().to_string(), deleted: mark.is_some(), updated_ms }
 }
 
 /// What queries see of an entity whose changes are nobody's, and read as these fields.
