@@ -12,7 +12,7 @@ use afield_core::filter::{Filter, Selection};
 use afield_core::limits::FILTER_ENTITIES_MAX;
 use afield_core::{Collection, Durable, EntityId, Sequence, SpaceId};
 use rusqlite::{Connection, Row};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Something that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -150,9 +150,8 @@ impl Store {
             let after = Wanted::of(&transaction.read(|connection| named(connection, space))?);
             // What a snapshot could not give is missing whatever the filter says.
             transaction.execute("DELETE FROM backfills WHERE space_row = ? AND changes = 0", [space_row])?;
-            for wanted in &after {
-                let from = if is_fresh { None } else { missing_from(&before, &backfills, wanted) };
-                if let Some(from) = from {
+            if !is_fresh {
+                for (wanted, from) in missing(&before, &backfills, &after) {
                     add_backfill(transaction, space_row, wanted, from, false)?;
                 }
             }
@@ -300,6 +299,26 @@ impl Reader {
             rows(connection, sql, [space.as_bytes()], |row| Ok((column::collection(row, 0)?, column::entity(row, 1)?)))
         })
     }
+}
+
+/// What may be missing of all that is wanted now, and from which sequence on.
+fn missing<'w>(
+    before: &BTreeSet<Wanted>,
+    backfills: &'w [Backfill],
+    after: &'w BTreeSet<Wanted>,
+) -> BTreeMap<&'w Wanted, Sequence> {
+    let mut missing: BTreeMap<&Wanted, Sequence> = BTreeMap::new();
+    missing.extend(after.iter().filter_map(|wanted| Some((wanted, missing_from(before, backfills, wanted)?))));
+    // A collection that takes from the relay again lacks more than what is wanted around it.
+    for Backfill { wanted, after: from, .. } in backfills.iter().filter(|backfill| !backfill.changes) {
+        let is_wanted = after.contains(wanted) || after.contains(&Wanted::Everything);
+        let covers = [wanted, &Wanted::Everything];
+        let is_covered = covers.iter().any(|cover| missing.get(cover).is_some_and(|missing| missing <= from));
+        if is_wanted && !is_covered {
+            missing.insert(wanted, *from);
+        }
+    }
+    missing
 }
 
 /// From which sequence on something may be missing that is wanted now; `None` where all of it is here.

@@ -44,7 +44,7 @@ pub struct PlannedPush {
     pub bytes: u64,
     /// Whether it was purged.
     pub is_purge: bool,
-    /// Whether nothing of it is known to be on a relay.
+    /// Whether nothing of it is known to have been on a relay.
     pub is_new: bool,
 }
 
@@ -107,7 +107,8 @@ impl Reader {
 fn unsent_of(covered: u8) -> String {
     format!(
         "SELECT entity, collection, count(*), sum(size), NOT EXISTS
-         (SELECT 1 FROM changes AS other WHERE other.entity_row = changes.entity_row AND other.sequence IS NOT NULL)
+         (SELECT 1 FROM changes AS other WHERE other.entity_row = changes.entity_row
+          AND (other.sequence IS NOT NULL OR other.logged = 1))
          FROM changes JOIN entities USING (entity_row)
          WHERE changes.space_row = (SELECT space_row FROM spaces WHERE space = ?1)
          AND sequence IS NULL AND held = 0 AND covered = {covered}
@@ -130,7 +131,8 @@ pub(crate) fn unsent(connection: &Connection, space: SpaceId) -> Result<Vec<Unse
     let sql = "SELECT entity, collection, purge, hash, at_ms, confirmed FROM deletions
                WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sent = 0
                AND (purge = 1 OR EXISTS
-                    (SELECT 1 FROM changes WHERE changes.entity_row = deletions.entity_row AND sequence IS NOT NULL))
+                    (SELECT 1 FROM changes WHERE changes.entity_row = deletions.entity_row
+                     AND (sequence IS NOT NULL OR logged = 1)))
                AND NOT EXISTS (SELECT 1 FROM changes WHERE changes.entity_row = deletions.entity_row
                                AND changes.hash = deletions.hash AND held = 1)
                AND NOT EXISTS (SELECT 1 FROM erasures WHERE erasures.space_row = deletions.space_row
@@ -180,9 +182,10 @@ pub(crate) fn note_purge(
     Ok(())
 }
 
+pub(crate) const FORGET_COUNTED: &str = "DELETE FROM deletions WHERE sent = 1 AND at_ms < ?";
+
 /// Forgets what was sent so long ago that it counts no more.
 fn forget_counted(transaction: &mut WriteTransaction<'_>, at_ms: i64) -> Result<(), StoreError> {
-    let sql = "DELETE FROM deletions WHERE sent = 1 AND at_ms < ?";
-    transaction.execute(sql, [at_ms.saturating_sub(DELETIONS_COUNT_MS)])?;
+    transaction.execute(FORGET_COUNTED, [at_ms.saturating_sub(DELETIONS_COUNT_MS)])?;
     Ok(())
 }

@@ -400,8 +400,9 @@ fn limits_of(connection: &Connection, space: SpaceId, collection: &Collection) -
 
 /// How many entities of a collection are there and not deleted.
 fn there(connection: &Connection, space: SpaceId, collection: &Collection) -> Result<u64, StoreError> {
-    let sql = "SELECT count(*) FROM projections WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?)
-               AND collection = ? AND deleted = 0";
+    let sql = "SELECT (SELECT count(*) FROM entities WHERE space_row = spaces.space_row AND collection = ?2)
+               - (SELECT count(*) FROM projections WHERE space_row = spaces.space_row AND collection = ?2 AND deleted = 1)
+               FROM spaces WHERE space = ?1";
     let found = row(connection, sql, (space.as_bytes(), collection.as_str()), |row| column::count(row, 0))?;
     Ok(found.unwrap_or(0))
 }

@@ -1,6 +1,7 @@
 //! The outbox: what the device holds and its cursor's log prefix is not known to hold (D5).
 
 use crate::column::{self, ChangeRow, ChangeState, EntityRow};
+use crate::directions;
 use crate::entity::{MetEntities, mark_change};
 use crate::erase;
 use crate::error::{EntityError, MarkError, StoreError};
@@ -154,7 +155,8 @@ impl Store {
         })
     }
 
-    /// Puts changes back into the outbox, after the log has turned out not to hold them.
+    /// Puts changes back into the outbox, after the log has turned out not to hold them, or holds them back where the direction of the
+    /// collection says so.
     ///
     /// # Errors
     ///
@@ -162,9 +164,10 @@ impl Store {
     pub fn unmark(&mut self, entity: EntityId, hashes: &[ChangeHash]) -> Result<Durable<()>, EntityError> {
         self.write(|transaction| {
             let found = known(transaction, entity)?;
+            let held = directions::holds(found.direction, true);
             for hash in hashes {
-                let sql = "UPDATE changes SET sequence = NULL, logged = 1 WHERE entity_row = ? AND hash = ?";
-                transaction.execute(sql, (found.row, hash.0))?;
+                let sql = "UPDATE changes SET sequence = NULL, logged = 1, held = ? WHERE entity_row = ? AND hash = ?";
+                transaction.execute(sql, (held, found.row, hash.0))?;
             }
             Ok(())
         })

@@ -1,6 +1,7 @@
 //! SQLite's plans for the queries whose cost must not grow with the store.
 
-use crate::{OpenOptions, Store, load, outbox};
+use crate::{OpenOptions, Store, conflicts, guard, load, outbox};
+use afield_core::EntityId;
 
 /// The steps of SQLite's plan for a query.
 fn plan(sql: &str) -> Vec<String> {
@@ -55,4 +56,20 @@ fn pending_and_waiting_read_only_what_is_not_settled() {
         assert!(plan.iter().any(|step| step.contains("INDEX changes_unsettled (state=?")), "{plan:#?}");
         assert!(!holds(&plan, "SCAN changes"), "{plan:#?}");
     }
+}
+
+#[test]
+fn conflicts_are_listed_without_going_through_the_entities_that_have_none() {
+    for table in ["conflicts", "conflicts_stale"] {
+        let of_all = plan(&format!("SELECT entity {}", conflicts::asked(table, None)));
+        assert!(holds(&of_all, &format!("SCAN {table}")) && !holds(&of_all, "SCAN entities"), "{of_all:#?}");
+        let of_one = plan(&format!("SELECT entity {}", conflicts::asked(table, Some(EntityId::from_bytes([1; 16])))));
+        assert!(!of_one.iter().any(|step| step.starts_with("SCAN ") && !step.contains("CONSTANT")), "{of_one:#?}");
+    }
+}
+
+#[test]
+fn a_deletion_goes_through_no_others() {
+    let plan = plan(guard::FORGET_COUNTED);
+    assert!(holds(&plan, "SEARCH deletions USING INDEX deletions_counted"), "{plan:#?}");
 }

@@ -23,7 +23,6 @@
 
 mod back;
 mod declare;
-mod place;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -43,12 +42,6 @@ pub enum LensError {
         "`{field}` is no field of this version: an older version keeps another one under that key; use another name"
     )]
     Hidden {
-        /// The field.
-        field: String,
-    },
-    /// What stands there is put together from several fields of the document, or converted, and has no one place.
-    #[error("`{field}` has no single place in the document, since a lens converts it; edit the entity as a whole")]
-    NoPlace {
         /// The field.
         field: String,
     },

@@ -1,5 +1,4 @@
 use super::*;
-use crate::document::Path;
 use proptest::prelude::*;
 
 fn lenses() -> Lenses {
@@ -141,20 +140,6 @@ fn what_cannot_be_taken_back_is_refused_when_it_is_declared() {
     let order = Lenses::oldest(2).version(2, []).map(drop).unwrap_err();
     assert_eq!(order, DeclareError::Order { version: 2, last: 2 });
     assert!(Lenses::oldest(1).version(2, [Lens::rename("a", "b"), Lens::rename("b", "c")]).is_ok());
-}
-
-#[test]
-fn a_path_leads_to_where_the_field_stands() {
-    let place = |path: &str| lenses().place(&path.parse::<Path>().unwrap()).map(|path| path.to_string());
-    assert_eq!(place("name"), Ok("title".into()));
-    assert_eq!(place("phones[0]"), Ok("phone".into()));
-    assert_eq!(place("phones[2]"), Ok("phones[1]".into()));
-    assert_eq!(place("home.code"), Ok("home.zip".into()));
-    assert_eq!(place("tasks[4].text"), Ok("tasks[4].what".into()));
-    assert_eq!(place("unknown.more[1]"), Ok("unknown.more[1]".into()));
-    assert_eq!(place("state"), Err(LensError::NoPlace { field: "state".into() }));
-    assert_eq!(place("phones"), Err(LensError::NoPlace { field: "phones".into() }));
-    assert_eq!(place("title"), Err(LensError::Hidden { field: "title".into() }));
 }
 
 /// Values as they stand in documents of any version, also of one that wrote what nobody expects.

@@ -9,7 +9,8 @@ CREATE TABLE conflicts (
     PRIMARY KEY (entity_row, place)
 ) STRICT, WITHOUT ROWID;
 
--- Entities whose conflicts are older than their documents, and have to be written again before they are shown.
+-- Entities whose conflicts are older than their documents, and have to be written again before they are shown. Where the rules for
+-- conflicts change, a step of the schema makes those of all entities stale.
 CREATE TABLE conflicts_stale (
     entity_row INTEGER PRIMARY KEY REFERENCES entities
 ) STRICT;

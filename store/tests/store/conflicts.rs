@@ -45,8 +45,6 @@ fn what_comes_from_elsewhere_makes_conflicts_stale_and_an_edit_only_those_there_
 
     let _ = append(&mut store, space(1), entity(2), &[6], Arrival::Joined).unwrap();
     assert_eq!(stale(&store), [entity(2)]);
-    store.make_conflicts_stale().unwrap();
-    assert_eq!(stale(&store), [entity(1), entity(2)]);
     sound(&store);
 }
 

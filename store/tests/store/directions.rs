@@ -110,6 +110,44 @@ fn what_is_not_asked_for_is_left_out_of_the_filter_and_fetched_anew_when_it_is()
 }
 
 #[test]
+fn what_is_to_be_fetched_anew_stays_so_whatever_filter_is_set_meanwhile() {
+    let only_notes: Filter = Filter::collections([notes()]);
+    for filter in [Filter::Everything, only_notes, Filter::collections([notes(), "tasks".parse().unwrap()])] {
+        let mut store = two_spaces();
+        receive(&mut store, space(1), &[carried(entity(1), 1)]);
+        direct(&mut store, Direction::PushOnly);
+        direct(&mut store, Direction::Both);
+        let pending = |store: &Store| -> Vec<(Wanted, Sequence)> {
+            let backfills = store.backfills(space(1)).unwrap();
+            backfills.into_iter().map(|backfill| (backfill.wanted, backfill.after)).collect()
+        };
+        assert_eq!(pending(&store), [(Wanted::Collection(notes()), Sequence::ZERO)], "the control");
+        let _ = store.set_filter(space(1), &filter, true).unwrap();
+        assert_eq!(pending(&store), [(Wanted::Collection(notes()), Sequence::ZERO)], "{filter:?}");
+        // What is not wanted is not fetched, and is missing from the start when it is wanted again.
+        let _ = store.set_filter(space(1), &Filter::nothing(), true).unwrap();
+        assert_eq!(pending(&store), []);
+        let _ = store.set_filter(space(1), &Filter::Everything, true).unwrap();
+        assert_eq!(pending(&store), [(Wanted::Everything, Sequence::ZERO)]);
+    }
+}
+
+#[test]
+fn what_a_log_turns_out_not_to_hold_stays_here_where_nothing_is_to_leave() {
+    for (direction, sent) in
+        [(Direction::Both, vec![hash(1)]), (Direction::PullOnly, vec![hash(1)]), (Direction::LocalOnly, vec![])]
+    {
+        let mut store = two_spaces();
+        edit(&mut store, entity(1), &[1]);
+        receive(&mut store, space(1), &[proven(entity(1), 1)]);
+        direct(&mut store, direction);
+        let _ = store.unmark(entity(1), &[hash(1)]).unwrap();
+        assert_eq!(outbox(&mut store, space(1)), sent, "{direction:?}");
+        sound(&store);
+    }
+}
+
+#[test]
 fn collections_that_take_nothing_have_a_bound() {
     let mut store = two_spaces();
     let name = |number: usize| -> Collection { format!("collection-{number}").parse().unwrap() };

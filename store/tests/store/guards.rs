@@ -55,6 +55,11 @@ fn a_deletion_counts_until_it_is_on_a_relay_or_taken_back_and_only_where_a_relay
     write(&mut store, two, 23, true);
     assert_eq!(unsent(&store), [two]);
     let _ = store.reset(space(1), log(9)).unwrap();
+    assert_eq!(unsent(&store), [two], "what waited goes on waiting when the relay has lost what it had");
+    assert!(store.reader().planned_pushes(space(1)).unwrap().iter().any(|push| push.entity == one && !push.is_new));
+    receive(&mut store, space(1), &[proven(two, 23)]);
+    assert_eq!(unsent(&store), []);
+    let _ = store.reset(space(1), log(10)).unwrap();
     assert_eq!(unsent(&store), [], "who deleted something is not asked again because a relay lost what it had");
     sound(&store);
 }
