@@ -15,7 +15,7 @@ const ONLY: u64 = 1;
 
 impl Rows<'_, '_> {
     /// Appends the erasure record of an entity, unless it has one, and takes the bytes of its chunks away. A quota keeps nobody from
-    /// purging.
+    /// purging what is here; a record of what never was fills the space as any chunk does.
     pub(super) fn append_erasure(&mut self, space: &mut Space, chunk: &DecodedChunk) -> Result<ChunkVerdict, LogError> {
         let Ok(record) = Erasure::read(chunk.entity, &chunk.bytes) else { return Ok(refused(ChunkCode::Malformed)) };
         self.load_entity(space, chunk.entity)?;
@@ -25,7 +25,7 @@ impl Rows<'_, '_> {
             let chain = chain::position_before(&self.archive, &space.row, sequence.next())?.chain;
             return Ok(ChunkVerdict::Duplicate { sequence, chain });
         }
-        if space.row.head.sequence.get() >= SEQUENCE_MAX {
+        if space.row.head.sequence.get() >= SEQUENCE_MAX || known.is_none() && self.is_full(space, chunk) {
             return Ok(refused(ChunkCode::Quota));
         }
         if let Room::None(code) = self.room {

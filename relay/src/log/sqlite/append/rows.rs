@@ -118,11 +118,7 @@ impl<'t, 'c> Rows<'t, 'c> {
         if header.start_op.get() - 1 > operations.saturating_add(self.quotas.start_op_leap_max) {
             return Ok(refused(ChunkCode::StartOpLeap));
         }
-        let SpaceRow { chunks, bytes, head, .. } = space.row;
-        if chunks >= self.quotas.space_chunks_max
-            || bytes.saturating_add(chunk.bytes.len() as u64) > self.quotas.space_bytes_max
-            || head.sequence.get() >= SEQUENCE_MAX
-        {
+        if space.row.head.sequence.get() >= SEQUENCE_MAX || self.is_full(space, chunk) {
             return Ok(refused(ChunkCode::Quota));
         }
         if let Room::None(code) = self.room {
@@ -236,6 +232,13 @@ impl<'t, 'c> Rows<'t, 'c> {
         let number = self.transaction.last_insert_rowid();
         let (collection, known) = (chunk.collection.clone(), BTreeSet::new());
         Ok(Entity { number, collection, operations, raised: false, known, erased: None })
+    }
+
+    /// Whether a space has no room for another chunk.
+    pub(super) fn is_full(&self, space: &Space, chunk: &DecodedChunk) -> bool {
+        let SpaceRow { chunks, bytes, .. } = space.row;
+        chunks >= self.quotas.space_chunks_max
+            || bytes.saturating_add(chunk.bytes.len() as u64) > self.quotas.space_bytes_max
     }
 
     /// Which of these dependencies are not in the log for the entity, or have decayed there: whoever builds on one has it,

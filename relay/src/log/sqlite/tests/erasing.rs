@@ -75,6 +75,22 @@ fn a_record_is_appended_once_and_nothing_of_its_entity_after_it() {
 }
 
 #[test]
+fn a_full_space_lets_purge_what_it_has_and_stores_no_record_of_what_it_never_had() {
+    let mut author = Author::new(1, 1);
+    let chunks = author.chunks(2);
+    let bytes: usize = chunks.iter().map(|chunk| chunk.bytes.len()).sum();
+    let by_count = Quotas { space_chunks_max: 2, ..Quotas::DEFAULT };
+    let by_bytes = Quotas { space_bytes_max: bytes as u64, ..Quotas::DEFAULT };
+    for quotas in [by_count, by_bytes] {
+        let mut desk = Desk::with(SqliteLog::open_in_memory().unwrap().with_quotas(quotas));
+        desk.push(chunks.clone());
+        let unknown = record(EntityId::from_bytes([9; 16]), ErasureReason::ASKED);
+        assert_eq!(code(&desk.push(vec![unknown])[0]), Some(ChunkCode::Quota));
+        assert!(is_stored(&desk.push(vec![record(author.entity, ErasureReason::ASKED)])[0]));
+    }
+}
+
+#[test]
 fn no_answer_leads_over_what_was_removed_without_the_record() {
     for is_packed in [false, true] {
         let mut desk = Desk::new();
