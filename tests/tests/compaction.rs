@@ -4,7 +4,7 @@
 //! `AFIELD_KILLS=50 cargo test -p afield-tests --test compaction` kills fifty times instead of ten; `AFIELD_SEED` repeats a
 //! run's choices.
 
-use afield::{Collection, EntityId, Relay, SpaceId};
+use afield::{Collection, EntityId, Relay, Replica, SpaceId};
 use afield_core::wire::{Message, Segment, ToDevice};
 use afield_tests::processes::agent::Command;
 use afield_tests::processes::{Access, DeviceProcess, Program, Proxy, RelayProcess, Site};
@@ -205,13 +205,12 @@ fn name_of(message: &[u8]) -> &'static str {
 fn read_by_a_fresh_device(site: &Site, name: &str, (space, id): (SpaceId, EntityId), title: &str) -> Vec<&'static str> {
     let device = site.replica(name);
     let copy = device.join_space(space).expect("a space");
-    let door = Proxy::start_keeping(site.relay.address()).expect("a port");
-    device.connect(Relay::new(door.url())).expect("the address is one");
-    site.block_on(device.catch_up()).expect("it catches up");
+    let door = Proxy::shut_keeping(site.relay.address()).expect("a port");
+    site.work_through(&door, &device, None, Replica::catch_up).expect("it catches up");
     let notes: Collection<()> = copy.collection("notes").expect("a collection");
     assert_eq!(notes.json().read(id).expect("the note is there"), json!({ "title": title }));
     assert_eq!(device.status().expect("a status").pending_changes, 0, "what came is proven");
     let figures = door.figures();
-    assert_eq!((figures.to_relay.messages, figures.after_first_answer), (2, 0), "Hello and Open: {figures:?}");
+    assert_eq!((figures.asked, figures.asked_after_first_answer), (2, 0), "Hello and Open: {figures:?}");
     door.to_device().iter().map(|message| name_of(message)).collect()
 }

@@ -17,11 +17,9 @@ fn site(access: Access) -> Site {
 }
 
 /// Connects through a door of its own, gets in step, and gives what that took.
-fn sync_counted(site: &Site, replica: &Replica, token: &str) -> WireFigures {
-    replica.disconnect();
-    let door = Proxy::start(site.relay.address()).expect("a port");
-    replica.connect(Relay::new(door.url()).token(token)).expect("the address is one");
-    site.sync(replica);
+fn sync_counted(site: &Site, replica: &Replica, token: Option<&str>) -> WireFigures {
+    let door = Proxy::shut(site.relay.address()).expect("a port");
+    site.work_through(&door, replica, token, Replica::sync_now).expect("it gets in step");
     door.figures()
 }
 
@@ -33,15 +31,15 @@ fn ten_thousand_entities_reach_a_fresh_device_in_one_round_trip() {
     let space = author.create_space("home").unwrap();
     let tasks: Collection<Task> = space.collection("tasks").unwrap();
     populate(&author, &tasks, ENTITIES, CHANGES).unwrap();
-    let upload = sync_counted(&site, &author, &token);
+    let upload = sync_counted(&site, &author, Some(&token));
     assert_eq!(author.status().unwrap().pending_changes, 0);
 
     let fresh = site.replica("fresh.db");
     let copy: Collection<Task> = fresh.join_space(space.id()).unwrap().collection("tasks").unwrap();
-    let download = sync_counted(&site, &fresh, &token);
+    let download = sync_counted(&site, &fresh, Some(&token));
     assert_eq!(download.connections, 1);
-    assert_eq!(download.to_relay.messages, 2, "Hello and Open, and nothing before CaughtUp: {download:?}");
-    assert_eq!(download.after_first_answer, 0, "one round trip: {download:?}");
+    assert_eq!(download.asked, 2, "Hello and Open, and nothing before CaughtUp: {download:?}");
+    assert_eq!(download.asked_after_first_answer, 0, "one round trip: {download:?}");
     let (sent, received) = (tasks.json().list().unwrap(), copy.json().list().unwrap());
     assert_eq!(received.len(), ENTITIES);
     assert!(sent == received, "the fresh device shows what the author shows");
@@ -49,8 +47,8 @@ fn ten_thousand_entities_reach_a_fresh_device_in_one_round_trip() {
     assert_eq!(fresh.status().unwrap().spaces[0].sequence, changes, "every change has its place in the log");
 
     for replica in [&author, &fresh] {
-        let again = sync_counted(&site, replica, &token);
-        assert_eq!((again.connections, again.to_relay.messages, again.after_first_answer), (1, 2, 0), "{again:?}");
+        let again = sync_counted(&site, replica, Some(&token));
+        assert_eq!((again.connections, again.asked, again.asked_after_first_answer), (1, 2, 0), "{again:?}");
         let (sent, received) = (again.to_relay.bytes, again.to_device.bytes);
         assert!(sent < RECONNECT_BYTES_MAX && received < RECONNECT_BYTES_MAX, "reconnecting costs {again:?}");
         println!("reconnecting with nothing new: {sent} B sent, {received} B received");
@@ -70,13 +68,12 @@ fn a_second_round_trip_would_be_noticed() {
     let site = site(Access::Open);
     let author = site.replica("author.db");
     let tasks: Collection<Task> = author.create_space("home").unwrap().collection("tasks").unwrap();
-    let door = Proxy::start(site.relay.address()).unwrap();
-    author.connect(Relay::new(door.url())).unwrap();
-    site.sync(&author);
-    assert_eq!(door.figures().after_first_answer, 0);
+    let door = Proxy::shut(site.relay.address()).unwrap();
+    site.work_through(&door, &author, None, Replica::sync_now).unwrap();
+    assert_eq!(door.figures().asked_after_first_answer, 0);
     tasks.insert(&Task::number(1)).unwrap();
     site.sync(&author);
-    assert!(door.figures().after_first_answer > 0, "a push after the first answer is counted");
+    assert!(door.figures().asked_after_first_answer > 0, "a push after the first answer is counted");
 }
 
 #[test]

@@ -238,10 +238,8 @@ const ENTITIES: usize = 300;
 const LARGE: usize = 2_000;
 
 fn counted(site: &Site, replica: &Replica, token: &str, work: impl AsyncFnOnce(&Replica)) -> WireFigures {
-    replica.disconnect();
-    let door = Proxy::start(site.relay.address()).expect("a port");
-    replica.connect(Relay::new(door.url()).token(token)).expect("the address is one");
-    site.block_on(work(replica));
+    let door = Proxy::shut(site.relay.address()).expect("a port");
+    site.work_through(&door, replica, Some(token), work);
     door.figures()
 }
 
@@ -285,7 +283,7 @@ fn over_real_sockets_a_filter_costs_what_it_asks_for_widening_misses_nothing_and
     let catch_up = async |replica: &Replica| replica.catch_up().await.unwrap();
     let filtered = counted(&site, &fresh, &token, catch_up);
     assert_eq!((own_notes.ids().unwrap().len(), own_photos.ids().unwrap().len()), (ENTITIES, 0));
-    assert_eq!(filtered.to_relay.messages, 2, "Hello and Open, and nothing before CaughtUp: {filtered:?}");
+    assert_eq!(filtered.asked, 2, "Hello and Open, and nothing before CaughtUp: {filtered:?}");
 
     let one = counted(&site, &fresh, &token, async |_| {
         assert!(copy.fetch([ids[7]]).await.unwrap().unknown.is_empty());

@@ -21,10 +21,16 @@ pub struct FrameCounter {
     header: Vec<u8>,
     /// How much of the current frame's payload is still to come.
     payload_left: u64,
+    /// What the current frame's payload is masked with, turned to its next byte.
+    mask: [u8; 4],
     /// The messages so far, whole or not, where they are kept; `None` where they are not.
     kept: Option<Vec<Vec<u8>>>,
     /// Whether the current frame is part of a message.
     is_data: bool,
+    /// Whether it is the last part of one.
+    is_last: bool,
+    /// Whether a message has begun that is not whole.
+    is_within_message: bool,
     seen: Seen,
 }
 
@@ -35,7 +41,7 @@ const MASKED: u8 = 0x80;
 const LENGTH: u8 = 0x7f;
 
 impl FrameCounter {
-    /// One that keeps the messages as well; those of a device are masked.
+    /// One that keeps the messages as well, those of a device unmasked.
     pub fn that_keeps() -> Self {
         Self { kept: Some(Vec::new()), ..Self::default() }
     }
@@ -43,6 +49,13 @@ impl FrameCounter {
     /// The messages that were kept.
     pub fn kept(&self) -> &[Vec<u8>] {
         self.kept.as_deref().unwrap_or_default()
+    }
+
+    /// Takes out the messages that have become whole since the last time.
+    pub fn take_whole(&mut self) -> Vec<Vec<u8>> {
+        let Some(kept) = &mut self.kept else { return Vec::new() };
+        let unfinished = if self.is_within_message { kept.len().saturating_sub(1) } else { kept.len() };
+        kept.drain(..unfinished).collect()
     }
 
     /// What was counted so far.
@@ -65,8 +78,12 @@ impl FrameCounter {
                 self.payload_left -= taken as u64;
                 self.seen.bytes += taken as u64;
                 if let (true, Some(message)) = (self.is_data, self.kept.as_mut().and_then(|kept| kept.last_mut())) {
-                    message.extend(bytes.iter().take(taken));
+                    let masks = self.mask.into_iter().cycle();
+                    message.extend(bytes.iter().take(taken).zip(masks).map(|(byte, mask)| byte ^ mask));
+                    let turned = taken % self.mask.len();
+                    self.mask.rotate_left(turned);
                 }
+                self.end_of_payload();
                 bytes = bytes.get(taken..).unwrap_or_default();
             } else {
                 self.header.push(*first);
@@ -93,6 +110,10 @@ impl FrameCounter {
             0 => u64::from(length & LENGTH),
             _ => extended.iter().take(length_bytes).fold(0, |length, byte| length << 8 | u64::from(*byte)),
         };
+        self.mask = match extended.get(length_bytes..) {
+            Some(&[first, second, third, fourth]) => [first, second, third, fourth],
+            _ => [0; 4],
+        };
         match (start & OPCODE & CONTROL != 0, start & FIN != 0) {
             (true, _) => self.seen.control += 1,
             (false, true) => self.seen.messages += 1,
@@ -102,7 +123,16 @@ impl FrameCounter {
         if let (true, Some(kept)) = (self.is_data && start & OPCODE != 0, &mut self.kept) {
             kept.push(Vec::new());
         }
+        self.is_last |= self.is_data && start & FIN != 0;
+        self.is_within_message |= self.is_data;
         self.header.clear();
+        self.end_of_payload();
+    }
+
+    fn end_of_payload(&mut self) {
+        if self.is_data && self.is_last && self.payload_left == 0 {
+            (self.is_last, self.is_within_message) = (false, false);
+        }
     }
 }
 
@@ -133,7 +163,15 @@ mod tests {
             assert_eq!(counter.kept(), [] as [Vec<u8>; 0]);
             let mut counter = FrameCounter::that_keeps();
             stream.chunks(size).for_each(|part| counter.take(part));
-            assert_eq!(counter.kept(), [vec![9; 3], vec![7; 256 + 65_536]], "cut into parts of {size} bytes");
+            let messages = [vec![9 ^ 1, 9 ^ 2, 9 ^ 3], vec![7; 256 + 65_536]];
+            assert_eq!(counter.kept(), messages, "cut into parts of {size} bytes");
+            let mut counter = FrameCounter::that_keeps();
+            let mut taken = Vec::new();
+            for part in stream.chunks(size) {
+                counter.take(part);
+                taken.extend(counter.take_whole());
+            }
+            assert_eq!(taken, messages, "cut into parts of {size} bytes");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A relay's door that counts what goes through it.
 
 use super::frames::{FrameCounter, Seen};
+use afield_core::wire::{Message, ToRelay};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,14 +19,19 @@ pub struct WireFigures {
     pub to_relay: Seen,
     /// From the relay to devices.
     pub to_device: Seen,
-    /// Messages that a device sent after the relay had answered anything: 0 means that one round trip was enough.
-    pub after_first_answer: u64,
+    /// Messages that devices sent but `Progress`, which says at some time what is here and waits for no answer.
+    pub asked: u64,
+    /// Those of them that a device sent after the relay had answered anything: 0 means that one round trip was enough.
+    pub asked_after_first_answer: u64,
 }
 
 /// Stands between devices and a relay and counts what really goes over the wire. It ends when it is dropped.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
+    relay: SocketAddr,
+    /// Until it is opened.
+    shut: Mutex<Option<TcpListener>>,
     shared: Arc<Shared>,
 }
 
@@ -47,7 +53,8 @@ struct Connection {
 struct Counts {
     to_relay: FrameCounter,
     to_device: FrameCounter,
-    after_first_answer: u64,
+    asked: u64,
+    asked_after_first_answer: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +70,9 @@ impl Proxy {
     ///
     /// The system gave no port.
     pub fn start(relay: SocketAddr) -> std::io::Result<Self> {
-        Self::start_with(relay, false)
+        let proxy = Self::shut(relay)?;
+        proxy.open();
+        Ok(proxy)
     }
 
     /// As [`start`](Self::start), and keeps what the relay sends.
@@ -72,16 +81,43 @@ impl Proxy {
     ///
     /// The system gave no port.
     pub fn start_keeping(relay: SocketAddr) -> std::io::Result<Self> {
-        Self::start_with(relay, true)
+        let proxy = Self::shut_keeping(relay)?;
+        proxy.open();
+        Ok(proxy)
     }
 
-    fn start_with(relay: SocketAddr, keeps: bool) -> std::io::Result<Self> {
+    /// A door at which devices may knock, and are let through once it is [opened](Self::open).
+    ///
+    /// # Errors
+    ///
+    /// The system gave no port.
+    pub fn shut(relay: SocketAddr) -> std::io::Result<Self> {
+        Self::bind(relay, false)
+    }
+
+    /// As [`shut`](Self::shut), and keeps what the relay sends.
+    ///
+    /// # Errors
+    ///
+    /// The system gave no port.
+    pub fn shut_keeping(relay: SocketAddr) -> std::io::Result<Self> {
+        Self::bind(relay, true)
+    }
+
+    fn bind(relay: SocketAddr, keeps: bool) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared { keeps, ..Shared::default() });
-        let of_thread = shared.clone();
-        std::thread::spawn(move || accept(&listener, relay, &of_thread));
-        Ok(Self { address, shared })
+        Ok(Self { address, relay, shut: Mutex::new(Some(listener)), shared })
+    }
+
+    /// Lets through whoever knocks and has knocked.
+    pub fn open(&self) {
+        let listener = self.shut.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(listener) = listener {
+            let (relay, shared) = (self.relay, self.shared.clone());
+            std::thread::spawn(move || accept(&listener, relay, &shared));
+        }
     }
 
     /// Where devices connect, as a relay's address.
@@ -106,7 +142,8 @@ impl Proxy {
             let counts = connection.counts.lock().unwrap_or_else(PoisonError::into_inner);
             add(&mut figures.to_relay, counts.to_relay.seen());
             add(&mut figures.to_device, counts.to_device.seen());
-            figures.after_first_answer += counts.after_first_answer;
+            figures.asked += counts.asked;
+            figures.asked_after_first_answer += counts.asked_after_first_answer;
         }
         figures
     }
@@ -125,7 +162,8 @@ impl WireFigures {
             connections: self.connections - earlier.connections,
             to_relay: less(self.to_relay, earlier.to_relay),
             to_device: less(self.to_device, earlier.to_device),
-            after_first_answer: self.after_first_answer - earlier.after_first_answer,
+            asked: self.asked - earlier.asked,
+            asked_after_first_answer: self.asked_after_first_answer - earlier.asked_after_first_answer,
         }
     }
 }
@@ -133,8 +171,10 @@ impl WireFigures {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::SeqCst);
-        // The accepting thread looks up when somebody knocks.
-        drop(TcpStream::connect(self.address));
+        if self.shut.get_mut().unwrap_or_else(PoisonError::into_inner).take().is_none() {
+            // The accepting thread looks up when somebody knocks.
+            drop(TcpStream::connect(self.address));
+        }
         for connection in self.shared.connections.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             connection.end();
         }
@@ -145,6 +185,12 @@ fn add(sum: &mut Seen, seen: Seen) {
     sum.bytes += seen.bytes;
     sum.messages += seen.messages;
     sum.control += seen.control;
+}
+
+/// What cannot be read is no `Progress`.
+fn is_progress(message: &[u8]) -> bool {
+    let message = Message::open(message);
+    message.is_ok_and(|message| matches!(message.to_relay(), Ok(ToRelay::Progress(_))))
 }
 
 fn accept(listener: &TcpListener, relay: SocketAddr, shared: &Arc<Shared>) {
@@ -158,7 +204,7 @@ fn accept(listener: &TcpListener, relay: SocketAddr, shared: &Arc<Shared>) {
         if no_delay.is_err() {
             continue;
         }
-        let mut counts = Counts::default();
+        let mut counts = Counts { to_relay: FrameCounter::that_keeps(), ..Counts::default() };
         if shared.keeps {
             counts.to_device = FrameCounter::that_keeps();
         }
@@ -195,11 +241,11 @@ impl Connection {
         match direction {
             Direction::ToDevice => counts.to_device.take(bytes),
             Direction::ToRelay => {
-                let before = counts.to_relay.seen().messages;
                 counts.to_relay.take(bytes);
-                let sent = counts.to_relay.seen().messages - before;
+                let asked = counts.to_relay.take_whole().iter().filter(|message| !is_progress(message)).count() as u64;
+                counts.asked += asked;
                 if counts.to_device.seen().messages > 0 {
-                    counts.after_first_answer += sent;
+                    counts.asked_after_first_answer += asked;
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! A relay process and replicas of this process that use it.
 
 use super::device::Program;
+use super::proxy::Proxy;
 use super::relay::{Access, RelayProcess};
 use afield::{Collection, EntityId, Relay, Replica};
 use std::collections::BTreeSet;
@@ -83,6 +84,28 @@ impl Site {
     pub fn sync_all(&self, replicas: &[&Replica]) {
         replicas.iter().for_each(|replica| self.sync(replica));
         replicas.iter().for_each(|replica| self.sync(replica));
+    }
+
+    /// Has a replica connect through a door that is still shut, asks it for some work, and opens the door then.
+    ///
+    /// So the first session knows of the work, and what goes through the door is what the work costs: a session that had
+    /// been opened before it was asked for would have to ask the relay once more.
+    ///
+    /// # Panics
+    ///
+    /// The replica cannot connect.
+    pub fn work_through<T>(
+        &self,
+        door: &Proxy,
+        replica: &Replica,
+        token: Option<&str>,
+        work: impl AsyncFnOnce(&Replica) -> T,
+    ) -> T {
+        replica.disconnect();
+        let relay = Relay::new(door.url());
+        replica.connect(token.into_iter().fold(relay, Relay::token)).expect("the address is one");
+        let opening = async { door.open() };
+        self.block_on(async { tokio::join!(biased; work(replica), opening) }).0
     }
 
     /// Waits for something asynchronous.
