@@ -274,7 +274,9 @@ impl Failure {
             Self::Guard(GuardError::Driver(_) | GuardError::Restore(_)) => Code::StoreUnusable,
             Self::Guard(_) => Code::Usage,
             Self::DeletionsUnconfirmed { .. } | Self::OtherDeletions => Code::Refused,
-            Self::Purge(PurgeError::Unconfirmed { .. }) | Self::ChangesRefused { .. } => Code::Refused,
+            Self::Purge(PurgeError::Unconfirmed { .. })
+            | Self::Edit(EditError::Unconfirmed { .. })
+            | Self::ChangesRefused { .. } => Code::Refused,
             Self::Purge(PurgeError::Store(_)) => Code::StoreUnusable,
             Self::Interrupted => Code::Interrupted,
             Self::Demo(DemoFailure::Interrupted) => Code::Interrupted,

@@ -133,6 +133,18 @@ pub enum EditError {
         #[source]
         source: PointError,
     },
+    /// Nobody has confirmed that an entity is to be what it was: nothing was written.
+    #[error(
+        "this would write {places} places of entity {entity} as they were{}, over what was written there since. Confirm it to do so; undo takes it back", if *.is_deleted { " and take its deletion back" } else { "" }
+    )]
+    Unconfirmed {
+        /// The entity.
+        entity: EntityId,
+        /// How many places differ.
+        places: u64,
+        /// Whether the entity is deleted, and would be there again.
+        is_deleted: bool,
+    },
     /// The closure of a `try_edit` or of a transaction gave an error of its own.
     #[error("the edit was given up")]
     Aborted(#[source] Box<dyn std::error::Error + Send + Sync>),

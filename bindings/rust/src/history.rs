@@ -1,9 +1,10 @@
 //! The past of an entity: its history, what it was, what differs, and undo and redo.
 
 use crate::collection::{Collection, JsonCollection, assign, fields, mark_existing};
-use crate::driver::{Edited, Existence, split_deleted};
+use crate::driver::{Edited, Existence, split_deleted, split_deletion};
 use crate::entity::Entity;
 use crate::error::{EditError, ReadError};
+use crate::purge::Confirm;
 use crate::read_only::ReadOnlySpace;
 use crate::replica::{Replica, Shared};
 use crate::typed;
@@ -140,13 +141,40 @@ impl<T> Collection<T> {
     /// Makes the fields of an entity what they were at a moment, by an ordinary edit of what differs. It is undone like any
     /// other; an entity that is deleted is there again.
     ///
+    /// ```
+    /// # use afield::{Confirm, EditError, Point, Replica, model};
+    /// # #[model]
+    /// # struct Note { title: String }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = Replica::open_in_memory()?;
+    /// # let notes = replica.create_space("Home")?.collection::<Note>("notes")?;
+    /// let id = notes.insert(&Note { title: "Trip".into() })?;
+    /// notes.edit(id, |note| note.title = "Night trip".into())?;
+    /// let before = Point::Before(notes.history(id, &Point::Now, 1)?.changes[0].hash);
+    /// let Err(EditError::Unconfirmed { places, .. }) = notes.restore_to(id, &before, Confirm::Ask) else { panic!() };
+    /// assert_eq!(places, 1);
+    /// notes.restore_to(id, &before, Confirm::Yes)?;
+    /// assert_eq!(notes.read(id)?.title, "Trip");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
-    /// There is no such entity, the moment is none of its history, the edit is too large, or the store failed.
-    pub fn restore_to(&self, id: EntityId, point: &Point) -> Result<Write, EditError> {
+    /// [`EditError::Unconfirmed`] says how much would be written, where anything would; there is no such entity, the moment is none of its
+    /// history, the edit is too large, or the store failed.
+    pub fn restore_to(&self, id: EntityId, point: &Point, confirm: Confirm) -> Result<Write, EditError> {
         let target = self.target(id, Existence::Required);
-        let then = self.shared.read_document(&target, |document| existing_at(document, point))?;
-        let then = then.map_err(|source| EditError::Point { entity: id, source })?;
+        let read = |document: &Document| {
+            let differ = fields_differ(document, point, &Point::Now)?;
+            let is_deleted = split_deletion(document.read()).1.is_some();
+            Ok((existing_at(document, point)?, differ.len() as u64, is_deleted))
+        };
+        let read = self.shared.read_document(&target, read)?;
+        let (then, places, is_deleted) = read.map_err(|source| EditError::Point { entity: id, source })?;
+        if confirm == Confirm::Ask && (places > 0 || is_deleted) {
+            return Err(EditError::Unconfirmed { entity: id, places, is_deleted });
+        }
         self.change(id, |edit| {
             let now = fields(edit)?;
             assign(edit, &Path::ROOT, &now, &then)?;

@@ -92,7 +92,8 @@ Examples:
       lists what can be restored
   afield restore notes 5f4a3b2c1d0e
   afield restore notes 5f4a3b2c1d0e --to before:3f9a0c1e
-      makes it what it was: see `afield log --help`";
+      says what it would write; with --yes it makes it what it was: see
+      `afield log --help`";
 
 pub(super) const UNDO: &str = "\
 What one typed in a row is one step. An undo is an edit, which travels like any

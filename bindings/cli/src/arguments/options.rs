@@ -203,6 +203,9 @@ pub(crate) struct Restore {
     /// Make its fields what they were then: see `afield log --help`
     #[arg(long, value_name = "POINT")]
     pub(crate) to: Option<Moment>,
+    /// Confirm it; without this it is refused, and you are told what it would write
+    #[arg(long, requires = "to")]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::moment::Moment;
 use crate::output::Output;
 use crate::text;
-use afield::{Changed, Difference, EntityId, HistoryChange, Point, ReadOnlySpace, Value};
+use afield::{Changed, Confirm, Difference, EntityId, HistoryChange, Point, ReadOnlySpace, Value};
 use console::style;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
@@ -92,12 +92,16 @@ pub(super) fn undo(one: &One, direction: Direction, global: &Global, output: Out
     output.done(&gone, || if write.is_some() { done.to_owned() } else { nothing.to_owned() })
 }
 
-pub(super) fn restore(one: &One, moment: &Moment, global: &Global, output: Output) -> Result<(), Failure> {
+pub(super) fn restore(
+    (one, moment, confirm): (&One, &Moment, Confirm),
+    global: &Global,
+    output: Output,
+) -> Result<(), Failure> {
     let (_replica, space) = context::open_space(global)?;
     let collection = context::collection(&space, &one.collection, global)?;
     let id = one.id.find_among(&one.collection, || Ok([collection.ids()?, collection.deleted()?].concat()))?;
     let point = moment.find(|from, limit| collection.history(id, from, limit))?;
-    let changed = collection.restore_to(id, &point)?.changes().next().is_some();
+    let changed = collection.restore_to(id, &point, confirm)?.changes().next().is_some();
     let gone = Gone { id: id.to_string(), collection: &one.collection, changed };
     output.done(&gone, || if changed { "Restored.".to_owned() } else { "It is that already.".to_owned() })
 }

@@ -100,7 +100,7 @@ fn delete(one: &One, global: &Global, output: Output) -> Result<(), Failure> {
 fn restore(arguments: &Restore, global: &Global, output: Output) -> Result<(), Failure> {
     let one = &arguments.of;
     if let Some(point) = &arguments.to {
-        return history::restore(one, point, global, output);
+        return history::restore((one, point, purge::confirm(arguments.yes)), global, output);
     }
     let (_replica, space) = context::open_space(global)?;
     let collection = context::collection(&space, &one.collection, global)?;

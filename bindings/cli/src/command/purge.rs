@@ -50,7 +50,7 @@ pub(super) fn empty_trash(arguments: &Trash, global: &Global, output: Output) ->
     done(purged, global, output)
 }
 
-fn confirm(yes: bool) -> Confirm {
+pub(super) fn confirm(yes: bool) -> Confirm {
     if yes { Confirm::Yes } else { Confirm::Ask }
 }
 

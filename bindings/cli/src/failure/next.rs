@@ -33,6 +33,7 @@ impl Failure {
             Self::ConflictAmbiguous { .. } => "name the field, or the conflict's id of `afield conflicts --json`",
             Self::Read(ReadError::Entity(error)) | Self::Edit(EditError::Entity(error)) => return after_entity(error),
             Self::Purge(PurgeError::Unconfirmed { .. }) => "repeat it with --yes to delete it for good",
+            Self::Edit(EditError::Unconfirmed { .. }) => "`afield diff` shows what; repeat it with --yes to do so",
             Self::Purge(PurgeError::Entity(error)) => return after_entity(error),
             Self::Purge(PurgeError::Store(error)) => after_damage(error.class()),
             Self::Fields(_) => "`afield put --help` shows how fields are written",

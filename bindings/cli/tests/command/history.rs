@@ -23,8 +23,12 @@ fn a_log_tells_who_and_why_and_an_edit_is_undone_and_redone() {
     person.run(["redo", "notes", &id]).ok();
     assert_eq!(person.titles(), ["Bread"]);
     assert_eq!(person.run(["redo", "notes", &id, "--json"]).json()["changed"], json!(false));
-    person.run(["restore", "notes", &id, "--to", &before]).ok();
+    let refused = person.run(["restore", "notes", &id, "--to", &before]).failed(7).to_owned();
+    assert!(refused.contains("1 places") && refused.contains("--yes"), "{refused}");
+    assert_eq!(person.titles(), ["Bread"], "nothing is written that nobody confirmed");
+    person.run(["restore", "notes", &id, "--to", &before, "--yes"]).ok();
     assert_eq!(person.titles(), ["Milk"]);
+    person.run(["restore", "notes", &id, "--to", &before]).ok();
     person.run(["at", "notes", &id, "@5"]).failed(3);
     person.run(["at", "notes", &id, "ffffffff"]).failed(3);
     assert_eq!(person.run(["at", "notes", &id, "yesterday"]).code, 2);

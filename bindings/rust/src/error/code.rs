@@ -89,6 +89,7 @@ impl EditError {
             Self::Json(_) => "edit.json",
             Self::Lens(_) => "edit.lens",
             Self::Point { .. } => "history.point",
+            Self::Unconfirmed { .. } => "edit.unconfirmed",
             Self::Aborted(_) => "edit.aborted",
             Self::Store(error) => error.code(),
         }
