@@ -1,17 +1,24 @@
 //! Everything that people do, together: versions of an application that see one collection through lenses, edits, deletions,
-//! undo, decisions, directions and syncs in any order, on whole devices with a real relay. In the end all hold the same (S1), list the same
-//! conflicts, and have the same projections byte by byte, which are those that are made anew (D9).
+//! undo, decisions, strategies, purges, directions and syncs in any order, on whole devices with a real relay. In the end all hold the same
+//! (S1), list the same conflicts, have the same projections byte by byte, which are those that are made anew (D9), and nothing of what
+//! was purged.
 
-use afield::{Choice, Collection, Direction, EntityId, Lens, Lenses, Path, Replica, Space, Text, model};
+use afield::{
+    Choice, Collection, Confirm, Direction, EntityId, Lens, Lenses, Path, Replica, Space, Strategy as Deciding, Text,
+    model,
+};
 use afield_tests::processes::{Access, Program, Site};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use rusqlite::{Connection, OpenFlags};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 
 const DEVICES: usize = 3;
 /// How many histories are played; each syncs over real sockets.
 const CASES: u32 = 64;
+/// After how many rounds of syncs all have what strategies settled meanwhile.
+const ROUNDS_MAX: usize = 12;
 
 /// A task as the first version has it.
 #[model]
@@ -56,6 +63,8 @@ enum Act {
     Undo(usize),
     Redo(usize),
     Decide(usize),
+    Follow(Deciding),
+    Purge(usize),
     Direct(Direction),
     Sync,
     Leave,
@@ -77,7 +86,9 @@ fn act() -> impl Strategy<Value = Act> {
         2 => entity.clone().prop_map(Act::Restore),
         3 => entity.clone().prop_map(Act::Undo),
         2 => entity.clone().prop_map(Act::Redo),
-        2 => entity.prop_map(Act::Decide),
+        2 => entity.clone().prop_map(Act::Decide),
+        1 => prop::sample::select(Deciding::ALL.to_vec()).prop_map(Act::Follow),
+        1 => entity.prop_map(Act::Purge),
         1 => prop::sample::select(vec![Direction::PushOnly, Direction::PullOnly, Direction::LocalOnly])
             .prop_map(Act::Direct),
         1 => Just(Act::Direct(Direction::Both)),
@@ -99,6 +110,7 @@ struct Person {
 struct World<'s> {
     site: &'s Site,
     people: Vec<Person>,
+    purged: RefCell<BTreeSet<EntityId>>,
 }
 
 impl<'s> World<'s> {
@@ -115,11 +127,38 @@ impl<'s> World<'s> {
             let _ = old.search_fields(["notes"]).unwrap();
             Person { replica, path, space, old, new, is_new: device > 0 }
         };
-        Self { site, people: replicas.into_iter().enumerate().map(join).collect() }
+        let people = replicas.into_iter().enumerate().map(join).collect();
+        Self { site, people, purged: RefCell::default() }
     }
 
-    fn sync_all(&self) {
-        self.site.sync_all(&self.people.iter().map(|person| &person.replica).collect::<Vec<_>>());
+    /// Syncs all until nobody has anything that others lack.
+    fn sync_all(&self) -> Result<(), TestCaseError> {
+        let all: Vec<_> = self.people.iter().map(|person| &person.replica).collect();
+        let stand = |replica: &&Replica| {
+            let status = replica.status().unwrap();
+            (status.pending_changes, status.spaces.iter().map(|space| space.sequence).collect::<Vec<_>>())
+        };
+        for _ in 0..ROUNDS_MAX {
+            let before: Vec<_> = all.iter().map(stand).collect();
+            self.site.sync_all(&all);
+            let after: Vec<_> = all.iter().map(stand).collect();
+            if before == after && after.iter().all(|one| *one == (0, after[0].1.clone())) {
+                return Ok(());
+            }
+        }
+        Err(TestCaseError::fail("devices write to each other for ever"))
+    }
+
+    fn act(&self, device: usize, act: &Act) {
+        let person = &self.people[device];
+        match act {
+            Act::Purge(entity) => {
+                let Some(id) = person.entity(*entity, false) else { return };
+                let _ = person.old.purge(id, Confirm::Yes).unwrap();
+                self.purged.borrow_mut().insert(id);
+            }
+            act => person.act(self.site, act),
+        }
     }
 }
 
@@ -174,6 +213,8 @@ impl Person {
                 let Some(one) = all.get(number % all.len().max(1)) else { return };
                 let _ = one.resolve(&Choice::Keep(number % one.values.len())).unwrap();
             }
+            Act::Follow(strategy) => self.old.on_conflict(strategy).unwrap(),
+            Act::Purge(_) => unreachable!("it concerns all"),
             Act::Direct(direction) => self.space.set_direction("tasks", direction).unwrap(),
             Act::Sync => site.sync(&self.replica),
             Act::Leave => self.replica.disconnect(),
@@ -214,10 +255,10 @@ impl Person {
 fn play(site: &Site, number: u32, acts: &[(usize, Act)]) -> Result<(), TestCaseError> {
     let world = World::new(site, number);
     for (device, act) in acts {
-        world.people[*device].act(site, act);
+        world.act(*device, act);
     }
     world.people.iter().for_each(|person| person.space.set_direction("tasks", Direction::Both).unwrap());
-    world.sync_all();
+    world.sync_all()?;
     let [first, others @ ..] = world.people.as_slice() else { return Ok(()) };
     let (export, inbox, projections) = (first.export(), first.inbox(), first.projections());
     prop_assert_eq!(export.lines().count(), projections.len());
@@ -225,6 +266,13 @@ fn play(site: &Site, number: u32, acts: &[(usize, Act)]) -> Result<(), TestCaseE
         prop_assert_eq!(&other.export(), &export);
         prop_assert_eq!(&other.inbox(), &inbox);
         prop_assert_eq!(&other.projections(), &projections);
+    }
+    for id in world.purged.borrow().iter() {
+        prop_assert!(!export.contains(&id.to_string()), "{} is back", id);
+        for person in &world.people {
+            let kept = person.old.json().read(*id);
+            prop_assert!(kept.is_err(), "{} is back: {:?}", id, kept);
+        }
     }
     for person in &world.people {
         person.replica.rebuild(|_| ()).unwrap();
