@@ -98,7 +98,7 @@ impl CarelessLog {
 
     fn chunks(&self, after: afield_core::Sequence, segments: Vec<Segment<'_>>) -> Vec<u8> {
         let check = self.cursor.chain.check().into();
-        wire::encode_to_device(&ToDevice::Chunks(Chunks { channel: self.channel, after, segments, check }))
+        wire::encode_to_device(&ToDevice::Chunks(Chunks { channel: self.channel, after, segments, check, left: None }))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whole devices, a real relay process and real sockets: what sync costs, and who is let in.
 
 use afield::{Class, Collection, Relay, Replica, SpaceId, SyncError, SyncEvent, SyncState};
+use afield_core::wire::{Message, ToDevice};
 use afield_tests::processes::agent::{Task, populate};
 use afield_tests::processes::{Access, Program, Proxy, Site, WireFigures};
 use serde_json::json;
@@ -61,6 +62,35 @@ fn ten_thousand_entities_reach_a_fresh_device_in_one_round_trip() {
         each(download.to_device.bytes),
         download.to_device.messages,
     );
+}
+
+#[test]
+fn a_relay_says_with_each_page_how_much_of_the_log_is_left() {
+    let site = site(Access::Open);
+    let author = site.replica("author.db");
+    let space = author.create_space("home").unwrap();
+    let tasks: Collection<Task> = space.collection("tasks").unwrap();
+    populate(&author, &tasks, 2_500, 4).unwrap();
+    site.sync(&author);
+    let fresh = site.replica("fresh.db");
+    let copy = fresh.join_space(space.id()).unwrap();
+    let door = Proxy::shut_keeping(site.relay.address()).unwrap();
+    site.work_through(&door, &fresh, None, Replica::catch_up).unwrap();
+    let head = fresh.status().unwrap().spaces[0].sequence;
+    let (mut pages, mut befores) = (Vec::new(), Vec::new());
+    for message in door.to_device() {
+        let (after, left) = match Message::open(&message).unwrap().to_device().unwrap() {
+            ToDevice::Chunks(frame) => (frame.after.get(), frame.left),
+            ToDevice::Jump(frame) => (frame.after.get(), frame.left),
+            _ => continue,
+        };
+        befores.push(after);
+        pages.push(left);
+    }
+    assert!(pages.len() > 2, "the control: {pages:?}");
+    let expected: Vec<_> = befores[1..].iter().map(|after| Some(head - after)).chain([None]).collect();
+    assert_eq!(pages, expected);
+    assert_eq!(copy.collections().unwrap().len(), 1);
 }
 
 #[test]

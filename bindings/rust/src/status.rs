@@ -147,7 +147,8 @@ pub struct Progress {
 pub struct Way {
     /// What is done.
     pub done: Amount,
-    /// All there is to do, as far as is known by now; a relay does not say beforehand how much will come.
+    /// All there is to do, as far as is known by now. How much comes from a relay is known with the first of it, its bytes by what has
+    /// come; with a [filter](crate::Filter) it can turn out to be less.
     pub total: Option<Amount>,
 }
 

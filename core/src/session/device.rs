@@ -178,6 +178,12 @@ impl DeviceSession {
         self.tell_progress(now);
     }
 
+    /// How many places of the log of a space are on their way, as the relay said last: those that are not in the filter too, and a relay
+    /// may say nothing of it. `None` before anything of the space has come.
+    pub fn left(&self, space: SpaceId) -> Option<u64> {
+        self.channels.get(self.channel_of.get(&space)?)?.left()
+    }
+
     /// Asks the relay whether anything durable is still on its way: a space that is caught up is so again once all of it
     /// has arrived. Does nothing for a space that is not caught up, which is told anyhow.
     pub fn catch_up(&mut self, space: SpaceId, now: Now) {

@@ -147,7 +147,7 @@ fn refused(missing: usize) -> ReceiptRun {
 const ERASURE: Erasure = Erasure { entity: EntityId::from_bytes([6; 16]), reason: ErasureReason::ASKED };
 const ERASURE_BYTES: &[u8] = &[1, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 1];
 
-fn frames_to_device() -> [(&'static str, ToDevice<'static>); 13] {
+fn frames_to_device() -> [(&'static str, ToDevice<'static>); 15] {
     let (channel, log) = (Channel(1), LogId::from_bytes([4; 16]));
     let own = Segment::Own { push: PushNumber(1), index: 0, count: 2 };
     let raw = Segment::Raw(RawChunk {
@@ -158,6 +158,8 @@ fn frames_to_device() -> [(&'static str, ToDevice<'static>); 13] {
         bytes: b"chunk",
     });
     let segments = vec![own, Segment::Batch(b"batch"), raw];
+    let chunks = Chunks { channel, after: Sequence::ZERO, segments, check: [9; 8].into(), left: None };
+    let chunks_on = Chunks { left: Some(1_000), ..chunks.clone() };
     let sequences = [2, 3, 1].map(Sequence::new);
     let snapshot = SnapshotChunk {
         entity: entity(6),
@@ -175,7 +177,9 @@ fn frames_to_device() -> [(&'static str, ToDevice<'static>); 13] {
         places: Places::of(Sequence::ZERO, [4, 5, 300].map(Sequence::new)),
         upto: Sequence::new(305),
         chain: ChainHash::from_bytes([8; 32]),
+        left: None,
     };
+    let jump_on = Jump { left: Some(1_000), ..jump.clone() };
     let erased = ErasedChunk { entity: entity(6), collection: "notes", bytes: ERASURE_BYTES };
     let jump_erased = Jump {
         channel,
@@ -185,6 +189,7 @@ fn frames_to_device() -> [(&'static str, ToDevice<'static>); 13] {
         places: Places::default(),
         upto: Sequence::new(305),
         chain: ChainHash::from_bytes([8; 32]),
+        left: None,
     };
     let (session, device) = (SessionId::from_bytes([7; 16]), DeviceId::from_bytes([1; 16]));
     let signalled = |kind, entity, data| ToDevice::Signal(Signalled { channel, session, device, kind, entity, data });
@@ -203,12 +208,14 @@ fn frames_to_device() -> [(&'static str, ToDevice<'static>); 13] {
             }),
         ),
         ("opened", ToDevice::Opened(Opened { channel, log })),
-        ("chunks", ToDevice::Chunks(Chunks { channel, after: Sequence::ZERO, segments, check: [9; 8].into() })),
+        ("chunks", ToDevice::Chunks(chunks)),
+        ("chunks-left", ToDevice::Chunks(chunks_on)),
         ("caught-up", ToDevice::CaughtUp(CaughtUp { channel, sequence: Sequence::new(4), check: [9; 8].into() })),
         ("receipt", ToDevice::Receipt(Receipt { push: PushNumber(1), runs: vec![stored, duplicate, refused(1)] })),
         ("reset", ToDevice::Reset(Reset { channel, log })),
         ("seen", ToDevice::Seen(Seen { channel, sequence: Sequence::new(300) })),
         ("jump", ToDevice::Jump(jump)),
+        ("jump-left", ToDevice::Jump(jump_on)),
         ("jump-erased", ToDevice::Jump(jump_erased)),
         (
             "fetched",

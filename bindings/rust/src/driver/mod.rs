@@ -136,6 +136,8 @@ pub(crate) struct PlanView {
     pub(crate) state: State,
     /// What was pending when the run that goes on began, and the changes and bytes that it has received.
     pub(crate) run: Option<(OutboxSize, (u64, u64))>,
+    /// How many changes are on their way from the relay, as far as it has said.
+    pub(crate) left: Option<u64>,
     pub(crate) due_ms: Option<i64>,
     pub(crate) last_synced_ms: Option<i64>,
 }

@@ -57,7 +57,14 @@ fn progress(live: &PlanView, status: &SpaceStatus) -> Option<Progress> {
         chunks: total.chunks.saturating_sub(status.pending_changes),
         bytes: total.bytes.saturating_sub(status.pending_bytes),
     };
-    let down = Way { done: Amount { chunks: received.0, bytes: received.1 }, total: None };
+    let received = Amount { chunks: received.0, bytes: received.1 };
+    let total_of = |left: u64| {
+        let chunks = received.chunks.saturating_add(left);
+        // What is on its way is taken to be as large as what has come.
+        let bytes = u128::from(received.bytes) * u128::from(chunks) / u128::from(received.chunks.max(1));
+        Amount { chunks, bytes: u64::try_from(bytes).unwrap_or(u64::MAX) }
+    };
+    let down = Way { done: received, total: live.left.map(total_of) };
     Some(Progress { up: Way { done, total: Some(total) }, down })
 }
 

@@ -41,6 +41,8 @@ pub(super) struct SpaceChannel {
     /// Verified so far; the stored cursor may be behind it.
     received: Option<Cursor>,
     caught_up: bool,
+    /// How many places of the log are on their way, as the relay said last.
+    left: Option<u64>,
     pub(super) pushes: Pushes,
     /// The stream of live pushes, once it has begun.
     pub(super) stream: Option<Box<PushStream>>,
@@ -65,6 +67,7 @@ impl SpaceChannel {
             phase: Phase::Opening,
             received: cursor,
             caught_up: false,
+            left: None,
             pushes: Pushes::default(),
             stream: None,
             known: KnownPlaces::default(),
@@ -78,6 +81,11 @@ impl SpaceChannel {
     pub(super) fn open_frame(channel: Channel, opening: &SpaceOpening) -> Open {
         let SpaceOpening { space, cursor, create, raw, ref filter, partial } = *opening;
         Open { channel, space, cursor, create, raw, filter: filter.clone(), partial }
+    }
+
+    /// How many places of the log are on their way, as far as the relay has said.
+    pub(super) fn left(&self) -> Option<u64> {
+        self.left
     }
 
     pub(super) fn space(&self) -> SpaceId {
@@ -177,6 +185,7 @@ impl SpaceChannel {
             return Err(SessionError::Chain { sequence: to.sequence.get() });
         }
         self.reading = None;
+        self.left = Some(frame.left.unwrap_or(0));
         self.advance(from, to, follow, events);
         Ok(())
     }
@@ -201,6 +210,7 @@ impl SpaceChannel {
         follow.end_of_places(frame.upto)?;
         let to = Cursor { log: from.log, sequence: frame.upto, chain: frame.chain };
         self.reading = None;
+        self.left = Some(frame.left.unwrap_or(0));
         self.advance(from, to, follow, events);
         Ok(())
     }
@@ -308,7 +318,7 @@ impl SpaceChannel {
             return Err(SessionError::Chain { sequence: at.sequence.get() });
         }
         self.phase = Phase::Live;
-        self.caught_up = true;
+        (self.caught_up, self.left) = (true, Some(0));
         self.telling.caught_up(now);
         events.push_back(DeviceEvent::CaughtUp { space: self.space });
         Ok(())

@@ -351,7 +351,14 @@ impl RelayChannel {
             after: run.before().sequence,
             segments,
             check: ByteArray::from(run.after().chain.check()),
+            left: self.left(run.after()),
         }))
+    }
+
+    /// How many places follow a position before `CaughtUp` is due.
+    fn left(&self, after: Cursor) -> Option<u64> {
+        let Phase::Live { due, .. } = self.phase else { return None };
+        due?.get().checked_sub(after.sequence.get()).filter(|left| *left > 0)
     }
 
     /// Passes a run of which the reader does not want everything: with a word where there is something to tell.
@@ -411,6 +418,7 @@ impl RelayChannel {
             places,
             upto: after.sequence,
             chain: after.chain,
+            left: self.left(after),
         }
     }
 

@@ -88,7 +88,13 @@ fn from_relay() -> Vec<ToDevice<'static>> {
             signals: true,
         }),
         ToDevice::Opened(Opened { channel: Channel(1), log: LogId::from_bytes([4; 16]) }),
-        ToDevice::Chunks(Chunks { channel: Channel(1), after: Sequence::new(3), segments, check: [9; 8].into() }),
+        ToDevice::Chunks(Chunks {
+            channel: Channel(1),
+            after: Sequence::new(3),
+            segments,
+            check: [9; 8].into(),
+            left: Some(7),
+        }),
         ToDevice::CaughtUp(CaughtUp { channel: Channel(1), sequence: Sequence::new(9), check: [1; 8].into() }),
         ToDevice::Seen(Seen { channel: Channel(1), sequence: Sequence::new(9) }),
         ToDevice::Jump(Jump {
@@ -99,6 +105,7 @@ fn from_relay() -> Vec<ToDevice<'static>> {
             places: Places::of(Sequence::new(3), [Sequence::new(5)]),
             upto: Sequence::new(6),
             chain: ChainHash::start(LogId::from_bytes([4; 16])),
+            left: Some(9),
         }),
         ToDevice::Fetched(Fetched {
             number: FetchNumber(3),

@@ -22,6 +22,10 @@ pub struct Chunks<'b> {
     /// The leading bytes of the chain hash after the last chunk; the receiver computes the whole.
     #[n(3)]
     pub check: ChainCheck,
+    /// How many places of the log follow before `CaughtUp` is due; absent where none do. People are shown how far a device is by
+    /// it, and nothing else depends on it.
+    #[n(4)]
+    pub left: Option<u64>,
 }
 
 /// A part of a run of the log. [`Chunks`] has the first three kinds only.

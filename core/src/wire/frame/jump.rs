@@ -36,6 +36,9 @@ pub struct Jump<'b> {
     /// The chain hash there.
     #[n(6)]
     pub chain: ChainHash,
+    /// As in [`Chunks`](super::Chunks), whether they are in the filter or not.
+    #[n(7)]
+    pub left: Option<u64>,
 }
 
 /// Which sequences after a position are named, as runs.

@@ -115,6 +115,10 @@ impl Synchronization {
             space,
             state: self.state_of(Some(space), now),
             run: plan.run.as_ref().map(|run| (run.pending_before, run.received)),
+            left: match &self.link {
+                Link::Up { session, .. } => session.left(space),
+                _ => None,
+            },
             due_ms: plan.schedule.as_ref().and(plan.due_ms),
             last_synced_ms: plan.last_synced_ms,
         }

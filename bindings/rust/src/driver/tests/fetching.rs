@@ -141,7 +141,7 @@ fn what_a_device_gave_back_to_a_relay_that_had_lost_it_counts_as_stored() {
             .fold(cursor, |cursor, bytes| cursor.then(entity, ChunkKind::Change.number(), ChunkHash::of(bytes)));
         let segments = vec![Segment::Own { push: PushNumber(1), index: 0, count }];
         let (channel, check) = (Channel(0), after.chain.check().into());
-        let chunks = Chunks { channel, after: cursor.sequence, segments, check };
+        let chunks = Chunks { channel, after: cursor.sequence, segments, check, left: None };
         desk.receive(&[receipt, wire::encode_to_device(&ToDevice::Chunks(chunks))], NOW);
         for moment in [400, 800, 1_200] {
             desk.driver.handle_timeout(later(NOW, moment)).unwrap();

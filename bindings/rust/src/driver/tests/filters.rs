@@ -41,7 +41,7 @@ pub(super) fn jump(before: Cursor, upto: u64, segments: Vec<Segment<'_>>) -> (Ve
     let chain = ChainHash::from_bytes([upto as u8; 32]);
     let after = Cursor { log: before.log, sequence: at(upto), chain };
     let (channel, check, places) = (Channel(0), before.chain.check().into(), Places::default());
-    let frame = Jump { channel, after: before.sequence, check, segments, places, upto: at(upto), chain };
+    let frame = Jump { channel, after: before.sequence, check, segments, places, upto: at(upto), chain, left: None };
     (wire::encode_to_device(&ToDevice::Jump(frame)), after)
 }
 

@@ -194,13 +194,18 @@ impl HandRelay {
 
     /// The next chunk of the log.
     pub(super) fn chunk(&mut self, entity: EntityId, bytes: &[u8]) -> Vec<u8> {
+        self.chunk_before(entity, bytes, None)
+    }
+
+    /// The next chunk of the log, with how many are left.
+    pub(super) fn chunk_before(&mut self, entity: EntityId, bytes: &[u8], left: Option<u64>) -> Vec<u8> {
         let (notes, kind) = (notes(), ChunkKind::Change);
         let batch = wire::encode_batch([BatchChunk { entity, collection: &notes, kind, bytes }]);
         self.before = self.cursor;
         self.cursor = self.cursor.then(entity, kind.number(), ChunkHash::of(bytes));
         let (after, segments) = (self.before.sequence, vec![Segment::Batch(&batch)]);
         let check = self.cursor.chain.check().into();
-        wire::encode_to_device(&ToDevice::Chunks(Chunks { channel: Channel(0), after, segments, check }))
+        wire::encode_to_device(&ToDevice::Chunks(Chunks { channel: Channel(0), after, segments, check, left }))
     }
 
     pub(super) fn refusal(&self, push: u64, count: usize, code: ChunkCode) -> Vec<u8> {

@@ -65,6 +65,29 @@ fn a_space_with_a_schedule_is_opened_for_a_run_and_left_once_it_is_in_step() {
 }
 
 #[test]
+fn how_much_is_on_its_way_is_known_with_the_first_of_it() {
+    let (desk, other) = (scheduled(), Desk::new());
+    let (entity, _) = other.edit("title");
+    other.edit_again(entity, "later");
+    let changes = other.stored(entity);
+    desk.driver.enable_sync(NOW);
+    desk.driver.hurry(NOW).unwrap();
+    let mut relay = desk.connect(NOW);
+    let look = || {
+        let view = desk.driver.view();
+        (view.plans[0].run.map(|(_, received)| received), view.plans[0].left)
+    };
+    desk.receive(&[relay.welcome(), relay.opened()], NOW);
+    assert_eq!(look(), (Some((0, 0)), None), "nothing has been said of it");
+    let first = relay.chunk_before(entity, &changes[0], Some(1));
+    desk.receive(&[first], NOW);
+    assert_eq!(look(), (Some((1, changes[0].len() as u64)), Some(1)));
+    let last = relay.chunk(entity, &changes[1]);
+    desk.receive(&[last], NOW);
+    assert_eq!(look().1, Some(0));
+}
+
+#[test]
 fn a_run_missed_while_closed_is_made_up_for_at_start_up() {
     let desk = scheduled();
     let much_later = later(NOW, 5 * TEN_MINUTES_MS);
