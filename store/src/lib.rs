@@ -114,7 +114,7 @@ pub use options::{OpenOptions, Synchronous, WRITER_WAIT_MS};
 pub use outbox::{Block, OutboxChunk, OutboxPosition, OutboxSize};
 pub use query::{
     Aggregate, Direction, FieldPath, INDEX_FIELDS_MAX, INDEXES_MAX, Mark, MatchedEntity, Position, Probe,
-    QUERY_STEPS_MAX, Query, QueryError, QueryValue, Search, SearchHit, Snippet,
+    QUERY_STEPS_MAX, Query, QueryError, QueryValue, RANKED_MAX, Search, SearchHit, Snippet,
 };
 pub use reader::{Commits, QuarantinedChunk, Reader, SpaceFigures};
 pub use receive::{Brought, LeftOut, Page, ReceivedChange, Run, RunOutcome, UnreadableChunk};

@@ -80,6 +80,9 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     rows.push(median("full text, a rare word while typing", Some(SEARCH_MS_MAX), || {
         Ok(json.search("rare12")?.while_typing().limit(ROWS).all()?.len())
     })?);
+    rows.push(median("full text, a word in every text", Some(SEARCH_MS_MAX), || {
+        Ok(json.search("note")?.limit(ROWS).all()?.len())
+    })?);
     let unindexed = json.query("priority = 3 AND title LIKE '%9'", ())?.limit(ROWS);
     rows.push(median("20 rows without an index", None, || Ok(unindexed.all()?.len()))?);
     let all = json.query("done = 0", ())?;

@@ -23,7 +23,7 @@ pub(crate) use declared::forget;
 pub use declared::{INDEX_FIELDS_MAX, INDEXES_MAX};
 pub use error::QueryError;
 pub use field::FieldPath;
-pub use search::{Mark, Search, SearchHit, Snippet};
+pub use search::{Mark, RANKED_MAX, Search, SearchHit, Snippet};
 pub use value::{Position, QueryValue};
 
 use crate::column;

@@ -14,7 +14,7 @@ use crate::space;
 use crate::store::Store;
 use crate::transaction::{WriteTransaction, row};
 use afield_core::{Collection, Durable, EntityId, SpaceId};
-use rusqlite::Row;
+use rusqlite::{Connection, Row};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -27,12 +27,22 @@ const SNIPPET_WORDS: u32 = 16;
 /// What FTS5 puts around a match, to be taken out again here: no characters, so that no text has a use for them.
 const MARKS: [char; 2] = ['\u{fdd0}', '\u{fdd1}'];
 
+/// Of how many entities that have the same words the best are shown, those that came last: ranking looks at the length of each, which
+/// for a word that tens of thousands have takes longer than somebody types the next letter.
+pub const RANKED_MAX: u64 = 4_096;
+/// Up to how many are shown of them; whoever asks for more wants all.
+const SHOWN_OF_RANKED_MAX: u64 = 1_024;
+
 /// A search for entities that are not deleted, the best first.
+///
+/// Where it is for words, and more than [`RANKED_MAX`] have them, the first 1,024 are the best of those that came last to this store; without a
+/// limit, beyond that, and for an expression, all that fit are ranked.
 #[derive(Debug, Clone)]
 pub struct Search {
     space: SpaceId,
     collection: Collection,
     text: String,
+    are_words: bool,
     limit: Option<u64>,
     offset: u64,
 }
@@ -76,12 +86,24 @@ impl Search {
         if let Some(last) = quoted.last_mut().filter(|_| is_typing && !text.ends_with(char::is_whitespace)) {
             last.push('*');
         }
-        Self { space, collection, text: quoted.join(" "), limit: None, offset: 0 }
+        Self { space, collection, text: quoted.join(" "), are_words: true, limit: None, offset: 0 }
     }
 
     /// Looks for what an expression of FTS5 says: `milk OR bread`, `"whole milk"`, `bre*`, `title : milk`.
     pub fn for_expression(space: SpaceId, collection: Collection, expression: &str) -> Self {
-        Self { space, collection, text: expression.to_owned(), limit: None, offset: 0 }
+        Self { space, collection, text: expression.to_owned(), are_words: false, limit: None, offset: 0 }
+    }
+
+    /// From which row on what fits is ranked.
+    fn ranked_from(&self, connection: &Connection, table: i64) -> Result<i64, QueryError> {
+        let shown = self.limit.map(|limit| limit.saturating_add(self.offset));
+        if !self.are_words || shown.is_none_or(|shown| shown > SHOWN_OF_RANKED_MAX) {
+            return Ok(i64::MIN);
+        }
+        let sql = format!(
+            "SELECT rowid FROM search_{table} WHERE search_{table} MATCH ? ORDER BY rowid DESC LIMIT 1 OFFSET {RANKED_MAX} - 1"
+        );
+        Ok(row(connection, &sql, [&self.text], |row| row.get(0))?.unwrap_or(i64::MIN))
     }
 
     /// At most so many.
@@ -252,19 +274,20 @@ impl Reader {
             if search.text.trim().is_empty() {
                 return Ok(Vec::new());
             }
+            let from = search.ranked_from(connection, table)?;
             let [opens, closes] = MARKS;
             let sql = format!(
                 "SELECT e.entity, p.json, found.score, found.snippet FROM
                  (SELECT rowid AS row, -rank AS score,
                   snippet(search_{table}, -1, '{opens}', '{closes}', '…', {SNIPPET_WORDS}) AS snippet
-                  FROM search_{table} WHERE search_{table} MATCH ? ORDER BY rank LIMIT ? OFFSET ?) AS found
+                  FROM search_{table} WHERE search_{table} MATCH ? AND rowid >= ? ORDER BY rank LIMIT ? OFFSET ?) AS found
                  CROSS JOIN projections AS p ON p.entity_row = found.row
                  CROSS JOIN entities AS e ON e.entity_row = found.row"
             );
             let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
             let limit = search.limit.map_or(-1, number);
             let mut statement = connection.prepare_cached(&sql)?;
-            let hits = statement.query_map((&search.text, limit, number(search.offset)), hit)?;
+            let hits = statement.query_map((&search.text, from, limit, number(search.offset)), hit)?;
             hits.collect::<Result<_, _>>().map_err(|error| match error.sqlite_error_code() {
                 // The statement itself is sound: what FTS5 complains about is the expression.
                 Some(rusqlite::ErrorCode::Unknown) => QueryError::SearchSyntax,

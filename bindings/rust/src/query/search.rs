@@ -117,7 +117,8 @@ impl<T> SearchBox<T> {
         Self { text: Text::Expression(text), ..self }
     }
 
-    /// At most so many entities.
+    /// At most so many entities: the best of all that fit; up to 1,024, for [words](Collection::search) that more than 4,096 entities have, the
+    /// best of the 4,096 that came last to this device.
     pub fn limit(self, limit: usize) -> Self {
         Self { limit: Some(limit), ..self }
     }
