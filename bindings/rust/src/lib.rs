@@ -194,7 +194,7 @@ pub use afield_store::{Position, QueryValue, Snippet};
 pub use afield_transport::{ParseAddressError, ParseTokenError};
 pub use automerge;
 pub use collection::{Collection, JsonCollection, Listing};
-pub use conflict::{Conflict, ConflictStrategy, ConflictValue};
+pub use conflict::{Conflict, ConflictStrategy, ConflictValue, ReadConflict};
 pub use direction::{CollectionDirection, DirectionError, SourceOfTruth};
 pub use driver::{
     Compacted, CompactionProgress, Driver, DriverError, EditFailure, Edited, EntityError, Existence, NotInStep, Output,
