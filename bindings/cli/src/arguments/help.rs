@@ -183,10 +183,11 @@ Examples:
       stay in sync until Ctrl-C";
 
 pub(super) const GUARD: &str = "\
-Any number may be deleted unasked until something is said here. Deletions count
-that go or come in one sync, of one collection; purges count, too. More than that
-waits for `afield confirm`: what was deleted here keeps the space from being sent,
-and what others deleted stays as it is here while everything else goes on.
+Any number may be deleted unasked until something is said here. What is not named
+stays as it was, and --off takes both numbers away. Deletions count that go or
+come in one sync, of one collection; purges count, too. More than that waits for
+`afield confirm`: what was deleted here keeps the space from being sent, and what
+others deleted stays as it is here while everything else goes on.
 
 Examples:
   afield guard --deletions 50 --share 20%
