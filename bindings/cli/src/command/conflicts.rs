@@ -201,9 +201,11 @@ impl Side {
 fn in_words(shown: &[Shown], global: &Global, output: Output) -> String {
     if !output.is_terminal() {
         let line = |(one, side): (&Shown, &Side)| {
-            let (number, at_ms) = (side.number, side.at_ms);
-            let Shown { collection, entity, path, kind, .. } = one;
-            format!("{collection}\t{entity}\t{path}\t{kind}\t{number}\t{}\t{at_ms}\t{}\n", side.who(), side.what())
+            let (number, at_ms, what) = (side.number, side.at_ms, side.what());
+            let Shown { collection, entity, kind, .. } = one;
+            // What would begin another field or line, or drive a terminal behind the pipe, is a blank.
+            let (path, who) = (text::printable(&one.path), text::printable(side.who()));
+            format!("{collection}\t{entity}\t{path}\t{kind}\t{number}\t{who}\t{at_ms}\t{what}\n")
         };
         return shown.iter().flat_map(|one| one.values.iter().map(move |side| (one, side))).map(line).collect();
     }
@@ -224,6 +226,9 @@ fn in_words(shown: &[Shown], global: &Global, output: Output) -> String {
     let head = ["id ends in", "collection", "field", "side", "who", "when", "value"];
     let table = text::table(&head, &rows, output.width());
     let entity = first.entity.parse().map_or_else(|_| first.entity.clone(), identity::short);
-    let resolve = format!("resolve {} {entity} {} --keep 1", first.collection, first.path);
+    // A field whose name cannot be typed is named by the conflict's id.
+    let is_plain = !first.path.is_empty() && !first.path.contains(char::is_control);
+    let place = if is_plain { shell_words::quote(&first.path) } else { (&first.id).into() };
+    let resolve = format!("resolve {} {entity} {place} --keep 1", first.collection);
     format!("{table}{} {}", console::style("next:").dim(), global.hints.command(&resolve))
 }
