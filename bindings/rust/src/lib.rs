@@ -236,8 +236,8 @@ pub mod document {
 /// The file beneath a replica, as [`Driver`] takes it and errors name it.
 pub mod store {
     pub use afield_store::{
-        Commits, EntityError, FilterError, Holder, MarkError, OpenOptions, Origin, QueryError, ReceiveError,
-        SchemaVersion, SpaceError, Store, Violation, Writer, sqlite_version,
+        Commits, DirectionError, EntityError, FilterError, Holder, MarkError, OpenOptions, Origin, QueryError,
+        ReceiveError, SchemaVersion, SpaceError, Store, Violation, Writer, sqlite_version,
     };
 }
 
