@@ -25,5 +25,6 @@ mod sync;
 mod terminal;
 mod throttled;
 mod transfer;
+mod verify;
 #[cfg(unix)]
 mod watch;
