@@ -12,6 +12,8 @@ mod guard;
 mod help;
 mod hints;
 mod history;
+#[cfg(unix)]
+mod json;
 mod purge;
 mod queries;
 mod reading;
