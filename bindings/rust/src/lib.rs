@@ -115,7 +115,8 @@
 //! - [`Replica::request`], [`Schedule`], [`Replica::explain`]: when each space is synced, and why not.
 //! - [`Presence`]: who is here now, and where.
 //! - [`Watch`]: what changed, by this device or by others. [`SyncEvent`]: what happens in sync.
-//! - `cargo run -p afield --example journal`: an app in a terminal that uses nearly all of this, on several devices.
+//! - `cargo run -p afield --example journal`: an app in a terminal, on several devices, with models, live queries, full text, history, undo,
+//!   the trash, conflicts, schedules and status.
 //! - [`Driver`]: the whole behaviour without clock, randomness and sockets, for those who move messages themselves.
 //!
 //! # Errors
