@@ -1,6 +1,7 @@
-//! A relay's door that counts what goes through it.
+//! A relay's door that counts what goes through it, and can keep it back.
 
 use super::frames::{FrameCounter, Seen};
+use super::gate::Gate;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,6 +35,7 @@ struct Shared {
     connections: Mutex<Vec<Arc<Connection>>>,
     is_over: AtomicBool,
     keeps: bool,
+    gate: Gate,
 }
 
 #[derive(Debug)]
@@ -98,6 +100,35 @@ impl Proxy {
         connections.iter().flat_map(of).collect()
     }
 
+    /// Keeps back whatever arrives from now on, from either side.
+    pub fn hold(&self) {
+        self.shared.gate.shut();
+    }
+
+    /// Passes on what was kept back, and whatever arrives.
+    pub fn release(&self) {
+        self.shared.gate.open();
+    }
+
+    /// Passes on one byte at a time from now on.
+    pub fn trickle(&self) {
+        self.shared.gate.narrow();
+    }
+
+    /// How many bytes have arrived and are kept back.
+    pub fn held_bytes(&self) -> u64 {
+        self.shared.gate.kept_bytes()
+    }
+
+    /// Waits until something has arrived that is kept back, and gives how many bytes.
+    ///
+    /// # Panics
+    ///
+    /// Nothing arrives within a minute.
+    pub fn wait_until_it_holds(&self) -> u64 {
+        self.shared.gate.wait_until_it_keeps()
+    }
+
     /// What has gone through so far.
     pub fn figures(&self) -> WireFigures {
         let connections = self.shared.connections.lock().unwrap_or_else(PoisonError::into_inner);
@@ -133,6 +164,7 @@ impl WireFigures {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::SeqCst);
+        self.shared.gate.open();
         // The accepting thread looks up when somebody knocks.
         drop(TcpStream::connect(self.address));
         for connection in self.shared.connections.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -166,14 +198,15 @@ fn accept(listener: &TcpListener, relay: SocketAddr, shared: &Arc<Shared>) {
         shared.connections.lock().unwrap_or_else(PoisonError::into_inner).push(connection.clone());
         for direction in [Direction::ToRelay, Direction::ToDevice] {
             let connection = connection.clone();
-            std::thread::spawn(move || connection.pass(direction));
+            let shared = shared.clone();
+            std::thread::spawn(move || connection.pass(direction, &shared.gate));
         }
     }
 }
 
 impl Connection {
     /// Passes on one direction until either side ends.
-    fn pass(&self, direction: Direction) {
+    fn pass(&self, direction: Direction, gate: &Gate) {
         let (mut from, mut to) = match direction {
             Direction::ToRelay => (&self.device, &self.relay),
             Direction::ToDevice => (&self.relay, &self.device),
@@ -183,7 +216,8 @@ impl Connection {
             let Some(bytes) = buffer.get(..read) else { break };
             // Counted before it is passed on, so that whoever has seen an answer finds it counted.
             self.count(direction, bytes);
-            if to.write_all(bytes).is_err() {
+            let at_a_time = gate.pass(bytes.len());
+            if bytes.chunks(at_a_time).any(|some| to.write_all(some).is_err()) {
                 break;
             }
         }
