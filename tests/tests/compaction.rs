@@ -205,7 +205,7 @@ fn name_of(message: &[u8]) -> &'static str {
 fn read_by_a_fresh_device(site: &Site, name: &str, (space, id): (SpaceId, EntityId), title: &str) -> Vec<&'static str> {
     let device = site.replica(name);
     let copy = device.join_space(space).expect("a space");
-    let door = Proxy::shut_keeping(site.relay.address()).expect("a port");
+    let door = Proxy::start_keeping(site.relay.address()).expect("a port");
     site.work_through(&door, &device, None, Replica::catch_up).expect("it catches up");
     let notes: Collection<()> = copy.collection("notes").expect("a collection");
     assert_eq!(notes.json().read(id).expect("the note is there"), json!({ "title": title }));

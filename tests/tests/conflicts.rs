@@ -1,6 +1,9 @@
 //! What people did to one place without knowing of each other, on whole devices with a real relay.
 
-use afield::{Choice, Collection, Conflict, ConflictKind, EntityId, Path, Replica, Space, Value};
+use afield::{
+    Choice, Collection, Conflict, ConflictKind, EntityId, Path, ReadConflict, ReadOnlyReplica, Replica, Space,
+    Strategy, Value,
+};
 use afield_tests::processes::{Access, Program, Site};
 use serde_json::{Value as Json, json};
 
@@ -146,4 +149,38 @@ fn what_a_list_says_survives_the_end_of_the_process_and_is_worked_out_anew_the_s
     let notes: Collection<Json> = again.space(space).unwrap().collection("notes").unwrap();
     assert_eq!(notes.json().read(id).unwrap(), json!({ "steps": [{ "what": "stir" }, { "what": "bake" }] }));
     assert!(again.space(space).unwrap().conflicts().unwrap().is_empty());
+}
+
+#[test]
+fn a_reader_beside_the_writer_works_out_the_same_list_and_stores_nothing() {
+    let world = World::new(2);
+    let [long, short] = [(); 2].map(|()| world.notes(0).json().insert(&json!({ "title": "plan" })).unwrap());
+    for round in 0..300 {
+        world.edit(0, long, "round", Value::Int(round));
+    }
+    world.exchange();
+    for (device, title) in [(0, "left"), (1, "right")] {
+        world.edit(device, long, "title", title);
+        world.edit(device, short, "title", title);
+    }
+    world.exchange();
+    let beside = ReadOnlyReplica::open(world.site.path("1.db")).unwrap().spaces().unwrap().remove(0);
+    let read = beside.conflicts(None).unwrap();
+    assert!(
+        beside.conflicts_are_behind(None).unwrap(),
+        "what has a long history waits for somebody who lists and writes"
+    );
+    assert!(beside.conflicts(Some(&"tasks".parse().unwrap())).unwrap().is_empty());
+
+    let listed = world.spaces[1].conflicts().unwrap();
+    let say = |one: &ReadConflict| {
+        format!("{} {} {} {} {:?} {:?}", one.id, one.entity, one.collection, one.path, one.kind, one.values)
+    };
+    assert_eq!(read.iter().map(say).collect::<Vec<_>>(), said(&listed));
+    assert_eq!(read.iter().map(|one| one.entity).collect::<Vec<_>>(), [long, short]);
+    assert!(!beside.conflicts_are_behind(None).unwrap());
+    assert_eq!(beside.conflicts(None).unwrap(), read, "the control: what is stored by now says the same");
+    world.notes(1).on_conflict_in("title", Strategy::Manual).unwrap();
+    assert_eq!(beside.conflict_strategies().unwrap(), world.spaces[1].conflict_strategies().unwrap());
+    assert!(beside.conflicts(None).unwrap().iter().all(|one| one.strategy == Strategy::Manual));
 }

@@ -19,7 +19,7 @@ fn site(access: Access) -> Site {
 
 /// Connects through a door of its own, gets in step, and gives what that took.
 fn sync_counted(site: &Site, replica: &Replica, token: Option<&str>) -> WireFigures {
-    let door = Proxy::shut(site.relay.address()).expect("a port");
+    let door = Proxy::start(site.relay.address()).expect("a port");
     site.work_through(&door, replica, token, Replica::sync_now).expect("it gets in step");
     door.figures()
 }
@@ -74,7 +74,7 @@ fn a_relay_says_with_each_page_how_much_of_the_log_is_left() {
     site.sync(&author);
     let fresh = site.replica("fresh.db");
     let copy = fresh.join_space(space.id()).unwrap();
-    let door = Proxy::shut_keeping(site.relay.address()).unwrap();
+    let door = Proxy::start_keeping(site.relay.address()).unwrap();
     site.work_through(&door, &fresh, None, Replica::catch_up).unwrap();
     let head = fresh.status().unwrap().spaces[0].sequence;
     let (mut pages, mut befores) = (Vec::new(), Vec::new());
@@ -98,7 +98,7 @@ fn a_second_round_trip_would_be_noticed() {
     let site = site(Access::Open);
     let author = site.replica("author.db");
     let tasks: Collection<Task> = author.create_space("home").unwrap().collection("tasks").unwrap();
-    let door = Proxy::shut(site.relay.address()).unwrap();
+    let door = Proxy::start(site.relay.address()).unwrap();
     site.work_through(&door, &author, None, Replica::sync_now).unwrap();
     assert_eq!(door.figures().asked_after_first_answer, 0);
     tasks.insert(&Task::number(1)).unwrap();

@@ -238,7 +238,7 @@ const ENTITIES: usize = 300;
 const LARGE: usize = 2_000;
 
 fn counted(site: &Site, replica: &Replica, token: &str, work: impl AsyncFnOnce(&Replica)) -> WireFigures {
-    let door = Proxy::shut(site.relay.address()).expect("a port");
+    let door = Proxy::start(site.relay.address()).expect("a port");
     site.work_through(&door, replica, Some(token), work);
     door.figures()
 }

@@ -231,3 +231,58 @@ fn what_the_relay_has_packed_or_put_behind_a_snapshot_goes_too() {
     site.sync_all(&[&anna, &ben]);
     assert_eq!(traces(&site, ROUNDS), Vec::<String>::new());
 }
+
+/// What no file may hold afterwards, as a word that searches find: those are stored in small letters and whole.
+const WORD: &str = "quokkaatmidnight4711";
+
+#[test]
+fn what_was_searched_indexed_and_in_conflict_is_gone_too_and_in_no_export_made_afterwards() {
+    let site = site();
+    let (anna, ben) = (site.replica("anna.db"), site.replica("ben.db"));
+    let space = anna.create_space("home").unwrap().id();
+    ben.join_space(space).unwrap();
+    let id = write_secret(&anna, space, 2);
+    let other = notes(&anna, space).json().insert(&json!({ "title": "stays", "body": { "$text": "word" } })).unwrap();
+    let _ = notes(&anna, space).entity(id).unwrap().map(Path::ROOT).put("body", Value::Text(WORD.to_owned())).unwrap();
+    for replica in [&anna, &ben] {
+        let notes = notes(replica, space);
+        assert!(notes.index(["title"]).unwrap() && notes.search_fields(["title", "body"]).unwrap());
+    }
+    site.sync_all(&[&anna, &ben]);
+    for (replica, name) in [(&anna, "anna"), (&ben, "ben")] {
+        let title = format!("{MARKER}-of-{name}");
+        let _ = notes(replica, space).entity(id).unwrap().map(Path::ROOT).put("title", title).unwrap();
+    }
+    site.sync_all(&[&anna, &ben]);
+    let found = |replica: &Replica| {
+        let (notes, home) = (notes(replica, space), replica.space(space).unwrap());
+        let queried = notes.json().query("title LIKE ?", [format!("{MARKER}%")]).unwrap().count().unwrap();
+        let searched = notes.json().search(WORD).unwrap().all().unwrap().len();
+        (queried, searched, home.conflicts().unwrap().len(), replica.status().unwrap().conflicts)
+    };
+    for replica in [&anna, &ben] {
+        assert_eq!(found(replica), (1, 1, 1, 1), "the control: there is something to find everywhere");
+    }
+    let all_traces = || [traces(&site, 2), holders(site.path(""), WORD.as_bytes())].concat();
+    assert!(all_traces().iter().any(|file| file.starts_with("ben")), "the control");
+
+    notes(&anna, space).purge(id, Confirm::Yes).unwrap();
+    site.sync_all(&[&anna, &ben]);
+    for (replica, name) in [(&anna, "anna"), (&ben, "ben")] {
+        assert_eq!(found(replica), (0, 0, 0, 0));
+        assert_eq!(all_traces(), Vec::<String>::new(), "beside {name}");
+        let home = replica.space(space).unwrap();
+        let export = fs::File::create(site.path(&format!("{name}.jsonl"))).unwrap();
+        assert_eq!(home.export(export, |_| ()).unwrap().entities, 1);
+        let saved = notes(replica, space).entity(other).unwrap().export_automerge().unwrap();
+        fs::write(site.path(&format!("{name}.automerge")), saved).unwrap();
+        assert!(notes(replica, space).entity(id).is_err(), "there is nothing of it to be exported");
+        let runs = format!("{:?} {:?}", replica.runs(1_000).unwrap(), replica.explain().unwrap());
+        assert!(runs.contains("completed") && !runs.contains(MARKER) && !runs.contains(WORD));
+        replica.backup(site.path(&format!("{name}-backup.db"))).unwrap();
+    }
+    assert!(!holders(site.path(""), b"stays").is_empty(), "the control: what was not purged is in the exports");
+    assert_eq!(all_traces(), Vec::<String>::new(), "nor in any export, backup or history of runs");
+    drop((anna, ben));
+    assert_eq!(all_traces(), Vec::<String>::new(), "nor once the stores are closed");
+}

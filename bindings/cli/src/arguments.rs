@@ -225,6 +225,9 @@ pub(crate) enum Command {
     /// Show what is stored, what waits to be sent, and what went wrong
     #[command(after_help = help::STATUS)]
     Status(StatusArguments),
+    /// Check that the store file holds together, all of it; changes nothing
+    #[command(after_help = help::VERIFY)]
+    Verify,
     /// Find out what is wrong, and what to do about it; changes nothing
     #[command(after_help = help::DOCTOR)]
     Doctor(Doctor),

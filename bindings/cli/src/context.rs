@@ -33,6 +33,11 @@ pub(crate) fn open(global: &Global) -> Result<Replica, Failure> {
     open_or_make(global)
 }
 
+/// Opens the store where nobody else has it open.
+pub(crate) fn open_if_free(global: &Global) -> Option<Replica> {
+    Replica::options().writer_wait(Duration::ZERO).open(&global.store).ok()
+}
+
 /// Opens the store, making it and its folder where there is none.
 pub(crate) fn open_or_make(global: &Global) -> Result<Replica, Failure> {
     let path = &global.store;
@@ -128,7 +133,12 @@ pub(crate) fn view_space(global: &Global) -> Result<ReadOnlySpace, Failure> {
 
 /// The space that a command reads: the one asked for, or the only one.
 pub(crate) fn choose_view(replica: &ReadOnlyReplica, global: &Global) -> Result<ReadOnlySpace, Failure> {
-    choose(replica.spaces()?, |space| (space.id(), space.name()), global.space.as_deref())
+    view_called(replica, global.space.as_deref())
+}
+
+/// The space of that name or id, or the only one, to be read.
+pub(crate) fn view_called(replica: &ReadOnlyReplica, wanted: Option<&str>) -> Result<ReadOnlySpace, Failure> {
+    choose(replica.spaces()?, |space| (space.id(), space.name()), wanted)
 }
 
 /// Opens the store and chooses the space: what most commands begin with. The replica has to outlive the space's sync.

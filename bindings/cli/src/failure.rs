@@ -9,12 +9,16 @@ use crate::hint::Hints;
 use crate::output;
 use crate::remembered::RememberedError;
 use crate::text;
+use afield::store::QueryError as Refusal;
 use afield::{
-    Class, ConnectError, DirectionError, EditError, EntityError, GuardError, PlanError, PurgeError, QueryError,
-    ReadError, ReplicaError, ScheduleError, SpaceError, StoreError, SyncError, TransferError,
+    Class, ConnectError, DirectionError, EditError, EntityError, GuardError, OperationError, PlanError, PurgeError,
+    QueryError, ReadError, ReplicaError, ScheduleError, SpaceError, StoreError, SyncError, TransferError,
 };
 use std::io;
 use std::path::PathBuf;
+
+/// The code of the one error of a direction's storing that whoever typed it can do something about.
+const TOO_MANY_DIRECTIONS: &str = "direction.too_many";
 
 /// A command failed.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +71,8 @@ pub(crate) enum Failure {
     Kept { kept: PathBuf, source: Box<Failure> },
     #[error("{} failed", text::count(*.failed, "check", "checks"))]
     Unwell { failed: u64 },
+    #[error("the store does not hold together in {}", text::count(*.violations, "place", "places"))]
+    Damaged { violations: u64 },
     #[error("this store is not connected to a relay")]
     NotConnected,
     #[error(transparent)]
@@ -208,12 +214,15 @@ impl Failure {
     fn code(&self) -> Code {
         match self {
             Self::Kept { source, .. } => source.code(),
+            Self::Query(QueryError::Refused(Refusal::TooMuchWork { .. })) => Code::Failed,
             Self::Usage(_)
             | Self::Fields(_)
             | Self::Space(SpaceError::Collection(_))
+            | Self::Edit(EditError::Operation(OperationError::NoSuchSide))
             | Self::Query(QueryError::Refused(_))
             | Self::Connect(ConnectError::Address(_) | ConnectError::Token(_)) => Code::Usage,
             Self::Schedule(ScheduleError::Store(_)) => Code::StoreUnusable,
+            Self::Direction(error) if error.code() == TOO_MANY_DIRECTIONS => Code::Usage,
             Self::Direction(DirectionError::Store(_)) => Code::StoreUnusable,
             Self::Schedule(_) | Self::Direction(_) => Code::Usage,
             Self::NoStore(_)
@@ -226,7 +235,7 @@ impl Failure {
             | Self::ChangeUnknown
             | Self::ChangeAmbiguous
             | Self::Read(ReadError::Point { .. })
-            | Self::Edit(EditError::Point { .. })
+            | Self::Edit(EditError::Point { .. } | EditError::Operation(OperationError::Decided))
             | Self::Space(SpaceError::Unknown(_))
             | Self::Read(ReadError::Entity(
                 EntityError::Missing { .. }
@@ -247,6 +256,7 @@ impl Failure {
             Self::Open { source, .. } if source.class() == Class::Upgrade => Code::UpgradeNeeded,
             Self::Open { .. }
             | Self::Store(_)
+            | Self::Damaged { .. }
             | Self::Space(SpaceError::Store(_))
             | Self::Read(
                 ReadError::Store(_)

@@ -50,10 +50,14 @@ impl Screen {
             let mut out = io::stdout().lock();
             queue!(out, cursor::MoveTo(0, 0))?;
             for (row, line) in (0_u16..).zip(page.lines().take(rows)) {
-                // Every line is overwritten and then cleared to its end, which does not flicker.
+                let line = console::truncate_str(line, columns, "…");
                 queue!(out, cursor::MoveTo(0, row))?;
-                write!(out, "{}", console::truncate_str(line, columns, "…"))?;
-                queue!(out, terminal::Clear(ClearType::UntilNewLine))?;
+                write!(out, "{line}")?;
+                // Every line is overwritten and then cleared to its end, which does not flicker. Behind a line that fills the
+                // width the cursor still stands on its last character, which would be cleared.
+                if console::measure_text_width(&line) < columns {
+                    queue!(out, terminal::Clear(ClearType::UntilNewLine))?;
+                }
             }
             if page.lines().count() < rows {
                 write!(out, "\r\n")?;

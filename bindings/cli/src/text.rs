@@ -59,6 +59,15 @@ pub(crate) fn ago(ms: u64) -> String {
     }
 }
 
+/// When what has a schedule comes next, to be put behind it: nothing where that is not known.
+pub(crate) fn next(at_ms: Option<i64>, now_ms: i64) -> String {
+    match at_ms.map(|at_ms| u64::try_from(at_ms.saturating_sub(now_ms)).unwrap_or(0)) {
+        None => String::new(),
+        Some(0) => ", due now".to_owned(),
+        Some(left_ms) => format!(", next in {}", duration(left_ms)),
+    }
+}
+
 /// Breaks a text into lines of this width, those after the first with so many blanks before them. A command between
 /// backticks stays whole, so that it can be copied, and so does any word that is longer than a line.
 pub(crate) fn wrapped(text: &str, width: usize, indent: usize) -> String {
@@ -154,6 +163,10 @@ mod tests {
             ["7 ms", "1.2 s", "1 minute", "2 hours", "2 days"]
         );
         assert_eq!(count(1, "change", "changes"), "1 change");
+        assert_eq!(
+            [None, Some(4_000), Some(5_000), Some(65_000)].map(|at| next(at, 5_000)),
+            ["", ", due now", ", due now", ", next in 1 minute"]
+        );
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The conflict inbox: what people did to one place without knowing of each other, and how one of them decides it.
 
 use crate::collection::Collection;
-use crate::driver::{Driver, Edited, Existence, Strategies, Target};
+use crate::driver::{Driver, Edited, EntityError, Existence, Strategies, Target};
 use crate::entity::Entity;
 use crate::error::{EditError, ReadError, SpaceError};
+use crate::read_only::ReadOnlySpace;
 use crate::replica::Shared;
 use crate::space::Space;
 use crate::watch::{Subject, Watch};
@@ -12,9 +13,11 @@ use afield_core::document::strategy::Strategy;
 use afield_core::document::{
     Choice, Conflict as Found, ConflictId, ConflictKind, Document, OperationError, Path, Value,
 };
-use afield_core::{ChangeHash, DeviceId, EntityId, SpaceId};
-use afield_store::{CONFLICT_BYTES, ConflictQuery, ListedConflict};
+use afield_core::{ChangeHash, Collection as Name, DeviceId, EntityId, SpaceId};
+use afield_store::{CONFLICT_BYTES, ConflictQuery, ConflictRow, EntityHome, ListedConflict, Reader};
 use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// One of the sides of a [`Conflict`].
@@ -80,6 +83,26 @@ pub struct Conflict {
     target: Target,
 }
 
+/// A [`Conflict`] as it is read beside whoever writes: [`Collection::conflicts`] gives the one that can be decided.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ReadConflict {
+    /// Its name, the same on every device.
+    pub id: ConflictId,
+    /// The entity.
+    pub entity: EntityId,
+    /// The entity's collection.
+    pub collection: String,
+    /// Where in the entity; the root for the entity as a whole.
+    pub path: Path,
+    /// What kind of conflict it is.
+    pub kind: ConflictKind,
+    /// How this device decides conflicts of this place.
+    pub strategy: Strategy,
+    /// The sides: what the entity shows is the first.
+    pub values: Vec<ConflictValue>,
+}
+
 impl Conflict {
     /// Decides the conflict by one ordinary edit, which ends it on every device that it reaches.
     ///
@@ -115,13 +138,7 @@ impl Space {
     ///
     /// The store could not be read.
     pub fn conflict_strategies(&self) -> Result<Vec<ConflictStrategy>, ReadError> {
-        let stored = self.shared.reader.strategies(self.id())?.into_iter();
-        let read = |stored: afield_store::StoredStrategy| {
-            let field = if stored.field.is_empty() { Path::ROOT } else { stored.field.parse().ok()? };
-            let (collection, strategy) = (stored.collection.as_str().to_owned(), stored.strategy.parse().ok()?);
-            Some(ConflictStrategy { collection, field, strategy })
-        };
-        Ok(stored.filter_map(read).collect())
+        strategies(&self.shared.reader, self.id())
     }
 
     /// Tells of the entities whose conflicts may have changed. Those of an entity with a long history are worked out when they
@@ -215,17 +232,83 @@ impl Entity {
     }
 }
 
+impl ReadOnlySpace {
+    /// What people have to decide in this space, or in one of its collections, in the order of collections, entities and places.
+    ///
+    /// Nothing is stored from here: what nobody has worked out yet is worked out each time.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn conflicts(&self, collection: Option<&Name>) -> Result<Vec<ReadConflict>, ReadError> {
+        let query = ConflictQuery { space: self.id(), collection, entity: None };
+        let mut listed = self.reader.conflicts(&query)?;
+        for (entity, collection) in self.reader.entities_with_stale_conflicts(&query)? {
+            let found = match self.document(entity, None) {
+                Ok(document) => catch_unwind(AssertUnwindSafe(|| {
+                    let row = |found: &Found| ConflictRow { conflict: *id_of(found), json: to_json(&document, found) };
+                    document.conflicts().iter().map(row).collect::<Vec<_>>()
+                })),
+                Err(EntityError::Store(error)) if !error.is_damage() => return Err(error.into()),
+                Err(_) => continue,
+            };
+            // What cannot be opened or worked out is listed as it last was.
+            let Ok(found) = found else { continue };
+            let home = EntityHome { space: self.id(), collection };
+            listed.retain(|one| one.entity != entity);
+            listed.extend(found.into_iter().map(|row| ListedConflict { entity, home: home.clone(), row }));
+        }
+        // Those of one entity stand together already, in the order of places.
+        listed.sort_by(|one, other| (&one.home.collection, one.entity).cmp(&(&other.home.collection, other.entity)));
+        read_all(&self.reader, self.id(), listed)
+    }
+
+    /// Whether the conflicts of some entities are to be worked out yet, so that [`SpaceStatus::conflicts`](crate::SpaceStatus::conflicts)
+    /// counts them as they last were: [`Space::conflicts`] does that, and stores it.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn conflicts_are_behind(&self, collection: Option<&Name>) -> Result<bool, ReadError> {
+        let query = ConflictQuery { space: self.id(), collection, entity: None };
+        Ok(!self.reader.entities_with_stale_conflicts(&query)?.is_empty())
+    }
+
+    /// As [`Space::conflict_strategies`].
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn conflict_strategies(&self) -> Result<Vec<ConflictStrategy>, ReadError> {
+        strategies(&self.reader, self.id())
+    }
+}
+
 impl Shared {
     fn conflicts(self: &Arc<Self>, query: &ConflictQuery<'_>) -> Result<Vec<Conflict>, ReadError> {
         self.driver.refresh_conflicts(query, self.now())?;
-        let stored = self.reader.strategies(query.space)?;
-        let strategy_of = |found: &Conflict| {
-            let of_collection = stored.iter().filter(|stored| stored.collection.as_str() == found.collection);
-            Strategies::read(of_collection).of(&found.path)
+        let listed = self.reader.conflicts(query)?;
+        let homes: BTreeMap<EntityId, Name> =
+            listed.iter().map(|listed| (listed.entity, listed.home.collection.clone())).collect();
+        let found = read_all(&self.reader, query.space, listed)?.into_iter();
+        let own = |found: ReadConflict| {
+            let ReadConflict { id, entity, collection, path, kind, strategy, values } = found;
+            let home = homes.get(&entity)?.clone();
+            let target = Target { space: query.space, collection: home, entity, existence: Existence::Required };
+            Some(Conflict { id, entity, collection, path, kind, strategy, values, shared: self.clone(), target })
         };
-        let listed = self.reader.conflicts(query)?.into_iter().filter_map(|listed| read(self, query.space, listed));
-        Ok(listed.map(|found| Conflict { strategy: strategy_of(&found), ..found }).collect())
+        Ok(found.filter_map(own).collect())
     }
+}
+
+fn strategies(reader: &Reader, space: SpaceId) -> Result<Vec<ConflictStrategy>, ReadError> {
+    let stored = reader.strategies(space)?.into_iter();
+    let read = |stored: afield_store::StoredStrategy| {
+        let field = if stored.field.is_empty() { Path::ROOT } else { stored.field.parse().ok()? };
+        let (collection, strategy) = (stored.collection.as_str().to_owned(), stored.strategy.parse().ok()?);
+        Some(ConflictStrategy { collection, field, strategy })
+    };
+    Ok(stored.filter_map(read).collect())
 }
 
 pub(crate) fn id_of(found: &Found) -> &[u8; CONFLICT_BYTES] {
@@ -248,14 +331,24 @@ pub(crate) fn to_json(document: &Document, found: &Found) -> String {
     json!({ "path": found.path.to_string(), "kind": found.kind.name(), "values": values }).to_string()
 }
 
+fn read_all(reader: &Reader, space: SpaceId, listed: Vec<ListedConflict>) -> Result<Vec<ReadConflict>, ReadError> {
+    let stored = reader.strategies(space)?;
+    let strategy_of = |found: &ReadConflict| {
+        let of_collection = stored.iter().filter(|stored| stored.collection.as_str() == found.collection);
+        Strategies::read(of_collection).of(&found.path)
+    };
+    let found = listed.into_iter().filter_map(read);
+    Ok(found.map(|found| ReadConflict { strategy: strategy_of(&found), ..found }).collect())
+}
+
 /// Reads what [`to_json`] wrote; nothing else stands in the store.
-fn read(shared: &Arc<Shared>, space: SpaceId, listed: ListedConflict) -> Option<Conflict> {
+fn read(listed: ListedConflict) -> Option<ReadConflict> {
     let ListedConflict { entity, home, row } = listed;
     let json: Json = serde_json::from_str(&row.json).ok()?;
     let kinds = [ConflictKind::Values, ConflictKind::Deleted, ConflictKind::Lost, ConflictKind::Entity];
     let name = json.get("kind")?.as_str()?;
     let values = json.get("values")?.as_array()?.iter().map(read_side).collect::<Option<_>>()?;
-    Some(Conflict {
+    Some(ReadConflict {
         id: ConflictId::from_bytes(row.conflict),
         entity,
         collection: home.collection.as_str().to_owned(),
@@ -263,8 +356,6 @@ fn read(shared: &Arc<Shared>, space: SpaceId, listed: ListedConflict) -> Option<
         kind: kinds.into_iter().find(|kind| kind.name() == name)?,
         strategy: Strategy::default(),
         values,
-        shared: shared.clone(),
-        target: Target { space, collection: home.collection, entity, existence: Existence::Required },
     })
 }
 

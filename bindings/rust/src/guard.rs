@@ -1,14 +1,16 @@
 //! Guards against mass deletion: more than was allowed waits until somebody has looked at it.
 
+use crate::clock::SystemClock;
 use crate::collection::Collection;
 use crate::driver::{Driver, DriverError};
 use crate::error::EditError;
+use crate::read_only::ReadOnlySpace;
 use crate::space::Space;
 use afield_core::id::ParseCollectionError;
 use afield_core::log::ChunkHash;
 use afield_core::wire::Class;
 use afield_core::{ChangeHash, Collection as Name, DeviceId, EntityId, SpaceId};
-use afield_store::{DeletionLimits, StoreError, UnsentDeletion};
+use afield_store::{DeletionLimits, Reader, StoreError, UnsentDeletion};
 use serde::Serialize;
 
 /// How many bytes of a hash stand for a list: nobody has to find another list by chance among those that one device shows.
@@ -176,7 +178,7 @@ impl Space {
     ///
     /// The store could not be read.
     pub fn guard(&self) -> Result<Guard, GuardError> {
-        Ok(self.shared.reader.guards(self.id())?.0.into())
+        guard(&self.shared.reader, self.id())
     }
 
     /// How much may be deleted unasked in a collection.
@@ -185,9 +187,7 @@ impl Space {
     ///
     /// The name is not valid, or the store could not be read.
     pub fn guard_of(&self, collection: &str) -> Result<Guard, GuardError> {
-        let name: Name = collection.parse()?;
-        let (of_others, of_collections) = self.shared.reader.guards(self.id())?;
-        Ok(of_collections.get(&name).copied().unwrap_or(of_others).into())
+        guard_of(&self.shared.reader, self.id(), collection)
     }
 
     /// The deletions that wait for somebody, both ways. Those of others are told of as they come, also where the run may turn out to
@@ -197,12 +197,7 @@ impl Space {
     ///
     /// The store could not be read.
     pub fn held(&self) -> Result<Held, GuardError> {
-        let (reader, device) = (&self.shared.reader, self.shared.driver.device());
-        let sent = reader.held_to_send(self.id(), self.shared.now().wall_ms)?.into_iter();
-        let mut list: Vec<_> = sent.map(|deletion| HeldEntity::of_own(deletion, device)).collect();
-        let received = reader.held_deletions(self.id())?.into_iter().filter(|held| !held.is_confirmed);
-        list.extend(received.map(HeldEntity::of_others));
-        Ok(Held { space: self.id(), token: token(&list), list })
+        held(&self.shared.reader, self.id(), self.shared.driver.device(), self.shared.now().wall_ms)
     }
 
     /// Lets deletions go that were shown to somebody: what was deleted here is sent with all that waited behind it, and what others
@@ -257,6 +252,54 @@ impl Space {
         self.shared.wake();
         Ok(())
     }
+}
+
+impl ReadOnlySpace {
+    /// As [`Space::guard`].
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn guard(&self) -> Result<Guard, GuardError> {
+        guard(&self.reader, self.id())
+    }
+
+    /// As [`Space::guard_of`].
+    ///
+    /// # Errors
+    ///
+    /// The name is not valid, or the store could not be read.
+    pub fn guard_of(&self, collection: &str) -> Result<Guard, GuardError> {
+        guard_of(&self.reader, self.id(), collection)
+    }
+
+    /// As [`Space::held`]: [`Space::confirm`] takes the list, too.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn held(&self) -> Result<Held, GuardError> {
+        let device = self.reader.device()?.ok_or(StoreError::Closed)?;
+        held(&self.reader, self.id(), device, SystemClock::new().now().wall_ms)
+    }
+}
+
+fn guard(reader: &Reader, space: SpaceId) -> Result<Guard, GuardError> {
+    Ok(reader.guards(space)?.0.into())
+}
+
+fn guard_of(reader: &Reader, space: SpaceId, collection: &str) -> Result<Guard, GuardError> {
+    let name: Name = collection.parse()?;
+    let (of_others, of_collections) = reader.guards(space)?;
+    Ok(of_collections.get(&name).copied().unwrap_or(of_others).into())
+}
+
+fn held(reader: &Reader, space: SpaceId, device: DeviceId, wall_ms: i64) -> Result<Held, GuardError> {
+    let sent = reader.held_to_send(space, wall_ms)?.into_iter();
+    let mut list: Vec<_> = sent.map(|deletion| HeldEntity::of_own(deletion, device)).collect();
+    let received = reader.held_deletions(space)?.into_iter().filter(|held| !held.is_confirmed);
+    list.extend(received.map(HeldEntity::of_others));
+    Ok(Held { space, token: token(&list), list })
 }
 
 impl From<DeletionLimits> for Guard {

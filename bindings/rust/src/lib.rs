@@ -115,7 +115,8 @@
 //! - [`Replica::request`], [`Schedule`], [`Replica::explain`]: when each space is synced, and why not.
 //! - [`Presence`]: who is here now, and where.
 //! - [`Watch`]: what changed, by this device or by others. [`SyncEvent`]: what happens in sync.
-//! - `cargo run -p afield --example journal`: an app in a terminal that uses nearly all of this, on several devices.
+//! - `cargo run -p afield --example journal`: an app in a terminal, on several devices, with models, live queries, full text, history, undo,
+//!   the trash, conflicts, schedules and status.
 //! - [`Driver`]: the whole behaviour without clock, randomness and sockets, for those who move messages themselves.
 //!
 //! # Errors
@@ -194,7 +195,7 @@ pub use afield_store::{Position, QueryValue, Snippet};
 pub use afield_transport::{ParseAddressError, ParseTokenError};
 pub use automerge;
 pub use collection::{Collection, JsonCollection, Listing};
-pub use conflict::{Conflict, ConflictStrategy, ConflictValue};
+pub use conflict::{Conflict, ConflictStrategy, ConflictValue, ReadConflict};
 pub use direction::{CollectionDirection, DirectionError, SourceOfTruth};
 pub use driver::{
     Compacted, CompactionProgress, Driver, DriverError, EditFailure, Edited, EntityError, Existence, NotInStep, Output,
@@ -236,8 +237,8 @@ pub mod document {
 /// The file beneath a replica, as [`Driver`] takes it and errors name it.
 pub mod store {
     pub use afield_store::{
-        Commits, EntityError, FilterError, Holder, MarkError, OpenOptions, Origin, QueryError, ReceiveError,
-        SchemaVersion, SpaceError, Store, Violation, Writer, sqlite_version,
+        Commits, DirectionError, EntityError, FilterError, Holder, MarkError, OpenOptions, Origin, QueryError,
+        ReceiveError, SchemaVersion, SpaceError, Store, Violation, Writer, sqlite_version,
     };
 }
 

@@ -3,7 +3,7 @@
 //! - [`RelayProcess`]: the real relay on a data folder, started, killed with SIGKILL, and started again on its port.
 //! - [`DeviceProcess`]: a real device that takes commands as JSON lines; its other end is [`agent`].
 //! - [`Site`]: a relay process and replicas of this process that use it.
-//! - [`Proxy`]: stands between devices and the relay and counts what really goes over the wire.
+//! - [`Proxy`]: stands between devices and the relay, counts what really goes over the wire, and keeps it back where it is to.
 //! - [`Figures`]: CPU time and peak memory of a process.
 //! - [`Trace`]: the system calls of a process, seen by `strace`.
 //!
@@ -14,6 +14,7 @@ pub mod agent;
 mod device;
 mod figures;
 mod frames;
+mod gate;
 mod proxy;
 mod relay;
 mod site;

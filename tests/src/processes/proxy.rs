@@ -1,6 +1,7 @@
-//! A relay's door that counts what goes through it.
+//! A relay's door that counts what goes through it, and can keep it back.
 
 use super::frames::{FrameCounter, Seen};
+use super::gate::Gate;
 use afield_core::wire::{Message, ToRelay};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -29,9 +30,6 @@ pub struct WireFigures {
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
-    relay: SocketAddr,
-    /// Until it is opened.
-    shut: Mutex<Option<TcpListener>>,
     shared: Arc<Shared>,
 }
 
@@ -40,6 +38,7 @@ struct Shared {
     connections: Mutex<Vec<Arc<Connection>>>,
     is_over: AtomicBool,
     keeps: bool,
+    gate: Gate,
 }
 
 #[derive(Debug)]
@@ -70,9 +69,7 @@ impl Proxy {
     ///
     /// The system gave no port.
     pub fn start(relay: SocketAddr) -> std::io::Result<Self> {
-        let proxy = Self::shut(relay)?;
-        proxy.open();
-        Ok(proxy)
+        Self::start_with(relay, false)
     }
 
     /// As [`start`](Self::start), and keeps what the relay sends.
@@ -81,43 +78,16 @@ impl Proxy {
     ///
     /// The system gave no port.
     pub fn start_keeping(relay: SocketAddr) -> std::io::Result<Self> {
-        let proxy = Self::shut_keeping(relay)?;
-        proxy.open();
-        Ok(proxy)
+        Self::start_with(relay, true)
     }
 
-    /// A door at which devices may knock, and are let through once it is [opened](Self::open).
-    ///
-    /// # Errors
-    ///
-    /// The system gave no port.
-    pub fn shut(relay: SocketAddr) -> std::io::Result<Self> {
-        Self::bind(relay, false)
-    }
-
-    /// As [`shut`](Self::shut), and keeps what the relay sends.
-    ///
-    /// # Errors
-    ///
-    /// The system gave no port.
-    pub fn shut_keeping(relay: SocketAddr) -> std::io::Result<Self> {
-        Self::bind(relay, true)
-    }
-
-    fn bind(relay: SocketAddr, keeps: bool) -> std::io::Result<Self> {
+    fn start_with(relay: SocketAddr, keeps: bool) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared { keeps, ..Shared::default() });
-        Ok(Self { address, relay, shut: Mutex::new(Some(listener)), shared })
-    }
-
-    /// Lets through whoever knocks and has knocked.
-    pub fn open(&self) {
-        let listener = self.shut.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(listener) = listener {
-            let (relay, shared) = (self.relay, self.shared.clone());
-            std::thread::spawn(move || accept(&listener, relay, &shared));
-        }
+        let of_thread = shared.clone();
+        std::thread::spawn(move || accept(&listener, relay, &of_thread));
+        Ok(Self { address, shared })
     }
 
     /// Where devices connect, as a relay's address.
@@ -132,6 +102,35 @@ impl Proxy {
             connection.counts.lock().unwrap_or_else(PoisonError::into_inner).to_device.kept().to_vec()
         };
         connections.iter().flat_map(of).collect()
+    }
+
+    /// Keeps back whatever arrives from now on, from either side.
+    pub fn hold(&self) {
+        self.shared.gate.shut();
+    }
+
+    /// Passes on what was kept back, and whatever arrives.
+    pub fn release(&self) {
+        self.shared.gate.open();
+    }
+
+    /// Passes on one byte at a time from now on.
+    pub fn trickle(&self) {
+        self.shared.gate.narrow();
+    }
+
+    /// How many bytes have arrived and are kept back.
+    pub fn held_bytes(&self) -> u64 {
+        self.shared.gate.kept_bytes()
+    }
+
+    /// Waits until something has arrived that is kept back, and gives how many bytes.
+    ///
+    /// # Panics
+    ///
+    /// Nothing arrives within a minute.
+    pub fn wait_until_it_holds(&self) -> u64 {
+        self.shared.gate.wait_until_it_keeps()
     }
 
     /// What has gone through so far.
@@ -171,10 +170,9 @@ impl WireFigures {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::SeqCst);
-        if self.shut.get_mut().unwrap_or_else(PoisonError::into_inner).take().is_none() {
-            // The accepting thread looks up when somebody knocks.
-            drop(TcpStream::connect(self.address));
-        }
+        self.shared.gate.open();
+        // The accepting thread looks up when somebody knocks.
+        drop(TcpStream::connect(self.address));
         for connection in self.shared.connections.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             connection.end();
         }
@@ -212,14 +210,15 @@ fn accept(listener: &TcpListener, relay: SocketAddr, shared: &Arc<Shared>) {
         shared.connections.lock().unwrap_or_else(PoisonError::into_inner).push(connection.clone());
         for direction in [Direction::ToRelay, Direction::ToDevice] {
             let connection = connection.clone();
-            std::thread::spawn(move || connection.pass(direction));
+            let shared = shared.clone();
+            std::thread::spawn(move || connection.pass(direction, &shared.gate));
         }
     }
 }
 
 impl Connection {
     /// Passes on one direction until either side ends.
-    fn pass(&self, direction: Direction) {
+    fn pass(&self, direction: Direction, gate: &Gate) {
         let (mut from, mut to) = match direction {
             Direction::ToRelay => (&self.device, &self.relay),
             Direction::ToDevice => (&self.relay, &self.device),
@@ -229,7 +228,8 @@ impl Connection {
             let Some(bytes) = buffer.get(..read) else { break };
             // Counted before it is passed on, so that whoever has seen an answer finds it counted.
             self.count(direction, bytes);
-            if to.write_all(bytes).is_err() {
+            let at_a_time = gate.pass(bytes.len());
+            if bytes.chunks(at_a_time).any(|some| to.write_all(some).is_err()) {
                 break;
             }
         }

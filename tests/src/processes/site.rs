@@ -86,7 +86,7 @@ impl Site {
         replicas.iter().for_each(|replica| self.sync(replica));
     }
 
-    /// Has a replica connect through a door that is still shut, asks it for some work, and opens the door then.
+    /// Has a replica connect through a door that keeps everything back, asks it for some work, and lets that through then.
     ///
     /// So the first session knows of the work, and what goes through the door is what the work costs: a session that had
     /// been opened before it was asked for would have to ask the relay once more.
@@ -102,9 +102,10 @@ impl Site {
         work: impl AsyncFnOnce(&Replica) -> T,
     ) -> T {
         replica.disconnect();
+        door.hold();
         let relay = Relay::new(door.url());
         replica.connect(token.into_iter().fold(relay, Relay::token)).expect("the address is one");
-        let opening = async { door.open() };
+        let opening = async { door.release() };
         self.block_on(async { tokio::join!(biased; work(replica), opening) }).0
     }
 

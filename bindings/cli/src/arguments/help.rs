@@ -184,14 +184,16 @@ Examples:
       stay in sync until Ctrl-C";
 
 pub(super) const GUARD: &str = "\
-Any number may be deleted unasked until something is said here. Deletions count
-that go or come in one sync, of one collection; purges count, too. More than that
-waits for `afield confirm`: what was deleted here keeps the space from being sent,
-and what others deleted stays as it is here while everything else goes on.
+Any number may be deleted unasked until something is said here. What is not named
+stays as it was, and --off takes both numbers away. Deletions count that go or
+come in one sync, of one collection; purges count, too. More than that waits for
+`afield confirm`: what was deleted here keeps the space from being sent, and what
+others deleted stays as it is here while everything else goes on.
 
 Examples:
   afield guard --deletions 50 --share 20%
-  afield guard Home --collection drafts --off";
+  afield guard Home --collection drafts --off
+  afield guard --collection drafts --inherit";
 
 pub(super) const CONFIRM: &str = "\
 Without --yes it shows the list and asks; where nobody can be asked, it exits with
@@ -238,6 +240,15 @@ level, found, next} on a line of its own.
 Examples:
   afield doctor
   afield doctor --offline --json | jq 'select(.level != \"ok\")'";
+
+pub(super) const VERIFY: &str = "\
+It reads all of the file, beside whoever writes it, and changes nothing. It exits
+with 0 when all holds together, and with 6 when something does not; with --json
+it prints an object {ok, violations}. `afield doctor` looks at more than the file.
+
+Examples:
+  afield verify
+  afield verify --json | jq -r '.violations[]'";
 
 pub(super) const EXPORT: &str = "\
 Examples:

@@ -301,6 +301,9 @@ pub(crate) struct GuardArguments {
     /// Never ask
     #[arg(long, conflicts_with_all = ["deletions", "share"])]
     pub(crate) off: bool,
+    /// Take the collection's own guard away: that of the space holds for it again
+    #[arg(long, requires = "collection", conflicts_with_all = ["deletions", "share", "off"])]
+    pub(crate) inherit: bool,
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::identity;
 use crate::output::Output;
 use crate::text;
-use afield::{Choice, Collection, Conflict, ConflictValue, Path, Strategy, Value};
+use afield::{Choice, Collection, Conflict, ConflictValue, Path, ReadConflict, Strategy, Value};
 use serde::Serialize;
 use serde_json::Value as Json;
 
@@ -50,11 +50,15 @@ pub(super) fn list(arguments: &Conflicts, global: &Global, output: Output) -> Re
     if let Some(ConflictsCommand::Strategy(arguments)) = &arguments.command {
         return strategy(arguments, global, output);
     }
-    let (_replica, space) = context::open_space(global)?;
-    let conflicts = match &arguments.collection {
-        Some(collection) => space.collection::<()>(collection)?.conflicts()?,
-        None => space.conflicts()?,
-    };
+    let collection = arguments.collection.as_deref().map(context::collection_name).transpose()?;
+    let space = context::view_space(global)?;
+    let conflicts = space.conflicts(collection.as_ref())?;
+    // What was worked out is stored where nobody else writes, so that `status` counts it, too.
+    if space.conflicts_are_behind(None)?
+        && let Some(replica) = context::open_if_free(global)
+    {
+        replica.space(space.id())?.conflicts()?;
+    }
     let shown: Vec<Shown> = conflicts.iter().map(Shown::of).collect();
     output.list(&shown, || in_words(&shown, global, output))
 }
@@ -80,9 +84,8 @@ impl Strategic {
 }
 
 fn strategy(arguments: &StrategyArguments, global: &Global, output: Output) -> Result<(), Failure> {
-    let (_replica, space) = context::open_space(global)?;
     let Some(collection) = &arguments.collection else {
-        let found = space.conflict_strategies()?;
+        let found = context::view_space(global)?.conflict_strategies()?;
         let shown: Vec<_> = found.iter().map(|one| Strategic::new(&one.collection, &one.field, one.strategy)).collect();
         return output.list(&shown, || {
             let rows: Vec<_> = shown.iter().map(Strategic::cells).collect();
@@ -106,6 +109,7 @@ fn strategy(arguments: &StrategyArguments, global: &Global, output: Output) -> R
         .replace('-', "_")
         .parse()
         .map_err(|error: afield::ParseStrategyError| Failure::Usage(error.to_string()))?;
+    let (_replica, space) = context::open_space(global)?;
     space.collection::<()>(collection)?.on_conflict_in(field.clone(), chosen)?;
     let told = Strategic::new(collection, &field, chosen);
     output.done(&told, || format!("{}: {}.", text::printable(collection), told.cells().split_off(1).join(", ")))
@@ -159,7 +163,7 @@ fn choice(arguments: &Resolve) -> Result<Choice, Failure> {
 }
 
 impl Shown {
-    fn of(conflict: &Conflict) -> Self {
+    fn of(conflict: &ReadConflict) -> Self {
         Self {
             id: conflict.id.to_string(),
             collection: conflict.collection.clone(),
@@ -197,9 +201,11 @@ impl Side {
 fn in_words(shown: &[Shown], global: &Global, output: Output) -> String {
     if !output.is_terminal() {
         let line = |(one, side): (&Shown, &Side)| {
-            let (number, at_ms) = (side.number, side.at_ms);
-            let Shown { collection, entity, path, kind, .. } = one;
-            format!("{collection}\t{entity}\t{path}\t{kind}\t{number}\t{}\t{at_ms}\t{}\n", side.who(), side.what())
+            let (number, at_ms, what) = (side.number, side.at_ms, side.what());
+            let Shown { collection, entity, kind, .. } = one;
+            // What would begin another field or line, or drive a terminal behind the pipe, is a blank.
+            let (path, who) = (text::printable(&one.path), text::printable(side.who()));
+            format!("{collection}\t{entity}\t{path}\t{kind}\t{number}\t{who}\t{at_ms}\t{what}\n")
         };
         return shown.iter().flat_map(|one| one.values.iter().map(move |side| (one, side))).map(line).collect();
     }
@@ -220,6 +226,9 @@ fn in_words(shown: &[Shown], global: &Global, output: Output) -> String {
     let head = ["id ends in", "collection", "field", "side", "who", "when", "value"];
     let table = text::table(&head, &rows, output.width());
     let entity = first.entity.parse().map_or_else(|_| first.entity.clone(), identity::short);
-    let resolve = format!("resolve {} {entity} {} --keep 1", first.collection, first.path);
+    // A field whose name cannot be typed is named by the conflict's id.
+    let is_plain = !first.path.is_empty() && !first.path.contains(char::is_control);
+    let place = if is_plain { shell_words::quote(&first.path) } else { (&first.id).into() };
+    let resolve = format!("resolve {} {entity} {place} --keep 1", first.collection);
     format!("{table}{} {}", console::style("next:").dim(), global.hints.command(&resolve))
 }

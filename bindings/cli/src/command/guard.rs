@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::identity;
 use crate::output::{self, Output};
 use crate::text;
-use afield::{Guard, Held, HeldEntity, HeldWay, Space};
+use afield::{Guard, Held, HeldEntity, HeldWay, ReadOnlySpace, Space};
 use serde::Serialize;
 use std::io::{BufRead, IsTerminal};
 
@@ -38,17 +38,14 @@ struct Kept {
 }
 
 pub(super) fn guard(arguments: &GuardArguments, global: &Global, output: Output) -> Result<(), Failure> {
-    let replica = context::open(global)?;
-    let space = context::space_called(&replica, arguments.of.as_deref().or(global.space.as_deref()))?;
+    let wanted = arguments.of.as_deref().or(global.space.as_deref());
     let collection = arguments.collection.as_deref();
-    let is_change = arguments.off || arguments.deletions.is_some() || arguments.share.is_some();
+    let is_change = arguments.off || arguments.inherit || arguments.deletions.is_some() || arguments.share.is_some();
     if is_change {
-        let guard = Guard { deletions: arguments.deletions, share: arguments.share };
-        match collection {
-            Some(collection) => space.set_guard_of(collection, Some(guard))?,
-            None => space.set_guard(guard)?,
-        }
+        let replica = context::open(global)?;
+        change(arguments, &context::space_called(&replica, wanted)?)?;
     }
+    let space = context::view_called(&context::view(global)?, wanted)?;
     let Guard { deletions, share } = match collection {
         Some(collection) => space.guard_of(collection)?,
         None => space.guard()?,
@@ -58,10 +55,27 @@ pub(super) fn guard(arguments: &GuardArguments, global: &Global, output: Output)
     if is_change { output.done(&guarded, words) } else { output.result(&guarded, words) }
 }
 
+/// Changes what was named, and leaves the rest of the guard as it is.
+fn change(arguments: &GuardArguments, space: &Space) -> Result<(), Failure> {
+    let changed = |present: Guard| match arguments.off {
+        true => Guard::OFF,
+        false => {
+            let (deletions, share) = (arguments.deletions.or(present.deletions), arguments.share.or(present.share));
+            Guard { deletions, share }
+        }
+    };
+    match arguments.collection.as_deref() {
+        Some(collection) if arguments.inherit => space.set_guard_of(collection, None)?,
+        Some(collection) => space.set_guard_of(collection, Some(changed(space.guard_of(collection)?)))?,
+        None => space.set_guard(changed(space.guard()?))?,
+    }
+    Ok(())
+}
+
 /// Shows what waits for somebody, and lets it go where that somebody says so.
 pub(super) fn confirm(arguments: &Confirm, global: &Global, output: Output) -> Result<(), Failure> {
-    let replica = context::open(global)?;
-    let space = context::space_called(&replica, arguments.of.as_deref().or(global.space.as_deref()))?;
+    let wanted = arguments.of.as_deref().or(global.space.as_deref());
+    let space = context::view_called(&context::view(global)?, wanted)?;
     let held = space.held()?;
     if held.list.is_empty() {
         return output.done(&held, || format!("{}: nothing waits to be confirmed.", text::printable(space.name())));
@@ -70,7 +84,8 @@ pub(super) fn confirm(arguments: &Confirm, global: &Global, output: Output) -> R
         return Err(Failure::OtherDeletions);
     }
     if arguments.keep {
-        let kept = space.keep(&held)?;
+        let replica = context::open(global)?;
+        let kept = context::space_called(&replica, wanted)?.keep(&held)?;
         let kept = Kept { kept, token: held.token };
         let words = || format!("Restored {}, for everybody.", text::count(kept.kept, "entity", "entities"));
         return output.done(&kept, words);
@@ -82,7 +97,9 @@ pub(super) fn confirm(arguments: &Confirm, global: &Global, output: Output) -> R
             return Err(Failure::DeletionsUnconfirmed { count });
         }
     }
-    let confirmed = Confirmed { confirmed: space.confirm(&held)?, token: held.token };
+    let replica = context::open(global)?;
+    let confirmed = context::space_called(&replica, wanted)?.confirm(&held)?;
+    let confirmed = Confirmed { confirmed, token: held.token };
     let sync = console::style(global.hints.command("sync")).bold();
     output.done(&confirmed, || {
         let deletions = text::count(confirmed.confirmed, "deletion", "deletions");
@@ -115,7 +132,7 @@ fn guard_in_words(guarded: &Guarded<'_>) -> String {
     }
 }
 
-fn page(space: &Space, held: &Held, global: &Global, output: Output) -> String {
+fn page(space: &ReadOnlySpace, held: &Held, global: &Global, output: Output) -> String {
     let of = |way| held.list.iter().filter(move |held| held.way == way).count() as u64;
     let (sent, received) = (of(HeldWay::Send), of(HeldWay::Receive));
     let mut page = format!("{}:", text::printable(space.name()));

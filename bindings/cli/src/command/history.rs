@@ -60,7 +60,7 @@ pub(super) fn at(arguments: &At, global: &Global, output: Output) -> Result<(), 
     let point = arguments.point.find(|from, limit| space.history(collection, id, from, limit))?;
     let value = space.at(collection, id, &point)?;
     let value = if arguments.tagged { value.to_tagged_json() } else { value.to_json() };
-    output.result(&value, || value.to_string())
+    output.result(&value, || if output.is_terminal() { text::printable(&value.to_string()) } else { value.to_string() })
 }
 
 pub(super) fn diff(arguments: &Diff, global: &Global, output: Output) -> Result<(), Failure> {
@@ -171,14 +171,15 @@ fn as_json(difference: &Difference) -> Json {
 
 fn shown(difference: &Difference) -> String {
     let path = text::printable(&difference.path.to_string());
-    let gone = |before: &Value| style(format!("- {path}: {}\n", before.to_json())).red().to_string();
-    let come = |after: &Value| style(format!("+ {path}: {}\n", after.to_json())).green().to_string();
+    let plain = |value: &Value| text::printable(&value.to_json().to_string());
+    let gone = |before: &Value| style(format!("- {path}: {}\n", plain(before))).red().to_string();
+    let come = |after: &Value| style(format!("+ {path}: {}\n", plain(after))).green().to_string();
     match &difference.changed {
         Changed::Added { after } => come(after),
         Changed::Removed { before } => gone(before),
         Changed::Replaced { before, after } => gone(before) + &come(after),
         Changed::Text { hunks } => {
-            let quoted = |text: &str| Json::from(text).to_string();
+            let quoted = |text: &str| text::printable(&Json::from(text).to_string());
             let hunk = |hunk: &afield::TextHunk| {
                 let (deleted, inserted) = (quoted(&hunk.deleted), quoted(&hunk.inserted));
                 format!("~ {path} at {}: {} {}\n", hunk.position, style(deleted).red(), style(inserted).green())

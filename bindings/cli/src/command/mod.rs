@@ -23,6 +23,7 @@ mod space;
 mod status;
 mod transfer;
 mod trash;
+mod verify;
 mod watch;
 
 use crate::arguments::{Command, Global, One, Restore};
@@ -71,6 +72,7 @@ pub(crate) fn run(command: Command, global: &Global, output: &Output) -> Result<
         Command::Explain => schedule::explain(global, output),
         Command::Status(arguments) => status::run(&arguments, global, output),
         Command::Doctor(arguments) => doctor::run(&arguments, global, output),
+        Command::Verify => verify::run(global, output),
         Command::Export(arguments) => transfer::export(&arguments, global, output),
         Command::Import(arguments) => transfer::import(&arguments, global, output),
         Command::Completions { shell } => manual::completions(shell, output),

@@ -8,7 +8,7 @@ use crate::identity;
 use crate::output::Output;
 use crate::text;
 use afield::document::Collection;
-use afield::{Beside, EntityId, QueryValue, ReadOnlySpace};
+use afield::{Beside, EntityId, QueryValue, ReadOnlySpace, Snippet};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
@@ -28,6 +28,9 @@ struct Hit {
     snippet: String,
     /// Pairs of positions in the snippet, in code points.
     matches: Vec<[usize; 2]>,
+    /// The snippet, as a person sees it.
+    #[serde(skip)]
+    shown: String,
 }
 
 pub(super) fn run(arguments: &Query, global: &Global, output: Output) -> Result<(), Failure> {
@@ -70,23 +73,27 @@ pub(super) fn search(arguments: &Search, global: &Global, output: Output) -> Res
             value: found.value,
             score: found.score,
             matches: found.snippet.matches.iter().map(|range| [range.start, range.end]).collect(),
-            snippet: if output.is_terminal() && !output.is_json() {
-                let bold = console::style('\u{fdd0}').bold().to_string();
-                let (begin, end) = bold.split_once('\u{fdd0}').unwrap_or_default();
-                found.snippet.marked(begin, end)
-            } else {
-                found.snippet.text
-            },
+            shown: marked(&found.snippet),
+            snippet: found.snippet.text,
         })
         .collect();
     output.list(&hits, || {
         let row = |hit: &Hit| {
             let id = if output.is_terminal() { identity::short(hit.id) } else { hit.id.to_string() };
-            vec![id, text::printable(&hit.snippet.replace('\n', " "))]
+            vec![id, hit.shown.clone()]
         };
         let rows: Vec<_> = hits.iter().map(row).collect();
         lines(&["id ends in", "text"], &rows, output, "Nothing has these words.")
     })
+}
+
+/// A snippet on one line, in which what was looked for stands out where there are colours.
+fn marked(snippet: &Snippet) -> String {
+    // Made printable first: marks are for the terminal to act on, and what is stored is not.
+    let printable = Snippet { text: text::printable(&snippet.text), matches: snippet.matches.clone() };
+    let bold = console::style('\u{fdd0}').bold().to_string();
+    let (begin, end) = bold.split_once('\u{fdd0}').unwrap_or_default();
+    printable.marked(begin, end)
 }
 
 /// The space as it is now. What was left to be read by whoever comes next is read first, which only a writer can keep.

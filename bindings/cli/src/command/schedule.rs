@@ -5,7 +5,7 @@ use crate::context;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::text;
-use afield::{Explanation, Schedule, Space};
+use afield::{Explanation, ReadOnlySpace, Schedule, Status};
 use serde::Serialize;
 
 /// When a space is synced.
@@ -18,13 +18,14 @@ struct Scheduled {
 }
 
 pub(super) fn run(arguments: &ScheduleArguments, global: &Global, output: Output) -> Result<(), Failure> {
-    let replica = context::open(global)?;
-    let space = context::space_called(&replica, arguments.of.as_deref().or(global.space.as_deref()))?;
+    let wanted = arguments.of.as_deref().or(global.space.as_deref());
     let is_change = arguments.off || arguments.cron.is_some() || arguments.every.is_some();
     if is_change {
-        space.set_schedule(schedule(arguments)?)?;
+        let replica = context::open(global)?;
+        context::space_called(&replica, wanted)?.set_schedule(schedule(arguments)?)?;
     }
-    let scheduled = scheduled(&space)?;
+    let replica = context::view(global)?;
+    let scheduled = scheduled(&context::view_called(&replica, wanted)?, &replica.status()?);
     let words = || in_words(&scheduled);
     if is_change { output.done(&scheduled, words) } else { output.result(&scheduled, words) }
 }
@@ -42,19 +43,16 @@ fn schedule(arguments: &ScheduleArguments) -> Result<Option<Schedule>, Failure> 
     })
 }
 
-fn scheduled(space: &Space) -> Result<Scheduled, Failure> {
-    let schedule = space.schedule()?;
-    let next_at_ms = schedule.as_ref().and_then(|schedule| schedule.next_after(context::wall_ms()));
-    let words = schedule.map(|schedule| schedule.to_string());
-    Ok(Scheduled { space: space.id().to_string(), name: space.name().to_owned(), schedule: words, next_at_ms })
+fn scheduled(space: &ReadOnlySpace, status: &Status) -> Scheduled {
+    let found = status.spaces.iter().find(|found| found.space == space.id());
+    let (schedule, next_at_ms) = found.map_or((None, None), |found| (found.schedule.clone(), found.next_at_ms));
+    Scheduled { space: space.id().to_string(), name: space.name().to_owned(), schedule, next_at_ms }
 }
 
 fn in_words(scheduled: &Scheduled) -> String {
     let name = text::printable(&scheduled.name);
     let Some(schedule) = &scheduled.schedule else { return format!("{name}: in step all the time, while sync is on.") };
-    let left_ms = scheduled.next_at_ms.map(|at_ms| u64::try_from(at_ms - context::wall_ms()).unwrap_or(0));
-    let next = left_ms.map(|left_ms| format!(", next in {}", text::duration(left_ms)));
-    format!("{name}: {schedule}{}.", next.unwrap_or_default())
+    format!("{name}: {schedule}{}.", text::next(scheduled.next_at_ms, context::wall_ms()))
 }
 
 fn page(explanations: &[Explanation], width: usize) -> String {

@@ -1,10 +1,12 @@
 //! What a person would do next.
 
-use super::Failure;
+use super::{Failure, TOO_MANY_DIRECTIONS};
 use crate::remembered::RememberedError;
+use afield::store::QueryError as Refusal;
 use afield::{
-    Class, ConnectError, EditError, EntityError, EntityId, GuardError, OpenError, PlanError, PurgeError, ReadError,
-    ReplicaError, SandboxError, SpaceError, SyncError, TransferError,
+    Class, ConnectError, DirectionError, EditError, EntityError, EntityId, GuardError, OpenError, OperationError,
+    PlanError, PurgeError, QueryError, ReadError, ReplicaError, SandboxError, ScheduleError, SpaceError, SyncError,
+    TransferError,
 };
 use std::io;
 use std::path::Path;
@@ -29,7 +31,11 @@ impl Failure {
             }
             Self::ChangeAmbiguous => "give more of the change's hash",
             Self::EntityAmbiguous { .. } => "give more of the id",
-            Self::NoConflict => "`afield conflicts` shows what there is",
+            Self::NoConflict | Self::Edit(EditError::Operation(OperationError::Decided)) => {
+                "`afield conflicts` shows what there is"
+            }
+            Self::Edit(EditError::Operation(OperationError::NoSuchSide)) => "`afield conflicts` numbers the sides",
+            Self::Query(error) => return after_query(error),
             Self::ConflictAmbiguous { .. } => "name the field, or the conflict's id of `afield conflicts --json`",
             Self::Read(ReadError::Entity(error)) | Self::Edit(EditError::Entity(error)) => return after_entity(error),
             Self::Purge(PurgeError::Unconfirmed { .. }) => "repeat it with --yes to delete it for good",
@@ -40,8 +46,16 @@ impl Failure {
             Self::Space(SpaceError::Collection(_)) => {
                 "choose a name such as \"notes\"; `afield list` shows the collections that there are"
             }
+            Self::Schedule(ScheduleError::Store(error)) => after_damage(error.class()),
             Self::Schedule(_) => "`afield schedule --help` has examples",
+            Self::Direction(error) if error.code() == TOO_MANY_DIRECTIONS => {
+                "`afield direction` lists them; let one go both ways again"
+            }
+            Self::Direction(DirectionError::Store(error)) => after_damage(error.class()),
             Self::Direction(_) => "`afield direction --help` has examples",
+            Self::Damaged { .. } => {
+                "keep a copy of the file; then `afield export`, which leaves out what is damaged, or join the spaces on a new store"
+            }
             Self::Editor(error) => return Some(error.next().to_owned()),
             Self::Kept { source, kept } => return Some(after_keeping(source, kept)),
             Self::Unwell { .. } => "do what stands below each of them, and run `afield doctor` again",
@@ -136,6 +150,29 @@ fn after_open(error: &ReplicaError) -> &'static str {
     }
 }
 
+fn after_query(error: &QueryError) -> Option<String> {
+    let refusal = match error {
+        QueryError::Refused(refusal) => refusal,
+        QueryError::Read(ReadError::Entity(error)) => return after_entity(error),
+        error => return Some(after_damage(error.class()).to_owned()),
+    };
+    let next = match refusal {
+        Refusal::NotSearchable { collection } => {
+            return Some(format!("`afield index add {collection} FIELD --text` says which fields hold words"));
+        }
+        Refusal::SearchSyntax => "leave --expression out, and any words will do; `afield search --help` has examples",
+        Refusal::TooMuchWork { .. } => {
+            "`afield index add COLLECTION FIELD` for what it compares, or ask for less of it"
+        }
+        Refusal::TooMany { .. } => "`afield index list COLLECTION` shows them; `afield index drop` makes room",
+        Refusal::UnknownField { .. } => "`afield list COLLECTION --json` shows which fields there are",
+        Refusal::Parameters { .. } => "give each question mark its --param VALUE, in their order",
+        Refusal::UnknownSpace { .. } => "`afield space list` shows the spaces of this device",
+        _ => "`afield query --help` has examples",
+    };
+    Some(next.to_owned())
+}
+
 fn after_damage(class: Class) -> &'static str {
     match class {
         Class::Quota => "make room on the disk and try again",
@@ -202,6 +239,70 @@ fn after_class(class: Class) -> &'static str {
         Class::Upgrade => "install the newest afield here, or ask who runs the relay to",
         Class::Permanent => {
             "sync the device that made the space first; if it has, ask who runs the relay whether this token may use it (`afield space leave ID` forgets one joined by mistake)"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use afield::{Replica, StoreError};
+
+    /// What an exhausted disk answers.
+    fn disk_full() -> StoreError {
+        let full = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
+        StoreError::DiskFull(rusqlite::Error::SqliteFailure(full, None))
+    }
+
+    fn operation(error: OperationError) -> Failure {
+        Failure::Edit(EditError::Operation(error))
+    }
+
+    fn refused(refusal: Refusal) -> Failure {
+        Failure::Query(QueryError::Refused(refusal))
+    }
+
+    #[test]
+    fn each_failure_has_its_exit_code_and_a_next_step_that_helps() {
+        let space = Replica::open_in_memory().unwrap().create_space("Home").unwrap();
+        let collection = "notes".to_owned();
+        let direction = |error: afield::store::DirectionError| Failure::Direction(error.into());
+        let room = "make room on the disk";
+        let cases = [
+            (operation(OperationError::NoSuchSide), 2, "`afield conflicts` numbers the sides"),
+            (operation(OperationError::Decided), 3, "`afield conflicts` shows"),
+            (operation(OperationError::TooDeep), 1, "`afield put --help`"),
+            (refused(Refusal::NotSearchable { collection }), 2, "`afield index add notes FIELD --text`"),
+            (refused(Refusal::SearchSyntax), 2, "`afield search --help`"),
+            (refused(Refusal::TooMuchWork { steps: 9 }), 1, "`afield index add COLLECTION FIELD`"),
+            (refused(Refusal::TooMany { indexes_max: 9, fields_max: 9 }), 2, "`afield index drop`"),
+            (refused(Refusal::Parameters { expected: 1, given: 0 }), 2, "--param VALUE"),
+            (refused(Refusal::UnknownSpace { space: space.id() }), 2, "`afield space list`"),
+            (Failure::Query(disk_full().into()), 6, room),
+            (Failure::Schedule(ScheduleError::Store(disk_full().into())), 6, room),
+            (Failure::Schedule(ScheduleError::TooShort), 2, "`afield schedule --help`"),
+            (direction(disk_full().into()), 6, room),
+            (direction(afield::store::DirectionError::TooMany { maximum: 9 }), 2, "`afield direction` lists them"),
+            (Failure::Direction(DirectionError::Nested), 2, "`afield direction --help`"),
+            (Failure::Damaged { violations: 2 }, 6, "`afield export`"),
+        ];
+        for (failure, code, expected) in cases {
+            let next = failure.next().unwrap_or_default();
+            assert!(next.contains(expected), "{failure:?}: {next}");
+            assert_eq!(failure.exit_code(), code, "{failure:?}");
+        }
+        let goods = space.collection::<()>("goods").unwrap().json();
+        goods.insert(&serde_json::json!({ "price": 3 })).unwrap();
+        for (condition, expected) in [
+            ("price = ", "`afield query --help`"),
+            ("(SELECT 1)", "`afield query --help`"),
+            ("nothing(3)", "`afield query --help`"),
+            ("prise > 3", "`afield list COLLECTION --json`"),
+        ] {
+            let next = Failure::Query(goods.query(condition, ()).and_then(|query| query.count()).unwrap_err())
+                .next()
+                .unwrap_or_default();
+            assert!(next.contains(expected), "{condition}: {next}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::running::{Person, Ran, afield};
 
-const COMMANDS: [&str; 37] = [
+const COMMANDS: [&str; 38] = [
     "demo",
     "init",
     "space",
@@ -34,6 +34,7 @@ const COMMANDS: [&str; 37] = [
     "direction",
     "explain",
     "status",
+    "verify",
     "doctor",
     "export",
     "import",
@@ -92,7 +93,7 @@ fn a_command_line_that_is_not_understood_exits_with_2_as_text_and_as_json() {
 #[test]
 fn commands_without_a_store_say_how_to_make_one() {
     let person = Person::new();
-    let needing: [&[&str]; 18] = [
+    let needing: [&[&str]; 19] = [
         &["space", "list"],
         &["put", "notes", "a=b"],
         &["get", "notes", "1d0e"],
@@ -108,6 +109,7 @@ fn commands_without_a_store_say_how_to_make_one() {
         &["trash"],
         &["conflicts"],
         &["resolve", "notes", "1d0e", "--keep", "1"],
+        &["verify"],
         &["doctor"],
         &["export"],
         &["import", "-"],

@@ -8,9 +8,12 @@ mod direction;
 mod doctor;
 #[cfg(unix)]
 mod edit;
+mod guard;
 mod help;
 mod hints;
 mod history;
+#[cfg(unix)]
+mod json;
 mod purge;
 mod queries;
 mod reading;
@@ -24,5 +27,6 @@ mod sync;
 mod terminal;
 mod throttled;
 mod transfer;
+mod verify;
 #[cfg(unix)]
 mod watch;

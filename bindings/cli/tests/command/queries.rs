@@ -72,7 +72,9 @@ fn an_index_is_added_once_used_listed_and_dropped() {
 #[test]
 fn search_finds_words_once_it_is_told_which_fields_hold_them() {
     let person = shop();
-    assert!(person.run(["search", "goods", "milk"]).failed(2).contains("search fields"));
+    let undeclared = person.run(["search", "goods", "milk"]);
+    assert!(undeclared.failed(2).contains("search fields"), "{undeclared:?}");
+    assert!(undeclared.failed(2).contains(&person.proposed("index add goods FIELD --text")), "{undeclared:?}");
     person.run(["index", "add", "goods", "title", "body", "--text"]).ok();
     let found = person.run(["search", "goods", "milk", "salt", "--json"]).json();
     assert_eq!((&found["value"]["title"], &found["snippet"]), (&json!("Bread"), &json!("with milk and salt")));

@@ -22,6 +22,13 @@ fn reading_commands_work_while_another_process_has_the_store() {
     assert_eq!(beside(&["status"]).json()["pending_changes"], 1);
     assert_eq!(beside(&["space", "list"]).json()["name"], "Home");
     assert!(beside(&["export"]).ok().contains("Milk"));
+    assert_eq!(beside(&["guard"]).json()["deletions"], json!(null));
+    assert_eq!(beside(&["guard", "--collection", "notes"]).json()["share"], json!(null));
+    assert_eq!(beside(&["confirm"]).json()["list"], json!([]));
+    assert_eq!(beside(&["schedule"]).json()["schedule"], json!(null));
+    assert_eq!(beside(&["conflicts"]).ok(), "");
+    assert_eq!(beside(&["conflicts", "notes"]).ok(), "");
+    assert_eq!(beside(&["conflicts", "strategy"]).ok(), "");
     beside(&["put", "notes", "title=Bread"]).error(6);
     drop(holder.stdin.take());
     assert!(holder.wait().unwrap().success());

@@ -19,6 +19,22 @@ fn a_schedule_is_set_shown_and_taken_away() {
 }
 
 #[test]
+fn the_next_time_is_when_it_is_due_and_not_a_whole_interval_from_whenever_somebody_asks() {
+    let person = Person::with_store();
+    let set = person.run(["schedule", "--every", "1h", "--json"]).json();
+    let again = person.run(["schedule", "--json"]).json();
+    let status = person.run(["status", "--json"]).json()["spaces"][0]["next_at_ms"].clone();
+    assert!(set["next_at_ms"].is_i64(), "{set}");
+    assert_eq!((&again["next_at_ms"], &status), (&set["next_at_ms"], &set["next_at_ms"]));
+    // As if it had been set long ago, and nothing had run since.
+    let store = rusqlite::Connection::open(person.store()).unwrap();
+    assert_eq!(store.execute("UPDATE sync_settings SET started_ms = 1", []).unwrap(), 1);
+    drop(store);
+    assert!(person.run(["schedule"]).ok().contains("every 1 h, due now"));
+    assert!(person.run(["status"]).ok().contains("every 1 h, due now"));
+}
+
+#[test]
 fn what_cannot_be_a_schedule_is_refused_with_the_reason() {
     let person = Person::with_store();
     let refused = |arguments: &[&str]| person.run([&["schedule"], arguments].concat()).error(2)["error"].to_string();

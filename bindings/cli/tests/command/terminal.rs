@@ -249,3 +249,86 @@ fn stored_text_cannot_drive_the_terminal_of_who_watches() {
     let (code, text) = terminal.end();
     assert!(code == 0 && !text.contains('\u{1b}') && !text.contains('\u{7}'), "{text:?}");
 }
+
+#[test]
+fn what_was_searched_for_stands_out_and_what_is_stored_does_not_drive_the_terminal() {
+    let person = Person::with_store();
+    person.run(["index", "add", "notes", "body", "--text"]).ok();
+    person.run(["put", "notes", r#"{"body": "Whole\u001b[31m Milk\nand \u009b31mbread"}"#]).ok();
+    let search = ["search", "notes", "milk"];
+    let text = shows(&person, &search);
+    assert!(text.contains("Whole [31m \u{1b}[1mMilk\u{1b}[0m and  31mbread"), "{text:?}");
+    assert!(!text.contains("[31m\u{1b}") && !text.contains('\u{9b}'), "{text:?}");
+    let never: Vec<&str> = ["--color", "never"].iter().chain(&search).copied().collect();
+    assert!(shows(&person, &never).contains("Whole [31m Milk and  31mbread"), "the control");
+    assert_eq!(
+        person.run(search.iter().chain(&["--json"])).json()["snippet"],
+        "Whole\u{1b}[31m Milk\nand \u{9b}31mbread"
+    );
+}
+
+#[test]
+fn conflicts_and_differences_of_others_cannot_drive_the_terminal() {
+    let (folder, ada) = (tempfile::tempdir().unwrap(), Person::with_store());
+    let relay = Relay::open(folder.path());
+    let id = ada.run(["put", "notes", r#"{"ti tle\u009b31m": "Milk"}"#]).ok().to_owned();
+    ada.run(["connect", &relay.url()]).ok();
+    let ben = Person::joining(&ada.space());
+    ben.run(["connect", &relay.url()]).ok();
+    for (person, author) in [(&ada, "Ada"), (&ben, "Ben\u{1b}[31m\u{9b}31m")] {
+        let value = format!(r#"{{"ti tle\u009b31m": "{author}\u009b31m"}}"#).replace('\u{1b}', "\\u001b");
+        person.run(["put", "notes", &id, &value, "--author", author]).ok();
+    }
+    for person in [&ada, &ben, &ada] {
+        person.run(["sync"]).ok();
+    }
+    let commands: [&[&str]; 4] =
+        [&["conflicts"], &["diff", "notes", &id], &["at", "notes", &id, "now"], &["get", "notes", &id]];
+    for command in commands {
+        let never: Vec<&str> = ["--color", "never"].iter().chain(command).copied().collect();
+        let text = shows(&ada, &never);
+        assert!(!text.contains('\u{9b}') && !text.contains('\u{1b}'), "{command:?}: {text:?}");
+        assert!(text.contains("31m"), "the control: it is shown: {text:?}");
+    }
+    let piped = ada.run(["conflicts"]);
+    assert!(!piped.ok().contains('\u{1b}') && piped.ok().lines().count() == 2, "{piped:?}");
+    let listed = shows(&ada, &["--color", "never", "conflicts"]);
+    let (_, next) = listed.split_once("resolve ").expect("what to do next");
+    let words = shell_words(&format!("resolve {}", next.replace('\n', " ")));
+    ada.run(words).ok();
+    assert!(ada.run(["conflicts"]).ok().is_empty(), "the command that was proposed decides it");
+}
+
+/// The words of a command line, as a shell reads them.
+fn shell_words(line: &str) -> Vec<String> {
+    let output = Command::new("sh").args(["-c", &format!("printf '%s\\n' {line}")]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_line_that_fills_the_page_keeps_its_last_character() {
+    let person = Person::new();
+    let folder = person.folder().join("a-folder-with-a-long-name".repeat(4));
+    let store = folder.join("store.db");
+    let command = |arguments: &[&str]| {
+        let mut command = crate::running::afield();
+        command.arg("--store").arg(&store).args(arguments);
+        command
+    };
+    assert!(command(&["init"]).output().unwrap().status.success());
+    let mut terminal = Terminal::start(&mut command(&["status", "--watch"]));
+    terminal.until("q leaves");
+    terminal.press("q");
+    let (code, text) = terminal.end();
+    assert_eq!(code, 0, "{text}");
+    let (page, _) = text.split_once("\u{1b}[?1049l").expect("the other screen is left");
+    // Every line begins with its place; what stands before the next one ends with the number of its row.
+    let of_row = |line: &str| line.rsplit_once("\u{1b}[").map_or(line, |(line, _)| line).to_owned();
+    let lines: Vec<String> = page.split(";1H").map(of_row).collect();
+    let is_full = |line: &&String| measure_text_width(strip_ansi_codes(line).trim_end_matches('\n')) == 80;
+    let full: Vec<&String> = lines.iter().filter(is_full).collect();
+    assert!(!full.is_empty(), "a line is as wide as the page: {page:?}");
+    assert!(full.iter().all(|line| !line.contains("\u{1b}[K")), "what would erase its last character: {full:?}");
+    let short = lines.iter().filter(|line| strip_ansi_codes(line).contains("waiting"));
+    assert!(short.clone().count() > 0 && short.clone().all(|line| line.contains("\u{1b}[K")), "the control: {lines:?}");
+}

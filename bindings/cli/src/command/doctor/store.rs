@@ -68,12 +68,11 @@ pub(super) fn contents(replica: &ReadOnlyReplica, report: &mut Report<'_>) -> Re
 }
 
 fn integrity(replica: &ReadOnlyReplica) -> Vec<Check> {
-    const NEXT: &str = "keep a copy of the file; then `afield export`, which leaves out what is damaged, or join the \
-        spaces on a new store";
     match replica.verify() {
         Ok(violations) if violations.is_empty() => vec![Check::ok("integrity", "the file holds together")],
         Ok(violations) => {
-            let fail = |violation: &afield::store::Violation| Check::fail("integrity", violation.to_string(), NEXT);
+            let next = Failure::Damaged { violations: violations.len() as u64 }.next().unwrap_or_default();
+            let fail = |violation: &afield::store::Violation| Check::fail("integrity", violation.to_string(), &next);
             violations.iter().map(fail).collect()
         }
         Err(error) => vec![Check::failed("integrity", &error.into())],

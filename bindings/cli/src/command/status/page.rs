@@ -127,9 +127,8 @@ fn spaces_in_words(spaces: &[ShownSpace], last_error: Option<&str>, width: usize
             notes.push("switched off".to_owned());
         }
         if let Some(schedule) = &space.schedule {
-            let left_ms = space.next_at_ms.map(|at_ms| u64::try_from(at_ms - context::wall_ms()).unwrap_or(0));
-            let next = left_ms.map(|left_ms| format!(", next in {}", text::duration(left_ms)));
-            notes.push(format!("synced by schedule: {schedule}{}", next.unwrap_or_default()));
+            let next = text::next(space.next_at_ms, context::wall_ms());
+            notes.push(format!("synced by schedule: {schedule}{next}"));
         }
         if space.held_back > 0 {
             let changes = text::count(space.held_back, "change", "changes");

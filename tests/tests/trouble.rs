@@ -1,0 +1,155 @@
+//! What status and events say of trouble: a relay that asks for time, one that is of no use, and one that fails again and again.
+
+use afield::{Class, Collection, Decision, Reason, Relay, SyncEvent, SyncState, Trigger};
+use afield_tests::processes::agent::Task;
+use afield_tests::processes::{Access, Program, Site};
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+/// How long an event may take to come: the longest wait before a retry, twice.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn site() -> Site {
+    Site::start(&Program::new(env!("CARGO_BIN_EXE_relay_process")), Access::Open)
+}
+
+/// The events up to one, with it.
+fn heard_until(site: &Site, events: &mut Receiver<SyncEvent>, is_it: impl Fn(&SyncEvent) -> bool) -> Vec<SyncEvent> {
+    let listening = async {
+        let mut heard = Vec::new();
+        loop {
+            match events.recv().await {
+                Ok(event) => heard.push(event),
+                Err(RecvError::Lagged(_)) => panic!("every event is counted here"),
+                Err(error) => panic!("{error}"),
+            }
+            if heard.last().is_some_and(&is_it) {
+                return heard;
+            }
+        }
+    };
+    site.block_on(async { tokio::time::timeout(PATIENCE, listening).await }).expect("the event comes")
+}
+
+/// Answers one request so, and whoever asks later not at all.
+fn answering_once(answer: &'static str) -> (String, std::thread::JoinHandle<TcpListener>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let thread = std::thread::spawn(move || {
+        let (mut device, _) = listener.accept().unwrap();
+        let (mut request, mut buffer) = (Vec::new(), [0; 1024]);
+        while !request.ends_with(b"\r\n\r\n") {
+            let read = device.read(&mut buffer).unwrap();
+            request.extend_from_slice(&buffer[..read]);
+        }
+        write!(device, "HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+        listener
+    });
+    (url, thread)
+}
+
+fn wall_ms() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+fn is_disconnected(event: &SyncEvent) -> bool {
+    matches!(event, SyncEvent::Disconnected { .. })
+}
+
+#[test]
+fn a_relay_that_asks_for_time_blocks_what_comes_before_that_and_says_until_when() {
+    let (site, since_ms) = (site(), wall_ms());
+    let (url, thread) = answering_once("503 Service Unavailable\r\nretry-after: 3000");
+    let replica = site.replica("device.db");
+    let home = replica.create_space("home").unwrap();
+    home.collection::<Task>("tasks").unwrap().insert(&Task::number(1)).unwrap();
+    let mut events = replica.events();
+    replica.connect(Relay::new(url)).unwrap();
+    heard_until(&site, &mut events, is_disconnected);
+    let decision = replica.request(Trigger::Manual).unwrap();
+    let Decision::Block { reason: Reason::RelayAsked, blocked_until_ms: Some(until_ms) } = decision else {
+        panic!("{decision:?}")
+    };
+    let (least, most) = (since_ms + 3_000_000, wall_ms() + 3_000_000);
+    assert!((least..=most).contains(&until_ms), "{least} <= {until_ms} <= {most}");
+    let heard = heard_until(&site, &mut events, |event| matches!(event, SyncEvent::Blocked { .. }));
+    let told =
+        SyncEvent::Blocked { space: Some(home.id()), reason: Reason::RelayAsked, blocked_until_ms: Some(until_ms) };
+    assert_eq!(heard.last(), Some(&told));
+    let status = replica.status().unwrap();
+    let shown = status.blocked_until_ms.unwrap();
+    assert!((least..=wall_ms() + 3_000_000).contains(&shown), "{status:?}");
+    assert_eq!(status.spaces[0].blocked_until_ms, status.blocked_until_ms);
+    assert_eq!((status.state, status.can_sync_now), (SyncState::Offline, false));
+    let runs = replica.runs(10).unwrap();
+    assert!(runs.iter().any(|run| run.decision == "block" && run.reason == "relay_asked"), "{runs:#?}");
+    replica.disconnect();
+    assert_eq!(replica.status().unwrap().blocked_until_ms, None, "the control: with sync off nothing is in the way");
+    drop(thread.join().unwrap());
+}
+
+#[test]
+fn where_trying_again_does_not_help_the_state_says_so_and_nothing_is_tried() {
+    let site = site();
+    for (answer, state, class) in [
+        ("426 Upgrade Required", SyncState::Error, Class::Upgrade),
+        ("401 Unauthorized", SyncState::NeedsSignIn, Class::SignIn),
+    ] {
+        let (url, thread) = answering_once(answer);
+        let replica = site.replica(&format!("{}.db", &answer[..3]));
+        replica.create_space("home").unwrap();
+        let mut events = replica.events();
+        replica.connect(Relay::new(url)).unwrap();
+        let heard = heard_until(&site, &mut events, is_disconnected);
+        let Some(SyncEvent::Disconnected { class: told, reason }) = heard.last() else { panic!("{heard:?}") };
+        // What is asked waits for what the thread is about to do, and it does nothing.
+        assert!(!replica.request(Trigger::Timer).unwrap().is_start());
+        let status = replica.status().unwrap();
+        assert_eq!((status.state, *told), (state, class), "{answer}: {status:?}");
+        assert_eq!((status.spaces[0].state, status.last_error.as_ref()), (state, Some(reason)), "{answer}");
+        assert_eq!((status.retry_in_ms, status.blocked_until_ms, status.progress), (None, None, None), "{answer}");
+        let listener = thread.join().unwrap();
+        listener.set_nonblocking(true).unwrap();
+        assert!(listener.accept().is_err(), "{answer}: the relay was asked again");
+        replica.disconnect();
+        site.sync(&replica);
+        assert_eq!(replica.status().unwrap().state, SyncState::Idle, "the control: a relay that is well");
+    }
+}
+
+#[test]
+fn failures_in_a_row_are_told_at_each_so_many_and_counted_anew_after_a_success() {
+    let mut site = site();
+    let replica = site.replica("device.db");
+    let tasks: Collection<Task> = replica.create_space("home").unwrap().collection("tasks").unwrap();
+    site.sync(&replica);
+    replica.tell_after_failures(2);
+    let mut events = replica.events();
+    site.relay.kill();
+    // The word comes with the failure that makes it so many, before the word of that failure itself.
+    let is_repeated = |event: &SyncEvent| matches!(event, SyncEvent::FailingRepeatedly { .. });
+    let next = |events: &mut Receiver<SyncEvent>| {
+        let heard = heard_until(&site, events, is_repeated);
+        let Some(SyncEvent::FailingRepeatedly { failures, reason }) = heard.last().cloned() else { panic!() };
+        assert!(!reason.is_empty());
+        (failures, heard.iter().filter(|event| is_disconnected(event)).count())
+    };
+    assert_eq!(next(&mut events), (2, 1), "not at the first");
+    assert_eq!(next(&mut events), (4, 2), "nor at the third");
+    // What is asked waits for what the thread is about to do.
+    assert!(!replica.request(Trigger::Timer).unwrap().is_start());
+    assert_eq!(replica.status().unwrap().failures, 4);
+
+    site.relay.restart();
+    tasks.insert(&Task::number(1)).unwrap();
+    heard_until(&site, &mut events, |event| matches!(event, SyncEvent::Completed { .. }));
+    site.sync(&replica);
+    assert_eq!(replica.status().unwrap().failures, 0);
+    site.relay.kill();
+    let heard = heard_until(&site, &mut events, is_repeated);
+    assert!(matches!(heard.last(), Some(SyncEvent::FailingRepeatedly { failures: 2, .. })), "{heard:?}");
+    assert_eq!(heard.iter().filter(|event| is_disconnected(event)).count(), 1, "{heard:?}");
+    replica.disconnect();
+}
