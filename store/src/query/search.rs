@@ -20,6 +20,9 @@ use std::ops::Range;
 
 /// Words are those of Unicode 6.1, in small letters, without what stands above and below letters.
 const TOKENIZER: &str = "unicode61 remove_diacritics 2";
+/// Beginnings of words of so many characters have an index of their own: what somebody begins to type is found at once, and longer ones
+/// are those of few words. It makes the tables two to three times as large.
+const PREFIXES: &str = "1 2 3";
 /// How many entities are indexed between two reports of progress.
 const ENTITIES_PER_STEP: i64 = 1_000;
 /// How many words a snippet has at most; FTS5 takes up to 64.
@@ -29,13 +32,13 @@ const MARKS: [char; 2] = ['\u{fdd0}', '\u{fdd1}'];
 
 /// Of how many entities that have the same words the best are shown, those that came last: ranking looks at the length of each, which
 /// for a word that tens of thousands have takes longer than somebody types the next letter.
-pub const RANKED_MAX: u64 = 4_096;
+pub const RANKED_MAX: u64 = 1_024;
 /// Up to how many are shown of them; whoever asks for more wants all.
-const SHOWN_OF_RANKED_MAX: u64 = 1_024;
+const SHOWN_OF_RANKED_MAX: u64 = 256;
 
 /// A search for entities that are not deleted, the best first.
 ///
-/// Where it is for words, and more than [`RANKED_MAX`] have them, the first 1,024 are the best of those that came last to this store; without a
+/// Where it is for words, and more than [`RANKED_MAX`] have them, the first 256 are the best of those that came last to this store; without a
 /// limit, beyond that, and for an expression, all that fit are ranked.
 #[derive(Debug, Clone)]
 pub struct Search {
@@ -392,7 +395,7 @@ impl Table<'_> {
         };
         let table = format!(
             "CREATE VIRTUAL TABLE {name} USING fts5({columns}, content='{name}_source', content_rowid='entity_row',
-             tokenize='{TOKENIZER}')"
+             tokenize='{TOKENIZER}', prefix='{PREFIXES}')"
         );
         let source = format!(
             "CREATE VIEW {name}_source (entity_row, {columns}) AS

@@ -117,8 +117,8 @@ impl<T> SearchBox<T> {
         Self { text: Text::Expression(text), ..self }
     }
 
-    /// At most so many entities: the best of all that fit; up to 1,024, for [words](Collection::search) that more than 4,096 entities have, the
-    /// best of the 4,096 that came last to this device.
+    /// At most so many entities: the best of all that fit; up to 256, for [words](Collection::search) that more than 1,024 entities have, the
+    /// best of the 1,024 that came last to this device.
     pub fn limit(self, limit: usize) -> Self {
         Self { limit: Some(limit), ..self }
     }

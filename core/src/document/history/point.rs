@@ -6,7 +6,7 @@ use crate::document::engine::{self, operations_of};
 use crate::document::read::{Object, read_object};
 use crate::document::{Document, Value};
 use automerge::{Automerge, ChangeHash};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// A moment of an entity's history.
 ///
@@ -22,8 +22,8 @@ pub enum Point {
     Before(ChangeHash),
     /// With these changes; no change at all is the beginning, when there was nothing.
     Heads(Vec<ChangeHash>),
-    /// With the changes whose authors' clocks said this many milliseconds since the Unix epoch or less, and what they rest
-    /// on.
+    /// With the changes whose authors' clocks said this many milliseconds since the Unix epoch or less, but for those that rest on later
+    /// ones.
     TimeMs(i64),
 }
 
@@ -103,20 +103,26 @@ impl Document {
     }
 }
 
-/// The last change of each actor up to a time. It rests on all of that actor before it.
+/// The last changes up to a time.
 fn heads_at_time(engine: &Automerge, time_ms: i64) -> Vec<ChangeHash> {
-    let mut last = BTreeMap::new();
+    let (mut there, mut heads) = (BTreeSet::new(), BTreeSet::new());
+    // Whoever made a change had what it rests on, whatever the clocks say; so nothing is there before all of that is.
     for change in engine.get_changes_meta(&[]) {
-        // What creates a container is labelled with no time, and is there as soon as something rests on it. An import has
-        // no time either, and is there from the beginning.
-        let is_creation_alone = is_derived(change.actor.to_bytes()) && operations_of(&change) <= 1;
-        if change.timestamp > time_ms || is_creation_alone {
+        let is_derived = is_derived(change.actor.to_bytes());
+        // What every device makes alike has no time, and is there with what it rests on; an import from the beginning.
+        let is_early = is_derived || change.timestamp <= time_ms;
+        if !is_early || !change.deps.iter().all(|hash| there.contains(hash)) {
             continue;
         }
-        let entry = last.entry(change.actor.into_owned()).or_insert((change.seq, change.hash));
-        if entry.0 < change.seq {
-            *entry = (change.seq, change.hash);
+        there.insert(change.hash);
+        // What creates a container shows nothing until something rests on it.
+        if is_derived && operations_of(&change) <= 1 {
+            continue;
         }
+        for dependency in change.deps {
+            heads.remove(&dependency);
+        }
+        heads.insert(change.hash);
     }
-    last.into_values().map(|(_, hash)| hash).collect()
+    heads.into_iter().collect()
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::document::test_kit::{ENTITY, by, deliver};
-use crate::document::{Changed, EditContext, LocalChange, Path, Value};
+use crate::document::{Changed, EditContext, LocalChange, OperationError, Path, Value};
 use crate::limits::Limits;
 use crate::time::Now;
 
@@ -101,4 +101,25 @@ fn a_run_by_one_actor_is_one_sitting_until_a_pause_or_somebody_else() {
     assert_eq!(sittings.iter().map(|sitting| sitting.changes.len()).collect::<Vec<_>>(), [1, 1, 3]);
     assert_eq!(sittings[2].first().unwrap().attribution.at_ms, 0);
     assert_eq!(sittings[2].last().unwrap().attribution.at_ms, 2_000);
+}
+
+#[test]
+fn a_time_shows_nothing_that_was_made_later_however_slow_the_clock_of_whoever_wrote_on() {
+    let (mut one, mut two) = (Document::new(ENTITY), Document::new(ENTITY));
+    let mut made = edit(&mut one, 1, 100, "title", "a");
+    made.extend(edit(&mut one, 1, 300, "title", "b"));
+    deliver(&mut two, &made);
+    edit(&mut two, 2, 150, "done", true);
+    let fields = |document: &Document, at_ms| document.read_as_of(&Point::TimeMs(at_ms)).unwrap();
+    let (early, late) =
+        (Value::from([("title", "a".into())]), Value::from([("title", "b".into()), ("done", true.into())]));
+    assert_eq!((fields(&two, 200), fields(&two, 300)), (early, late));
+    // A container that every device makes alike shows nothing before something was written into it.
+    let context = EditContext { now: Now { wall_ms: 400, monotonic_ms: 0 }, ..by(2) };
+    let typed = two.edit::<_, OperationError>(&context, &Limits::DEFAULT, |edit| edit.splice_text("text", 0, 0, "x"));
+    assert!(typed.unwrap().changes.iter().any(|change| change.derived), "the control");
+    assert_eq!(
+        (fields(&two, 399).entry("text"), fields(&two, 400).entry("text")),
+        (None, Some(&Value::Text("x".into())))
+    );
 }

@@ -5,7 +5,7 @@ use super::*;
 use super::Strategy;
 use crate::document::path::Path;
 use crate::document::test_kit::ENTITY;
-use crate::document::{Edit, EditContext, Incoming, Verdict};
+use crate::document::{Edit, EditContext, Incoming, Point, PointError, Verdict};
 use crate::time::Now;
 use automerge::legacy::{Key as LegacyKey, Op, OpType};
 use automerge::{ActorId, ReadDoc};
@@ -301,6 +301,10 @@ fn a_document_was_changed_when_people_changed_it_whatever_was_settled_since() {
         let heads = device.document.heads();
         let of_head = device.document.attribution(&heads[0]).unwrap();
         assert_eq!((heads.len(), of_head.at_ms, device.document.changed_ms()), (1, 0, 2_000));
+        let title_at = |ms| device.document.read_as_of(&Point::TimeMs(ms)).map(|value| value.entry("title").cloned());
+        assert_eq!(title_at(999), Err(PointError::NothingYet));
+        assert_eq!(title_at(1_500), Ok(Some(Value::Int(10))));
+        assert_eq!(title_at(2_000), Ok(Some(Value::Int(20))));
     }
     assert_eq!(Document::new(devices[0].document.entity()).changed_ms(), 0);
 }
