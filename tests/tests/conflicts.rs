@@ -1,70 +1,16 @@
 //! What people did to one place without knowing of each other, on whole devices with a real relay.
 
-use afield::{
-    Choice, Collection, Conflict, ConflictKind, EntityId, Path, ReadConflict, ReadOnlyReplica, Replica, Space,
-    Strategy, Value,
-};
-use afield_tests::processes::{Access, Program, Site};
+use afield::{Choice, Collection, ConflictKind, Path, ReadConflict, ReadOnlyReplica, Replica, Strategy, Value};
+use afield_tests::processes::{Party, Program, said};
 use serde_json::{Value as Json, json};
 
-/// Devices that share a space through a relay.
-struct World {
-    site: Site,
-    replicas: Vec<Replica>,
-    spaces: Vec<Space>,
-}
-
-impl World {
-    fn new(devices: usize) -> Self {
-        let site = Site::start(&Program::new(env!("CARGO_BIN_EXE_relay_process")), Access::Open);
-        let replicas: Vec<Replica> = (0..devices).map(|number| site.replica(&format!("{number}.db"))).collect();
-        let made = replicas[0].create_space("home").unwrap();
-        let join = |(number, replica): (usize, &Replica)| match number {
-            0 => made.clone(),
-            _ => replica.join_space(made.id()).unwrap(),
-        };
-        let spaces = replicas.iter().enumerate().map(join).collect();
-        Self { site, replicas, spaces }
-    }
-
-    fn notes(&self, device: usize) -> Collection<Json> {
-        self.spaces[device].collection("notes").unwrap()
-    }
-
-    /// Lets everybody have everything, and nobody be connected afterwards.
-    fn exchange(&self) {
-        for replica in self.replicas.iter().chain(&self.replicas) {
-            self.site.sync(replica);
-        }
-        self.replicas.iter().for_each(Replica::disconnect);
-    }
-
-    /// What every device lists, which is the same.
-    fn inbox(&self) -> Vec<Conflict> {
-        let all: Vec<Vec<Conflict>> = self.spaces.iter().map(|space| space.conflicts().unwrap()).collect();
-        for other in &all {
-            assert_eq!(said(other), said(&all[0]));
-        }
-        all.into_iter().next().unwrap()
-    }
-
-    fn edit(&self, device: usize, id: EntityId, field: &str, value: impl Into<Value>) {
-        let entity = self.notes(device).entity(id).unwrap();
-        entity.map(Path::ROOT).put(field, value).unwrap();
-    }
-}
-
-/// Everything that a list says.
-fn said(conflicts: &[Conflict]) -> Vec<String> {
-    let say = |one: &Conflict| {
-        format!("{} {} {} {} {:?} {:?}", one.id, one.entity, one.collection, one.path, one.kind, one.values)
-    };
-    conflicts.iter().map(say).collect()
+fn party(devices: usize) -> Party {
+    Party::new(&Program::new(env!("CARGO_BIN_EXE_relay_process")), devices)
 }
 
 #[test]
 fn every_device_lists_the_same_with_both_values_and_who_wrote_them_and_one_decision_ends_it_everywhere() {
-    let world = World::new(3);
+    let world = party(3);
     let id = world.notes(0).json().insert(&json!({ "title": "plan", "place": "here" })).unwrap();
     world.exchange();
     assert!(world.inbox().is_empty());
@@ -107,7 +53,7 @@ fn every_device_lists_the_same_with_both_values_and_who_wrote_them_and_one_decis
 
 #[test]
 fn an_entity_that_was_edited_beside_its_deletion_is_listed_and_can_be_brought_back() {
-    let world = World::new(2);
+    let world = party(2);
     let id = world.notes(0).json().insert(&json!({ "title": "plan" })).unwrap();
     world.exchange();
     let mut watch = world.spaces[0].watch_conflicts();
@@ -126,7 +72,7 @@ fn an_entity_that_was_edited_beside_its_deletion_is_listed_and_can_be_brought_ba
 
 #[test]
 fn what_a_list_says_survives_the_end_of_the_process_and_is_worked_out_anew_the_same() {
-    let world = World::new(2);
+    let world = party(2);
     let id = world.notes(0).json().insert(&json!({ "steps": [{ "what": "mix" }, { "what": "bake" }] })).unwrap();
     world.exchange();
     let steps = |device: usize| world.notes(device).entity(id).unwrap();
@@ -138,7 +84,7 @@ fn what_a_list_says_survives_the_end_of_the_process_and_is_worked_out_anew_the_s
     assert_eq!(said(&world.notes(1).conflicts().unwrap()), before);
     assert_eq!(said(&world.notes(1).entity(id).unwrap().conflicts().unwrap()), before);
 
-    let World { site, replicas, spaces } = world;
+    let Party { site, replicas, spaces } = world;
     let space = spaces[0].id();
     drop((replicas, spaces));
     let again = Replica::open(site.path("0.db")).unwrap();
@@ -153,7 +99,7 @@ fn what_a_list_says_survives_the_end_of_the_process_and_is_worked_out_anew_the_s
 
 #[test]
 fn a_reader_beside_the_writer_works_out_the_same_list_and_stores_nothing() {
-    let world = World::new(2);
+    let world = party(2);
     let [long, short] = [(); 2].map(|()| world.notes(0).json().insert(&json!({ "title": "plan" })).unwrap());
     for round in 0..300 {
         world.edit(0, long, "round", Value::Int(round));

@@ -1,82 +1,16 @@
 //! Conflicts that strategies decide, on whole devices with a real relay.
 
-use afield::{Collection, Conflict, Direction, EntityId, Path, Replica, Space, Strategy, Value};
-use afield_tests::processes::{Access, Program, Site, changes_of};
-use serde_json::{Value as Json, json};
+use afield::{Direction, Path, Replica, Strategy};
+use afield_tests::processes::{Party, Program};
+use serde_json::json;
 
-/// Devices that share a space through a relay.
-struct World {
-    site: Site,
-    replicas: Vec<Replica>,
-    spaces: Vec<Space>,
-}
-
-impl World {
-    fn new(devices: usize) -> Self {
-        let site = Site::start(&Program::new(env!("CARGO_BIN_EXE_relay_process")), Access::Open);
-        let replicas: Vec<Replica> = (0..devices).map(|number| site.replica(&format!("{number}.db"))).collect();
-        let made = replicas[0].create_space("home").unwrap();
-        let join = |(number, replica): (usize, &Replica)| match number {
-            0 => made.clone(),
-            _ => replica.join_space(made.id()).unwrap(),
-        };
-        let spaces = replicas.iter().enumerate().map(join).collect();
-        Self { site, replicas, spaces }
-    }
-
-    fn notes(&self, device: usize) -> Collection<Json> {
-        self.spaces[device].collection("notes").unwrap()
-    }
-
-    fn write(&self, fields: &Json) -> EntityId {
-        let id = self.notes(0).json().insert(fields).unwrap();
-        self.exchange();
-        id
-    }
-
-    fn edit(&self, device: usize, id: EntityId, field: &str, value: impl Into<Value>) {
-        self.notes(device).entity(id).unwrap().map(Path::ROOT).put(field, value).unwrap();
-    }
-
-    /// Lets everybody have everything that anybody makes, and nobody be connected afterwards; says how many rounds anybody made
-    /// anything in.
-    fn exchange(&self) -> usize {
-        let mut before = None;
-        for round in 0..20 {
-            self.replicas.iter().for_each(|replica| self.site.sync(replica));
-            let held: Vec<_> = (0..self.replicas.len()).map(|device| self.held(device)).collect();
-            if before.as_ref() == Some(&held) {
-                self.replicas.iter().for_each(Replica::disconnect);
-                return round;
-            }
-            before = Some(held);
-        }
-        panic!("devices rewrite each other for ever");
-    }
-
-    fn held(&self, device: usize) -> Vec<usize> {
-        let notes = self.notes(device);
-        notes.ids().unwrap().into_iter().map(|id| changes_of(&notes, id).len()).collect()
-    }
-
-    fn shown(&self, id: EntityId, field: &str) -> Vec<Json> {
-        (0..self.replicas.len()).map(|device| self.notes(device).json().read(id).unwrap()[field].clone()).collect()
-    }
-
-    /// What every device lists, which is the same but for what it says of its own strategies.
-    fn inbox(&self) -> Vec<Conflict> {
-        let all: Vec<Vec<Conflict>> = self.spaces.iter().map(|space| space.conflicts().unwrap()).collect();
-        let said = |all: &[Conflict]| -> Vec<String> {
-            all.iter().map(|one| format!("{} {} {:?} {:?}", one.entity, one.path, one.kind, one.values)).collect()
-        };
-        all.iter().for_each(|other| assert_eq!(said(other), said(&all[0])));
-        all.into_iter().next().unwrap()
-    }
+fn party(devices: usize) -> Party {
+    Party::new(&Program::new(env!("CARGO_BIN_EXE_relay_process")), devices)
 }
 
 #[test]
 fn the_newest_write_is_shown_by_every_device_and_nobody_is_asked() {
-    let world = World::new(3);
+    let world = party(3);
     let id = world.write(&json!({ "title": "plan", "count": 1 }));
     (0..3).for_each(|device| world.notes(device).on_conflict(Strategy::Newest).unwrap());
     for round in 0..3 {
@@ -96,17 +30,17 @@ fn the_newest_write_is_shown_by_every_device_and_nobody_is_asked() {
 
 #[test]
 fn a_field_may_have_another_strategy_than_its_collection_and_both_are_remembered() {
-    let world = World::new(2);
+    let world = party(2);
     let id = world.write(&json!({ "title": "plan", "place": "here" }));
     world.notes(0).on_conflict(Strategy::Newest).unwrap();
     world.notes(0).on_conflict_in("title", Strategy::Manual).unwrap();
-    let World { site, mut replicas, mut spaces } = world;
+    let Party { site, mut replicas, mut spaces } = world;
     let space = spaces[0].id();
     drop((replicas.remove(0), spaces.remove(0)));
     let again = Replica::open(site.path("0.db")).unwrap();
     spaces.insert(0, again.space(space).unwrap());
     replicas.insert(0, again);
-    let world = World { site, replicas, spaces };
+    let world = Party { site, replicas, spaces };
     for device in 0..2 {
         for field in ["title", "place"] {
             world.edit(device, id, field, format!("{field} of {device}"));
@@ -125,7 +59,7 @@ fn a_field_may_have_another_strategy_than_its_collection_and_both_are_remembered
 
 #[test]
 fn what_is_in_the_inbox_is_decided_when_a_strategy_is_declared() {
-    let world = World::new(2);
+    let world = party(2);
     let id = world.write(&json!({ "title": "plan" }));
     world.edit(0, id, "title", "of 0");
     world.edit(1, id, "title", "of 1");
@@ -141,7 +75,7 @@ fn what_is_in_the_inbox_is_decided_when_a_strategy_is_declared() {
 
 #[test]
 fn devices_with_opposing_strategies_stop_and_list_the_same() {
-    let world = World::new(3);
+    let world = party(3);
     let id = world.write(&json!({ "title": "plan" }));
     world.notes(0).on_conflict(Strategy::PreferThis).unwrap();
     world.notes(1).on_conflict(Strategy::PreferThis).unwrap();
@@ -158,7 +92,7 @@ fn devices_with_opposing_strategies_stop_and_list_the_same() {
 
 #[test]
 fn what_a_pull_only_device_decides_stays_there() {
-    let world = World::new(2);
+    let world = party(2);
     let id = world.write(&json!({ "title": "plan" }));
     world.spaces[1].set_direction("notes", Direction::PullOnly).unwrap();
     world.notes(1).on_conflict(Strategy::PreferThis).unwrap();

@@ -3,6 +3,7 @@
 //! - [`RelayProcess`]: the real relay on a data folder, started, killed with SIGKILL, and started again on its port.
 //! - [`DeviceProcess`]: a real device that takes commands as JSON lines; its other end is [`agent`].
 //! - [`Site`]: a relay process and replicas of this process that use it.
+//! - [`Party`]: devices that share a space through a relay.
 //! - [`Proxy`]: stands between devices and the relay, counts what really goes over the wire, and keeps it back where it is to.
 //! - [`Figures`]: CPU time and peak memory of a process.
 //! - [`Trace`]: the system calls of a process, seen by `strace`.
@@ -15,6 +16,7 @@ mod device;
 mod figures;
 mod frames;
 mod gate;
+mod party;
 mod proxy;
 mod relay;
 mod site;
@@ -23,6 +25,7 @@ mod trace;
 pub use device::{DeviceProcess, LoadSeen, Program};
 pub use figures::Figures;
 pub use frames::{FrameCounter, Seen};
+pub use party::{Party, said};
 pub use proxy::{Proxy, WireFigures};
 pub use relay::{Access, RelayProcess};
 pub use site::{Site, changes_of};
