@@ -90,6 +90,11 @@ impl Drop for Watch {
 pub(crate) struct Observers(Arc<Mutex<Watchers>>);
 
 impl Observers {
+    /// The same watchers, for another part of what they watch.
+    pub(crate) fn share(&self) -> Self {
+        Self(self.0.clone())
+    }
+
     pub(crate) fn watch(&self, subject: Subject) -> Watch {
         let pending = Arc::<Mutex<Pending>>::default();
         lock(&self.0).entry(subject.clone()).or_default().push(Arc::downgrade(&pending));

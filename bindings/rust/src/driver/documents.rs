@@ -7,6 +7,8 @@
 
 use super::conflicts::KnownConflicts;
 use super::projection::Projected;
+use super::strategies::Settled;
+use crate::watch::Observers;
 use afield_core::document::Document;
 use afield_core::{Collection, EntityId, SpaceId};
 use std::cell::Cell;
@@ -96,6 +98,15 @@ pub(super) struct Documents {
     generation: AtomicU64,
 }
 
+    missed: Missed,
+}
+
+/// Entities that somebody who watches could not read since they were taken out, and where they live.
+#[derive(Default)]
+struct Missed {
+    entities: Mutex<BTreeMap<EntityId, (SpaceId, Collection)>>,
+    is_any: AtomicBool,
+    observers: Observers,
 thread_local! {
     /// How many closures of an application, each with documents taken out, this thread is inside of.
     static INSIDE: Cell<usize> = const { Cell::new(0) };
@@ -118,6 +129,11 @@ impl Drop for Inside {
 impl Documents {
     /// Says that the calling thread runs an application's closure until the guard is dropped.
     pub(super) fn enter() -> Inside {
+    /// A cache that tells watchers of entities that they could not read when those are back.
+    pub(super) fn telling(observers: Observers) -> Self {
+        Self { missed: Missed { observers, ..Missed::default() }, ..Self::default() }
+    }
+
         INSIDE.with(|inside| inside.set(inside.get() + 1));
         Inside(())
     }
@@ -138,6 +154,18 @@ impl Documents {
 
     /// Takes the entity's document, waiting for whoever has it, for a transaction and for those who hold no other.
     pub(super) fn wait_for(&self, entity: EntityId) -> Taken<'_> {
+    /// Takes the entity's document as [`Documents::take`] does, or has those who watch its collection told of it once it is back.
+    pub(super) fn take_or_be_told(&self, entity: EntityId, home: (SpaceId, Collection)) -> Option<Taken<'_>> {
+        if let Ok(taken) = self.take(entity) {
+            return Some(taken);
+        }
+        self.missed.note(entity, home);
+        // It may have come back before that was noted.
+        let taken = self.try_take(entity)?;
+        self.missed.remove(entity);
+        Some(taken)
+    }
+
         let (slot, generation) = self.slot(entity);
         let mut state = lock(&slot.state);
         while state.taken {
@@ -217,6 +245,11 @@ impl Documents {
         self.evict();
     }
 
+        if let Some((space, collection)) = self.missed.remove(entity) {
+            // Whoever is told may read at once, on this thread, which may have other documents.
+            let _inside = Self::enter();
+            self.missed.observers.changed(space, &collection, entity);
+        }
     fn evict(&self) {
         let mut slots = lock(&self.slots);
         let (mut count, mut bytes) = (slots.by_entity.len(), slots.bytes);
@@ -244,6 +277,23 @@ impl Documents {
 
 impl Slots {
     fn remove(&mut self, entity: &EntityId) -> Option<Kept> {
+impl Missed {
+    fn note(&self, entity: EntityId, home: (SpaceId, Collection)) {
+        lock(&self.entities).insert(entity, home);
+        self.is_any.store(true, Ordering::Release);
+    }
+
+    fn remove(&self, entity: EntityId) -> Option<(SpaceId, Collection)> {
+        if !self.is_any.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut entities = lock(&self.entities);
+        let home = entities.remove(&entity);
+        self.is_any.store(!entities.is_empty(), Ordering::Release);
+        home
+    }
+}
+
         let kept = self.by_entity.remove(entity)?;
         self.by_use.remove(&kept.used);
         self.bytes = self.bytes.saturating_sub(kept.bytes);

@@ -248,6 +248,8 @@ impl Driver {
         for open in taken.iter().filter_map(|one| one.open.as_deref()) {
             self.note_growth(open);
         }
+        // Whoever is told may read at once, on this thread, which has the documents.
+        let _inside = Documents::enter();
         for write in writes {
             self.note_edit(write.space);
             self.observers.changed(write.space, &write.collection, write.entity);

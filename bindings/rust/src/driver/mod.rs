@@ -181,7 +181,7 @@ impl Driver {
             sync: Mutex::new(Synchronization::new()),
             unfinished: Mutex::default(),
             many: Mutex::default(),
-            documents: Documents::default(),
+            documents: Documents::telling(observers.share()),
             growth: Growth::default(),
             store: Mutex::new(store),
             entropy: Mutex::new(entropy),
@@ -189,8 +189,10 @@ impl Driver {
             author: Mutex::default(),
             labelled_ms: Mutex::new(i64::MIN),
             incarnation,
+        let traces = Traces::of(&store);
+        let observers = Observers::default();
             limits: Limits::DEFAULT,
-            observers: Observers::default(),
+            observers,
             acknowledgements: Acknowledgements::default(),
             sightings: Sightings::default(),
             presences: presence::Presences::default(),
