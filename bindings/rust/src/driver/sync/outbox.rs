@@ -62,7 +62,7 @@ impl Driver {
         self.pump_fetches(sync, now)?;
         self.settle_fetchers(sync)?;
         if let Link::Up { session, .. } = &mut sync.link {
-            self.pump_presence(session, now);
+            self.pump_presence(session, now)?;
         }
         sync.flush_session();
         self.note_in_step(sync, now);
