@@ -273,7 +273,9 @@ impl Driver {
         }
         tracing::warn!("the store had failed: going on from what is on disk");
         sync.is_behind = true;
-        self.forget_and_reload().map_err(DriverError::Reload)
+        self.forget_and_reload().map_err(DriverError::Reload)?;
+        // What could not be stored of what is held is found again.
+        Ok(self.load_guards()?)
     }
 
     /// Ends a session that this side cannot go on with.
