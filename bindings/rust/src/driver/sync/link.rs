@@ -49,6 +49,7 @@ impl Driver {
             self.lost(&mut sync, error.to_string(), error.class(), None, now);
         }
         self.publish(&mut sync, now);
+        self.keep_history(&mut sync, now);
     }
 
     /// Switches sync off and forgets everything that belongs to a session.
