@@ -41,6 +41,8 @@ pub(super) struct OpenEntity {
     pub(super) projected: Option<Projected>,
     /// What is known of its conflicts.
     pub(super) conflicts: KnownConflicts,
+    /// What was last looked at to decide by strategies.
+    pub(super) settled: Settled,
 }
 
 impl OpenEntity {
@@ -96,8 +98,6 @@ pub(super) struct Documents {
     slots: Mutex<Slots>,
     /// How often everything was forgotten.
     generation: AtomicU64,
-}
-
     missed: Missed,
 }
 
@@ -107,6 +107,8 @@ struct Missed {
     entities: Mutex<BTreeMap<EntityId, (SpaceId, Collection)>>,
     is_any: AtomicBool,
     observers: Observers,
+}
+
 thread_local! {
     /// How many closures of an application, each with documents taken out, this thread is inside of.
     static INSIDE: Cell<usize> = const { Cell::new(0) };
@@ -127,13 +129,13 @@ impl Drop for Inside {
 }
 
 impl Documents {
-    /// Says that the calling thread runs an application's closure until the guard is dropped.
-    pub(super) fn enter() -> Inside {
     /// A cache that tells watchers of entities that they could not read when those are back.
     pub(super) fn telling(observers: Observers) -> Self {
         Self { missed: Missed { observers, ..Missed::default() }, ..Self::default() }
     }
 
+    /// Says that the calling thread runs an application's closure until the guard is dropped.
+    pub(super) fn enter() -> Inside {
         INSIDE.with(|inside| inside.set(inside.get() + 1));
         Inside(())
     }
@@ -152,8 +154,6 @@ impl Documents {
         if Self::is_inside() { self.try_take(entity).ok_or(Busy) } else { Ok(self.wait_for(entity)) }
     }
 
-    /// Takes the entity's document, waiting for whoever has it, for a transaction and for those who hold no other.
-    pub(super) fn wait_for(&self, entity: EntityId) -> Taken<'_> {
     /// Takes the entity's document as [`Documents::take`] does, or has those who watch its collection told of it once it is back.
     pub(super) fn take_or_be_told(&self, entity: EntityId, home: (SpaceId, Collection)) -> Option<Taken<'_>> {
         if let Ok(taken) = self.take(entity) {
@@ -166,6 +166,8 @@ impl Documents {
         Some(taken)
     }
 
+    /// Takes the entity's document, waiting for whoever has it, for a transaction and for those who hold no other.
+    pub(super) fn wait_for(&self, entity: EntityId) -> Taken<'_> {
         let (slot, generation) = self.slot(entity);
         let mut state = lock(&slot.state);
         while state.taken {
@@ -243,13 +245,13 @@ impl Documents {
         slot.returned.notify_one();
         drop(slot);
         self.evict();
-    }
-
         if let Some((space, collection)) = self.missed.remove(entity) {
             // Whoever is told may read at once, on this thread, which may have other documents.
             let _inside = Self::enter();
             self.missed.observers.changed(space, &collection, entity);
         }
+    }
+
     fn evict(&self) {
         let mut slots = lock(&self.slots);
         let (mut count, mut bytes) = (slots.by_entity.len(), slots.bytes);
@@ -275,8 +277,6 @@ impl Documents {
     }
 }
 
-impl Slots {
-    fn remove(&mut self, entity: &EntityId) -> Option<Kept> {
 impl Missed {
     fn note(&self, entity: EntityId, home: (SpaceId, Collection)) {
         lock(&self.entities).insert(entity, home);
@@ -294,6 +294,8 @@ impl Missed {
     }
 }
 
+impl Slots {
+    fn remove(&mut self, entity: &EntityId) -> Option<Kept> {
         let kept = self.by_entity.remove(entity)?;
         self.by_use.remove(&kept.used);
         self.bytes = self.bytes.saturating_sub(kept.bytes);
@@ -372,6 +374,7 @@ mod tests {
             since_snapshot: 0,
             projected: None,
             conflicts: KnownConflicts::default(),
+            settled: Settled::default(),
         }))
     }
 

@@ -3,6 +3,7 @@
 use super::conflicts::KnownConflicts;
 use super::documents::{Busy, Documents, Inside, OpenEntity, Taken, lock};
 use super::projection::project_unless_large;
+use super::strategies::Settled;
 use super::{Driver, EntityError};
 use afield_core::document::{Document, Edit, EditContext, EditError as DocumentError, Incoming, LocalChange};
 use afield_core::wire::Class;
@@ -196,7 +197,8 @@ impl Driver {
                     collection: target.collection.clone(),
                     since_snapshot: 0,
                     projected: None,
-                    conflicts: KnownConflicts::default(),
+                    conflicts: KnownConflicts::NoneAt(Vec::new()),
+                    settled: Settled::default(),
                 }));
             }
         }
@@ -289,6 +291,7 @@ impl PendingWrite {
         })
     }
 
+            settled: Settled::default(),
     pub(super) fn ids(&self) -> impl Iterator<Item = (EntityId, ChangeHash)> {
         self.changes.iter().map(|change| (self.entity, change.hash))
     }
