@@ -120,6 +120,23 @@ impl Observers {
 }
 
 impl Observers {
+    /// What somebody watches.
+    pub(crate) fn subjects(&self) -> Vec<Subject> {
+        lock(&self.0).keys().cloned().collect()
+    }
+
+    /// Tells those who watch a subject of many entities at once.
+    pub(crate) fn tell_all(&self, subject: &Subject, entities: &BTreeSet<EntityId>) {
+        if entities.is_empty() {
+            return;
+        }
+        let told = {
+            let watchers = lock(&self.0);
+            watchers.get(subject).into_iter().flatten().filter_map(Weak::upgrade).collect()
+        };
+        tell(told, |pending| pending.changed.extend(entities));
+    }
+
     /// Tells those who watch what people have to decide.
     pub(crate) fn conflicts_changed(&self, space: SpaceId, entity: EntityId) {
         let told = {

@@ -8,7 +8,7 @@ use super::{Driver, EntityError};
 use afield_core::document::{Document, Edit, EditContext, EditError as DocumentError, Incoming, LocalChange};
 use afield_core::wire::Class;
 use afield_core::{ChangeHash, Collection, EntityId, Now, SpaceId};
-use afield_store::{AppendError, Arrival, EntityWrite, NewChange, Projection, StoreError};
+use afield_store::{AppendError, Arrival, EntityWrite, NewChange, Projection, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::MutexGuard;
 
@@ -240,18 +240,21 @@ impl Driver {
         } else {
             Err(StoreError::Reloaded.into())
         };
+        if appended.is_ok() {
+            look_for_conflicts(&store, taken);
+        }
         drop(store);
         if let Err(error) = appended {
             taken.iter_mut().for_each(|one| one.open = None);
             return Err(error);
         }
+        // Whoever is told may read at once, on this thread, which has the documents.
+        let _inside = Documents::enter();
         // An edit can end what was in conflict, and never begins a conflict.
         self.store_conflicts(taken, |open| open.conflicts.are_any());
         for open in taken.iter().filter_map(|one| one.open.as_deref()) {
             self.note_growth(open);
         }
-        // Whoever is told may read at once, on this thread, which has the documents.
-        let _inside = Documents::enter();
         for write in writes {
             self.note_edit(write.space);
             self.observers.changed(write.space, &write.collection, write.entity);
@@ -288,10 +291,10 @@ impl PendingWrite {
             since_snapshot: self.changes.len(),
             projected: None,
             conflicts: KnownConflicts::default(),
+            settled: Settled::default(),
         })
     }
 
-            settled: Settled::default(),
     pub(super) fn ids(&self) -> impl Iterator<Item = (EntityId, ChangeHash)> {
         self.changes.iter().map(|change| (self.entity, change.hash))
     }
@@ -307,6 +310,19 @@ impl PendingWrite {
             collection: &self.collection,
             changes,
             projection: self.projection.as_ref(),
+        }
+    }
+}
+
+/// Learns of entities that were opened whether anybody has to decide anything about them.
+fn look_for_conflicts(store: &Store, taken: &mut [Taken<'_>]) {
+    let opened = taken.iter_mut().filter_map(|one| one.open.as_deref_mut());
+    for open in opened.filter(|open| matches!(open.conflicts, KnownConflicts::Unknown)) {
+        match store.may_have_conflicts(open.document.entity()) {
+            Ok(true) => open.conflicts = KnownConflicts::Some,
+            // An edit begins none.
+            Ok(false) => open.conflicts = KnownConflicts::NoneAt(open.document.heads()),
+            Err(error) => tracing::debug!(%error, "whether an edit has ended a conflict is not known"),
         }
     }
 }

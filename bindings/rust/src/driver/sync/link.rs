@@ -147,6 +147,7 @@ impl Driver {
     ///
     /// The store could not be read.
     pub fn handle_timeout(&self, now: Now) -> Result<(), DriverError> {
+        self.look_at_traces(now);
         let mut sync = lock(&self.sync);
         let followed = self.follow_the_clocks(&mut sync, now);
         if let (Err(error), Link::Waiting { .. }) = (&followed, &sync.link) {
@@ -173,7 +174,7 @@ impl Driver {
             Link::Resting | Link::Connecting => None,
             Link::Off | Link::Stopped { .. } => return None,
         };
-        of_link.into_iter().chain(sync.look_at_ms).min()
+        of_link.into_iter().chain(sync.look_at_ms).chain(self.traces_due_ms()).min()
     }
 
     /// The next thing to do for whoever moves this driver's messages.
