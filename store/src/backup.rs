@@ -74,6 +74,24 @@ impl Reader {
     ///
     /// See [`BackupError`].
     pub fn backup(&self, to: impl AsRef<Path>, mut progress: impl FnMut(BackupProgress)) -> Result<(), BackupError> {
+        let go_on = |here| {
+            progress(here);
+            true
+        };
+        self.backup_while(to, go_on).map(drop)
+    }
+
+    /// Copies the store as [`Reader::backup`] does as long as it is told to go on; says whether the copy is complete. Otherwise nothing
+    /// stands there.
+    ///
+    /// # Errors
+    ///
+    /// See [`BackupError`].
+    pub fn backup_while(
+        &self,
+        to: impl AsRef<Path>,
+        mut go_on: impl FnMut(BackupProgress) -> bool,
+    ) -> Result<bool, BackupError> {
         let to = to.as_ref();
         // What SQLite left beside an earlier file of that name would be taken for a part of the copy.
         if ["", "-wal", "-journal"].iter().any(|ending| fs::symlink_metadata(beside(to, ending)).is_ok()) {
@@ -84,18 +102,26 @@ impl Reader {
             Source::Memory(shared) => {
                 // Told afterwards: whoever is told may read, for which the connection has to be free.
                 let mut last = None;
-                shared.read(|connection| copy(connection, &partial.0, &mut |here| last = Some(here)))?;
-                last.into_iter().for_each(progress);
+                let note = &mut |here| {
+                    last = Some(here);
+                    true
+                };
+                shared.read(|connection| copy(connection, &partial.0, note))?;
+                if !last.into_iter().all(go_on) {
+                    return Ok(false);
+                }
             }
             Source::File { path, .. } => {
                 let mut source = connection::open_reader(path).map_err(StoreError::from)?;
                 // One state for all steps, whatever the writer commits between them: it is chosen by the first reading.
                 let transaction = source.transaction().map_err(StoreError::from)?;
                 schema::version(&transaction).map_err(StoreError::from)?;
-                copy(&transaction, &partial.0, &mut progress)?;
+                if !copy(&transaction, &partial.0, &mut go_on)? {
+                    return Ok(false);
+                }
             }
         }
-        partial.name(to)
+        partial.name(to).map(|()| true)
     }
 }
 
@@ -149,7 +175,8 @@ fn sync_folder(file: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
-fn copy(source: &Connection, to: &Path, progress: &mut impl FnMut(BackupProgress)) -> Result<(), StoreError> {
+/// Copies as long as it is told to go on; says whether the copy is complete.
+fn copy(source: &Connection, to: &Path, go_on: &mut impl FnMut(BackupProgress) -> bool) -> Result<bool, StoreError> {
     let page_bytes: u64 = source.pragma_query_value(None, "page_size", |row| row.get::<_, u32>(0))?.into();
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut copied = Connection::open_with_flags(to, flags)?;
@@ -159,9 +186,10 @@ fn copy(source: &Connection, to: &Path, progress: &mut impl FnMut(BackupProgress
         let pages = backup.progress();
         let bytes = |pages: i32| u64::try_from(pages).unwrap_or(0) * page_bytes;
         let (total, rest) = (bytes(pages.pagecount), bytes(pages.remaining));
-        progress(BackupProgress { done: total.saturating_sub(rest), total });
+        let is_wanted = go_on(BackupProgress { done: total.saturating_sub(rest), total });
         match step {
-            StepResult::Done => return Ok(()),
+            _ if !is_wanted => return Ok(false),
+            StepResult::Done => return Ok(true),
             StepResult::More => {}
             // A second look: somebody checkpoints. SQLite has waited already as long as it waits for anybody.
             _ => std::thread::yield_now(),

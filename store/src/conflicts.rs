@@ -70,6 +70,18 @@ impl Store {
             Ok(())
         })
     }
+
+    /// Whether conflicts of an entity are stored, or it is not known whether there are any.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn may_have_conflicts(&self, entity: EntityId) -> Result<bool, StoreError> {
+        let sql = "WITH this AS (SELECT entity_row FROM entities WHERE entity = ?)
+                   SELECT EXISTS (SELECT 1 FROM conflicts JOIN this USING (entity_row))
+                   OR EXISTS (SELECT 1 FROM conflicts_stale JOIN this USING (entity_row))";
+        Ok(self.read(|connection| row(connection, sql, [entity.as_bytes()], |row| row.get(0)))?.unwrap_or(false))
+    }
 }
 
 impl Reader {

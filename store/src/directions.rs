@@ -80,6 +80,22 @@ impl Store {
         self.read(|connection| of_space(connection, space))
     }
 
+    /// Whether others may know of an entity: not where nothing of its collection leaves, nor where changes only come in and none of it
+    /// ever stood in a log. `None` where the entity is not here.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn may_leave(&self, entity: EntityId) -> Result<Option<bool>, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT direction, EXISTS (SELECT 1 FROM changes WHERE changes.entity_row = e.entity_row
+                                                 AND (sequence IS NOT NULL OR logged = 1))
+                       FROM entities AS e LEFT JOIN directions AS d ON d.space_row = e.space_row AND d.collection = e.collection
+                       WHERE e.entity = ?";
+            row(connection, sql, [entity.as_bytes()], |row| Ok(!holds(direction(row, 0)?, row.get(1)?)))
+        })
+    }
+
     /// Whether a change of an entity is held back.
     ///
     /// # Errors

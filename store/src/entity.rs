@@ -106,6 +106,10 @@ pub(crate) enum Provenance {
     Log(Option<Sequence>),
 }
 
+/// Remembers which numbers of changes were given, before some of them are removed; the parameter is whose they are.
+pub(crate) const KEEP_NUMBERS: &str = "UPDATE change_floor SET change_row = max(change_row,
+     (SELECT coalesce(max(change_row), 0) FROM changes)) WHERE ? IS NOT NULL";
+
 /// Adds a change unless it is held already; says whether it is new.
 pub(crate) fn insert_change(
     transaction: &mut WriteTransaction<'_>,
@@ -114,8 +118,9 @@ pub(crate) fn insert_change(
     (state, provenance): (ChangeState, Provenance),
     at_ms: i64,
 ) -> Result<bool, StoreError> {
-    let sql = "INSERT INTO changes (entity_row, space_row, hash, state, sequence, at_ms, size, logged, held)
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (entity_row, hash) DO NOTHING";
+    let sql = "INSERT INTO changes (change_row, entity_row, space_row, hash, state, sequence, at_ms, size, logged, held)
+               VALUES (max((SELECT coalesce(max(change_row), 0) FROM changes), (SELECT change_row FROM change_floor)) + 1,
+               ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (entity_row, hash) DO NOTHING";
     let sequence = match provenance {
         Provenance::Here => None,
         Provenance::Log(mark) => mark.map(sequence_sql),

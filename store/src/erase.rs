@@ -40,7 +40,7 @@ pub struct Purged {
 
 /// In the order in which nothing refers to what is gone; bodies go with their changes. What else stores anything of an entity by its
 /// row belongs here.
-const REMOVALS: [&str; 9] = [
+const REMOVALS: [&str; 10] = [
     "DELETE FROM trashed WHERE entity_row = ?",
     "DELETE FROM conflicts WHERE entity_row = ?",
     "DELETE FROM conflicts_stale WHERE entity_row = ?",
@@ -48,6 +48,7 @@ const REMOVALS: [&str; 9] = [
     "DELETE FROM snapshots WHERE entity_row = ?",
     "DELETE FROM snapshots_second WHERE entity_row = ?",
     "DELETE FROM projections WHERE entity_row = ?",
+    entity::KEEP_NUMBERS,
     "DELETE FROM changes WHERE entity_row = ?",
     "DELETE FROM entities WHERE entity_row = ?",
 ];

@@ -5,6 +5,7 @@ use crate::entity::{self, MetEntities};
 use crate::erase::{self, ReceivedErasure};
 use crate::error::{SpaceError, StoreError};
 use crate::guard::{DELETIONS_COUNT_MS, UnsentDeletion, unsent};
+use crate::over::stuck;
 use crate::reader::Reader;
 use crate::space;
 use crate::store::Store;
@@ -87,7 +88,12 @@ impl Store {
                 transaction.execute(sql, (row, name, deletions, share))?;
             }
             // It is judged anew.
-            transaction.execute("UPDATE held_deletions SET over = 0 WHERE space_row = ?", [row])?;
+            for sql in [
+                "UPDATE held_deletions SET over = 0 WHERE space_row = ?",
+                "UPDATE deletions SET over = 0 WHERE space_row = ?",
+            ] {
+                transaction.execute(sql, [row])?;
+            }
             Ok(())
         })
     }
@@ -133,7 +139,11 @@ impl Store {
     ) -> Result<Durable<u64>, SpaceError> {
         let sql =
             "UPDATE deletions SET confirmed = 1 WHERE space_row = ? AND entity = ? AND hash = ? AND confirmed = 0";
-        self.confirm_by(sql, space, deletions)
+        self.confirm_by(sql, space, deletions, |transaction, row| {
+            // Somebody has looked now: what went unasked before that counts no more.
+            let sql = "UPDATE deletions SET confirmed = 1 WHERE space_row = ? AND sent = 1 AND confirmed = 0";
+            transaction.execute(sql, [row]).map(drop)
+        })
     }
 
     /// Lets deletions by others through, and no others than those with these hashes; [`Store::follow_purges`] follows the purges among
@@ -149,7 +159,7 @@ impl Store {
     ) -> Result<Durable<u64>, SpaceError> {
         let sql =
             "UPDATE held_deletions SET confirmed = 1 WHERE space_row = ? AND entity = ? AND hash = ? AND confirmed = 0";
-        self.confirm_by(sql, space, deletions)
+        self.confirm_by(sql, space, deletions, |_, _| Ok(()))
     }
 
     fn confirm_by(
@@ -157,12 +167,16 @@ impl Store {
         sql: &'static str,
         space: SpaceId,
         deletions: &[(EntityId, ChangeHash)],
+        also: impl FnOnce(&mut WriteTransaction<'_>, SpaceRow) -> Result<(), StoreError>,
     ) -> Result<Durable<u64>, SpaceError> {
         self.write(|transaction| {
             let (row, _) = space::find(transaction, space)?.ok_or(SpaceError::UnknownSpace { space })?;
             let mut confirmed = 0;
             for (entity, hash) in deletions {
                 confirmed += transaction.execute(sql, (row, entity.as_bytes(), hash.0))? as u64;
+            }
+            if confirmed > 0 {
+                also(transaction, row)?;
             }
             Ok(confirmed)
         })
@@ -349,23 +363,6 @@ impl Reader {
         })
     }
 
-    /// Whether so many deletions by others at once, by collection, would be held back here.
-    ///
-    /// # Errors
-    ///
-    /// The storage failed.
-    pub fn would_hold(&self, space: SpaceId, deletions: &BTreeMap<Collection, u64>) -> Result<bool, StoreError> {
-        self.read(|connection| {
-            for (collection, count) in deletions {
-                let others = there(connection, space, collection)?.saturating_sub(*count);
-                if limits_of(connection, space, collection)?.are_exceeded_by(*count, others) {
-                    return Ok(true);
-                }
-            }
-            Ok(false)
-        })
-    }
-
     /// What was deleted here and is held back from being sent: see [`Store::held_to_send`].
     ///
     /// # Errors
@@ -391,7 +388,11 @@ fn limits(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<DeletionLim
     Ok(DeletionLimits { deletions, share: row.get(first + 1)? })
 }
 
-fn limits_of(connection: &Connection, space: SpaceId, collection: &Collection) -> Result<DeletionLimits, StoreError> {
+pub(crate) fn limits_of(
+    connection: &Connection,
+    space: SpaceId,
+    collection: &Collection,
+) -> Result<DeletionLimits, StoreError> {
     let sql = "SELECT deletions, share FROM guards JOIN spaces USING (space_row)
                WHERE space = ? AND collection IN (?, '') ORDER BY collection DESC LIMIT 1";
     let found = row(connection, sql, (space.as_bytes(), collection.as_str()), |row| limits(row, 0))?;
@@ -399,7 +400,7 @@ fn limits_of(connection: &Connection, space: SpaceId, collection: &Collection) -
 }
 
 /// How many entities of a collection are there and not deleted.
-fn there(connection: &Connection, space: SpaceId, collection: &Collection) -> Result<u64, StoreError> {
+pub(crate) fn there(connection: &Connection, space: SpaceId, collection: &Collection) -> Result<u64, StoreError> {
     let sql = "SELECT (SELECT count(*) FROM entities WHERE space_row = spaces.space_row AND collection = ?2)
                - (SELECT count(*) FROM projections WHERE space_row = spaces.space_row AND collection = ?2 AND deleted = 1)
                FROM spaces WHERE space = ?1";
@@ -410,6 +411,10 @@ fn there(connection: &Connection, space: SpaceId, collection: &Collection) -> Re
 /// Those of all collections, where those of one are too many: nothing of the space is sent then.
 fn to_send(connection: &Connection, space: SpaceId, now_ms: i64) -> Result<Vec<UnsentDeletion>, StoreError> {
     let unsent: Vec<_> = unsent(connection, space)?.into_iter().filter(|deletion| !deletion.is_confirmed).collect();
+    let stuck = stuck(connection, space)?;
+    if unsent.iter().any(|deletion| stuck.contains(&deletion.entity)) {
+        return Ok(unsent);
+    }
     let mut counts: BTreeMap<Collection, u64> = BTreeMap::new();
     unsent.iter().for_each(|deletion| *counts.entry(deletion.collection.clone()).or_default() += 1);
     for (collection, count) in counts {
@@ -429,7 +434,7 @@ fn to_send(connection: &Connection, space: SpaceId, now_ms: i64) -> Result<Vec<U
     Ok(Vec::new())
 }
 
-fn held(connection: &Connection, space: SpaceId) -> Result<Vec<HeldDeletion>, StoreError> {
+pub(crate) fn held(connection: &Connection, space: SpaceId) -> Result<Vec<HeldDeletion>, StoreError> {
     let sql = "SELECT entity, collection, purge, hash, device, author, at_ms, over, confirmed FROM held_deletions
                WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?) ORDER BY entity";
     rows(connection, sql, [space.as_bytes()], |row| {

@@ -1,5 +1,6 @@
 //! Leaving a space: nothing of it stays in the file.
 
+use crate::entity;
 use crate::error::SpaceError;
 use crate::filter;
 use crate::query;
@@ -29,7 +30,7 @@ pub struct Left {
 }
 
 /// In the order in which nothing refers to what is gone; bodies go with their changes.
-const REMOVALS: [&str; 20] = [
+const REMOVALS: [&str; 21] = [
     "DELETE FROM trashed WHERE entity_row IN (SELECT entity_row FROM entities WHERE space_row = ?)",
     "DELETE FROM strategies WHERE space_row = ?",
     "DELETE FROM deletions WHERE space_row = ?",
@@ -47,6 +48,7 @@ const REMOVALS: [&str; 20] = [
     "DELETE FROM conflicts WHERE entity_row IN (SELECT entity_row FROM entities WHERE space_row = ?)",
     "DELETE FROM conflicts_stale WHERE entity_row IN (SELECT entity_row FROM entities WHERE space_row = ?)",
     "DELETE FROM projections WHERE entity_row IN (SELECT entity_row FROM entities WHERE space_row = ?)",
+    entity::KEEP_NUMBERS,
     "DELETE FROM changes WHERE space_row = ?",
     "DELETE FROM entities WHERE space_row = ?",
     "DELETE FROM spaces WHERE space_row = ?",

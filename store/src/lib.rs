@@ -71,6 +71,7 @@ mod load;
 mod lock;
 mod options;
 mod outbox;
+mod over;
 #[cfg(test)]
 mod plans;
 mod query;

@@ -153,6 +153,11 @@ pub(crate) fn stands_beside(store: &Path) -> bool {
     fs::canonicalize(store).is_ok_and(|store| beside(&store, LOCK).exists())
 }
 
+/// Whether the WAL beside a store's real path holds anything.
+pub(crate) fn has_wal(store: &Path) -> bool {
+    fs::metadata(beside(store, "-wal")).is_ok_and(|wal| wal.len() > 0)
+}
+
 /// Where a store's file stands once every link on the way is followed; an empty one is made where there is none.
 pub(crate) fn real_path(store: &Path) -> Result<PathBuf, OpenError> {
     match fs::canonicalize(store) {

@@ -61,6 +61,11 @@ CREATE INDEX projections_stale ON projections (entity_row) WHERE stale = 1;
 -- `logged` is whether it stood in a log of the space although it has no mark: before a Reset, or above the cursor. `held` is whether
 -- the direction of its collection keeps it here, out of the outbox (see directions).
 -- A covered change has no row in bodies: its bytes are taken out of its entity's snapshot. Everything else of it stays.
+-- A number is given once, also when the last rows are removed: a session that has offered the outbox up to a row looks behind it only.
+CREATE TABLE change_floor (
+    change_row INTEGER NOT NULL
+) STRICT;
+INSERT INTO change_floor VALUES (0);
 CREATE TABLE changes (
     change_row INTEGER PRIMARY KEY,
     entity_row INTEGER NOT NULL REFERENCES entities,

@@ -245,7 +245,8 @@ impl Order {
 }
 
 fn move_to_end(transaction: &mut WriteTransaction<'_>, change: ChangeRow) -> Result<(), StoreError> {
-    let sql = "UPDATE changes SET change_row = (SELECT max(change_row) + 1 FROM changes) WHERE change_row = ?";
+    let sql = "UPDATE changes SET change_row = max((SELECT max(change_row) FROM changes), (SELECT change_row FROM change_floor)) + 1
+               WHERE change_row = ?";
     transaction.execute(sql, [change])?;
     Ok(())
 }

@@ -26,6 +26,7 @@ pub struct Store {
     place: Place,
     options: OpenOptions,
     is_poisoned: bool,
+    had_wal: bool,
     faults: Faults,
     /// The snapshot that the scan of an outbox is in the middle of.
     pub(crate) extracted: Option<Extracted>,
@@ -74,8 +75,9 @@ impl Store {
         }
         let path = lock::real_path(path.as_ref())?;
         let lock = WriterLock::take(&path, options)?;
+        let had_wal = lock::has_wal(&path);
         let connection = connection::open_writer(&path, options)?;
-        Ok(Self::new(connection, Place::File { path, _lock: lock }, options))
+        Ok(Self { had_wal, ..Self::new(connection, Place::File { path, _lock: lock }, options) })
     }
 
     /// Opens a store that lives in memory and ends with it.
@@ -150,6 +152,11 @@ impl Store {
             Place::Memory => None,
             Place::File { path, .. } => Some(path),
         }
+    }
+
+    /// Whether its WAL held anything when it was opened: it was not closed, or somebody was reading then.
+    pub fn had_wal(&self) -> bool {
+        self.had_wal
     }
 
     /// When a commit of this store counts as done.
@@ -298,6 +305,7 @@ impl Store {
             place,
             options: options.clone(),
             is_poisoned: false,
+            had_wal: false,
             faults: Faults::default(),
             extracted: None,
         }

@@ -1,15 +1,22 @@
 //! Dry runs and sandboxes with a real relay: what a plan says is what the run does, and looking changes nothing anywhere.
 
 use afield::{
-    Collection, Confirm, Durability, EntityId, PlanError, PlannedEffect, PlannedWay, Relay, Replica, Space, SpaceId,
-    SyncPlan,
+    Collection, Confirm, Durability, EntityId, PlanError, PlannedEffect, PlannedEntity, PlannedWay, Relay, Replica,
+    Space, SpaceId, Strategy, SyncPlan,
 };
+use afield_core::change::ChangeHeader;
+use afield_core::erasure::ERASURE_BYTES;
+use afield_core::session::LogEntry;
+use afield_core::{ChunkKind, Limits};
+use afield_tests::contents::LogContents;
 use afield_tests::processes::{Access, Program, Site};
 use proptest::prelude::*;
+use proptest::strategy::Strategy as Generator;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 fn site() -> Site {
@@ -75,10 +82,16 @@ fn moved(space: &Space) -> (u64, u64) {
 }
 
 /// What a plan is to say of what a run has brought: changes and bytes by entity, who is deleted by it, and who purged.
-fn check_received(planned: &PlannedWay, before: &Stored, after: &Stored) {
+fn check_received(planned: &PlannedWay, (before, after): (&Stored, &Stored), log: &LogContents) {
+    let changes = log.entries().iter().filter(|entry| entry.kind == ChunkKind::Change);
+    let hash = |entry: &LogEntry| ChangeHeader::read(&entry.bytes, &Limits::DEFAULT).unwrap().hash.0.to_vec();
+    let on_relay: BTreeSet<(Vec<u8>, Vec<u8>)> =
+        changes.map(|entry| (entry.entity.as_bytes().to_vec(), hash(entry))).collect();
     let mut brought: BTreeMap<Vec<u8>, (u64, u64)> = BTreeMap::new();
     for ((entity, hash), size) in &after.changes {
-        if !before.changes.contains_key(&(entity.clone(), hash.clone())) {
+        // What strategies have decided came from here.
+        let change = (entity.clone(), hash.clone());
+        if !before.changes.contains_key(&change) && on_relay.contains(&change) {
             let (changes, bytes) = brought.entry(entity.clone()).or_default();
             (*changes, *bytes) = (*changes + 1, *bytes + size);
         }
@@ -103,8 +116,24 @@ fn check_received(planned: &PlannedWay, before: &Stored, after: &Stored) {
     let new = brought.keys().filter(|entity| !before.deleted.contains_key(*entity)).cloned().collect::<BTreeSet<_>>();
     assert_eq!(of(PlannedEffect::New), new);
     assert_eq!(planned.changes, brought.values().map(|(changes, _)| changes).sum::<u64>());
+    let bytes = brought.values().map(|(_, bytes)| bytes).sum::<u64>() + purged.len() as u64 * ERASURE_BYTES as u64;
+    assert_eq!(planned.bytes, bytes);
     assert_eq!((planned.deletions, planned.purges), (turned(false).len() as u64, purged.len() as u64));
     assert_eq!(planned.entities as usize, planned.list.len());
+}
+
+/// What a plan is to say of what a run has added to the log: changes and records, and their bytes, by entity.
+fn check_sent(planned: &PlannedWay, before: &LogContents, after: &LogContents) {
+    let mut added: BTreeMap<EntityId, (u64, u64)> = BTreeMap::new();
+    for entry in after.entries().iter().filter(|entry| entry.sequence > before.head().sequence) {
+        let (chunks, bytes) = added.entry(entry.entity).or_default();
+        (*chunks, *bytes) = (*chunks + 1, *bytes + entry.bytes.len() as u64);
+    }
+    let chunks = |entity: &PlannedEntity| entity.changes + u64::from(entity.effect == PlannedEffect::Purged);
+    let listed = planned.list.iter().map(|entity| (entity.entity, (chunks(entity), entity.bytes)));
+    assert_eq!(listed.collect::<BTreeMap<_, _>>(), added);
+    assert_eq!(planned.entities as usize, added.len());
+    assert_eq!(planned.bytes, added.values().map(|(_, bytes)| bytes).sum::<u64>());
 }
 
 /// What somebody does to the notes of a space.
@@ -118,7 +147,7 @@ enum Step {
     Sync(usize),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Generator<Value = Step> {
     let (who, which) = (0..2_usize, 0..6_usize);
     prop_oneof![
         3 => who.clone().prop_map(Step::Insert),
@@ -175,8 +204,10 @@ fn a_plan_equals_what_the_run_then_does() {
         failure_persistence: None,
         ..ProptestConfig::default()
     });
-    let tested = runner.run(&prop::collection::vec(step(), 0..24), |steps| {
+    let cases = (prop::collection::vec(step(), 0..24), prop::sample::select(Strategy::ALL.to_vec()));
+    let tested = runner.run(&cases, |(steps, strategy)| {
         let home = replicas[0].create_space("home").unwrap();
+        notes(&replicas[0], home.id()).on_conflict(strategy).unwrap();
         let space = home.id();
         replicas[1].join_space(space).unwrap();
         site.sync(&replicas[0]);
@@ -186,16 +217,21 @@ fn a_plan_equals_what_the_run_then_does() {
         site.sync(&replicas[1]);
         replicas[1].disconnect();
 
-        let log = || format!("{:?}", site.relay.contents(space));
+        let contents = || site.relay.contents(space).unwrap();
+        let (log, contents_before) = (|| format!("{:?}", contents()), contents());
         let (before, log_before, moved_before) = (stored(&site, "anna.db", space), log(), moved(&home));
         let plan = plan(&site, &home);
         assert_eq!(stored(&site, "anna.db", space), before, "nothing is applied");
         assert!(log() == log_before, "nothing is sent");
-        assert_eq!(plan.send, home.plan_to_send().unwrap());
+        let to_send = home.plan_to_send().unwrap();
+        match strategy {
+            Strategy::Merge | Strategy::Manual => assert_eq!(plan.send, to_send),
+            _ => assert!(plan.send.changes >= to_send.changes, "what is decided is sent besides"),
+        }
 
         site.sync(&replicas[0]);
         replicas[0].disconnect();
-        check_received(&plan.receive, &before, &stored(&site, "anna.db", space));
+        check_received(&plan.receive, (&before, &stored(&site, "anna.db", space)), &contents_before);
         let moved_after = moved(&home);
         let received = moved_after.1 - moved_before.1;
         assert_eq!(plan.receive.changes, received);
@@ -207,6 +243,7 @@ fn a_plan_equals_what_the_run_then_does() {
         let gone = purged(&plan.receive);
         if !plan.send.list.iter().any(|entity| gone.contains(&entity.entity)) {
             assert_eq!(plan.send.changes + plan.send.purges, moved_after.0 - moved_before.0);
+            check_sent(&plan.send, &contents_before, &contents());
         }
         // The other one is told of the very deletions that were planned to be sent.
         let others = stored(&site, "ben.db", space);
@@ -224,6 +261,36 @@ fn a_plan_equals_what_the_run_then_does() {
         Ok(())
     });
     tested.unwrap();
+}
+
+#[test]
+fn a_plan_decides_conflicts_as_the_device_does_and_counts_what_it_would_send_for_that() {
+    let site = site();
+    let (anna, ben) = (site.replica("anna.db"), site.replica("ben.db"));
+    for (strategy, decided) in
+        [(Strategy::Newest, "of Ben"), (Strategy::PreferThis, "of Anna"), (Strategy::PreferOther, "of Ben")]
+    {
+        let home = anna.create_space("home").unwrap();
+        let space = home.id();
+        ben.join_space(space).unwrap();
+        let (id, other) = (insert(&anna, space, "Trip"), insert(&anna, space, "Other"));
+        site.sync_all(&[&anna, &ben]);
+        anna.disconnect();
+        notes(&anna, space).on_conflict(strategy).unwrap();
+        edit(&anna, space, id, "of Anna");
+        edit(&anna, space, other, "Another");
+        edit(&ben, space, id, "of Ben");
+        site.sync(&ben);
+        ben.disconnect();
+        let log = site.relay.contents(space).unwrap();
+        let plan = plan(&site, &home);
+        assert_eq!((plan.send.entities, plan.send.changes), (2, 3), "{strategy}: both edits, and a decision");
+        site.sync(&anna);
+        anna.disconnect();
+        check_sent(&plan.send, &log, &site.relay.contents(space).unwrap());
+        assert_eq!(notes(&anna, space).json().read(id).unwrap()["title"], decided, "{strategy}");
+        assert!(home.conflicts().unwrap().is_empty(), "{strategy}");
+    }
 }
 
 #[test]
@@ -352,4 +419,42 @@ fn a_relay_that_lost_history_is_planned_to_be_offered_everything() {
     site.relay.restart();
     assert_eq!(plan(&site, &home).send.changes, 1, "what it reads in the log it need not send");
     assert_eq!(anna.status().unwrap().spaces[0].resets, 0, "nothing has happened here");
+}
+
+#[test]
+fn a_plan_that_is_given_up_leaves_nothing_behind() {
+    let site = site();
+    let anna = site.replica("anna.db");
+    let home = anna.create_space("home").unwrap();
+    for number in 0..40 {
+        insert(&anna, home.id(), &format!("{number} {}", "x".repeat(50_000)));
+    }
+    site.sync(&anna);
+    anna.disconnect();
+    let left = || {
+        let entries = std::fs::read_dir(site.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+        entries.filter(|name| name.to_string_lossy().contains("plan")).count()
+    };
+    // At each of the first moments at which it tells how far it is, also in the middle of the copy.
+    for moment in 0..6 {
+        let told = Arc::new(Mutex::new((0, None::<Waker>)));
+        let progress = {
+            let told = told.clone();
+            move |_| {
+                let mut told = told.lock().unwrap();
+                told.0 += 1;
+                told.1.take().into_iter().for_each(Waker::wake);
+            }
+        };
+        let mut planning = Box::pin(home.plan_with(Relay::new(site.relay.url()), progress));
+        site.block_on(std::future::poll_fn(|context| {
+            let mut heard = told.lock().unwrap();
+            heard.1 = Some(context.waker().clone());
+            let is_over = heard.0 > moment;
+            drop(heard);
+            if is_over { Poll::Ready(()) } else { planning.as_mut().poll(context).map(drop) }
+        }));
+        drop(planning);
+        assert_eq!(left(), 0, "given up after {moment} words");
+    }
 }

@@ -1,7 +1,7 @@
 //! Purging with a real relay: it reaches every device, nothing brings the entity back, and its content is in no file afterwards.
 
-use afield::{Collection, Confirm, EntityId, Path, PurgeError, Replica, SpaceId, SyncEvent, Value};
-use afield_tests::processes::{Access, Program, Site};
+use afield::{Collection, Confirm, EntityId, Path, PurgeError, Relay, Replica, SpaceId, SyncEvent, Value};
+use afield_tests::processes::{Access, Program, Proxy, Site};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 use std::fs;
@@ -285,4 +285,27 @@ fn what_was_searched_indexed_and_in_conflict_is_gone_too_and_in_no_export_made_a
     assert_eq!(all_traces(), Vec::<String>::new(), "nor in any export, backup or history of runs");
     drop((anna, ben));
     assert_eq!(all_traces(), Vec::<String>::new(), "nor once the stores are closed");
+}
+
+#[test]
+fn a_purge_of_what_is_on_its_way_keeps_nothing_back_that_is_written_after_it() {
+    let site = site();
+    let proxy = Proxy::start(site.relay.address()).unwrap();
+    let (anna, ben) = (site.replica("anna.db"), site.replica("ben.db"));
+    let space = anna.create_space("home").unwrap().id();
+    anna.connect(Relay::new(proxy.url())).unwrap();
+    site.sync(&anna);
+    proxy.hold();
+    let id = notes(&anna, space).json().insert(&json!({ "title": "on its way" })).unwrap();
+    proxy.wait_until_it_holds();
+    notes(&anna, space).purge(id, Confirm::Yes).unwrap();
+    proxy.release();
+    site.sync(&anna);
+    let after = notes(&anna, space).json().insert(&json!({ "title": "after it" })).unwrap();
+    site.sync(&anna);
+    assert_eq!(anna.status().unwrap().pending_changes, 0);
+    ben.join_space(space).unwrap();
+    site.sync(&ben);
+    assert_eq!(notes(&ben, space).ids().unwrap(), [after]);
+    assert!(is_purged(&ben, space, id));
 }

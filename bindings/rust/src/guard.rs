@@ -139,7 +139,7 @@ impl Space {
     /// What is more waits. On the device that deletes, nothing of the space is sent, and a session for it alone is not begun
     /// ([`Reason::ConfirmationNeeded`](crate::Reason::ConfirmationNeeded)); on one that receives, the entities stay as they were and can be
     /// edited, and everything else goes on: [`Space::held`] has the list, and [`Space::confirm`] lets it go. Purges count as deletions.
-    /// Whoever restores what was deleted takes it off the list, here and at others.
+    /// Whoever restores what was deleted takes it off the list, here and at others; setting a guard judges anew what waits.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,16 +1,21 @@
 //! What a sync would do, found out without doing it.
 
+mod folder;
+
+pub(crate) use folder::discard_abandoned;
+
 use crate::driver::Took;
 use crate::relay::Relay;
-use crate::sandbox::{For, SandboxError, SandboxProgress, made};
+use crate::sandbox::{For, Sandbox, SandboxError, SandboxProgress, made};
 use crate::space::Space;
 use afield_core::wire::Class;
-use afield_core::{EntityId, SpaceId};
-use afield_store::{Origin, PlannedPush, Reader, StoreError};
+use afield_core::{Collection, EntityId, SpaceId};
+use afield_store::{Brought, Origin, PlannedPush, Reader, StoreError};
+use folder::PlanFolder;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a sync of a space would do, as things stand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -234,19 +239,18 @@ impl Space {
         }
         let was_reset = sandbox.took.get(&space).is_some_and(|took| took.was_reset);
         let needs_confirmation = send.needs_confirmation;
-        let send = if was_reset { sent_way(sandbox.replica().reader(), space)? } else { send };
+        let copy = sandbox.replica().reader();
+        let send = if was_reset { sent_way(copy, space)? } else { with_settled(send, copy, space, &sandbox)? };
         let send = PlannedWay { needs_confirmation, ..send };
         Ok(SyncPlan { space, send, receive: sandbox.received(space)? })
     }
 
     /// A folder beside the store for a copy of it.
-    fn folder(&self) -> io::Result<tempfile::TempDir> {
+    fn folder(&self) -> io::Result<PlanFolder> {
         let store = self.shared.driver.with_store(|store| store.path().map(PathBuf::from));
-        let mut builder = tempfile::Builder::new();
-        let builder = builder.prefix("afield-plan-");
-        match store.as_deref().and_then(std::path::Path::parent) {
-            Some(folder) => builder.tempdir_in(folder),
-            None => builder.tempdir(),
+        match store.as_deref().and_then(Path::parent) {
+            Some(folder) => PlanFolder::make(folder),
+            None => PlanFolder::make(&std::env::temp_dir()),
         }
     }
 }
@@ -283,15 +287,35 @@ fn sent_way(reader: &Reader, space: SpaceId) -> Result<PlannedWay, StoreError> {
     Ok(PlannedWay::of(planned.collect()))
 }
 
-/// What a copy has taken in that is not here.
+/// What would be sent, with what a run would make besides: the decisions of strategies.
+fn with_settled(send: PlannedWay, copy: &Reader, space: SpaceId, sandbox: &Sandbox) -> Result<PlannedWay, StoreError> {
+    let mut list = send.list;
+    for (entity, made) in sandbox.took.get(&space).map(Took::settled).unwrap_or_default() {
+        match list.iter_mut().find(|planned| planned.entity == entity) {
+            Some(planned) => {
+                (planned.changes, planned.bytes) = (planned.changes + made.changes, planned.bytes + made.bytes);
+            }
+            None => {
+                let Some(home) = copy.home(entity)? else { continue };
+                let (collection, effect) = (home.collection.as_str().to_owned(), PlannedEffect::Changed);
+                let Brought { changes, bytes } = made;
+                list.push(PlannedEntity { entity, collection, changes, bytes, effect });
+            }
+        }
+    }
+    Ok(PlannedWay::of(list))
+}
+
+/// What a copy has taken in that is not here; `passed` are deletions that were let through unasked here a moment ago.
 pub(crate) fn received_way(
     here: &Reader,
     copy: &Reader,
     space: SpaceId,
-    took: Option<&Took>,
+    (took, passed): (Option<&Took>, &BTreeMap<Collection, u64>),
 ) -> Result<PlannedWay, StoreError> {
-    let Some(took) = took else { return Ok(PlannedWay::default()) };
-    let (mut list, mut gone) = (Vec::new(), BTreeMap::new());
+    let nothing = Took::default();
+    let took = took.unwrap_or(&nothing);
+    let (mut list, mut gone) = (Vec::new(), BTreeMap::<Collection, BTreeSet<EntityId>>::new());
     for (entity, brought) in &took.brought {
         let Some(home) = copy.home(*entity)?.filter(|home| home.space == space) else { continue };
         let deleted = |reader: &Reader| -> Result<Option<bool>, StoreError> {
@@ -304,7 +328,7 @@ pub(crate) fn received_way(
             _ => PlannedEffect::Changed,
         };
         if effect == PlannedEffect::Deleted {
-            *gone.entry(home.collection.clone()).or_default() += 1;
+            gone.entry(home.collection.clone()).or_default().insert(*entity);
         }
         let collection = home.collection.as_str().to_owned();
         list.push(PlannedEntity {
@@ -317,12 +341,12 @@ pub(crate) fn received_way(
     }
     for entity in &took.erased {
         let Some(home) = here.home(*entity)?.filter(|home| home.space == space) else { continue };
-        *gone.entry(home.collection.clone()).or_default() += 1;
+        gone.entry(home.collection.clone()).or_default().insert(*entity);
         let (collection, effect) = (home.collection.as_str().to_owned(), PlannedEffect::Purged);
         let bytes = afield_core::erasure::ERASURE_BYTES as u64;
         list.push(PlannedEntity { entity: *entity, collection, changes: 0, bytes, effect });
     }
-    let needs_confirmation = here.would_hold(space, &gone)?;
+    let needs_confirmation = here.would_hold(space, &gone, passed)?;
     Ok(PlannedWay { needs_confirmation, ..PlannedWay::of(list) })
 }
 

@@ -132,7 +132,9 @@ impl Presence {
     }
 
     /// Shows something from now on, in place of what was shown there, by whatever handle of this replica. Offline it is kept, and
-    /// shown with the next connection.
+    /// shown with the next connection. In an entity of a collection that sends nothing on this device
+    /// ([`Direction`](crate::Direction)) it stays here, as long as that is so: where nothing goes either way, and where changes only come in
+    /// and the entity was never sent.
     ///
     /// # Errors
     ///

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use tokio::sync::{broadcast, oneshot};
 
 /// What stands beside a store's file while somebody writes to it, or after.
@@ -190,7 +191,8 @@ impl Sandbox {
     ///
     /// A store could not be read.
     pub fn received(&self, space: SpaceId) -> Result<PlannedWay, StoreError> {
-        received_way(&self.shared.reader, self.copy.reader(), space, self.took.get(&space))
+        let passed = self.shared.driver.passed(space, self.shared.now());
+        received_way(&self.shared.reader, self.copy.reader(), space, (self.took.get(&space), &passed))
     }
 
     /// Why the relay does not serve a space, where it does not: one that was made here and never synced is not known to it.
@@ -236,9 +238,21 @@ pub(crate) async fn made(
     let (sender, answer) = oneshot::channel();
     let work = Work { reader: shared.reader.clone(), clock: shared.clock, parts, space, path, sender };
     let thread = std::thread::Builder::new().name("afield-sandbox".to_owned());
-    thread.spawn(move || work.run(progress)).map_err(ConnectError::Thread)?;
+    let thread = thread.spawn(move || work.run(progress)).map_err(ConnectError::Thread)?;
+    // Whoever gives up finds nothing of it afterwards: the thread notices, takes away what it has made, and is waited for.
+    let _thread = Joined(Some(thread));
     let Looked { path, copy, took, refused } = answer.await.map_err(|_| SandboxError::Closed)??;
     Ok(Sandbox { shared: shared.clone(), path, copy, took, refused })
+}
+
+/// A thread that has ended once this is dropped.
+struct Joined(Option<JoinHandle<()>>);
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        // What it panicked with was told by the panic hook.
+        self.0.take().map(JoinHandle::join);
+    }
 }
 
 /// What the thread gives back.
@@ -262,11 +276,18 @@ struct Work {
 impl Work {
     fn run(self, mut progress: impl FnMut(SandboxProgress)) {
         let Self { reader, clock, parts, space, path, mut sender } = self;
-        if let Err(error) = reader.backup(&path, |BackupProgress { done, total }| {
+        let copied = reader.backup_while(&path, |BackupProgress { done, total }| {
             progress(SandboxProgress::Copying { done, total });
-        }) {
-            let _ = sender.send(Err(error.into()));
-            return;
+            !sender.is_closed()
+        });
+        match copied {
+            Ok(true) => {}
+            // Nobody waits for it any more.
+            Ok(false) => return,
+            Err(error) => {
+                let _ = sender.send(Err(error.into()));
+                return;
+            }
         }
         let looked = look(&path, clock, (parts, space), &mut sender, &mut progress);
         if looked.is_err() {
@@ -291,14 +312,17 @@ fn look(
 ) -> Result<Looked, SandboxError> {
     let now = clock.now();
     let mut store = Store::open(path, &OpenOptions { opened_ms: now.wall_ms, ..OpenOptions::default() })?;
-    let _ = store.adopt_device(DeviceId::new(now, &mut SystemEntropy), now.wall_ms)?;
+    // It comes to the relay as nobody's, and decides by strategy as the device does of which it has the store.
+    let device = DeviceId::new(now, &mut SystemEntropy);
+    let side = store.identity()?.map_or(device, |identity| identity.device);
+    let _ = store.adopt_device(device, now.wall_ms)?;
     let others: Vec<_> = store.spaces()?.into_iter().map(|record| record.space).collect();
     for other in others.into_iter().filter(|other| space.is_some_and(|space| space != *other)) {
         let _ = store.set_sync_enabled(other, false).map_err(DriverError::from)?;
     }
     // Where nobody is asked, the copy shows what would be once somebody has confirmed it.
     let _ = store.forget_guards()?;
-    let driver = Arc::new(Driver::new(store, Box::new(SystemEntropy), now)?.only_looking());
+    let driver = Arc::new(Driver::only_looking(store, Box::new(SystemEntropy), now, side)?);
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(ConnectError::Thread)?;
     let connection = Connection::start(driver.clone(), clock, address, options).map_err(ConnectError::Thread)?;
     let waiting = driver.when_caught_up();
@@ -315,7 +339,7 @@ fn look(
         // What is refused is told of each space.
         _ => {}
     }
-    let took = driver.taken_in();
+    let took = driver.taken_in()?;
     drop(driver);
     let copy = ReadOnlyReplica::open(path)?;
     Ok(Looked { path: path.to_owned(), copy, took, refused })

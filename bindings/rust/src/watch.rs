@@ -90,6 +90,11 @@ impl Drop for Watch {
 pub(crate) struct Observers(Arc<Mutex<Watchers>>);
 
 impl Observers {
+    /// The same watchers, for another part of what they watch.
+    pub(crate) fn share(&self) -> Self {
+        Self(self.0.clone())
+    }
+
     pub(crate) fn watch(&self, subject: Subject) -> Watch {
         let pending = Arc::<Mutex<Pending>>::default();
         lock(&self.0).entry(subject.clone()).or_default().push(Arc::downgrade(&pending));
@@ -115,6 +120,23 @@ impl Observers {
 }
 
 impl Observers {
+    /// What somebody watches.
+    pub(crate) fn subjects(&self) -> Vec<Subject> {
+        lock(&self.0).keys().cloned().collect()
+    }
+
+    /// Tells those who watch a subject of many entities at once.
+    pub(crate) fn tell_all(&self, subject: &Subject, entities: &BTreeSet<EntityId>) {
+        if entities.is_empty() {
+            return;
+        }
+        let told = {
+            let watchers = lock(&self.0);
+            watchers.get(subject).into_iter().flatten().filter_map(Weak::upgrade).collect()
+        };
+        tell(told, |pending| pending.changed.extend(entities));
+    }
+
     /// Tells those who watch what people have to decide.
     pub(crate) fn conflicts_changed(&self, space: SpaceId, entity: EntityId) {
         let told = {

@@ -84,7 +84,7 @@ pub use path::{ParsePathError, Path, Step};
 pub use read::text_of;
 pub use replay::Replay;
 pub use rich::{BLOCK_CHARACTER, Block, Expand, RichText, Span};
-pub use undo::{Direction, TYPING_PAUSE_MAX_MS, UNDO_CHANGES_MAX, UndoPlan, Undoes};
+pub use undo::{Direction, TYPING_PAUSE_MAX_MS, UNDO_CHANGES_MAX, UndoPlan, UndoSteps, Undoes};
 pub use value::{Kind, Value};
 pub use verdict::{Applied, Poisoned, QuarantineReason, Revoked, VERDICT_RULES, Verdict};
 

@@ -3,7 +3,7 @@
 -- one is in the outbox (D5), unless it is held back; `logged` and `held` are as for changes. The collection is what the record travels with. An entity that lives in another space of this store is not
 -- touched by a record of this one.
 CREATE TABLE erasures (
-    erasure_row INTEGER PRIMARY KEY,
+    erasure_row INTEGER PRIMARY KEY AUTOINCREMENT,
     space_row   INTEGER NOT NULL REFERENCES spaces,
     entity      BLOB    NOT NULL CHECK (length(entity) = 16),
     collection  TEXT    NOT NULL,

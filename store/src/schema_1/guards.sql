@@ -1,6 +1,7 @@
 
 -- What was deleted (purge 0) or purged (1) here, with the hash of the change or record that says so, until some time after it is known
 -- to be on a relay (sent): what a guard counts before it lets the outbox go. A row that somebody has confirmed counts no more.
+-- `over` once there were too many, until somebody has confirmed it, taken one of them back or set another guard.
 -- Whoever takes a deletion back takes the row away.
 CREATE TABLE deletions (
     space_row  INTEGER NOT NULL REFERENCES spaces,
@@ -11,6 +12,7 @@ CREATE TABLE deletions (
     hash       BLOB    NOT NULL CHECK (length(hash) = 32),
     confirmed  INTEGER NOT NULL DEFAULT 0 CHECK (confirmed IN (0, 1)),
     sent       INTEGER NOT NULL DEFAULT 0 CHECK (sent IN (0, 1)),
+    over       INTEGER NOT NULL DEFAULT 0 CHECK (over IN (0, 1)),
     at_ms      INTEGER NOT NULL,
     PRIMARY KEY (space_row, entity),
     CHECK ((entity_row IS NULL) = (purge = 1))
@@ -28,6 +30,8 @@ WHEN NEW.sequence IS NOT NULL AND OLD.sequence IS NULL BEGIN
 END;
 CREATE TRIGGER deletions_taken_back AFTER UPDATE OF deleted ON projections
 WHEN OLD.deleted = 1 AND NEW.deleted = 0 BEGIN
+    UPDATE deletions SET over = 0 WHERE over = 1 AND space_row = NEW.space_row
+    AND EXISTS (SELECT 1 FROM deletions AS taken WHERE taken.entity_row = NEW.entity_row);
     DELETE FROM deletions WHERE entity_row = NEW.entity_row;
 END;
 

@@ -4,10 +4,10 @@ use crate::help::*;
 use crate::purging::receive_record;
 use afield_core::{EntityId, Erasure, ErasureReason};
 use afield_store::{
-    Arrival, DeletionLimits, EntityWrite, HeldDeletion, NewChange, Projection, Proof, SHARE_DELETIONS_MIN, Store,
-    Unsent,
+    Arrival, DeletionLimits, EntityWrite, HeldDeletion, NewChange, OpenOptions, Projection, Proof, SHARE_DELETIONS_MIN,
+    Store, Unsent,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const ONE_AT_MOST: DeletionLimits = DeletionLimits { deletions: Some(1), share: None };
 
@@ -97,6 +97,18 @@ fn what_is_too_much_to_send_is_held_until_exactly_that_is_confirmed() {
     );
     assert_eq!(store.confirm_unsent(space(1), &named).unwrap().into_inner(), 2);
     assert!(store.held_to_send(space(1), AT_MS).unwrap().is_empty());
+    // What went unasked before somebody looked counts no more.
+    receive(&mut store, space(1), &[proven(entity(1), 11), proven(entity(2), 21)]);
+    deleted(&mut store, entity(5), 50);
+    assert!(store.held_to_send(space(1), AT_MS).unwrap().is_empty(), "one more is few enough");
+    receive(&mut store, space(1), &[proven(entity(5), 51)]);
+    deleted(&mut store, entity(6), 60);
+    let shown = store.held_to_send(space(1), AT_MS).unwrap();
+    assert_eq!(shown.iter().map(|deletion| deletion.entity).collect::<Vec<_>>(), [entity(6)]);
+    let _ = store.confirm_unsent(space(1), &[(entity(6), shown[0].hash)]).unwrap();
+    deleted(&mut store, entity(7), 70);
+    assert!(store.held_to_send(space(1), AT_MS).unwrap().is_empty());
+    receive(&mut store, space(1), &[proven(entity(6), 61), proven(entity(7), 71)]);
     // Those that went a moment ago count, and later no more.
     let _ = store.set_guard(space(1), None, None).unwrap();
     deleted(&mut store, entity(3), 30);
@@ -105,6 +117,78 @@ fn what_is_too_much_to_send_is_held_until_exactly_that_is_confirmed() {
     let _ = store.set_guard(space(1), Some(&notes()), Some(ONE_AT_MOST)).unwrap();
     assert_eq!(store.held_to_send(space(1), AT_MS + 1_000).unwrap().len(), 1);
     assert_eq!(store.held_to_send(space(1), AT_MS + 61_000).unwrap().len(), 0);
+}
+
+#[test]
+fn what_was_held_once_stays_held_until_it_is_confirmed_taken_back_or_judged_by_another_guard() {
+    let later = AT_MS + 120_000;
+    for step in ["confirm", "take back", "another guard"] {
+        let mut store = two_spaces();
+        let _ = store.set_guard(space(1), None, Some(ONE_AT_MOST)).unwrap();
+        deleted(&mut store, entity(1), 10);
+        receive(&mut store, space(1), &[proven(entity(1), 11)]);
+        deleted(&mut store, entity(2), 20);
+        let shown = store.hold_to_send(space(1), AT_MS).unwrap();
+        assert_eq!(shown.len(), 1, "with the one that went a moment ago");
+        assert_eq!(store.hold_to_send(space(1), later).unwrap(), shown, "{step}");
+        let store_again =
+            |store: Store| Store::from_connection(store.into_connection().unwrap(), &OpenOptions::default());
+        let mut store = store_again(store).unwrap();
+        assert_eq!(store.held_to_send(space(1), later).unwrap(), shown, "after a restart, too");
+        match step {
+            "confirm" => {
+                let named = [(shown[0].entity, shown[0].hash)];
+                assert_eq!(store.confirm_unsent(space(1), &named).unwrap().into_inner(), 1);
+            }
+            "take back" => write(&mut store, entity(2), 22, false),
+            _ => drop(store.set_guard(space(1), None, Some(ONE_AT_MOST)).unwrap()),
+        }
+        assert_eq!(store.hold_to_send(space(1), later).unwrap(), [], "{step}");
+        sound(&store);
+    }
+}
+
+#[test]
+fn what_would_be_held_is_what_is_held_then() {
+    let of = |ids: &[u16]| BTreeMap::from([(notes(), ids.iter().map(|id| entity(*id)).collect::<BTreeSet<_>>())]);
+    let deletion = |id: u16| HeldDeletion {
+        entity: entity(id),
+        collection: notes(),
+        is_purge: false,
+        hash: hash(u32::from(id)),
+        device: None,
+        author: None,
+        at_ms: AT_MS,
+        is_over: false,
+        is_confirmed: false,
+    };
+    let limits = DeletionLimits { deletions: Some(2), share: None };
+    // What is held before, what comes, and how many were let through unasked.
+    let cases: [(&[u16], &[u16], u64, bool); 6] = [
+        (&[], &[1, 2], 0, false),
+        (&[], &[1, 2], 1, true),
+        (&[1], &[2], 0, false),
+        (&[1], &[2, 3], 0, true),
+        (&[1, 2], &[1, 2], 0, false),
+        (&[1, 2], &[2], 1, true),
+    ];
+    for (held_before, comes, let_through, is_held) in cases {
+        let mut store = two_spaces();
+        (1..=5).for_each(|id| write(&mut store, entity(id), u32::from(id) * 10, false));
+        let _ = store.set_guard(space(1), None, Some(limits)).unwrap();
+        let passed = BTreeMap::from([(notes(), let_through)]);
+        store.hold(&held_before.iter().map(|id| (space(1), deletion(*id))).collect::<Vec<_>>()).unwrap();
+        let case = format!("{held_before:?} {comes:?} {let_through}");
+        assert_eq!(store.reader().would_hold(space(1), &of(comes), &passed).unwrap(), is_held, "{case}");
+        store.hold(&comes.iter().map(|id| (space(1), deletion(*id))).collect::<Vec<_>>()).unwrap();
+        let (over, _) = store.judge_held(space(1), &passed).unwrap();
+        assert_eq!(!over.is_empty(), is_held, "{case}");
+        assert_eq!(
+            store.reader().would_hold(space(1), &of(&[]), &BTreeMap::new()).unwrap(),
+            is_held,
+            "what waits goes on waiting"
+        );
+    }
 }
 
 #[test]

@@ -4,8 +4,9 @@ use crate::help::*;
 use afield_core::wire::ChunkCode;
 use afield_core::{ChunkKind, Cursor, EntityId, Erasure, ErasureReason, Sequence, SpaceId, log::ChunkHash};
 use afield_store::{
-    AppendError, Arrival, Block, ConflictRow, Covering, Expired, LeftOut, OpenOptions, OutboxSize, Projection, Proof,
-    PurgeError, Purged, Reason, ReceivedErasure, Run, RunOutcome, Settled, SpaceError, Store, Unsent,
+    AppendError, Arrival, Block, ConflictRow, Covering, Expired, LeftOut, OpenOptions, OutboxPosition, OutboxSize,
+    Projection, Proof, PurgeError, Purged, Reason, ReceivedErasure, Run, RunOutcome, Settled, SpaceError, Store,
+    Unsent,
 };
 use proptest::prelude::*;
 use std::fs;
@@ -260,5 +261,29 @@ fn the_trash_keeps_what_this_device_has_not_known_as_deleted_for_long_and_what_p
     store.project(&[(entity(1), deleted(true))]).unwrap();
     assert_eq!(store.expired(space(1), 1_000, 2_000).unwrap().entities, [entity(3), entity(4)], "counted anew");
     assert_eq!(store.expired(space(1), 2_000, 3_000).unwrap().entities, [entity(1), entity(3), entity(4)]);
+    sound(&store);
+}
+
+#[test]
+fn what_is_written_after_a_removal_stands_behind_what_was_offered_before_it() {
+    let mut store = two_spaces();
+    edit(&mut store, entity(1), &[1]);
+    let _ = append(&mut store, space(2), entity(2), &[2], Arrival::Applied).unwrap();
+    edit(&mut store, entity(3), &[3]);
+    let offered = store.outbox(space(1), OutboxPosition::START, usize::MAX, usize::MAX).unwrap().into_inner();
+    let mut after = offered.last().unwrap().position;
+    let next = |store: &mut Store, after| -> Vec<_> {
+        let page = store.outbox(space(1), after, usize::MAX, usize::MAX).unwrap().into_inner();
+        page.into_iter().map(|chunk| (chunk.hash, chunk.position)).collect()
+    };
+    let _ = store.purge(space(1), &[entity(3)], ErasureReason::ASKED, AT_MS).unwrap();
+    edit(&mut store, entity(4), &[4]);
+    let found = next(&mut store, after);
+    assert!(found.iter().any(|(found, _)| *found == hash(4)), "a number is given once");
+    after = found.last().unwrap().1;
+    let _ = append(&mut store, space(2), entity(2), &[5], Arrival::Applied).unwrap();
+    let _ = store.leave_space(space(2), Unsent::Discard).unwrap();
+    edit(&mut store, entity(4), &[6]);
+    assert!(next(&mut store, after).iter().any(|(found, _)| *found == hash(6)));
     sound(&store);
 }

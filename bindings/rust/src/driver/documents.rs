@@ -7,6 +7,8 @@
 
 use super::conflicts::KnownConflicts;
 use super::projection::Projected;
+use super::strategies::Settled;
+use crate::watch::Observers;
 use afield_core::document::Document;
 use afield_core::{Collection, EntityId, SpaceId};
 use std::cell::Cell;
@@ -39,6 +41,8 @@ pub(super) struct OpenEntity {
     pub(super) projected: Option<Projected>,
     /// What is known of its conflicts.
     pub(super) conflicts: KnownConflicts,
+    /// What was last looked at to decide by strategies.
+    pub(super) settled: Settled,
 }
 
 impl OpenEntity {
@@ -94,6 +98,15 @@ pub(super) struct Documents {
     slots: Mutex<Slots>,
     /// How often everything was forgotten.
     generation: AtomicU64,
+    missed: Missed,
+}
+
+/// Entities that somebody who watches could not read since they were taken out, and where they live.
+#[derive(Default)]
+struct Missed {
+    entities: Mutex<BTreeMap<EntityId, (SpaceId, Collection)>>,
+    is_any: AtomicBool,
+    observers: Observers,
 }
 
 thread_local! {
@@ -116,6 +129,11 @@ impl Drop for Inside {
 }
 
 impl Documents {
+    /// A cache that tells watchers of entities that they could not read when those are back.
+    pub(super) fn telling(observers: Observers) -> Self {
+        Self { missed: Missed { observers, ..Missed::default() }, ..Self::default() }
+    }
+
     /// Says that the calling thread runs an application's closure until the guard is dropped.
     pub(super) fn enter() -> Inside {
         INSIDE.with(|inside| inside.set(inside.get() + 1));
@@ -134,6 +152,18 @@ impl Documents {
     /// Somebody has it, and the calling thread runs an application's closure.
     pub(super) fn take(&self, entity: EntityId) -> Result<Taken<'_>, Busy> {
         if Self::is_inside() { self.try_take(entity).ok_or(Busy) } else { Ok(self.wait_for(entity)) }
+    }
+
+    /// Takes the entity's document as [`Documents::take`] does, or has those who watch its collection told of it once it is back.
+    pub(super) fn take_or_be_told(&self, entity: EntityId, home: (SpaceId, Collection)) -> Option<Taken<'_>> {
+        if let Ok(taken) = self.take(entity) {
+            return Some(taken);
+        }
+        self.missed.note(entity, home);
+        // It may have come back before that was noted.
+        let taken = self.try_take(entity)?;
+        self.missed.remove(entity);
+        Some(taken)
     }
 
     /// Takes the entity's document, waiting for whoever has it, for a transaction and for those who hold no other.
@@ -215,6 +245,11 @@ impl Documents {
         slot.returned.notify_one();
         drop(slot);
         self.evict();
+        if let Some((space, collection)) = self.missed.remove(entity) {
+            // Whoever is told may read at once, on this thread, which may have other documents.
+            let _inside = Self::enter();
+            self.missed.observers.changed(space, &collection, entity);
+        }
     }
 
     fn evict(&self) {
@@ -239,6 +274,23 @@ impl Documents {
         for entity in victims {
             slots.remove(&entity);
         }
+    }
+}
+
+impl Missed {
+    fn note(&self, entity: EntityId, home: (SpaceId, Collection)) {
+        lock(&self.entities).insert(entity, home);
+        self.is_any.store(true, Ordering::Release);
+    }
+
+    fn remove(&self, entity: EntityId) -> Option<(SpaceId, Collection)> {
+        if !self.is_any.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut entities = lock(&self.entities);
+        let home = entities.remove(&entity);
+        self.is_any.store(!entities.is_empty(), Ordering::Release);
+        home
     }
 }
 
@@ -322,6 +374,7 @@ mod tests {
             since_snapshot: 0,
             projected: None,
             conflicts: KnownConflicts::default(),
+            settled: Settled::default(),
         }))
     }
 

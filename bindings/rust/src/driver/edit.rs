@@ -3,11 +3,12 @@
 use super::conflicts::KnownConflicts;
 use super::documents::{Busy, Documents, Inside, OpenEntity, Taken, lock};
 use super::projection::project_unless_large;
+use super::strategies::Settled;
 use super::{Driver, EntityError};
 use afield_core::document::{Document, Edit, EditContext, EditError as DocumentError, Incoming, LocalChange};
 use afield_core::wire::Class;
 use afield_core::{ChangeHash, Collection, EntityId, Now, SpaceId};
-use afield_store::{AppendError, Arrival, EntityWrite, NewChange, Projection, StoreError};
+use afield_store::{AppendError, Arrival, EntityWrite, NewChange, Projection, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::MutexGuard;
 
@@ -196,7 +197,8 @@ impl Driver {
                     collection: target.collection.clone(),
                     since_snapshot: 0,
                     projected: None,
-                    conflicts: KnownConflicts::default(),
+                    conflicts: KnownConflicts::NoneAt(Vec::new()),
+                    settled: Settled::default(),
                 }));
             }
         }
@@ -238,11 +240,16 @@ impl Driver {
         } else {
             Err(StoreError::Reloaded.into())
         };
+        if appended.is_ok() {
+            look_for_conflicts(&store, taken);
+        }
         drop(store);
         if let Err(error) = appended {
             taken.iter_mut().for_each(|one| one.open = None);
             return Err(error);
         }
+        // Whoever is told may read at once, on this thread, which has the documents.
+        let _inside = Documents::enter();
         // An edit can end what was in conflict, and never begins a conflict.
         self.store_conflicts(taken, |open| open.conflicts.are_any());
         for open in taken.iter().filter_map(|one| one.open.as_deref()) {
@@ -284,6 +291,7 @@ impl PendingWrite {
             since_snapshot: self.changes.len(),
             projected: None,
             conflicts: KnownConflicts::default(),
+            settled: Settled::default(),
         })
     }
 
@@ -302,6 +310,19 @@ impl PendingWrite {
             collection: &self.collection,
             changes,
             projection: self.projection.as_ref(),
+        }
+    }
+}
+
+/// Learns of entities that were opened whether anybody has to decide anything about them.
+fn look_for_conflicts(store: &Store, taken: &mut [Taken<'_>]) {
+    let opened = taken.iter_mut().filter_map(|one| one.open.as_deref_mut());
+    for open in opened.filter(|open| matches!(open.conflicts, KnownConflicts::Unknown)) {
+        match store.may_have_conflicts(open.document.entity()) {
+            Ok(true) => open.conflicts = KnownConflicts::Some,
+            // An edit begins none.
+            Ok(false) => open.conflicts = KnownConflicts::NoneAt(open.document.heads()),
+            Err(error) => tracing::debug!(%error, "whether an edit has ended a conflict is not known"),
         }
     }
 }

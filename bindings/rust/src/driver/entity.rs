@@ -4,6 +4,7 @@ use super::Driver;
 use super::conflicts::KnownConflicts;
 use super::documents::{OpenEntity, Taken, lock};
 use super::merge::Unsettled;
+use super::strategies::Settled;
 use afield_core::document::{Document, Incoming, LoadError};
 use afield_core::wire::Class;
 use afield_core::{EntityId, Now, SpaceId};
@@ -227,6 +228,7 @@ fn build(entity: EntityId, stored: StoredEntity) -> Result<(OpenEntity, Vec<Stor
             since_snapshot,
             projected: None,
             conflicts: KnownConflicts::default(),
+            settled: Settled::default(),
         },
         unsettled,
     ))

@@ -44,7 +44,7 @@ struct Held {
 }
 
 impl Driver {
-    /// Reads what guards are in force and what they hold, when the store was opened.
+    /// Reads what guards are in force and what they hold, when the store was opened, or opened again.
     pub(super) fn load_guards(&self) -> Result<(), StoreError> {
         let store = lock(&self.store);
         let spaces: BTreeSet<_> = store.guarded_spaces()?.into_iter().collect();
@@ -54,7 +54,9 @@ impl Driver {
             unjudged.insert(space);
         }
         drop(store);
-        *lock(&self.guards) = Guards { spaces, held, unjudged, ..Guards::default() };
+        let mut guards = lock(&self.guards);
+        let passed = std::mem::take(&mut guards.passed);
+        *guards = Guards { spaces, held, unjudged, passed, ..Guards::default() };
         Ok(())
     }
 
@@ -127,8 +129,8 @@ impl Driver {
     }
 
     /// Whether what was deleted here holds back what the space would send, at this moment of the store.
-    pub(super) fn holds_back(&self, store: &Store, space: SpaceId, now: Now) -> Result<bool, StoreError> {
-        Ok(self.is_guarded(space) && !store.held_to_send(space, now.wall_ms)?.is_empty())
+    pub(super) fn holds_back(&self, store: &mut Store, space: SpaceId, now: Now) -> Result<bool, StoreError> {
+        Ok(self.is_guarded(space) && !store.hold_to_send(space, now.wall_ms)?.is_empty())
     }
 
     /// Looks whether what was deleted here is held back from being sent, and tells where that is new.
@@ -139,7 +141,7 @@ impl Driver {
         now: Now,
     ) -> Result<bool, StoreError> {
         let held =
-            if self.is_guarded(space) { lock(&self.store).held_to_send(space, now.wall_ms)? } else { Vec::new() };
+            if self.is_guarded(space) { lock(&self.store).hold_to_send(space, now.wall_ms)? } else { Vec::new() };
         if sync.set_needs_confirmation(space, !held.is_empty()) && !held.is_empty() {
             tracing::warn!(%space, deletions = held.len(), "much was deleted here: nothing of the space is sent until somebody confirms it");
             self.emit(SyncEvent::Held { space, deletions: held.len() as u64, received: false });
@@ -266,7 +268,7 @@ impl Driver {
     }
 
     /// How many deletions of each collection of a space were let through unasked a moment ago.
-    fn passed(&self, space: SpaceId, now: Now) -> BTreeMap<Collection, u64> {
+    pub(crate) fn passed(&self, space: SpaceId, now: Now) -> BTreeMap<Collection, u64> {
         let mut guards = lock(&self.guards);
         let counts = guards.passed.entry(space).or_default();
         counts.retain(|(at_ms, ..)| now.monotonic_ms.saturating_sub(*at_ms) < PASSED_COUNT_MS);

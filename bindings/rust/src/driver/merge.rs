@@ -1,6 +1,6 @@
 //! Merging what came from others, in a guarded way.
 
-use super::documents::{OpenEntity, Taken, lock};
+use super::documents::{Documents, OpenEntity, Taken, lock};
 use super::projection::project_unless_large;
 use super::{Driver, DriverError, EntityError};
 use crate::status::{Merged, SyncEvent};
@@ -146,6 +146,8 @@ impl Driver {
         self.forget_let_go()?;
         lock(&self.unfinished).extend(unfinished);
         lock(&self.merged).add(&merged);
+        // Whoever is told may read at once, on this thread, which has the documents.
+        let _inside = Documents::enter();
         self.store_merged_conflicts(unsettled, &changed);
         let mut told = settlements.iter().peekable();
         for one in unsettled.iter() {

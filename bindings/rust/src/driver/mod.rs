@@ -52,9 +52,11 @@ use afield_store::{OpenError, OutboxSize, Store, StoreError};
 use automerge::ActorId;
 use compaction::Growth;
 use documents::{Documents, lock};
+use look::Looking;
+use purge::Traces;
 use seen::Sightings;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use sync::{Synchronization, Waiters, Waiting};
 use tokio::sync::{broadcast, oneshot};
@@ -97,13 +99,14 @@ pub struct Driver {
     waiters: Mutex<Waiters>,
     replay: Replay,
     merged: Mutex<Merged>,
-    /// Whether pages of the file may still hold what was purged.
-    has_traces: AtomicBool,
+    traces: Mutex<Traces>,
     recorder: Mutex<Option<sync::request::Recorder>>,
     failures_told: AtomicU32,
     guards: Mutex<guard::Guards>,
-    /// What was taken in, by a driver that only looks.
-    looks: Option<Mutex<BTreeMap<SpaceId, Took>>>,
+    /// How often strategies were set.
+    strategies_set: AtomicU64,
+    /// Of a driver that only looks.
+    looks: Option<Looking>,
 }
 
 /// Why waiting for the relay ended without being in step with it.
@@ -169,7 +172,16 @@ impl Driver {
     /// # Errors
     ///
     /// The store could not be read, or a new one not be written.
-    pub fn new(mut store: Store, mut entropy: Box<dyn Entropy>, now: Now) -> Result<Self, DriverError> {
+    pub fn new(store: Store, entropy: Box<dyn Entropy>, now: Now) -> Result<Self, DriverError> {
+        Self::started(store, entropy, now, None)
+    }
+
+    fn started(
+        mut store: Store,
+        mut entropy: Box<dyn Entropy>,
+        now: Now,
+        looks: Option<Looking>,
+    ) -> Result<Self, DriverError> {
         let incarnation = Incarnation::new(&mut *entropy);
         let device = match store.identity()? {
             Some(identity) => identity.device,
@@ -179,11 +191,13 @@ impl Driver {
                 device
             }
         };
+        let traces = Traces::of(&store);
+        let observers = Observers::default();
         let driver = Self {
             sync: Mutex::new(Synchronization::new()),
             unfinished: Mutex::default(),
             many: Mutex::default(),
-            documents: Documents::default(),
+            documents: Documents::telling(observers.share()),
             growth: Growth::default(),
             store: Mutex::new(store),
             entropy: Mutex::new(entropy),
@@ -192,7 +206,7 @@ impl Driver {
             labelled_ms: Mutex::new(i64::MIN),
             incarnation,
             limits: Limits::DEFAULT,
-            observers: Observers::default(),
+            observers,
             acknowledgements: Acknowledgements::default(),
             sightings: Sightings::default(),
             presences: presence::Presences::default(),
@@ -202,11 +216,12 @@ impl Driver {
             waiters: Mutex::default(),
             replay: Replay::default(),
             merged: Mutex::default(),
-            has_traces: AtomicBool::new(false),
+            traces: Mutex::new(traces),
             recorder: Mutex::default(),
             failures_told: AtomicU32::new(FAILURES_TOLD),
             guards: Mutex::default(),
-            looks: None,
+            strategies_set: AtomicU64::new(0),
+            looks,
             device: Mutex::new(device),
         };
         driver.load_guards()?;

@@ -6,6 +6,7 @@ use afield_core::limits::{SIGNAL_ANSWER_SPREAD_MS, SIGNAL_EXPIRY_MS, SIGNAL_INTE
 use afield_core::session::{DeviceSession, ReceivedSignal};
 use afield_core::wire::SignalKind;
 use afield_core::{DeviceId, EntityId, Now, SessionId, SpaceId};
+use afield_store::StoreError;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -61,6 +62,8 @@ struct Own {
     party: u64,
     /// `None` where it was taken back, and others are still to be told.
     data: Option<Vec<u8>>,
+    /// Whether it stays here, since nothing of the collection leaves, or nothing of the entity has.
+    is_kept: bool,
     is_due: bool,
     /// When it was last said in this session.
     said_ms: Option<u64>,
@@ -101,8 +104,8 @@ impl Driver {
     pub fn show_presence(&self, space: SpaceId, place: Option<EntityId>, party: u64, data: Vec<u8>) {
         let mut spaces = lock(&self.presences.spaces);
         let Some(here) = spaces.get_mut(&space) else { return };
-        let said_ms = here.own.get(&place).and_then(|own| own.said_ms);
-        here.own.insert(place, Own { party, data: Some(data), is_due: true, said_ms });
+        let (said_ms, is_kept) = here.own.get(&place).map_or((None, false), |own| (own.said_ms, own.is_kept));
+        here.own.insert(place, Own { party, data: Some(data), is_kept, is_due: true, said_ms });
     }
 
     /// Takes back what somebody shows.
@@ -129,12 +132,18 @@ impl Driver {
         notice
     }
 
-    /// Says what is to be said, and forgets who has not been heard for too long.
-    pub(super) fn pump_presence(&self, session: &mut DeviceSession, now: Now) {
+    /// Says what is to be said, and forgets who has not been heard for too long. Nothing is said of an entity that is to stay here.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub(super) fn pump_presence(&self, session: &mut DeviceSession, now: Now) -> Result<(), StoreError> {
+        let may_leave = self.which_may_leave()?;
         let mut spaces = lock(&self.presences.spaces);
         let mut told = Vec::new();
         for (space, here) in &mut *spaces {
             let has_changed = if session.takes_signals(*space) {
+                here.keep_what_stays(&may_leave);
                 here.say(now, |kind, place, data| session.signal(*space, kind, place, data));
                 here.expire(now)
             } else {
@@ -147,6 +156,19 @@ impl Driver {
         spaces.retain(|_, here| here.parties > 0 || here.is_joined);
         drop(spaces);
         tell(told, |notice| notice.changed = true);
+        Ok(())
+    }
+
+    /// Whether others may know of the entities in which something is shown; those that are not here are not among them.
+    fn which_may_leave(&self) -> Result<BTreeMap<EntityId, bool>, StoreError> {
+        let spaces = lock(&self.presences.spaces);
+        let places: Vec<_> = spaces.values().flat_map(|here| here.own.keys().copied().flatten()).collect();
+        drop(spaces);
+        let (store, mut may_leave) = (lock(&self.store), BTreeMap::new());
+        for entity in places {
+            may_leave.extend(store.may_leave(entity)?.map(|may| (entity, may)));
+        }
+        Ok(may_leave)
     }
 
     /// When there is something to say or to forget, on the monotonic clock; `None` while nobody takes part.
@@ -191,6 +213,17 @@ impl Here {
         self.own.retain(|_, own| own.data.is_some() || own.said_ms.is_some());
     }
 
+    /// Keeps here what others may not know of, and takes it back from those who were shown it. An entity that is not here any more stays
+    /// what it was.
+    fn keep_what_stays(&mut self, may_leave: &BTreeMap<EntityId, bool>) {
+        for (place, own) in &mut self.own {
+            let may = place.and_then(|entity| may_leave.get(&entity).copied());
+            let is_kept = may.map_or(own.is_kept, |may| !may);
+            own.is_due |= std::mem::replace(&mut own.is_kept, is_kept) != is_kept;
+            own.is_due &= !is_kept || own.said_ms.is_some();
+        }
+    }
+
     fn say(&mut self, now: Now, mut signal: impl FnMut(SignalKind, Place, Option<&[u8]>) -> bool) {
         if self.parties == 0 {
             if std::mem::take(&mut self.is_joined) {
@@ -205,15 +238,16 @@ impl Here {
         }
         if is_new || self.repeat_ms <= now_ms || self.answer_ms.is_some_and(|answer_ms| answer_ms <= now_ms) {
             (self.repeat_ms, self.answer_ms) = (now_ms.saturating_add(SIGNAL_REPEAT_MS), None);
-            self.own.values_mut().for_each(|own| own.is_due = true);
+            self.own.values_mut().filter(|own| !own.is_kept).for_each(|own| own.is_due = true);
         }
         for (place, own) in &mut self.own {
             if own.is_due && own.due_ms() <= now_ms {
-                match &own.data {
+                match own.shown() {
                     Some(data) => signal(SignalKind::Shows, *place, Some(data)),
                     None => signal(SignalKind::Clears, *place, None),
                 };
-                (own.is_due, own.said_ms) = (false, Some(now_ms));
+                // What was taken back to be kept has been said to nobody, as far as they know.
+                (own.is_due, own.said_ms) = (false, Some(now_ms).filter(|_| !own.is_kept));
             }
         }
         self.own.retain(|_, own| own.data.is_some() || own.is_due);
@@ -224,7 +258,7 @@ impl Here {
         let ReceivedSignal { session, device, kind, entity: place, data, .. } = signal;
         match kind {
             SignalKind::Asks => {
-                if self.answer_ms.is_none() && self.own.values().any(|own| own.data.is_some()) {
+                if self.answer_ms.is_none() && self.own.values().any(|own| own.shown().is_some()) {
                     self.answer_ms = Some(now.monotonic_ms.saturating_add(random()));
                 }
                 false
@@ -277,7 +311,7 @@ impl Here {
             return None;
         }
         let own = self.own.values().filter(|own| own.is_due).map(Own::due_ms);
-        let repeat = Some(self.repeat_ms).filter(|_| self.own.values().any(|own| own.data.is_some()));
+        let repeat = Some(self.repeat_ms).filter(|_| self.own.values().any(|own| own.shown().is_some()));
         own.chain(repeat).chain(self.answer_ms).chain(self.peers.values().map(expiry_ms)).min()
     }
 
@@ -287,6 +321,11 @@ impl Here {
 }
 
 impl Own {
+    /// What others are to see.
+    fn shown(&self) -> Option<&Vec<u8>> {
+        self.data.as_ref().filter(|_| !self.is_kept)
+    }
+
     /// When it may be said again.
     fn due_ms(&self) -> u64 {
         self.said_ms.map_or(0, |said_ms| said_ms.saturating_add(SIGNAL_INTERVAL_MS))

@@ -1,6 +1,6 @@
 //! The projection of an entity: its current fields as JSON, a function of the document (invariant D9).
 
-use super::documents::{OpenEntity, lock};
+use super::documents::{OpenEntity, Taken, lock};
 use super::{Driver, EntityError};
 use afield_core::document::{Document, LoadError, Value};
 use afield_core::{EntityId, Now};
@@ -52,6 +52,23 @@ impl Driver {
             let Some((open, _)) = self.read(entity)? else { return Ok(None) };
             return guarded(entity, || projection_of(&open.document)).map(Some);
         };
+        self.project_taken(taken, now)
+    }
+
+    /// Brings the stored projection of an entity up to date, after whoever has its document. Within an edit or a reading, which
+    /// nobody may wait in, one that somebody has is left as it is, and who watches its collection is told of it when it is back.
+    ///
+    /// # Errors
+    ///
+    /// The entity could not be opened.
+    pub(crate) fn refresh_projection(&self, entity: EntityId, now: Now) -> Result<(), EntityError> {
+        let Some(home) = lock(&self.store).home(entity)? else { return Ok(()) };
+        let Some(taken) = self.documents.take_or_be_told(entity, (home.space, home.collection)) else { return Ok(()) };
+        self.project_taken(taken, now).map(drop)
+    }
+
+    fn project_taken(&self, taken: Taken<'_>, now: Now) -> Result<Option<Projection>, EntityError> {
+        let entity = taken.entity();
         let mut taken = self.load(taken, now)?;
         let Some(open) = taken.open.as_deref_mut() else { return Ok(None) };
         let projected = [(entity, guarded(entity, || project(open))?)];

@@ -7,7 +7,23 @@ use crate::status::SyncEvent;
 use afield_core::session::ReceivedErasure;
 use afield_core::{Collection, EntityId, ErasureReason, Now, SpaceId};
 use afield_store::{PurgeError, Purged, Store, StoreError};
-use std::sync::atomic::Ordering;
+
+/// How long after an attempt to empty the WAL the next one is made, in milliseconds, when somebody was reading: at first, and at the most.
+/// SQLite waits some seconds for readers each time, and edits with it.
+const TRACES_WAIT_MIN_MS: u64 = 60_000;
+const TRACES_WAIT_MAX_MS: u64 = 3_600_000;
+
+/// Whether pages of the file, or its WAL, may still hold what was purged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Traces {
+    /// They hold nothing.
+    #[default]
+    None,
+    /// They may, and it is time to look, after so long a wait.
+    Due { waited_ms: u64 },
+    /// They do, and are looked at again at this moment of the monotonic clock, after so long a wait.
+    Later { at_ms: u64, wait_ms: u64 },
+}
 
 impl Driver {
     /// Erases entities of a space from this device and puts their erasure records into the outbox, which takes them to the relay and
@@ -27,7 +43,7 @@ impl Driver {
         let purged = self.purge_with(&mut sync, space, entities, reason, now)?;
         drop(sync);
         // What comes now takes long, and concerns nobody else's entities.
-        self.erase_traces();
+        self.erase_traces(now);
         Ok(purged)
     }
 
@@ -52,7 +68,7 @@ impl Driver {
             Err(PurgeError::Store(error)) => return Err(error.into()),
             Err(error) => tracing::warn!(%space, %error, "what the relay says was purged could not be erased"),
         }
-        self.has_traces.store(true, Ordering::Relaxed);
+        *lock(&self.traces) = Traces::Due { waited_ms: 0 };
         Ok(())
     }
 
@@ -84,7 +100,7 @@ impl Driver {
         if !erased.is_empty() {
             self.documents.forget(erased);
             empty_wal(store);
-            self.has_traces.store(true, Ordering::Relaxed);
+            *lock(&self.traces) = Traces::Due { waited_ms: 0 };
         }
     }
 
@@ -111,6 +127,8 @@ impl Driver {
             sync.unmerged.remove(entity);
             lock(&self.unfinished).remove(entity);
             self.observers.changed(space, collection, *entity);
+            // Whatever was to be decided about it is gone with it.
+            self.observers.conflicts_changed(space, *entity);
             tracing::info!(%space, %entity, "an entity was purged");
             self.emit(SyncEvent::Purged { space, entity: *entity });
         }
@@ -119,17 +137,62 @@ impl Driver {
         }
     }
 
-    /// Whether pages of the file may still hold what was purged.
-    pub(super) fn has_traces(&self) -> bool {
-        self.has_traces.load(Ordering::Relaxed)
+    /// Whether pages of the file, or its WAL, may still hold what was purged, and it is time to rebuild it.
+    pub(super) fn are_traces_due(&self) -> bool {
+        matches!(*lock(&self.traces), Traces::Due { .. })
+    }
+
+    /// When traces are to be looked at again that somebody who was reading kept, on the monotonic clock.
+    pub(super) fn traces_due_ms(&self) -> Option<u64> {
+        match *lock(&self.traces) {
+            Traces::Later { at_ms, .. } => Some(at_ms),
+            Traces::None | Traces::Due { .. } => None,
+        }
+    }
+
+    /// Notes that it may be time to look at traces again.
+    pub(super) fn look_at_traces(&self, now: Now) {
+        let mut traces = lock(&self.traces);
+        if let Traces::Later { at_ms, wait_ms } = *traces
+            && at_ms <= now.monotonic_ms
+        {
+            *traces = Traces::Due { waited_ms: wait_ms };
+        }
     }
 
     /// Rebuilds the file where that is worth it, so that nothing of what was purged can be read in it: SQLite overwrites what it deletes,
-    /// but for copies that it made when it moved rows from page to page.
-    pub(super) fn erase_traces(&self) {
-        self.has_traces.store(false, Ordering::Relaxed);
-        if let Err(error) = self.rebuild_when_worth_it() {
+    /// but for copies that it made when it moved rows from page to page. What somebody who reads keeps in the WAL is tried again later.
+    pub(super) fn erase_traces(&self, now: Now) {
+        let waited_ms = std::mem::take(&mut *lock(&self.traces)).waited_ms();
+        let is_wal_empty = self.rebuild_when_worth_it().map(|rebuilt| rebuilt.is_wal_empty);
+        if let Err(error) = &is_wal_empty {
             tracing::warn!(%error, "what was purged is gone, but the file could not be rebuilt without its traces");
+        }
+        if !is_wal_empty.unwrap_or(false) {
+            self.keep_traces(waited_ms, now);
+        }
+    }
+
+    /// Notes that the WAL could not be emptied, after so long a wait.
+    pub(super) fn keep_traces(&self, waited_ms: u64, now: Now) {
+        let wait_ms = waited_ms.saturating_mul(2).clamp(TRACES_WAIT_MIN_MS, TRACES_WAIT_MAX_MS);
+        let mut traces = lock(&self.traces);
+        if *traces == Traces::None {
+            *traces = Traces::Later { at_ms: now.monotonic_ms.saturating_add(wait_ms), wait_ms };
+        }
+    }
+}
+
+impl Traces {
+    /// What a store that was just opened may hold: a WAL that nobody emptied, as when a process was killed.
+    pub(super) fn of(store: &Store) -> Self {
+        if store.had_wal() { Self::Due { waited_ms: 0 } } else { Self::None }
+    }
+
+    fn waited_ms(self) -> u64 {
+        match self {
+            Self::Due { waited_ms } | Self::Later { wait_ms: waited_ms, .. } => waited_ms,
+            Self::None => 0,
         }
     }
 }

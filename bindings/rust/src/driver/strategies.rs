@@ -5,11 +5,22 @@ use super::documents::{OpenEntity, lock};
 use super::edit::{EditFailure, PendingWrite};
 use super::{Driver, EntityError};
 use afield_core::document::strategy::Strategy;
-use afield_core::document::{LoadError, LocalChange, OperationError, Path};
+use afield_core::document::{Conflict, LoadError, LocalChange, OperationError, Path};
 use afield_core::wire::ChunkCode;
-use afield_core::{Collection, EntityId, Now, SpaceId};
+use afield_core::{ChangeHash, Collection, EntityId, Now, SpaceId};
 use afield_store::{Arrival, ConflictQuery, SpaceError, StoreError, StoredStrategy};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+
+/// What of an open document was last looked at to decide by strategies.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Settled {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// All that there was at these heads, by the strategies as they were when they had been set so often.
+    At(Vec<ChangeHash>, u64),
+}
 
 /// The strategies of a collection.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +68,7 @@ impl Driver {
         let name = (!is_default).then(|| strategy.name());
         let field = if field.steps().is_empty() { String::new() } else { field.to_string() };
         let _ = lock(&self.store).set_strategy(space, collection, &field, name)?;
+        self.strategies_set.fetch_add(1, Ordering::Relaxed);
         let query = ConflictQuery { space, collection: Some(collection), entity: None };
         if let Err(error) = self.refresh_conflicts(&query, now) {
             tracing::warn!(%space, %error, "the conflicts that there are could not be looked at");
@@ -93,10 +105,14 @@ impl Driver {
         if changes.is_empty() {
             return Ok(());
         }
+        let space = open.space;
+        let made: Vec<_> = changes.iter().map(|change| (change.hash, change.bytes.len())).collect();
         open.since_snapshot += changes.len();
         tracing::info!(%entity, settled = changes.len(), "decided conflicts by strategy");
         let writes = [PendingWrite::of(entity, open, changes, Arrival::Applied)];
-        Ok(self.append(std::slice::from_mut(&mut taken), &writes, now)?)
+        self.append(std::slice::from_mut(&mut taken), &writes, now)?;
+        self.note_settled(space, entity, &made);
+        Ok(())
     }
 
     /// The strategies of an entity's collection, where they decide anything and this device may write.
@@ -119,21 +135,38 @@ impl Driver {
     ) -> Result<Vec<LocalChange>, EditFailure<OperationError>> {
         let entity = open.document.entity();
         let damaged = |_| EntityError::Damaged { entity, source: LoadError::Panicked };
-        let found = catch_unwind(AssertUnwindSafe(|| found_in(open))).map_err(damaged)?;
+        let set = self.strategies_set.load(Ordering::Relaxed);
+        let settled = std::mem::take(&mut open.settled);
+        let found = catch_unwind(AssertUnwindSafe(|| unsettled_in(open, &settled, set))).map_err(damaged)?;
+        let mut is_all_done = true;
         let mut changes = Vec::new();
         for conflict in &found {
             let strategy = strategies.of(&conflict.path);
-            let Some(settlement) = open.document.settlement(conflict, strategy, self.device()) else { continue };
+            let Some(settlement) = open.document.settlement(conflict, strategy, self.side()) else { continue };
             let settled = open.document.settle(&settlement, &self.limits);
             match settled {
                 Ok(edited) => changes.extend(edited.changes),
                 // The others are decided all the same.
                 Err(error) if !open.document.is_poisoned() => {
+                    is_all_done = false;
                     tracing::warn!(%entity, %error, "a conflict that a strategy decides stays as it is");
                 }
                 Err(error) => return Err(EditFailure::Document(error)),
             }
         }
+        if is_all_done {
+            open.settled = Settled::At(open.document.heads(), set);
+        }
         Ok(changes)
+    }
+}
+
+/// The conflicts of an open document that strategies may decide. What was left to people stays so until somebody writes beside it, so
+/// that while nobody does a merge costs what is new, and not all that stands in conflict.
+fn unsettled_in(open: &mut OpenEntity, settled: &Settled, set: u64) -> Vec<Conflict> {
+    match settled {
+        Settled::At(heads, at) if *at == set && open.document.conflicts_since(heads).is_empty() => Vec::new(),
+        // Whether one can be decided may rest on what was there before.
+        _ => found_in(open),
     }
 }

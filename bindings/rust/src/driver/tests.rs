@@ -1,9 +1,12 @@
 //! The driver against a relay that is played by hand, and against a store that fails.
 
 mod compacting;
+mod erasing;
 mod fetching;
 mod filters;
 mod hand;
+mod held;
+mod inbox;
 mod large;
 mod planned;
 mod presence;

@@ -6,6 +6,7 @@ use crate::error::EditError;
 use afield_core::Now;
 use afield_core::document::{Direction, Document, Edit, UndoPlan, Value, device_of};
 use afield_store::Arrival;
+use automerge::ActorId;
 
 /// How many steps of which nothing is left are passed over to find one that can be undone.
 const SPENT_STEPS_MAX: usize = 256;
@@ -24,8 +25,12 @@ impl Driver {
         direction: Direction,
     ) -> Result<Option<Edited<()>>, EditFailure<EditError>> {
         let mut taken = self.open(self.take(target.entity)?, target, now)?;
+        let device = self.device();
+        let own = |actor: &ActorId| device_of(actor) == Some(device);
+        // What a spent step writes is nothing, so the steps stay those that they were.
+        let Some(steps) = taken.open.as_deref().map(|open| open.document.undo_steps(own)) else { return Ok(None) };
         for spent in 0..SPENT_STEPS_MAX {
-            let plan = taken.open.as_deref().and_then(|open| self.undo_plan(&open.document, direction, spent));
+            let plan = taken.open.as_deref().and_then(|open| steps.plan(&open.document, direction, spent));
             let Some(plan) = plan else { break };
             let revert = |edit: &mut Edit<'_>| revert(edit, &plan, now);
             let ((), changes) = self.change(&mut taken, target, self.label(now), revert)?;

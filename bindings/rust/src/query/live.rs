@@ -26,6 +26,9 @@ const PROBES_MAX: usize = 256;
 /// Reads in three ways: [`LiveQuery::take`] at once, [`LiveQuery::next_answer`] as a future, or as a [`Stream`]. It keeps no replica
 /// open, and ends when the replica is closed. After an error it goes on with the next change.
 ///
+/// An answer of JSON values is another one where its entities or their JSON are others; one of a model's values also where an entity in
+/// it was written at all, since marks and blocks of rich texts are no part of JSON.
+///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let replica = afield::Replica::open_in_memory()?;
@@ -50,10 +53,22 @@ pub struct LiveQuery<V> {
     place: (SpaceId, Name),
     shape: Shape,
     query: afield_store::Query,
-    /// What the last answer was made of; `None` before the first one and after an error.
-    shown: Option<Vec<MatchedEntity>>,
+    shown: Shown,
+    /// Whether an entity that is shown and was written makes another answer, also where its JSON is the same.
+    counts_writes: bool,
     work: LiveWork,
     answer: fn(&Collection<()>, &[MatchedEntity]) -> Result<V, QueryError>,
+}
+
+/// What the last answer was made of.
+#[derive(Debug)]
+enum Shown {
+    /// There was none yet.
+    Nothing,
+    /// It was an error: the query is asked again when something has changed.
+    Failed,
+    /// These entities.
+    Answer(Vec<MatchedEntity>),
 }
 
 /// What a live query has read so far.
@@ -68,6 +83,7 @@ pub struct LiveWork {
 impl<V> LiveQuery<V> {
     pub(super) fn of<T>(
         query: &Query<T>,
+        counts_writes: bool,
         answer: fn(&Collection<()>, &[MatchedEntity]) -> Result<V, QueryError>,
     ) -> Result<Self, QueryError> {
         let (ready, place) = (query.ready()?, query.place.clone());
@@ -76,7 +92,8 @@ impl<V> LiveQuery<V> {
         // Before the first answer is read, so that nothing is missed between the two.
         let watch = of.shared.driver.observers.watch(subject);
         let (shared, shape, work) = (Arc::downgrade(&of.shared), of.shape.clone(), LiveWork::default());
-        Ok(Self { watch, shared, place, shape, query: ready, shown: None, work, answer })
+        let shown = Shown::Nothing;
+        Ok(Self { watch, shared, place, shape, query: ready, shown, counts_writes, work, answer })
     }
 
     /// The answer, if it is another one than at the last look, without waiting; the first look always has one.
@@ -97,30 +114,31 @@ impl<V> LiveQuery<V> {
 
     fn look(&mut self, changed: BTreeSet<EntityId>) -> Option<Result<V, QueryError>> {
         let shared = self.shared.upgrade()?;
-        let updated = self.update(&shared, &changed);
-        match updated {
-            Ok(false) => None,
-            Ok(true) => {
+        let answered = self.update(&shared, &changed).and_then(|is_other| match &self.shown {
+            Shown::Answer(shown) if is_other => {
                 let mut of = Collection::new(shared, self.place.0, self.place.1.clone());
                 of.shape = self.shape.clone();
-                Some((self.answer)(&of, self.shown.as_deref().unwrap_or_default()))
+                (self.answer)(&of, shown).map(Some)
             }
-            Err(error) => {
-                self.shown = None;
-                Some(Err(error))
-            }
+            _ => Ok(None),
+        });
+        if answered.is_err() {
+            self.shown = Shown::Failed;
         }
+        answered.transpose()
     }
 
     /// Brings what is shown up to date, and says whether it is something else now.
     fn update(&mut self, shared: &Shared, changed: &BTreeSet<EntityId>) -> Result<bool, QueryError> {
-        let Some(mut shown) = self.shown.take() else { return self.ask(shared, None) };
-        if changed.is_empty() {
-            self.shown = Some(shown);
+        let is_first = matches!(self.shown, Shown::Nothing);
+        if changed.is_empty() && !is_first {
             return Ok(false);
         }
+        let Shown::Answer(mut shown) = std::mem::replace(&mut self.shown, Shown::Failed) else {
+            return self.ask(shared, None, changed);
+        };
         if self.query.offset_of() > 0 || changed.len() > PROBES_MAX {
-            return self.ask(shared, Some(shown));
+            return self.ask(shared, Some(shown), changed);
         }
         // What a limit keeps short may have to be asked anew half way, and is compared with what it was.
         let before = self.query.limit_of().map(|_| shown.clone());
@@ -130,22 +148,28 @@ impl<V> LiveQuery<V> {
             match self.place(&mut shown, *entity, probe) {
                 Placed::AsBefore => {}
                 Placed::Otherwise => is_other = true,
-                Placed::Unknown => return self.ask(shared, before),
+                Placed::Unknown => return self.ask(shared, before, changed),
             }
         }
-        self.shown = Some(shown);
+        self.shown = Shown::Answer(shown);
         Ok(is_other)
     }
 
-    fn ask(&mut self, shared: &Shared, before: Option<Vec<MatchedEntity>>) -> Result<bool, QueryError> {
+    fn ask(
+        &mut self,
+        shared: &Shared,
+        before: Option<Vec<MatchedEntity>>,
+        changed: &BTreeSet<EntityId>,
+    ) -> Result<bool, QueryError> {
         self.work.runs += 1;
         shared.refresh(self.place.0, &self.place.1)?;
         let found = shared.reader.query(&self.query)?;
         let is_same = before.is_some_and(|before| {
             before.len() == found.len()
                 && before.iter().zip(&found).all(|(one, other)| one.entity == other.entity && one.json == other.json)
+                && !(self.counts_writes && found.iter().any(|one| changed.contains(&one.entity)))
         });
-        self.shown = Some(found);
+        self.shown = Shown::Answer(found);
         Ok(!is_same)
     }
 
@@ -189,7 +213,7 @@ impl<V> LiveQuery<V> {
                 let moved_down = self.query.compare(&old, &found) == Ordering::Less;
                 // Behind the last one that is shown there may be others before it.
                 let is_unknown = is_full && to == shown.len() && moved_down;
-                let is_same = at == to && old.json == found.json;
+                let is_same = at == to && old.json == found.json && !self.counts_writes;
                 shown.insert(to, found);
                 match (is_unknown, is_same) {
                     (true, _) => Placed::Unknown,
@@ -220,8 +244,7 @@ impl<V> Stream for LiveQuery<V> {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        if this.shown.is_none()
-            && this.work == LiveWork::default()
+        if matches!(this.shown, Shown::Nothing)
             && let Some(first) = this.take()
         {
             return Poll::Ready(Some(first));

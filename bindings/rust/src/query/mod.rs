@@ -328,7 +328,7 @@ impl<T: Hydrate + Reconcile + Field> Query<T> {
     ///
     /// What it is ordered by is no field.
     pub fn watch(&self) -> Result<LiveQuery<Listing<T>>, QueryError> {
-        LiveQuery::of(self, typed::<T>)
+        LiveQuery::of(self, true, typed::<T>)
     }
 }
 
@@ -348,7 +348,7 @@ impl Query<AsJson> {
     ///
     /// What it is ordered by is no field.
     pub fn watch(&self) -> Result<LiveQuery<Vec<(EntityId, serde_json::Value)>>, QueryError> {
-        LiveQuery::of(self, |of, found| Ok(values(found, Some(of))))
+        LiveQuery::of(self, false, |of, found| Ok(values(found, Some(of))))
     }
 }
 
@@ -380,7 +380,7 @@ impl Shared {
     }
 
     pub(crate) fn refresh_one(&self, entity: EntityId) -> Result<(), ReadError> {
-        match self.driver.current_projection(entity, self.now()) {
+        match self.driver.refresh_projection(entity, self.now()) {
             Err(error) if !error.is_of_this_entity_alone() => Err(error.into()),
             _ => Ok(()),
         }

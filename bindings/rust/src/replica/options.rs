@@ -3,6 +3,7 @@
 use super::Replica;
 use crate::clock::SystemClock;
 use crate::error::ReplicaError;
+use crate::plan::discard_abandoned;
 use afield_core::document::Replay;
 use afield_store::{OpenOptions, Store, Synchronous};
 use std::path::Path;
@@ -56,7 +57,9 @@ impl ReplicaOptions {
     pub fn open(self, path: impl AsRef<Path>) -> Result<Replica, ReplicaError> {
         let clock = SystemClock::new();
         let options = OpenOptions { opened_ms: clock.now().wall_ms, ..self.store };
-        let replica = Replica::on(Store::open(path.as_ref(), &options)?, clock, self.replay)?;
+        let store = Store::open(path.as_ref(), &options)?;
+        store.path().into_iter().for_each(discard_abandoned);
+        let replica = Replica::on(store, clock, self.replay)?;
         replica.set_author(self.author.as_deref());
         Ok(replica)
     }

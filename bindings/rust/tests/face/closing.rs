@@ -52,3 +52,25 @@ fn a_watch_keeps_no_store_open_and_ends_with_the_replica() {
     assert_eq!(poll(watch.changed()), Poll::Ready(None));
     reopen(&path).unwrap();
 }
+
+#[test]
+fn who_watches_is_told_that_the_space_was_left() {
+    let replica = Replica::open_in_memory().unwrap();
+    let (home, other) = (replica.create_space("Home").unwrap(), replica.create_space("Other").unwrap());
+    let notes = home.collection::<()>("notes").unwrap();
+    let others = other.collection::<()>("notes").unwrap();
+    let insert = |notes: &afield::Collection<()>| notes.json().insert(&json!({"title": "Milk"})).unwrap();
+    let (id, gone, kept) = (insert(&notes), insert(&notes), insert(&others));
+    let _ = notes.delete(gone).unwrap();
+    let mut live = notes.json().query("", ()).unwrap().watch().unwrap();
+    let (mut watch, mut entity, mut conflicts) =
+        (notes.watch(), notes.entity(id).unwrap().watch(), home.watch_conflicts());
+    let (mut elsewhere, mut stays) = (others.watch(), others.entity(kept).unwrap().watch());
+    assert_eq!(live.take().unwrap().unwrap().len(), 1);
+    let _ = replica.leave_space_discarding(home.id()).unwrap();
+    assert_eq!(live.take().unwrap().unwrap(), []);
+    assert_eq!(watch.take(), [id, gone].into());
+    assert_eq!(entity.take(), [id].into());
+    assert_eq!(conflicts.take(), [].into(), "there was none");
+    assert!(elsewhere.take().is_empty() && stays.take().is_empty(), "another space");
+}

@@ -1,8 +1,8 @@
 //! Queries, live queries and full text, against the public face.
 
 use afield::{
-    Bytes, Confirm, Counter, EntityId, Lens, Lenses, LiveWork, LongText, QueryError, QueryValue, ReadOnlyReplica,
-    Replica, RichText, Space, Text, Timestamp, model, store,
+    Bytes, Confirm, Counter, EntityId, Expand, Lens, Lenses, LiveWork, LongText, QueryError, QueryValue,
+    ReadOnlyReplica, Replica, RichText, Space, Text, Timestamp, model, store,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -343,4 +343,83 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_live_query_tells_what_it_could_not_read_while_somebody_had_the_document() {
+    let (_replica, home) = home();
+    let notes = home.collection::<()>("notes").unwrap();
+    let id = notes.json().insert(&json!({"n": 1, "body": {"$text": "x".repeat(20_000)}})).unwrap();
+    let mut live = notes.json().query("n > 1", ()).unwrap().watch().unwrap();
+    assert_eq!(live.take().unwrap().unwrap().len(), 0);
+    notes.json().edit(id, |note| note["n"] = 2.into()).unwrap();
+    // This thread has the document, and would wait for itself.
+    let told = notes.entity(id).unwrap().raw(|_| live.take()).unwrap();
+    assert!(told.is_none(), "it cannot be read yet");
+    assert_eq!(live.take().unwrap().unwrap()[0].1["n"], 2);
+    assert!(live.take().is_none());
+}
+
+#[test]
+fn a_query_waits_for_a_large_document_that_another_thread_has() {
+    let (_replica, home) = home();
+    let notes = home.collection::<()>("notes").unwrap();
+    let id = notes.json().insert(&json!({"n": 1, "body": {"$text": "x".repeat(20_000)}})).unwrap();
+    let query = notes.json().query("", ()).unwrap();
+    let mut live = query.watch().unwrap();
+    assert!(live.take().is_some());
+    for n in 2..4 {
+        notes.json().edit(id, |note| note["n"] = n.into()).unwrap();
+        let (sender, answer) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            notes
+                .entity(id)
+                .unwrap()
+                .raw(|_| {
+                    scope.spawn(|| sender.send((live.take(), query.all().unwrap())).unwrap());
+                    let early = answer.recv_timeout(std::time::Duration::from_millis(300));
+                    assert!(early.is_err(), "what is stored is older than the edit: {early:?}");
+                })
+                .unwrap();
+            let (told, all) = answer.recv().unwrap();
+            assert_eq!((told.unwrap().unwrap()[0].1["n"].clone(), all[0].1["n"].clone()), (n.into(), n.into()));
+        });
+    }
+}
+
+#[test]
+fn a_live_query_of_a_model_tells_of_formatting_and_one_of_json_does_not() {
+    let (_replica, home) = home();
+    let things = home.collection::<Thing>("things").unwrap();
+    let id = things.insert(&Thing { rich: "some rich text".into(), done: true, ..Thing::default() }).unwrap();
+    let other = things.insert(&Thing { rich: "plain".into(), ..Thing::default() }).unwrap();
+    let mut typed = things.query("done", ()).unwrap().watch().unwrap();
+    let mut json = things.json().query("done", ()).unwrap().watch().unwrap();
+    let mut paged = things.query("done", ()).unwrap().offset(0).limit(1).watch().unwrap();
+    assert!(typed.take().is_some() && json.take().is_some() && paged.take().is_some());
+    let mark = |id| things.entity(id).unwrap().text("rich").mark(0..4, "bold", true, Expand::After).unwrap();
+    mark(other);
+    assert!(typed.take().is_none() && json.take().is_none() && paged.take().is_none(), "it is not shown");
+    mark(id);
+    let told = typed.take().unwrap().unwrap();
+    assert_eq!(told.entities, [(id, things.read(id).unwrap())]);
+    assert!(told.entities[0].1.rich != "some rich text".into(), "it is bold");
+    assert!(json.take().is_none() && paged.take().is_some() && typed.take().is_none());
+}
+
+#[test]
+fn after_an_error_a_live_query_waits_for_the_next_change() {
+    let (_replica, home) = home();
+    let notes = home.collection::<()>("notes").unwrap().json();
+    for n in 0..300 {
+        notes.insert(&json!({"n": n})).unwrap();
+    }
+    let condition = ["n > 1000"; 20].join(" OR ");
+    let mut live = notes.query(&condition, ()).unwrap().steps_max(1).watch().unwrap();
+    assert!(live.take().unwrap().is_err(), "it takes too long");
+    assert!(live.take().is_none() && live.take().is_none());
+    assert_eq!(live.work().runs, 1);
+    notes.insert(&json!({"n": 0})).unwrap();
+    assert!(live.take().unwrap().is_err());
+    assert_eq!(live.work().runs, 2);
 }

@@ -67,6 +67,9 @@ pub struct Undoes {
     last: String,
 }
 
+/// The steps to undo and redo that the history of a document held when they were looked for.
+pub struct UndoSteps(Stack);
+
 /// A step to undo or redo, and how: [`Edit::revert`] does it.
 #[derive(Debug, Clone)]
 pub struct UndoPlan {
@@ -110,10 +113,16 @@ impl Document {
     ///
     /// The document is poisoned.
     pub fn undo_plan(&self, direction: Direction, skipped: usize, own: impl Fn(&ActorId) -> bool) -> Option<UndoPlan> {
-        let engine = self.automerge();
-        let stack = Stack::of(engine, own);
-        let step = stack.step(engine, direction, skipped)?;
-        Some(UndoPlan::of(engine, direction, &step, stack.remade.clone()))
+        self.undo_steps(own).plan(self, direction, skipped)
+    }
+
+    /// The steps that undo and redo would take back, for callers that look at several of them.
+    ///
+    /// # Panics
+    ///
+    /// The document is poisoned.
+    pub fn undo_steps(&self, own: impl Fn(&ActorId) -> bool) -> UndoSteps {
+        UndoSteps(Stack::of(self.automerge(), own))
     }
 
     /// The step that a change belongs to, if it is one that [`Document::undo_plan`] could come to: what an edit of several
@@ -133,6 +142,19 @@ impl Document {
         let mut steps = (0..).map_while(|skipped| stack.step(engine, direction, skipped));
         let step = steps.find(|step| step.iter().any(|entry| entry.hash == *change))?;
         Some(UndoPlan::of(engine, direction, &step, stack.remade.clone()))
+    }
+}
+
+impl UndoSteps {
+    /// One of the steps of the document whose steps these are, as [`Document::undo_plan`] answers it.
+    ///
+    /// # Panics
+    ///
+    /// The document is poisoned.
+    pub fn plan(&self, document: &Document, direction: Direction, skipped: usize) -> Option<UndoPlan> {
+        let engine = document.automerge();
+        let step = self.0.step(engine, direction, skipped)?;
+        Some(UndoPlan::of(engine, direction, &step, self.0.remade.clone()))
     }
 }
 
@@ -231,6 +253,12 @@ impl Undoes {
         let is_name = |name: &str| name.len() == 2 * NAME_BYTES && name.bytes().all(|byte| byte.is_ascii_hexdigit());
         let (first, last) = (first.to_owned(), last.to_owned());
         (is_name(&first) && is_name(&last)).then_some(Self { direction, first, last })
+    }
+}
+
+impl fmt::Debug for UndoSteps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UndoSteps").finish_non_exhaustive()
     }
 }
 

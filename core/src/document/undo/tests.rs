@@ -92,6 +92,25 @@ fn pair() -> (Device, Device) {
 }
 
 #[test]
+fn steps_that_are_looked_for_once_are_those_that_each_look_finds() {
+    let mut device = Device::new(OWN);
+    for number in 0..4 {
+        device.edit(|edit| edit.put("number", Value::Int(number)).unwrap());
+    }
+    device.undo();
+    let own = |actor: &ActorId| *actor == ActorId::from([OWN; 16]);
+    let steps = device.document.undo_steps(own);
+    for (direction, count) in [(Direction::Undo, 3), (Direction::Redo, 1)] {
+        let all: Vec<_> = (0..5).map_while(|skipped| steps.plan(&device.document, direction, skipped)).collect();
+        assert_eq!(all.len(), count);
+        for (skipped, plan) in all.iter().enumerate() {
+            let alone = device.document.undo_plan(direction, skipped, own).unwrap();
+            assert_eq!((plan.changes(), plan.undoes()), (alone.changes(), alone.undoes()));
+        }
+    }
+}
+
+#[test]
 fn an_undo_puts_back_what_an_edit_replaced_and_a_redo_takes_that_back() {
     let (mut own, _) = pair();
     let start = own.read();

@@ -62,6 +62,20 @@ impl History {
         self.started.push((space, at_ms));
     }
 
+    /// Notes from when on a schedule counts, which is stored soon, or the next opening would count from another moment.
+    pub(super) fn counted_from(&mut self, space: SpaceId, at_ms: i64) {
+        self.started(space, at_ms);
+        self.is_due = true;
+    }
+
+    /// The rows of a space, or of all, that may still count up, the newest first.
+    fn open_rows(&self, space: Option<SpaceId>) -> Vec<RunRecord> {
+        let rows = self.open.values().filter(|row| space.is_none() || row.space == space);
+        let mut rows: Vec<_> = rows.cloned().collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(row.at_ms));
+        rows
+    }
+
     fn note(&mut self, row: RunRecord) {
         match self.open.get_mut(&row.space) {
             Some(open) if is_same(open, &row) => {
@@ -288,10 +302,15 @@ impl Driver {
         self.store_history(sync, now);
     }
 
-    /// The newest rows of the history, the newest first.
+    /// The newest rows of the history, the newest first. Those that may still count up come from memory, and go on counting.
     pub(crate) fn runs(&self, space: Option<SpaceId>, limit: usize, now: Now) -> Result<Vec<RunRecord>, StoreError> {
-        self.close_history(&mut lock(&self.sync), now);
+        let mut sync = lock(&self.sync);
+        self.store_history(&mut sync, now);
+        let mut rows = sync.history.open_rows(space);
+        drop(sync);
         let reader = lock(&self.store).reader();
-        reader.runs(space, limit)
+        rows.truncate(limit);
+        rows.extend(reader.runs(space, limit.saturating_sub(rows.len()))?);
+        Ok(rows)
     }
 }

@@ -49,6 +49,7 @@ impl Driver {
             self.lost(&mut sync, error.to_string(), error.class(), None, now);
         }
         self.publish(&mut sync, now);
+        self.keep_history(&mut sync, now);
     }
 
     /// Switches sync off and forgets everything that belongs to a session.
@@ -146,6 +147,7 @@ impl Driver {
     ///
     /// The store could not be read.
     pub fn handle_timeout(&self, now: Now) -> Result<(), DriverError> {
+        self.look_at_traces(now);
         let mut sync = lock(&self.sync);
         let followed = self.follow_the_clocks(&mut sync, now);
         if let (Err(error), Link::Waiting { .. }) = (&followed, &sync.link) {
@@ -172,7 +174,7 @@ impl Driver {
             Link::Resting | Link::Connecting => None,
             Link::Off | Link::Stopped { .. } => return None,
         };
-        of_link.into_iter().chain(sync.look_at_ms).min()
+        of_link.into_iter().chain(sync.look_at_ms).chain(self.traces_due_ms()).min()
     }
 
     /// The next thing to do for whoever moves this driver's messages.
@@ -273,7 +275,9 @@ impl Driver {
         }
         tracing::warn!("the store had failed: going on from what is on disk");
         sync.is_behind = true;
-        self.forget_and_reload().map_err(DriverError::Reload)
+        self.forget_and_reload().map_err(DriverError::Reload)?;
+        // What could not be stored of what is held is found again.
+        Ok(self.load_guards()?)
     }
 
     /// Ends a session that this side cannot go on with.

@@ -36,7 +36,7 @@ impl Driver {
         for (space, state) in spaces.iter_mut().filter(|(_, state)| !state.outbox_empty && !state.blocked) {
             while let Some(room) = session.push_room(*space) {
                 let mut store = lock(&self.store);
-                if self.holds_back(&store, *space, now)? {
+                if self.holds_back(&mut store, *space, now)? {
                     held.push(*space);
                     break;
                 }
@@ -62,7 +62,7 @@ impl Driver {
         self.pump_fetches(sync, now)?;
         self.settle_fetchers(sync)?;
         if let Link::Up { session, .. } = &mut sync.link {
-            self.pump_presence(session, now);
+            self.pump_presence(session, now)?;
         }
         sync.flush_session();
         self.note_in_step(sync, now);

@@ -21,6 +21,8 @@ pub(in crate::driver) struct Plan {
     pub(super) direction: Direction,
     pub(super) schedule: Option<Schedule>,
     pub(super) due_ms: Option<i64>,
+    /// The moment from which that was counted, by the wall clock.
+    pub(super) counted_from_ms: i64,
     /// What was started and is not in step yet.
     pub(super) run: Option<Run>,
     /// Whether a run for the schedule was started and failed.
@@ -57,6 +59,7 @@ impl Default for Plan {
             direction: Direction::Both,
             schedule: None,
             due_ms: None,
+            counted_from_ms: i64::MIN,
             run: None,
             is_owed: false,
             manual_at_ms: None,
@@ -79,9 +82,10 @@ impl Plan {
                 None
             }
         });
-        let due_ms = schedule.as_ref().and_then(|schedule| schedule.next_after(settings.started_ms.unwrap_or(0)));
+        let counted_from_ms = settings.started_ms.unwrap_or(0);
+        let due_ms = schedule.as_ref().and_then(|schedule| schedule.next_after(counted_from_ms));
         let (is_enabled, last_synced_ms) = (settings.is_enabled, settings.last_synced_ms);
-        Self { is_enabled, schedule, due_ms, last_synced_ms, ..Self::default() }
+        Self { is_enabled, schedule, due_ms, counted_from_ms, last_synced_ms, ..Self::default() }
     }
 
     /// Whether a session is to serve the space now.
@@ -109,7 +113,8 @@ impl Driver {
         let settings = lock(&self.store).sync_settings()?.into_iter().find(|known| known.space == space);
         if let (Some(plan), Some(settings)) = (sync.plans.get_mut(&space), settings) {
             let fresh = Plan::of(&settings);
-            (plan.is_enabled, plan.schedule, plan.due_ms) = (fresh.is_enabled, fresh.schedule, fresh.due_ms);
+            (plan.is_enabled, plan.schedule) = (fresh.is_enabled, fresh.schedule);
+            (plan.due_ms, plan.counted_from_ms) = (fresh.due_ms, fresh.counted_from_ms);
             plan.is_owed &= plan.schedule.is_some();
         }
         Ok(())
@@ -224,8 +229,21 @@ impl Synchronization {
         state
     }
 
+    /// Counts schedules from now on that were counted from a later moment: the wall clock was ahead then and has been corrected, and
+    /// they would wait until it is there again.
+    pub(super) fn correct_schedules(&mut self, now: Now) {
+        for (space, plan) in &mut self.plans {
+            if let Some(schedule) = plan.schedule.as_ref().filter(|_| now.wall_ms < plan.counted_from_ms) {
+                plan.due_ms = schedule.next_after(now.wall_ms);
+                plan.counted_from_ms = now.wall_ms;
+                self.history.counted_from(*space, now.wall_ms);
+            }
+        }
+    }
+
     /// Looks when a schedule is to be looked at again.
     pub(super) fn look_at_schedules(&mut self, now: Now) {
+        self.correct_schedules(now);
         let due = self.plans.values().filter(|plan| plan.is_enabled && plan.run.is_none());
         let due = due.filter_map(|plan| plan.schedule.as_ref().and(plan.due_ms));
         self.look_at_ms = due.min().map(|due_ms| {

@@ -82,7 +82,7 @@ impl Driver {
         let is_on = !matches!(sync.link, Link::Off);
         !sync.unmerged.is_empty()
             || !lock(&self.unfinished).is_empty()
-            || is_on && (self.wants_compaction() || self.has_traces())
+            || is_on && (self.wants_compaction() || self.are_traces_due())
     }
 
     /// Merges what was received into some of the documents, one batch per entity, and tells who watches them; once nothing
@@ -99,8 +99,8 @@ impl Driver {
         if sync.unmerged.is_empty() && lock(&self.unfinished).is_empty() {
             // Nothing has arrived that somebody waits to see. Saving a document needs no lock but its own.
             drop(sync);
-            if self.has_traces() {
-                self.erase_traces();
+            if self.are_traces_due() {
+                self.erase_traces(now);
                 return Ok(());
             }
             let Err(error) = self.compact_next(now) else { return Ok(()) };

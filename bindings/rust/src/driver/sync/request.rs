@@ -112,6 +112,7 @@ impl Driver {
         if *trigger != Trigger::LocalEdit || !is_known {
             self.refresh_plans(sync)?;
         }
+        sync.correct_schedules(now);
         let asked = space.map_or_else(|| sync.everyone(), |space| vec![Some(space)]);
         let mut strongest: Option<Decision> = None;
         let mut is_question = false;
@@ -202,7 +203,7 @@ impl Driver {
         plan.run =
             Some(Run { trigger, reason, started, bytes_before, changes_before, pending_before, received, told_ms });
         if let (Some(schedule), Some(space)) = (&plan.schedule, space) {
-            plan.due_ms = schedule.next_after(now.wall_ms);
+            (plan.due_ms, plan.counted_from_ms) = (schedule.next_after(now.wall_ms), now.wall_ms);
             sync.history.started(space, now.wall_ms);
         }
         tracing::info!(

@@ -1,7 +1,8 @@
 //! A relay played by hand, and a device beside it.
 
 use crate::driver::{Driver, DriverError, EditFailure, Existence, Output, Target};
-use afield_core::document::{Document, EditContext, OperationError, Value};
+use afield_core::change::ChangeHeader;
+use afield_core::document::{DELETED_KEY, Document, EditContext, Incoming, OperationError, Value};
 use afield_core::log::ChunkHash;
 use afield_core::wire::{
     self, BatchChunk, CaughtUp, Channel, ChunkCode, Chunks, Goodbye, GoodbyeCode, Opened, PushNumber, Receipt,
@@ -60,6 +61,36 @@ pub(super) fn changes(entity: EntityId, count: usize) -> Vec<Vec<u8>> {
     made
 }
 
+/// The making of an entity with a title, and what two others who know that, and not of each other, write there.
+pub(super) fn conflicting(entity: EntityId) -> [Vec<u8>; 3] {
+    let mut made = Document::new(entity);
+    let write = |document: &mut Document, actor: u8, title: &str| {
+        let context = EditContext { fresh: true, ..EditContext::new(vec![actor; 16].into(), NOW) };
+        let value = Value::Str(title.to_owned());
+        let edited = document.edit(&context, &Limits::DEFAULT, |edit| edit.put("title", value)).unwrap();
+        edited.changes.into_iter().next().unwrap()
+    };
+    let first = write(&mut made, 5, "first");
+    let known = || {
+        let incoming = Incoming { hash: first.hash, bytes: &first.bytes };
+        Document::load(entity, None, [incoming]).unwrap()
+    };
+    let (one, other) = (write(&mut known(), 6, "one"), write(&mut known(), 7, "other"));
+    [first.bytes, one.bytes, other.bytes]
+}
+
+/// A change that deletes an entity of which these are all changes.
+pub(super) fn deletion(entity: EntityId, changes: &[Vec<u8>]) -> Vec<u8> {
+    let hashes: Vec<_> =
+        changes.iter().map(|bytes| ChangeHeader::read(bytes, &Limits::DEFAULT).unwrap().hash).collect();
+    let incoming = changes.iter().zip(hashes).map(|(bytes, hash)| Incoming { hash, bytes });
+    let mut document = Document::load(entity, None, incoming).unwrap();
+    let context = EditContext::new(vec![4; 16].into(), NOW);
+    let mark = Value::Timestamp(NOW.wall_ms);
+    let edited = document.edit(&context, &Limits::DEFAULT, |edit| edit.put(DELETED_KEY, mark)).unwrap();
+    edited.changes.into_iter().next().unwrap().bytes
+}
+
 /// A device with one space.
 pub(super) struct Desk {
     pub(super) driver: Driver,
@@ -72,6 +103,12 @@ impl Desk {
         let space = SpaceId::from_bytes([8; 16]);
         let _ = store.create_space(space, "Home", Origin::Joined, NOW.wall_ms).unwrap();
         Self { driver: Driver::new(store, Box::new(Counting(1)), NOW).unwrap(), space }
+    }
+
+    /// What the device is after its process has ended and begun again.
+    pub(super) fn restart(self, now: Now) -> Self {
+        let Self { driver, space } = self;
+        Self { driver: Driver::new(driver.into_store(), Box::new(Counting(9)), now).unwrap(), space }
     }
 
     pub(super) fn add_space(&self, number: u16) -> SpaceId {

@@ -222,6 +222,49 @@ fn a_relay_that_asks_to_be_left_alone_is_until_then() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_and_is_corrected_silences_no_schedule() {
+    const YEAR_MS: i64 = 365 * 86_400_000;
+    let desk = scheduled();
+    let ahead = Now { wall_ms: NOW.wall_ms + YEAR_MS, ..NOW };
+    desk.driver.enable_sync(ahead);
+    let _ = run(&desk, ahead);
+    let due = follow(&desk, NOW, 2 * TEN_MINUTES_MS).expect("the schedule is followed");
+    assert!((TEN_MINUTES_MS..TEN_MINUTES_MS + 60_001).contains(&due), "{due}");
+
+    // The same for what an earlier opening has stored.
+    let desk = scheduled();
+    desk.driver.enable_sync(ahead);
+    let _ = run(&desk, ahead);
+    desk.driver.disable_sync(ahead);
+    let desk = desk.restart(NOW);
+    desk.driver.enable_sync(NOW);
+    assert!(!wants_to_connect(&desk), "it is not due");
+    let soon = later(NOW, TEN_MINUTES_MS / 2);
+    let desk = desk.restart(soon);
+    desk.driver.enable_sync(soon);
+    let due = follow(&desk, soon, 2 * TEN_MINUTES_MS).expect("the schedule is followed");
+    assert_eq!(due, TEN_MINUTES_MS, "opening it again postpones nothing");
+}
+
+#[test]
+fn looking_at_the_history_makes_no_rows_of_it() {
+    let desk = scheduled();
+    desk.driver.enable_sync(NOW);
+    let (entity, _) = desk.edit("first");
+    for number in 1..=5 {
+        desk.driver.handle_wake(NOW).unwrap();
+        let runs = desk.driver.runs(Some(desk.space), 10, NOW).unwrap();
+        let of_edits: Vec<_> = runs.iter().filter(|run| run.trigger == "local_edit").map(|run| run.times).collect();
+        assert_eq!(of_edits, [number], "{runs:?}");
+        assert_eq!(desk.driver.runs(None, 1, NOW).unwrap()[0], runs[0], "the newest comes first");
+        desk.edit_again(entity, &number.to_string());
+    }
+    desk.driver.disable_sync(NOW);
+    let stored = desk.driver.with_store(|store| store.reader().runs(Some(desk.space), 10)).unwrap();
+    assert_eq!(stored.iter().filter(|run| run.trigger == "local_edit").count(), 1, "{stored:?}");
+}
+
+#[test]
 fn what_a_driver_decides_replays_to_the_same_decisions() {
     let desk = scheduled();
     let lines = Arc::<Mutex<Vec<String>>>::default();

@@ -3,8 +3,9 @@
 use super::hand::{Desk, HandRelay, NOW, later};
 use super::*;
 use afield_core::limits::{SIGNAL_ANSWER_SPREAD_MS, SIGNAL_EXPIRY_MS, SIGNAL_INTERVAL_MS, SIGNAL_REPEAT_MS};
+use afield_core::policy::Direction;
 use afield_core::wire::{self, Channel, SignalKind, Signalled, ToDevice, ToRelay, Welcome};
-use afield_core::{DeviceId, SessionId};
+use afield_core::{Collection, DeviceId, SessionId};
 use serde_json::json;
 
 const NOTE: EntityId = EntityId::from_bytes([3; 16]);
@@ -33,6 +34,7 @@ impl Desk {
             Output::Transmit(message) => Some(message),
             _ => None,
         });
+        let messages = messages.filter(|message| wire::LiveMessage::open(message).unwrap().is_none());
         let signal = |message: Vec<u8>| match wire::Message::open(&message).unwrap().to_relay().unwrap() {
             ToRelay::Signal(frame) => Some((frame.kind, frame.entity, frame.data.map(|data| data.to_vec()))),
             _ => None,
@@ -53,6 +55,13 @@ impl Desk {
         self.take_signals()
     }
 
+    /// Says which way the notes go; answers what is said then.
+    fn set(&self, direction: Direction, now: Now) -> Vec<Said> {
+        let notes: Collection = "notes".parse().unwrap();
+        self.driver.set_direction(self.space, &notes, direction, now).unwrap();
+        self.take_signals()
+    }
+
     fn shown(&self) -> Vec<serde_json::Value> {
         self.driver.who_is_here(self.space).iter().map(|shown| serde_json::Value::clone(&shown.state)).collect()
     }
@@ -60,6 +69,19 @@ impl Desk {
 
 fn shows(entity: Option<EntityId>, data: &str) -> Said {
     (SignalKind::Shows, entity, Some(data.as_bytes().to_vec()))
+}
+
+/// A device that shows something in a note that nobody knows of and in the space, in a session.
+fn showing(direction: Direction) -> (Desk, u64) {
+    let desk = Desk::new();
+    desk.set(direction, NOW);
+    desk.edit("secret");
+    let party = desk.driver.join_presence(desk.space);
+    desk.driver.show_presence(desk.space, Some(NOTE), party, b"1".to_vec());
+    desk.driver.show_presence(desk.space, None, party, b"0".to_vec());
+    desk.driver.enable_sync(NOW);
+    desk.here(NOW);
+    (desk, party)
 }
 
 #[test]
@@ -119,6 +141,49 @@ fn what_is_shown_is_said_again_until_it_is_taken_back() {
     desk.driver.clear_presence(desk.space, party);
     assert_eq!(desk.wake(now), [(SignalKind::Clears, None, None)]);
     assert_eq!(desk.driver.poll_timeout(), None);
+}
+
+#[test]
+fn nothing_is_shown_of_what_does_not_leave_the_device() {
+    let asks = (SignalKind::Asks, None, None);
+    for direction in [Direction::LocalOnly, Direction::PullOnly] {
+        let (desk, party) = showing(direction);
+        assert_eq!(desk.take_signals(), [asks.clone(), shows(None, "0")], "{direction:?}");
+        let mut now = NOW;
+        assert_eq!(desk.wait(&mut now), [shows(None, "0")]);
+        assert_eq!(now.monotonic_ms, NOW.monotonic_ms + SIGNAL_REPEAT_MS, "no timer runs for what is kept");
+        desk.driver.show_presence(desk.space, Some(NOTE), party, b"2".to_vec());
+        assert_eq!(desk.wake(now), []);
+        desk.driver.clear_presence(desk.space, party);
+        assert_eq!(desk.wake(later(now, 1_000)), [(SignalKind::Clears, None, None)]);
+    }
+}
+
+#[test]
+fn what_is_shown_is_taken_back_when_its_collection_sends_no_more() {
+    let (desk, party) = showing(Direction::PushOnly);
+    let asks = (SignalKind::Asks, None, None);
+    assert_eq!(desk.take_signals(), [asks, shows(None, "0"), shows(Some(NOTE), "1")], "the control");
+    let set = |direction, now| desk.set(direction, now);
+    let mut now = later(NOW, 1_000);
+    assert_eq!(set(Direction::LocalOnly, now), [(SignalKind::Clears, Some(NOTE), None)]);
+    assert_eq!(desk.wait(&mut now), [shows(None, "0")]);
+    assert_eq!(set(Direction::PushOnly, later(now, 1)), [shows(Some(NOTE), "1")]);
+    assert_eq!(set(Direction::LocalOnly, later(now, 1_000)), [(SignalKind::Clears, Some(NOTE), None)]);
+    desk.driver.clear_presence(desk.space, party);
+    assert_eq!(desk.wake(later(now, 2_000)), [(SignalKind::Clears, None, None)]);
+}
+
+#[test]
+fn what_others_know_of_is_shown_also_where_changes_only_come_in() {
+    let desk = Desk::new();
+    desk.set(Direction::PullOnly, NOW);
+    desk.driver.enable_sync(NOW);
+    let mut relay = desk.here(NOW);
+    desk.receive(&[relay.chunk(NOTE, &hand::changes(NOTE, 1)[0]), relay.caught_up()], NOW);
+    let party = desk.driver.join_presence(desk.space);
+    desk.driver.show_presence(desk.space, Some(NOTE), party, b"1".to_vec());
+    assert_eq!(desk.wake(NOW), [(SignalKind::Asks, None, None), shows(Some(NOTE), "1")]);
 }
 
 #[test]
