@@ -1,6 +1,6 @@
 //! Who changed what, and undo beside others: whole devices and a real relay.
 
-use afield::{Changed, Collection, EntityId, Point, Relay, Replica, Text, model};
+use afield::{Changed, Collection, Confirm, EntityId, Point, Relay, Replica, Text, model};
 use afield_tests::processes::{Access, Program, Site};
 
 #[model]
@@ -104,11 +104,11 @@ fn an_entity_is_restored_to_a_moment_by_an_edit_that_can_be_undone() {
     let _ = ours.edit(id, |note| note.title = "Voyage".into()).unwrap();
     let _ = ours.entity(id).unwrap().text("body").splice(0, 2, "not by").unwrap();
     let later = ours.read(id).unwrap();
-    let _ = ours.restore_to(id, &Point::After(start)).unwrap();
+    let _ = ours.restore_to(id, &Point::After(start), Confirm::Yes).unwrap();
     assert_eq!(ours.read(id).unwrap(), Note { title: "Trip".into(), body: "by train".into() });
     assert!(ours.undo(id).unwrap().is_some());
     assert_eq!(ours.read(id).unwrap(), later);
-    let nothing = ours.restore_to(id, &Point::Before(start)).unwrap_err();
+    let nothing = ours.restore_to(id, &Point::Before(start), Confirm::Ask).unwrap_err();
     assert_eq!(nothing.code(), "history.point");
 }
 

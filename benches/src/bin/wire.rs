@@ -361,7 +361,7 @@ impl Log {
             let after = Sequence::new((number * together) as u64);
             // The leading bytes of a hash take the same room whatever they are.
             let (segments, check) = (vec![Segment::Batch(&batch)], ChainCheck::from([0xaf; 8]));
-            let frame = ToDevice::Chunks(Chunks { channel: Channel(0), after, segments, check });
+            let frame = ToDevice::Chunks(Chunks { channel: Channel(0), after, segments, check, left: None });
             sum.add(&wire::encode_to_device(&frame), updates.len());
         }
         Ok(sum)

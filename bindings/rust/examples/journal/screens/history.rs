@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::journal::Journal;
 use crate::model::Entry;
 use crate::typing::rows;
-use afield::{Changed, Difference, EntityId, Point, Sitting};
+use afield::{Changed, Confirm, Difference, EntityId, Point, Sitting};
 use ratatui::Frame;
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -79,8 +79,9 @@ impl History {
         match (key.code, chosen) {
             (KeyCode::Esc, _) => Ok(Next::Back),
             (KeyCode::Char('r'), Some(change)) => {
+                let point = Point::After(change.hash);
                 let message = format!("back to {}", journal.local(change.attribution.at_ms));
-                journal.entries.with_message(&message).restore_to(self.id, &Point::After(change.hash))?;
+                journal.entries.with_message(&message).restore_to(self.id, &point, Confirm::Yes)?;
                 Ok(Next::Done(format!("the entry is {message}; ^Z in it undoes that")))
             }
             _ => Ok(Next::Unused),
