@@ -35,6 +35,8 @@ pub enum QueryError {
         field: String,
         /// The known field that it is nearest to.
         nearest: Option<String>,
+        /// The known fields: those of the model, or without one those of the newest entities.
+        known: Vec<String>,
         /// Where.
         at: Position,
     },
