@@ -104,6 +104,15 @@ pub(crate) fn space_called(replica: &Replica, wanted: Option<&str>) -> Result<Sp
     choose(replica.spaces()?, |space| (space.id(), space.name()), wanted)
 }
 
+/// Checks that a name may be given to a new space: it has one, and no other space of this device is called that.
+pub(crate) fn check_name(replica: &Replica, id: Option<SpaceId>, name: &str) -> Result<(), Failure> {
+    if name.trim().is_empty() {
+        return Err(Failure::SpaceUnnamed);
+    }
+    let is_taken = replica.spaces()?.iter().any(|space| space.name() == name && Some(space.id()) != id);
+    if is_taken { Err(Failure::SpaceTaken { name: name.to_owned() }) } else { Ok(()) }
+}
+
 fn choose<S>(spaces: Vec<S>, of: impl Fn(&S) -> (SpaceId, &str), wanted: Option<&str>) -> Result<S, Failure> {
     let known = || spaces.iter().map(&of).map(|(id, name)| named(id, name)).collect();
     let is_wanted = |space: &S| match (wanted, of(space)) {

@@ -11,8 +11,8 @@ use crate::remembered::RememberedError;
 use crate::text;
 use afield::store::QueryError as Refusal;
 use afield::{
-    Class, ConnectError, DirectionError, EditError, EntityError, GuardError, OperationError, PlanError, PurgeError,
-    QueryError, ReadError, ReplicaError, ScheduleError, SpaceError, StoreError, SyncError, TransferError,
+    Class, ConnectError, DirectionError, EditError, EntityError, EntityId, GuardError, OperationError, PlanError,
+    PurgeError, QueryError, ReadError, ReplicaError, ScheduleError, SpaceError, StoreError, SyncError, TransferError,
 };
 use std::io;
 use std::path::PathBuf;
@@ -37,10 +37,16 @@ pub(crate) enum Failure {
     SpaceUnknown { known: Vec<String> },
     #[error("which space? There is {}", .known.join(", "))]
     SpaceAmbiguous { known: Vec<String> },
+    #[error("there is a space {name:?} on this device already")]
+    SpaceTaken { name: String },
+    #[error("a space needs a name")]
+    SpaceUnnamed,
     #[error(transparent)]
     Space(#[from] SpaceError),
     #[error("no entity of {collection} has an id that ends in that")]
     EntityUnknown { collection: String },
+    #[error("the entity of {collection} whose id ends in that is deleted")]
+    EntityDeleted { collection: String, id: EntityId },
     #[error("{count} entities of {collection} have an id that ends in that")]
     EntityAmbiguous { collection: String, count: usize },
     #[error("this entity has no such conflict")]
@@ -61,6 +67,8 @@ pub(crate) enum Failure {
     ChangeAmbiguous,
     #[error(transparent)]
     Query(#[from] QueryError),
+    #[error("{source}")]
+    BareWord { word: String, source: QueryError },
     #[error(transparent)]
     Purge(#[from] PurgeError),
     #[error(transparent)]
@@ -216,6 +224,9 @@ impl Failure {
             Self::Kept { source, .. } => source.code(),
             Self::Query(QueryError::Refused(Refusal::TooMuchWork { .. })) => Code::Failed,
             Self::Usage(_)
+            | Self::SpaceTaken { .. }
+            | Self::SpaceUnnamed
+            | Self::BareWord { .. }
             | Self::Fields(_)
             | Self::Space(SpaceError::Collection(_))
             | Self::Edit(EditError::Operation(OperationError::NoSuchSide))
@@ -230,6 +241,7 @@ impl Failure {
             | Self::SpaceUnknown { .. }
             | Self::SpaceAmbiguous { .. }
             | Self::EntityUnknown { .. }
+            | Self::EntityDeleted { .. }
             | Self::NoConflict
             | Self::EntityAmbiguous { .. }
             | Self::ChangeUnknown

@@ -34,9 +34,9 @@ pub(crate) enum SpaceCommand {
     ///
     /// It is refused while changes of it are unsent.
     Leave {
-        /// The id that `afield space list` shows
-        #[arg(value_name = "SPACE-ID")]
-        id: SpaceId,
+        /// The space, by its name or id
+        #[arg(value_name = "SPACE")]
+        space: String,
         /// Give up for good what no relay is known to hold
         #[arg(long)]
         discard: bool,

@@ -85,7 +85,9 @@ pub(super) const QUERY: &str = "\
 A condition is what stands behind WHERE in SQLite's SQL: = <> < > AND OR NOT,
 LIKE, IN, BETWEEN, IS NULL, CASE, and functions such as lower, length, coalesce
 and contains(list, value). true and false are 1 and 0, timestamps milliseconds.
-A field in a field is address.city, one with an unusual name \"due date\".
+A field in a field is address.city, one with an unusual name \"due date\"; a text
+stands between single quotes, or is a --param. A field that no entity has is an
+error.
 
 Examples:
   afield query notes 'done = 0 AND due < ?' --param 1767225600000 --order-by due

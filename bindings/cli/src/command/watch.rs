@@ -85,7 +85,7 @@ pub(super) fn run(arguments: &Watch, global: &Global, output: Output) -> Result<
     let replica = context::view(global)?;
     let space = context::choose_view(&replica, global)?;
     let only = match &arguments.id {
-        Some(id) => Some(id.find_among(collection, || Ok(space.ids(collection)?))?),
+        Some(id) => Some(id.find_in_view(&space, collection)?),
         None => None,
     };
     let subject = Subject { space, collection, only };

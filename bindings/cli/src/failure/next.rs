@@ -2,6 +2,7 @@
 
 use super::{Failure, TOO_MANY_DIRECTIONS};
 use crate::remembered::RememberedError;
+use crate::text;
 use afield::store::QueryError as Refusal;
 use afield::{
     Class, ConnectError, DirectionError, EditError, EntityError, EntityId, GuardError, OpenError, OperationError,
@@ -10,6 +11,9 @@ use afield::{
 };
 use std::io;
 use std::path::Path;
+
+/// How many fields are named of a collection that has many.
+const FIELDS_SHOWN_MAX: usize = 20;
 
 impl Failure {
     /// What a person would do next.
@@ -22,9 +26,14 @@ impl Failure {
             Self::SpaceUnknown { .. } | Self::Space(SpaceError::Unknown(_)) => {
                 "`afield space list` shows the spaces of this device"
             }
+            Self::SpaceTaken { .. } => "choose another name; `afield space list` shows the spaces of this device",
+            Self::SpaceUnnamed => "name it, as in `afield space create Work`",
             Self::SpaceAmbiguous { .. } => "choose one with --space NAME-or-ID, or set AFIELD_SPACE",
             Self::EntityUnknown { collection } => {
                 return Some(format!("`afield list {collection}` shows what there is"));
+            }
+            Self::EntityDeleted { collection, id } => {
+                return Some(format!("take it back with `afield restore {collection} {id}`"));
             }
             Self::ChangeUnknown | Self::Read(ReadError::Point { .. }) | Self::Edit(EditError::Point { .. }) => {
                 "`afield log` shows the changes of an entity"
@@ -36,6 +45,7 @@ impl Failure {
             }
             Self::Edit(EditError::Operation(OperationError::NoSuchSide)) => "`afield conflicts` numbers the sides",
             Self::Query(error) => return after_query(error),
+            Self::BareWord { word, source } => return Some(after_bare_word(word, source)),
             Self::ConflictAmbiguous { .. } => "name the field, or the conflict's id of `afield conflicts --json`",
             Self::Read(ReadError::Entity(error)) | Self::Edit(EditError::Entity(error)) => return after_entity(error),
             Self::Purge(PurgeError::Unconfirmed { .. }) => "repeat it with --yes to delete it for good",
@@ -165,12 +175,27 @@ fn after_query(error: &QueryError) -> Option<String> {
             "`afield index add COLLECTION FIELD` for what it compares, or ask for less of it"
         }
         Refusal::TooMany { .. } => "`afield index list COLLECTION` shows them; `afield index drop` makes room",
-        Refusal::UnknownField { .. } => "`afield list COLLECTION --json` shows which fields there are",
+        Refusal::UnknownField { known, .. } => return Some(fields_of(known)),
         Refusal::Parameters { .. } => "give each question mark its --param VALUE, in their order",
         Refusal::UnknownSpace { .. } => "`afield space list` shows the spaces of this device",
         _ => "`afield query --help` has examples",
     };
     Some(next.to_owned())
+}
+
+/// The fields that there are, as far as a person reads them at once.
+fn fields_of(known: &[String]) -> String {
+    let shown: Vec<_> = known.iter().take(FIELDS_SHOWN_MAX).map(|field| text::printable(field)).collect();
+    let more = if known.len() > FIELDS_SHOWN_MAX { ", …; `afield list COLLECTION --json` shows all" } else { "" };
+    format!("the fields are {}{more}", shown.join(", "))
+}
+
+fn after_bare_word(word: &str, error: &QueryError) -> String {
+    let fields = match error {
+        QueryError::Refused(Refusal::UnknownField { known, .. }) => format!("; {}", fields_of(known)),
+        _ => String::new(),
+    };
+    format!("a text stands between single quotes: '{}'{fields}", text::printable(word))
 }
 
 fn after_damage(class: Class) -> &'static str {
@@ -297,7 +322,7 @@ mod tests {
             ("price = ", "`afield query --help`"),
             ("(SELECT 1)", "`afield query --help`"),
             ("nothing(3)", "`afield query --help`"),
-            ("prise > 3", "`afield list COLLECTION --json`"),
+            ("prise > 3", "the fields are price"),
         ] {
             let next = Failure::Query(goods.query(condition, ()).and_then(|query| query.count()).unwrap_err())
                 .next()

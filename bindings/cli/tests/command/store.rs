@@ -238,3 +238,46 @@ fn a_damaged_store_is_said_to_be_and_nothing_panics() {
     let ran = person.run(["list", "notes"]);
     assert!(ran.failed(6).contains("damaged"), "{ran:?}");
 }
+
+#[test]
+fn spaces_have_names_and_no_two_the_same() {
+    let person = Person::with_store();
+    assert!(person.run(["space", "create", "Home"]).failed(2).contains("\"Home\""));
+    for empty in ["", "  "] {
+        person.run(["space", "create", empty]).failed(2);
+    }
+    let other = "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e";
+    person.run(["space", "join", other, "--name", "Home"]).failed(2);
+    person.run(["space", "join", other, "--name", ""]).failed(2);
+    assert_eq!(person.run(["space", "list", "--json"]).json_lines().len(), 1, "nothing was made");
+    let new = Person::new();
+    new.run(["--space", "", "init"]).failed(2);
+    assert!(!new.store().exists());
+    person.run(["space", "join", other, "--name", "Work"]).ok();
+    person.run(["space", "join", other, "--name", "Work"]).ok();
+    person.run(["init", "--join", "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0f", "--space", "Work"]).failed(2);
+    person.run(["space", "leave", "Work"]).ok();
+    assert_eq!(person.run(["space", "list", "--json"]).json()["name"], "Home");
+}
+
+#[test]
+fn the_end_of_a_deleted_entitys_id_is_said_to_be_deleted_and_how_to_take_it_back() {
+    let person = Person::with_store();
+    let ran = person.run(["put", "notes", "title=Milk"]);
+    let (id, end) = (ran.ok(), &ran.ok()[30..]);
+    assert!(person.run(["restore", "notes", end]).ok().contains("not deleted"));
+    assert!(person.run(["restore", "notes", id]).ok().contains("not deleted"));
+    person.run(["delete", "notes", end]).ok();
+    let restore = person.proposed(&format!("restore notes {id}"));
+    for command in [&["get", "notes", end][..], &["put", "notes", end, "a=b"], &["edit", "notes", end, "a=b"]] {
+        let ran = person.run(command);
+        assert!(ran.failed(3).contains("deleted") && ran.err.contains(&restore), "{ran:?}");
+    }
+    assert!(person.run(["delete", "notes", end]).failed(3).contains(&restore));
+    let whole = person.run(["get", "notes", id]);
+    assert_eq!(whole.ok(), r#"{"title":"Milk"}"#);
+    assert!(whole.err.contains("deleted") && whole.err.contains(&restore), "{whole:?}");
+    assert_eq!(person.run(["--quiet", "get", "notes", id]).err, "");
+    assert_eq!(person.run(["restore", "notes", end]).ok(), "Restored.");
+    assert_eq!(person.run(["get", "notes", id]).err, "");
+}
