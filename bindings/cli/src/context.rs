@@ -27,10 +27,20 @@ pub(crate) fn wall_ms() -> i64 {
 
 /// Opens the store, which has to exist.
 pub(crate) fn open(global: &Global) -> Result<Replica, Failure> {
-    if !global.store.exists() {
-        return Err(Failure::NoStore(global.store.clone()));
-    }
+    check_store(&global.store)?;
     open_or_make(global)
+}
+
+/// Checks that a file is there with something in it: SQLite would make a database of one that is empty.
+fn check_store(path: &Path) -> Result<(), Failure> {
+    match path.metadata() {
+        Ok(about) if about.is_dir() => Err(Failure::Folder(path.to_owned())),
+        Ok(about) if about.is_file() && about.len() == 0 => Err(Failure::Empty(path.to_owned())),
+        Ok(_) => Ok(()),
+        // One that cannot be looked at says more when it is opened.
+        Err(_) if path.exists() => Ok(()),
+        Err(_) => Err(Failure::NoStore(path.to_owned())),
+    }
 }
 
 /// Opens the store where nobody else has it open.
@@ -41,6 +51,9 @@ pub(crate) fn open_if_free(global: &Global) -> Option<Replica> {
 /// Opens the store, making it and its folder where there is none.
 pub(crate) fn open_or_make(global: &Global) -> Result<Replica, Failure> {
     let path = &global.store;
+    if path.is_dir() {
+        return Err(Failure::Folder(path.clone()));
+    }
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         make_folder(folder).map_err(Failure::file(folder))?;
     }
@@ -79,9 +92,7 @@ fn make_file(path: &Path) -> bool {
 
 /// Opens the store for reading, beside whoever writes it.
 pub(crate) fn view(global: &Global) -> Result<ReadOnlyReplica, Failure> {
-    if !global.store.exists() {
-        return Err(Failure::NoStore(global.store.clone()));
-    }
+    check_store(&global.store)?;
     let open = || ReadOnlyReplica::open(&global.store);
     let opened = match open() {
         // Whoever writes brings it to the present version first.

@@ -250,6 +250,16 @@ Examples:
   afield verify
   afield verify --json | jq -r '.violations[]'";
 
+pub(super) const BACKUP: &str = "\
+The copy is complete when the command ends, and nothing is overwritten. To go
+back to one, close what has the store open, move the store and what stands beside it
+(-wal, -shm) away, and copy the backup into its place: what it lacks comes back
+with the next sync. The relay and its token are not in it.
+
+Examples:
+  afield backup notes-monday.db
+  afield --store notes-monday.db list";
+
 pub(super) const EXPORT: &str = "\
 Examples:
   afield export --output home.jsonl

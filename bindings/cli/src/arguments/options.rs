@@ -272,6 +272,12 @@ pub(crate) struct Connect {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// The file to make, which must not be there yet
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Export {
     /// The file to write, - for stdout; it replaces an older one only once it is complete [default: stdout]
     #[arg(long, short, value_name = "FILE")]
@@ -307,7 +313,8 @@ pub(crate) struct GuardArguments {
 }
 
 fn share(text: &str) -> Result<f64, String> {
-    let number = text.trim_end_matches('%').trim_end().parse::<f64>().map_err(|error| error.to_string())?;
+    let wrong = |_| "a share is a number of percent, such as 20%".to_owned();
+    let number = text.trim_end_matches('%').trim_end().parse::<f64>().map_err(wrong)?;
     if (0.0..=100.0).contains(&number) { Ok(number / 100.0) } else { Err("a share is from 0% to 100%".to_owned()) }
 }
 
@@ -353,6 +360,7 @@ pub(crate) struct ScheduleArguments {
     pub(crate) off: bool,
 }
 
-fn interval(text: &str) -> Result<std::time::Duration, jiff::Error> {
-    text.parse::<jiff::SignedDuration>().and_then(std::time::Duration::try_from)
+fn interval(text: &str) -> Result<std::time::Duration, String> {
+    let read = text.parse::<jiff::SignedDuration>().and_then(std::time::Duration::try_from);
+    read.map_err(|_| "a time is a number with min, h or d behind it, such as 10min or 2h".to_owned())
 }

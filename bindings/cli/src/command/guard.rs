@@ -51,7 +51,7 @@ pub(super) fn guard(arguments: &GuardArguments, global: &Global, output: Output)
         None => space.guard()?,
     };
     let guarded = Guarded { space: space.id().to_string(), name: space.name(), collection, deletions, share };
-    let words = || guard_in_words(&guarded);
+    let words = || output.sentence(&guard_in_words(&guarded));
     if is_change { output.done(&guarded, words) } else { output.result(&guarded, words) }
 }
 
@@ -79,7 +79,9 @@ pub(super) fn confirm(arguments: &Confirm, global: &Global, output: Output) -> R
     let space = context::view_called(&view, wanted)?;
     let held = space.held()?;
     if held.list.is_empty() {
-        return output.done(&held, || format!("{}: nothing waits to be confirmed.", text::printable(space.name())));
+        return output.done(&held, || {
+            output.sentence(&format!("{}: nothing waits to be confirmed.", text::printable(space.name())))
+        });
     }
     if arguments.token.as_ref().is_some_and(|token| *token != held.token) {
         return Err(Failure::OtherDeletions);
@@ -138,13 +140,14 @@ fn page(space: &ReadOnlySpace, held: &Held, this: DeviceId, global: &Global, out
     let of = |way| held.list.iter().filter(move |held| held.way == way).count() as u64;
     let (sent, received) = (of(HeldWay::Send), of(HeldWay::Receive));
     let mut page = format!("{}:", text::printable(space.name()));
+    let mut tell = |line: String| page.push_str(&format!("\n{}", text::wrapped(&line, output.width(), 4)));
     if sent > 0 {
         let deletions = text::count(sent, "deletion", "deletions");
-        page.push_str(&format!("\n  ↑ {deletions} made here; nothing of the space is sent meanwhile"));
+        tell(format!("  ↑ {deletions} made here; nothing of the space is sent meanwhile"));
     }
     if received > 0 {
         let deletions = text::count(received, "deletion", "deletions");
-        page.push_str(&format!("\n  ↓ {deletions} by others; these entities stay as they are meanwhile"));
+        tell(format!("  ↓ {deletions} by others; these entities stay as they are meanwhile"));
     }
     let shown_max = if global.verbose > 0 { usize::MAX } else { SHOWN_MAX };
     let rows: Vec<_> = held.list.iter().take(shown_max).map(|held| row(space, held, this)).collect();

@@ -1,5 +1,6 @@
 //! One module per command, each thin over the crate `afield`.
 
+mod backup;
 mod conflicts;
 mod connect;
 mod direction;
@@ -74,6 +75,7 @@ pub(crate) fn run(command: Command, global: &Global, output: &Output) -> Result<
         Command::Status(arguments) => status::run(&arguments, global, output),
         Command::Doctor(arguments) => doctor::run(&arguments, global, output),
         Command::Verify => verify::run(global, output),
+        Command::Backup(arguments) => backup::run(&arguments, global, output),
         Command::Export(arguments) => transfer::export(&arguments, global, output),
         Command::Import(arguments) => transfer::import(&arguments, global, output),
         Command::Completions { shell } => manual::completions(shell, output),

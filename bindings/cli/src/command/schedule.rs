@@ -26,7 +26,7 @@ pub(super) fn run(arguments: &ScheduleArguments, global: &Global, output: Output
     }
     let replica = context::view(global)?;
     let scheduled = scheduled(&context::view_called(&replica, wanted)?, &replica.status()?);
-    let words = || in_words(&scheduled);
+    let words = || output.sentence(&in_words(&scheduled));
     if is_change { output.done(&scheduled, words) } else { output.result(&scheduled, words) }
 }
 

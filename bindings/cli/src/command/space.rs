@@ -109,6 +109,7 @@ fn in_words(spaces: &[Listed], output: Output) -> String {
     // A space that was joined without a name has its id for one, which stands there already.
     let name = |space: &Listed| if space.name == space.id { String::new() } else { text::printable(&space.name) };
     let rows: Vec<_> =
-        spaces.iter().map(|space| vec![space.id.clone(), text::number(space.pending_changes), name(space)]).collect();
-    text::table(&["space", "waiting", "name"], &rows, output.width())
+        spaces.iter().map(|space| vec![name(space), text::number(space.pending_changes), space.id.clone()]).collect();
+    // The id is what another device joins by.
+    text::whole_table(&["space", "waiting", "id"], &rows, output.width())
 }

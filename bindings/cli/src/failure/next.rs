@@ -5,9 +5,9 @@ use crate::remembered::RememberedError;
 use crate::text;
 use afield::store::QueryError as Refusal;
 use afield::{
-    Class, ConnectError, DirectionError, EditError, EntityError, EntityId, GuardError, OpenError, OperationError,
-    PlanError, PurgeError, QueryError, ReadError, ReplicaError, SandboxError, ScheduleError, SpaceError, SyncError,
-    TransferError,
+    BackupError, Class, ConnectError, DirectionError, EditError, EntityError, EntityId, GuardError, OpenError,
+    OperationError, PlanError, PurgeError, QueryError, ReadError, ReplicaError, SandboxError, ScheduleError,
+    SpaceError, SyncError, TransferError,
 };
 use std::io;
 use std::path::Path;
@@ -21,6 +21,11 @@ impl Failure {
         let next = match self {
             Self::Usage(_) => "`afield --help` shows what there is",
             Self::NoStore(_) => "make one with `afield init`, or name another with --store PATH",
+            Self::Empty(_) => "make one there with `afield init`, or name another with --store PATH",
+            Self::Folder(_) => "name a file in it, such as --store FOLDER/store.db",
+            Self::Backup(BackupError::Exists) => "choose another name: nothing is overwritten",
+            Self::Backup(BackupError::Place(_)) => "check that the folder exists, and can be written",
+            Self::Backup(error) => after_damage(error.class()),
             Self::Open { source, .. } => return Some(after_open(source).to_owned()),
             Self::NoSpace => "make one with `afield space create NAME`, or join one with `afield space join SPACE-ID`",
             Self::SpaceUnknown { .. } | Self::Space(SpaceError::Unknown(_)) => {
@@ -84,13 +89,19 @@ impl Failure {
             Self::Connect(ConnectError::Address(_)) => {
                 "an address looks like wss://relay.example.org; --ca FILE trusts a relay's own authority"
             }
-            Self::Sync(SyncError::Held { .. }) => "`afield confirm` shows them, and lets them go",
+            Self::Sync(SyncError::Held { .. }) | Self::NotInStep { source: SyncError::Held { .. }, .. } => {
+                "`afield confirm` shows them, and lets them go"
+            }
             Self::DeletionsUnconfirmed { .. } => {
                 "repeat it with --yes to let them go, or with --keep to restore the entities"
             }
             Self::OtherDeletions => "`afield confirm` shows what waits now",
             Self::Guard(GuardError::Driver(error)) => after_damage(error.class()),
             Self::Guard(_) => "`afield guard --help` has examples",
+            Self::NotInStep { source, .. } if source.class() == Class::Retry => {
+                "check the address and that the relay runs; `afield sync` tries it again"
+            }
+            Self::NotInStep { source, .. } => return Some(after_sync(source).to_owned()),
             Self::Sync(error) | Self::NotReplaced { source: error, .. } => return Some(after_sync(error).to_owned()),
             Self::Plan(PlanError::Store(error)) => after_damage(error.class()),
             Self::Plan(PlanError::Half { source: SandboxError::Copy(_) | SandboxError::Place(_), .. }) => {
@@ -202,7 +213,9 @@ fn after_damage(class: Class) -> &'static str {
     match class {
         Class::Quota => "make room on the disk and try again",
         Class::Retry => "try again",
-        _ => "the file is left as it is: restore a copy, or join its spaces from another device",
+        _ => {
+            "the file is left as it is: put a backup of `afield backup` in its place, or join its spaces from another device"
+        }
     }
 }
 
@@ -259,7 +272,7 @@ fn after_sync(error: &SyncError) -> &'static str {
 fn after_class(class: Class) -> &'static str {
     match class {
         Class::Retry => "check the address and that the relay runs, then try again",
-        Class::SignIn => "get a token from who runs the relay, then `afield connect URL --token TOKEN`",
+        Class::SignIn => "get a token from who runs the relay, then `afield connect URL --token-file FILE`",
         Class::Quota => "ask who runs the relay for more room; nothing stored here is lost",
         Class::Upgrade => "install the newest afield here, or ask who runs the relay to",
         Class::Permanent => {

@@ -50,7 +50,9 @@ fn deletions_that_wait_are_shown_with_what_they_would_take_and_who_made_them() {
     for person in [&ada, &ben] {
         guard(person, &["--deletions", "1"]);
     }
-    ids.iter().for_each(|id| drop(ada.run(["delete", "notes", id])));
+    for id in &ids {
+        ada.run(["delete", "notes", id]).ok();
+    }
     assert!(ada.run(["sync"]).err.contains(&ada.proposed("confirm")));
     let waits = ada.run(["confirm"]);
     assert!(titles.iter().all(|title| waits.out.contains(&format!("title: {title}"))), "{waits:?}");
@@ -69,4 +71,33 @@ fn deletions_that_wait_are_shown_with_what_they_would_take_and_who_made_them() {
     assert!(explained["now"].as_str().unwrap().contains("3 deletions by others wait to be confirmed"), "{explained}");
     assert!(!explained["now"].as_str().unwrap().contains("does not serve"), "{explained}");
     assert!(explained["next"].as_str().unwrap().contains(&ben.proposed("confirm")), "{explained}");
+}
+
+#[test]
+fn what_waits_to_be_confirmed_is_told_by_doctor_and_by_a_dry_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::open(folder.path());
+    let ada = Person::with_store();
+    let ids = ["Milk", "Bread"].map(|title| ada.run(["put", "notes", &format!("title={title}")]).ok().to_owned());
+    ada.run(["connect", &relay.url()]).ok();
+    let ben = Person::joining(&ada.space());
+    ben.run(["connect", &relay.url()]).ok();
+    guard(&ben, &["--deletions", "1"]);
+    for id in &ids {
+        ada.run(["delete", "notes", id]).ok();
+    }
+    ada.run(["sync"]).ok();
+    ben.run(["sync"]).failed(7);
+    let doctor = ben.run(["doctor"]);
+    assert!(
+        doctor.ok().contains("2 deletions by others") && doctor.out.contains(&ben.proposed("confirm")),
+        "{doctor:?}"
+    );
+    assert!(!doctor.out.contains("does not serve"), "{doctor:?}");
+    let planned = ben.run(["sync", "--dry-run"]);
+    assert!(planned.ok().contains("2 deletions by others"), "{planned:?}");
+    assert_eq!(ben.run(["sync", "--dry-run", "--json"]).json()["held_here"], 2);
+    ben.run(["confirm", "--yes"]).ok();
+    ben.run(["sync"]).ok();
+    assert!(!ben.run(["doctor"]).ok().contains("deletions"), "the control: nothing waits");
 }

@@ -46,7 +46,7 @@ fn a_query_that_is_none_is_a_wrong_command_line_and_says_where() {
     let mistake = person.run(["query", "goods", "done = 0 AND prise > 3"]);
     let told = mistake.failed(2);
     assert!(told.contains("column 14") && told.contains("did you mean \"price\"?"), "{told}");
-    assert!(person.run(["query", "goods", "price = ?"]).failed(2).contains("1 question marks"));
+    assert!(person.run(["query", "goods", "price = ?"]).failed(2).contains("1 question mark, and 0 values were given"));
     assert!(person.run(["query", "goods", "1 = 1; DROP TABLE changes"]).failed(2).contains("column 6"));
     assert_eq!(titles(person.run(["query", "goods", "--json"]).ok()).len(), 3);
 }

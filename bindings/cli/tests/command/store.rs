@@ -281,3 +281,49 @@ fn the_end_of_a_deleted_entitys_id_is_said_to_be_deleted_and_how_to_take_it_back
     assert_eq!(person.run(["restore", "notes", end]).ok(), "Restored.");
     assert_eq!(person.run(["get", "notes", id]).err, "");
 }
+
+#[test]
+fn a_folder_or_an_empty_file_is_said_to_be_one_and_left_as_it_is() {
+    let person = Person::new();
+    std::fs::write(person.store(), "").unwrap();
+    for command in [&["list"][..], &["put", "notes", "title=Milk"], &["status"], &["verify"]] {
+        assert!(person.run(command).failed(3).contains("is empty"), "{command:?}");
+        assert_eq!(std::fs::metadata(person.store()).unwrap().len(), 0, "{command:?}");
+    }
+    person.run(["init"]).ok();
+    person.run(["list"]).ok();
+    let folder = Person::new();
+    std::fs::create_dir(folder.store()).unwrap();
+    for command in [&["list"][..], &["init"], &["put", "notes", "title=Milk"]] {
+        assert!(folder.run(command).failed(6).contains("is a folder"), "{command:?}");
+    }
+}
+
+#[test]
+fn a_backup_is_a_store_of_its_own_made_beside_whoever_writes_and_overwrites_nothing() {
+    let person = Person::with_store();
+    person.run(["put", "notes", "title=Milk"]).ok();
+    let copy = person.folder().join("copy.db");
+    let mut holder = person.command(["import", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let made = person.run(["backup", copy.to_str().unwrap(), "--json"]).json();
+    assert_eq!(made["bytes"].as_u64(), Some(std::fs::metadata(&copy).unwrap().len()), "{made}");
+    drop(holder.stdin.take());
+    assert!(holder.wait().unwrap().success());
+    let listed = crate::running::afield().arg("--store").arg(&copy).args(["list", "notes"]).output().unwrap();
+    assert!(String::from_utf8(listed.stdout).unwrap().contains("Milk"));
+    assert!(person.run(["backup", copy.to_str().unwrap()]).failed(1).contains("another name"));
+    let nowhere = person.folder().join("nowhere/copy.db");
+    assert!(person.run(["backup", nowhere.to_str().unwrap()]).failed(1).contains("folder"));
+}
+
+#[test]
+fn an_undo_of_the_making_says_that_the_entity_is_deleted_by_it() {
+    let person = Person::with_store();
+    let id = person.run(["put", "notes", "title=Milk"]).ok().to_owned();
+    person.run(["put", "notes", &id, "title=Bread"]).ok();
+    assert_eq!(person.run(["undo", "notes", &id]).ok(), "Undone.");
+    let undone = person.run(["undo", "notes", &id]);
+    assert!(undone.ok().contains("deleted") && undone.out.contains(&person.proposed(&format!("redo notes {id}"))));
+    assert_eq!(person.run(["redo", "notes", &id]).ok(), "Redone.");
+    assert_eq!(person.titles(), ["Milk"]);
+}
