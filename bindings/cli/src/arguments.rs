@@ -125,6 +125,11 @@ impl Hints {
     }
 }
 
+/// Reads a number of things.
+fn whole<N: std::str::FromStr>(text: &str) -> Result<N, String> {
+    text.parse().map_err(|_| "it takes a whole number, such as 50".to_owned())
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// See the whole point in one go: a relay, three devices, a crash, and nothing lost

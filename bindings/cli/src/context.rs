@@ -2,6 +2,7 @@
 
 use crate::arguments::Global;
 use crate::failure::Failure;
+use crate::output::{self, Output};
 use afield::{
     Collection, OpenError, ReadOnlyReplica, ReadOnlySpace, Replica, ReplicaError, Space, SpaceError, SpaceId,
 };
@@ -180,6 +181,17 @@ pub(crate) fn collection(space: &Space, name: &str, global: &Global) -> Result<C
 /// A collection's name, which has to be one: reading asks for it by its entities alone.
 pub(crate) fn collection_name(name: &str) -> Result<afield::document::Collection, Failure> {
     Ok(name.parse().map_err(SpaceError::Collection)?)
+}
+
+/// Says on stderr that nothing is in a collection yet: its name may be mistyped.
+pub(crate) fn note_if_new(space: &Space, collection: &str, output: Output) -> Result<(), Failure> {
+    let known = space.collections().map_err(Failure::Read)?;
+    if !output.is_for_a_person() || known.iter().any(|known| known == collection) {
+        return Ok(());
+    }
+    let there = if known.is_empty() { String::new() } else { format!("; there is {}", known.join(", ")) };
+    output::tell_wrapped(&format!("afield: nothing is in {collection} yet{there}"), 2);
+    Ok(())
 }
 
 /// The file beside another whose name has a suffix more.

@@ -349,6 +349,10 @@ impl Failure {
     /// The error with its causes on one line, each said once.
     pub(crate) fn in_words(&self) -> String {
         let mut words = self.to_string();
+        // What the parser of cron says is about rules that nobody here has set.
+        if matches!(self, Self::Schedule(ScheduleError::Expression { .. })) {
+            return words;
+        }
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
             let text = error.to_string();

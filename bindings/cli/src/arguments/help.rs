@@ -152,6 +152,7 @@ Examples:
   afield resolve notes 5f4a3b2c1d0e title --value '\"Milk and bread\"'";
 
 pub(super) const STRATEGY: &str = "\
+Strategies:
   merge         what is shown stands, and the conflict is listed (as at first)
   manual        the same, marked as to be decided by a person
   newest        the value with the latest time

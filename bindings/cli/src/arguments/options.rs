@@ -154,7 +154,7 @@ pub(crate) struct Resolve {
     /// The field, or the id of the conflict; not needed where the entity has one conflict
     pub(crate) path: Option<String>,
     /// Let the side with this number hold, as `afield conflicts` numbers them
-    #[arg(long, value_name = "NUMBER", group = "choice")]
+    #[arg(long, value_name = "NUMBER", group = "choice", value_parser = super::whole::<usize>)]
     pub(crate) keep: Option<usize>,
     /// Let another value hold, as JSON; {"$text": "…"} and the like as in an export
     #[arg(long, value_name = "JSON", group = "choice")]
@@ -213,7 +213,7 @@ pub(crate) struct Log {
     #[command(flatten)]
     pub(crate) of: One,
     /// Show so many changes at the most, the newest
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = super::whole::<usize>)]
     pub(crate) limit: usize,
 }
 
@@ -244,7 +244,7 @@ pub(crate) struct List {
     /// The collection; without one, the collections are listed
     pub(crate) collection: Option<String>,
     /// Show so many at the most, the newest
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = super::whole::<usize>)]
     pub(crate) limit: Option<usize>,
     /// List the deleted entities, which `afield restore` takes back
     #[arg(long, requires = "collection")]
@@ -299,7 +299,7 @@ pub(crate) struct GuardArguments {
     #[arg(long, value_name = "NAME")]
     pub(crate) collection: Option<String>,
     /// Ask where more entities of a collection are deleted
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = super::whole::<u64>)]
     pub(crate) deletions: Option<u64>,
     /// Ask where a larger share of a collection is deleted, and at least 10, such as 20%
     #[arg(long, value_name = "PERCENT", value_parser = share)]

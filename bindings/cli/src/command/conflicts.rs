@@ -112,6 +112,7 @@ fn strategy(arguments: &StrategyArguments, global: &Global, output: Output) -> R
         .map_err(|error: afield::ParseStrategyError| Failure::Usage(error.to_string()))?;
     let (_replica, space) = context::open_space(global)?;
     space.collection::<()>(collection)?.on_conflict_in(field.clone(), chosen)?;
+    context::note_if_new(&space, collection, output)?;
     let told = Strategic::new(collection, &field, chosen);
     output.done(&told, || {
         let told = told.cells().split_off(1).join(", ");

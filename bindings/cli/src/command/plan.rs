@@ -95,10 +95,13 @@ fn plan(space: &Space, relay: Relay, output: Output) -> Result<Result<SyncPlan, 
 fn page(planned: &Planned, shown_max: usize, output: Output) -> String {
     let name = text::printable(&planned.name);
     let received = planned.receive.as_ref().map_or_else(|| "not known".to_owned(), totals);
-    let mut page = format!("{name}: nothing was sent or changed\n  ↑ {}\n  ↓ {received}\n", totals(&planned.send));
+    let wrapped = |line: String| text::wrapped(&line, output.width(), 4) + "\n";
+    let mut page = format!("{name}: nothing was sent or changed\n");
+    page.push_str(&wrapped(format!("  ↑ {}", totals(&planned.send))));
+    page.push_str(&wrapped(format!("  ↓ {received}")));
     if planned.held_here > 0 {
         let deletions = text::count(planned.held_here, "deletion", "deletions");
-        page.push_str(&format!("  ↓ {deletions} by others here already: `afield confirm` shows them\n"));
+        page.push_str(&wrapped(format!("  ↓ {deletions} by others here already: `afield confirm` shows them")));
     }
     let ways = [("↑", Some(&planned.send)), ("↓", planned.receive.as_ref())];
     let mut rows = Vec::new();

@@ -95,9 +95,22 @@ fn what_waits_to_be_confirmed_is_told_by_doctor_and_by_a_dry_run() {
     );
     assert!(!doctor.out.contains("does not serve"), "{doctor:?}");
     let planned = ben.run(["sync", "--dry-run"]);
+    assert!(planned.ok().lines().all(|line| line.chars().count() <= 80), "{planned:?}");
     assert!(planned.ok().contains("2 deletions by others"), "{planned:?}");
     assert_eq!(ben.run(["sync", "--dry-run", "--json"]).json()["held_here"], 2);
     ben.run(["confirm", "--yes"]).ok();
     ben.run(["sync"]).ok();
     assert!(!ben.run(["doctor"]).ok().contains("deletions"), "the control: nothing waits");
+}
+
+#[test]
+fn what_is_no_number_is_said_in_words() {
+    let person = Person::with_store();
+    for (wrong, expected) in [(["--deletions", "some"], "a whole number"), (["--share", "some"], "such as 20%")] {
+        let ran = person.run([&["guard"], wrong.as_slice()].concat());
+        assert!(ran.code == 2 && ran.err.contains(expected), "{ran:?}");
+    }
+    let help = person.run(["conflicts", "strategy", "--help"]);
+    assert!(help.ok().contains("\n  merge ") && help.out.contains("\n  manual "), "both are aligned: {help:?}");
+    assert_eq!(guard(&person, &["--deletions", "5", "--share", "20%"]), (json!(5), json!(0.2)), "the control");
 }

@@ -327,3 +327,25 @@ fn an_undo_of_the_making_says_that_the_entity_is_deleted_by_it() {
     assert_eq!(person.run(["redo", "notes", &id]).ok(), "Redone.");
     assert_eq!(person.titles(), ["Milk"]);
 }
+
+#[test]
+fn a_collection_of_which_nothing_is_there_is_noted_where_it_is_set_up() {
+    let person = Person::with_store();
+    person.run(["put", "notes", "title=Milk"]).ok();
+    let commands = |name: &'static str| {
+        [
+            vec!["index", "add", name, "title"],
+            vec!["direction", name, "push"],
+            vec!["conflicts", "strategy", name, "newest"],
+        ]
+    };
+    for command in commands("notez") {
+        let ran = person.run(&command);
+        ran.ok();
+        assert!(ran.err.contains("nothing is in notez yet; there is notes"), "{command:?}: {ran:?}");
+        assert_eq!(person.run([&["--quiet"], command.as_slice()].concat()).err, "");
+    }
+    for command in commands("notes") {
+        assert_eq!(person.run(&command).err, "", "the control");
+    }
+}
