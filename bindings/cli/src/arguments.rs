@@ -7,9 +7,9 @@ mod presence;
 mod query;
 
 pub(crate) use options::{
-    At, Confirm, Conflicts, ConflictsCommand, Connect, Diff, Doctor, Edit, Export, Get, GuardArguments, Import, Init,
-    List, Log, One, Purge, Put, Resolve, Restore, ScheduleArguments, SpaceCommand, StatusArguments, StrategyArguments,
-    SyncArguments, Trash, Watch,
+    At, Backup, Confirm, Conflicts, ConflictsCommand, Connect, Diff, Doctor, Edit, Export, Get, GuardArguments, Import,
+    Init, List, Log, One, Purge, Put, Resolve, Restore, ScheduleArguments, SpaceCommand, StatusArguments,
+    StrategyArguments, SyncArguments, Trash, Watch,
 };
 
 pub(crate) use direction::{DirectionArguments, Way};
@@ -125,6 +125,11 @@ impl Hints {
     }
 }
 
+/// Reads a number of things.
+fn whole<N: std::str::FromStr>(text: &str) -> Result<N, String> {
+    text.parse().map_err(|_| "it takes a whole number, such as 50".to_owned())
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// See the whole point in one go: a relay, three devices, a crash, and nothing lost
@@ -231,6 +236,9 @@ pub(crate) enum Command {
     /// Find out what is wrong, and what to do about it; changes nothing
     #[command(after_help = help::DOCTOR)]
     Doctor(Doctor),
+    /// Copy the whole store into a new file, while others go on with it
+    #[command(after_help = help::BACKUP)]
+    Backup(Backup),
     /// Write the entities of a space out as JSON lines
     #[command(after_help = help::EXPORT)]
     Export(Export),

@@ -2,6 +2,7 @@
 
 use crate::arguments::Global;
 use crate::failure::Failure;
+use crate::output::{self, Output};
 use afield::{
     Collection, OpenError, ReadOnlyReplica, ReadOnlySpace, Replica, ReplicaError, Space, SpaceError, SpaceId,
 };
@@ -27,10 +28,20 @@ pub(crate) fn wall_ms() -> i64 {
 
 /// Opens the store, which has to exist.
 pub(crate) fn open(global: &Global) -> Result<Replica, Failure> {
-    if !global.store.exists() {
-        return Err(Failure::NoStore(global.store.clone()));
-    }
+    check_store(&global.store)?;
     open_or_make(global)
+}
+
+/// Checks that a file is there with something in it: SQLite would make a database of one that is empty.
+fn check_store(path: &Path) -> Result<(), Failure> {
+    match path.metadata() {
+        Ok(about) if about.is_dir() => Err(Failure::Folder(path.to_owned())),
+        Ok(about) if about.is_file() && about.len() == 0 => Err(Failure::Empty(path.to_owned())),
+        Ok(_) => Ok(()),
+        // One that cannot be looked at says more when it is opened.
+        Err(_) if path.exists() => Ok(()),
+        Err(_) => Err(Failure::NoStore(path.to_owned())),
+    }
 }
 
 /// Opens the store where nobody else has it open.
@@ -41,6 +52,9 @@ pub(crate) fn open_if_free(global: &Global) -> Option<Replica> {
 /// Opens the store, making it and its folder where there is none.
 pub(crate) fn open_or_make(global: &Global) -> Result<Replica, Failure> {
     let path = &global.store;
+    if path.is_dir() {
+        return Err(Failure::Folder(path.clone()));
+    }
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         make_folder(folder).map_err(Failure::file(folder))?;
     }
@@ -79,9 +93,7 @@ fn make_file(path: &Path) -> bool {
 
 /// Opens the store for reading, beside whoever writes it.
 pub(crate) fn view(global: &Global) -> Result<ReadOnlyReplica, Failure> {
-    if !global.store.exists() {
-        return Err(Failure::NoStore(global.store.clone()));
-    }
+    check_store(&global.store)?;
     let open = || ReadOnlyReplica::open(&global.store);
     let opened = match open() {
         // Whoever writes brings it to the present version first.
@@ -102,6 +114,15 @@ pub(crate) fn space(replica: &Replica, global: &Global) -> Result<Space, Failure
 /// The space of that name or id, or the only one.
 pub(crate) fn space_called(replica: &Replica, wanted: Option<&str>) -> Result<Space, Failure> {
     choose(replica.spaces()?, |space| (space.id(), space.name()), wanted)
+}
+
+/// Checks that a name may be given to a new space: it has one, and no other space of this device is called that.
+pub(crate) fn check_name(replica: &Replica, id: Option<SpaceId>, name: &str) -> Result<(), Failure> {
+    if name.trim().is_empty() {
+        return Err(Failure::SpaceUnnamed);
+    }
+    let is_taken = replica.spaces()?.iter().any(|space| space.name() == name && Some(space.id()) != id);
+    if is_taken { Err(Failure::SpaceTaken { name: name.to_owned() }) } else { Ok(()) }
 }
 
 fn choose<S>(spaces: Vec<S>, of: impl Fn(&S) -> (SpaceId, &str), wanted: Option<&str>) -> Result<S, Failure> {
@@ -160,6 +181,17 @@ pub(crate) fn collection(space: &Space, name: &str, global: &Global) -> Result<C
 /// A collection's name, which has to be one: reading asks for it by its entities alone.
 pub(crate) fn collection_name(name: &str) -> Result<afield::document::Collection, Failure> {
     Ok(name.parse().map_err(SpaceError::Collection)?)
+}
+
+/// Says on stderr that nothing is in a collection yet: its name may be mistyped.
+pub(crate) fn note_if_new(space: &Space, collection: &str, output: Output) -> Result<(), Failure> {
+    let known = space.collections().map_err(Failure::Read)?;
+    if !output.is_for_a_person() || known.iter().any(|known| known == collection) {
+        return Ok(());
+    }
+    let there = if known.is_empty() { String::new() } else { format!("; there is {}", known.join(", ")) };
+    output::tell_wrapped(&format!("afield: nothing is in {collection} yet{there}"), 2);
+    Ok(())
 }
 
 /// The file beside another whose name has a suffix more.

@@ -11,8 +11,9 @@ use crate::remembered::RememberedError;
 use crate::text;
 use afield::store::QueryError as Refusal;
 use afield::{
-    Class, ConnectError, DirectionError, EditError, EntityError, GuardError, OperationError, PlanError, PurgeError,
-    QueryError, ReadError, ReplicaError, ScheduleError, SpaceError, StoreError, SyncError, TransferError,
+    BackupError, Class, ConnectError, DirectionError, EditError, EntityError, EntityId, GuardError, OperationError,
+    PlanError, PurgeError, QueryError, ReadError, ReplicaError, ScheduleError, SpaceError, StoreError, SyncError,
+    TransferError,
 };
 use std::io;
 use std::path::PathBuf;
@@ -27,6 +28,10 @@ pub(crate) enum Failure {
     Usage(String),
     #[error("there is no store at {}", .0.display())]
     NoStore(PathBuf),
+    #[error("{} is a folder, and a store is a file", .0.display())]
+    Folder(PathBuf),
+    #[error("{} is empty: there is no store in it yet", .0.display())]
+    Empty(PathBuf),
     #[error("could not open the store {}", .path.display())]
     Open { path: PathBuf, source: ReplicaError },
     #[error("the store could not be read")]
@@ -37,16 +42,22 @@ pub(crate) enum Failure {
     SpaceUnknown { known: Vec<String> },
     #[error("which space? There is {}", .known.join(", "))]
     SpaceAmbiguous { known: Vec<String> },
+    #[error("there is a space {name:?} on this device already")]
+    SpaceTaken { name: String },
+    #[error("a space needs a name")]
+    SpaceUnnamed,
     #[error(transparent)]
     Space(#[from] SpaceError),
     #[error("no entity of {collection} has an id that ends in that")]
     EntityUnknown { collection: String },
+    #[error("the entity of {collection} whose id ends in that is deleted")]
+    EntityDeleted { collection: String, id: EntityId },
     #[error("{count} entities of {collection} have an id that ends in that")]
     EntityAmbiguous { collection: String, count: usize },
     #[error("this entity has no such conflict")]
     NoConflict,
-    #[error("that names {count} conflicts")]
-    ConflictAmbiguous { count: usize },
+    #[error("that names {} conflicts: {}", .places.len(), .places.iter().map(|place| text::printable(place)).collect::<Vec<_>>().join(", "))]
+    ConflictAmbiguous { places: Vec<String> },
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
     #[error(transparent)]
@@ -61,6 +72,8 @@ pub(crate) enum Failure {
     ChangeAmbiguous,
     #[error(transparent)]
     Query(#[from] QueryError),
+    #[error("{source}")]
+    BareWord { word: String, source: QueryError },
     #[error(transparent)]
     Purge(#[from] PurgeError),
     #[error(transparent)]
@@ -91,6 +104,8 @@ pub(crate) enum Failure {
     DeletionsUnconfirmed { count: u64 },
     #[error("other deletions wait to be confirmed by now than those of that token")]
     OtherDeletions,
+    #[error("{source}{}; {relay} is remembered", if *.is_token_missing { ", and no token was given" } else { "" })]
+    NotInStep { relay: String, is_token_missing: bool, source: SyncError },
     #[error("{source}; this store stays connected to {kept}")]
     NotReplaced { kept: String, source: SyncError },
     #[error("the relay refused changes of {}; they stay stored here: {}", text::count(*.entities, "entity", "entities"), .reasons.join("; "))]
@@ -99,6 +114,8 @@ pub(crate) enum Failure {
     File { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Transfer(#[from] TransferError),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     #[error("could not print")]
     Output(#[source] io::Error),
     #[error("the system gave no {what}")]
@@ -216,6 +233,9 @@ impl Failure {
             Self::Kept { source, .. } => source.code(),
             Self::Query(QueryError::Refused(Refusal::TooMuchWork { .. })) => Code::Failed,
             Self::Usage(_)
+            | Self::SpaceTaken { .. }
+            | Self::SpaceUnnamed
+            | Self::BareWord { .. }
             | Self::Fields(_)
             | Self::Space(SpaceError::Collection(_))
             | Self::Edit(EditError::Operation(OperationError::NoSuchSide))
@@ -226,10 +246,12 @@ impl Failure {
             Self::Direction(DirectionError::Store(_)) => Code::StoreUnusable,
             Self::Schedule(_) | Self::Direction(_) => Code::Usage,
             Self::NoStore(_)
+            | Self::Empty(_)
             | Self::NoSpace
             | Self::SpaceUnknown { .. }
             | Self::SpaceAmbiguous { .. }
             | Self::EntityUnknown { .. }
+            | Self::EntityDeleted { .. }
             | Self::NoConflict
             | Self::EntityAmbiguous { .. }
             | Self::ChangeUnknown
@@ -254,7 +276,9 @@ impl Failure {
             ))
             | Self::NotConnected => Code::NotFound,
             Self::Open { source, .. } if source.class() == Class::Upgrade => Code::UpgradeNeeded,
-            Self::Open { .. }
+            Self::Backup(BackupError::Store(_))
+            | Self::Open { .. }
+            | Self::Folder(_)
             | Self::Store(_)
             | Self::Damaged { .. }
             | Self::Space(SpaceError::Store(_))
@@ -267,12 +291,14 @@ impl Failure {
             | Self::Transfer(TransferError::Incomplete { .. }) => Code::StoreUnusable,
             Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => Code::NotFound,
             Self::TokenFile { source, .. } if source.kind() == io::ErrorKind::NotFound => Code::NotFound,
-            Self::Sync(error) | Self::NotReplaced { source: error, .. } => match error.class() {
-                Class::Retry => Code::RelayUnreachable,
-                Class::SignIn => Code::SignInNeeded,
-                Class::Upgrade => Code::UpgradeNeeded,
-                Class::Quota | Class::Permanent => Code::Refused,
-            },
+            Self::Sync(error) | Self::NotReplaced { source: error, .. } | Self::NotInStep { source: error, .. } => {
+                match error.class() {
+                    Class::Retry => Code::RelayUnreachable,
+                    Class::SignIn => Code::SignInNeeded,
+                    Class::Upgrade => Code::UpgradeNeeded,
+                    Class::Quota | Class::Permanent => Code::Refused,
+                }
+            }
             Self::Plan(error) => match (error, error.class()) {
                 (PlanError::Store(_), _) => Code::StoreUnusable,
                 (PlanError::Refused { .. }, _) => Code::Refused,
@@ -304,11 +330,14 @@ impl Failure {
             Self::Direction(error) => error.class(),
             Self::Connect(error) => error.class(),
             Self::Transfer(error) => error.class(),
+            Self::Backup(error) => error.class(),
             Self::Read(error) => error.class(),
             Self::Edit(error) => error.class(),
             Self::Query(error) => error.class(),
             Self::Kept { source, .. } => source.class(),
-            Self::Sync(error) | Self::NotReplaced { source: error, .. } => error.class(),
+            Self::Sync(error) | Self::NotReplaced { source: error, .. } | Self::NotInStep { source: error, .. } => {
+                error.class()
+            }
             Self::ChangesRefused { class, .. } => *class,
             Self::Plan(error) => error.class(),
             Self::Guard(error) => error.class(),
@@ -320,6 +349,10 @@ impl Failure {
     /// The error with its causes on one line, each said once.
     pub(crate) fn in_words(&self) -> String {
         let mut words = self.to_string();
+        // What the parser of cron says is about rules that nobody here has set.
+        if matches!(self, Self::Schedule(ScheduleError::Expression { .. })) {
+            return words;
+        }
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
             let text = error.to_string();

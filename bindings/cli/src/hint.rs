@@ -21,7 +21,7 @@ impl Hints {
 
     /// The command that does this to the same space.
     pub(crate) fn command(&self, line: &str) -> String {
-        let is_about_a_space = !["init", "space", "connect", "sync", "status", "verify", "doctor"]
+        let is_about_a_space = !["init", "space", "connect", "sync", "status", "verify", "doctor", "explain"]
             .iter()
             .any(|command| line.split(' ').next() == Some(command));
         format!("afield{}{} {line}", self.store, if is_about_a_space { self.space.as_str() } else { "" })

@@ -1,7 +1,8 @@
 //! Ids as a person types them.
 
 use crate::failure::Failure;
-use afield::{Collection, EntityId};
+use crate::text;
+use afield::{Collection, DeviceId, EntityId, ReadOnlySpace};
 use std::str::FromStr;
 
 /// The fewest characters of an id that count as one: fewer are too easily somebody else's.
@@ -33,9 +34,32 @@ impl PartialId {
         self.0.parse().ok()
     }
 
-    /// The id that is meant, among the entities of a collection.
+    /// The id that is meant, among the entities of a collection that are not deleted.
     pub(crate) fn find(&self, collection: &Collection<()>) -> Result<EntityId, Failure> {
-        self.find_among(collection.name(), || Ok(collection.ids()?))
+        self.find_living(collection.name(), || Ok(collection.ids()?), || Ok(collection.deleted()?))
+    }
+
+    /// The id that is meant, among the entities of a collection that are not deleted, beside whoever writes.
+    pub(crate) fn find_in_view(&self, space: &ReadOnlySpace, collection: &str) -> Result<EntityId, Failure> {
+        let deleted = || Ok(space.deleted(collection)?.into_iter().map(|(id, _)| id).collect());
+        self.find_living(collection, || Ok(space.ids(collection)?), deleted)
+    }
+
+    /// The id that is meant among the living; of a deleted entity it is said that it is one.
+    fn find_living(
+        &self,
+        collection: &str,
+        living: impl FnOnce() -> Result<Vec<EntityId>, Failure>,
+        deleted: impl FnOnce() -> Result<Vec<EntityId>, Failure>,
+    ) -> Result<EntityId, Failure> {
+        match self.find_among(collection, living) {
+            Err(unknown @ Failure::EntityUnknown { .. }) => match self.find_among(collection, deleted) {
+                Ok(id) => Err(Failure::EntityDeleted { collection: collection.to_owned(), id }),
+                Err(Failure::EntityUnknown { .. }) => Err(unknown),
+                Err(failure) => Err(failure),
+            },
+            found => found,
+        }
     }
 
     /// The id that is meant, among these of a collection.
@@ -59,9 +83,23 @@ impl PartialId {
 
 /// The end of an id that is enough to name it where its neighbours are shown too.
 pub(crate) fn short(id: EntityId) -> String {
-    let text = id.to_string();
-    let start = text.len().saturating_sub(RANDOM_CHARACTERS);
-    text.get(start..).unwrap_or_default().to_owned()
+    end_of(&id.to_string())
+}
+
+/// Who did something: a name, this device, or the end of another device's id.
+pub(crate) fn who(author: Option<&str>, device: Option<DeviceId>, this: DeviceId) -> String {
+    match (author, device) {
+        (Some(author), _) => text::printable(author),
+        (None, Some(device)) if device == this => "this device".to_owned(),
+        (None, Some(device)) => end_of(&device.to_string()),
+        (None, None) => "unknown".to_owned(),
+    }
+}
+
+/// The end of an id of any kind.
+pub(crate) fn end_of(id: &str) -> String {
+    let start = id.len().saturating_sub(RANDOM_CHARACTERS);
+    id.get(start..).unwrap_or(id).to_owned()
 }
 
 #[cfg(test)]

@@ -49,6 +49,11 @@ impl Output {
         width_of(&console::Term::stdout())
     }
 
+    /// A sentence, on a terminal in lines of its width.
+    pub(crate) fn sentence(self, text: &str) -> String {
+        if self.is_terminal() { text::wrapped(text, self.width(), 2) } else { text.to_owned() }
+    }
+
     /// Prints a result: what the command was asked for.
     pub(crate) fn result(self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
         if self.json { print(&to_json(value)) } else { print(&text()) }

@@ -108,7 +108,11 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// A table whose columns are as wide as their widest cell; the last one takes what is left of the width.
+/// The narrowest that the last column of a table gets, in columns: in less nothing can be read.
+const LAST_WIDTH_MIN: usize = 14;
+
+/// A table whose columns are as wide as their widest cell; the last one takes what is left of the width. Where nothing is
+/// left for it, the cells of a row stand below each other.
 pub(crate) fn table(head: &[&str], rows: &[Vec<String>], width: usize) -> String {
     let columns = head.len();
     let mut widths: Vec<usize> = head.iter().map(|cell| measure_text_width(cell)).collect();
@@ -119,7 +123,10 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>], width: usize) -> String
     }
     let before: usize = widths.iter().take(columns.saturating_sub(1)).map(|column| column + 2).sum();
     if let Some(last) = widths.last_mut() {
-        *last = (*last).min(width.saturating_sub(before).max(8));
+        if before + (*last).min(LAST_WIDTH_MIN) > width {
+            return stacked(rows, width);
+        }
+        *last = (*last).min(width.saturating_sub(before));
     }
     let mut text = String::new();
     let head = head.iter().map(|cell| console::style(cell).dim().to_string());
@@ -128,6 +135,45 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>], width: usize) -> String
         line(&mut text, row.iter().cloned(), &widths);
     }
     text
+}
+
+/// A table of which nothing may be cut, since its cells are to be copied.
+pub(crate) fn whole_table(head: &[&str], rows: &[Vec<String>], width: usize) -> String {
+    let widest = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| measure_text_width(cell));
+        cells.chain(head.get(column).map(|cell| measure_text_width(cell))).max().unwrap_or(0)
+    };
+    let needed: usize = (0..head.len()).map(|column| widest(column) + 2).sum();
+    if needed > width + 2 { stacked(rows, width) } else { table(head, rows, width) }
+}
+
+/// Rows that are too wide for a table, each from a line of its own on.
+fn stacked(rows: &[Vec<String>], width: usize) -> String {
+    rows.iter().map(|row| beside(row, width) + "\n").collect()
+}
+
+/// Cells beside each other, two blanks between them. A line that is full is broken between cells, and a cell that is
+/// wider than a line between words; long ones are cut.
+pub(crate) fn beside(cells: &[String], width: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    let mut line = String::new();
+    for cell in cells.iter().filter(|cell| !cell.is_empty()) {
+        let cell = truncate_str(cell, width * 2, "…");
+        let is_begun = !line.trim().is_empty();
+        if is_begun && measure_text_width(&line) + 2 + measure_text_width(&cell) <= width {
+            line = format!("{line}  {cell}");
+            continue;
+        }
+        if is_begun {
+            lines.push(std::mem::replace(&mut line, "  ".to_owned()));
+        }
+        let whole = wrapped(&format!("{line}{cell}"), width, 2);
+        let mut broken: Vec<String> = whole.split('\n').map(str::to_owned).collect();
+        line = broken.pop().unwrap_or_default();
+        lines.extend(broken);
+    }
+    lines.push(line);
+    lines.join("\n")
 }
 
 /// Cells beside each other, each cut and padded to its width.
@@ -175,6 +221,18 @@ mod tests {
         let text = table(&["name", "value"], &rows, 40);
         assert!(text.lines().all(|line| measure_text_width(line) <= 40), "{text}");
         assert!(text.contains("three  wide: 日本") && text.contains('…'), "{text}");
+    }
+
+    #[test]
+    fn a_table_that_is_too_wide_is_written_below_each_other_and_breaks_no_word() {
+        let cells = ["5f4a3b2c1d0e", "notes", "3 s ago", "title: Milk and bread for the weekend"].map(str::to_owned);
+        let rows = [cells.to_vec()];
+        let text = table(&["id ends in", "collection", "deleted", "fields"], &rows, 40);
+        assert_eq!(text, "5f4a3b2c1d0e  notes  3 s ago\n  title: Milk and bread for the weekend\n");
+        let id = "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e";
+        let rows = [vec!["Home".to_owned(), id.to_owned()]];
+        assert_eq!(whole_table(&["space", "id"], &rows, 40), format!("Home\n  {id}\n"));
+        assert!(whole_table(&["space", "id"], &rows, 80).starts_with("space"), "the control: it fits");
     }
 
     #[test]

@@ -16,8 +16,8 @@ use afield_core::wire::Class;
 use afield_store::{RunRecord, StoreError};
 use serde::Serialize;
 
-/// How many of the last decisions an explanation shows.
-const EXPLAINED_RUNS: usize = 5;
+/// How many of the last decisions an explanation is made from: some say nothing that a run beside them does not.
+const EXPLAINED_RUNS: usize = 20;
 
 /// A sync could not be asked for.
 #[derive(Debug, thiserror::Error)]

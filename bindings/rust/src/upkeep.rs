@@ -2,6 +2,7 @@
 
 use crate::driver::{Compacted, CompactionProgress};
 use crate::purge::PurgeError;
+use crate::read_only::ReadOnlyReplica;
 use crate::replica::Replica;
 use afield_store::{BackupError, BackupProgress, StoreError};
 use std::path::Path;
@@ -83,5 +84,16 @@ impl Replica {
     /// As [`Replica::backup`].
     pub fn backup_with(&self, path: impl AsRef<Path>, progress: impl FnMut(BackupProgress)) -> Result<(), BackupError> {
         self.shared.reader.backup(path, progress)
+    }
+}
+
+impl ReadOnlyReplica {
+    /// Makes a backup as [`Replica::backup`] does, beside whoever writes, and tells how far it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Replica::backup`].
+    pub fn backup_with(&self, path: impl AsRef<Path>, progress: impl FnMut(BackupProgress)) -> Result<(), BackupError> {
+        self.reader().backup(path, progress)
     }
 }

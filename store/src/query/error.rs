@@ -35,6 +35,8 @@ pub enum QueryError {
         field: String,
         /// The known field that it is nearest to.
         nearest: Option<String>,
+        /// The known fields: those of the model, or without one those of the newest entities.
+        known: Vec<String>,
         /// Where.
         at: Position,
     },
@@ -67,7 +69,7 @@ pub enum QueryError {
         at: Position,
     },
     /// There are more or fewer values than question marks.
-    #[error("the query has {expected} question marks, and {given} values were given")]
+    #[error("the query has {}, and {} given", counted(*.expected, "question mark", "question marks"), counted(*.given, "value was", "values were"))]
     Parameters {
         /// Question marks.
         expected: usize,
@@ -173,6 +175,10 @@ impl QueryError {
             _ => None,
         }
     }
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 fn meant(nearest: Option<&str>) -> String {

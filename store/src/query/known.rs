@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 const SAMPLE_ENTITIES: usize = 200;
 
 /// Refuses a field that is surely a slip: one that the model does not have, or, without a model, one that no entity has while
-/// they have one of nearly that name. A field that nobody has written yet, and that is like no other, reads as null.
+/// they have one of nearly that name, or one that no entity has at all where only present fields are known. Otherwise a field
+/// that nobody has written yet, and that is like no other, reads as null.
 pub(super) fn check(connection: &Connection, query: &Query, plan: &Plan) -> Result<(), QueryError> {
     for field in query.fields().filter(|field| field.is_of_the_application()) {
         let known = match query.known {
@@ -24,9 +25,11 @@ pub(super) fn check(connection: &Connection, query: &Query, plan: &Plan) -> Resu
             continue;
         }
         let nearest = nearest(field.first(), known.iter().map(String::as_str)).map(str::to_owned);
-        let is_slip = query.known.is_some() || nearest.is_some() && !has(connection, plan, field, None)?;
+        let is_suspect = nearest.is_some() || query.is_strict && !known.is_empty();
+        let is_slip = query.known.is_some() || is_suspect && !has(connection, plan, field, None)?;
         if is_slip {
-            return Err(QueryError::UnknownField { field: field.first().to_owned(), nearest, at: field.at });
+            let (field, at) = (field.first().to_owned(), field.at);
+            return Err(QueryError::UnknownField { field, nearest, known: known.into_iter().collect(), at });
         }
     }
     Ok(())

@@ -49,6 +49,7 @@ pub struct Query {
     limit: Option<u64>,
     offset: u64,
     known: Option<&'static [&'static str]>,
+    is_strict: bool,
     steps_max: u64,
 }
 
@@ -109,7 +110,8 @@ impl Query {
     /// All entities of a collection that are not deleted, in the order of their making to the millisecond.
     pub fn all(space: SpaceId, collection: Collection) -> Self {
         let (condition, known, limit) = (None, None, None);
-        Self { space, collection, condition, order: Vec::new(), limit, offset: 0, known, steps_max: QUERY_STEPS_MAX }
+        let (order, steps_max) = (Vec::new(), QUERY_STEPS_MAX);
+        Self { space, collection, condition, order, limit, offset: 0, known, is_strict: false, steps_max }
     }
 
     /// Only those that meet a condition, whose question marks stand for these values. An empty text is met by all.
@@ -127,6 +129,12 @@ impl Query {
     /// Only these fields are known: any other is an error.
     pub fn with_known_fields(self, known: Option<&'static [&'static str]>) -> Self {
         Self { known, ..self }
+    }
+
+    /// Only fields that an entity has are known, where there are any entities.
+    #[must_use]
+    pub fn with_present_fields(self) -> Self {
+        Self { is_strict: true, ..self }
     }
 
     /// By this field, after those by which it is ordered already.

@@ -241,6 +241,11 @@ fn a_field_is_known_by_the_model_or_by_what_entities_have() {
     let error = store.reader().query(&typed("due IS NULL")).unwrap_err();
     assert!(matches!(error, QueryError::UnknownField { nearest: None, .. }), "{error}");
     assert!(store.reader().query(&typed("price = 3")).is_ok());
+    let strict = |text| all().with_present_fields().matching(text, &[]).unwrap();
+    let error = store.reader().query(&strict("owner IS NULL")).unwrap_err();
+    let QueryError::UnknownField { nearest: None, known, .. } = &error else { panic!("{error}") };
+    assert!(["done", "price", "title"].iter().all(|name| known.iter().any(|known| known == name)), "{known:?}");
+    assert!(store.reader().query(&strict("price = 3")).is_ok());
     let ordered = all().order_by(path("prize"), Direction::Ascending);
     let error = store.reader().query(&ordered).unwrap_err();
     assert!(matches!(error, QueryError::UnknownField { nearest: Some(_), .. }), "{error}");

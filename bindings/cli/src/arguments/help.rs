@@ -152,6 +152,7 @@ Examples:
   afield resolve notes 5f4a3b2c1d0e title --value '\"Milk and bread\"'";
 
 pub(super) const STRATEGY: &str = "\
+Strategies:
   merge         what is shown stands, and the conflict is listed (as at first)
   manual        the same, marked as to be decided by a person
   newest        the value with the latest time
@@ -249,6 +250,16 @@ it prints an object {ok, violations}. `afield doctor` looks at more than the fil
 Examples:
   afield verify
   afield verify --json | jq -r '.violations[]'";
+
+pub(super) const BACKUP: &str = "\
+The copy is complete when the command ends, and nothing is overwritten. To go
+back to one, close what has the store open, move the store and what stands beside it
+(-wal, -shm) away, and copy the backup into its place: what it lacks comes back
+with the next sync. The relay and its token are not in it.
+
+Examples:
+  afield backup notes-monday.db
+  afield --store notes-monday.db list";
 
 pub(super) const EXPORT: &str = "\
 Examples:

@@ -34,9 +34,9 @@ pub(crate) enum SpaceCommand {
     ///
     /// It is refused while changes of it are unsent.
     Leave {
-        /// The id that `afield space list` shows
-        #[arg(value_name = "SPACE-ID")]
-        id: SpaceId,
+        /// The space, by its name or id
+        #[arg(value_name = "SPACE")]
+        space: String,
         /// Give up for good what no relay is known to hold
         #[arg(long)]
         discard: bool,
@@ -154,7 +154,7 @@ pub(crate) struct Resolve {
     /// The field, or the id of the conflict; not needed where the entity has one conflict
     pub(crate) path: Option<String>,
     /// Let the side with this number hold, as `afield conflicts` numbers them
-    #[arg(long, value_name = "NUMBER", group = "choice")]
+    #[arg(long, value_name = "NUMBER", group = "choice", value_parser = super::whole::<usize>)]
     pub(crate) keep: Option<usize>,
     /// Let another value hold, as JSON; {"$text": "…"} and the like as in an export
     #[arg(long, value_name = "JSON", group = "choice")]
@@ -213,7 +213,7 @@ pub(crate) struct Log {
     #[command(flatten)]
     pub(crate) of: One,
     /// Show so many changes at the most, the newest
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = super::whole::<usize>)]
     pub(crate) limit: usize,
 }
 
@@ -244,7 +244,7 @@ pub(crate) struct List {
     /// The collection; without one, the collections are listed
     pub(crate) collection: Option<String>,
     /// Show so many at the most, the newest
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = super::whole::<usize>)]
     pub(crate) limit: Option<usize>,
     /// List the deleted entities, which `afield restore` takes back
     #[arg(long, requires = "collection")]
@@ -272,6 +272,12 @@ pub(crate) struct Connect {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// The file to make, which must not be there yet
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Export {
     /// The file to write, - for stdout; it replaces an older one only once it is complete [default: stdout]
     #[arg(long, short, value_name = "FILE")]
@@ -293,7 +299,7 @@ pub(crate) struct GuardArguments {
     #[arg(long, value_name = "NAME")]
     pub(crate) collection: Option<String>,
     /// Ask where more entities of a collection are deleted
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = super::whole::<u64>)]
     pub(crate) deletions: Option<u64>,
     /// Ask where a larger share of a collection is deleted, and at least 10, such as 20%
     #[arg(long, value_name = "PERCENT", value_parser = share)]
@@ -307,7 +313,8 @@ pub(crate) struct GuardArguments {
 }
 
 fn share(text: &str) -> Result<f64, String> {
-    let number = text.trim_end_matches('%').trim_end().parse::<f64>().map_err(|error| error.to_string())?;
+    let wrong = |_| "a share is a number of percent, such as 20%".to_owned();
+    let number = text.trim_end_matches('%').trim_end().parse::<f64>().map_err(wrong)?;
     if (0.0..=100.0).contains(&number) { Ok(number / 100.0) } else { Err("a share is from 0% to 100%".to_owned()) }
 }
 
@@ -353,6 +360,7 @@ pub(crate) struct ScheduleArguments {
     pub(crate) off: bool,
 }
 
-fn interval(text: &str) -> Result<std::time::Duration, jiff::Error> {
-    text.parse::<jiff::SignedDuration>().and_then(std::time::Duration::try_from)
+fn interval(text: &str) -> Result<std::time::Duration, String> {
+    let read = text.parse::<jiff::SignedDuration>().and_then(std::time::Duration::try_from);
+    read.map_err(|_| "a time is a number with min, h or d behind it, such as 10min or 2h".to_owned())
 }

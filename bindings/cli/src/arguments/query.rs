@@ -16,10 +16,10 @@ pub(crate) struct Query {
     #[arg(long, value_name = "FIELD[:desc]")]
     pub(crate) order_by: Vec<String>,
     /// Show so many at the most
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = super::whole::<usize>)]
     pub(crate) limit: Option<usize>,
     /// Leave out the first ones
-    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = super::whole::<usize>)]
     pub(crate) offset: usize,
     /// Print how many there are and nothing else
     #[arg(long, conflicts_with_all = ["limit", "offset", "order_by", "sum", "plan"])]
@@ -40,7 +40,7 @@ pub(crate) struct Search {
     #[arg(value_name = "TEXT", required = true, num_args = 1..)]
     pub(crate) text: Vec<String>,
     /// Show so many at the most
-    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = super::whole::<usize>)]
     pub(crate) limit: usize,
     /// Let the last word go on: bre finds bread
     #[arg(long)]
@@ -85,7 +85,9 @@ pub(super) const QUERY: &str = "\
 A condition is what stands behind WHERE in SQLite's SQL: = <> < > AND OR NOT,
 LIKE, IN, BETWEEN, IS NULL, CASE, and functions such as lower, length, coalesce
 and contains(list, value). true and false are 1 and 0, timestamps milliseconds.
-A field in a field is address.city, one with an unusual name \"due date\".
+A field in a field is address.city, one with an unusual name \"due date\"; a text
+stands between single quotes, or is a --param. A field that no entity has is an
+error.
 
 Examples:
   afield query notes 'done = 0 AND due < ?' --param 1767225600000 --order-by due

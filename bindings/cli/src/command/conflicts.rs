@@ -60,7 +60,8 @@ pub(super) fn list(arguments: &Conflicts, global: &Global, output: Output) -> Re
         replica.space(space.id())?.conflicts()?;
     }
     let shown: Vec<Shown> = conflicts.iter().map(Shown::of).collect();
-    output.list(&shown, || in_words(&shown, global, output))
+    let this = context::view(global)?.device()?.to_string();
+    output.list(&shown, || in_words(&shown, &this, global, output))
 }
 
 /// How the conflicts of a collection or a field are decided.
@@ -111,8 +112,12 @@ fn strategy(arguments: &StrategyArguments, global: &Global, output: Output) -> R
         .map_err(|error: afield::ParseStrategyError| Failure::Usage(error.to_string()))?;
     let (_replica, space) = context::open_space(global)?;
     space.collection::<()>(collection)?.on_conflict_in(field.clone(), chosen)?;
+    context::note_if_new(&space, collection, output)?;
     let told = Strategic::new(collection, &field, chosen);
-    output.done(&told, || format!("{}: {}.", text::printable(collection), told.cells().split_off(1).join(", ")))
+    output.done(&told, || {
+        let told = told.cells().split_off(1).join(", ");
+        output.sentence(&format!("{}: {told}.", text::printable(collection)))
+    })
 }
 
 pub(super) fn resolve(arguments: &Resolve, global: &Global, output: Output) -> Result<(), Failure> {
@@ -135,7 +140,13 @@ pub(super) fn resolve(arguments: &Resolve, global: &Global, output: Output) -> R
     let conflict = match meant.as_slice() {
         [only] => *only,
         [] => return Err(Failure::NoConflict),
-        many => return Err(Failure::ConflictAmbiguous { count: many.len() }),
+        many => {
+            let place = |conflict: &&Conflict| match conflict.path.to_string() {
+                path if path.is_empty() => conflict.id.to_string(),
+                path => path,
+            };
+            return Err(Failure::ConflictAmbiguous { places: many.iter().map(place).collect() });
+        }
     };
     let _ = conflict.resolve(&choice)?;
     let resolved = Resolved {
@@ -147,6 +158,7 @@ pub(super) fn resolve(arguments: &Resolve, global: &Global, output: Output) -> R
     };
     output.done(&resolved, || match resolved.left {
         0 => "Decided.".to_owned(),
+        1 => "Decided. There is 1 more in this entity.".to_owned(),
         left => format!("Decided. There are {} more in this entity.", text::number(left as u64)),
     })
 }
@@ -157,7 +169,11 @@ fn choice(arguments: &Resolve) -> Result<Choice, Failure> {
         let index = number.checked_sub(1).ok_or_else(|| Failure::Usage("sides are numbered from 1".to_owned()))?;
         return Ok(Choice::Keep(index));
     };
-    let json: Json = serde_json::from_str(value).map_err(|error| Failure::Usage(format!("--value: {error}")))?;
+    let no_json = |_| {
+        let quoted = shell_words::quote(&Json::from(value.as_str()).to_string()).into_owned();
+        Failure::Usage(format!("--value takes JSON, in which a text has double quotes: --value {quoted}"))
+    };
+    let json: Json = serde_json::from_str(value).map_err(no_json)?;
     let value = Value::from_tagged_json(&json).map_err(|error| Failure::Usage(format!("--value: {error}")))?;
     Ok(Choice::Value(value))
 }
@@ -198,7 +214,7 @@ impl Side {
     }
 }
 
-fn in_words(shown: &[Shown], global: &Global, output: Output) -> String {
+fn in_words(shown: &[Shown], this: &str, global: &Global, output: Output) -> String {
     if !output.is_terminal() {
         let line = |(one, side): (&Shown, &Side)| {
             let (number, at_ms, what) = (side.number, side.at_ms, side.what());
@@ -219,7 +235,12 @@ fn in_words(shown: &[Shown], global: &Global, output: Output) -> String {
             let what = if side.wins { format!("{} (shown)", side.what()) } else { side.what() };
             let entity = one.entity.parse().map_or_else(|_| one.entity.clone(), identity::short);
             let number = side.number.to_string();
-            let (path, who, what) = (text::printable(&one.path), text::printable(side.who()), text::printable(&what));
+            let who = match (&side.author, &side.device) {
+                (None, Some(device)) if device == this => "this device".to_owned(),
+                (None, Some(device)) => identity::end_of(device),
+                _ => text::printable(side.who()),
+            };
+            let (path, what) = (text::printable(&one.path), text::printable(&what));
             rows.push(vec![entity, one.collection.clone(), path, number, who, text::ago(age), what]);
         }
     }

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::moved::{self, Moved};
 use crate::output::Output;
 use crate::remembered::{LastError, Remembered};
-use afield::Replica;
+use afield::{Class, Replica};
 use serde::Serialize;
 use std::io::Read;
 use std::path::Path;
@@ -33,7 +33,14 @@ pub(super) fn run(arguments: Connect, global: &Global, output: Output) -> Result
     let mut remembered = Remembered::new(url, token, authority);
     let before = Remembered::read(&global.store).ok().flatten();
     let other = before.filter(|before| before.is_worth_keeping_for(&remembered)).map(|before| before.address);
-    let moved = attempt(&replica, &mut remembered, global, output, other)?;
+    let is_new = other.is_none();
+    let moved = attempt(&replica, &mut remembered, global, output, other).map_err(|failure| match failure {
+        Failure::Sync(source) if is_new => {
+            let is_token_missing = source.class() == Class::SignIn && !remembered.has_token();
+            Failure::NotInStep { relay: remembered.address.clone(), is_token_missing, source }
+        }
+        failure => failure,
+    })?;
     let connected = Connected { relay: Some(&remembered.address), moved: Some(moved) };
     output.done(&connected, || format!("In step with {}.\n{}", remembered.address, moved.in_words()))
 }

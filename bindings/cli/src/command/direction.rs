@@ -29,12 +29,15 @@ pub(super) fn run(arguments: &DirectionArguments, global: &Global, output: Outpu
             let (_replica, space) = context::open_space(global)?;
             let direction = of_way(way);
             space.set_direction(collection, direction)?;
-            output.done(&Directed::new(collection, direction), || in_words(collection, direction))
+            context::note_if_new(&space, collection, output)?;
+            let words = || output.sentence(&in_words(collection, direction));
+            output.done(&Directed::new(collection, direction), words)
         }
         (Some(collection), None) => {
             let name = context::collection_name(collection)?;
             let direction = context::view_space(global)?.direction(name.as_str())?;
-            output.result(&Directed::new(collection, direction), || in_words(collection, direction))
+            let words = || output.sentence(&in_words(collection, direction));
+            output.result(&Directed::new(collection, direction), words)
         }
         (None, _) => {
             let found = context::view_space(global)?.directions()?;

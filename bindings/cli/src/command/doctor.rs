@@ -105,18 +105,18 @@ pub(super) fn run(arguments: &Doctor, global: &Global, output: Output) -> Result
     report.tell_all(surroundings::files(&global.store))?;
     report.tell(surroundings::room(&global.store))?;
     report.tell(store::writer(&global.store))?;
-    let spaces = match ReadOnlyReplica::open(&global.store) {
+    let found = match ReadOnlyReplica::open(&global.store) {
         Ok(replica) => {
             report.tell(store::opened(&global.store))?;
             store::contents(&replica, &mut report)?
         }
         Err(source) => {
             report.tell(Check::failed("store", &Failure::Open { path: global.store.clone(), source }))?;
-            Vec::new()
+            store::Found::default()
         }
     };
     match Remembered::read(&global.store) {
-        Ok(Some(remembered)) => report.tell_all(relay::checks(&remembered, &spaces, arguments.offline)?)?,
+        Ok(Some(remembered)) => report.tell_all(relay::checks(&remembered, &found, arguments.offline)?)?,
         Ok(None) => report.tell(Check::ok("relay", "none: this store is not connected to one"))?,
         Err(error) => report.tell(Check::failed("relay", &error.into()))?,
     }

@@ -53,7 +53,7 @@ fn in_editor(arguments: &Edit, path: Option<Path>, global: &Global, output: Outp
     let name = &arguments.of.collection;
     let view = context::view_space(global)?;
     let collection = context::collection_name(name)?;
-    let id = arguments.of.id.find_among(name, || Ok(view.ids(name)?))?;
+    let id = arguments.of.id.find_in_view(&view, name)?;
     let before = view.read(collection.as_str(), id)?.tagged_json();
     drop(view);
     if let Some(path) = &path {

@@ -3,7 +3,7 @@
 use crate::arguments::{Get, Global};
 use crate::context;
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{self, Output};
 use crate::text;
 use console::style;
 use serde::Serialize;
@@ -22,7 +22,7 @@ pub(super) fn run(arguments: &Get, global: &Global, output: Output) -> Result<()
     let space = context::view_space(global)?;
     let collection = &arguments.of.collection;
     context::collection_name(collection)?;
-    let id = arguments.of.id.find_among(collection, || Ok(space.ids(collection)?))?;
+    let id = arguments.of.id.find_in_view(&space, collection)?;
     let entity = space.read(collection, id)?;
     let tagged = entity.tagged_json();
     let value = if arguments.tagged { tagged.clone() } else { entity.json() };
@@ -33,6 +33,10 @@ pub(super) fn run(arguments: &Get, global: &Global, output: Output) -> Result<()
         deleted: entity.is_deleted(),
         value,
     };
+    if found.deleted && output.is_for_a_person() {
+        let restore = global.hints.command(&format!("restore {collection} {id}"));
+        output::tell_wrapped(&format!("afield: this entity is deleted; `{restore}` takes it back"), 2);
+    }
     output.result(&found, || {
         if arguments.tagged || !output.is_terminal() {
             return found.value.to_string();

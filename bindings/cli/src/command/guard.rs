@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::identity;
 use crate::output::{self, Output};
 use crate::text;
-use afield::{Guard, Held, HeldEntity, HeldWay, ReadOnlySpace, Space};
+use afield::{DeviceId, Guard, Held, HeldEntity, HeldWay, ReadOnlySpace, Space};
 use serde::Serialize;
 use std::io::{BufRead, IsTerminal};
 
@@ -51,7 +51,7 @@ pub(super) fn guard(arguments: &GuardArguments, global: &Global, output: Output)
         None => space.guard()?,
     };
     let guarded = Guarded { space: space.id().to_string(), name: space.name(), collection, deletions, share };
-    let words = || guard_in_words(&guarded);
+    let words = || output.sentence(&guard_in_words(&guarded));
     if is_change { output.done(&guarded, words) } else { output.result(&guarded, words) }
 }
 
@@ -75,10 +75,13 @@ fn change(arguments: &GuardArguments, space: &Space) -> Result<(), Failure> {
 /// Shows what waits for somebody, and lets it go where that somebody says so.
 pub(super) fn confirm(arguments: &Confirm, global: &Global, output: Output) -> Result<(), Failure> {
     let wanted = arguments.of.as_deref().or(global.space.as_deref());
-    let space = context::view_called(&context::view(global)?, wanted)?;
+    let view = context::view(global)?;
+    let space = context::view_called(&view, wanted)?;
     let held = space.held()?;
     if held.list.is_empty() {
-        return output.done(&held, || format!("{}: nothing waits to be confirmed.", text::printable(space.name())));
+        return output.done(&held, || {
+            output.sentence(&format!("{}: nothing waits to be confirmed.", text::printable(space.name())))
+        });
     }
     if arguments.token.as_ref().is_some_and(|token| *token != held.token) {
         return Err(Failure::OtherDeletions);
@@ -92,7 +95,8 @@ pub(super) fn confirm(arguments: &Confirm, global: &Global, output: Output) -> R
     }
     let count = held.list.len() as u64;
     if !arguments.yes {
-        output.result(&held, || page(&space, &held, global, output))?;
+        let this = view.device()?;
+        output.result(&held, || page(&space, &held, this, global, output))?;
         if !ask(count, output) {
             return Err(Failure::DeletionsUnconfirmed { count });
         }
@@ -132,22 +136,24 @@ fn guard_in_words(guarded: &Guarded<'_>) -> String {
     }
 }
 
-fn page(space: &ReadOnlySpace, held: &Held, global: &Global, output: Output) -> String {
+fn page(space: &ReadOnlySpace, held: &Held, this: DeviceId, global: &Global, output: Output) -> String {
     let of = |way| held.list.iter().filter(move |held| held.way == way).count() as u64;
     let (sent, received) = (of(HeldWay::Send), of(HeldWay::Receive));
     let mut page = format!("{}:", text::printable(space.name()));
+    let mut tell = |line: String| page.push_str(&format!("\n{}", text::wrapped(&line, output.width(), 4)));
     if sent > 0 {
         let deletions = text::count(sent, "deletion", "deletions");
-        page.push_str(&format!("\n  ↑ {deletions} made here; nothing of the space is sent meanwhile"));
+        tell(format!("  ↑ {deletions} made here; nothing of the space is sent meanwhile"));
     }
     if received > 0 {
         let deletions = text::count(received, "deletion", "deletions");
-        page.push_str(&format!("\n  ↓ {deletions} by others; these entities stay as they are meanwhile"));
+        tell(format!("  ↓ {deletions} by others; these entities stay as they are meanwhile"));
     }
     let shown_max = if global.verbose > 0 { usize::MAX } else { SHOWN_MAX };
-    let rows: Vec<_> = held.list.iter().take(shown_max).map(row).collect();
+    let rows: Vec<_> = held.list.iter().take(shown_max).map(|held| row(space, held, this)).collect();
     page.push('\n');
-    page.push_str(&text::table(&["", "id ends in", "collection", "when", "what", "who"], &rows, output.width()));
+    let head = ["", "id ends in", "collection", "when", "what", "who", "fields"];
+    page.push_str(&text::table(&head, &rows, output.width()));
     let left = held.list.len().saturating_sub(shown_max);
     if left > 0 {
         let more = format!("and {}; --verbose shows all", text::count(left as u64, "more", "more"));
@@ -156,12 +162,13 @@ fn page(space: &ReadOnlySpace, held: &Held, global: &Global, output: Output) -> 
     page
 }
 
-fn row(held: &HeldEntity) -> Vec<String> {
+fn row(space: &ReadOnlySpace, held: &HeldEntity, this: DeviceId) -> Vec<String> {
     let arrow = if held.way == HeldWay::Send { "↑" } else { "↓" };
     let age = u64::try_from(context::wall_ms().saturating_sub(held.at_ms)).unwrap_or(0);
     let what = if held.purged { "gone for good" } else { "deleted" };
-    let device = held.device.map(|device| device.to_string());
-    let who = held.author.clone().or(device).unwrap_or_else(|| "unknown".to_owned());
+    let who = identity::who(held.author.as_deref(), held.device, this);
+    // What was purged, or cannot be opened, has no fields to show.
+    let fields = space.read(&held.collection, held.entity).map(|entity| super::list::fields(&entity.json()));
     let collection = text::printable(&held.collection);
     vec![
         arrow.to_owned(),
@@ -169,6 +176,7 @@ fn row(held: &HeldEntity) -> Vec<String> {
         collection,
         text::ago(age),
         what.to_owned(),
-        text::printable(&who),
+        who,
+        fields.unwrap_or_default(),
     ]
 }

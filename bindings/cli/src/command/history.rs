@@ -3,6 +3,7 @@
 use crate::arguments::{At, Diff, Global, Log, One};
 use crate::context;
 use crate::failure::Failure;
+use crate::identity;
 use crate::moment::Moment;
 use crate::output::Output;
 use crate::text;
@@ -51,7 +52,8 @@ pub(super) fn log(arguments: &Log, global: &Global, output: Output) -> Result<()
     let (space, id) = entity(&arguments.of, global)?;
     let page = space.history(&arguments.of.collection, id, &Point::Now, arguments.limit)?;
     let changes: Vec<Logged> = page.changes.iter().filter(|change| !change.is_derived()).map(logged).collect();
-    output.list(&changes, || changes.iter().map(|change| in_words(change, output)).collect())
+    let this = context::view(global)?.device()?.to_string();
+    output.list(&changes, || changes.iter().map(|change| in_words(change, &this, output)).collect())
 }
 
 pub(super) fn at(arguments: &At, global: &Global, output: Output) -> Result<(), Failure> {
@@ -89,7 +91,16 @@ pub(super) fn undo(one: &One, direction: Direction, global: &Global, output: Out
         Direction::Redo => (collection.redo(id)?, "Redone.", "There is nothing to redo."),
     };
     let gone = Gone { id: id.to_string(), collection: &one.collection, changed: write.is_some() };
-    output.done(&gone, || if write.is_some() { done.to_owned() } else { nothing.to_owned() })
+    let is_deleted = write.is_some() && collection.deleted()?.contains(&id);
+    output.done(&gone, || match write {
+        Some(_) if is_deleted => {
+            let back = if direction == Direction::Undo { "redo" } else { "restore" };
+            let back = global.hints.command(&format!("{back} {} {id}", one.collection));
+            format!("{done} With that the entity is deleted. To take it back:\n  {}", style(back).bold())
+        }
+        Some(_) => done.to_owned(),
+        None => nothing.to_owned(),
+    })
 }
 
 pub(super) fn restore(
@@ -134,7 +145,7 @@ fn logged(change: &HistoryChange) -> Logged {
     }
 }
 
-fn in_words(change: &Logged, output: Output) -> String {
+fn in_words(change: &Logged, this: &str, output: Output) -> String {
     let hash = change.change.get(..DIGITS).unwrap_or_default();
     let who = change.author.as_deref().map(text::printable);
     let who = who.or_else(|| change.device.clone()).unwrap_or_else(|| "another program".to_owned());
@@ -149,7 +160,13 @@ fn in_words(change: &Logged, output: Output) -> String {
         return format!("{}\t{}\t{who}\t{why}\n", change.change, change.at_ms);
     }
     let ago = text::ago(u64::try_from(context::wall_ms().saturating_sub(change.at_ms)).unwrap_or(0));
-    format!("{}  {ago}  {}  {why}\n", style(hash).yellow(), style(who).bold())
+    let who = match (&change.author, &change.device) {
+        (None, Some(device)) if device == this => "this device".to_owned(),
+        (None, Some(device)) => identity::end_of(device),
+        _ => who,
+    };
+    let cells = [style(hash).yellow().to_string(), ago, style(who).bold().to_string(), why];
+    text::beside(&cells, output.width()) + "\n"
 }
 
 fn as_json(difference: &Difference) -> Json {

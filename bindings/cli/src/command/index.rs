@@ -30,6 +30,7 @@ pub(super) fn run(command: IndexCommand, global: &Global, output: Output) -> Res
             } else {
                 of.index(fields.clone())?
             };
+            context::note_if_new(&space, &collection, output)?;
             let told = json!({ "collection": collection, "fields": fields, "text": text, "added": added });
             output.done(&told, || if added { "Added." } else { "It was there already." }.to_owned())
         }

@@ -18,13 +18,19 @@ struct Made {
 }
 
 pub(super) fn run(arguments: &Init, global: &Global, output: Output) -> Result<(), Failure> {
+    if global.space.as_ref().is_some_and(|name| name.trim().is_empty()) {
+        return Err(Failure::SpaceUnnamed);
+    }
     let replica = context::open_or_make(global)?;
     let spaces = replica.spaces()?;
     let made = spaces.is_empty();
     let was_joined = arguments.join.is_some_and(|id| spaces.iter().any(|space| space.id() == id));
     let space = match (spaces.into_iter().next(), arguments.join) {
         (_, Some(id)) => match &global.space {
-            Some(name) if *name != id.to_string() => replica.join_space_as(id, name)?,
+            Some(name) if *name != id.to_string() => {
+                context::check_name(&replica, Some(id), name)?;
+                replica.join_space_as(id, name)?
+            }
             _ => replica.join_space(id)?,
         },
         // A name that the store does not know is a mistake: the first space has another one already.

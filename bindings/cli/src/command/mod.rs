@@ -1,10 +1,12 @@
 //! One module per command, each thin over the crate `afield`.
 
+mod backup;
 mod conflicts;
 mod connect;
 mod direction;
 mod doctor;
 mod edit;
+mod explain;
 mod get;
 mod guard;
 mod history;
@@ -69,10 +71,11 @@ pub(crate) fn run(command: Command, global: &Global, output: &Output) -> Result<
         Command::Confirm(arguments) => guard::confirm(&arguments, global, output),
         Command::Schedule(arguments) => schedule::run(&arguments, global, output),
         Command::Direction(arguments) => direction::run(&arguments, global, output),
-        Command::Explain => schedule::explain(global, output),
+        Command::Explain => explain::run(global, output),
         Command::Status(arguments) => status::run(&arguments, global, output),
         Command::Doctor(arguments) => doctor::run(&arguments, global, output),
         Command::Verify => verify::run(global, output),
+        Command::Backup(arguments) => backup::run(&arguments, global, output),
         Command::Export(arguments) => transfer::export(&arguments, global, output),
         Command::Import(arguments) => transfer::import(&arguments, global, output),
         Command::Completions { shell } => manual::completions(shell, output),
@@ -106,8 +109,13 @@ fn restore(arguments: &Restore, global: &Global, output: Output) -> Result<(), F
     }
     let (_replica, space) = context::open_space(global)?;
     let collection = context::collection(&space, &one.collection, global)?;
-    let id = one.id.find_among(&one.collection, || Ok(collection.deleted()?))?;
+    let deleted = collection.deleted()?;
+    let id = match one.id.find_among(&one.collection, || Ok(deleted.clone())) {
+        Err(Failure::EntityUnknown { .. }) => one.id.find_among(&one.collection, || Ok(collection.ids()?))?,
+        found => found?,
+    };
     let _ = collection.restore(id)?;
     let touched = Touched { id: id.to_string(), collection: &one.collection, deleted: false };
-    output.done(&touched, || "Restored.".to_owned())
+    let words = if deleted.contains(&id) { "Restored." } else { "It is not deleted: there was nothing to restore." };
+    output.done(&touched, || words.to_owned())
 }

@@ -22,6 +22,8 @@ struct Planned {
     send: PlannedWay,
     /// Absent where the relay was not reached.
     receive: Option<PlannedWay>,
+    /// Deletions by others that have come already, and wait to be confirmed.
+    held_here: u64,
 }
 
 /// Says what a sync would send and bring, and does neither.
@@ -34,12 +36,14 @@ pub(super) fn run(global: &Global, output: Output) -> Result<(), Failure> {
     };
     let enabled: Vec<_> = replica.status()?.spaces.into_iter().filter(|space| space.enabled).collect();
     let (mut all, mut failure) = (Vec::new(), None);
-    for space in spaces.iter().filter(|space| enabled.iter().any(|enabled| enabled.space == space.id())) {
+    for space in &spaces {
+        let Some(status) = enabled.iter().find(|enabled| enabled.space == space.id()) else { continue };
         let named = |send: PlannedWay, receive| Planned {
             space: space.id().to_string(),
             name: space.name().to_owned(),
             send,
             receive,
+            held_here: status.held_here,
         };
         match plan(space, relay.clone(), output)? {
             Ok(SyncPlan { send, receive, .. }) => all.push(named(send, Some(receive))),
@@ -91,7 +95,14 @@ fn plan(space: &Space, relay: Relay, output: Output) -> Result<Result<SyncPlan, 
 fn page(planned: &Planned, shown_max: usize, output: Output) -> String {
     let name = text::printable(&planned.name);
     let received = planned.receive.as_ref().map_or_else(|| "not known".to_owned(), totals);
-    let mut page = format!("{name}: nothing was sent or changed\n  ↑ {}\n  ↓ {received}\n", totals(&planned.send));
+    let wrapped = |line: String| text::wrapped(&line, output.width(), 4) + "\n";
+    let mut page = format!("{name}: nothing was sent or changed\n");
+    page.push_str(&wrapped(format!("  ↑ {}", totals(&planned.send))));
+    page.push_str(&wrapped(format!("  ↓ {received}")));
+    if planned.held_here > 0 {
+        let deletions = text::count(planned.held_here, "deletion", "deletions");
+        page.push_str(&wrapped(format!("  ↓ {deletions} by others here already: `afield confirm` shows them")));
+    }
     let ways = [("↑", Some(&planned.send)), ("↓", planned.receive.as_ref())];
     let mut rows = Vec::new();
     let mut left = 0;

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::identity;
 use crate::interrupt::Interrupt;
 use crate::live::Live;
-use crate::output::Output;
+use crate::output::{self, Output};
 use crate::text;
 use afield::{EntityId, Peer, SessionId};
 use serde::Serialize;
@@ -77,6 +77,9 @@ fn tell_until(
     output: Output,
 ) -> Result<(), Failure> {
     let mut seen = Seen::new();
+    if output.is_for_a_person() {
+        output::tell_wrapped("afield: whoever else is here, or comes, shows here, until Ctrl-C", 2);
+    }
     while !interrupt.wait(LOOK_AGAIN) {
         live.tell(output);
         let Some(peers) = watch.take() else { continue };

@@ -8,7 +8,8 @@ use crate::identity;
 use crate::output::Output;
 use crate::text;
 use afield::document::Collection;
-use afield::{Beside, EntityId, QueryValue, ReadOnlySpace, Snippet};
+use afield::store::QueryError as Refusal;
+use afield::{Beside, EntityId, QueryError, QueryValue, ReadOnlySpace, Snippet};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
@@ -38,13 +39,14 @@ pub(super) fn run(arguments: &Query, global: &Global, output: Output) -> Result<
     let space = current(&collection, global)?;
     let params: Vec<Json> = arguments.params.iter().map(|param| value(param)).collect();
     let condition = arguments.condition.as_deref().unwrap_or_default();
-    let query = space.query(collection, condition, params)?;
+    let query = space.query(collection, condition, params)?.with_present_fields();
+    let refused = |error| refused(condition, error);
     if arguments.count {
-        let count = query.count()?;
+        let count = query.count().map_err(refused)?;
         return output.result(&json!({ "count": count }), || count.to_string());
     }
     if let Some(field) = &arguments.sum {
-        let sum = plain(query.sum(field)?);
+        let sum = plain(query.sum(field).map_err(refused)?);
         return output.result(&json!({ "sum": sum }), || sum.to_string());
     }
     let query = arguments.order_by.iter().fold(query.offset(arguments.offset), |query, field| ordered(query, field));
@@ -53,11 +55,32 @@ pub(super) fn run(arguments: &Query, global: &Global, output: Output) -> Result<
         let plan = query.plan()?;
         return output.result(&json!({ "plan": plan }), || plan.join("\n"));
     }
-    let found: Vec<_> = query.all()?.into_iter().map(|(id, value)| Entity { id, value }).collect();
+    let found: Vec<_> = query.all().map_err(refused)?.into_iter().map(|(id, value)| Entity { id, value }).collect();
     output.list(&found, || {
         let rows: Vec<_> = found.iter().map(|one| row(one.id, &one.value, output)).collect();
         lines(&["id ends in", "fields"], &rows, output, "Nothing meets this.")
     })
+}
+
+/// The error of a query; a word that is no field and stands where a value does was meant as text.
+fn refused(condition: &str, error: QueryError) -> Failure {
+    match bare_word(condition, &error) {
+        Some(word) => Failure::BareWord { word, source: error },
+        None => error.into(),
+    }
+}
+
+fn bare_word(condition: &str, error: &QueryError) -> Option<String> {
+    let QueryError::Refused(Refusal::UnknownField { field, nearest: None, at, .. }) = error else { return None };
+    let from_one = |number: u64| usize::try_from(number).ok()?.checked_sub(1);
+    let line = condition.lines().nth(from_one(at.line)?)?;
+    let (start, _) = line.char_indices().nth(from_one(at.column)?)?;
+    let (before, after) = line.split_at_checked(start)?;
+    // What is ordered or added up by has a position of its own.
+    let is_there = after.trim_start_matches('"').starts_with(field.as_str());
+    let before = before.trim_end().to_lowercase();
+    let is_value = ["=", "<", ">", " like"].iter().any(|operator| before.ends_with(operator));
+    (is_there && is_value).then(|| field.clone())
 }
 
 pub(super) fn search(arguments: &Search, global: &Global, output: Output) -> Result<(), Failure> {

@@ -1,11 +1,11 @@
-//! `afield schedule` and `afield explain`
+//! `afield schedule`
 
 use crate::arguments::{Global, ScheduleArguments};
 use crate::context;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::text;
-use afield::{Explanation, ReadOnlySpace, Schedule, Status};
+use afield::{ReadOnlySpace, Schedule, Status};
 use serde::Serialize;
 
 /// When a space is synced.
@@ -26,13 +26,8 @@ pub(super) fn run(arguments: &ScheduleArguments, global: &Global, output: Output
     }
     let replica = context::view(global)?;
     let scheduled = scheduled(&context::view_called(&replica, wanted)?, &replica.status()?);
-    let words = || in_words(&scheduled);
+    let words = || output.sentence(&in_words(&scheduled));
     if is_change { output.done(&scheduled, words) } else { output.result(&scheduled, words) }
-}
-
-pub(super) fn explain(global: &Global, output: Output) -> Result<(), Failure> {
-    let explanations = context::view(global)?.explain()?;
-    output.list(&explanations, || page(&explanations, output.width()))
 }
 
 fn schedule(arguments: &ScheduleArguments) -> Result<Option<Schedule>, Failure> {
@@ -53,18 +48,4 @@ fn in_words(scheduled: &Scheduled) -> String {
     let name = text::printable(&scheduled.name);
     let Some(schedule) = &scheduled.schedule else { return format!("{name}: in step all the time, while sync is on.") };
     format!("{name}: {schedule}{}.", text::next(scheduled.next_at_ms, context::wall_ms()))
-}
-
-fn page(explanations: &[Explanation], width: usize) -> String {
-    if explanations.is_empty() {
-        return "no space yet: `afield space create NAME`".to_owned();
-    }
-    let lines = explanations.iter().flat_map(|explanation| {
-        let title = format!("{}: {}", text::printable(&explanation.name), explanation.now);
-        let next = format!("next: {}", explanation.next);
-        std::iter::once(text::wrapped(&title, width, 2))
-            .chain(std::iter::once(format!("  {}", text::wrapped(&next, width.saturating_sub(2), 4))))
-            .chain(explanation.last.iter().map(|line| format!("  {}", text::wrapped(line, width.saturating_sub(2), 4))))
-    });
-    lines.collect::<Vec<_>>().join("\n")
 }

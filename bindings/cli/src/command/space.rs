@@ -44,6 +44,7 @@ pub(super) fn run(command: SpaceCommand, global: &Global, output: Output) -> Res
     match command {
         SpaceCommand::Create { name } => {
             let replica = context::open(global)?;
+            context::check_name(&replica, None, &name)?;
             let space = replica.create_space(&name)?;
             output.done(&Shown::of(&space), || {
                 let join =
@@ -55,7 +56,10 @@ pub(super) fn run(command: SpaceCommand, global: &Global, output: Output) -> Res
             let replica = context::open(global)?;
             let is_here = replica.space(id).is_ok();
             let space = match &name {
-                Some(name) => replica.join_space_as(id, name)?,
+                Some(name) => {
+                    context::check_name(&replica, Some(id), name)?;
+                    replica.join_space_as(id, name)?
+                }
                 None => replica.join_space(id)?,
             };
             output.done(&Shown::of(&space), || {
@@ -64,15 +68,17 @@ pub(super) fn run(command: SpaceCommand, global: &Global, output: Output) -> Res
                 format!("{what} {}.\nIts entities come with the next `{sync}`.", context::named(id, space.name()))
             })
         }
-        SpaceCommand::Leave { id, discard } => {
+        SpaceCommand::Leave { space, discard } => {
             let replica = context::open(global)?;
-            let space = replica.space(id)?;
+            let space = context::space_called(&replica, Some(&space))?;
+            let id = space.id();
             let left = if discard { replica.leave_space_discarding(id)? } else { replica.leave_space(id)? };
             let LeftSpace { entities, changes, unsent, is_erased } = left;
             let shown = LeftShown { space: Shown::of(&space), entities, changes, unsent, is_erased };
             output.done(&shown, || {
                 let entities = text::count(entities, "entity is", "entities are");
-                let mut words = format!("Left the space {id}:\n{entities} gone from this device.");
+                let name = context::named(id, space.name());
+                let mut words = format!("Left the space {name}:\n{entities} gone from this device.");
                 if !is_erased {
                     words
                         .push_str("\nTraces remain in the store file until it can be rebuilt: leave room on the disk.");
@@ -103,6 +109,7 @@ fn in_words(spaces: &[Listed], output: Output) -> String {
     // A space that was joined without a name has its id for one, which stands there already.
     let name = |space: &Listed| if space.name == space.id { String::new() } else { text::printable(&space.name) };
     let rows: Vec<_> =
-        spaces.iter().map(|space| vec![space.id.clone(), text::number(space.pending_changes), name(space)]).collect();
-    text::table(&["space", "waiting", "name"], &rows, output.width())
+        spaces.iter().map(|space| vec![name(space), text::number(space.pending_changes), space.id.clone()]).collect();
+    // The id is what another device joins by.
+    text::whole_table(&["space", "waiting", "id"], &rows, output.width())
 }

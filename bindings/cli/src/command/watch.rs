@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::identity;
 use crate::interrupt::Interrupt;
 use crate::live::Live;
-use crate::output::Output;
+use crate::output::{self, Output};
 use crate::text;
 use afield::{EntityError, EntityId, ReadError, ReadOnlyReplica, ReadOnlySpace};
 use serde::Serialize;
@@ -85,7 +85,7 @@ pub(super) fn run(arguments: &Watch, global: &Global, output: Output) -> Result<
     let replica = context::view(global)?;
     let space = context::choose_view(&replica, global)?;
     let only = match &arguments.id {
-        Some(id) => Some(id.find_among(collection, || Ok(space.ids(collection)?))?),
+        Some(id) => Some(id.find_in_view(&space, collection)?),
         None => None,
     };
     let subject = Subject { space, collection, only };
@@ -111,6 +111,9 @@ fn watch(
         if line.event == Event::Present && !tell(&line, output)? {
             return Ok(());
         }
+    }
+    if seen.values().all(|seen| seen.is_deleted) && subject.only.is_none() && output.is_for_a_person() {
+        output::tell_wrapped("afield: nothing is in this collection yet; each change shows here, until Ctrl-C", 2);
     }
     while !interrupt.wait(LOOK_AGAIN) {
         if let Some(live) = live.as_deref_mut() {

@@ -2,14 +2,18 @@
 
 use super::{Failure, TOO_MANY_DIRECTIONS};
 use crate::remembered::RememberedError;
+use crate::text;
 use afield::store::QueryError as Refusal;
 use afield::{
-    Class, ConnectError, DirectionError, EditError, EntityError, EntityId, GuardError, OpenError, OperationError,
-    PlanError, PurgeError, QueryError, ReadError, ReplicaError, SandboxError, ScheduleError, SpaceError, SyncError,
-    TransferError,
+    BackupError, Class, ConnectError, DirectionError, EditError, EntityError, EntityId, GuardError, OpenError,
+    OperationError, PlanError, PurgeError, QueryError, ReadError, ReplicaError, SandboxError, ScheduleError,
+    SpaceError, SyncError, TransferError,
 };
 use std::io;
 use std::path::Path;
+
+/// How many fields are named of a collection that has many.
+const FIELDS_SHOWN_MAX: usize = 20;
 
 impl Failure {
     /// What a person would do next.
@@ -17,14 +21,24 @@ impl Failure {
         let next = match self {
             Self::Usage(_) => "`afield --help` shows what there is",
             Self::NoStore(_) => "make one with `afield init`, or name another with --store PATH",
+            Self::Empty(_) => "make one there with `afield init`, or name another with --store PATH",
+            Self::Folder(_) => "name a file in it, such as --store FOLDER/store.db",
+            Self::Backup(BackupError::Exists) => "choose another name: nothing is overwritten",
+            Self::Backup(BackupError::Place(_)) => "check that the folder exists, and can be written",
+            Self::Backup(error) => after_damage(error.class()),
             Self::Open { source, .. } => return Some(after_open(source).to_owned()),
             Self::NoSpace => "make one with `afield space create NAME`, or join one with `afield space join SPACE-ID`",
             Self::SpaceUnknown { .. } | Self::Space(SpaceError::Unknown(_)) => {
                 "`afield space list` shows the spaces of this device"
             }
+            Self::SpaceTaken { .. } => "choose another name; `afield space list` shows the spaces of this device",
+            Self::SpaceUnnamed => "name it, as in `afield space create Work`",
             Self::SpaceAmbiguous { .. } => "choose one with --space NAME-or-ID, or set AFIELD_SPACE",
             Self::EntityUnknown { collection } => {
                 return Some(format!("`afield list {collection}` shows what there is"));
+            }
+            Self::EntityDeleted { collection, id } => {
+                return Some(format!("take it back with `afield restore {collection} {id}`"));
             }
             Self::ChangeUnknown | Self::Read(ReadError::Point { .. }) | Self::Edit(EditError::Point { .. }) => {
                 "`afield log` shows the changes of an entity"
@@ -36,6 +50,7 @@ impl Failure {
             }
             Self::Edit(EditError::Operation(OperationError::NoSuchSide)) => "`afield conflicts` numbers the sides",
             Self::Query(error) => return after_query(error),
+            Self::BareWord { word, source } => return Some(after_bare_word(word, source)),
             Self::ConflictAmbiguous { .. } => "name the field, or the conflict's id of `afield conflicts --json`",
             Self::Read(ReadError::Entity(error)) | Self::Edit(EditError::Entity(error)) => return after_entity(error),
             Self::Purge(PurgeError::Unconfirmed { .. }) => "repeat it with --yes to delete it for good",
@@ -74,13 +89,19 @@ impl Failure {
             Self::Connect(ConnectError::Address(_)) => {
                 "an address looks like wss://relay.example.org; --ca FILE trusts a relay's own authority"
             }
-            Self::Sync(SyncError::Held { .. }) => "`afield confirm` shows them, and lets them go",
+            Self::Sync(SyncError::Held { .. }) | Self::NotInStep { source: SyncError::Held { .. }, .. } => {
+                "`afield confirm` shows them, and lets them go"
+            }
             Self::DeletionsUnconfirmed { .. } => {
                 "repeat it with --yes to let them go, or with --keep to restore the entities"
             }
             Self::OtherDeletions => "`afield confirm` shows what waits now",
             Self::Guard(GuardError::Driver(error)) => after_damage(error.class()),
             Self::Guard(_) => "`afield guard --help` has examples",
+            Self::NotInStep { source, .. } if source.class() == Class::Retry => {
+                "check the address and that the relay runs; `afield sync` tries it again"
+            }
+            Self::NotInStep { source, .. } => return Some(after_sync(source).to_owned()),
             Self::Sync(error) | Self::NotReplaced { source: error, .. } => return Some(after_sync(error).to_owned()),
             Self::Plan(PlanError::Store(error)) => after_damage(error.class()),
             Self::Plan(PlanError::Half { source: SandboxError::Copy(_) | SandboxError::Place(_), .. }) => {
@@ -165,7 +186,7 @@ fn after_query(error: &QueryError) -> Option<String> {
             "`afield index add COLLECTION FIELD` for what it compares, or ask for less of it"
         }
         Refusal::TooMany { .. } => "`afield index list COLLECTION` shows them; `afield index drop` makes room",
-        Refusal::UnknownField { .. } => "`afield list COLLECTION --json` shows which fields there are",
+        Refusal::UnknownField { known, .. } => return Some(fields_of(known)),
         Refusal::Parameters { .. } => "give each question mark its --param VALUE, in their order",
         Refusal::UnknownSpace { .. } => "`afield space list` shows the spaces of this device",
         _ => "`afield query --help` has examples",
@@ -173,11 +194,28 @@ fn after_query(error: &QueryError) -> Option<String> {
     Some(next.to_owned())
 }
 
+/// The fields that there are, as far as a person reads them at once.
+fn fields_of(known: &[String]) -> String {
+    let shown: Vec<_> = known.iter().take(FIELDS_SHOWN_MAX).map(|field| text::printable(field)).collect();
+    let more = if known.len() > FIELDS_SHOWN_MAX { ", …; `afield list COLLECTION --json` shows all" } else { "" };
+    format!("the fields are {}{more}", shown.join(", "))
+}
+
+fn after_bare_word(word: &str, error: &QueryError) -> String {
+    let fields = match error {
+        QueryError::Refused(Refusal::UnknownField { known, .. }) => format!("; {}", fields_of(known)),
+        _ => String::new(),
+    };
+    format!("a text stands between single quotes: '{}'{fields}", text::printable(word))
+}
+
 fn after_damage(class: Class) -> &'static str {
     match class {
         Class::Quota => "make room on the disk and try again",
         Class::Retry => "try again",
-        _ => "the file is left as it is: restore a copy, or join its spaces from another device",
+        _ => {
+            "the file is left as it is: put a backup of `afield backup` in its place, or join its spaces from another device"
+        }
     }
 }
 
@@ -234,7 +272,7 @@ fn after_sync(error: &SyncError) -> &'static str {
 fn after_class(class: Class) -> &'static str {
     match class {
         Class::Retry => "check the address and that the relay runs, then try again",
-        Class::SignIn => "get a token from who runs the relay, then `afield connect URL --token TOKEN`",
+        Class::SignIn => "get a token from who runs the relay, then `afield connect URL --token-file FILE`",
         Class::Quota => "ask who runs the relay for more room; nothing stored here is lost",
         Class::Upgrade => "install the newest afield here, or ask who runs the relay to",
         Class::Permanent => {
@@ -297,7 +335,7 @@ mod tests {
             ("price = ", "`afield query --help`"),
             ("(SELECT 1)", "`afield query --help`"),
             ("nothing(3)", "`afield query --help`"),
-            ("prise > 3", "`afield list COLLECTION --json`"),
+            ("prise > 3", "the fields are price"),
         ] {
             let next = Failure::Query(goods.query(condition, ()).and_then(|query| query.count()).unwrap_err())
                 .next()

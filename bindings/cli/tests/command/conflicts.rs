@@ -73,3 +73,19 @@ fn a_strategy_decides_what_nobody_has_to_and_is_listed() {
     ada.run(["conflicts", "strategy", "notes", "latest"]).failed(2);
     assert_eq!(ada.run(["conflicts", "strategy", "notes", "title", "first", "newest"]).code, 2);
 }
+
+#[test]
+fn a_choice_that_is_not_plain_is_told_with_what_there_is_and_how_to_write_it() {
+    let (_folder, _relay, ada, ben, id) = two_titles();
+    let quoted = ada.run(["resolve", "notes", &id, "--value", "Both of them"]);
+    assert!(quoted.failed(2).contains("--value '\"Both of them\"'"), "{quoted:?}");
+    for (person, place) in [(&ada, "place=Porto"), (&ben, "place=Rome")] {
+        person.run(["put", "notes", &id, place]).ok();
+    }
+    for person in [&ada, &ben, &ada] {
+        person.run(["sync"]).ok();
+    }
+    let both = ada.run(["resolve", "notes", &id, "--keep", "1"]);
+    assert!(both.err.contains("2 conflicts: ") && both.err.contains("place") && both.err.contains("title"), "{both:?}");
+    assert!(ada.run(["resolve", "notes", &id, "place", "--keep", "1"]).ok().contains("There is 1 more"));
+}

@@ -35,3 +35,16 @@ fn what_is_held_back_is_shown_and_sent_once_it_may_go() {
     person.run(["sync"]).ok();
     assert_eq!((&status()["sequence"], &status()["held_back"]), (&json!(1), &json!(0)));
 }
+
+#[test]
+fn a_status_does_not_say_that_the_relay_has_what_is_held_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::open(folder.path());
+    let person = Person::with_store();
+    person.run(["connect", &relay.url()]).ok();
+    assert!(person.run(["status"]).ok().contains("the relay has every change"), "the control");
+    person.run(["direction", "drafts", "local"]).ok();
+    person.run(["put", "drafts", "title=Mine"]).ok();
+    let status = person.run(["status"]);
+    assert!(!status.ok().contains("every change") && status.out.contains("1 change held back"), "{status:?}");
+}

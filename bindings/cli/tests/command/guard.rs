@@ -1,6 +1,6 @@
 //! How much may be deleted unasked.
 
-use crate::running::Person;
+use crate::running::{Person, Relay};
 use serde_json::{Value as Json, json};
 
 /// What a guard is: how many deletions, and which share.
@@ -35,4 +35,82 @@ fn a_collection_has_a_guard_of_its_own_until_that_is_taken_away() {
     assert_eq!(of_drafts(&[]), (json!(6), Json::Null), "it follows the space again");
     assert_eq!(person.run(["guard", "--inherit"]).code, 2, "a space has nothing to inherit from");
     assert_eq!(person.run(["guard", "--collection", "drafts", "--inherit", "--off"]).code, 2);
+}
+
+#[test]
+fn deletions_that_wait_are_shown_with_what_they_would_take_and_who_made_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::open(folder.path());
+    let ada = Person::with_store();
+    let titles = ["Milk", "Bread", "Salt"];
+    let ids = titles.map(|title| ada.run(["put", "notes", &format!("title={title}")]).ok().to_owned());
+    ada.run(["connect", &relay.url()]).ok();
+    let ben = Person::joining(&ada.space());
+    ben.run(["connect", &relay.url()]).ok();
+    for person in [&ada, &ben] {
+        guard(person, &["--deletions", "1"]);
+    }
+    for id in &ids {
+        ada.run(["delete", "notes", id]).ok();
+    }
+    assert!(ada.run(["sync"]).err.contains(&ada.proposed("confirm")));
+    let waits = ada.run(["confirm"]);
+    assert!(titles.iter().all(|title| waits.out.contains(&format!("title: {title}"))), "{waits:?}");
+    assert!(waits.out.contains("this device"), "{waits:?}");
+    let explained = ada.run(["explain", "--json"]).json();
+    assert!(explained["now"].as_str().unwrap().contains("3 deletions made here wait to be confirmed"), "{explained}");
+    assert!(explained["next"].as_str().unwrap().contains(&ada.proposed("confirm")), "{explained}");
+    ada.run(["confirm", "--yes"]).ok();
+    ada.run(["sync"]).ok();
+    ben.run(["sync"]).failed(7);
+    let waits = ben.run(["confirm"]);
+    let device = ada.run(["status", "--json"]).json()["device"].as_str().unwrap().to_owned();
+    assert!(titles.iter().all(|title| waits.out.contains(&format!("title: {title}"))), "{waits:?}");
+    assert!(waits.out.contains(&device[24..]) && !waits.out.contains(&device), "its end is enough: {waits:?}");
+    let explained = ben.run(["explain", "--json"]).json();
+    assert!(explained["now"].as_str().unwrap().contains("3 deletions by others wait to be confirmed"), "{explained}");
+    assert!(!explained["now"].as_str().unwrap().contains("does not serve"), "{explained}");
+    assert!(explained["next"].as_str().unwrap().contains(&ben.proposed("confirm")), "{explained}");
+}
+
+#[test]
+fn what_waits_to_be_confirmed_is_told_by_doctor_and_by_a_dry_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::open(folder.path());
+    let ada = Person::with_store();
+    let ids = ["Milk", "Bread"].map(|title| ada.run(["put", "notes", &format!("title={title}")]).ok().to_owned());
+    ada.run(["connect", &relay.url()]).ok();
+    let ben = Person::joining(&ada.space());
+    ben.run(["connect", &relay.url()]).ok();
+    guard(&ben, &["--deletions", "1"]);
+    for id in &ids {
+        ada.run(["delete", "notes", id]).ok();
+    }
+    ada.run(["sync"]).ok();
+    ben.run(["sync"]).failed(7);
+    let doctor = ben.run(["doctor"]);
+    assert!(
+        doctor.ok().contains("2 deletions by others") && doctor.out.contains(&ben.proposed("confirm")),
+        "{doctor:?}"
+    );
+    assert!(!doctor.out.contains("does not serve"), "{doctor:?}");
+    let planned = ben.run(["sync", "--dry-run"]);
+    assert!(planned.ok().lines().all(|line| line.chars().count() <= 80), "{planned:?}");
+    assert!(planned.ok().contains("2 deletions by others"), "{planned:?}");
+    assert_eq!(ben.run(["sync", "--dry-run", "--json"]).json()["held_here"], 2);
+    ben.run(["confirm", "--yes"]).ok();
+    ben.run(["sync"]).ok();
+    assert!(!ben.run(["doctor"]).ok().contains("deletions"), "the control: nothing waits");
+}
+
+#[test]
+fn what_is_no_number_is_said_in_words() {
+    let person = Person::with_store();
+    for (wrong, expected) in [(["--deletions", "some"], "a whole number"), (["--share", "some"], "such as 20%")] {
+        let ran = person.run([&["guard"], wrong.as_slice()].concat());
+        assert!(ran.code == 2 && ran.err.contains(expected), "{ran:?}");
+    }
+    let help = person.run(["conflicts", "strategy", "--help"]);
+    assert!(help.ok().contains("\n  merge ") && help.out.contains("\n  manual "), "both are aligned: {help:?}");
+    assert_eq!(guard(&person, &["--deletions", "5", "--share", "20%"]), (json!(5), json!(0.2)), "the control");
 }

@@ -2,7 +2,7 @@
 
 use crate::running::{Person, Ran, afield};
 
-const COMMANDS: [&str; 38] = [
+const COMMANDS: [&str; 39] = [
     "demo",
     "init",
     "space",
@@ -36,6 +36,7 @@ const COMMANDS: [&str; 38] = [
     "status",
     "verify",
     "doctor",
+    "backup",
     "export",
     "import",
     "completions",

@@ -74,6 +74,7 @@ impl Setting {
             "direction" => &["drafts local", "drafts", ""],
             "status" => &["", "--watch", "--watch --sync"],
             "doctor" => &["", "--offline"],
+            "backup" => &[&self.ada.folder().join("copy.db").display().to_string()],
             "export" => &["", &format!("--output {file}")],
             "import" => &[&file],
             "completions" => &["bash", "zsh", "fish", "powershell"],

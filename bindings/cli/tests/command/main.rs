@@ -8,6 +8,7 @@ mod direction;
 mod doctor;
 #[cfg(unix)]
 mod edit;
+mod explain;
 mod guard;
 mod help;
 mod hints;

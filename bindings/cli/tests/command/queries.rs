@@ -46,7 +46,7 @@ fn a_query_that_is_none_is_a_wrong_command_line_and_says_where() {
     let mistake = person.run(["query", "goods", "done = 0 AND prise > 3"]);
     let told = mistake.failed(2);
     assert!(told.contains("column 14") && told.contains("did you mean \"price\"?"), "{told}");
-    assert!(person.run(["query", "goods", "price = ?"]).failed(2).contains("1 question marks"));
+    assert!(person.run(["query", "goods", "price = ?"]).failed(2).contains("1 question mark, and 0 values were given"));
     assert!(person.run(["query", "goods", "1 = 1; DROP TABLE changes"]).failed(2).contains("column 6"));
     assert_eq!(titles(person.run(["query", "goods", "--json"]).ok()).len(), 3);
 }
@@ -84,4 +84,32 @@ fn search_finds_words_once_it_is_told_which_fields_hold_them() {
     assert_eq!(titles(either.ok()).len(), 2);
     person.run(["search", "goods", "--expression", "milk AND"]).failed(2);
     assert_eq!(person.run(["search", "goods", "\"milk OR ("]).ok().lines().count(), 0);
+}
+
+#[test]
+fn a_field_that_no_entity_has_is_refused_with_the_fields_that_there_are() {
+    let person = shop();
+    let asked = |rest: &[&str]| person.run(["query", "goods"].iter().chain(rest));
+    for unknown in [&["zzqqx = 1"][..], &["zzqqx", "--count"], &["--order-by", "blabla"], &["--sum", "blubb"]] {
+        let ran = asked(unknown);
+        let told = ran.failed(2);
+        assert!(told.contains("there is no field") && told.contains("body, done, price, title"), "{told}");
+    }
+    asked(&["price > 3", "--order-by", "_updated_ms:desc"]).ok();
+    assert_eq!(person.run(["query", "drafts", "zzqqx = 1"]).ok(), "", "no entity has a field yet");
+    person.run(["index", "add", "goods", "due"]).ok();
+    assert_eq!(asked(&["due > 5"]).ok(), "", "a field that was declared is known");
+}
+
+#[test]
+fn a_text_whose_quotes_were_forgotten_is_told_with_them() {
+    let person = shop();
+    for condition in
+        ["title = Shopping", "price = 3 AND title<>Shopping", "title LIKE Shopping", "title = \"Shopping\""]
+    {
+        let ran = person.run(["query", "goods", condition]);
+        assert!(ran.failed(2).contains("'Shopping'"), "{condition}: {ran:?}");
+    }
+    let field = person.run(["query", "goods", "Shopping = title"]);
+    assert!(!field.failed(2).contains("'Shopping'"), "a field may be meant: {field:?}");
 }

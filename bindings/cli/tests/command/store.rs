@@ -238,3 +238,114 @@ fn a_damaged_store_is_said_to_be_and_nothing_panics() {
     let ran = person.run(["list", "notes"]);
     assert!(ran.failed(6).contains("damaged"), "{ran:?}");
 }
+
+#[test]
+fn spaces_have_names_and_no_two_the_same() {
+    let person = Person::with_store();
+    assert!(person.run(["space", "create", "Home"]).failed(2).contains("\"Home\""));
+    for empty in ["", "  "] {
+        person.run(["space", "create", empty]).failed(2);
+    }
+    let other = "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e";
+    person.run(["space", "join", other, "--name", "Home"]).failed(2);
+    person.run(["space", "join", other, "--name", ""]).failed(2);
+    assert_eq!(person.run(["space", "list", "--json"]).json_lines().len(), 1, "nothing was made");
+    let new = Person::new();
+    new.run(["--space", "", "init"]).failed(2);
+    assert!(!new.store().exists());
+    person.run(["space", "join", other, "--name", "Work"]).ok();
+    person.run(["space", "join", other, "--name", "Work"]).ok();
+    person.run(["init", "--join", "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0f", "--space", "Work"]).failed(2);
+    person.run(["space", "leave", "Work"]).ok();
+    assert_eq!(person.run(["space", "list", "--json"]).json()["name"], "Home");
+}
+
+#[test]
+fn the_end_of_a_deleted_entitys_id_is_said_to_be_deleted_and_how_to_take_it_back() {
+    let person = Person::with_store();
+    let ran = person.run(["put", "notes", "title=Milk"]);
+    let (id, end) = (ran.ok(), &ran.ok()[30..]);
+    assert!(person.run(["restore", "notes", end]).ok().contains("not deleted"));
+    assert!(person.run(["restore", "notes", id]).ok().contains("not deleted"));
+    person.run(["delete", "notes", end]).ok();
+    let restore = person.proposed(&format!("restore notes {id}"));
+    for command in [&["get", "notes", end][..], &["put", "notes", end, "a=b"], &["edit", "notes", end, "a=b"]] {
+        let ran = person.run(command);
+        assert!(ran.failed(3).contains("deleted") && ran.err.contains(&restore), "{ran:?}");
+    }
+    assert!(person.run(["delete", "notes", end]).failed(3).contains(&restore));
+    let whole = person.run(["get", "notes", id]);
+    assert_eq!(whole.ok(), r#"{"title":"Milk"}"#);
+    assert!(whole.err.contains("deleted") && whole.err.contains(&restore), "{whole:?}");
+    assert_eq!(person.run(["--quiet", "get", "notes", id]).err, "");
+    assert_eq!(person.run(["restore", "notes", end]).ok(), "Restored.");
+    assert_eq!(person.run(["get", "notes", id]).err, "");
+}
+
+#[test]
+fn a_folder_or_an_empty_file_is_said_to_be_one_and_left_as_it_is() {
+    let person = Person::new();
+    std::fs::write(person.store(), "").unwrap();
+    for command in [&["list"][..], &["put", "notes", "title=Milk"], &["status"], &["verify"]] {
+        assert!(person.run(command).failed(3).contains("is empty"), "{command:?}");
+        assert_eq!(std::fs::metadata(person.store()).unwrap().len(), 0, "{command:?}");
+    }
+    person.run(["init"]).ok();
+    person.run(["list"]).ok();
+    let folder = Person::new();
+    std::fs::create_dir(folder.store()).unwrap();
+    for command in [&["list"][..], &["init"], &["put", "notes", "title=Milk"]] {
+        assert!(folder.run(command).failed(6).contains("is a folder"), "{command:?}");
+    }
+}
+
+#[test]
+fn a_backup_is_a_store_of_its_own_made_beside_whoever_writes_and_overwrites_nothing() {
+    let person = Person::with_store();
+    person.run(["put", "notes", "title=Milk"]).ok();
+    let copy = person.folder().join("copy.db");
+    let mut holder = person.command(["import", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let made = person.run(["backup", copy.to_str().unwrap(), "--json"]).json();
+    assert_eq!(made["bytes"].as_u64(), Some(std::fs::metadata(&copy).unwrap().len()), "{made}");
+    drop(holder.stdin.take());
+    assert!(holder.wait().unwrap().success());
+    let listed = crate::running::afield().arg("--store").arg(&copy).args(["list", "notes"]).output().unwrap();
+    assert!(String::from_utf8(listed.stdout).unwrap().contains("Milk"));
+    assert!(person.run(["backup", copy.to_str().unwrap()]).failed(1).contains("another name"));
+    let nowhere = person.folder().join("nowhere/copy.db");
+    assert!(person.run(["backup", nowhere.to_str().unwrap()]).failed(1).contains("folder"));
+}
+
+#[test]
+fn an_undo_of_the_making_says_that_the_entity_is_deleted_by_it() {
+    let person = Person::with_store();
+    let id = person.run(["put", "notes", "title=Milk"]).ok().to_owned();
+    person.run(["put", "notes", &id, "title=Bread"]).ok();
+    assert_eq!(person.run(["undo", "notes", &id]).ok(), "Undone.");
+    let undone = person.run(["undo", "notes", &id]);
+    assert!(undone.ok().contains("deleted") && undone.out.contains(&person.proposed(&format!("redo notes {id}"))));
+    assert_eq!(person.run(["redo", "notes", &id]).ok(), "Redone.");
+    assert_eq!(person.titles(), ["Milk"]);
+}
+
+#[test]
+fn a_collection_of_which_nothing_is_there_is_noted_where_it_is_set_up() {
+    let person = Person::with_store();
+    person.run(["put", "notes", "title=Milk"]).ok();
+    let commands = |name: &'static str| {
+        [
+            vec!["index", "add", name, "title"],
+            vec!["direction", name, "push"],
+            vec!["conflicts", "strategy", name, "newest"],
+        ]
+    };
+    for command in commands("notez") {
+        let ran = person.run(&command);
+        ran.ok();
+        assert!(ran.err.contains("nothing is in notez yet; there is notes"), "{command:?}: {ran:?}");
+        assert_eq!(person.run([&["--quiet"], command.as_slice()].concat()).err, "");
+    }
+    for command in commands("notes") {
+        assert_eq!(person.run(&command).err, "", "the control");
+    }
+}

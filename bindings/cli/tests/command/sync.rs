@@ -347,3 +347,18 @@ fn a_dry_run_says_what_the_sync_then_does_and_does_nothing() {
     assert_eq!(ran.code, 4, "what would be sent is known all the same");
     drop(start_again);
 }
+
+#[test]
+fn a_first_connect_that_fails_says_that_the_relay_is_remembered_and_whether_a_token_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::with_tokens(folder.path());
+    let person = Person::with_store();
+    let without = person.run(["connect", &relay.url()]);
+    assert!(without.failed(5).contains("no token was given") && without.err.contains("is remembered"), "{without:?}");
+    let wrong = person.run(["connect", &relay.url(), "--token", "afield_mistyped"]);
+    assert!(!wrong.failed(5).contains("no token was given") && wrong.err.contains("is remembered"), "{wrong:?}");
+    let unreached = Person::with_store();
+    let nobody = unreached.run(["connect", "ws://127.0.0.1:1"]);
+    assert!(nobody.failed(4).contains("ws://127.0.0.1:1 is remembered"), "{nobody:?}");
+    assert!(nobody.err.contains(&unreached.proposed("sync")), "{nobody:?}");
+}

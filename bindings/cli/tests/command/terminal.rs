@@ -28,12 +28,17 @@ struct Shown {
 
 impl Terminal {
     fn start(command: &mut Command) -> Self {
+        Self::sized(command, 80, 24)
+    }
+
+    /// On a terminal of so many columns and rows.
+    fn sized(command: &mut Command, columns: u16, rows: u16) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
         let slave = File::options().read(true).write(true).open(name).unwrap();
-        tcsetwinsize(&slave, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        tcsetwinsize(&slave, Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         let side = || slave.try_clone().unwrap();
         let is_set =
             |command: &Command, wanted: &str| command.get_envs().any(|(name, value)| name == wanted && value.is_some());
@@ -331,4 +336,64 @@ fn a_line_that_fills_the_page_keeps_its_last_character() {
     assert!(full.iter().all(|line| !line.contains("\u{1b}[K")), "what would erase its last character: {full:?}");
     let short = lines.iter().filter(|line| strip_ansi_codes(line).contains("waiting"));
     assert!(short.clone().count() > 0 && short.clone().all(|line| line.contains("\u{1b}[K")), "the control: {lines:?}");
+}
+
+#[test]
+fn a_narrow_terminal_gets_whole_words_and_ids_on_lines_of_its_width() {
+    let (folder, ada) = (tempfile::tempdir().unwrap(), Person::with_store());
+    let relay = Relay::open(folder.path());
+    let put = |title: &str| ada.run(["put", "notes", &format!("title={title}")]).ok().to_owned();
+    let ids = ["Milk and bread for the weekend", "Bread", "Salt"].map(put);
+    ada.run(["connect", &relay.url()]).ok();
+    let ben = Person::joining(&ada.space());
+    ben.run(["connect", &relay.url()]).ok();
+    for (person, title) in [(&ada, "title=What Ada wrote"), (&ben, "title=What Ben wrote")] {
+        person.run(["put", "notes", &ids[0], title]).ok();
+    }
+    for person in [&ada, &ben, &ada] {
+        person.run(["sync"]).ok();
+    }
+    let (space, device) = (ada.space(), ada.run(["status", "--json"]).json()["device"].as_str().unwrap().to_owned());
+    ada.run(["guard", "--deletions", "1"]).ok();
+    for id in &ids[1..] {
+        ada.run(["delete", "notes", id]).ok();
+    }
+    ada.run(["sync"]).failed(7);
+    let shown = |arguments: &[&str], code: i32, columns: u16, rows: u16| {
+        let mut terminal = Terminal::sized(&mut ada.command(arguments), columns, rows);
+        if arguments == ["confirm"] {
+            terminal.until("[y/N]");
+            terminal.press("n\n");
+        }
+        let (ended, text) = terminal.end();
+        assert_eq!(ended, code, "{arguments:?}: {text}");
+        let text = strip_ansi_codes(&text).into_owned();
+        let known = [format!(" --store {}", ada.store().display()), ada.folder().display().to_string(), relay.url()];
+        known.iter().fold(text, |text, known| text.replace(known, ""))
+    };
+    let schedule = ["schedule", "--cron", "30 7 * * MON-FRI", "--zone", "Europe/Berlin"];
+    let commands: [(&[&str], i32, &[&str]); 10] = [
+        (&["status"], 0, &["Home", &space[24..], &device[24..], "waiting"]),
+        (&["space", "list"], 0, &["Home", &space]),
+        (&["trash"], 0, &[&ids[1][24..], "title: Bread"]),
+        (&["confirm"], 7, &[&ids[1][24..], "title: Bread", "this device"]),
+        (&["log", "notes", &ids[0]], 0, &["this device"]),
+        (&["conflicts"], 0, &["What Ada wrote", "What Ben wrote", "this device"]),
+        (&["guard"], 0, &["more than 1 deletion"]),
+        (&schedule, 0, &["Europe/Berlin"]),
+        (&["conflicts", "strategy", "notes", "title", "prefer-other"], 0, &["prefer-other"]),
+        (&["explain"], 0, &["Home:"]),
+    ];
+    for (arguments, code, expected) in commands {
+        for (columns, rows) in [(80, 24), (40, 20)] {
+            let text = shown(arguments, code, columns, rows);
+            // A command that is proposed is one piece, to be copied.
+            let is_command = |line: &str| line.contains("afield ") || line.contains("--");
+            let is_wide = |line: &&str| measure_text_width(line) > usize::from(columns) && !is_command(line);
+            assert_eq!(text.lines().find(is_wide), None, "{arguments:?} at {columns}: {text}");
+            let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            let missing = expected.iter().find(|expected| !flat.contains(**expected));
+            assert_eq!(missing, None, "{arguments:?} at {columns}: {text}");
+        }
+    }
 }

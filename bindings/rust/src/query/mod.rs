@@ -175,6 +175,23 @@ impl<T> Query<T> {
         Ok(Self { reader, of: None, query, place, order: Vec::new(), _type: PhantomData })
     }
 
+    /// Refuses each field that no entity of the collection has, where there are entities: for conditions that a person types.
+    /// Without it such a field reads as null, as an app wants it of what its model has gained.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let goods = replica.create_space("Home")?.collection::<()>("goods")?.json();
+    /// goods.insert(&serde_json::json!({"name": "milk"}))?;
+    /// assert_eq!(goods.query("colour = 'red'", ())?.count()?, 0);
+    /// assert!(goods.query("colour = 'red'", ())?.with_present_fields().count().is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_present_fields(self) -> Self {
+        Self { query: self.query.with_present_fields(), ..self }
+    }
+
     /// By a field, from its smallest value on; after the fields by which it is ordered already.
     pub fn order_by(self, field: &str) -> Self {
         self.ordered(field, Direction::Ascending)

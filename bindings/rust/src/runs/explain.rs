@@ -7,6 +7,11 @@ use afield_core::{Now, SpaceId};
 use serde::Serialize;
 use std::fmt;
 
+/// How many of the last decisions an explanation shows.
+const SHOWN_RUNS: usize = 5;
+/// How far from a run what was asked for is still answered by it, in milliseconds: the cool-down of "sync now" is as long.
+const ECHO_MS: i64 = 5_000;
+
 /// What was decided last about syncing a space and why, and what comes next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -22,15 +27,17 @@ pub struct Explanation {
     pub next: String,
     /// When that is, in milliseconds since the Unix epoch, where it is known.
     pub next_at_ms: Option<i64>,
-    /// The last decisions, the newest first.
+    /// The last decisions, the newest first. That nothing more was to be done for what a run did anyway is none of them.
     pub runs: Vec<Run>,
     /// The same in words.
     pub last: Vec<String>,
 }
 
 impl Explanation {
+    /// Explains a space from its newest decisions, the newest first.
     pub(super) fn of(status: &Status, space: &SpaceStatus, runs: Vec<Run>, now: Now) -> Self {
         let (next, next_at_ms) = next(status, space, now);
+        let runs = without_echoes(runs);
         Self {
             space: space.space,
             name: space.name.clone(),
@@ -41,6 +48,29 @@ impl Explanation {
             runs,
         }
     }
+}
+
+/// Leaves out what was asked for while a run did it, or right before or after: one sync is one line.
+fn without_echoes(mut runs: Vec<Run>) -> Vec<Run> {
+    let done: Vec<_> = runs
+        .iter()
+        .filter(|run| run.outcome.is_some())
+        .map(|run| {
+            let ms = i64::try_from(run.figures.duration_ms).unwrap_or(i64::MAX);
+            run.at_ms.saturating_sub(ECHO_MS)..=run.at_ms.saturating_add(ms).saturating_add(ECHO_MS)
+        })
+        .collect();
+    let is_asked = |run: &Run| run.outcome.is_none() && ["manual", "start_up"].contains(&run.trigger.as_str());
+    let is_answered = |run: &Run| run.decision == "skip" || run.reason == Reason::BackOff.name();
+    let is_echo = |run: &Run| is_asked(run) && is_answered(run) && done.iter().any(|done| done.contains(&run.at_ms));
+    runs.retain(|run| !is_echo(run));
+    // What keeps one sync back is told once, though switching it on and asking for it are both answered so.
+    runs.dedup_by(|older, newer| {
+        let is_near = newer.at_ms.saturating_sub(older.at_ms) <= ECHO_MS;
+        is_near && is_asked(older) && is_asked(newer) && older.trigger != newer.trigger && older.reason == newer.reason
+    });
+    runs.truncate(SHOWN_RUNS);
+    runs
 }
 
 fn standing(status: &Status, space: &SpaceStatus, now: Now) -> String {

@@ -1,19 +1,24 @@
 //! Whether the relay is there, and serves this device.
 
 use super::Check;
+use super::store::Found;
 use crate::context;
 use crate::failure::Failure;
 use crate::interrupt;
-use crate::remembered::Remembered;
+use crate::remembered::{LastState, RefusedSpace, Remembered};
 use crate::text;
 use afield::{Class, ProbeError, Probed, SpaceId};
 
 /// How long ago the last sync may be before somebody should be told, in milliseconds: a week.
 const SYNCED_AGE_WARN_MS: u64 = 7 * 24 * 3_600_000;
 
-pub(super) fn checks(remembered: &Remembered, spaces: &[SpaceId], is_offline: bool) -> Result<Vec<Check>, Failure> {
-    let mut checks = vec![synced(remembered)];
-    checks.extend(remembered.spaces.iter().map(|space| unserved(&space.id, &space.reason)));
+pub(super) fn checks(remembered: &Remembered, found: &Found, is_offline: bool) -> Result<Vec<Check>, Failure> {
+    let Found { spaces, held } = found;
+    // What waits for somebody here is remembered, too, and told of already.
+    let is_held = |space: &RefusedSpace| held.iter().any(|held| held.to_string() == space.id);
+    let mut checks = vec![synced(remembered, !held.is_empty())];
+    let unserved_before = remembered.spaces.iter().filter(|space| !is_held(space));
+    checks.extend(unserved_before.map(|space| unserved(&space.id, &space.reason)));
     if is_offline {
         checks.push(Check::ok("relay", format!("{}: not asked", remembered.address)));
         return Ok(checks);
@@ -51,11 +56,14 @@ pub(super) fn checks(remembered: &Remembered, spaces: &[SpaceId], is_offline: bo
     Ok(checks)
 }
 
-fn synced(remembered: &Remembered) -> Check {
+fn synced(remembered: &Remembered, is_held: bool) -> Check {
     let age = remembered.last_synced_ms.map(|at| u64::try_from(context::wall_ms().saturating_sub(at)).unwrap_or(0));
     let last =
         age.map_or_else(|| "never in step with the relay yet".to_owned(), |age| format!("in step {}", text::ago(age)));
     match (&remembered.last_error, age) {
+        (Some(error), _) if is_held && error.state == LastState::Blocked => {
+            Check::warn("sync", format!("{last}; since then: {}", error.reason), "`afield confirm`, then `afield sync`")
+        }
         (Some(error), _) => Check::warn("sync", format!("{last}; since then: {}", error.reason), "`afield sync`"),
         (None, Some(0..SYNCED_AGE_WARN_MS)) => Check::ok("sync", last),
         (None, _) => Check::warn("sync", last, "`afield sync`"),

@@ -32,14 +32,24 @@ pub(super) fn opened(store: &Path) -> Check {
     Check::ok("store", format!("{}, schema {}, {}", store.display(), SchemaVersion::NEWEST, text::bytes(size)))
 }
 
+/// The spaces of a store.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// All of them.
+    pub(super) spaces: Vec<SpaceId>,
+    /// Those of which deletions wait for somebody to confirm them.
+    pub(super) held: Vec<SpaceId>,
+}
+
 /// Checks what the store holds; gives its spaces.
-pub(super) fn contents(replica: &ReadOnlyReplica, report: &mut Report<'_>) -> Result<Vec<SpaceId>, Failure> {
+pub(super) fn contents(replica: &ReadOnlyReplica, report: &mut Report<'_>) -> Result<Found, Failure> {
+    let mut held = Vec::new();
     report.tell_all(integrity(replica))?;
     let spaces = match replica.spaces() {
         Ok(spaces) => spaces,
         Err(error) => {
             report.tell(Check::failed("spaces", &error.into()))?;
-            return Ok(Vec::new());
+            return Ok(Found::default());
         }
     };
     if spaces.is_empty() {
@@ -54,6 +64,12 @@ pub(super) fn contents(replica: &ReadOnlyReplica, report: &mut Report<'_>) -> Re
             report.tell(quarantine(status.quarantined))?;
             let oldest = status.spaces.iter().filter_map(|space| space.oldest_pending_age_ms).max();
             report.tell(outbox(status.pending_changes, oldest))?;
+            for space in &status.spaces {
+                report.tell_all(waiting(&space.name, space.held_to_send, space.held_here))?;
+                if space.held_to_send + space.held_here > 0 {
+                    held.push(space.space);
+                }
+            }
             for space in status.spaces.iter().filter(|space| space.resets > 0) {
                 let times = text::count(space.resets, "time", "times");
                 let found =
@@ -64,7 +80,7 @@ pub(super) fn contents(replica: &ReadOnlyReplica, report: &mut Report<'_>) -> Re
         Err(error) => report.tell(Check::failed("outbox", &error.into()))?,
     }
     report.tell_all(refusals(&spaces))?;
-    Ok(spaces.iter().map(ReadOnlySpace::id).collect())
+    Ok(Found { spaces: spaces.iter().map(ReadOnlySpace::id).collect(), held })
 }
 
 fn integrity(replica: &ReadOnlyReplica) -> Vec<Check> {
@@ -127,6 +143,17 @@ fn outbox(changes: u64, oldest_ms: Option<u64>) -> Check {
         return Check::ok("outbox", found);
     }
     Check::warn("outbox", found, "`afield sync`, or connect to a relay: they are on this device alone")
+}
+
+fn waiting(name: &str, to_send: u64, here: u64) -> Option<Check> {
+    let words = |deletions| text::count(deletions, "deletion", "deletions");
+    let found = match (to_send, here) {
+        (0, 0) => return None,
+        (sent, 0) => format!("{name:?}: {} made here wait, and nothing of the space is sent meanwhile", words(sent)),
+        (0, here) => format!("{name:?}: {} by others wait", words(here)),
+        (sent, here) => format!("{name:?}: {} made here and {} by others wait", words(sent), words(here)),
+    };
+    Some(Check::warn("deletions", found, "`afield confirm` shows them, and lets them go"))
 }
 
 fn refusals(spaces: &[ReadOnlySpace]) -> Vec<Check> {

@@ -2,6 +2,7 @@
 
 use super::{Refused, Shown, ShownSpace, State};
 use crate::context;
+use crate::identity;
 use crate::text;
 use afield::SyncState;
 use console::style;
@@ -12,15 +13,16 @@ const NAME_WIDTH: usize = 9;
 /// The whole page; no line is wider than this unless a single word is.
 pub(super) fn in_words(shown: &Shown, width: usize) -> String {
     let size = shown.store_bytes.map(|size| format!(" ({})", text::bytes(size))).unwrap_or_default();
+    let is_wide = NAME_WIDTH + shown.device.len() <= width;
     let relay = shown.relay.as_deref().unwrap_or("none: `afield connect URL` starts syncing");
     let mut lines = vec![
         ("store", format!("{}{size}", shown.store)),
-        ("device", shown.device.clone()),
+        ("device", if is_wide { shown.device.clone() } else { identity::end_of(&shown.device) }),
         ("relay", relay.to_owned()),
         ("sync", sync_in_words(shown)),
     ];
     if let Some(error) = &shown.last_error {
-        lines.push(("", error.clone()));
+        lines.push(("", with_names(error, &shown.spaces)));
     }
     if let Some(traffic) = shown.traffic {
         let (up, down) = (text::bytes(traffic.bytes_sent), text::bytes(traffic.bytes_received));
@@ -96,6 +98,11 @@ fn sync_in_words(shown: &Shown) -> String {
 
 fn waiting_in_words(shown: &Shown) -> String {
     let changes = shown.pending_changes;
+    let held_back = shown.spaces.iter().map(|space| space.held_back).sum::<u64>();
+    if changes == 0 && held_back > 0 {
+        let held_back = text::count(held_back, "change", "changes");
+        return format!("nothing, but for {held_back} held back (`afield direction` says why)");
+    }
     if changes == 0 {
         let all = if shown.last_synced_ms.is_some() { ": the relay has every change of this device" } else { "" };
         return format!("nothing{all}");
@@ -110,16 +117,24 @@ fn name(space: &ShownSpace) -> &str {
     if space.name == space.id { "" } else { &space.name }
 }
 
+/// An error in which spaces have their names, or the ends of their ids, for a person who reads both below.
+fn with_names(error: &str, spaces: &[ShownSpace]) -> String {
+    spaces.iter().fold(error.to_owned(), |error, space| {
+        let short = if name(space).is_empty() { identity::end_of(&space.id) } else { format!("{:?}", space.name) };
+        error.replace(&space.id, &text::printable(&short))
+    })
+}
+
 fn spaces_in_words(spaces: &[ShownSpace], last_error: Option<&str>, width: usize) -> String {
     if spaces.is_empty() {
         return style("no space yet: `afield space create NAME`").dim().to_string();
     }
     let row = |space: &ShownSpace| {
         let (waiting, log) = (text::number(space.pending_changes), text::number(space.sequence));
-        vec![space.id.clone(), space.state.word(), waiting, log, text::printable(name(space))]
+        vec![text::printable(name(space)), space.state.word(), waiting, log, identity::end_of(&space.id)]
     };
     let rows: Vec<_> = spaces.iter().map(row).collect();
-    let mut page = text::table(&["space", "sync", "waiting", "log", "name"], &rows, width);
+    let mut page = text::whole_table(&["space", "sync", "waiting", "log", "id ends in"], &rows, width);
     for space in spaces {
         let mut notes = Vec::new();
         notes.extend(space.error.clone().filter(|error| Some(error.as_str()) != last_error));
@@ -139,8 +154,8 @@ fn spaces_in_words(spaces: &[ShownSpace], last_error: Option<&str>, width: usize
             notes.push(format!("the relay had lost history {times}, and was given all of it again"));
         }
         if !notes.is_empty() {
-            let who = if name(space).is_empty() { &space.id } else { &space.name };
-            page.push_str(&text::wrapped(&format!("{}: {}", text::printable(who), notes.join("; ")), width, 2));
+            let who = if name(space).is_empty() { identity::end_of(&space.id) } else { space.name.clone() };
+            page.push_str(&text::wrapped(&format!("{}: {}", text::printable(&who), notes.join("; ")), width, 2));
             page.push('\n');
         }
     }

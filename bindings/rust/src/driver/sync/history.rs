@@ -5,6 +5,7 @@ use crate::driver::Driver;
 use crate::driver::documents::lock;
 use crate::status::{RunFigures, SyncEvent};
 use afield_core::policy::{Decision, Reason, Trigger};
+use afield_core::wire::ChunkCode;
 use afield_core::{Now, SpaceId};
 use afield_store::{RunRecord, StoreError};
 use std::collections::BTreeMap;
@@ -33,7 +34,7 @@ pub(super) enum End<'r> {
     InStep,
     /// The session, or the attempt at one, failed.
     Lost(&'r str),
-    /// The relay does not serve the space.
+    /// The relay does not serve the space, or does not take some of its changes.
     Refused(&'r str),
     /// Somebody switched it off.
     Stopped(&'r str),
@@ -207,6 +208,9 @@ impl Driver {
                 self.emit(SyncEvent::Failed { space, trigger, reason, failures: sync.failures, figures });
             }
         }
+        // Nothing may be left to do while the relay does not take some of what is here.
+        let refused = space.filter(|_| matches!(end, End::InStep)).and_then(|space| self.refused_changes(space));
+        let end = refused.as_deref().map_or(end, End::Refused);
         sync.history.note(RunRecord {
             space,
             trigger: run.trigger.name().to_owned(),
@@ -224,6 +228,17 @@ impl Driver {
             ..RunRecord::default()
         });
         sync.look_at_schedules(now);
+    }
+
+    /// What the relay refuses of a space, in words for a person.
+    fn refused_changes(&self, space: SpaceId) -> Option<String> {
+        let reader = lock(&self.store).reader();
+        let refusals = crate::status::refusals(&reader, [space]).ok().filter(|refusals| !refusals.is_empty())?;
+        let in_words = |(code, entities): &(ChunkCode, u64)| {
+            let entities = if *entities == 1 { "1 entity".to_owned() } else { format!("{entities} entities") };
+            format!("changes of {entities}: {code}")
+        };
+        Some(refusals.iter().map(in_words).collect::<Vec<_>>().join("; "))
     }
 
     /// Ends every run because the session, or the attempt at one, did; tells when that has happened often in a row.
