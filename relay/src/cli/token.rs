@@ -5,6 +5,7 @@ use crate::log::{NewToken, Token, TokenSummary};
 use crate::server::{DataFolder, SystemClock, SystemEntropy};
 use afield_core::{Now, SpaceId};
 use clap::{Args, Subcommand};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 /// Creates, lists and revokes tokens. A relay that runs on the same data folder notices within seconds.
@@ -87,8 +88,13 @@ impl CreateTokenCommand {
 
 fn list(folder: &DataFolder, json: bool, now: Now) -> Result<(), CommandError> {
     let tokens = folder.open_log()?.tokens()?;
+    let is_for_a_person = io::stdout().is_terminal();
     for token in &tokens {
-        print_line_if_read(&if json { as_json(token) } else { as_text(token, now) })?;
+        print_line_if_read(&match (json, is_for_a_person) {
+            (true, _) => as_json(token),
+            (false, true) => as_page(token, now),
+            (false, false) => as_text(token, now),
+        })?;
     }
     if tokens.is_empty() && !json {
         super::note("There is no token yet: afield-relay token create");
@@ -122,7 +128,20 @@ fn as_json(token: &TokenSummary) -> String {
     .to_string()
 }
 
+/// For a program: what there is between tabs.
 fn as_text(token: &TokenSummary, now: Now) -> String {
+    in_words(token, now).join("\t")
+}
+
+/// For a person: whose it is, and below that what it is good for, in lines that fit a narrow terminal.
+fn as_page(token: &TokenSummary, now: Now) -> String {
+    let [number, user, name, state, rights, spaces, created] = in_words(token, now);
+    let spaces = if token.spaces.is_some() { spaces.replace(' ', "\n   ") } else { spaces };
+    format!("{number}  {user}  {name}\n   {state}, {created}\n   {rights}\n   {spaces}")
+}
+
+/// Number, user, name, state, rights, spaces and age.
+fn in_words(token: &TokenSummary, now: Now) -> [String; 7] {
     let ago = |ms: i64| TimeSpan::from_ms(now.wall_ms.saturating_sub(ms).max(0).unsigned_abs());
     let until = |ms: i64| TimeSpan::from_ms(ms.saturating_sub(now.wall_ms).max(0).unsigned_abs());
     let state = match (token.revoked_wall_ms, token.expires_wall_ms) {
@@ -141,7 +160,8 @@ fn as_text(token: &TokenSummary, now: Now) -> String {
         (false, true) => "reads, writes, creates spaces",
     };
     let (user, name) = (printable(&token.user), printable(token.name.as_deref().unwrap_or("-")));
-    format!("{}\t{user}\t{name}\t{state}\t{rights}\t{spaces}\tcreated {} ago", token.number, ago(token.created_wall_ms))
+    let created = format!("created {} ago", ago(token.created_wall_ms));
+    [token.number.to_string(), user, name, state, rights.to_owned(), spaces, created]
 }
 
 #[cfg(test)]
@@ -164,6 +184,8 @@ mod tests {
             revoked_wall_ms: None,
         };
         assert_eq!(as_text(&token, now), "3\tada\t-\tgood\treads, writes, creates spaces\tall spaces\tcreated 2d ago");
+        let page = "3  ada  -\n   good, created 2d ago\n   reads, writes, creates spaces\n   all spaces";
+        assert_eq!(as_page(&token, now), page);
         let with = |expires_wall_ms, revoked_wall_ms| {
             as_text(&TokenSummary { expires_wall_ms, revoked_wall_ms, ..token.clone() }, now)
         };

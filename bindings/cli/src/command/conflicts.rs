@@ -148,6 +148,11 @@ pub(super) fn resolve(arguments: &Resolve, global: &Global, output: Output) -> R
             return Err(Failure::ConflictAmbiguous { places: many.iter().map(place).collect() });
         }
     };
+    if conflict.path.steps().is_empty() && matches!(choice, Choice::Value(_)) {
+        let how =
+            "a deletion beside an edit is decided with --keep NUMBER; change the fields with `afield put` after that";
+        return Err(Failure::Usage(how.to_owned()));
+    }
     let _ = conflict.resolve(&choice)?;
     let resolved = Resolved {
         id: conflict.id.to_string(),

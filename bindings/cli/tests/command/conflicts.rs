@@ -89,3 +89,21 @@ fn a_choice_that_is_not_plain_is_told_with_what_there_is_and_how_to_write_it() {
     assert!(both.err.contains("2 conflicts: ") && both.err.contains("place") && both.err.contains("title"), "{both:?}");
     assert!(ada.run(["resolve", "notes", &id, "place", "--keep", "1"]).ok().contains("There is 1 more"));
 }
+
+#[test]
+fn a_value_for_a_whole_entity_is_refused_with_what_decides_it() {
+    let (_folder, _relay, ada, ben, id) = two_titles();
+    ada.run(["resolve", "notes", &id, "--keep", "1"]).ok();
+    for person in [&ada, &ben] {
+        person.run(["sync"]).ok();
+    }
+    ada.run(["delete", "notes", &id]).ok();
+    ben.run(["put", "notes", &id, "title=Edited"]).ok();
+    for person in [&ada, &ben, &ada] {
+        person.run(["sync"]).ok();
+    }
+    let value = ada.run(["resolve", "notes", &id, "--value", "\"Both\""]);
+    assert!(value.failed(2).contains("--keep NUMBER") && !value.err.contains("no such side"), "{value:?}");
+    ada.run(["resolve", "notes", &id, "--keep", "1"]).ok();
+    assert!(ada.run(["conflicts"]).ok().is_empty());
+}

@@ -371,6 +371,13 @@ fn a_narrow_terminal_gets_whole_words_and_ids_on_lines_of_its_width() {
         let known = [format!(" --store {}", ada.store().display()), ada.folder().display().to_string(), relay.url()];
         known.iter().fold(text, |text, known| text.replace(known, ""))
     };
+    let _token = relay.token(&["--name", "home laptop"]);
+    let tokens = ["relay", "token", "list", "--data", folder.path().to_str().unwrap()];
+    for columns in [80, 40] {
+        let (code, text) = Terminal::sized(crate::running::afield().args(tokens), columns, 20).end();
+        assert!(code == 0 && !text.contains('\t') && text.contains("home laptop"), "{text:?}");
+        assert!(text.lines().all(|line| measure_text_width(line) <= usize::from(columns)), "{text}");
+    }
     let schedule = ["schedule", "--cron", "30 7 * * MON-FRI", "--zone", "Europe/Berlin"];
     let commands: [(&[&str], i32, &[&str]); 10] = [
         (&["status"], 0, &["Home", &space[24..], &device[24..], "waiting"]),
