@@ -88,11 +88,15 @@ impl Store {
     /// The storage failed.
     pub fn may_leave(&self, entity: EntityId) -> Result<Option<bool>, StoreError> {
         self.read(|connection| {
-            let sql = "SELECT direction, EXISTS (SELECT 1 FROM changes WHERE changes.entity_row = e.entity_row
-                                                 AND (sequence IS NOT NULL OR logged = 1))
+            // Only where changes just come in it is asked what stood in a log.
+            let sql = "SELECT direction, direction = 2 AND EXISTS (SELECT 1 FROM changes WHERE changes.entity_row = e.entity_row
+                                                                   AND (sequence IS NOT NULL OR logged = 1))
                        FROM entities AS e LEFT JOIN directions AS d ON d.space_row = e.space_row AND d.collection = e.collection
                        WHERE e.entity = ?";
-            row(connection, sql, [entity.as_bytes()], |row| Ok(!holds(direction(row, 0)?, row.get(1)?)))
+            row(connection, sql, [entity.as_bytes()], |row| {
+                let has_stood: Option<bool> = row.get(1)?;
+                Ok(!holds(direction(row, 0)?, has_stood.unwrap_or(false)))
+            })
         })
     }
 

@@ -55,9 +55,6 @@ impl Store {
     /// The storage failed.
     pub fn expired(&mut self, space: SpaceId, before_ms: i64, now_ms: i64) -> Result<Expired, StoreError> {
         self.write_unsynced(|transaction| {
-            let sql =
-                "DELETE FROM trashed WHERE entity_row NOT IN (SELECT entity_row FROM projections WHERE deleted = 1)";
-            transaction.execute(sql, [])?;
             let sql = "INSERT OR IGNORE INTO trashed (entity_row, known_ms) SELECT entity_row, ?2 FROM projections
                        WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND deleted = 1";
             transaction.execute(sql, (space.as_bytes(), now_ms))?;

@@ -130,28 +130,79 @@ impl<T> Collection<T> {
     }
 
     /// The collection's name.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// assert_eq!(notes.name(), "notes");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn name(&self) -> &str {
         self.name.as_str()
     }
 
     /// The space it belongs to.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// assert_eq!(home.collection::<()>("notes")?.space(), home.id());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn space(&self) -> SpaceId {
         self.space
     }
 
     /// The same collection, seen as JSON values.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// assert_eq!(notes.json().read(id)?, json!({ "title": "Milk" }));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn json(&self) -> JsonCollection {
         JsonCollection { of: self.seen_as() }
     }
 
     /// The same collection, whose edits say this of themselves: why they were made, for whoever reads the entity's
     /// [history](Collection::history). It travels with the change to all devices.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// let id = notes.with_message("for the weekend").json().insert(&json!({ "title": "Milk" }))?;
+    /// let page = notes.history(id, &afield::Point::Now, 1)?;
+    /// assert_eq!(page.changes[0].attribution.message.as_deref(), Some("for the weekend"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_message(&self, message: &str) -> Self {
         Self { message: Some(message.into()), ..self.clone() }
     }
 
     /// One entity, by field and path: texts, lists, maps, counters, and the document itself.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// let note = notes.entity(id)?;
+    /// note.map(afield::Path::ROOT).put("done", true)?;
+    /// assert_eq!(notes.json().read(id)?, json!({ "title": "Milk", "done": true }));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -163,6 +214,16 @@ impl<T> Collection<T> {
     }
 
     /// The entities that are not deleted, in the order of their making to the millisecond.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// assert_eq!(notes.ids()?, [id]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -204,6 +265,17 @@ impl<T> Collection<T> {
     ///
     /// Each can still be read with [`Collection::read`] and watched, and an edit made elsewhere meanwhile is in it.
     ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// notes.delete(id)?;
+    /// assert_eq!((notes.ids()?, notes.deleted()?), (vec![], vec![id]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read.
@@ -212,6 +284,19 @@ impl<T> Collection<T> {
     }
 
     /// Marks an entity as deleted. An ordinary edit: it merges, and [`Collection::restore`] takes it back.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// notes.delete(id)?;
+    /// assert!(notes.ids()?.is_empty());
+    /// notes.restore(id)?;
+    /// assert_eq!(notes.json().read(id)?, json!({ "title": "Milk" }));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -223,6 +308,18 @@ impl<T> Collection<T> {
 
     /// Takes a deletion back.
     ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// notes.delete(id)?;
+    /// notes.restore(id)?;
+    /// assert_eq!(notes.ids()?, [id]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The entity could not be opened, or the edit could not be stored.
@@ -231,6 +328,17 @@ impl<T> Collection<T> {
     }
 
     /// Tells whenever entities of the collection change, by this device or by others.
+    ///
+    /// ```no_run
+    /// # use afield::{Replica, model};
+    /// # async fn follow(notes: afield::Collection<()>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut watch = notes.watch();
+    /// while watch.changed().await.is_some() {
+    ///     println!("{} notes", notes.ids()?.len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn watch(&self) -> Watch {
         self.shared.driver.observers.watch(Subject::Collection(self.space, self.name.clone()))
     }
@@ -278,6 +386,18 @@ impl<T> Collection<T> {
 impl<T: Hydrate + Reconcile> Collection<T> {
     /// Makes a new entity. It is stored when this returns.
     ///
+    /// ```
+    /// # use afield::{Replica, model};
+    /// # #[model]
+    /// # struct Note { title: String }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<Note>("notes")?;
+    /// let id = notes.insert(&Note { title: "Milk".into() })?;
+    /// assert_eq!(notes.read(id)?.title, "Milk");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The value is too large or cannot be written to a document, or the store failed.
@@ -293,6 +413,19 @@ impl<T: Hydrate + Reconcile> Collection<T> {
     /// Fields that the type does not know, and fields that others change meanwhile, are left alone. Another edit of the
     /// same entity from within `edit` is refused. An edit that can fail, or that gives something back, is a
     /// [`Collection::try_edit`].
+    ///
+    /// ```
+    /// # use afield::{Replica, model};
+    /// # #[model]
+    /// # struct Note { title: String }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<Note>("notes")?;
+    /// let id = notes.insert(&Note { title: "Milk".into() })?;
+    /// notes.edit(id, |note| note.title.push_str(" and bread"))?;
+    /// assert_eq!(notes.read(id)?.title, "Milk and bread");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -340,6 +473,18 @@ impl<T: Hydrate + Reconcile> Collection<T> {
 
     /// Reads an entity.
     ///
+    /// ```
+    /// # use afield::{Replica, model};
+    /// # #[model]
+    /// # struct Note { title: String }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<Note>("notes")?;
+    /// let id = notes.insert(&Note { title: "Milk".into() })?;
+    /// assert_eq!(notes.read(id)?.title, "Milk");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// There is no such entity, or it does not have the shape of `T`.
@@ -350,6 +495,19 @@ impl<T: Hydrate + Reconcile> Collection<T> {
     }
 
     /// Reads all entities that are not deleted, in the order of their making, and tells which could not be read.
+    ///
+    /// ```
+    /// # use afield::{Replica, model};
+    /// # #[model]
+    /// # struct Note { title: String }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<Note>("notes")?;
+    /// notes.insert(&Note { title: "Milk".into() })?;
+    /// let listing = notes.list()?;
+    /// assert_eq!(listing.entities[0].1.title, "Milk");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -134,6 +134,18 @@ impl Space {
 
     /// How conflicts are decided on this device, where that is not left to Automerge and people, in the order of collections and fields.
     ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// notes.on_conflict(afield::Strategy::Newest)?;
+    /// assert_eq!(home.conflict_strategies()?[0].strategy, afield::Strategy::Newest);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read.
@@ -150,6 +162,17 @@ impl Space {
 
 impl<T> Collection<T> {
     /// What people have to decide in this collection, in the order of entities and places.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// assert!(notes.conflicts()?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -194,6 +217,18 @@ impl<T> Collection<T> {
     }
 
     /// As [`Collection::on_conflict`], for a field of its entities and all that stands in it.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// notes.on_conflict_in("title", afield::Strategy::Manual)?;
+    /// assert_eq!(home.conflict_strategies()?.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

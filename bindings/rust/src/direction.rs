@@ -133,6 +133,17 @@ impl Space {
 
     /// Which way the changes of a collection go on this device.
     ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// assert_eq!(home.direction("notes")?, afield::Direction::Both);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read.
@@ -141,6 +152,18 @@ impl Space {
     }
 
     /// The collections whose changes do not go both ways on this device, and whose writes count there, in the order of their names.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// home.set_direction("notes", afield::Direction::PullOnly)?;
+    /// assert_eq!(home.directions()?.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

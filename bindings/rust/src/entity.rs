@@ -59,11 +59,37 @@ impl Entity {
     }
 
     /// The entity's identity.
+    ///
+    /// ```
+    /// # use afield::Value;
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk", "tags": ["shop"], "where": { "town": "Ulm" } }))?;
+    /// # let note = notes.entity(id)?;
+    /// assert_eq!(note.id(), id);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn id(&self) -> EntityId {
         self.target.entity
     }
 
     /// A text, whose characters merge.
+    ///
+    /// ```
+    /// # use afield::Value;
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk", "tags": ["shop"], "where": { "town": "Ulm" } }))?;
+    /// # let note = notes.entity(id)?;
+    /// let body = note.text("body");
+    /// body.splice(0, 0, "Milk, bread")?;
+    /// assert_eq!(body.read()?, "Milk, bread");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn text(&self, path: impl Into<Path>) -> TextField<'_> {
         TextField(Field { entity: self, path: path.into() })
     }
@@ -74,21 +100,73 @@ impl Entity {
     }
 
     /// A list, whose elements merge.
+    ///
+    /// ```
+    /// # use afield::Value;
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk", "tags": ["shop"], "where": { "town": "Ulm" } }))?;
+    /// # let note = notes.entity(id)?;
+    /// note.list("tags").push("home")?;
+    /// assert_eq!(note.json()?["tags"], json!(["shop", "home"]));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn list(&self, path: impl Into<Path>) -> ListField<'_> {
         ListField(Field { entity: self, path: path.into() })
     }
 
     /// A map, whose keys merge; [`Path::ROOT`] is the entity itself.
+    ///
+    /// ```
+    /// # use afield::Value;
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk", "tags": ["shop"], "where": { "town": "Ulm" } }))?;
+    /// # let note = notes.entity(id)?;
+    /// note.map("where").put("street", "Main Street")?;
+    /// assert_eq!(note.json()?["where"], json!({ "town": "Ulm", "street": "Main Street" }));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn map(&self, path: impl Into<Path>) -> MapField<'_> {
         MapField(Field { entity: self, path: path.into() })
     }
 
     /// A counter, to which increments add up.
+    ///
+    /// ```
+    /// # use afield::Value;
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk", "tags": ["shop"], "where": { "town": "Ulm" } }))?;
+    /// # let note = notes.entity(id)?;
+    /// note.counter("seen").increment(2)?;
+    /// assert_eq!(note.counter("seen").read()?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn counter(&self, path: impl Into<Path>) -> CounterField<'_> {
         CounterField(Field { entity: self, path: path.into() })
     }
 
     /// What stands at a path; `None` when nothing does.
+    ///
+    /// ```
+    /// # use afield::Value;
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk", "tags": ["shop"], "where": { "town": "Ulm" } }))?;
+    /// # let note = notes.entity(id)?;
+    /// assert_eq!(note.get("title")?, Some(Value::from("Milk")));
+    /// assert_eq!(note.get("done")?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -101,6 +179,18 @@ impl Entity {
 
     /// The whole entity as JSON, texts as strings and counters as numbers.
     ///
+    /// ```
+    /// # use afield::Value;
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk", "tags": ["shop"], "where": { "town": "Ulm" } }))?;
+    /// # let note = notes.entity(id)?;
+    /// assert_eq!(note.json()?["title"], "Milk");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The entity could not be opened.
@@ -111,6 +201,20 @@ impl Entity {
 
     /// Whether the entity is deleted.
     ///
+    /// ```
+    /// # use afield::Value;
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk", "tags": ["shop"], "where": { "town": "Ulm" } }))?;
+    /// # let note = notes.entity(id)?;
+    /// assert!(!note.is_deleted()?);
+    /// notes.delete(id)?;
+    /// assert!(note.is_deleted()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The entity could not be opened.
@@ -120,6 +224,22 @@ impl Entity {
     }
 
     /// Several operations as one edit: they are stored and sent together, as one change where that is possible.
+    ///
+    /// ```
+    /// # use afield::Value;
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk", "tags": ["shop"], "where": { "town": "Ulm" } }))?;
+    /// # let note = notes.entity(id)?;
+    /// note.edit(|edit| {
+    ///     edit.put("title", "Bread")?;
+    ///     Ok(edit.put("done", true)?)
+    /// })?;
+    /// assert_eq!((&note.json()?["title"], &note.json()?["done"]), (&json!("Bread"), &json!(true)));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -140,6 +260,20 @@ impl Entity {
     }
 
     /// Tells whenever the entity changes, by this device or by others.
+    ///
+    /// ```
+    /// # use afield::Value;
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk", "tags": ["shop"], "where": { "town": "Ulm" } }))?;
+    /// # let note = notes.entity(id)?;
+    /// let mut watch = note.watch();
+    /// note.map("where").put("town", "Bonn")?;
+    /// assert!(watch.take().contains(&id));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn watch(&self) -> Watch {
         self.shared.driver.observers.watch(Subject::Entity(self.id()))
     }
@@ -175,6 +309,19 @@ pub struct ListField<'e>(Field<'e>);
 impl ListField<'_> {
     /// Inserts an element before the one at `index`, or at the end.
     ///
+    /// ```
+    /// # use afield::Value;
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk", "tags": ["shop"], "where": { "town": "Ulm" } }))?;
+    /// # let note = notes.entity(id)?;
+    /// note.list("tags").insert(0, "first")?;
+    /// assert_eq!(note.json()?["tags"], json!(["first", "shop"]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The index is beyond the end, something else than a list stands there, or the store failed.
@@ -183,6 +330,19 @@ impl ListField<'_> {
     }
 
     /// Adds an element at the end.
+    ///
+    /// ```
+    /// # use afield::Value;
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk", "tags": ["shop"], "where": { "town": "Ulm" } }))?;
+    /// # let note = notes.entity(id)?;
+    /// note.list("tags").push("last")?;
+    /// assert_eq!(note.json()?["tags"], json!(["shop", "last"]));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -197,6 +357,19 @@ impl ListField<'_> {
     /// Puts a value in place of the element at `index`. What stands in it is reached by path instead, so that it merges:
     /// `entity.text(Path::from("list").index(3))` edits a text in a list.
     ///
+    /// ```
+    /// # use afield::Value;
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk", "tags": ["shop"], "where": { "town": "Ulm" } }))?;
+    /// # let note = notes.entity(id)?;
+    /// note.list("tags").set(0, "market")?;
+    /// assert_eq!(note.json()?["tags"], json!(["market"]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The index is not that of an element, something else than a list stands there, the value is too large, or the store
@@ -207,6 +380,19 @@ impl ListField<'_> {
 
     /// Removes the element at `index`.
     ///
+    /// ```
+    /// # use afield::Value;
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk", "tags": ["shop"], "where": { "town": "Ulm" } }))?;
+    /// # let note = notes.entity(id)?;
+    /// note.list("tags").remove(0)?;
+    /// assert_eq!(note.json()?["tags"], json!([]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The index is beyond the end, something else than a list stands there, or the store failed.
@@ -215,6 +401,18 @@ impl ListField<'_> {
     }
 
     /// The elements; none when there is no list.
+    ///
+    /// ```
+    /// # use afield::Value;
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk", "tags": ["shop"], "where": { "town": "Ulm" } }))?;
+    /// # let note = notes.entity(id)?;
+    /// assert_eq!(note.list("tags").read()?, [Value::from("shop")]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -231,6 +429,19 @@ pub struct MapField<'e>(Field<'e>);
 impl MapField<'_> {
     /// Sets an entry. A scalar replaces what stood there; a map, list, text or counter is created.
     ///
+    /// ```
+    /// # use afield::Value;
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk", "tags": ["shop"], "where": { "town": "Ulm" } }))?;
+    /// # let note = notes.entity(id)?;
+    /// note.map("where").put("town", "Bonn")?;
+    /// assert_eq!(note.json()?["where"], json!({ "town": "Bonn" }));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// Something else than a map stands there, the value is too large, or the store failed.
@@ -240,6 +451,19 @@ impl MapField<'_> {
 
     /// Removes an entry.
     ///
+    /// ```
+    /// # use afield::Value;
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk", "tags": ["shop"], "where": { "town": "Ulm" } }))?;
+    /// # let note = notes.entity(id)?;
+    /// note.map("where").remove("town")?;
+    /// assert_eq!(note.json()?["where"], json!({}));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// Something else than a map stands there, or the store failed.
@@ -248,6 +472,18 @@ impl MapField<'_> {
     }
 
     /// An entry; `None` when there is none.
+    ///
+    /// ```
+    /// # use afield::Value;
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk", "tags": ["shop"], "where": { "town": "Ulm" } }))?;
+    /// # let note = notes.entity(id)?;
+    /// assert_eq!(note.map("where").get("town")?, Some(Value::from("Ulm")));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -264,6 +500,20 @@ pub struct CounterField<'e>(Field<'e>);
 impl CounterField<'_> {
     /// Adds to the counter.
     ///
+    /// ```
+    /// # use afield::Value;
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk", "tags": ["shop"], "where": { "town": "Ulm" } }))?;
+    /// # let note = notes.entity(id)?;
+    /// note.counter("seen").increment(1)?;
+    /// note.counter("seen").increment(4)?;
+    /// assert_eq!(note.counter("seen").read()?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// Something else than a counter stands there, the sum leaves 64 bits, or the store failed.
@@ -272,6 +522,19 @@ impl CounterField<'_> {
     }
 
     /// The count; 0 when there is no counter.
+    ///
+    /// ```
+    /// # use afield::Value;
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk", "tags": ["shop"], "where": { "town": "Ulm" } }))?;
+    /// # let note = notes.entity(id)?;
+    /// note.counter("seen").increment(-2)?;
+    /// assert_eq!(note.counter("seen").read()?, -2);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

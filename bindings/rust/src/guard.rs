@@ -165,6 +165,18 @@ impl Space {
 
     /// Gives a collection a guard of its own, or takes that away.
     ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// home.set_guard_of("notes", Some(afield::Guard { deletions: Some(10), share: None }))?;
+    /// assert_eq!(home.guard_of("notes")?.deletions, Some(10));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`Space::set_guard`], or the name is not valid.
@@ -174,6 +186,17 @@ impl Space {
 
     /// How much may be deleted unasked in collections that have no guard of their own.
     ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// assert_eq!(home.guard()?, afield::Guard::OFF);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read.
@@ -182,6 +205,18 @@ impl Space {
     }
 
     /// How much may be deleted unasked in a collection.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// home.set_guard(afield::Guard { deletions: Some(50), share: None })?;
+    /// assert_eq!(home.guard_of("notes")?.deletions, Some(50), "that of the space, where it has none of its own");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

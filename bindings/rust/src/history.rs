@@ -72,6 +72,21 @@ impl<T> Collection<T> {
 
     /// What differs between two moments of an entity, place by place.
     ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// # notes.json().edit(id, |note| note["title"] = "Bread".into())?;
+    /// # let before = afield::Point::Before(notes.history(id, &afield::Point::Now, 1)?.changes[0].hash);
+    /// let changed = notes.differences(id, &before, &afield::Point::Now)?;
+    /// assert_eq!(changed[0].path.to_string(), "title");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// There is no such entity, or a moment is none of its history.
@@ -112,6 +127,22 @@ impl<T> Collection<T> {
 
     /// Takes this device's last undo of an entity back; `None` when there is none, or it was edited since.
     ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// # notes.json().edit(id, |note| note["title"] = "Bread".into())?;
+    /// # let before = afield::Point::Before(notes.history(id, &afield::Point::Now, 1)?.changes[0].hash);
+    /// notes.undo(id)?;
+    /// notes.redo(id)?;
+    /// assert_eq!(notes.json().read(id)?["title"], "Bread");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`Collection::undo`].
@@ -122,6 +153,20 @@ impl<T> Collection<T> {
     /// Whether this device has edited an entity in a way that is not undone yet. Others may have overwritten it since, so
     /// that there is nothing left of it to undo.
     ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// # notes.json().edit(id, |note| note["title"] = "Bread".into())?;
+    /// # let before = afield::Point::Before(notes.history(id, &afield::Point::Now, 1)?.changes[0].hash);
+    /// assert!(notes.can_undo(id)?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// There is no such entity.
@@ -130,6 +175,22 @@ impl<T> Collection<T> {
     }
 
     /// Whether this device's last edit of an entity is an undo.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// # notes.json().edit(id, |note| note["title"] = "Bread".into())?;
+    /// # let before = afield::Point::Before(notes.history(id, &afield::Point::Now, 1)?.changes[0].hash);
+    /// assert!(!notes.can_redo(id)?);
+    /// notes.undo(id)?;
+    /// assert!(notes.can_redo(id)?);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -207,6 +268,20 @@ impl<T: Hydrate + Reconcile> Collection<T> {
 impl JsonCollection {
     /// Reads an entity as it was at a moment, texts as strings and counters as numbers.
     ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// # notes.json().edit(id, |note| note["title"] = "Bread".into())?;
+    /// # let before = afield::Point::Before(notes.history(id, &afield::Point::Now, 1)?.changes[0].hash);
+    /// assert_eq!(notes.json().at(id, &before)?, json!({ "title": "Milk" }));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// There is no such entity, or the moment is none of its history.
@@ -215,6 +290,20 @@ impl JsonCollection {
     }
 
     /// Reads an entity as it was at a moment, as an export would have written it.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// # notes.json().edit(id, |note| note["title"] = "Bread".into())?;
+    /// # let before = afield::Point::Before(notes.history(id, &afield::Point::Now, 1)?.changes[0].hash);
+    /// assert_eq!(notes.json().at_tagged(id, &before)?, json!({ "title": "Milk" }));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -230,6 +319,20 @@ impl JsonCollection {
 
 impl Entity {
     /// What became of it; see [`Collection::history`].
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// # notes.json().edit(id, |note| note["title"] = "Bread".into())?;
+    /// # let before = afield::Point::Before(notes.history(id, &afield::Point::Now, 1)?.changes[0].hash);
+    /// assert_eq!(notes.entity(id)?.history(&afield::Point::Now, 10)?.changes.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -249,6 +352,22 @@ impl Entity {
 
     /// Undoes this device's last edit of it; see [`Collection::undo`].
     ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// # notes.json().edit(id, |note| note["title"] = "Bread".into())?;
+    /// # let before = afield::Point::Before(notes.history(id, &afield::Point::Now, 1)?.changes[0].hash);
+    /// let note = notes.entity(id)?;
+    /// note.undo()?;
+    /// assert_eq!(note.json()?["title"], "Milk");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`Collection::undo`].
@@ -257,6 +376,23 @@ impl Entity {
     }
 
     /// Takes this device's last undo of it back; see [`Collection::redo`].
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// # notes.json().edit(id, |note| note["title"] = "Bread".into())?;
+    /// # let before = afield::Point::Before(notes.history(id, &afield::Point::Now, 1)?.changes[0].hash);
+    /// let note = notes.entity(id)?;
+    /// note.undo()?;
+    /// note.redo()?;
+    /// assert_eq!(note.json()?["title"], "Bread");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -138,6 +138,23 @@ impl<T> Collection<T> {
 impl Space {
     /// Purges entities as [`Collection::purge`] does, all or none.
     ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// use afield::{Confirm, PurgeError};
+    ///
+    /// let Err(PurgeError::Unconfirmed { extent, .. }) = home.purge([id], Confirm::Ask) else { panic!() };
+    /// assert_eq!(extent.entities, 1);
+    /// home.purge([id], Confirm::Yes)?;
+    /// assert!(notes.ids()?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`PurgeError::Unconfirmed`] says what would be purged; one of them is not in the space, or the store failed.
@@ -150,6 +167,21 @@ impl Space {
     /// Purges what was [deleted](Collection::delete) and to which nothing has happened for so long since, by the clocks of those who wrote
     /// it; everything in the trash where that is zero.
     ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// use std::time::Duration;
+    ///
+    /// notes.delete(id)?;
+    /// assert_eq!(home.purge_deleted(Duration::ZERO, afield::Confirm::Yes)?.entities, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`PurgeError::Unconfirmed`] says what would be purged; or the store failed.
@@ -159,6 +191,22 @@ impl Space {
     }
 
     /// What [`Space::purge_deleted`] purges.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// use std::time::Duration;
+    ///
+    /// notes.delete(id)?;
+    /// assert_eq!(home.expired_deleted(Duration::ZERO)?, [id]);
+    /// assert!(home.expired_deleted(Duration::from_secs(3_600))?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -200,6 +248,17 @@ impl Space {
 
     /// For how long what is deleted in the space is kept by this device; `None` for ever.
     ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// assert_eq!(home.trash_retention()?, None, "for ever");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read.
@@ -211,6 +270,18 @@ impl Space {
 impl Replica {
     /// Does what is due: purges what was deleted for longer than [`Space::set_trash_retention`] says, which is nothing where nothing was
     /// said, and then compacts as [`Replica::compact`] does.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// let done = replica.maintain()?;
+    /// assert_eq!(done.purged.entities, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -227,12 +298,17 @@ pub(crate) fn empty_trash(shared: &Shared) -> Result<Purged, PurgeError> {
     let mut all = Purged::default();
     for record in shared.reader.spaces()? {
         let Some(keep_ms) = shared.reader.trash_retention(record.space)? else { continue };
-        let expired = expired_trash(shared, record.space, Duration::from_millis(keep_ms))?;
+        let before_ms = before_ms(Duration::from_millis(keep_ms), shared.now().wall_ms);
+        let expired = expired_trash(shared, record.space, before_ms)?;
         if expired.is_empty() {
             continue;
         }
-        let Purged { entities, changes, unsent } =
-            purge(shared, record.space, &expired, (ErasureReason::TRASH, Confirm::Yes))?;
+        if Driver::is_inside_an_edit() {
+            return Err(PurgeError::Nested);
+        }
+        let done = shared.driver.purge_expired(record.space, &expired, before_ms, shared.now())?;
+        shared.wake();
+        let Purged { entities, changes, unsent } = purged(done);
         (all.entities, all.changes, all.unsent) = (all.entities + entities, all.changes + changes, all.unsent + unsent);
     }
     Ok(all)
@@ -244,9 +320,8 @@ fn expired(shared: &Shared, space: SpaceId, older_than: Duration) -> Result<Vec<
 }
 
 /// Those of them that this device has known as deleted for so long, too, and that nobody has edited beside their deletion.
-fn expired_trash(shared: &Shared, space: SpaceId, older_than: Duration) -> Result<Vec<EntityId>, PurgeError> {
+fn expired_trash(shared: &Shared, space: SpaceId, before_ms: i64) -> Result<Vec<EntityId>, PurgeError> {
     let now = shared.now();
-    let before_ms = before_ms(older_than, now.wall_ms);
     let find = || shared.driver.with_store(|store| store.expired(space, before_ms, now.wall_ms));
     let found = find()?;
     if found.unclear.is_empty() {

@@ -26,6 +26,13 @@ impl std::fmt::Debug for SecretText {
 
 impl Relay {
     /// The relay at an address: `wss://host[:port][/prefix]`, or `ws://` on this machine.
+    ///
+    /// ```
+    /// # fn main() {
+    /// let relay = afield::Relay::new("wss://relay.example.org").token("afield_…");
+    /// # drop(relay);
+    /// # }
+    /// ```
     pub fn new(address: impl Into<String>) -> Self {
         Self { address: address.into(), token: None, extra_roots: Vec::new() }
     }

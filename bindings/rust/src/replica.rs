@@ -52,6 +52,15 @@ pub(crate) struct Shared {
 impl Replica {
     /// Opens a store file, making it where there is none.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let replica = afield::Replica::open(folder.path().join("notes.db"))?;
+    /// assert!(replica.spaces()?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The file is held by another process, damaged, read-only, no store of Afield's, or from a newer version.
@@ -78,6 +87,14 @@ impl Replica {
 
     /// Opens a store that lives in memory and is gone with the last handle: for tests and examples.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// assert!(replica.spaces()?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// SQLite failed.
@@ -94,11 +111,28 @@ impl Replica {
     }
 
     /// This device's identity.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// println!("this is device {}", replica.device());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn device(&self) -> DeviceId {
         self.shared.driver.device()
     }
 
     /// Makes a space, offline. A relay adopts it when the replica first connects.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// let home = replica.create_space("Home")?;
+    /// assert_eq!(home.name(), "Home");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -112,6 +146,17 @@ impl Replica {
     ///
     /// Joining a space that is here already gives that space.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// let other = afield::Replica::open_in_memory()?;
+    /// let joined = other.join_space(home.id())?;
+    /// assert_eq!(joined.id(), home.id());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store failed.
@@ -120,6 +165,16 @@ impl Replica {
     }
 
     /// Joins a space as [`Replica::join_space`] does, under a name of its own on this device.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// let other = afield::Replica::open_in_memory()?;
+    /// assert_eq!(other.join_space_as(home.id(), "At home")?.name(), "At home");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -133,6 +188,15 @@ impl Replica {
 
     /// A space of this device.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// assert_eq!(replica.space(home.id())?.name(), "Home");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// No such space is here, or the store could not be read.
@@ -142,6 +206,16 @@ impl Replica {
     }
 
     /// All spaces of this device, in the order in which they came.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// let names: Vec<String> = replica.spaces()?.iter().map(|space| space.name().to_owned()).collect();
+    /// assert_eq!(names, ["Home"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -158,6 +232,23 @@ impl Replica {
     /// of one gives it as it is stored.
     ///
     /// To give it up for a reason of your own, answer [`EditError::aborted`].
+    ///
+    /// ```
+    /// # use afield::{Replica, model};
+    /// # #[model]
+    /// # struct Note { title: String }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = Replica::open_in_memory()?;
+    /// # let notes = replica.create_space("Home")?.collection::<Note>("notes")?;
+    /// # let id = notes.insert(&Note { title: "Milk".into() })?;
+    /// let (other, _write) = replica.transaction(|transaction| {
+    ///     transaction.edit(&notes, id, |note| note.title = "Milk and bread".into())?;
+    ///     transaction.insert(&notes, &Note { title: "Butter".into() })
+    /// })?;
+    /// assert_eq!((notes.read(id)?.title.as_str(), notes.read(other)?.title.as_str()), ("Milk and bread", "Butter"));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -184,6 +275,18 @@ impl Replica {
     /// hold up an application's async tasks. Connecting again replaces the relay, and ends the old connection as
     /// [`Replica::disconnect`] does: so that is nothing to do within a transaction or an edit either.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// use afield::Relay;
+    ///
+    /// replica.connect(Relay::new("ws://127.0.0.1:9").token("afield_token"))?;
+    /// assert!(replica.status()?.relay.is_some());
+    /// replica.disconnect();
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The address or the token cannot be one, or the system gave no thread.
@@ -203,6 +306,16 @@ impl Replica {
     ///
     /// It waits for what sync is storing or merging at that moment. So do not call it within a transaction or an edit,
     /// which sync may be waiting for; edits and [`Replica::status`] on other threads go on meanwhile.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// replica.connect(afield::Relay::new("ws://127.0.0.1:9"))?;
+    /// replica.disconnect();
+    /// assert!(replica.status()?.relay.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn disconnect(&self) {
         let _switching = lock(&self.shared.switching);
         self.shared.end_connection();
@@ -216,6 +329,14 @@ impl Replica {
     /// nothing is pending, and it was asked for within the last five seconds, it says so instead (of [`Class`] `Retry`).
     ///
     /// [`Class`]: crate::Class
+    ///
+    /// ```no_run
+    /// # async fn sync(replica: afield::Replica) -> Result<(), afield::SyncError> {
+    /// replica.sync_now().await?;
+    /// println!("everything is here and there");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -271,6 +392,15 @@ impl Replica {
 
     /// What sync is doing.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// let status = replica.status()?;
+    /// assert_eq!((status.state, status.pending_changes), (afield::SyncState::Disabled, 0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read.
@@ -281,6 +411,17 @@ impl Replica {
     }
 
     /// What happens in sync from now on. A listener that falls behind misses the oldest events.
+    ///
+    /// ```no_run
+    /// # async fn listen(replica: afield::Replica) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut events = replica.events();
+    /// replica.connect(afield::Relay::new("wss://relay.example.org"))?;
+    /// while let Ok(event) = events.recv().await {
+    ///     println!("{event:?}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn events(&self) -> broadcast::Receiver<SyncEvent> {
         self.shared.driver.events()
     }
@@ -288,6 +429,15 @@ impl Replica {
     /// Goes on from what is on disk after the store has failed: everything in memory is thrown away.
     ///
     /// The edit that failed is on disk or is not, all of it or nothing: read before you repeat it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// // After an error that says that the store failed:
+    /// replica.reload()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -22,16 +22,49 @@ impl Space {
     }
 
     /// The space's identity: give it to [`crate::Replica::join_space`] on another device.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// println!("join {} on another device", home.id());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn id(&self) -> SpaceId {
         self.id
     }
 
     /// The space's name on this device.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// assert_eq!(home.name(), "Home");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// The entities of one collection, as values of `T`.
+    ///
+    /// ```
+    /// # use afield::{Collection, Replica, model};
+    /// #[model]
+    /// struct Note {
+    ///     title: String,
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let home = Replica::open_in_memory()?.create_space("Home")?;
+    /// let notes: Collection<Note> = home.collection("notes")?;
+    /// assert!(notes.ids()?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -75,6 +108,19 @@ impl Space {
 
     /// Which entities of the space are kept on this device, with those that were fetched one by one.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// use afield::Filter;
+    ///
+    /// assert_eq!(home.filter()?, Filter::everything());
+    /// home.set_filter(Filter::collections(["notes"]))?;
+    /// assert_eq!(home.filter()?, Filter::collections(["notes"]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read.
@@ -84,6 +130,15 @@ impl Space {
 
     /// The entities that are known to exist and are not here: those of collections that the filter only announces, in
     /// the order of collections and ids.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// assert!(home.not_here()?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -161,6 +216,16 @@ impl Space {
     }
 
     /// The names of the collections that hold entities, in order.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// home.collection::<()>("notes")?.json().insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// assert_eq!(home.collections()?, ["notes"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

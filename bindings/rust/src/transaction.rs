@@ -58,6 +58,20 @@ impl<'s> Transaction<'s> {
 
     /// Makes a new entity.
     ///
+    /// ```
+    /// # use afield::{Replica, model};
+    /// # #[model]
+    /// # struct Note { title: String }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = Replica::open_in_memory()?;
+    /// # let notes = replica.create_space("Home")?.collection::<Note>("notes")?;
+    /// # let id = notes.insert(&Note { title: "Milk".into() })?;
+    /// let (other, _) = replica.transaction(|transaction| transaction.insert(&notes, &Note { title: "Bread".into() }))?;
+    /// assert_eq!(notes.read(other)?.title, "Bread");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The value is too large or cannot be written to a document.
@@ -74,6 +88,18 @@ impl<'s> Transaction<'s> {
 
     /// Makes a new entity, as [`JsonCollection::insert`].
     ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let notes = replica.create_space("Home")?.collection::<()>("notes")?.json();
+    /// # let id = notes.insert(&json!({ "title": "Milk" }))?;
+    /// let (other, _) = replica.transaction(|transaction| transaction.insert_json(&notes, &json!({ "title": "Bread" })))?;
+    /// assert_eq!(notes.read(other)?, json!({ "title": "Bread" }));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The value is no object or too large.
@@ -86,6 +112,20 @@ impl<'s> Transaction<'s> {
     }
 
     /// Edits an entity, as [`Collection::edit`].
+    ///
+    /// ```
+    /// # use afield::{Replica, model};
+    /// # #[model]
+    /// # struct Note { title: String }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = Replica::open_in_memory()?;
+    /// # let notes = replica.create_space("Home")?.collection::<Note>("notes")?;
+    /// # let id = notes.insert(&Note { title: "Milk".into() })?;
+    /// replica.transaction(|transaction| transaction.edit(&notes, id, |note| note.title = "Bread".into()))?;
+    /// assert_eq!(notes.read(id)?.title, "Bread");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -102,6 +142,25 @@ impl<'s> Transaction<'s> {
     /// Edits an entity, as [`Collection::try_edit`]. A failure takes back this edit alone: pass it on to give the whole
     /// transaction up.
     ///
+    /// ```
+    /// # use afield::{Replica, model};
+    /// # #[model]
+    /// # struct Note { title: String }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = Replica::open_in_memory()?;
+    /// # let notes = replica.create_space("Home")?.collection::<Note>("notes")?;
+    /// # let id = notes.insert(&Note { title: "Milk".into() })?;
+    /// let given_up = replica.transaction(|transaction| {
+    ///     transaction.try_edit(&notes, id, |note| {
+    ///         note.title = "Bread".into();
+    ///         Err::<(), _>("there is none")
+    ///     })
+    /// });
+    /// assert!(given_up.is_err() && notes.read(id)?.title == "Milk");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`EditError::Aborted`] with what `edit` answered; otherwise as [`Transaction::edit`].
@@ -117,6 +176,18 @@ impl<'s> Transaction<'s> {
 
     /// Edits an entity, as [`JsonCollection::edit`].
     ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let notes = replica.create_space("Home")?.collection::<()>("notes")?.json();
+    /// # let id = notes.insert(&json!({ "title": "Milk" }))?;
+    /// replica.transaction(|transaction| transaction.edit_json(&notes, id, |note| note["title"] = "Bread".into()))?;
+    /// assert_eq!(notes.read(id)?, json!({ "title": "Bread" }));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// There is no such entity, or the edit is too large.
@@ -131,6 +202,18 @@ impl<'s> Transaction<'s> {
     }
 
     /// Makes an entity have a value, as [`JsonCollection::put`].
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let notes = replica.create_space("Home")?.collection::<()>("notes")?.json();
+    /// # let id = notes.insert(&json!({ "title": "Milk" }))?;
+    /// replica.transaction(|transaction| transaction.put_json(&notes, id, &json!({ "name": "Bread" })))?;
+    /// assert_eq!(notes.read(id)?, json!({ "name": "Bread" }));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -148,6 +231,20 @@ impl<'s> Transaction<'s> {
 
     /// Edits an entity by field and path, as [`crate::Entity::edit`].
     ///
+    /// ```
+    /// # use afield::{Replica, model};
+    /// # #[model]
+    /// # struct Note { title: String }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = Replica::open_in_memory()?;
+    /// # let notes = replica.create_space("Home")?.collection::<Note>("notes")?;
+    /// # let id = notes.insert(&Note { title: "Milk".into() })?;
+    /// replica.transaction(|transaction| transaction.edit_fields(&notes, id, |edit| Ok(edit.put("title", "Bread")?)))?;
+    /// assert_eq!(notes.read(id)?.title, "Bread");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// There is no such entity, or what `edit` answers.
@@ -162,6 +259,20 @@ impl<'s> Transaction<'s> {
 
     /// Marks an entity as deleted, as [`Collection::delete`].
     ///
+    /// ```
+    /// # use afield::{Replica, model};
+    /// # #[model]
+    /// # struct Note { title: String }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = Replica::open_in_memory()?;
+    /// # let notes = replica.create_space("Home")?.collection::<Note>("notes")?;
+    /// # let id = notes.insert(&Note { title: "Milk".into() })?;
+    /// replica.transaction(|transaction| transaction.delete(&notes, id))?;
+    /// assert_eq!(notes.deleted()?, [id]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// There is no such entity.
@@ -173,6 +284,21 @@ impl<'s> Transaction<'s> {
 
     /// Takes a deletion back, as [`Collection::restore`].
     ///
+    /// ```
+    /// # use afield::{Replica, model};
+    /// # #[model]
+    /// # struct Note { title: String }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = Replica::open_in_memory()?;
+    /// # let notes = replica.create_space("Home")?.collection::<Note>("notes")?;
+    /// # let id = notes.insert(&Note { title: "Milk".into() })?;
+    /// notes.delete(id)?;
+    /// replica.transaction(|transaction| transaction.restore(&notes, id))?;
+    /// assert_eq!(notes.ids()?, [id]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// There is no such entity.
@@ -181,6 +307,23 @@ impl<'s> Transaction<'s> {
     }
 
     /// Reads an entity, with what this transaction has made of it.
+    ///
+    /// ```
+    /// # use afield::{Replica, model};
+    /// # #[model]
+    /// # struct Note { title: String }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = Replica::open_in_memory()?;
+    /// # let notes = replica.create_space("Home")?.collection::<Note>("notes")?;
+    /// # let id = notes.insert(&Note { title: "Milk".into() })?;
+    /// replica.transaction(|transaction| {
+    ///     transaction.edit(&notes, id, |note| note.title = "Bread".into())?;
+    ///     assert_eq!(transaction.read(&notes, id)?.title, "Bread");
+    ///     Ok(())
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -192,6 +335,21 @@ impl<'s> Transaction<'s> {
     }
 
     /// Reads an entity as [`JsonCollection::read`] does, with what this transaction has made of it.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let notes = replica.create_space("Home")?.collection::<()>("notes")?.json();
+    /// # let id = notes.insert(&json!({ "title": "Milk" }))?;
+    /// replica.transaction(|transaction| {
+    ///     transaction.edit_json(&notes, id, |note| note["title"] = "Bread".into())?;
+    ///     assert_eq!(transaction.read_json(&notes, id)?["title"], "Bread");
+    ///     Ok(())
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

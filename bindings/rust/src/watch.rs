@@ -43,6 +43,19 @@ pub struct Watch {
 
 impl Watch {
     /// The entities that changed since the last look, without waiting; empty when none did.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// let mut watch = notes.watch();
+    /// let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// assert!(watch.take().contains(&id));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn take(&mut self) -> BTreeSet<EntityId> {
         std::mem::take(&mut lock(&self.pending).changed)
     }

@@ -30,16 +30,14 @@ const SNIPPET_WORDS: u32 = 16;
 /// What FTS5 puts around a match, to be taken out again here: no characters, so that no text has a use for them.
 const MARKS: [char; 2] = ['\u{fdd0}', '\u{fdd1}'];
 
-/// Of how many entities that have the same words the best are shown, those that came last: ranking looks at the length of each, which
+/// Of how many entities that have the same words the best come first, those that came last: ranking looks at the length of each, which
 /// for a word that tens of thousands have takes longer than somebody types the next letter.
 pub const RANKED_MAX: u64 = 1_024;
-/// Up to how many are shown of them; whoever asks for more wants all.
-const SHOWN_OF_RANKED_MAX: u64 = 256;
 
 /// A search for entities that are not deleted, the best first.
 ///
-/// Where it is for words, and more than [`RANKED_MAX`] have them, the first 256 are the best of those that came last to this store; without a
-/// limit, beyond that, and for an expression, all that fit are ranked.
+/// Where it is for words, has a limit, and more than [`RANKED_MAX`] have them, the best of those that came last to this store are first, and
+/// then the others, the last first. Without a limit, and for an expression, all that fit are ranked.
 #[derive(Debug, Clone)]
 pub struct Search {
     space: SpaceId,
@@ -97,16 +95,16 @@ impl Search {
         Self { space, collection, text: expression.to_owned(), are_words: false, limit: None, offset: 0 }
     }
 
-    /// From which row on what fits is ranked.
-    fn ranked_from(&self, connection: &Connection, table: i64) -> Result<i64, QueryError> {
-        let shown = self.limit.map(|limit| limit.saturating_add(self.offset));
-        if !self.are_words || shown.is_none_or(|shown| shown > SHOWN_OF_RANKED_MAX) {
-            return Ok(i64::MIN);
+    /// From which row on what fits is ranked, where that is not all of it.
+    fn ranked_from(&self, connection: &Connection, table: i64) -> Result<Option<i64>, QueryError> {
+        if !self.are_words || self.limit.is_none() {
+            return Ok(None);
         }
         let sql = format!(
-            "SELECT rowid FROM search_{table} WHERE search_{table} MATCH ? ORDER BY rowid DESC LIMIT 1 OFFSET {RANKED_MAX} - 1"
+            "SELECT rowid FROM search_{table} WHERE search_{table} MATCH ? ORDER BY rowid DESC LIMIT 1 OFFSET {RANKED_MAX}"
         );
-        Ok(row(connection, &sql, [&self.text], |row| row.get(0))?.unwrap_or(i64::MIN))
+        let before = row(connection, &sql, [&self.text], |row| row.get::<_, i64>(0))?;
+        Ok(before.map(|before| before.saturating_add(1)))
     }
 
     /// At most so many.
@@ -277,25 +275,35 @@ impl Reader {
             if search.text.trim().is_empty() {
                 return Ok(Vec::new());
             }
-            let from = search.ranked_from(connection, table)?;
-            let [opens, closes] = MARKS;
-            let sql = format!(
-                "SELECT e.entity, p.json, found.score, found.snippet FROM
-                 (SELECT rowid AS row, -rank AS score,
-                  snippet(search_{table}, -1, '{opens}', '{closes}', '…', {SNIPPET_WORDS}) AS snippet
-                  FROM search_{table} WHERE search_{table} MATCH ? AND rowid >= ? ORDER BY rank LIMIT ? OFFSET ?) AS found
-                 CROSS JOIN projections AS p ON p.entity_row = found.row
-                 CROSS JOIN entities AS e ON e.entity_row = found.row"
-            );
-            let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-            let limit = search.limit.map_or(-1, number);
-            let mut statement = connection.prepare_cached(&sql)?;
-            let hits = statement.query_map((&search.text, from, limit, number(search.offset)), hit)?;
-            hits.collect::<Result<_, _>>().map_err(|error| match error.sqlite_error_code() {
-                // The statement itself is sound: what FTS5 complains about is the expression.
-                Some(rusqlite::ErrorCode::Unknown) => QueryError::SearchSyntax,
-                _ => error.into(),
-            })
+            let found = |rows: &str, order: &str, limit: Option<u64>, offset: u64| {
+                let [opens, closes] = MARKS;
+                let sql = format!(
+                    "SELECT e.entity, p.json, found.score, found.snippet FROM
+                     (SELECT rowid AS row, -rank AS score,
+                      snippet(search_{table}, -1, '{opens}', '{closes}', '…', {SNIPPET_WORDS}) AS snippet
+                      FROM search_{table} WHERE search_{table} MATCH ? {rows} ORDER BY {order} LIMIT ? OFFSET ?) AS found
+                     CROSS JOIN projections AS p ON p.entity_row = found.row
+                     CROSS JOIN entities AS e ON e.entity_row = found.row"
+                );
+                let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+                let mut statement = connection.prepare(&sql)?;
+                let hits = statement.query_map((&search.text, limit.map_or(-1, number), number(offset)), hit)?;
+                hits.collect::<Result<Vec<_>, _>>().map_err(|error| match error.sqlite_error_code() {
+                    // The statement itself is sound: what FTS5 complains about is the expression.
+                    Some(rusqlite::ErrorCode::Unknown) => QueryError::SearchSyntax,
+                    _ => error.into(),
+                })
+            };
+            let Some(from) = search.ranked_from(connection, table)? else {
+                return found("", "rank", search.limit, search.offset);
+            };
+            let mut hits = found(&format!("AND rowid >= {from}"), "rank", search.limit, search.offset)?;
+            let left = search.limit.map(|limit| limit.saturating_sub(hits.len() as u64));
+            if left != Some(0) {
+                let offset = search.offset.saturating_sub(RANKED_MAX);
+                hits.extend(found(&format!("AND rowid < {from}"), "rowid DESC", left, offset)?);
+            }
+            Ok(hits)
         })
     }
 

@@ -27,4 +27,7 @@ CREATE TABLE trashed (
     entity_row INTEGER PRIMARY KEY REFERENCES entities,
     known_ms   INTEGER NOT NULL
 ) STRICT;
+CREATE TRIGGER trashed_taken_back AFTER UPDATE OF deleted ON projections WHEN OLD.deleted = 1 AND NEW.deleted = 0 BEGIN
+    DELETE FROM trashed WHERE entity_row = NEW.entity_row;
+END;
 CREATE INDEX projections_deleted ON projections (space_row, collection) WHERE deleted = 1;

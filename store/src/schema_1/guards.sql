@@ -18,6 +18,7 @@ CREATE TABLE deletions (
     CHECK ((entity_row IS NULL) = (purge = 1))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deletions_of_entity ON deletions (entity_row) WHERE entity_row IS NOT NULL;
+CREATE INDEX deletions_over ON deletions (space_row) WHERE over = 1;
 CREATE INDEX deletions_counted ON deletions (at_ms) WHERE sent = 1;
 
 CREATE TRIGGER deletions_sent AFTER UPDATE OF sequence ON changes

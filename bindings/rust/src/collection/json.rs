@@ -23,6 +23,18 @@ pub struct JsonCollection {
 impl JsonCollection {
     /// Makes a new entity.
     ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// let id = notes.json().insert(&json!({ "title": "Milk", "tags": ["shop"] }))?;
+    /// assert_eq!(notes.json().read(id)?["tags"], json!(["shop"]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The value is no object or too large, or the store failed.
@@ -38,6 +50,19 @@ impl JsonCollection {
     /// not finite as null); what the value does not name is removed, and a field that is null is kept apart from one that is
     /// absent. So null does not take the place of a number that is not finite: leave the field out, or put another value.
     ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// notes.json().put(id, &json!({ "name": "Bread" }))?;
+    /// assert_eq!(notes.json().read(id)?, json!({ "name": "Bread" }));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The value is no object or too large, or the store failed.
@@ -52,6 +77,19 @@ impl JsonCollection {
     ///
     /// An edit that can fail, or that gives something back, is a [`JsonCollection::try_edit`].
     ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// notes.json().edit(id, |note| note["done"] = true.into())?;
+    /// assert_eq!(notes.json().read(id)?, json!({ "title": "Milk", "done": true }));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// There is no such entity, the edit is too large, or the store failed.
@@ -60,6 +98,22 @@ impl JsonCollection {
     }
 
     /// Edits an entity as [`JsonCollection::edit`] does, unless `edit` answers an error: then nothing of it remains.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// let given_up = notes.json().try_edit(id, |note| {
+    ///     note["title"] = "Bread".into();
+    ///     Err::<(), _>("there is none")
+    /// });
+    /// assert!(given_up.is_err() && notes.json().read(id)?["title"] == "Milk");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -74,6 +128,18 @@ impl JsonCollection {
 
     /// Reads an entity, texts as strings and counters as numbers.
     ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// assert_eq!(notes.json().read(id)?, json!({ "title": "Milk" }));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// There is no such entity.
@@ -82,6 +148,19 @@ impl JsonCollection {
     }
 
     /// Reads an entity as an export writes it, with the kind of every field.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// notes.entity(id)?.counter("seen").increment(3)?;
+    /// assert_eq!(notes.json().read_tagged(id)?["seen"], json!({ "$counter": 3 }));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -92,6 +171,18 @@ impl JsonCollection {
 
     /// Reads all entities that are not deleted, in the order of their making to the millisecond, from the projection: no
     /// document is opened.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// assert_eq!(notes.json().list()?, [(id, json!({ "title": "Milk" }))]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -160,10 +160,8 @@ impl Documents {
             return Some(taken);
         }
         self.missed.note(entity, home);
-        // It may have come back before that was noted.
-        let taken = self.try_take(entity)?;
-        self.missed.remove(entity);
-        Some(taken)
+        // It may have come back before that was noted. Others may have noted it, too, so that stays.
+        self.try_take(entity)
     }
 
     /// Takes the entity's document, waiting for whoever has it, for a transaction and for those who hold no other.

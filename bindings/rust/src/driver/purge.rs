@@ -7,6 +7,7 @@ use crate::status::SyncEvent;
 use afield_core::session::ReceivedErasure;
 use afield_core::{Collection, EntityId, ErasureReason, Now, SpaceId};
 use afield_store::{PurgeError, Purged, Store, StoreError};
+use std::collections::BTreeSet;
 
 /// How long after an attempt to empty the WAL the next one is made, in milliseconds, when somebody was reading: at first, and at the most.
 /// SQLite waits some seconds for readers each time, and edits with it.
@@ -40,9 +41,24 @@ impl Driver {
         now: Now,
     ) -> Result<Purged, PurgeError> {
         let mut sync = lock(&self.sync);
-        let purged = self.purge_with(&mut sync, space, entities, reason, now)?;
+        let purged = self.purge_with(&mut sync, space, (entities, None), reason, now)?;
         drop(sync);
         // What comes now takes long, and concerns nobody else's entities.
+        self.erase_traces(now);
+        Ok(purged)
+    }
+
+    /// Purges entities that were in the trash for long enough when somebody looked, and are still: a restore may have come since.
+    pub fn purge_expired(
+        &self,
+        space: SpaceId,
+        entities: &[EntityId],
+        before_ms: i64,
+        now: Now,
+    ) -> Result<Purged, PurgeError> {
+        let mut sync = lock(&self.sync);
+        let purged = self.purge_with(&mut sync, space, (entities, Some(before_ms)), ErasureReason::TRASH, now)?;
+        drop(sync);
         self.erase_traces(now);
         Ok(purged)
     }
@@ -63,7 +79,7 @@ impl Driver {
                 here.push(*entity);
             }
         }
-        match self.purge_with(sync, space, &here, ErasureReason::ASKED, now) {
+        match self.purge_with(sync, space, (&here, None), ErasureReason::ASKED, now) {
             Ok(_) => {}
             Err(PurgeError::Store(error)) => return Err(error.into()),
             Err(error) => tracing::warn!(%space, %error, "what the relay says was purged could not be erased"),
@@ -76,11 +92,17 @@ impl Driver {
         &self,
         sync: &mut Synchronization,
         space: SpaceId,
-        entities: &[EntityId],
+        (entities, expired_ms): (&[EntityId], Option<i64>),
         reason: ErasureReason,
         now: Now,
     ) -> Result<Purged, PurgeError> {
         let mut store = lock(&self.store);
+        let mut entities = entities.to_vec();
+        if let Some(before_ms) = expired_ms {
+            let still: BTreeSet<_> = store.expired(space, before_ms, now.wall_ms)?.entities.into_iter().collect();
+            entities.retain(|entity| still.contains(entity));
+        }
+        let entities = entities.as_slice();
         let mut gone = Vec::new();
         for entity in entities {
             gone.extend(store.home(*entity)?.map(|home| (*entity, home.collection)));

@@ -98,10 +98,12 @@ impl Driver {
     }
 
     fn settle_entity(&self, entity: EntityId, now: Now) -> Result<(), EditFailure<OperationError>> {
+        // Asked before the strategies are read: what is set after that is followed once more.
+        let set = self.strategies_set.load(Ordering::Relaxed);
         let Some(strategies) = self.strategies_of(entity).map_err(EntityError::from)? else { return Ok(()) };
         let mut taken = self.load(self.documents.wait_for(entity), now)?;
         let Some(open) = taken.open.as_deref_mut() else { return Ok(()) };
-        let changes = self.settle_open(open, &strategies)?;
+        let changes = self.settle_open(open, (&strategies, set))?;
         if changes.is_empty() {
             return Ok(());
         }
@@ -131,11 +133,10 @@ impl Driver {
     fn settle_open(
         &self,
         open: &mut OpenEntity,
-        strategies: &Strategies,
+        (strategies, set): (&Strategies, u64),
     ) -> Result<Vec<LocalChange>, EditFailure<OperationError>> {
         let entity = open.document.entity();
         let damaged = |_| EntityError::Damaged { entity, source: LoadError::Panicked };
-        let set = self.strategies_set.load(Ordering::Relaxed);
         let settled = std::mem::take(&mut open.settled);
         let found = catch_unwind(AssertUnwindSafe(|| unsettled_in(open, &settled, set))).map_err(damaged)?;
         let mut is_all_done = true;

@@ -1,6 +1,7 @@
 //! The folders in which plans keep their copies of a store: each is locked by whoever made it, and what a process that was killed has left
 //! is removed when a store beside it is opened.
 
+use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::Path;
@@ -10,6 +11,8 @@ use tempfile::TempDir;
 const PREFIX: &str = "afield-plan-";
 /// The file in them that is locked as long as somebody needs them.
 const LOCK: &str = "lock";
+/// What else is in them: a copy of a store, and what SQLite and the store put beside one. Nothing else in such a folder was made here.
+const COPY: [&str; 5] = ["sandbox.db", "sandbox.db-wal", "sandbox.db-shm", "sandbox.db-journal", "sandbox.db-lock"];
 /// How many folders are made before that counts as failed: another process may take one away in the moment before it is locked.
 const ATTEMPTS_MAX: usize = 16;
 
@@ -62,19 +65,28 @@ pub(crate) fn discard_abandoned(store: &Path) {
     }
 }
 
-/// Removes one unless somebody holds it, or is about to.
+/// Removes one unless somebody holds it, or is about to, or it is not one of ours.
 fn discard(folder: &Path) -> io::Result<()> {
     let names: Vec<_> = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
-    if !names.iter().any(|name| name.as_os_str() == LOCK) {
-        // An empty one may have been made just now: it is only removed as long as it is empty, and its maker makes another.
-        return if names.is_empty() { fs::remove_dir(folder) } else { fs::remove_dir_all(folder) };
+    if names.is_empty() {
+        // It may have been made just now: it is only removed as long as it is empty, and its maker makes another.
+        return fs::remove_dir(folder);
+    }
+    let is_ours = |name: &OsString| name == LOCK || COPY.iter().any(|file| name == file);
+    if !names.iter().all(is_ours) || !names.iter().any(|name| name == LOCK) {
+        return Ok(());
     }
     let lock = File::options().write(true).open(folder.join(LOCK))?;
     match lock.try_lock() {
-        Ok(()) => fs::remove_dir_all(folder),
-        Err(TryLockError::WouldBlock) => Ok(()),
-        Err(TryLockError::Error(error)) => Err(error),
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(()),
+        Err(TryLockError::Error(error)) => return Err(error),
     }
+    for name in names.iter().filter(|name| *name != LOCK) {
+        fs::remove_file(folder.join(name))?;
+    }
+    fs::remove_file(folder.join(LOCK))?;
+    fs::remove_dir(folder)
 }
 
 #[cfg(test)]
@@ -93,15 +105,19 @@ mod tests {
             files.iter().for_each(|file| fs::write(folder.join(file), "copy").unwrap());
             folder
         };
-        let gone = [
-            left("afield-plan-1", &[LOCK, "sandbox.db", "sandbox.db-wal"]),
-            left("afield-plan-2", &[]),
-            left("afield-plan-3", &["sandbox.db"]),
+        let gone = [left("afield-plan-1", &[LOCK, "sandbox.db", "sandbox.db-wal"]), left("afield-plan-2", &[])];
+        // Somebody may have called a folder so, and keep anything in it.
+        let others = [
+            left("another", &["sandbox.db"]),
+            left("afield-plan-2026", &["sandbox.db"]),
+            left("afield-plan-2027", &[LOCK, "sandbox.db", "notes.txt"]),
         ];
-        let other = left("another", &["sandbox.db"]);
         discard_abandoned(&store);
         assert!(gone.iter().all(|folder| !folder.exists()));
-        assert!(held.path().join("sandbox.db").exists() && other.exists());
+        assert!(held.path().join("sandbox.db").exists());
+        for other in others {
+            assert!(fs::read_dir(&other).unwrap().count() > 0 && other.join("sandbox.db").exists(), "{other:?}");
+        }
         let path = held.path().to_owned();
         drop(held);
         assert!(!path.exists(), "whoever is done takes it away");

@@ -193,11 +193,43 @@ impl<T> Query<T> {
     }
 
     /// By a field, from its smallest value on; after the fields by which it is ordered already.
+    ///
+    /// ```
+    /// # use afield::{QueryValue, Replica};
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
+    /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
+    /// #     notes.insert(&json!({ "title": title, "due": due }))?;
+    /// # }
+    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
+    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
+    /// # };
+    /// assert_eq!(titles(notes.query("1 = 1", ())?.order_by("due").all()?), ["Bread", "Tea", "Milk"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn order_by(self, field: &str) -> Self {
         self.ordered(field, Direction::Ascending)
     }
 
     /// By a field, from its greatest value on; after the fields by which it is ordered already.
+    ///
+    /// ```
+    /// # use afield::{QueryValue, Replica};
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
+    /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
+    /// #     notes.insert(&json!({ "title": title, "due": due }))?;
+    /// # }
+    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
+    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
+    /// # };
+    /// assert_eq!(titles(notes.query("1 = 1", ())?.order_by_desc("due").all()?), ["Milk", "Tea", "Bread"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn order_by_desc(self, field: &str) -> Self {
         self.ordered(field, Direction::Descending)
     }
@@ -208,11 +240,43 @@ impl<T> Query<T> {
     }
 
     /// At most so many entities.
+    ///
+    /// ```
+    /// # use afield::{QueryValue, Replica};
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
+    /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
+    /// #     notes.insert(&json!({ "title": title, "due": due }))?;
+    /// # }
+    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
+    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
+    /// # };
+    /// assert_eq!(titles(notes.query("1 = 1", ())?.order_by("due").limit(1).all()?), ["Bread"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn limit(self, limit: usize) -> Self {
         Self { query: self.query.limit(limit as u64), ..self }
     }
 
     /// Without the first ones.
+    ///
+    /// ```
+    /// # use afield::{QueryValue, Replica};
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
+    /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
+    /// #     notes.insert(&json!({ "title": title, "due": due }))?;
+    /// # }
+    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
+    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
+    /// # };
+    /// assert_eq!(titles(notes.query("1 = 1", ())?.order_by("due").offset(1).limit(1).all()?), ["Tea"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn offset(self, offset: usize) -> Self {
         Self { query: self.query.offset(offset as u64), ..self }
     }
@@ -224,6 +288,22 @@ impl<T> Query<T> {
 
     /// The ids of the entities.
     ///
+    /// ```
+    /// # use afield::{QueryValue, Replica};
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
+    /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
+    /// #     notes.insert(&json!({ "title": title, "due": due }))?;
+    /// # }
+    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
+    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
+    /// # };
+    /// assert_eq!(notes.query("due > ?", [1])?.ids()?.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// A field is not known, the query takes too long, or the store could not be read.
@@ -232,6 +312,22 @@ impl<T> Query<T> {
     }
 
     /// How many entities meet the condition, whatever limit and offset are.
+    ///
+    /// ```
+    /// # use afield::{QueryValue, Replica};
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
+    /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
+    /// #     notes.insert(&json!({ "title": title, "due": due }))?;
+    /// # }
+    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
+    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
+    /// # };
+    /// assert_eq!(notes.query("due > ?", [1])?.count()?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -243,6 +339,22 @@ impl<T> Query<T> {
 
     /// The sum of a field over all entities that meet the condition; null where none has a number there.
     ///
+    /// ```
+    /// # use afield::{QueryValue, Replica};
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
+    /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
+    /// #     notes.insert(&json!({ "title": title, "due": due }))?;
+    /// # }
+    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
+    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
+    /// # };
+    /// assert_eq!(notes.query("1 = 1", ())?.sum("due")?, QueryValue::Integer(6));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`Query::ids`], or the sum of whole numbers is beyond 64 bits.
@@ -251,6 +363,22 @@ impl<T> Query<T> {
     }
 
     /// The mean of a field over all entities that meet the condition and have it.
+    ///
+    /// ```
+    /// # use afield::{QueryValue, Replica};
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
+    /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
+    /// #     notes.insert(&json!({ "title": title, "due": due }))?;
+    /// # }
+    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
+    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
+    /// # };
+    /// assert_eq!(notes.query("1 = 1", ())?.average("due")?, QueryValue::Real(2.0));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -261,6 +389,22 @@ impl<T> Query<T> {
 
     /// The smallest value of a field over all entities that meet the condition and have it.
     ///
+    /// ```
+    /// # use afield::{QueryValue, Replica};
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
+    /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
+    /// #     notes.insert(&json!({ "title": title, "due": due }))?;
+    /// # }
+    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
+    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
+    /// # };
+    /// assert_eq!(notes.query("1 = 1", ())?.min("due")?, QueryValue::Integer(1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`Query::ids`].
@@ -270,6 +414,22 @@ impl<T> Query<T> {
 
     /// The greatest value of a field over all entities that meet the condition and have it.
     ///
+    /// ```
+    /// # use afield::{QueryValue, Replica};
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
+    /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
+    /// #     notes.insert(&json!({ "title": title, "due": due }))?;
+    /// # }
+    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
+    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
+    /// # };
+    /// assert_eq!(notes.query("1 = 1", ())?.max("due")?, QueryValue::Integer(3));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`Query::ids`].
@@ -278,6 +438,22 @@ impl<T> Query<T> {
     }
 
     /// How many of the entities that meet the condition have each value of a field, in the order of the values.
+    ///
+    /// ```
+    /// # use afield::{QueryValue, Replica};
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
+    /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
+    /// #     notes.insert(&json!({ "title": title, "due": due }))?;
+    /// # }
+    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
+    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
+    /// # };
+    /// assert_eq!(notes.query("due < 3", ())?.count_by("title")?.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -290,6 +466,24 @@ impl<T> Query<T> {
     }
 
     /// The steps of SQLite's plan for the query: `USING INDEX query_…` is one that was declared.
+    ///
+    /// ```
+    /// # use afield::{QueryValue, Replica};
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let of = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let notes = of.json();
+    /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
+    /// #     notes.insert(&json!({ "title": title, "due": due }))?;
+    /// # }
+    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
+    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
+    /// # };
+    /// of.index(["due"])?;
+    /// assert!(notes.query("due > ?", [1])?.plan()?.join("; ").contains("USING INDEX"));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

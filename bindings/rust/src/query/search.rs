@@ -80,6 +80,21 @@ impl<T: Hydrate + Reconcile + Field> Collection<T> {
 impl JsonCollection {
     /// Looks for entities that have all these words, as [`Collection::search`] does.
     ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # notes.search_fields(["title"])?;
+    /// # let notes = notes.json();
+    /// # for title in ["Milk and bread", "Tea"] {
+    /// #     notes.insert(&json!({ "title": title }))?;
+    /// # }
+    /// let found = notes.search("bread")?.limit(20).all()?;
+    /// assert_eq!(found[0].value["title"], "Milk and bread");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// Nothing is declared for full-text search, or the store could not be read.
@@ -103,6 +118,21 @@ impl<T> SearchBox<T> {
     }
 
     /// Lets the last word go on, while somebody is typing it: `bre` finds bread. A space behind it ends it.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # notes.search_fields(["title"])?;
+    /// # let notes = notes.json();
+    /// # for title in ["Milk and bread", "Tea"] {
+    /// #     notes.insert(&json!({ "title": title }))?;
+    /// # }
+    /// assert_eq!(notes.search("bre")?.all()?.len(), 0);
+    /// assert_eq!(notes.search("bre")?.while_typing().all()?.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn while_typing(mut self) -> Self {
         if let Text::Words { is_typing, .. } = &mut self.text {
             *is_typing = true;
@@ -112,18 +142,60 @@ impl<T> SearchBox<T> {
 
     /// Takes the text as an expression of SQLite's FTS5 instead: `milk OR bread`, `"whole milk"`, `bre*`, `title : milk`,
     /// `NEAR(milk bread, 5)`. Asking for one that is none is an error.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # notes.search_fields(["title"])?;
+    /// # let notes = notes.json();
+    /// # for title in ["Milk and bread", "Tea"] {
+    /// #     notes.insert(&json!({ "title": title }))?;
+    /// # }
+    /// assert_eq!(notes.search("bread OR tea")?.as_expression().all()?.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn as_expression(self) -> Self {
         let (Text::Words { text, .. } | Text::Expression(text)) = self.text;
         Self { text: Text::Expression(text), ..self }
     }
 
-    /// At most so many entities: the best of all that fit; up to 256, for [words](Collection::search) that more than 1,024 entities have, the
-    /// best of the 1,024 that came last to this device.
+    /// At most so many entities, the best of all that fit. Where more than 1,024 have the [words](Collection::search), the 1,024 that came
+    /// last to this device are first, the best of them before the others, and then the rest, the last first.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # notes.search_fields(["title"])?;
+    /// # let notes = notes.json();
+    /// # for title in ["Milk and bread", "Tea"] {
+    /// #     notes.insert(&json!({ "title": title }))?;
+    /// # }
+    /// assert_eq!(notes.search("bread OR tea")?.as_expression().limit(1).all()?.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn limit(self, limit: usize) -> Self {
         Self { limit: Some(limit), ..self }
     }
 
     /// Without the first ones.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # notes.search_fields(["title"])?;
+    /// # let notes = notes.json();
+    /// # for title in ["Milk and bread", "Tea"] {
+    /// #     notes.insert(&json!({ "title": title }))?;
+    /// # }
+    /// assert_eq!(notes.search("bread OR tea")?.as_expression().offset(1).all()?.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn offset(self, offset: usize) -> Self {
         Self { offset, ..self }
     }

@@ -141,7 +141,7 @@ fn sync_tells_what_waits_what_went_wrong_and_that_it_is_in_step_again() {
     two.relay = Some(two.runtime.block_on(Relay::start(options)).unwrap());
     two.anna.press("s");
     two.anna_sees("Waiting       nothing");
-    two.anna_sees("in step");
+    two.anna_sees("State         in step");
     two.anna.hides("Last error");
 }
 
