@@ -17,6 +17,7 @@ use afield_core::{ChangeHash, Collection as Name, DeviceId, EntityId, SpaceId};
 use afield_store::{CONFLICT_BYTES, ConflictQuery, ConflictRow, EntityHome, ListedConflict, Reader};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -62,28 +63,24 @@ pub struct ConflictValue {
 /// # Ok(())
 /// # }
 /// ```
+///
+/// What it is stands in the fields of [`ReadConflict`], which are its own, too.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct Conflict {
-    /// Its name, the same on every device.
-    pub id: ConflictId,
-    /// The entity.
-    pub entity: EntityId,
-    /// The entity's collection.
-    pub collection: String,
-    /// Where in the entity; the root for the entity as a whole.
-    pub path: Path,
-    /// What kind of conflict it is.
-    pub kind: ConflictKind,
-    /// How this device decides conflicts of this place ([`Collection::on_conflict`]): a listed one waits for a person all the same.
-    pub strategy: Strategy,
-    /// The sides: what the entity shows is the first.
-    pub values: Vec<ConflictValue>,
+    found: ReadConflict,
     shared: Arc<Shared>,
     target: Target,
 }
 
-/// A [`Conflict`] as it is read beside whoever writes: [`Collection::conflicts`] gives the one that can be decided.
+impl Deref for Conflict {
+    type Target = ReadConflict;
+
+    fn deref(&self) -> &ReadConflict {
+        &self.found
+    }
+}
+
+/// What a conflict is, as it is also read beside whoever writes: [`Collection::conflicts`] gives the [`Conflict`] that can be decided.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ReadConflict {
@@ -97,7 +94,7 @@ pub struct ReadConflict {
     pub path: Path,
     /// What kind of conflict it is.
     pub kind: ConflictKind,
-    /// How this device decides conflicts of this place.
+    /// How this device decides conflicts of this place ([`Collection::on_conflict`]): a listed one waits for a person all the same.
     pub strategy: Strategy,
     /// The sides: what the entity shows is the first.
     pub values: Vec<ConflictValue>,
@@ -185,7 +182,7 @@ impl<T> Collection<T> {
     /// that there are. It is remembered.
     ///
     /// - [`Strategy::Merge`], as at first: the entity shows what Automerge chose, and the conflict is listed.
-    /// - [`Strategy::Manual`]: the same, and listed as to be decided by a person ([`Conflict::strategy`]).
+    /// - [`Strategy::Manual`]: the same, and listed as to be decided by a person ([`ReadConflict::strategy`]).
     /// - [`Strategy::Newest`]: the value with the latest time, by the clocks of those who wrote.
     /// - [`Strategy::PreferThis`]: what this device wrote; [`Strategy::PreferOther`]: what others wrote. Where this device had no part in
     ///   it, the conflict is listed.
@@ -327,10 +324,9 @@ impl Shared {
             listed.iter().map(|listed| (listed.entity, listed.home.collection.clone())).collect();
         let found = read_all(&self.reader, query.space, listed)?.into_iter();
         let own = |found: ReadConflict| {
-            let ReadConflict { id, entity, collection, path, kind, strategy, values } = found;
-            let home = homes.get(&entity)?.clone();
-            let target = Target { space: query.space, collection: home, entity, existence: Existence::Required };
-            Some(Conflict { id, entity, collection, path, kind, strategy, values, shared: self.clone(), target })
+            let (entity, collection) = (found.entity, homes.get(&found.entity)?.clone());
+            let target = Target { space: query.space, collection, entity, existence: Existence::Required };
+            Some(Conflict { found, shared: self.clone(), target })
         };
         Ok(found.filter_map(own).collect())
     }
