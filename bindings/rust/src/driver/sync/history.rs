@@ -321,11 +321,16 @@ impl Driver {
     pub(crate) fn runs(&self, space: Option<SpaceId>, limit: usize, now: Now) -> Result<Vec<RunRecord>, StoreError> {
         let mut sync = lock(&self.sync);
         self.store_history(&mut sync, now);
-        let mut rows = sync.history.open_rows(space);
-        drop(sync);
+        let open = sync.history.open_rows(space);
         let reader = lock(&self.store).reader();
+        // While sync is held, so that no row is stored meanwhile and comes twice.
+        let mut rows = reader.runs(space, limit)?;
+        drop(sync);
+        for row in open {
+            let place = rows.iter().position(|stored| stored.at_ms <= row.at_ms).unwrap_or(rows.len());
+            rows.insert(place, row);
+        }
         rows.truncate(limit);
-        rows.extend(reader.runs(space, limit.saturating_sub(rows.len()))?);
         Ok(rows)
     }
 }

@@ -265,6 +265,21 @@ fn looking_at_the_history_makes_no_rows_of_it() {
 }
 
 #[test]
+fn the_history_of_several_spaces_is_in_the_order_of_their_runs() {
+    let desk = scheduled();
+    let other = desk.add_space(9);
+    desk.driver.enable_sync(NOW);
+    // What may still count up of the one space is older than what is stored of the other.
+    for (at, space, trigger) in [(1, desk.space, "1"), (2, other, "2"), (3, other, "3")] {
+        desk.driver.request(Some(space), &Trigger::push(trigger), later(NOW, at)).unwrap();
+    }
+    let runs = desk.driver.runs(None, 10, later(NOW, 4)).unwrap();
+    let at: Vec<_> = runs.iter().map(|run| run.at_ms).collect();
+    assert!(at.len() >= 2 && at.is_sorted_by(|one, next| one >= next), "{runs:#?}");
+    assert_eq!(desk.driver.runs(None, 1, later(NOW, 4)).unwrap()[0], runs[0]);
+}
+
+#[test]
 fn what_a_driver_decides_replays_to_the_same_decisions() {
     let desk = scheduled();
     let lines = Arc::<Mutex<Vec<String>>>::default();
