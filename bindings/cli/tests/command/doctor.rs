@@ -144,12 +144,7 @@ fn damage_is_found_where_it_is() {
 #[test]
 fn what_the_relay_refuses_is_told_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
-    let relay = Relay::start(folder.path(), "127.0.0.1:0", &["--insecure-open", "--space-chunks-max", "1"]);
-    let person = Person::with_store();
-    person.run(["put", "notes", "title=first"]).ok();
-    person.run(["connect", &relay.url()]).ok();
-    person.run(["put", "notes", "title=second"]).ok();
-    person.run(["sync"]).failed(7);
+    let (_relay, person) = Relay::that_refuses(folder.path());
     let (code, checks) = doctor(&person, &[]);
     let (level, found, next) = of(&checks, "refused");
     assert!(code == 0 && level == "warn" && found.contains("quota") && next.contains("more room"), "{checks:?}");

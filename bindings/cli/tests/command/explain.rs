@@ -45,12 +45,7 @@ fn a_token_or_a_change_that_the_relay_refuses_is_what_explain_begins_with() {
     assert!(unserved.run(["explain"]).ok().contains("no such space"));
 
     let folder = tempfile::tempdir().unwrap();
-    let relay = Relay::start(folder.path(), "127.0.0.1:0", &["--insecure-open", "--space-chunks-max", "1"]);
-    let person = Person::with_store();
-    person.run(["put", "notes", "title=first"]).ok();
-    person.run(["connect", &relay.url()]).ok();
-    person.run(["put", "notes", "title=second"]).ok();
-    person.run(["sync"]).failed(7);
+    let (_relay, person) = Relay::that_refuses(folder.path());
     let told = person.run(["explain"]);
     assert!(told.ok().contains("the relay refuses changes of 1 entity"), "{told:?}");
     let last = &person.run(["explain", "--json"]).json()["runs"][0];

@@ -170,6 +170,17 @@ impl Relay {
         Self::start(folder, "127.0.0.1:0", &[])
     }
 
+    /// One that has room for a single change, and somebody whose second one it has refused.
+    pub(crate) fn that_refuses(folder: &Path) -> (Self, Person) {
+        let relay = Self::start(folder, "127.0.0.1:0", &["--insecure-open", "--space-chunks-max", "1"]);
+        let person = Person::with_store();
+        person.run(["put", "notes", "title=first"]).ok();
+        person.run(["connect", &relay.url()]).ok();
+        person.run(["put", "notes", "title=second"]).ok();
+        person.run(["sync"]).failed(7);
+        (relay, person)
+    }
+
     pub(crate) fn start(folder: &Path, listen: &str, more: &[&str]) -> Self {
         let mut command = afield();
         command
