@@ -96,7 +96,8 @@ impl Judge<'_> {
             self.region.find(&hash)
         };
         let standing: Vec<usize> = visible.iter().filter_map(wrote).collect();
-        let (mut deleted, mut keepers, mut kept) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        let (mut deleted, mut keepers) = (BTreeSet::new(), BTreeSet::new());
+        let (mut kept, mut kept_before): (Vec<ConflictValue>, BTreeSet<Id>) = Default::default();
         if !writes.iter().any(|write| write.deletes) {
             return false;
         }
@@ -121,9 +122,11 @@ impl Judge<'_> {
             };
             keepers.insert(deletion.change);
             let stands = |known: &ConflictValue| known.operation.as_ref() == Some(&side.operation);
-            let says_the_same = |known: &ConflictValue| known.value.as_ref() == Some(&side.value);
+            // Two maps are two, whatever is in them now: others write into one of them.
+            let says_the_same = |known: &ConflictValue| !side.is_object && known.value.as_ref() == Some(&side.value);
             let is_listed = sides.values.iter().any(|known| stands(known) || says_the_same(known));
-            if (!standing.is_empty() || visible.is_empty()) && !is_listed && !kept.iter().any(says_the_same) {
+            let is_kept = kept.iter().any(says_the_same) || !kept_before.insert(side.operation.clone());
+            if (!standing.is_empty() || visible.is_empty()) && !is_listed && !is_kept {
                 kept.push(ConflictValue { value: Some(side.value), change, wins: false, operation: None });
             }
         }
