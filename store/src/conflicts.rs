@@ -60,12 +60,7 @@ impl Store {
         self.write_unsynced(|transaction| {
             for (entity, conflicts) in entities {
                 let found = known(transaction, *entity)?;
-                transaction.execute("DELETE FROM conflicts WHERE entity_row = ?", [found.row])?;
-                transaction.execute("DELETE FROM conflicts_stale WHERE entity_row = ?", [found.row])?;
-                let sql = "INSERT INTO conflicts (entity_row, place, conflict, json) VALUES (?, ?, ?, ?)";
-                for (place, ConflictRow { conflict, json }) in (0_i64..).zip(conflicts) {
-                    transaction.execute(sql, (found.row, place, conflict, json))?;
-                }
+                put(transaction, found.row, conflicts)?;
             }
             Ok(())
         })
@@ -153,6 +148,21 @@ fn count(connection: &Connection, space: SpaceId) -> Result<u64, StoreError> {
     let sql = "SELECT count(*) FROM conflicts CROSS JOIN entities USING (entity_row)
                WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?)";
     Ok(row(connection, sql, [space.as_bytes()], |row| column::count(row, 0))?.unwrap_or(0))
+}
+
+/// Writes the conflicts of an entity in the place of those that were known.
+pub(crate) fn put(
+    transaction: &mut WriteTransaction<'_>,
+    entity: EntityRow,
+    conflicts: &[ConflictRow],
+) -> Result<(), StoreError> {
+    transaction.execute("DELETE FROM conflicts WHERE entity_row = ?", [entity])?;
+    transaction.execute("DELETE FROM conflicts_stale WHERE entity_row = ?", [entity])?;
+    let sql = "INSERT INTO conflicts (entity_row, place, conflict, json) VALUES (?, ?, ?, ?)";
+    for (place, ConflictRow { conflict, json }) in (0_i64..).zip(conflicts) {
+        transaction.execute(sql, (entity, place, conflict, json))?;
+    }
+    Ok(())
 }
 
 /// Says that something came into a document that its author may not have known all of.

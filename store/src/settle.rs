@@ -1,7 +1,7 @@
 //! What became of stored changes, and the projections that follow from it.
 
 use crate::column::{ChangeRow, ChangeState};
-use crate::conflicts;
+use crate::conflicts::{self, ConflictRow};
 use crate::entity::{self, FoundEntity, Projection, make_stale, project};
 use crate::error::{EntityError, StoreError};
 use crate::snapshot;
@@ -43,12 +43,14 @@ pub struct Settlement {
     pub verdicts: Vec<(ChangeHash, Settled)>,
     /// What its document reads as now; `None` when it did not change.
     pub projection: Option<Projection>,
+    /// What people have to decide about it now; `None` where that was not worked out.
+    pub conflicts: Option<Vec<ConflictRow>>,
 }
 
 impl Store {
     /// Notes what the guarded apply decided about changes of any number of entities, with what the documents read as
-    /// now, in one transaction (D9); without a projection, the one there is becomes stale when a verdict changed the
-    /// document.
+    /// now and what is to be decided about them, in one transaction (D9); without a projection, or without conflicts, those that
+    /// there are become stale when a verdict changed the document.
     ///
     /// The transaction is not synced: what a power failure takes back is found again by [`Store::pending`].
     ///
@@ -69,7 +71,7 @@ impl Store {
             settlements.iter().map(upto).collect::<Result<Vec<_>, _>>()
         })?;
         self.write_unsynced(|transaction| {
-            for (Settlement { entity, verdicts, projection }, saved) in settlements.iter().zip(saved) {
+            for (Settlement { entity, verdicts, projection, conflicts }, saved) in settlements.iter().zip(saved) {
                 let found = known(transaction, *entity)?;
                 let (mut is_document_changed, mut order) = (false, Order { saved: Some(saved), ..Order::default() });
                 for (hash, settled) in verdicts {
@@ -77,8 +79,10 @@ impl Store {
                         settle_change(transaction, &found, &mut order, *entity, (*hash, *settled), at_ms)?;
                 }
                 order.finish(transaction, &found)?;
-                if is_document_changed {
-                    conflicts::make_stale(transaction, found.row)?;
+                match conflicts.as_deref().filter(|_| is_document_changed) {
+                    Some(conflicts) => conflicts::put(transaction, found.row, conflicts)?,
+                    None if is_document_changed => conflicts::make_stale(transaction, found.row)?,
+                    None => {}
                 }
                 match projection {
                     Some(projection) => project(transaction, &found, projection)?,

@@ -2,7 +2,7 @@
 
 use crate::help::*;
 use afield_core::EntityId;
-use afield_store::{Arrival, ConflictQuery, ConflictRow, Settled, Store, Unsent};
+use afield_store::{Arrival, ConflictQuery, ConflictRow, Settled, Settlement, Store, Unsent};
 
 fn query() -> ConflictQuery<'static> {
     ConflictQuery { space: space(1), collection: None, entity: None }
@@ -45,6 +45,38 @@ fn what_comes_from_elsewhere_makes_conflicts_stale_and_an_edit_only_those_there_
 
     let _ = append(&mut store, space(1), entity(2), &[6], Arrival::Joined).unwrap();
     assert_eq!(stale(&store), [entity(2)]);
+    sound(&store);
+}
+
+/// How many rows this connection has written.
+fn written(store: &mut Store) -> u64 {
+    let mut rows = 0;
+    store.tamper(|connection| rows = connection.total_changes());
+    rows
+}
+
+#[test]
+fn what_was_worked_out_with_the_verdicts_is_stored_with_them_and_is_not_stale() {
+    let mut store = two_spaces();
+    receive(&mut store, space(1), &[carried(entity(1), 1), carried(entity(2), 2)]);
+    let settle = |store: &mut Store, id, change, conflicts: Option<Vec<ConflictRow>>| {
+        let verdicts = [(hash(change), Settled::Applied)];
+        let settled = Settlement { conflicts, ..settlement(entity(id), &verdicts, Some(&projection("merged"))) };
+        let before = written(store);
+        store.settle(&[settled], 1).unwrap();
+        written(store) - before
+    };
+    let without = settle(&mut store, 1, 1, Some(Vec::new()));
+    let unknown = settle(&mut store, 2, 2, None);
+    assert_eq!((stale(&store), listed(&store, &query())), (vec![entity(2)], Vec::new()));
+    assert_eq!(unknown, without + 1, "no row says that there are none");
+
+    receive(&mut store, space(1), &[carried(entity(2), 3)]);
+    settle(&mut store, 2, 3, Some(vec![row(7)]));
+    assert_eq!((stale(&store), listed(&store, &query())), (Vec::new(), vec![(entity(2), 7)]));
+    // A verdict that changes nothing says nothing of conflicts.
+    settle(&mut store, 2, 3, Some(Vec::new()));
+    assert_eq!(listed(&store, &query()), [(entity(2), 7)]);
     sound(&store);
 }
 

@@ -256,5 +256,5 @@ pub(crate) fn settlement(
     verdicts: &[(ChangeHash, Settled)],
     projection: Option<&Projection>,
 ) -> Settlement {
-    Settlement { entity, verdicts: verdicts.to_vec(), projection: projection.cloned() }
+    Settlement { entity, verdicts: verdicts.to_vec(), projection: projection.cloned(), conflicts: None }
 }

@@ -39,6 +39,22 @@ fn conflicts_of(open: &mut OpenEntity) -> Vec<ConflictRow> {
     rows(&open.document, &found)
 }
 
+/// Works the conflicts of an open document out where it is small, and says whether those who watch are to be told: there are some, or
+/// were, or may be.
+pub(super) fn worked_out(open: &mut OpenEntity) -> (Option<Vec<ConflictRow>>, bool) {
+    if open.document.change_count() > EAGER_CHANGES_MAX {
+        return (None, true);
+    }
+    let were_some = open.conflicts.are_any();
+    match catch_unwind(AssertUnwindSafe(|| conflicts_of(open))) {
+        Ok(rows) => {
+            let are_some = !rows.is_empty();
+            (Some(rows), were_some || are_some)
+        }
+        Err(_) => (None, false),
+    }
+}
+
 /// Works the conflicts of an open document out, as the document says them.
 pub(super) fn found_in(open: &mut OpenEntity) -> Vec<afield_core::document::Conflict> {
     let found = match &open.conflicts {
@@ -84,24 +100,17 @@ impl Driver {
         Ok(())
     }
 
-    /// Works out and stores the conflicts of some of the documents that somebody has taken out, where they are small, and
+    /// Works out and stores what is left of the conflicts of documents that somebody has taken out and edited, where they are small, and
     /// tells those who watch.
-    pub(super) fn store_conflicts(&self, taken: &mut [Taken<'_>], concerns: impl Fn(&OpenEntity) -> bool) {
+    pub(super) fn store_conflicts(&self, taken: &mut [Taken<'_>]) {
         let mut found = Vec::new();
         let mut told = Vec::new();
         for one in taken.iter_mut() {
             let entity = one.entity();
-            let Some(open) = one.open.as_deref_mut().filter(|open| concerns(open)) else { continue };
-            let were_some = open.conflicts.are_any();
-            if open.document.change_count() > EAGER_CHANGES_MAX {
-                told.push((open.space, entity));
-                continue;
-            }
-            let Ok(rows) = catch_unwind(AssertUnwindSafe(|| conflicts_of(open))) else { continue };
-            if were_some || !rows.is_empty() {
-                told.push((open.space, entity));
-            }
-            found.push((entity, rows));
+            let Some(open) = one.open.as_deref_mut().filter(|open| open.conflicts.are_any()) else { continue };
+            let (rows, is_in_conflict) = worked_out(open);
+            told.extend(Some((open.space, entity)).filter(|_| is_in_conflict));
+            found.extend(rows.map(|rows| (entity, rows)));
         }
         let taken: Vec<&Taken<'_>> = taken.iter().collect();
         self.put_conflicts(&taken, found);

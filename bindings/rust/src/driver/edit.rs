@@ -251,7 +251,7 @@ impl Driver {
         // Whoever is told may read at once, on this thread, which has the documents.
         let _inside = Documents::enter();
         // An edit can end what was in conflict, and never begins a conflict.
-        self.store_conflicts(taken, |open| open.conflicts.are_any());
+        self.store_conflicts(taken);
         for open in taken.iter().filter_map(|one| one.open.as_deref()) {
             self.note_growth(open);
         }

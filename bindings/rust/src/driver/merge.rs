@@ -1,5 +1,6 @@
 //! Merging what came from others, in a guarded way.
 
+use super::conflicts::worked_out;
 use super::documents::{Documents, OpenEntity, Taken, lock};
 use super::projection::project_unless_large;
 use super::{Driver, DriverError, EntityError};
@@ -127,6 +128,7 @@ impl Driver {
         let (unfinished, changed) = (of(|outcome| outcome.is_unfinished), of(|outcome| outcome.is_changed));
         let mut merged = Merged::default();
         outcomes.iter().for_each(|outcome| merged.add(&outcome.merged));
+        let in_conflict = of(|outcome| outcome.is_in_conflict);
         let settlements: Vec<_> = outcomes.into_iter().map(|outcome| outcome.settlement).collect();
         if settlements.is_empty() {
             return Ok(Vec::new());
@@ -148,7 +150,11 @@ impl Driver {
         lock(&self.merged).add(&merged);
         // Whoever is told may read at once, on this thread, which has the documents.
         let _inside = Documents::enter();
-        self.store_merged_conflicts(unsettled, &changed);
+        for one in unsettled.iter().filter(|one| in_conflict.contains(&one.taken.entity())) {
+            if let Some(open) = &one.taken.open {
+                self.observers.conflicts_changed(open.space, one.taken.entity());
+            }
+        }
         let mut told = settlements.iter().peekable();
         for one in unsettled.iter() {
             // Settlements come in the order of the documents; a document without one is passed over.
@@ -165,13 +171,6 @@ impl Driver {
         let spaces = roomier.iter().filter_map(|one| one.taken.open.as_ref()).map(|open| open.space);
         lock(&self.edited).extend(spaces);
         Ok(roomier.iter().map(|one| one.taken.entity()).collect())
-    }
-
-    /// Works out what people have to decide in documents that others have changed, where that is quick.
-    fn store_merged_conflicts(&self, unsettled: &mut [Unsettled<'_>], changed: &[EntityId]) {
-        for one in unsettled.iter_mut().filter(|one| changed.contains(&one.taken.entity())) {
-            self.store_conflicts(std::slice::from_mut(&mut one.taken), |_| true);
-        }
     }
 
     fn tell(&self, settlement: &Settlement, open: &OpenEntity, is_changed: bool) {
@@ -212,6 +211,8 @@ pub(super) struct Outcome {
     is_unfinished: bool,
     /// Whether some were part of the document before, and are not any more.
     has_revoked: bool,
+    /// Whether somebody has something to decide about it, or had, or may have.
+    is_in_conflict: bool,
 }
 
 pub(super) fn merge_one(unsettled: &mut Unsettled<'_>, replay: Replay) -> Option<Outcome> {
@@ -255,9 +256,10 @@ pub(super) fn merge_one(unsettled: &mut Unsettled<'_>, replay: Replay) -> Option
         taken.open = None;
         return None;
     };
-    let settlement = Settlement { entity: taken.entity(), verdicts, projection };
+    let (conflicts, is_in_conflict) = if is_changed { worked_out(open) } else { (None, false) };
+    let settlement = Settlement { entity: taken.entity(), verdicts, projection, conflicts };
     let merged = Merged { changes: merged as u64, replayed: applied.replayed as u64 };
-    Some(Outcome { settlement, merged, is_changed, is_unfinished, has_revoked })
+    Some(Outcome { settlement, merged, is_changed, is_unfinished, has_revoked, is_in_conflict })
 }
 
 /// Puts what was applied into the order in which it was: the outbox sends in that order (invariant D4).
