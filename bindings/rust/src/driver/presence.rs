@@ -159,14 +159,14 @@ impl Driver {
         Ok(())
     }
 
-    /// Whether others may know of the entities in which something is shown; those that are not here are not among them.
-    fn which_may_leave(&self) -> Result<BTreeMap<EntityId, bool>, StoreError> {
+    /// Whether others may know of the entities in which something is shown; nothing is said of those that are not here.
+    fn which_may_leave(&self) -> Result<BTreeMap<EntityId, Option<bool>>, StoreError> {
         let spaces = lock(&self.presences.spaces);
         let places: Vec<_> = spaces.values().flat_map(|here| here.own.keys().copied().flatten()).collect();
         drop(spaces);
         let (store, mut may_leave) = (lock(&self.store), BTreeMap::new());
         for entity in places {
-            may_leave.extend(store.may_leave(entity)?.map(|may| (entity, may)));
+            may_leave.insert(entity, store.may_leave(entity)?);
         }
         Ok(may_leave)
     }
@@ -214,11 +214,11 @@ impl Here {
     }
 
     /// Keeps here what others may not know of, and takes it back from those who were shown it. An entity that is not here any more stays
-    /// what it was.
-    fn keep_what_stays(&mut self, may_leave: &BTreeMap<EntityId, bool>) {
+    /// what it was; what was shown since the look waits for the next one, for which whoever showed it wakes the driver.
+    fn keep_what_stays(&mut self, may_leave: &BTreeMap<EntityId, Option<bool>>) {
         for (place, own) in &mut self.own {
-            let may = place.and_then(|entity| may_leave.get(&entity).copied());
-            let is_kept = may.map_or(own.is_kept, |may| !may);
+            let Some(entity) = place else { continue };
+            let is_kept = may_leave.get(entity).is_none_or(|may| may.map_or(own.is_kept, |may| !may));
             own.is_due |= std::mem::replace(&mut own.is_kept, is_kept) != is_kept;
             own.is_due &= !is_kept || own.said_ms.is_some();
         }
@@ -357,4 +357,29 @@ fn tell(watchers: Vec<Arc<Mutex<Notice>>>, what: impl Fn(&mut Notice)) {
 
 pub(crate) fn locked(notice: &Mutex<Notice>) -> MutexGuard<'_, Notice> {
     notice.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTE: EntityId = EntityId::from_bytes([3; 16]);
+
+    #[test]
+    fn what_is_shown_since_the_look_at_directions_waits_for_the_next_look() {
+        let own = Own { party: 1, data: Some(b"1".to_vec()), is_kept: false, is_due: true, said_ms: None };
+        let mut here = Here { parties: 1, own: BTreeMap::from([(Some(NOTE), own)]), ..Here::default() };
+        let mut say_after = |may_leave: &[(EntityId, Option<bool>)]| {
+            let mut said = Vec::new();
+            here.keep_what_stays(&may_leave.iter().copied().collect());
+            here.say(Now { wall_ms: 0, monotonic_ms: 0 }, |kind, place, _| {
+                said.push((kind, place));
+                true
+            });
+            said
+        };
+        assert_eq!(say_after(&[]), [(SignalKind::Asks, None)], "nobody knows yet whether it may leave");
+        assert_eq!(say_after(&[(NOTE, Some(false))]), []);
+        assert_eq!(say_after(&[(NOTE, Some(true))]), [(SignalKind::Shows, Some(NOTE))]);
+    }
 }
