@@ -72,7 +72,7 @@ impl Driver {
         limits: Option<DeletionLimits>,
         now: Now,
     ) -> Result<(), DriverError> {
-        let mut sync = lock(&self.sync);
+        let mut sync = self.turn();
         let mut store = lock(&self.store);
         let _ = store.set_guard(space, collection, limits)?;
         let spaces = store.guarded_spaces()?.into_iter().collect();
@@ -98,7 +98,7 @@ impl Driver {
         received: &[(EntityId, ChangeHash)],
         now: Now,
     ) -> Result<u64, DriverError> {
-        let mut sync = lock(&self.sync);
+        let mut sync = self.turn();
         let mut store = lock(&self.store);
         let sent = store.confirm_unsent(space, to_send)?.into_inner();
         let held = store.confirm_held(space, received)?.into_inner();
@@ -144,7 +144,7 @@ impl Driver {
             if self.is_guarded(space) { lock(&self.store).hold_to_send(space, now.wall_ms)? } else { Vec::new() };
         if sync.set_needs_confirmation(space, !held.is_empty()) && !held.is_empty() {
             tracing::warn!(%space, deletions = held.len(), "much was deleted here: nothing of the space is sent until somebody confirms it");
-            self.emit(SyncEvent::Held { space, deletions: held.len() as u64, received: false });
+            sync.say(SyncEvent::Held { space, deletions: held.len() as u64, received: false });
         }
         Ok(!held.is_empty())
     }
@@ -262,7 +262,7 @@ impl Driver {
         drop(guards);
         if !over.is_empty() {
             tracing::warn!(%space, deletions = over.len(), "others deleted much: it is not followed here until somebody confirms it");
-            self.emit(SyncEvent::Held { space, deletions: over.len() as u64, received: true });
+            sync.say(SyncEvent::Held { space, deletions: over.len() as u64, received: true });
         }
         self.follow_confirmed(sync, space, now)
     }

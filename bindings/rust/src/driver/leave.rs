@@ -33,7 +33,7 @@ impl Driver {
     /// No such space is here, it has changes that no relay holds and that are to be kept, or the store failed; then
     /// nothing has changed.
     pub(crate) fn leave_space(&self, space: SpaceId, unsent: Unsent, now: Now) -> Result<(Left, bool), SpaceError> {
-        let mut sync = lock(&self.sync);
+        let mut sync = self.turn();
         let mut store = lock(&self.store);
         let mut of_space = Vec::new();
         for entity in self.documents.known() {

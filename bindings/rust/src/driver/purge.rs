@@ -40,7 +40,7 @@ impl Driver {
         reason: ErasureReason,
         now: Now,
     ) -> Result<Purged, PurgeError> {
-        let mut sync = lock(&self.sync);
+        let mut sync = self.turn();
         let purged = self.purge_with(&mut sync, space, (entities, None), reason, now)?;
         drop(sync);
         // What comes now takes long, and concerns nobody else's entities.
@@ -56,7 +56,7 @@ impl Driver {
         before_ms: i64,
         now: Now,
     ) -> Result<Purged, PurgeError> {
-        let mut sync = lock(&self.sync);
+        let mut sync = self.turn();
         let purged = self.purge_with(&mut sync, space, (entities, Some(before_ms)), ErasureReason::TRASH, now)?;
         drop(sync);
         self.erase_traces(now);
@@ -152,7 +152,7 @@ impl Driver {
             // Whatever was to be decided about it is gone with it.
             self.observers.conflicts_changed(space, *entity);
             tracing::info!(%space, %entity, "an entity was purged");
-            self.emit(SyncEvent::Purged { space, entity: *entity });
+            sync.say(SyncEvent::Purged { space, entity: *entity });
         }
         if let Err(error) = self.tell_sightings() {
             tracing::warn!(%space, %error, "who waits for another device to have a change was not told that it is gone");

@@ -9,6 +9,7 @@ pub(super) mod plan;
 mod receive;
 mod refusal;
 pub(super) mod request;
+mod turn;
 mod view;
 mod waiters;
 
@@ -16,7 +17,7 @@ pub(super) use link::Link;
 pub(super) use waiters::{Waiters, Waiting};
 
 use super::NotInStep;
-use crate::status::Traffic;
+use crate::status::{SyncEvent, Traffic};
 use afield_core::policy::backoff::Backoff;
 use afield_core::session::DeviceSession;
 use afield_core::wire::{Class, FetchNumber, PushNumber};
@@ -66,6 +67,8 @@ pub(super) struct Synchronization {
     pub(super) failures: u32,
     /// When the schedules are to be looked at, on the monotonic clock.
     pub(super) look_at_ms: Option<u64>,
+    /// What has happened and is not told yet.
+    pub(super) happened: Vec<SyncEvent>,
 }
 
 /// What is known of a space in this session.
@@ -153,6 +156,7 @@ impl Synchronization {
             history: history::History::default(),
             failures: 0,
             look_at_ms: None,
+            happened: Vec::new(),
         }
     }
 

@@ -22,7 +22,7 @@ impl Driver {
         direction: Direction,
         now: Now,
     ) -> Result<(), DirectionError> {
-        let mut sync = lock(&self.sync);
+        let mut sync = self.turn();
         let is_up = matches!(sync.link, Link::Up { .. });
         let _ = lock(&self.store).set_direction(space, collection, direction, !is_up)?;
         self.tell_held_back()?;

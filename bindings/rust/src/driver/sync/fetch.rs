@@ -67,7 +67,7 @@ impl Driver {
     ///
     /// The filter is too long, the space unknown, or the store failed.
     pub fn set_filter(&self, space: SpaceId, filter: &Filter, now: Now) -> Result<(), FilterError> {
-        let mut sync = lock(&self.sync);
+        let mut sync = self.turn();
         let is_up = matches!(sync.link, Link::Up { .. });
         let _ = lock(&self.store).set_filter(space, filter, !is_up)?;
         Ok(self.ask_anew(&mut sync, space, now)?)
@@ -79,7 +79,7 @@ impl Driver {
     ///
     /// The space is unknown, or the store failed.
     pub fn unwant_entities(&self, space: SpaceId, entities: &[EntityId], now: Now) -> Result<(), FilterError> {
-        let mut sync = lock(&self.sync);
+        let mut sync = self.turn();
         let _ = lock(&self.store).unwant_entities(space, entities)?;
         Ok(self.ask_anew(&mut sync, space, now)?)
     }
@@ -114,7 +114,7 @@ impl Driver {
         entities: &[EntityId],
         now: Now,
     ) -> Result<Option<oneshot::Receiver<FetchAnswer>>, FilterError> {
-        let mut sync = lock(&self.sync);
+        let mut sync = self.turn();
         let waiting: BTreeSet<EntityId> =
             lock(&self.store).want_entities(space, entities)?.into_inner().into_iter().collect();
         if waiting.is_empty() {
@@ -238,7 +238,7 @@ impl Driver {
         if !done {
             return Ok(());
         }
-        self.emit(SyncEvent::Fetched { space });
+        sync.say(SyncEvent::Fetched { space });
         self.tell_complete(sync, space, rest.is_empty())
     }
 

@@ -123,7 +123,7 @@ impl Driver {
                 reason = reason.name(),
                 "sync.request"
             );
-            self.emit(SyncEvent::Requested { space, trigger: trigger.clone(), decision });
+            sync.say(SyncEvent::Requested { space, trigger: trigger.clone(), decision });
         }
         if decision.is_start() {
             return;
@@ -132,7 +132,7 @@ impl Driver {
             && *trigger != Trigger::LocalEdit
         {
             tracing::info!(space = space.map(tracing::field::display), reason = reason.name(), "sync.blocked");
-            self.emit(SyncEvent::Blocked { space, reason, blocked_until_ms });
+            sync.say(SyncEvent::Blocked { space, reason, blocked_until_ms });
         }
         sync.history.note(RunRecord {
             space,
@@ -200,12 +200,12 @@ impl Driver {
         match end.error() {
             None => {
                 tracing::info!(space = of_space, trigger, ?figures, "sync.completed");
-                self.emit(SyncEvent::Completed { space, trigger: run.trigger.clone(), figures });
+                sync.say(SyncEvent::Completed { space, trigger: run.trigger.clone(), figures });
             }
             Some(reason) => {
                 tracing::info!(space = of_space, trigger, reason, ?figures, "sync.failed");
                 let (trigger, reason) = (run.trigger.clone(), reason.to_owned());
-                self.emit(SyncEvent::Failed { space, trigger, reason, failures: sync.failures, figures });
+                sync.say(SyncEvent::Failed { space, trigger, reason, failures: sync.failures, figures });
             }
         }
         // Nothing may be left to do while the relay does not take some of what is here.
@@ -250,7 +250,7 @@ impl Driver {
         let told_after = self.failures_told.load(Relaxed);
         if told_after > 0 && sync.failures.is_multiple_of(told_after) {
             tracing::warn!(failures = sync.failures, reason, "sync.failed: again and again");
-            self.emit(SyncEvent::FailingRepeatedly { failures: sync.failures, reason: reason.to_owned() });
+            sync.say(SyncEvent::FailingRepeatedly { failures: sync.failures, reason: reason.to_owned() });
         }
     }
 
@@ -283,7 +283,7 @@ impl Driver {
         let changes_sent = sent.saturating_sub(run.changes_before.0);
         let (changes_received, bytes_received) = run.received;
         tracing::debug!(%space, changes_sent, changes_received, bytes_received, "sync.progress");
-        self.emit(SyncEvent::Progress { space, changes_sent, changes_received, bytes_received });
+        sync.say(SyncEvent::Progress { space, changes_sent, changes_received, bytes_received });
     }
 
     /// Stores what has come together, where a run has ended.
@@ -319,7 +319,7 @@ impl Driver {
 
     /// The newest rows of the history, the newest first. Those that may still count up come from memory, and go on counting.
     pub(crate) fn runs(&self, space: Option<SpaceId>, limit: usize, now: Now) -> Result<Vec<RunRecord>, StoreError> {
-        let mut sync = lock(&self.sync);
+        let mut sync = self.turn();
         self.store_history(&mut sync, now);
         let open = sync.history.open_rows(space);
         let reader = lock(&self.store).reader();

@@ -39,11 +39,12 @@ pub(in crate::driver) enum Link {
 impl Driver {
     /// Switches sync on: the next [`Driver::poll_output`] asks to connect.
     pub fn enable_sync(&self, now: Now) {
-        let mut sync = lock(&self.sync);
+        let mut sync = self.turn();
         self.merge_leftovers(&mut sync, now);
         let is_behind = sync.is_behind || !sync.unmerged.is_empty();
         self.close_history(&mut sync, now);
-        *sync = Synchronization { is_behind, ..Synchronization::new() };
+        let happened = std::mem::take(&mut sync.happened);
+        *sync = Synchronization { is_behind, happened, ..Synchronization::new() };
         sync.link = Link::Resting;
         if let Err(error) = self.ask_policy(&mut sync, None, &Trigger::StartUp, now) {
             self.lost(&mut sync, error.to_string(), error.class(), None, now);
@@ -54,7 +55,7 @@ impl Driver {
 
     /// Switches sync off and forgets everything that belongs to a session.
     pub fn disable_sync(&self, now: Now) {
-        let mut sync = lock(&self.sync);
+        let mut sync = self.turn();
         if let Link::Up { .. } = sync.link {
             sync.transmit(DeviceSession::close(GoodbyeCode::Done));
             sync.outputs.push_back(Output::Disconnect);
@@ -80,7 +81,7 @@ impl Driver {
     ///
     /// The store could not be read.
     pub fn hurry(&self, now: Now) -> Result<(), DriverError> {
-        let mut sync = lock(&self.sync);
+        let mut sync = self.turn();
         // Whoever came before the session began has been asked for with its `Open`s.
         let is_due = lock(&self.waiters).is_question_due();
         let decided = self.ask_policy_and_relay(&mut sync, None, &Trigger::Manual, is_due, now);
@@ -103,7 +104,7 @@ impl Driver {
     ///
     /// The store could not be read or written; the connection is closed and tried again later.
     pub fn handle_connected(&self, now: Now) -> Result<(), DriverError> {
-        let mut sync = lock(&self.sync);
+        let mut sync = self.turn();
         if !matches!(sync.link, Link::Connecting) {
             sync.outputs.push_back(Output::Disconnect);
             return Ok(());
@@ -118,7 +119,7 @@ impl Driver {
 
     /// Takes the word that the connection asked for could not be made.
     pub fn handle_connect_failed(&self, reason: String, class: Class, retry_after_ms: Option<u64>, now: Now) {
-        let mut sync = lock(&self.sync);
+        let mut sync = self.turn();
         if matches!(sync.link, Link::Connecting) {
             self.lost(&mut sync, reason, class, retry_after_ms, now);
         }
@@ -127,7 +128,7 @@ impl Driver {
 
     /// Takes the word that the connection broke.
     pub fn handle_disconnected(&self, reason: String, now: Now) {
-        let mut sync = lock(&self.sync);
+        let mut sync = self.turn();
         if matches!(sync.link, Link::Up { .. } | Link::Connecting) {
             self.lost(&mut sync, reason, Class::Retry, None, now);
         }
@@ -148,7 +149,7 @@ impl Driver {
     /// The store could not be read.
     pub fn handle_timeout(&self, now: Now) -> Result<(), DriverError> {
         self.look_at_traces(now);
-        let mut sync = lock(&self.sync);
+        let mut sync = self.turn();
         let followed = self.follow_the_clocks(&mut sync, now);
         if let (Err(error), Link::Waiting { .. }) = (&followed, &sync.link) {
             // Nothing can be decided while the store fails, and it is not asked again at once.
@@ -297,7 +298,7 @@ impl Driver {
         };
         sync.was_unreadable |= matches!(error, SessionError::Ended { code: GoodbyeCode::BadFrame, .. });
         if code == GoodbyeCode::CopiedDevice {
-            self.take_new_identity(now);
+            self.take_new_identity(sync, now);
         }
         sync.outputs.push_back(Output::Disconnect);
         self.lost(sync, error.to_string(), code.class(), retry_after_ms, now);
@@ -311,11 +312,11 @@ impl Driver {
             state.blocked = true;
             state.refused = Some(error.to_string());
             tracing::warn!(%space, sequence, %error, "sessions keep breaking at one place of the log");
-            self.emit(SyncEvent::SpaceBlocked { space });
+            sync.say(SyncEvent::SpaceBlocked { space });
         }
     }
 
-    fn take_new_identity(&self, now: Now) {
+    fn take_new_identity(&self, sync: &mut Synchronization, now: Now) {
         let device = DeviceId::new(now, &mut **lock(&self.entropy));
         match lock(&self.store).adopt_device(device, now.wall_ms) {
             Ok(_) => {
@@ -325,7 +326,7 @@ impl Driver {
                 *actor = None;
                 drop(actor);
                 tracing::warn!(%device, "another store with this device's identity is connected: took a new identity");
-                self.emit(SyncEvent::DeviceRenamed { device });
+                sync.say(SyncEvent::DeviceRenamed { device });
             }
             Err(error) => tracing::error!(%error, "could not store a new device identity"),
         }
@@ -366,7 +367,7 @@ impl Driver {
         sync.last_error = Some((reason.clone(), class));
         self.merge_leftovers(sync, now);
         sync.disappointment = Some(NotInStep { reason: reason.clone(), class });
-        self.emit(SyncEvent::Disconnected { reason, class });
+        sync.say(SyncEvent::Disconnected { reason, class });
     }
 
     /// Merges what was stored before the session ended.

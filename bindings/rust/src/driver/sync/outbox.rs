@@ -16,7 +16,7 @@ impl Driver {
     ///
     /// The store could not be read.
     pub fn handle_wake(&self, now: Now) -> Result<(), DriverError> {
-        let mut sync = lock(&self.sync);
+        let mut sync = self.turn();
         let result = self.pump(&mut sync, now);
         self.finish(&mut sync, result, now)
     }

@@ -37,7 +37,7 @@ impl Driver {
         messages: impl IntoIterator<Item = &'m [u8]>,
         now: Now,
     ) -> Result<(), DriverError> {
-        let mut sync = lock(&self.sync);
+        let mut sync = self.turn();
         let result = self.take_in(&mut sync, messages, now);
         let result = result.and_then(|()| self.judge_what_is_over(&mut sync, now));
         let result = result.and_then(|()| self.pump(&mut sync, now));
@@ -95,7 +95,7 @@ impl Driver {
     ///
     /// The store failed; the session ended and is tried again later.
     pub fn handle_idle(&self, now: Now) -> Result<(), DriverError> {
-        let mut sync = lock(&self.sync);
+        let mut sync = self.turn();
         if sync.unmerged.is_empty() && lock(&self.unfinished).is_empty() {
             // Nothing has arrived that somebody waits to see. Saving a document needs no lock but its own.
             drop(sync);
@@ -104,7 +104,7 @@ impl Driver {
                 return Ok(());
             }
             let Err(error) = self.compact_next(now) else { return Ok(()) };
-            return self.finish(&mut lock(&self.sync), Err(error.into()), now);
+            return self.finish(&mut self.turn(), Err(error.into()), now);
         }
         let result = self.merge_some(&mut sync, ENTITIES_PER_SETTLEMENT_MAX, now);
         let result = result.and_then(|()| self.judge_what_is_over(&mut sync, now));
@@ -172,7 +172,7 @@ impl Driver {
                 sync.last_error = None;
                 let _ = lock(&self.store).confirm(self.incarnation)?;
                 tracing::info!(session = %welcome.session, "the session stands");
-                self.emit(SyncEvent::Connected);
+                sync.say(SyncEvent::Connected);
             }
             DeviceEvent::Opened { space, cursor } => {
                 let _ = lock(&self.store).set_log(space, cursor.log)?;
@@ -193,7 +193,7 @@ impl Driver {
                     state.closes = (0, 0);
                     state.raw = false;
                 }
-                self.emit(SyncEvent::CaughtUp { space });
+                sync.say(SyncEvent::CaughtUp { space });
             }
             DeviceEvent::ChunkRefused { space, push, entity, hash, code, missing } => {
                 step.refusals.push(Refusal { space, push, entity, hash, code, missing });
@@ -206,7 +206,7 @@ impl Driver {
                     let wait_ms = state.refusals.failed(retry_after_ms, &mut **lock(&self.entropy));
                     state.ask_again_ms = Some(now.monotonic_ms.saturating_add(wait_ms));
                 }
-                self.emit(SyncEvent::SpaceRefused { space, code });
+                sync.say(SyncEvent::SpaceRefused { space, code });
             }
             DeviceEvent::Advance(_) | DeviceEvent::Receipted { .. } | DeviceEvent::Signalled(_) => {}
         }
@@ -328,7 +328,7 @@ impl Driver {
             state.has_been_reset = true;
         }
         Self::rescan(sync, space);
-        self.emit(SyncEvent::Reset { space });
+        sync.say(SyncEvent::Reset { space });
         Ok(())
     }
 

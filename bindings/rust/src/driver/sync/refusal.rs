@@ -52,7 +52,7 @@ impl Driver {
             }
             if code != ChunkCode::Blocked && state != Some(ChangeState::Waiting) {
                 tracing::warn!(%space, %entity, change = %hash, %code, "the relay refused a change; the entity's later changes wait");
-                self.emit(SyncEvent::ChangeRefused { space, entity, code });
+                sync.say(SyncEvent::ChangeRefused { space, entity, code });
                 blocks.push(Block { entity, code, hash, missing, since_ms: now.wall_ms });
             }
         }

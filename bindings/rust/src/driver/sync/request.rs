@@ -24,7 +24,7 @@ impl Driver {
     ///
     /// The store could not be read.
     pub fn request(&self, space: Option<SpaceId>, trigger: &Trigger, now: Now) -> Result<Decision, DriverError> {
-        let mut sync = lock(&self.sync);
+        let mut sync = self.turn();
         let decided = self.ask_policy(&mut sync, space, trigger, now);
         let (decision, result) = match decided {
             Ok(decision) => (decision, self.pump(&mut sync, now)),
@@ -45,7 +45,7 @@ impl Driver {
     ///
     /// No such space is here, or the store failed.
     pub fn set_sync_enabled(&self, space: SpaceId, is_enabled: bool, now: Now) -> Result<(), SpaceError> {
-        let mut sync = lock(&self.sync);
+        let mut sync = self.turn();
         let _ = lock(&self.store).set_sync_enabled(space, is_enabled)?;
         if !is_enabled {
             let not = NotInStep { reason: Reason::SpaceDisabled.to_string(), class: Class::Permanent };
@@ -60,7 +60,7 @@ impl Driver {
     ///
     /// No such space is here, or the store failed.
     pub fn set_schedule(&self, space: SpaceId, schedule: Option<&Schedule>, now: Now) -> Result<(), SpaceError> {
-        let mut sync = lock(&self.sync);
+        let mut sync = self.turn();
         let stored = schedule.map(Schedule::stored);
         let _ = lock(&self.store).set_schedule(space, stored.as_ref(), now.wall_ms)?;
         self.planned_anew(&mut sync, space, now)
@@ -212,7 +212,7 @@ impl Driver {
             reason = reason.name(),
             "sync.started"
         );
-        self.emit(event);
+        sync.say(event);
         Ok(())
     }
 

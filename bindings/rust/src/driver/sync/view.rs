@@ -9,7 +9,7 @@ use afield_core::wire::Class;
 use afield_core::{Now, SpaceId};
 
 impl Driver {
-    /// Copies what sync is doing for those who look, and answers those who wait for it.
+    /// Copies what sync is doing for those who look, tells those who listen, and answers those who wait for it.
     pub(super) fn publish(&self, sync: &mut Synchronization, now: Now) {
         let (link, retry_at_ms) = match &sync.link {
             Link::Off => (LinkView::Off, None),
@@ -39,6 +39,7 @@ impl Driver {
             plans: sync.plans.iter().map(|(space, plan)| sync.plan_view(*space, plan, now)).collect(),
             failures: sync.failures,
         };
+        self.tell_what_happened(sync);
         self.answer_waiters(sync, now);
     }
 

@@ -5,7 +5,9 @@ use super::*;
 use crate::schedule::Schedule;
 use afield_core::policy::{Decision, Reason, TraceLine, Trigger};
 use afield_core::{Cursor, LogId};
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 const TEN_MINUTES_MS: u64 = 600_000;
@@ -327,4 +329,52 @@ fn a_run_tells_its_beginning_its_end_and_what_it_moved() {
     let figures = completed.expect("the run is told to be over");
     assert_eq!((figures.duration_ms, figures.changes_received, figures.changes_sent), (40, 1, 0));
     assert!(figures.bytes_sent > 0 && figures.bytes_received > 0);
+}
+
+/// Somebody who looks at the state of sync the moment that something is told.
+struct Looker(Mutex<Pin<Box<dyn Future<Output = ()> + Send>>>);
+
+impl Looker {
+    fn look(self: &Arc<Self>) {
+        let waker = Waker::from(self.clone());
+        let _ = self.0.lock().unwrap().as_mut().poll(&mut Context::from_waker(&waker));
+    }
+}
+
+impl Wake for Looker {
+    fn wake(self: Arc<Self>) {
+        self.look();
+    }
+}
+
+#[test]
+fn who_hears_of_something_finds_it_in_the_state_of_sync() {
+    let desk = Arc::new(scheduled());
+    let (watched, seen) = (Arc::downgrade(&desk), Arc::new(Mutex::new(Vec::new())));
+    let (mut events, noted) = (desk.driver.events(), seen.clone());
+    let looker = Arc::new(Looker(Mutex::new(Box::pin(async move {
+        while let (Ok(event), Some(desk)) = (events.recv().await, watched.upgrade()) {
+            let view = desk.driver.view();
+            noted.lock().unwrap().push((event, view.link, view.plans.iter().any(|plan| plan.run.is_some())));
+        }
+    }))));
+    looker.look();
+    desk.driver.enable_sync(NOW);
+    desk.driver.hurry(NOW).unwrap();
+    let _ = run(&desk, NOW);
+    let now = later(NOW, TEN_MINUTES_MS);
+    desk.driver.request(Some(desk.space), &Trigger::Timer, now).unwrap();
+    let _ = desk.connect(now);
+    desk.driver.handle_disconnected("the connection broke".to_owned(), now);
+    let seen = seen.lock().unwrap();
+    let at = |is: fn(&SyncEvent) -> bool| {
+        let found: Vec<_> = seen.iter().filter(|(event, ..)| is(event)).map(|(_, link, runs)| (*link, *runs)).collect();
+        assert!(!found.is_empty(), "{seen:?}");
+        found
+    };
+    assert!(at(|event| matches!(event, SyncEvent::Completed { .. })).iter().all(|(_, runs)| !*runs));
+    assert!(at(|event| matches!(event, SyncEvent::Started { .. })).iter().all(|(_, runs)| *runs));
+    for (link, runs) in at(|event| matches!(event, SyncEvent::Failed { .. } | SyncEvent::Disconnected { .. })) {
+        assert_eq!((link, runs), (LinkView::Waiting, false));
+    }
 }
