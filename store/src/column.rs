@@ -79,6 +79,11 @@ pub(crate) fn sequence_sql(sequence: Sequence) -> i64 {
     i64::try_from(sequence.get()).unwrap_or(i64::MAX)
 }
 
+/// Where something is marked; `None` while it is not.
+pub(crate) fn mark(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Sequence>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(|sequence| Sequence::new(sequence.unsigned_abs())))
+}
+
 pub(crate) fn entity(row: &Row<'_>, column: usize) -> rusqlite::Result<EntityId> {
     row.get(column).map(EntityId::from_bytes)
 }

@@ -14,7 +14,7 @@ use crate::store::Store;
 use crate::transaction::{WriteTransaction, row, rows};
 use afield_core::erasure::ERASURE_BYTES;
 use afield_core::{ChangeHash, ChunkKind, Collection, Durable, EntityId, Erasure, ErasureReason, Sequence, SpaceId};
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
 /// An erasure record as it came from the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,6 +232,25 @@ pub(crate) fn prove(
     Ok(true)
 }
 
+/// The records of a space, with their marks.
+pub(crate) fn marks(
+    connection: &Connection,
+    space: SpaceId,
+) -> Result<Vec<(EntityId, ChangeHash, Option<Sequence>)>, StoreError> {
+    let sql = "SELECT entity, reason, erasures.sequence FROM erasures JOIN spaces USING (space_row) WHERE space = ?
+               ORDER BY erasure_row";
+    rows(connection, sql, [space.as_bytes()], |row| {
+        let record = record(row)?;
+        Ok((record.entity, record.hash(), column::mark(row, 2)?))
+    })
+}
+
+/// The record of a row that begins with entity and reason.
+fn record(row: &Row<'_>) -> rusqlite::Result<Erasure> {
+    let reason = ErasureReason::from_number(column::number(row, 1)?).unwrap_or(ErasureReason::ASKED);
+    Ok(Erasure { entity: column::entity(row, 0)?, reason })
+}
+
 /// A page of the records in the outbox.
 pub(crate) fn outbox(
     connection: &Connection,
@@ -239,15 +258,14 @@ pub(crate) fn outbox(
     after: OutboxPosition,
     (chunks_max, bytes_max): (usize, usize),
 ) -> Result<Vec<OutboxChunk>, StoreError> {
-    let sql = "SELECT erasure_row, entity, collection, reason FROM erasures
+    let sql = "SELECT entity, reason, collection, erasure_row FROM erasures
                WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND held = 0 AND erasure_row > ?2
                ORDER BY erasure_row LIMIT ?3";
     let limit = i64::try_from(chunks_max.min(bytes_max / ERASURE_BYTES).max(1)).unwrap_or(i64::MAX);
     let found = rows(connection, sql, (space.as_bytes(), after.erased, limit), |row| {
-        let reason = ErasureReason::from_number(column::number(row, 3)?).unwrap_or(ErasureReason::ASKED);
-        let record = Erasure { entity: column::entity(row, 1)?, reason };
+        let record = record(row)?;
         Ok(OutboxChunk {
-            position: OutboxPosition { erased: row.get(0)?, ..after },
+            position: OutboxPosition { erased: row.get(3)?, ..after },
             entity: record.entity,
             collection: column::collection(row, 2)?,
             kind: ChunkKind::Erasure,

@@ -2,6 +2,7 @@
 
 use crate::column::{self, ChangeRow, ChangeState};
 use crate::entity::{self, EntityHome, FoundEntity};
+use crate::erase;
 use crate::error::StoreError;
 use crate::extract::Extracted;
 use crate::snapshot::{self, Snapshot};
@@ -105,7 +106,7 @@ impl Store {
         })
     }
 
-    /// Every change of a space that this device holds, with its mark.
+    /// Every change and erasure record of a space that this device holds, with its mark; a record by its [`Erasure::hash`].
     ///
     /// # Errors
     ///
@@ -114,10 +115,11 @@ impl Store {
         self.read(|connection| {
             let sql = "SELECT entity, hash, changes.sequence FROM changes JOIN entities USING (entity_row)
                        JOIN spaces ON spaces.space_row = changes.space_row WHERE space = ? ORDER BY change_row";
-            rows(connection, sql, [space.as_bytes()], |row| {
-                let sequence = row.get::<_, Option<i64>>(2)?.map(|sequence| Sequence::new(sequence.unsigned_abs()));
-                Ok((column::entity(row, 0)?, column::change_hash(row, 1)?, sequence))
-            })
+            let mut marks = rows(connection, sql, [space.as_bytes()], |row| {
+                Ok((column::entity(row, 0)?, column::change_hash(row, 1)?, column::mark(row, 2)?))
+            })?;
+            marks.extend(erase::marks(connection, space)?);
+            Ok(marks)
         })
     }
 

@@ -5,7 +5,9 @@ use afield::EntityId;
 use afield_core::change::ChangeHeader;
 use afield_core::session::{LogEntry, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest};
 use afield_core::wire::Channel;
-use afield_core::{ChainHash, ChangeHash, Collection, Cursor, Limits, LogId, Now, Sequence, SpaceId};
+use afield_core::{
+    ChainHash, ChangeHash, ChunkKind, Collection, Cursor, Erasure, Limits, LogId, Now, Sequence, SpaceId,
+};
 use afield_relay::log::{Log, Principal};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,14 +60,20 @@ impl LogContents {
         }
     }
 
-    /// Every change, with the place where it stands.
-    pub fn changes(&self) -> BTreeMap<ChangeId, Sequence> {
-        self.entries.iter().map(|entry| ((entry.entity, hash_of(entry)), entry.sequence)).collect()
+    /// Every change and erasure record, with the place where it stands.
+    pub fn chunks(&self) -> BTreeMap<ChangeId, Sequence> {
+        self.entries.iter().map(|entry| (name_of_entry(entry), entry.sequence)).collect()
+    }
+
+    /// The entities that were purged.
+    pub fn purged(&self) -> BTreeSet<EntityId> {
+        let records = self.entries.iter().filter(|entry| entry.kind == ChunkKind::Erasure);
+        records.map(|entry| entry.entity).collect()
     }
 
     /// Every change as the processes of tests write it: entity and hash.
     pub fn names(&self) -> impl Iterator<Item = (String, String)> {
-        self.entries.iter().map(|entry| (entry.entity.to_string(), hash_of(entry).to_string()))
+        self.entries.iter().map(name_of_entry).map(|(entity, hash)| (entity.to_string(), hash.to_string()))
     }
 
     /// The position behind the last entry.
@@ -77,28 +85,37 @@ impl LogContents {
         })
     }
 
-    /// Checks that there are no gaps, and a chain that names every chunk (R2).
+    /// Checks that there are no gaps but those that purges made, no change of what was purged, and a chain that names every chunk (R2).
     ///
     /// # Errors
     ///
     /// It is not so.
     pub fn check(&self) -> Result<(), Violation> {
-        let mut cursor = self.start;
+        let (mut cursor, purged) = (self.start, self.purged());
+        let last = self.entries.iter().rev().find(|entry| entry.kind == ChunkKind::Erasure);
         if cursor.chain != ChainHash::start(cursor.log) {
             return Violation::of("R2", "the chain does not start at the log's id".to_owned());
         }
         for entry in &self.entries {
+            let before = cursor.sequence;
             cursor = cursor.then(entry.entity, entry.kind.number(), entry.hash);
+            if entry.sequence > cursor.sequence && last.is_some_and(|last| last.sequence >= entry.sequence) {
+                cursor = Cursor { sequence: entry.sequence, chain: entry.chain, ..cursor };
+            }
             if (entry.sequence, entry.chain) != (cursor.sequence, cursor.chain) || !entry.is_intact() {
-                return Violation::of("R2", format!("sequence {} does not follow {}", entry.sequence, cursor.sequence));
+                return Violation::of("R2", format!("sequence {} does not follow {before}", entry.sequence));
+            }
+            if entry.kind == ChunkKind::Change && purged.contains(&entry.entity) {
+                return Violation::of("R2", format!("the log holds a change of {}, which was purged", entry.entity));
             }
         }
         Ok(())
     }
 
-    /// The heads of every entity: the changes on which no other depends.
+    /// The heads of every entity that was not purged: the changes on which no other depends.
     pub fn heads(&self) -> BTreeMap<EntityId, BTreeSet<ChangeHash>> {
-        let headers = || self.entries.iter().map(|entry| (entry.entity, header_of(entry)));
+        let changes = || self.entries.iter().filter(|entry| entry.kind == ChunkKind::Change);
+        let headers = || changes().map(|entry| (entry.entity, header_of(entry)));
         let mut heads: BTreeMap<EntityId, BTreeSet<ChangeHash>> = BTreeMap::new();
         for (entity, header) in headers() {
             heads.entry(entity).or_default().insert(header.hash);
@@ -114,7 +131,8 @@ impl LogContents {
     pub fn places(&self) -> impl Iterator<Item = (Cursor, EntityId, ChangeHash)> {
         self.entries.iter().map(|entry| {
             let cursor = Cursor { log: self.start.log, sequence: entry.sequence, chain: entry.chain };
-            (cursor, entry.entity, hash_of(entry))
+            let (entity, hash) = name_of_entry(entry);
+            (cursor, entity, hash)
         })
     }
 
@@ -134,8 +152,18 @@ impl LogContents {
     }
 }
 
-fn hash_of(entry: &LogEntry) -> ChangeHash {
-    header_of(entry).hash
+/// What names a chunk: a change its hash, an erasure record what stands for that. `None` for bytes that are neither.
+pub(crate) fn name_of(entity: EntityId, kind: ChunkKind, bytes: &[u8]) -> Option<ChangeId> {
+    let hash = match kind {
+        ChunkKind::Change => ChangeHeader::read(bytes, &Limits::DEFAULT).ok()?.hash,
+        ChunkKind::Erasure => Erasure::read(entity, bytes).ok()?.hash(),
+        ChunkKind::Snapshot | ChunkKind::Sealed => return None,
+    };
+    Some((entity, hash))
+}
+
+fn name_of_entry(entry: &LogEntry) -> ChangeId {
+    name_of(entry.entity, entry.kind, &entry.bytes).expect("a relay stores well-formed chunks")
 }
 
 fn header_of(entry: &LogEntry) -> ChangeHeader {

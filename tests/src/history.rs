@@ -20,14 +20,23 @@ pub struct Plan {
     pub device_sabotage: Option<DeviceSabotage>,
     /// How many in a thousand steps put an earlier state of the relay back; drawn from the seed when absent.
     pub restores: Option<u32>,
+    /// How many in a thousand steps purge something; by the seed when absent, and none where something is broken.
+    pub purges: Option<u32>,
     /// What is looked at.
     pub checks: Checks,
 }
 
 impl Plan {
     /// Three devices and a hundred steps, all of them honest.
-    pub const STANDARD: Self =
-        Self { devices: 3, steps: 100, sabotage: None, device_sabotage: None, restores: None, checks: Checks::All };
+    pub const STANDARD: Self = Self {
+        devices: 3,
+        steps: 100,
+        sabotage: None,
+        device_sabotage: None,
+        restores: None,
+        purges: None,
+        checks: Checks::All,
+    };
 
     /// Says by which command a seed is played again, where the command can play it: a test alone breaks relays and devices.
     fn again(&self, seed: u64) -> String {
@@ -104,7 +113,8 @@ pub fn play_in(world: &mut World, seed: u64, plan: &Plan) -> Result<String, Fail
     let mut random = Random::new(seed ^ 0x6166_6965_6c64);
     let failure = |step| move |violation| Failure { seed, plan: *plan, step, violation };
     let mut story = Story::new(world, &mut random);
-    if plan.sabotage.is_some() || plan.device_sabotage.is_some() {
+    let is_honest = plan.sabotage.is_none() && plan.device_sabotage.is_none();
+    if !is_honest {
         // What is broken has to show where everything is asked for.
         story.filters = 0;
     }
@@ -117,9 +127,15 @@ pub fn play_in(world: &mut World, seed: u64, plan: &Plan) -> Result<String, Fail
     story.restores = plan.restores.unwrap_or(story.restores);
     // By the seed as well, and from a generator of its own: those who are here change nothing of what happens.
     let mut shows = Random::new(seed ^ 0x7072_6573_656e_6365);
+    // By the seed and from a generator of its own, too: half of the histories lose nothing by intent.
+    let mut purges = Random::new(seed ^ 0x70_7572_6765);
+    let purges_rate = plan.purges.unwrap_or(if is_honest { [0, 0, 10, 50][seed as usize / 4 % 4] } else { 0 });
     for step in 0..plan.steps {
         if seed.is_multiple_of(4) {
             world.show_something(pick(world, &mut shows), &mut shows);
+        }
+        if purges.chance(purges_rate) {
+            purge(world, pick(world, &mut purges), &mut purges);
         }
         story.step(world, &mut random).map_err(failure(Some(step)))?;
     }
@@ -294,6 +310,16 @@ fn ask_for_something_else(world: &mut World, device: Device, random: &mut Random
             if let Some(entity) = made.get(random.below(made.len().max(1))) {
                 if random.chance(700) { world.fetch(device, *entity) } else { world.unfetch(device, *entity) }
             }
+        }
+    }
+}
+
+/// A device purges something that it has.
+fn purge(world: &mut World, device: Device, random: &mut Random) {
+    if world.is_running(device) {
+        let here = world.entities(device);
+        if let Some(entity) = here.get(random.below(here.len().max(1))) {
+            world.purge(device, *entity);
         }
     }
 }

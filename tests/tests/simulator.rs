@@ -18,8 +18,8 @@ const CONTROLS: u64 = 20;
 const TRACED: u64 = 20;
 
 /// What histories hold beside content of every kind.
-const HAPPENINGS: [&str; 4] =
-    ["a partition in one direction", "a filter", "a fetch of what is not here", "a compacted entity"];
+const HAPPENINGS: [&str; 5] =
+    ["a partition in one direction", "a filter", "a fetch of what is not here", "a compacted entity", "a purge"];
 
 /// Every kind of content merges on three devices, whatever the schedule, and whatever happens to network, disks and relay.
 #[test]
@@ -114,6 +114,17 @@ fn orphans_that_are_dropped_are_caught() {
 #[test]
 fn a_dependency_that_comes_after_its_dependant_is_caught() {
     assert_caught(&Plan { sabotage: Some(Sabotage::WrongOrder), ..Plan::STANDARD }, "S5");
+}
+
+#[test]
+fn a_purge_that_is_forgotten_is_caught() {
+    let purged = Plan { purges: Some(100), ..Plan::STANDARD };
+    assert_ends_well(&purged);
+    let forgotten = Plan { device_sabotage: Some(DeviceSabotage::ErasuresForgotten), ..purged };
+    // The device lacks what its cursor has passed, or has it again and does not know that the log does.
+    assert_caught_as_one_of(&forgotten, &["D2", "D5"]);
+    // The entity is back, or the purge never came to the others.
+    assert_caught_as_one_of(&Plan { checks: Checks::Outcome, ..forgotten }, &["D1", "R9", "S2"]);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use super::record::Place;
 use super::{ChangeId, Device, World};
 use crate::contents::LogContents;
-use afield::{Driver, EntityId};
-use afield_core::{Filter, Sequence, SpaceId};
+use afield::{ChangeHash, Driver, EntityId};
+use afield_core::{ChunkKind, Filter, Sequence, SpaceId};
 use afield_store::{OutboxPosition, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -100,7 +100,8 @@ impl World {
             });
             // What the cursor passed while it was not asked for is offered to the relay, and marked by what that answers.
             let may_lack = may_lack || self.devices[device.0].was_filtered;
-            if *mark != stands && !(mark.is_none() && may_lack) {
+            let is_unread = |mark| history.is_some_and(|(history, _)| history.is_unread(mark));
+            if *mark != stands && !(mark.is_none() && may_lack) && !mark.is_some_and(is_unread) {
                 let found = format!("device {} marks {hash} at {mark:?}, it stands at {stands:?}", device.0);
                 return Violation::of("D5", found);
             }
@@ -108,15 +109,21 @@ impl World {
         if let Some((history, cursor)) = history {
             let held: BTreeSet<ChangeId> = held.iter().map(|(entity, hash, _)| (*entity, *hash)).collect();
             let asked = self.asked(driver);
-            let lacks =
-                |place: &&Place| !held.contains(&place.change) && asked.must_have(place.change.0, &place.collection);
-            if let Some(place) = history.prefix(cursor).iter().find(lacks) {
+            let lacks = |place: &&Place| match place.kind {
+                ChunkKind::Change if self.purges.concern(&place.change) => false,
+                ChunkKind::Change => {
+                    !held.contains(&place.change) && asked.must_have(place.change.0, &place.collection)
+                }
+                // Erasure records ignore filters.
+                _ => !held.contains(&place.change),
+            };
+            if let Some(place) = history.prefix(cursor).find(lacks) {
                 return Violation::of("D2", format!("device {} is behind {place:?}, which it does not hold", device.0));
             }
         }
         let Some(outbox) = outbox else { return Ok(()) };
         let blocked: BTreeSet<EntityId> = blocked.into_iter().map(|block| block.entity).collect();
-        let is_held_back = |entity: &EntityId, hash: &afield::ChangeHash| {
+        let is_held_back = |entity: &EntityId, hash: &ChangeHash| {
             driver.with_store(|store| store.is_held_back(*entity, *hash)).expect("the store can be read")
         };
         let unmarked = held
@@ -143,8 +150,9 @@ impl World {
                 count => Violation::of("R1", format!("{count} acknowledged changes, and the relay has no such space")),
             };
         };
-        let stored = contents.changes();
-        match self.acknowledged_since_restore.iter().find(|change| !stored.contains_key(change)) {
+        let stored = contents.chunks();
+        let is_lost = |change: &&ChangeId| !stored.contains_key(change) && !self.purges.concern(change);
+        match self.acknowledged_since_restore.iter().find(is_lost) {
             Some((entity, hash)) => {
                 Violation::of("R1", format!("change {hash} of {entity} has a receipt and is not on the relay's disk"))
             }
@@ -173,16 +181,18 @@ impl World {
             let now = self.now();
             self.record.compare(self.relay.disk(), self.space, now)?;
         }
-        let stored = contents.changes();
-        if let Some((entity, hash)) = self.acknowledged.iter().find(|change| !stored.contains_key(change)) {
+        let stored = contents.chunks();
+        let is_lost = |change: &&ChangeId| !stored.contains_key(change) && !self.purges.concern(change);
+        if let Some((entity, hash)) = self.acknowledged.iter().find(is_lost) {
             return Violation::of("S2", format!("acknowledged change {hash} of {entity} is lost on the relay"));
         }
-        if let Some((entity, hash)) = self.returned.iter().find(|change| !stored.contains_key(change)) {
+        if let Some((entity, hash)) = self.returned.iter().find(is_lost) {
             return Violation::of("D1", format!("change {hash} of {entity} is lost, and its edit had returned"));
         }
         for device in self.all() {
             self.check_device(device, &contents, &stored)?;
         }
+        self.check_purged(&contents.purged())?;
         self.check_heads(&contents)?;
         self.check_contents()?;
         self.check_shown()

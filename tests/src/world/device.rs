@@ -15,6 +15,8 @@ pub enum DeviceSabotage {
     OrphansDropped,
     /// Edits are committed and not synced.
     NeverSynced,
+    /// What was purged is forgotten: the records are thrown away.
+    ErasuresForgotten,
 }
 
 impl DeviceSabotage {
@@ -31,6 +33,9 @@ impl DeviceSabotage {
             }
             Self::NeverSynced => {
                 connection.pragma_update(None, "synchronous", "NORMAL").expect("SQLite takes it");
+            }
+            Self::ErasuresForgotten => {
+                connection.execute("DELETE FROM erasures", []).expect("the store can be written");
             }
             Self::OrphansDropped => {
                 connection.execute("DELETE FROM changes WHERE state = 2", []).expect("the store can be written");
@@ -274,6 +279,7 @@ impl World {
     pub(super) fn not_opened(&mut self, device: Device, entity: EntityId, error: &EntityError) {
         match error {
             EntityError::Store(_) | EntityError::Driver(_) => self.crash_or_reload(device),
+            EntityError::Missing { .. } if self.purges.include(entity) => {}
             EntityError::Missing { .. } if !self.holdings(device).iter().any(|(held, _)| *held == entity) => {}
             EntityError::NotHere { .. } if !self.holdings(device).iter().any(|(held, _)| *held == entity) => {}
             EntityError::NotYet { .. } if self.record.is_disordered || self.devices[device.0].was_filtered => {}
@@ -316,7 +322,7 @@ impl World {
         self.restart(device);
     }
 
-    /// Every change that a device holds, with its mark; of a dead process, what is on its disk.
+    /// Every change and erasure record that a device holds, with its mark; of a dead process, what is on its disk.
     pub(super) fn held(&self, device: Device) -> Vec<(EntityId, ChangeHash, Option<Sequence>)> {
         let node = &self.devices[device.0];
         let marks = |store: &Store| store.marks(self.space).expect("the store can be read");

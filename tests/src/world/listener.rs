@@ -2,13 +2,11 @@
 
 use super::ChangeId;
 use super::check::Violation;
-use super::live::Live;
+use super::live::{Live, Named, Pushed};
 use super::network::Cargo;
 use super::record::{History, Record};
-use afield::{ChangeHash, EntityId};
-use afield_core::change::ChangeHeader;
+use afield::EntityId;
 use afield_core::document::{SnapshotBudget, extract_changes};
-use afield_core::log::ChunkHash;
 use afield_core::wire::{
     self, Chunks, Fetch, FetchNumber, Fetched, Jump, LiveMessage, Message, PushNumber, Receipt, ReceiptRun, Segment,
     SnapshotChunk, SpaceCode, ToDevice, ToRelay,
@@ -19,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What went over one wire, as far as receipts and positions need it.
 #[derive(Debug, Default)]
 pub(super) struct Listener {
-    pushes: BTreeMap<PushNumber, Vec<(ChangeId, ChunkHash)>>,
+    pushes: BTreeMap<PushNumber, Pushed>,
     live: Live,
     /// Numbers under which the relay has taken more than one push, since the network changed a message on its way: which
     /// of them an answer is about cannot be told.
@@ -184,7 +182,9 @@ impl Listener {
             ToDevice::Receipt(receipt) => {
                 self.check_reader(record)?;
                 let stands = |(change, sequence): &(ChangeId, Sequence)| {
-                    record.present().and_then(|present| present.sequence(change)) == Some(*sequence)
+                    record.present().is_some_and(|present| {
+                        present.is_unread(*sequence) || present.sequence(change) == Some(*sequence)
+                    })
                 };
                 let receipted = self.receipted(&receipt);
                 if let Some((change, sequence)) = receipted.iter().find(|place| !stands(place)) {
@@ -203,7 +203,8 @@ impl Listener {
 
     /// Checks that the log holds where a reader stands that is served, and whatever that reader was told.
     fn check_reader(&self, record: &Record) -> Result<(), Violation> {
-        let is_held = |position: &Cursor| record.present().is_some_and(|present| present.holds(*position));
+        let is_held =
+            |position: &Cursor| record.present().is_some_and(|present| present.holds(*position) != Some(false));
         match [self.position, self.told].into_iter().flatten().find(|position| !is_held(position)) {
             Some(position) => {
                 Violation::of("R4", format!("a reader is served who knows {position:?}, which the log does not hold"))
@@ -228,20 +229,22 @@ impl Listener {
         let mut at = before;
         let own = |segment: &Segment<'_>| matches!(segment, Segment::Own { push, .. } if self.unclear.contains(push));
         let is_unclear = chunks.segments.iter().any(own);
-        for (change, chunk) in self.served(&chunks.segments) {
+        for served in self.served(&chunks.segments) {
             if is_unclear {
                 // Only how many they are is known.
                 let place = record.present().and_then(|present| present.place(at.sequence.get()));
                 at = place.map_or(at, |place| place.cursor);
                 continue;
             }
-            at = at.then(change.0, ChunkKind::Change.number(), chunk);
-            let place = record.present().and_then(|present| present.place(at.sequence.get() - 1));
-            if place.is_none_or(|place| (place.cursor, place.change) != (at, change)) {
-                let found = format!("Chunks bring {change:?} at {}, the log holds {place:?}", at.sequence);
+            at = served.behind(at);
+            let present = record.present();
+            let place = present.and_then(|present| present.place(at.sequence.get() - 1));
+            let is_there = place.map(|place| (place.cursor, place.change)) == Some((at, served.change));
+            if !is_there && !present.is_some_and(|present| present.is_unread(at.sequence)) {
+                let found = format!("Chunks bring {served:?} at {}, the log holds {place:?}", at.sequence);
                 return Violation::of("R9", found);
             }
-            self.live.tell(change, at.sequence);
+            self.live.tell(served.change, at.sequence);
         }
         self.live.leave_epoch();
         if *chunks.check != at.chain.check() {
@@ -267,14 +270,15 @@ impl Listener {
         };
         let brought = self.live.read(message, |number| present.place(before.sequence.get() + number))?;
         let mut at = before;
-        for (change, chunk) in brought {
-            at = at.then(change.0, ChunkKind::Change.number(), chunk);
+        for served in brought {
+            at = served.behind(at);
             let place = present.place(at.sequence.get() - 1);
-            if place.is_none_or(|place| (place.cursor, place.change) != (at, change)) {
-                let found = format!("live chunks bring {change:?} at {}, the log holds {place:?}", at.sequence);
+            let is_there = place.map(|place| (place.cursor, place.change)) == Some((at, served.change));
+            if !is_there && !present.is_unread(at.sequence) {
+                let found = format!("live chunks bring {served:?} at {}, the log holds {place:?}", at.sequence);
                 return Violation::of("R9", found);
             }
-            self.live.tell(change, at.sequence);
+            self.live.tell(served.change, at.sequence);
         }
         if self.live.check(&at.chain).is_none_or(|check| !message.fits(check)) {
             return Violation::of("R4", format!("live chunks up to {} end with another chain", at.sequence));
@@ -300,18 +304,19 @@ impl Listener {
             return Violation::of("R4", "a Jump through a log that is not there".to_owned());
         };
         let after = Cursor { sequence: jump.upto, chain: jump.chain, ..before };
-        if *jump.check != before.chain.check() || !present.holds(after) {
+        if *jump.check != before.chain.check() || present.holds(after) == Some(false) {
             return Violation::of("R4", format!("a Jump from {before:?} to {after:?}, which the log does not hold"));
         }
         self.live.leave_epoch();
         let filter = self.filter.clone();
-        for (sequence, (change, _)) in jump.places.sequences(jump.after).zip(self.served(&jump.segments)) {
-            self.live.tell(change, sequence);
+        for (sequence, served) in jump.places.sequences(jump.after).zip(self.served(&jump.segments)) {
+            self.live.tell(served.change, sequence);
         }
         let mut given = std::mem::take(&mut self.given);
         given.extend(snapshots_of(&jump.segments, present)?);
         let places = jump.places.sequences(jump.after);
-        let told = self.check_served(&jump.segments, places, (jump.after, jump.upto), (&filter, &given), present)?;
+        let told =
+            self.check_served(&jump.segments, places, (jump.after, jump.upto), (&filter, &given, true), present)?;
         self.given = given;
         self.position = Some(after);
         self.tell(self.position);
@@ -341,37 +346,46 @@ impl Listener {
         }
         given.extend(fresh);
         let reach = (fetch.after, page.upto);
-        let told = self.check_served(&page.segments, places, reach, (&fetch.filter, &given), present)?;
+        let told = self.check_served(&page.segments, places, reach, (&fetch.filter, &given, false), present)?;
         self.tell(told);
         self.given_pages.push((fetch.filter, page.upto, given));
         Ok(())
     }
 
-    /// Checks that what is served stands where it says, and that nothing wanted is left out that the reader was not given.
-    /// Answers the last position that is told.
+    /// Checks that what is served stands where it says, and that nothing wanted is left out that the reader was not given: of the
+    /// log's prefix, or of a page. Answers the last position that is told.
     fn check_served(
         &self,
         segments: &[Segment<'_>],
         places: impl Iterator<Item = Sequence>,
         (after, upto): (Sequence, Sequence),
-        (filter, given): (&Filter, &Given),
+        (filter, given, is_prefix): (&Filter, &Given, bool),
         present: &History,
     ) -> Result<Option<Cursor>, Violation> {
         let own = |segment: &Segment<'_>| matches!(segment, Segment::Own { push, .. } if self.unclear.contains(push));
         let is_unclear = segments.iter().any(own);
         let served: BTreeMap<Sequence, ChangeId> =
-            places.zip(self.served(segments)).map(|(sequence, (change, _))| (sequence, change)).collect();
+            places.zip(self.served(segments)).map(|(sequence, served)| (sequence, served.change)).collect();
+        let erased: BTreeSet<EntityId> = segments.iter().filter_map(erased_by).collect();
         for place in present.between(after, upto) {
-            let found = served.get(&place.cursor.sequence);
+            let (sequence, entity) = (place.cursor.sequence, place.change.0);
+            let found = served.get(&sequence);
+            let is_wanted = filter.includes(entity, &place.collection);
             let is_wrong = match found {
                 Some(change) => !is_unclear && *change != place.change,
-                None => {
-                    filter.includes(place.change.0, &place.collection)
-                        && given.get(&place.cursor.sequence) != Some(&place.change)
+                // Erasure records ignore filters where a cursor passes them, and travel with whatever passes what they took away.
+                None if place.kind == ChunkKind::Erasure => (is_wanted || is_prefix) && !erased.contains(&entity),
+                None if present.is_erased(place) => {
+                    let record = present.erasure(entity).filter(|record| served.contains_key(record));
+                    is_wanted && record.is_none() && !erased.contains(&entity)
                 }
+                None => is_wanted && given.get(&sequence) != Some(&place.change),
             };
             if is_wrong {
-                return Violation::of("R9", format!("{found:?} is served where {place:?} stands and is wanted"));
+                return Violation::of(
+                    "R9",
+                    format!("{found:?} is served where {place:?} stands and is wanted with {filter:?}"),
+                );
             }
         }
         match served.keys().find(|sequence| **sequence <= after || **sequence > upto) {
@@ -385,17 +399,13 @@ impl Listener {
     }
 
     /// What segments bring, in order.
-    fn served(&self, segments: &[Segment<'_>]) -> Vec<(ChangeId, ChunkHash)> {
-        let of = |entity, bytes: &[u8]| {
-            let header = ChangeHeader::read(bytes, &Limits::DEFAULT).expect("an honest relay serves changes");
-            ((entity, header.hash), ChunkHash::of(bytes))
-        };
+    fn served(&self, segments: &[Segment<'_>]) -> Pushed {
+        let of = |entity, kind, bytes: &[u8]| Named::of(entity, kind, bytes).expect("an honest relay serves changes");
         let mut served = Vec::new();
         for segment in segments {
             match segment {
                 Segment::Own { push, count, .. } if self.unclear.contains(push) => {
-                    let unknown = ((EntityId::from_bytes([0; 16]), ChangeHash([0; 32])), ChunkHash::of(&[]));
-                    served.extend(std::iter::repeat_n(unknown, *count as usize));
+                    served.extend(std::iter::repeat_n(Named::UNKNOWN, *count as usize));
                 }
                 Segment::Own { push, index, count } => {
                     let pushed = self.pushes.get(push).map(Vec::as_slice).unwrap_or_default();
@@ -403,9 +413,12 @@ impl Listener {
                 }
                 Segment::Batch(batch) => {
                     let chunks = wire::decode_batch(batch, &Limits::DEFAULT).expect("a relay serves whole batches");
-                    served.extend(chunks.iter().map(|chunk| of(chunk.entity, &chunk.bytes)));
+                    served.extend(chunks.iter().map(|chunk| of(chunk.entity, chunk.kind, &chunk.bytes)));
                 }
-                Segment::Raw(chunk) => served.push(of(chunk.entity, chunk.bytes)),
+                Segment::Raw(chunk) => {
+                    let kind = ChunkKind::from_number(chunk.kind).expect("an honest relay serves what it knows");
+                    served.push(of(chunk.entity, kind, chunk.bytes));
+                }
                 Segment::Announced { .. } | Segment::Snapshot(_) | Segment::Erased(_) => {}
             }
         }
@@ -417,7 +430,7 @@ impl Listener {
             return Vec::new();
         }
         let pushed = self.pushes.get(&receipt.push).map(Vec::as_slice).unwrap_or_default();
-        let mut pushed = pushed.iter().map(|(change, _)| *change);
+        let mut pushed = pushed.iter().map(|named| named.change);
         let mut receipted = Vec::new();
         for run in &receipt.runs {
             match run {
@@ -439,6 +452,9 @@ fn snapshots_of(segments: &[Segment<'_>], present: &History) -> Result<Given, Vi
     let mut budget = SnapshotBudget::WHOLE;
     for segment in segments {
         let Segment::Snapshot(SnapshotChunk { entity, sequences, check, bytes, .. }) = segment else { continue };
+        if let Some(erased) = present.erasure(*entity) {
+            return Violation::of("R2", format!("a snapshot of {entity}, which was purged at {erased}"));
+        }
         let changes = extract_changes(*entity, bytes, sequences.count(), check, &mut budget);
         let changes = changes.expect("an honest relay serves snapshots that can be used");
         for (sequence, (header, _)) in sequences.iter().zip(changes) {
@@ -455,6 +471,14 @@ fn snapshots_of(segments: &[Segment<'_>], present: &History) -> Result<Given, Vi
     Ok(given)
 }
 
+/// The entity whose chunks an erasure record stands for.
+fn erased_by(segment: &Segment<'_>) -> Option<EntityId> {
+    match segment {
+        Segment::Erased(chunk) => Some(chunk.entity),
+        _ => None,
+    }
+}
+
 /// Checks that a reader is reset to the log that is there, and only when that log does not hold what the reader knows (R4).
 fn check_reset(log: LogId, reader: (Option<Cursor>, Option<Cursor>), record: &Record) -> Result<(), Violation> {
     let Some(present) = record.present().filter(|present| present.start().log == log) else {
@@ -467,7 +491,8 @@ fn check_reset(log: LogId, reader: (Option<Cursor>, Option<Cursor>), record: &Re
         );
     };
     // What one commit appends may be what the log had lost, in the same order; the reader was judged before it.
-    if [position, told].iter().all(|known| present.holds(*known) && known.sequence <= record.head_before()) {
+    let is_held = |known: &Cursor| present.holds(*known) == Some(true) && known.sequence <= record.head_before();
+    if [position, told].iter().all(is_held) {
         return Violation::of("R4", format!("a reader at {position:?} is reset, and the log holds all that it knows"));
     }
     Ok(())

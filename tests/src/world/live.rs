@@ -3,14 +3,42 @@
 use super::ChangeId;
 use super::check::Violation;
 use super::record::{Place, Record};
-use afield_core::change::ChangeHeader;
+use crate::contents::name_of;
+use afield::{ChangeHash, EntityId};
 use afield_core::log::ChunkHash;
 use afield_core::wire::{
     self, BatchChunk, BatchError, ChunkBudget, DecodedChunk, LiveCheck, LiveItem, LiveMessage, LiveState, Push,
     PushNumber, PushStream,
 };
-use afield_core::{ChainHash, Limits, Sequence};
+use afield_core::{ChainHash, ChunkKind, Cursor, Limits, Sequence};
 use std::collections::BTreeMap;
+
+/// A chunk, by all that a chain takes in of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) change: ChangeId,
+    kind: ChunkKind,
+    hash: ChunkHash,
+}
+
+impl Named {
+    /// The chunk with these bytes; `None` where they are none.
+    pub(super) fn of(entity: EntityId, kind: ChunkKind, bytes: &[u8]) -> Option<Self> {
+        Some(Self { change: name_of(entity, kind, bytes)?, kind, hash: ChunkHash::of(bytes) })
+    }
+
+    /// What stands for a chunk of which nothing is known.
+    pub(super) const UNKNOWN: Self = Self {
+        change: (EntityId::from_bytes([0; 16]), ChangeHash([0; 32])),
+        kind: ChunkKind::Change,
+        hash: ChunkHash::from_bytes([0; 32]),
+    };
+
+    /// The position behind it, where it stands at this one.
+    pub(super) fn behind(&self, cursor: Cursor) -> Cursor {
+        cursor.then(self.change.0, self.kind.number(), self.hash)
+    }
+}
 
 /// What both streams of one wire have observed, and where the relay said that changes stand.
 #[derive(Debug, Default)]
@@ -63,8 +91,8 @@ impl Live {
         let (number, mut places) = (PushNumber(self.last_push), Places::of(&self.places, record));
         let chunks = self.stream.decode(message, number, &Limits::DEFAULT, |sequence| places.find(sequence));
         let chunks = places.understood(chunks)?;
-        let changes: Vec<_> = chunks.iter().map(|chunk| identity(chunk).expect("a device pushes changes")).collect();
-        self.pushed.extend(changes.iter().map(|(change, _)| *change).zip(chunks));
+        let changes: Vec<_> = chunks.iter().map(|chunk| named(chunk).expect("a device pushes changes")).collect();
+        self.pushed.extend(changes.iter().map(|named| named.change).zip(chunks));
         Some((number, changes))
     }
 
@@ -75,7 +103,7 @@ impl Live {
         let chunks = chunks_of(push, &mut places);
         let chunks = places.understood(chunks)?;
         self.stream = PushStream::new();
-        Some(chunks.iter().map(|chunk| identity(chunk).expect("a device pushes changes")).collect())
+        Some(chunks.iter().map(|chunk| named(chunk).expect("a device pushes changes")).collect())
     }
 
     /// What live chunks end with that lead to this position of the chain; `None` for a reader in no epoch.
@@ -85,7 +113,7 @@ impl Live {
 
     /// What a plain push brings; nothing when that cannot be read.
     pub(super) fn understood(&self, push: &Push<'_>, record: &Record) -> Option<Pushed> {
-        chunks_of(push, &mut Places::of(&self.places, record)).ok()?.iter().map(identity).collect()
+        chunks_of(push, &mut Places::of(&self.places, record)).ok()?.iter().map(named).collect()
     }
 
     /// Takes live chunks as the relay sends them; `place` gives what the log holds so many places after the reader.
@@ -97,7 +125,7 @@ impl Live {
         &mut self,
         message: &LiveMessage<'_>,
         place: impl Fn(u64) -> Option<&'p Place>,
-    ) -> Result<Vec<(ChangeId, ChunkHash)>, Violation> {
+    ) -> Result<Pushed, Violation> {
         self.runs += 1;
         if message.begins() {
             self.reading = Some(LiveState::new());
@@ -118,7 +146,7 @@ impl Live {
                     return Ok(brought);
                 }
                 Ok(Some(LiveItem::Chunk(chunk))) => {
-                    brought.push(identity(&chunk).expect("an honest relay serves changes"));
+                    brought.push(named(&chunk).expect("an honest relay serves changes"));
                 }
                 Ok(Some(LiveItem::Own { count, .. })) => {
                     for _ in 0..count {
@@ -130,7 +158,7 @@ impl Live {
                         };
                         let DecodedChunk { entity, collection, kind, bytes, .. } = own;
                         state.observe(&BatchChunk { entity: *entity, collection, kind: *kind, bytes });
-                        brought.extend(identity(own));
+                        brought.extend(named(own));
                     }
                 }
             }
@@ -138,8 +166,8 @@ impl Live {
     }
 }
 
-/// The changes of a push.
-pub(super) type Pushed = Vec<(ChangeId, ChunkHash)>;
+/// The chunks of a push.
+pub(super) type Pushed = Vec<Named>;
 
 /// What stands at a position: as the relay has told on this wire, or, where a message of an earlier session told it, as it stands
 /// in the log.
@@ -176,7 +204,6 @@ fn chunks_of(push: &Push<'_>, places: &mut Places<'_>) -> Result<Vec<DecodedChun
     wire::decode_batch_over_log(push.batch, &Limits::DEFAULT, budget, |sequence| places.find(sequence))
 }
 
-fn identity(chunk: &DecodedChunk) -> Option<(ChangeId, ChunkHash)> {
-    let header = ChangeHeader::read(&chunk.bytes, &Limits::DEFAULT).ok()?;
-    Some(((chunk.entity, header.hash), ChunkHash::of(&chunk.bytes)))
+fn named(chunk: &DecodedChunk) -> Option<Named> {
+    Named::of(chunk.entity, chunk.kind, &chunk.bytes)
 }

@@ -12,6 +12,7 @@ mod loss;
 mod network;
 mod people;
 mod presence;
+mod purge;
 mod question;
 mod random;
 mod record;
@@ -35,6 +36,7 @@ use afield_core::{Collection, Now};
 use afield_store::{ListQuery, OpenOptions, Origin, Store, SyncMoment};
 use disk::Disk;
 use network::{Lane, Wire};
+use purge::Purges;
 use question::Question;
 use record::Record;
 use relay::RelayNode;
@@ -46,7 +48,7 @@ use tokio::sync::broadcast;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Device(usize);
 
-/// A change, by entity and hash.
+/// A change, by entity and hash; or an erasure record, by the hash of its chunk.
 pub type ChangeId = (EntityId, ChangeHash);
 
 struct DeviceNode {
@@ -104,6 +106,7 @@ pub struct World {
     collections: BTreeMap<EntityId, Collection>,
     /// Which change each number of an actor stands for (D6).
     numbers: BTreeMap<(EntityId, Vec<u8>, u64), ChangeHash>,
+    purges: Purges,
     /// What the relay's log has ever held.
     record: Record,
     /// What was found broken and not told yet.
@@ -158,6 +161,7 @@ impl World {
             held_by_lost: BTreeSet::new(),
             collections: BTreeMap::new(),
             numbers: BTreeMap::new(),
+            purges: Purges::default(),
             record: Record::default(),
             found: None,
             checks: Checks::All,

@@ -60,20 +60,22 @@ impl World {
                 collection.zip(asked.as_ref()).is_none_or(|(collection, asked)| asked.must_have(*entity, collection))
             };
             let holdings = self.holdings(device);
-            let mut lacking = stored.difference(&holdings).filter(|(entity, _)| is_wanted(entity));
-            if let Some((entity, hash)) = lacking.next() {
+            let is_here = |change: &&ChangeId| self.purges.concern(change) || !is_wanted(&change.0);
+            if let Some((entity, hash)) = stored.difference(&holdings).find(|change| !is_here(change)) {
                 let found = format!("device {} says it is in step, without {hash} of {entity}", device.0);
                 self.find(Violation::of("R9", found));
             }
             let log = self.record.present().map(|present| present.changes());
-            if let Some((entity, hash)) = held.iter().find(|change| !log.is_some_and(|log| log.contains_key(change))) {
+            let is_logged =
+                |change: &&ChangeId| self.purges.concern(change) || log.is_some_and(|log| log.contains_key(change));
+            if let Some((entity, hash)) = held.iter().find(|change| !is_logged(change)) {
                 let found = format!("device {} says it is in step, and the log lacks {hash} of {entity}", device.0);
                 self.find(Violation::of("R1", found));
             }
         }
     }
 
-    /// The changes that a device holds, whether its process lives or not.
+    /// The changes and erasure records that a device holds, whether its process lives or not.
     pub(super) fn holdings(&self, device: Device) -> BTreeSet<ChangeId> {
         self.held(device).into_iter().map(|(entity, hash, _)| (entity, hash)).collect()
     }

@@ -1,15 +1,16 @@
 //! What the relay's log has ever held, written down by somebody who is neither the relay nor one of its readers.
 //!
 //! It is read from the disk after each commit and computes the chain itself, so that whatever a store or a frame says
-//! about a place of the log can be held against it.
+//! about a place of the log can be held against it. What a purge has taken out of the log stays written down here.
 
 use super::ChangeId;
 use super::check::Violation;
-use crate::contents::LogContents;
+use crate::contents::{LogContents, name_of};
+use afield::EntityId;
 use afield_core::change::ChangeHeader;
 use afield_core::log::ChunkHash;
 use afield_core::session::LogEntry;
-use afield_core::{ChangeHash, Collection, Cursor, Limits, LogId, Now, Sequence, SpaceId};
+use afield_core::{ChangeHash, ChunkKind, Collection, Cursor, Limits, LogId, Now, Sequence, SpaceId};
 use afield_relay::log::SqliteLog;
 use std::collections::BTreeMap;
 
@@ -17,7 +18,9 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) cursor: Cursor,
+    /// The change, or the erasure record by [`afield_core::Erasure::hash`].
     pub(super) change: ChangeId,
+    pub(super) kind: ChunkKind,
     pub(super) collection: Collection,
     pub(super) chunk: ChunkHash,
 }
@@ -26,8 +29,12 @@ pub(super) struct Place {
 #[derive(Debug, Clone)]
 pub(super) struct History {
     start: Cursor,
-    places: Vec<Place>,
+    /// Nothing for a place whose chunk was taken away in the commit that appended it, so that nobody has ever read it.
+    places: Vec<Option<Place>>,
+    head: Cursor,
     sequences: BTreeMap<ChangeId, Sequence>,
+    /// Where the erasure records of entities stand.
+    erasures: BTreeMap<EntityId, Sequence>,
 }
 
 impl History {
@@ -35,7 +42,8 @@ impl History {
         if start != Cursor::start(start.log) {
             return Violation::of("R2", format!("the log does not start at its id: {start:?}"));
         }
-        Ok(Self { start, places: Vec::new(), sequences: BTreeMap::new() })
+        let (places, sequences, erasures) = Default::default();
+        Ok(Self { start, places, head: start, sequences, erasures })
     }
 
     /// The position before the first place.
@@ -45,30 +53,38 @@ impl History {
 
     /// The position behind the last place.
     pub(super) fn head(&self) -> Cursor {
-        self.places.last().map_or(self.start, |place| place.cursor)
+        self.head
     }
 
-    /// Whether a position belongs to this history.
-    pub(super) fn holds(&self, position: Cursor) -> bool {
-        match position.sequence.get().checked_sub(1) {
-            None => position == self.start,
-            Some(before) => self.place(before).is_some_and(|place| place.cursor == position),
+    /// Whether a position belongs to this history; `None` where nobody has read what stands there.
+    pub(super) fn holds(&self, position: Cursor) -> Option<bool> {
+        let Some(before) = position.sequence.get().checked_sub(1) else { return Some(position == self.start) };
+        match usize::try_from(before).ok().and_then(|index| self.places.get(index)) {
+            None => Some(false),
+            Some(None) if position.log == self.start.log => None,
+            Some(place) => Some(place.as_ref().is_some_and(|place| place.cursor == position)),
         }
     }
 
     /// The place with this number, counted from 0.
     pub(super) fn place(&self, index: u64) -> Option<&Place> {
-        self.places.get(usize::try_from(index).ok()?)
+        self.places.get(usize::try_from(index).ok()?)?.as_ref()
+    }
+
+    /// Whether the log holds this sequence, and nobody has read what stood there before it was taken away.
+    pub(super) fn is_unread(&self, sequence: Sequence) -> bool {
+        let index = sequence.get().checked_sub(1).and_then(|before| usize::try_from(before).ok());
+        index.is_some_and(|index| self.places.get(index).is_some_and(Option::is_none))
     }
 
     /// The places up to a position that belongs to this history.
-    pub(super) fn prefix(&self, position: Cursor) -> &[Place] {
-        self.places.get(..position.sequence.get() as usize).unwrap_or_default()
+    pub(super) fn prefix(&self, position: Cursor) -> impl Iterator<Item = &Place> {
+        self.places.iter().take(position.sequence.get() as usize).flatten()
     }
 
     /// The places after one sequence up to another.
-    pub(super) fn between(&self, after: Sequence, upto: Sequence) -> &[Place] {
-        self.places.get(after.get() as usize..upto.get() as usize).unwrap_or_default()
+    pub(super) fn between(&self, after: Sequence, upto: Sequence) -> impl Iterator<Item = &Place> {
+        self.places.get(after.get() as usize..upto.get() as usize).unwrap_or_default().iter().flatten()
     }
 
     /// Where a change stands.
@@ -80,22 +96,54 @@ impl History {
         &self.sequences
     }
 
+    /// Where the erasure record of an entity stands.
+    pub(super) fn erasure(&self, entity: EntityId) -> Option<Sequence> {
+        self.erasures.get(&entity).copied()
+    }
+
+    /// Whether what stands at a place was taken away.
+    pub(super) fn is_erased(&self, place: &Place) -> bool {
+        place.kind == ChunkKind::Change && self.erasures.contains_key(&place.change.0)
+    }
+
     fn push(&mut self, entry: &LogEntry, ordered: bool) -> Result<(), Violation> {
-        let (head, chunk) = (self.head(), ChunkHash::of(&entry.bytes));
-        let cursor = head.then(entry.entity, entry.kind.number(), chunk);
-        if (entry.sequence, entry.chain) != (cursor.sequence, cursor.chain) {
-            return Violation::of("R2", format!("sequence {} does not follow {}", entry.sequence, head.sequence));
+        let chunk = ChunkHash::of(&entry.bytes);
+        let cursor = Cursor { log: self.start.log, sequence: entry.sequence, chain: entry.chain };
+        // Behind what nobody has read, the chain is whatever the log says.
+        let is_next = match self.places.last() {
+            Some(None) => entry.sequence.get() == self.places.len() as u64 + 1,
+            _ => cursor == self.head.then(entry.entity, entry.kind.number(), chunk),
+        };
+        if !is_next {
+            return Violation::of("R2", format!("sequence {} does not follow {}", entry.sequence, self.head.sequence));
         }
-        let header = ChangeHeader::read(&entry.bytes, &Limits::DEFAULT).expect("a relay stores well-formed changes");
-        let stands_before = |hash: &&ChangeHash| self.sequences.contains_key(&(entry.entity, **hash));
-        if let Some(missing) = header.dependencies.iter().find(|hash| !stands_before(hash)).filter(|_| ordered) {
-            return Violation::of("S5", format!("{} stands before {missing}, which it depends on", header.hash));
+        if entry.kind == ChunkKind::Change {
+            let header =
+                ChangeHeader::read(&entry.bytes, &Limits::DEFAULT).expect("a relay stores well-formed changes");
+            let stands_before = |hash: &&ChangeHash| self.sequences.contains_key(&(entry.entity, **hash));
+            if let Some(missing) = header.dependencies.iter().find(|hash| !stands_before(hash)).filter(|_| ordered) {
+                return Violation::of("S5", format!("{} stands before {missing}, which it depends on", header.hash));
+            }
+            if let Some(erased) = self.erasure(entry.entity) {
+                let found = format!("{} stands at {} after the erasure at {erased}", header.hash, entry.sequence);
+                return Violation::of("R2", found);
+            }
         }
-        let change = (entry.entity, header.hash);
+        let change = name_of(entry.entity, entry.kind, &entry.bytes).expect("a relay stores well-formed chunks");
+        let collection = entry.collection.clone();
+        self.put(Place { cursor, change, kind: entry.kind, collection, chunk })
+    }
+
+    fn put(&mut self, place: Place) -> Result<(), Violation> {
+        let Place { cursor, change, kind, .. } = place;
         if let Some(first) = self.sequences.insert(change, cursor.sequence) {
-            return Violation::of("R2", format!("{} stands at {first} and at {}", header.hash, cursor.sequence));
+            return Violation::of("R2", format!("{} stands at {first} and at {}", change.1, cursor.sequence));
         }
-        self.places.push(Place { cursor, change, collection: entry.collection.clone(), chunk });
+        if kind == ChunkKind::Erasure {
+            self.erasures.insert(change.0, cursor.sequence);
+        }
+        self.head = cursor;
+        self.places.push(Some(place));
         Ok(())
     }
 }
@@ -105,7 +153,7 @@ impl History {
 pub(super) struct Record {
     histories: Vec<History>,
     /// In which history a place is found.
-    known: BTreeMap<(LogId, Sequence, [u8; 32]), usize>,
+    known: BTreeMap<Position, usize>,
     /// Where the present history ended before the last look at the log.
     head_before: Sequence,
     /// Whether the database was replaced, so that what it holds has to be read anew.
@@ -120,12 +168,10 @@ impl Record {
         self.histories.last().filter(|_| !self.is_replaced)
     }
 
-    /// The history in which a position was a position once.
+    /// The history in which a position was a position once, as far as anybody can tell.
     pub(super) fn history_of(&self, position: Cursor) -> Option<&History> {
-        if position.sequence == Sequence::ZERO {
-            return self.histories.iter().find(|history| history.start == position);
-        }
-        self.known.get(&key(position)).and_then(|index| self.histories.get(*index))
+        let known = self.known.get(&key(position)).and_then(|index| self.histories.get(*index));
+        known.or_else(|| self.histories.iter().find(|history| history.holds(position) != Some(false)))
     }
 
     /// Where the present history ended before whatever the relay has done last.
@@ -160,7 +206,7 @@ impl Record {
         self.lengthen(last, &entries)
     }
 
-    /// Checks that the log holds what was written down, from its start on (R2).
+    /// Checks that the log holds what was written down, from its start on (R2), but for what was purged.
     ///
     /// # Errors
     ///
@@ -171,9 +217,8 @@ impl Record {
             return Violation::of("R2", "the log is not there any more".to_owned());
         };
         let found = contents.places().map(|(cursor, entity, change)| (cursor, (entity, change)));
-        if contents.start() == present.start
-            && found.eq(present.places.iter().map(|place| (place.cursor, place.change)))
-        {
+        let kept = present.places.iter().flatten().filter(|place| !present.is_erased(place));
+        if contents.start() == present.start && found.eq(kept.map(|place| (place.cursor, place.change))) {
             Ok(())
         } else {
             Violation::of("R2", "a sequence is bound to something else than before".to_owned())
@@ -189,13 +234,43 @@ impl Record {
 
     fn lengthen(&mut self, index: usize, entries: &[LogEntry]) -> Result<(), Violation> {
         for entry in entries {
+            if entry.sequence.get() > self.histories[index].places.len() as u64 + 1 {
+                self.pass_erased(index, entry, entries)?;
+            }
             self.histories[index].push(entry, !self.is_disordered)?;
             self.known.insert(key(self.histories[index].head()), index);
         }
         Ok(())
     }
+
+    /// Takes down places before an entry that a purge has emptied: as an earlier history has them that leads to the same chain, or
+    /// as places that nobody has read.
+    fn pass_erased(&mut self, index: usize, entry: &LogEntry, entries: &[LogEntry]) -> Result<(), Violation> {
+        let head = self.histories[index].head;
+        if !entries.iter().any(|later| later.kind == ChunkKind::Erasure && later.sequence >= entry.sequence) {
+            let found =
+                format!("the log goes on at {} after {}, and nothing was purged", entry.sequence, head.sequence);
+            return Violation::of("R2", found);
+        }
+        let here = Cursor { log: head.log, sequence: entry.sequence, chain: entry.chain };
+        let upto = (entry.sequence.get() - 1) as usize;
+        let known = self.known.get(&key(here)).map(|known| self.histories[*known].places[..upto].to_vec());
+        let history = &mut self.histories[index];
+        let from = history.places.len();
+        for place in known.into_iter().flatten().skip(from) {
+            match place {
+                Some(place) => history.put(place)?,
+                None => history.places.push(None),
+            }
+        }
+        history.places.resize(upto, None);
+        Ok(())
+    }
 }
 
-fn key(position: Cursor) -> (LogId, Sequence, [u8; 32]) {
+/// A position, as a key.
+type Position = (LogId, Sequence, [u8; 32]);
+
+fn key(position: Cursor) -> Position {
     (position.log, position.sequence, *position.chain.as_bytes())
 }

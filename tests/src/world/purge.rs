@@ -1,0 +1,79 @@
+//! Purges in a world, and what has to have become of what was purged.
+
+use super::{ChangeId, Device, Violation, World};
+use afield::EntityId;
+use afield_core::{Erasure, ErasureReason};
+use afield_store::PurgeError;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The purges of a world.
+#[derive(Debug, Default)]
+pub(super) struct Purges {
+    /// Who purged an entity and was told that it is done. With nobody, the disk may have kept the record all the same.
+    of: BTreeMap<EntityId, BTreeSet<Device>>,
+}
+
+impl Purges {
+    /// Whether a purge may take a change away, or may have.
+    pub(super) fn concern(&self, change: &ChangeId) -> bool {
+        self.of.contains_key(&change.0) && record_of(change.0) != *change
+    }
+
+    /// Whether somebody has asked for it that an entity be purged.
+    pub(super) fn include(&self, entity: EntityId) -> bool {
+        self.of.contains_key(&entity)
+    }
+}
+
+/// The erasure record of an entity, as it is named among changes.
+fn record_of(entity: EntityId) -> ChangeId {
+    (entity, Erasure { entity, reason: ErasureReason::ASKED }.hash())
+}
+
+impl World {
+    /// Purges an entity, unless the device is dead or does not have it. Answers whether the record is stored.
+    pub fn purge(&mut self, device: Device, entity: EntityId) -> bool {
+        self.trace.note("purge", entity.as_bytes());
+        let (now, space) = (self.now_on(device), self.space);
+        let Some(driver) = self.driver(device) else { return false };
+        let purged = driver.purge(space, &[entity], ErasureReason::ASKED, now);
+        let is_purged = purged.is_ok();
+        match purged {
+            Ok(_) => {
+                self.purges.of.entry(entity).or_default().insert(device);
+                self.returned.insert(record_of(entity));
+                self.count("a purge");
+            }
+            // A failed commit may have happened.
+            Err(PurgeError::Store(_)) => {
+                self.purges.of.entry(entity).or_default();
+                self.crash_or_reload(device);
+            }
+            Err(PurgeError::UnknownEntity { .. }) if !self.holdings(device).iter().any(|(held, _)| *held == entity) => {
+            }
+            Err(error) => {
+                self.find(Violation::of("D8", format!("device {} cannot purge {entity}: {error}", device.0)));
+            }
+        }
+        self.wake(device);
+        is_purged
+    }
+
+    /// Checks that of what the log says was purged nothing is anywhere.
+    pub(super) fn check_purged(&self, purged: &BTreeSet<EntityId>) -> Result<(), Violation> {
+        for device in self.all() {
+            let (held, listed) = (self.holdings(device), self.listed(device, None));
+            for entity in purged {
+                if !held.contains(&record_of(*entity)) {
+                    let found = format!("device {} does not know that {entity} was purged", device.0);
+                    return Violation::of("R9", found);
+                }
+                let is_held = held.iter().any(|(of, hash)| of == entity && (*of, *hash) != record_of(*entity));
+                if is_held || listed.contains(entity) || self.value(device, *entity).is_some() {
+                    return Violation::of("S2", format!("device {} still has {entity}, which was purged", device.0));
+                }
+            }
+        }
+        Ok(())
+    }
+}
