@@ -103,6 +103,29 @@ pub struct ReadConflict {
 impl Conflict {
     /// Decides the conflict by one ordinary edit, which ends it on every device that it reaches.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let home = afield::Replica::open_in_memory()?.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # use afield::automerge::{AutoCommit, ROOT, transaction::Transactable};
+    /// # let mut anna = AutoCommit::new();
+    /// # anna.put(&ROOT, "title", "Trip")?;
+    /// # let mut ben = anna.fork();
+    /// # anna.put(&ROOT, "title", "Night trip")?;
+    /// # ben.put(&ROOT, "title", "Day trip")?;
+    /// # anna.merge(&mut ben)?;
+    /// # let id = notes.import_automerge(&anna.save())?;
+    /// use afield::Choice;
+    ///
+    /// // Two people have given the note a title without knowing of each other.
+    /// let conflict = notes.entity(id)?.conflicts()?.remove(0);
+    /// conflict.resolve(&Choice::Value("Day and night trip".into()))?; // or `Keep` one of the sides
+    /// assert_eq!(notes.json().read(id)?["title"], "Day and night trip");
+    /// assert_eq!(conflict.resolve(&Choice::Keep(0)).unwrap_err().code(), "edit.operation"); // it is decided
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// It was decided since it was listed, or has other sides now, or not the one that was chosen: then nothing was written. Or
@@ -121,6 +144,30 @@ impl Conflict {
 
 impl Space {
     /// What people have to decide in this space, in the order of collections, entities and places.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let home = afield::Replica::open_in_memory()?.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # use afield::automerge::{AutoCommit, ROOT, transaction::Transactable};
+    /// # let mut anna = AutoCommit::new();
+    /// # anna.put(&ROOT, "title", "Trip")?;
+    /// # let mut ben = anna.fork();
+    /// # anna.put(&ROOT, "title", "Night trip")?;
+    /// # ben.put(&ROOT, "title", "Day trip")?;
+    /// # anna.merge(&mut ben)?;
+    /// # let id = notes.import_automerge(&anna.save())?;
+    /// // Two people have given a note a title without knowing of each other.
+    /// for conflict in home.conflicts()? {
+    ///     println!("{} of {}", conflict.path, conflict.entity);
+    ///     for side in &conflict.values {
+    ///         println!("{} {:?}", if side.wins { "shown:" } else { "or:" }, side.value);
+    ///     }
+    /// }
+    /// assert_eq!(home.conflicts()?[0].values.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -152,6 +199,29 @@ impl Space {
 
     /// Tells of the entities whose conflicts may have changed. Those of an entity with a long history are worked out when they
     /// are listed, so it is told of whenever others have changed it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let home = afield::Replica::open_in_memory()?.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # use afield::automerge::{AutoCommit, ROOT, transaction::Transactable};
+    /// # let mut anna = AutoCommit::new();
+    /// # anna.put(&ROOT, "title", "Trip")?;
+    /// # let mut ben = anna.fork();
+    /// # anna.put(&ROOT, "title", "Night trip")?;
+    /// # ben.put(&ROOT, "title", "Day trip")?;
+    /// # anna.merge(&mut ben)?;
+    /// # let id = notes.import_automerge(&anna.save())?;
+    /// use afield::Choice;
+    ///
+    /// // Two people have given a note a title without knowing of each other.
+    /// let conflict = home.conflicts()?.remove(0);
+    /// let mut watch = home.watch_conflicts();
+    /// conflict.resolve(&Choice::Keep(0))?;
+    /// assert!(watch.take().contains(&id), "the inbox has one less");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn watch_conflicts(&self) -> Watch {
         self.shared.driver.observers.watch(Subject::Conflicts(self.id()))
     }
@@ -256,6 +326,27 @@ pub struct ConflictStrategy {
 impl Entity {
     /// What people have to decide in this entity, in the order of places.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let home = afield::Replica::open_in_memory()?.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # use afield::automerge::{AutoCommit, ROOT, transaction::Transactable};
+    /// # let mut anna = AutoCommit::new();
+    /// # anna.put(&ROOT, "title", "Trip")?;
+    /// # let mut ben = anna.fork();
+    /// # anna.put(&ROOT, "title", "Night trip")?;
+    /// # ben.put(&ROOT, "title", "Day trip")?;
+    /// # anna.merge(&mut ben)?;
+    /// # let id = notes.import_automerge(&anna.save())?;
+    /// // Two people have given the note a title without knowing of each other.
+    /// let conflict = notes.entity(id)?.conflicts()?.remove(0);
+    /// assert_eq!((conflict.path.to_string().as_str(), conflict.values.len()), ("title", 2));
+    /// let shown = conflict.values[0].value.as_ref().map(|value| value.to_json());
+    /// assert_eq!(shown, Some(notes.json().read(id)?["title"].clone()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read.
@@ -268,6 +359,29 @@ impl ReadOnlySpace {
     /// What people have to decide in this space, or in one of its collections, in the order of collections, entities and places.
     ///
     /// Nothing is stored from here: what nobody has worked out yet is worked out each time.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let home = afield::Replica::open(&path)?.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # use afield::automerge::{AutoCommit, ROOT, transaction::Transactable};
+    /// # let mut anna = AutoCommit::new();
+    /// # anna.put(&ROOT, "title", "Trip")?;
+    /// # let mut ben = anna.fork();
+    /// # anna.put(&ROOT, "title", "Night trip")?;
+    /// # ben.put(&ROOT, "title", "Day trip")?;
+    /// # anna.merge(&mut ben)?;
+    /// # let id = notes.import_automerge(&anna.save())?;
+    /// // Two people have given a note a title without knowing of each other.
+    /// let beside = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// assert_eq!(beside.conflicts(None)?[0].entity, id);
+    /// assert_eq!(beside.conflicts(Some(&"notes".parse()?))?.len(), 1);
+    /// assert!(beside.conflicts(Some(&"photos".parse()?))?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -298,6 +412,29 @@ impl ReadOnlySpace {
     /// Whether the conflicts of some entities are to be worked out yet, so that [`SpaceStatus::conflicts`](crate::SpaceStatus::conflicts)
     /// counts them as they last were: [`Space::conflicts`] does that, and stores it.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let home = afield::Replica::open(&path)?.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # use afield::automerge::{AutoCommit, ROOT, transaction::Transactable};
+    /// # let mut anna = AutoCommit::new();
+    /// # anna.put(&ROOT, "title", "Trip")?;
+    /// # let mut ben = anna.fork();
+    /// # anna.put(&ROOT, "title", "Night trip")?;
+    /// # ben.put(&ROOT, "title", "Day trip")?;
+    /// # anna.merge(&mut ben)?;
+    /// # let id = notes.import_automerge(&anna.save())?;
+    /// // A note with a conflict was read in a moment ago.
+    /// let beside = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// assert!(beside.conflicts_are_behind(None)?);
+    /// assert_eq!(home.conflicts()?.len(), 1); // by the process that writes
+    /// assert!(!beside.conflicts_are_behind(None)?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read.
@@ -307,6 +444,24 @@ impl ReadOnlySpace {
     }
 
     /// As [`Space::conflict_strategies`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// use afield::Strategy;
+    ///
+    /// home.collection::<()>("notes")?.on_conflict_in("title", Strategy::Newest)?;
+    /// let beside = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// let found = beside.conflict_strategies()?.remove(0);
+    /// assert_eq!((found.collection.as_str(), found.field.to_string().as_str()), ("notes", "title"));
+    /// assert_eq!(found.strategy, Strategy::Newest);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -27,6 +27,13 @@ pub enum SourceOfTruth {
 
 impl SourceOfTruth {
     /// Whose writes count under a direction: both ways everybody's, push only and local only this device's, pull only the relay's.
+    ///
+    /// ```
+    /// use afield::{Direction, SourceOfTruth};
+    ///
+    /// assert_eq!(SourceOfTruth::of(Direction::PullOnly), SourceOfTruth::Relay);
+    /// assert_eq!(SourceOfTruth::of(Direction::PushOnly), SourceOfTruth::ThisDevice);
+    /// ```
     pub fn of(direction: Direction) -> Self {
         match direction {
             Direction::Both => Self::Everyone,
@@ -65,6 +72,19 @@ pub enum DirectionError {
 
 impl DirectionError {
     /// What would help.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// use afield::{Class, Direction};
+    ///
+    /// let set = || home.set_direction("prices", Direction::PullOnly);
+    /// let (error, _) = replica.transaction(|_| Ok(set().unwrap_err()))?;
+    /// assert_eq!(error.class(), Class::Permanent, "it is never done there: set it after the transaction");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn class(&self) -> Class {
         match self {
             Self::Collection(_) | Self::Nested => Class::Permanent,
@@ -73,6 +93,17 @@ impl DirectionError {
     }
 
     /// A name that stays the same from version to version; that of the cause where this only passes it on.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let home = afield::Replica::open_in_memory()?.create_space("Home")?;
+    /// use afield::Direction;
+    ///
+    /// let error = home.set_direction("my prices", Direction::PullOnly).unwrap_err();
+    /// assert_eq!(error.code(), "direction.collection_name"); // no blanks
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn code(&self) -> &'static str {
         match self {
             Self::Collection(_) => "direction.collection_name",
@@ -176,6 +207,22 @@ impl Space {
 impl ReadOnlySpace {
     /// As [`Space::direction`].
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// use afield::{Direction, ReadOnlyReplica};
+    ///
+    /// home.set_direction("drafts", Direction::LocalOnly)?;
+    /// let beside = ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// assert_eq!((beside.direction("drafts")?, beside.direction("notes")?), (Direction::LocalOnly, Direction::Both));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read.
@@ -184,6 +231,24 @@ impl ReadOnlySpace {
     }
 
     /// As [`Space::directions`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// use afield::{Direction, ReadOnlyReplica, SourceOfTruth};
+    ///
+    /// home.set_direction("drafts", Direction::LocalOnly)?;
+    /// let beside = ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// let directions = beside.directions()?;
+    /// assert_eq!((directions.len(), directions[0].collection.as_str()), (1, "drafts"));
+    /// assert_eq!(directions[0].source_of_truth, SourceOfTruth::ThisDevice);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

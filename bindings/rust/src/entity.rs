@@ -95,6 +95,19 @@ impl Entity {
     }
 
     /// A text that may grow long, whose characters merge; see [`LongText`](crate::LongText).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&serde_json::json!({}))?;
+    /// # let note = notes.entity(id)?;
+    /// let story = note.long_text("story");
+    /// story.splice(0, 0, "Once upon a time")?;
+    /// story.splice(16, 0, " there was a king")?;
+    /// assert_eq!(note.json()?["story"], "Once upon a time there was a king");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn long_text(&self, path: impl Into<Path>) -> LongTextField<'_> {
         LongTextField(Field { entity: self, path: path.into() })
     }
@@ -251,6 +264,19 @@ impl Entity {
     }
 
     /// Reads the Automerge document itself: the raw view. Write through [`Entity::edit`] and `Edit::raw`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&serde_json::json!({ "title": "Milk", "tags": ["shop"] }))?;
+    /// # let note = notes.entity(id)?;
+    /// use afield::automerge::{ROOT, ReadDoc};
+    ///
+    /// let fields: Vec<String> = note.raw(|document| document.keys(ROOT).collect())?;
+    /// assert_eq!(fields, ["tags", "title"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -416,7 +442,7 @@ impl ListField<'_> {
     ///
     /// # Errors
     ///
-    /// The entity could not be opened.
+    /// The entity could not be opened, or the path leads into something that is no map or list.
     pub fn read(&self) -> Result<Vec<Value>, ReadError> {
         Ok(self.0.value()?.as_ref().and_then(Value::as_list).unwrap_or_default().to_vec())
     }
@@ -487,7 +513,7 @@ impl MapField<'_> {
     ///
     /// # Errors
     ///
-    /// The entity could not be opened.
+    /// The entity could not be opened, or the path leads into something that is no map or list.
     pub fn get(&self, key: &str) -> Result<Option<Value>, ReadError> {
         self.0.entity.get(self.0.path.clone().key(key))
     }
@@ -538,7 +564,7 @@ impl CounterField<'_> {
     ///
     /// # Errors
     ///
-    /// The entity could not be opened.
+    /// The entity could not be opened, or the path leads into something that is no map or list.
     pub fn read(&self) -> Result<i64, ReadError> {
         match self.0.value()? {
             Some(Value::Counter(count)) => Ok(count),

@@ -25,6 +25,20 @@ pub enum ReplicaError {
 
 impl ReplicaError {
     /// What would help.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// use afield::{Class, Replica};
+    /// use std::time::Duration;
+    ///
+    /// let _first = Replica::open(&path)?;
+    /// let error = Replica::options().writer_wait(Duration::ZERO).open(&path).unwrap_err();
+    /// assert_eq!(error.class(), Class::Retry); // once the first has closed it
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn class(&self) -> Class {
         match self {
             Self::Open(error) => error.class(),
@@ -74,6 +88,20 @@ pub enum ReadError {
 
 impl ReadError {
     /// What would help.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let photo = afield::EntityId::from_bytes([7; 16]);
+    /// use afield::{Class, Filter};
+    ///
+    /// home.set_filter(Filter::collections(["notes"]))?;
+    /// let error = home.collection::<()>("photos")?.json().read(photo).unwrap_err();
+    /// assert_eq!(error.class(), Class::Retry); // the filter leaves it out, and `fetch` would bring it
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn class(&self) -> Class {
         match self {
             Self::Entity(error) => error.class(),
@@ -160,6 +188,17 @@ pub enum EditError {
 
 impl EditError {
     /// What would help.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&serde_json::json!({}))?;
+    /// # let note = notes.entity(id)?;
+    /// let error = note.text("body").splice(7, 0, "milk").unwrap_err(); // beyond the end
+    /// assert_eq!(error.class(), afield::Class::Permanent);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn class(&self) -> Class {
         match self {
             Self::Entity(error) => error.class(),
@@ -174,6 +213,26 @@ impl EditError {
 impl EditError {
     /// Whether it writes more than one change may hold, so that several may do. A single string or value of bytes that is too
     /// large is not divided by that.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&serde_json::json!({}))?;
+    /// # let note = notes.entity(id)?;
+    /// use afield::Bytes;
+    ///
+    /// let photo = Bytes::from(vec![0; 300_000]);
+    /// let both = note.edit(|edit| {
+    ///     edit.put("front", photo.clone())?;
+    ///     Ok(edit.put("back", photo.clone())?)
+    /// });
+    /// assert!(both.unwrap_err().is_too_large());
+    ///
+    /// note.edit(|edit| Ok(edit.put("front", photo.clone())?))?; // one by one they are stored
+    /// note.edit(|edit| Ok(edit.put("back", photo)?))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_too_large(&self) -> bool {
         let operation = self.operation();
         matches!(operation, Some(OperationError::TooLarge { .. } | OperationError::TooManyOperations { .. }))
@@ -181,6 +240,20 @@ impl EditError {
 
     /// Whether a single string or value of bytes is larger than a change may be: a string could be a text, which several
     /// changes can hold.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&serde_json::json!({}))?;
+    /// # let note = notes.entity(id)?;
+    /// let book = "Once upon a time. ".repeat(30_000);
+    /// let error = note.map(afield::Path::ROOT).put("book", book.as_str()).unwrap_err();
+    /// assert!(error.has_too_large_value() && !error.is_too_large());
+    ///
+    /// note.long_text("book").splice(0, 0, &book[..90_000])?; // a text takes it part by part
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn has_too_large_value(&self) -> bool {
         matches!(self.operation(), Some(OperationError::ValueTooLarge { .. }))
     }
@@ -199,6 +272,23 @@ impl EditError {
     /// Gives an edit or a transaction up for a reason of the application's: nothing of it remains.
     ///
     /// An error that is an [`EditError`] already stays what it is.
+    ///
+    /// ```
+    /// # use afield::{EditError, Replica, model};
+    /// # #[model]
+    /// # struct Note { title: String }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = Replica::open_in_memory()?;
+    /// # let notes = replica.create_space("Home")?.collection::<Note>("notes")?;
+    /// let given_up = replica.transaction(|transaction| {
+    ///     transaction.insert(&notes, &Note { title: "Milk".into() })?;
+    ///     Err::<(), _>(EditError::aborted("the shop is closed"))
+    /// });
+    /// assert!(matches!(given_up, Err(EditError::Aborted(_))));
+    /// assert!(notes.ids()?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn aborted(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         match reason.into().downcast::<Self>() {
             Ok(error) => *error,
@@ -375,6 +465,19 @@ pub enum SyncError {
 
 impl SyncError {
     /// What would help.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// use afield::{Class, Relay};
+    ///
+    /// replica.connect(Relay::new("ws://127.0.0.1:9"))?; // nobody listens there
+    /// let error = replica.sync_now().await.unwrap_err();
+    /// assert_eq!(error.class(), Class::Retry);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn class(&self) -> Class {
         match self {
             Self::Disabled | Self::Closed | Self::Held { .. } => Class::Permanent,

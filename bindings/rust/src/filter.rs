@@ -28,22 +28,75 @@ pub struct Filter {
 
 impl Filter {
     /// Every entity.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// use afield::Filter;
+    ///
+    /// home.set_filter(Filter::collections(["notes"]))?;
+    /// home.set_filter(Filter::everything())?; // what was left out is fetched from now on
+    /// assert_eq!(home.filter()?, Filter::everything());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn everything() -> Self {
         Self { is_everything: true, ..Self::nothing() }
     }
 
     /// Nothing of what others make: this device sends only.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// use afield::Filter;
+    ///
+    /// home.set_filter(Filter::nothing())?; // a sensor has no use for what others measure
+    /// home.collection::<()>("readings")?.json().insert(&serde_json::json!({ "degrees": 21 }))?;
+    /// assert_eq!(replica.status()?.pending_changes, 1); // what it measures is sent
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn nothing() -> Self {
         let (collections, entities, announced) = Default::default();
         Self { is_everything: false, collections, entities, announced }
     }
 
     /// Every entity of these collections.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// use afield::Filter;
+    ///
+    /// home.set_filter(Filter::collections(["notes", "tasks"]))?; // and no photos
+    /// assert_eq!(home.filter()?, Filter::collections(["tasks", "notes"]));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn collections<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
         Self { collections: names.into_iter().map(Into::into).collect(), ..Self::nothing() }
     }
 
     /// These entities as well, whatever their collection.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let id = home.collection::<()>("photos")?.json().insert(&serde_json::json!({}))?;
+    /// use afield::Filter;
+    ///
+    /// // All notes, and the one photo that the cover shows.
+    /// let filter = Filter::collections(["notes"]).entities([id]);
+    /// home.set_filter(filter.clone())?;
+    /// assert_eq!(home.filter()?, filter);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn entities(mut self, ids: impl IntoIterator<Item = EntityId>) -> Self {
         self.entities.extend(ids);
@@ -51,6 +104,20 @@ impl Filter {
     }
 
     /// The ids of the entities of these collections as well, which [`Space::not_here`](crate::Space::not_here) lists.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// use afield::Filter;
+    ///
+    /// home.set_filter(Filter::collections(["notes"]).announcing(["photos"]))?;
+    /// for photo in home.not_here()? {
+    ///     println!("{} could be fetched from {}", photo.id, photo.collection);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn announcing<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.announced.extend(names.into_iter().map(Into::into));

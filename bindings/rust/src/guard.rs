@@ -106,6 +106,17 @@ pub enum GuardError {
 
 impl GuardError {
     /// What would help.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let home = afield::Replica::open_in_memory()?.create_space("Home")?;
+    /// use afield::{Class, Guard};
+    ///
+    /// let error = home.set_guard(Guard { deletions: None, share: Some(20.0) }).unwrap_err();
+    /// assert_eq!(error.class(), Class::Permanent, "a fifth is 0.2");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn class(&self) -> Class {
         match self {
             Self::Collection(_) | Self::Share { .. } | Self::Nested => Class::Permanent,
@@ -115,6 +126,17 @@ impl GuardError {
     }
 
     /// A name that stays the same from version to version; that of the cause where this only passes it on.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let home = afield::Replica::open_in_memory()?.create_space("Home")?;
+    /// use afield::Guard;
+    ///
+    /// assert_eq!(home.set_guard(Guard { deletions: None, share: Some(20.0) }).unwrap_err().code(), "guard.share");
+    /// assert_eq!(home.guard_of("my notes").unwrap_err().code(), "guard.collection_name");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn code(&self) -> &'static str {
         match self {
             Self::Collection(_) => "guard.collection_name",
@@ -228,6 +250,39 @@ impl Space {
     /// The deletions that wait for somebody, both ways. Those of others are told of as they come, also where the run may turn out to
     /// bring few enough of them.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let ids = [notes.json().insert(&serde_json::json!({}))?, notes.json().insert(&serde_json::json!({}))?];
+    /// # replica.connect(afield::Relay::new(relay.url()))?;
+    /// # runtime.block_on(replica.sync_now())?;
+    /// # replica.disconnect();
+    /// use afield::{Guard, HeldWay};
+    ///
+    /// home.set_guard(Guard { deletions: Some(1), share: None })?;
+    /// for id in ids {
+    ///     notes.delete(id)?; // two notes that the relay has
+    /// }
+    /// let held = home.held()?;
+    /// for entity in &held.list {
+    ///     println!("{} of {} was deleted by {:?}", entity.entity, entity.collection, entity.device);
+    /// }
+    /// assert_eq!((held.list.len(), held.list[0].way), (2, HeldWay::Send));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read.
@@ -237,6 +292,36 @@ impl Space {
 
     /// Lets deletions go that were shown to somebody: what was deleted here is sent with all that waited behind it, and what others
     /// deleted is deleted here. A deletion that came after the list was made counts anew. Answers how many went.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let ids = [notes.json().insert(&serde_json::json!({}))?, notes.json().insert(&serde_json::json!({}))?];
+    /// # replica.connect(afield::Relay::new(relay.url()))?;
+    /// # runtime.block_on(replica.sync_now())?;
+    /// # replica.disconnect();
+    /// # home.set_guard(afield::Guard { deletions: Some(1), share: None })?;
+    /// for id in ids {
+    ///     notes.delete(id)?; // one more than may be unasked
+    /// }
+    /// let held = home.held()?; // show it to somebody, and then
+    /// assert_eq!(home.confirm(&held)?, 2);
+    /// assert!(home.held()?.list.is_empty(), "they go with the next sync");
+    /// assert!(notes.ids()?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -258,6 +343,36 @@ impl Space {
     /// Keeps entities whose deletions were shown to somebody: each is restored by an ordinary edit, which goes to everybody; one that others
     /// deleted is deleted here first, for the moment between the two. What was purged cannot be kept, and is left as it is. Answers
     /// how many were restored.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let ids = [notes.json().insert(&serde_json::json!({}))?, notes.json().insert(&serde_json::json!({}))?];
+    /// # replica.connect(afield::Relay::new(relay.url()))?;
+    /// # runtime.block_on(replica.sync_now())?;
+    /// # replica.disconnect();
+    /// # home.set_guard(afield::Guard { deletions: Some(1), share: None })?;
+    /// for id in ids {
+    ///     notes.delete(id)?; // one more than may be unasked
+    /// }
+    /// let held = home.held()?; // show it to somebody, and then
+    /// assert_eq!(home.keep(&held)?, 2);
+    /// assert!(home.held()?.list.is_empty());
+    /// assert_eq!(notes.ids()?.len(), 2, "they are there again");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -292,6 +407,22 @@ impl Space {
 impl ReadOnlySpace {
     /// As [`Space::guard`].
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// use afield::Guard;
+    ///
+    /// home.set_guard(Guard { deletions: Some(50), share: Some(0.2) })?;
+    /// let beside = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// assert_eq!(beside.guard()?, Guard { deletions: Some(50), share: Some(0.2) });
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read.
@@ -301,6 +432,23 @@ impl ReadOnlySpace {
 
     /// As [`Space::guard_of`].
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// use afield::Guard;
+    ///
+    /// home.set_guard(Guard { deletions: Some(50), share: None })?;
+    /// home.set_guard_of("drafts", Some(Guard::OFF))?;
+    /// let beside = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// assert_eq!((beside.guard_of("notes")?.deletions, beside.guard_of("drafts")?), (Some(50), Guard::OFF));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The name is not valid, or the store could not be read.
@@ -309,6 +457,36 @@ impl ReadOnlySpace {
     }
 
     /// As [`Space::held`]: [`Space::confirm`] takes the list, too.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&serde_json::json!({}))?;
+    /// # replica.connect(afield::Relay::new(relay.url()))?;
+    /// # runtime.block_on(replica.sync_now())?;
+    /// # replica.disconnect();
+    /// use afield::{Guard, ReadOnlyReplica};
+    ///
+    /// home.set_guard(Guard { deletions: Some(0), share: None })?;
+    /// notes.delete(id)?; // a note that the relay has
+    /// let held = ReadOnlyReplica::open(&path)?.spaces()?.remove(0).held()?;
+    /// assert_eq!((held.list[0].entity, held.list[0].device), (id, Some(replica.device())));
+    /// assert_eq!(home.confirm(&held)?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

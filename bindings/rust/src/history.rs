@@ -247,6 +247,22 @@ impl<T> Collection<T> {
 impl<T: Hydrate + Reconcile> Collection<T> {
     /// Reads an entity as it was at a moment.
     ///
+    /// ```
+    /// # use afield::{Point, Replica, model};
+    /// # #[model]
+    /// # struct Note { title: String }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = Replica::open_in_memory()?;
+    /// # let notes = replica.create_space("Home")?.collection::<Note>("notes")?;
+    /// let id = notes.insert(&Note { title: "Trip".into() })?;
+    /// notes.edit(id, |note| note.title = "Night trip".into())?;
+    /// let last = notes.history(id, &Point::Now, 1)?.changes[0].hash;
+    /// assert_eq!(notes.at(id, &Point::Before(last))?.title, "Trip");
+    /// assert_eq!(notes.at(id, &Point::After(last))?.title, "Night trip");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// There is no such entity, the moment is none of its history, or it did not have the shape of `T` then.
@@ -342,6 +358,21 @@ impl Entity {
     }
 
     /// Its fields as they were at a moment.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// # notes.json().edit(id, |note| note["title"] = "Bread".into())?;
+    /// # let before = afield::Point::Before(notes.history(id, &afield::Point::Now, 1)?.changes[0].hash);
+    /// let then = notes.entity(id)?.at(&before)?;
+    /// assert_eq!(then.entry("title"), Some(&"Milk".into()));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -454,6 +485,23 @@ fn existing_at(document: &Document, point: &Point) -> Result<Value, PointError> 
 impl ReadOnlySpace {
     /// What became of an entity, as [`Collection::history`].
     ///
+    /// ```
+    /// # use afield::{Point, ReadOnlyReplica, Replica};
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = Replica::open(&path)?;
+    /// # let notes = replica.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// # notes.json().edit(id, |note| note["title"] = "Bread".into())?;
+    /// let home = ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// let page = home.history("notes", id, &Point::Now, 20)?;
+    /// assert_eq!(page.changes.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// There is no such entity in this collection, or the moment is none of its history.
@@ -470,6 +518,23 @@ impl ReadOnlySpace {
 
     /// The fields of an entity as they were at a moment.
     ///
+    /// ```
+    /// # use afield::{Point, ReadOnlyReplica, Replica};
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = Replica::open(&path)?;
+    /// # let notes = replica.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// # notes.json().edit(id, |note| note["title"] = "Bread".into())?;
+    /// let home = ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// let last = home.history("notes", id, &Point::Now, 1)?.changes[0].hash;
+    /// assert_eq!(home.at("notes", id, &Point::Before(last))?.to_json(), json!({ "title": "Milk" }));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// There is no such entity in this collection, or the moment is none of its history.
@@ -479,6 +544,24 @@ impl ReadOnlySpace {
     }
 
     /// What differs between two moments of an entity, place by place.
+    ///
+    /// ```
+    /// # use afield::{Point, ReadOnlyReplica, Replica};
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = Replica::open(&path)?;
+    /// # let notes = replica.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// # notes.json().edit(id, |note| note["title"] = "Bread".into())?;
+    /// let home = ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// let last = home.history("notes", id, &Point::Now, 1)?.changes[0].hash;
+    /// let changed = home.differences("notes", id, &Point::Before(last), &Point::Now)?;
+    /// assert_eq!(changed[0].path.to_string(), "title");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

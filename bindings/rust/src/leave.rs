@@ -57,6 +57,18 @@ impl Replica {
     /// Leaves a space as [`Replica::leave_space`] does, also where it has changes that no relay is known to hold: these are
     /// gone for good, unless another device holds them.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// home.collection::<()>("notes")?.json().insert(&serde_json::json!({ "title": "never synced" }))?;
+    /// let left = replica.leave_space_discarding(home.id())?;
+    /// assert_eq!((left.entities, left.unsent), (1, 1));
+    /// assert!(replica.space(home.id()).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// No such space is here, or the store failed.
@@ -84,6 +96,18 @@ impl Replica {
     }
 
     /// Why the relay refuses changes, and of how many entities each.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// for (code, entities) in replica.refusals()? {
+    ///     println!("changes of {entities} entities wait here: {code}");
+    /// }
+    /// assert!(replica.refusals()?.is_empty()); // no relay was asked yet
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -125,6 +149,17 @@ impl Replica {
 
 impl Space {
     /// Leaves the space, as [`Replica::leave_space`] does.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// let trial = replica.create_space("Trial")?;
+    /// assert_eq!(trial.leave()?.entities, 0);
+    /// assert_eq!(replica.spaces()?.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -114,6 +114,19 @@ pub enum PlanError {
 
 impl PlanError {
     /// What would help.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # let home = afield::Replica::open_in_memory()?.create_space("Home")?;
+    /// use afield::{Class, Relay};
+    ///
+    /// let error = home.plan_with(Relay::new("ws://127.0.0.1:9"), |_| ()).await.unwrap_err(); // nobody is there
+    /// assert_eq!(error.class(), Class::Retry);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })
+    /// # }
+    /// ```
     pub fn class(&self) -> Class {
         match self {
             Self::Half { source, .. } => source.class(),
@@ -123,6 +136,16 @@ impl PlanError {
     }
 
     /// A name that stays the same from version to version; that of the cause where this only passes it on.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # let home = afield::Replica::open_in_memory()?.create_space("Home")?;
+    /// assert_eq!(home.plan().await.unwrap_err().code(), "sync.disabled"); // no relay is connected
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })
+    /// # }
+    /// ```
     pub fn code(&self) -> &'static str {
         match self {
             Self::Half { source, .. } => source.code(),
@@ -132,6 +155,19 @@ impl PlanError {
     }
 
     /// What would be sent, where that is known.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # let home = afield::Replica::open_in_memory()?.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// notes.insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// let error = home.plan().await.unwrap_err(); // no relay is connected
+    /// assert_eq!(error.send().map(|send| send.changes), Some(1), "what would go is known all the same");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })
+    /// # }
+    /// ```
     pub fn send(&self) -> Option<&PlannedWay> {
         match self {
             Self::Half { send, .. } | Self::Refused { send, .. } => Some(send),
@@ -171,6 +207,43 @@ impl Space {
     }
 
     /// Plans as [`Space::plan`] does, with a relay that the replica need not be connected to, and tells how far it is.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+    /// # let home = laptop.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// # let id = notes.insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// # let there = phone.join_space(home.id())?.collection::<()>("notes")?.json();
+    /// # for replica in [&laptop, &phone] {
+    /// #     replica.connect(afield::Relay::new(relay.url()))?;
+    /// #     runtime.block_on(replica.sync_now())?;
+    /// # }
+    /// # laptop.disconnect();
+    /// # there.edit(id, |note| note["title"] = "Bread".into())?;
+    /// # runtime.block_on(phone.sync_now())?;
+    /// # let path = folder.path().join("look.db");
+    /// use afield::{PlannedEffect, Relay};
+    /// # runtime.block_on(async {
+    ///
+    /// // A phone has changed the title of the note meanwhile.
+    /// let plan = home.plan_with(Relay::new(relay.url()), |progress| println!("{progress:?}")).await?;
+    /// assert_eq!((plan.send.changes, plan.receive.changes), (0, 1));
+    /// assert_eq!((plan.receive.list[0].entity, plan.receive.list[0].effect), (id, PlannedEffect::Changed));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -76,6 +76,46 @@ pub struct Peer {
 impl Peer {
     /// What it shows, as a value of the app.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+    /// # let home = laptop.create_space("Home")?;
+    /// # let there = phone.join_space(home.id())?;
+    /// # for replica in [&laptop, &phone] {
+    /// #     replica.connect(afield::Relay::new(relay.url()))?;
+    /// #     runtime.block_on(replica.sync_now())?;
+    /// # }
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Here {
+    ///     name: String,
+    /// }
+    ///
+    /// let here = home.presence(); // on the laptop
+    /// here.set(&Here { name: "Ada".into() })?;
+    /// let mut watch = there.presence().watch(); // on the phone
+    /// # runtime.block_on(async {
+    /// let mut peers = Vec::new();
+    /// while peers.is_empty() {
+    ///     peers = watch.changed().await.ok_or("the replica was closed")?;
+    /// }
+    /// assert_eq!(peers[0].get::<Here>()?.name, "Ada");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// It is of another shape, as another version of the app may show it.
@@ -113,11 +153,30 @@ pub enum PresenceError {
 
 impl PresenceError {
     /// What would help.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let home = afield::Replica::open_in_memory()?.create_space("Home")?;
+    /// let here = home.presence();
+    /// let error = here.set(&"x".repeat(2_000)).unwrap_err();
+    /// assert_eq!(error.class(), afield::Class::Permanent, "so much is never taken: show less");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn class(&self) -> Class {
         Class::Permanent
     }
 
     /// A name that stays the same from version to version.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let home = afield::Replica::open_in_memory()?.create_space("Home")?;
+    /// let here = home.presence();
+    /// assert_eq!(here.set(&"x".repeat(2_000)).unwrap_err().code(), "presence.too_large");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn code(&self) -> &'static str {
         match self {
             Self::TooLarge { .. } => "presence.too_large",
@@ -136,6 +195,21 @@ impl Presence {
     /// ([`Direction`](crate::Direction)) it stays here, as long as that is so: where nothing goes either way, and where changes only come in
     /// and the entity was never sent.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use serde_json::json;
+    /// # let home = afield::Replica::open_in_memory()?.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// let here = home.presence();
+    /// here.set(&json!({ "name": "Ada", "colour": "teal" }))?;
+    /// here.set(&json!({ "name": "Ada", "colour": "red" }))?; // in its place
+    /// let typing = notes.entity(id)?.presence();
+    /// typing.set(&json!({ "name": "Ada", "is_typing": true }))?; // beside it, in this note
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// It has more than 1 KiB as JSON, or cannot be written so.
@@ -151,17 +225,94 @@ impl Presence {
     }
 
     /// Shows nothing any more; others are still heard.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use serde_json::json;
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+    /// # let home = laptop.create_space("Home")?;
+    /// # let there = phone.join_space(home.id())?;
+    /// # for replica in [&laptop, &phone] {
+    /// #     replica.connect(afield::Relay::new(relay.url()))?;
+    /// #     runtime.block_on(replica.sync_now())?;
+    /// # }
+    /// let here = home.presence(); // on the laptop
+    /// here.set(&json!({ "name": "Ada" }))?;
+    /// let mut watch = there.presence().watch(); // on the phone
+    /// # runtime.block_on(async {
+    /// while watch.changed().await.ok_or("the replica was closed")?.is_empty() {}
+    /// here.clear();
+    /// while !watch.changed().await.ok_or("the replica was closed")?.is_empty() {} // until Ada is gone
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn clear(&self) {
         self.shared.driver.clear_presence(self.party.space, self.party.number);
         self.shared.wake();
     }
 
     /// What others show now: in the space and all its entities, or in this one entity.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use serde_json::json;
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+    /// # let home = laptop.create_space("Home")?;
+    /// # let there = phone.join_space(home.id())?;
+    /// # for replica in [&laptop, &phone] {
+    /// #     replica.connect(afield::Relay::new(relay.url()))?;
+    /// #     runtime.block_on(replica.sync_now())?;
+    /// # }
+    /// let here = home.presence(); // on the laptop
+    /// here.set(&json!({ "name": "Ada" }))?;
+    /// let seen = there.presence(); // on the phone
+    /// # runtime.block_on(async {
+    /// # let mut watch = seen.watch();
+    /// # while watch.changed().await.ok_or("the replica was closed")?.is_empty() {}
+    /// for peer in seen.peers() {
+    ///     println!("{} is here, on {}", peer.state["name"], peer.device);
+    /// }
+    /// assert_eq!((seen.peers().len(), seen.peers()[0].device), (1, laptop.device()));
+    /// assert!(here.peers().is_empty(), "what is one's own is not among them");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn peers(&self) -> Vec<Peer> {
         peers(&self.shared, self.party.space, self.place)
     }
 
     /// Tells when others show something else. It goes on hearing when this handle is dropped.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let home = afield::Replica::open_in_memory()?.create_space("Home")?;
+    /// let mut watch = home.presence().watch(); // the handle may go
+    /// assert_eq!(watch.take(), Some(vec![]), "nobody is here yet");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn watch(&self) -> PresenceWatch {
         let space = self.party.space;
         let party = Party::join(&self.shared, space);
@@ -183,12 +334,57 @@ pub struct PresenceWatch {
 
 impl PresenceWatch {
     /// What others show, if it may be something else than at the last look, without waiting; the first look always has it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let home = afield::Replica::open_in_memory()?.create_space("Home")?;
+    /// let mut watch = home.presence().watch();
+    /// assert_eq!(watch.take(), Some(vec![]), "the first look");
+    /// assert_eq!(watch.take(), None, "nobody came or went since");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn take(&mut self) -> Option<Vec<Peer>> {
         let has_changed = std::mem::take(&mut locked(&self.notice).changed);
         has_changed.then(|| self.party.shared.upgrade()).flatten().map(|shared| self.peers(&shared))
     }
 
     /// Waits until others show something else; the first time it is told at once. `None` when the replica was closed.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use serde_json::json;
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+    /// # let home = laptop.create_space("Home")?;
+    /// # let there = phone.join_space(home.id())?;
+    /// # for replica in [&laptop, &phone] {
+    /// #     replica.connect(afield::Relay::new(relay.url()))?;
+    /// #     runtime.block_on(replica.sync_now())?;
+    /// # }
+    /// let here = home.presence(); // on the laptop
+    /// here.set(&json!({ "name": "Ada" }))?;
+    /// let mut watch = there.presence().watch(); // on the phone
+    /// # runtime.block_on(async {
+    /// while let Some(peers) = watch.changed().await {
+    ///     println!("{} are here", peers.len());
+    ///     if peers.iter().any(|peer| peer.state["name"] == "Ada") {
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn changed(&mut self) -> Option<Vec<Peer>> {
         std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
@@ -255,6 +451,16 @@ fn peers(shared: &Shared, space: SpaceId, place: Place) -> Vec<Peer> {
 
 impl Space {
     /// Who is here: what others show in this space and its entities, and what this device shows in the space as a whole.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let home = afield::Replica::open_in_memory()?.create_space("Home")?;
+    /// let here = home.presence();
+    /// here.set(&serde_json::json!({ "name": "Ada" }))?; // until `here` is dropped
+    /// assert!(here.peers().is_empty(), "offline nobody is heard");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn presence(&self) -> Presence {
         Presence::new(self.shared.clone(), self.id(), None)
     }
@@ -262,6 +468,20 @@ impl Space {
 
 impl Entity {
     /// Who is in this entity, and where: cursors, selections, who is typing.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use serde_json::json;
+    /// # let home = afield::Replica::open_in_memory()?.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&json!({ "body": { "$text": "milk, bread" } }))?;
+    /// let note = notes.entity(id)?;
+    /// let here = note.presence();
+    /// here.set(&json!({ "name": "Ada", "at": note.text("body").cursor_at(4)? }))?;
+    /// println!("{} others are in this note", here.peers().len());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn presence(&self) -> Presence {
         Presence::new(self.shared.clone(), self.target.space, Some(self.target.entity))
     }

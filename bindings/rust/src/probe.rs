@@ -50,6 +50,20 @@ pub enum ProbeError {
 
 impl ProbeError {
     /// What would help.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// use afield::{Class, Relay};
+    ///
+    /// let nobody = Relay::new("ws://127.0.0.1:9").probe().await.unwrap_err();
+    /// assert_eq!(nobody.class(), Class::Retry);
+    /// let mistyped = Relay::new("relay.example.org").probe().await.unwrap_err();
+    /// assert_eq!(mistyped.class(), Class::Permanent, "an address begins with wss://");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })
+    /// # }
+    /// ```
     pub fn class(&self) -> Class {
         match self {
             Self::Relay(error) => error.class(),
@@ -60,6 +74,20 @@ impl ProbeError {
     }
 
     /// A name that stays the same from version to version; that of the cause where this only passes it on.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// use afield::Relay;
+    ///
+    /// let nobody = Relay::new("ws://127.0.0.1:9").probe().await.unwrap_err();
+    /// assert_eq!(nobody.code(), "probe.connect");
+    /// let mistyped = Relay::new("relay.example.org").probe().await.unwrap_err();
+    /// assert_eq!(mistyped.code(), "connect.address");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })
+    /// # }
+    /// ```
     pub fn code(&self) -> &'static str {
         match self {
             Self::Relay(error) => error.code(),
@@ -77,6 +105,29 @@ impl Relay {
     ///
     /// It opens no space and sends no change. It comes as a device that nobody knows, so that the session of the device that
     /// it runs on goes on. Needs a tokio runtime with I/O and time.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// use afield::Relay;
+    /// # runtime.block_on(async {
+    ///
+    /// let probed = Relay::new(relay.url()).token("afield_0123456789abcdef").probe().await?;
+    /// println!("version {} after {:?}", probed.protocol_version, probed.elapsed);
+    /// assert!(probed.spaces.is_empty() && probed.may_create);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -57,6 +57,19 @@ pub enum PurgeError {
 
 impl PurgeError {
     /// What would help.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let home = afield::Replica::open_in_memory()?.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// use afield::{Class, Confirm};
+    ///
+    /// let id = notes.insert(&serde_json::json!({ "title": "a secret" }))?;
+    /// let error = home.purge([id], Confirm::Ask).unwrap_err();
+    /// assert_eq!(error.class(), Class::Permanent, "asking again does not help: somebody has to confirm it");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn class(&self) -> Class {
         match self {
             Self::Unconfirmed { .. } | Self::Nested => Class::Permanent,
@@ -66,6 +79,20 @@ impl PurgeError {
     }
 
     /// A name that stays the same from version to version; that of the cause where this only passes it on.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let home = afield::Replica::open_in_memory()?.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// use afield::{Confirm, EntityId};
+    ///
+    /// let id = notes.insert(&serde_json::json!({ "title": "a secret" }))?;
+    /// assert_eq!(home.purge([id], Confirm::Ask).unwrap_err().code(), "purge.unconfirmed");
+    /// let nobody = EntityId::from_bytes([7; 16]);
+    /// assert_eq!(home.purge([nobody], Confirm::Yes).unwrap_err().code(), "entity.missing");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unconfirmed { .. } => "purge.unconfirmed",

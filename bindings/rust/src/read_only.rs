@@ -55,6 +55,22 @@ pub struct ReadEntity {
 impl ReadOnlyReplica {
     /// Opens a store file for reading.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// use afield::ReadOnlyReplica;
+    ///
+    /// let beside = ReadOnlyReplica::open(&path)?; // while this or another process writes
+    /// assert_eq!(beside.spaces()?[0].name(), "Home");
+    /// assert!(ReadOnlyReplica::open(folder.path().join("other.db")).is_err(), "no file is made");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The file is no store of Afield's, from another version, or cannot be read.
@@ -69,6 +85,19 @@ impl ReadOnlyReplica {
 
     /// This device's identity.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// let beside = afield::ReadOnlyReplica::open(&path)?;
+    /// assert_eq!(beside.device()?, replica.device());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read, or nobody has written to it yet.
@@ -77,6 +106,23 @@ impl ReadOnlyReplica {
     }
 
     /// All spaces of this device, in the order in which they came.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// # notes.insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// let beside = afield::ReadOnlyReplica::open(&path)?;
+    /// for space in beside.spaces()? {
+    ///     println!("{} has {:?}", space.name(), space.collections()?);
+    /// }
+    /// assert_eq!(beside.spaces()?[0].id(), home.id());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -92,6 +138,22 @@ impl ReadOnlyReplica {
 
     /// What is stored and what waits. Sync is another process's, so it counts as switched off.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// use afield::{ReadOnlyReplica, SyncState};
+    ///
+    /// notes.insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// let status = ReadOnlyReplica::open(&path)?.status()?;
+    /// assert_eq!((status.state, status.pending_changes), (SyncState::Disabled, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read.
@@ -103,6 +165,23 @@ impl ReadOnlyReplica {
     /// Watches for commits to the store from now on, of whatever process: looking costs next to nothing, and what changed
     /// is found by reading again.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// let beside = afield::ReadOnlyReplica::open(&path)?;
+    /// let mut commits = beside.commits()?;
+    /// assert!(!commits.have_come()?);
+    /// let id = notes.insert(&serde_json::json!({ "title": "Milk" }))?; // by whatever process
+    /// assert!(commits.have_come()?, "so that it is time to read again");
+    /// assert_eq!(beside.spaces()?[0].ids("notes")?, [id]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read.
@@ -111,6 +190,22 @@ impl ReadOnlyReplica {
     }
 
     /// Checks the file and what must hold in it, and changes nothing. Reads all of it, so it is for after damage.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// let beside = afield::ReadOnlyReplica::open(&path)?;
+    /// for violation in beside.verify()? {
+    ///     println!("{violation}");
+    /// }
+    /// assert!(beside.verify()?.is_empty(), "nothing is damaged");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -122,16 +217,59 @@ impl ReadOnlyReplica {
 
 impl ReadOnlySpace {
     /// The space's identity.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// let space = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// assert_eq!(space.id(), home.id());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn id(&self) -> SpaceId {
         self.id
     }
 
     /// The space's name on this device.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// let space = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// assert_eq!(space.name(), "Home");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// The collections that hold entities, in order, with how many of theirs are not deleted.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// # use serde_json::json;
+    /// let milk = notes.insert(&json!({ "title": "Milk" }))?;
+    /// notes.insert(&json!({ "title": "Bread" }))?;
+    /// home.collection::<()>("notes")?.delete(milk)?;
+    /// let space = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// assert_eq!(space.collections()?, [("notes".to_owned(), 1)]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -143,6 +281,21 @@ impl ReadOnlySpace {
 
     /// The entities of a collection that are not deleted, in the order of their making to the millisecond.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// let id = notes.insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// let space = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// assert_eq!(space.ids("notes")?, [id]);
+    /// assert!(space.ids("photos")?.is_empty(), "there are none");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The name of the collection is not valid, or the store could not be read.
@@ -153,6 +306,21 @@ impl ReadOnlySpace {
 
     /// The entities of [`ReadOnlySpace::ids`] as JSON values. One that cannot be opened is shown as it last was.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// # use serde_json::json;
+    /// let id = notes.insert(&json!({ "title": "Milk" }))?;
+    /// let space = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// assert_eq!(space.list("notes")?, [(id, json!({ "title": "Milk" }))]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`ReadOnlySpace::ids`].
@@ -161,6 +329,23 @@ impl ReadOnlySpace {
     }
 
     /// The deleted entities of a collection as JSON values, as [`ReadOnlySpace::list`] shows the others.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// # use serde_json::json;
+    /// let id = notes.insert(&json!({ "title": "Milk" }))?;
+    /// home.collection::<()>("notes")?.delete(id)?;
+    /// let space = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// assert_eq!(space.deleted("notes")?, [(id, json!({ "title": "Milk" }))]);
+    /// assert!(space.list("notes")?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -186,6 +371,23 @@ impl ReadOnlySpace {
 
     /// Reads an entity, a deleted one too.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// # use serde_json::json;
+    /// let id = notes.insert(&json!({ "title": "Milk" }))?;
+    /// let space = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// let note = space.read("notes", id)?;
+    /// assert_eq!((note.json(), note.is_deleted()), (json!({ "title": "Milk" }), false));
+    /// assert_eq!(space.read("photos", id).unwrap_err().code(), "entity.other_collection");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// There is no such entity in this collection, nothing of it can be shown yet, or its stored changes are damaged.
@@ -196,6 +398,35 @@ impl ReadOnlySpace {
 
     /// Why the relay refuses changes of this space, and of how many entities each.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, log, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     quotas: log::Quotas { space_chunks_max: 1, ..log::Quotas::DEFAULT },
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let notes = replica.create_space("Home")?.collection::<()>("notes")?.json();
+    /// # replica.connect(afield::Relay::new(relay.url()))?;
+    /// use afield::ChunkCode;
+    /// # use serde_json::json;
+    ///
+    /// notes.insert(&json!({ "title": "Milk" }))?;
+    /// # runtime.block_on(replica.sync_now())?;
+    /// notes.insert(&json!({ "title": "Bread" }))?; // for which the relay has no room
+    /// # assert!(runtime.block_on(replica.sync_now()).is_err());
+    /// let space = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// assert_eq!(space.refusals()?, [(ChunkCode::Quota, 1)]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read.
@@ -204,6 +435,23 @@ impl ReadOnlySpace {
     }
 
     /// Writes every entity of the space out, as [`crate::Space::export`] does.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// notes.insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// let space = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// let mut file = Vec::new();
+    /// let written = space.export(&mut file, |entities| println!("{entities} entities"))?;
+    /// assert_eq!(written.entities, 1);
+    /// assert_eq!(file.iter().filter(|byte| **byte == b'\n').count(), 1, "a line for each");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -253,12 +501,43 @@ impl ReadOnlySpace {
 
 impl ReadEntity {
     /// Whether it is deleted.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// let id = notes.insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// home.collection::<()>("notes")?.delete(id)?;
+    /// let space = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// assert!(space.read("notes", id)?.is_deleted());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_deleted(&self) -> bool {
         self.deletion.is_some()
     }
 
     /// When it was deleted, in milliseconds since the Unix epoch by the clock of the device that did so; `None` when it
     /// is not deleted.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// let id = notes.insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// let space = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// assert_eq!(space.read("notes", id)?.deleted_at_ms(), None);
+    /// home.collection::<()>("notes")?.delete(id)?;
+    /// assert!(space.read("notes", id)?.deleted_at_ms().is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn deleted_at_ms(&self) -> Option<i64> {
         match self.deletion {
             Some(Value::Timestamp(at_ms)) => Some(at_ms),
@@ -267,11 +546,42 @@ impl ReadEntity {
     }
 
     /// Its fields, texts as strings and counters as numbers.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// # use serde_json::json;
+    /// let id = notes.insert(&json!({ "title": "Milk", "body": { "$text": "two bottles" } }))?;
+    /// let space = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// assert_eq!(space.read("notes", id)?.json(), json!({ "title": "Milk", "body": "two bottles" }));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn json(&self) -> serde_json::Value {
         self.value.to_json()
     }
 
     /// Its fields as an export writes them, with the kind of every field.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// # use serde_json::json;
+    /// let id = notes.insert(&json!({ "title": "Milk", "body": { "$text": "two bottles" } }))?;
+    /// let space = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// let tagged = space.read("notes", id)?.tagged_json();
+    /// assert_eq!(tagged, json!({ "title": "Milk", "body": { "$text": "two bottles" } }));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tagged_json(&self) -> serde_json::Value {
         self.value.to_tagged_json()
     }

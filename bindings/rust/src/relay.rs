@@ -38,6 +38,11 @@ impl Relay {
     }
 
     /// The token that lets this device in.
+    ///
+    /// ```
+    /// let relay = afield::Relay::new("wss://relay.example.org").token("afield_secret");
+    /// assert!(!format!("{relay:?}").contains("secret")); // no log shows it
+    /// ```
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(SecretText(token.into()));
@@ -45,6 +50,18 @@ impl Relay {
     }
 
     /// A certificate authority to trust beside those of the platform, as DER.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("authority.der");
+    /// # std::fs::write(&path, [0x30, 0x00])?;
+    /// // A relay at home, whose certificate an authority of your own has signed.
+    /// let relay = afield::Relay::new("wss://relay.example.org").trust(std::fs::read(path)?);
+    /// # drop(relay);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn trust(mut self, certificate: impl Into<Vec<u8>>) -> Self {
         self.extra_roots.push(certificate.into());

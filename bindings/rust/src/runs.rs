@@ -33,6 +33,17 @@ pub enum RequestError {
 
 impl RequestError {
     /// What would help.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// use afield::{Class, Trigger};
+    ///
+    /// let (error, _) = replica.transaction(|_| Ok(replica.request(Trigger::Manual).unwrap_err()))?;
+    /// assert_eq!(error.class(), Class::Permanent, "it is never answered there: ask after the transaction");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn class(&self) -> Class {
         match self {
             Self::Nested => Class::Permanent,
@@ -41,6 +52,17 @@ impl RequestError {
     }
 
     /// A name that stays the same from version to version; that of the cause where this only passes it on.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// use afield::Trigger;
+    ///
+    /// let (error, _) = replica.transaction(|_| Ok(replica.request(Trigger::Manual).unwrap_err()))?;
+    /// assert_eq!(error.code(), "request.nested");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn code(&self) -> &'static str {
         match self {
             Self::Nested => "request.nested",
@@ -164,6 +186,27 @@ impl Replica {
 
     /// Says after how many failures in a row [`SyncEvent::FailingRepeatedly`](crate::SyncEvent::FailingRepeatedly) is told,
     /// and again after each so many: 5 unless this is called, 0 for never.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # replica.create_space("Home")?;
+    /// use afield::{Relay, SyncEvent};
+    ///
+    /// replica.tell_after_failures(1); // at the first one: for an app that is of no use offline
+    /// let mut events = replica.events();
+    /// replica.connect(Relay::new("ws://127.0.0.1:9"))?; // nobody is there
+    /// loop {
+    ///     if let SyncEvent::FailingRepeatedly { failures, reason } = events.recv().await? {
+    ///         println!("{failures} times now: {reason}");
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })
+    /// # }
+    /// ```
     pub fn tell_after_failures(&self, failures: u32) {
         self.shared.driver.tell_after_failures(failures);
     }
@@ -171,6 +214,18 @@ impl Replica {
 
 impl Space {
     /// Says that something has happened after which this space may be out of step: see [`Replica::request`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// use afield::{Reason, Trigger};
+    ///
+    /// let home = replica.create_space("Home")?;
+    /// let decision = home.request(Trigger::NetworkBack)?;
+    /// assert_eq!(decision.reason(), Reason::SyncOff); // nobody has called `connect`
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -181,6 +236,18 @@ impl Space {
 
     /// The newest decisions about syncing this space, the newest first: see [`Replica::runs`].
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// let home = replica.create_space("Home")?;
+    /// home.request(afield::Trigger::NetworkBack)?;
+    /// let last = home.runs(10)?.remove(0);
+    /// assert_eq!((last.trigger.as_str(), last.reason.as_str()), ("network_back", "sync_off"));
+    /// assert_eq!(last.space, Some(home.id()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// It is inside an edit or a transaction, or the store could not be read.
@@ -189,6 +256,18 @@ impl Space {
     }
 
     /// When the space is synced while sync is on; `None` for all the time.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let home = afield::Replica::open_in_memory()?.create_space("Home")?;
+    /// use afield::Schedule;
+    ///
+    /// assert!(home.schedule()?.is_none(), "all the time, as at first");
+    /// home.set_schedule(Some("every 2 h".parse()?))?;
+    /// assert_eq!(home.schedule()?.map(|schedule| schedule.to_string()).as_deref(), Some("every 2 h"));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -201,6 +280,20 @@ impl Space {
     /// Gives the space a schedule: it is synced when that is due, and left once it is in step. Without one, as at first, its
     /// session stands while sync is on, and an edit goes out at once. A run that was missed while nothing ran is made up for
     /// when sync is switched on.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// use afield::Schedule;
+    ///
+    /// home.set_schedule(Some(Schedule::cron("30 7 * * MON-FRI", "Europe/Berlin")?))?;
+    /// let status = replica.status()?.spaces.remove(0);
+    /// assert_eq!(status.schedule.as_deref(), Some("30 7 * * MON-FRI (Europe/Berlin)"));
+    /// home.set_schedule(None)?; // in step all the time again
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -245,6 +338,32 @@ impl Space {
 impl ReadOnlyReplica {
     /// The newest decisions about syncing that are stored, the newest first: see [`Replica::runs`].
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let notes = replica.create_space("Home")?.collection::<()>("notes")?.json();
+    /// # notes.insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// # replica.connect(afield::Relay::new(relay.url()))?;
+    /// # runtime.block_on(replica.sync_now())?;
+    /// # replica.disconnect();
+    /// // Another process has synced one note.
+    /// let runs = afield::ReadOnlyReplica::open(&path)?.runs(10)?;
+    /// let run = runs.iter().find(|run| run.outcome.is_some()).ok_or("it was a run")?;
+    /// assert_eq!((run.outcome.as_deref(), run.figures.changes_sent), (Some("completed"), 1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read.
@@ -253,6 +372,21 @@ impl ReadOnlyReplica {
     }
 
     /// Says of each space what was decided last and why, as far as that is stored: see [`Replica::explain`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// # notes.insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// let explanation = afield::ReadOnlyReplica::open(&path)?.explain()?.remove(0);
+    /// println!("{explanation}");
+    /// assert_eq!(explanation.now, "sync is off; 1 change waits to be sent");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

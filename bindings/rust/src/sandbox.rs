@@ -93,6 +93,24 @@ pub enum SandboxError {
 
 impl SandboxError {
     /// What would help.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("look.db");
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # replica.create_space("Home")?;
+    /// use afield::{Class, Relay};
+    ///
+    /// let nobody = Relay::new("ws://127.0.0.1:9");
+    /// let error = replica.sandbox_with(nobody, &path, |_| ()).await.unwrap_err();
+    /// assert_eq!(error.class(), Class::Retry);
+    /// assert!(!path.exists(), "nothing is left of it");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })
+    /// # }
+    /// ```
     pub fn class(&self) -> Class {
         match self {
             Self::Disabled | Self::Place(_) | Self::Closed => Class::Permanent,
@@ -105,6 +123,16 @@ impl SandboxError {
     }
 
     /// A name that stays the same from version to version; that of the cause where this only passes it on.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// assert_eq!(replica.sandbox("look.db").await.unwrap_err().code(), "sync.disabled"); // no relay is connected
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })
+    /// # }
+    /// ```
     pub fn code(&self) -> &'static str {
         match self {
             Self::Disabled => SyncError::Disabled.code(),
@@ -160,6 +188,49 @@ impl Replica {
 
     /// Makes a sandbox as [`Replica::sandbox`] does, with a relay that this replica need not be connected to, and tells how far it is.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+    /// # let home = laptop.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// # let id = notes.insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// # let there = phone.join_space(home.id())?.collection::<()>("notes")?.json();
+    /// # for replica in [&laptop, &phone] {
+    /// #     replica.connect(afield::Relay::new(relay.url()))?;
+    /// #     runtime.block_on(replica.sync_now())?;
+    /// # }
+    /// # laptop.disconnect();
+    /// # there.edit(id, |note| note["title"] = "Bread".into())?;
+    /// # runtime.block_on(phone.sync_now())?;
+    /// # let path = folder.path().join("look.db");
+    /// use afield::{Relay, SandboxProgress};
+    /// # runtime.block_on(async {
+    ///
+    /// // A phone has changed the title of the note from Milk to Bread meanwhile.
+    /// let told = |progress| match progress {
+    ///     SandboxProgress::Copying { done, total } => println!("{done} of {total} bytes are copied"),
+    ///     SandboxProgress::Receiving { changes, .. } => println!("{changes} changes came"),
+    ///     _ => {}
+    /// };
+    /// let sandbox = laptop.sandbox_with(Relay::new(relay.url()), &path, told).await?;
+    /// assert_eq!(sandbox.replica().spaces()?[0].read("notes", id)?.json()["title"], "Bread");
+    /// assert_eq!(notes.read(id)?["title"], "Milk", "here nothing has changed");
+    /// sandbox.remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`Replica::sandbox`], or the address or the token cannot be one.
@@ -176,16 +247,116 @@ impl Replica {
 
 impl Sandbox {
     /// The copy, to be read like any store.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+    /// # let home = laptop.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// # let id = notes.insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// # let there = phone.join_space(home.id())?.collection::<()>("notes")?.json();
+    /// # for replica in [&laptop, &phone] {
+    /// #     replica.connect(afield::Relay::new(relay.url()))?;
+    /// #     runtime.block_on(replica.sync_now())?;
+    /// # }
+    /// # laptop.disconnect();
+    /// # there.edit(id, |note| note["title"] = "Bread".into())?;
+    /// # runtime.block_on(phone.sync_now())?;
+    /// # let path = folder.path().join("look.db");
+    /// # let sandbox = laptop.sandbox_with(afield::Relay::new(relay.url()), &path, |_| ());
+    /// # let sandbox = runtime.block_on(sandbox)?;
+    /// // A phone has changed the title of the note from Milk to Bread meanwhile.
+    /// let copy = sandbox.replica().spaces()?.remove(0);
+    /// assert_eq!(copy.read("notes", id)?.json()["title"], "Bread");
+    /// assert_eq!(notes.read(id)?["title"], "Milk", "here nothing has changed");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn replica(&self) -> &ReadOnlyReplica {
         &self.copy
     }
 
     /// Where it is.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+    /// # let home = laptop.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// # let id = notes.insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// # let there = phone.join_space(home.id())?.collection::<()>("notes")?.json();
+    /// # for replica in [&laptop, &phone] {
+    /// #     replica.connect(afield::Relay::new(relay.url()))?;
+    /// #     runtime.block_on(replica.sync_now())?;
+    /// # }
+    /// # laptop.disconnect();
+    /// # there.edit(id, |note| note["title"] = "Bread".into())?;
+    /// # runtime.block_on(phone.sync_now())?;
+    /// # let path = folder.path().join("look.db");
+    /// # let sandbox = laptop.sandbox_with(afield::Relay::new(relay.url()), &path, |_| ());
+    /// # let sandbox = runtime.block_on(sandbox)?;
+    /// println!("look at it with `afield --store {} list`", sandbox.path().display());
+    /// assert_eq!(sandbox.path(), path);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// What came of a space that is not here.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+    /// # let home = laptop.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// # let id = notes.insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// # let there = phone.join_space(home.id())?.collection::<()>("notes")?.json();
+    /// # for replica in [&laptop, &phone] {
+    /// #     replica.connect(afield::Relay::new(relay.url()))?;
+    /// #     runtime.block_on(replica.sync_now())?;
+    /// # }
+    /// # laptop.disconnect();
+    /// # there.edit(id, |note| note["title"] = "Bread".into())?;
+    /// # runtime.block_on(phone.sync_now())?;
+    /// # let path = folder.path().join("look.db");
+    /// # let sandbox = laptop.sandbox_with(afield::Relay::new(relay.url()), &path, |_| ());
+    /// # let sandbox = runtime.block_on(sandbox)?;
+    /// // A phone has changed the title of the note from Milk to Bread meanwhile.
+    /// let came = sandbox.received(home.id())?;
+    /// assert_eq!((came.changes, came.list[0].entity), (1, id));
+    /// assert_eq!(came.list[0].effect, afield::PlannedEffect::Changed);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -196,12 +367,85 @@ impl Sandbox {
     }
 
     /// Why the relay does not serve a space, where it does not: one that was made here and never synced is not known to it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+    /// # let home = laptop.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// # let id = notes.insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// # let there = phone.join_space(home.id())?.collection::<()>("notes")?.json();
+    /// # for replica in [&laptop, &phone] {
+    /// #     replica.connect(afield::Relay::new(relay.url()))?;
+    /// #     runtime.block_on(replica.sync_now())?;
+    /// # }
+    /// # laptop.disconnect();
+    /// # there.edit(id, |note| note["title"] = "Bread".into())?;
+    /// # runtime.block_on(phone.sync_now())?;
+    /// # let path = folder.path().join("look.db");
+    /// let attic = laptop.create_space("Attic")?; // which no relay has seen
+    /// # let sandbox = laptop.sandbox_with(afield::Relay::new(relay.url()), &path, |_| ());
+    /// # let sandbox = runtime.block_on(sandbox)?;
+    /// for space in laptop.spaces()? {
+    ///     if let Some(reason) = sandbox.refused(space.id()) {
+    ///         println!("{}: {reason}", space.name());
+    ///     }
+    /// }
+    /// assert!(sandbox.refused(attic.id()).is_some() && sandbox.refused(home.id()).is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn refused(&self, space: SpaceId) -> Option<&str> {
         self.refused.get(&space).map(String::as_str)
     }
 
     /// What differs between an entity as it is here and as it is in the sandbox, place by place. One that is not there at all, or not any
     /// more, counts as one without fields.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+    /// # let home = laptop.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// # let id = notes.insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// # let there = phone.join_space(home.id())?.collection::<()>("notes")?.json();
+    /// # for replica in [&laptop, &phone] {
+    /// #     replica.connect(afield::Relay::new(relay.url()))?;
+    /// #     runtime.block_on(replica.sync_now())?;
+    /// # }
+    /// # laptop.disconnect();
+    /// # there.edit(id, |note| note["title"] = "Bread".into())?;
+    /// # runtime.block_on(phone.sync_now())?;
+    /// # let path = folder.path().join("look.db");
+    /// # let sandbox = laptop.sandbox_with(afield::Relay::new(relay.url()), &path, |_| ());
+    /// # let sandbox = runtime.block_on(sandbox)?;
+    /// use afield::Changed;
+    ///
+    /// // A phone has changed the title of the note from Milk to Bread meanwhile.
+    /// let differences = sandbox.differences(home.id(), "notes", id)?;
+    /// assert_eq!((differences.len(), differences[0].path.to_string()), (1, "title".to_owned()));
+    /// assert!(matches!(&differences[0].changed, Changed::Replaced { after, .. } if *after == "Bread".into()));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -213,6 +457,38 @@ impl Sandbox {
     }
 
     /// Deletes the copy.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+    /// # let home = laptop.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// # let id = notes.insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// # let there = phone.join_space(home.id())?.collection::<()>("notes")?.json();
+    /// # for replica in [&laptop, &phone] {
+    /// #     replica.connect(afield::Relay::new(relay.url()))?;
+    /// #     runtime.block_on(replica.sync_now())?;
+    /// # }
+    /// # laptop.disconnect();
+    /// # there.edit(id, |note| note["title"] = "Bread".into())?;
+    /// # runtime.block_on(phone.sync_now())?;
+    /// # let path = folder.path().join("look.db");
+    /// # let sandbox = laptop.sandbox_with(afield::Relay::new(relay.url()), &path, |_| ());
+    /// # let sandbox = runtime.block_on(sandbox)?;
+    /// sandbox.remove()?;
+    /// assert!(!path.exists());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -88,6 +88,13 @@ pub enum ScheduleError {
 
 impl ScheduleError {
     /// What would help.
+    ///
+    /// ```
+    /// use afield::{Class, Schedule};
+    ///
+    /// let error = Schedule::cron("0 0 30 2 *", "UTC").unwrap_err();
+    /// assert_eq!(error.class(), Class::Permanent, "there is no 30 February: somebody has to write it otherwise");
+    /// ```
     pub fn class(&self) -> Class {
         match self {
             Self::Store(error) => error.class(),
@@ -96,6 +103,15 @@ impl ScheduleError {
     }
 
     /// A name that stays the same from version to version; that of the cause where this only passes it on.
+    ///
+    /// ```
+    /// use afield::Schedule;
+    ///
+    /// let code = |typed: &str| typed.parse::<Schedule>().err().map(|error| error.code());
+    /// assert_eq!(code("every 5 s"), Some("schedule.too_short"));
+    /// assert_eq!(code("30 7 * * * (Europe/Berlim)"), Some("schedule.zone"));
+    /// assert_eq!(code("every 10 min"), None);
+    /// ```
     pub fn code(&self) -> &'static str {
         match self {
             Self::Expression { .. } => "schedule.expression",
@@ -114,6 +130,17 @@ impl Schedule {
     ///
     /// Where clocks are set forward, what falls into the hour that is left out fires after it; where they are set back,
     /// a fixed hour fires once.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use afield::Schedule;
+    ///
+    /// let early = Schedule::cron("30 7 * * MON-FRI", "Europe/Berlin")?;
+    /// assert_eq!(early.to_string(), "30 7 * * MON-FRI (Europe/Berlin)");
+    /// assert!(Schedule::cron("30 7 * *", "Europe/Berlin").is_err(), "a field is missing");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -135,6 +162,17 @@ impl Schedule {
 
     /// Again and again, after so long.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use afield::Schedule;
+    /// use std::time::Duration;
+    ///
+    /// assert_eq!(Schedule::every(Duration::from_secs(600))?.to_string(), "every 10 min");
+    /// assert!(Schedule::every(Duration::from_secs(30)).is_err(), "once a minute at the most");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// It is shorter than [`SCHEDULE_INTERVAL_MIN_MS`].
@@ -147,6 +185,18 @@ impl Schedule {
     }
 
     /// The first moment after another, both in milliseconds since the Unix epoch; `None` beyond what calendars hold.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use afield::Schedule;
+    ///
+    /// let hour_ms = 60 * 60 * 1_000;
+    /// let nightly = Schedule::cron("0 3 * * *", "UTC")?;
+    /// assert_eq!(nightly.next_after(0), Some(3 * hour_ms));
+    /// assert_eq!(nightly.next_after(3 * hour_ms), Some(27 * hour_ms), "the next night");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn next_after(&self, wall_ms: i64) -> Option<i64> {
         match &self.0 {
             Rule::Every { interval_ms } => wall_ms.checked_add(i64::try_from(*interval_ms).ok()?),

@@ -96,6 +96,18 @@ impl Space {
     ///
     /// A line is not what an export writes, or an entity could not be stored, as one with a single string or byte value
     /// that is larger than a change may be. The lines of earlier commits, of 500 entities each, stay.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// let file = r#"{"collection":"notes","id":"0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e","value":{"title":"Milk"}}"#;
+    /// let transferred = home.import(file.as_bytes(), |entities| println!("{entities} read in"))?;
+    /// assert_eq!((transferred.entities, transferred.changed), (1, 1));
+    /// assert_eq!(home.import(file.as_bytes(), |_| ())?.changed, 0); // the second time nothing differs
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn import(&self, input: impl BufRead, mut progress: impl FnMut(u64)) -> Result<Transferred, TransferError> {
         let mut transferred = Transferred::default();
         let mut lines =

@@ -79,6 +79,18 @@ impl Replica {
 
     /// Makes a backup as [`Replica::backup`] does, and tells how far it is.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let replica = afield::Replica::open(folder.path().join("notes.db"))?;
+    /// # replica.create_space("Home")?;
+    /// let copy = folder.path().join("copy.db");
+    /// replica.backup_with(&copy, |progress| println!("{} of {} bytes", progress.done, progress.total))?;
+    /// assert_eq!(afield::ReadOnlyReplica::open(&copy)?.spaces()?[0].name(), "Home");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`Replica::backup`].
@@ -89,6 +101,21 @@ impl Replica {
 
 impl ReadOnlyReplica {
     /// Makes a backup as [`Replica::backup`] does, beside whoever writes, and tells how far it is.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// let copy = folder.path().join("copy.db");
+    /// let beside = afield::ReadOnlyReplica::open(&path)?; // while this or another process writes
+    /// beside.backup_with(&copy, |progress| println!("{} of {} bytes", progress.done, progress.total))?;
+    /// assert_eq!(afield::ReadOnlyReplica::open(&copy)?.spaces()?[0].name(), "Home");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

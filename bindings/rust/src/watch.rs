@@ -61,6 +61,20 @@ impl Watch {
     }
 
     /// Waits until something has changed; `None` when the replica was closed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// let mut watch = notes.watch();
+    /// let id = notes.json().insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// assert!(watch.changed().await.is_some_and(|changed| changed.contains(&id)));
+    ///
+    /// drop(notes); // the last handle of the replica
+    /// assert_eq!(watch.changed().await, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn changed(&mut self) -> Option<BTreeSet<EntityId>> {
         std::future::poll_fn(|context| self.poll_changed(context)).await
     }

@@ -56,6 +56,23 @@ pub enum WaitError {
 
 impl WaitError {
     /// What would help.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// use afield::{Class, Direction, Durability};
+    ///
+    /// home.set_direction("drafts", Direction::LocalOnly)?;
+    /// let drafts = home.collection::<()>("drafts")?;
+    /// let id = drafts.json().insert(&serde_json::json!({ "title": "Plan" }))?;
+    /// let write = drafts.delete(id)?;
+    /// let error = write.wait(Durability::Relay).await.unwrap_err();
+    /// assert_eq!(error.class(), Class::Permanent); // while its direction is that one
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn class(&self) -> Class {
         match self {
             Self::Refused { code, .. } => code.class(),
@@ -78,6 +95,21 @@ pub struct Write {
 
 impl Write {
     /// The changes that the edit made; empty when it altered nothing.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// use serde_json::json;
+    ///
+    /// let id = notes.json().insert(&json!({ "title": "Milk" }))?;
+    /// let write = notes.json().edit(id, |note| note["title"] = "Bread".into())?;
+    /// let changed: Vec<_> = write.changes().map(|(entity, _)| entity).collect();
+    /// assert_eq!(changed, [id]);
+    /// let again = notes.json().edit(id, |note| note["title"] = "Bread".into())?;
+    /// assert_eq!(again.changes().count(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn changes(&self) -> impl Iterator<Item = (EntityId, ChangeHash)> {
         self.changes.iter().copied()
     }
@@ -89,6 +121,25 @@ impl Write {
     ///
     /// [`Durability::Relay`] waits for as long as the relay is out of reach, sync is off, or somebody has to sign in, which
     /// `Replica::events` and `Replica::status` tell; wrap it in a time-out of your own to give up.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// use afield::Durability;
+    /// use std::time::Duration;
+    /// use tokio::time::timeout;
+    ///
+    /// let write = notes.json().edit(id, |note| note["title"] = "Bread".into())?;
+    /// write.wait(Durability::Local).await?; // true at once
+    ///
+    /// // With sync off no relay will answer: give up, while the change waits here to be sent.
+    /// let answer = timeout(Duration::from_millis(10), write.wait(Durability::Relay)).await;
+    /// assert!(answer.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -32,6 +32,23 @@ impl<T> Listing<T> {
 
     /// All entities, for those who can do nothing with a part of them.
     ///
+    /// ```
+    /// # use afield::{Replica, model};
+    /// # use serde_json::json;
+    /// # #[model]
+    /// # #[derive(Debug)]
+    /// # struct Note { title: String }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<Note>("notes")?;
+    /// notes.insert(&Note { title: "Milk".into() })?;
+    /// assert_eq!(notes.list()?.complete()?[0].1.title, "Milk");
+    ///
+    /// notes.json().insert(&json!({ "title": 5 }))?; // as some other version of the application might
+    /// assert!(notes.list()?.complete().is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// An entity could not be read; it is the first one.

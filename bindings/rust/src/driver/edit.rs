@@ -87,6 +87,23 @@ pub enum EditFailure<E> {
 
 impl<E> EditFailure<E> {
     /// What would help.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Store};
+    /// # use afield::{Driver, EntityId, Entropy, Existence, Now, SpaceId, Target};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 0, monotonic_ms: 0 };
+    /// # let store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// # let (space, entity) = (SpaceId::from_bytes([1; 16]), EntityId::from_bytes([2; 16]));
+    /// let target = Target { space, collection: "notes".parse()?, entity, existence: Existence::Fresh };
+    /// let failure = driver.edit(&target, now, |edit| edit.insert("tags", 3, "shop")).unwrap_err(); // beyond the end
+    /// assert_eq!(failure.class(), afield::Class::Permanent);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn class(&self) -> Class {
         match self {
             Self::Entity(error) => error.class(),

@@ -111,6 +111,17 @@ impl From<super::DriverError> for EntityError {
 
 impl EntityError {
     /// What would help.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// let unknown = afield::EntityId::from_bytes([7; 16]);
+    /// let error = home.collection::<()>("notes")?.entity(unknown).unwrap_err();
+    /// assert_eq!(error.class(), afield::Class::Permanent);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn class(&self) -> Class {
         match self {
             Self::Busy { .. } | Self::NotYet { .. } | Self::NotHere { .. } => Class::Retry,

@@ -29,6 +29,14 @@ pub enum DriverError {
 
 impl DriverError {
     /// What would help.
+    ///
+    /// ```
+    /// use afield::{Class, DriverError, StoreError};
+    ///
+    /// // What a driver answers while its store refuses writes after a failure.
+    /// let error = DriverError::from(StoreError::Poisoned);
+    /// assert_eq!(error.class(), Class::Retry); // after `Driver::reload`
+    /// ```
     pub fn class(&self) -> Class {
         match self {
             Self::Store(error) => error.class(),

@@ -36,6 +36,25 @@ impl TextField<'_> {
     /// Where a cursor stands now; `None` where the text has no such place: it is of another text, or rests on changes that are not
     /// here yet.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&serde_json::json!({}))?;
+    /// # let note = notes.entity(id)?;
+    /// # let body = note.text("body");
+    /// # let other = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let other = other.entity(other.json().insert(&serde_json::json!({}))?)?;
+    /// # other.text("body").splice(0, 0, "tea")?;
+    /// # let from_elsewhere = other.text("body").cursor_at(1)?;
+    /// body.splice(0, 0, "milk, bread")?;
+    /// let caret = body.cursor_at(6)?;
+    /// body.splice(0, 6, "")?; // somebody strikes the milk
+    /// assert_eq!(body.position_of(&caret)?, Some(0));
+    /// assert_eq!(body.position_of(&from_elsewhere)?, None); // it rests on changes that are not here
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// No text stands there, or the entity could not be opened.

@@ -38,6 +38,22 @@ impl ReadOnlySpace {
 
     /// Looks for entities by their words, as [`crate::Collection::search`] does.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// home.collection::<()>("notes")?.search_fields("title")?;
+    /// notes.insert(&serde_json::json!({ "title": "Milk and bread" }))?;
+    /// let beside = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// let found = beside.search("notes".parse()?, "bre")?.while_typing().all()?;
+    /// assert_eq!(found[0].value["title"], "Milk and bread");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// Nothing is declared for full-text search, or the store could not be read.
@@ -46,6 +62,26 @@ impl ReadOnlySpace {
     }
 
     /// Whether queries and searches of a collection see some entities as they were: see [`ReadOnlySpace::query`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// # use serde_json::json;
+    /// let id = notes.insert(&json!({ "title": "Milk", "body": "x".repeat(10_000) }))?;
+    /// let beside = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// let name = "notes".parse()?;
+    /// assert!(!beside.is_behind(&name)?);
+    /// notes.edit(id, |note| note["title"] = json!("Bread"))?; // of more than 8 KiB, and nobody has read it since
+    /// assert!(beside.is_behind(&name)?);
+    /// assert_eq!(notes.query("title = 'Bread'", ())?.count()?, 1); // by the process that writes
+    /// assert!(!beside.is_behind(&name)?);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -56,6 +92,20 @@ impl ReadOnlySpace {
 
     /// The indexes that are declared for a collection: the fields of each.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// home.collection::<()>("notes")?.index(["done", "due"])?;
+    /// let beside = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// assert_eq!(beside.indexes(&"notes".parse()?)?, [["done", "due"]]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read.
@@ -64,6 +114,21 @@ impl ReadOnlySpace {
     }
 
     /// The fields that full-text search looks into; `None` where it was not declared.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// home.collection::<()>("notes")?.search_fields("title")?;
+    /// let beside = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// assert_eq!(beside.searched_fields(&"notes".parse()?)?, Some(vec!["title".to_owned()]));
+    /// assert_eq!(beside.searched_fields(&"photos".parse()?)?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -75,6 +140,22 @@ impl ReadOnlySpace {
 
 impl Query<Beside> {
     /// The entities as JSON values.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// # use serde_json::json;
+    /// let id = notes.insert(&json!({ "title": "Milk", "due": 3 }))?;
+    /// let beside = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// let due = beside.query("notes".parse()?, "due < ?", [7])?.order_by("due");
+    /// assert_eq!(due.all()?, [(id, json!({ "title": "Milk", "due": 3 }))]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

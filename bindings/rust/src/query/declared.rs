@@ -70,6 +70,16 @@ impl<T> Collection<T> {
 
     /// Drops an index that was declared over these fields, and says whether there was one.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// notes.index(["done", "due"])?;
+    /// assert!(notes.drop_index(["done", "due"])?);
+    /// assert!(!notes.drop_index("due")?, "there is none over this field alone");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`Collection::index`].
@@ -81,6 +91,16 @@ impl<T> Collection<T> {
 
     /// The indexes that are declared, in the order of their making: the fields of each.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// notes.index("due")?;
+    /// notes.index(["done", "address.city"])?;
+    /// assert_eq!(notes.indexes()?, [vec!["due"], vec!["done", "address.city"]]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read.
@@ -91,6 +111,20 @@ impl<T> Collection<T> {
     /// Declares the fields that [`Collection::search`] looks into, in the place of those declared before, and says whether
     /// these are others. What is there is indexed, during which edits wait, and kept with every change from then on.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use serde_json::json;
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// notes.json().insert(&json!({ "title": "Shopping", "body": "milk, bread" }))?;
+    /// assert!(notes.search_fields(["title", "body"])?);
+    /// assert!(!notes.search_fields(["title", "body"])?, "at the next start they are there");
+    /// assert_eq!(notes.json().search("bread")?.all()?.len(), 1);
+    /// assert!(notes.search_fields("title")?, "in their place");
+    /// assert!(notes.json().search("bread")?.all()?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`Collection::index`].
@@ -99,6 +133,20 @@ impl<T> Collection<T> {
     }
 
     /// Declares search fields as [`Collection::search_fields`] does, and tells how many entities of how many are indexed.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use serde_json::json;
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # for title in ["Milk", "Bread"] {
+    /// #     notes.json().insert(&json!({ "title": title }))?;
+    /// # }
+    /// let mut last = None;
+    /// notes.search_fields_with("title", |done, total| last = Some((done, total)))?;
+    /// assert_eq!(last, Some((2, 2)));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -113,6 +161,16 @@ impl<T> Collection<T> {
 
     /// The fields that [`Collection::search`] looks into; `None` where none was declared.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// assert_eq!(notes.searched_fields()?, None);
+    /// notes.search_fields(["title", "body"])?;
+    /// assert_eq!(notes.searched_fields()?, Some(vec!["title".to_owned(), "body".to_owned()]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read.
@@ -121,6 +179,16 @@ impl<T> Collection<T> {
     }
 
     /// Takes full-text search away, and says whether there was any.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// notes.search_fields("title")?;
+    /// assert!(notes.drop_search()?);
+    /// assert_eq!(notes.json().search("milk").unwrap_err().code(), "search.not_declared");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

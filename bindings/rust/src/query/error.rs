@@ -23,6 +23,15 @@ pub enum QueryError {
 
 impl QueryError {
     /// What would help.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
+    /// let error = notes.query("due <", ()).unwrap_err();
+    /// assert_eq!(error.class(), afield::Class::Permanent, "the same text never is a condition");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn class(&self) -> Class {
         match self {
             Self::Refused(error) => error.class(),
@@ -32,6 +41,15 @@ impl QueryError {
     }
 
     /// A name that stays the same from version to version; that of the cause where this only passes it on.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
+    /// assert_eq!(notes.query("due <", ()).unwrap_err().code(), "query.syntax");
+    /// assert_eq!(notes.query("due < ?", ()).unwrap_err().code(), "query.parameters"); // the value is missing
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn code(&self) -> &'static str {
         match self {
             Self::Refused(error) => error.code(),
@@ -41,6 +59,16 @@ impl QueryError {
     }
 
     /// Where in the text of the query it is, where it is at one place.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
+    /// let error = notes.query("done AND upcase(title) = 'MILK'", ()).unwrap_err();
+    /// let at = error.position().ok_or("it is at one place")?;
+    /// assert_eq!((at.line, at.column), (1, 10), "where `upcase` stands: mark it");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn position(&self) -> Option<Position> {
         match self {
             Self::Refused(error) => error.position(),

@@ -97,17 +97,59 @@ impl<V> LiveQuery<V> {
     }
 
     /// The answer, if it is another one than at the last look, without waiting; the first look always has one.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use serde_json::json;
+    /// # let tasks = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("tasks")?.json();
+    /// let mut open = tasks.query("done = 0", ())?.watch()?;
+    /// assert!(open.take().is_some(), "the first look");
+    /// assert!(open.take().is_none(), "nothing has changed since");
+    /// tasks.insert(&json!({ "title": "sow", "done": false }))?;
+    /// assert_eq!(open.take().transpose()?.map(|tasks| tasks.len()), Some(1));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn take(&mut self) -> Option<Result<V, QueryError>> {
         let changed = self.watch.take();
         self.look(changed)
     }
 
     /// Waits for the next answer; the first one is there at once. `None` when the replica was closed.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # use serde_json::json;
+    /// # let tasks = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("tasks")?.json();
+    /// let mut open = tasks.query("done = 0", ())?.watch()?;
+    /// assert_eq!(open.next_answer().await.transpose()?.map(|tasks| tasks.len()), Some(0));
+    /// tasks.insert(&json!({ "title": "sow", "done": false }))?;
+    /// assert_eq!(open.next_answer().await.transpose()?.map(|tasks| tasks.len()), Some(1));
+    /// drop(tasks); // the last handle of the replica
+    /// assert!(open.next_answer().await.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn next_answer(&mut self) -> Option<Result<V, QueryError>> {
         std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
     /// What was read for it so far.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use serde_json::json;
+    /// # let tasks = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("tasks")?.json();
+    /// let mut open = tasks.query("done = 0", ())?.watch()?;
+    /// let _ = open.take();
+    /// tasks.insert(&json!({ "title": "rest", "done": true }))?;
+    /// assert!(open.take().is_none());
+    /// assert_eq!((open.work().runs, open.work().probes), (1, 1), "asked once, and then one row looked at");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn work(&self) -> LiveWork {
         self.work
     }

@@ -282,6 +282,19 @@ impl<T> Query<T> {
     }
 
     /// How many steps of SQLite's machine it may take before it is ended: 1,000,000,000, some ten seconds, unless told otherwise.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use serde_json::json;
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
+    /// notes.insert(&json!({ "numbers": (0..10_000).collect::<Vec<_>>() }))?;
+    /// let typed = notes.query("contains(numbers, -1) OR contains(numbers, -2)", ())?;
+    /// assert_eq!(typed.count()?, 0);
+    /// let error = typed.steps_max(10_000).count().unwrap_err(); // too few for so long a list
+    /// assert_eq!(error.code(), "query.too_much_work");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn steps_max(self, steps: u64) -> Self {
         Self { query: self.query.steps_max(steps), ..self }
     }
@@ -522,6 +535,26 @@ impl<T> Query<T> {
 impl<T: Hydrate + Reconcile + Field> Query<T> {
     /// The entities, and which of them could not be read.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield::{Replica, model};
+    /// # let home = Replica::open_in_memory()?.create_space("Home")?;
+    /// #[model]
+    /// struct Task {
+    ///     title: String,
+    ///     done: bool,
+    /// }
+    ///
+    /// let tasks = home.collection::<Task>("tasks")?;
+    /// tasks.insert(&Task { title: "sow".into(), done: false })?;
+    /// tasks.json().insert(&serde_json::json!({ "title": ["reap"], "done": false }))?; // of another shape
+    /// let open = tasks.query("done = 0", ())?.all()?;
+    /// assert_eq!(open.entities[0].1.title, "sow");
+    /// assert_eq!((open.entities.len(), open.unreadable.len()), (1, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`Query::ids`].
@@ -535,6 +568,25 @@ impl<T: Hydrate + Reconcile + Field> Query<T> {
 
     /// The entities now, and again whenever they are others or read otherwise. See [`LiveQuery`].
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield::{Replica, model};
+    /// # let home = Replica::open_in_memory()?.create_space("Home")?;
+    /// #[model]
+    /// struct Task {
+    ///     title: String,
+    ///     done: bool,
+    /// }
+    ///
+    /// let tasks = home.collection::<Task>("tasks")?;
+    /// let mut open = tasks.query("done = 0", ())?.watch()?;
+    /// assert_eq!(open.take().transpose()?.map(|tasks| tasks.entities.len()), Some(0), "the answer now");
+    /// tasks.insert(&Task { title: "sow".into(), done: false })?;
+    /// assert_eq!(open.take().transpose()?.map(|tasks| tasks.entities.len()), Some(1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// What it is ordered by is no field.
@@ -546,6 +598,17 @@ impl<T: Hydrate + Reconcile + Field> Query<T> {
 impl Query<AsJson> {
     /// The entities as JSON values.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use serde_json::json;
+    /// # let tasks = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("tasks")?.json();
+    /// let id = tasks.insert(&json!({ "title": "sow", "done": false }))?;
+    /// tasks.insert(&json!({ "title": "rest", "done": true }))?;
+    /// assert_eq!(tasks.query("done = 0", ())?.all()?, [(id, json!({ "title": "sow", "done": false }))]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`Query::ids`].
@@ -554,6 +617,18 @@ impl Query<AsJson> {
     }
 
     /// The entities now, and again whenever they are others or read otherwise. See [`LiveQuery`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use serde_json::json;
+    /// # let tasks = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("tasks")?.json();
+    /// let mut open = tasks.query("done = 0", ())?.watch()?;
+    /// assert_eq!(open.take().transpose()?, Some(vec![]), "the answer now");
+    /// let id = tasks.insert(&json!({ "title": "sow", "done": false }))?;
+    /// assert_eq!(open.take().transpose()?, Some(vec![(id, json!({ "title": "sow", "done": false }))]));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -229,6 +229,26 @@ impl<T> SearchBox<T> {
 impl<T: Hydrate + Reconcile + Field> SearchBox<T> {
     /// The entities that were found.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield::{Replica, model};
+    /// # let home = Replica::open_in_memory()?.create_space("Home")?;
+    /// #[model]
+    /// struct Note {
+    ///     title: String,
+    /// }
+    ///
+    /// let notes = home.collection::<Note>("notes")?;
+    /// notes.search_fields("title")?;
+    /// let id = notes.insert(&Note { title: "Milk and bread".into() })?;
+    /// for found in notes.search("bread")?.all()? {
+    ///     assert_eq!((found.id, found.value?.title.as_str()), (id, "Milk and bread"));
+    /// }
+    /// # assert_eq!(notes.search("bread")?.all()?.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The text is no expression, or the store could not be read.
@@ -248,6 +268,19 @@ impl<T: Hydrate + Reconcile + Field> SearchBox<T> {
 impl SearchBox<AsJson> {
     /// The entities that were found.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use serde_json::json;
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// notes.search_fields(["title", "body"])?;
+    /// let id = notes.json().insert(&json!({ "title": "Shopping", "body": "milk, bread" }))?;
+    /// let found = notes.json().search("bread")?.all()?;
+    /// assert_eq!((found[0].id, &found[0].value["title"]), (id, &json!("Shopping")));
+    /// assert_eq!(found[0].snippet.text, "milk, bread");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The text is no expression, or the store could not be read.
@@ -258,6 +291,22 @@ impl SearchBox<AsJson> {
 
 impl SearchBox<Beside> {
     /// The entities that were found.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let replica = afield::Replica::open(&path)?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// home.collection::<()>("notes")?.search_fields("title")?;
+    /// let id = notes.insert(&serde_json::json!({ "title": "Milk and bread" }))?;
+    /// let beside = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+    /// let found = beside.search("notes".parse()?, "bread")?.all()?;
+    /// assert_eq!((found.len(), found[0].id), (1, id));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

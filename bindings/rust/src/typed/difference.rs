@@ -58,6 +58,26 @@ pub enum Patch {
 impl Patch {
     /// Writes it as a part of an edit of the document.
     ///
+    /// ```
+    /// # use afield::{Replica, Text, model, typed};
+    /// # #[model]
+    /// # struct Note {
+    /// #     title: String,
+    /// #     body: Text,
+    /// # }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<Note>("notes")?;
+    /// let id = notes.insert(&Note { title: "Shopping".into(), body: "milk".into() })?;
+    /// let (entity, mut note) = (notes.entity(id)?, notes.read(id)?);
+    /// let before = typed::to_tree(&note)?;
+    /// note.body.push_str(", bread");
+    /// let patches = typed::difference(&before, &typed::to_tree(&note)?);
+    /// entity.edit(|edit| Ok(patches.iter().try_for_each(|patch| patch.apply(edit))?))?;
+    /// assert_eq!(notes.read(id)?.body, "milk, bread");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// When the document does not hold what the value before the edit was read from, or the value is too deep or too
     /// large.
@@ -81,6 +101,19 @@ impl Patch {
 ///
 /// `before` comes from [`before_edit`](super::before_edit), `after` from [`to_tree`](super::to_tree). Equal parts give
 /// no step, so an edit without effect gives none at all, and what neither tree knows is never touched.
+///
+/// ```
+/// # use afield::{Text, model, typed};
+/// # #[model]
+/// # #[derive(Clone)]
+/// # struct Note { title: String, body: Text }
+/// let before = Note { title: "Shopping".into(), body: "milk".into() };
+/// let mut after = before.clone();
+/// after.title = "Groceries".into();
+/// let patches = typed::difference(&typed::to_tree(&before)?, &typed::to_tree(&after)?);
+/// assert!(matches!(&patches[..], [typed::Patch::Assign { path, .. }] if path.to_string() == "title"));
+/// # Ok::<(), typed::ToValueError>(())
+/// ```
 pub fn difference(before: &Tree, after: &Tree) -> Vec<Patch> {
     let mut walk = Walk { path: Vec::new(), patches: Vec::new() };
     walk.value(&before.0, &after.0);

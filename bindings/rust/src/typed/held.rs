@@ -15,6 +15,26 @@ use autosurgeon::{Prop, ReadDoc, Reconcile};
 /// known as such: an edit that leaves them alone does not write them, and one that changes them does not build on
 /// what is not there.
 ///
+/// ```
+/// # use afield::{Replica, Text, model, typed};
+/// # #[model]
+/// # struct Note {
+/// #     title: String,
+/// #     body: Text,
+/// # }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<Note>("notes")?;
+/// # let id = notes.json().insert(&serde_json::json!({ "title": "Milk" }))?;
+/// # let entity = notes.entity(id)?;
+/// let mut note = notes.read(id)?; // whose body is absent, and was read as an empty text
+/// let before = entity.raw(|document| typed::before_edit(document, &note))??;
+/// note.title = "Bread".into();
+/// let patches = typed::difference(&before, &typed::to_tree(&note)?);
+/// assert_eq!(patches.len(), 1); // the body is not written
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// As [`to_value`](super::to_value), and when the document cannot be read.
 pub fn before_edit<T: Reconcile + ?Sized, D: ReadDoc>(document: &D, model: &T) -> Result<Tree, ToValueError> {

@@ -45,6 +45,13 @@ pub struct LongText(Text);
 
 impl LongText {
     /// Makes an empty text.
+    ///
+    /// ```
+    /// use afield::LongText;
+    ///
+    /// let text = LongText::new();
+    /// assert!(text.is_empty());
+    /// ```
     pub const fn new() -> Self {
         Self(Text::new())
     }
@@ -52,36 +59,96 @@ impl LongText {
     /// Deletes `delete` code points from `position` on and puts `insert` in their place.
     ///
     /// A position behind the end means the end, and a deletion ends with the text.
+    ///
+    /// ```
+    /// use afield::LongText;
+    ///
+    /// let mut text = LongText::from("naïve idea");
+    /// text.splice(6, 4, "plan");
+    /// assert_eq!(text, "naïve plan");
+    /// text.splice(99, 1, "!"); // behind the end
+    /// assert_eq!(text, "naïve plan!");
+    /// ```
     pub fn splice(&mut self, position: usize, delete: usize, insert: &str) {
         self.0.splice(position, delete, insert);
     }
 
     /// Appends to the end.
+    ///
+    /// ```
+    /// use afield::LongText;
+    ///
+    /// let mut text = LongText::from("milk");
+    /// text.push_str(", bread");
+    /// assert_eq!(text, "milk, bread");
+    /// ```
     pub fn push_str(&mut self, text: &str) {
         self.0.push_str(text);
     }
 
     /// Replaces the whole text; when it is stored, only the characters that differ are written.
+    ///
+    /// ```
+    /// # use afield::{LongText, Replica, model};
+    /// # #[model]
+    /// # struct Note { body: LongText }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<Note>("notes")?;
+    /// let id = notes.insert(&Note { body: "milk".into() })?;
+    /// notes.edit(id, |note| note.body.set("oat milk"))?; // as from a text box: `oat ` is written
+    /// assert_eq!(notes.read(id)?.body, "oat milk");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set(&mut self, text: impl Into<String>) {
         self.0.set(text);
     }
 
     /// The text as a string slice.
+    ///
+    /// ```
+    /// use afield::LongText;
+    ///
+    /// let text = LongText::from("milk, bread");
+    /// assert_eq!(text.as_str().split(", ").count(), 2);
+    /// ```
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
     /// The length in code points, which is not that of `as_str` in bytes.
+    ///
+    /// ```
+    /// use afield::LongText;
+    ///
+    /// let text = LongText::from("naïve");
+    /// assert_eq!((text.len(), text.as_str().len()), (5, 6));
+    /// ```
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Whether there are no characters.
+    ///
+    /// ```
+    /// use afield::LongText;
+    ///
+    /// assert!(LongText::new().is_empty());
+    /// assert!(!LongText::from("milk").is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The paragraphs, which empty lines divide, with the position of each in code points; empty ones are left out.
+    ///
+    /// ```
+    /// use afield::LongText;
+    ///
+    /// let text = LongText::from("Once upon a time.\n\nThe end.");
+    /// let paragraphs: Vec<_> = text.paragraphs().collect();
+    /// assert_eq!(paragraphs, [(0, "Once upon a time."), (19, "The end.")]);
+    /// ```
     pub fn paragraphs(&self) -> impl Iterator<Item = (usize, &str)> {
         let mut position = 0;
         self.as_str().split("\n\n").filter_map(move |paragraph| {

@@ -67,6 +67,22 @@ pub enum FromDocumentError {
 
 /// Reads a model from the root of a document.
 ///
+/// ```
+/// # use afield::{Replica, Text, model, typed};
+/// # #[model]
+/// # struct Note {
+/// #     title: String,
+/// #     body: Text,
+/// # }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<Note>("notes")?;
+/// let id = notes.insert(&Note { title: "Shopping".into(), body: "milk".into() })?;
+/// let note: Note = notes.entity(id)?.raw(|document| typed::from_document(document))??;
+/// assert_eq!(note.body, "milk");
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// When a required field is missing, or a value does not fit its type: see [`FromDocumentError`].
 pub fn from_document<T: Hydrate, D: ReadDoc + automerge::ReadDoc>(document: &D) -> Result<T, FromDocumentError> {

@@ -20,16 +20,43 @@ pub struct Counter(i64);
 
 impl Counter {
     /// Makes a counter that stands at `value`.
+    ///
+    /// ```
+    /// use afield::Counter;
+    ///
+    /// assert_eq!(Counter::new(3).value(), 3);
+    /// assert_eq!(Counter::new(0), Counter::default());
+    /// ```
     pub const fn new(value: i64) -> Self {
         Self(value)
     }
 
     /// Adds `by`, which may be negative. The sum stays within the bounds of `i64`.
+    ///
+    /// ```
+    /// # use afield::{Counter, Replica, model};
+    /// # #[model]
+    /// # struct Note { opened: Counter }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<Note>("notes")?;
+    /// let id = notes.insert(&Note { opened: Counter::default() })?;
+    /// notes.edit(id, |note| note.opened.increment(1))?; // adds up with those of other devices
+    /// notes.edit(id, |note| note.opened.increment(4))?;
+    /// assert_eq!(notes.read(id)?.opened.value(), 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn increment(&mut self, by: i64) {
         self.0 = self.0.saturating_add(by);
     }
 
     /// The sum so far.
+    ///
+    /// ```
+    /// let mut opened = afield::Counter::new(3);
+    /// opened.increment(-1);
+    /// assert_eq!(opened.value(), 2);
+    /// ```
     pub const fn value(self) -> i64 {
         self.0
     }
@@ -81,11 +108,27 @@ pub struct Timestamp(i64);
 
 impl Timestamp {
     /// The moment `millis` milliseconds after the Unix epoch, or before it when negative.
+    ///
+    /// ```
+    /// use afield::Timestamp;
+    /// use std::time::UNIX_EPOCH;
+    ///
+    /// assert_eq!(Timestamp::from_millis(0), UNIX_EPOCH.into());
+    /// assert!(Timestamp::from_millis(-1) < UNIX_EPOCH.into());
+    /// ```
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
     /// Milliseconds since the Unix epoch.
+    ///
+    /// ```
+    /// use afield::Timestamp;
+    /// use std::time::{Duration, UNIX_EPOCH};
+    ///
+    /// let due = Timestamp::from(UNIX_EPOCH + Duration::from_secs(60));
+    /// assert_eq!(due.as_millis(), 60_000);
+    /// ```
     pub const fn as_millis(self) -> i64 {
         self.0
     }
@@ -112,6 +155,14 @@ impl From<SystemTime> for Timestamp {
 
 impl Timestamp {
     /// The moment as the system has it; `None` where it is beyond what the system has.
+    ///
+    /// ```
+    /// use afield::Timestamp;
+    /// use std::time::{Duration, UNIX_EPOCH};
+    ///
+    /// let due = Timestamp::from_millis(1_500).to_system_time();
+    /// assert_eq!(due, Some(UNIX_EPOCH + Duration::from_millis(1_500)));
+    /// ```
     pub fn to_system_time(self) -> Option<SystemTime> {
         let distance = Duration::from_millis(self.0.unsigned_abs());
         if self.0 < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) }

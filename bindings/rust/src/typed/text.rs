@@ -31,6 +31,13 @@ pub struct Text(String);
 
 impl Text {
     /// Makes an empty text.
+    ///
+    /// ```
+    /// use afield::Text;
+    ///
+    /// let text = Text::new();
+    /// assert!(text.is_empty());
+    /// ```
     pub const fn new() -> Self {
         Self(String::new())
     }
@@ -38,6 +45,16 @@ impl Text {
     /// Deletes `delete` code points from `position` on and puts `insert` in their place.
     ///
     /// A position behind the end means the end, and a deletion ends with the text.
+    ///
+    /// ```
+    /// use afield::Text;
+    ///
+    /// let mut text = Text::from("naïve idea");
+    /// text.splice(6, 4, "plan");
+    /// assert_eq!(text, "naïve plan");
+    /// text.splice(99, 1, "!"); // behind the end
+    /// assert_eq!(text, "naïve plan!");
+    /// ```
     pub fn splice(&mut self, position: usize, delete: usize, insert: &str) {
         let start = self.byte_offset(position);
         let end = self.byte_offset(position.saturating_add(delete));
@@ -45,26 +62,68 @@ impl Text {
     }
 
     /// Appends to the end.
+    ///
+    /// ```
+    /// use afield::Text;
+    ///
+    /// let mut text = Text::from("milk");
+    /// text.push_str(", bread");
+    /// assert_eq!(text, "milk, bread");
+    /// ```
     pub fn push_str(&mut self, text: &str) {
         self.0.push_str(text);
     }
 
     /// Replaces the whole text; when it is stored, only the characters that differ are written.
+    ///
+    /// ```
+    /// # use afield::{Text, Replica, model};
+    /// # #[model]
+    /// # struct Note { body: Text }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<Note>("notes")?;
+    /// let id = notes.insert(&Note { body: "milk".into() })?;
+    /// notes.edit(id, |note| note.body.set("oat milk"))?; // as from a text box: `oat ` is written
+    /// assert_eq!(notes.read(id)?.body, "oat milk");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set(&mut self, text: impl Into<String>) {
         self.0 = text.into();
     }
 
     /// The text as a string slice.
+    ///
+    /// ```
+    /// use afield::Text;
+    ///
+    /// let text = Text::from("milk, bread");
+    /// assert_eq!(text.as_str().split(", ").count(), 2);
+    /// ```
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// The length in code points, which is not that of `as_str` in bytes.
+    ///
+    /// ```
+    /// use afield::Text;
+    ///
+    /// let text = Text::from("naïve");
+    /// assert_eq!((text.len(), text.as_str().len()), (5, 6));
+    /// ```
     pub fn len(&self) -> usize {
         self.0.chars().count()
     }
 
     /// Whether there are no characters.
+    ///
+    /// ```
+    /// use afield::Text;
+    ///
+    /// assert!(Text::new().is_empty());
+    /// assert!(!Text::from("milk").is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -70,6 +70,20 @@ impl ToValueError {
 
 /// Gives the value of a model, independent of any document.
 ///
+/// ```
+/// use afield::{Text, model, typed};
+///
+/// #[model]
+/// struct Note {
+///     title: String,
+///     body: Text,
+/// }
+///
+/// let value = typed::to_value(&Note { title: "Shopping".into(), body: "milk".into() })?;
+/// assert_eq!(value.to_tagged_json(), serde_json::json!({ "title": "Shopping", "body": { "$text": "milk" } }));
+/// # Ok::<(), typed::ToValueError>(())
+/// ```
+///
 /// # Errors
 /// When a part of the model has no value of its own, as autosurgeon's types that hold edits against a document.
 pub fn to_value<T: Reconcile + ?Sized>(model: &T) -> Result<Value, ToValueError> {
@@ -77,6 +91,17 @@ pub fn to_value<T: Reconcile + ?Sized>(model: &T) -> Result<Value, ToValueError>
 }
 
 /// Gives the value of a model with the identity of its list elements: what [`difference`](super::difference) compares.
+///
+/// ```
+/// # use afield::{Text, model, typed};
+/// # #[model]
+/// # struct Note { title: String, body: Text }
+/// let before = Note { title: "Shopping".into(), body: "milk".into() };
+/// let after = Note { title: "Groceries".into(), body: "milk".into() };
+/// let patches = typed::difference(&typed::to_tree(&before)?, &typed::to_tree(&after)?);
+/// assert_eq!(patches.len(), 1);
+/// # Ok::<(), typed::ToValueError>(())
+/// ```
 ///
 /// # Errors
 /// As [`to_value`].

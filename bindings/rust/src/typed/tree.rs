@@ -15,11 +15,29 @@ pub struct Tree(pub(super) Node);
 
 impl Tree {
     /// The bare value.
+    ///
+    /// ```
+    /// # use afield::{model, typed};
+    /// # #[model]
+    /// # struct Note { title: String }
+    /// let tree = typed::to_tree(&Note { title: "Milk".into() })?;
+    /// assert_eq!(tree.value().entry("title"), Some(&"Milk".into()));
+    /// # Ok::<(), typed::ToValueError>(())
+    /// ```
     pub fn value(&self) -> Value {
         self.0.value()
     }
 
     /// The bare value, without a copy of its contents.
+    ///
+    /// ```
+    /// # use afield::{model, typed};
+    /// # #[model]
+    /// # struct Note { title: String }
+    /// let note = Note { title: "Milk".into() };
+    /// assert_eq!(typed::to_tree(&note)?.into_value(), typed::to_value(&note)?);
+    /// # Ok::<(), typed::ToValueError>(())
+    /// ```
     pub fn into_value(self) -> Value {
         self.0.into_value()
     }
