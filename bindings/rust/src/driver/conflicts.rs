@@ -9,6 +9,7 @@ use crate::conflict;
 use afield_core::document::{Document, LoadError};
 use afield_core::{ChangeHash, EntityId, Now};
 use afield_store::{ConflictQuery, ConflictRow};
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Up to how many changes of a document its conflicts are worked out whenever something was merged: a few milliseconds.
@@ -100,14 +101,15 @@ impl Driver {
         Ok(())
     }
 
-    /// Works out and stores what is left of the conflicts of documents that somebody has taken out and edited, where they are small, and
-    /// tells those who watch.
-    pub(super) fn store_conflicts(&self, taken: &mut [Taken<'_>]) {
+    /// Works out and stores what is left of the conflicts of documents that somebody has taken out and edited, and what has come with
+    /// changes of others that were joined to some of them, where they are small; and tells those who watch.
+    pub(super) fn store_conflicts(&self, taken: &mut [Taken<'_>], joined: &BTreeSet<EntityId>) {
         let mut found = Vec::new();
         let mut told = Vec::new();
         for one in taken.iter_mut() {
             let entity = one.entity();
-            let Some(open) = one.open.as_deref_mut().filter(|open| open.conflicts.are_any()) else { continue };
+            let concerns = |open: &&mut OpenEntity| open.conflicts.are_any() || joined.contains(&entity);
+            let Some(open) = one.open.as_deref_mut().filter(concerns) else { continue };
             let (rows, is_in_conflict) = worked_out(open);
             told.extend(Some((open.space, entity)).filter(|_| is_in_conflict));
             found.extend(rows.map(|rows| (entity, rows)));

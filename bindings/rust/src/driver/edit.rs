@@ -267,8 +267,9 @@ impl Driver {
         }
         // Whoever is told may read at once, on this thread, which has the documents.
         let _inside = Documents::enter();
-        // An edit can end what was in conflict, and never begins a conflict.
-        self.store_conflicts(taken);
+        // An edit can end what was in conflict, and never begins a conflict; what others had written may bring some.
+        let joined = writes.iter().filter(|write| write.arrival == Arrival::Joined).map(|write| write.entity).collect();
+        self.store_conflicts(taken, &joined);
         for open in taken.iter().filter_map(|one| one.open.as_deref()) {
             self.note_growth(open);
         }

@@ -48,6 +48,23 @@ fn a_file_of_automerge_is_an_entity_with_its_whole_history_and_syncs_like_any_ot
 }
 
 #[test]
+fn whoever_watches_hears_of_conflicts_that_a_file_brings() {
+    let mut anna = AutoCommit::new();
+    let mut ben = anna.fork();
+    anna.put(&ROOT, "title", "Milk").unwrap();
+    ben.put(&ROOT, "title", "Oat milk").unwrap();
+    anna.merge(&mut ben).unwrap();
+    let home = Replica::open_in_memory().unwrap().create_space("Home").unwrap();
+    let mut watch = home.watch_conflicts();
+    let notes = home.collection::<()>("notes").unwrap();
+    let _ = notes.import_automerge(&written_elsewhere().save()).unwrap();
+    assert!(watch.take().is_empty(), "the control: nobody has to decide anything");
+    let id = notes.import_automerge(&anna.save()).unwrap();
+    assert_eq!(watch.take(), [id].into());
+    assert_eq!(home.conflicts().unwrap()[0].values.len(), 2);
+}
+
+#[test]
 fn what_is_no_document_or_has_no_room_is_refused_and_nothing_is_stored() {
     let notes = notes();
     let refused = |bytes: &[u8]| notes.import_automerge(bytes).unwrap_err();
