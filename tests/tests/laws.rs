@@ -4,8 +4,8 @@
 //! was purged.
 
 use afield::{
-    Choice, Collection, Confirm, Direction, EntityId, Lens, Lenses, Path, Replica, Space, Strategy as Deciding, Text,
-    model,
+    Choice, Collection, Confirm, Direction, EditError, EntityId, Lens, Lenses, Path, Replica, Space,
+    Strategy as Deciding, Text, model,
 };
 use afield_tests::processes::{Access, Program, Site};
 use proptest::prelude::*;
@@ -171,7 +171,7 @@ impl Person {
 
     fn edit(&self, number: usize, old: impl FnOnce(&mut OldTask), new: impl FnOnce(&mut Task)) {
         let Some(id) = self.entity(number, false) else { return };
-        let _ = if self.is_new { self.new.edit(id, new) } else { self.old.edit(id, old) }.unwrap();
+        made(if self.is_new { self.new.edit(id, new) } else { self.old.edit(id, old) });
     }
 
     fn act(&self, site: &Site, act: &Act) {
@@ -202,16 +202,23 @@ impl Person {
             Act::Note(entity, note) => {
                 // A field that neither version knows, as a third one would write it.
                 let Some(id) = self.entity(entity, false) else { return };
-                let _ = self.old.entity(id).unwrap().map(Path::ROOT).put("note", note).unwrap();
+                let Ok(entity) = self.old.entity(id) else { return };
+                made(entity.map(Path::ROOT).put("note", note));
             }
-            Act::Delete(entity) => drop(self.entity(entity, false).map(|id| self.old.delete(id).unwrap())),
-            Act::Restore(entity) => drop(self.entity(entity, true).map(|id| self.old.restore(id).unwrap())),
-            Act::Undo(entity) => drop(self.entity(entity, false).map(|id| self.old.undo(id).unwrap())),
-            Act::Redo(entity) => drop(self.entity(entity, false).map(|id| self.old.redo(id).unwrap())),
+            Act::Delete(entity) => drop(self.entity(entity, false).map(|id| made(self.old.delete(id)))),
+            Act::Restore(entity) => drop(self.entity(entity, true).map(|id| made(self.old.restore(id)))),
+            Act::Undo(entity) => drop(self.entity(entity, false).map(|id| made(self.old.undo(id)))),
+            Act::Redo(entity) => drop(self.entity(entity, false).map(|id| made(self.old.redo(id)))),
             Act::Decide(number) => {
                 let all = self.space.conflicts().unwrap();
                 let Some(one) = all.get(number % all.len().max(1)) else { return };
-                let _ = one.resolve(&Choice::Keep(number % one.values.len())).unwrap();
+                let decided = one.resolve(&Choice::Keep(number % one.values.len()));
+                // Somebody else may have decided it since it was listed.
+                made(
+                    decided
+                        .map(drop)
+                        .or_else(|error| if error.code() == "edit.operation" { Ok(()) } else { Err(error) }),
+                );
             }
             Act::Follow(strategy) => self.old.on_conflict(strategy).unwrap(),
             Act::Purge(_) => unreachable!("it concerns all"),
@@ -249,6 +256,13 @@ impl Person {
             .unwrap();
         let rows = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
         rows.unwrap().collect::<Result<_, _>>().unwrap()
+    }
+}
+
+/// What was done may be of an entity that somebody else has purged since it was listed, and of nothing else that is not there.
+fn made<T>(done: Result<T, EditError>) {
+    if let Err(error) = done {
+        assert_eq!(error.code(), "entity.purged", "{error}");
     }
 }
 

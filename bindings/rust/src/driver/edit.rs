@@ -82,7 +82,17 @@ pub enum EditFailure<E> {
     Document(DocumentError<E>),
     /// The edit could not be stored for certain; see [`Driver::reload`], after which it is there or not.
     #[error("the edit could not be stored")]
-    Store(#[from] AppendError),
+    Store(#[source] AppendError),
+}
+
+impl<E> From<AppendError> for EditFailure<E> {
+    fn from(error: AppendError) -> Self {
+        match error {
+            // Nothing is wrong with the store.
+            AppendError::Purged { entity } => Self::Entity(EntityError::Purged { entity }),
+            error => Self::Store(error),
+        }
+    }
 }
 
 impl<E> EditFailure<E> {
@@ -255,7 +265,7 @@ impl Driver {
         let appended = if self.documents.are_current(&*taken) {
             store.append(&rows, now.wall_ms).map(drop)
         } else {
-            Err(StoreError::Reloaded.into())
+            Err(outdated(&store, writes))
         };
         if appended.is_ok() {
             look_for_conflicts(&store, taken);
@@ -330,6 +340,19 @@ impl PendingWrite {
             projection: self.projection.as_ref(),
         }
     }
+}
+
+/// Why documents may not be stored that were let go of since they were opened: one of them was purged, by whoever did so and where, or
+/// all were read anew.
+fn outdated(store: &Store, writes: &[PendingWrite]) -> AppendError {
+    for PendingWrite { space, entity, .. } in writes {
+        match store.erasure(*space, *entity) {
+            Ok(Some(_)) => return AppendError::Purged { entity: *entity },
+            Ok(None) => {}
+            Err(error) => return error.into(),
+        }
+    }
+    StoreError::Reloaded.into()
 }
 
 /// Learns of entities that were opened whether anybody has to decide anything about them.

@@ -13,9 +13,9 @@ mod presence;
 mod unreadable;
 
 use super::*;
-use afield_core::Sequence;
 use afield_core::limits::{SILENT_PEER_TIMEOUT_MS, SPACES_PER_SESSION_MAX, WAITING_CHUNKS_MAX};
 use afield_core::wire::{ChunkCode, GoodbyeCode};
+use afield_core::{ErasureReason, Sequence};
 use afield_store::{Fault, FaultPoint};
 use hand::{Desk, HandRelay, NOW, later};
 use merge::ENTITIES_PER_SETTLEMENT_MAX;
@@ -198,6 +198,17 @@ fn an_edit_that_rests_on_what_a_reload_threw_away_is_not_stored() {
         "{outdated:?}"
     );
     assert!(desk.try_edit(entity, "again").is_ok());
+}
+
+#[test]
+fn an_edit_of_what_is_purged_meanwhile_says_so() {
+    let desk = Desk::new();
+    let (entity, _) = desk.edit("title");
+    let late = desk.driver.edit(&desk.target(entity), NOW, |edit| {
+        let _ = desk.driver.purge(desk.space, &[entity], ErasureReason::ASKED, NOW).unwrap();
+        edit.put("title", afield_core::document::Value::Bool(true))
+    });
+    assert!(matches!(&late, Err(EditFailure::Entity(EntityError::Purged { .. }))), "{late:?}");
 }
 
 #[test]
