@@ -1,28 +1,25 @@
 //! A copy of a store that takes in what the relay has, and sends nothing: to look at before the store itself does.
 
-use crate::clock::{SystemClock, SystemEntropy};
-use crate::connection::Connection;
-use crate::driver::{Driver, DriverError, LinkView, NotInStep, Took};
-use crate::error::{ConnectError, ReadError, ReplicaError, SyncError};
+mod copy;
+mod error;
+
+pub(crate) use copy::{For, made};
+pub use error::{SandboxError, SandboxProgress};
+
+use crate::driver::Took;
+use crate::error::ReadError;
 use crate::plan::{PlannedWay, received_way};
 use crate::read_only::{ReadOnlyReplica, ReadOnlySpace};
 use crate::relay::Relay;
 use crate::replica::{Replica, Shared};
-use crate::status::SyncEvent;
 use afield_core::document::{Difference, differences};
-use afield_core::wire::Class;
-use afield_core::{DeviceId, EntityId, SpaceId};
-use afield_store::{BackupError, BackupProgress, OpenError, OpenOptions, Reader, Store, StoreError};
-use afield_transport::{ClientOptions, RelayAddress};
+use afield_core::{EntityId, SpaceId};
+use afield_store::StoreError;
+use copy::remove_files;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use tokio::sync::{broadcast, oneshot};
-
-/// What stands beside a store's file while somebody writes to it, or after.
-const BESIDE: [&str; 5] = ["", "-wal", "-shm", "-lock", "-holder"];
 
 /// A copy of a store that has taken in what the relay has. Nothing of it was sent, and nothing of it is here: the store stays as it is.
 ///
@@ -34,129 +31,6 @@ pub struct Sandbox {
     copy: ReadOnlyReplica,
     pub(crate) took: BTreeMap<SpaceId, Took>,
     refused: BTreeMap<SpaceId, String>,
-}
-
-/// How far the making of a sandbox is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SandboxProgress {
-    /// The store is copied.
-    Copying {
-        /// Bytes that are copied.
-        done: u64,
-        /// Bytes in all.
-        total: u64,
-    },
-    /// The copy takes in what the relay has; how much that is, a relay does not say beforehand.
-    Receiving {
-        /// Changes that came.
-        changes: u64,
-        /// Their bytes.
-        bytes: u64,
-    },
-}
-
-/// A sandbox could not be made. Nothing is left of it, and nothing was sent.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SandboxError {
-    /// Sync is off, and no relay was named.
-    #[error("sync is off; connect to a relay first, or name one")]
-    Disabled,
-    /// The address or the token cannot be one.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// The store could not be copied: a copy takes as much room as the store.
-    #[error("the store could not be copied")]
-    Copy(#[from] BackupError),
-    /// The folder for the copy could not be made.
-    #[error("there is no place for a copy of the store")]
-    Place(#[source] io::Error),
-    /// The copy could not be opened.
-    #[error("the copy of the store could not be opened")]
-    Open(#[from] ReplicaError),
-    /// The relay was not reached, or does not let this device in.
-    #[error("what the relay has is not known: {reason}")]
-    Unreached {
-        /// Why, in words for a person.
-        reason: String,
-        /// What would help.
-        class: Class,
-    },
-    /// The store could not be read.
-    #[error("the store could not be read")]
-    Store(#[from] StoreError),
-    /// It ended before it was done.
-    #[error("the making of the copy ended before it was done")]
-    Closed,
-}
-
-impl SandboxError {
-    /// What would help.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # tokio::runtime::Runtime::new()?.block_on(async {
-    /// # let folder = tempfile::tempdir()?;
-    /// # let path = folder.path().join("look.db");
-    /// # let replica = afield::Replica::open_in_memory()?;
-    /// # replica.create_space("Home")?;
-    /// use afield::{Class, Relay};
-    ///
-    /// let nobody = Relay::new("ws://127.0.0.1:9");
-    /// let error = replica.sandbox_with(nobody, &path, |_| ()).await.unwrap_err();
-    /// assert_eq!(error.class(), Class::Retry);
-    /// assert!(!path.exists(), "nothing is left of it");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # })
-    /// # }
-    /// ```
-    pub fn class(&self) -> Class {
-        match self {
-            Self::Disabled | Self::Place(_) | Self::Closed => Class::Permanent,
-            Self::Connect(error) => error.class(),
-            Self::Copy(error) => error.class(),
-            Self::Open(error) => error.class(),
-            Self::Unreached { class, .. } => *class,
-            Self::Store(error) => error.class(),
-        }
-    }
-
-    /// A name that stays the same from version to version; that of the cause where this only passes it on.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # tokio::runtime::Runtime::new()?.block_on(async {
-    /// # let replica = afield::Replica::open_in_memory()?;
-    /// assert_eq!(replica.sandbox("look.db").await.unwrap_err().code(), "sync.disabled"); // no relay is connected
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # })
-    /// # }
-    /// ```
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Disabled => SyncError::Disabled.code(),
-            Self::Connect(error) => error.code(),
-            Self::Copy(error) => error.code(),
-            Self::Place(_) => "sandbox.place",
-            Self::Open(error) => error.code(),
-            Self::Unreached { .. } => "sandbox.unreached",
-            Self::Store(error) => error.code(),
-            Self::Closed => "sandbox.closed",
-        }
-    }
-}
-
-impl From<OpenError> for SandboxError {
-    fn from(error: OpenError) -> Self {
-        Self::Open(error.into())
-    }
-}
-
-impl From<DriverError> for SandboxError {
-    fn from(error: DriverError) -> Self {
-        Self::Open(error.into())
-    }
 }
 
 impl Replica {
@@ -499,165 +373,4 @@ impl Sandbox {
         drop(copy);
         remove_files(&path)
     }
-}
-
-/// Where a relay is, and the space that a sandbox is for; all of them where none is named.
-pub(crate) type For = ((RelayAddress, ClientOptions), Option<SpaceId>);
-
-/// Makes a sandbox.
-pub(crate) async fn made(
-    shared: &Arc<Shared>,
-    (parts, space): For,
-    path: PathBuf,
-    progress: impl FnMut(SandboxProgress) + Send + 'static,
-) -> Result<Sandbox, SandboxError> {
-    let (sender, answer) = oneshot::channel();
-    let work = Work { reader: shared.reader.clone(), clock: shared.clock, parts, space, path, sender };
-    let thread = std::thread::Builder::new().name("afield-sandbox".to_owned());
-    let thread = thread.spawn(move || work.run(progress)).map_err(ConnectError::Thread)?;
-    // Whoever gives up finds nothing of it afterwards: the thread notices, takes away what it has made, and is waited for.
-    let _thread = Joined(Some(thread));
-    let Looked { path, copy, took, refused } = answer.await.map_err(|_| SandboxError::Closed)??;
-    Ok(Sandbox { shared: shared.clone(), path, copy, took, refused })
-}
-
-/// A thread that has ended once this is dropped.
-struct Joined(Option<JoinHandle<()>>);
-
-impl Drop for Joined {
-    fn drop(&mut self) {
-        // What it panicked with was told by the panic hook.
-        self.0.take().map(JoinHandle::join);
-    }
-}
-
-/// What the thread gives back.
-struct Looked {
-    path: PathBuf,
-    copy: ReadOnlyReplica,
-    took: BTreeMap<SpaceId, Took>,
-    refused: BTreeMap<SpaceId, String>,
-}
-
-/// What the thread does, so that neither copying nor merging holds up an application's tasks.
-struct Work {
-    reader: Reader,
-    clock: SystemClock,
-    parts: (RelayAddress, ClientOptions),
-    space: Option<SpaceId>,
-    path: PathBuf,
-    sender: oneshot::Sender<Result<Looked, SandboxError>>,
-}
-
-impl Work {
-    fn run(self, mut progress: impl FnMut(SandboxProgress)) {
-        let Self { reader, clock, parts, space, path, mut sender } = self;
-        let copied = reader.backup_while(&path, |BackupProgress { done, total }| {
-            progress(SandboxProgress::Copying { done, total });
-            !sender.is_closed()
-        });
-        match copied {
-            Ok(true) => {}
-            // Nobody waits for it any more.
-            Ok(false) => return,
-            Err(error) => {
-                let _ = sender.send(Err(error.into()));
-                return;
-            }
-        }
-        let looked = look(&path, clock, (parts, space), &mut sender, &mut progress);
-        if looked.is_err() {
-            discard(&path);
-        }
-        // Whoever gave up wants no file either.
-        if let Err(Ok(unwanted)) = sender.send(looked) {
-            let path = unwanted.path.clone();
-            drop(unwanted);
-            discard(&path);
-        }
-    }
-}
-
-/// Opens the copy as a device of its own, and lets it take in what the relay has.
-fn look(
-    path: &Path,
-    clock: SystemClock,
-    ((address, options), space): For,
-    sender: &mut oneshot::Sender<Result<Looked, SandboxError>>,
-    progress: &mut impl FnMut(SandboxProgress),
-) -> Result<Looked, SandboxError> {
-    let now = clock.now();
-    let mut store = Store::open(path, &OpenOptions { opened_ms: now.wall_ms, ..OpenOptions::default() })?;
-    // It comes to the relay as nobody's, and decides by strategy as the device does of which it has the store.
-    let device = DeviceId::new(now, &mut SystemEntropy);
-    let side = store.identity()?.map_or(device, |identity| identity.device);
-    let _ = store.adopt_device(device, now.wall_ms)?;
-    let others: Vec<_> = store.spaces()?.into_iter().map(|record| record.space).collect();
-    for other in others.into_iter().filter(|other| space.is_some_and(|space| space != *other)) {
-        let _ = store.set_sync_enabled(other, false).map_err(DriverError::from)?;
-    }
-    // Where nobody is asked, the copy shows what would be once somebody has confirmed it.
-    let _ = store.forget_guards()?;
-    let driver = Arc::new(Driver::only_looking(store, Box::new(SystemEntropy), now, side)?);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(ConnectError::Thread)?;
-    let connection = Connection::start(driver.clone(), clock, address, options).map_err(ConnectError::Thread)?;
-    let waiting = driver.when_caught_up();
-    connection.hurry();
-    let answer = runtime.block_on(wait(waiting, driver.events(), sender, progress));
-    let view = driver.view();
-    drop(connection);
-    let refused: BTreeMap<_, _> =
-        view.spaces.into_iter().filter_map(|space| Some((space.space, space.refused?))).collect();
-    match answer? {
-        Err(NotInStep { reason, class }) if view.link != LinkView::Up || refused.is_empty() => {
-            return Err(SandboxError::Unreached { reason, class });
-        }
-        // What is refused is told of each space.
-        _ => {}
-    }
-    let took = driver.taken_in()?;
-    drop(driver);
-    let copy = ReadOnlyReplica::open(path)?;
-    Ok(Looked { path: path.to_owned(), copy, took, refused })
-}
-
-/// Waits until everything is there, and tells how far that is.
-async fn wait(
-    mut waiting: oneshot::Receiver<Result<(), NotInStep>>,
-    mut events: broadcast::Receiver<SyncEvent>,
-    sender: &mut oneshot::Sender<Result<Looked, SandboxError>>,
-    progress: &mut impl FnMut(SandboxProgress),
-) -> Result<Result<(), NotInStep>, SandboxError> {
-    loop {
-        tokio::select! {
-            biased;
-            answer = &mut waiting => return answer.map_err(|_| SandboxError::Closed),
-            () = sender.closed() => return Err(SandboxError::Closed),
-            event = events.recv() => match event {
-                Ok(SyncEvent::Progress { changes_received: changes, bytes_received: bytes, .. }) => {
-                    progress(SandboxProgress::Receiving { changes, bytes });
-                }
-                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
-                Err(broadcast::error::RecvError::Closed) => return Err(SandboxError::Closed),
-            },
-        }
-    }
-}
-
-fn discard(path: &Path) {
-    if let Err(error) = remove_files(path) {
-        tracing::warn!(%error, "a copy of the store that nobody needs could not be deleted");
-    }
-}
-
-fn remove_files(path: &Path) -> io::Result<()> {
-    for ending in BESIDE {
-        let mut name = path.as_os_str().to_owned();
-        name.push(ending);
-        match std::fs::remove_file(&name) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
 }

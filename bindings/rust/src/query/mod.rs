@@ -1,5 +1,6 @@
 //! Queries over what entities read as.
 
+mod aggregate;
 mod beside;
 mod declared;
 mod error;
@@ -19,7 +20,7 @@ use crate::error::ReadError;
 use crate::replica::Shared;
 use crate::typed::Field;
 use afield_core::{Collection as Name, EntityId, SpaceId};
-use afield_store::{Aggregate, Direction, FieldPath, MatchedEntity, QueryValue, Reader};
+use afield_store::{Direction, FieldPath, MatchedEntity, Reader};
 use autosurgeon::{Hydrate, Reconcile};
 use std::marker::PhantomData;
 
@@ -324,160 +325,6 @@ impl<T> Query<T> {
         Ok(self.matched()?.into_iter().map(|found| found.entity).collect())
     }
 
-    /// How many entities meet the condition, whatever limit and offset are.
-    ///
-    /// ```
-    /// # use afield::{QueryValue, Replica};
-    /// # use serde_json::json;
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
-    /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
-    /// #     notes.insert(&json!({ "title": title, "due": due }))?;
-    /// # }
-    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
-    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
-    /// # };
-    /// assert_eq!(notes.query("due > ?", [1])?.count()?, 2);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`Query::ids`].
-    pub fn count(&self) -> Result<u64, QueryError> {
-        let query = self.refreshed()?;
-        Ok(self.reader.count(&query)?)
-    }
-
-    /// The sum of a field over all entities that meet the condition; null where none has a number there.
-    ///
-    /// ```
-    /// # use afield::{QueryValue, Replica};
-    /// # use serde_json::json;
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
-    /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
-    /// #     notes.insert(&json!({ "title": title, "due": due }))?;
-    /// # }
-    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
-    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
-    /// # };
-    /// assert_eq!(notes.query("1 = 1", ())?.sum("due")?, QueryValue::Integer(6));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`Query::ids`], or the sum of whole numbers is beyond 64 bits.
-    pub fn sum(&self, field: &str) -> Result<QueryValue, QueryError> {
-        self.aggregate(Aggregate::Sum, field)
-    }
-
-    /// The mean of a field over all entities that meet the condition and have it.
-    ///
-    /// ```
-    /// # use afield::{QueryValue, Replica};
-    /// # use serde_json::json;
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
-    /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
-    /// #     notes.insert(&json!({ "title": title, "due": due }))?;
-    /// # }
-    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
-    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
-    /// # };
-    /// assert_eq!(notes.query("1 = 1", ())?.average("due")?, QueryValue::Real(2.0));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`Query::ids`].
-    pub fn average(&self, field: &str) -> Result<QueryValue, QueryError> {
-        self.aggregate(Aggregate::Average, field)
-    }
-
-    /// The smallest value of a field over all entities that meet the condition and have it.
-    ///
-    /// ```
-    /// # use afield::{QueryValue, Replica};
-    /// # use serde_json::json;
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
-    /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
-    /// #     notes.insert(&json!({ "title": title, "due": due }))?;
-    /// # }
-    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
-    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
-    /// # };
-    /// assert_eq!(notes.query("1 = 1", ())?.min("due")?, QueryValue::Integer(1));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`Query::ids`].
-    pub fn min(&self, field: &str) -> Result<QueryValue, QueryError> {
-        self.aggregate(Aggregate::Minimum, field)
-    }
-
-    /// The greatest value of a field over all entities that meet the condition and have it.
-    ///
-    /// ```
-    /// # use afield::{QueryValue, Replica};
-    /// # use serde_json::json;
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
-    /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
-    /// #     notes.insert(&json!({ "title": title, "due": due }))?;
-    /// # }
-    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
-    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
-    /// # };
-    /// assert_eq!(notes.query("1 = 1", ())?.max("due")?, QueryValue::Integer(3));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`Query::ids`].
-    pub fn max(&self, field: &str) -> Result<QueryValue, QueryError> {
-        self.aggregate(Aggregate::Maximum, field)
-    }
-
-    /// How many of the entities that meet the condition have each value of a field, in the order of the values.
-    ///
-    /// ```
-    /// # use afield::{QueryValue, Replica};
-    /// # use serde_json::json;
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
-    /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
-    /// #     notes.insert(&json!({ "title": title, "due": due }))?;
-    /// # }
-    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
-    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
-    /// # };
-    /// assert_eq!(notes.query("due < 3", ())?.count_by("title")?.len(), 2);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`Query::ids`].
-    pub fn count_by(&self, field: &str) -> Result<Vec<(QueryValue, u64)>, QueryError> {
-        let (query, by, any) = (self.refreshed()?, FieldPath::parse(field)?, FieldPath::parse("_updated_ms")?);
-        let groups = self.reader.groups(&query, Some(&by), Aggregate::Count, &any)?.into_iter();
-        let count = |count| if let QueryValue::Integer(count) = count { count as u64 } else { 0 };
-        Ok(groups.map(|(value, counted)| (value, count(counted))).collect())
-    }
-
     /// The steps of SQLite's plan for the query: `USING INDEX query_…` is one that was declared.
     ///
     /// ```
@@ -503,11 +350,6 @@ impl<T> Query<T> {
     /// As [`Query::ids`].
     pub fn plan(&self) -> Result<Vec<String>, QueryError> {
         Ok(self.reader.explain(&self.ready()?)?)
-    }
-
-    fn aggregate(&self, of: Aggregate, field: &str) -> Result<QueryValue, QueryError> {
-        let query = self.refreshed()?;
-        Ok(self.reader.aggregate(&query, of, &FieldPath::parse(field)?)?)
     }
 
     /// The query, after what was left stale of its collection has been projected.
