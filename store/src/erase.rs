@@ -98,12 +98,9 @@ impl Store {
                 let counted = transaction.read(|connection| counted(connection, &[entity]))?;
                 purged = purged.plus(counted);
                 let record = Erasure { entity, reason };
-                let is_on_a_relay = guard::has_been_on_a_relay(transaction, found.row)?;
                 note(transaction, space_row, (record, &found.home.collection), Provenance::Here, at_ms)?;
                 remove(transaction, space_row, entity)?;
-                if is_on_a_relay {
-                    guard::note_purge(transaction, space_row, (record, &found.home.collection), at_ms)?;
-                }
+                guard::note_purge(transaction, space_row, (record, &found.home.collection), at_ms)?;
             }
             Ok(purged)
         })

@@ -1,6 +1,6 @@
 //! What was deleted here and waits to be sent, and what the outbox would send.
 
-use crate::column::{self, EntityRow, SpaceRow};
+use crate::column::{self, SpaceRow};
 use crate::entity::{self, EntityHome, FoundEntity};
 use crate::error::StoreError;
 use crate::reader::Reader;
@@ -180,15 +180,6 @@ pub(crate) fn note_purge(
     let values = (space, record.entity.as_bytes(), collection.as_str(), record.hash().0, at_ms);
     transaction.execute(sql, values)?;
     Ok(())
-}
-
-/// Whether anything of an entity is, or was, on a relay: of what is not, nobody loses anything.
-pub(crate) fn has_been_on_a_relay(
-    transaction: &mut WriteTransaction<'_>,
-    entity: EntityRow,
-) -> Result<bool, StoreError> {
-    let sql = "SELECT 1 FROM changes WHERE entity_row = ? AND (sequence IS NOT NULL OR logged = 1) LIMIT 1";
-    Ok(transaction.row(sql, [entity], |_| Ok(()))?.is_some())
 }
 
 pub(crate) const FORGET_COUNTED: &str = "DELETE FROM deletions WHERE sent = 1 AND at_ms < ?";
