@@ -49,8 +49,9 @@ pub struct PlannedPush {
 }
 
 impl Reader {
-    /// What was deleted or purged here, in a space, and is not known to be on a relay, in the order of ids. What no relay ever had of
-    /// an entity is not among it: nobody loses anything by its deletion.
+    /// What was deleted or purged here, in a space, and is not known to be on a relay, in the order of ids. The deletion of an entity of
+    /// which nothing is known to be on a relay is not among it: nobody loses anything by that. A purge always is, since what a relay
+    /// has is not always known yet, and afterwards nobody could ask.
     ///
     /// # Errors
     ///

@@ -317,7 +317,8 @@ fn ask_for_something_else(world: &mut World, device: Device, random: &mut Random
 /// A device purges something that it has.
 fn purge(world: &mut World, device: Device, random: &mut Random) {
     if world.is_running(device) {
-        let here = world.entities(device);
+        // What is in the trash, too, and what the device does not have, or has purged.
+        let here = world.made();
         if let Some(entity) = here.get(random.below(here.len().max(1))) {
             world.purge(device, *entity);
         }

@@ -202,8 +202,8 @@ impl Person {
             Act::Note(entity, note) => {
                 // A field that neither version knows, as a third one would write it.
                 let Some(id) = self.entity(entity, false) else { return };
-                let Ok(entity) = self.old.entity(id) else { return };
-                made(entity.map(Path::ROOT).put("note", note));
+                let entity = self.old.entity(id).map_err(EditError::from);
+                made(entity.and_then(|entity| entity.map(Path::ROOT).put("note", note)));
             }
             Act::Delete(entity) => drop(self.entity(entity, false).map(|id| made(self.old.delete(id)))),
             Act::Restore(entity) => drop(self.entity(entity, true).map(|id| made(self.old.restore(id)))),

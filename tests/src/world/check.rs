@@ -1,5 +1,6 @@
 //! What must always hold, checked from outside.
 
+use super::purge::record_of;
 use super::record::Place;
 use super::{ChangeId, Device, World};
 use crate::contents::LogContents;
@@ -110,9 +111,10 @@ impl World {
             let held: BTreeSet<ChangeId> = held.iter().map(|(entity, hash, _)| (*entity, *hash)).collect();
             let asked = self.asked(driver);
             let lacks = |place: &&Place| match place.kind {
-                ChunkKind::Change if self.purges.concern(&place.change) => false,
                 ChunkKind::Change => {
-                    !held.contains(&place.change) && asked.must_have(place.change.0, &place.collection)
+                    !held.contains(&place.change)
+                        && !held.contains(&record_of(place.change.0))
+                        && asked.must_have(place.change.0, &place.collection)
                 }
                 // Erasure records ignore filters.
                 _ => !held.contains(&place.change),
@@ -151,7 +153,7 @@ impl World {
             };
         };
         let stored = contents.chunks();
-        let is_lost = |change: &&ChangeId| !stored.contains_key(change) && !self.purges.concern(change);
+        let is_lost = |change: &&ChangeId| !stored.contains_key(change) && !stored.contains_key(&record_of(change.0));
         match self.acknowledged_since_restore.iter().find(is_lost) {
             Some((entity, hash)) => {
                 Violation::of("R1", format!("change {hash} of {entity} has a receipt and is not on the relay's disk"))
@@ -182,7 +184,7 @@ impl World {
             self.record.compare(self.relay.disk(), self.space, now)?;
         }
         let stored = contents.chunks();
-        let is_lost = |change: &&ChangeId| !stored.contains_key(change) && !self.purges.concern(change);
+        let is_lost = |change: &&ChangeId| !stored.contains_key(change) && !stored.contains_key(&record_of(change.0));
         if let Some((entity, hash)) = self.acknowledged.iter().find(is_lost) {
             return Violation::of("S2", format!("acknowledged change {hash} of {entity} is lost on the relay"));
         }

@@ -279,9 +279,7 @@ impl World {
     pub(super) fn not_opened(&mut self, device: Device, entity: EntityId, error: &EntityError) {
         match error {
             EntityError::Store(_) | EntityError::Driver(_) => self.crash_or_reload(device),
-            EntityError::Missing { .. } if self.purges.include(entity) => {}
-            EntityError::Missing { .. } if !self.holdings(device).iter().any(|(held, _)| *held == entity) => {}
-            EntityError::NotHere { .. } if !self.holdings(device).iter().any(|(held, _)| *held == entity) => {}
+            EntityError::Missing { .. } | EntityError::NotHere { .. } if !self.holds_changes_of(device, entity) => {}
             EntityError::NotYet { .. } if self.record.is_disordered || self.devices[device.0].was_filtered => {}
             _ => {
                 let found = format!("device {} cannot edit an entity of which it holds changes: {error}", device.0);

@@ -86,6 +86,9 @@ impl Listener {
     pub(super) fn taken(&mut self, message: &[u8], record: &Record) {
         let head = record.present().map_or(Sequence::ZERO, |present| present.head().sequence);
         // A live push is taken as it was sent, and under its number, or not at all: so its check has it.
+        if let Ok(Some(_)) = LiveMessage::open(message) {
+            return self.live.push_taken();
+        }
         let Ok(message) = Message::open(message) else { return };
         match message.to_relay() {
             Ok(ToRelay::Open(open)) => {
@@ -236,11 +239,13 @@ impl Listener {
                 at = place.map_or(at, |place| place.cursor);
                 continue;
             }
+            check_not_erased(&served, record)?;
             at = served.behind(at);
             let present = record.present();
             let place = present.and_then(|present| present.place(at.sequence.get() - 1));
             let is_there = place.map(|place| (place.cursor, place.change)) == Some((at, served.change));
-            if !is_there && !present.is_some_and(|present| present.is_unread(at.sequence)) {
+            let is_fresh = at.sequence > record.head_before();
+            if !is_there && !present.is_some_and(|present| is_fresh && present.is_unread(at.sequence)) {
                 let found = format!("Chunks bring {served:?} at {}, the log holds {place:?}", at.sequence);
                 return Violation::of("R9", found);
             }
@@ -271,10 +276,11 @@ impl Listener {
         let brought = self.live.read(message, |number| present.place(before.sequence.get() + number))?;
         let mut at = before;
         for served in brought {
+            check_not_erased(&served, record)?;
             at = served.behind(at);
             let place = present.place(at.sequence.get() - 1);
             let is_there = place.map(|place| (place.cursor, place.change)) == Some((at, served.change));
-            if !is_there && !present.is_unread(at.sequence) {
+            if !is_there && !(at.sequence > record.head_before() && present.is_unread(at.sequence)) {
                 let found = format!("live chunks bring {served:?} at {}, the log holds {place:?}", at.sequence);
                 return Violation::of("R9", found);
             }
@@ -315,8 +321,13 @@ impl Listener {
         let mut given = std::mem::take(&mut self.given);
         given.extend(snapshots_of(&jump.segments, present)?);
         let places = jump.places.sequences(jump.after);
-        let told =
-            self.check_served(&jump.segments, places, (jump.after, jump.upto), (&filter, &given, true), present)?;
+        let told = self.check_served(
+            &jump.segments,
+            places,
+            (jump.after, jump.upto),
+            (&filter, &given, true),
+            (present, record),
+        )?;
         self.given = given;
         self.position = Some(after);
         self.tell(self.position);
@@ -346,7 +357,8 @@ impl Listener {
         }
         given.extend(fresh);
         let reach = (fetch.after, page.upto);
-        let told = self.check_served(&page.segments, places, reach, (&fetch.filter, &given, false), present)?;
+        let told =
+            self.check_served(&page.segments, places, reach, (&fetch.filter, &given, false), (present, record))?;
         self.tell(told);
         self.given_pages.push((fetch.filter, page.upto, given));
         Ok(())
@@ -360,10 +372,13 @@ impl Listener {
         places: impl Iterator<Item = Sequence>,
         (after, upto): (Sequence, Sequence),
         (filter, given, is_prefix): (&Filter, &Given, bool),
-        present: &History,
+        (present, record): (&History, &Record),
     ) -> Result<Option<Cursor>, Violation> {
         let own = |segment: &Segment<'_>| matches!(segment, Segment::Own { push, .. } if self.unclear.contains(push));
         let is_unclear = segments.iter().any(own);
+        for served in self.served(segments).iter().filter(|_| !is_unclear) {
+            check_not_erased(served, record)?;
+        }
         let served: BTreeMap<Sequence, ChangeId> =
             places.zip(self.served(segments)).map(|(sequence, served)| (sequence, served.change)).collect();
         let erased: BTreeSet<EntityId> = segments.iter().filter_map(erased_by).collect();
@@ -469,6 +484,15 @@ fn snapshots_of(segments: &[Segment<'_>], present: &History) -> Result<Given, Vi
         }
     }
     Ok(given)
+}
+
+/// Checks that no change is served of what was purged before.
+fn check_not_erased(served: &Named, record: &Record) -> Result<(), Violation> {
+    let was_erased = |present: &History| present.was_erased(served.change.0, record.head_before());
+    if served.is_change() && record.present().is_some_and(was_erased) {
+        return Violation::of("R2", format!("{served:?} is served, and its entity was purged"));
+    }
+    Ok(())
 }
 
 /// The entity whose chunks an erasure record stands for.

@@ -27,6 +27,11 @@ impl Named {
         Some(Self { change: name_of(entity, kind, bytes)?, kind, hash: ChunkHash::of(bytes) })
     }
 
+    /// Whether it is a change, and no erasure record.
+    pub(super) fn is_change(&self) -> bool {
+        self.kind == ChunkKind::Change
+    }
+
     /// What stands for a chunk of which nothing is known.
     pub(super) const UNKNOWN: Self = Self {
         change: (EntityId::from_bytes([0; 16]), ChangeHash([0; 32])),
@@ -51,6 +56,9 @@ pub(super) struct Live {
     /// What went before, as long as the relay has not taken the `Open`.
     pushed_before: BTreeMap<ChangeId, DecodedChunk>,
     reading: Option<LiveState>,
+    /// How many live pushes went before the `Open`, and how many the relay has been given.
+    before_open: u64,
+    taken: u64,
     pushes: u64,
     runs: u64,
 }
@@ -70,12 +78,21 @@ impl Live {
     pub(super) fn opened(&mut self) {
         self.stream = PushStream::new();
         self.pushed_before.append(&mut self.pushed);
+        self.before_open = self.pushes;
+    }
+
+    /// Notes that the relay is given a live push.
+    pub(super) fn push_taken(&mut self) {
+        self.taken += 1;
     }
 
     /// Notes that the relay takes the `Open`, up to which it goes on as before.
     pub(super) fn open_taken(&mut self) {
         self.reading = None;
-        self.pushed_before.clear();
+        // On a network that keeps no order, some of them may still come.
+        if self.taken >= self.before_open {
+            self.pushed_before.clear();
+        }
     }
 
     /// Notes that the reader gets something that is not live.

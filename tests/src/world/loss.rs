@@ -74,11 +74,15 @@ impl World {
         }
     }
 
-    /// What only a lost device held, and a relay that has lost it since, is nowhere any more; nobody can ask for it.
+    /// What only a lost device held, and a relay that has lost it since, is nowhere any more; nobody can ask for it. Neither can anybody
+    /// ask for what was purged by a device that was lost with the record.
     fn forget_what_is_lost(&mut self) {
         if self.held_by_lost.is_empty() {
             return;
         }
+        let was_purged = |change: &&ChangeId| self.purges.include(change.0);
+        let purged: Vec<_> = self.returned.iter().chain(&self.acknowledged).filter(was_purged).copied().collect();
+        self.held_by_lost.extend(purged);
         let mut somewhere: BTreeSet<ChangeId> = BTreeSet::new();
         for device in self.all() {
             somewhere.extend(self.holdings(device));

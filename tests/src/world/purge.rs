@@ -14,19 +14,14 @@ pub(super) struct Purges {
 }
 
 impl Purges {
-    /// Whether a purge may take a change away, or may have.
-    pub(super) fn concern(&self, change: &ChangeId) -> bool {
-        self.of.contains_key(&change.0) && record_of(change.0) != *change
-    }
-
-    /// Whether somebody has asked for it that an entity be purged.
+    /// Whether somebody has asked for it that an entity be purged, whose changes may be nowhere because of that.
     pub(super) fn include(&self, entity: EntityId) -> bool {
         self.of.contains_key(&entity)
     }
 }
 
 /// The erasure record of an entity, as it is named among changes.
-fn record_of(entity: EntityId) -> ChangeId {
+pub(super) fn record_of(entity: EntityId) -> ChangeId {
     (entity, Erasure { entity, reason: ErasureReason::ASKED }.hash())
 }
 
@@ -49,14 +44,24 @@ impl World {
                 self.purges.of.entry(entity).or_default();
                 self.crash_or_reload(device);
             }
-            Err(PurgeError::UnknownEntity { .. }) if !self.holdings(device).iter().any(|(held, _)| *held == entity) => {
-            }
+            Err(PurgeError::UnknownEntity { .. }) if !self.holds_changes_of(device, entity) => {}
             Err(error) => {
                 self.find(Violation::of("D8", format!("device {} cannot purge {entity}: {error}", device.0)));
             }
         }
         self.wake(device);
         is_purged
+    }
+
+    /// Whether a device holds a change of an entity.
+    pub(super) fn holds_changes_of(&self, device: Device, entity: EntityId) -> bool {
+        self.holdings(device).iter().any(|held| held.0 == entity && *held != record_of(entity))
+    }
+
+    /// Whether a device, or the log, knows that an entity was purged.
+    pub(super) fn is_purged_for(&self, holdings: &BTreeSet<ChangeId>, entity: EntityId) -> bool {
+        let is_logged = self.record.present().is_some_and(|present| present.erasure(entity).is_some());
+        is_logged || holdings.contains(&record_of(entity))
     }
 
     /// Checks that of what the log says was purged nothing is anywhere.
@@ -68,8 +73,10 @@ impl World {
                     let found = format!("device {} does not know that {entity} was purged", device.0);
                     return Violation::of("R9", found);
                 }
-                let is_held = held.iter().any(|(of, hash)| of == entity && (*of, *hash) != record_of(*entity));
-                if is_held || listed.contains(entity) || self.value(device, *entity).is_some() {
+                if self.holds_changes_of(device, *entity)
+                    || listed.contains(entity)
+                    || self.value(device, *entity).is_some()
+                {
                     return Violation::of("S2", format!("device {} still has {entity}, which was purged", device.0));
                 }
             }

@@ -1,6 +1,7 @@
 //! Devices that ask to be in step with the relay, and what the answer has to mean.
 
 use super::check::Violation;
+use super::purge::record_of;
 use super::{ChangeId, Device, World};
 use afield::{EntityId, NotInStep};
 use std::collections::BTreeSet;
@@ -60,14 +61,15 @@ impl World {
                 collection.zip(asked.as_ref()).is_none_or(|(collection, asked)| asked.must_have(*entity, collection))
             };
             let holdings = self.holdings(device);
-            let is_here = |change: &&ChangeId| self.purges.concern(change) || !is_wanted(&change.0);
+            let is_here = |change: &&ChangeId| self.is_purged_for(&holdings, change.0) || !is_wanted(&change.0);
             if let Some((entity, hash)) = stored.difference(&holdings).find(|change| !is_here(change)) {
                 let found = format!("device {} says it is in step, without {hash} of {entity}", device.0);
                 self.find(Violation::of("R9", found));
             }
             let log = self.record.present().map(|present| present.changes());
-            let is_logged =
-                |change: &&ChangeId| self.purges.concern(change) || log.is_some_and(|log| log.contains_key(change));
+            let is_logged = |change: &&ChangeId| {
+                log.is_some_and(|log| log.contains_key(change) || log.contains_key(&record_of(change.0)))
+            };
             if let Some((entity, hash)) = held.iter().find(|change| !is_logged(change)) {
                 let found = format!("device {} says it is in step, and the log lacks {hash} of {entity}", device.0);
                 self.find(Violation::of("R1", found));

@@ -71,6 +71,11 @@ impl History {
         self.places.get(usize::try_from(index).ok()?)?.as_ref()
     }
 
+    /// Whether an entity had been purged before whatever the relay has done last, so that nothing of it may be served.
+    pub(super) fn was_erased(&self, entity: EntityId, head_before: Sequence) -> bool {
+        self.erasure(entity).is_some_and(|record| record <= head_before)
+    }
+
     /// Whether the log holds this sequence, and nobody has read what stood there before it was taken away.
     pub(super) fn is_unread(&self, sequence: Sequence) -> bool {
         let index = sequence.get().checked_sub(1).and_then(|before| usize::try_from(before).ok());
@@ -171,7 +176,7 @@ impl Record {
     /// The history in which a position was a position once, as far as anybody can tell.
     pub(super) fn history_of(&self, position: Cursor) -> Option<&History> {
         let known = self.known.get(&key(position)).and_then(|index| self.histories.get(*index));
-        known.or_else(|| self.histories.iter().find(|history| history.holds(position) != Some(false)))
+        known.or_else(|| self.histories.iter().rev().find(|history| history.holds(position) != Some(false)))
     }
 
     /// Where the present history ended before whatever the relay has done last.

@@ -57,6 +57,7 @@ impl Driver {
         if sync.spaces.remove(&space).is_some() {
             self.restart_session(&mut sync, now);
         }
+        self.publish(&mut sync, now);
         // What comes now takes long and concerns nobody else's space.
         drop(sync);
         for (subject, entities) in watched {

@@ -196,7 +196,8 @@ impl Driver {
         let Some(state) = sync.spaces.get_mut(&space) else { return Ok(()) };
         let backfills = state.fetches.remove(&number).unwrap_or_default();
         state.are_fetches_known = false;
-        let arrived = self.arrived(space, &received, &unusable);
+        let mut arrived = Self::arrived(&received, &unusable);
+        let faults = std::mem::take(&mut arrived.faults);
         // What cannot be had as changes either is left in the quarantine.
         let as_changes = backfills.iter().any(|backfill| backfill.changes);
         let refetched: Vec<_> = unusable.iter().map(|snapshot| snapshot.entity).filter(|_| !as_changes).collect();
@@ -219,6 +220,7 @@ impl Driver {
         drop(store);
         self.note_taken(space, &outcome);
         self.note_held_purges(space, &outcome.held);
+        Self::tell_unreadable(sync, space, faults);
         self.tell_erased(sync, space, (&outcome.erased, &erasures));
         self.note_marked(arrived.changes.iter().map(|change| change.hash));
         sync.unmerged.extend(outcome.fresh);

@@ -218,7 +218,7 @@ impl Driver {
         let Some(mut advance) = step.run.take() else { return Ok(()) };
         let_go(&lock(&self.store), &mut advance)?;
         let Advance { space, from, to, received, erasures, proofs, is_whole, announced, unusable } = advance;
-        let Arrived { changes, unreadable, bytes } = self.arrived(space, &received, &unusable);
+        let Arrived { changes, unreadable, bytes, faults } = Self::arrived(&received, &unusable);
         let refetched: Vec<_> = unusable.iter().map(|snapshot| snapshot.entity).collect();
         let left_out = LeftOut { announced: &announced, refetched: &refetched };
         let records: Vec<_> = erasures.iter().map(stored_erasure).collect();
@@ -238,6 +238,7 @@ impl Driver {
         drop(store);
         self.note_taken(space, &outcome);
         self.note_held_purges(space, &outcome.held);
+        Self::tell_unreadable(sync, space, faults);
         self.tell_erased(sync, space, (&outcome.erased, &erasures));
         if outcome.foreign > 0 {
             tracing::warn!(%space, chunks = outcome.foreign, "quarantined chunks of entities that live in another space");
@@ -272,22 +273,14 @@ impl Driver {
         Ok(self.tell_sightings()?)
     }
 
-    /// Sorts what came into changes and what is none, which is told of.
-    pub(super) fn arrived<'r>(
-        &self,
-        space: SpaceId,
-        received: &'r [ReceivedChunk],
-        unusable: &'r [UnusableSnapshot],
-    ) -> Arrived<'r> {
+    /// Sorts what came into changes and what is none.
+    pub(super) fn arrived<'r>(received: &'r [ReceivedChunk], unusable: &'r [UnusableSnapshot]) -> Arrived<'r> {
         let (changes, unreadable): (Vec<_>, Vec<_>) =
             received.iter().partition(|chunk| chunk.header.is_ok() && chunk.collection.is_some());
-        for chunk in &unreadable {
-            let reason = chunk.header.as_ref().err().map_or_else(String::new, ToString::to_string);
-            self.tell_unreadable(space, chunk.entity, reason);
-        }
-        for snapshot in unusable {
-            self.tell_unreadable(space, snapshot.entity, snapshot.fault.to_string());
-        }
+        let why = |chunk: &ReceivedChunk| chunk.header.as_ref().err().map_or_else(String::new, ToString::to_string);
+        let faults = unreadable.iter().map(|chunk| (chunk.entity, why(chunk)));
+        let faults =
+            faults.chain(unusable.iter().map(|snapshot| (snapshot.entity, snapshot.fault.to_string()))).collect();
         let snapshots = unusable.iter().map(|snapshot| UnreadableChunk {
             entity: snapshot.entity,
             kind: ChunkKind::Snapshot.number(),
@@ -299,12 +292,16 @@ impl Driver {
             changes: changes.into_iter().filter_map(received_change).collect(),
             unreadable: unreadable.into_iter().map(unreadable_chunk).chain(snapshots).collect(),
             bytes: received.iter().map(|chunk| chunk.bytes.len()).sum(),
+            faults,
         }
     }
 
-    fn tell_unreadable(&self, space: SpaceId, entity: EntityId, reason: String) {
-        tracing::warn!(%space, %entity, reason, "quarantined a chunk");
-        self.emit(SyncEvent::Quarantined { space, entity, reason });
+    /// Tells of what was put into the quarantine because it is no change.
+    pub(super) fn tell_unreadable(sync: &mut Synchronization, space: SpaceId, faults: Vec<(EntityId, String)>) {
+        for (entity, reason) in faults {
+            tracing::warn!(%space, %entity, reason, "quarantined a chunk");
+            sync.say(SyncEvent::Quarantined { space, entity, reason });
+        }
     }
 
     fn mark(&self, space: SpaceId, proofs: &[Proof]) -> Result<(), DriverError> {
@@ -386,6 +383,8 @@ pub(super) struct Arrived<'r> {
     pub(super) unreadable: Vec<UnreadableChunk<'r>>,
     /// How many bytes it has.
     pub(super) bytes: usize,
+    /// Why something is no change.
+    pub(super) faults: Vec<(EntityId, String)>,
 }
 
 fn received_change(chunk: &ReceivedChunk) -> Option<ReceivedChange<'_>> {

@@ -10,7 +10,7 @@ use afield_core::{Now, SpaceId};
 
 impl Driver {
     /// Copies what sync is doing for those who look, tells those who listen, and answers those who wait for it.
-    pub(super) fn publish(&self, sync: &mut Synchronization, now: Now) {
+    pub(in crate::driver) fn publish(&self, sync: &mut Synchronization, now: Now) {
         let (link, retry_at_ms) = match &sync.link {
             Link::Off => (LinkView::Off, None),
             Link::Resting => (LinkView::Resting, None),
