@@ -104,8 +104,10 @@ fn more_deletions_than_allowed_are_not_sent_until_somebody_confirms_them() {
     let told = std::iter::from_fn(|| events.try_recv().ok())
         .any(|event| event == SyncEvent::Held { space, deletions: 5, received: false });
     assert!(told, "an event tells of it");
-    let status = anna.status().unwrap().spaces.remove(0);
+    let mut whole = anna.status().unwrap();
+    let status = whole.spaces.remove(0);
     assert_eq!((status.state, status.held_to_send, status.pending_changes), (SyncState::Blocked, 5, 6));
+    assert_eq!((whole.state, &whole.last_error), (SyncState::Blocked, &status.last_error), "so is all of it");
     assert_eq!(home(&anna, space).request(Trigger::Timer).unwrap().reason(), Reason::ConfirmationNeeded);
     assert!(anna.explain().unwrap()[0].to_string().contains("5 deletions made here wait to be confirmed"));
 

@@ -35,6 +35,7 @@ fn a_failed_upload_goes_on_by_itself_when_the_relay_is_back() {
     let mut site = site();
     let replica = site.replica("device.db");
     let tasks: Collection<Task> = replica.create_space("home").unwrap().collection("tasks").unwrap();
+    let _ = tasks.insert(&Task::number(0)).unwrap();
     replica.connect(Relay::new(site.relay.url())).unwrap();
     site.sync(&replica);
     let mut events = replica.events();
@@ -55,7 +56,9 @@ fn a_failed_upload_goes_on_by_itself_when_the_relay_is_back() {
     waited.expect("it goes by itself").unwrap();
     heard(&mut events, |event| matches!(event, SyncEvent::Completed { trigger: Trigger::Retry, .. }));
     let runs = replica.runs(10).unwrap();
-    assert!(runs.iter().any(|run| run.outcome.as_deref() == Some("failed") && run.error.is_some()), "{runs:#?}");
+    let failed = |run: &&afield::Run| run.outcome.as_deref() == Some("failed") && run.trigger == "retry";
+    assert!(runs.iter().filter(failed).any(|run| run.error.is_some()), "{runs:#?}");
+    assert!(runs.iter().filter(failed).all(|run| run.figures.changes_sent == 0), "nobody was there: {runs:#?}");
     assert!(runs.iter().any(|run| run.trigger == "retry" && run.outcome.as_deref() == Some("completed")), "{runs:#?}");
     replica.disconnect();
 }

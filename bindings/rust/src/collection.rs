@@ -88,7 +88,10 @@ impl<T> Collection<T> {
     /// documents stay in the shape of the oldest version, which others may still use.
     ///
     /// Versions edit one entity at the same time and lose nothing: each field of the older shape that the newer has, too, is
-    /// one field, and the others stand beside one another. Only [`Collection::entity`] shows the documents as they are.
+    /// one field, and the others stand beside one another.
+    ///
+    /// Everything else goes by the documents as they are, in the shape of the oldest version, and by its names: [`Collection::entity`],
+    /// queries with their indexes, search fields, conflicts and their strategies, and differences.
     ///
     /// ```
     /// use afield::{Lens, Lenses, Replica, model};
@@ -210,7 +213,7 @@ impl<T> Collection<T> {
     pub fn entity(&self, id: EntityId) -> Result<Entity, EntityError> {
         let target = self.target(id, Existence::Required);
         self.shared.read_document(&target, |_| ())?;
-        Ok(Entity::new(self.shared.clone(), target))
+        Ok(Entity { shared: self.shared.clone(), target, message: self.message.clone() })
     }
 
     /// The entities that are not deleted, in the order of their making to the millisecond.
@@ -374,12 +377,20 @@ impl<T> Collection<T> {
         target: &Target,
         change: impl FnOnce(&mut Edit<'_>) -> Result<R, EditError>,
     ) -> Result<Edited<R>, EditError> {
-        self.shared.edit(target, |edit| {
+        self.shared.edit(target, self.saying(change))
+    }
+
+    /// An edit with the message of this collection.
+    pub(crate) fn saying<R>(
+        &self,
+        change: impl FnOnce(&mut Edit<'_>) -> Result<R, EditError>,
+    ) -> impl FnOnce(&mut Edit<'_>) -> Result<R, EditError> {
+        move |edit| {
             if let Some(message) = &self.message {
                 edit.set_message(message);
             }
             change(edit)
-        })
+        }
     }
 }
 

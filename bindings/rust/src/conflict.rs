@@ -283,7 +283,8 @@ impl<T> Collection<T> {
         self.on_conflict_in(Path::ROOT, strategy)
     }
 
-    /// As [`Collection::on_conflict`], for a field of its entities and all that stands in it.
+    /// As [`Collection::on_conflict`], for a field of its entities and all that stands in it. A string is one field, dots and all; what
+    /// stands deeper is `Path::from("price").key("amount")`, or `"price.amount".parse::<Path>()?`.
     ///
     /// ```
     /// # use serde_json::json;

@@ -43,13 +43,11 @@ use std::sync::Arc;
 pub struct Entity {
     pub(crate) shared: Arc<Shared>,
     pub(crate) target: Target,
+    /// What is said of edits.
+    pub(crate) message: Option<Arc<str>>,
 }
 
 impl Entity {
-    pub(crate) fn new(shared: Arc<Shared>, target: Target) -> Self {
-        Self { shared, target }
-    }
-
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }
@@ -259,7 +257,12 @@ impl Entity {
     /// What `edit` answers, or the edit is too large, and nothing remains then; or the store failed, for which see
     /// [`EditError::Store`].
     pub fn edit<R>(&self, edit: impl FnOnce(&mut Edit<'_>) -> Result<R, EditError>) -> Result<(R, Write), EditError> {
-        let Edited { value, changes } = self.shared.edit(&self.target, edit)?;
+        let Edited { value, changes } = self.shared.edit(&self.target, |document| {
+            if let Some(message) = &self.message {
+                document.set_message(message);
+            }
+            edit(document)
+        })?;
         Ok((value, self.shared.write(changes)))
     }
 

@@ -242,8 +242,8 @@ impl Space {
         expired(&self.shared, self.id(), older_than)
     }
 
-    /// Says for how long what is deleted in the space is kept by this device; `None`, which is so at first, for ever. What was deleted for
-    /// longer is purged by [`Replica::maintain`] and [`Replica::compact`], and never by itself: once the device has known it as deleted
+    /// Says for how long this device leaves what is deleted in the space in the trash; `None`, which is so at first, for ever. What was
+    /// deleted for longer is purged, which is for good and for every device, whatever those have set: by [`Replica::maintain`] and [`Replica::compact`], and never by itself: once the device has known it as deleted
     /// for so long, from the first of these calls on, and unless somebody edited it beside its deletion and nobody has decided that
     /// ([`Space::conflicts`]).
     ///

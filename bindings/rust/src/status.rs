@@ -389,7 +389,11 @@ pub(crate) fn of_store(
         let held = reader.held_deletions(record.space)?;
         let held_here = held.iter().filter(|held| !held.is_confirmed).count() as u64;
         let status = space_status(view, reader.figures(record.space)?, record, now);
-        let status = held_back(SpaceStatus { conflicts, held_to_send, held_here, ..status });
+        let last_error = match status.last_error {
+            None if status.state == SyncState::Blocked => refused_changes(reader, status.space)?,
+            known => known,
+        };
+        let status = held_back(SpaceStatus { conflicts, held_to_send, held_here, last_error, ..status });
         Ok(planned(view, status, settings, now))
     });
     let spaces: Vec<_> = spaces.collect::<Result<_, StoreError>>()?;
@@ -399,7 +403,11 @@ pub(crate) fn of_store(
         synchronous,
         relay,
         last_synced_ms: view.last_synced_ms,
-        last_error: view.last_error.as_ref().map(|(reason, _)| reason.clone()),
+        last_error: view
+            .last_error
+            .as_ref()
+            .map(|(reason, _)| reason.clone())
+            .or_else(|| spaces.iter().find_map(|space| space.last_error.clone())),
         retry_in_ms: view.retry_at_ms.map(|at| at.saturating_sub(now.monotonic_ms)),
         can_sync_now: spaces.iter().any(|space| space.can_sync_now) || spaces.is_empty() && is_on(view),
         cooldown_ms: of_all(spaces.iter().map(|space| space.cooldown_ms)),
@@ -433,10 +441,22 @@ pub(crate) fn refusals(
     Ok(refusals)
 }
 
+/// What a relay refuses of a space, in words for a person.
+pub(crate) fn refused_changes(reader: &Reader, space: SpaceId) -> Result<Option<String>, StoreError> {
+    let in_words = |(code, entities): (ChunkCode, u64)| {
+        let entities = if entities == 1 { "1 entity".to_owned() } else { format!("{entities} entities") };
+        format!("changes of {entities}: {code}")
+    };
+    let refusals: Vec<_> = refusals(reader, [space])?.into_iter().map(in_words).collect();
+    Ok(Some(refusals.join("; ")).filter(|words| !words.is_empty()))
+}
+
 fn overall(view: &View, spaces: &[SpaceStatus]) -> SyncState {
     match view.link {
         LinkView::Up if spaces.iter().any(|space| space.state == SyncState::Syncing) => SyncState::Syncing,
-        LinkView::Up if spaces.iter().any(|space| space.state == SyncState::Blocked) => SyncState::Blocked,
+        LinkView::Up | LinkView::Resting if spaces.iter().any(|space| space.state == SyncState::Blocked) => {
+            SyncState::Blocked
+        }
         link => state_of(link),
     }
 }

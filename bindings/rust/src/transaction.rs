@@ -82,7 +82,10 @@ impl<'s> Transaction<'s> {
     ) -> Result<EntityId, EditError> {
         let id = self.shared.fresh_entity();
         let tree = typed::to_tree(value)?;
-        self.change(collection.target(id, Existence::Fresh), |edit| collection.shape.insert_typed(edit, &tree))?;
+        self.change(
+            collection.target(id, Existence::Fresh),
+            collection.saying(|edit| collection.shape.insert_typed(edit, &tree)),
+        )?;
         Ok(id)
     }
 
@@ -136,7 +139,10 @@ impl<'s> Transaction<'s> {
         id: EntityId,
         edit: impl FnOnce(&mut T),
     ) -> Result<(), EditError> {
-        self.change(collection.target(id, Existence::Required), |document| collection.shape.edit_typed(document, edit))
+        self.change(
+            collection.target(id, Existence::Required),
+            collection.saying(|document| collection.shape.edit_typed(document, edit)),
+        )
     }
 
     /// Edits an entity, as [`Collection::try_edit`]. A failure takes back this edit alone: pass it on to give the whole
@@ -171,7 +177,10 @@ impl<'s> Transaction<'s> {
         edit: impl FnOnce(&mut T) -> Result<R, E>,
     ) -> Result<R, EditError> {
         let target = collection.target(id, Existence::Required);
-        self.change(target, |document| collection.shape.edit_typed(document, edit)?.map_err(EditError::aborted))
+        self.change(
+            target,
+            collection.saying(|document| collection.shape.edit_typed(document, edit)?.map_err(EditError::aborted)),
+        )
     }
 
     /// Edits an entity, as [`JsonCollection::edit`].
@@ -198,7 +207,7 @@ impl<'s> Transaction<'s> {
         edit: impl FnOnce(&mut serde_json::Value),
     ) -> Result<(), EditError> {
         let target = collection.of.target(id, Existence::Required);
-        self.change(target, |document| collection.of.shape.edit_json(document, edit))
+        self.change(target, collection.of.saying(|document| collection.of.shape.edit_json(document, edit)))
     }
 
     /// Makes an entity have a value, as [`JsonCollection::put`].
@@ -226,7 +235,7 @@ impl<'s> Transaction<'s> {
     ) -> Result<(), EditError> {
         let after = crate::collection::object(value)?;
         let target = collection.of.target(id, Existence::Either);
-        self.change(target, |edit| collection.of.shape.put(edit, &after))
+        self.change(target, collection.of.saying(|edit| collection.of.shape.put(edit, &after)))
     }
 
     /// Edits an entity by field and path, as [`crate::Entity::edit`].
@@ -254,7 +263,7 @@ impl<'s> Transaction<'s> {
         id: EntityId,
         edit: impl FnOnce(&mut Edit<'_>) -> Result<R, EditError>,
     ) -> Result<R, EditError> {
-        self.change(collection.target(id, Existence::Required), edit)
+        self.change(collection.target(id, Existence::Required), collection.saying(edit))
     }
 
     /// Marks an entity as deleted, as [`Collection::delete`].
@@ -279,7 +288,7 @@ impl<'s> Transaction<'s> {
     pub fn delete<T>(&mut self, collection: &Collection<T>, id: EntityId) -> Result<(), EditError> {
         let at_ms = self.shared.now().wall_ms;
         let target = collection.target(id, Existence::Required);
-        self.change(target, |edit| crate::collection::delete(edit, at_ms))
+        self.change(target, collection.saying(|edit| crate::collection::delete(edit, at_ms)))
     }
 
     /// Takes a deletion back, as [`Collection::restore`].
@@ -303,7 +312,7 @@ impl<'s> Transaction<'s> {
     ///
     /// There is no such entity.
     pub fn restore<T>(&mut self, collection: &Collection<T>, id: EntityId) -> Result<(), EditError> {
-        self.change(collection.target(id, Existence::Required), crate::collection::restore)
+        self.change(collection.target(id, Existence::Required), collection.saying(crate::collection::restore))
     }
 
     /// Reads an entity, with what this transaction has made of it.
@@ -362,7 +371,10 @@ impl<'s> Transaction<'s> {
 
     fn make<T>(&mut self, collection: &Collection<T>, fields: Value) -> Result<EntityId, EditError> {
         let id = self.shared.fresh_entity();
-        self.change(collection.target(id, Existence::Fresh), |edit| collection.shape.insert_json(edit, &fields))?;
+        self.change(
+            collection.target(id, Existence::Fresh),
+            collection.saying(|edit| collection.shape.insert_json(edit, &fields)),
+        )?;
         Ok(id)
     }
 

@@ -2,6 +2,7 @@
 
 use super::step::{Conversion, Lens, Step};
 use crate::document::Value;
+use crate::wire::Class;
 use std::collections::BTreeSet;
 
 /// The way between the shape in which a collection's documents stand, its oldest declared version, and the newest.
@@ -79,6 +80,40 @@ pub enum DeclareError {
         /// The field of the older version.
         field: String,
     },
+}
+
+impl DeclareError {
+    /// What would help: another declaration.
+    ///
+    /// ```
+    /// use afield_core::lens::{Lens, Lenses};
+    /// use afield_core::wire::Class;
+    ///
+    /// let mistake = Lenses::oldest(2).version(1, [Lens::rename("title", "name")]).unwrap_err();
+    /// assert_eq!(mistake.class(), Class::Permanent);
+    /// ```
+    pub fn class(&self) -> Class {
+        Class::Permanent
+    }
+
+    /// A short name for programs that stays the same in later versions.
+    ///
+    /// ```
+    /// use afield_core::lens::{Lens, Lenses};
+    ///
+    /// let mistake = Lenses::oldest(1).version(2, [Lens::rename("title", "name"), Lens::remove("title")]).unwrap_err();
+    /// assert_eq!(mistake.code(), "lens.gone");
+    /// ```
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Order { .. } => "lens.order",
+            Self::NoName { .. } => "lens.no_name",
+            Self::Taken { .. } => "lens.taken",
+            Self::Gone { .. } => "lens.gone",
+            Self::NotOneToOne { .. } => "lens.not_one_to_one",
+            Self::Default { .. } => "lens.default",
+        }
+    }
 }
 
 impl Lenses {

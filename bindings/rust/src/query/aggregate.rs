@@ -30,7 +30,8 @@ impl<T> Query<T> {
         Ok(self.reader.count(&query)?)
     }
 
-    /// The sum of a field over all entities that meet the condition; null where none has a number there.
+    /// The sum of a field over all entities that meet the condition, as SQLite counts: null where none has anything there, and what is
+    /// no number counts as 0.
     ///
     /// ```
     /// # use afield::{QueryValue, Replica};

@@ -61,7 +61,7 @@ impl<T> Collection<T> {
     ///
     /// # Errors
     ///
-    /// A name is no field, there are too many indexes or fields, it is done inside an edit, or the store failed.
+    /// A name cannot be one of a field, there are too many indexes or fields, it is done inside an edit, or the store failed.
     pub fn index(&self, fields: impl Fields) -> Result<bool, QueryError> {
         let fields = self.declaring(&fields)?;
         let driver = &self.shared.driver;

@@ -111,6 +111,9 @@ impl<T: Hydrate + Reconcile + Field> Collection<T> {
     /// assert_eq!(titles, ["water", "sow"]);
     /// assert_eq!(overdue.count()?, 2);
     ///
+    /// // A field that an older entity does not have is null here, whatever its default is in the model.
+    /// assert_eq!(tasks.query("coalesce(done, 0) = 0", ())?.count()?, 3);
+    ///
     /// let mistake = tasks.query("dun = 0", ())?.all().unwrap_err();
     /// assert_eq!(mistake.to_string(), "there is no field \"dun\" (line 1, column 1); did you mean \"due\"?");
     /// # Ok(())

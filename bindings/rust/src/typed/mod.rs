@@ -63,7 +63,9 @@
 //! - An enum that may grow should have a variant `#[model(other)]`, or the entities in which a newer version wrote a
 //!   new variant cannot be read here at all. It is read for every unknown one, and an edit that leaves it alone leaves
 //!   what is really there.
-//! - Where concurrent edits left several variants in an enum's map, the one written last is read.
+//! - Where concurrent edits left several variants with data in an enum's map, the one written last is read, and the next typed edit of
+//!   the enum takes the others away. They stand under keys of their own, so that is listed as a conflict only where one key was written
+//!   twice; where each has to be seen, keep the kind in a field of its own beside the data.
 //!
 //! # What is written
 //!

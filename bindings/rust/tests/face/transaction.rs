@@ -129,3 +129,23 @@ fn nothing_remains_of_a_transaction_that_answers_an_error_of_its_own() {
     assert_eq!((title.as_str(), tasks.read(milk).unwrap().title.as_str()), ("Milk", ""), "the control");
     assert_eq!(write.changes().count(), 1);
 }
+
+#[test]
+fn the_message_of_a_collection_stands_beside_every_edit_through_it() {
+    let (replica, home) = home();
+    let notes = home.collection::<()>("notes").unwrap();
+    let said = notes.with_message("why");
+    let id = replica.transaction(|tx| tx.insert_json(&said.json(), &json!({ "title": "Milk" }))).unwrap().0;
+    let _ = replica.transaction(|tx| tx.edit_json(&said.json(), id, |note| note["title"] = json!("Bread"))).unwrap();
+    let _ = replica.transaction(|tx| tx.edit_fields(&said, id, |edit| Ok(edit.put("done", true)?))).unwrap();
+    let _ = said.entity(id).unwrap().text("body").splice(0, 0, "from the shop").unwrap();
+    let _ = said.entity(id).unwrap().map(afield::Path::ROOT).put("count", 3).unwrap();
+    let _ = said.delete(id).unwrap();
+    let _ = replica.transaction(|tx| tx.restore(&said, id)).unwrap();
+    let _ = notes.json().edit(id, |note| note["title"] = json!("Tea")).unwrap();
+    let page = notes.history(id, &afield::Point::Now, 100).unwrap();
+    let messages: Vec<_> = page.changes.iter().map(|change| change.attribution.message.as_deref()).collect();
+    let others = messages.iter().filter(|message| **message != Some("why")).count();
+    // The last edit, and the creation of the text, which is the same on every device.
+    assert_eq!((messages.len() - others, others), (7, 2), "{messages:?}");
+}

@@ -5,7 +5,6 @@ use crate::driver::Driver;
 use crate::driver::documents::lock;
 use crate::status::{RunFigures, SyncEvent};
 use afield_core::policy::{Decision, Reason, Trigger};
-use afield_core::wire::ChunkCode;
 use afield_core::{Now, SpaceId};
 use afield_store::{RunRecord, StoreError};
 use std::collections::BTreeMap;
@@ -233,12 +232,7 @@ impl Driver {
     /// What the relay refuses of a space, in words for a person.
     fn refused_changes(&self, space: SpaceId) -> Option<String> {
         let reader = lock(&self.store).reader();
-        let refusals = crate::status::refusals(&reader, [space]).ok().filter(|refusals| !refusals.is_empty())?;
-        let in_words = |(code, entities): &(ChunkCode, u64)| {
-            let entities = if *entities == 1 { "1 entity".to_owned() } else { format!("{entities} entities") };
-            format!("changes of {entities}: {code}")
-        };
-        Some(refusals.iter().map(in_words).collect::<Vec<_>>().join("; "))
+        crate::status::refused_changes(&reader, space).ok().flatten()
     }
 
     /// Ends every run because the session, or the attempt at one, did; tells when that has happened often in a row.

@@ -347,6 +347,8 @@ impl Driver {
             sync.backoff.succeeded();
         }
         self.end_runs(sync, &reason, now);
+        // What was moved in that session counts for no run to come.
+        sync.spaces.values_mut().for_each(|space| (space.sent, space.received) = (0, 0));
         let is_wanted = |plan: &Plan| plan.is_wanted() || plan.is_owed;
         let is_anything_wanted = sync.everyone().into_iter().any(|space| sync.plan(space).is_some_and(is_wanted));
         sync.link = match class {
