@@ -106,7 +106,7 @@ impl Store {
         })
     }
 
-    /// Every change and erasure record of a space that this device holds, with its mark; a record by its [`Erasure::hash`].
+    /// Every change and erasure record of a space that this device holds, with its mark; a record by its [`Erasure::hash`](afield_core::Erasure::hash).
     ///
     /// # Errors
     ///

@@ -280,7 +280,8 @@ impl Listener {
             at = served.behind(at);
             let place = present.place(at.sequence.get() - 1);
             let is_there = place.map(|place| (place.cursor, place.change)) == Some((at, served.change));
-            if !is_there && !(at.sequence > record.head_before() && present.is_unread(at.sequence)) {
+            let is_fresh = at.sequence > record.head_before() && present.is_unread(at.sequence);
+            if !is_there && !is_fresh {
                 let found = format!("live chunks bring {served:?} at {}, the log holds {place:?}", at.sequence);
                 return Violation::of("R9", found);
             }
