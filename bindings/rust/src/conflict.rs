@@ -426,8 +426,12 @@ impl ReadOnlySpace {
     /// # anna.put(&ROOT, "title", "Night trip")?;
     /// # ben.put(&ROOT, "title", "Day trip")?;
     /// # anna.merge(&mut ben)?;
+    /// # for number in 0..300 {
+    /// #     anna.put(&ROOT, "opened", number)?;
+    /// #     anna.commit();
+    /// # }
     /// # let id = notes.import_automerge(&anna.save())?;
-    /// // A note with a conflict was read in a moment ago.
+    /// // A note with a conflict and a long history was read in a moment ago.
     /// let beside = afield::ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
     /// assert!(beside.conflicts_are_behind(None)?);
     /// assert_eq!(home.conflicts()?.len(), 1); // by the process that writes
