@@ -53,11 +53,12 @@ pub(crate) struct RefusedSpace {
 }
 
 impl RefusedSpace {
-    /// Those of a status.
+    /// Those of a status, and those of which deletions wait to be confirmed.
     pub(crate) fn of(status: &Status) -> Vec<Self> {
+        let kept_back = |space: &&SpaceStatus| space.refused || space.held_to_send + space.held_here > 0;
         let refused =
             |space: &SpaceStatus| Some(Self { id: space.space.to_string(), reason: space.last_error.clone()? });
-        status.spaces.iter().filter_map(refused).collect()
+        status.spaces.iter().filter(kept_back).filter_map(refused).collect()
     }
 }
 

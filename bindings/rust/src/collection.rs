@@ -332,13 +332,21 @@ impl<T> Collection<T> {
 
     /// Tells whenever entities of the collection change, by this device or by others.
     ///
-    /// ```no_run
-    /// # use afield::{Replica, model};
-    /// # async fn follow(notes: afield::Collection<()>) -> Result<(), Box<dyn std::error::Error>> {
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let notes = replica.create_space("Home")?.collection::<()>("notes")?;
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # runtime.block_on(async {
     /// let mut watch = notes.watch();
-    /// while watch.changed().await.is_some() {
-    ///     println!("{} notes", notes.ids()?.len());
-    /// }
+    /// let id = notes.json().insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// assert!(watch.changed().await.is_some_and(|changed| changed.contains(&id)));
+    /// # drop(notes);
+    ///
+    /// drop(replica);
+    /// assert!(watch.changed().await.is_none()); // a loop over it ends with the replica
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
     /// # Ok(())
     /// # }
     /// ```

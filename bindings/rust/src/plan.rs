@@ -186,13 +186,38 @@ impl Space {
     /// It holds for as long as nobody edits anything. A relay that turns out to have lost history is offered all that is held here,
     /// which the plan says.
     ///
-    /// ```no_run
-    /// # async fn look(home: afield::Space) -> Result<(), Box<dyn std::error::Error>> {
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+    /// # let home = laptop.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// # let id = notes.insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// # let there = phone.join_space(home.id())?.collection::<()>("notes")?;
+    /// # for replica in [&laptop, &phone] {
+    /// #     replica.connect(afield::Relay::new(relay.url()))?;
+    /// #     runtime.block_on(replica.sync_now())?;
+    /// # }
+    /// # home.set_schedule(Some(afield::Schedule::every(std::time::Duration::from_secs(3_600))?))?;
+    /// # there.delete(id)?;
+    /// # runtime.block_on(phone.sync_now())?;
+    /// # runtime.block_on(async {
+    /// // The space is synced every hour, and a phone has deleted the note meanwhile.
+    /// notes.insert(&serde_json::json!({ "title": "Tea" }))?;
     /// let plan = home.plan().await?;
-    /// println!("{} changes would go, {} would come", plan.send.changes, plan.receive.changes);
-    /// for entity in plan.receive.list.iter().filter(|entity| entity.effect == afield::PlannedEffect::Deleted) {
-    ///     println!("{} of {} would be deleted here", entity.entity, entity.collection);
-    /// }
+    /// assert_eq!((plan.send.changes, plan.receive.changes), (1, 1));
+    /// assert_eq!(plan.receive.list[0].effect, afield::PlannedEffect::Deleted);
+    /// assert!(notes.read(id).is_ok()); // nothing has happened yet
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
     /// # Ok(())
     /// # }
     /// ```

@@ -330,10 +330,25 @@ impl Replica {
     ///
     /// [`Class`]: crate::Class
     ///
-    /// ```no_run
-    /// # async fn sync(replica: afield::Replica) -> Result<(), afield::SyncError> {
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # replica.create_space("Home")?.collection::<()>("notes")?.json().insert(&serde_json::json!({}))?;
+    /// # runtime.block_on(async {
+    /// replica.connect(afield::Relay::new(relay.url()))?;
     /// replica.sync_now().await?;
-    /// println!("everything is here and there");
+    /// assert_eq!(replica.status()?.pending_changes, 0); // everything is here and there
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
     /// # Ok(())
     /// # }
     /// ```
@@ -364,10 +379,29 @@ impl Replica {
     /// Waits until everything is stored and merged here that the relay has when it is asked, of what this device wants of
     /// each space. What is pending here may still be on its way, for which see [`Replica::sync_now`].
     ///
-    /// ```no_run
-    /// # async fn read(replica: afield::Replica) -> Result<(), Box<dyn std::error::Error>> {
-    /// replica.catch_up().await?;
-    /// println!("this is what others had sent: {}", replica.spaces()?.len());
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+    /// # let home = laptop.create_space("Home")?;
+    /// # let id = home.collection::<()>("notes")?.json().insert(&serde_json::json!({}))?;
+    /// # let notes = phone.join_space(home.id())?.collection::<()>("notes")?;
+    /// # laptop.connect(afield::Relay::new(relay.url()))?;
+    /// # runtime.block_on(laptop.sync_now())?;
+    /// # runtime.block_on(async {
+    /// phone.connect(afield::Relay::new(relay.url()))?;
+    /// phone.catch_up().await?;
+    /// assert_eq!(notes.ids()?, [id]); // what a laptop had sent
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
     /// # Ok(())
     /// # }
     /// ```
@@ -412,13 +446,26 @@ impl Replica {
 
     /// What happens in sync from now on. A listener that falls behind misses the oldest events.
     ///
-    /// ```no_run
-    /// # async fn listen(replica: afield::Replica) -> Result<(), Box<dyn std::error::Error>> {
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # replica.create_space("Home")?;
+    /// # runtime.block_on(async {
     /// let mut events = replica.events();
-    /// replica.connect(afield::Relay::new("wss://relay.example.org"))?;
-    /// while let Ok(event) = events.recv().await {
-    ///     println!("{event:?}");
-    /// }
+    /// replica.connect(afield::Relay::new(relay.url()))?;
+    /// while !matches!(events.recv().await?, afield::SyncEvent::Completed { .. }) {}
+    /// assert!(replica.status()?.last_synced_ms.is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
     /// # Ok(())
     /// # }
     /// ```

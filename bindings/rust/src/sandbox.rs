@@ -41,13 +41,39 @@ impl Replica {
     /// no change counts as being on another device because the copy has it. It takes as much room as the store, and what comes
     /// besides. The work is done on a thread of its own, which ends with it, or when the future is dropped.
     ///
-    /// ```no_run
-    /// # async fn look(replica: afield::Replica) -> Result<(), Box<dyn std::error::Error>> {
-    /// let sandbox = replica.sandbox("look.db").await?;
-    /// for space in sandbox.replica().spaces()? {
-    ///     println!("{} would have {:?}", space.name(), space.collections()?);
-    /// }
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+    /// # let home = laptop.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?.json();
+    /// # let id = notes.insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// # let there = phone.join_space(home.id())?.collection::<()>("notes")?;
+    /// # for replica in [&laptop, &phone] {
+    /// #     replica.connect(afield::Relay::new(relay.url()))?;
+    /// #     runtime.block_on(replica.sync_now())?;
+    /// # }
+    /// # home.set_schedule(Some(afield::Schedule::every(std::time::Duration::from_secs(3_600))?))?;
+    /// # there.json().edit(id, |note| note["title"] = "Bread".into())?;
+    /// # runtime.block_on(phone.sync_now())?;
+    /// # let path = folder.path().join("look.db");
+    /// # runtime.block_on(async {
+    /// // The space is synced every hour, and a phone has changed the title meanwhile.
+    /// let sandbox = laptop.sandbox(&path).await?;
+    /// let there = sandbox.replica().spaces()?.remove(0);
+    /// assert_eq!(there.list("notes")?[0].1["title"], "Bread");
+    /// assert_eq!(notes.read(id)?["title"], "Milk"); // the store stays as it is
     /// sandbox.remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
     /// # Ok(())
     /// # }
     /// ```

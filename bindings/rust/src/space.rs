@@ -151,13 +151,33 @@ impl Space {
     /// Fetches entities that the filter leaves out, and waits until they are here. They belong to the filter from then on,
     /// and are kept up to date until [`Space::unfetch`].
     ///
-    /// ```no_run
-    /// # async fn look(replica: &afield::Replica, id: afield::EntityId) -> Result<(), Box<dyn std::error::Error>> {
-    /// # let home = replica.spaces()?.remove(0);
-    /// let photos = home.collection::<serde_json::Value>("photos")?;
-    /// if home.fetch([id]).await?.unknown.is_empty() {
-    ///     println!("{:?}", photos.entity(id)?.id());
-    /// }
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+    /// # let home = laptop.create_space("Home")?;
+    /// # let id = home.collection::<()>("photos")?.json().insert(&serde_json::json!({ "of": "the sea" }))?;
+    /// # let home = phone.join_space(home.id())?;
+    /// # home.set_filter(afield::Filter::collections(["notes"]))?;
+    /// # for replica in [&laptop, &phone] {
+    /// #     replica.connect(afield::Relay::new(relay.url()))?;
+    /// #     runtime.block_on(replica.sync_now())?;
+    /// # }
+    /// # runtime.block_on(async {
+    /// let photos = home.collection::<()>("photos")?.json();
+    /// assert!(photos.read(id).is_err()); // a laptop made it, and the filter here is for notes
+    /// assert!(home.fetch([id]).await?.unknown.is_empty());
+    /// assert_eq!(photos.read(id)?["of"], "the sea");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
     /// # Ok(())
     /// # }
     /// ```
@@ -192,11 +212,33 @@ impl Space {
     /// What is here of them stays, and edits made here are sent as ever. A filter and what was fetched name at most 16,384
     /// entities together, so who looks at many for a short while gives them up again.
     ///
-    /// ```no_run
-    /// # async fn look(home: afield::Space, id: afield::EntityId) -> Result<(), Box<dyn std::error::Error>> {
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+    /// # let home = laptop.create_space("Home")?;
+    /// # let id = home.collection::<()>("photos")?.json().insert(&serde_json::json!({ "of": "the sea" }))?;
+    /// # let home = phone.join_space(home.id())?;
+    /// # home.set_filter(afield::Filter::collections(["notes"]))?;
+    /// # for replica in [&laptop, &phone] {
+    /// #     replica.connect(afield::Relay::new(relay.url()))?;
+    /// #     runtime.block_on(replica.sync_now())?;
+    /// # }
+    /// # runtime.block_on(async {
     /// home.fetch([id]).await?;
     /// home.unfetch([id])?;
     /// assert_eq!(home.filter()?, afield::Filter::collections(["notes"]));
+    /// assert!(home.collection::<()>("photos")?.json().read(id).is_ok()); // as it is now
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
     /// # Ok(())
     /// # }
     /// ```

@@ -113,6 +113,8 @@ pub struct SpaceStatus {
     pub resets: u64,
     /// What went wrong last, in words for a person.
     pub last_error: Option<String>,
+    /// Whether the relay does not serve the space, as `last_error` says: it knows no such space, or this device may not use it.
+    pub refused: bool,
     /// Whether the space is synced at all while sync is on.
     pub enabled: bool,
     /// Its schedule, in words; `None` for a space that is to be in step all the time.
@@ -495,6 +497,7 @@ fn space_status(view: &View, figures: SpaceFigures, record: SpaceRecord, now: No
         conflicts: 0,
         sequence: record.cursor.map_or(0, |cursor| cursor.sequence.get()),
         resets: record.resets,
+        refused: refused.is_some(),
         last_error: refused,
         enabled: true,
         schedule: None,
