@@ -43,7 +43,8 @@
 //! | prose | [`Text`] | merge by character |
 //! | prose with headings, bold, links | [`RichText`](crate::RichText) | merge by character, mark and block |
 //! | prose that grows long | [`LongText`] | merge by character, passing over one part of it |
-//! | names, states | `String`, an enum | one wins, the other is shown as a conflict |
+//! | names, states | `String`, an enum without data | one wins, the other is shown as a conflict |
+//! | alternatives | an enum with data | the variant written last is read; see below for the others |
 //! | references | [`EntityId`](crate::EntityId) | one wins, the other is shown as a conflict |
 //! | tallies | [`Counter`] | add up |
 //! | labels | `BTreeSet`, `HashSet` | additions and removals merge |
