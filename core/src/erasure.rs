@@ -23,11 +23,25 @@ impl ErasureReason {
     pub const TRASH: Self = Self(2);
 
     /// The reason with this number; `None` for 0, which none has.
+    ///
+    /// ```
+    /// use afield_core::ErasureReason;
+    ///
+    /// assert_eq!(ErasureReason::from_number(1), Some(ErasureReason::ASKED));
+    /// assert_eq!(ErasureReason::from_number(0), None);
+    /// assert!(ErasureReason::from_number(200).is_some()); // of a later version
+    /// ```
     pub const fn from_number(number: u8) -> Option<Self> {
         if number == 0 { None } else { Some(Self(number)) }
     }
 
     /// The number of the reason.
+    ///
+    /// ```
+    /// use afield_core::ErasureReason;
+    ///
+    /// assert_eq!(ErasureReason::TRASH.number(), 2);
+    /// ```
     pub const fn number(self) -> u8 {
         self.0
     }
@@ -68,6 +82,14 @@ pub enum ErasureError {
 
 impl Erasure {
     /// The record as a chunk.
+    ///
+    /// ```
+    /// use afield_core::{EntityId, Erasure, ErasureReason};
+    ///
+    /// let entity = EntityId::from_bytes([6; 16]);
+    /// let record = Erasure { entity, reason: ErasureReason::ASKED };
+    /// assert_eq!(Erasure::read(entity, &record.to_bytes()), Ok(record));
+    /// ```
     pub fn to_bytes(self) -> [u8; ERASURE_BYTES] {
         let mut bytes = [VERSION; ERASURE_BYTES];
         let (head, reason) = bytes.split_at_mut(ERASURE_BYTES - 1);
@@ -77,6 +99,18 @@ impl Erasure {
     }
 
     /// Reads the record that is filed under an entity.
+    ///
+    /// ```
+    /// use afield_core::erasure::ErasureError;
+    /// use afield_core::{EntityId, Erasure, ErasureReason};
+    ///
+    /// let entity = EntityId::from_bytes([6; 16]);
+    /// let record = Erasure { entity, reason: ErasureReason::ASKED };
+    /// assert_eq!(Erasure::read(entity, &record.to_bytes()), Ok(record));
+    ///
+    /// let other = EntityId::from_bytes([7; 16]);
+    /// assert_eq!(Erasure::read(other, &record.to_bytes()), Err(ErasureError::OtherEntity));
+    /// ```
     ///
     /// # Errors
     ///
@@ -96,6 +130,15 @@ impl Erasure {
     }
 
     /// What stands for the record where a change is named by its hash: that of its chunk.
+    ///
+    /// ```
+    /// use afield_core::{EntityId, Erasure, ErasureReason};
+    ///
+    /// let entity = EntityId::from_bytes([6; 16]);
+    /// let record = Erasure { entity, reason: ErasureReason::ASKED };
+    /// let other = Erasure { reason: ErasureReason::TRASH, ..record };
+    /// assert_ne!(record.hash(), other.hash());
+    /// ```
     pub fn hash(self) -> ChangeHash {
         ChangeHash(*ChunkHash::of(&self.to_bytes()).as_bytes())
     }

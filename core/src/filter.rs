@@ -40,16 +40,40 @@ pub struct Selection {
 
 impl Filter {
     /// Nothing from others: the device sends only.
+    ///
+    /// ```
+    /// use afield_core::filter::{Filter, Selection};
+    ///
+    /// assert_eq!(Filter::nothing(), Filter::Only(Selection::default()));
+    /// ```
     pub fn nothing() -> Self {
         Self::Only(Selection::default())
     }
 
     /// Every entity of these collections.
+    ///
+    /// ```
+    /// use afield_core::Filter;
+    ///
+    /// let filter = Filter::collections(["notes".parse()?, "tasks".parse()?]); // and no photos
+    /// assert!(filter.includes_all_of(&"notes".parse()?) && !filter.includes_all_of(&"photos".parse()?));
+    /// # Ok::<(), afield_core::id::ParseCollectionError>(())
+    /// ```
     pub fn collections(collections: impl IntoIterator<Item = Collection>) -> Self {
         Self::Only(Selection { collections: collections.into_iter().collect(), ..Selection::default() })
     }
 
     /// These entities as well.
+    ///
+    /// ```
+    /// use afield_core::{EntityId, Filter};
+    ///
+    /// let cover = EntityId::from_bytes([7; 16]);
+    /// let filter = Filter::collections(["notes".parse()?]).entities([cover]);
+    /// assert!(filter.includes(cover, &"photos".parse()?)); // and no other photo
+    /// assert!(!filter.includes_all_of(&"photos".parse()?));
+    /// # Ok::<(), afield_core::id::ParseCollectionError>(())
+    /// ```
     #[must_use]
     pub fn entities(mut self, entities: impl IntoIterator<Item = EntityId>) -> Self {
         if let Self::Only(selection) = &mut self {
@@ -59,6 +83,14 @@ impl Filter {
     }
 
     /// The ids of entities of these collections as well, so that they can be listed and fetched one by one.
+    ///
+    /// ```
+    /// use afield_core::Filter;
+    ///
+    /// let filter = Filter::collections(["notes".parse()?]).announcing(["photos".parse()?]);
+    /// assert!(filter.announces(&"photos".parse()?));
+    /// # Ok::<(), afield_core::id::ParseCollectionError>(())
+    /// ```
     #[must_use]
     pub fn announcing(mut self, collections: impl IntoIterator<Item = Collection>) -> Self {
         if let Self::Only(selection) = &mut self {
@@ -69,6 +101,16 @@ impl Filter {
 
     /// The same without some collections. An entity that is named by itself stays named: in which collection it is, a filter
     /// does not know.
+    ///
+    /// ```
+    /// use afield_core::Filter;
+    /// use std::collections::BTreeSet;
+    ///
+    /// let drafts = BTreeSet::from(["drafts".parse()?]);
+    /// let filter = Filter::Everything.without(&drafts);
+    /// assert_eq!(filter, Filter::AllBut(drafts));
+    /// # Ok::<(), afield_core::id::ParseCollectionError>(())
+    /// ```
     #[must_use]
     pub fn without(self, collections: &BTreeSet<Collection>) -> Self {
         if collections.is_empty() {
@@ -86,6 +128,16 @@ impl Filter {
     }
 
     /// Whether an entity is wanted.
+    ///
+    /// ```
+    /// use afield_core::{Collection, EntityId, Filter};
+    ///
+    /// let (notes, photos): (Collection, Collection) = ("notes".parse()?, "photos".parse()?);
+    /// let filter = Filter::collections([notes.clone()]);
+    /// let entity = EntityId::from_bytes([7; 16]);
+    /// assert!(filter.includes(entity, &notes) && !filter.includes(entity, &photos));
+    /// # Ok::<(), afield_core::id::ParseCollectionError>(())
+    /// ```
     pub fn includes(&self, entity: EntityId, collection: &Collection) -> bool {
         match self {
             Self::Everything => true,
@@ -95,6 +147,15 @@ impl Filter {
     }
 
     /// Whether every entity of a collection is wanted.
+    ///
+    /// ```
+    /// use afield_core::{EntityId, Filter};
+    ///
+    /// let filter = Filter::nothing().entities([EntityId::from_bytes([7; 16])]);
+    /// assert!(!filter.includes_all_of(&"notes".parse()?)); // one at the most
+    /// assert!(Filter::Everything.includes_all_of(&"notes".parse()?));
+    /// # Ok::<(), afield_core::id::ParseCollectionError>(())
+    /// ```
     pub fn includes_all_of(&self, collection: &Collection) -> bool {
         match self {
             Self::Everything => true,
@@ -104,6 +165,15 @@ impl Filter {
     }
 
     /// Whether the id of an entity that is not wanted is.
+    ///
+    /// ```
+    /// use afield_core::Filter;
+    ///
+    /// let filter = Filter::nothing().announcing(["photos".parse()?]);
+    /// assert!(filter.announces(&"photos".parse()?) && !filter.announces(&"notes".parse()?));
+    /// assert!(!Filter::Everything.announces(&"photos".parse()?)); // every photo itself is wanted
+    /// # Ok::<(), afield_core::id::ParseCollectionError>(())
+    /// ```
     pub fn announces(&self, collection: &Collection) -> bool {
         match self {
             Self::Everything | Self::AllBut(_) => false,
@@ -112,6 +182,15 @@ impl Filter {
     }
 
     /// Adds what another filter asks for.
+    ///
+    /// ```
+    /// use afield_core::Filter;
+    ///
+    /// let mut filter = Filter::collections(["notes".parse()?]);
+    /// filter.widen(&Filter::collections(["tasks".parse()?]));
+    /// assert_eq!(filter, Filter::collections(["notes".parse()?, "tasks".parse()?]));
+    /// # Ok::<(), afield_core::id::ParseCollectionError>(())
+    /// ```
     pub fn widen(&mut self, by: &Self) {
         match (&mut *self, by) {
             (Self::Everything, _) => {}
@@ -136,6 +215,13 @@ impl Filter {
     }
 
     /// How many entities are named one by one.
+    ///
+    /// ```
+    /// use afield_core::{EntityId, Filter};
+    ///
+    /// let filter = Filter::nothing().entities([EntityId::from_bytes([7; 16]), EntityId::from_bytes([8; 16])]);
+    /// assert_eq!(filter.entity_count(), 2);
+    /// ```
     pub fn entity_count(&self) -> usize {
         match self {
             Self::Everything | Self::AllBut(_) => 0,
@@ -144,6 +230,15 @@ impl Filter {
     }
 
     /// Whether no list is longer than the protocol allows.
+    ///
+    /// ```
+    /// use afield_core::limits::FILTER_ENTITIES_MAX;
+    /// use afield_core::{EntityId, Filter};
+    ///
+    /// let ids = (0..=FILTER_ENTITIES_MAX as u128).map(|number| EntityId::from_bytes(number.to_be_bytes()));
+    /// assert!(!Filter::nothing().entities(ids).is_within_limits()); // who wants so many names their collection
+    /// assert!(Filter::Everything.is_within_limits());
+    /// ```
     pub fn is_within_limits(&self) -> bool {
         match self {
             Self::Everything => true,
@@ -158,6 +253,17 @@ impl Filter {
 
 impl Selection {
     /// Whether an entity is wanted.
+    ///
+    /// ```
+    /// use afield_core::EntityId;
+    /// use afield_core::filter::Selection;
+    ///
+    /// let cover = EntityId::from_bytes([7; 16]);
+    /// let selection = Selection { entities: [cover].into(), ..Selection::default() };
+    /// assert!(selection.includes(cover, &"photos".parse()?));
+    /// assert!(!selection.includes(EntityId::from_bytes([8; 16]), &"photos".parse()?));
+    /// # Ok::<(), afield_core::id::ParseCollectionError>(())
+    /// ```
     pub fn includes(&self, entity: EntityId, collection: &Collection) -> bool {
         self.collections.contains(collection) || self.entities.contains(&entity)
     }

@@ -20,17 +20,41 @@ macro_rules! uuid_id {
 
         impl $name {
             /// Makes a new identity: UUID version 7 from the wall clock and random bytes.
+            ///
+            /// ```
+            #[doc = concat!("use afield_core::{Entropy, Now, ", stringify!($name), "};")]
+            ///
+            /// # struct Sevens;
+            /// # impl Entropy for Sevens { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(7) } }
+            /// # let mut entropy = Sevens;
+            /// let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+            #[doc = concat!("let id = ", stringify!($name), "::new(now, &mut entropy);")]
+            /// assert_eq!(id.to_string().parse(), Ok(id));
+            /// ```
             pub fn new(now: Now, entropy: &mut (impl Entropy + ?Sized)) -> Self {
                 let millis = u64::try_from(now.wall_ms).unwrap_or(0);
                 Self(uuid::Builder::from_unix_timestamp_millis(millis, &random_bytes(entropy)).into_uuid().into_bytes())
             }
 
             /// The identity with these 16 bytes.
+            ///
+            /// ```
+            #[doc = concat!("use afield_core::", stringify!($name), ";")]
+            ///
+            #[doc = concat!("let id = ", stringify!($name), "::from_bytes([7; 16]);")]
+            /// assert_eq!(id.to_string(), "07070707-0707-0707-0707-070707070707");
+            /// ```
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(bytes)
             }
 
             /// The 16 bytes of the identity.
+            ///
+            /// ```
+            #[doc = concat!("use afield_core::", stringify!($name), ";")]
+            ///
+            #[doc = concat!("assert_eq!(", stringify!($name), "::from_bytes([7; 16]).as_bytes(), &[7; 16]);")]
+            /// ```
             pub const fn as_bytes(&self) -> &[u8; 16] {
                 &self.0
             }
@@ -90,16 +114,39 @@ macro_rules! random_id {
 
         impl $name {
             /// Makes a new identity from 16 random bytes.
+            ///
+            /// ```
+            #[doc = concat!("use afield_core::{Entropy, ", stringify!($name), "};")]
+            ///
+            /// # struct Sevens;
+            /// # impl Entropy for Sevens { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(7) } }
+            /// # let mut entropy = Sevens;
+            #[doc = concat!("let id = ", stringify!($name), "::new(&mut entropy);")]
+            /// assert_eq!(id.as_bytes(), &[7; 16]);
+            /// ```
             pub fn new(entropy: &mut (impl Entropy + ?Sized)) -> Self {
                 Self(random_bytes(entropy))
             }
 
             /// The identity with these 16 bytes.
+            ///
+            /// ```
+            #[doc = concat!("use afield_core::", stringify!($name), ";")]
+            ///
+            #[doc = concat!("let id = ", stringify!($name), "::from_bytes([7; 16]);")]
+            /// assert_eq!(id.to_string(), "07".repeat(16));
+            /// ```
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(bytes)
             }
 
             /// The 16 bytes of the identity.
+            ///
+            /// ```
+            #[doc = concat!("use afield_core::", stringify!($name), ";")]
+            ///
+            #[doc = concat!("assert_eq!(", stringify!($name), "::from_bytes([7; 16]).as_bytes(), &[7; 16]);")]
+            /// ```
             pub const fn as_bytes(&self) -> &[u8; 16] {
                 &self.0
             }
@@ -167,6 +214,14 @@ pub struct ParseCollectionError;
 
 impl Collection {
     /// The name as text.
+    ///
+    /// ```
+    /// use afield_core::Collection;
+    ///
+    /// let notes: Collection = "notes".parse()?;
+    /// assert_eq!(notes.as_str(), "notes");
+    /// # Ok::<(), afield_core::id::ParseCollectionError>(())
+    /// ```
     pub fn as_str(&self) -> &str {
         &self.0
     }

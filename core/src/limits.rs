@@ -146,6 +146,13 @@ impl Limits {
 
     /// Whether a session can go on under these limits: something may be in flight, and a frame holds the longest run of a
     /// log, which the protocol gives. A relay with a smaller frame would cut its own devices off.
+    ///
+    /// ```
+    /// use afield_core::Limits;
+    ///
+    /// assert!(Limits::DEFAULT.are_workable());
+    /// assert!(!Limits { in_flight_chunks_max: 0, ..Limits::DEFAULT }.are_workable()); // nothing could be sent
+    /// ```
     pub fn are_workable(&self) -> bool {
         self.frame_bytes_max >= FRAME_BYTES_MAX && self.in_flight_chunks_max > 0 && self.in_flight_bytes_max > 0
     }
@@ -158,6 +165,13 @@ impl Default for Limits {
 }
 
 /// The most bytes that something of `compressed` bytes may inflate to.
+///
+/// ```
+/// use afield_core::limits::{INFLATED_BYTES_MAX, inflated_bytes_max};
+///
+/// assert_eq!(inflated_bytes_max(1_000), 100_000);
+/// assert_eq!(inflated_bytes_max(usize::MAX), INFLATED_BYTES_MAX);
+/// ```
 pub const fn inflated_bytes_max(compressed: usize) -> usize {
     let by_ratio = compressed.saturating_mul(INFLATED_RATIO_MAX);
     if by_ratio < INFLATED_BYTES_MAX { by_ratio } else { INFLATED_BYTES_MAX }

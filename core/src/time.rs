@@ -27,6 +27,20 @@ impl<E: Entropy + ?Sized> Entropy for Box<E> {
 }
 
 /// Draws an array of `N` random bytes.
+///
+/// ```
+/// use afield_core::Entropy;
+/// use afield_core::time::random_bytes;
+///
+/// struct Sevens; // for a test; an app asks the operating system
+/// impl Entropy for Sevens {
+///     fn fill(&mut self, bytes: &mut [u8]) {
+///         bytes.fill(7);
+///     }
+/// }
+/// let bytes: [u8; 4] = random_bytes(&mut Sevens);
+/// assert_eq!(bytes, [7; 4]);
+/// ```
 pub fn random_bytes<const N: usize>(entropy: &mut (impl Entropy + ?Sized)) -> [u8; N] {
     let mut bytes = [0; N];
     entropy.fill(&mut bytes);

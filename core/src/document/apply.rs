@@ -27,6 +27,24 @@ impl Document {
     /// One call does a bounded amount of work. What it leaves [`super::Verdict::Undecided`] is handed in again, once the
     /// other verdicts are stored; each call decides on one change at least.
     ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, Incoming, Verdict};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let entity = EntityId::from_bytes([7; 16]);
+    /// # let (mut document, mut other) = (Document::new(entity), Document::new(entity));
+    /// # let by = |actor: u8| {
+    /// #     let now = Now { wall_ms: 1_000 * i64::from(actor), monotonic_ms: 0 };
+    /// #     EditContext::new([actor; 16].into(), now)
+    /// # };
+    /// other.edit(&by(2), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// let changes = other.changes_since(&document.heads());
+    /// let incoming: Vec<_> = changes.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }).collect();
+    /// let applied = document.apply_guarded(&incoming, &Limits::DEFAULT)?;
+    /// assert_eq!(applied.verdicts, [Verdict::Applied]);
+    /// assert_eq!(document.read(), other.read());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// The document is poisoned.

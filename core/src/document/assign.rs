@@ -32,6 +32,21 @@ impl Edit<'_> {
     /// A text, counter or timestamp of the document stays one when `after` gives its content as a string or an
     /// integer, as plain JSON does.
     ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, Path, Point, Value};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// let before = Value::from([("title", Value::from("Trip")), ("done", Value::from(false))]);
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.assign(Path::ROOT, &Value::Null, &before))?;
+    ///
+    /// let after = Value::from([("title", Value::from("Night trip")), ("done", Value::from(false))]);
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.assign(Path::ROOT, &before, &after))?;
+    /// assert_eq!(document.read(), after);
+    /// assert_eq!(document.history(&Point::Now, 1)?.changes[0].operations, 1, "the title alone");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// The map or list around the path does not exist; the root is assigned something else than a map; the document

@@ -38,6 +38,21 @@ pub struct Attribution {
 }
 
 /// Makes the actor under which one opening of a device's store writes.
+///
+/// ```
+/// # use afield_core::document::{device_of, fresh_actor};
+/// # use afield_core::{DeviceId, Entropy};
+/// # struct Zeros;
+/// # impl Entropy for Zeros {
+/// #     fn fill(&mut self, bytes: &mut [u8]) {
+/// #         bytes.fill(0);
+/// #     }
+/// # }
+/// # let mut entropy = Zeros;
+/// let device = DeviceId::from_bytes([3; 16]);
+/// let actor = fresh_actor(device, &mut entropy);
+/// assert_eq!(device_of(&actor), Some(device));
+/// ```
 pub fn fresh_actor(device: DeviceId, entropy: &mut (impl Entropy + ?Sized)) -> ActorId {
     let mut bytes = device.as_bytes().to_vec();
     bytes.extend_from_slice(&random_bytes::<OPENING_BYTES>(entropy));
@@ -45,6 +60,14 @@ pub fn fresh_actor(device: DeviceId, entropy: &mut (impl Entropy + ?Sized)) -> A
 }
 
 /// The device that an actor names, as [`fresh_actor`] makes them: by the length alone.
+///
+/// ```
+/// # use afield_core::DeviceId;
+/// # use afield_core::document::device_of;
+/// # use automerge::ActorId;
+/// assert_eq!(device_of(&ActorId::from([3_u8; 24])), Some(DeviceId::from_bytes([3; 16])));
+/// assert_eq!(device_of(&ActorId::from([3_u8; 16])), None, "the actor of another program");
+/// ```
 pub fn device_of(actor: &ActorId) -> Option<DeviceId> {
     let bytes = actor.to_bytes();
     let device = bytes.first_chunk::<16>().filter(|_| bytes.len() == ACTOR_BYTES)?;
@@ -82,6 +105,18 @@ pub(super) fn of_change(engine: &Automerge, change: &ChangeMetadata<'_>) -> Attr
 impl Document {
     /// Tells who made a change, when, and on which device; `None` when the document does not hold the change.
     ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::{ChangeHash, EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// let edited = document.edit(&by, &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// let made = document.attribution(&edited.changes[0].hash).expect("the document holds it");
+    /// assert_eq!((made.at_ms, made.author), (1_700_000_000_000, None));
+    /// assert_eq!(document.attribution(&ChangeHash([0; 32])), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Panics
     ///
     /// The document is poisoned.
@@ -92,6 +127,17 @@ impl Document {
 
     /// When somebody last changed the document, by the clocks of those who did, in milliseconds since the Unix epoch; 0 where nobody
     /// has. A change that every device makes alike has no time, and stands for what it follows.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// assert_eq!(document.changed_ms(), 0);
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// assert_eq!(document.changed_ms(), 1_700_000_000_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Panics
     ///

@@ -19,6 +19,18 @@ use std::num::NonZeroU64;
 
 /// The changes of an entity with these fields, in causal order; `None` where they have to be made in a document, which also says
 /// what is wrong with them.
+///
+/// ```
+/// # use afield_core::document::{Document, Value, brought};
+/// # use afield_core::{EntityId, Limits};
+/// let entity = EntityId::from_bytes([7; 16]);
+/// let fields = Value::from([("title", Value::from("Trip"))]);
+/// let changes = brought(entity, &fields, &Limits::DEFAULT).expect("plain fields");
+/// let mut document = Document::new(entity);
+/// document.edit_derived(&Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+/// assert_eq!(document.heads(), [changes[0].hash]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn brought(entity: EntityId, fields: &Value, limits: &Limits) -> Option<Vec<LocalChange>> {
     let entries = fields.as_map().filter(|entries| !entries.is_empty() && !entries.contains_key(DELETED_KEY))?;
     if !is_plain(fields, 0) {

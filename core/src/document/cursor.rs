@@ -71,6 +71,19 @@ impl fmt::Debug for TextCursor {
 impl Document {
     /// A place in a text that stays before the character at `position`, in code points; at the end of the text, its end.
     ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.splice_text("body", 0, 0, "by train"))?;
+    /// let (caret, end) = (document.cursor_at("body", 3)?, document.cursor_at("body", 8)?);
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.splice_text("body", 0, 0, "we go "))?;
+    /// assert_eq!(document.position_of("body", &caret)?, Some(9));
+    /// assert_eq!(document.position_of("body", &end)?, Some(14));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// No text stands at the path, or the position is beyond its end.
@@ -86,6 +99,18 @@ impl Document {
     }
 
     /// Where a cursor stands now, in code points; `None` where the text has no such place, or not yet.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.splice_text("body", 0, 0, "by train"))?;
+    /// let caret = document.cursor_at("body", 3)?;
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.splice_text("body", 0, 3, ""))?;
+    /// assert_eq!(document.position_of("body", &caret)?, Some(0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -149,6 +149,15 @@ pub(super) fn run<T, E>(
 
 impl EditContext {
     /// That of an edit that exists already or may be made by others too, without an author or a message.
+    ///
+    /// ```
+    /// use afield_core::Now;
+    /// use afield_core::document::EditContext;
+    ///
+    /// let now = Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 };
+    /// let context = EditContext { author: Some("Anna".into()), ..EditContext::new([1_u8; 16].into(), now) };
+    /// assert!(!context.fresh && context.message.is_none());
+    /// ```
     pub fn new(actor: ActorId, now: Now) -> Self {
         Self { actor, now, fresh: false, author: None, message: None }
     }
@@ -232,6 +241,20 @@ impl<'d> Edit<'d> {
     }
 
     /// Says what the edit is for: a message that its changes carry, for whoever reads the entity's history.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, Point};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| {
+    ///     edit.set_message("it takes a night");
+    ///     edit.put("title", "Night trip")
+    /// })?;
+    /// let page = document.history(&Point::Now, 1)?;
+    /// assert_eq!(page.changes[0].attribution.message.as_deref(), Some("it takes a night"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_message(&mut self, message: &str) {
         self.message = Some(message.to_owned());
     }
@@ -239,6 +262,20 @@ impl<'d> Edit<'d> {
     /// The document as this edit has left it so far, to read from with the engine.
     ///
     /// Nothing can be written by it, so that what the edit makes need not be checked as after [`Edit::raw`].
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, OperationError};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # use automerge::ReadDoc;
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| {
+    ///     edit.put("title", "Trip")?;
+    ///     assert_eq!(edit.reader().length(automerge::ROOT), 1);
+    ///     Ok::<_, OperationError>(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reader(&self) -> &OwnedTransaction {
         self.transaction.as_ref().expect("an edit has a transaction whenever no method of it is running")
     }

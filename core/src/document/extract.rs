@@ -74,6 +74,18 @@ impl From<ReadFault> for SnapshotFault {
 }
 
 /// The check of a snapshot: the leading bytes of BLAKE3 over the entity's id and the hashes of its changes in order.
+///
+/// ```
+/// # use afield_core::document::{Document, EditContext, snapshot_check};
+/// # use afield_core::{EntityId, Limits, Now};
+/// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+/// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+/// document.edit(&by, &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+/// let hashes = document.changes_since(&[]).into_iter().map(|(hash, _)| hash);
+/// let check = snapshot_check(document.entity(), hashes);
+/// assert_ne!(check, snapshot_check(document.entity(), []));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn snapshot_check(entity: EntityId, hashes: impl IntoIterator<Item = ChangeHash>) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(entity.as_bytes());
@@ -99,6 +111,19 @@ impl SnapshotBudget {
 
     /// Takes what a snapshot was counted to hold, and the bytes of its changes; answers whether there was room. Where there was
     /// not, nothing is taken.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, SnapshotBudget, measure_snapshot};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// let extent = measure_snapshot(&document.save())?;
+    /// let mut budget = SnapshotBudget::WHOLE;
+    /// assert!(budget.take_snapshot(extent, 100));
+    /// assert!(!budget.take_snapshot(extent, usize::MAX));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn take_snapshot(&mut self, extent: SnapshotExtent, changes_bytes: usize) -> bool {
         let mut left = *self;
         let fits = left.take(extent).is_ok() && left.take_bytes(changes_bytes).is_ok();
@@ -150,6 +175,19 @@ pub struct SnapshotExtent {
 /// What the document expands to is counted before Automerge sees it, and every change is read and hashed anew. It is all taken
 /// from the `budget`, which is one for a message.
 ///
+/// ```
+/// # use afield_core::document::{Document, EditContext, SnapshotBudget, extract_changes, snapshot_check};
+/// # use afield_core::{EntityId, Limits, Now};
+/// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+/// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+/// let edited = document.edit(&by, &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+/// let check = snapshot_check(document.entity(), document.changes_since(&[]).into_iter().map(|(hash, _)| hash));
+/// let mut budget = SnapshotBudget::WHOLE;
+/// let taken = extract_changes(document.entity(), &document.save(), 1, &check, &mut budget)?;
+/// assert_eq!(taken[0].1, edited.changes[0].bytes);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 ///
 /// The bytes are not such a document. Nothing of it is to be believed then.
@@ -192,6 +230,20 @@ fn taken_out(
 }
 
 /// Counts what a saved document expands to, without expanding it.
+///
+/// ```
+/// # use afield_core::document::{Document, EditContext, measure_snapshot};
+/// # use afield_core::{EntityId, Limits, Now};
+/// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+/// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+/// document.edit(&by, &Limits::DEFAULT, |edit| {
+///     edit.put("title", "Trip")?;
+///     edit.put("done", false)
+/// })?;
+/// let extent = measure_snapshot(&document.save())?;
+/// assert_eq!((extent.changes, extent.operations), (1, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 ///

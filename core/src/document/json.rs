@@ -27,6 +27,14 @@ impl Value {
     /// Texts become strings, with [`BLOCK_CHARACTER`](super::BLOCK_CHARACTER) for each block of a rich one; counters and timestamps (milliseconds) become numbers; bytes become lowercase hexadecimal
     /// strings; floating-point numbers that are not finite become null. Keys are in order, so the same value always
     /// gives the same bytes. The kinds cannot be told apart afterwards: see [`Value::to_tagged_json`].
+    ///
+    /// ```
+    /// use afield_core::document::Value;
+    /// use serde_json::json;
+    ///
+    /// let note = Value::from([("title", Value::Text("Trip".into())), ("opened", Value::Counter(2))]);
+    /// assert_eq!(note.to_json(), json!({ "title": "Trip", "opened": 2 }));
+    /// ```
     pub fn to_json(&self) -> Json {
         match self {
             Self::Null => Json::Null,
@@ -44,6 +52,14 @@ impl Value {
 
     /// Reads plain JSON: strings become [`Value::Str`], whole numbers [`Value::Int`] or, above its range,
     /// [`Value::Uint`], all other numbers [`Value::F64`].
+    ///
+    /// ```
+    /// use afield_core::document::Value;
+    /// use serde_json::json;
+    ///
+    /// let note = Value::from_json(&json!({ "title": "Trip", "opened": 2 }));
+    /// assert_eq!(note, Value::from([("title", Value::from("Trip")), ("opened", Value::from(2))]));
+    /// ```
     pub fn from_json(json: &Json) -> Self {
         match json {
             Json::Null => Self::Null,
@@ -73,6 +89,16 @@ impl Value {
     ///
     /// Maps and lists nest as deep as they do in the value, and what stands in them takes one level more at the most, but
     /// for the blocks of rich texts, which take three. The values of marks and the entries of blocks are tagged, too.
+    ///
+    /// ```
+    /// use afield_core::document::Value;
+    /// use serde_json::json;
+    ///
+    /// let note = Value::from([("title", Value::Text("Trip".into())), ("opened", Value::Counter(2))]);
+    /// let json = note.to_tagged_json();
+    /// assert_eq!(json, json!({ "title": { "$text": "Trip" }, "opened": { "$counter": 2 } }));
+    /// assert_eq!(Value::from_tagged_json(&json), Ok(note));
+    /// ```
     pub fn to_tagged_json(&self) -> Json {
         match self {
             Self::Uint(number) if i64::try_from(*number).is_ok() => json!({ "$uint": number }),
@@ -94,6 +120,14 @@ impl Value {
     }
 
     /// Reads what [`Value::to_tagged_json`] wrote; JSON without tags is read as [`Value::from_json`] does.
+    ///
+    /// ```
+    /// use afield_core::document::{TaggedJsonError, Value};
+    /// use serde_json::json;
+    ///
+    /// assert_eq!(Value::from_tagged_json(&json!({ "$counter": 2 })), Ok(Value::Counter(2)));
+    /// assert_eq!(Value::from_tagged_json(&json!({ "$colour": 2 })), Err(TaggedJsonError::UnknownTag));
+    /// ```
     ///
     /// # Errors
     ///

@@ -53,6 +53,16 @@ impl Edit<'_> {
     /// Positions count Unicode code points of the text as a whole, wherever its parts begin. An absent long text is created,
     /// unless nothing is inserted. Where an ordinary text stands, it is edited as one and stays one.
     ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, Value};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.splice_long_text("transcript", 0, 0, "Once upon a time"))?;
+    /// assert_eq!(document.read_at("transcript")?, Some(Value::LongText("Once upon a time".into())));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// The place of the text does not exist or holds something else, the range is not within the text, or too much is
@@ -264,6 +274,17 @@ impl Edit<'_> {
 impl Document {
     /// How many code points the text at a path has, long or not; 0 where nothing stands. No text is read as a whole.
     ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.splice_long_text("transcript", 0, 0, "Once upon a time"))?;
+    /// assert_eq!(document.text_length("transcript")?, 16);
+    /// assert_eq!(document.text_length("summary")?, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// Something else than a text stands there, or the path leads into something that is no map or list.
@@ -282,6 +303,17 @@ impl Document {
 
     /// Reads code points of the text at a path, long or not. Of a long text the parts alone that they stand in are read. A
     /// range that ends behind the end ends there.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.splice_long_text("transcript", 0, 0, "Once upon a time"))?;
+    /// assert_eq!(document.text_slice("transcript", 5..9)?, "upon");
+    /// assert_eq!(document.text_slice("transcript", 12..1_000)?, "time");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

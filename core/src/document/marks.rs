@@ -27,6 +27,21 @@ impl Edit<'_> {
     /// within the mark by anybody is marked, and at its edges as `expand` says. Of marks of one name that several devices
     /// set at the same time one is shown, the same everywhere. An empty range marks nothing.
     ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, Expand, Value};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| {
+    ///     edit.splice_text("body", 0, 0, "Read this")?;
+    ///     edit.mark("body", 0..4, "bold", true, Expand::After)?;
+    ///     edit.mark("body", 5..9, "link", "https://example.org", Expand::None)
+    /// })?;
+    /// let body = document.read_at("body")?.and_then(|body| body.to_rich_text()).unwrap_or_default();
+    /// assert_eq!(body.marks().next(), Some(("bold", 0..4, &Value::from(true))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// No text stands there, the range is not within it, or the value is no scalar or too large.
@@ -51,6 +66,20 @@ impl Edit<'_> {
     /// `expand` says whether characters that are inserted at the edges are without the mark, too. Use the same as where the
     /// mark was set.
     ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, Expand, Value};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| {
+    ///     edit.splice_text("body", 0, 0, "Read this")?;
+    ///     edit.mark("body", 0..4, "bold", true, Expand::After)
+    /// })?;
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.unmark("body", 0..4, "bold", Expand::After))?;
+    /// assert_eq!(document.read_at("body")?, Some(Value::Text("Read this".into())));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`Edit::mark`].
@@ -66,6 +95,20 @@ impl Edit<'_> {
 
     /// Inserts a block into the text at `text`, to which the characters from `position` to the next block then belong. An
     /// absent text is created.
+    ///
+    /// ```
+    /// # use afield_core::document::{Block, Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| {
+    ///     edit.splice_text("body", 0, 0, "Trip")?;
+    ///     edit.split_block("body", 0, &Block::new("heading").with_attribute("level", 1))
+    /// })?;
+    /// let body = document.read_at("body")?.and_then(|body| body.to_rich_text()).unwrap_or_default();
+    /// assert_eq!(body.block(0).and_then(Block::kind), Some("heading"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -83,6 +126,20 @@ impl Edit<'_> {
     /// Takes the block at `position` of the text at `text` out, so that the characters behind it belong to the block
     /// before.
     ///
+    /// ```
+    /// # use afield_core::document::{Block, Document, EditContext, Value};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| {
+    ///     edit.splice_text("body", 0, 0, "Trip")?;
+    ///     edit.split_block("body", 0, &Block::new("heading").with_attribute("level", 1))
+    /// })?;
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.join_block("body", 0))?;
+    /// assert_eq!(document.read_at("body")?, Some(Value::Text("Trip".into())));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// No text stands there, or no block at that position of it.
@@ -97,6 +154,22 @@ impl Edit<'_> {
 
     /// Makes the block at `position` of the text at `text` another one. What differs is written alone, so that entries and
     /// attributes that others change at the same time merge.
+    ///
+    /// ```
+    /// # use afield_core::document::{Block, Document, EditContext, Value};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| {
+    ///     edit.splice_text("body", 0, 0, "Trip")?;
+    ///     edit.split_block("body", 0, &Block::new("heading").with_attribute("level", 1))
+    /// })?;
+    /// let heading = Block::new("heading").with_attribute("level", 2);
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.update_block("body", 0, &heading))?;
+    /// let body = document.read_at("body")?.and_then(|body| body.to_rich_text()).unwrap_or_default();
+    /// assert_eq!(body.block(0).and_then(|block| block.attribute("level")), Some(&Value::from(2)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -152,6 +152,14 @@ pub struct Document {
 
 impl Document {
     /// Makes the empty document of an entity.
+    ///
+    /// ```
+    /// use afield_core::EntityId;
+    /// use afield_core::document::Document;
+    ///
+    /// let document = Document::new(EntityId::from_bytes([7; 16]));
+    /// assert_eq!((document.change_count(), document.heads()), (0, Vec::new()));
+    /// ```
     pub fn new(entity: EntityId) -> Self {
         let (sequences, verified) = (Sequences::default(), Verified::default());
         Self {
@@ -169,6 +177,17 @@ impl Document {
     /// The content comes from this device's own storage, where only changes that passed the guarded apply are filed as
     /// applied. Everything is verified; a failure never gives a document (invariant D8).
     ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// let loaded = Document::load(document.entity(), Some(&document.save()), [])?;
+    /// assert_eq!(loaded.read(), document.read());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// See [`LoadError`].
@@ -185,21 +204,70 @@ impl Document {
     }
 
     /// Says whether changes from elsewhere are redone as edits where that gives the same bytes; they are by default.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, Incoming, Replay, Verdict};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let entity = EntityId::from_bytes([7; 16]);
+    /// # let (mut document, mut other) = (Document::new(entity), Document::new(entity));
+    /// # let by = |actor: u8| {
+    /// #     let now = Now { wall_ms: 1_000 * i64::from(actor), monotonic_ms: 0 };
+    /// #     EditContext::new([actor; 16].into(), now)
+    /// # };
+    /// # other.edit(&by(2), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// # let changes = other.changes_since(&[]);
+    /// # let incoming: Vec<_> = changes.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }).collect();
+    /// document.set_replay(Replay::Off);
+    /// let applied = document.apply_guarded(&incoming, &Limits::DEFAULT)?;
+    /// assert_eq!((applied.verdicts, applied.replayed), (vec![Verdict::Applied], 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_replay(&mut self, replay: Replay) {
         self.replay = replay;
     }
 
     /// The entity.
+    ///
+    /// ```
+    /// # use afield_core::EntityId;
+    /// # use afield_core::document::Document;
+    /// let entity = EntityId::from_bytes([7; 16]);
+    /// assert_eq!(Document::new(entity).entity(), entity);
+    /// ```
     pub fn entity(&self) -> EntityId {
         self.entity
     }
 
     /// Whether the document saw a panic and has to be loaded again.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, OperationError};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// assert!(!document.is_poisoned());
+    /// let edit = std::panic::AssertUnwindSafe(|| {
+    ///     document.edit::<(), OperationError>(&by, &Limits::DEFAULT, |_| panic!("a mistake in the app"))
+    /// });
+    /// assert!(std::panic::catch_unwind(edit).is_err());
+    /// assert!(document.is_poisoned());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_poisoned(&self) -> bool {
         self.engine.is_none()
     }
 
     /// The changes that no other change depends on, in order.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// let edited = document.edit(&by, &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// assert_eq!(document.heads(), [edited.changes[0].hash]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Panics
     ///
@@ -210,6 +278,17 @@ impl Document {
 
     /// Whether the document holds a change.
     ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::{ChangeHash, EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// let edited = document.edit(&by, &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// assert!(document.has(&edited.changes[0].hash));
+    /// assert!(!document.has(&ChangeHash([0; 32])));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Panics
     ///
     /// The document is poisoned.
@@ -218,16 +297,53 @@ impl Document {
     }
 
     /// How many changes the document holds.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// assert_eq!(document.change_count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn change_count(&self) -> u64 {
         self.sequences.total()
     }
 
     /// How many operations its changes have.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| {
+    ///     edit.put("title", "Trip")?;
+    ///     edit.put("done", false)
+    /// })?;
+    /// assert_eq!(document.operation_count(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn operation_count(&self) -> u64 {
         self.sequences.operations()
     }
 
     /// The highest operation number; 0 when there is none.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// assert_eq!(document.max_op(), 0);
+    /// document.edit(&by, &Limits::DEFAULT, |edit| {
+    ///     edit.put("title", "Trip")?;
+    ///     edit.put("done", false)
+    /// })?;
+    /// assert_eq!(document.max_op(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Panics
     ///
@@ -238,6 +354,17 @@ impl Document {
 
     /// Writes the whole history as one snapshot.
     ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// let snapshot = document.save();
+    /// assert_eq!(Document::load(document.entity(), Some(&snapshot), [])?.heads(), document.heads());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Panics
     ///
     /// The document is poisoned.
@@ -247,6 +374,17 @@ impl Document {
 
     /// Gives the bytes of a change, not compressed; `None` when the document does not hold it.
     ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// let edited = document.edit(&by, &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// let change = &edited.changes[0];
+    /// assert_eq!(document.change_bytes(&change.hash).as_ref(), Some(&change.bytes));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Panics
     ///
     /// The document is poisoned.
@@ -255,6 +393,19 @@ impl Document {
     }
 
     /// Gives all changes that are not among `heads` and what they depend on, in causal order, not compressed.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// let known = document.heads();
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.put("done", true))?;
+    /// assert_eq!(document.changes_since(&known).len(), 1);
+    /// assert_eq!(document.changes_since(&[]).len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Panics
     ///
@@ -266,6 +417,16 @@ impl Document {
 
     /// Reads the whole document.
     ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, Value};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// assert_eq!(document.read(), Value::from([("title", Value::from("Trip"))]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Panics
     ///
     /// The document is poisoned.
@@ -274,6 +435,18 @@ impl Document {
     }
 
     /// Reads what stands at a path, with everything below it; `None` when nothing does.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, Path};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// assert_eq!(document.read_at("title")?, Some("Trip".into()));
+    /// assert_eq!(document.read_at("done")?, None);
+    /// assert!(document.read_at(Path::from("title").key("length")).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -290,6 +463,18 @@ impl Document {
 
     /// The engine's own document, to read from: the raw view.
     ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// use automerge::{ROOT, ReadDoc};
+    ///
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// assert_eq!(document.automerge().keys(ROOT).collect::<Vec<_>>(), ["title"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Panics
     ///
     /// The document is poisoned.
@@ -301,6 +486,25 @@ impl Document {
     ///
     /// When it succeeds, the changes it made are in the document and in the answer, and the caller stores them before
     /// anybody sees them. When it fails, the document is as it was before.
+    ///
+    /// ```
+    /// use afield_core::document::{Document, EditContext, Path};
+    /// use afield_core::{EntityId, Limits, Now};
+    ///
+    /// let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// let now = Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 };
+    /// let context = EditContext::new([1_u8; 16].into(), now);
+    /// let edited = document.edit(&context, &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// assert_eq!(edited.changes.len(), 1, "what the caller stores");
+    ///
+    /// let refused = document.edit(&context, &Limits::DEFAULT, |edit| {
+    ///     edit.put("title", "Night trip")?;
+    ///     edit.put(Path::from("absent").key("title"), "Trip")
+    /// });
+    /// assert!(refused.is_err());
+    /// assert_eq!(document.read_at("title")?, Some("Trip".into()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -321,6 +525,17 @@ impl Document {
     /// Runs `closure` as one edit whose changes are nobody's: the actor of each follows from its bytes, and its time is 0.
     /// Every device that does the same to a document with the same history makes the same changes, so that what several bring
     /// to an entity from one source is there once.
+    ///
+    /// ```
+    /// # use afield_core::document::Document;
+    /// # use afield_core::{EntityId, Limits};
+    /// let entity = EntityId::from_bytes([7; 16]);
+    /// let (mut document, mut other) = (Document::new(entity), Document::new(entity));
+    /// document.edit_derived(&Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// other.edit_derived(&Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// assert_eq!(document.heads(), other.heads());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

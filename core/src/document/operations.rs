@@ -24,6 +24,20 @@ pub(super) struct Place {
 impl Edit<'_> {
     /// Reads what stands at a path, with everything below it; `None` when nothing does.
     ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, OperationError};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| {
+    ///     edit.put("title", "Trip")?;
+    ///     assert_eq!(edit.read("title")?, Some("Trip".into()));
+    ///     assert_eq!(edit.read("done")?, None);
+    ///     Ok::<_, OperationError>(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// A key of the path goes into what is no map, or an index into what is no list.
@@ -37,6 +51,20 @@ impl Edit<'_> {
     /// A scalar that stands there already is not written again. A text, list, map or counter is created anew, in place
     /// of what stood there; at an absent key it is the one that other devices create there, too, so that content
     /// merges. Entries of a new map that are null are left out.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, Path, Value};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| {
+    ///     edit.put("title", "Trip")?;
+    ///     edit.put("steps", Value::List(vec!["pack".into(), "go".into()]))?;
+    ///     edit.put(Path::from("steps").index(1), "leave")
+    /// })?;
+    /// assert_eq!(document.read_at(Path::from("steps").index(1))?, Some("leave".into()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -58,6 +86,19 @@ impl Edit<'_> {
 
     /// Deletes the entry of a map, or an element of a list. An absent entry stays absent and nothing is written.
     ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.put("due", "tomorrow"))?;
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.delete("due"))?;
+    /// assert_eq!(document.read_at("due")?, None);
+    /// let again = document.edit(&by, &Limits::DEFAULT, |edit| edit.delete("due"))?;
+    /// assert!(again.changes.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// The map or list of the path does not exist, or the index is not that of an element.
@@ -72,6 +113,19 @@ impl Edit<'_> {
     /// Inserts a value into the list at `list`, so that it becomes the element at `index`.
     ///
     /// An absent list is created.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| {
+    ///     edit.insert("steps", 0, "leave")?;
+    ///     edit.insert("steps", 0, "pack")
+    /// })?;
+    /// assert_eq!(document.read().to_json(), serde_json::json!({ "steps": ["pack", "leave"] }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -96,6 +150,19 @@ impl Edit<'_> {
     /// Positions count Unicode code points, and each block of a rich text as one. What is inserted has the marks that grow
     /// over it; a block that is deleted joins what it divided. An absent text is created, unless nothing is inserted; where a
     /// long text stands, it is edited as one.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, Value};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| {
+    ///     edit.splice_text("body", 0, 0, "by train")?;
+    ///     edit.splice_text("body", 3, 0, "night ")
+    /// })?;
+    /// assert_eq!(document.read_at("body")?, Some(Value::Text("by night train".into())));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -129,6 +196,17 @@ impl Edit<'_> {
     /// Adds `by` to the counter at `counter`; increments of all devices add up. An absent counter is created from 0; of
     /// several first increments of more than 10¹¹ at the same time one alone is shown.
     ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, Value};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.increment("opened", 3))?;
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.increment("opened", -1))?;
+    /// assert_eq!(document.read_at("opened")?, Some(Value::Counter(2)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// The place of the counter does not exist or holds something else, or the counter would leave the range of
@@ -147,6 +225,16 @@ impl Edit<'_> {
     }
 
     /// Sets an entry of the map at `map`; an absent map is created empty first, the same on every device.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, Path};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.put_entry("labels", "colour", "red"))?;
+    /// assert_eq!(document.read_at(Path::from("labels").key("colour"))?, Some("red".into()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -167,6 +255,18 @@ impl Edit<'_> {
     /// Gives access to the engine's own transaction, for what the other operations do not offer.
     ///
     /// A character of a text can be inserted and deleted there, and not replaced by a value: such an edit is refused.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// use automerge::{ROOT, transaction::Transactable};
+    ///
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.raw(|transaction| transaction.put(ROOT, "title", "Trip")))?;
+    /// assert_eq!(document.read_at("title")?, Some("Trip".into()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

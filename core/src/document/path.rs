@@ -35,12 +35,26 @@ impl Path {
     pub const ROOT: Self = Self(Vec::new());
 
     /// The path of an entry of the map at this path.
+    ///
+    /// ```
+    /// use afield_core::document::Path;
+    ///
+    /// assert_eq!(Path::from("steps").index(0).key("title").to_string(), "steps[0].title");
+    /// assert_eq!(Path::from("labels").key("a.b").to_string(), "labels[\"a.b\"]");
+    /// ```
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.0.push(Step::Key(key.into()));
         self
     }
 
     /// The path of an element of the list at this path.
+    ///
+    /// ```
+    /// use afield_core::document::Path;
+    ///
+    /// let path = Path::from("steps").index(2);
+    /// assert_eq!("steps[2]".parse(), Ok(path));
+    /// ```
     pub fn index(mut self, index: usize) -> Self {
         self.0.push(Step::Index(index));
         self
@@ -58,6 +72,13 @@ impl Path {
 
     /// The path as errors and logs may show it: the name of the field, and indices; keys below it, which may be content,
     /// as `*`.
+    ///
+    /// ```
+    /// use afield_core::document::Path;
+    ///
+    /// assert_eq!(Path::from("labels").key("Anna").index(1).outline().to_string(), "labels.*[1]");
+    /// assert_eq!(Path::ROOT.outline().to_string(), "the entity");
+    /// ```
     pub fn outline(&self) -> impl fmt::Display + use<> {
         let shown = self.0.iter().enumerate().map(|(number, step)| match step {
             Step::Key(_) if number > 0 => Step::Key("*".to_owned()),
@@ -67,11 +88,24 @@ impl Path {
     }
 
     /// The steps from the root.
+    ///
+    /// ```
+    /// use afield_core::document::{Path, Step};
+    ///
+    /// assert_eq!(Path::from("steps").index(0).steps(), [Step::Key("steps".into()), Step::Index(0)]);
+    /// ```
     pub fn steps(&self) -> &[Step] {
         &self.0
     }
 
     /// Whether it is the root.
+    ///
+    /// ```
+    /// use afield_core::document::Path;
+    ///
+    /// assert!(Path::ROOT.is_root());
+    /// assert!(!Path::from("title").is_root());
+    /// ```
     pub fn is_root(&self) -> bool {
         self.0.is_empty()
     }

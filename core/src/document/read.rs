@@ -115,6 +115,18 @@ pub(super) fn read_object(document: &impl ReadDoc, object: &Object) -> Value {
 /// Reads a text, plain, rich or long; `None` when the object is none.
 ///
 /// It reads from whatever the engine reads from, for views of documents that know no marks and no parts.
+///
+/// ```
+/// # use afield_core::document::{Document, EditContext, Value, text_of};
+/// # use afield_core::{EntityId, Limits, Now};
+/// # use automerge::ReadDoc;
+/// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+/// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+/// document.edit(&by, &Limits::DEFAULT, |edit| edit.splice_text("body", 0, 0, "milk"))?;
+/// let (_, body) = document.automerge().get(automerge::ROOT, "body")?.expect("it was just written");
+/// assert_eq!(text_of(document.automerge(), &body), Some(Value::Text("milk".into())));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn text_of(document: &impl ReadDoc, object: &ObjId) -> Option<Value> {
     match document.object_type(object).ok()? {
         ObjType::Text => Some(read_text(document, object)),

@@ -85,6 +85,13 @@ pub enum Expand {
 impl Expand {
     /// How a mark of this name grows where nobody says it: `link` and `comment` do not, all others do behind their last
     /// character.
+    ///
+    /// ```
+    /// use afield_core::document::Expand;
+    ///
+    /// assert_eq!(Expand::of("bold"), Expand::After);
+    /// assert_eq!(Expand::of("link"), Expand::None);
+    /// ```
     pub fn of(name: &str) -> Self {
         match name {
             "link" | "comment" => Self::None,
@@ -114,6 +121,14 @@ impl From<Expand> for automerge::marks::ExpandMark {
 
 impl Block {
     /// Makes a block of a kind, such as `paragraph`, `heading` or `unordered-list-item`, at the outermost level.
+    ///
+    /// ```
+    /// use afield_core::document::Block;
+    ///
+    /// let block = Block::new("paragraph");
+    /// assert_eq!(block.kind(), Some("paragraph"));
+    /// assert_eq!(block.parents().count(), 0);
+    /// ```
     pub fn new(kind: impl Into<String>) -> Self {
         let entries = [
             (BLOCK_ATTRIBUTES, Value::Map(BTreeMap::new())),
@@ -124,6 +139,13 @@ impl Block {
     }
 
     /// The same within blocks of these kinds, from the outermost.
+    ///
+    /// ```
+    /// use afield_core::document::Block;
+    ///
+    /// let block = Block::new("paragraph").with_parents(["blockquote", "unordered-list-item"]);
+    /// assert_eq!(block.parents().last(), Some("unordered-list-item"));
+    /// ```
     #[must_use]
     pub fn with_parents<K: Into<String>>(self, parents: impl IntoIterator<Item = K>) -> Self {
         let parents = parents.into_iter().map(|kind| Value::Str(kind.into())).collect();
@@ -131,6 +153,13 @@ impl Block {
     }
 
     /// The same with one more attribute, or another value of it.
+    ///
+    /// ```
+    /// use afield_core::document::{Block, Value};
+    ///
+    /// let heading = Block::new("heading").with_attribute("level", 1).with_attribute("level", 2);
+    /// assert_eq!(heading.attribute("level"), Some(&Value::from(2)));
+    /// ```
     #[must_use]
     pub fn with_attribute(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         let attributes = self.0.entry(BLOCK_ATTRIBUTES.to_owned()).or_default();
@@ -144,6 +173,13 @@ impl Block {
     }
 
     /// The same with one more entry beside those of the schema, or another value of it.
+    ///
+    /// ```
+    /// use afield_core::document::{Block, Value};
+    ///
+    /// let block = Block::new("paragraph").with("folded", true);
+    /// assert_eq!(block.entries()["folded"], Value::from(true));
+    /// ```
     #[must_use]
     pub fn with(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.0.insert(key.into(), value.into());
@@ -151,26 +187,63 @@ impl Block {
     }
 
     /// The kind; `None` where the block has none.
+    ///
+    /// ```
+    /// use afield_core::document::Block;
+    ///
+    /// assert_eq!(Block::new("heading").kind(), Some("heading"));
+    /// assert_eq!(Block::default().kind(), None);
+    /// ```
     pub fn kind(&self) -> Option<&str> {
         self.0.get(BLOCK_TYPE).and_then(Value::as_str)
     }
 
     /// The kinds of the blocks around it, from the outermost.
+    ///
+    /// ```
+    /// use afield_core::document::Block;
+    ///
+    /// let block = Block::new("paragraph").with_parents(["blockquote"]);
+    /// assert_eq!(block.parents().collect::<Vec<_>>(), ["blockquote"]);
+    /// ```
     pub fn parents(&self) -> impl Iterator<Item = &str> {
         self.0.get(BLOCK_PARENTS).and_then(Value::as_list).unwrap_or_default().iter().filter_map(Value::as_str)
     }
 
     /// An attribute; `None` where the block does not have it.
+    ///
+    /// ```
+    /// use afield_core::document::{Block, Value};
+    ///
+    /// let heading = Block::new("heading").with_attribute("level", 1);
+    /// assert_eq!(heading.attribute("level"), Some(&Value::from(1)));
+    /// assert_eq!(heading.attribute("align"), None);
+    /// ```
     pub fn attribute(&self, key: &str) -> Option<&Value> {
         self.0.get(BLOCK_ATTRIBUTES)?.entry(key)
     }
 
     /// All entries.
+    ///
+    /// ```
+    /// use afield_core::document::Block;
+    ///
+    /// let block = Block::new("heading");
+    /// assert_eq!(block.entries().keys().collect::<Vec<_>>(), ["attrs", "parents", "type"]);
+    /// ```
     pub fn entries(&self) -> &BTreeMap<String, Value> {
         &self.0
     }
 
     /// All entries, to be changed.
+    ///
+    /// ```
+    /// use afield_core::document::Block;
+    ///
+    /// let mut block = Block::new("paragraph");
+    /// block.entries_mut().insert("type".into(), "heading".into());
+    /// assert_eq!(block, Block::new("heading"));
+    /// ```
     pub fn entries_mut(&mut self) -> &mut BTreeMap<String, Value> {
         &mut self.0
     }
@@ -196,46 +269,124 @@ impl FromIterator<(String, Value)> for Block {
 
 impl RichText {
     /// Makes an empty text.
+    ///
+    /// ```
+    /// use afield_core::document::RichText;
+    ///
+    /// let mut text = RichText::new();
+    /// text.splice(0, 0, "milk");
+    /// assert_eq!(text, RichText::from("milk"));
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// The text as a string, with [`BLOCK_CHARACTER`] for each block.
+    ///
+    /// ```
+    /// use afield_core::document::{Block, RichText};
+    ///
+    /// let mut text = RichText::from("Trip");
+    /// text.insert_block(0, Block::new("heading"));
+    /// assert_eq!(text.as_str(), "\u{fffc}Trip");
+    /// ```
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
     /// How many code points and blocks there are.
+    ///
+    /// ```
+    /// use afield_core::document::{Block, RichText};
+    ///
+    /// let mut text = RichText::from("é🦀");
+    /// text.insert_block(0, Block::new("heading"));
+    /// assert_eq!(text.len(), 3);
+    /// ```
     pub fn len(&self) -> usize {
         self.length
     }
 
     /// Whether there are neither characters nor blocks.
+    ///
+    /// ```
+    /// use afield_core::document::RichText;
+    ///
+    /// assert!(RichText::new().is_empty());
+    /// assert!(!RichText::from("milk").is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
 
     /// Whether there are neither marks nor blocks, so that the string says everything.
+    ///
+    /// ```
+    /// use afield_core::document::RichText;
+    ///
+    /// let mut text = RichText::from("milk");
+    /// assert!(text.is_plain());
+    /// text.mark(0..4, "bold", true);
+    /// assert!(!text.is_plain());
+    /// ```
     pub fn is_plain(&self) -> bool {
         self.marks.is_empty() && self.blocks.is_empty()
     }
 
     /// The block at a position; `None` when none stands there.
+    ///
+    /// ```
+    /// use afield_core::document::{Block, RichText};
+    ///
+    /// let mut text = RichText::from("Trip");
+    /// text.insert_block(0, Block::new("heading"));
+    /// assert_eq!(text.block(0).and_then(Block::kind), Some("heading"));
+    /// assert_eq!(text.block(1), None);
+    /// ```
     pub fn block(&self, position: usize) -> Option<&Block> {
         self.blocks.get(&position)
     }
 
     /// The block at a position, to be changed; `None` when none stands there.
+    ///
+    /// ```
+    /// use afield_core::document::{Block, RichText};
+    ///
+    /// let mut text = RichText::from("Trip");
+    /// text.insert_block(0, Block::new("heading"));
+    /// if let Some(block) = text.block_mut(0) {
+    ///     *block = Block::new("paragraph");
+    /// }
+    /// assert_eq!(text.block(0).and_then(Block::kind), Some("paragraph"));
+    /// ```
     pub fn block_mut(&mut self, position: usize) -> Option<&mut Block> {
         self.blocks.get_mut(&position)
     }
 
     /// The blocks with their positions.
+    ///
+    /// ```
+    /// use afield_core::document::{Block, RichText};
+    ///
+    /// let mut text = RichText::from("Trip");
+    /// text.insert_block(0, Block::new("heading"));
+    /// text.push_block(Block::new("paragraph"));
+    /// let kinds: Vec<_> = text.blocks().map(|(position, block)| (position, block.kind())).collect();
+    /// assert_eq!(kinds, [(0, Some("heading")), (5, Some("paragraph"))]);
+    /// ```
     pub fn blocks(&self) -> impl Iterator<Item = (usize, &Block)> {
         self.blocks.iter().map(|(position, block)| (*position, block))
     }
 
     /// The marks: name, the characters that it covers, and value.
+    ///
+    /// ```
+    /// use afield_core::document::{RichText, Value};
+    ///
+    /// let mut text = RichText::from("Read this");
+    /// text.mark(0..4, "bold", true);
+    /// assert_eq!(text.marks().collect::<Vec<_>>(), [("bold", 0..4, &Value::from(true))]);
+    /// ```
     pub fn marks(&self) -> impl Iterator<Item = (&str, Range<usize>, &Value)> {
         self.marks
             .iter()
@@ -243,6 +394,18 @@ impl RichText {
     }
 
     /// The text in stretches of the same marks, and the blocks between them.
+    ///
+    /// ```
+    /// use afield_core::document::{RichText, Span};
+    ///
+    /// let mut text = RichText::from("Read this");
+    /// text.mark(0..4, "bold", true);
+    /// let bold = text.spans().filter_map(|span| match span {
+    ///     Span::Text { text, marks } if marks.contains_key("bold") => Some(text),
+    ///     _ => None,
+    /// });
+    /// assert_eq!(bold.collect::<Vec<_>>(), ["Read"]);
+    /// ```
     pub fn spans(&self) -> impl Iterator<Item = Span<'_>> {
         let mut cuts: BTreeSet<usize> = self.blocks.keys().flat_map(|position| [*position, position + 1]).collect();
         cuts.extend(self.marks().flat_map(|(_, range, _)| [range.start, range.end]));
@@ -265,6 +428,16 @@ impl RichText {
     ///
     /// They have the marks that grow over them by [`Expand::of`]. A position behind the end means the end, and a deletion
     /// ends with the text.
+    ///
+    /// ```
+    /// use afield_core::document::{RichText, Value};
+    ///
+    /// let mut text = RichText::from("by train");
+    /// text.mark(0..2, "bold", true);
+    /// text.splice(2, 1, " night ");
+    /// assert_eq!(text.as_str(), "by night train");
+    /// assert_eq!(text.marks().next(), Some(("bold", 0..9, &Value::from(true))), "bold grows behind its end");
+    /// ```
     pub fn splice(&mut self, position: usize, delete: usize, insert: &str) {
         let length = self.len();
         let start = position.min(length);
@@ -301,6 +474,15 @@ impl RichText {
     /// Covers characters with a mark, in place of another value of that name; blocks among them are left out.
     ///
     /// The value is a scalar; null takes the mark away.
+    ///
+    /// ```
+    /// use afield_core::document::{RichText, Value};
+    ///
+    /// let mut text = RichText::from("Read this");
+    /// text.mark(5..9, "link", "https://example.org");
+    /// text.mark(5..9, "link", "https://example.com");
+    /// assert_eq!(text.marks().collect::<Vec<_>>(), [("link", 5..9, &Value::from("https://example.com"))]);
+    /// ```
     pub fn mark(&mut self, range: Range<usize>, name: impl Into<String>, value: impl Into<Value>) {
         let (name, value) = (name.into(), value.into());
         let range = range.start..range.end.min(self.len());
@@ -317,12 +499,30 @@ impl RichText {
     }
 
     /// Takes a mark away from characters.
+    ///
+    /// ```
+    /// use afield_core::document::{RichText, Value};
+    ///
+    /// let mut text = RichText::from("Read this");
+    /// text.mark(0..9, "bold", true);
+    /// text.unmark(4..9, "bold");
+    /// assert_eq!(text.marks().collect::<Vec<_>>(), [("bold", 0..4, &Value::from(true))]);
+    /// ```
     pub fn unmark(&mut self, range: Range<usize>, name: &str) {
         self.mark(range, name, Value::Null);
     }
 
     /// Inserts a block, to which the characters from there to the next block then belong. A position behind the end means
     /// the end.
+    ///
+    /// ```
+    /// use afield_core::document::{Block, RichText};
+    ///
+    /// let mut text = RichText::from("TripBy train");
+    /// text.insert_block(4, Block::new("paragraph"));
+    /// text.insert_block(0, Block::new("heading"));
+    /// assert_eq!(text.as_str(), "\u{fffc}Trip\u{fffc}By train");
+    /// ```
     pub fn insert_block(&mut self, position: usize, block: Block) {
         let position = position.min(self.len());
         let mut character = [0; 4];
@@ -337,6 +537,16 @@ impl RichText {
 
     /// Takes the block at a position out, so that the characters behind it belong to the block before; `None` when none
     /// stands there.
+    ///
+    /// ```
+    /// use afield_core::document::{Block, RichText};
+    ///
+    /// let mut text = RichText::from("Trip");
+    /// text.insert_block(0, Block::new("heading"));
+    /// assert_eq!(text.remove_block(0), Some(Block::new("heading")));
+    /// assert_eq!(text.as_str(), "Trip");
+    /// assert_eq!(text.remove_block(0), None);
+    /// ```
     pub fn remove_block(&mut self, position: usize) -> Option<Block> {
         let block = self.blocks.get(&position).cloned()?;
         self.splice(position, 1, "");
@@ -344,6 +554,15 @@ impl RichText {
     }
 
     /// Appends characters with these marks and no others.
+    ///
+    /// ```
+    /// use afield_core::document::{RichText, Value};
+    ///
+    /// let mut text = RichText::new();
+    /// text.push_text("Read ", []);
+    /// text.push_text("this", [("bold", &Value::from(true))]);
+    /// assert_eq!(text.marks().collect::<Vec<_>>(), [("bold", 5..9, &Value::from(true))]);
+    /// ```
     pub fn push_text<'m>(&mut self, text: &str, marks: impl IntoIterator<Item = (&'m str, &'m Value)>) {
         let range = self.length..self.length + text.chars().count();
         self.length = range.end;
@@ -358,6 +577,15 @@ impl RichText {
     }
 
     /// Appends a block.
+    ///
+    /// ```
+    /// use afield_core::document::{Block, RichText};
+    ///
+    /// let mut text = RichText::new();
+    /// text.push_block(Block::new("heading"));
+    /// text.push_text("Trip", []);
+    /// assert_eq!(text.as_str(), "\u{fffc}Trip");
+    /// ```
     pub fn push_block(&mut self, block: Block) {
         self.blocks.insert(self.length, block);
         self.text.push(BLOCK_CHARACTER);
@@ -365,6 +593,12 @@ impl RichText {
     }
 
     /// The first `length` code points and blocks, with their marks.
+    ///
+    /// ```
+    /// use afield_core::document::RichText;
+    ///
+    /// assert_eq!(RichText::from("by train").prefix(2).as_str(), "by");
+    /// ```
     #[must_use]
     pub fn prefix(&self, length: usize) -> Self {
         let mut prefix = self.clone();

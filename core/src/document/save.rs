@@ -39,6 +39,16 @@ impl Document {
     ///
     /// The changes taken out are in the answer; they are no part of the document any more and have to be filed anew.
     ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// assert!(document.verify_save()?.is_empty(), "nothing had to be taken out");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// The document is poisoned, or is now since the engine panicked when it was taken apart.

@@ -6,6 +6,13 @@ use std::ops::Range;
 const PAIRS_MAX: usize = 65_536;
 
 /// What is left of two sequences without their common beginning and end.
+///
+/// ```
+/// use afield_core::document::sequence::differing;
+///
+/// let (old, new) = (["milk", "bread", "eggs"], ["milk", "rye bread", "butter", "eggs"]);
+/// assert_eq!(differing(&old, &new, |old, new| old == new), (1..2, 1..3));
+/// ```
 pub fn differing<T>(old: &[T], new: &[T], same: impl Fn(&T, &T) -> bool) -> (Range<usize>, Range<usize>) {
     let start = old.iter().zip(new).take_while(|(old, new)| same(old, new)).count();
     let room = old.len().min(new.len()) - start;
@@ -17,6 +24,14 @@ pub fn differing<T>(old: &[T], new: &[T], same: impl Fn(&T, &T) -> bool) -> (Ran
 /// with the greatest likeness in total.
 ///
 /// `likeness` is 0 for items that may not be paired. There are no pairs when the items are too many to be compared.
+///
+/// ```
+/// use afield_core::document::sequence::alike;
+///
+/// let (old, new) = (["milk", "bread"], ["bread", "eggs"]);
+/// let pairs = alike(old.len(), new.len(), |from, to| u64::from(old[from] == new[to]));
+/// assert_eq!(pairs, [(1, 0)]);
+/// ```
 pub fn alike(old: usize, new: usize, likeness: impl Fn(usize, usize) -> u64) -> Vec<(usize, usize)> {
     if old.saturating_mul(new) > PAIRS_MAX {
         return Vec::new();
@@ -60,6 +75,12 @@ pub fn alike(old: usize, new: usize, likeness: impl Fn(usize, usize) -> u64) -> 
 /// equal, from the greatest first index to the least: of the pairs of equal items, the most that keep their order.
 ///
 /// Time is O(n log n) in the number of pairs.
+///
+/// ```
+/// use afield_core::document::sequence::longest_chain;
+///
+/// assert_eq!(longest_chain([(1, 0), (0, 1), (2, 2)]), [(0, 1), (2, 2)]);
+/// ```
 pub fn longest_chain(pairs: impl IntoIterator<Item = (usize, usize)>) -> Vec<(usize, usize)> {
     // Each pair with the link before it in the longest chain that it ends.
     let mut links: Vec<((usize, usize), Option<usize>)> = Vec::new();

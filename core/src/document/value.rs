@@ -75,6 +75,14 @@ pub enum Kind {
 
 impl Value {
     /// What the value is, without its content.
+    ///
+    /// ```
+    /// use afield_core::document::{Kind, Value};
+    ///
+    /// assert_eq!(Value::Text("milk".into()).kind(), Kind::Text);
+    /// assert_eq!(Value::from(5).kind(), Kind::Integer);
+    /// assert_eq!(Kind::Integer.to_string(), "an integer");
+    /// ```
     pub fn kind(&self) -> Kind {
         match self {
             Self::Null => Kind::Null,
@@ -93,6 +101,14 @@ impl Value {
     }
 
     /// The number, when it is an integer of either kind.
+    ///
+    /// ```
+    /// use afield_core::document::Value;
+    ///
+    /// assert_eq!(Value::Int(-1).as_integer(), Some(-1));
+    /// assert_eq!(Value::Uint(u64::MAX).as_integer(), Some(i128::from(u64::MAX)));
+    /// assert_eq!(Value::Counter(5).as_integer(), None);
+    /// ```
     pub fn as_integer(&self) -> Option<i128> {
         match self {
             Self::Int(number) => Some(i128::from(*number)),
@@ -102,6 +118,14 @@ impl Value {
     }
 
     /// The characters, when it is a string or a text, with [`BLOCK_CHARACTER`](super::BLOCK_CHARACTER) for each block.
+    ///
+    /// ```
+    /// use afield_core::document::Value;
+    ///
+    /// assert_eq!(Value::from("milk").as_str(), Some("milk"));
+    /// assert_eq!(Value::LongText("Once upon a time".into()).as_str(), Some("Once upon a time"));
+    /// assert_eq!(Value::from(5).as_str(), None);
+    /// ```
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::Str(text) | Self::Text(text) | Self::LongText(text) => Some(text),
@@ -111,6 +135,13 @@ impl Value {
     }
 
     /// The text with its marks and blocks, when it is a string or a text.
+    ///
+    /// ```
+    /// use afield_core::document::{RichText, Value};
+    ///
+    /// assert_eq!(Value::Text("milk".into()).to_rich_text(), Some(RichText::from("milk")));
+    /// assert_eq!(Value::Null.to_rich_text(), None);
+    /// ```
     pub fn to_rich_text(&self) -> Option<RichText> {
         match self {
             Self::RichText(text) => Some(text.clone()),
@@ -137,6 +168,13 @@ impl Value {
     }
 
     /// The elements, when it is a list.
+    ///
+    /// ```
+    /// use afield_core::document::Value;
+    ///
+    /// let tags = Value::from(vec![Value::from("urgent"), Value::from("home")]);
+    /// assert_eq!(tags.as_list().map(|tags| tags.len()), Some(2));
+    /// ```
     pub fn as_list(&self) -> Option<&[Value]> {
         match self {
             Self::List(elements) => Some(elements),
@@ -145,6 +183,13 @@ impl Value {
     }
 
     /// The entries, when it is a map.
+    ///
+    /// ```
+    /// use afield_core::document::Value;
+    ///
+    /// let note = Value::from([("title", Value::from("Trip"))]);
+    /// assert!(note.as_map().is_some_and(|fields| fields.contains_key("title")));
+    /// ```
     pub fn as_map(&self) -> Option<&BTreeMap<String, Value>> {
         match self {
             Self::Map(entries) => Some(entries),
@@ -153,11 +198,26 @@ impl Value {
     }
 
     /// Whether it is nothing.
+    ///
+    /// ```
+    /// use afield_core::document::Value;
+    ///
+    /// assert!(Value::Null.is_null());
+    /// assert!(!Value::from("").is_null());
+    /// ```
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)
     }
 
     /// The entry of a map, when it is a map and has that key.
+    ///
+    /// ```
+    /// use afield_core::document::Value;
+    ///
+    /// let note = Value::from([("title", Value::from("Trip"))]);
+    /// assert_eq!(note.entry("title"), Some(&Value::from("Trip")));
+    /// assert_eq!(note.entry("done"), None);
+    /// ```
     pub fn entry(&self, key: &str) -> Option<&Value> {
         self.as_map()?.get(key)
     }

@@ -118,11 +118,29 @@ impl DeclareError {
 
 impl Lenses {
     /// Begins with the oldest version that any device may use: documents stand in its shape.
+    ///
+    /// ```
+    /// use afield_core::lens::Lenses;
+    ///
+    /// let lenses = Lenses::oldest(3); // nobody uses versions 1 and 2 any more
+    /// assert_eq!((lenses.oldest_version(), lenses.newest()), (3, 3));
+    /// ```
     pub fn oldest(version: u32) -> Self {
         Self { oldest: version, versions: Vec::new() }
     }
 
     /// Adds a version, and how it differs from the one before.
+    ///
+    /// ```
+    /// use afield_core::lens::{DeclareError, Lens, Lenses};
+    ///
+    /// let lenses = Lenses::oldest(1).version(2, [Lens::rename("title", "name")])?;
+    /// assert_eq!(lenses.newest(), 2);
+    ///
+    /// let twice = Lenses::oldest(1).version(2, [Lens::rename("title", "name"), Lens::rename("label", "name")]);
+    /// assert!(matches!(twice, Err(DeclareError::Taken { version: 2, .. })));
+    /// # Ok::<(), afield_core::lens::DeclareError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -142,16 +160,40 @@ impl Lenses {
     }
 
     /// The version in whose shape the documents stand.
+    ///
+    /// ```
+    /// use afield_core::lens::{Lens, Lenses};
+    ///
+    /// let lenses = Lenses::oldest(1).version(2, [Lens::add("mood", 3)])?;
+    /// assert_eq!(lenses.oldest_version(), 1);
+    /// # Ok::<(), afield_core::lens::DeclareError>(())
+    /// ```
     pub fn oldest_version(&self) -> u32 {
         self.oldest
     }
 
     /// The version in whose shape is read and written.
+    ///
+    /// ```
+    /// use afield_core::lens::{Lens, Lenses};
+    ///
+    /// let lenses = Lenses::oldest(1).version(2, [Lens::add("mood", 3)])?;
+    /// assert_eq!(lenses.newest(), 2);
+    /// # Ok::<(), afield_core::lens::DeclareError>(())
+    /// ```
     pub fn newest(&self) -> u32 {
         self.versions.last().map_or(self.oldest, |(version, _)| *version)
     }
 
     /// Whether nothing differs.
+    ///
+    /// ```
+    /// use afield_core::lens::{Lens, Lenses};
+    ///
+    /// assert!(Lenses::oldest(1).is_empty());
+    /// assert!(!Lenses::oldest(1).version(2, [Lens::add("mood", 3)])?.is_empty());
+    /// # Ok::<(), afield_core::lens::DeclareError>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.steps().next().is_none()
     }

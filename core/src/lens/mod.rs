@@ -52,12 +52,36 @@ pub enum LensError {
 
 impl Lenses {
     /// Shows a document in the newest version's shape.
+    ///
+    /// ```
+    /// use afield_core::document::Value;
+    /// use afield_core::lens::{Lens, Lenses};
+    ///
+    /// let lenses = Lenses::oldest(1).version(2, [Lens::rename("title", "name")])?;
+    /// let stored = Value::from([("title", Value::from("Call"))]);
+    /// assert_eq!(lenses.forward(&stored), Value::from([("name", Value::from("Call"))]));
+    /// # Ok::<(), afield_core::lens::DeclareError>(())
+    /// ```
     pub fn forward(&self, base: &Value) -> Value {
         let Value::Map(base) = base else { return base.clone() };
         Value::Map(self.steps().fold(base.clone(), |shape, step| step.forward(shape)))
     }
 
     /// Gives what the document holds once `shown`, read from `base`, has become `after`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use afield_core::document::Value;
+    /// use afield_core::lens::{Lens, Lenses};
+    ///
+    /// let lenses = Lenses::oldest(1).version(2, [Lens::rename("title", "name")])?;
+    /// let stored = Value::from([("title", Value::from("Call"))]);
+    /// let after = Value::from([("name", Value::from("Call Ada"))]);
+    /// let written = lenses.backward(&stored, &lenses.forward(&stored), &after)?;
+    /// assert_eq!(written, Value::from([("title", Value::from("Call Ada"))]));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -79,6 +103,18 @@ impl Lenses {
     }
 
     /// Gives what a new entity's document holds, so that every version reads what it needs.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use afield_core::document::Value;
+    /// use afield_core::lens::{Lens, Lenses};
+    ///
+    /// let lenses = Lenses::oldest(1).version(2, [Lens::remove("priority").or_default(3)])?;
+    /// let made = lenses.fresh(&Value::from([("title", Value::from("Call"))]))?;
+    /// assert_eq!(made.entry("priority"), Some(&Value::from(3))); // for those who still read it
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -35,17 +35,52 @@ pub(super) struct Conversion {
 
 impl Lens {
     /// The field has another name.
+    ///
+    /// ```
+    /// use afield_core::document::Value;
+    /// use afield_core::lens::{Lens, Lenses};
+    ///
+    /// let lenses = Lenses::oldest(1).version(2, [Lens::rename("title", "name")])?;
+    /// let shown = lenses.forward(&Value::from([("title", Value::from("Call"))]));
+    /// assert_eq!(shown.entry("name"), Some(&Value::from("Call")));
+    /// assert_eq!(shown.entry("title"), None);
+    /// # Ok::<(), afield_core::lens::DeclareError>(())
+    /// ```
     pub fn rename(from: impl Into<String>, to: impl Into<String>) -> Self {
         Self(Step::Rename { from: from.into(), to: to.into() })
     }
 
     /// The field is new. Where it is absent, it reads as `default`; older versions pass over it, and leave it alone.
+    ///
+    /// ```
+    /// use afield_core::document::Value;
+    /// use afield_core::lens::{Lens, Lenses};
+    ///
+    /// let lenses = Lenses::oldest(1).version(2, [Lens::add("mood", 3)])?;
+    /// let shown = lenses.forward(&Value::from([("title", Value::from("Call"))]));
+    /// assert_eq!(shown.entry("mood"), Some(&Value::from(3)));
+    /// # Ok::<(), afield_core::lens::DeclareError>(())
+    /// ```
     pub fn add(field: impl Into<String>, default: impl Into<Value>) -> Self {
         Self(Step::Add { field: field.into(), default: default.into() })
     }
 
     /// The field is not shown any more, and stays as it is for older versions. An entity made by a newer version has no such
     /// field, unless [`Lens::or_default`] says what older ones read there.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use afield_core::document::Value;
+    /// use afield_core::lens::{Lens, Lenses};
+    ///
+    /// let lenses = Lenses::oldest(1).version(2, [Lens::remove("colour")])?;
+    /// let stored = Value::from([("colour", Value::from("red")), ("title", Value::from("Call"))]);
+    /// let shown = lenses.forward(&stored);
+    /// assert_eq!(shown, Value::from([("title", Value::from("Call"))]));
+    /// assert_eq!(lenses.backward(&stored, &shown, &shown)?, stored); // it is still there
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn remove(field: impl Into<String>) -> Self {
         Self(Step::Remove { field: field.into(), default: None })
     }
@@ -53,6 +88,18 @@ impl Lens {
     /// What older versions read of a removed field in an entity that a newer version made.
     ///
     /// It says something of [`Lens::remove`] alone, and nothing of the others.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use afield_core::document::Value;
+    /// use afield_core::lens::{Lens, Lenses};
+    ///
+    /// let lenses = Lenses::oldest(1).version(2, [Lens::remove("colour").or_default("white")])?;
+    /// let made = lenses.fresh(&Value::from([("title", Value::from("Call"))]))?;
+    /// assert_eq!(made.entry("colour"), Some(&Value::from("white")));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn or_default(self, value: impl Into<Value>) -> Self {
         match self.0 {
@@ -63,6 +110,16 @@ impl Lens {
 
     /// One value becomes a list of values. Older versions read and write the first one; the others stand under the new
     /// field's own key, which they pass over.
+    ///
+    /// ```
+    /// use afield_core::document::Value;
+    /// use afield_core::lens::{Lens, Lenses};
+    ///
+    /// let lenses = Lenses::oldest(1).version(2, [Lens::wrap("owner", "owners")])?;
+    /// let shown = lenses.forward(&Value::from([("owner", Value::from("Ada"))]));
+    /// assert_eq!(shown.entry("owners"), Some(&Value::from(vec![Value::from("Ada")])));
+    /// # Ok::<(), afield_core::lens::DeclareError>(())
+    /// ```
     pub fn wrap(from: impl Into<String>, to: impl Into<String>) -> Self {
         Self(Step::Wrap { from: from.into(), to: to.into() })
     }
@@ -72,6 +129,25 @@ impl Lens {
     /// A newer value that is none of the table stands under the new field's own key, and older versions read
     /// `older_default`, as long as they leave it at that. An older value that is none of the table reads as `newer_default`,
     /// and stays what it is until a newer version writes another.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use afield_core::document::Value;
+    /// use afield_core::lens::{Lens, Lenses};
+    ///
+    /// let state = Lens::convert("done", "state", [(false, "open"), (true, "closed")], false, "open");
+    /// let lenses = Lenses::oldest(1).version(2, [state])?;
+    /// let stored = Value::from([("done", Value::from(true))]);
+    /// let shown = lenses.forward(&stored);
+    /// assert_eq!(shown.entry("state"), Some(&Value::from("closed")));
+    ///
+    /// let waits = Value::from([("state", Value::from("waiting"))]); // which version 1 has no word for
+    /// let written = lenses.backward(&stored, &shown, &waits)?;
+    /// assert_eq!(written.entry("done"), Some(&Value::from(false)));
+    /// assert_eq!(lenses.forward(&written), waits);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn convert<A: Into<Value>, B: Into<Value>>(
         from: impl Into<String>,
         to: impl Into<String>,
@@ -89,11 +165,35 @@ impl Lens {
     }
 
     /// The fields of a map within the entity differ.
+    ///
+    /// ```
+    /// use afield_core::document::Value;
+    /// use afield_core::lens::{Lens, Lenses};
+    ///
+    /// let lenses = Lenses::oldest(1).version(2, [Lens::inside("address", [Lens::rename("zip", "postcode")])])?;
+    /// let address = Value::from([("zip", Value::from("10115"))]);
+    /// let shown = lenses.forward(&Value::from([("address", address)]));
+    /// let address = shown.entry("address").unwrap();
+    /// assert_eq!(address.entry("postcode"), Some(&Value::from("10115")));
+    /// # Ok::<(), afield_core::lens::DeclareError>(())
+    /// ```
     pub fn inside(field: impl Into<String>, steps: impl IntoIterator<Item = Self>) -> Self {
         Self(Step::Inside { field: field.into(), steps: steps.into_iter().collect() })
     }
 
     /// The fields of every map in a list, or of every map that is an entry of a map with free keys, differ.
+    ///
+    /// ```
+    /// use afield_core::document::Value;
+    /// use afield_core::lens::{Lens, Lenses};
+    ///
+    /// let lenses = Lenses::oldest(1).version(2, [Lens::each("steps", [Lens::add("done", false)])])?;
+    /// let steps = Value::from(vec![Value::from([("text", Value::from("Mix"))])]);
+    /// let shown = lenses.forward(&Value::from([("steps", steps)]));
+    /// let steps = shown.entry("steps").and_then(Value::as_list).unwrap();
+    /// assert_eq!(steps[0].entry("done"), Some(&Value::from(false)));
+    /// # Ok::<(), afield_core::lens::DeclareError>(())
+    /// ```
     pub fn each(field: impl Into<String>, steps: impl IntoIterator<Item = Self>) -> Self {
         Self(Step::Each { field: field.into(), steps: steps.into_iter().collect() })
     }

@@ -24,6 +24,17 @@ pub struct Backoff {
 
 impl Backoff {
     /// The wait after one more failure, in milliseconds.
+    ///
+    /// ```
+    /// # struct Zeros;
+    /// # impl afield_core::Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// use afield_core::policy::backoff::{Backoff, RECONNECT_MAX_MS, RECONNECT_MIN_MS};
+    ///
+    /// let mut backoff = Backoff::default();
+    /// let wait_ms = backoff.failed(None, &mut Zeros); // with the system's generator in an app
+    /// assert!((RECONNECT_MIN_MS..=RECONNECT_MAX_MS).contains(&wait_ms));
+    /// assert!(backoff.failed(Some(90_000), &mut Zeros) >= 90_000); // the relay wants to be left alone
+    /// ```
     pub fn failed(&mut self, retry_after_ms: Option<u64>, entropy: &mut (impl Entropy + ?Sized)) -> u64 {
         self.failures = self.failures.saturating_add(1);
         let ceiling = RECONNECT_MIN_MS.saturating_mul(1 << self.failures.min(16)).min(RECONNECT_MAX_MS);
@@ -32,11 +43,32 @@ impl Backoff {
     }
 
     /// Forgets the failures: a session caught up, or lived for long.
+    ///
+    /// ```
+    /// # struct Zeros;
+    /// # impl afield_core::Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// use afield_core::policy::backoff::Backoff;
+    ///
+    /// let mut backoff = Backoff::default();
+    /// backoff.failed(None, &mut Zeros);
+    /// backoff.succeeded();
+    /// assert_eq!(backoff.failures(), 0);
+    /// ```
     pub fn succeeded(&mut self) {
         self.failures = 0;
     }
 
     /// How many failures in a row there were.
+    ///
+    /// ```
+    /// # struct Zeros;
+    /// # impl afield_core::Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// use afield_core::policy::backoff::Backoff;
+    ///
+    /// let mut backoff = Backoff::default();
+    /// backoff.failed(None, &mut Zeros);
+    /// assert_eq!(backoff.failures(), 1);
+    /// ```
     pub fn failures(&self) -> u32 {
         self.failures
     }

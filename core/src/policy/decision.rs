@@ -33,21 +33,48 @@ pub enum Decision {
 
 impl Decision {
     /// The space is synced now.
+    ///
+    /// ```
+    /// use afield_core::policy::{Decision, Reason};
+    ///
+    /// assert!(Decision::start(Reason::Wanted).is_start());
+    /// ```
     pub fn start(reason: Reason) -> Self {
         Self::Start { reason }
     }
 
     /// It is not, and nothing is wrong.
+    ///
+    /// ```
+    /// use afield_core::policy::{Decision, Reason};
+    ///
+    /// let decision = Decision::skip(Reason::CoolDown, Some(4_000));
+    /// assert_eq!(decision.until_ms(1_000), Some(5_000));
+    /// ```
     pub fn skip(reason: Reason, retry_after_ms: Option<u64>) -> Self {
         Self::Skip { reason, retry_after_ms }
     }
 
     /// It cannot be until something else has happened.
+    ///
+    /// ```
+    /// use afield_core::policy::{Decision, Reason};
+    ///
+    /// let decision = Decision::block(Reason::SyncOff, None); // until somebody switches it on
+    /// assert!(!decision.is_start());
+    /// ```
     pub fn block(reason: Reason, blocked_until_ms: Option<i64>) -> Self {
         Self::Block { reason, blocked_until_ms }
     }
 
     /// Why.
+    ///
+    /// ```
+    /// use afield_core::policy::{Decision, Reason};
+    ///
+    /// let decision = Decision::block(Reason::SignInNeeded, None);
+    /// assert_eq!(decision.reason(), Reason::SignInNeeded);
+    /// ```
     pub fn reason(&self) -> Reason {
         match self {
             Self::Start { reason } | Self::Skip { reason, .. } | Self::Block { reason, .. } => *reason,
@@ -55,11 +82,25 @@ impl Decision {
     }
 
     /// Whether the space is synced now.
+    ///
+    /// ```
+    /// use afield_core::policy::{Decision, Reason};
+    ///
+    /// assert!(Decision::start(Reason::Asked).is_start());
+    /// assert!(!Decision::skip(Reason::Running, None).is_start());
+    /// ```
     pub fn is_start(&self) -> bool {
         matches!(self, Self::Start { .. })
     }
 
     /// `start`, `skip` or `block`.
+    ///
+    /// ```
+    /// use afield_core::policy::{Decision, Reason};
+    ///
+    /// assert_eq!(Decision::start(Reason::Due).name(), "start");
+    /// assert_eq!(Decision::skip(Reason::NotDue, None).name(), "skip");
+    /// ```
     pub fn name(&self) -> &'static str {
         match self {
             Self::Start { .. } => "start",
@@ -69,6 +110,15 @@ impl Decision {
     }
 
     /// When the same trigger would start it, in milliseconds since the Unix epoch, where that is known.
+    ///
+    /// ```
+    /// use afield_core::policy::{Decision, Reason};
+    ///
+    /// let now_ms = 1_767_225_600_000;
+    /// assert_eq!(Decision::skip(Reason::NotDue, Some(60_000)).until_ms(now_ms), Some(now_ms + 60_000));
+    /// assert_eq!(Decision::block(Reason::BackOff, Some(now_ms + 500)).until_ms(now_ms), Some(now_ms + 500));
+    /// assert_eq!(Decision::block(Reason::SyncOff, None).until_ms(now_ms), None); // nobody knows
+    /// ```
     pub fn until_ms(&self, now_wall_ms: i64) -> Option<i64> {
         match self {
             Self::Start { .. } => None,
@@ -95,6 +145,13 @@ macro_rules! reasons {
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
             /// Its name, which stays from version to version.
+            ///
+            /// ```
+            /// use afield_core::policy::Reason;
+            ///
+            /// assert_eq!(Reason::CoolDown.name(), "cool_down");
+            /// assert_eq!("cool_down".parse(), Ok(Reason::CoolDown));
+            /// ```
             pub fn name(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
             }

@@ -157,6 +157,15 @@ fn by_schedule(state: &State, trigger: &Trigger, now: Now) -> Decision {
 }
 
 /// How long "sync now" still rests, in milliseconds; `None` where it does not.
+///
+/// ```
+/// use afield_core::Now;
+/// use afield_core::policy::{State, cool_down_ms};
+///
+/// let state = State { is_on: true, manual_at_ms: Some(1_000), in_step_at_ms: Some(1_000), ..State::default() };
+/// assert_eq!(cool_down_ms(&state, Now { wall_ms: 0, monotonic_ms: 2_000 }), Some(4_000)); // of five seconds
+/// assert_eq!(cool_down_ms(&state, Now { wall_ms: 0, monotonic_ms: 6_000 }), None);
+/// ```
 pub fn cool_down_ms(state: &State, now: Now) -> Option<u64> {
     let is_stale = state.has_pending || is_older(state, STALE_AFTER_MS, now);
     let left = |at_ms: u64| at_ms.saturating_add(MANUAL_COOL_DOWN_MS).checked_sub(now.monotonic_ms);

@@ -78,11 +78,25 @@ pub enum Direction {
 
 impl Direction {
     /// Whether changes go from here to the relay.
+    ///
+    /// ```
+    /// use afield_core::policy::Direction;
+    ///
+    /// assert!(Direction::Both.sends() && Direction::PushOnly.sends());
+    /// assert!(!Direction::PullOnly.sends() && !Direction::LocalOnly.sends());
+    /// ```
     pub fn sends(self) -> bool {
         matches!(self, Self::Both | Self::PushOnly)
     }
 
     /// Whether changes come from the relay to here.
+    ///
+    /// ```
+    /// use afield_core::policy::Direction;
+    ///
+    /// assert!(Direction::Both.receives() && Direction::PullOnly.receives());
+    /// assert!(!Direction::PushOnly.receives() && !Direction::LocalOnly.receives());
+    /// ```
     pub fn receives(self) -> bool {
         matches!(self, Self::Both | Self::PullOnly)
     }

@@ -30,17 +30,46 @@ pub struct TraceError {
 
 impl TraceLine {
     /// Decides, and keeps what led to it.
+    ///
+    /// ```
+    /// use afield_core::Now;
+    /// use afield_core::policy::{Decision, Reason, State, TraceLine, Trigger};
+    ///
+    /// let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// let line = TraceLine::record(&State::default(), &Trigger::Manual, now);
+    /// assert_eq!(line.decision, Decision::block(Reason::SyncOff, None));
+    /// ```
     pub fn record(state: &State, trigger: &Trigger, now: Now) -> Self {
         let decision = evaluate(state, trigger, now);
         Self { state: state.clone(), trigger: trigger.clone(), now, decision }
     }
 
     /// Decides again: the same as the line says, unless the rules have changed since it was written.
+    ///
+    /// ```
+    /// use afield_core::Now;
+    /// use afield_core::policy::{State, TraceLine, Trigger};
+    ///
+    /// let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// let line = TraceLine::record(&State::default(), &Trigger::Manual, now);
+    /// assert_eq!(line.replay(), line.decision);
+    /// ```
     pub fn replay(&self) -> Decision {
         evaluate(&self.state, &self.trigger, self.now)
     }
 
     /// Reads a line.
+    ///
+    /// ```
+    /// use afield_core::Now;
+    /// use afield_core::policy::{State, TraceLine, Trigger};
+    ///
+    /// let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// let line = TraceLine::record(&State::default(), &Trigger::Manual, now);
+    /// assert_eq!(TraceLine::parse(&line.to_string())?, line); // on the device, and at the developer's desk
+    /// assert!(TraceLine::parse("{}").is_err());
+    /// # Ok::<(), afield_core::policy::TraceError>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -38,6 +38,13 @@ pub enum Trigger {
 
 impl Trigger {
     /// A push notification or webhook; ids are cut off after [`PUSH_ID_BYTES_MAX`] bytes.
+    ///
+    /// ```
+    /// use afield_core::policy::{PUSH_ID_BYTES_MAX, Trigger};
+    ///
+    /// assert_eq!(Trigger::push("notification 17"), Trigger::Push { id: "notification 17".into() });
+    /// assert_eq!(Trigger::push("x".repeat(1_000)), Trigger::push("x".repeat(PUSH_ID_BYTES_MAX)));
+    /// ```
     pub fn push(id: impl Into<String>) -> Self {
         let mut id = id.into();
         let boundary = (0..=PUSH_ID_BYTES_MAX.min(id.len())).rev().find(|at| id.is_char_boundary(*at));
@@ -46,6 +53,13 @@ impl Trigger {
     }
 
     /// Its name, which stays from version to version; without a push's id.
+    ///
+    /// ```
+    /// use afield_core::policy::Trigger;
+    ///
+    /// assert_eq!(Trigger::NetworkBack.name(), "network_back");
+    /// assert_eq!(Trigger::push("notification 17").name(), "push");
+    /// ```
     pub fn name(&self) -> &'static str {
         match self {
             Self::LocalEdit => "local_edit",
@@ -67,11 +81,27 @@ pub struct PushIds(VecDeque<String>);
 
 impl PushIds {
     /// Whether a push of this id came before, as far as is remembered.
+    ///
+    /// ```
+    /// use afield_core::policy::PushIds;
+    ///
+    /// let mut ids = PushIds::default();
+    /// ids.note("notification 17");
+    /// assert!(ids.has("notification 17") && !ids.has("notification 18"));
+    /// ```
     pub fn has(&self, id: &str) -> bool {
         self.0.iter().any(|known| known == id)
     }
 
     /// Remembers one more, and forgets the oldest beyond [`PUSH_IDS_MAX`].
+    ///
+    /// ```
+    /// use afield_core::policy::{PUSH_IDS_MAX, PushIds};
+    ///
+    /// let mut ids = PushIds::default();
+    /// (0..=PUSH_IDS_MAX).for_each(|number| ids.note(&number.to_string()));
+    /// assert!(!ids.has("0") && ids.has("1"));
+    /// ```
     pub fn note(&mut self, id: &str) {
         if self.has(id) {
             return;
@@ -83,6 +113,15 @@ impl PushIds {
     }
 
     /// Whether none is remembered.
+    ///
+    /// ```
+    /// use afield_core::policy::PushIds;
+    ///
+    /// let mut ids = PushIds::default();
+    /// assert!(ids.is_empty());
+    /// ids.note("notification 17");
+    /// assert!(!ids.is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -31,6 +31,13 @@ macro_rules! codes {
 
         impl $name {
             /// The number on the wire.
+            ///
+            /// ```
+            #[doc = concat!("use afield_core::wire::", stringify!($name), ";")]
+            ///
+            #[doc = concat!("assert_eq!(", stringify!($name), "::from_number(1).number(), 1);")]
+            #[doc = concat!("assert_eq!(", stringify!($name), "::Unknown(999).number(), 999);")]
+            /// ```
             pub const fn number(self) -> u16 {
                 match self {
                     $(Self::$code => $number,)*
@@ -39,6 +46,14 @@ macro_rules! codes {
             }
 
             /// The code with this number.
+            ///
+            /// ```
+            #[doc = concat!("use afield_core::wire::", stringify!($name), ";")]
+            ///
+            #[doc = concat!("let later = ", stringify!($name), "::from_number(999);")]
+            #[doc = concat!("assert_eq!(later, ", stringify!($name), "::Unknown(999));")]
+            /// assert_eq!(later.number(), 999); // kept as it came
+            /// ```
             pub const fn from_number(number: u16) -> Self {
                 match number {
                     $($number => Self::$code,)*
@@ -47,6 +62,13 @@ macro_rules! codes {
             }
 
             /// What a device should do about it.
+            ///
+            /// ```
+            #[doc = concat!("use afield_core::wire::{Class, ", stringify!($name), "};")]
+            ///
+            /// // A later version knows what it is: until then it is tried again.
+            #[doc = concat!("assert_eq!(", stringify!($name), "::Unknown(999).class(), Class::Retry);")]
+            /// ```
             pub const fn class(self) -> Class {
                 match self {
                     $(Self::$code => Class::$class,)*

@@ -62,6 +62,26 @@ impl Driver {
 
     /// Says how much may be deleted unasked in a space, or in one of its collections. What is held is judged anew.
     ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, Entropy, Now, SpaceId};
+    /// # use afield_store::DeletionLimits;
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// let limits = DeletionLimits { deletions: Some(50), share: Some(0.2) };
+    /// driver.set_guard(space, None, Some(limits), now)?;
+    /// driver.set_guard(space, Some(&"drafts".parse()?), Some(DeletionLimits::default()), now)?; // any number of them
+    /// assert_eq!(driver.with_store(|store| store.guarded_spaces())?, [space]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// No such space is here, or the store failed.
@@ -87,6 +107,33 @@ impl Driver {
 
     /// Lets through what was shown to somebody, and nothing else: deletions that wait to be sent, and such of others that wait here.
     /// Answers how many.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, EntityId, Entropy, Existence, Now, SpaceId, Target};
+    /// # use afield_core::ErasureReason;
+    /// # use afield_store::DeletionLimits;
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// # let entity = EntityId::from_bytes([2; 16]);
+    /// # let target = Target { space, collection: "notes".parse()?, entity, existence: Existence::Either };
+    /// # driver.edit(&target, now, |edit| edit.put("title", "Milk"))?;
+    /// let nothing_unasked = DeletionLimits { deletions: Some(0), share: None };
+    /// driver.set_guard(space, None, Some(nothing_unasked), now)?;
+    /// driver.purge(space, &[entity], ErasureReason::ASKED, now)?;
+    ///
+    /// let held = driver.with_store(|store| store.held_to_send(space, now.wall_ms))?; // to be shown to somebody
+    /// let to_send: Vec<_> = held.iter().map(|deletion| (deletion.entity, deletion.hash)).collect();
+    /// assert_eq!(driver.confirm_deletions(space, &to_send, &[], now)?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

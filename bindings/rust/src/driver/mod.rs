@@ -169,6 +169,27 @@ impl Driver {
     ///
     /// What was received and not merged before the last end of the process is merged now.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use afield::store::{OpenOptions, Store};
+    /// use afield::{Driver, Entropy, Now};
+    ///
+    /// struct System;
+    /// impl Entropy for System {
+    ///     fn fill(&mut self, bytes: &mut [u8]) {
+    ///         getrandom::fill(bytes).expect("the system gives random bytes");
+    ///     }
+    /// }
+    ///
+    /// let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// let driver = Driver::new(Store::open_in_memory(&OpenOptions::default())?, Box::new(System), now)?;
+    /// let device = driver.device();
+    /// let again = Driver::new(driver.into_store(), Box::new(System), now)?; // as after a restart
+    /// assert_eq!(again.device(), device);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read, or a new one not be written.
@@ -230,21 +251,84 @@ impl Driver {
     }
 
     /// Says whether changes from elsewhere are redone as edits where that gives the same bytes; they are by default.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Store};
+    /// # use afield::{Driver, Entropy, Now, Replay};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let store = Store::open_in_memory(&OpenOptions::default())?;
+    /// let driver = Driver::new(store, Box::new(Zeros), now)?.with_replay(Replay::Off); // to compare the two
+    /// # drop(driver);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn with_replay(self, replay: Replay) -> Self {
         Self { replay, ..self }
     }
 
     /// This device's identity.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Store};
+    /// # use afield::{Driver, Entropy, Now};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// let identity = driver.with_store(|store| store.identity())?.unwrap();
+    /// assert_eq!(driver.device(), identity.device);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn device(&self) -> DeviceId {
         *lock(&self.device)
     }
 
     /// Gives the store back. Everything that lived in memory is gone, as after a crash.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, Entropy, Now, SpaceId};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// let store = driver.into_store();
+    /// assert_eq!(store.spaces()?[0].name, "Home");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn into_store(self) -> Store {
         self.store.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Runs `f` with the store.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Store};
+    /// # use afield::{Driver, Entropy, Now, SpaceId};
+    /// # use afield::store::Origin;
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// let space = SpaceId::from_bytes([1; 16]);
+    /// let _ = driver.with_store(|store| store.create_space(space, "Home", Origin::MadeHere, now.wall_ms))?;
+    /// assert_eq!(driver.with_store(|store| store.spaces())?[0].name, "Home");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn with_store<T>(&self, f: impl FnOnce(&mut Store) -> T) -> T {
         f(&mut lock(&self.store))
     }
@@ -252,6 +336,27 @@ impl Driver {
     /// Goes on from what is on disk after the store has failed (invariant D10), with a new actor (invariant D6).
     ///
     /// What is being edited meanwhile cannot be stored any more: it rests on what memory held before.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, EntityId, Entropy, Existence, Now, SpaceId, Target};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// # let entity = EntityId::from_bytes([2; 16]);
+    /// # let target = Target { space, collection: "notes".parse()?, entity, existence: Existence::Either };
+    /// driver.edit(&target, now, |edit| edit.put("title", "Milk"))?;
+    /// driver.reload(now)?; // once a write has failed, such as for a full disk, and there is room again
+    /// let title = driver.read_document(&target, now, |document| document.read_at("title"))??;
+    /// assert_eq!(title, Some("Milk".into()));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -286,11 +391,52 @@ impl Driver {
 
     /// Says after how many failures in a row [`SyncEvent::FailingRepeatedly`] is told, and again after each so many; 0 for
     /// never.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Class, Driver, Entropy, Now, SpaceId, SyncEvent};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// driver.tell_after_failures(1);
+    /// let mut events = driver.events();
+    /// driver.enable_sync(now);
+    /// driver.handle_connect_failed("no network".into(), Class::Retry, None, now);
+    /// let mut told = std::iter::from_fn(|| events.try_recv().ok());
+    /// assert!(told.any(|event| matches!(event, SyncEvent::FailingRepeatedly { failures: 1, .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tell_after_failures(&self, failures: u32) {
         self.failures_told.store(failures, Ordering::Relaxed);
     }
 
     /// What happens in sync from now on.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Class, Driver, Entropy, Now, SpaceId, SyncEvent};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// let mut events = driver.events();
+    /// driver.enable_sync(now);
+    /// driver.handle_connect_failed("no network".into(), Class::Retry, None, now);
+    /// let mut told = std::iter::from_fn(|| events.try_recv().ok());
+    /// assert!(told.any(|event| matches!(event, SyncEvent::Disconnected { class: Class::Retry, .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn events(&self) -> broadcast::Receiver<SyncEvent> {
         self.events.subscribe()
     }
@@ -332,12 +478,67 @@ impl Driver {
 
     /// Tells once every space is in step with the relay as it stands from now on, or why that did not come about; call
     /// [`Driver::hurry`] after it.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Class, Driver, Entropy, Now, SpaceId};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// driver.enable_sync(now);
+    /// let mut in_step = driver.when_in_step();
+    /// driver.hurry(now)?;
+    /// driver.handle_connect_failed("no network".into(), Class::Retry, None, now);
+    /// assert_eq!(in_step.try_recv()?.unwrap_err().reason, "no network");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn when_in_step(&self) -> oneshot::Receiver<Result<(), NotInStep>> {
         lock(&self.waiters).wait(Waiting::InStep)
     }
 
     /// Tells once everything is stored and merged here that the relay has of every space from now on, or why that did not
     /// come about; call [`Driver::hurry`] after it.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, Entropy, Now, SpaceId};
+    /// # use afield_core::wire::{self, CaughtUp, Channel, Opened, ToDevice, Welcome};
+    /// # use afield_core::{Cursor, Limits, LogId};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// # let cursor = Cursor::start(LogId::from_bytes([3; 16]));
+    /// # let welcome = wire::encode_to_device(&ToDevice::Welcome(Welcome {
+    /// #     version: wire::PROTOCOL_VERSION,
+    /// #     session: afield::SessionId::from_bytes([4; 16]),
+    /// #     limits: Limits::DEFAULT,
+    /// #     spaces: Vec::new(),
+    /// #     may_create: true,
+    /// #     signals: true,
+    /// # }));
+    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log }));
+    /// # let (channel, sequence, check) = (Channel(0), cursor.sequence, cursor.chain.check().into());
+    /// # let caught_up = wire::encode_to_device(&ToDevice::CaughtUp(CaughtUp { channel, sequence, check }));
+    /// driver.enable_sync(now);
+    /// let mut caught_up_with_all = driver.when_caught_up();
+    /// driver.hurry(now)?;
+    /// driver.handle_connected(now)?;
+    /// driver.handle_messages([welcome.as_slice(), opened.as_slice(), caught_up.as_slice()], now)?; // of the relay
+    /// assert!(caught_up_with_all.try_recv()?.is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn when_caught_up(&self) -> oneshot::Receiver<Result<(), NotInStep>> {
         lock(&self.waiters).wait(Waiting::CaughtUp)
     }
@@ -358,6 +559,28 @@ impl Driver {
 
     /// Names who edits from now on, or nobody, in every entity that is edited. At most
     /// [`AUTHOR_BYTES_MAX`](afield_core::document::AUTHOR_BYTES_MAX) bytes of it are kept.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, EntityId, Entropy, Existence, Now, SpaceId, Target};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// # let entity = EntityId::from_bytes([2; 16]);
+    /// # let target = Target { space, collection: "notes".parse()?, entity, existence: Existence::Either };
+    /// driver.set_author(Some("Ada"));
+    /// let edited = driver.edit(&target, now, |edit| edit.put("title", "Milk"))?;
+    /// let (_, change) = edited.changes[0];
+    /// let made = driver.read_document(&target, now, |document| document.attribution(&change))?.unwrap();
+    /// assert_eq!(made.author.as_deref(), Some("Ada"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_author(&self, author: Option<&str>) {
         let mut actor = lock(&self.actor);
         let author = author.map(|name| {

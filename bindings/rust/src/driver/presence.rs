@@ -80,6 +80,25 @@ pub(crate) struct Notice {
 impl Driver {
     /// Takes part in a space: from now on it is heard who is there. Answers the number of who does; whoever moves messages should
     /// call [`Driver::handle_wake`] after this and all that follows.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, Entropy, Now, SpaceId};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// let party = driver.join_presence(space);
+    /// driver.show_presence(space, None, party, br#"{"name":"Ada"}"#.to_vec());
+    /// driver.handle_wake(now)?; // it goes out once the space is open in a session
+    /// assert_ne!(driver.join_presence(space), party); // another window of the app
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn join_presence(&self, space: SpaceId) -> u64 {
         let mut spaces = lock(&self.presences.spaces);
         let here = spaces.entry(space).or_default();
@@ -89,6 +108,41 @@ impl Driver {
     }
 
     /// Takes part no more, and takes back what was shown.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, Entropy, Now, Output, SpaceId};
+    /// # use afield_core::wire::{self, Channel, Opened, ToDevice, Welcome};
+    /// # use afield_core::{Cursor, Limits, LogId};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// # let cursor = Cursor::start(LogId::from_bytes([3; 16]));
+    /// # let welcome = wire::encode_to_device(&ToDevice::Welcome(Welcome {
+    /// #     version: wire::PROTOCOL_VERSION,
+    /// #     session: afield::SessionId::from_bytes([4; 16]),
+    /// #     limits: Limits::DEFAULT,
+    /// #     spaces: Vec::new(),
+    /// #     may_create: true,
+    /// #     signals: true,
+    /// # }));
+    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log }));
+    /// # let party = driver.join_presence(space);
+    /// # driver.enable_sync(now);
+    /// # driver.handle_connected(now)?;
+    /// # driver.handle_messages([welcome.as_slice(), opened.as_slice()], now)?;
+    /// # while driver.poll_output().is_some() {}
+    /// driver.leave_presence(space, party);
+    /// driver.handle_wake(now)?;
+    /// assert!(matches!(driver.poll_output(), Some(Output::Transmit(_)))); // others are told
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn leave_presence(&self, space: SpaceId, party: u64) {
         let mut spaces = lock(&self.presences.spaces);
         let Entry::Occupied(mut here) = spaces.entry(space) else { return };
@@ -101,6 +155,41 @@ impl Driver {
 
     /// Shows something, as JSON of at most [`SIGNAL_BYTES_MAX`](afield_core::limits::SIGNAL_BYTES_MAX) bytes, in an entity or in the
     /// space as a whole until it is taken back, in place of what was shown there.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, Entropy, Now, Output, SpaceId};
+    /// # use afield_core::wire::{self, Channel, Opened, ToDevice, Welcome};
+    /// # use afield_core::{Cursor, Limits, LogId};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// # let cursor = Cursor::start(LogId::from_bytes([3; 16]));
+    /// # let welcome = wire::encode_to_device(&ToDevice::Welcome(Welcome {
+    /// #     version: wire::PROTOCOL_VERSION,
+    /// #     session: afield::SessionId::from_bytes([4; 16]),
+    /// #     limits: Limits::DEFAULT,
+    /// #     spaces: Vec::new(),
+    /// #     may_create: true,
+    /// #     signals: true,
+    /// # }));
+    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log }));
+    /// # let party = driver.join_presence(space);
+    /// # driver.enable_sync(now);
+    /// # driver.handle_connected(now)?;
+    /// # driver.handle_messages([welcome.as_slice(), opened.as_slice()], now)?;
+    /// # while driver.poll_output().is_some() {}
+    /// driver.show_presence(space, None, party, br#"{"name":"Ada"}"#.to_vec());
+    /// driver.handle_wake(now)?;
+    /// assert!(matches!(driver.poll_output(), Some(Output::Transmit(_)))); // others see it
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn show_presence(&self, space: SpaceId, place: Option<EntityId>, party: u64, data: Vec<u8>) {
         let mut spaces = lock(&self.presences.spaces);
         let Some(here) = spaces.get_mut(&space) else { return };
@@ -109,6 +198,45 @@ impl Driver {
     }
 
     /// Takes back what somebody shows.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, Entropy, Now, Output, SpaceId};
+    /// # use afield_core::wire::{self, Channel, Opened, ToDevice, Welcome};
+    /// # use afield_core::{Cursor, Limits, LogId};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// # let cursor = Cursor::start(LogId::from_bytes([3; 16]));
+    /// # let welcome = wire::encode_to_device(&ToDevice::Welcome(Welcome {
+    /// #     version: wire::PROTOCOL_VERSION,
+    /// #     session: afield::SessionId::from_bytes([4; 16]),
+    /// #     limits: Limits::DEFAULT,
+    /// #     spaces: Vec::new(),
+    /// #     may_create: true,
+    /// #     signals: true,
+    /// # }));
+    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log }));
+    /// # let party = driver.join_presence(space);
+    /// # driver.enable_sync(now);
+    /// # driver.handle_connected(now)?;
+    /// # driver.handle_messages([welcome.as_slice(), opened.as_slice()], now)?;
+    /// # while driver.poll_output().is_some() {}
+    /// # driver.show_presence(space, None, party, br#"{"name":"Ada"}"#.to_vec());
+    /// # driver.handle_wake(now)?;
+    /// # while driver.poll_output().is_some() {}
+    /// driver.clear_presence(space, party);
+    /// let later = Now { monotonic_ms: 1_000, ..now };
+    /// driver.handle_wake(later)?;
+    /// assert!(matches!(driver.poll_output(), Some(Output::Transmit(_)))); // others see it no more
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn clear_presence(&self, space: SpaceId, party: u64) {
         if let Some(here) = lock(&self.presences.spaces).get_mut(&space) {
             here.take_back(party);

@@ -30,6 +30,29 @@ impl Driver {
     /// Erases entities of a space from this device and puts their erasure records into the outbox, which takes them to the relay and
     /// to every other device.
     ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, EntityId, Entropy, Existence, Now, SpaceId, Target};
+    /// # use afield_core::ErasureReason;
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// # let entity = EntityId::from_bytes([2; 16]);
+    /// # let target = Target { space, collection: "notes".parse()?, entity, existence: Existence::Either };
+    /// driver.edit(&target, now, |edit| edit.put("title", "Milk"))?;
+    /// let purged = driver.purge(space, &[entity], ErasureReason::ASKED, now)?;
+    /// assert_eq!(purged.entities, 1);
+    /// let error = driver.read_document(&target, now, |_| ()).unwrap_err();
+    /// assert_eq!(error.code(), "entity.purged");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// One of them is not in the space, or the store failed; then nothing has changed.
@@ -49,6 +72,39 @@ impl Driver {
     }
 
     /// Purges entities that were in the trash for long enough when somebody looked, and are still: a restore may have come since.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, EntityId, Entropy, Existence, Now, SpaceId, Target, Value};
+    /// # use afield_core::document::DELETED_KEY;
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// # let entity = EntityId::from_bytes([2; 16]);
+    /// # let target = Target { space, collection: "notes".parse()?, entity, existence: Existence::Either };
+    /// # driver.edit(&target, now, |edit| edit.put("title", "Milk"))?;
+    /// # let month_ms = 30 * 86_400_000;
+    /// let deleted = Value::Timestamp(now.wall_ms);
+    /// driver.edit(&target, now, |edit| edit.put(DELETED_KEY, deleted))?;
+    /// let look = |now: Now| driver.with_store(|store| store.expired(space, now.wall_ms - month_ms, now.wall_ms));
+    /// assert!(look(now)?.entities.is_empty()); // it is known as deleted from now on
+    ///
+    /// let later = Now { wall_ms: now.wall_ms + 2 * month_ms, ..now };
+    /// let expired = look(later)?.entities;
+    /// let purged = driver.purge_expired(space, &expired, later.wall_ms - month_ms, later)?;
+    /// assert_eq!(purged.entities, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// No such space is here, or the store failed; then nothing is purged.
     pub fn purge_expired(
         &self,
         space: SpaceId,

@@ -52,6 +52,25 @@ impl Strategies {
 impl Driver {
     /// Says how the conflicts of a field of a collection, or of all its fields, are decided from now on, and decides those that there are.
     ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, Entropy, Now, SpaceId, Strategy};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// let tasks = "tasks".parse()?;
+    /// driver.set_strategy(space, &tasks, &"state".into(), Strategy::Newest, now)?;
+    /// let stored = driver.with_store(|store| store.strategies(space, Some(&tasks)))?;
+    /// assert_eq!((stored[0].field.as_str(), stored[0].strategy.as_str()), ("state", "newest"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The space is unknown, or the store failed.

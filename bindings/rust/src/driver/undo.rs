@@ -15,6 +15,29 @@ impl Driver {
     /// Undoes or redoes one step of this device in an entity, beside what others have done since, and stores it as an edit.
     /// `None` when there is no step, or nothing left of any.
     ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, EntityId, Entropy, Existence, Now, SpaceId, Target};
+    /// # use afield::document::Direction;
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// # let entity = EntityId::from_bytes([2; 16]);
+    /// # let target = Target { space, collection: "notes".parse()?, entity, existence: Existence::Either };
+    /// driver.edit(&target, now, |edit| edit.put("title", "Milk"))?;
+    /// driver.edit(&target, now, |edit| edit.put("title", "Bread"))?;
+    /// assert!(driver.undo(&target, now, Direction::Undo)?.is_some());
+    /// let title = driver.read_document(&target, now, |document| document.read_at("title"))??;
+    /// assert_eq!(title, Some("Milk".into()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`Driver::edit`].

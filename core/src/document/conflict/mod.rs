@@ -78,6 +78,12 @@ pub enum ConflictKind {
 
 impl ConflictKind {
     /// What it is called in JSON.
+    ///
+    /// ```
+    /// use afield_core::document::ConflictKind;
+    ///
+    /// assert_eq!(ConflictKind::Values.name(), "values");
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Self::Values => "values",
@@ -122,6 +128,27 @@ pub struct Conflict {
 impl Document {
     /// The conflicts of the document, in the order of their places.
     ///
+    /// ```
+    /// # use afield_core::document::{ConflictKind, Document, EditContext, Incoming};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let entity = EntityId::from_bytes([7; 16]);
+    /// # let (mut document, mut other) = (Document::new(entity), Document::new(entity));
+    /// # let by = |actor: u8| {
+    /// #     let now = Now { wall_ms: 1_000 * i64::from(actor), monotonic_ms: 0 };
+    /// #     EditContext::new([actor; 16].into(), now)
+    /// # };
+    /// document.edit(&by(1), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// other.edit(&by(2), &Limits::DEFAULT, |edit| edit.put("title", "Journey"))?;
+    /// # let changes = other.changes_since(&[]);
+    /// # let incoming: Vec<_> = changes.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }).collect();
+    /// # document.apply_guarded(&incoming, &Limits::DEFAULT)?;
+    /// let conflict = document.conflicts().remove(0);
+    /// assert_eq!((conflict.kind, conflict.path.to_string()), (ConflictKind::Values, "title".to_owned()));
+    /// assert_eq!(conflict.values[0].value, document.read_at("title")?);
+    /// assert!(conflict.values[0].wins && !conflict.values[1].wins);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Panics
     ///
     /// The document is poisoned.
@@ -131,6 +158,26 @@ impl Document {
     }
 
     /// The conflicts of the document, of which there were none when it had these heads.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, Incoming};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let entity = EntityId::from_bytes([7; 16]);
+    /// # let (mut document, mut other) = (Document::new(entity), Document::new(entity));
+    /// # let by = |actor: u8| {
+    /// #     let now = Now { wall_ms: 1_000 * i64::from(actor), monotonic_ms: 0 };
+    /// #     EditContext::new([actor; 16].into(), now)
+    /// # };
+    /// # document.edit(&by(1), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// # other.edit(&by(2), &Limits::DEFAULT, |edit| edit.put("title", "Journey"))?;
+    /// # let changes = other.changes_since(&[]);
+    /// # let incoming: Vec<_> = changes.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }).collect();
+    /// let before = document.heads();
+    /// # document.apply_guarded(&incoming, &Limits::DEFAULT)?;
+    /// assert_eq!(document.conflicts_since(&before).len(), 1);
+    /// assert!(document.conflicts_since(&document.heads()).is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Panics
     ///
@@ -238,11 +285,25 @@ fn object_of(object: Option<&Id>) -> ObjId {
 
 impl ConflictId {
     /// The name with these bytes.
+    ///
+    /// ```
+    /// use afield_core::document::ConflictId;
+    ///
+    /// assert_eq!(ConflictId::from_bytes([0xa5; 16]).to_string(), "a5".repeat(16));
+    /// ```
     pub const fn from_bytes(bytes: [u8; ID_BYTES]) -> Self {
         Self(bytes)
     }
 
     /// Its bytes.
+    ///
+    /// ```
+    /// use afield_core::document::ConflictId;
+    ///
+    /// let id: ConflictId = "a5".repeat(16).parse()?;
+    /// assert_eq!(id.as_bytes(), &[0xa5; 16]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn as_bytes(&self) -> &[u8; ID_BYTES] {
         &self.0
     }

@@ -34,6 +34,27 @@ pub enum Choice {
 impl Edit<'_> {
     /// Decides a conflict of the document, as part of this edit. It is gone on every device that has the edit.
     ///
+    /// ```
+    /// # use afield_core::document::{Choice, Document, EditContext, Incoming};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let entity = EntityId::from_bytes([7; 16]);
+    /// # let (mut document, mut other) = (Document::new(entity), Document::new(entity));
+    /// # let by = |actor: u8| {
+    /// #     let now = Now { wall_ms: 1_000 * i64::from(actor), monotonic_ms: 0 };
+    /// #     EditContext::new([actor; 16].into(), now)
+    /// # };
+    /// # document.edit(&by(1), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// # other.edit(&by(2), &Limits::DEFAULT, |edit| edit.put("title", "Journey"))?;
+    /// # let changes = other.changes_since(&[]);
+    /// # let incoming: Vec<_> = changes.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }).collect();
+    /// # document.apply_guarded(&incoming, &Limits::DEFAULT)?;
+    /// let conflict = document.conflicts().remove(0);
+    /// document.edit(&by(1), &Limits::DEFAULT, |edit| edit.resolve(&conflict, &Choice::Keep(1)))?;
+    /// assert_eq!(document.read_at("title")?, conflict.values[1].value);
+    /// assert!(document.conflicts().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// The place does not hold any more what the conflict says, or was decided since ([`OperationError::Decided`]); the conflict

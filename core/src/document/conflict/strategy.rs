@@ -67,6 +67,13 @@ impl Strategy {
     pub const ALL: [Self; 5] = [Self::Merge, Self::Manual, Self::Newest, Self::PreferThis, Self::PreferOther];
 
     /// Its name, which stays from version to version.
+    ///
+    /// ```
+    /// use afield_core::document::strategy::Strategy;
+    ///
+    /// assert_eq!(Strategy::PreferThis.name(), "prefer_this");
+    /// assert_eq!("prefer_this".parse(), Ok(Strategy::PreferThis));
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Self::Merge => "merge",
@@ -78,6 +85,13 @@ impl Strategy {
     }
 
     /// Whether it decides anything by itself.
+    ///
+    /// ```
+    /// use afield_core::document::strategy::Strategy;
+    ///
+    /// assert!(Strategy::Newest.settles());
+    /// assert!(!Strategy::Manual.settles());
+    /// ```
     pub const fn settles(self) -> bool {
         matches!(self, Self::Newest | Self::PreferThis | Self::PreferOther)
     }
@@ -107,6 +121,28 @@ pub struct Settlement {
 
 impl Settlement {
     /// The conflict that it decides.
+    ///
+    /// ```
+    /// # use afield_core::document::strategy::Strategy;
+    /// # use afield_core::document::{Document, EditContext, Incoming};
+    /// # use afield_core::{DeviceId, EntityId, Limits, Now};
+    /// # let entity = EntityId::from_bytes([7; 16]);
+    /// # let (mut document, mut other) = (Document::new(entity), Document::new(entity));
+    /// # let by = |actor: u8| {
+    /// #     let now = Now { wall_ms: 1_000 * i64::from(actor), monotonic_ms: 0 };
+    /// #     EditContext::new([actor; 16].into(), now)
+    /// # };
+    /// # document.edit(&by(1), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// # other.edit(&by(2), &Limits::DEFAULT, |edit| edit.put("title", "Journey"))?;
+    /// # let changes = other.changes_since(&[]);
+    /// # let incoming: Vec<_> = changes.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }).collect();
+    /// # document.apply_guarded(&incoming, &Limits::DEFAULT)?;
+    /// # let device = DeviceId::from_bytes([1; 16]);
+    /// let conflict = document.conflicts().remove(0);
+    /// let settlement = document.settlement(&conflict, Strategy::Newest, device).expect("one of the two is newer");
+    /// assert_eq!(settlement.conflict(), &conflict);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn conflict(&self) -> &Conflict {
         &self.conflict
     }
@@ -114,6 +150,28 @@ impl Settlement {
 
 impl Document {
     /// What a strategy decides about a conflict of this document on a device; `None` where that is left to people.
+    ///
+    /// ```
+    /// # use afield_core::document::strategy::Strategy;
+    /// # use afield_core::document::{Document, EditContext, Incoming};
+    /// # use afield_core::{DeviceId, EntityId, Limits, Now};
+    /// # let entity = EntityId::from_bytes([7; 16]);
+    /// # let (mut document, mut other) = (Document::new(entity), Document::new(entity));
+    /// # let by = |actor: u8| {
+    /// #     let now = Now { wall_ms: 1_000 * i64::from(actor), monotonic_ms: 0 };
+    /// #     EditContext::new([actor; 16].into(), now)
+    /// # };
+    /// # document.edit(&by(1), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// # other.edit(&by(2), &Limits::DEFAULT, |edit| edit.put("title", "Journey"))?;
+    /// # let changes = other.changes_since(&[]);
+    /// # let incoming: Vec<_> = changes.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }).collect();
+    /// # document.apply_guarded(&incoming, &Limits::DEFAULT)?;
+    /// # let device = DeviceId::from_bytes([1; 16]);
+    /// let conflict = document.conflicts().remove(0);
+    /// assert!(document.settlement(&conflict, Strategy::Newest, device).is_some());
+    /// assert!(document.settlement(&conflict, Strategy::Manual, device).is_none(), "left to people");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Panics
     ///
@@ -146,6 +204,30 @@ impl Document {
 
     /// Decides a conflict as a strategy says, by a derived change.
     ///
+    /// ```
+    /// # use afield_core::document::strategy::Strategy;
+    /// # use afield_core::document::{Document, EditContext, Incoming};
+    /// # use afield_core::{DeviceId, EntityId, Limits, Now};
+    /// # let entity = EntityId::from_bytes([7; 16]);
+    /// # let (mut document, mut other) = (Document::new(entity), Document::new(entity));
+    /// # let by = |actor: u8| {
+    /// #     let now = Now { wall_ms: 1_000 * i64::from(actor), monotonic_ms: 0 };
+    /// #     EditContext::new([actor; 16].into(), now)
+    /// # };
+    /// # document.edit(&by(1), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// # other.edit(&by(2), &Limits::DEFAULT, |edit| edit.put("title", "Journey"))?;
+    /// # let changes = other.changes_since(&[]);
+    /// # let incoming: Vec<_> = changes.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }).collect();
+    /// # document.apply_guarded(&incoming, &Limits::DEFAULT)?;
+    /// # let device = DeviceId::from_bytes([1; 16]);
+    /// let conflict = document.conflicts().remove(0);
+    /// let settlement = document.settlement(&conflict, Strategy::Newest, device).expect("one of the two is newer");
+    /// document.settle(&settlement, &Limits::DEFAULT)?;
+    /// assert_eq!(document.read_at("title")?, Some("Journey".into()));
+    /// assert!(document.conflicts().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`Edit::resolve`](super::super::Edit::resolve).
@@ -166,6 +248,30 @@ impl Document {
     }
 
     /// The write that a change of this document chose, where the change is a settlement.
+    ///
+    /// ```
+    /// # use afield_core::document::strategy::Strategy;
+    /// # use afield_core::document::{Document, EditContext, Incoming};
+    /// # use afield_core::{DeviceId, EntityId, Limits, Now};
+    /// # let entity = EntityId::from_bytes([7; 16]);
+    /// # let (mut document, mut other) = (Document::new(entity), Document::new(entity));
+    /// # let by = |actor: u8| {
+    /// #     let now = Now { wall_ms: 1_000 * i64::from(actor), monotonic_ms: 0 };
+    /// #     EditContext::new([actor; 16].into(), now)
+    /// # };
+    /// # document.edit(&by(1), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// # other.edit(&by(2), &Limits::DEFAULT, |edit| edit.put("title", "Journey"))?;
+    /// # let changes = other.changes_since(&[]);
+    /// # let incoming: Vec<_> = changes.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }).collect();
+    /// # document.apply_guarded(&incoming, &Limits::DEFAULT)?;
+    /// # let device = DeviceId::from_bytes([1; 16]);
+    /// let conflict = document.conflicts().remove(0);
+    /// let settlement = document.settlement(&conflict, Strategy::Newest, device).expect("one of the two is newer");
+    /// let settled = document.settle(&settlement, &Limits::DEFAULT)?;
+    /// let chosen = document.settled_write(&settled.changes[0].hash);
+    /// assert_eq!(chosen, Some(other.heads()[0]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Panics
     ///

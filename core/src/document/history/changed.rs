@@ -55,6 +55,19 @@ pub struct TextHunk {
 impl Document {
     /// What differs between two moments.
     ///
+    /// ```
+    /// # use afield_core::document::{Changed, Document, EditContext, Point};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let at = |wall_ms| EditContext::new([1_u8; 16].into(), Now { wall_ms, monotonic_ms: 0 });
+    /// let first = document.edit(&at(1_000), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?.changes[0].hash;
+    /// document.edit(&at(5_000), &Limits::DEFAULT, |edit| edit.put("title", "Night trip"))?;
+    /// let found = document.differences(&Point::After(first), &Point::Now)?;
+    /// assert_eq!(found[0].path.to_string(), "title");
+    /// assert!(matches!(&found[0].changed, Changed::Replaced { after, .. } if after.as_str() == Some("Night trip")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// See [`PointError`].

@@ -92,6 +92,19 @@ impl Document {
 impl HistoryPage {
     /// The changes as sittings, from the newest back: a run by one actor, in which nobody paused for more than
     /// [`SITTING_PAUSE_MAX_MS`]. What creates containers, and is nobody's, belongs to the change that rests on it.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, Point};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let at = |wall_ms| EditContext::new([1_u8; 16].into(), Now { wall_ms, monotonic_ms: 0 });
+    /// for minute in [0, 1, 2, 60] {
+    ///     document.edit(&at(minute * 60_000), &Limits::DEFAULT, |edit| edit.put("minute", minute))?;
+    /// }
+    /// let sittings = document.history(&Point::Now, 100)?.sittings();
+    /// assert_eq!(sittings.iter().map(|sitting| sitting.changes.len()).collect::<Vec<_>>(), [1, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn sittings(&self) -> Vec<Sitting> {
         let mut sittings: Vec<Sitting> = Vec::new();
         for change in &self.changes {
@@ -106,6 +119,18 @@ impl HistoryPage {
 
 impl HistoryChange {
     /// Whether it is nobody's, but the same on every device: it creates a container, or belongs to an import.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, Point};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    /// document.edit(&by, &Limits::DEFAULT, |edit| edit.splice_text("body", 0, 0, "milk"))?;
+    /// let page = document.history(&Point::Now, 100)?;
+    /// let derived: Vec<bool> = page.changes.iter().map(|change| change.is_derived()).collect();
+    /// assert_eq!(derived, [false, true], "the characters, and before them the text that holds them");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_derived(&self) -> bool {
         crate::change::is_derived(self.attribution.actor.to_bytes())
     }
@@ -113,11 +138,35 @@ impl HistoryChange {
 
 impl Sitting {
     /// Its oldest change.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, Point};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let at = |wall_ms| EditContext::new([1_u8; 16].into(), Now { wall_ms, monotonic_ms: 0 });
+    /// let first = document.edit(&at(1_000), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?.changes[0].hash;
+    /// document.edit(&at(5_000), &Limits::DEFAULT, |edit| edit.put("title", "Night trip"))?;
+    /// let sittings = document.history(&Point::Now, 100)?.sittings();
+    /// assert_eq!(sittings[0].first().map(|change| change.hash), Some(first));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn first(&self) -> Option<&HistoryChange> {
         self.changes.last()
     }
 
     /// Its newest change.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, Point};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let at = |wall_ms| EditContext::new([1_u8; 16].into(), Now { wall_ms, monotonic_ms: 0 });
+    /// document.edit(&at(1_000), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// document.edit(&at(5_000), &Limits::DEFAULT, |edit| edit.put("title", "Night trip"))?;
+    /// let sittings = document.history(&Point::Now, 100)?.sittings();
+    /// assert_eq!(sittings[0].last().map(|change| change.attribution.at_ms), Some(5_000));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn last(&self) -> Option<&HistoryChange> {
         self.changes.first()
     }

@@ -45,6 +45,19 @@ pub enum PointError {
 impl Document {
     /// The changes that stand for a moment: with all that they rest on, they are what was there.
     ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, Point};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let at = |wall_ms| EditContext::new([1_u8; 16].into(), Now { wall_ms, monotonic_ms: 0 });
+    /// let first = document.edit(&at(1_000), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?.changes[0].hash;
+    /// document.edit(&at(5_000), &Limits::DEFAULT, |edit| edit.put("title", "Night trip"))?;
+    /// assert_eq!(document.heads_at(&Point::After(first))?, [first]);
+    /// assert_eq!(document.heads_at(&Point::TimeMs(3_000))?, [first]);
+    /// assert_eq!(document.heads_at(&Point::Now)?, document.heads());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// See [`PointError`].
@@ -75,6 +88,20 @@ impl Document {
 
     /// The document as it was at a moment, to be read like one that is there now.
     ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, Point};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let at = |wall_ms| EditContext::new([1_u8; 16].into(), Now { wall_ms, monotonic_ms: 0 });
+    /// use automerge::{ROOT, ReadDoc};
+    ///
+    /// let first = document.edit(&at(1_000), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?.changes[0].hash;
+    /// document.edit(&at(5_000), &Limits::DEFAULT, |edit| edit.put("done", true))?;
+    /// let view = document.view(&Point::After(first))?;
+    /// assert_eq!(view.keys(ROOT).collect::<Vec<_>>(), ["title"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// See [`PointError`].
@@ -87,6 +114,18 @@ impl Document {
     }
 
     /// Reads the whole document as it was at a moment.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, Point};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let at = |wall_ms| EditContext::new([1_u8; 16].into(), Now { wall_ms, monotonic_ms: 0 });
+    /// let first = document.edit(&at(1_000), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?.changes[0].hash;
+    /// document.edit(&at(5_000), &Limits::DEFAULT, |edit| edit.put("title", "Night trip"))?;
+    /// assert_eq!(document.read_as_of(&Point::After(first))?.entry("title"), Some(&"Trip".into()));
+    /// assert_eq!(document.read_as_of(&Point::Now)?, document.read());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

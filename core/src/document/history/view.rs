@@ -19,11 +19,35 @@ pub struct View<'d, D> {
 
 impl<'d, D: ReadDoc> View<'d, D> {
     /// Sees a document that holds these changes as it was with them and all that they depend on, and nothing else.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, View};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # use automerge::ReadDoc;
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let at = |wall_ms| EditContext::new([1_u8; 16].into(), Now { wall_ms, monotonic_ms: 0 });
+    /// let first = document.edit(&at(1_000), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?.changes[0].hash;
+    /// document.edit(&at(5_000), &Limits::DEFAULT, |edit| edit.put("done", true))?;
+    /// let view = View::new(document.automerge(), vec![first]);
+    /// assert_eq!(view.length(automerge::ROOT), 1, "the title, and not yet the rest");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(document: &'d D, heads: Vec<ChangeHash>) -> Self {
         Self { document, heads }
     }
 
     /// The changes that stand for the moment.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, Point};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let at = |wall_ms| EditContext::new([1_u8; 16].into(), Now { wall_ms, monotonic_ms: 0 });
+    /// let first = document.edit(&at(1_000), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?.changes[0].hash;
+    /// document.edit(&at(5_000), &Limits::DEFAULT, |edit| edit.put("done", true))?;
+    /// assert_eq!(document.view(&Point::After(first))?.heads(), [first]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn heads(&self) -> &[ChangeHash] {
         &self.heads
     }

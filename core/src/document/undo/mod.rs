@@ -109,6 +109,22 @@ impl Document {
     /// `own` says which actors are those of whoever undoes. `skipped` steps are passed over, for callers that found that
     /// nothing is left of those.
     ///
+    /// ```
+    /// # use afield_core::document::{Direction, Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # use automerge::ActorId;
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let at = |wall_ms| EditContext::new([1_u8; 16].into(), Now { wall_ms, monotonic_ms: 0 });
+    /// # let own = |actor: &ActorId| *actor == ActorId::from([1_u8; 16]);
+    /// document.edit(&at(1_000), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// document.edit(&at(5_000), &Limits::DEFAULT, |edit| edit.put("title", "Night trip"))?;
+    /// let plan = document.undo_plan(Direction::Undo, 0, own).expect("there is a step");
+    /// document.edit(&at(9_000), &Limits::DEFAULT, |edit| edit.revert(&plan))?;
+    /// assert_eq!(document.read_at("title")?, Some("Trip".into()));
+    /// assert!(document.undo_plan(Direction::Redo, 0, own).is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Panics
     ///
     /// The document is poisoned.
@@ -117,6 +133,21 @@ impl Document {
     }
 
     /// The steps that undo and redo would take back, for callers that look at several of them.
+    ///
+    /// ```
+    /// # use afield_core::document::{Direction, Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # use automerge::ActorId;
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let at = |wall_ms| EditContext::new([1_u8; 16].into(), Now { wall_ms, monotonic_ms: 0 });
+    /// # let own = |actor: &ActorId| *actor == ActorId::from([1_u8; 16]);
+    /// document.edit(&at(1_000), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// document.edit(&at(5_000), &Limits::DEFAULT, |edit| edit.put("title", "Night trip"))?;
+    /// let steps = document.undo_steps(own);
+    /// let count = (0..).map_while(|skipped| steps.plan(&document, Direction::Undo, skipped)).count();
+    /// assert_eq!(count, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Panics
     ///
@@ -127,6 +158,20 @@ impl Document {
 
     /// The step that a change belongs to, if it is one that [`Document::undo_plan`] could come to: what an edit of several
     /// entities left in this one.
+    ///
+    /// ```
+    /// # use afield_core::document::{Direction, Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # use automerge::ActorId;
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let at = |wall_ms| EditContext::new([1_u8; 16].into(), Now { wall_ms, monotonic_ms: 0 });
+    /// # let own = |actor: &ActorId| *actor == ActorId::from([1_u8; 16]);
+    /// let first = document.edit(&at(1_000), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?.changes[0].hash;
+    /// document.edit(&at(5_000), &Limits::DEFAULT, |edit| edit.put("title", "Night trip"))?;
+    /// let plan = document.undo_plan_of(Direction::Undo, &first, own).expect("it can be undone");
+    /// assert_eq!(plan.changes(), [first]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Panics
     ///
@@ -148,6 +193,21 @@ impl Document {
 impl UndoSteps {
     /// One of the steps of the document whose steps these are, as [`Document::undo_plan`] answers it.
     ///
+    /// ```
+    /// # use afield_core::document::{Direction, Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # use automerge::ActorId;
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let at = |wall_ms| EditContext::new([1_u8; 16].into(), Now { wall_ms, monotonic_ms: 0 });
+    /// # let own = |actor: &ActorId| *actor == ActorId::from([1_u8; 16]);
+    /// document.edit(&at(1_000), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// document.edit(&at(5_000), &Limits::DEFAULT, |edit| edit.put("title", "Night trip"))?;
+    /// let steps = document.undo_steps(own);
+    /// assert!(steps.plan(&document, Direction::Undo, 0).is_some());
+    /// assert!(steps.plan(&document, Direction::Redo, 0).is_none(), "nothing was undone yet");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Panics
     ///
     /// The document is poisoned.
@@ -162,6 +222,21 @@ impl Edit<'_> {
     /// Takes a step back, beside whatever others have done since, and labels the edit as that. Nothing is written where
     /// nothing is left of it.
     ///
+    /// ```
+    /// # use afield_core::document::{Direction, Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # use automerge::ActorId;
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let at = |wall_ms| EditContext::new([1_u8; 16].into(), Now { wall_ms, monotonic_ms: 0 });
+    /// # let own = |actor: &ActorId| *actor == ActorId::from([1_u8; 16]);
+    /// document.edit(&at(1_000), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// document.edit(&at(5_000), &Limits::DEFAULT, |edit| edit.put("title", "Night trip"))?;
+    /// let plan = document.undo_plan(Direction::Undo, 0, own).expect("there is a step");
+    /// document.edit(&at(9_000), &Limits::DEFAULT, |edit| edit.revert(&plan))?;
+    /// assert_eq!(document.read_at("title")?, Some("Trip".into()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// Putting back what was there takes more than one change may hold.
@@ -173,6 +248,24 @@ impl Edit<'_> {
 
 impl Edit<'_> {
     /// Labels the edit as one that takes a step back, for callers that do so in a way of their own.
+    ///
+    /// ```
+    /// # use afield_core::document::{Direction, Document, EditContext, Point};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # use automerge::ActorId;
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let at = |wall_ms| EditContext::new([1_u8; 16].into(), Now { wall_ms, monotonic_ms: 0 });
+    /// # let own = |actor: &ActorId| *actor == ActorId::from([1_u8; 16]);
+    /// document.edit(&at(1_000), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// document.edit(&at(5_000), &Limits::DEFAULT, |edit| edit.put("title", "Night trip"))?;
+    /// let plan = document.undo_plan(Direction::Undo, 0, own).expect("there is a step");
+    /// document.edit(&at(9_000), &Limits::DEFAULT, |edit| {
+    ///     edit.mark_as_undo(&plan);
+    ///     edit.put("title", "Trip")
+    /// })?;
+    /// assert_eq!(document.history(&Point::Now, 1)?.changes[0].undoes.as_ref(), Some(plan.undoes()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn mark_as_undo(&mut self, plan: &UndoPlan) {
         self.set_message(&plan.undoes.to_string());
     }
@@ -207,16 +300,60 @@ impl UndoPlan {
     }
 
     /// What it undoes or redoes.
+    ///
+    /// ```
+    /// # use afield_core::document::{Direction, Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # use automerge::ActorId;
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let at = |wall_ms| EditContext::new([1_u8; 16].into(), Now { wall_ms, monotonic_ms: 0 });
+    /// # let own = |actor: &ActorId| *actor == ActorId::from([1_u8; 16]);
+    /// document.edit(&at(1_000), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// document.edit(&at(5_000), &Limits::DEFAULT, |edit| edit.put("title", "Night trip"))?;
+    /// let plan = document.undo_plan(Direction::Undo, 0, own).expect("there is a step");
+    /// assert_eq!(plan.undoes().direction(), Direction::Undo);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn undoes(&self) -> &Undoes {
         &self.undoes
     }
 
     /// The changes of the step, from the oldest on.
+    ///
+    /// ```
+    /// # use afield_core::document::{Direction, Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # use automerge::ActorId;
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let at = |wall_ms| EditContext::new([1_u8; 16].into(), Now { wall_ms, monotonic_ms: 0 });
+    /// # let own = |actor: &ActorId| *actor == ActorId::from([1_u8; 16]);
+    /// document.edit(&at(1_000), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// document.edit(&at(5_000), &Limits::DEFAULT, |edit| edit.put("title", "Night trip"))?;
+    /// let plan = document.undo_plan(Direction::Undo, 0, own).expect("there is a step");
+    /// assert_eq!(plan.changes(), document.heads());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn changes(&self) -> &[ChangeHash] {
         &self.changes
     }
 
     /// Whether the entity was made by the step, so that undoing it means deleting the entity rather than its fields.
+    ///
+    /// ```
+    /// # use afield_core::document::{Direction, Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # use automerge::ActorId;
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let at = |wall_ms| EditContext::new([1_u8; 16].into(), Now { wall_ms, monotonic_ms: 0 });
+    /// # let own = |actor: &ActorId| *actor == ActorId::from([1_u8; 16]);
+    /// document.edit(&at(1_000), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+    /// document.edit(&at(5_000), &Limits::DEFAULT, |edit| edit.put("title", "Night trip"))?;
+    /// let steps = document.undo_steps(own);
+    /// let plans = (0..).map_while(|skipped| steps.plan(&document, Direction::Undo, skipped));
+    /// let makes: Vec<bool> = plans.map(|plan| plan.makes_entity()).collect();
+    /// assert_eq!(makes, [false, true]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn makes_entity(&self) -> bool {
         self.makes_entity
     }
@@ -224,26 +361,62 @@ impl UndoPlan {
 
 impl Undoes {
     /// Whether it takes an undo back.
+    ///
+    /// ```
+    /// use afield_core::document::Undoes;
+    ///
+    /// let undoes = Undoes::parse("afield:redo 0123456789abcdef..fedcba9876543210").expect("that of a redo");
+    /// assert!(undoes.is_redo());
+    /// ```
     pub fn is_redo(&self) -> bool {
         self.direction == Direction::Redo
     }
 
     /// Whether it undoes or redoes.
+    ///
+    /// ```
+    /// use afield_core::document::{Direction, Undoes};
+    ///
+    /// let undoes = Undoes::parse("afield:undo 0123456789abcdef..fedcba9876543210").expect("that of an undo");
+    /// assert_eq!(undoes.direction(), Direction::Undo);
+    /// ```
     pub fn direction(&self) -> Direction {
         self.direction
     }
 
     /// The first 16 hexadecimal digits of the hash of the first change that is taken back.
+    ///
+    /// ```
+    /// use afield_core::document::Undoes;
+    ///
+    /// let undoes = Undoes::parse("afield:undo 0123456789abcdef..fedcba9876543210").expect("that of an undo");
+    /// assert_eq!(undoes.first(), "0123456789abcdef");
+    /// ```
     pub fn first(&self) -> &str {
         &self.first
     }
 
     /// The first 16 hexadecimal digits of the hash of the last change that is taken back.
+    ///
+    /// ```
+    /// use afield_core::document::Undoes;
+    ///
+    /// let undoes = Undoes::parse("afield:undo 0123456789abcdef..fedcba9876543210").expect("that of an undo");
+    /// assert_eq!(undoes.last(), "fedcba9876543210");
+    /// ```
     pub fn last(&self) -> &str {
         &self.last
     }
 
     /// Reads the message of a change; `None` when it is another message.
+    ///
+    /// ```
+    /// use afield_core::document::Undoes;
+    ///
+    /// let undoes = Undoes::parse("afield:undo 0123456789abcdef..fedcba9876543210").expect("that of an undo");
+    /// assert_eq!(undoes.to_string(), "afield:undo 0123456789abcdef..fedcba9876543210");
+    /// assert_eq!(Undoes::parse("it takes a night"), None);
+    /// ```
     pub fn parse(message: &str) -> Option<Self> {
         let (direction, names) = match message.strip_prefix(UNDO) {
             Some(names) => (Direction::Undo, names),

@@ -12,6 +12,24 @@ use std::collections::BTreeSet;
 impl Driver {
     /// Says which way the changes of a collection go from now on, also while a session runs; what was handed to it before may still go.
     ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Direction, Driver, Entropy, Now, SpaceId};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// let drafts = "drafts".parse()?;
+    /// driver.set_direction(space, &drafts, Direction::LocalOnly, now)?;
+    /// assert!(driver.with_store(|store| store.left_out(space))?.contains(&drafts)); // of what the relay is asked for
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The space is unknown, too many collections take nothing from the relay, or the store failed.

@@ -63,6 +63,25 @@ pub(super) fn asked(store: &Store, space: SpaceId) -> Result<(Filter, bool), Sto
 impl Driver {
     /// Asks for something else of a space from now on; what is here stays here.
     ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, Entropy, Now, SpaceId};
+    /// # use afield_core::Filter;
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// let filter = Filter::collections(["notes".parse()?]);
+    /// driver.set_filter(space, &filter, now)?;
+    /// assert_eq!(driver.with_store(|store| store.filter(space))?, filter);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The filter is too long, the space unknown, or the store failed.
@@ -74,6 +93,28 @@ impl Driver {
     }
 
     /// Takes back what [`Driver::want_entities`] asked for; what is here stays here.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, EntityId, Entropy, Now, SpaceId};
+    /// # use afield_core::Filter;
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// # let entity = EntityId::from_bytes([2; 16]);
+    /// # driver.set_filter(space, &Filter::collections(["notes".parse()?]), now)?;
+    /// driver.want_entities(space, &[entity], now)?;
+    /// driver.unwant_entities(space, &[entity], now)?; // the photo is not looked at any more
+    /// let filter = driver.with_store(|store| store.filter(space))?;
+    /// assert!(!filter.includes(entity, &"photos".parse()?));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -95,6 +136,27 @@ impl Driver {
     }
 
     /// Asks for entities, which are wanted from now on; [`SyncEvent::Fetched`] tells when something of that is here.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, EntityId, Entropy, Now, SpaceId};
+    /// # use afield_core::Filter;
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// # let entity = EntityId::from_bytes([2; 16]);
+    /// driver.set_filter(space, &Filter::collections(["notes".parse()?]), now)?;
+    /// driver.want_entities(space, &[entity], now)?; // one photo that somebody looks at
+    /// let filter = driver.with_store(|store| store.filter(space))?;
+    /// assert!(filter.includes(entity, &"photos".parse()?));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -38,6 +38,23 @@ pub(in crate::driver) enum Link {
 
 impl Driver {
     /// Switches sync on: the next [`Driver::poll_output`] asks to connect.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, Entropy, Now, Output, SpaceId};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// driver.enable_sync(now);
+    /// assert_eq!(driver.poll_output(), Some(Output::Connect));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn enable_sync(&self, now: Now) {
         let mut sync = self.turn();
         self.merge_leftovers(&mut sync, now);
@@ -54,6 +71,27 @@ impl Driver {
     }
 
     /// Switches sync off and forgets everything that belongs to a session.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, Entropy, Now, Output, SpaceId};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// driver.enable_sync(now);
+    /// driver.handle_connected(now)?;
+    /// driver.disable_sync(now);
+    /// let outputs: Vec<_> = std::iter::from_fn(|| driver.poll_output()).collect();
+    /// assert_eq!(outputs.last(), Some(&Output::Disconnect));
+    /// assert_eq!(driver.poll_timeout(), None); // nothing is left to wait for
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn disable_sync(&self, now: Now) {
         let mut sync = self.turn();
         if let Link::Up { .. } = sync.link {
@@ -76,6 +114,27 @@ impl Driver {
 
     /// Asks for an attempt now, whatever the back-off says, but not before the moment that the relay named. While connected
     /// it asks the relay on behalf of those who wait, and while sync is off it does nothing.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Class, Driver, Entropy, Now, Output, SpaceId};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// driver.enable_sync(now);
+    /// assert_eq!(driver.poll_output(), Some(Output::Connect));
+    /// driver.handle_connect_failed("no network".into(), Class::Retry, None, now);
+    ///
+    /// driver.hurry(now)?; // a person wants it now
+    /// assert_eq!(driver.poll_output(), Some(Output::Connect));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -100,6 +159,25 @@ impl Driver {
 
     /// Takes the word that the connection asked for stands: starts a session.
     ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, Entropy, Now, Output, SpaceId};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// driver.enable_sync(now);
+    /// assert_eq!(driver.poll_output(), Some(Output::Connect));
+    /// driver.handle_connected(now)?; // once the socket is open
+    /// assert!(matches!(driver.poll_output(), Some(Output::Transmit(_)))); // the first message of the session
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read or written; the connection is closed and tried again later.
@@ -118,6 +196,24 @@ impl Driver {
     }
 
     /// Takes the word that the connection asked for could not be made.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Class, Driver, Entropy, Now, SpaceId};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// driver.enable_sync(now);
+    /// driver.handle_connect_failed("busy".into(), Class::Retry, Some(5_000), now); // with `Retry-After: 5`
+    /// assert!(driver.poll_timeout() >= Some(5_000)); // the next attempt
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn handle_connect_failed(&self, reason: String, class: Class, retry_after_ms: Option<u64>, now: Now) {
         let mut sync = self.turn();
         if matches!(sync.link, Link::Connecting) {
@@ -127,6 +223,25 @@ impl Driver {
     }
 
     /// Takes the word that the connection broke.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, Entropy, Now, SpaceId};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// driver.enable_sync(now);
+    /// driver.handle_connected(now)?;
+    /// driver.handle_disconnected("the socket was closed".into(), now);
+    /// assert!(driver.poll_timeout().is_some()); // the next attempt comes by itself
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn handle_disconnected(&self, reason: String, now: Now) {
         let mut sync = self.turn();
         if matches!(sync.link, Link::Up { .. } | Link::Connecting) {
@@ -136,6 +251,39 @@ impl Driver {
     }
 
     /// Takes the word that a message is on its way, in either direction, as on a slow line: the relay is not silent.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, Entropy, Now, SpaceId};
+    /// # use afield_core::wire::{self, Channel, Opened, ToDevice, Welcome};
+    /// # use afield_core::{Cursor, Limits, LogId};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// # let cursor = Cursor::start(LogId::from_bytes([3; 16]));
+    /// # let welcome = wire::encode_to_device(&ToDevice::Welcome(Welcome {
+    /// #     version: wire::PROTOCOL_VERSION,
+    /// #     session: afield::SessionId::from_bytes([4; 16]),
+    /// #     limits: Limits::DEFAULT,
+    /// #     spaces: Vec::new(),
+    /// #     may_create: true,
+    /// #     signals: true,
+    /// # }));
+    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log }));
+    /// # driver.enable_sync(now);
+    /// # driver.handle_connected(now)?;
+    /// # driver.handle_messages([welcome.as_slice(), opened.as_slice()], now)?;
+    /// let patience_ms = driver.poll_timeout();
+    /// driver.handle_progress(Now { monotonic_ms: 20_000, ..now }); // half of a large message is here
+    /// assert!(driver.poll_timeout() > patience_ms);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn handle_progress(&self, now: Now) {
         if let Some(session) = lock(&self.sync).session() {
             session.handle_progress(now);
@@ -143,6 +291,28 @@ impl Driver {
     }
 
     /// Handles the passing of time.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Class, Driver, Entropy, Now, Output, SpaceId};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// driver.enable_sync(now);
+    /// assert_eq!(driver.poll_output(), Some(Output::Connect));
+    /// driver.handle_connect_failed("no network".into(), Class::Retry, None, now);
+    ///
+    /// let monotonic_ms = driver.poll_timeout().unwrap(); // sleep until then
+    /// driver.handle_timeout(Now { monotonic_ms, ..now })?;
+    /// assert_eq!(driver.poll_output(), Some(Output::Connect));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -164,6 +334,25 @@ impl Driver {
     }
 
     /// The moment of the monotonic clock at which [`Driver::handle_timeout`] wants to be called.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Class, Driver, Entropy, Now, SpaceId};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// assert_eq!(driver.poll_timeout(), None); // sync is off
+    /// driver.enable_sync(now);
+    /// driver.handle_connect_failed("no network".into(), Class::Retry, None, now);
+    /// assert!(driver.poll_timeout().is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll_timeout(&self) -> Option<u64> {
         let sync = lock(&self.sync);
         let of_link = match &sync.link {
@@ -179,6 +368,31 @@ impl Driver {
     }
 
     /// The next thing to do for whoever moves this driver's messages.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, Entropy, Now, Output, SpaceId};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// let mut sent = Vec::new();
+    /// driver.enable_sync(now);
+    /// while let Some(output) = driver.poll_output() {
+    ///     match output {
+    ///         Output::Connect => driver.handle_connected(now)?, // once the socket is open
+    ///         Output::Transmit(message) => sent.push(message),
+    ///         Output::Disconnect => break,
+    ///     }
+    /// }
+    /// assert!(!sent.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll_output(&self) -> Option<Output> {
         lock(&self.sync).outputs.pop_front()
     }

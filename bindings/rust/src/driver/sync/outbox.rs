@@ -12,6 +12,42 @@ use afield_store::{OutboxChunk, OutboxPosition};
 impl Driver {
     /// Sends what the outbox holds, as far as the session has room.
     ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, EntityId, Entropy, Existence, Now, Output, SpaceId, Target};
+    /// # use afield_core::wire::{self, Channel, Opened, ToDevice, Welcome};
+    /// # use afield_core::{Cursor, Limits, LogId};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// # let entity = EntityId::from_bytes([2; 16]);
+    /// # let target = Target { space, collection: "notes".parse()?, entity, existence: Existence::Either };
+    /// # let cursor = Cursor::start(LogId::from_bytes([3; 16]));
+    /// # let welcome = wire::encode_to_device(&ToDevice::Welcome(Welcome {
+    /// #     version: wire::PROTOCOL_VERSION,
+    /// #     session: afield::SessionId::from_bytes([4; 16]),
+    /// #     limits: Limits::DEFAULT,
+    /// #     spaces: Vec::new(),
+    /// #     may_create: true,
+    /// #     signals: true,
+    /// # }));
+    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log }));
+    /// # driver.enable_sync(now);
+    /// # driver.handle_connected(now)?;
+    /// # driver.handle_messages([welcome.as_slice(), opened.as_slice()], now)?;
+    /// # while driver.poll_output().is_some() {}
+    /// driver.edit(&target, now, |edit| edit.put("title", "Milk"))?;
+    /// driver.handle_wake(now)?;
+    /// assert!(matches!(driver.poll_output(), Some(Output::Transmit(_)))); // on its way to the relay
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read.

@@ -29,6 +29,28 @@ impl Driver {
     /// meanwhile. It is merged here only where somebody is about to be told that the space is caught up, and whenever
     /// very much has come.
     ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, Entropy, Now, SpaceId};
+    /// # use afield_core::wire::{self, Goodbye, GoodbyeCode, ToDevice};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// driver.enable_sync(now);
+    /// driver.handle_connected(now)?;
+    /// let goodbye = Goodbye { code: GoodbyeCode::GoingAway, retry_after_ms: Some(5_000) };
+    /// let message = wire::encode_to_device(&ToDevice::Goodbye(goodbye)); // as a socket brings it
+    /// driver.handle_messages([message.as_slice()], now)?;
+    /// assert!(driver.poll_timeout() >= Some(5_000)); // then it comes back by itself
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store failed; the session ended and is tried again later.
@@ -77,6 +99,53 @@ impl Driver {
     }
 
     /// Whether something was stored that is not merged yet, or has grown enough to be compacted: call [`Driver::handle_idle`] once nothing more has arrived.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, EntityId, Entropy, Now, SpaceId};
+    /// # use afield_core::wire::{self, Channel, Opened, ToDevice, Welcome};
+    /// # use afield_core::{Cursor, Limits, LogId};
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::log::{ChunkHash, ChunkKind};
+    /// # use afield_core::wire::{BatchChunk, Chunks, Segment};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// # let entity = EntityId::from_bytes([2; 16]);
+    /// # let cursor = Cursor::start(LogId::from_bytes([3; 16]));
+    /// # let welcome = wire::encode_to_device(&ToDevice::Welcome(Welcome {
+    /// #     version: wire::PROTOCOL_VERSION,
+    /// #     session: afield::SessionId::from_bytes([4; 16]),
+    /// #     limits: Limits::DEFAULT,
+    /// #     spaces: Vec::new(),
+    /// #     may_create: true,
+    /// #     signals: true,
+    /// # }));
+    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log }));
+    /// # let mut theirs = Document::new(entity);
+    /// # let context = EditContext { fresh: true, ..EditContext::new(vec![7; 16].into(), now) };
+    /// # let made = theirs.edit(&context, &Limits::DEFAULT, |edit| edit.put("title", "Milk"))?;
+    /// # let (bytes, kind) = (made.changes[0].bytes.as_slice(), ChunkKind::Change);
+    /// # let batch = wire::encode_batch([BatchChunk { entity, collection: &"notes".parse()?, kind, bytes }]);
+    /// # let check = cursor.then(entity, kind.number(), ChunkHash::of(bytes)).chain.check().into();
+    /// # let (channel, after, segments) = (Channel(0), cursor.sequence, vec![Segment::Batch(&batch)]);
+    /// # let chunks = Chunks { channel, after, segments, check, left: None };
+    /// # let chunks = wire::encode_to_device(&ToDevice::Chunks(chunks));
+    /// # driver.enable_sync(now);
+    /// # driver.handle_connected(now)?;
+    /// # driver.handle_messages([welcome.as_slice(), opened.as_slice()], now)?;
+    /// driver.handle_messages([chunks.as_slice()], now)?; // of the relay, with what somebody else wrote
+    /// assert!(driver.wants_idle());
+    /// driver.handle_idle(now)?;
+    /// assert!(!driver.wants_idle());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn wants_idle(&self) -> bool {
         let sync = lock(&self.sync);
         let is_on = !matches!(sync.link, Link::Off);
@@ -90,6 +159,56 @@ impl Driver {
     ///
     /// Call it again while [`Driver::wants_idle`] says so, and look for messages in between: an entity whose next changes
     /// arrive before its turn is merged once and not once per message.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, EntityId, Entropy, Existence, Now, SpaceId, Target};
+    /// # use afield_core::wire::{self, Channel, Opened, ToDevice, Welcome};
+    /// # use afield_core::{Cursor, Limits, LogId};
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::log::{ChunkHash, ChunkKind};
+    /// # use afield_core::wire::{BatchChunk, Chunks, Segment};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// # let entity = EntityId::from_bytes([2; 16]);
+    /// # let target = Target { space, collection: "notes".parse()?, entity, existence: Existence::Either };
+    /// # let cursor = Cursor::start(LogId::from_bytes([3; 16]));
+    /// # let welcome = wire::encode_to_device(&ToDevice::Welcome(Welcome {
+    /// #     version: wire::PROTOCOL_VERSION,
+    /// #     session: afield::SessionId::from_bytes([4; 16]),
+    /// #     limits: Limits::DEFAULT,
+    /// #     spaces: Vec::new(),
+    /// #     may_create: true,
+    /// #     signals: true,
+    /// # }));
+    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log }));
+    /// # let mut theirs = Document::new(entity);
+    /// # let context = EditContext { fresh: true, ..EditContext::new(vec![7; 16].into(), now) };
+    /// # let made = theirs.edit(&context, &Limits::DEFAULT, |edit| edit.put("title", "Milk"))?;
+    /// # let (bytes, kind) = (made.changes[0].bytes.as_slice(), ChunkKind::Change);
+    /// # let batch = wire::encode_batch([BatchChunk { entity, collection: &"notes".parse()?, kind, bytes }]);
+    /// # let check = cursor.then(entity, kind.number(), ChunkHash::of(bytes)).chain.check().into();
+    /// # let (channel, after, segments) = (Channel(0), cursor.sequence, vec![Segment::Batch(&batch)]);
+    /// # let chunks = Chunks { channel, after, segments, check, left: None };
+    /// # let chunks = wire::encode_to_device(&ToDevice::Chunks(chunks));
+    /// # driver.enable_sync(now);
+    /// # driver.handle_connected(now)?;
+    /// # driver.handle_messages([welcome.as_slice(), opened.as_slice()], now)?;
+    /// driver.handle_messages([chunks.as_slice()], now)?; // of the relay, with what somebody else wrote
+    /// while driver.wants_idle() {
+    ///     driver.handle_idle(now)?; // looking for messages in between
+    /// }
+    /// let title = driver.read_document(&target, now, |document| document.read_at("title"))??;
+    /// assert_eq!(title, Some("Milk".into()));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

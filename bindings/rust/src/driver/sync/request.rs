@@ -20,6 +20,27 @@ impl Driver {
     /// Says that something has happened after which a space, or every one, may be out of step. The policy decides whether
     /// that leads to a sync; of several decisions the one that starts something is answered, or else one that skips.
     ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Decision, Driver, Entropy, Now, Reason, SpaceId, Trigger};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// let decision = driver.request(Some(space), &Trigger::Manual, now)?;
+    /// assert_eq!(decision, Decision::block(Reason::SyncOff, None));
+    ///
+    /// driver.enable_sync(now);
+    /// let decision = driver.request(Some(space), &Trigger::Manual, now)?;
+    /// assert_eq!(decision, Decision::skip(Reason::Running, None)); // it is about to connect
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The store could not be read.
@@ -35,11 +56,50 @@ impl Driver {
     }
 
     /// Hands every decision of the policy from now on to `recorder`, as a line that can be replayed.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, Entropy, Now, SpaceId, TraceLine, Trigger};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// let (sender, lines) = std::sync::mpsc::channel();
+    /// driver.record_policy(move |line| drop(sender.send(line.to_string()))); // or into a file
+    /// driver.request(Some(space), &Trigger::NetworkBack, now)?;
+    /// let line = TraceLine::parse(&lines.try_recv()?)?;
+    /// assert_eq!(line.replay(), line.decision);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn record_policy(&self, recorder: impl FnMut(&TraceLine) + Send + 'static) {
         *lock(&self.recorder) = Some(Box::new(recorder));
     }
 
     /// Switches sync of a space on or off; a run of it that goes on ends.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, Entropy, Now, Reason, SpaceId, Trigger};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// driver.enable_sync(now);
+    /// driver.set_sync_enabled(space, false, now)?;
+    /// let decision = driver.request(Some(space), &Trigger::Manual, now)?;
+    /// assert_eq!(decision.reason(), Reason::SpaceDisabled);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -55,6 +115,27 @@ impl Driver {
     }
 
     /// Gives a space a schedule, or takes it away; without one it is in step all the time.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Decision, Driver, Entropy, Now, Reason, Schedule, SpaceId, Trigger};
+    /// # use std::time::Duration;
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// let schedule = Schedule::every(Duration::from_secs(600))?;
+    /// driver.set_schedule(space, Some(&schedule), now)?;
+    /// driver.enable_sync(now);
+    /// let decision = driver.request(Some(space), &Trigger::LocalEdit, now)?;
+    /// assert_eq!(decision, Decision::skip(Reason::WaitsForSchedule, Some(600_000)));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -52,11 +52,83 @@ impl Driver {
     }
 
     /// Whether sync is on and nothing is left to do in any space.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, Entropy, Now, SpaceId};
+    /// # use afield_core::wire::{self, CaughtUp, Channel, Opened, ToDevice, Welcome};
+    /// # use afield_core::{Cursor, Limits, LogId};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// # let cursor = Cursor::start(LogId::from_bytes([3; 16]));
+    /// # let welcome = wire::encode_to_device(&ToDevice::Welcome(Welcome {
+    /// #     version: wire::PROTOCOL_VERSION,
+    /// #     session: afield::SessionId::from_bytes([4; 16]),
+    /// #     limits: Limits::DEFAULT,
+    /// #     spaces: Vec::new(),
+    /// #     may_create: true,
+    /// #     signals: true,
+    /// # }));
+    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log }));
+    /// # let (channel, sequence, check) = (Channel(0), cursor.sequence, cursor.chain.check().into());
+    /// # let caught_up = wire::encode_to_device(&ToDevice::CaughtUp(CaughtUp { channel, sequence, check }));
+    /// driver.enable_sync(now);
+    /// driver.handle_connected(now)?;
+    /// assert!(!driver.is_in_step());
+    /// driver.handle_messages([welcome.as_slice(), opened.as_slice(), caught_up.as_slice()], now)?; // of the relay
+    /// assert!(driver.is_in_step());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_in_step(&self) -> bool {
         lock(&self.sync).are_all_in_step()
     }
 
     /// Whether a space is left alone because sessions kept breaking at one place of its log.
+    ///
+    /// ```
+    /// # use afield::store::{OpenOptions, Origin, Store};
+    /// # use afield::{Driver, Entropy, Now, SpaceId};
+    /// # use afield_core::wire::{self, Channel, Opened, ToDevice, Welcome};
+    /// # use afield_core::{Cursor, Limits, LogId};
+    /// # struct Zeros;
+    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let space = SpaceId::from_bytes([1; 16]);
+    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
+    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
+    /// # let cursor = Cursor::start(LogId::from_bytes([3; 16]));
+    /// # let welcome = wire::encode_to_device(&ToDevice::Welcome(Welcome {
+    /// #     version: wire::PROTOCOL_VERSION,
+    /// #     session: afield::SessionId::from_bytes([4; 16]),
+    /// #     limits: Limits::DEFAULT,
+    /// #     spaces: Vec::new(),
+    /// #     may_create: true,
+    /// #     signals: true,
+    /// # }));
+    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log }));
+    /// # let other = Cursor::start(LogId::from_bytes([9; 16]));
+    /// # let (channel, sequence, check) = (Channel(0), other.sequence, other.chain.check().into());
+    /// # let wrong = wire::encode_to_device(&ToDevice::CaughtUp(wire::CaughtUp { channel, sequence, check }));
+    /// driver.enable_sync(now);
+    /// for minute in [0, 1, 2] {
+    ///     let now = Now { monotonic_ms: minute * 60_000, ..now };
+    ///     driver.handle_timeout(now)?; // wants to connect again
+    ///     driver.handle_connected(now)?;
+    ///     driver.handle_messages([welcome.as_slice(), opened.as_slice(), wrong.as_slice()], now)?; // of the relay
+    /// }
+    /// assert!(driver.has_blocked_spaces());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn has_blocked_spaces(&self) -> bool {
         lock(&self.sync).spaces.values().any(|state| state.blocked)
     }
