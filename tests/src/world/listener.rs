@@ -194,6 +194,16 @@ impl Listener {
                     let found = format!("a receipt names {sequence} for {change:?}, which is not there");
                     return Violation::of("R1", found);
                 }
+                let is_erased = |(change, sequence): &&(ChangeId, Sequence)| {
+                    let stands_at = |present: &History| present.place(sequence.get() - 1).cloned();
+                    let place = record.present().and_then(stands_at).filter(|place| place.kind == ChunkKind::Change);
+                    let was_erased = |present: &History| present.was_erased(change.0, record.head_before());
+                    place.is_some() && record.present().is_some_and(was_erased)
+                };
+                if let Some((change, sequence)) = receipted.iter().find(is_erased) {
+                    let found = format!("a receipt names {sequence} for {change:?}, whose entity was purged");
+                    return Violation::of("R5", found);
+                }
                 receipted.iter().for_each(|(change, sequence)| self.live.tell(*change, *sequence));
                 let last = receipted.iter().map(|(_, sequence)| sequence.get()).max();
                 let place = record.present().zip(last).and_then(|(present, last)| present.place(last - 1));

@@ -80,7 +80,7 @@ impl World {
         if self.held_by_lost.is_empty() {
             return;
         }
-        let was_purged = |change: &&ChangeId| self.purges.include(change.0);
+        let was_purged = |change: &&ChangeId| self.purged.contains(&change.0);
         let purged: Vec<_> = self.returned.iter().chain(&self.acknowledged).filter(was_purged).copied().collect();
         self.held_by_lost.extend(purged);
         let mut somewhere: BTreeSet<ChangeId> = BTreeSet::new();

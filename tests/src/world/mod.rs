@@ -36,7 +36,6 @@ use afield_core::{Collection, Now};
 use afield_store::{ListQuery, OpenOptions, Origin, Store, SyncMoment};
 use disk::Disk;
 use network::{Lane, Wire};
-use purge::Purges;
 use question::Question;
 use record::Record;
 use relay::RelayNode;
@@ -106,7 +105,8 @@ pub struct World {
     collections: BTreeMap<EntityId, Collection>,
     /// Which change each number of an actor stands for (D6).
     numbers: BTreeMap<(EntityId, Vec<u8>, u64), ChangeHash>,
-    purges: Purges,
+    /// What somebody asked to be purged. Where that failed, the disk may have kept the record all the same.
+    purged: BTreeSet<EntityId>,
     /// What the relay's log has ever held.
     record: Record,
     /// What was found broken and not told yet.
@@ -161,7 +161,7 @@ impl World {
             held_by_lost: BTreeSet::new(),
             collections: BTreeMap::new(),
             numbers: BTreeMap::new(),
-            purges: Purges::default(),
+            purged: BTreeSet::new(),
             record: Record::default(),
             found: None,
             checks: Checks::All,

@@ -4,21 +4,7 @@ use super::{ChangeId, Device, Violation, World};
 use afield::EntityId;
 use afield_core::{Erasure, ErasureReason};
 use afield_store::PurgeError;
-use std::collections::{BTreeMap, BTreeSet};
-
-/// The purges of a world.
-#[derive(Debug, Default)]
-pub(super) struct Purges {
-    /// Who purged an entity and was told that it is done. With nobody, the disk may have kept the record all the same.
-    of: BTreeMap<EntityId, BTreeSet<Device>>,
-}
-
-impl Purges {
-    /// Whether somebody has asked for it that an entity be purged, whose changes may be nowhere because of that.
-    pub(super) fn include(&self, entity: EntityId) -> bool {
-        self.of.contains_key(&entity)
-    }
-}
+use std::collections::BTreeSet;
 
 /// The erasure record of an entity, as it is named among changes.
 pub(super) fn record_of(entity: EntityId) -> ChangeId {
@@ -35,13 +21,13 @@ impl World {
         let is_purged = purged.is_ok();
         match purged {
             Ok(_) => {
-                self.purges.of.entry(entity).or_default().insert(device);
+                self.purged.insert(entity);
                 self.returned.insert(record_of(entity));
                 self.count("a purge");
             }
             // A failed commit may have happened.
             Err(PurgeError::Store(_)) => {
-                self.purges.of.entry(entity).or_default();
+                self.purged.insert(entity);
                 self.crash_or_reload(device);
             }
             Err(PurgeError::UnknownEntity { .. }) if !self.holds_changes_of(device, entity) => {}
