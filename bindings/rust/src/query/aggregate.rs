@@ -7,16 +7,13 @@ impl<T> Query<T> {
     /// How many entities meet the condition, whatever limit and offset are.
     ///
     /// ```
-    /// # use afield::{QueryValue, Replica};
+    /// # use afield::Replica;
     /// # use serde_json::json;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
     /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
     /// #     notes.insert(&json!({ "title": title, "due": due }))?;
     /// # }
-    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
-    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
-    /// # };
     /// assert_eq!(notes.query("due > ?", [1])?.count()?, 2);
     /// # Ok(())
     /// # }
@@ -41,9 +38,6 @@ impl<T> Query<T> {
     /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
     /// #     notes.insert(&json!({ "title": title, "due": due }))?;
     /// # }
-    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
-    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
-    /// # };
     /// assert_eq!(notes.query("1 = 1", ())?.sum("due")?, QueryValue::Integer(6));
     /// # Ok(())
     /// # }
@@ -66,9 +60,6 @@ impl<T> Query<T> {
     /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
     /// #     notes.insert(&json!({ "title": title, "due": due }))?;
     /// # }
-    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
-    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
-    /// # };
     /// assert_eq!(notes.query("1 = 1", ())?.average("due")?, QueryValue::Real(2.0));
     /// # Ok(())
     /// # }
@@ -91,9 +82,6 @@ impl<T> Query<T> {
     /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
     /// #     notes.insert(&json!({ "title": title, "due": due }))?;
     /// # }
-    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
-    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
-    /// # };
     /// assert_eq!(notes.query("1 = 1", ())?.min("due")?, QueryValue::Integer(1));
     /// # Ok(())
     /// # }
@@ -116,9 +104,6 @@ impl<T> Query<T> {
     /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
     /// #     notes.insert(&json!({ "title": title, "due": due }))?;
     /// # }
-    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
-    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
-    /// # };
     /// assert_eq!(notes.query("1 = 1", ())?.max("due")?, QueryValue::Integer(3));
     /// # Ok(())
     /// # }
@@ -134,16 +119,13 @@ impl<T> Query<T> {
     /// How many of the entities that meet the condition have each value of a field, in the order of the values.
     ///
     /// ```
-    /// # use afield::{QueryValue, Replica};
+    /// # use afield::Replica;
     /// # use serde_json::json;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
     /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
     /// #     notes.insert(&json!({ "title": title, "due": due }))?;
     /// # }
-    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
-    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
-    /// # };
     /// assert_eq!(notes.query("due < 3", ())?.count_by("title")?.len(), 2);
     /// # Ok(())
     /// # }

@@ -199,7 +199,7 @@ impl<T> Query<T> {
     /// By a field, from its smallest value on; after the fields by which it is ordered already.
     ///
     /// ```
-    /// # use afield::{QueryValue, Replica};
+    /// # use afield::Replica;
     /// # use serde_json::json;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
@@ -220,7 +220,7 @@ impl<T> Query<T> {
     /// By a field, from its greatest value on; after the fields by which it is ordered already.
     ///
     /// ```
-    /// # use afield::{QueryValue, Replica};
+    /// # use afield::Replica;
     /// # use serde_json::json;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
@@ -246,7 +246,7 @@ impl<T> Query<T> {
     /// At most so many entities.
     ///
     /// ```
-    /// # use afield::{QueryValue, Replica};
+    /// # use afield::Replica;
     /// # use serde_json::json;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
@@ -267,7 +267,7 @@ impl<T> Query<T> {
     /// Without the first ones.
     ///
     /// ```
-    /// # use afield::{QueryValue, Replica};
+    /// # use afield::Replica;
     /// # use serde_json::json;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
@@ -306,16 +306,13 @@ impl<T> Query<T> {
     /// The ids of the entities.
     ///
     /// ```
-    /// # use afield::{QueryValue, Replica};
+    /// # use afield::Replica;
     /// # use serde_json::json;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let notes = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?.json();
     /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
     /// #     notes.insert(&json!({ "title": title, "due": due }))?;
     /// # }
-    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
-    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
-    /// # };
     /// assert_eq!(notes.query("due > ?", [1])?.ids()?.len(), 2);
     /// # Ok(())
     /// # }
@@ -331,7 +328,7 @@ impl<T> Query<T> {
     /// The steps of SQLite's plan for the query: `USING INDEX query_…` is one that was declared.
     ///
     /// ```
-    /// # use afield::{QueryValue, Replica};
+    /// # use afield::Replica;
     /// # use serde_json::json;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let of = Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
@@ -339,9 +336,6 @@ impl<T> Query<T> {
     /// # for (title, due) in [("Milk", 3), ("Bread", 1), ("Tea", 2)] {
     /// #     notes.insert(&json!({ "title": title, "due": due }))?;
     /// # }
-    /// # let titles = |found: Vec<(afield::EntityId, serde_json::Value)>| -> Vec<String> {
-    /// #     found.iter().map(|(_, note)| note["title"].as_str().unwrap_or_default().to_owned()).collect()
-    /// # };
     /// of.index(["due"])?;
     /// assert!(notes.query("due > ?", [1])?.plan()?.join("; ").contains("USING INDEX"));
     /// # Ok(())
