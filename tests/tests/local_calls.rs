@@ -191,7 +191,7 @@ fn every_local_call_ends_while_what_was_sent_before_it_is_still_on_its_way() {
     let total = progress.up.total.expect("what goes up is known");
     assert!(total.chunks > progress.up.done.chunks && total.bytes > progress.up.done.bytes, "{progress:?}");
     assert_eq!(status.spaces[0].progress, Some(progress));
-    // While it goes on a byte at a time, and to the end.
+    // While it goes on a few bytes at a time, and to the end.
     proxy.trickle();
     proxy.release();
     call_everything(&replica);

@@ -6,6 +6,12 @@ use std::time::Duration;
 /// How long something may take to arrive at the gate, on a machine that is busy.
 const ARRIVAL_MAX: Duration = Duration::from_secs(60);
 
+/// How many bytes pass at a time when it is narrow.
+///
+/// The WebSocket library takes a handshake of more than 64 reads of under 128 bytes on average for an attack
+/// (`AttackCheck` in tungstenite's `handshake/machine.rs`); a handshake has a few hundred bytes.
+const NARROW_BYTES: usize = 16;
+
 /// Lets bytes pass, or keeps them back until it is opened.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
@@ -25,7 +31,7 @@ impl Gate {
         self.lock().is_shut = true;
     }
 
-    /// Lets one byte pass at a time from now on.
+    /// Lets a few bytes pass at a time from now on.
     pub(super) fn narrow(&self) {
         self.lock().is_narrow = true;
     }
@@ -58,7 +64,7 @@ impl Gate {
             state = self.changed.wait_while(state, |state| state.is_shut).unwrap_or_else(PoisonError::into_inner);
             state.kept_bytes -= bytes as u64;
         }
-        if state.is_narrow { 1 } else { bytes.max(1) }
+        if state.is_narrow { NARROW_BYTES } else { bytes.max(1) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

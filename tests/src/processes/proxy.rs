@@ -114,7 +114,7 @@ impl Proxy {
         self.shared.gate.open();
     }
 
-    /// Passes on one byte at a time from now on.
+    /// Passes on a few bytes at a time from now on.
     pub fn trickle(&self) {
         self.shared.gate.narrow();
     }
