@@ -1,7 +1,7 @@
 //! Typed edits on two devices that sync through a real relay, with two versions of an application.
 
-use afield::{Collection, Replica, Space, Text, model};
-use afield_tests::processes::{Access, Program, Site};
+use afield::{Choice, Collection, Replica, Space, Text, model};
+use afield_tests::processes::{Access, Program, Site, said};
 use serde_json::json;
 
 /// What the first version of an application knows.
@@ -205,4 +205,65 @@ fn two_devices_that_create_the_same_text_end_with_one_that_holds_both() {
         document.get_all(ROOT, "body").map(|values| values.len())
     });
     assert_eq!(hidden.unwrap().unwrap(), 1, "one text, and none behind it");
+}
+
+#[test]
+fn of_two_variants_chosen_at_once_both_are_listed_and_either_can_be_kept() {
+    let two = two();
+    let quotations: Collection<Quotation> = two.of_anna.collection("quotations").unwrap();
+    let copies: Collection<Quotation> = two.of_ben.collection("quotations").unwrap();
+    for kept in [0, 1] {
+        let id = quotations.insert(&Quotation { text: "Fear is the mind-killer".into(), source: None }).unwrap();
+        two.sync();
+        two.go_offline();
+        let _ =
+            quotations.edit(id, |quotation| quotation.source = Some(Source::Book { title: "Dune".into() })).unwrap();
+        let _ = copies.edit(id, |quotation| quotation.source = Some(Source::Web("example.org".into()))).unwrap();
+        two.sync();
+        let read = quotations.read(id).unwrap();
+        assert_eq!(read, copies.read(id).unwrap());
+        let listed = copies.conflicts().unwrap();
+        assert_eq!(said(&listed), said(&quotations.conflicts().unwrap()));
+        let [conflict] = listed.as_slice() else { panic!("{listed:?}") };
+        let mut values: Vec<_> = conflict.values.iter().map(|side| side.value.clone().unwrap().to_json()).collect();
+        assert_eq!(values[0], quotations.json().read(id).unwrap()["source"]);
+        let expected = values[kept].clone();
+        values.sort_by_key(ToString::to_string);
+        assert_eq!(values, [json!({ "Book": { "title": "Dune" } }), json!({ "Web": "example.org" })]);
+
+        let _ = conflict.resolve(&Choice::Keep(kept)).unwrap();
+        two.sync();
+        assert!(quotations.conflicts().unwrap().is_empty() && copies.conflicts().unwrap().is_empty());
+        assert_eq!(quotations.json().read(id).unwrap()["source"], expected);
+        // Within the variant that was kept edits merge as ever.
+        let _ = quotations.edit(id, Quotation::correct).unwrap();
+        two.sync();
+        assert_eq!(copies.read(id).unwrap(), quotations.read(id).unwrap());
+        assert!(copies.conflicts().unwrap().is_empty());
+    }
+}
+
+/// What somebody said, and where that is from.
+#[model]
+#[derive(Debug, Clone, PartialEq)]
+struct Quotation {
+    text: String,
+    source: Option<Source>,
+}
+
+#[model]
+#[derive(Debug, Clone, PartialEq)]
+enum Source {
+    Book { title: String },
+    Web(String),
+}
+
+impl Quotation {
+    fn correct(&mut self) {
+        match &mut self.source {
+            Some(Source::Book { title }) => title.push_str(", 1965"),
+            Some(Source::Web(address)) => address.push_str("/dune"),
+            None => panic!("one was kept"),
+        }
+    }
 }

@@ -15,12 +15,7 @@ use automerge::{ObjId, ObjType, Prop, ReadDoc, ScalarValue};
 impl Edit<'_> {
     /// Writes a value to a place.
     pub(super) fn write(&mut self, place: &Place, value: &Value) -> Result<(), OperationError> {
-        if let Prop::Seq(index) = place.prop {
-            let length = self.reader().length(&place.parent.id);
-            if index >= length {
-                return Err(OperationError::OutOfRange { position: index, length });
-            }
-        }
+        self.check_index(place)?;
         match (value, container_of(value)) {
             (Value::Counter(number), _) if is_near(*number) && self.derived_at(place, Container::Counter)? => {
                 self.add(place, 0, *number)
@@ -38,6 +33,12 @@ impl Edit<'_> {
                 self.put_scalar(&place.parent.id, &place.prop, scalar)
             }
         }
+    }
+
+    fn check_index(&self, place: &Place) -> Result<(), OperationError> {
+        let Prop::Seq(position) = place.prop else { return Ok(()) };
+        let length = self.reader().length(&place.parent.id);
+        if position < length { Ok(()) } else { Err(OperationError::OutOfRange { position, length }) }
     }
 
     /// Puts a scalar in place of all that stands there.
@@ -67,12 +68,26 @@ impl Edit<'_> {
         if place.depth > DEPTH_MAX {
             return Err(OperationError::TooDeep);
         }
-        let kind = container.object_type().ok_or(OperationError::Stale)?;
         if self.derived_at(place, container)?
             && let Some(Standing::Object(object)) = self.at(place)?
         {
             return Ok(object);
         }
+        self.create_own(place, container)
+    }
+
+    /// Writes a map that is this edit's own to a place, whatever others create there.
+    pub(super) fn write_own_map(&mut self, place: &Place, value: &Value) -> Result<(), OperationError> {
+        self.check_index(place)?;
+        if place.depth > DEPTH_MAX {
+            return Err(OperationError::TooDeep);
+        }
+        let map = self.create_own(place, Container::Map)?;
+        self.fill(&map, place.depth, value)
+    }
+
+    fn create_own(&mut self, place: &Place, container: Container) -> Result<Object, OperationError> {
+        let kind = container.object_type().ok_or(OperationError::Stale)?;
         let Place { parent, prop, .. } = place;
         self.charge(0, &parent.id, Some(prop))?;
         let id = self.writing(&parent.id).put_object(&parent.id, prop.clone(), kind)?;

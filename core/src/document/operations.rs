@@ -84,6 +84,51 @@ impl Edit<'_> {
         })
     }
 
+    /// Writes a map to a key of a map, or in place of an element of a list, that nobody else writes into: of several that
+    /// are written at the same time one is read, whole, and the others stand beside it as a conflict.
+    ///
+    /// With [`put`](Self::put) those who write a map to an absent key share one, and what they write into it merges. This
+    /// is for a map that means something only as a whole, such as a variant of an enum.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext, OperationError, Value};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # use std::collections::BTreeMap;
+    /// # use afield_core::document::Incoming;
+    /// // Two devices say at the same time where a story is from.
+    /// let story = || Document::new(EntityId::from_bytes([7; 16]));
+    /// let (mut one, mut other) = (story(), story());
+    /// let write = |document: &mut Document, device: u8, variant: &str| {
+    ///     let by = EditContext::new([device; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+    ///     let entries = BTreeMap::from([(variant.to_owned(), "Dune".into())]);
+    ///     document.edit(&by, &Limits::DEFAULT, |edit| edit.put_own_map("source", entries))
+    /// };
+    /// write(&mut one, 1, "book")?;
+    /// let changes = write(&mut other, 2, "film")?.changes;
+    /// let incoming: Vec<_> = changes.iter().map(|change| Incoming { hash: change.hash, bytes: &change.bytes }).collect();
+    /// one.apply(&incoming, &Limits::DEFAULT);
+    /// // One is read, and not a map of both.
+    /// assert_eq!(one.read().to_json(), serde_json::json!({ "source": { "film": "Dune" } }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The map or list of the path does not exist, the path is that of the entity itself, the index is not that of an element,
+    /// or the entries are too deep or too large.
+    pub fn put_own_map(
+        &mut self,
+        path: impl Into<Path>,
+        entries: BTreeMap<String, Value>,
+    ) -> Result<(), OperationError> {
+        let (path, value) = (path.into(), Value::Map(entries));
+        self.operation(|edit| {
+            let place = edit.place(&path)?;
+            edit.check_value(&path, &value)?;
+            edit.write_own_map(&place, &value)
+        })
+    }
+
     /// Deletes the entry of a map, or an element of a list. An absent entry stays absent and nothing is written.
     ///
     /// ```

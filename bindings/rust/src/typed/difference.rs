@@ -27,6 +27,14 @@ pub enum Patch {
         /// The place, from the root of the entity.
         path: Path,
     },
+    /// Write an enum's variant with data: a map of its own in place of what stands there, so that of several written at
+    /// the same time one is read, whole, and the others are a conflict.
+    Variant {
+        /// The place of the enum, from the root of the entity.
+        path: Path,
+        /// The variant's data, under its name.
+        entries: BTreeMap<String, Value>,
+    },
     /// Delete an entry of a map or an element of a list.
     Delete {
         /// The place, from the root of the entity.
@@ -85,6 +93,7 @@ impl Patch {
         match self {
             Self::Assign { path, before, after } => edit.assign(path, before, after),
             Self::Null { path } => edit.put(path, Value::Null),
+            Self::Variant { path, entries } => edit.put_own_map(path, entries.clone()),
             Self::Delete { path } => edit.delete(path),
             Self::Insert { list, index, value } => edit.insert(list, *index, value.clone()),
             Self::Move { list, from, to } => {
@@ -123,12 +132,22 @@ pub fn difference(before: &Tree, after: &Tree) -> Vec<Patch> {
 /// Gives the nulls of a new entity that have to be written after its other values, which [`Tree::value`] gives.
 pub(super) fn nulls(tree: &Tree) -> Vec<Patch> {
     let mut walk = Walk { path: Vec::new(), patches: Vec::new() };
-    walk.nulls(&ABSENT, &tree.0);
+    walk.rest(&ABSENT, &tree.0, Written::Whole);
     walk.patches
 }
 
 /// What stands before an edit where nothing does.
-static ABSENT: Node = Node { content: Content::Leaf(Value::Null), standing: Standing::Absent, implied: false };
+static ABSENT: Node =
+    Node { content: Content::Leaf(Value::Null), standing: Standing::Absent, implied: false, is_variant: false };
+
+/// What of a value was written before its rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    /// All but nulls.
+    Whole,
+    /// All but nulls and variants with data, which others may be writing to the same place.
+    Shared,
+}
 
 struct Walk {
     path: Vec<Step>,
@@ -141,24 +160,40 @@ impl Walk {
             return;
         }
         match (&before.content, &after.content) {
-            (Content::Map(old), Content::Map(new)) if before.is_held() => self.map(old, new),
+            (Content::Map(old), Content::Map(new)) if before.is_held() && !self.is_switched(before, after) => {
+                self.map(old, new);
+            }
             (Content::List(old), Content::List(new)) if before.is_held() && is_aligned(old, new) => self.list(old, new),
             _ => self.write(before, after),
         }
     }
 
+    /// Whether an enum has another variant with data than before. The entity itself has no place to put another map.
+    fn is_switched(&self, before: &Node, after: &Node) -> bool {
+        !self.path.is_empty() && before.variant() != after.variant()
+    }
+
     /// Writes a value that differs from the one before as a whole, but for what its absence says.
     fn write(&mut self, before: &Node, after: &Node) {
-        let path = self.here();
+        let (held, before) = if before.is_held() { (before.value(), &ABSENT) } else { (Value::Null, before) };
         if after.is_null() {
-            self.patches.push(Patch::Null { path });
-        } else if before.is_held() {
-            self.patches.push(Patch::Assign { path, before: before.value(), after: after.value() });
-            self.nulls(&ABSENT, after);
-        } else {
-            self.patches.push(Patch::Assign { path, before: Value::Null, after: changed(before, after) });
-            self.nulls(before, after);
+            self.patches.push(Patch::Null { path: self.here() });
+        } else if !self.variant(before, after) {
+            let value = changed(before, after, Written::Shared);
+            self.patches.push(Patch::Assign { path: self.here(), before: held, after: value });
+            self.rest(before, after, Written::Shared);
         }
+    }
+
+    /// Writes a variant with data; `false` where the value is none, or is the entity itself.
+    fn variant(&mut self, before: &Node, after: &Node) -> bool {
+        if self.path.is_empty() || after.variant().is_none() {
+            return false;
+        }
+        let Value::Map(entries) = changed(before, after, Written::Whole) else { return false };
+        self.patches.push(Patch::Variant { path: self.here(), entries });
+        self.rest(before, after, Written::Whole);
+        true
     }
 
     fn map(&mut self, old: &BTreeMap<String, Node>, new: &BTreeMap<String, Node>) {
@@ -177,13 +212,13 @@ impl Walk {
         }
     }
 
-    /// Writes the nulls that writing [`changed`] left out.
-    fn nulls(&mut self, before: &Node, after: &Node) {
+    /// Writes what writing [`changed`] left out.
+    fn rest(&mut self, before: &Node, after: &Node, written: Written) {
         match &after.content {
             Content::Leaf(_) => {}
             Content::List(elements) => {
                 for (index, element) in elements.iter().enumerate() {
-                    self.within(Step::Index(index), |walk| walk.nulls(&ABSENT, &element.node));
+                    self.within(Step::Index(index), |walk| walk.rest(&ABSENT, &element.node, Written::Whole));
                 }
             }
             Content::Map(entries) => {
@@ -192,7 +227,8 @@ impl Walk {
                     self.within(Step::Key(key.clone()), |walk| match after.is_null() {
                         true if after.implied => {}
                         true => walk.patches.push(Patch::Null { path: walk.here() }),
-                        false => walk.nulls(before, after),
+                        false if written == Written::Shared && walk.variant(before, after) => {}
+                        false => walk.rest(before, after, written),
                     });
                 }
             }
@@ -238,7 +274,7 @@ impl Walk {
                 Source::New => {
                     current.insert(next, None);
                     self.patches.push(Patch::Insert { list: self.here(), index: next, value: element.node.value() });
-                    self.within(Step::Index(next), |walk| walk.nulls(&ABSENT, &element.node));
+                    self.within(Step::Index(next), |walk| walk.rest(&ABSENT, &element.node, Written::Whole));
                     next += 1;
                 }
                 Source::Moved(from) => {
@@ -289,10 +325,11 @@ fn standing<'e>(old: &'e [Element], new: &'e [Element]) -> (&'e [Element], &'e [
 
 /// What to write where the document holds nothing: of a map all but what its absence says, so that nobody else's
 /// concurrent entries are met by defaults; of all else the whole, since no part of it stands in the document.
-fn changed(before: &Node, after: &Node) -> Value {
+fn changed(before: &Node, after: &Node, written: Written) -> Value {
     let Content::Map(entries) = &after.content else { return after.value() };
     let left = entries.iter().filter_map(|(key, after)| Some((key, left_to_write(before, key, after)?, after)));
-    Value::Map(left.map(|(key, before, after)| (key.clone(), changed(before, after))).collect())
+    let left = left.filter(|(_, _, after)| written == Written::Whole || after.variant().is_none());
+    Value::Map(left.map(|(key, before, after)| (key.clone(), changed(before, after, written))).collect())
 }
 
 /// The value before of an entry of a map that the document does not hold, if the entry has to be written.

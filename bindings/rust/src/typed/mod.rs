@@ -44,7 +44,7 @@
 //! | prose with headings, bold, links | [`RichText`](crate::RichText) | merge by character, mark and block |
 //! | prose that grows long | [`LongText`] | merge by character, passing over one part of it |
 //! | names, states | `String`, an enum without data | one wins, the other is shown as a conflict |
-//! | alternatives | an enum with data | the variant written last is read; see below for the others |
+//! | alternatives | an enum with data | one wins, whole, the other is shown as a conflict; within one variant by part |
 //! | references | [`EntityId`](crate::EntityId) | one wins, the other is shown as a conflict |
 //! | tallies | [`Counter`] | add up |
 //! | labels | `BTreeSet`, `HashSet` | additions and removals merge |
@@ -64,9 +64,8 @@
 //! - An enum that may grow should have a variant `#[model(other)]`, or the entities in which a newer version wrote a
 //!   new variant cannot be read here at all. It is read for every unknown one, and an edit that leaves it alone leaves
 //!   what is really there.
-//! - Where concurrent edits left several variants with data in an enum's map, the one written last is read, and the next typed edit of
-//!   the enum takes the others away. They stand under keys of their own, so that is listed as a conflict only where one key was written
-//!   twice; where each has to be seen, keep the kind in a field of its own beside the data.
+//! - Where an enum's map holds several variants, as edits of its JSON or through lenses can leave it, the one written last is
+//!   read, and the next typed edit of the enum takes the others away.
 //!
 //! # What is written
 //!
@@ -77,6 +76,10 @@
 //!
 //! `None` is written as null, but not in a new entity or part, where the absence of the field says the same: it does
 //! not under a key of a map, in a variant, in a `required` field, and where an absent field reads as something else.
+//!
+//! A variant with data is written as a map of its own, in place of the one that stood there, so that two who choose
+//! variants at the same time do not mix them. Three ways write it key by key instead, into the map that is there: edits of
+//! the JSON, edits through lenses, and an entity that is an enum itself, which has no place to put another map.
 //!
 //! Elements of lists are matched by `#[model(key)]` where they have one, else by equality and then by likeness, and
 //! are edited in place, so that what the type does not know stays with the element it belongs to. Elements move only

@@ -50,6 +50,8 @@ pub(super) struct Node {
     pub(super) standing: Standing,
     /// Whether its absence from the map around it reads as this value, so that it need not be written.
     pub(super) implied: bool,
+    /// Whether this is the data of an enum's variant, under its name in the enum's map.
+    pub(super) is_variant: bool,
 }
 
 /// What stands in the document where a value was read.
@@ -83,7 +85,7 @@ impl Node {
     }
 
     pub(super) fn new(content: Content) -> Self {
-        Self { content, standing: Standing::Held, implied: false }
+        Self { content, standing: Standing::Held, implied: false, is_variant: false }
     }
 
     pub(super) fn value(&self) -> Value {
@@ -114,6 +116,12 @@ impl Node {
 
     pub(super) fn is_null(&self) -> bool {
         matches!(self.content, Content::Leaf(Value::Null))
+    }
+
+    /// The name of the variant, where this is the map of an enum.
+    pub(super) fn variant(&self) -> Option<&str> {
+        let Content::Map(entries) = &self.content else { return None };
+        entries.iter().find(|(_, node)| node.is_variant).map(|(name, _)| name.as_str())
     }
 
     pub(super) fn is_container(&self) -> bool {

@@ -1,6 +1,6 @@
 //! The entries of a map.
 
-use super::{BARE, build_as, key_of, says_what_is_implied, value_ref};
+use super::{BARE, build_as, is_variant, key_of, says_what_is_implied, value_ref};
 use crate::typed::{path::Place, to_value::ToValueError, tree::Node};
 use automerge::{ChangeHash, ValueRef};
 use autosurgeon::{
@@ -56,7 +56,7 @@ impl MapReconciler for MapBuilder<'_> {
         };
         if let Some(node) = built {
             let implied = implied.is_some_and(|implied| implied.same(&node));
-            self.entries.insert(key.to_owned(), Node { implied, ..node });
+            self.entries.insert(key.to_owned(), Node { implied, is_variant: is_variant(&value), ..node });
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use afield_core::{
 };
 use autosurgeon::{Hydrate, Reconcile};
 use serde_json::Value as Json;
+use std::collections::BTreeMap;
 
 /// A note, as the older version of an application knows it.
 #[crate::model]
@@ -171,4 +172,104 @@ fn a_new_version_reads_an_old_entity_and_writes_no_default_into_it() {
     let changes = pair.edit::<New>(0, |note| note.title = "y".into());
     assert_eq!(changes.len(), 1);
     assert_eq!(words(&pair.0[0].read()), json!({"title": "y"}));
+}
+
+/// Where a quotation is from.
+#[crate::model]
+#[derive(Debug, Clone, PartialEq)]
+enum Source {
+    Book { title: String, pages: Vec<u8> },
+    Web(String),
+    Said { by: Option<String>, of: Box<Option<Source>> },
+    Heard(Option<String>),
+}
+
+#[crate::model]
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Origin {
+    source: Option<Source>,
+    note: String,
+}
+
+#[crate::model]
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Quotation {
+    source: Option<Source>,
+    origin: Origin,
+    others: BTreeMap<String, Source>,
+    list: Vec<Source>,
+}
+
+fn book(title: &str) -> Source {
+    Source::Book { title: title.into(), pages: vec![1, 2] }
+}
+
+fn web(address: &str) -> Source {
+    Source::Web(address.into())
+}
+
+/// Both choose at the same time, at every place where a variant may stand: each place has one of them, whole.
+fn both_choose(content: Json, choose: fn(&mut Quotation, Source)) -> (Document, Quotation) {
+    let mut pair = Pair::of(content);
+    let zero = pair.edit::<Quotation>(0, |quotation| choose(quotation, book("Dune")));
+    let one = pair.edit::<Quotation>(1, |quotation| choose(quotation, web("example.org")));
+    let (document, _) = pair.merge([zero, one]);
+    let read: Quotation = from_document(document.automerge()).unwrap();
+    (document, read)
+}
+
+#[test]
+fn of_two_variants_chosen_at_once_one_is_read_whole_and_the_map_holds_no_other() {
+    let said = json!({"Said": {"of": {"Web": "a"}}});
+    let all = json!({"source": said, "origin": {"source": said, "note": "n"}, "others": {"a": said}, "list": [said]});
+    let places: [fn(&mut Quotation, Source); 4] = [
+        |quotation, source| quotation.source = Some(source),
+        |quotation, source| quotation.origin.source = Some(source),
+        |quotation, source| drop(quotation.others.insert("a".into(), source)),
+        |quotation, source| {
+            let said = Source::Said { by: None, of: Box::new(Some(source)) };
+            quotation.others.insert("a".into(), said);
+        },
+    ];
+    for (number, choose) in places.into_iter().enumerate() {
+        for content in [json!({}), all.clone()] {
+            let (document, read) = both_choose(content.clone(), choose);
+            let (mut expected, chosen) = (read.clone(), [book("Dune"), web("example.org")]);
+            let is_one = |source| {
+                choose(&mut expected, source);
+                expected == read
+            };
+            assert!(chosen.into_iter().any(is_one), "{number} {content}: {read:?}");
+            let read = words(&document.read()).to_string();
+            assert!(!(read.contains("Dune") && read.contains("example.org")), "{number} {content}: {read}");
+        }
+    }
+    // An element of a list is replaced, edited or inserted anew: none mixes two variants.
+    let (document, _) = both_choose(all, |quotation, source| quotation.list[0] = source);
+    let list = words(&document.read())["list"].clone();
+    let is_whole = |element: &Json| element.as_object().is_some_and(|variants| variants.len() == 1);
+    assert!(list.as_array().is_some_and(|list| list.iter().all(is_whole)), "{list}");
+}
+
+#[test]
+fn within_one_variant_edits_merge_by_part_and_what_is_null_in_a_new_one_is_written() {
+    let mut pair = Pair::of(json!({"source": {"Book": {"title": "a", "pages": [1]}}}));
+    let zero = pair.edit::<Quotation>(0, |quotation| match &mut quotation.source {
+        Some(Source::Book { title, .. }) => title.push('b'),
+        other => panic!("{other:?}"),
+    });
+    let one = pair.edit::<Quotation>(1, |quotation| match &mut quotation.source {
+        Some(Source::Book { pages, .. }) => pages.push(2),
+        other => panic!("{other:?}"),
+    });
+    let (document, _) = pair.merge([zero, one]);
+    let read: Quotation = from_document(document.automerge()).unwrap();
+    assert_eq!(read.source, Some(Source::Book { title: "ab".into(), pages: vec![1, 2] }));
+
+    let mut pair = Pair::of(json!({}));
+    let of = Box::new(Some(Source::Heard(None)));
+    let said = Source::Said { by: None, of };
+    let written = pair.edit::<Quotation>(0, |quotation| quotation.source = Some(said));
+    let (_, content) = pair.merge([written, Vec::new()]);
+    assert_eq!(content, json!({"source": {"Said": {"of": {"Heard": null}}}}));
 }
