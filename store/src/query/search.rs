@@ -14,8 +14,8 @@ use crate::space;
 use crate::store::Store;
 use crate::transaction::{WriteTransaction, row};
 use afield_core::{Collection, Durable, EntityId, SpaceId};
-use rusqlite::{Connection, Row};
-use std::collections::BTreeSet;
+use rusqlite::Connection;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// Words are those of Unicode 6.1, in small letters, without what stands above and below letters.
@@ -93,18 +93,6 @@ impl Search {
     /// Looks for what an expression of FTS5 says: `milk OR bread`, `"whole milk"`, `bre*`, `title : milk`.
     pub fn for_expression(space: SpaceId, collection: Collection, expression: &str) -> Self {
         Self { space, collection, text: expression.to_owned(), are_words: false, limit: None, offset: 0 }
-    }
-
-    /// From which row on what fits is ranked, where that is not all of it.
-    fn ranked_from(&self, connection: &Connection, table: i64) -> Result<Option<i64>, QueryError> {
-        if !self.are_words || self.limit.is_none() {
-            return Ok(None);
-        }
-        let sql = format!(
-            "SELECT rowid FROM search_{table} WHERE search_{table} MATCH ? ORDER BY rowid DESC LIMIT 1 OFFSET {RANKED_MAX}"
-        );
-        let before = row(connection, &sql, [&self.text], |row| row.get::<_, i64>(0))?;
-        Ok(before.map(|before| before.saturating_add(1)))
     }
 
     /// At most so many.
@@ -275,35 +263,8 @@ impl Reader {
             if search.text.trim().is_empty() {
                 return Ok(Vec::new());
             }
-            let found = |rows: &str, order: &str, limit: Option<u64>, offset: u64| {
-                let [opens, closes] = MARKS;
-                let sql = format!(
-                    "SELECT e.entity, p.json, found.score, found.snippet FROM
-                     (SELECT rowid AS row, -rank AS score,
-                      snippet(search_{table}, -1, '{opens}', '{closes}', '…', {SNIPPET_WORDS}) AS snippet
-                      FROM search_{table} WHERE search_{table} MATCH ? {rows} ORDER BY {order} LIMIT ? OFFSET ?) AS found
-                     CROSS JOIN projections AS p ON p.entity_row = found.row
-                     CROSS JOIN entities AS e ON e.entity_row = found.row"
-                );
-                let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-                let mut statement = connection.prepare(&sql)?;
-                let hits = statement.query_map((&search.text, limit.map_or(-1, number), number(offset)), hit)?;
-                hits.collect::<Result<Vec<_>, _>>().map_err(|error| match error.sqlite_error_code() {
-                    // The statement itself is sound: what FTS5 complains about is the expression.
-                    Some(rusqlite::ErrorCode::Unknown) => QueryError::SearchSyntax,
-                    _ => error.into(),
-                })
-            };
-            let Some(from) = search.ranked_from(connection, table)? else {
-                return found("", "rank", search.limit, search.offset);
-            };
-            let mut hits = found(&format!("AND rowid >= {from}"), "rank", search.limit, search.offset)?;
-            let left = search.limit.map(|limit| limit.saturating_sub(hits.len() as u64));
-            if left != Some(0) {
-                let offset = search.offset.saturating_sub(RANKED_MAX);
-                hits.extend(found(&format!("AND rowid < {from}"), "rowid DESC", left, offset)?);
-            }
-            Ok(hits)
+            let found = Found { connection, table, text: &search.text };
+            found.hits(&found.best(search)?)
         })
     }
 
@@ -322,10 +283,86 @@ impl Reader {
     }
 }
 
-fn hit(row: &Row<'_>) -> rusqlite::Result<SearchHit> {
-    let snippet: Option<String> = row.get(3)?;
-    let snippet = Snippet::of(&snippet.unwrap_or_default());
-    Ok(SearchHit { entity: column::entity(row, 0)?, json: row.get(1)?, score: row.get(2)?, snippet })
+/// What fits a search, in a table of FTS5.
+struct Found<'f> {
+    connection: &'f Connection,
+    table: i64,
+    text: &'f str,
+}
+
+/// A row that fits, and how well.
+type Scored = (i64, f64);
+
+impl Found<'_> {
+    /// The rows that a search answers with, in its order.
+    ///
+    /// FTS5 can order by rank itself, but gives the rank of a row only by working it out again, and with it how many rows have
+    /// each word.
+    fn best(&self, search: &Search) -> Result<Vec<Scored>, QueryError> {
+        let bounded = if search.are_words { search.limit } else { None };
+        let mut rows = self.scored(None, bounded.map(|_| RANKED_MAX + 1), 0)?;
+        let is_more = bounded.is_some() && rows.len() as u64 > RANKED_MAX;
+        if is_more {
+            rows.pop();
+        }
+        let last = rows.last().map(|(row, _)| *row);
+        // Of equal ones those that came last are first.
+        rows.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+        let limit = search.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let ranked = rows.len();
+        let skipped = usize::try_from(search.offset).unwrap_or(usize::MAX);
+        let mut best: Vec<_> = rows.into_iter().skip(skipped).take(limit).collect();
+        if is_more && best.len() < limit {
+            let offset = skipped.saturating_sub(ranked) as u64;
+            best.extend(self.scored(last, Some((limit - best.len()) as u64), offset)?);
+        }
+        Ok(best)
+    }
+
+    /// Rows that fit, with their scores, those that came last first.
+    fn scored(&self, before: Option<i64>, limit: Option<u64>, offset: u64) -> Result<Vec<Scored>, QueryError> {
+        let table = self.table;
+        let sql = format!(
+            "SELECT rowid, -bm25(search_{table}) FROM search_{table}
+             WHERE search_{table} MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ? OFFSET ?"
+        );
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let of = (self.text, before.unwrap_or(i64::MAX), limit.map_or(-1, number), number(offset));
+        let mut statement = self.connection.prepare(&sql)?;
+        let rows = statement.query_map(of, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect::<Result<Vec<_>, _>>().map_err(|error| match error.sqlite_error_code() {
+            // The statement itself is sound: what FTS5 complains about is the expression.
+            Some(rusqlite::ErrorCode::Unknown) => QueryError::SearchSyntax,
+            _ => error.into(),
+        })
+    }
+
+    /// What these rows show, in their order.
+    fn hits(&self, rows: &[Scored]) -> Result<Vec<SearchHit>, QueryError> {
+        let numbers = || rows.iter().map(|(row, _)| *row);
+        let (Some(first), Some(last)) = (numbers().min(), numbers().max()) else { return Ok(Vec::new()) };
+        let (table, [opens, closes]) = (self.table, MARKS);
+        // FTS5 looks an expression up once for all rows, and anew for each row that is asked for by its number: that is what the
+        // plus keeps SQLite from.
+        let sql = format!(
+            "SELECT found.row, e.entity, p.json, found.snippet FROM
+             (SELECT rowid AS row, snippet(search_{table}, -1, '{opens}', '{closes}', '…', {SNIPPET_WORDS}) AS snippet
+              FROM search_{table} WHERE search_{table} MATCH ? AND rowid BETWEEN ? AND ?
+              AND +rowid IN (SELECT value FROM json_each(?))) AS found
+             CROSS JOIN projections AS p ON p.entity_row = found.row
+             CROSS JOIN entities AS e ON e.entity_row = found.row"
+        );
+        let wanted = serde_json::Value::from_iter(numbers()).to_string();
+        let mut statement = self.connection.prepare(&sql)?;
+        let shown = statement.query_map((self.text, first, last, wanted), |row| {
+            let snippet: Option<String> = row.get(3)?;
+            let snippet = Snippet::of(&snippet.unwrap_or_default());
+            let hit = SearchHit { entity: column::entity(row, 1)?, json: row.get(2)?, score: 0.0, snippet };
+            Ok((row.get::<_, i64>(0)?, hit))
+        })?;
+        let mut shown = shown.collect::<Result<BTreeMap<_, _>, _>>()?;
+        Ok(rows.iter().filter_map(|(row, score)| Some(SearchHit { score: *score, ..shown.remove(row)? })).collect())
+    }
 }
 
 /// What makes a table anew from what it shows.
