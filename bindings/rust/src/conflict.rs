@@ -4,6 +4,7 @@ use crate::collection::Collection;
 use crate::driver::{Driver, Edited, EntityError, Existence, Strategies, Target};
 use crate::entity::Entity;
 use crate::error::{EditError, ReadError, SpaceError};
+use crate::query::Shown;
 use crate::read_only::ReadOnlySpace;
 use crate::replica::Shared;
 use crate::space::Space;
@@ -11,10 +12,10 @@ use crate::watch::{Subject, Watch};
 use crate::write::Write;
 use afield_core::document::strategy::Strategy;
 use afield_core::document::{
-    Choice, Conflict as Found, ConflictId, ConflictKind, Document, OperationError, Path, Value,
+    Choice, Conflict as Found, ConflictId, ConflictKind, Document, OperationError, Path, Step, Value,
 };
 use afield_core::{ChangeHash, Collection as Name, DeviceId, EntityId, SpaceId};
-use afield_store::{CONFLICT_BYTES, ConflictQuery, ConflictRow, EntityHome, ListedConflict, Reader};
+use afield_store::{CONFLICT_BYTES, ConflictQuery, ConflictRow, EntityHome, FieldPath, ListedConflict, Reader};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -280,9 +281,21 @@ impl<T> Collection<T> {
     ///
     /// It is inside an edit or a transaction, or the store failed.
     pub fn on_conflict(&self, strategy: Strategy) -> Result<(), SpaceError> {
-        self.on_conflict_in(Path::ROOT, strategy)
+        self.set_strategy(&Path::ROOT, strategy)
     }
 
+    fn set_strategy(&self, field: &Path, strategy: Strategy) -> Result<(), SpaceError> {
+        if Driver::is_inside_an_edit() {
+            return Err(SpaceError::Nested);
+        }
+        let now = self.shared.now();
+        self.shared.driver.set_strategy(self.space(), &self.name, field, strategy, now)?;
+        self.shared.wake();
+        Ok(())
+    }
+}
+
+impl<T: Shown> Collection<T> {
     /// As [`Collection::on_conflict`], for a field of its entities and all that stands in it. A string is one field, dots and all; what
     /// stands deeper is `Path::from("price").key("amount")`, or `"price.amount".parse::<Path>()?`.
     ///
@@ -300,15 +313,15 @@ impl<T> Collection<T> {
     ///
     /// # Errors
     ///
-    /// As for [`Collection::on_conflict`].
+    /// As for [`Collection::on_conflict`]; and the type has no such field, as for [`Collection::index`].
     pub fn on_conflict_in(&self, field: impl Into<Path>, strategy: Strategy) -> Result<(), SpaceError> {
-        if Driver::is_inside_an_edit() {
-            return Err(SpaceError::Nested);
+        let field = field.into();
+        if let Some(Step::Key(name)) = field.steps().first()
+            && let Some(known) = self.known_fields()
+        {
+            FieldPath::named(name).check_known(known).map_err(SpaceError::Field)?;
         }
-        let now = self.shared.now();
-        self.shared.driver.set_strategy(self.space(), &self.name, &field.into(), strategy, now)?;
-        self.shared.wake();
-        Ok(())
+        self.set_strategy(&field, strategy)
     }
 }
 

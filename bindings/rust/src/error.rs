@@ -339,6 +339,9 @@ pub enum SpaceError {
     /// The name of a collection is not valid.
     #[error(transparent)]
     Collection(#[from] ParseCollectionError),
+    /// The type of the collection has no such field.
+    #[error(transparent)]
+    Field(afield_store::QueryError),
     /// A space was to be left inside an edit or a transaction, for which sync may be waiting.
     #[error("a space cannot be left inside an edit or a transaction; leave it after that")]
     Nested,

@@ -213,7 +213,9 @@ pub use plan::{PlanError, PlannedEffect, PlannedEntity, PlannedWay, SyncPlan};
 pub use presence::{Peer, Presence, PresenceError, PresenceWatch};
 pub use probe::{ProbeError, Probed};
 pub use purge::{Confirm, Maintained, PurgeError, Purged};
-pub use query::{AsJson, Beside, Fields, Found, LiveQuery, LiveWork, Param, Params, Query, QueryError, SearchBox};
+pub use query::{
+    AsJson, Beside, Fields, Found, LiveQuery, LiveWork, Param, Params, Query, QueryError, SearchBox, Shown,
+};
 pub use read_only::{ReadEntity, ReadOnlyReplica, ReadOnlySpace};
 pub use relay::Relay;
 pub use replica::{Replica, ReplicaOptions};

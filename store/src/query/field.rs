@@ -1,8 +1,8 @@
 //! Fields, as queries name them and as SQL reads them.
 
-use super::compile;
 use super::error::QueryError;
 use super::value::Position;
+use super::{compile, known};
 use std::fmt;
 
 /// When an entity was last changed, in milliseconds since the Unix epoch: the one field of queries that is none of the
@@ -24,6 +24,24 @@ impl FieldPath {
     /// [`QueryError::Syntax`] or [`QueryError::NotAField`].
     pub fn parse(text: &str) -> Result<Self, QueryError> {
         compile::field(text)
+    }
+
+    /// A field of an entity by its name, whatever characters that has.
+    pub fn named(name: &str) -> Self {
+        Self { keys: vec![name.to_owned()], at: Position { line: 1, column: 1 } }
+    }
+
+    /// Refuses a field that is none of these, and does not stand in one of them.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::UnknownField`].
+    pub fn check_known(&self, known: &[&str]) -> Result<(), QueryError> {
+        if !self.is_of_the_application() || known.contains(&self.first()) {
+            return Ok(());
+        }
+        let known = || known.iter().copied();
+        Err(known::unknown(self, known::nearest(self.first(), known()), known()))
     }
 
     /// The field of the entity that it is, or in which it stands.

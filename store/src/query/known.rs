@@ -14,8 +14,11 @@ const SAMPLE_ENTITIES: usize = 200;
 /// that nobody has written yet, and that is like no other, reads as null.
 pub(super) fn check(connection: &Connection, query: &Query, plan: &Plan) -> Result<(), QueryError> {
     for field in query.fields().filter(|field| field.is_of_the_application()) {
-        let known = match query.known {
-            Some(known) => known.iter().map(|name| (*name).to_owned()).collect(),
+        let known: BTreeSet<String> = match query.known {
+            Some(known) => {
+                field.check_known(known)?;
+                continue;
+            }
             None if plan.has_declared(field.first()) || has(connection, plan, field, Some(SAMPLE_ENTITIES))? => {
                 continue;
             }
@@ -24,15 +27,28 @@ pub(super) fn check(connection: &Connection, query: &Query, plan: &Plan) -> Resu
         if known.contains(field.first()) {
             continue;
         }
-        let nearest = nearest(field.first(), known.iter().map(String::as_str)).map(str::to_owned);
+        let names = || known.iter().map(String::as_str);
+        let nearest = nearest(field.first(), names());
         let is_suspect = nearest.is_some() || query.is_strict && !known.is_empty();
-        let is_slip = query.known.is_some() || is_suspect && !has(connection, plan, field, None)?;
-        if is_slip {
-            let (field, at) = (field.first().to_owned(), field.at);
-            return Err(QueryError::UnknownField { field, nearest, known: known.into_iter().collect(), at });
+        if is_suspect && !has(connection, plan, field, None)? {
+            return Err(unknown(field, nearest, names()));
         }
     }
     Ok(())
+}
+
+/// The refusal of a field that is none of those known.
+pub(super) fn unknown<'n>(
+    field: &FieldPath,
+    nearest: Option<&str>,
+    known: impl Iterator<Item = &'n str>,
+) -> QueryError {
+    QueryError::UnknownField {
+        field: field.first().to_owned(),
+        nearest: nearest.map(str::to_owned),
+        known: known.map(str::to_owned).collect(),
+        at: field.at,
+    }
 }
 
 /// The name that is most like this one, if it is like enough: two letters differ at the most, or a third of it.

@@ -185,6 +185,7 @@ impl SpaceError {
     pub fn class(&self) -> Class {
         match self {
             Self::Unknown(_) | Self::Unsent { .. } | Self::Collection(_) | Self::Nested => Class::Permanent,
+            Self::Field(error) => error.class(),
             Self::Store(error) => error.class(),
         }
     }
@@ -207,6 +208,7 @@ impl SpaceError {
             Self::Unsent { .. } => "space.unsent",
             Self::Collection(_) => "space.collection_name",
             Self::Nested => "space.nested",
+            Self::Field(error) => error.code(),
             Self::Store(error) => error.code(),
         }
     }

@@ -5,6 +5,7 @@ use crate::collection::Collection;
 use crate::driver::Driver;
 use crate::error::ReadError;
 use crate::replica::Replica;
+use crate::typed::Field;
 use afield_store::FieldPath;
 
 /// How many entities are looked up at once when everything is made anew.
@@ -40,7 +41,39 @@ impl<S: AsRef<str>> Fields for Vec<S> {
     }
 }
 
-impl<T> Collection<T> {
+/// What a collection is seen as: a type whose fields are known, or JSON, which may have any.
+///
+/// Every [`Field`] has it, which is what [`model`](crate::model) implements, and so has `()`.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let home = afield::Replica::open_in_memory()?.create_space("Home")?;
+/// #[afield::model]
+/// struct Note { title: String }
+///
+/// let slip = home.collection::<Note>("notes")?.index("titel").unwrap_err();
+/// assert_eq!(slip.to_string(), "there is no field \"titel\" (line 1, column 1); did you mean \"title\"?");
+/// home.collection::<()>("notes")?.index("titel")?; // any name may be one of JSON
+/// # Ok(())
+/// # }
+/// ```
+pub trait Shown {
+    /// The names of the fields of the entities, where all are known.
+    #[doc(hidden)]
+    fn known_fields() -> Option<&'static [&'static str]> {
+        None
+    }
+}
+
+impl<T: Field> Shown for T {
+    fn known_fields() -> Option<&'static [&'static str]> {
+        T::field_names()
+    }
+}
+
+impl Shown for () {}
+
+impl<T: Shown> Collection<T> {
     /// Declares an index over a field, or over several from the first on, and says whether it is new. Queries that compare or
     /// order by these fields read along it; [`Query::plan`](crate::Query::plan) shows whether they do.
     ///
@@ -61,51 +94,12 @@ impl<T> Collection<T> {
     ///
     /// # Errors
     ///
-    /// A name cannot be one of a field, there are too many indexes or fields, it is done inside an edit, or the store failed.
+    /// The type has no such field ([`QueryError::UnknownField`], unless lenses show it in another shape than that of its documents),
+    /// a name cannot be one of a field, there are too many indexes or fields, it is done inside an edit, or the store failed.
     pub fn index(&self, fields: impl Fields) -> Result<bool, QueryError> {
-        let fields = self.declaring(&fields)?;
+        let fields = self.declaring_known(&fields)?;
         let driver = &self.shared.driver;
         Ok(driver.with_store(|store| store.declare_index(self.space(), self.target_name(), &fields))?.into_inner())
-    }
-
-    /// Drops an index that was declared over these fields, and says whether there was one.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
-    /// notes.index(["done", "due"])?;
-    /// assert!(notes.drop_index(["done", "due"])?);
-    /// assert!(!notes.drop_index("due")?, "there is none over this field alone");
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`Collection::index`].
-    pub fn drop_index(&self, fields: impl Fields) -> Result<bool, QueryError> {
-        let fields = self.declaring(&fields)?;
-        let driver = &self.shared.driver;
-        Ok(driver.with_store(|store| store.drop_index(self.space(), self.target_name(), &fields))?.into_inner())
-    }
-
-    /// The indexes that are declared, in the order of their making: the fields of each.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
-    /// notes.index("due")?;
-    /// notes.index(["done", "address.city"])?;
-    /// assert_eq!(notes.indexes()?, [vec!["due"], vec!["done", "address.city"]]);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// The store could not be read.
-    pub fn indexes(&self) -> Result<Vec<Vec<String>>, ReadError> {
-        Ok(self.shared.reader.indexes(self.space(), self.target_name())?)
     }
 
     /// Declares the fields that [`Collection::search`] looks into, in the place of those declared before, and says whether
@@ -152,11 +146,66 @@ impl<T> Collection<T> {
     ///
     /// As [`Collection::index`].
     pub fn search_fields_with(&self, fields: impl Fields, progress: impl FnMut(u64, u64)) -> Result<bool, QueryError> {
-        let fields = self.declaring(&fields)?;
+        let fields = self.declaring_known(&fields)?;
         let driver = &self.shared.driver;
         let declare =
             |store: &mut crate::store::Store| store.declare_search(self.space(), self.target_name(), &fields, progress);
         Ok(driver.with_store(declare)?.into_inner())
+    }
+
+    /// The fields that documents of the collection have, where all are known: through lenses a type has others.
+    pub(crate) fn known_fields(&self) -> Option<&'static [&'static str]> {
+        T::known_fields().filter(|_| self.shape.lenses().is_none())
+    }
+
+    fn declaring_known(&self, fields: &impl Fields) -> Result<Vec<FieldPath>, QueryError> {
+        let fields = self.declaring(fields)?;
+        if let Some(known) = self.known_fields() {
+            fields.iter().try_for_each(|field| field.check_known(known))?;
+        }
+        Ok(fields)
+    }
+}
+
+impl<T> Collection<T> {
+    /// Drops an index that was declared over these fields, and says whether there was one.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// notes.index(["done", "due"])?;
+    /// assert!(notes.drop_index(["done", "due"])?);
+    /// assert!(!notes.drop_index("due")?, "there is none over this field alone");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A name cannot be one of a field, it is done inside an edit, or the store failed.
+    pub fn drop_index(&self, fields: impl Fields) -> Result<bool, QueryError> {
+        let fields = self.declaring(&fields)?;
+        let driver = &self.shared.driver;
+        Ok(driver.with_store(|store| store.drop_index(self.space(), self.target_name(), &fields))?.into_inner())
+    }
+
+    /// The indexes that are declared, in the order of their making: the fields of each.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// notes.index("due")?;
+    /// notes.index(["done", "address.city"])?;
+    /// assert_eq!(notes.indexes()?, [vec!["due"], vec!["done", "address.city"]]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The store could not be read.
+    pub fn indexes(&self) -> Result<Vec<Vec<String>>, ReadError> {
+        Ok(self.shared.reader.indexes(self.space(), self.target_name())?)
     }
 
     /// The fields that [`Collection::search`] looks into; `None` where none was declared.
@@ -192,7 +241,7 @@ impl<T> Collection<T> {
     ///
     /// # Errors
     ///
-    /// As [`Collection::index`].
+    /// A name cannot be one of a field, it is done inside an edit, or the store failed.
     pub fn drop_search(&self) -> Result<bool, QueryError> {
         self.declaring(&"any")?;
         let driver = &self.shared.driver;

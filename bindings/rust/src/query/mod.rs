@@ -9,7 +9,7 @@ mod params;
 mod search;
 
 pub use beside::Beside;
-pub use declared::Fields;
+pub use declared::{Fields, Shown};
 pub use error::QueryError;
 pub use live::{LiveQuery, LiveWork};
 pub use params::{Param, Params};
@@ -124,9 +124,7 @@ impl<T: Hydrate + Reconcile + Field> Collection<T> {
     ///
     /// The text is no condition, with the place of what is wrong, or there are more or fewer values than question marks.
     pub fn query(&self, condition: &str, params: impl Params) -> Result<Query<T>, QueryError> {
-        // Through lenses a type has other fields than the documents.
-        let known = T::field_names().filter(|_| self.shape.lenses().is_none());
-        Query::new(&self.json().of, known, condition, params)
+        Query::new(&self.json().of, self.known_fields(), condition, params)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Queries, live queries and full text, against the public face.
 
 use afield::{
-    Bytes, Confirm, Counter, EntityId, Expand, Lens, Lenses, LiveWork, LongText, QueryError, QueryValue,
-    ReadOnlyReplica, Replica, RichText, Space, Text, Timestamp, model, store,
+    Bytes, Confirm, Counter, EntityId, Expand, Lens, Lenses, LiveWork, LongText, Path, QueryError, QueryValue,
+    ReadOnlyReplica, Replica, RichText, Space, Strategy as Decided, Text, Timestamp, model, store,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -145,6 +145,31 @@ fn through_lenses_fields_are_named_as_in_documents_and_answers_have_the_newer_sh
     assert_eq!(live.take().unwrap().unwrap(), []);
     old.edit(id, |note| note["title"] = "Bread".into()).unwrap();
     assert_eq!(live.take().unwrap().unwrap(), [(id, json!({"name": "Bread"}))]);
+}
+
+#[test]
+fn what_is_declared_of_a_type_has_to_be_a_field_of_it() {
+    let (_replica, home) = home();
+    let things = home.collection::<Thing>("things").unwrap();
+    let known = |error: QueryError| (error.code(), error.to_string().contains("did you mean \"ship-to\"?"));
+    let slip = ("query.unknown_field", true);
+    assert_eq!(known(things.index(["name", "\"ship-too\".city"]).unwrap_err()), slip);
+    assert_eq!(known(things.search_fields("shipto").unwrap_err()), slip);
+    let error = things.on_conflict_in("ship_to", Decided::Manual).unwrap_err();
+    assert_eq!((error.code(), error.to_string().contains("did you mean \"ship-to\"?")), slip);
+    assert_eq!((things.indexes().unwrap().len(), things.searched_fields().unwrap()), (0, None));
+    assert!(home.conflict_strategies().unwrap().is_empty());
+
+    assert!(things.index(["\"ship-to\".city", "_updated_ms"]).unwrap());
+    assert!(things.search_fields(["name", "steps"]).unwrap());
+    things.on_conflict_in(Path::from("ship-to").key("city"), Decided::Manual).unwrap();
+    things.on_conflict(Decided::Newest).unwrap();
+    // A type that knows no names, and a shape that is not that of the documents, may name any.
+    let any = home.collection::<()>("things").unwrap();
+    assert!(any.index("anything").unwrap());
+    any.on_conflict_in("anything", Decided::Manual).unwrap();
+    let lenses = Lenses::oldest(1).version(2, [Lens::rename("title", "name")]).unwrap();
+    assert!(things.through(lenses).index("title").unwrap());
 }
 
 #[test]
