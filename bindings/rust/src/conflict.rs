@@ -313,7 +313,7 @@ impl<T: Shown> Collection<T> {
     ///
     /// # Errors
     ///
-    /// As for [`Collection::on_conflict`]; and the type has no such field, as for [`Collection::index`].
+    /// As for [`Collection::on_conflict`]; and the type has no such field, as for [`Collection::index`]. `collection::<()>` takes any.
     pub fn on_conflict_in(&self, field: impl Into<Path>, strategy: Strategy) -> Result<(), SpaceError> {
         let field = field.into();
         if let Some(Step::Key(name)) = field.steps().first()

@@ -230,17 +230,17 @@ pub use typed::{Bytes, Counter, LongText, Text, Timestamp};
 pub use watch::Watch;
 pub use write::{Durability, WaitError, Write};
 
-/// The document beneath an entity, as [`Driver`] hands it out and errors name it.
+/// The document beneath an entity, as [`Driver`] hands it out and errors name it, and what says which are kept or erased.
 pub mod document {
-    pub use afield_core::Collection;
     pub use afield_core::document::{Direction, Document, EditError, LoadError};
+    pub use afield_core::{Collection, ErasureReason, Filter};
 }
 
 /// The file beneath a replica, as [`Driver`] takes it and errors name it.
 pub mod store {
     pub use afield_store::{
-        Commits, DirectionError, EntityError, FilterError, Holder, MarkError, OpenOptions, Origin, QueryError,
-        ReceiveError, SchemaVersion, SpaceError, Store, Violation, Writer, sqlite_version,
+        Commits, DeletionLimits, DirectionError, EntityError, FilterError, Holder, MarkError, OpenOptions, Origin,
+        QueryError, ReceiveError, SchemaVersion, SpaceError, Store, Violation, Writer, sqlite_version,
     };
 }
 

@@ -106,7 +106,7 @@ impl Edit<'_> {
     /// write(&mut one, 1, "book")?;
     /// let changes = write(&mut other, 2, "film")?.changes;
     /// let incoming: Vec<_> = changes.iter().map(|change| Incoming { hash: change.hash, bytes: &change.bytes }).collect();
-    /// one.apply(&incoming, &Limits::DEFAULT);
+    /// one.apply_guarded(&incoming, &Limits::DEFAULT)?;
     /// // One is read, and not a map of both.
     /// assert_eq!(one.read().to_json(), serde_json::json!({ "source": { "film": "Dune" } }));
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -65,7 +65,7 @@ impl Driver {
     /// ```
     /// # use afield::store::{OpenOptions, Origin, Store};
     /// # use afield::{Driver, Entropy, Now, SpaceId};
-    /// # use afield_store::DeletionLimits;
+    /// # use afield::store::DeletionLimits;
     /// # struct Zeros;
     /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -111,8 +111,8 @@ impl Driver {
     /// ```
     /// # use afield::store::{OpenOptions, Origin, Store};
     /// # use afield::{Driver, EntityId, Entropy, Existence, Now, SpaceId, Target};
-    /// # use afield_core::ErasureReason;
-    /// # use afield_store::DeletionLimits;
+    /// # use afield::document::ErasureReason;
+    /// # use afield::store::DeletionLimits;
     /// # struct Zeros;
     /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

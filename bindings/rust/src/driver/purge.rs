@@ -33,7 +33,7 @@ impl Driver {
     /// ```
     /// # use afield::store::{OpenOptions, Origin, Store};
     /// # use afield::{Driver, EntityId, Entropy, Existence, Now, SpaceId, Target};
-    /// # use afield_core::ErasureReason;
+    /// # use afield::document::ErasureReason;
     /// # struct Zeros;
     /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

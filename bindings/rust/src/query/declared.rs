@@ -57,6 +57,10 @@ impl<S: AsRef<str>> Fields for Vec<S> {
 /// # Ok(())
 /// # }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "which fields `{Self}` has is not known: it does not implement `afield::typed::Field`",
+    note = "a type with autosurgeon's traits gets it by `afield::surgical_field!`; `collection::<()>` takes any name"
+)]
 pub trait Shown {
     /// The names of the fields of the entities, where all are known.
     #[doc(hidden)]

@@ -185,9 +185,9 @@ impl Walk {
         }
     }
 
-    /// Writes a variant with data; `false` where the value is none, or is the entity itself.
+    /// Writes a variant with data in a map of its own; `false` where that is not due, or the value is the entity itself.
     fn variant(&mut self, before: &Node, after: &Node) -> bool {
-        if self.path.is_empty() || after.variant().is_none() {
+        if self.path.is_empty() || !is_chosen(before, after) {
             return false;
         }
         let Value::Map(entries) = changed(before, after, Written::Whole) else { return false };
@@ -323,12 +323,18 @@ fn standing<'e>(old: &'e [Element], new: &'e [Element]) -> (&'e [Element], &'e [
     (old.get(..present).unwrap_or(old), new.get(..end).unwrap_or(new))
 }
 
+/// Whether an enum is of a variant with data that somebody chose. One that was read as a default is edited as other defaults are, so
+/// that edits of its parts meet those of others.
+fn is_chosen(before: &Node, after: &Node) -> bool {
+    after.variant().is_some() && after.variant() != before.variant()
+}
+
 /// What to write where the document holds nothing: of a map all but what its absence says, so that nobody else's
 /// concurrent entries are met by defaults; of all else the whole, since no part of it stands in the document.
 fn changed(before: &Node, after: &Node, written: Written) -> Value {
     let Content::Map(entries) = &after.content else { return after.value() };
     let left = entries.iter().filter_map(|(key, after)| Some((key, left_to_write(before, key, after)?, after)));
-    let left = left.filter(|(_, _, after)| written == Written::Whole || after.variant().is_none());
+    let left = left.filter(|(_, before, after)| written == Written::Whole || !is_chosen(before, after));
     Value::Map(left.map(|(key, before, after)| (key.clone(), changed(before, after, written))).collect())
 }
 

@@ -44,7 +44,7 @@
 //! | prose with headings, bold, links | [`RichText`](crate::RichText) | merge by character, mark and block |
 //! | prose that grows long | [`LongText`] | merge by character, passing over one part of it |
 //! | names, states | `String`, an enum without data | one wins, the other is shown as a conflict |
-//! | alternatives | an enum with data | one wins, whole, the other is shown as a conflict; within one variant by part |
+//! | alternatives | an enum with data | one that is chosen wins, whole, and the other is shown as a conflict; in one that stands by part |
 //! | references | [`EntityId`](crate::EntityId) | one wins, the other is shown as a conflict |
 //! | tallies | [`Counter`] | add up |
 //! | labels | `BTreeSet`, `HashSet` | additions and removals merge |
@@ -65,7 +65,7 @@
 //!   new variant cannot be read here at all. It is read for every unknown one, and an edit that leaves it alone leaves
 //!   what is really there.
 //! - Where an enum's map holds several variants, as edits of its JSON or through lenses can leave it, the one written last is
-//!   read, and the next typed edit of the enum takes the others away.
+//!   read, and the next typed edit that chooses another takes all of them away.
 //!
 //! # What is written
 //!
@@ -78,8 +78,10 @@
 //! not under a key of a map, in a variant, in a `required` field, and where an absent field reads as something else.
 //!
 //! A variant with data is written as a map of its own, in place of the one that stood there, so that two who choose
-//! variants at the same time do not mix them. Three ways write it key by key instead, into the map that is there: edits of
-//! the JSON, edits through lenses, and an entity that is an enum itself, which has no place to put another map.
+//! variants at the same time do not mix them: one is read, and both are listed as a conflict, even when they chose the same.
+//! Edits within a variant that stands merge, and so do those of one that was read as a default. Written key by key, into
+//! the map that is there, it is by edits of the JSON, by edits through lenses, by redoing the choice, and in an entity that is
+//! an enum itself, which has no place to put another map.
 //!
 //! Elements of lists are matched by `#[model(key)]` where they have one, else by equality and then by likeness, and
 //! are edited in place, so that what the type does not know stays with the element it belongs to. Elements move only

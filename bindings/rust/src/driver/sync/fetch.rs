@@ -66,7 +66,7 @@ impl Driver {
     /// ```
     /// # use afield::store::{OpenOptions, Origin, Store};
     /// # use afield::{Driver, Entropy, Now, SpaceId};
-    /// # use afield_core::Filter;
+    /// # use afield::document::Filter;
     /// # struct Zeros;
     /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -97,7 +97,7 @@ impl Driver {
     /// ```
     /// # use afield::store::{OpenOptions, Origin, Store};
     /// # use afield::{Driver, EntityId, Entropy, Now, SpaceId};
-    /// # use afield_core::Filter;
+    /// # use afield::document::Filter;
     /// # struct Zeros;
     /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -140,7 +140,7 @@ impl Driver {
     /// ```
     /// # use afield::store::{OpenOptions, Origin, Store};
     /// # use afield::{Driver, EntityId, Entropy, Now, SpaceId};
-    /// # use afield_core::Filter;
+    /// # use afield::document::Filter;
     /// # struct Zeros;
     /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

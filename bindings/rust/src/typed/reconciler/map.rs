@@ -1,7 +1,7 @@
 //! The entries of a map.
 
-use super::{BARE, build_as, is_variant, key_of, says_what_is_implied, value_ref};
-use crate::typed::{path::Place, to_value::ToValueError, tree::Node};
+use super::{BARE, build_as, key_of, says_what_is_implied, value_ref};
+use crate::typed::{beside, path::Place, to_value::ToValueError, tree::Node};
 use automerge::{ChangeHash, ValueRef};
 use autosurgeon::{
     Reconcile,
@@ -41,6 +41,7 @@ impl MapReconciler for MapBuilder<'_> {
     }
 
     fn put<R: Reconcile, P: AsRef<str>>(&mut self, prop: P, value: R) -> Result<(), ToValueError> {
+        let is_variant = beside::take_variant();
         let key = prop.as_ref();
         let within = |error: ToValueError| error.within(self.place(key));
         if says_what_is_implied(&value) {
@@ -56,7 +57,7 @@ impl MapReconciler for MapBuilder<'_> {
         };
         if let Some(node) = built {
             let implied = implied.is_some_and(|implied| implied.same(&node));
-            self.entries.insert(key.to_owned(), Node { implied, is_variant: is_variant(&value), ..node });
+            self.entries.insert(key.to_owned(), Node { implied, is_variant, ..node });
         }
         Ok(())
     }

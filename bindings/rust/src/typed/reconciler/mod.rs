@@ -174,26 +174,6 @@ impl<T: Field> Reconcile for Implied<T> {
     }
 }
 
-/// The data of an enum's variant, put under its name into the enum's map.
-pub(super) struct Variant<T>(pub(super) T);
-
-impl<T: Reconcile> Reconcile for Variant<T> {
-    /// The key by which the tree knows it: one that is never found and has no content.
-    type Key<'a> = ();
-
-    fn reconcile<R: Reconciler>(&self, reconciler: R) -> Result<(), R::Error> {
-        self.0.reconcile(reconciler)
-    }
-
-    fn key(&self) -> LoadKey<Self::Key<'_>> {
-        LoadKey::KeyNotFound
-    }
-}
-
-fn is_variant<R: Reconcile>(value: &R) -> bool {
-    size_of::<R::Key<'_>>() == 0 && matches!(value.key(), LoadKey::KeyNotFound)
-}
-
 fn says_what_is_implied<R: Reconcile>(value: &R) -> bool {
     size_of::<R::Key<'_>>() == 0 && matches!(value.key(), LoadKey::Found(_))
 }

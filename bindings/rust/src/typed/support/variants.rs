@@ -1,7 +1,7 @@
 //! Variants of enums, and lists that stand for several fields.
 
 use super::reading::{Mismatch, mismatch};
-use crate::typed::reconciler::{Variant, is_described};
+use crate::typed::beside;
 use automerge::ObjId;
 use autosurgeon::{HydrateError, Prop, ReadDoc, Reconcile, ReconcileError, Reconciler, reconcile::MapReconciler};
 
@@ -84,12 +84,11 @@ pub fn put_variant<R: Reconciler, V: Reconcile>(
     name: &str,
     data: V,
 ) -> Result<(), R::Error> {
-    let is_described = is_described(reconciler.heads());
     let mut map = reconciler.map()?;
     for other in names.iter().filter(|other| **other != name) {
         if map.entry(other).is_some() {
             map.delete(other)?;
         }
     }
-    if is_described { map.put(name, Variant(data)) } else { map.put(name, data) }
+    beside::as_variant(|| map.put(name, data))
 }

@@ -1,7 +1,7 @@
 //! Typed edits on two devices that know nothing of each other, and what both have afterwards.
 
-use super::{document, edit, json, stored, words, write};
-use crate::typed::{Counter, Text, from_document};
+use super::{document, edit, json, patched, stored, words, write};
+use crate::typed::{Counter, Patch, Text, Timestamp, from_document};
 use afield_core::{
     Limits,
     document::{Document, Incoming, LocalChange, Verdict},
@@ -272,4 +272,111 @@ fn within_one_variant_edits_merge_by_part_and_what_is_null_in_a_new_one_is_writt
     let written = pair.edit::<Quotation>(0, |quotation| quotation.source = Some(said));
     let (_, content) = pair.merge([written, Vec::new()]);
     assert_eq!(content, json!({"source": {"Said": {"of": {"Heard": null}}}}));
+}
+
+#[crate::model]
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Job {
+    title: Text,
+    due: Option<Timestamp>,
+    tags: Option<Vec<String>>,
+    source: Option<Source>,
+}
+
+#[crate::model]
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Plan {
+    job: Job,
+    jobs: Vec<Job>,
+    moments: BTreeMap<String, Option<Timestamp>>,
+    step: Step,
+}
+
+#[crate::model]
+#[derive(Debug, Clone, PartialEq)]
+enum Step {
+    Task { done: bool, owner: String },
+    Wait { days: u8 },
+}
+
+impl Default for Step {
+    fn default() -> Self {
+        Self::Task { done: false, owner: String::new() }
+    }
+}
+
+/// Nothing but a variant is taken for one: what is set to nothing in a part is one step at its place, and all beside it merges.
+#[test]
+fn what_is_set_to_nothing_in_a_part_is_no_variant() {
+    let part =
+        json!({"title": {"$text": "x"}, "due": {"$timestamp": 5}, "tags": ["a"], "source": {"Web": "w"}, "new": 1});
+    let content = json!({"job": part, "jobs": [part], "moments": {"a": {"$timestamp": 1}}});
+    let before = document(content.clone());
+    let steps: [(&str, fn(&mut Plan)); 5] = [
+        ("job.due", |plan| plan.job.due = None),
+        ("job.tags", |plan| plan.job.tags = None),
+        ("jobs[0].due", |plan| plan.jobs[0].due = None),
+        ("jobs[0].tags", |plan| plan.jobs[0].tags = None),
+        ("moments.b", |plan| assert!(plan.moments.insert("b".into(), None).is_none())),
+    ];
+    for (at, change) in steps {
+        let patches = edit::<Plan>(&before, change);
+        assert_eq!(patches, [Patch::Null { path: at.parse().unwrap() }]);
+        let mut pair = Pair::of(content.clone());
+        let zero = pair.edit::<Plan>(0, change);
+        let one = pair.edit::<Plan>(1, |plan| {
+            plan.job.title.push_str("y");
+            plan.jobs[0].title.push_str("y");
+            plan.moments.insert("c".into(), Some(Timestamp::from_millis(2)));
+        });
+        let (_, merged) = pair.merge([zero, one]);
+        for part in [&merged["job"], &merged["jobs"][0]] {
+            assert_eq!((&part["title"], &part["new"]), (&json!({"$text": "xy"}), &json!(1)), "{at}: {merged}");
+        }
+        assert_eq!(merged["moments"]["c"], json!({"$timestamp": 2}), "{at}");
+
+        // And back again.
+        let nothing = patched(&before, &patches);
+        let set = edit::<Plan>(&document(nothing), |plan| {
+            plan.job.due = Some(Timestamp::from_millis(7));
+            plan.jobs[0].due = Some(Timestamp::from_millis(7));
+        });
+        let places: Vec<_> = set
+            .iter()
+            .map(|patch| matches!(patch, Patch::Assign { path, .. } if path.to_string().ends_with(".due")))
+            .collect();
+        assert_eq!(places, [true, true], "{at}: {set:?}");
+    }
+
+    // Both fill an absent part, each another field of it.
+    let mut pair = Pair::of(json!({}));
+    let zero = pair.edit::<Plan>(0, |plan| plan.job.title.push_str("x"));
+    let one = pair.edit::<Plan>(1, |plan| plan.job.due = Some(Timestamp::from_millis(5)));
+    let (document, _) = pair.merge([zero, one]);
+    let job = from_document::<Plan, _>(document.automerge()).unwrap().job;
+    assert_eq!((job.title.as_str(), job.due), ("x", Some(Timestamp::from_millis(5))));
+}
+
+#[test]
+fn a_variant_that_was_read_as_a_default_is_edited_by_part_and_one_that_is_chosen_beside_it_stays_whole() {
+    let edits: [fn(&mut Plan); 2] = [
+        |plan| plan.step = Step::Task { done: true, owner: String::new() },
+        |plan| plan.step = Step::Task { done: false, owner: "Ada".into() },
+    ];
+    let mut pair = Pair::of(json!({}));
+    let changes = [0, 1].map(|device| pair.edit::<Plan>(device, edits[usize::from(device)]));
+    let (document, _) = pair.merge(changes);
+    let read: Plan = from_document(document.automerge()).unwrap();
+    assert_eq!(read.step, Step::Task { done: true, owner: "Ada".into() });
+
+    let mut pair = Pair::of(json!({}));
+    let zero = pair.edit::<Plan>(0, edits[0]);
+    let one = pair.edit::<Plan>(1, |plan| plan.step = Step::Wait { days: 3 });
+    let (document, content) = pair.merge([zero, one]);
+    let read: Plan = from_document(document.automerge()).unwrap();
+    assert!(
+        [Step::Task { done: true, owner: String::new() }, Step::Wait { days: 3 }].contains(&read.step),
+        "{content}"
+    );
+    assert_eq!(content["step"].as_object().map(serde_json::Map::len), Some(1), "{content}");
 }
