@@ -85,8 +85,13 @@ fn a_device_with_a_damaged_entity_syncs_all_others() {
     let (replica, other) = (site.replica("device.db"), site.replica("other.db"));
     other.join_space(space).unwrap();
     site.sync_all(&[&replica, &other]);
+    let mut events = replica.events();
     let refused = site.try_sync(&replica);
     assert!(matches!(refused, Err(SyncError::Refused { entities: 1, .. })), "{refused:?}");
+    let ends: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).collect();
+    let is_failure = |event: &SyncEvent| matches!(event, SyncEvent::Failed { failures: 1.., .. });
+    let is_success = |event: &SyncEvent| matches!(event, SyncEvent::Completed { .. });
+    assert!(ends.iter().any(is_failure) && !ends.iter().any(is_success), "{ends:?}");
     let copies = notes(&other, space);
     for (number, id) in ids.iter().enumerate().skip(1) {
         assert_eq!(copies.json().read(*id).unwrap()["title"], format!("note {number}"));

@@ -132,7 +132,9 @@ fn failures_in_a_row_are_told_at_each_so_many_and_counted_anew_after_a_success()
     let is_repeated = |event: &SyncEvent| matches!(event, SyncEvent::FailingRepeatedly { .. });
     let next = |events: &mut Receiver<SyncEvent>| {
         let heard = heard_until(&site, events, is_repeated);
-        let Some(SyncEvent::FailingRepeatedly { failures, reason }) = heard.last().cloned() else { panic!() };
+        let Some(SyncEvent::FailingRepeatedly { space: None, failures, reason }) = heard.last().cloned() else {
+            panic!()
+        };
         assert!(!reason.is_empty());
         (failures, heard.iter().filter(|event| is_disconnected(event)).count())
     };

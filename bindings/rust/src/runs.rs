@@ -185,7 +185,8 @@ impl Replica {
     }
 
     /// Says after how many failures in a row [`SyncEvent::FailingRepeatedly`](crate::SyncEvent::FailingRepeatedly) is told,
-    /// and again after each so many: 5 unless this is called, 0 for never.
+    /// and again after each so many: 5 unless this is called, 0 for never. Sessions and attempts count together, and runs that the
+    /// relay refused something of, or a guard held back, count for each space.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -198,7 +199,7 @@ impl Replica {
     /// let mut events = replica.events();
     /// replica.connect(Relay::new("ws://127.0.0.1:9"))?; // nobody is there
     /// loop {
-    ///     if let SyncEvent::FailingRepeatedly { failures, reason } = events.recv().await? {
+    ///     if let SyncEvent::FailingRepeatedly { failures, reason, .. } = events.recv().await? {
     ///         println!("{failures} times now: {reason}");
     ///         break;
     ///     }

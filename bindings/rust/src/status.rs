@@ -327,13 +327,17 @@ pub enum SyncEvent {
         trigger: Trigger,
         /// Why, in words for a person.
         reason: String,
-        /// Sessions and attempts that failed in a row.
+        /// Sessions and attempts that failed in a row; where the relay refused something, or a guard held it back, runs of the space in a
+        /// row of which it did.
         failures: u32,
         /// What it moved.
         figures: RunFigures,
     },
-    /// So many sessions and attempts in a row have failed: see `Replica::tell_after_failures`.
+    /// So many sessions and attempts in a row have failed, or so many runs of one space were refused something: see
+    /// `Replica::tell_after_failures`.
     FailingRepeatedly {
+        /// The space; `None` where there was no session for any.
+        space: Option<SpaceId>,
         /// How many.
         failures: u32,
         /// Why the last did, in words for a person.

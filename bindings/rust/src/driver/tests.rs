@@ -10,6 +10,7 @@ mod inbox;
 mod large;
 mod planned;
 mod presence;
+mod refusing;
 mod unreadable;
 
 use super::*;

@@ -174,7 +174,9 @@ impl Driver {
             }
             if has_run {
                 sync.failures = 0;
-                self.end_run(sync, space, End::InStep, now);
+                // Nothing is left to do also while the relay does not take some of what is here.
+                let refused = space.and_then(|space| self.refused_changes(space));
+                self.end_run(sync, space, refused.as_deref().map_or(End::InStep, End::Refused), now);
             }
         }
     }
@@ -187,6 +189,12 @@ impl Driver {
         let Some(run) = plan.run.take() else { return };
         // What the relay refuses is asked for with the next run, and no sooner.
         plan.is_owed = matches!(end, End::Lost(_)) && plan.schedule.is_some() && plan.is_enabled;
+        plan.refusals = match end {
+            End::Refused(_) => plan.refusals.saturating_add(1),
+            End::InStep => 0,
+            End::Lost(_) | End::Stopped(_) => plan.refusals,
+        };
+        let failures = if matches!(end, End::Refused(_)) { plan.refusals } else { sync.failures };
         let (sent, received) = served.unwrap_or(run.changes_before);
         let figures = RunFigures {
             duration_ms: now.monotonic_ms.saturating_sub(run.started.monotonic_ms),
@@ -204,12 +212,12 @@ impl Driver {
             Some(reason) => {
                 tracing::info!(space = of_space, trigger, reason, ?figures, "sync.failed");
                 let (trigger, reason) = (run.trigger.clone(), reason.to_owned());
-                sync.say(SyncEvent::Failed { space, trigger, reason, failures: sync.failures, figures });
+                sync.say(SyncEvent::Failed { space, trigger, reason, failures, figures });
             }
         }
-        // Nothing may be left to do while the relay does not take some of what is here.
-        let refused = space.filter(|_| matches!(end, End::InStep)).and_then(|space| self.refused_changes(space));
-        let end = refused.as_deref().map_or(end, End::Refused);
+        if let End::Refused(reason) = end {
+            self.tell_repeated(sync, space, failures, reason);
+        }
         sync.history.note(RunRecord {
             space,
             trigger: run.trigger.name().to_owned(),
@@ -241,10 +249,20 @@ impl Driver {
         for space in sync.everyone() {
             self.end_run(sync, space, End::Lost(reason), now);
         }
+        self.tell_repeated(sync, None, sync.failures, reason);
+    }
+
+    /// Tells that syncing has failed often in a row, each time it has done so as often again.
+    fn tell_repeated(&self, sync: &mut Synchronization, space: Option<SpaceId>, failures: u32, reason: &str) {
         let told_after = self.failures_told.load(Relaxed);
-        if told_after > 0 && sync.failures.is_multiple_of(told_after) {
-            tracing::warn!(failures = sync.failures, reason, "sync.failed: again and again");
-            sync.say(SyncEvent::FailingRepeatedly { failures: sync.failures, reason: reason.to_owned() });
+        if told_after > 0 && failures.is_multiple_of(told_after) {
+            tracing::warn!(
+                space = space.map(tracing::field::display),
+                failures,
+                reason,
+                "sync.failed: again and again"
+            );
+            sync.say(SyncEvent::FailingRepeatedly { space, failures, reason: reason.to_owned() });
         }
     }
 

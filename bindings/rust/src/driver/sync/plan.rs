@@ -27,6 +27,8 @@ pub(in crate::driver) struct Plan {
     pub(super) run: Option<Run>,
     /// Whether a run for the schedule was started and failed.
     pub(super) is_owed: bool,
+    /// How many runs in a row the relay, or a guard, has refused something of.
+    pub(super) refusals: u32,
     pub(super) manual_at_ms: Option<u64>,
     pub(super) in_step_at_ms: Option<u64>,
     pub(super) last_synced_ms: Option<i64>,
@@ -62,6 +64,7 @@ impl Default for Plan {
             counted_from_ms: i64::MIN,
             run: None,
             is_owed: false,
+            refusals: 0,
             manual_at_ms: None,
             in_step_at_ms: None,
             last_synced_ms: None,

@@ -162,11 +162,16 @@ impl Desk {
     pub(super) fn connect_from(&self, cursor: Cursor, now: Now) -> HandRelay {
         while let Some(output) = self.driver.poll_output() {
             if output == Output::Connect {
-                self.driver.handle_connected(now).unwrap();
-                return HandRelay { cursor, before: cursor };
+                return self.connected(cursor, now);
             }
         }
         panic!("the device does not want to connect");
+    }
+
+    /// Connects a device whose wish was heard, to a relay that has told it so much.
+    pub(super) fn connected(&self, cursor: Cursor, now: Now) -> HandRelay {
+        self.driver.handle_connected(now).unwrap();
+        HandRelay { cursor, before: cursor }
     }
 
     /// Connects to a relay whose log holds the changes of an entity, and no others.
