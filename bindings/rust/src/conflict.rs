@@ -319,7 +319,7 @@ impl<T: Shown> Collection<T> {
         if let Some(Step::Key(name)) = field.steps().first()
             && let Some(known) = self.known_fields()
         {
-            FieldPath::named(name).check_known(known).map_err(SpaceError::Field)?;
+            FieldPath::named(name).check_known(&known).map_err(SpaceError::Field)?;
         }
         self.set_strategy(&field, strategy)
     }

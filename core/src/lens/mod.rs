@@ -10,7 +10,6 @@
 //! | `step` | one difference between two versions, and reading through it |
 //! | `back` | writing through a step |
 //! | `declare` | [`Lenses`], and refusing what could not be taken back |
-//! | `place` | where a field of the newest version stands in the document |
 //!
 //! What always holds, for every value `base` of the document and `shown = forward(base)`:
 //!
@@ -31,7 +30,7 @@ pub use declare::{DeclareError, Lenses};
 pub use step::Lens;
 
 use crate::document::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A value cannot be written through the lenses, and nothing of the edit was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +64,23 @@ impl Lenses {
     pub fn forward(&self, base: &Value) -> Value {
         let Value::Map(base) = base else { return base.clone() };
         Value::Map(self.steps().fold(base.clone(), |shape, step| step.forward(shape)))
+    }
+
+    /// The keys under which documents hold the fields of the newest version that have these names, with those that it shows no more.
+    ///
+    /// ```
+    /// use afield_core::lens::{Lens, Lenses};
+    ///
+    /// let lenses = Lenses::oldest(1)
+    ///     .version(2, [Lens::rename("title", "name"), Lens::remove("colour")])?
+    ///     .version(3, [Lens::wrap("owner", "owners"), Lens::add("due", 0)])?;
+    /// let keys = lenses.keys_of(["name", "owners", "due"]);
+    /// assert_eq!(Vec::from_iter(keys), ["colour", "due", "owner", "owners", "title"]);
+    /// # Ok::<(), afield_core::lens::DeclareError>(())
+    /// ```
+    pub fn keys_of(&self, names: impl IntoIterator<Item = impl Into<String>>) -> BTreeSet<String> {
+        let names = names.into_iter().map(Into::into).collect();
+        self.steps().rev().fold(names, |keys, step| step.keys_before(keys))
     }
 
     /// Gives what the document holds once `shown`, read from `base`, has become `after`.

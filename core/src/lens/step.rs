@@ -2,6 +2,7 @@
 
 use super::Fields;
 use crate::document::Value;
+use std::collections::BTreeSet;
 
 /// One difference between a version of a collection's shape and the next.
 ///
@@ -196,6 +197,26 @@ impl Lens {
     /// ```
     pub fn each(field: impl Into<String>, steps: impl IntoIterator<Item = Self>) -> Self {
         Self(Step::Each { field: field.into(), steps: steps.into_iter().collect() })
+    }
+
+    /// The keys that the older version has for fields of the newer, of which these are all.
+    pub(super) fn keys_before(&self, mut keys: BTreeSet<String>) -> BTreeSet<String> {
+        match &self.0 {
+            Step::Rename { from, to } => {
+                if keys.remove(to) {
+                    keys.insert(from.clone());
+                }
+            }
+            Step::Remove { field, .. } => drop(keys.insert(field.clone())),
+            // What the older key cannot say stands under the newer one.
+            Step::Wrap { from, to } | Step::Convert(Conversion { from, to, .. }) => {
+                if keys.contains(to) {
+                    keys.insert(from.clone());
+                }
+            }
+            Step::Add { .. } | Step::Inside { .. } | Step::Each { .. } => {}
+        }
+        keys
     }
 
     /// Shows a map of the older version as one of the newer.

@@ -36,11 +36,11 @@ impl FieldPath {
     /// # Errors
     ///
     /// [`QueryError::UnknownField`].
-    pub fn check_known(&self, known: &[&str]) -> Result<(), QueryError> {
-        if !self.is_of_the_application() || known.contains(&self.first()) {
+    pub fn check_known(&self, known: &[String]) -> Result<(), QueryError> {
+        let known = || known.iter().map(String::as_str);
+        if !self.is_of_the_application() || known().any(|name| name == self.first()) {
             return Ok(());
         }
-        let known = || known.iter().copied();
         Err(known::unknown(self, known::nearest(self.first(), known()), known()))
     }
 

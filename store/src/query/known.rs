@@ -14,7 +14,7 @@ const SAMPLE_ENTITIES: usize = 200;
 /// that nobody has written yet, and that is like no other, reads as null.
 pub(super) fn check(connection: &Connection, query: &Query, plan: &Plan) -> Result<(), QueryError> {
     for field in query.fields().filter(|field| field.is_of_the_application()) {
-        let known: BTreeSet<String> = match query.known {
+        let known: BTreeSet<String> = match &query.known {
             Some(known) => {
                 field.check_known(known)?;
                 continue;

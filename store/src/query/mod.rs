@@ -35,6 +35,7 @@ use compile::{Condition, ROW};
 use field::quoted;
 use rusqlite::{Connection, Row};
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 /// How many steps of SQLite's machine a query may take when nothing else is said: some ten seconds.
 pub const QUERY_STEPS_MAX: u64 = 1_000_000_000;
@@ -48,7 +49,7 @@ pub struct Query {
     order: Vec<(FieldPath, Direction)>,
     limit: Option<u64>,
     offset: u64,
-    known: Option<&'static [&'static str]>,
+    known: Option<Arc<[String]>>,
     is_strict: bool,
     steps_max: u64,
 }
@@ -127,7 +128,7 @@ impl Query {
     }
 
     /// Only these fields are known: any other is an error.
-    pub fn with_known_fields(self, known: Option<&'static [&'static str]>) -> Self {
+    pub fn with_known_fields(self, known: Option<Arc<[String]>>) -> Self {
         Self { known, ..self }
     }
 

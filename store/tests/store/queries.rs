@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 use serde_json::json;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 fn show(store: &mut Store, id: u16, json: &serde_json::Value) {
     write(store, (1, "notes"), id, json, false);
@@ -238,7 +239,8 @@ fn a_mistake_is_told_with_its_place_and_with_what_was_meant() {
 fn a_field_is_known_by_the_model_or_by_what_entities_have() {
     let store = shop();
     assert_eq!(matching(&store, "owner IS NULL", &[]).len(), 4, "nobody has it yet, and it is like no other");
-    let typed = |text| all().with_known_fields(Some(&["title", "price", "done"])).matching(text, &[]).unwrap();
+    let known: Arc<[String]> = ["title", "price", "done"].map(str::to_owned).into();
+    let typed = |text| all().with_known_fields(Some(known.clone())).matching(text, &[]).unwrap();
     let error = store.reader().query(&typed("due IS NULL")).unwrap_err();
     assert!(matches!(error, QueryError::UnknownField { nearest: None, .. }), "{error}");
     assert!(store.reader().query(&typed("price = 3")).is_ok());

@@ -7,6 +7,7 @@ use crate::error::ReadError;
 use crate::replica::Replica;
 use crate::typed::Field;
 use afield_store::FieldPath;
+use std::sync::Arc;
 
 /// How many entities are looked up at once when everything is made anew.
 const ENTITIES_PER_PAGE: usize = 256;
@@ -98,7 +99,7 @@ impl<T: Shown> Collection<T> {
     ///
     /// # Errors
     ///
-    /// The type has no such field ([`QueryError::UnknownField`], unless lenses show it in another shape than that of its documents),
+    /// The type has no such field (code `query.unknown_field`); through lenses fields are named as in documents, by their oldest names;
     /// a name cannot be one of a field, there are too many indexes or fields, it is done inside an edit, or the store failed.
     pub fn index(&self, fields: impl Fields) -> Result<bool, QueryError> {
         let fields = self.declaring_known(&fields)?;
@@ -157,15 +158,19 @@ impl<T: Shown> Collection<T> {
         Ok(driver.with_store(declare)?.into_inner())
     }
 
-    /// The fields that documents of the collection have, where all are known: through lenses a type has others.
-    pub(crate) fn known_fields(&self) -> Option<&'static [&'static str]> {
-        T::known_fields().filter(|_| self.shape.lenses().is_none())
+    /// The fields that documents of the collection have, where all are known.
+    pub(crate) fn known_fields(&self) -> Option<Arc<[String]>> {
+        let names = T::known_fields()?;
+        Some(match self.shape.lenses() {
+            None => names.iter().map(|name| (*name).to_owned()).collect(),
+            Some(lenses) => lenses.keys_of(names.iter().copied()).into_iter().collect(),
+        })
     }
 
     fn declaring_known(&self, fields: &impl Fields) -> Result<Vec<FieldPath>, QueryError> {
         let fields = self.declaring(fields)?;
         if let Some(known) = self.known_fields() {
-            fields.iter().try_for_each(|field| field.check_known(known))?;
+            fields.iter().try_for_each(|field| field.check_known(&known))?;
         }
         Ok(fields)
     }

@@ -23,6 +23,7 @@ use afield_core::{Collection as Name, EntityId, SpaceId};
 use afield_store::{Direction, FieldPath, MatchedEntity, Reader};
 use autosurgeon::{Hydrate, Reconcile};
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 /// A question about the entities of a collection that are not deleted: made by [`Collection::query`] and
 /// [`JsonCollection::query`], asked by [`Query::all`] and its fellows as often as one likes.
@@ -157,7 +158,7 @@ impl JsonCollection {
 impl<T> Query<T> {
     fn new(
         of: &Collection<()>,
-        known: Option<&'static [&'static str]>,
+        known: Option<Arc<[String]>>,
         condition: &str,
         params: impl Params,
     ) -> Result<Self, QueryError> {

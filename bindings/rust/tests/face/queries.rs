@@ -168,8 +168,13 @@ fn what_is_declared_of_a_type_has_to_be_a_field_of_it() {
     let any = home.collection::<()>("things").unwrap();
     assert!(any.index("anything").unwrap());
     any.on_conflict_in("anything", Decided::Manual).unwrap();
-    let lenses = Lenses::oldest(1).version(2, [Lens::rename("title", "name")]).unwrap();
-    assert!(things.through(lenses).index("title").unwrap());
+    // Through lenses the names are those of the documents.
+    let lenses = Lenses::oldest(1).version(2, [Lens::rename("title", "name"), Lens::remove("colour")]).unwrap();
+    let through = things.through(lenses);
+    assert!(through.index("title").unwrap() && through.index("colour").unwrap());
+    assert_eq!(through.index("name").unwrap_err().code(), "query.unknown_field");
+    assert_eq!(through.query("name = 'x'", ()).unwrap().all().unwrap_err().code(), "query.unknown_field");
+    assert_eq!(through.query("title = 'x'", ()).unwrap().count().unwrap(), 0);
 }
 
 #[test]
