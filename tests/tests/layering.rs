@@ -289,3 +289,24 @@ fn starts(text: &str) -> bool {
     });
     spawns || ["thread::scope", "thread::Builder"].iter().any(|word| code.contains(word))
 }
+
+/// What stands between quotation marks, or backticks, and is the code of an error: two names with a dot.
+fn codes(text: &str, mark: char) -> BTreeSet<String> {
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    let is_code = |word: &&str| word.split_once('.').is_some_and(|(kind, name)| is_name(kind) && is_name(name));
+    text.split(mark).skip(1).step_by(2).filter(is_code).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_guide_lists_every_code_of_an_error_of_the_library_and_no_other() {
+    let sources = code(&["bindings/rust/src", "store/src", "core/src"]);
+    let arms = sources.iter().flat_map(|(_, text)| text.lines()).map(str::trim);
+    let given =
+        arms.filter(|line| line.starts_with("Self::") || line.starts_with('|')).filter(|line| line.contains("=> \""));
+    let given: BTreeSet<_> = given.flat_map(|line| codes(line, '"')).collect();
+    let guide = std::fs::read_to_string(root().join("bindings/rust/src/guide/errors.md")).expect("the guide");
+    let first_cells = guide.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let listed: BTreeSet<_> = first_cells.flat_map(|cell| codes(cell, '`')).collect();
+    let differ: Vec<_> = given.symmetric_difference(&listed).collect();
+    assert!(given.len() > 100 && differ.is_empty(), "given and not listed, or listed and not given: {differ:?}");
+}

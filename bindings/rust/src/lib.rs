@@ -123,7 +123,7 @@
 //!
 //! Each operation of a replica has an enum of its own. Every one of them has a `class()`, which says what would help (trying again,
 //! signing in, making room, a newer version, or nothing), and a `code()` such as `entity.missing`, which stays the same
-//! from version to version. Texts are for people and may change; no text holds content, tokens or keys. `Display` says what
+//! from version to version; [`error_codes`] lists them all. Texts are for people and may change; no text holds content, tokens or keys. `Display` says what
 //! failed, and [`source`](std::error::Error::source) why: show a person the whole chain, as `anyhow` and `eyre` do.
 //!
 //! # What holds
@@ -243,6 +243,9 @@ pub mod store {
         QueryError, ReceiveError, SchemaVersion, SpaceError, Store, Violation, Writer, sqlite_version,
     };
 }
+
+#[doc = include_str!("guide/errors.md")]
+pub mod error_codes {}
 
 /// Makes a struct or enum a model: a type that a [`Collection`] holds.
 pub use afield_macros::model;
