@@ -305,6 +305,8 @@ impl Default for Step {
     }
 }
 
+type Change = fn(&mut Plan);
+
 /// Nothing but a variant is taken for one: what is set to nothing in a part is one step at its place, and all beside it merges.
 #[test]
 fn what_is_set_to_nothing_in_a_part_is_no_variant() {
@@ -312,7 +314,7 @@ fn what_is_set_to_nothing_in_a_part_is_no_variant() {
         json!({"title": {"$text": "x"}, "due": {"$timestamp": 5}, "tags": ["a"], "source": {"Web": "w"}, "new": 1});
     let content = json!({"job": part, "jobs": [part], "moments": {"a": {"$timestamp": 1}}});
     let before = document(content.clone());
-    let steps: [(&str, fn(&mut Plan)); 5] = [
+    let steps: [(&str, Change); 5] = [
         ("job.due", |plan| plan.job.due = None),
         ("job.tags", |plan| plan.job.tags = None),
         ("jobs[0].due", |plan| plan.jobs[0].due = None),
@@ -359,7 +361,7 @@ fn what_is_set_to_nothing_in_a_part_is_no_variant() {
 
 #[test]
 fn a_variant_that_was_read_as_a_default_is_edited_by_part_and_one_that_is_chosen_beside_it_stays_whole() {
-    let edits: [fn(&mut Plan); 2] = [
+    let edits: [Change; 2] = [
         |plan| plan.step = Step::Task { done: true, owner: String::new() },
         |plan| plan.step = Step::Task { done: false, owner: "Ada".into() },
     ];
