@@ -1,27 +1,35 @@
-//! The relay at a terminal: `serve`, `compact`, and the tokens.
+//! The relay at a terminal: `serve`, `compact`, and what administers accounts.
 //!
 //! `afield-relay` and `afield relay` are the same commands.
 
 mod compact;
+mod device;
 mod duration;
 mod log;
 mod serve;
+mod shown;
+mod space;
 mod token;
+mod user;
 
-use crate::log::{LogError, OpenLogError};
+use crate::log::accounts::AccountError;
+use crate::log::{LogError, OpenLogError, TokenHash};
 use crate::server::{DataFolder, FolderError, StartError};
 use afield_core::SpaceId;
 use clap::{Args, Subcommand};
 use std::error::Error;
-use std::io::{self, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub use compact::CompactCommand;
+pub use device::DeviceCommand;
 pub use duration::{ParseTimeSpanError, TimeSpan};
 pub use log::LogFormat;
 pub use serve::ServeCommand;
+pub use space::SpaceCommand;
 pub use token::{CreateTokenCommand, TokenCommand};
+pub use user::UserCommand;
 
 /// What an exit code says.
 const EXIT_CODES: &str = "\
@@ -30,7 +38,7 @@ Exit codes:
   1  failed; the reason is on standard error
   2  the command line was wrong
   3  the data folder is in use by another relay
-  4  there is no such token or space, or no relay's data in the folder
+  4  there is no such user, token, space or device, or no relay's data in the folder
 
 With --json an error is an object {error, code, class, next} on standard error.";
 
@@ -38,8 +46,11 @@ With --json an error is an object {error, code, class, next} on standard error."
 const EXIT_USAGE: u8 = 2;
 /// The code when the data folder is in use.
 const EXIT_IN_USE: u8 = 3;
-/// The code when there is no such token, space or folder.
+/// The code when what a command is about is not there, or no folder.
 const EXIT_NOT_FOUND: u8 = 4;
+
+/// More than any secret that is read.
+const SECRET_BYTES_MAX: u64 = 4_096;
 
 /// The relay: the server that buffers changes between devices.
 #[derive(Debug, Args)]
@@ -62,9 +73,18 @@ enum Action {
     Serve(ServeCommand),
     /// Make the log smaller: pack what is old
     Compact(CompactCommand),
+    /// Make, list, close and sign out users
+    #[command(subcommand)]
+    User(UserCommand),
     /// Create, list and revoke the tokens that devices sign in with
     #[command(subcommand)]
     Token(TokenCommand),
+    /// List spaces, and say who may use them
+    #[command(subcommand)]
+    Space(SpaceCommand),
+    /// List, name and sign out devices
+    #[command(subcommand)]
+    Device(DeviceCommand),
 }
 
 /// Why a command failed.
@@ -88,10 +108,14 @@ pub(crate) enum CommandError {
     },
     #[error("the output could not be written")]
     Output(#[source] io::Error),
+    #[error("standard input could not be read")]
+    Input(#[source] io::Error),
     #[error("there is no space {0} on this relay")]
     NoSuchSpace(SpaceId),
-    #[error("there is no token {0} that could be revoked")]
-    NoSuchToken(i64),
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    #[error("{0} is read from standard input, and there was nothing")]
+    NoSecret(&'static str),
     #[error("the relay has failed and stopped")]
     Failed,
 }
@@ -113,7 +137,9 @@ impl CommandError {
                 FolderError::Missing { .. } => EXIT_NOT_FOUND,
                 _ => 1,
             },
-            Self::NoSuchToken(_) | Self::NoSuchSpace(_) => EXIT_NOT_FOUND,
+            Self::NoSuchSpace(_) => EXIT_NOT_FOUND,
+            Self::Account(error) if error.is_missing() => EXIT_NOT_FOUND,
+            Self::Account(AccountError::Name) | Self::NoSecret(_) => EXIT_USAGE,
             _ => 1,
         }
     }
@@ -123,6 +149,7 @@ impl CommandError {
         match self.exit_code() {
             EXIT_IN_USE => ("in_use", "retry"),
             EXIT_NOT_FOUND => ("not_found", "permanent"),
+            EXIT_USAGE => ("usage", "permanent"),
             _ => ("failed", "permanent"),
         }
     }
@@ -130,7 +157,8 @@ impl CommandError {
     /// What a person would do next.
     fn next(&self) -> Option<&'static str> {
         match self {
-            Self::NoSuchToken(_) => Some("`token list` shows the tokens"),
+            Self::Account(error) => next_of(error),
+            Self::NoSecret(_) => Some("pipe it in, or type it and end with the return key"),
             Self::NoSuchSpace(_) => Some("leave out --space for all spaces; a device's `space list` shows its ids"),
             Self::Failed => Some("start it again, and report what its log says"),
             Self::Start(StartError::Folder(error)) | Self::Folder(error) => match error {
@@ -143,6 +171,23 @@ impl CommandError {
             Self::Start(StartError::Listen { .. }) => Some("choose another address with --listen"),
             _ => None,
         }
+    }
+}
+
+fn next_of(error: &AccountError) -> Option<&'static str> {
+    match error {
+        AccountError::NoSuchUser => Some("`user list` shows the users, `user create` makes one"),
+        AccountError::UserExists => Some("`user list` shows the users"),
+        AccountError::NoSuchToken(_) => Some("`token list` shows the tokens"),
+        AccountError::NoSuchSpace(_) => Some("`space list` shows the spaces; a device brings its spaces when it syncs"),
+        AccountError::NoSuchMember(_) => Some("`space members` shows the members"),
+        AccountError::LastOwner(_) => Some("make somebody else an owner first: `space grant`"),
+        AccountError::NoSuchDevice(_) => {
+            Some("`device list` shows the devices; one that has just signed in is listed some seconds later")
+        }
+        AccountError::NoSuchInvitation => Some("ask for another one"),
+        AccountError::NotWithdrawn(_) => Some("`space invitations` shows what became of it"),
+        AccountError::Name | AccountError::Log(_) => None,
     }
 }
 
@@ -160,7 +205,19 @@ pub fn run(command: RelayCommand) -> ExitCode {
             log::start(LogFormat::Text, "warn");
             command.run(data, json)
         }
+        Action::User(command) => {
+            log::start(LogFormat::Text, "warn");
+            command.run(data, json)
+        }
         Action::Token(command) => {
+            log::start(LogFormat::Text, "warn");
+            command.run(data, json)
+        }
+        Action::Space(command) => {
+            log::start(LogFormat::Text, "warn");
+            command.run(data, json)
+        }
+        Action::Device(command) => {
             log::start(LogFormat::Text, "warn");
             command.run(data, json)
         }
@@ -230,6 +287,19 @@ fn print_line_if_read(line: &str) -> Result<(), CommandError> {
     match print_line(line) {
         Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed,
+    }
+}
+
+/// Reads a secret that has no place on a command line, where other users of the machine see it.
+fn read_secret(what: &'static str) -> Result<TokenHash, CommandError> {
+    if io::stdin().is_terminal() {
+        note(&format!("Type or paste {what}:"));
+    }
+    let mut line = String::new();
+    io::stdin().lock().take(SECRET_BYTES_MAX).read_line(&mut line).map_err(CommandError::Input)?;
+    match line.trim() {
+        "" => Err(CommandError::NoSecret(what)),
+        text => Ok(TokenHash::of(text)),
     }
 }
 

@@ -32,6 +32,10 @@ fn a_token_is_shown_once_then_listed_without_it_and_revoked() {
     let token = token.trim_end();
     assert!(created.status.success() && token.starts_with("afield_") && !token.contains(char::is_whitespace));
 
+    let nobody = done(&data, &["token", "create", "--user", "ada"]);
+    assert_eq!(nobody.status.code(), Some(4));
+    assert!(String::from_utf8(nobody.stderr).unwrap().contains("user create"), "what is next");
+    assert!(done(&data, &["user", "create", "ada"]).status.success());
     let limited = ["token", "create", "--user", "ada", "--read-only", "--expires-in", "90d", "--space"];
     let space = "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e";
     let made = json(&data, &[&limited[..], &[space]].concat());
@@ -51,6 +55,55 @@ fn a_token_is_shown_once_then_listed_without_it_and_revoked() {
     for missing in ["1", "99"] {
         assert_eq!(done(&data, &["token", "revoke", missing]).status.code(), Some(4));
     }
+}
+
+#[test]
+fn users_are_made_listed_closed_and_signed_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    assert_eq!(json(&data, &["user", "create", "ada"])[0]["name"], "ada");
+    let twice = relay(&data, &["user", "create", "ada", "--json"]).output().unwrap();
+    assert_eq!((twice.status.code(), &error(&twice)["code"]), (Some(1), &Value::from("failed")));
+    let nameless = relay(&data, &["user", "create", " ", "--json"]).output().unwrap();
+    assert_eq!((nameless.status.code(), &error(&nameless)["code"]), (Some(2), &Value::from("usage")));
+    done(&data, &["token", "create", "--user", "ada"]);
+    let listed = json(&data, &["user", "list"]);
+    assert_eq!((&listed[1]["name"], &listed[1]["tokens"]), (&Value::from("ada"), &Value::from(1)));
+    assert_eq!(json(&data, &["user", "disable", "ada"])[0]["disabled"], true);
+    assert!(json(&data, &["user", "list"])[1]["disabled_ms"].is_i64());
+    assert_eq!(json(&data, &["user", "enable", "ada"])[0]["disabled"], false);
+    assert_eq!(json(&data, &["user", "sign-out", "ada"])[0]["revoked_tokens"], Value::from(vec![1]));
+    assert!(json(&data, &["token", "list"])[0]["revoked_ms"].is_i64());
+    let unknown = "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e";
+    for missing in [
+        &["user", "disable", "nobody"][..],
+        &["user", "sign-out", "nobody"],
+        &["space", "members", unknown],
+        &["space", "grant", unknown, "ada", "reader"],
+        &["space", "invite", unknown],
+        &["space", "withdraw", "1"],
+        &["device", "sign-out", "ada", unknown],
+        &["device", "list", "--user", "nobody"],
+    ] {
+        let output = relay(&data, missing).arg("--json").output().unwrap();
+        assert_eq!(
+            (output.status.code(), &error(&output)["code"]),
+            (Some(4), &Value::from("not_found")),
+            "{missing:?}"
+        );
+        assert!(error(&output)["next"].is_string(), "{missing:?}");
+    }
+    assert!(json(&data, &["space", "list"]).is_empty() && json(&data, &["device", "list"]).is_empty());
+}
+
+#[test]
+fn an_admins_token_is_for_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    json(&data, &["token", "create", "--admin", "--name", "dashboard"]);
+    let listed = json(&data, &["token", "list"]);
+    assert_eq!((&listed[0]["admin"], &listed[0]["may_create_spaces"]), (&Value::from(true), &Value::from(false)));
+    assert_eq!(done(&data, &["token", "create", "--admin", "--read-only"]).status.code(), Some(2));
 }
 
 #[test]

@@ -120,8 +120,8 @@ codes! {
         BadFrame = 3, Retry, "a frame did not parse";
         /// The token is missing or wrong.
         Unauthorized = 4, SignIn, "the relay did not accept the token";
-        /// The token was good once.
-        TokenExpired = 5, SignIn, "the token has expired or was revoked";
+        /// The token's time is over.
+        TokenExpired = 5, SignIn, "the token has expired";
         /// A frame or a version that this side does not know.
         Upgrade = 6, Upgrade, "the two sides speak different versions of the protocol";
         /// A newer session of the same device took over.
@@ -138,6 +138,10 @@ codes! {
         Protocol = 12, Retry, "the peer broke the protocol";
         /// The handshake took too long, or the peer went silent.
         TimedOut = 13, Retry, "the peer was silent for too long";
+        /// Somebody signed out the session's device or everything of its user, or revoked its token.
+        SignedOut = 14, SignIn, "this device was signed out";
+        /// The user's account is closed.
+        AccountClosed = 15, SignIn, "the account is closed";
     }
 }
 

@@ -33,7 +33,7 @@ struct Done {
 impl CompactCommand {
     pub(super) fn run(self, data: PathBuf, json: bool) -> Result<(), CommandError> {
         let mut log = DataFolder::existing(data)?.open_log()?;
-        let spaces = if self.spaces.is_empty() { log.spaces()? } else { self.spaces };
+        let spaces = if self.spaces.is_empty() { log.space_ids()? } else { self.spaces };
         let before = log.disk_use()?;
         let mut progress = Progress::new(json, spaces.len());
         let mut all = Done::default();

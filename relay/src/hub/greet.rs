@@ -1,10 +1,10 @@
 //! Who is speaking: tokens, and one session per device.
 
 use super::{Access, Hub};
-use crate::log::{Authentication, Log, LogError, Principal, Standing, TokenHash};
+use crate::log::{Authentication, Ended, Log, LogError, Principal, Standing, TokenHash};
 use afield_core::session::WelcomeAnswer;
 use afield_core::wire::{GoodbyeCode, Hello, ITEMS_MAX};
-use afield_core::{Now, SessionId};
+use afield_core::{DeviceId, Now, SessionId};
 
 /// The most spaces that a `Welcome` names: what a list of a frame may hold, far below its bytes. The others are opened all
 /// the same by devices that know them.
@@ -12,8 +12,8 @@ const SPACES_NAMED_MAX: usize = ITEMS_MAX;
 
 impl<L: Log> Hub<L> {
     pub(super) fn greet(&mut self, id: SessionId, token: Option<String>, hello: &Hello, now: Now) {
-        match self.authenticate(token.as_deref(), now) {
-            Ok(Ok((principal, standing))) => self.admit(id, principal, standing, hello),
+        match self.authenticate(token.as_deref(), hello.device, now) {
+            Ok(Ok((principal, standing))) => self.admit(id, principal, standing, hello, now),
             Ok(Err(code)) => self.close(id, code),
             Err(error) => {
                 tracing::error!(session = %id, error = &error as &dyn std::error::Error, "a token could not be checked");
@@ -24,14 +24,16 @@ impl<L: Log> Hub<L> {
 
     /// Takes a fresher token for a live session; it has to be one of the same user.
     pub(super) fn refresh_token(&mut self, id: SessionId, token: &str, now: Now) {
-        let Some(before) = self.sessions.get(&id).and_then(|seat| seat.principal) else { return };
-        match self.authenticate(Some(token), now) {
+        let Some(seat) = self.sessions.get(&id) else { return };
+        let (Some(before), Some((device, _))) = (seat.principal, seat.device) else { return };
+        match self.authenticate(Some(token), device, now) {
             Ok(Ok((principal, standing))) if principal.user == before.user => {
                 self.set_principal(id, principal, &standing);
                 // What the new token may read is found out by reading.
                 if let Some(seat) = self.sessions.get_mut(&id) {
                     seat.read_everything_anew();
                 }
+                self.note_seen(id, now);
             }
             Ok(Ok(_)) => self.close(id, GoodbyeCode::Unauthorized),
             Ok(Err(code)) => self.close(id, code),
@@ -42,11 +44,11 @@ impl<L: Log> Hub<L> {
         }
     }
 
-    /// Ends a session with `TokenExpired` when its token is no longer good; answers whether it did.
+    /// Ends a session, with the reason, when its token is no longer good; answers whether it did.
     pub(super) fn end_if_revoked(&mut self, id: SessionId, principal: Principal, now: Now) -> bool {
-        let code = match self.log.is_good(principal, now) {
-            Ok(true) => return false,
-            Ok(false) => GoodbyeCode::TokenExpired,
+        let code = match self.log.ended(principal, now) {
+            Ok(None) => return false,
+            Ok(Some(ended)) => code_of(ended),
             Err(error) => {
                 tracing::error!(session = %id, error = &error as &dyn std::error::Error, "a token could not be checked");
                 GoodbyeCode::Internal
@@ -59,16 +61,17 @@ impl<L: Log> Hub<L> {
     fn authenticate(
         &mut self,
         token: Option<&str>,
+        device: DeviceId,
         now: Now,
     ) -> Result<Result<(Principal, Standing), GoodbyeCode>, LogError> {
         let authentication = match (self.access, token) {
             (Access::Open, _) => Authentication::Good(Principal::ANYONE),
             (Access::Tokens, None) => Authentication::Unknown,
-            (Access::Tokens, Some(token)) => self.log.authenticate(&TokenHash::of(token), now)?,
+            (Access::Tokens, Some(token)) => self.log.authenticate(&TokenHash::of(token), device, now)?,
         };
         Ok(match authentication {
             Authentication::Unknown => Err(GoodbyeCode::Unauthorized),
-            Authentication::Ended => Err(GoodbyeCode::TokenExpired),
+            Authentication::Ended(ended) => Err(code_of(ended)),
             Authentication::Good(principal) => {
                 let standing = self.log.standing(principal, now)?;
                 standing.map(|standing| (principal, standing)).ok_or(GoodbyeCode::TokenExpired)
@@ -76,7 +79,7 @@ impl<L: Log> Hub<L> {
         })
     }
 
-    fn admit(&mut self, id: SessionId, principal: Principal, standing: Standing, hello: &Hello) {
+    fn admit(&mut self, id: SessionId, principal: Principal, standing: Standing, hello: &Hello, now: Now) {
         let key = (principal.user, hello.device);
         if let Some(older) = self.devices.get(&key).copied() {
             let live = self.sessions.get(&older).and_then(|seat| seat.device).map(|(_, incarnation)| incarnation);
@@ -92,9 +95,11 @@ impl<L: Log> Hub<L> {
         self.set_principal(id, principal, &standing);
         let Some(seat) = self.sessions.get_mut(&id) else { return };
         seat.device = Some((hello.device, hello.incarnation));
+        seat.welcomed = Some(now);
         let Standing { mut spaces, may_create, .. } = standing;
         spaces.truncate(SPACES_NAMED_MAX);
         seat.session.welcome(WelcomeAnswer { spaces, may_create });
+        self.note_seen(id, now);
     }
 
     fn set_principal(&mut self, id: SessionId, principal: Principal, standing: &Standing) {
@@ -103,5 +108,14 @@ impl<L: Log> Hub<L> {
         seat.expires_wall_ms.and_then(|expiry| self.expiries.take(&(expiry, id)));
         seat.expires_wall_ms = standing.expires_wall_ms;
         self.expiries.extend(standing.expires_wall_ms.map(|expiry| (expiry, id)));
+    }
+}
+
+/// What a session is told whose token is good no more.
+fn code_of(ended: Ended) -> GoodbyeCode {
+    match ended {
+        Ended::Expired => GoodbyeCode::TokenExpired,
+        Ended::SignedOut => GoodbyeCode::SignedOut,
+        Ended::AccountClosed => GoodbyeCode::AccountClosed,
     }
 }

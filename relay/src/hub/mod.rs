@@ -5,6 +5,7 @@ mod greet;
 mod guard;
 mod live;
 mod opening;
+mod roster;
 mod seat;
 mod seen;
 mod serve;
@@ -18,11 +19,14 @@ use afield_core::time::random_bytes;
 use afield_core::wire::{Channel, DecodedChunk, GoodbyeCode, PushNumber};
 use afield_core::{DeviceId, Entropy, Limits, Now, Sequence, SessionId, SpaceId};
 use guard::guarded;
+use roster::Roster;
+pub use roster::{SessionSummary, SpaceProgress};
 use seat::Seat;
 use seen::Farthest;
 use signals::Listener;
 pub use signals::{SIGNALS_BURST, SIGNALS_PER_SECOND, SignalRate};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 
 /// The most bytes that one session's queue may hold before the session ends as a slow reader.
 ///
@@ -37,6 +41,10 @@ const GOING_AWAY_RETRY_MIN_MS: u64 = 500;
 /// How far those moments are spread, in milliseconds, so that they do not all come back at once.
 const GOING_AWAY_RETRY_SPREAD_MS: u64 = 4_500;
 
+/// For how long the answer to whether something could be appended counts, in milliseconds: each try is a sync of the disk, and
+/// anyone may ask.
+const READINESS_KEPT_MS: u64 = 1_000;
+
 /// Who may use the relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -44,6 +52,20 @@ pub enum Access {
     Tokens,
     /// Anyone: for trials on one machine.
     Open,
+}
+
+/// Nothing can be appended now; the log says why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the relay cannot append now")]
+pub struct NotReady;
+
+/// Where a link comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The address of the device, or of the proxy before it; absent where there is none.
+    pub address: Option<IpAddr>,
+    /// When its connection began, on the monotonic clock: the time for the handshake counts from there.
+    pub began_ms: u64,
 }
 
 /// Something for a session's link.
@@ -94,6 +116,9 @@ pub struct Hub<L> {
     check_due_ms: u64,
     signal_rate: SignalRate,
     signals_dropped: u64,
+    roster: Roster,
+    /// Whether something could be appended, and when that was tried last, on the monotonic clock.
+    readiness: Option<(u64, Result<(), NotReady>)>,
 }
 
 /// The sessions that read one space.
@@ -165,29 +190,36 @@ impl<L: Log> Hub<L> {
             check_due_ms: 0,
             signal_rate: SignalRate::DEFAULT,
             signals_dropped: 0,
+            roster: Roster::default(),
+            readiness: None,
         }
     }
 
     /// Takes a link that has just come up; `token` is the one of its `Authorization` header.
     pub fn connect(&mut self, token: Option<String>, now: Now) -> SessionId {
-        self.connect_since(token, now.monotonic_ms, now)
+        self.connect_from(token, Origin { address: None, began_ms: now.monotonic_ms }, now)
     }
 
-    /// Takes a link whose connection began earlier, on the monotonic clock: the time for the handshake counts from there.
-    pub fn connect_since(&mut self, token: Option<String>, began_ms: u64, now: Now) -> SessionId {
+    /// Takes a link of which more is known.
+    pub fn connect_from(&mut self, token: Option<String>, origin: Origin, now: Now) -> SessionId {
         if self.sessions.is_empty() {
             // Nobody was here whom a change could have concerned.
             self.foreign_version = self.log.foreign_version().ok();
         }
         let id = SessionId::new(&mut self.entropy.0);
-        let began = Now { monotonic_ms: began_ms, ..now };
-        self.sessions.insert(id, Seat::new(RelaySession::new(id, token, self.limits, began)));
+        let began = Now { monotonic_ms: origin.began_ms, ..now };
+        let mut seat = Seat::new(RelaySession::new(id, token, self.limits, began));
+        seat.address = origin.address;
+        self.sessions.insert(id, seat);
         self.settle(id, now);
         id
     }
 
     /// Takes one message of a device.
     pub fn handle_message(&mut self, id: SessionId, message: &[u8], now: Now) {
+        if let Some(seat) = self.sessions.get_mut(&id) {
+            seat.heard_wall_ms = now.wall_ms;
+        }
         let handled = guarded("handling a message", || {
             match self.understand(id, message, now) {
                 Ok(None) => {}
@@ -220,6 +252,7 @@ impl<L: Log> Hub<L> {
     /// Ends all sessions, with everything that was pushed committed first; drain [`Self::poll_transmit`] after it.
     pub fn shutdown(&mut self, now: Now) {
         self.commit(now);
+        self.write_roster(now);
         let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
         for id in ids {
             let jitter = u64::from_le_bytes(random_bytes(&mut self.entropy.0)) % GOING_AWAY_RETRY_SPREAD_MS;
@@ -245,6 +278,22 @@ impl<L: Log> Hub<L> {
             }
             self.dirty.remove(&id);
         }
+    }
+
+    /// Whether something could be appended now. It is tried at most once a second, however often it is asked.
+    ///
+    /// # Errors
+    ///
+    /// Nothing could be appended.
+    pub fn readiness(&mut self, now: Now) -> Result<(), NotReady> {
+        if self.readiness.is_none_or(|(tried_ms, _)| now.monotonic_ms >= tried_ms.saturating_add(READINESS_KEPT_MS)) {
+            let tried = self.log.check_writable().map_err(|error| {
+                tracing::warn!(error = &error as &dyn std::error::Error, "nothing could be appended");
+                NotReady
+            });
+            self.readiness = Some((now.monotonic_ms, tried));
+        }
+        self.readiness.map_or(Err(NotReady), |(_, tried)| tried)
     }
 
     /// How many sessions there are.
@@ -350,6 +399,7 @@ impl<L: Log> Hub<L> {
 
     /// Removes a session from everything but the pushes it made.
     fn forget(&mut self, id: SessionId) {
+        self.note_left(id);
         let Some(seat) = self.sessions.remove(&id) else { return };
         seat.deadline.and_then(|deadline| self.deadlines.take(&(deadline, id)));
         seat.expires_wall_ms.and_then(|expiry| self.expiries.take(&(expiry, id)));

@@ -3,8 +3,9 @@
 use crate::log::Principal;
 use afield_core::session::{PageRequest, ReadRequest, RelaySession};
 use afield_core::wire::Channel;
-use afield_core::{DeviceId, Incarnation, Sequence, SpaceId};
+use afield_core::{DeviceId, Incarnation, Now, Sequence, SpaceId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// A session and its place in the hub's indexes.
 #[derive(Debug)]
@@ -14,6 +15,12 @@ pub(super) struct Seat {
     pub(super) principal: Option<Principal>,
     /// Who is speaking; absent until it was welcomed.
     pub(super) device: Option<(DeviceId, Incarnation)>,
+    /// Where its link comes from, where there is such a place.
+    pub(super) address: Option<IpAddr>,
+    /// When it was welcomed.
+    pub(super) welcomed: Option<Now>,
+    /// When its device was heard last, in milliseconds since the Unix epoch.
+    pub(super) heard_wall_ms: i64,
     /// The spaces that were opened, by their channel.
     pub(super) channels: BTreeMap<Channel, SpaceId>,
     /// The spaces whose log has to be read for this session.
@@ -53,6 +60,9 @@ impl Seat {
             session,
             principal: None,
             device: None,
+            address: None,
+            welcomed: None,
+            heard_wall_ms: 0,
             channels: BTreeMap::new(),
             behind: BTreeSet::new(),
             unchecked: BTreeSet::new(),

@@ -5,12 +5,14 @@ mod delivery;
 mod failures;
 mod filters;
 mod live;
+mod roster;
 mod signals;
 mod snapshots;
 mod storage;
 
 use super::*;
-use crate::log::{NewToken, SqliteLog, Token};
+use crate::log::accounts::{Accounts, NewToken};
+use crate::log::{SqliteLog, Token};
 use crate::testing::frames::{Part, Reader, SPACE, Seen, foreign, hello, open, own, push_message, stored, understand};
 use crate::testing::{Author, Seeded, at};
 use afield_core::wire::{

@@ -11,13 +11,14 @@ use afield_core::{Now, Sequence, SessionId};
 const FOREIGN_CHECK_INTERVAL_MS: u64 = 1_000;
 
 impl<L: Log> Hub<L> {
-    /// The moment at which [`Self::handle_timeout`] wants to be called, on the monotonic clock; `None` without sessions.
+    /// The moment at which [`Self::handle_timeout`] wants to be called, on the monotonic clock; `None` where nothing is
+    /// to come.
     pub fn poll_timeout(&self) -> Option<u64> {
         if self.sessions.is_empty() {
-            return None;
+            return self.roster_due();
         }
         let first = self.deadlines.first().map(|(deadline, _)| *deadline);
-        Some(first.map_or(self.check_due_ms, |first| first.min(self.check_due_ms)))
+        [first, self.roster_due(), Some(self.check_due_ms)].into_iter().flatten().min()
     }
 
     /// Handles the passing of time: silent and slow peers, ended tokens, and what others did to the storage.
@@ -31,6 +32,9 @@ impl<L: Log> Hub<L> {
                 seat.session.handle_timeout(now);
                 self.settle(id, now);
             }
+        }
+        if self.roster_due().is_some_and(|due_ms| due_ms <= now.monotonic_ms) {
+            self.write_roster(now);
         }
         if now.monotonic_ms >= self.check_due_ms {
             self.check_foreign(now);

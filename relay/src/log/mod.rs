@@ -4,30 +4,46 @@
 //! answer in the transaction that makes the answer (invariants R3, R4, R6): whether the token is still good, whether
 //! its user is a member, and whether the positions that the session was told still belong to this log.
 
+pub mod accounts;
 mod quota;
 mod sqlite;
 mod token;
 
 pub use quota::Quotas;
 pub use sqlite::{
-    DiskUse, Fault, FaultPoint, Keeper, NewToken, OpenLogError, Prepared, Settled, SnapshotFault, SqliteLog, Task,
-    TokenSummary, WholeTasks, Work, WorkFault,
+    DiskUse, Fault, FaultPoint, Keeper, OpenLogError, Prepared, Settled, SnapshotFault, SqliteLog, Task, WholeTasks,
+    Work, WorkFault,
 };
 pub use token::{Token, TokenHash};
+
+use accounts::Role;
 
 use afield_core::session::{
     AppendAnswer, AppendRequest, LogRun, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest,
 };
-use afield_core::{ChangeHash, Durable, EntityId, LogId, Now, Sequence, SpaceId};
+use afield_core::{ChangeHash, DeviceId, Durable, EntityId, LogId, Now, Sequence, SpaceId};
 
 /// What the relay's behaviour needs of its database.
 pub trait Log: Send {
-    /// Finds out whose token this is.
+    /// Finds out whose token this is, and whether it is good in the hands of this device.
     ///
     /// # Errors
     ///
     /// The storage failed.
-    fn authenticate(&mut self, token: &TokenHash, now: Now) -> Result<Authentication, LogError>;
+    fn authenticate(&mut self, token: &TokenHash, device: DeviceId, now: Now) -> Result<Authentication, LogError>;
+
+    /// The same for a token that an app's backend signed, whose signature was checked: it is noted when it is shown first.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    fn authenticate_signed(
+        &mut self,
+        token: &TokenHash,
+        claims: &SignedClaims,
+        device: DeviceId,
+        now: Now,
+    ) -> Result<Authentication, LogError>;
 
     /// What a principal may do now; `None` when its token has expired or was revoked.
     ///
@@ -36,12 +52,19 @@ pub trait Log: Send {
     /// The storage failed.
     fn standing(&mut self, principal: Principal, now: Now) -> Result<Option<Standing>, LogError>;
 
-    /// Whether a principal's token is still good: what [`Self::standing`] says, without its list of spaces.
+    /// Why a principal may do nothing any more; `None` while its token is good.
     ///
     /// # Errors
     ///
     /// The storage failed.
-    fn is_good(&mut self, principal: Principal, now: Now) -> Result<bool, LogError>;
+    fn ended(&mut self, principal: Principal, now: Now) -> Result<Option<Ended>, LogError>;
+
+    /// Notes which devices were here, for whoever lists them.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed; nothing was noted.
+    fn note_devices(&mut self, seen: &[SeenDevice]) -> Result<(), LogError>;
 
     /// Opens a space at a position. A space that is created gets `fresh` as the id of its log.
     ///
@@ -98,6 +121,13 @@ pub trait Log: Send {
         left: &mut NamesLeft,
         now: Now,
     ) -> Result<Option<(EntityId, ChangeHash)>, LogError>;
+
+    /// Whether something could be appended now: changes nothing, and makes that durable.
+    ///
+    /// # Errors
+    ///
+    /// Nothing could be appended, and why.
+    fn check_writable(&mut self) -> Result<(), LogError>;
 
     /// The next piece of work on the old part of a log that may be due: chunks are packed into segments, and those of an entity
     /// give way to a snapshot.
@@ -175,11 +205,13 @@ pub struct Principal {
     pub(crate) token: Option<TokenHash>,
     /// The row of the user.
     pub(crate) user: i64,
+    /// Which device speaks: it may have been signed out while its token is still good for others.
+    pub(crate) device: Option<DeviceId>,
 }
 
 impl Principal {
     /// Anyone at all, with every right: for a relay that was started without access control.
-    pub const ANYONE: Self = Self { token: None, user: sqlite::DEFAULT_USER };
+    pub const ANYONE: Self = Self { token: None, user: sqlite::DEFAULT_USER, device: None };
 }
 
 /// What a relay knows about a token.
@@ -188,9 +220,52 @@ pub enum Authentication {
     /// The token is good.
     Good(Principal),
     /// The token was good once.
-    Ended,
+    Ended(Ended),
     /// There is no such token.
     Unknown,
+}
+
+/// Why a token is good no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Its time is over.
+    Expired,
+    /// Somebody signed out the session, the device or everything of the user, or revoked the token.
+    SignedOut,
+    /// The user's account is closed.
+    AccountClosed,
+}
+
+/// What an app's backend says in a token that it signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedClaims {
+    /// Who signed it.
+    pub issuer: String,
+    /// Whose it is; with the issuer that names a user.
+    pub subject: String,
+    /// The spaces it is for, with a role each; absent for those that its user is a member of on this relay.
+    pub spaces: Option<Vec<(SpaceId, Role)>>,
+    /// Whether it may bring a space that was made offline to this relay: of those it names, one that it owns.
+    pub may_create: bool,
+    /// When it was signed, in milliseconds since the Unix epoch.
+    pub issued_wall_ms: i64,
+    /// When it expires, in milliseconds since the Unix epoch.
+    pub expires_wall_ms: i64,
+}
+
+/// A device that was here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenDevice {
+    /// The row of its user.
+    pub(crate) user: i64,
+    /// Its id.
+    pub(crate) device: DeviceId,
+    /// What it signed in with.
+    pub(crate) token: TokenHash,
+    /// Where it came from.
+    pub(crate) address: Option<String>,
+    /// When, in milliseconds since the Unix epoch.
+    pub(crate) seen_wall_ms: i64,
 }
 
 /// What a principal may do.

@@ -6,6 +6,8 @@ use std::fmt;
 
 /// How a token starts, so that a person and a secret scanner recognise one.
 const TOKEN_PREFIX: &str = "afield_";
+/// How the code of an invitation starts, so that nobody takes it for a token.
+const INVITATION_PREFIX: &str = "afield_invitation_";
 /// The random bytes of a token: 256 bits, which no one guesses, so that a plain hash is enough to store it.
 const TOKEN_RANDOM_BYTES: usize = 32;
 /// The digits of a token: lower-case letters and digits without the look-alikes `i l o u` (Crockford's base 32), so
@@ -15,15 +17,27 @@ const DIGITS: [char; 32] = [
     'q', 'r', 's', 't', 'v', 'w', 'x', 'y', 'z',
 ];
 
-/// A bearer token as its holder sees it, once.
+/// What keeps the hashes of signed tokens apart from all others (BLAKE3's key derivation).
+const SIGNED_CONTEXT: &str = "afield-relay 2026-11-22 hash of a signed token";
+
+/// A bearer token, or the code of an invitation, as its holder sees it, once.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
     /// Draws a new token.
     pub fn new(entropy: &mut (impl Entropy + ?Sized)) -> Self {
+        Self::draw(TOKEN_PREFIX, entropy)
+    }
+
+    /// Draws the code of a new invitation to a space, which is as long.
+    pub fn invitation(entropy: &mut (impl Entropy + ?Sized)) -> Self {
+        Self::draw(INVITATION_PREFIX, entropy)
+    }
+
+    fn draw(prefix: &str, entropy: &mut (impl Entropy + ?Sized)) -> Self {
         let random: [u8; TOKEN_RANDOM_BYTES] = random_bytes(entropy);
-        let mut text = TOKEN_PREFIX.to_owned();
+        let mut text = prefix.to_owned();
         let (mut bits, mut count) = (0_u32, 0);
         for byte in random {
             bits = bits << 8 | u32::from(byte);
@@ -62,6 +76,12 @@ impl TokenHash {
     /// The hash of a token as it was presented.
     pub fn of(text: &str) -> Self {
         Self(*blake3::hash(text.as_bytes()).as_bytes())
+    }
+
+    /// The hash of a token that was signed elsewhere, by what was signed: a signature can be written in more than one way, and all of
+    /// them are the same token. No text that is presented as a token of the relay's own has the same hash.
+    pub fn of_signed(signed: &str) -> Self {
+        Self(blake3::derive_key(SIGNED_CONTEXT, signed.as_bytes()))
     }
 
     /// The 32 bytes of the hash.

@@ -2,12 +2,13 @@
 
 use super::clock::SystemClock;
 use super::worker::Worker;
-use crate::hub::{Hub, Output};
+use crate::hub::{Hub, Origin, Output};
 use crate::log::{Log, Prepared, SqliteLog};
-use afield_core::SessionId;
+use afield_core::{Now, SessionId};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,7 +16,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 /// The most events that one turn takes before it commits, so that the first of them do not wait long for the last.
 const EVENTS_PER_TURN_MAX: usize = 4_096;
@@ -29,14 +30,32 @@ const IDLE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ConnectionNumber(u64);
 
+/// Who is at the other end of a connection, before it has said anything.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caller {
+    pub(super) address: IpAddr,
+    /// When the connection was accepted, before TLS and HTTP.
+    pub(super) began: Instant,
+}
+
+/// A question to the hub, answered on its thread.
+pub(super) struct Question(Box<Ask>);
+
+type Ask = dyn FnOnce(&mut Hub<SqliteLog>, Now) + Send;
+
+impl std::fmt::Debug for Question {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Question")
+    }
+}
+
 /// What the thread is told.
 #[derive(Debug)]
 pub(super) enum Event {
     Connect {
         number: ConnectionNumber,
         token: Option<String>,
-        /// When the connection was accepted, before TLS and HTTP.
-        began: Instant,
+        caller: Caller,
         outbox: UnboundedSender<Output>,
     },
     /// The permits are given back once the message was committed and answered: until then it takes room.
@@ -54,6 +73,7 @@ pub(super) enum Event {
     },
     /// The worker has done a task: there is something to put in place, or nothing.
     Prepared(Option<Box<Prepared>>),
+    Ask(Question),
     ShutDown,
     Stop,
 }
@@ -127,13 +147,26 @@ impl EngineHandle {
         self.alive.load(Ordering::Acquire)
     }
 
-    /// Announces a link of a connection that began some time ago; what it is to send comes out of the receiver.
-    pub(super) fn connect(&self, token: Option<String>, began: Instant) -> (Connection, UnboundedReceiver<Output>) {
+    /// Announces a link of a connection; what it is to send comes out of the receiver.
+    pub(super) fn connect(&self, token: Option<String>, caller: Caller) -> (Connection, UnboundedReceiver<Output>) {
         // The hub accounts for what it puts in and what was sent, and stops reading the log when that is too much.
         let (outbox, outputs) = unbounded_channel();
         let number = ConnectionNumber(self.numbers.fetch_add(1, Ordering::Relaxed));
-        self.send(Event::Connect { number, token, began, outbox });
+        self.send(Event::Connect { number, token, caller, outbox });
         (Connection { number, events: self.events.clone() }, outputs)
+    }
+
+    /// Asks the hub something between two messages; `None` where its thread has ended.
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Hub<SqliteLog>, Now) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Event::Ask(Question(Box::new(move |hub, now| {
+            // Whoever asked may have left.
+            let _ = answer.send(question(hub, now));
+        }))));
+        answered.await.ok()
     }
 
     /// The way to a test that takes the thread's place.
@@ -156,6 +189,14 @@ impl Connection {
 
     pub(super) fn sent(&self, bytes: usize) {
         let _ = self.events.send(Event::Sent { number: self.number, bytes });
+    }
+}
+
+#[cfg(test)]
+impl Caller {
+    /// Somebody on this machine whose connection begins now.
+    pub(super) fn nearby() -> Self {
+        Self { address: IpAddr::from([127, 0, 0, 1]), began: Instant::now() }
     }
 }
 
@@ -282,9 +323,10 @@ impl Turns {
     fn handle(&mut self, event: Event, room: &mut Vec<[OwnedSemaphorePermit; 2]>) {
         let now = self.clock.now();
         match event {
-            Event::Connect { number, token, began, outbox } => {
-                let ago_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-                let session = self.hub.connect_since(token, now.monotonic_ms.saturating_sub(ago_ms), now);
+            Event::Connect { number, token, caller, outbox } => {
+                let ago_ms = u64::try_from(caller.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                let began_ms = now.monotonic_ms.saturating_sub(ago_ms);
+                let session = self.hub.connect_from(token, Origin { address: Some(caller.address), began_ms }, now);
                 self.connections.insert(number, session);
                 self.sessions.insert(session, (number, outbox));
             }
@@ -305,6 +347,7 @@ impl Turns {
                     self.settle(*prepared);
                 }
             }
+            Event::Ask(Question(question)) => question(&mut self.hub, now),
             Event::ShutDown => {
                 self.hub.shutdown(now);
                 self.hand_out();

@@ -219,7 +219,8 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn its_files_are_for_their_owner_alone_in_any_folder() {
-        use crate::log::{NewToken, Token};
+        use crate::log::Token;
+        use crate::log::accounts::{Accounts, NewToken};
         use crate::server::{SystemClock, SystemEntropy};
         use std::os::unix::fs::PermissionsExt;
         let parent = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! Accepting connections and speaking HTTP on them.
 
-use super::engine::EngineHandle;
+use super::engine::{Caller, EngineHandle};
 use super::places::SPARE_PLACES;
 use super::session::{self, SharedRoom};
 use crate::hub::Access;
@@ -18,6 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -62,15 +63,18 @@ struct Place {
 
 /// When a connection was accepted: everything up to its `Welcome` counts from here.
 #[derive(Debug, Clone, Copy)]
-struct Accepted(Instant);
+struct Accepted {
+    at: Instant,
+    from: IpAddr,
+}
 
 impl Accepted {
-    fn now() -> Self {
-        Self(Instant::now())
+    fn now(from: IpAddr) -> Self {
+        Self { at: Instant::now(), from }
     }
 
     fn deadline(self) -> Instant {
-        self.0 + HANDSHAKE_TIMEOUT
+        self.at + HANDSHAKE_TIMEOUT
     }
 
     fn time_left(self) -> Duration {
@@ -96,7 +100,12 @@ impl Listener {
         places: Arc<Semaphore>,
     ) -> Self {
         let shared = Shared { engine, access, limits, room: SharedRoom::new() };
-        let router = Router::new().route("/healthz", get(healthz)).route(SYNC_PATH, any(sync)).with_state(shared);
+        let router = Router::new()
+            .route("/healthz", get(healthz))
+            .route("/readyz", get(readyz))
+            .route("/version", get(version))
+            .route(SYNC_PATH, any(sync))
+            .with_state(shared);
         Self { socket, tls, places, spare_places: Arc::new(Semaphore::new(SPARE_PLACES)), router }
     }
 
@@ -108,8 +117,8 @@ impl Listener {
                 () = told_to_stop(&mut stopped) => return,
                 accepted = self.socket.accept() => accepted,
             };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
+            let (stream, from) = match accepted {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -121,7 +130,7 @@ impl Listener {
                 sent_away.count();
             }
             match place {
-                Some(place) => self.serve(stream, place, stopped.clone()),
+                Some(place) => self.serve(stream, Accepted::now(from.ip()), place, stopped.clone()),
                 None => {
                     // Best effort: a peer that does not take it at once sees the connection end.
                     let _ = self.tls.is_none().then(|| stream.try_write(TOO_MANY));
@@ -137,9 +146,8 @@ impl Listener {
         take(&self.places).map(place(false)).or_else(|| take(&self.spare_places).map(place(true)))
     }
 
-    fn serve(&self, stream: TcpStream, place: Place, stopped: watch::Receiver<bool>) {
+    fn serve(&self, stream: TcpStream, accepted: Accepted, place: Place, stopped: watch::Receiver<bool>) {
         let (tls, router) = (self.tls.clone(), self.router.clone());
-        let accepted = Accepted::now();
         tokio::spawn(async move {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "a connection ended before it began");
@@ -220,6 +228,20 @@ async fn speak_http(
     }
 }
 
+/// Whether the relay can append: what a load balancer asks before it sends anybody here.
+async fn readyz(State(shared): State<Shared>) -> Response {
+    let (status, body) = match shared.engine.ask(crate::hub::Hub::readiness).await {
+        Some(Ok(())) => (StatusCode::OK, r#"{"status":"ready"}"#),
+        Some(Err(_)) | None => (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"not_ready"}"#),
+    };
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+async fn version() -> Response {
+    let body = concat!(r#"{"version":""#, env!("CARGO_PKG_VERSION"), r#"","protocol":1}"#);
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
 async fn healthz(State(shared): State<Shared>) -> Response {
     let (status, body) = if shared.engine.is_alive() {
         (StatusCode::OK, r#"{"status":"ok"}"#)
@@ -260,8 +282,8 @@ async fn sync(
                 let options = ServerOptions { bytes_until_admitted_max: Some(STRANGER_BYTES_MAX), link };
                 let link = accept(TokioIo::new(upgraded), options).await;
                 let token = token.map(|token| token.expose().to_owned());
-                let began = accepted.0.into_std();
-                session::run(link, token, began, &shared.engine, shared.room).await;
+                let caller = Caller { address: accepted.from.to_canonical(), began: accepted.at.into_std() };
+                session::run(link, token, caller, &shared.engine, shared.room).await;
             }
             Err(error) => tracing::debug!(%error, "a connection was not upgraded"),
         }
@@ -280,7 +302,7 @@ mod tests {
         let places = Arc::new(Semaphore::new(1));
         let permit = Arc::new(places.try_acquire_owned().unwrap());
         let (_stop, stopped) = watch::channel(false);
-        let accepted = Accepted::now();
+        let accepted = Accepted::now(IpAddr::from([127, 0, 0, 1]));
         tokio::time::advance(waited).await;
         let since = Instant::now();
         speak_http(stream, accepted, Router::new(), Place { _permit: permit, is_spare: false }, stopped).await;

@@ -24,6 +24,7 @@ pub use folder::{DataFolder, FolderError};
 pub use tls::{TlsError, TlsFiles};
 
 use crate::hub::{Access, Hub, SignalRate};
+use crate::log::accounts::Accounts;
 use crate::log::{LogError, OpenLogError, Quotas};
 use afield_core::Limits;
 use engine::Engine;
@@ -175,7 +176,7 @@ impl Relay {
         let folder = DataFolder::create(options.data)?;
         let lock = folder.lock()?;
         let mut log = folder.open_log()?.with_quotas(options.quotas);
-        let has_tokens = !log.tokens()?.is_empty();
+        let has_tokens = log.has_tokens()?;
         let listener = tokio::net::TcpListener::bind(listen)
             .await
             .and_then(|listener| listener.local_addr().map(|address| (listener, address)));

@@ -1,13 +1,12 @@
 //! One upgraded connection: what comes in waits for room, what goes out is counted.
 
-use super::engine::{Connection, EngineHandle};
+use super::engine::{Caller, Connection, EngineHandle};
 use crate::hub::Output;
 use afield_core::limits::FRAME_BYTES_MAX;
 use afield_transport::{CloseCode, Link, LinkError, LinkMeter, LinkReceiver, LinkSender};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -30,9 +29,9 @@ impl SharedRoom {
     }
 }
 
-/// Carries messages between a link and the hub until either ends. The connection began at `began`.
-pub(super) async fn run(link: Link, token: Option<String>, began: Instant, engine: &EngineHandle, shared: SharedRoom) {
-    let (connection, outputs) = engine.connect(token, began);
+/// Carries messages between a link and the hub until either ends.
+pub(super) async fn run(link: Link, token: Option<String>, caller: Caller, engine: &EngineHandle, shared: SharedRoom) {
+    let (connection, outputs) = engine.connect(token, caller);
     let meter = link.meter();
     let (sender, receiver) = link.split();
     let (admit, admitted) = oneshot::channel();

@@ -1,7 +1,8 @@
 //! What the server promises, over real sockets.
 
 use super::*;
-use crate::log::{NewToken, Token};
+use crate::log::Token;
+use crate::log::accounts::{Accounts, NewToken};
 use crate::testing::frames::{Part, Reader, SPACE, Seen, foreign, hello, open, own, push_message, stored};
 use crate::testing::{Author, noise};
 use afield_core::wire::{self, Class, GoodbyeCode, ToRelay};
@@ -255,12 +256,19 @@ async fn it_says_that_it_is_alive() {
     let relay = Relay::start(options(folder.path())).await.unwrap();
     let answer = http(&relay, "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n{\"status\":\"ok\"}"), "{answer}");
+    let ready = http(&relay, "GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(ready.starts_with("HTTP/1.1 200") && ready.ends_with("{\"status\":\"ready\"}"), "{ready}");
+    let version = http(&relay, "GET /version HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let stated = format!("{{\"version\":\"{}\",\"protocol\":{}}}", env!("CARGO_PKG_VERSION"), wire::PROTOCOL_VERSION);
+    assert!(version.ends_with(&stated), "{version}");
     assert!(http(&relay, "GET /other HTTP/1.1\r\nhost: x\r\n\r\n").await.starts_with("HTTP/1.1 404"));
     relay.engine.stop();
     let mut relay = relay;
     relay.failed().await;
     let answer = http(&relay, "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    let ready = http(&relay, "GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(ready.starts_with("HTTP/1.1 503"), "{ready}");
 }
 
 fn handshake(more: &str) -> String {

@@ -6,10 +6,10 @@ use crate::contents::LogContents;
 use afield_core::session::{
     AppendRequest, LogRun, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest,
 };
-use afield_core::{ChangeHash, Cursor, Durable, EntityId, LogId, Now, Sequence, SpaceId};
+use afield_core::{ChangeHash, Cursor, DeviceId, Durable, EntityId, LogId, Now, Sequence, SpaceId};
 use afield_relay::log::{
-    Appended, Authentication, Log, LogError, NamesLeft, Prepared, Principal, Settled, SqliteLog, Standing, Task,
-    TokenHash, Work,
+    Appended, Authentication, Ended, Log, LogError, NamesLeft, Prepared, Principal, SeenDevice, Settled, SignedClaims,
+    SqliteLog, Standing, Task, TokenHash, Work,
 };
 
 /// A fault that a correct relay does not have: the simulator has to notice each of them.
@@ -93,16 +93,32 @@ impl WorldLog {
 }
 
 impl Log for WorldLog {
-    fn authenticate(&mut self, token: &TokenHash, now: Now) -> Result<Authentication, LogError> {
-        self.inner.authenticate(token, now)
+    fn authenticate(&mut self, token: &TokenHash, device: DeviceId, now: Now) -> Result<Authentication, LogError> {
+        self.inner.authenticate(token, device, now)
+    }
+
+    fn authenticate_signed(
+        &mut self,
+        token: &TokenHash,
+        claims: &SignedClaims,
+        device: DeviceId,
+        now: Now,
+    ) -> Result<Authentication, LogError> {
+        self.is_changed = true;
+        self.inner.authenticate_signed(token, claims, device, now)
     }
 
     fn standing(&mut self, principal: Principal, now: Now) -> Result<Option<Standing>, LogError> {
         self.inner.standing(principal, now)
     }
 
-    fn is_good(&mut self, principal: Principal, now: Now) -> Result<bool, LogError> {
-        self.inner.is_good(principal, now)
+    fn ended(&mut self, principal: Principal, now: Now) -> Result<Option<Ended>, LogError> {
+        self.inner.ended(principal, now)
+    }
+
+    fn note_devices(&mut self, seen: &[SeenDevice]) -> Result<(), LogError> {
+        self.is_changed = true;
+        self.inner.note_devices(seen)
     }
 
     fn open(
@@ -186,6 +202,10 @@ impl Log for WorldLog {
         now: Now,
     ) -> Result<Option<(EntityId, ChangeHash)>, LogError> {
         self.inner.change_at(principal, space, sequence, left, now)
+    }
+
+    fn check_writable(&mut self) -> Result<(), LogError> {
+        self.inner.check_writable()
     }
 
     fn next_task(&mut self) -> Result<Option<Task>, LogError> {

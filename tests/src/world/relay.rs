@@ -227,7 +227,7 @@ impl RelayNode {
     pub(super) fn compact(&mut self) {
         let Some(hub) = &mut self.hub else { return };
         let log = hub.log_mut().honest();
-        for space in log.spaces().expect("the log can be read") {
+        for space in log.space_ids().expect("the log can be read") {
             let tasks = |log: &mut SqliteLog| log.whole_tasks(space).expect("the log can be read");
             let rows = tasks(log).map(|tasks| tasks.rows);
             finish(log, rows);
@@ -287,7 +287,7 @@ fn finish(log: &mut SqliteLog, tasks: impl IntoIterator<Item = Task>) {
 
 /// A task that could be done.
 fn any_task(log: &mut SqliteLog, random: &mut Random) -> Option<Task> {
-    let spaces = log.spaces().ok().filter(|spaces| !spaces.is_empty())?;
+    let spaces = log.space_ids().ok().filter(|spaces| !spaces.is_empty())?;
     let space = *spaces.get(random.below(spaces.len()))?;
     let tasks = log.whole_tasks(space).ok()??;
     let mut all = vec![tasks.rows; 1 + tasks.entities.len()];

@@ -79,7 +79,14 @@ impl Setting {
             "import" => &[&file],
             "completions" => &["bash", "zsh", "fish", "powershell"],
             "man" => &["", &format!("--output {pages}")],
-            "relay" => &[&format!("token create --data {folder}"), &format!("token list --data {folder}")],
+            "relay" => &[
+                &format!("user create ada --data {folder}"),
+                &format!("user list --data {folder}"),
+                &format!("token create --data {folder}"),
+                &format!("token list --data {folder}"),
+                &format!("space list --data {folder}"),
+                &format!("device list --data {folder}"),
+            ],
             new => panic!("`{new}` is new: say here how it is run, and let it print JSON with --json"),
         };
         lines.iter().map(|line| format!("{command} {line}")).collect()

@@ -207,8 +207,13 @@ impl Relay {
         format!("ws://{}", self.address)
     }
 
-    /// Makes a token.
+    /// Makes a token, and its user where `more` names one.
     pub(crate) fn token(&self, more: &[&str]) -> String {
+        if let ["--user", name] = more {
+            let mut command = afield();
+            command.args(["relay", "user", "create", name, "--data"]).arg(&self.folder);
+            assert!(command.output().unwrap().status.success(), "there is such a user already");
+        }
         let mut command = afield();
         command.args(["relay", "token", "create", "--json", "--data"]).arg(&self.folder).args(more);
         Ran::from(command.output().unwrap()).json()["token"].as_str().unwrap().to_owned()

@@ -44,6 +44,7 @@ fn an_unknown_and_a_forbidden_space_are_answered_with_the_same_bytes() {
     relay.push(owner, 1, &mut Author::new(1, 1), &["secret"]);
     relay.turn();
     let stranger = Token::new(&mut Seeded(3));
+    relay.hub.log_mut().create_user("stranger", at(0)).unwrap();
     let new = NewToken { user: Some("stranger".to_owned()), ..NewToken::default() };
     relay.hub.log_mut().create_token(&stranger, &new, at(0)).unwrap();
     let id = relay.connect_as(Some(stranger.reveal()));
@@ -127,6 +128,7 @@ fn knowing_the_device_id_of_another_user_ends_nothing() {
     let mut relay = Relay::new();
     let victim = relay.device(1);
     let stranger = Token::new(&mut Seeded(3));
+    relay.hub.log_mut().create_user("stranger", at(0)).unwrap();
     let new = NewToken { user: Some("stranger".to_owned()), ..NewToken::default() };
     relay.hub.log_mut().create_token(&stranger, &new, at(0)).unwrap();
     let id = relay.connect_as(Some(stranger.reveal()));
@@ -163,7 +165,7 @@ fn a_revoked_token_ends_its_sessions_before_anything_else_reaches_them() {
     relay.push(writer, 2, &mut author, &["after"]);
     relay.turn();
     for id in lost {
-        assert_eq!(relay.seen(id), [Seen::Goodbye(GoodbyeCode::TokenExpired)], "R6, R7");
+        assert_eq!(relay.seen(id), [Seen::Goodbye(GoodbyeCode::SignedOut)], "R6, R7");
         assert!(relay.is_closed(id));
     }
     assert_eq!(relay.everything().len(), 2, "R7: nothing more was appended");
@@ -180,7 +182,7 @@ fn an_idle_session_ends_within_five_seconds_of_its_revocation() {
     let due = relay.hub.poll_timeout().unwrap();
     assert!(due <= relay.now_ms + 5_000, "R7");
     relay.pass(due - relay.now_ms);
-    assert_eq!(relay.seen(idle), [Seen::Goodbye(GoodbyeCode::TokenExpired)]);
+    assert_eq!(relay.seen(idle), [Seen::Goodbye(GoodbyeCode::SignedOut)]);
 }
 
 #[test]
@@ -220,7 +222,7 @@ fn the_time_for_the_handshake_counts_from_where_the_connection_began() {
     let mut relay = Relay::new();
     relay.now_ms = 20_000;
     let began_ms = relay.now_ms - 7_000;
-    let late = relay.hub.connect_since(None, began_ms, relay.now());
+    let late = relay.hub.connect_from(None, Origin { address: None, began_ms }, relay.now());
     relay.links.insert(late, Wire::default());
     let prompt = relay.connect_as(None);
     relay.pass(HANDSHAKE_TIMEOUT_MS - 7_000 - 1);

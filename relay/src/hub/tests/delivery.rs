@@ -318,6 +318,8 @@ fn a_session_that_left_is_forgotten_but_what_it_pushed_is_kept() {
     let Hub { sessions, devices, spaces, pending, dirty, deadlines, expiries, .. } = &relay.hub;
     assert!(sessions.is_empty() && devices.is_empty() && spaces.is_empty() && pending.is_empty());
     assert!(dirty.is_empty() && deadlines.is_empty() && expiries.is_empty());
+    assert_eq!(relay.hub.poll_timeout(), Some(2_000), "who was here is written down soon");
+    relay.pass(2_000);
     assert_eq!(relay.hub.poll_timeout(), None);
 }
 

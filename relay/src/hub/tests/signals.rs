@@ -188,7 +188,7 @@ fn after_a_revocation_nothing_is_passed_on_in_either_direction() {
     relay.turn();
     assert_eq!(
         relay.seen(thief),
-        [Seen::Goodbye(GoodbyeCode::TokenExpired)],
+        [Seen::Goodbye(GoodbyeCode::SignedOut)],
         "R6, R7: at once, and before the next check"
     );
     assert_eq!(relay.heard(owner), []);
@@ -204,6 +204,7 @@ fn a_space_that_is_not_served_tells_nothing_and_takes_nothing() {
     let mut relay = Relay::new();
     let owner = relay.listener(1);
     let stranger = Token::new(&mut Seeded(3));
+    relay.hub.log_mut().create_user("stranger", at(0)).unwrap();
     let new = NewToken { user: Some("stranger".to_owned()), ..NewToken::default() };
     relay.hub.log_mut().create_token(&stranger, &new, at(0)).unwrap();
     let id = relay.connect_as(Some(stranger.reveal()));

@@ -193,3 +193,20 @@ fn a_panic_while_a_message_is_handled_cuts_its_session_and_no_other() {
     let again = relay.device(1);
     assert!(!relay.is_closed(again), "the control");
 }
+
+#[test]
+fn a_relay_is_ready_while_it_can_append_and_tries_once_a_second() {
+    let mut relay = Relay::new();
+    assert_eq!(relay.hub.readiness(relay.now()), Ok(()));
+    let before = relay.hub.log_mut().write_transactions();
+    assert_eq!(relay.hub.readiness(relay.now()), Ok(()));
+    assert_eq!(relay.hub.log_mut().write_transactions(), before, "whoever asks often costs no disk");
+    relay.hub.log_mut().inject_faults(|point| (point == FaultPoint::BeforeCommit).then_some(Fault::Error));
+    relay.pass(999);
+    assert_eq!(relay.hub.readiness(relay.now()), Ok(()), "the last try counts for a second");
+    relay.pass(1);
+    assert_eq!(relay.hub.readiness(relay.now()), Err(NotReady));
+    relay.hub.log_mut().inject_faults(|_| None);
+    relay.pass(1_000);
+    assert_eq!(relay.hub.readiness(relay.now()), Ok(()));
+}

@@ -18,16 +18,18 @@ mod run;
 mod schema;
 mod transaction;
 
-pub use account::{NewToken, TokenSummary};
 pub use archive::{DiskUse, Keeper, Prepared, Settled, SnapshotFault, Task, WholeTasks, Work, WorkFault};
 pub use schema::OpenLogError;
 pub use transaction::{Fault, FaultPoint};
 
 pub(super) use account::DEFAULT_USER;
 
-use super::{Appended, Authentication, Log, LogError, NamesLeft, Principal, Quotas, Standing, TokenHash};
+use super::{
+    Appended, Authentication, Ended, Log, LogError, NamesLeft, Principal, Quotas, SeenDevice, SignedClaims, Standing,
+    TokenHash,
+};
 use afield_core::session::{AppendRequest, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest};
-use afield_core::{ChangeHash, Durable, EntityId, LogId, Now, Sequence, SpaceId};
+use afield_core::{ChangeHash, Commit, DeviceId, Durable, EntityId, LogId, Now, Sequence, SpaceId};
 use archive::{Cache, Tasks};
 use decay::Decayed;
 use foreign::Foreign;
@@ -222,6 +224,13 @@ impl SqliteLog {
         }
     }
 
+    /// Commits a row as it is: that takes the lock, room in the WAL and a sync, as an append does.
+    fn try_to_write(&mut self) -> Result<(), LogError> {
+        let mut transaction = self.begin(Purpose::Write)?;
+        transaction.statement("UPDATE file SET upkeep = upkeep")?.execute([])?;
+        transaction.commit()
+    }
+
     fn watched<T>(&mut self, result: Result<T, LogError>) -> Result<T, LogError> {
         let result = result.map_err(|error| room::explained(error, self.path.as_deref()));
         result.inspect_err(|error| self.note_failure(error))
@@ -233,8 +242,20 @@ impl SqliteLog {
 }
 
 impl Log for SqliteLog {
-    fn authenticate(&mut self, token: &TokenHash, now: Now) -> Result<Authentication, LogError> {
-        let result = self.begin(Purpose::Read).and_then(|transaction| account::authenticate(&transaction, token, now));
+    fn authenticate(&mut self, token: &TokenHash, device: DeviceId, now: Now) -> Result<Authentication, LogError> {
+        let found =
+            self.begin(Purpose::Read).and_then(|transaction| account::authenticate(&transaction, token, device, now));
+        self.watched(found)
+    }
+
+    fn authenticate_signed(
+        &mut self,
+        token: &TokenHash,
+        claims: &SignedClaims,
+        device: DeviceId,
+        now: Now,
+    ) -> Result<Authentication, LogError> {
+        let result = self.take_signed(token, claims, device, now);
         self.watched(result)
     }
 
@@ -243,8 +264,13 @@ impl Log for SqliteLog {
         self.watched(result)
     }
 
-    fn is_good(&mut self, principal: Principal, now: Now) -> Result<bool, LogError> {
-        let result = self.begin(Purpose::Read).and_then(|transaction| account::is_good(&transaction, principal, now));
+    fn ended(&mut self, principal: Principal, now: Now) -> Result<Option<Ended>, LogError> {
+        let result = self.begin(Purpose::Read).and_then(|transaction| account::ended(&transaction, principal, now));
+        self.watched(result)
+    }
+
+    fn note_devices(&mut self, seen: &[SeenDevice]) -> Result<(), LogError> {
+        let result = self.write_devices(seen);
         self.watched(result)
     }
 
@@ -283,6 +309,11 @@ impl Log for SqliteLog {
         now: Now,
     ) -> Result<Option<(EntityId, ChangeHash)>, LogError> {
         let result = self.read_change_at(principal, (space, sequence), left, now);
+        self.watched(result)
+    }
+
+    fn check_writable(&mut self) -> Result<(), LogError> {
+        let result = self.try_to_write();
         self.watched(result)
     }
 

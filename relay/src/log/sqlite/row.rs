@@ -1,11 +1,12 @@
 //! A space's row as every answer's transaction sees it, and the check of a position against it.
 
+use super::account::SPACE_OF_MEMBER;
 use super::archive::Archive;
 use super::chain::leads_on;
 use super::read::row_after;
 use super::transaction::SqliteTransaction;
 use crate::log::{Inconsistency, LogError, Principal};
-use afield_core::{ChainHash, Cursor, LogId, Now, Sequence, SpaceId};
+use afield_core::{ChainHash, Cursor, DeviceId, LogId, Now, Sequence, SpaceId};
 use rusqlite::{OptionalExtension, Row, params};
 
 /// The bits of a position that hold the sequence; the ones above hold the space's number.
@@ -34,14 +35,6 @@ const COLUMNS_OF_ANYONE: &str = "SELECT number, log, sequence, chain, chunks, by
 
 const COLUMNS_OF_NUMBER: &str = "SELECT number, log, sequence, chain, chunks, bytes, 1 FROM spaces WHERE number = ?1";
 
-const COLUMNS_OF_MEMBER: &str = "
-    SELECT s.number, s.log, s.sequence, s.chain, s.chunks, s.bytes, m.role >= 2 AND NOT t.read_only
-    FROM tokens t
-    JOIN spaces s ON s.id = ?1
-    JOIN members m ON m.user = t.user AND m.space = s.number
-    WHERE t.hash = ?2 AND t.revoked_ms IS NULL AND (t.expires_ms IS NULL OR t.expires_ms > ?3)
-        AND (NOT t.restricted OR EXISTS (SELECT 1 FROM token_spaces l WHERE l.token = t.number AND l.space = ?1))";
-
 impl SpaceRow {
     /// Finds a space by present membership (invariant R6): `None` when it is unknown or not for this principal.
     pub(super) fn find(
@@ -53,8 +46,16 @@ impl SpaceRow {
         let found = match principal.token {
             None => transaction.statement(COLUMNS_OF_ANYONE)?.query_row([space.as_bytes()], Self::read).optional(),
             Some(token) => transaction
-                .statement(COLUMNS_OF_MEMBER)?
-                .query_row(params![space.as_bytes(), token.as_bytes(), now.wall_ms], Self::read)
+                .statement(SPACE_OF_MEMBER)?
+                .query_row(
+                    params![
+                        token.as_bytes(),
+                        now.wall_ms,
+                        principal.device.as_ref().map(DeviceId::as_bytes),
+                        space.as_bytes()
+                    ],
+                    Self::read,
+                )
                 .optional(),
         };
         Ok(found?)

@@ -27,7 +27,8 @@ const READER_CACHE_KIB: i64 = 4 * 1024;
 const WAL_BYTES_KEPT_MAX: i64 = 16 << 20;
 
 /// The way from each version to the next, oldest first. A released step is never edited.
-const MIGRATIONS: &[&str] = &[concat!(include_str!("schema_1.sql"), include_str!("schema_1/erasures.sql"))];
+const MIGRATIONS: &[&str] =
+    &[concat!(include_str!("schema_1.sql"), include_str!("schema_1/erasures.sql")), include_str!("schema_2.sql")];
 
 /// How a backup is put in place. SQLite would replay the newer WAL of the file that was there over it.
 const RESTORE: &str = "with the relay stopped, delete the files beside it that end in -wal and -shm, then put a backup in its place; devices will repair what it lacks";
@@ -309,8 +310,8 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         drop(open_file(&path).unwrap());
         write("PRAGMA user_version = 999");
-        assert!(matches!(open_file(&path), Err(OpenLogError::Newer { found: 999, supported: 1 })));
-        write("PRAGMA user_version = 1");
+        assert!(matches!(open_file(&path), Err(OpenLogError::Newer { found: 999, supported: 2 })));
+        write("PRAGMA user_version = 2");
         open_file(&path).expect("the control: only the version was wrong");
 
         std::fs::write(&path, [7; 4096]).unwrap();

@@ -1,6 +1,7 @@
 //! What the log promises, on the real database.
 
 mod access;
+mod accounts;
 mod appending;
 mod archive;
 mod damage;
@@ -10,11 +11,15 @@ mod reading;
 
 use super::*;
 use crate::log::Token;
+use crate::log::accounts::{Accounts, NewToken};
 use crate::testing::{Seeded, at};
 use afield_core::log::ChunkHash;
 use afield_core::session::{AppendAnswer, ChunkVerdict, LogRun};
 use afield_core::wire::{Channel, ChunkCode, DecodedChunk, PushNumber, SpaceCode};
 use afield_core::{Cursor, Sequence, SpaceId};
+
+/// The device of every principal of these tests.
+const DEVICE: DeviceId = DeviceId::from_bytes([42; 16]);
 
 /// A log with one space, and what a session that uses it was told.
 struct Desk {
@@ -75,8 +80,10 @@ impl Desk {
 
 fn principal(log: &mut SqliteLog, new: &NewToken, seed: u64) -> Principal {
     let token = Token::new(&mut Seeded(seed));
+    // It may be there already.
+    new.user.iter().for_each(|user| drop(log.create_user(user, at(0))));
     log.create_token(&token, new, at(0)).unwrap();
-    match log.authenticate(&token.hash(), at(0)).unwrap() {
+    match log.authenticate(&token.hash(), DEVICE, at(0)).unwrap() {
         Authentication::Good(principal) => principal,
         other => panic!("a new token is {other:?}"),
     }

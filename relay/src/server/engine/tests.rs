@@ -26,7 +26,7 @@ impl Thread {
     fn connect(&self, number: u64) -> UnboundedReceiver<Output> {
         let (outbox, outputs) = unbounded_channel();
         let number = ConnectionNumber(number);
-        self.events.send(Event::Connect { number, token: None, began: Instant::now(), outbox }).unwrap();
+        self.events.send(Event::Connect { number, token: None, caller: Caller::nearby(), outbox }).unwrap();
         outputs
     }
 

@@ -24,7 +24,7 @@ impl Slow {
         let (near, peer) = tokio::io::duplex(PIPE_BYTES);
         let (engine, events) = EngineHandle::detached();
         let link = accept(near, ServerOptions::default()).await;
-        let task = tokio::spawn(async move { run(link, None, Instant::now(), &engine, SharedRoom::new()).await });
+        let task = tokio::spawn(async move { run(link, None, Caller::nearby(), &engine, SharedRoom::new()).await });
         settle().await;
         match events.try_recv() {
             Ok(Event::Connect { outbox, .. }) => Self { peer, events, outbox, _task: task },

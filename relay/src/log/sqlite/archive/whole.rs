@@ -41,7 +41,7 @@ impl SqliteLog {
     /// # Errors
     ///
     /// The storage failed.
-    pub fn spaces(&mut self) -> Result<Vec<SpaceId>, LogError> {
+    pub fn space_ids(&mut self) -> Result<Vec<SpaceId>, LogError> {
         let transaction = self.begin(Purpose::Read)?;
         let mut statement = transaction.statement("SELECT id FROM spaces ORDER BY number")?;
         let spaces = statement.query_map([], |row| row.get(0).map(SpaceId::from_bytes))?;

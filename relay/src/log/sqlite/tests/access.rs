@@ -1,5 +1,6 @@
 use super::*;
-use crate::log::Quotas;
+use crate::log::accounts::{AccountError, TokenSummary};
+use crate::log::{Ended, Quotas};
 use crate::testing::Author;
 use afield_core::wire::SpaceCode;
 
@@ -106,10 +107,11 @@ fn a_revoked_and_an_expired_token_do_nothing_more() {
     let number = desk.log.create_token(&tokens[0], &NewToken::default(), at(0)).unwrap();
     let expiring = NewToken { expires_wall_ms: expires, ..NewToken::default() };
     desk.log.create_token(&tokens[1], &expiring, at(0)).unwrap();
-    let principals = tokens.each_ref().map(|token| match desk.log.authenticate(&token.hash(), at(0)).unwrap() {
-        Authentication::Good(principal) => principal,
-        other => panic!("{other:?}"),
-    });
+    let principals =
+        tokens.each_ref().map(|token| match desk.log.authenticate(&token.hash(), DEVICE, at(0)).unwrap() {
+            Authentication::Good(principal) => principal,
+            other => panic!("{other:?}"),
+        });
     let may = |log: &mut SqliteLog, principal, now| {
         let read = log.read(principal, &read_request(space, told), now).unwrap().into_inner();
         let empty = vec![(principal, request(space, told, Vec::new()))];
@@ -126,16 +128,17 @@ fn a_revoked_and_an_expired_token_do_nothing_more() {
     for principal in principals {
         assert_eq!(may(&mut desk.log, principal, at(999)), [true; 4], "the control");
     }
-    assert!(desk.log.revoke_token(number, at(999)).unwrap());
-    assert!(!desk.log.revoke_token(number, at(999)).unwrap(), "only once");
+    desk.log.revoke_token(number, at(999)).unwrap();
+    assert!(matches!(desk.log.revoke_token(number, at(999)), Err(AccountError::NoSuchToken(_))), "only once");
     for principal in principals {
         assert_eq!(may(&mut desk.log, principal, at(1_000)), [false; 4], "R7");
     }
-    for token in &tokens {
-        assert_eq!(desk.log.authenticate(&token.hash(), at(1_000)).unwrap(), Authentication::Ended);
+    for (token, why) in tokens.iter().zip([Ended::SignedOut, Ended::Expired]) {
+        let found = desk.log.authenticate(&token.hash(), DEVICE, at(1_000)).unwrap();
+        assert_eq!(found, Authentication::Ended(why));
     }
     let never = Token::new(&mut Seeded(7));
-    assert_eq!(desk.log.authenticate(&never.hash(), at(0)).unwrap(), Authentication::Unknown);
+    assert_eq!(desk.log.authenticate(&never.hash(), DEVICE, at(0)).unwrap(), Authentication::Unknown);
 }
 
 #[test]
@@ -147,8 +150,10 @@ fn tokens_are_listed_without_what_would_open_the_door() {
         spaces: vec![desk.space],
         read_only: true,
         may_create: false,
+        administers: false,
         expires_wall_ms: Some(9),
     };
+    desk.log.create_user("ada", at(0)).unwrap();
     let token = Token::new(&mut Seeded(8));
     let number = desk.log.create_token(&token, &new, at(0)).unwrap();
     let listed = desk.log.tokens().unwrap().pop().unwrap();
@@ -160,6 +165,8 @@ fn tokens_are_listed_without_what_would_open_the_door() {
         spaces: Some(new.spaces),
         read_only: true,
         may_create: false,
+        administers: false,
+        signed: false,
         created_wall_ms: at(0).wall_ms,
         expires_wall_ms: Some(9),
         revoked_wall_ms: None,

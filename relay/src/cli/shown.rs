@@ -1,0 +1,78 @@
+//! Lists: JSON for a program that asks for it, tabs for one that does not, and a few lines each for a person.
+
+use super::{CommandError, TimeSpan, note, print_line_if_read, printable};
+use afield_core::Now;
+use serde::Serialize;
+use std::io::{self, IsTerminal};
+
+/// Something that is listed.
+pub(super) trait Shown: Serialize {
+    /// What it is called by, and then what is to be said of it, line by line.
+    fn in_words(&self, now: Now) -> (Vec<String>, Vec<String>);
+}
+
+/// Prints a list; where it is empty, a person is told what to do about that.
+pub(super) fn print_list<T: Shown>(
+    items: impl IntoIterator<Item = T>,
+    json: bool,
+    now: Now,
+    if_empty: &str,
+) -> Result<(), CommandError> {
+    let is_for_a_person = io::stdout().is_terminal();
+    let mut is_empty = true;
+    for item in items {
+        is_empty = false;
+        print_line_if_read(&match (json, is_for_a_person) {
+            (true, _) => as_json(&item)?,
+            (false, true) => as_page(&item, now),
+            (false, false) => as_text(&item, now),
+        })?;
+    }
+    if is_empty && !json {
+        note(if_empty);
+    }
+    Ok(())
+}
+
+/// One line of JSON.
+pub(super) fn as_json(item: &impl Serialize) -> Result<String, CommandError> {
+    serde_json::to_string(item).map_err(|error| CommandError::Output(error.into()))
+}
+
+/// For a program: what there is between tabs.
+pub(super) fn as_text(item: &impl Shown, now: Now) -> String {
+    let (names, words) = item.in_words(now);
+    let words: Vec<String> = names.iter().chain(&words).map(|word| printable(word)).collect();
+    words.join("\t")
+}
+
+/// For a person: what it is called by, and below that what there is to say, in lines that fit a narrow terminal.
+pub(super) fn as_page(item: &impl Shown, now: Now) -> String {
+    let (names, words) = item.in_words(now);
+    let mut page = names.iter().map(|name| printable(name)).collect::<Vec<_>>().join("  ");
+    for word in words {
+        page.push_str("\n   ");
+        page.push_str(&printable(&word));
+    }
+    page
+}
+
+/// How long ago something was.
+pub(super) fn ago(ms: i64, now: Now) -> String {
+    format!("{} ago", TimeSpan::from_ms(now.wall_ms.saturating_sub(ms).max(0).unsigned_abs()))
+}
+
+/// How long something is still to be.
+pub(super) fn left(ms: i64, now: Now) -> String {
+    TimeSpan::from_ms(ms.saturating_sub(now.wall_ms).max(0).unsigned_abs()).to_string()
+}
+
+/// `1 space`, `2 spaces`.
+pub(super) fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A name, or a dash where there is none.
+pub(super) fn or_dash(name: Option<&str>) -> String {
+    name.unwrap_or("-").to_owned()
+}

@@ -1,0 +1,134 @@
+//! Who is here, for those who run the relay.
+
+use super::Hub;
+use crate::log::{Log, SeenDevice};
+use afield_core::{DeviceId, Now, SessionId, SpaceId};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// How long it takes at most until a device that signed in is written down, in milliseconds: many that come at once are one
+/// transaction.
+const NOTED_WITHIN_MS: u64 = 2_000;
+/// How many devices are written down at once, so that appends do not wait long.
+const NOTED_AT_ONCE_MAX: usize = 1_000;
+
+/// Devices that were here and are not written down yet.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    seen: BTreeMap<(i64, DeviceId), SeenDevice>,
+    /// When they are written down, on the monotonic clock.
+    due_ms: Option<u64>,
+}
+
+/// A live session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionSummary {
+    /// Its id, as it stands in the log lines of both sides.
+    pub id: SessionId,
+    /// The row of its user; absent where anyone may do everything.
+    pub(crate) user: Option<i64>,
+    /// Its device.
+    pub device: DeviceId,
+    /// Where it comes from.
+    pub address: Option<IpAddr>,
+    /// Since when it is here, in milliseconds since the Unix epoch.
+    pub since_wall_ms: i64,
+    /// When its device was heard last, in milliseconds since the Unix epoch.
+    pub heard_wall_ms: i64,
+    /// How many bytes wait to be sent to it.
+    pub queued_bytes: u64,
+    /// How far it is in each space that it has open.
+    pub spaces: Vec<SpaceProgress>,
+}
+
+/// How far a session's device is in a space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpaceProgress {
+    /// The space.
+    pub space: SpaceId,
+    /// The last sequence that the device has stored, where it has said so.
+    pub stored: Option<u64>,
+    /// The last sequence of the log.
+    pub head: u64,
+    /// How many sequences lie between them.
+    pub lag: u64,
+}
+
+impl<L: Log> Hub<L> {
+    /// Lists the sessions that were welcomed, oldest first.
+    pub fn sessions(&self) -> Vec<SessionSummary> {
+        let listed = self.sessions.iter().filter_map(|(id, seat)| {
+            let ((device, _), welcomed) = (seat.device?, seat.welcomed?);
+            Some(SessionSummary {
+                id: *id,
+                user: seat.principal.and_then(|principal| principal.token.map(|_| principal.user)),
+                device,
+                address: seat.address,
+                since_wall_ms: welcomed.wall_ms,
+                heard_wall_ms: seat.heard_wall_ms,
+                queued_bytes: seat.session.queued_bytes() as u64,
+                spaces: seat.channels.values().filter_map(|space| self.progress(seat, *space)).collect(),
+            })
+        });
+        let mut listed: Vec<_> = listed.collect();
+        listed.sort_by_key(|session| (session.since_wall_ms, session.id));
+        listed
+    }
+
+    fn progress(&self, seat: &super::Seat, space: SpaceId) -> Option<SpaceProgress> {
+        let readers = self.spaces.get(&space)?;
+        let stored = seat.session.stored(space).map(afield_core::Sequence::get);
+        // Until the next read the end may be unknown.
+        let head = if readers.head.get() == u64::MAX { stored.unwrap_or_default() } else { readers.head.get() };
+        Some(SpaceProgress { space, stored, head, lag: head.saturating_sub(stored.unwrap_or_default()) })
+    }
+
+    /// Notes that a session's device is here.
+    pub(super) fn note_seen(&mut self, id: SessionId, now: Now) {
+        self.note_device(id, now.wall_ms, now.monotonic_ms.saturating_add(NOTED_WITHIN_MS));
+    }
+
+    /// Notes when a session's device was heard last, as it leaves.
+    pub(super) fn note_left(&mut self, id: SessionId) {
+        let heard = self.sessions.get(&id).filter(|seat| seat.welcomed.is_some()).map(|seat| seat.heard_wall_ms);
+        if let Some(heard_wall_ms) = heard {
+            // The next check is some moment ahead, and this is told without the time.
+            self.note_device(id, heard_wall_ms, self.check_due_ms);
+        }
+    }
+
+    fn note_device(&mut self, id: SessionId, seen_wall_ms: i64, due_ms: u64) {
+        let Some(seat) = self.sessions.get(&id) else { return };
+        let (Some(principal), Some((device, _))) = (seat.principal, seat.device) else { return };
+        let Some(token) = principal.token else { return };
+        let address = seat.address.map(|address| address.to_string());
+        let seen = SeenDevice { user: principal.user, device, token, address, seen_wall_ms };
+        self.roster.seen.insert((principal.user, device), seen);
+        self.roster.due_ms.get_or_insert(due_ms);
+    }
+
+    /// When devices are to be written down, on the monotonic clock.
+    pub(super) fn roster_due(&self) -> Option<u64> {
+        self.roster.due_ms
+    }
+
+    /// Writes down which devices were here. Where that fails they are noted when they come again.
+    pub(super) fn write_roster(&mut self, now: Now) {
+        self.roster.due_ms = None;
+        let mut seen = Vec::new();
+        while seen.len() < NOTED_AT_ONCE_MAX
+            && let Some((_, device)) = self.roster.seen.pop_first()
+        {
+            seen.push(device);
+        }
+        if seen.is_empty() {
+            return;
+        }
+        if let Err(error) = self.log.note_devices(&seen) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the devices that were here could not be noted");
+        }
+        if !self.roster.seen.is_empty() {
+            self.roster.due_ms = Some(now.monotonic_ms);
+        }
+    }
+}

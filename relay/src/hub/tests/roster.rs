@@ -1,0 +1,102 @@
+use super::*;
+use crate::log::accounts::{DeviceSummary, SignedOut};
+
+fn devices(relay: &mut Relay) -> Vec<DeviceSummary> {
+    relay.hub.log_mut().devices(None).unwrap()
+}
+
+#[test]
+fn a_session_is_listed_with_its_device_its_place_and_its_lag() {
+    let mut relay = Relay::new();
+    let writer = relay.device(1);
+    relay.pass(5);
+    let token = relay.token.reveal().to_owned();
+    let address = Some([192, 0, 2, 7].into());
+    let origin = Origin { address, began_ms: relay.now_ms };
+    let reader = relay.hub.connect_from(Some(token), origin, relay.now());
+    relay.links.insert(reader, Wire::default());
+    assert_eq!(relay.hub.sessions().len(), 1, "who was not welcomed is no session yet");
+    relay.send(reader, ToRelay::Hello(hello(2)));
+    relay.send(reader, open(SPACE, None));
+    relay.turn();
+    relay.push(writer, 1, &mut Author::new(1, 1), &["a", "b"]);
+    relay.turn();
+    let listed = relay.hub.sessions();
+    assert_eq!(listed.iter().map(|session| session.id).collect::<Vec<_>>(), [writer, reader]);
+    let told = &listed[1];
+    assert_eq!((told.device, told.address, told.since_wall_ms), (hello(2).device, address, at(5).wall_ms));
+    let [progress] = told.spaces[..] else { panic!("{:?}", told.spaces) };
+    assert_eq!((progress.space, progress.head, progress.lag), (SPACE, 2, 2), "it has said nothing of them yet");
+    let progress = wire::Progress { channel: Channel(0), sequence: Sequence::new(2) };
+    relay.send(reader, ToRelay::Progress(progress));
+    relay.turn();
+    let [progress] = relay.hub.sessions()[1].spaces[..] else { panic!() };
+    assert_eq!((progress.stored, progress.lag), (Some(2), 0));
+}
+
+#[test]
+fn who_was_here_is_written_down_once_for_many_and_when_it_left() {
+    let mut relay = Relay::new();
+    let first = relay.device(1);
+    relay.device(2);
+    let before = relay.hub.log_mut().write_transactions();
+    assert!(devices(&mut relay).is_empty(), "nobody waits for it");
+    relay.pass(2_000);
+    assert_eq!(relay.hub.log_mut().write_transactions(), before + 1);
+    let listed = devices(&mut relay);
+    assert_eq!(listed.len(), 2);
+    assert!(listed.iter().all(|device| device.last_seen_wall_ms == at(0).wall_ms && device.token == Some(1)));
+    relay.pass(7_000);
+    relay.send(first, open(SPACE, None));
+    relay.hub.disconnect(first);
+    relay.pass(2_000);
+    let last = devices(&mut relay).remove(0);
+    assert_eq!((last.id, last.last_seen_wall_ms), (hello(1).device, at(9_000).wall_ms));
+}
+
+#[test]
+fn a_device_that_is_signed_out_hears_so_and_the_others_of_its_user_stay() {
+    let mut relay = Relay::new();
+    let phone_token = Token::new(&mut Seeded(9));
+    relay.hub.log_mut().create_token(&phone_token, &NewToken::default(), at(0)).unwrap();
+    let laptop = relay.device(1);
+    let phone = relay.connect_as(Some(phone_token.reveal()));
+    relay.send(phone, ToRelay::Hello(hello(2)));
+    relay.send(phone, open(SPACE, None));
+    relay.pass(2_000);
+    relay.seen(phone);
+    let now = relay.now();
+    let signed_out = relay.hub.log_mut().sign_out_device("default", hello(2).device, now).unwrap();
+    assert_eq!(signed_out, SignedOut { revoked: vec![2], shared: None });
+    relay.push(phone, 1, &mut Author::new(2, 2), &["too late"]);
+    relay.push(laptop, 1, &mut Author::new(1, 1), &["goes on"]);
+    relay.turn();
+    assert_eq!(relay.seen(phone), [Seen::Goodbye(GoodbyeCode::SignedOut)], "R7");
+    assert!(!relay.is_closed(laptop));
+    assert_eq!(relay.everything().len(), 1, "R7: what it pushed after that is not appended");
+}
+
+#[test]
+fn a_closed_account_is_told_so() {
+    let mut relay = Relay::new();
+    let session = relay.device(1);
+    let now = relay.now();
+    relay.hub.log_mut().set_user_enabled("default", false, now).unwrap();
+    relay.pass(1_000);
+    assert_eq!(relay.seen(session), [Seen::Goodbye(GoodbyeCode::AccountClosed)]);
+    let token = relay.token.reveal().to_owned();
+    let again = relay.connect_as(Some(&token));
+    relay.send(again, ToRelay::Hello(hello(1)));
+    relay.turn();
+    assert_eq!(relay.seen(again), [Seen::Goodbye(GoodbyeCode::AccountClosed)]);
+}
+
+#[test]
+fn without_access_control_nobody_is_written_down() {
+    let log = SqliteLog::open_in_memory().unwrap();
+    let mut relay = Relay { hub: Hub::new(log, Access::Open, Limits::DEFAULT, Seeded(2)), ..Relay::new() };
+    let id = relay.connect_as(None);
+    relay.send(id, ToRelay::Hello(hello(1)));
+    relay.pass(2_000);
+    assert_eq!((relay.hub.sessions().len(), devices(&mut relay).len()), (1, 0));
+}

@@ -1,0 +1,202 @@
+//! What a principal may do now: read in the transaction of every answer.
+
+use super::{DEFAULT_USER, number_of};
+use crate::log::accounts::Role;
+use crate::log::sqlite::row::{SPACE_NUMBER_MAX, count};
+use crate::log::sqlite::transaction::SqliteTransaction;
+use crate::log::{Authentication, Ended, LogError, Principal, Quotas, Standing, TokenHash};
+use afield_core::wire::SpaceCode;
+use afield_core::{Cursor, DeviceId, LogId, Now, SpaceId};
+use rusqlite::{OptionalExtension, Row, params};
+
+/// That the token `t` of the user `u` with the hash `?1` is good at `?2` in the hands of the device `?3`.
+macro_rules! good {
+    () => {
+        "t.hash = ?1 AND NOT t.administers
+            AND t.revoked_ms IS NULL AND (t.expires_ms IS NULL OR t.expires_ms > ?2)
+            AND u.disabled_ms IS NULL
+            AND (NOT t.signed OR u.signed_out_ms IS NULL OR t.created_ms > u.signed_out_ms)
+            AND NOT EXISTS (
+                SELECT 1 FROM devices d WHERE d.user = t.user AND d.id = ?3 AND d.signed_out_ms >= t.created_ms
+            )"
+    };
+}
+
+/// A space `?4` as a good token's user may use it, with what the token or the membership allows.
+pub(in crate::log::sqlite) const SPACE_OF_MEMBER: &str = concat!(
+    "SELECT s.number, s.log, s.sequence, s.chain, s.chunks, s.bytes, coalesce(l.role, m.role) >= 2 AND NOT t.read_only
+    FROM tokens t
+    JOIN users u ON u.number = t.user
+    JOIN spaces s ON s.id = ?4
+    LEFT JOIN members m ON m.user = t.user AND m.space = s.number
+    LEFT JOIN token_spaces l ON l.token = t.number AND l.space = s.id
+    WHERE ",
+    good!(),
+    " AND (NOT t.restricted OR l.space IS NOT NULL) AND coalesce(l.role, m.role) IS NOT NULL"
+);
+
+const GOOD_TOKEN: &str = concat!(
+    "SELECT t.user, t.may_create AND NOT t.read_only, t.expires_ms FROM tokens t JOIN users u ON u.number = t.user WHERE ",
+    good!()
+);
+
+/// Why a token is not good; nothing where there is none, or it is one of an administrator.
+const WHY_NOT: &str = "
+    SELECT u.disabled_ms IS NOT NULL,
+        t.revoked_ms IS NOT NULL OR (t.signed AND coalesce(u.signed_out_ms >= t.created_ms, 0)) OR EXISTS (
+            SELECT 1 FROM devices d WHERE d.user = t.user AND d.id = ?2 AND d.signed_out_ms >= t.created_ms
+        )
+    FROM tokens t JOIN users u ON u.number = t.user WHERE t.hash = ?1 AND NOT t.administers";
+
+/// A token may be restricted to spaces that its user is a member of, or name them with a role each.
+const SPACES: &str = "
+    SELECT s.number, s.id FROM tokens t
+    JOIN members m ON m.user = t.user JOIN spaces s ON s.number = m.space
+    WHERE t.hash = ?1 AND (NOT t.restricted
+        OR EXISTS (SELECT 1 FROM token_spaces l WHERE l.token = t.number AND l.space = s.id))
+    UNION
+    SELECT s.number, s.id FROM tokens t
+    JOIN token_spaces l ON l.token = t.number AND l.role IS NOT NULL JOIN spaces s ON s.id = l.space
+    WHERE t.hash = ?1
+    ORDER BY 1";
+
+/// Who names spaces with a role each creates only what it is to own.
+const MAY_CREATE: &str = concat!(
+    "SELECT 1 FROM tokens t
+    JOIN users u ON u.number = t.user
+    LEFT JOIN token_spaces l ON l.token = t.number AND l.space = ?4
+    WHERE ",
+    good!(),
+    " AND t.may_create AND NOT t.read_only
+        AND (NOT t.restricted OR (l.space IS NOT NULL AND coalesce(l.role, 3) >= 3))"
+);
+
+pub(in crate::log::sqlite) fn authenticate(
+    transaction: &SqliteTransaction<'_>,
+    token: &TokenHash,
+    device: DeviceId,
+    now: Now,
+) -> Result<Authentication, LogError> {
+    let good: Option<i64> = transaction
+        .statement(GOOD_TOKEN)?
+        .query_row(params![token.as_bytes(), now.wall_ms, device.as_bytes()], |row| row.get(0))
+        .optional()?;
+    Ok(match good {
+        Some(user) => Authentication::Good(Principal { token: Some(*token), user, device: Some(device) }),
+        None => why_not(transaction, token, Some(device))?.map_or(Authentication::Unknown, Authentication::Ended),
+    })
+}
+
+/// Why a principal may do nothing any more; `None` while its token is good.
+pub(in crate::log::sqlite) fn ended(
+    transaction: &SqliteTransaction<'_>,
+    principal: Principal,
+    now: Now,
+) -> Result<Option<Ended>, LogError> {
+    let Some(token) = principal.token else { return Ok(None) };
+    let device = principal.device.as_ref().map(DeviceId::as_bytes);
+    if transaction.statement(GOOD_TOKEN)?.exists(params![token.as_bytes(), now.wall_ms, device])? {
+        return Ok(None);
+    }
+    // Of a token whose row is gone, as after a restored backup, nothing is left to say.
+    Ok(Some(why_not(transaction, &token, principal.device)?.unwrap_or(Ended::SignedOut)))
+}
+
+fn why_not(
+    transaction: &SqliteTransaction<'_>,
+    token: &TokenHash,
+    device: Option<DeviceId>,
+) -> Result<Option<Ended>, LogError> {
+    let found: Option<(bool, bool)> = transaction
+        .statement(WHY_NOT)?
+        .query_row(params![token.as_bytes(), device.as_ref().map(DeviceId::as_bytes)], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    Ok(found.map(|why| match why {
+        (true, _) => Ended::AccountClosed,
+        (false, true) => Ended::SignedOut,
+        (false, false) => Ended::Expired,
+    }))
+}
+
+pub(in crate::log::sqlite) fn standing(
+    transaction: &SqliteTransaction<'_>,
+    principal: Principal,
+    now: Now,
+) -> Result<Option<Standing>, LogError> {
+    let Some(token) = principal.token else {
+        let mut statement = transaction.statement("SELECT id FROM spaces ORDER BY number")?;
+        let spaces = statement.query_map([], |row| read_space(row, 0))?.collect::<Result<_, _>>()?;
+        return Ok(Some(Standing { spaces, may_create: true, expires_wall_ms: None }));
+    };
+    let device = principal.device.as_ref().map(DeviceId::as_bytes);
+    let found: Option<(bool, Option<i64>)> = transaction
+        .statement(GOOD_TOKEN)?
+        .query_row(params![token.as_bytes(), now.wall_ms, device], |row| Ok((row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((may_create, expires_wall_ms)) = found else { return Ok(None) };
+    let mut statement = transaction.statement(SPACES)?;
+    let spaces = statement.query_map([token.as_bytes()], |row| read_space(row, 1))?.collect::<Result<_, _>>()?;
+    Ok(Some(Standing { spaces, may_create, expires_wall_ms }))
+}
+
+fn read_space(row: &Row<'_>, column: usize) -> rusqlite::Result<SpaceId> {
+    row.get(column).map(SpaceId::from_bytes)
+}
+
+/// What came of the wish to create a space.
+pub(in crate::log::sqlite) enum Creation {
+    /// It is there, and this is the start of its log.
+    Created(Cursor),
+    /// It is not.
+    Refused(SpaceCode),
+}
+
+/// Creates a space for a principal that may, where none with this id exists; its user becomes the owner.
+pub(in crate::log::sqlite) fn create_space(
+    transaction: &SqliteTransaction<'_>,
+    principal: Principal,
+    space: SpaceId,
+    fresh: LogId,
+    quotas: &Quotas,
+    now: Now,
+) -> Result<Creation, LogError> {
+    let exists = transaction.statement("SELECT 1 FROM spaces WHERE id = ?1")?.exists([space.as_bytes()])?;
+    if exists || !may_create(transaction, principal, space, now)? {
+        return Ok(Creation::Refused(SpaceCode::UnknownOrForbidden));
+    }
+    let user = if principal.token.is_some() { principal.user } else { DEFAULT_USER };
+    let owned: u64 = transaction
+        .statement("SELECT count(*) FROM members WHERE user = ?1 AND role = ?2")?
+        .query_row([user, number_of(Role::Owner)], |row| count(row, 0))?;
+    let last: i64 =
+        transaction.statement("SELECT coalesce(max(number), 0) FROM spaces")?.query_row([], |row| row.get(0))?;
+    if owned >= quotas.spaces_per_user_max || last >= SPACE_NUMBER_MAX {
+        return Ok(Creation::Refused(SpaceCode::Quota));
+    }
+    let head = Cursor::start(fresh);
+    transaction
+        .statement(
+            "INSERT INTO spaces (id, log, sequence, chain, chunks, bytes, created_ms) VALUES (?1, ?2, 0, ?3, 0, 0, ?4)",
+        )?
+        .execute(params![space.as_bytes(), fresh.as_bytes(), head.chain.as_bytes(), now.wall_ms])?;
+    let number = transaction.last_insert_rowid();
+    transaction.statement("INSERT INTO members (user, space, role) VALUES (?1, ?2, ?3)")?.execute([
+        user,
+        number,
+        number_of(Role::Owner),
+    ])?;
+    Ok(Creation::Created(head))
+}
+
+fn may_create(
+    transaction: &SqliteTransaction<'_>,
+    principal: Principal,
+    space: SpaceId,
+    now: Now,
+) -> Result<bool, LogError> {
+    let Some(token) = principal.token else { return Ok(true) };
+    let device = principal.device.as_ref().map(DeviceId::as_bytes);
+    Ok(transaction.statement(MAY_CREATE)?.exists(params![token.as_bytes(), now.wall_ms, device, space.as_bytes()])?)
+}

@@ -1,0 +1,211 @@
+//! Users, tokens, devices, members and invitations.
+
+mod check;
+mod device;
+mod invitation;
+mod signed;
+mod space;
+mod token;
+mod user;
+
+pub(super) use check::{Creation, SPACE_OF_MEMBER, authenticate, create_space, ended, standing};
+#[cfg(test)]
+pub(super) use device::DEVICES_PER_USER_MAX;
+
+use super::SqliteLog;
+use super::transaction::{Purpose, SqliteTransaction};
+use crate::log::accounts::{
+    AccountError, Accounts, DeviceSummary, InvitationSummary, Member, NewInvitation, NewToken, Role, SignedOut,
+    SpaceSummary, TokenSummary, UserSummary,
+};
+use crate::log::{LogError, Token, TokenHash};
+use afield_core::{Commit, DeviceId, Now, SpaceId};
+use rusqlite::OptionalExtension;
+
+/// The row of the user of tokens that name none, and of a relay without access control.
+pub(in crate::log) const DEFAULT_USER: i64 = 1;
+
+/// The number of a role in the file.
+const fn number_of(role: Role) -> i64 {
+    match role {
+        Role::Reader => 1,
+        Role::Writer => 2,
+        Role::Owner => 3,
+    }
+}
+
+/// The role with a number; one that no version knows reads.
+const fn role_of(number: i64) -> Role {
+    match number {
+        3.. => Role::Owner,
+        2 => Role::Writer,
+        _ => Role::Reader,
+    }
+}
+
+/// The row of a user.
+fn user_row(transaction: &SqliteTransaction<'_>, name: &str) -> Result<i64, AccountError> {
+    let found = transaction
+        .statement("SELECT number FROM users WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()?;
+    found.ok_or(AccountError::NoSuchUser)
+}
+
+/// The row of a space.
+fn space_row(transaction: &SqliteTransaction<'_>, space: SpaceId) -> Result<i64, AccountError> {
+    let found = transaction
+        .statement("SELECT number FROM spaces WHERE id = ?1")?
+        .query_row([space.as_bytes()], |row| row.get(0))
+        .optional()?;
+    found.ok_or(AccountError::NoSuchSpace(space))
+}
+
+impl SqliteLog {
+    /// Looks something up for an administrator.
+    fn looked_up<T>(
+        &mut self,
+        look: impl FnOnce(&SqliteTransaction<'_>) -> Result<T, AccountError>,
+    ) -> Result<T, AccountError> {
+        let result = self.begin(Purpose::Read).map_err(AccountError::from).and_then(|transaction| look(&transaction));
+        self.watched_account(result)
+    }
+
+    /// Changes something for an administrator, in one transaction; where that fails, nothing has changed.
+    fn administered<T>(
+        &mut self,
+        change: impl FnOnce(&SqliteTransaction<'_>) -> Result<T, AccountError>,
+    ) -> Result<T, AccountError> {
+        let result = self.begin(Purpose::Write).map_err(AccountError::from).and_then(|mut transaction| {
+            let changed = change(&transaction)?;
+            transaction.commit()?;
+            Ok(changed)
+        });
+        self.administered += u64::from(result.is_ok());
+        self.watched_account(result)
+    }
+
+    fn watched_account<T>(&mut self, result: Result<T, AccountError>) -> Result<T, AccountError> {
+        match result {
+            Err(AccountError::Log(error)) => self.watched(Err(error)).map_err(AccountError::Log),
+            other => other,
+        }
+    }
+}
+
+impl Accounts for SqliteLog {
+    fn create_user(&mut self, name: &str, now: Now) -> Result<(), AccountError> {
+        self.administered(|transaction| user::create(transaction, name, now))
+    }
+
+    fn users(&mut self) -> Result<Vec<UserSummary>, AccountError> {
+        self.looked_up(user::list)
+    }
+
+    fn set_user_enabled(&mut self, name: &str, enabled: bool, now: Now) -> Result<(), AccountError> {
+        self.administered(|transaction| user::set_enabled(transaction, name, enabled, now))
+    }
+
+    fn sign_out_user(&mut self, name: &str, now: Now) -> Result<SignedOut, AccountError> {
+        self.administered(|transaction| user::sign_out(transaction, name, now))
+    }
+
+    fn create_token(&mut self, token: &Token, new: &NewToken, now: Now) -> Result<i64, AccountError> {
+        self.administered(|transaction| token::create(transaction, token, new, now))
+    }
+
+    fn tokens(&mut self) -> Result<Vec<TokenSummary>, AccountError> {
+        self.looked_up(token::list)
+    }
+
+    fn has_tokens(&mut self) -> Result<bool, LogError> {
+        let found = self
+            .begin(Purpose::Read)
+            .and_then(|transaction| Ok(transaction.statement("SELECT 1 FROM tokens LIMIT 1")?.exists([])?));
+        self.watched(found)
+    }
+
+    fn revoke_token(&mut self, number: i64, now: Now) -> Result<(), AccountError> {
+        self.administered(|transaction| token::revoke(transaction, number, now))
+    }
+
+    fn administers(&mut self, token: &TokenHash, now: Now) -> Result<bool, AccountError> {
+        self.looked_up(|transaction| token::administers(transaction, token, now))
+    }
+
+    fn spaces(&mut self) -> Result<Vec<SpaceSummary>, AccountError> {
+        self.looked_up(space::list)
+    }
+
+    fn members(&mut self, space: SpaceId) -> Result<Vec<Member>, AccountError> {
+        self.looked_up(|transaction| space::members(transaction, space))
+    }
+
+    fn grant(&mut self, space: SpaceId, user: &str, role: Role, _: Now) -> Result<(), AccountError> {
+        self.administered(|transaction| space::grant(transaction, space, user, role))
+    }
+
+    fn remove_member(&mut self, space: SpaceId, user: &str, _: Now) -> Result<(), AccountError> {
+        self.administered(|transaction| space::remove(transaction, space, user))
+    }
+
+    fn invite(&mut self, code: &Token, new: NewInvitation, now: Now) -> Result<i64, AccountError> {
+        self.administered(|transaction| invitation::create(transaction, code, new, now))
+    }
+
+    fn accept(&mut self, code: &TokenHash, user: &str, now: Now) -> Result<(SpaceId, Role), AccountError> {
+        self.administered(|transaction| invitation::accept(transaction, code, user, now))
+    }
+
+    fn invitations(&mut self, space: SpaceId) -> Result<Vec<InvitationSummary>, AccountError> {
+        self.looked_up(|transaction| invitation::list(transaction, space))
+    }
+
+    fn withdraw(&mut self, number: i64, now: Now) -> Result<(), AccountError> {
+        self.administered(|transaction| invitation::withdraw(transaction, number, now))
+    }
+
+    fn devices(&mut self, user: Option<&str>) -> Result<Vec<DeviceSummary>, AccountError> {
+        self.looked_up(|transaction| device::list(transaction, user))
+    }
+
+    fn name_device(&mut self, user: &str, device: DeviceId, name: &str) -> Result<(), AccountError> {
+        self.administered(|transaction| device::name(transaction, user, device, name))
+    }
+
+    fn sign_out_device(&mut self, user: &str, device: DeviceId, now: Now) -> Result<SignedOut, AccountError> {
+        self.administered(|transaction| device::sign_out(transaction, user, device, now))
+    }
+}
+
+impl SqliteLog {
+    /// Notes who was here, in one transaction.
+    pub(super) fn write_devices(&mut self, seen: &[crate::log::SeenDevice]) -> Result<(), LogError> {
+        let mut transaction = self.begin(Purpose::Write)?;
+        for seen in seen {
+            device::note(&transaction, seen)?;
+        }
+        transaction.commit()
+    }
+
+    /// Finds or makes the rows of a token that an app's backend signed, and checks it as any other.
+    pub(super) fn take_signed(
+        &mut self,
+        token: &TokenHash,
+        claims: &crate::log::SignedClaims,
+        device: DeviceId,
+        now: Now,
+    ) -> Result<crate::log::Authentication, LogError> {
+        let transaction = self.begin(Purpose::Read)?;
+        let known = authenticate(&transaction, token, device, now)?;
+        drop(transaction);
+        if known != crate::log::Authentication::Unknown {
+            return Ok(known);
+        }
+        let mut transaction = self.begin(Purpose::Write)?;
+        signed::store(&transaction, token, claims, now)?;
+        let answer = authenticate(&transaction, token, device, now)?;
+        transaction.commit()?;
+        Ok(answer)
+    }
+}

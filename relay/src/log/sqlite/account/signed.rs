@@ -1,0 +1,84 @@
+//! Tokens that an app's backend signed: noted when they are shown first, so that each of them can be listed and revoked.
+
+use super::number_of;
+use crate::log::accounts::check_name;
+use crate::log::sqlite::transaction::SqliteTransaction;
+use crate::log::{LogError, SignedClaims, TokenHash};
+use afield_core::Now;
+use rusqlite::{OptionalExtension, params};
+
+/// How long a signed token is listed after its end, in milliseconds: a day, as long as one is good at most.
+const KEPT_MS: i64 = 86_400_000;
+/// How many old ones one that is noted takes away: more than it adds.
+const DROPPED_MAX: i64 = 4;
+
+/// Notes a token whose signature was checked, and makes its user where there is none.
+pub(super) fn store(
+    transaction: &SqliteTransaction<'_>,
+    token: &TokenHash,
+    claims: &SignedClaims,
+    now: Now,
+) -> Result<(), LogError> {
+    drop_old(transaction, now)?;
+    let user = find_or_make_user(transaction, claims, now)?;
+    let spaces = claims.spaces.as_deref();
+    transaction
+        .statement(
+            "INSERT INTO tokens (user, hash, may_create, read_only, restricted, signed, created_ms, expires_ms)
+            VALUES (?1, ?2, ?3, 0, ?4, 1, ?5, ?6) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            user,
+            token.as_bytes(),
+            claims.may_create,
+            spaces.is_some(),
+            claims.issued_wall_ms.min(now.wall_ms),
+            claims.expires_wall_ms,
+        ])?;
+    let number = transaction.last_insert_rowid();
+    for (space, role) in spaces.unwrap_or_default() {
+        transaction
+            .statement("INSERT INTO token_spaces (token, space, role) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
+            .execute(params![number, space.as_bytes(), number_of(*role)])?;
+    }
+    Ok(())
+}
+
+fn find_or_make_user(transaction: &SqliteTransaction<'_>, claims: &SignedClaims, now: Now) -> Result<i64, LogError> {
+    let SignedClaims { issuer, subject, .. } = claims;
+    let found: Option<i64> = transaction
+        .statement("SELECT number FROM users WHERE issuer = ?1 AND subject = ?2")?
+        .query_row([issuer, subject], |row| row.get(0))
+        .optional()?;
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    let mut insert = transaction.statement(
+        "INSERT INTO users (name, created_ms, issuer, subject) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+    )?;
+    // A user of the relay's own, or of another issuer, may have that name.
+    let mut name = check_name(subject).unwrap_or("signed").to_owned();
+    let mut number = 2;
+    while insert.execute(params![name, now.wall_ms, issuer, subject])? == 0 {
+        name = format!("{} {number}", check_name(subject).unwrap_or("signed"));
+        number += 1;
+    }
+    Ok(transaction.last_insert_rowid())
+}
+
+/// Takes some tokens away that are over. The newest stays, so that no number is given twice.
+fn drop_old(transaction: &SqliteTransaction<'_>, now: Now) -> Result<(), LogError> {
+    let old: Vec<i64> = transaction
+        .statement(
+            "SELECT number FROM tokens WHERE signed AND expires_ms < ?1 AND number < (SELECT max(number) FROM tokens)
+            ORDER BY expires_ms LIMIT ?2",
+        )?
+        .query_map([now.wall_ms.saturating_sub(KEPT_MS), DROPPED_MAX], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for number in old {
+        transaction.statement("UPDATE devices SET token = NULL WHERE token = ?1")?.execute([number])?;
+        transaction.statement("DELETE FROM token_spaces WHERE token = ?1")?.execute([number])?;
+        transaction.statement("DELETE FROM tokens WHERE number = ?1")?.execute([number])?;
+    }
+    Ok(())
+}

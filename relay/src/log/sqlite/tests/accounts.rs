@@ -1,0 +1,374 @@
+use super::*;
+use crate::log::accounts::{AccountError, NewInvitation, Role, SignedOut};
+use crate::log::sqlite::account::DEVICES_PER_USER_MAX;
+use crate::log::{Ended, SeenDevice, SignedClaims, TokenHash};
+use crate::testing::Author;
+
+fn ada() -> NewToken {
+    NewToken { user: Some("ada".to_owned()), may_create: true, ..NewToken::default() }
+}
+
+fn ben() -> NewToken {
+    NewToken { user: Some("ben".to_owned()), ..NewToken::default() }
+}
+
+/// What a principal may do in a space: nothing, read, or write.
+fn rights(log: &mut SqliteLog, principal: Principal, space: SpaceId, told: Cursor) -> Option<&'static str> {
+    if !matches!(open(log, principal, space, None, false), OpenAnswer::Served { .. }) {
+        return None;
+    }
+    match append(log, principal, request(space, told, vec![Author::new(7, 7).chunk("x")])) {
+        AppendAnswer::Verdicts(verdicts) if verdicts.iter().all(|verdict| code(verdict).is_none()) => Some("writes"),
+        AppendAnswer::Verdicts(_) => Some("reads"),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn seen(principal: Principal, device: u8, ms: u64) -> SeenDevice {
+    SeenDevice {
+        user: principal.user,
+        device: DeviceId::from_bytes([device; 16]),
+        token: principal.token.unwrap(),
+        address: Some("192.0.2.1".to_owned()),
+        seen_wall_ms: at(ms).wall_ms,
+    }
+}
+
+#[test]
+fn a_role_is_what_it_says_from_the_next_answer_on() {
+    let mut desk = Desk::new();
+    let (space, told) = (desk.space, desk.told);
+    let guest = principal(&mut desk.log, &ben(), 2);
+    assert_eq!(rights(&mut desk.log, guest, space, told), None, "R6");
+    for (role, may) in
+        [(Role::Reader, "reads"), (Role::Writer, "writes"), (Role::Owner, "writes"), (Role::Reader, "reads")]
+    {
+        desk.log.grant(space, "ben", role, at(1)).unwrap();
+        assert_eq!(rights(&mut desk.log, guest, space, told), Some(may), "{role}");
+        let members: Vec<_> = desk.log.members(space).unwrap().into_iter().map(|m| (m.user, m.role)).collect();
+        assert_eq!(members, [("ben".to_owned(), role), ("default".to_owned(), Role::Owner)]);
+    }
+    desk.log.remove_member(space, "ben", at(2)).unwrap();
+    assert_eq!(rights(&mut desk.log, guest, space, told), None, "R6, R7");
+}
+
+#[test]
+fn a_space_keeps_an_owner() {
+    let mut desk = Desk::new();
+    let space = desk.space;
+    desk.log.create_user("ben", at(0)).unwrap();
+    let left = |error: AccountError| matches!(error, AccountError::LastOwner(id) if id == space);
+    assert!(left(desk.log.grant(space, "default", Role::Writer, at(1)).unwrap_err()));
+    assert!(left(desk.log.remove_member(space, "default", at(1)).unwrap_err()));
+    desk.log.grant(space, "ben", Role::Owner, at(1)).unwrap();
+    desk.log.remove_member(space, "default", at(1)).expect("the control: there is another one");
+}
+
+#[test]
+fn a_verb_on_what_is_not_there_says_so_and_changes_nothing() {
+    let mut desk = Desk::new();
+    let (space, nowhere) = (desk.space, SpaceId::from_bytes([99; 16]));
+    let unknown = DeviceId::from_bytes([9; 16]);
+    let code = Token::invitation(&mut Seeded(1));
+    let before = desk.log.snapshot().unwrap();
+    let log = &mut desk.log;
+    let invitation = NewInvitation { space: nowhere, role: Role::Reader, expires_wall_ms: i64::MAX };
+    let errors = [
+        log.set_user_enabled("nobody", false, at(1)).unwrap_err(),
+        log.sign_out_user("nobody", at(1)).unwrap_err(),
+        log.create_token(&code, &NewToken { user: Some("nobody".to_owned()), ..NewToken::default() }, at(1))
+            .unwrap_err(),
+        log.revoke_token(99, at(1)).unwrap_err(),
+        log.members(nowhere).unwrap_err(),
+        log.grant(nowhere, "default", Role::Reader, at(1)).unwrap_err(),
+        log.grant(space, "nobody", Role::Reader, at(1)).unwrap_err(),
+        log.remove_member(space, "nobody", at(1)).unwrap_err(),
+        log.invite(&code, invitation, at(1)).unwrap_err(),
+        log.accept(&code.hash(), "default", at(1)).unwrap_err(),
+        log.invitations(nowhere).unwrap_err(),
+        log.withdraw(99, at(1)).unwrap_err(),
+        log.devices(Some("nobody")).unwrap_err(),
+        log.name_device("default", unknown, "phone").unwrap_err(),
+        log.sign_out_device("default", unknown, at(1)).unwrap_err(),
+    ];
+    for error in errors {
+        assert!(error.is_missing(), "{error}");
+    }
+    assert!(matches!(log.create_user("default", at(1)), Err(AccountError::UserExists)));
+    assert!(matches!(log.create_user("\u{1b}[2J", at(1)), Err(AccountError::Name)));
+    assert!(log.snapshot().unwrap() == before, "nothing has changed");
+    log.create_user("ben", at(1)).unwrap();
+    assert!(matches!(log.remove_member(space, "ben", at(1)), Err(AccountError::NoSuchMember(_))));
+    assert!(log.snapshot().unwrap() != before, "the control");
+}
+
+#[test]
+fn an_invitation_is_good_once_in_time_and_never_lowers_a_role() {
+    let mut desk = Desk::new();
+    let (space, told) = (desk.space, desk.told);
+    let guest = principal(&mut desk.log, &ben(), 2);
+    desk.log.create_user("cleo", at(0)).unwrap();
+    let codes: Vec<Token> = (10..15).map(|seed| Token::invitation(&mut Seeded(seed))).collect();
+    let expires_wall_ms = at(1_000).wall_ms;
+    let roles = [Role::Writer, Role::Writer, Role::Reader, Role::Writer, Role::Owner];
+    for (number, (code, role)) in (1..).zip(codes.iter().zip(roles)) {
+        let made = desk.log.invite(code, NewInvitation { space, role, expires_wall_ms }, at(0)).unwrap();
+        assert_eq!(made, number);
+    }
+    let accept = |log: &mut SqliteLog, code: usize, user: &str, ms| log.accept(&codes[code].hash(), user, at(ms));
+    assert_eq!(accept(&mut desk.log, 0, "ben", 999).unwrap(), (space, Role::Writer));
+    assert_eq!(rights(&mut desk.log, guest, space, told), Some("writes"));
+    let is_over = |result: Result<_, AccountError>| matches!(result, Err(AccountError::NoSuchInvitation));
+    assert!(is_over(accept(&mut desk.log, 0, "cleo", 999)), "used");
+    assert!(is_over(accept(&mut desk.log, 1, "cleo", 1_000)), "too old");
+    desk.log.withdraw(2, at(5)).unwrap();
+    assert!(is_over(accept(&mut desk.log, 1, "cleo", 6)), "withdrawn");
+    assert!(matches!(desk.log.withdraw(1, at(6)), Err(AccountError::NotWithdrawn(1))), "it was used");
+    assert_eq!(accept(&mut desk.log, 2, "ben", 10).unwrap(), (space, Role::Writer), "the higher role stays");
+    assert_eq!(accept(&mut desk.log, 4, "ben", 10).unwrap(), (space, Role::Owner));
+    let listed = desk.log.invitations(space).unwrap();
+    let states: Vec<_> = listed.iter().map(|one| (one.used.is_some(), one.withdrawn_wall_ms.is_some())).collect();
+    assert_eq!(states, [(true, false), (false, true), (true, false), (false, false), (true, false)]);
+    assert_eq!(listed[0].used, Some((at(999).wall_ms, "ben".to_owned())));
+    assert!(codes.iter().all(|code| !format!("{listed:?}").contains(code.reveal())), "S6");
+}
+
+#[test]
+fn a_closed_account_gets_nothing_until_it_is_opened_again() {
+    let mut desk = Desk::new();
+    let (space, told) = (desk.space, desk.told);
+    let guest = principal(&mut desk.log, &ben(), 2);
+    desk.log.grant(space, "ben", Role::Writer, at(0)).unwrap();
+    assert_eq!(rights(&mut desk.log, guest, space, told), Some("writes"), "the control");
+    for moment in [1, 2] {
+        desk.log.set_user_enabled("ben", false, at(moment)).unwrap();
+    }
+    assert_eq!(rights(&mut desk.log, guest, space, told), None);
+    assert_eq!(desk.log.ended(guest, at(3)).unwrap(), Some(Ended::AccountClosed));
+    assert_eq!(desk.log.standing(guest, at(3)).unwrap(), None);
+    let closed = desk.log.users().unwrap().pop().unwrap().disabled_wall_ms;
+    assert_eq!(closed, Some(at(1).wall_ms), "since the first time");
+    desk.log.set_user_enabled("ben", true, at(4)).unwrap();
+    assert_eq!(rights(&mut desk.log, guest, space, told), Some("writes"));
+}
+
+#[test]
+fn a_device_that_is_signed_out_comes_back_with_nothing_older() {
+    let mut desk = Desk::new();
+    let phone = principal(&mut desk.log, &ada(), 2);
+    let laptop = principal(&mut desk.log, &ada(), 3);
+    let (phone_id, laptop_id) = (DeviceId::from_bytes([1; 16]), DeviceId::from_bytes([2; 16]));
+    desk.log.note_devices(&[seen(phone, 1, 5), seen(laptop, 2, 6)]).unwrap();
+    let signed_out = desk.log.sign_out_device("ada", phone_id, at(10)).unwrap();
+    assert_eq!(signed_out, SignedOut { revoked: vec![2], shared: None });
+    let good = |log: &mut SqliteLog, principal: Principal, device, ms| {
+        log.authenticate(&principal.token.unwrap(), device, at(ms)).unwrap()
+    };
+    assert_eq!(good(&mut desk.log, phone, phone_id, 11), Authentication::Ended(Ended::SignedOut));
+    assert!(matches!(good(&mut desk.log, laptop, laptop_id, 11), Authentication::Good(_)), "the others stay");
+    let with_its_token = good(&mut desk.log, laptop, phone_id, 11);
+    assert_eq!(with_its_token, Authentication::Ended(Ended::SignedOut), "not with another token of before either");
+
+    let fresh = Token::new(&mut Seeded(4));
+    desk.log.create_token(&fresh, &ada(), at(20)).unwrap();
+    let Authentication::Good(back) = desk.log.authenticate(&fresh.hash(), phone_id, at(21)).unwrap() else { panic!() };
+    desk.log.note_devices(&[seen(back, 1, 22)]).unwrap();
+    let listed = desk.log.devices(Some("ada")).unwrap();
+    let states: Vec<_> = listed.iter().map(|device| (device.id, device.signed_out_wall_ms)).collect();
+    assert_eq!(states, [(phone_id, None), (laptop_id, None)], "it has come back");
+}
+
+#[test]
+fn a_token_that_others_use_too_stays_and_is_named() {
+    let mut desk = Desk::new();
+    let shared = principal(&mut desk.log, &ada(), 2);
+    desk.log.note_devices(&[seen(shared, 1, 5), seen(shared, 2, 6)]).unwrap();
+    let [one, two] = [1, 2].map(|id| DeviceId::from_bytes([id; 16]));
+    let signed_out = desk.log.sign_out_device("ada", one, at(10)).unwrap();
+    assert_eq!(signed_out, SignedOut { revoked: vec![], shared: Some(2) });
+    let good = |log: &mut SqliteLog, device| {
+        matches!(log.authenticate(&shared.token.unwrap(), device, at(11)).unwrap(), Authentication::Good(_))
+    };
+    assert_eq!([good(&mut desk.log, one), good(&mut desk.log, two)], [false, true]);
+    let last = desk.log.sign_out_device("ada", two, at(12)).unwrap();
+    assert_eq!(last, SignedOut { revoked: vec![2], shared: None }, "with the last of them it ends");
+}
+
+#[test]
+fn everything_of_a_user_is_signed_out_at_once_and_nothing_of_others() {
+    let mut desk = Desk::new();
+    let tokens = [2, 3].map(|seed| principal(&mut desk.log, &ada(), seed));
+    let other = principal(&mut desk.log, &ben(), 4);
+    let signed_out = desk.log.sign_out_user("ada", at(10)).unwrap();
+    assert_eq!(signed_out, SignedOut { revoked: vec![2, 3], shared: None });
+    for token in tokens {
+        assert_eq!(desk.log.ended(token, at(11)).unwrap(), Some(Ended::SignedOut));
+    }
+    assert_eq!(desk.log.ended(other, at(11)).unwrap(), None, "the control");
+}
+
+#[test]
+fn devices_are_listed_by_name_and_only_so_many_are_remembered() {
+    let mut desk = Desk::new();
+    let named = NewToken { name: Some("her phone".to_owned()), ..ada() };
+    let phone = principal(&mut desk.log, &named, 2);
+    let all: Vec<SeenDevice> = (0..DEVICES_PER_USER_MAX as u64 + 5)
+        .map(|number| {
+            let device = DeviceId::from_bytes(u128::from(number + 1).to_be_bytes());
+            SeenDevice { device, ..seen(phone, 0, number) }
+        })
+        .collect();
+    desk.log.note_devices(&all[..3]).unwrap();
+    desk.log.sign_out_device("ada", all[0].device, at(9)).unwrap();
+    desk.log.name_device("ada", all[1].device, "a tablet").unwrap();
+    let names: Vec<_> = desk.log.devices(None).unwrap().into_iter().map(|device| device.name.unwrap()).collect();
+    assert_eq!(names, ["her phone", "a tablet", "her phone"], "the newest first");
+    desk.log.note_devices(&all[3..]).unwrap();
+    let kept = desk.log.devices(Some("ada")).unwrap();
+    assert_eq!(kept.len() as i64, DEVICES_PER_USER_MAX + 1, "and the one that was signed out");
+    assert!(kept.iter().any(|device| device.id == all[0].device && device.signed_out_wall_ms.is_some()));
+    assert!(!kept.iter().any(|device| device.id == all[1].device), "the oldest is forgotten");
+}
+
+#[test]
+fn a_token_of_an_administrator_signs_no_device_in() {
+    let mut desk = Desk::new();
+    let token = Token::new(&mut Seeded(5));
+    let new = NewToken { administers: true, expires_wall_ms: Some(at(100).wall_ms), ..NewToken::default() };
+    let number = desk.log.create_token(&token, &new, at(0)).unwrap();
+    assert_eq!(desk.log.authenticate(&token.hash(), DEVICE, at(1)).unwrap(), Authentication::Unknown);
+    assert!(desk.log.administers(&token.hash(), at(99)).unwrap());
+    assert!(!desk.log.administers(&token.hash(), at(100)).unwrap(), "expired");
+    assert!(!desk.log.administers(&desk.principal.token.unwrap(), at(1)).unwrap(), "a device's");
+    desk.log.set_user_enabled("default", false, at(2)).unwrap();
+    assert!(!desk.log.administers(&token.hash(), at(3)).unwrap(), "closed");
+    desk.log.set_user_enabled("default", true, at(4)).unwrap();
+    desk.log.revoke_token(number, at(5)).unwrap();
+    assert!(!desk.log.administers(&token.hash(), at(6)).unwrap(), "revoked");
+}
+
+const ISSUER: &str = "https://app.example";
+
+fn claims(subject: &str, spaces: Option<Vec<(SpaceId, Role)>>) -> SignedClaims {
+    SignedClaims {
+        issuer: ISSUER.to_owned(),
+        subject: subject.to_owned(),
+        spaces,
+        may_create: true,
+        issued_wall_ms: at(0).wall_ms,
+        expires_wall_ms: at(1_000).wall_ms,
+    }
+}
+
+fn signed(log: &mut SqliteLog, text: &str, claims: &SignedClaims, ms: u64) -> Authentication {
+    log.authenticate_signed(&TokenHash::of_signed(text), claims, DEVICE, at(ms)).unwrap()
+}
+
+fn good(authentication: Authentication) -> Principal {
+    match authentication {
+        Authentication::Good(principal) => principal,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_signed_token_may_what_it_says_and_nothing_else() {
+    let mut desk = Desk::new();
+    let (space, told) = (desk.space, desk.told);
+    let [owned, written] = [5, 6].map(|id| SpaceId::from_bytes([id; 16]));
+    let cases = [
+        (Some(vec![(space, Role::Reader)]), Some("reads")),
+        (Some(vec![(space, Role::Writer), (owned, Role::Owner), (written, Role::Writer)]), Some("writes")),
+        (Some(vec![(owned, Role::Owner)]), None),
+        (Some(vec![]), None),
+        (None, None),
+    ];
+    for (number, (spaces, may)) in (0..).zip(cases) {
+        let token = good(signed(&mut desk.log, &format!("header.{number}"), &claims("zoe", spaces.clone()), 1));
+        assert_eq!(rights(&mut desk.log, token, space, told), may, "{spaces:?}");
+        let named: Vec<_> = desk.log.standing(token, at(1)).unwrap().unwrap().spaces;
+        assert_eq!(named, may.map(|_| space).into_iter().collect::<Vec<_>>());
+    }
+    let token = good(signed(&mut desk.log, "header.1", &claims("zoe", None), 1));
+    assert!(open_is(&mut desk.log, token, written, false), "only what it is to own is created");
+    assert!(open_is(&mut desk.log, token, SpaceId::from_bytes([7; 16]), false), "and what it names");
+    assert!(open_is(&mut desk.log, token, owned, true));
+    assert_eq!(desk.log.users().unwrap().len(), 2, "one user for all its tokens");
+    // Being a member now, through what names no spaces.
+    let member = good(signed(&mut desk.log, "header.4", &claims("zoe", None), 1));
+    assert!(open_is(&mut desk.log, member, owned, true));
+}
+
+fn open_is(log: &mut SqliteLog, principal: Principal, space: SpaceId, expected: bool) -> bool {
+    matches!(open(log, principal, space, None, true), OpenAnswer::Served { .. }) == expected
+}
+
+#[test]
+fn a_signed_token_ends_in_time_and_by_every_way_of_signing_out() {
+    let mut desk = Desk::new();
+    let token = good(signed(&mut desk.log, "header.1", &claims("zoe", None), 1));
+    assert_eq!(desk.log.ended(token, at(999)).unwrap(), None, "the control");
+    assert_eq!(desk.log.ended(token, at(1_000)).unwrap(), Some(Ended::Expired));
+    desk.log.sign_out_user("zoe", at(10)).unwrap();
+    assert_eq!(desk.log.ended(token, at(11)).unwrap(), Some(Ended::SignedOut));
+    let earlier = claims("zoe", None);
+    let other = signed(&mut desk.log, "header.2", &earlier, 12);
+    assert_eq!(other, Authentication::Ended(Ended::SignedOut), "what was signed before and is shown only now");
+    let later = SignedClaims { issued_wall_ms: at(11).wall_ms, ..earlier };
+    let back = good(signed(&mut desk.log, "header.3", &later, 12));
+    let number = desk.log.tokens().unwrap().last().unwrap().number;
+    desk.log.revoke_token(number, at(13)).unwrap();
+    assert_eq!(desk.log.ended(back, at(14)).unwrap(), Some(Ended::SignedOut));
+    assert_eq!(
+        signed(&mut desk.log, "header.3", &later, 14),
+        Authentication::Ended(Ended::SignedOut),
+        "once and for all"
+    );
+}
+
+#[test]
+fn a_signed_token_is_found_by_nothing_but_what_was_signed() {
+    let mut desk = Desk::new();
+    good(signed(&mut desk.log, "header.claims", &claims("zoe", None), 1));
+    let without_signature = TokenHash::of("header.claims");
+    assert_eq!(desk.log.authenticate(&without_signature, DEVICE, at(1)).unwrap(), Authentication::Unknown);
+}
+
+#[test]
+fn signed_users_of_the_same_name_are_not_the_same() {
+    let mut desk = Desk::new();
+    desk.log.create_user("zoe", at(0)).unwrap();
+    good(signed(&mut desk.log, "a.1", &claims("zoe", None), 1));
+    let elsewhere = SignedClaims { issuer: "https://other.example".to_owned(), ..claims("zoe", None) };
+    good(signed(&mut desk.log, "a.2", &elsewhere, 1));
+    good(signed(&mut desk.log, "a.3", &claims("\u{1b}[2J", None), 1));
+    let users: Vec<_> = desk.log.users().unwrap().into_iter().map(|user| (user.name, user.issuer)).collect();
+    let name = |name: &str, issuer: Option<&str>| (name.to_owned(), issuer.map(str::to_owned));
+    let expected = [
+        name("default", None),
+        name("zoe", None),
+        name("zoe 2", Some(ISSUER)),
+        name("zoe 3", Some("https://other.example")),
+        name("signed", Some(ISSUER)),
+    ];
+    assert_eq!(users, expected);
+}
+
+#[test]
+fn old_signed_tokens_go_away_and_no_number_is_given_twice() {
+    let mut desk = Desk::new();
+    for number in 0..6 {
+        let principal = good(signed(&mut desk.log, &format!("a.{number}"), &claims("zoe", None), 1));
+        desk.log.note_devices(&[seen(principal, number, 1)]).unwrap();
+    }
+    let two_days = 2 * 86_400_000 + 1_000;
+    let fresh = |ms: u64| SignedClaims {
+        issued_wall_ms: at(ms).wall_ms,
+        expires_wall_ms: at(ms + 1_000).wall_ms,
+        ..claims("zoe", None)
+    };
+    good(signed(&mut desk.log, "b.1", &fresh(two_days), two_days));
+    good(signed(&mut desk.log, "b.2", &fresh(two_days), two_days));
+    let numbers: Vec<_> = desk.log.tokens().unwrap().into_iter().map(|token| token.number).collect();
+    assert_eq!(numbers, [1, 8, 9], "the relay's own, and the two that are good");
+}
