@@ -1,17 +1,10 @@
-//! Accepting connections and speaking HTTP on them.
+//! Accepting connections and speaking HTTP on them, whatever is answered there.
 
-use super::engine::{Caller, EngineHandle};
 use super::places::SPARE_PLACES;
-use super::session::{self, SharedRoom};
-use crate::hub::Access;
-use afield_core::Limits;
-use afield_core::limits::{HANDSHAKE_TIMEOUT_MS, UNAUTHENTICATED_BYTES_MAX};
-use afield_transport::{LinkOptions, SYNC_PATH, ServerOptions, accept, bearer_token, upgrade_response};
+use afield_core::limits::HANDSHAKE_TIMEOUT_MS;
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{Extension, Request, State};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
 use http::{HeaderValue, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -36,36 +29,27 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The answer when there are too many connections; a device comes back after some seconds.
 const TOO_MANY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-/// What a peer may send before it is welcome, WebSocket framing included.
-const STRANGER_BYTES_MAX: u64 = 2 * UNAUTHENTICATED_BYTES_MAX as u64;
+/// How long a request may take until it is answered, with all of its body.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
-
-/// What every request needs.
-#[derive(Debug, Clone)]
-struct Shared {
-    engine: EngineHandle,
-    access: Access,
-    limits: Limits,
-    room: SharedRoom,
-}
 
 /// How often the log says that connections are sent away.
 const TOO_MANY_LOGGED_EVERY: Duration = Duration::from_secs(10);
 
 /// A place among the connections, held until the connection and what became of it has ended.
 #[derive(Debug, Clone)]
-struct Place {
+pub(super) struct Place {
     _permit: Arc<OwnedSemaphorePermit>,
     /// Whether it is one of those that are kept for questions about the relay's health: nobody syncs on it.
-    is_spare: bool,
+    pub(super) is_spare: bool,
 }
 
 /// When a connection was accepted: everything up to its `Welcome` counts from here.
 #[derive(Debug, Clone, Copy)]
-struct Accepted {
-    at: Instant,
-    from: IpAddr,
+pub(super) struct Accepted {
+    pub(super) at: Instant,
+    pub(super) from: IpAddr,
 }
 
 impl Accepted {
@@ -91,21 +75,7 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    pub(super) fn new(
-        socket: TcpListener,
-        tls: Option<TlsAcceptor>,
-        access: Access,
-        limits: Limits,
-        engine: EngineHandle,
-        places: Arc<Semaphore>,
-    ) -> Self {
-        let shared = Shared { engine, access, limits, room: SharedRoom::new() };
-        let router = Router::new()
-            .route("/healthz", get(healthz))
-            .route("/readyz", get(readyz))
-            .route("/version", get(version))
-            .route(SYNC_PATH, any(sync))
-            .with_state(shared);
+    pub(super) fn new(socket: TcpListener, tls: Option<TlsAcceptor>, router: Router, places: Arc<Semaphore>) -> Self {
         Self { socket, tls, places, spare_places: Arc::new(Semaphore::new(SPARE_PLACES)), router }
     }
 
@@ -201,12 +171,15 @@ async fn speak_http(
         request.extensions_mut().insert(accepted);
         let answering = router.call(request);
         async move {
-            let mut answer = answering.await?;
+            let mut answer = match tokio::time::timeout(REQUEST_TIMEOUT, answering).await {
+                Ok(answer) => answer?,
+                Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+            };
             // One request per connection: a health check, or the upgrade. Nothing waits for a second one.
             if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                 answer.headers_mut().insert(header::CONNECTION, CLOSE);
             }
-            Ok::<_, std::convert::Infallible>(answer)
+            Ok::<Response, std::convert::Infallible>(answer)
         }
     });
     let connection = http1::Builder::new()
@@ -226,70 +199,6 @@ async fn speak_http(
     if let Err(error) = served {
         tracing::debug!(error = &error as &dyn std::error::Error, "an HTTP connection ended");
     }
-}
-
-/// Whether the relay can append: what a load balancer asks before it sends anybody here.
-async fn readyz(State(shared): State<Shared>) -> Response {
-    let (status, body) = match shared.engine.ask(crate::hub::Hub::readiness).await {
-        Some(Ok(())) => (StatusCode::OK, r#"{"status":"ready"}"#),
-        Some(Err(_)) | None => (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"not_ready"}"#),
-    };
-    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
-}
-
-async fn version() -> Response {
-    let body = concat!(r#"{"version":""#, env!("CARGO_PKG_VERSION"), r#"","protocol":1}"#);
-    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
-}
-
-async fn healthz(State(shared): State<Shared>) -> Response {
-    let (status, body) = if shared.engine.is_alive() {
-        (StatusCode::OK, r#"{"status":"ok"}"#)
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"failed"}"#)
-    };
-    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
-}
-
-async fn sync(
-    State(shared): State<Shared>,
-    Extension(place): Extension<Place>,
-    Extension(accepted): Extension<Accepted>,
-    mut request: Request,
-) -> Response {
-    if place.is_spare {
-        let retry_after = (header::RETRY_AFTER, HeaderValue::from_static("5"));
-        return (StatusCode::SERVICE_UNAVAILABLE, [retry_after]).into_response();
-    }
-    // Without tokens a web page in the same machine's browser could use the relay; browsers always say where a page is
-    // from, and devices never do.
-    if shared.access == Access::Open && request.headers().contains_key(header::ORIGIN) {
-        return StatusCode::FORBIDDEN.into_response();
-    }
-    let Ok(token) = bearer_token(request.headers()) else {
-        return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")]).into_response();
-    };
-    let upgrade = hyper::upgrade::on(&mut request);
-    let (parts, _) = request.into_parts();
-    let response = match upgrade_response(&parts) {
-        Ok(response) => response,
-        Err(refusal) => return refusal.response().map(|()| Body::empty()),
-    };
-    tokio::spawn(async move {
-        match upgrade.await {
-            Ok(upgraded) => {
-                let link = LinkOptions { frame_bytes_max: shared.limits.frame_bytes_max, ..LinkOptions::default() };
-                let options = ServerOptions { bytes_until_admitted_max: Some(STRANGER_BYTES_MAX), link };
-                let link = accept(TokioIo::new(upgraded), options).await;
-                let token = token.map(|token| token.expose().to_owned());
-                let caller = Caller { address: accepted.from.to_canonical(), began: accepted.at.into_std() };
-                session::run(link, token, caller, &shared.engine, shared.room).await;
-            }
-            Err(error) => tracing::debug!(%error, "a connection was not upgraded"),
-        }
-        drop(place);
-    });
-    response.map(|()| Body::empty())
 }
 
 #[cfg(test)]

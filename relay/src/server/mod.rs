@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `folder` | the data folder and its lock |
 //! | `engine` | the thread that owns the hub, and the events it takes |
+//! | `endpoint` | what devices, and those who ask how it is, are answered |
 //! | `listen` | accepting connections and speaking HTTP on them |
 //! | `places` | how many connections there is room for |
 //! | `session` | one upgraded connection: bytes in, bytes out, both bounded |
@@ -11,6 +12,7 @@
 //! | `worker` | the thread that packs what is old |
 
 mod clock;
+mod endpoint;
 mod engine;
 mod folder;
 mod listen;
@@ -186,7 +188,8 @@ impl Relay {
         let connections_max = places::within_descriptors(options.connections_max);
         let connections = Arc::new(Semaphore::new(connections_max));
         let (stop, stopped) = watch::channel(false);
-        let listener = Listener::new(socket, tls, access, options.limits, engine.handle(), Arc::clone(&connections));
+        let router = endpoint::router(access, options.limits, engine.handle());
+        let listener = Listener::new(socket, tls, router, Arc::clone(&connections));
         let accepting = tokio::spawn(listener.run(stopped));
         Ok(RunningRelay {
             address,
