@@ -85,6 +85,8 @@ enum Action {
     /// List, name and sign out devices
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// Print the OpenAPI document of the administration over HTTP
+    Openapi,
 }
 
 /// Why a command failed.
@@ -205,6 +207,7 @@ pub fn run(command: RelayCommand) -> ExitCode {
             log::start(LogFormat::Text, "warn");
             command.run(data, json)
         }
+        Action::Openapi => print_openapi(),
         Action::User(command) => {
             log::start(LogFormat::Text, "warn");
             command.run(data, json)
@@ -274,6 +277,11 @@ fn with_causes(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+fn print_openapi() -> Result<(), CommandError> {
+    let document = crate::server::openapi().to_pretty_json();
+    print_line_if_read(&document.map_err(|error| CommandError::Output(error.into()))?)
 }
 
 /// Prints a line that somebody has to read: a token is shown once.

@@ -2,6 +2,7 @@
 //!
 //! Times are milliseconds since the Unix epoch. Nothing here holds a token or an invitation's code but what makes one.
 
+use crate::hub::SessionSummary;
 use crate::log::accounts::{
     DeviceSummary, InvitationSummary, Member, SignedOut, SpaceSummary, TokenSummary, UserSummary,
 };
@@ -247,4 +248,64 @@ impl From<SignedOut> for SignedOutView {
     fn from(signed_out: SignedOut) -> Self {
         Self { revoked_tokens: signed_out.revoked, shared_token: signed_out.shared }
     }
+}
+
+/// A session: a device that is connected now.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Session)]
+pub struct SessionView {
+    /// Its id, as it stands in the log of the relay and of the device.
+    pub id: String,
+    /// Whose it is; absent where the relay has no access control.
+    pub user: Option<String>,
+    /// The device.
+    pub device: String,
+    /// What the device is called: the name that it was given, or else that of its token.
+    pub name: Option<String>,
+    /// Where it comes from.
+    pub address: Option<String>,
+    /// Since when it is connected.
+    pub since_ms: i64,
+    /// When it was heard last.
+    pub last_seen_ms: i64,
+    /// How many bytes wait to be sent to it.
+    pub queued_bytes: u64,
+    /// How far it is in each space that it has open.
+    pub spaces: Vec<ProgressView>,
+}
+
+impl From<SessionSummary> for SessionView {
+    fn from(session: SessionSummary) -> Self {
+        let spaces = session.spaces.iter().map(|progress| ProgressView {
+            space: progress.space.to_string(),
+            stored: progress.stored,
+            head: progress.head,
+            lag: progress.lag,
+        });
+        Self {
+            id: session.id.to_string(),
+            user: session.user,
+            device: session.device.to_string(),
+            name: None,
+            address: session.address.map(|address| address.to_string()),
+            since_ms: session.since_wall_ms,
+            last_seen_ms: session.heard_wall_ms,
+            queued_bytes: session.queued_bytes,
+            spaces: spaces.collect(),
+        }
+    }
+}
+
+/// How far a session's device is in a space.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Progress)]
+pub struct ProgressView {
+    /// The space.
+    pub space: String,
+    /// The last sequence that the device has stored, where it has said so.
+    pub stored: Option<u64>,
+    /// The last sequence of the log.
+    pub head: u64,
+    /// How many sequences lie between them.
+    pub lag: u64,
 }

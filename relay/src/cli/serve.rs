@@ -17,6 +17,9 @@ pub struct ServeCommand {
     /// Address and port to listen on; port 0 takes a free one
     #[arg(long, env = "AFIELD_LISTEN", value_name = "ADDRESS", default_value_t = default_listen())]
     listen: SocketAddr,
+    /// Address and port of the administration over HTTP, such as 127.0.0.1:8454; there is none unless given
+    #[arg(long, env = "AFIELD_ADMIN_LISTEN", value_name = "ADDRESS")]
+    admin_listen: Option<SocketAddr>,
     /// Certificate chain as PEM; without one the relay speaks plain text, on loopback only
     #[arg(long, env = "AFIELD_TLS_CERTIFICATE", value_name = "FILE", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
@@ -113,6 +116,7 @@ impl ServeCommand {
             listen: self.listen,
             access: if self.insecure_open { Access::Open } else { Access::Tokens },
             tls,
+            admin: self.admin_listen,
             behind_proxy: self.behind_proxy,
             quotas: Quotas {
                 space_bytes_max: self.space_bytes_max,
@@ -136,6 +140,7 @@ fn ready_line(relay: &RunningRelay, data: &Path) -> String {
         "event": "ready",
         "address": relay.address().to_string(),
         "url": relay.url(),
+        "admin_address": relay.admin_address().map(|address| address.to_string()),
         "data": data.display().to_string(),
         "has_tokens": relay.has_tokens(),
         "process": std::process::id(),
@@ -146,6 +151,9 @@ fn ready_line(relay: &RunningRelay, data: &Path) -> String {
 /// What a person needs to know to use the relay.
 fn greeting(relay: &RunningRelay, data: &Path, is_open: bool) -> String {
     let mut text = format!("afield-relay listens on {} (data in {})", relay.url(), data.display());
+    if let Some(address) = relay.admin_address() {
+        text.push_str(&format!("\nIts administration listens on {address}"));
+    }
     if is_open {
         text.push_str("\nANYONE on this machine may read and write everything: --insecure-open");
     } else if !relay.has_tokens() {

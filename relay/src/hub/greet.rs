@@ -105,6 +105,7 @@ impl<L: Log> Hub<L> {
     fn set_principal(&mut self, id: SessionId, principal: Principal, standing: &Standing) {
         let Some(seat) = self.sessions.get_mut(&id) else { return };
         seat.principal = Some(principal);
+        seat.user.clone_from(&standing.user);
         seat.expires_wall_ms.and_then(|expiry| self.expiries.take(&(expiry, id)));
         seat.expires_wall_ms = standing.expires_wall_ms;
         self.expiries.extend(standing.expires_wall_ms.map(|expiry| (expiry, id)));

@@ -25,8 +25,8 @@ pub(super) struct Roster {
 pub struct SessionSummary {
     /// Its id, as it stands in the log lines of both sides.
     pub id: SessionId,
-    /// The row of its user; absent where anyone may do everything.
-    pub(crate) user: Option<i64>,
+    /// The name of its user; absent where anyone may do everything.
+    pub user: Option<String>,
     /// Its device.
     pub device: DeviceId,
     /// Where it comes from.
@@ -61,7 +61,7 @@ impl<L: Log> Hub<L> {
             let ((device, _), welcomed) = (seat.device?, seat.welcomed?);
             Some(SessionSummary {
                 id: *id,
-                user: seat.principal.and_then(|principal| principal.token.map(|_| principal.user)),
+                user: seat.user.clone(),
                 device,
                 address: seat.address,
                 since_wall_ms: welcomed.wall_ms,
@@ -81,6 +81,16 @@ impl<L: Log> Hub<L> {
         // Until the next read the end may be unknown.
         let head = if readers.head.get() == u64::MAX { stored.unwrap_or_default() } else { readers.head.get() };
         Some(SpaceProgress { space, stored, head, lag: head.saturating_sub(stored.unwrap_or_default()) })
+    }
+
+    /// Writes down now which devices were here, for whoever is about to do something with one of them.
+    pub fn note_devices(&mut self, now: Now) {
+        self.write_roster(now);
+    }
+
+    /// Looks now whether somebody changed who may do what, instead of within a second.
+    pub fn look_for_changes(&mut self, now: Now) {
+        self.check_foreign(now);
     }
 
     /// Notes that a session's device is here.

@@ -13,6 +13,8 @@ pub(super) struct Seat {
     pub(super) session: RelaySession,
     /// On whose behalf it acts; absent until it was welcomed.
     pub(super) principal: Option<Principal>,
+    /// The name of the user; absent where anyone may do everything.
+    pub(super) user: Option<String>,
     /// Who is speaking; absent until it was welcomed.
     pub(super) device: Option<(DeviceId, Incarnation)>,
     /// Where its link comes from, where there is such a place.
@@ -59,6 +61,7 @@ impl Seat {
         Self {
             session,
             principal: None,
+            user: None,
             device: None,
             address: None,
             welcomed: None,

@@ -162,7 +162,7 @@ pub enum Role {
     Reader,
     /// Writes, too.
     Writer,
-    /// Invites others, too.
+    /// Keeps the space: there is one always.
     Owner,
 }
 
@@ -412,7 +412,7 @@ impl AccountError {
 }
 
 /// Checks a name that a person gives.
-pub(super) fn check_name(name: &str) -> Result<&str, AccountError> {
+pub(crate) fn check_name(name: &str) -> Result<&str, AccountError> {
     let is_good = !name.is_empty()
         && name.trim() == name
         && name.chars().count() <= NAME_CHARS_MAX

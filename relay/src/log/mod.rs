@@ -271,6 +271,8 @@ pub struct SeenDevice {
 /// What a principal may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
+    /// The name of its user; absent where anyone may do everything.
+    pub user: Option<String>,
     /// The spaces it may use.
     pub spaces: Vec<SpaceId>,
     /// Whether it may create one.

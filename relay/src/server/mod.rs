@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `folder` | the data folder and its lock |
 //! | `engine` | the thread that owns the hub, and the events it takes |
+//! | `admin` | the administration over HTTP |
 //! | `endpoint` | what devices, and those who ask how it is, are answered |
 //! | `listen` | accepting connections and speaking HTTP on them |
 //! | `places` | how many connections there is room for |
@@ -11,6 +12,7 @@
 //! | `tls` | the certificate |
 //! | `worker` | the thread that packs what is old |
 
+mod admin;
 mod clock;
 mod endpoint;
 mod engine;
@@ -21,6 +23,7 @@ mod session;
 mod tls;
 mod worker;
 
+pub use admin::{ADMIN_PORT, openapi};
 pub use clock::{SystemClock, SystemEntropy};
 pub use folder::{DataFolder, FolderError};
 pub use tls::{TlsError, TlsFiles};
@@ -37,6 +40,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
@@ -47,6 +51,9 @@ pub const CONNECTIONS_MAX: usize = 5_000;
 /// How long a stopping relay waits for what it still has to say, in milliseconds, unless told otherwise: below the 10 s
 /// after which container runtimes kill.
 pub const SHUTDOWN_DEADLINE_MS: u64 = 8_000;
+
+/// How many connections the administration takes at once.
+const ADMIN_CONNECTIONS_MAX: usize = 64;
 
 /// How a relay runs.
 #[derive(Debug, Clone)]
@@ -59,6 +66,8 @@ pub struct RelayOptions {
     pub access: Access,
     /// Its certificate; absent for plain text.
     pub tls: Option<TlsFiles>,
+    /// Where its administration listens; absent for none.
+    pub admin: Option<SocketAddr>,
     /// Whether a proxy in front of it speaks TLS, so that it may speak plain text on any address.
     pub behind_proxy: bool,
     /// How much spaces and users may hold.
@@ -82,6 +91,7 @@ impl RelayOptions {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT),
             access: Access::Tokens,
             tls: None,
+            admin: None,
             behind_proxy: false,
             quotas: Quotas::DEFAULT,
             limits: Limits::DEFAULT,
@@ -143,6 +153,7 @@ pub struct Relay;
 #[derive(Debug)]
 pub struct RunningRelay {
     address: SocketAddr,
+    admin: Option<SocketAddr>,
     has_tokens: bool,
     is_encrypted: bool,
     engine: Engine,
@@ -150,7 +161,7 @@ pub struct RunningRelay {
     connections_max: usize,
     shutdown_deadline: Duration,
     stop: watch::Sender<bool>,
-    accepting: JoinHandle<()>,
+    accepting: Vec<JoinHandle<()>>,
     /// Held until the last: nobody else may open the folder before everything has ended.
     _lock: FolderLock,
 }
@@ -170,8 +181,9 @@ impl Relay {
         if !options.limits.are_workable() {
             return Err(StartError::Limits);
         }
-        if is_public && options.tls.is_none() && !behind_proxy {
-            return Err(StartError::PlainText(listen));
+        let unprotected = [Some(listen), options.admin].into_iter().flatten().find(|at| !at.ip().is_loopback());
+        if let Some(address) = unprotected.filter(|_| options.tls.is_none() && !behind_proxy) {
+            return Err(StartError::PlainText(address));
         }
         let tls = options.tls.as_ref().map(tls::acceptor).transpose()?;
         let is_encrypted = tls.is_some();
@@ -179,20 +191,28 @@ impl Relay {
         let lock = folder.lock()?;
         let mut log = folder.open_log()?.with_quotas(options.quotas);
         let has_tokens = log.has_tokens()?;
-        let listener = tokio::net::TcpListener::bind(listen)
-            .await
-            .and_then(|listener| listener.local_addr().map(|address| (listener, address)));
-        let (socket, address) = listener.map_err(|source| StartError::Listen { address: listen, source })?;
+        let (socket, address) = bind(listen).await?;
+        let admin = match options.admin {
+            Some(address) => Some((bind(address).await?, folder.open_log()?)),
+            None => None,
+        };
         let hub = Hub::new(log, access, options.limits, SystemEntropy).with_signal_rate(options.signals);
         let engine = Engine::start(hub).map_err(StartError::Thread)?;
         let connections_max = places::within_descriptors(options.connections_max);
         let connections = Arc::new(Semaphore::new(connections_max));
         let (stop, stopped) = watch::channel(false);
         let router = endpoint::router(access, options.limits, engine.handle());
-        let listener = Listener::new(socket, tls, router, Arc::clone(&connections));
-        let accepting = tokio::spawn(listener.run(stopped));
+        let listener = Listener::new(socket, tls.clone(), router, Arc::clone(&connections));
+        let mut accepting = vec![tokio::spawn(listener.run(stopped.clone()))];
+        let admin = admin.map(|((socket, address), log)| {
+            let router = admin::router(admin::Desk::new(log, engine.handle()));
+            let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
+            accepting.push(tokio::spawn(Listener::new(socket, tls, router, places).run(stopped)));
+            address
+        });
         Ok(RunningRelay {
             address,
+            admin,
             has_tokens,
             is_encrypted,
             engine,
@@ -206,6 +226,12 @@ impl Relay {
     }
 }
 
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let bound = TcpListener::bind(address).await;
+    let bound = bound.and_then(|socket| socket.local_addr().map(|bound| (socket, bound)));
+    bound.map_err(|source| StartError::Listen { address, source })
+}
+
 impl RunningRelay {
     /// Where it listens, with the port that the system chose.
     pub fn address(&self) -> SocketAddr {
@@ -216,6 +242,11 @@ impl RunningRelay {
     pub fn url(&self) -> String {
         let scheme = if self.is_encrypted { "wss" } else { "ws" };
         format!("{scheme}://{}", self.address)
+    }
+
+    /// Where its administration listens, with the port that the system chose.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin
     }
 
     /// Whether there was any token when it started.
@@ -237,7 +268,7 @@ impl RunningRelay {
         if tokio::time::timeout(self.shutdown_deadline, self.connections.acquire_many(all)).await.is_err() {
             tracing::warn!("the deadline for stopping is over; what is left is cut");
         }
-        self.accepting.abort();
+        self.accepting.iter().for_each(JoinHandle::abort);
         self.engine.stop();
         self.engine.ended().await;
     }
@@ -246,7 +277,7 @@ impl RunningRelay {
 impl Drop for RunningRelay {
     fn drop(&mut self) {
         self.stop.send_replace(true);
-        self.accepting.abort();
+        self.accepting.iter().for_each(JoinHandle::abort);
         self.engine.stop();
     }
 }

@@ -1,5 +1,7 @@
 //! What the server promises, over real sockets.
 
+mod admin;
+
 use super::*;
 use crate::log::Token;
 use crate::log::accounts::{Accounts, NewToken};

@@ -24,6 +24,7 @@ fn a_session_is_listed_with_its_device_its_place_and_its_lag() {
     let listed = relay.hub.sessions();
     assert_eq!(listed.iter().map(|session| session.id).collect::<Vec<_>>(), [writer, reader]);
     let told = &listed[1];
+    assert_eq!(told.user.as_deref(), Some("default"));
     assert_eq!((told.device, told.address, told.since_wall_ms), (hello(2).device, address, at(5).wall_ms));
     let [progress] = told.spaces[..] else { panic!("{:?}", told.spaces) };
     assert_eq!((progress.space, progress.head, progress.lag), (SPACE, 2, 2), "it has said nothing of them yet");

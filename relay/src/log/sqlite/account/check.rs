@@ -36,7 +36,7 @@ pub(in crate::log::sqlite) const SPACE_OF_MEMBER: &str = concat!(
 );
 
 const GOOD_TOKEN: &str = concat!(
-    "SELECT t.user, t.may_create AND NOT t.read_only, t.expires_ms FROM tokens t JOIN users u ON u.number = t.user WHERE ",
+    "SELECT t.user, t.may_create AND NOT t.read_only, t.expires_ms, u.name FROM tokens t JOIN users u ON u.number = t.user WHERE ",
     good!()
 );
 
@@ -128,17 +128,17 @@ pub(in crate::log::sqlite) fn standing(
     let Some(token) = principal.token else {
         let mut statement = transaction.statement("SELECT id FROM spaces ORDER BY number")?;
         let spaces = statement.query_map([], |row| read_space(row, 0))?.collect::<Result<_, _>>()?;
-        return Ok(Some(Standing { spaces, may_create: true, expires_wall_ms: None }));
+        return Ok(Some(Standing { user: None, spaces, may_create: true, expires_wall_ms: None }));
     };
     let device = principal.device.as_ref().map(DeviceId::as_bytes);
-    let found: Option<(bool, Option<i64>)> = transaction
+    let found: Option<(bool, Option<i64>, String)> = transaction
         .statement(GOOD_TOKEN)?
-        .query_row(params![token.as_bytes(), now.wall_ms, device], |row| Ok((row.get(1)?, row.get(2)?)))
+        .query_row(params![token.as_bytes(), now.wall_ms, device], |row| Ok((row.get(1)?, row.get(2)?, row.get(3)?)))
         .optional()?;
-    let Some((may_create, expires_wall_ms)) = found else { return Ok(None) };
+    let Some((may_create, expires_wall_ms, user)) = found else { return Ok(None) };
     let mut statement = transaction.statement(SPACES)?;
     let spaces = statement.query_map([token.as_bytes()], |row| read_space(row, 1))?.collect::<Result<_, _>>()?;
-    Ok(Some(Standing { spaces, may_create, expires_wall_ms }))
+    Ok(Some(Standing { user: Some(user), spaces, may_create, expires_wall_ms }))
 }
 
 fn read_space(row: &Row<'_>, column: usize) -> rusqlite::Result<SpaceId> {

@@ -1,0 +1,128 @@
+//! Errors of the administration, and who may ask.
+
+use super::Desk;
+use crate::log::TokenHash;
+use crate::log::accounts::AccountError;
+use afield_transport::bearer_token;
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Why a request did nothing.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(super) struct Refusal {
+    #[serde(skip)]
+    status: StatusCode,
+    /// What happened.
+    error: String,
+    /// The same in a word that a program understands: `unauthorized`, `not_found`, `conflict`, `bad_request` or `failed`.
+    code: &'static str,
+    /// What to do about it.
+    next: Option<&'static str>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, code: &'static str, error: impl Into<String>) -> Self {
+        Self { status, error: error.into(), code, next: None }
+    }
+
+    /// The answer where the relay itself failed; its log says more.
+    pub(super) fn failed() -> Self {
+        let next = Some("the relay's log has the reason");
+        Self { next, ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", "the relay failed") }
+    }
+
+    /// The one answer to everybody who is not an administrator now.
+    fn unauthorized() -> Self {
+        let next = Some("afield-relay token create --admin");
+        let error = "this takes the token of an administrator";
+        Self { next, ..Self::new(StatusCode::UNAUTHORIZED, "unauthorized", error) }
+    }
+
+    fn bad_request(error: impl Into<String>) -> Self {
+        let next = Some("/openapi.json says what is understood");
+        Self { next, ..Self::new(StatusCode::BAD_REQUEST, "bad_request", error) }
+    }
+}
+
+impl From<AccountError> for Refusal {
+    fn from(error: AccountError) -> Self {
+        let text = error.to_string();
+        match error {
+            AccountError::Log(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the administration could not be done");
+                Self::failed()
+            }
+            AccountError::UserExists | AccountError::LastOwner(_) => Self::new(StatusCode::CONFLICT, "conflict", text),
+            AccountError::Name => Self::bad_request(text),
+            _ => Self::new(StatusCode::NOT_FOUND, "not_found", text),
+        }
+    }
+}
+
+impl From<PathRejection> for Refusal {
+    fn from(_: PathRejection) -> Self {
+        Self::bad_request("an id or a number in the path is none")
+    }
+}
+
+impl From<QueryRejection> for Refusal {
+    fn from(_: QueryRejection) -> Self {
+        Self::bad_request("the query is not understood")
+    }
+}
+
+impl From<JsonRejection> for Refusal {
+    fn from(rejection: JsonRejection) -> Self {
+        let status = rejection.status();
+        let error = match status {
+            StatusCode::PAYLOAD_TOO_LARGE => "the body is too large",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => "the body is to be JSON, with `content-type: application/json`",
+            _ => "the body is not the JSON that is expected here",
+        };
+        Self { status, ..Self::bad_request(error) }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = self.status;
+        let mut answer = (status, Json(self)).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            answer.headers_mut().insert(header::WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"));
+        }
+        answer
+    }
+}
+
+/// A body, or a [`Refusal`].
+#[derive(FromRequest)]
+#[from_request(via(Json), rejection(Refusal))]
+pub(super) struct Body<T>(pub(super) T);
+
+/// What stands in the path, or a [`Refusal`].
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Path), rejection(Refusal))]
+pub(super) struct Path<T>(pub(super) T);
+
+/// What stands in the query, or a [`Refusal`].
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Query), rejection(Refusal))]
+pub(super) struct Query<T>(pub(super) T);
+
+/// Lets nobody through but administrators; nobody else learns even what there is to ask.
+pub(super) async fn only_administrators(State(desk): State<Desk>, request: Request, next: Next) -> Response {
+    let Ok(Some(token)) = bearer_token(request.headers()) else { return Refusal::unauthorized().into_response() };
+    let token = TokenHash::of(token.expose());
+    match desk.with(move |accounts, now| accounts.administers(&token, now)).await {
+        Ok(true) => next.run(request).await,
+        Ok(false) => Refusal::unauthorized().into_response(),
+        Err(refusal) => refusal.into_response(),
+    }
+}

@@ -1,0 +1,128 @@
+//! Devices, and the sessions that some of them have now.
+
+use super::answer::{Body, Path, Query, Refusal};
+use super::{Shared, nothing};
+use crate::hub::Hub;
+use crate::views::{DeviceView, SessionView, SignedOutView};
+use afield_core::DeviceId;
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use serde::Deserialize;
+use std::collections::HashMap;
+use utoipa::{IntoParams, ToSchema};
+
+/// Which devices are listed.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Whose {
+    /// Only those of this user.
+    user: Option<String>,
+}
+
+/// A name to be given.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Naming {
+    /// The device's name: 1 to 120 characters.
+    name: String,
+}
+
+/// Lists devices that have signed in, the one that was here last first.
+#[utoipa::path(
+    get, path = "/v1/devices", tag = "devices", params(Whose),
+    responses((status = 200, body = [DeviceView]), (status = 401, body = Refusal), (status = 404, body = Refusal))
+)]
+pub(super) async fn list_devices(
+    State(desk): Shared,
+    Query(whose): Query<Whose>,
+) -> Result<Json<Vec<DeviceView>>, Refusal> {
+    let _ = desk.engine.ask(Hub::note_devices).await;
+    let devices = desk.with(move |accounts, _| accounts.devices(whose.user.as_deref())).await?;
+    Ok(Json(devices.into_iter().map(DeviceView::from).collect()))
+}
+
+/// Gives a device a name.
+#[utoipa::path(
+    patch, path = "/v1/devices/{user}/{device}", tag = "devices", request_body = Naming,
+    params(("user" = String, Path), ("device" = String, Path)),
+    responses((status = 204), (status = 400, body = Refusal), (status = 401, body = Refusal), (status = 404, body = Refusal))
+)]
+pub(super) async fn name_device(
+    State(desk): Shared,
+    Path((user, device)): Path<(String, String)>,
+    Body(naming): Body<Naming>,
+) -> Result<Response, Refusal> {
+    let device = parse(&device)?;
+    let _ = desk.engine.ask(Hub::note_devices).await;
+    desk.with(move |accounts, _| accounts.name_device(&user, device, &naming.name)).await?;
+    Ok(nothing())
+}
+
+/// Signs a device out: its token ends unless others use it too, and its session before this is answered.
+#[utoipa::path(
+    post, path = "/v1/devices/{user}/{device}/sign-out", tag = "devices",
+    params(("user" = String, Path), ("device" = String, Path)),
+    responses(
+        (status = 200, body = SignedOutView), (status = 400, body = Refusal), (status = 401, body = Refusal),
+        (status = 404, body = Refusal)
+    )
+)]
+pub(super) async fn sign_out_device(
+    State(desk): Shared,
+    Path((user, device)): Path<(String, String)>,
+) -> Result<Json<SignedOutView>, Refusal> {
+    let device = parse(&device)?;
+    let _ = desk.engine.ask(Hub::note_devices).await;
+    let signed_out = desk.change(move |accounts, now| accounts.sign_out_device(&user, device, now)).await?;
+    Ok(Json(signed_out.into()))
+}
+
+/// Lists the devices that are connected now, the one that has been for longest first.
+#[utoipa::path(get, path = "/v1/sessions", tag = "sessions", responses((status = 200, body = [SessionView]), (status = 401, body = Refusal)))]
+pub(super) async fn list_sessions(State(desk): Shared) -> Result<Json<Vec<SessionView>>, Refusal> {
+    let live = desk.engine.ask(|hub, now| (hub.note_devices(now), hub.sessions()).1).await;
+    let live = live.ok_or_else(Refusal::failed)?;
+    let devices = desk.with(|accounts, _| accounts.devices(None)).await?;
+    let names: HashMap<_, _> =
+        devices.into_iter().filter_map(|device| Some(((device.user, device.id), device.name?))).collect();
+    let listed = live.into_iter().map(|session| {
+        let name = session.user.clone().and_then(|user| names.get(&(user, session.device)).cloned());
+        SessionView { name, ..session.into() }
+    });
+    Ok(Json(listed.collect()))
+}
+
+/// Signs out the device of a session: the session ends before this is answered.
+#[utoipa::path(
+    delete, path = "/v1/sessions/{session}", tag = "sessions", params(("session" = String, Path)),
+    responses(
+        (status = 200, body = SignedOutView), (status = 401, body = Refusal), (status = 404, body = Refusal),
+        (status = 409, body = Refusal)
+    )
+)]
+pub(super) async fn sign_out_session(
+    State(desk): Shared,
+    Path(session): Path<String>,
+) -> Result<Json<SignedOutView>, Refusal> {
+    let found = desk.engine.ask(move |hub, now| {
+        hub.note_devices(now);
+        hub.sessions().into_iter().find(|live| live.id.to_string() == session)
+    });
+    let found = found.await.ok_or_else(Refusal::failed)?;
+    let Some(live) = found else {
+        return Err(Refusal::new(StatusCode::NOT_FOUND, "not_found", "there is no such session now"));
+    };
+    let Some(user) = live.user else {
+        let error = "this relay lets anyone in: there is nobody who could be signed out";
+        return Err(Refusal::new(StatusCode::CONFLICT, "conflict", error));
+    };
+    let signed_out = desk.change(move |accounts, now| accounts.sign_out_device(&user, live.device, now)).await?;
+    Ok(Json(signed_out.into()))
+}
+
+fn parse(device: &str) -> Result<DeviceId, Refusal> {
+    device.parse().map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "bad_request", "the id of a device is none"))
+}

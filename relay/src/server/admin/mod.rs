@@ -1,0 +1,166 @@
+//! The administration over HTTP, on a listener of its own.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `account` | users and tokens |
+//! | `answer` | errors, and who may ask |
+//! | `device` | devices and sessions |
+//! | `space` | spaces, members and invitations |
+
+mod account;
+mod answer;
+mod device;
+mod space;
+
+use super::clock::SystemClock;
+use super::engine::EngineHandle;
+use crate::log::SqliteLog;
+use crate::log::accounts::{AccountError, Accounts};
+use afield_core::Now;
+use answer::Refusal;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use http::{HeaderName, HeaderValue, StatusCode};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Info, License, OpenApi, OpenApiBuilder, SecurityRequirement};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The port of the administration unless told otherwise: the one behind the relay's own.
+pub const ADMIN_PORT: u16 = super::DEFAULT_PORT + 1;
+/// The largest body of a request, in bytes: names and ids.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+/// The name of the security scheme in the OpenAPI document.
+const BEARER: &str = "admin token";
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What every request needs.
+#[derive(Clone)]
+pub(super) struct Desk {
+    accounts: Arc<Mutex<SqliteLog>>,
+    engine: EngineHandle,
+    clock: SystemClock,
+}
+
+impl Desk {
+    /// `log` is a connection beside the relay's own: whatever is asked here keeps no append waiting.
+    pub(super) fn new(log: SqliteLog, engine: EngineHandle) -> Self {
+        Self { accounts: Arc::new(Mutex::new(log)), engine, clock: SystemClock::start() }
+    }
+
+    /// Does something with the accounts, on a thread that may wait for the disk.
+    async fn with<T: Send + 'static>(
+        &self,
+        verb: impl FnOnce(&mut dyn Accounts, Now) -> Result<T, AccountError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let (accounts, now) = (Arc::clone(&self.accounts), self.clock.now());
+        let done = tokio::task::spawn_blocking(move || {
+            // After a panic in another request the connection is as its last transaction left it.
+            let mut log = accounts.lock().unwrap_or_else(PoisonError::into_inner);
+            verb(&mut *log, now)
+        });
+        match done.await {
+            Ok(done) => Ok(done?),
+            Err(_) => Err(Refusal::failed()),
+        }
+    }
+
+    /// Changes who may do what; the sessions that are live hear of it before this returns.
+    async fn change<T: Send + 'static>(
+        &self,
+        verb: impl FnOnce(&mut dyn Accounts, Now) -> Result<T, AccountError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let done = self.with(verb).await?;
+        // Where the relay's thread has ended there is no session left.
+        let _ = self.engine.ask(crate::hub::Hub::look_for_changes).await;
+        Ok(done)
+    }
+}
+
+/// The document of the administration's HTTP API.
+pub fn openapi() -> OpenApi {
+    routes().into_openapi()
+}
+
+/// The routes of the listener for administrators.
+pub(super) fn router(desk: Desk) -> Router {
+    let (verbs, _) = routes().with_state(desk.clone()).split_for_parts();
+    let document = Json(openapi());
+    verbs
+        .layer(middleware::from_fn_with_state(desk, answer::only_administrators))
+        .route("/openapi.json", axum::routing::get(move || async move { document }))
+        .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here") })
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(log_request))
+}
+
+fn routes() -> OpenApiRouter<Desk> {
+    let scheme = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("A token that `afield-relay token create --admin` made"));
+    let components =
+        utoipa::openapi::ComponentsBuilder::new().security_scheme(BEARER, SecurityScheme::Http(scheme.build())).build();
+    let mut info = Info::new("Afield relay: administration", env!("CARGO_PKG_VERSION"));
+    info.description = Some(
+        "Users, tokens, spaces, devices and sessions of a relay. Times are milliseconds since the Unix epoch. \
+        Errors are objects of `error`, `code` and `next`; a verb on something that is not there changes nothing."
+            .to_owned(),
+    );
+    info.license = Some(License::new(env!("CARGO_PKG_LICENSE")));
+    let document = OpenApiBuilder::new()
+        .info(info)
+        .components(Some(components))
+        .security(Some([SecurityRequirement::new(BEARER, Vec::<String>::new())]))
+        .build();
+    OpenApiRouter::with_openapi(document)
+        .routes(routes!(account::list_users, account::create_user))
+        .routes(routes!(account::change_user))
+        .routes(routes!(account::sign_out_user))
+        .routes(routes!(account::list_tokens, account::create_token))
+        .routes(routes!(account::revoke_token))
+        .routes(routes!(space::list_spaces))
+        .routes(routes!(space::list_members))
+        .routes(routes!(space::grant, space::remove_member))
+        .routes(routes!(space::list_invitations, space::invite))
+        .routes(routes!(space::withdraw))
+        .routes(routes!(space::accept))
+        .routes(routes!(device::list_devices))
+        .routes(routes!(device::name_device))
+        .routes(routes!(device::sign_out_device))
+        .routes(routes!(device::list_sessions))
+        .routes(routes!(device::sign_out_session))
+}
+
+/// Gives each request an id, which its answer carries and the log names: never its path, in which names stand.
+async fn log_request(request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let id = uuid::Builder::from_random_bytes(afield_core::time::random_bytes(&mut super::SystemEntropy)).into_uuid();
+    let method = request.method().clone();
+    let route = request.extensions().get::<axum::extract::MatchedPath>().map(|path| path.as_str().to_owned());
+    let mut answer = next.run(request).await;
+    let id = id.to_string();
+    tracing::info!(
+        request = %id,
+        %method,
+        route = route.as_deref().unwrap_or("-"),
+        status = answer.status().as_u16(),
+        ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "a request of the administration"
+    );
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        answer.headers_mut().insert(REQUEST_ID, id);
+    }
+    answer
+}
+
+/// The state of a handler.
+type Shared = State<Desk>;
+
+/// An answer without a body.
+fn nothing() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}

@@ -1,0 +1,273 @@
+//! The administration, over real sockets beside real sessions.
+
+use super::*;
+use serde_json::{Value, json};
+
+/// A relay with an administration, and the token that opens it.
+struct Office {
+    relay: RunningRelay,
+    admin: String,
+    folder: tempfile::TempDir,
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {:?}", self.body))
+    }
+
+    /// Without what differs from answer to answer on purpose.
+    fn as_bytes(&self) -> String {
+        let differs = |line: &&str| !line.starts_with("x-request-id:") && !line.starts_with("date:");
+        format!("{}\n{}", self.head.lines().filter(differs).collect::<Vec<_>>().join("\n"), self.body)
+    }
+}
+
+impl Office {
+    async fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let admin = Token::new(&mut SystemEntropy);
+        let mut log = DataFolder::create(folder.path().to_owned()).unwrap().open_log().unwrap();
+        let new = NewToken { administers: true, ..NewToken::default() };
+        log.create_token(&admin, &new, SystemClock::start().now()).unwrap();
+        let anywhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        let relay = Relay::start(RelayOptions { admin: Some(anywhere), ..options(folder.path()) }).await.unwrap();
+        Self { relay, admin: admin.reveal().to_owned(), folder }
+    }
+
+    async fn ask_as(&self, token: Option<&str>, method: &str, path: &str, body: Option<&str>) -> Answer {
+        let mut stream = TcpStream::connect(self.relay.admin_address().unwrap()).await.unwrap();
+        let token = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+        let body = body.unwrap_or_default();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\n{token}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        tokio::time::timeout(PATIENCE, stream.read_to_string(&mut text)).await.unwrap().unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        let body = body.map(|body| body.to_string());
+        self.ask_as(Some(&self.admin), method, path, body.as_deref()).await
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let answer = self.ask("GET", path, None).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        answer.json()
+    }
+
+    async fn token_of(&self, user: &str) -> String {
+        let made = self.ask("POST", "/v1/tokens", Some(json!({ "user": user, "name": "a phone" }))).await;
+        assert_eq!(made.status, 201, "{}", made.body);
+        made.json()["token"].as_str().unwrap().to_owned()
+    }
+
+    async fn device(&self, token: &str, number: u8) -> Device {
+        let mut device = Device::try_connect(&self.relay.url(), Some(token), Vec::new()).await.unwrap();
+        device.send(ToRelay::Hello(hello(number))).await;
+        device.send(open(SPACE, None)).await;
+        device
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_is_made_and_everyone_gets_what_was_granted() {
+    let office = Office::open().await;
+    for user in ["ada", "ben"] {
+        assert_eq!(office.ask("POST", "/v1/users", Some(json!({ "name": user }))).await.status, 201);
+    }
+    assert_eq!(office.ask("POST", "/v1/users", Some(json!({ "name": "ada" }))).await.status, 409);
+    let (ada, ben) = (office.token_of("ada").await, office.token_of("ben").await);
+    let mut hers = office.device(&ada, 1).await;
+    hers.until(|seen| matches!(seen, Seen::CaughtUp(_))).await;
+    let mut author = Author::new(1, 1);
+    let change = author.edit("hers");
+    hers.send_message(push_message(1, author.entity, std::slice::from_ref(&change))).await;
+    hers.until(|seen| matches!(seen, Seen::Receipt(..))).await;
+
+    let mut his = office.device(&ben, 2).await;
+    let refused = his.until(|seen| matches!(seen, Seen::Refused(_))).await;
+    assert_eq!(refused.last(), Some(&Seen::Refused(wire::SpaceCode::UnknownOrForbidden)), "R6");
+
+    let spaces = office.get("/v1/spaces").await;
+    let space = spaces[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!((space.as_str(), &spaces[0]["members"]), (SPACE.to_string().as_str(), &json!(1)));
+    let members = format!("/v1/spaces/{space}/members");
+    let granted = office.ask("PUT", &format!("{members}/ben"), Some(json!({ "role": "reader" }))).await;
+    assert_eq!(granted.json(), json!({ "space": space, "user": "ben", "role": "reader" }));
+    his.send(open(SPACE, None)).await;
+    let got = his.until(|seen| matches!(seen, Seen::CaughtUp(_))).await;
+    assert_eq!(foreign(&got), [change]);
+
+    let invitation =
+        office.ask("POST", &format!("/v1/spaces/{space}/invitations"), Some(json!({ "role": "owner" }))).await;
+    assert_eq!(invitation.status, 201);
+    let code = invitation.json()["code"].as_str().unwrap().to_owned();
+    let accept = json!({ "user": "ben", "code": code });
+    assert_eq!(office.ask("POST", "/v1/invitations/accept", Some(accept.clone())).await.json()["role"], "owner");
+    assert_eq!(office.ask("POST", "/v1/invitations/accept", Some(accept)).await.status, 404, "it is used");
+    let invitations = office.get(&format!("/v1/spaces/{space}/invitations")).await;
+    assert_eq!((&invitations[0]["used_by"], invitations.to_string().contains(&code)), (&json!("ben"), false));
+    assert_eq!(office.ask("DELETE", "/v1/invitations/1", None).await.status, 404, "too late");
+    assert_eq!(office.ask("DELETE", &format!("{members}/ada"), None).await.status, 204);
+    let conflict = office.ask("DELETE", &format!("{members}/ben"), None).await;
+    assert_eq!((conflict.status, &conflict.json()["code"]), (409, &json!("conflict")), "the last owner stays");
+    assert_eq!(office.get(&members).await, json!([{ "user": "ben", "role": "owner", "disabled": false }]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_seen_and_signed_out_and_the_device_learns_why() {
+    let office = Office::open().await;
+    office.ask("POST", "/v1/users", Some(json!({ "name": "ada" }))).await;
+    let (phone, laptop) = (office.token_of("ada").await, office.token_of("ada").await);
+    let (mut one, mut two) = (office.device(&phone, 1).await, office.device(&laptop, 2).await);
+    for device in [&mut one, &mut two] {
+        device.until(|seen| matches!(seen, Seen::CaughtUp(_))).await;
+    }
+    let sessions = office.get("/v1/sessions").await;
+    let sessions = sessions.as_array().unwrap();
+    assert_eq!(sessions.len(), 2);
+    let first = sessions.iter().find(|session| session["device"] == hello(1).device.to_string()).unwrap();
+    assert_eq!((&first["user"], &first["name"]), (&json!("ada"), &json!("a phone")));
+    assert_eq!((&first["address"], &first["spaces"][0]["lag"]), (&json!("127.0.0.1"), &json!(0)));
+
+    let path = format!("/v1/sessions/{}", first["id"].as_str().unwrap());
+    let signed_out = office.ask("DELETE", &path, None).await;
+    assert_eq!(signed_out.json(), json!({ "revoked_tokens": [2], "shared_token": null }));
+    assert_eq!(one.next().await, Some(Seen::Goodbye(GoodbyeCode::SignedOut)));
+    assert_eq!(one.next().await, None);
+    assert_eq!(office.ask("DELETE", &path, None).await.status, 404, "it is gone");
+    let mut again = Device::try_connect(&office.relay.url(), Some(&phone), Vec::new()).await.unwrap();
+    again.send(ToRelay::Hello(hello(1))).await;
+    assert_eq!(again.next().await, Some(Seen::Goodbye(GoodbyeCode::SignedOut)));
+
+    let devices = office.get("/v1/devices?user=ada").await;
+    let state = |id: &str| {
+        let device = devices.as_array().unwrap().iter().find(|device| device["id"] == id).unwrap();
+        device["signed_out_ms"].is_i64()
+    };
+    assert!(state(&hello(1).device.to_string()) && !state(&hello(2).device.to_string()));
+    let named = format!("/v1/devices/ada/{}", hello(2).device);
+    assert_eq!(office.ask("PATCH", &named, Some(json!({ "name": "the laptop" }))).await.status, 204);
+    assert_eq!(office.get("/v1/sessions").await[0]["name"], "the laptop");
+
+    assert_eq!(office.ask("PATCH", "/v1/users/ada", Some(json!({ "disabled": true }))).await.status, 204);
+    assert_eq!(two.next().await, Some(Seen::Goodbye(GoodbyeCode::AccountClosed)));
+    assert_eq!(office.get("/v1/sessions").await, json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_but_an_administrator_learns_anything() {
+    let office = Office::open().await;
+    let now = SystemClock::start().now();
+    let mut log = DataFolder::existing(office.folder.path().to_owned()).unwrap().open_log().unwrap();
+    log.create_user("ada", now).unwrap();
+    let mut made = |new: NewToken| {
+        let token = Token::new(&mut SystemEntropy);
+        let number = log.create_token(&token, &new, now).unwrap();
+        (number, token.reveal().to_owned())
+    };
+    let admin = NewToken { administers: true, ..NewToken::default() };
+    let (_, device) = made(NewToken { user: Some("ada".to_owned()), may_create: true, ..NewToken::default() });
+    let (_, reader) = made(NewToken { read_only: true, ..NewToken::default() });
+    let (_, expired) = made(NewToken { expires_wall_ms: Some(now.wall_ms - 1), ..admin.clone() });
+    let (number, revoked) = made(admin.clone());
+    let (_, closed) = made(NewToken { user: Some("ada".to_owned()), ..admin });
+    log.revoke_token(number, now).unwrap();
+    log.set_user_enabled("ada", false, now).unwrap();
+    let strangers =
+        [None, Some("afield_wrong"), Some(&device), Some(&reader), Some(&expired), Some(&revoked), Some(&closed)];
+
+    // Every verb of the document, so that one that is added is here, too.
+    let document = serde_json::to_value(openapi()).unwrap();
+    let mut answers = std::collections::BTreeSet::new();
+    let mut verbs = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            verbs += 1;
+            for existing in [true, false] {
+                let (user, number) = if existing { ("ada", "2") } else { ("nobody", "99") };
+                let path = path.replace("{name}", user).replace("{user}", user).replace("{number}", number);
+                let path =
+                    path.replace("{space}", &SPACE.to_string()).replace("{device}", &hello(1).device.to_string());
+                let method = method.to_uppercase();
+                for token in strangers {
+                    let answer = office.ask_as(token.map(|token| token as &str), &method, &path, Some("{}")).await;
+                    assert_eq!(answer.status, 401, "{method} {path} {token:?}");
+                    answers.insert(answer.as_bytes());
+                }
+                let control = office.ask_as(Some(&office.admin), &method, &path, Some("{}")).await;
+                assert_ne!(control.status, 401, "the control: {method} {path}");
+            }
+        }
+    }
+    assert!(verbs >= 20, "{verbs}");
+    assert_eq!(answers.len(), 1, "all of them are the same bytes: {answers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_understood_is_told_and_changes_nothing() {
+    let office = Office::open().await;
+    let cases = [
+        ("POST", "/v1/users", r#"{"name":"a\nb"}"#, 400),
+        ("POST", "/v1/users", r#"{"name":"ada","admin":true}"#, 422),
+        ("POST", "/v1/users", "{", 400),
+        ("POST", "/v1/tokens", r#"{"spaces":["not-an-id"]}"#, 400),
+        ("POST", "/v1/tokens", r#"{"user":"nobody"}"#, 404),
+        ("POST", "/v1/tokens", r#"{"admin":true,"read_only":true}"#, 400),
+        ("DELETE", "/v1/tokens/one", "", 400),
+        ("GET", "/v1/spaces/not-an-id/members", "", 400),
+        ("PUT", "/v1/spaces/0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e/members/default", r#"{"role":"king"}"#, 422),
+        ("POST", "/v1/devices/default/not-an-id/sign-out", "", 400),
+        ("DELETE", "/v1/sessions/not-an-id", "", 404),
+        ("GET", "/v1/devices?whose=ada", "", 400),
+        ("GET", "/v1/nothing", "", 404),
+        ("PUT", "/v1/users", "{}", 405),
+    ];
+    for (method, path, body, status) in cases {
+        let answer = office.ask_as(Some(&office.admin), method, path, Some(body)).await;
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.body);
+        assert!(status == 405 || answer.json()["error"].is_string(), "{method} {path}: {}", answer.body);
+        assert!(answer.head.contains("x-request-id: "), "{}", answer.head);
+    }
+    let large = format!(r#"{{"name":"{}"}}"#, "x".repeat(70_000));
+    assert_eq!(office.ask_as(Some(&office.admin), "POST", "/v1/users", Some(&large)).await.status, 413);
+    assert_eq!(office.get("/v1/users").await.as_array().unwrap().len(), 1);
+    assert_eq!(office.get("/v1/tokens").await.as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_administers_nothing_unless_it_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::start(options(folder.path())).await.unwrap();
+    assert_eq!(relay.admin_address(), None);
+    assert!(http(&relay, "GET /v1/users HTTP/1.1\r\nhost: x\r\n\r\n").await.starts_with("HTTP/1.1 404"));
+    let public = Some("0.0.0.0:0".parse().unwrap());
+    let refused = Relay::start(RelayOptions { admin: public, ..options(folder.path()) }).await;
+    assert!(matches!(refused, Err(StartError::PlainText(_))), "tokens would go over the net in plain text");
+}
+
+#[test]
+fn the_document_in_the_repository_is_the_one_that_is_served() {
+    let stored: Value = serde_json::from_str(include_str!("../../../openapi.json")).unwrap();
+    assert!(
+        stored == serde_json::to_value(openapi()).unwrap(),
+        "openapi.json is an older one: write what `afield-relay openapi` prints there"
+    );
+    for (path, methods) in stored["paths"].as_object().unwrap() {
+        for (method, verb) in methods.as_object().unwrap() {
+            assert!(verb["summary"].is_string() && verb["responses"]["401"].is_object(), "{method} {path}");
+        }
+    }
+}
