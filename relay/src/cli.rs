@@ -1,10 +1,10 @@
-//! The relay at a terminal: `serve`, `compact`, and what administers accounts.
+//! The relay at a terminal: `serve`, `compact`, what administers accounts, and the configuration.
 //!
 //! `afield-relay` and `afield relay` are the same commands.
 
 mod compact;
+mod config;
 mod device;
-mod duration;
 mod log;
 mod serve;
 mod shown;
@@ -12,9 +12,10 @@ mod space;
 mod token;
 mod user;
 
+use crate::config::{CheckError, ConfigError, Flags, Sources};
 use crate::log::accounts::AccountError;
 use crate::log::{LogError, OpenLogError, TokenHash};
-use crate::server::{DataFolder, FolderError, StartError};
+use crate::server::{FolderError, StartError};
 use afield_core::SpaceId;
 use clap::{Args, Subcommand};
 use std::error::Error;
@@ -22,10 +23,10 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+pub use crate::config::{LogFormat, ParseTimeSpanError, TimeSpan};
 pub use compact::CompactCommand;
+pub use config::ConfigCommand;
 pub use device::DeviceCommand;
-pub use duration::{ParseTimeSpanError, TimeSpan};
-pub use log::LogFormat;
 pub use serve::ServeCommand;
 pub use space::SpaceCommand;
 pub use token::{CreateTokenCommand, TokenCommand};
@@ -36,13 +37,13 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  failed; the reason is on standard error
-  2  the command line was wrong
+  2  the command line or the configuration was wrong
   3  the data folder is in use by another relay
   4  there is no such user, token, space or device, or no relay's data in the folder
 
 With --json an error is an object {error, code, class, next} on standard error.";
 
-/// The code when the command line was wrong.
+/// The code when the command line or the configuration was wrong.
 const EXIT_USAGE: u8 = 2;
 /// The code when the data folder is in use.
 const EXIT_IN_USE: u8 = 3;
@@ -56,9 +57,12 @@ const SECRET_BYTES_MAX: u64 = 4_096;
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct RelayCommand {
-    /// Folder with the relay's files; by default the platform's place for application data
-    #[arg(long, global = true, env = "AFIELD_DATA", value_name = "FOLDER")]
+    /// Folder with the relay's files [default: the platform's place for application data] [env: AFIELD_DATA]
+    #[arg(long, global = true, value_name = "FOLDER")]
     data: Option<PathBuf>,
+    /// File with the configuration [default: /etc/afield/relay.toml, where that is there] [env: AFIELD_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Print JSON, one object a line
     #[arg(long, global = true)]
     json: bool,
@@ -87,13 +91,18 @@ enum Action {
     Device(DeviceCommand),
     /// Print the OpenAPI document of the administration over HTTP
     Openapi,
+    /// Check, show and document the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
 }
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
     #[error(transparent)]
-    Start(#[from] StartError),
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Start(#[from] CheckError),
     #[error(transparent)]
     Folder(#[from] FolderError),
     #[error(transparent)]
@@ -134,7 +143,9 @@ struct Told<'e> {
 impl CommandError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Start(StartError::Folder(error)) | Self::Folder(error) => match error {
+            Self::Config(_) => EXIT_USAGE,
+            Self::Start(error) if error.is_wrong_configuration() => EXIT_USAGE,
+            Self::Start(CheckError::Start(StartError::Folder(error))) | Self::Folder(error) => match error {
                 FolderError::InUse { .. } => EXIT_IN_USE,
                 FolderError::Missing { .. } => EXIT_NOT_FOUND,
                 _ => 1,
@@ -149,6 +160,7 @@ impl CommandError {
     /// The exit code in a word, and whether trying again helps.
     fn code_and_class(&self) -> (&'static str, &'static str) {
         match self.exit_code() {
+            EXIT_USAGE if matches!(self, Self::Config(_) | Self::Start(_)) => ("configuration", "permanent"),
             EXIT_IN_USE => ("in_use", "retry"),
             EXIT_NOT_FOUND => ("not_found", "permanent"),
             EXIT_USAGE => ("usage", "permanent"),
@@ -163,14 +175,18 @@ impl CommandError {
             Self::NoSecret(_) => Some("pipe it in, or type it and end with the return key"),
             Self::NoSuchSpace(_) => Some("leave out --space for all spaces; a device's `space list` shows its ids"),
             Self::Failed => Some("start it again, and report what its log says"),
-            Self::Start(StartError::Folder(error)) | Self::Folder(error) => match error {
+            Self::Config(_) => Some("`config keys` lists all keys, `config check` checks without starting"),
+            Self::Start(CheckError::Start(StartError::Folder(error))) | Self::Folder(error) => match error {
                 FolderError::Missing { .. } => {
                     Some("name the relay's folder with --data; `serve` and `token create` make a new one")
                 }
                 FolderError::InUse { .. } => Some("stop the other relay, or give this one a folder with --data"),
                 _ => None,
             },
-            Self::Start(StartError::Listen { .. }) => Some("choose another address with --listen"),
+            Self::Start(CheckError::Start(StartError::Listen { .. })) => Some("choose another address with --listen"),
+            Self::Start(error) if error.is_wrong_configuration() => {
+                Some("`config print` shows what is set, and where; `config check` checks without starting")
+            }
             _ => None,
         }
     }
@@ -199,30 +215,30 @@ fn next_of(error: &AccountError) -> Option<&'static str> {
 /// content out (invariant S6), unless the process has a log already.
 pub fn run(command: RelayCommand) -> ExitCode {
     std::panic::set_hook(Box::new(afield_core::panics::report));
-    let RelayCommand { data, json, action } = command;
-    let data = data.unwrap_or_else(DataFolder::default_path);
+    let RelayCommand { data, config, json, action } = command;
     let result = match action {
-        Action::Serve(command) => command.run(data, json),
+        Action::Serve(command) => command.run(config, data, json),
+        Action::Config(command) => command.run(config, data, json),
         Action::Compact(command) => {
             log::start(LogFormat::Text, "warn");
-            command.run(data, json)
+            data_folder(config, data).and_then(|data| command.run(data, json))
         }
         Action::Openapi => print_openapi(),
         Action::User(command) => {
             log::start(LogFormat::Text, "warn");
-            command.run(data, json)
+            data_folder(config, data).and_then(|data| command.run(data, json))
         }
         Action::Token(command) => {
             log::start(LogFormat::Text, "warn");
-            command.run(data, json)
+            data_folder(config, data).and_then(|data| command.run(data, json))
         }
         Action::Space(command) => {
             log::start(LogFormat::Text, "warn");
-            command.run(data, json)
+            data_folder(config, data).and_then(|data| command.run(data, json))
         }
         Action::Device(command) => {
             log::start(LogFormat::Text, "warn");
-            command.run(data, json)
+            data_folder(config, data).and_then(|data| command.run(data, json))
         }
     };
     match result {
@@ -233,6 +249,11 @@ pub fn run(command: RelayCommand) -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// The data folder that the command line or the configuration names.
+fn data_folder(file: Option<PathBuf>, data: Option<PathBuf>) -> Result<PathBuf, CommandError> {
+    Ok(Sources::of_process(file, data, Flags::default()).load()?.config.data)
 }
 
 /// Answers a command line that was not understood, and the wish for help.

@@ -5,7 +5,8 @@
 //! | [`log`] | [`log::Log`], the seam to a database, and [`log::SqliteLog`], one SQLite file |
 //! | [`hub`] | [`hub::Hub`]: the relay's whole behaviour, synchronous and deterministic |
 //! | [`server`] | [`server::Relay`]: sockets, TLS, HTTP, and the one thread that owns a hub |
-//! | [`cli`] | the commands: `serve`, `compact`, and those that administer accounts |
+//! | [`config`] | what its operator can set: a file, variables, flags |
+//! | [`cli`] | the commands: `serve`, `compact`, `config`, and those that administer accounts |
 //! | [`views`] | what the administration shows, on a terminal and over HTTP |
 //!
 //! What holds here, by the numbers of the design's invariants:
@@ -27,6 +28,7 @@
 //! words.
 
 pub mod cli;
+pub mod config;
 pub mod hub;
 pub mod log;
 pub mod server;

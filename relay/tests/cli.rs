@@ -144,7 +144,7 @@ fn errors_are_objects_where_json_is_wanted() {
         assert!(!data.exists(), "looking for it makes nothing");
     }
     let output = relay(&data, &["serve", "--listen", "0.0.0.0:0", "--log", "off", "--json"]).output().unwrap();
-    assert_eq!((output.status.code(), &error(&output)["code"]), (Some(1), &Value::from("failed")));
+    assert_eq!((output.status.code(), &error(&output)["code"]), (Some(2), &Value::from("configuration")));
     let output = relay(&data, &["token", "create", "--expires-in", "soon", "--json"]).output().unwrap();
     assert_eq!((output.status.code(), &error(&output)["code"]), (Some(2), &Value::from("usage")));
     assert!(error(&output)["error"].as_str().unwrap().contains("soon"));
@@ -190,7 +190,7 @@ fn a_relay_that_would_speak_plain_text_to_the_world_does_not_start() {
     let folder = tempfile::tempdir().unwrap();
     for arguments in [&["serve", "--listen", "0.0.0.0:0"][..], &["serve", "--listen", "0.0.0.0:0", "--insecure-open"]] {
         let output = done(folder.path(), arguments);
-        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(output.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&output.stderr).contains("refusing"), "{output:?}");
     }
 }

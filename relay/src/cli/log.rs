@@ -1,19 +1,11 @@
 //! The log on standard error.
 
+use crate::config::LogFormat;
 use std::io;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For programs: one object a line.
-    Json,
-}
 
 /// Sends the log to standard error. Whatever is asked for, nothing that prints content is let through (S6).
 pub(super) fn start(format: LogFormat, filter: &str) {

@@ -1,136 +1,60 @@
 //! `serve`: the relay until it is told to stop.
 
-use super::{CommandError, LogFormat, log, print_line_if_read};
-use crate::hub::{Access, SIGNALS_PER_SECOND, SignalRate};
-use crate::log::Quotas;
-use crate::server::{CONNECTIONS_MAX, DEFAULT_PORT, Relay, RelayOptions, RunningRelay, SHUTDOWN_DEADLINE_MS, TlsFiles};
-use afield_core::Limits;
+use super::{CommandError, log, print_line_if_read};
+use crate::config::{Flags, Loaded, Sources};
+use crate::hub::Access;
+use crate::server::{Relay, RunningRelay};
 use clap::Args;
-use clap::builder::BoolishValueParser;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// Runs the relay until it is told to stop.
 #[derive(Debug, Args)]
 pub struct ServeCommand {
-    /// Address and port to listen on; port 0 takes a free one
-    #[arg(long, env = "AFIELD_LISTEN", value_name = "ADDRESS", default_value_t = default_listen())]
-    listen: SocketAddr,
-    /// Address and port of the administration over HTTP, such as 127.0.0.1:8454; there is none unless given
-    #[arg(long, env = "AFIELD_ADMIN_LISTEN", value_name = "ADDRESS")]
-    admin_listen: Option<SocketAddr>,
-    /// Certificate chain as PEM; without one the relay speaks plain text, on loopback only
-    #[arg(long, env = "AFIELD_TLS_CERTIFICATE", value_name = "FILE", requires = "tls_key")]
-    tls_certificate: Option<PathBuf>,
-    /// Private key of the certificate as PEM
-    #[arg(long, env = "AFIELD_TLS_KEY", value_name = "FILE", requires = "tls_certificate")]
-    tls_key: Option<PathBuf>,
-    /// A proxy in front of the relay speaks TLS: allow plain text on any address
-    #[arg(long, env = "AFIELD_BEHIND_PROXY", value_parser = BoolishValueParser::new())]
-    behind_proxy: bool,
     /// Let anyone read and write everything, without tokens: for trials on this machine only
     #[arg(long)]
     insecure_open: bool,
-    /// Most connections at once
-    #[arg(
-        long, env = "AFIELD_CONNECTIONS_MAX", value_name = "COUNT", default_value_t = CONNECTIONS_MAX,
-        value_parser = parse_connections
-    )]
-    connections_max: usize,
-    /// Most bytes of chunks in one space
-    #[arg(long, env = "AFIELD_SPACE_BYTES_MAX", value_name = "BYTES", default_value_t = Quotas::SPACE_BYTES_MAX)]
-    space_bytes_max: u64,
-    /// Most chunks in one space
-    #[arg(long, env = "AFIELD_SPACE_CHUNKS_MAX", value_name = "COUNT", default_value_t = Quotas::SPACE_CHUNKS_MAX)]
-    space_chunks_max: u64,
-    /// Most signals of presence that one session sends a second, and three times as many at once; what is above is dropped
-    #[arg(long, env = "AFIELD_SIGNALS_PER_SECOND", value_name = "COUNT", default_value_t = SIGNALS_PER_SECOND)]
-    signals_per_second: u32,
     /// Write the line that says where the relay listens to this file too, as JSON, once it does
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
-    /// What to log, such as info, debug or afield_relay=debug
-    #[arg(long, env = "AFIELD_LOG", value_name = "FILTER", default_value = "info")]
-    log: String,
-    /// How log lines look
-    #[arg(long, env = "AFIELD_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value = "text")]
-    log_format: LogFormat,
-}
-
-/// The most connections that can be asked for: more than one process has file descriptors for anywhere.
-const CONNECTIONS_ASKED_MAX: usize = 1_000_000;
-
-/// The number is no number of connections.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("give a number from 1 to {CONNECTIONS_ASKED_MAX}")]
-struct ParseConnectionsError;
-
-fn parse_connections(text: &str) -> Result<usize, ParseConnectionsError> {
-    let count = text.parse().map_err(|_| ParseConnectionsError)?;
-    if (1..=CONNECTIONS_ASKED_MAX).contains(&count) { Ok(count) } else { Err(ParseConnectionsError) }
-}
-
-fn default_listen() -> SocketAddr {
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT)
+    #[command(flatten)]
+    flags: Flags,
 }
 
 impl ServeCommand {
-    pub(super) fn run(self, data: PathBuf, json: bool) -> Result<(), CommandError> {
-        log::start(self.log_format, &self.log);
+    pub(super) fn run(self, file: Option<PathBuf>, data: Option<PathBuf>, json: bool) -> Result<(), CommandError> {
+        let Self { insecure_open, ready_file, flags } = self;
+        let loaded = Sources::of_process(file, data, flags).load()?;
+        log::start(loaded.config.log_format, loaded.config.log.as_str());
         let runtime =
             tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Runtime)?;
-        runtime.block_on(self.serve(data, json))
+        runtime.block_on(serve(&loaded, insecure_open, ready_file, json))
     }
+}
 
-    async fn serve(self, data: PathBuf, json: bool) -> Result<(), CommandError> {
-        // Heard from the first moment, so that a signal during the start is not lost.
-        let stop = stop_signal().map_err(CommandError::Runtime)?;
-        let ready_file = self.ready_file.clone();
-        let is_open = self.insecure_open;
-        let mut relay = Relay::start(self.options(data.clone())).await?;
-        let ready = ready_line(&relay, &data);
-        if let Some(path) = ready_file {
-            write_whole(&path, &ready).map_err(|source| CommandError::ReadyFile { path, source })?;
-        }
-        if json {
-            print_line_if_read(&ready)?;
-        } else {
-            print_line_if_read(&greeting(&relay, &data, is_open))?;
-        }
-        tracing::info!(address = %relay.address(), data = %data.display(), "the relay is ready");
-        tokio::select! {
-            () = stop => {
-                tracing::info!("the relay stops");
-                relay.shutdown().await;
-                Ok(())
-            }
-            () = relay.failed() => Err(CommandError::Failed),
-        }
+async fn serve(loaded: &Loaded, is_open: bool, ready_file: Option<PathBuf>, json: bool) -> Result<(), CommandError> {
+    // Heard from the first moment, so that a signal during the start is not lost.
+    let stop = stop_signal().map_err(CommandError::Runtime)?;
+    let data = &loaded.config.data;
+    let access = if is_open { Access::Open } else { Access::Tokens };
+    let mut relay = Relay::start(loaded.config.options(access)).await.map_err(|error| loaded.located(error))?;
+    let ready = ready_line(&relay, data);
+    if let Some(path) = ready_file {
+        write_whole(&path, &ready).map_err(|source| CommandError::ReadyFile { path, source })?;
     }
-
-    fn options(self, data: PathBuf) -> RelayOptions {
-        let tls = self.tls_certificate.zip(self.tls_key).map(|(certificate, key)| TlsFiles { certificate, key });
-        RelayOptions {
-            data,
-            listen: self.listen,
-            access: if self.insecure_open { Access::Open } else { Access::Tokens },
-            tls,
-            admin: self.admin_listen,
-            behind_proxy: self.behind_proxy,
-            quotas: Quotas {
-                space_bytes_max: self.space_bytes_max,
-                space_chunks_max: self.space_chunks_max,
-                ..Quotas::DEFAULT
-            },
-            limits: Limits::DEFAULT,
-            signals: SignalRate {
-                per_second: self.signals_per_second,
-                burst: self.signals_per_second.saturating_mul(3),
-            },
-            connections_max: self.connections_max,
-            shutdown_deadline_ms: SHUTDOWN_DEADLINE_MS,
+    if json {
+        print_line_if_read(&ready)?;
+    } else {
+        print_line_if_read(&greeting(&relay, data, is_open))?;
+    }
+    tracing::info!(address = %relay.address(), data = %data.display(), "the relay is ready");
+    tokio::select! {
+        () = stop => {
+            tracing::info!("the relay stops");
+            relay.shutdown().await;
+            Ok(())
         }
+        () = relay.failed() => Err(CommandError::Failed),
     }
 }
 

@@ -100,6 +100,32 @@ impl RelayOptions {
             shutdown_deadline_ms: SHUTDOWN_DEADLINE_MS,
         }
     }
+
+    /// Checks what a relay refuses before it touches anything: combinations that are unsafe or cannot work.
+    ///
+    /// # Errors
+    ///
+    /// As [`Relay::start`] refuses them.
+    pub fn check(&self) -> Result<(), StartError> {
+        let is_public = !self.listen.ip().is_loopback();
+        if self.access == Access::Open && (is_public || self.behind_proxy) {
+            return Err(StartError::OpenAccess(self.listen));
+        }
+        if !self.limits.are_workable() {
+            return Err(StartError::Limits);
+        }
+        let public = [Some(self.listen), self.admin].into_iter().flatten().find(|address| !address.ip().is_loopback());
+        match public.filter(|_| self.tls.is_none() && !self.behind_proxy) {
+            Some(address) => Err(StartError::PlainText(address)),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that the files that are named are there and of use.
+    pub(crate) fn check_files(&self) -> Result<(), StartError> {
+        self.tls.as_ref().map(tls::acceptor).transpose()?;
+        Ok(())
+    }
 }
 
 /// Why a relay did not start.
@@ -173,18 +199,8 @@ impl Relay {
     ///
     /// The options are unsafe, or the folder, the log, the certificate or the address cannot be used.
     pub async fn start(options: RelayOptions) -> Result<RunningRelay, StartError> {
-        let RelayOptions { listen, access, behind_proxy, .. } = options;
-        let is_public = !listen.ip().is_loopback();
-        if access == Access::Open && (is_public || behind_proxy) {
-            return Err(StartError::OpenAccess(listen));
-        }
-        if !options.limits.are_workable() {
-            return Err(StartError::Limits);
-        }
-        let unprotected = [Some(listen), options.admin].into_iter().flatten().find(|at| !at.ip().is_loopback());
-        if let Some(address) = unprotected.filter(|_| options.tls.is_none() && !behind_proxy) {
-            return Err(StartError::PlainText(address));
-        }
+        let RelayOptions { listen, access, .. } = options;
+        options.check()?;
         let tls = options.tls.as_ref().map(tls::acceptor).transpose()?;
         let is_encrypted = tls.is_some();
         let folder = DataFolder::create(options.data)?;

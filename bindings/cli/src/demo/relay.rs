@@ -116,7 +116,11 @@ fn spawn(folder: &Path, listen: &str, said: &Path) -> std::io::Result<Child> {
         // What is set for this user's own relay and store has no place in a demo.
         command.env_remove(name);
     }
-    command.args(["relay", "--while-stdin-is-open", "serve", "--insecure-open", "--listen", listen, "--data"]);
+    // So has a configuration of this machine's own relay.
+    let config = folder.join("relay.toml");
+    File::create(&config)?;
+    command.args(["relay", "--while-stdin-is-open", "--config"]).arg(config);
+    command.args(["serve", "--insecure-open", "--listen", listen, "--data"]);
     command.arg(data).arg("--json").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn()
 }
 

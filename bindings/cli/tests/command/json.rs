@@ -86,6 +86,10 @@ impl Setting {
                 &format!("token list --data {folder}"),
                 &format!("space list --data {folder}"),
                 &format!("device list --data {folder}"),
+                "config check",
+                "config print",
+                "config example",
+                "config keys",
             ],
             new => panic!("`{new}` is new: say here how it is run, and let it print JSON with --json"),
         };

@@ -27,6 +27,13 @@ impl TimeSpan {
     pub const fn ms(self) -> u64 {
         self.ms
     }
+
+    /// The span in the largest unit of which it is a multiple, so that it reads back the same; seconds are the least.
+    pub fn exact(self) -> String {
+        let (unit, length) =
+            UNITS.into_iter().find(|(_, length)| self.ms.is_multiple_of(*length)).unwrap_or(('s', 1_000));
+        format!("{}{unit}", self.ms / length)
+    }
 }
 
 impl FromStr for TimeSpan {
@@ -71,6 +78,13 @@ mod tests {
     fn a_span_reads_as_its_largest_unit() {
         for (ms, text) in [(999, "0s"), (59_999, "59s"), (3 * 86_400_000, "3d"), (1_209_600_000, "2w")] {
             assert_eq!(TimeSpan::from_ms(ms).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn an_exact_span_reads_back_the_same() {
+        for text in ["1s", "90s", "8s", "90m", "36h", "13d", "2w"] {
+            assert_eq!(text.parse::<TimeSpan>().unwrap().exact(), text);
         }
     }
 }
