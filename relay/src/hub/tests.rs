@@ -1,6 +1,7 @@
 //! What the hub promises, over the real log and the real frames.
 
 mod access;
+mod authorisation;
 mod delivery;
 mod failures;
 mod filters;

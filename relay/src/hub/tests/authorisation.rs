@@ -1,0 +1,322 @@
+//! Who may do what: every frame, from every kind of token.
+
+use super::*;
+use crate::log::accounts::Role;
+use afield_core::wire::{Fetch, FetchNumber, NewFilter, Progress, Signal, SignalKind};
+use afield_core::{EntityId, Filter};
+
+/// A kind of token, and of what its user may do in the space of the owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// No token at all.
+    None,
+    /// One that never was.
+    Wrong,
+    /// One of an administrator.
+    Admin,
+    Expired,
+    Revoked,
+    /// One that is good, of a device that was signed out.
+    SignedOut,
+    /// One that is good, of a closed account.
+    Closed,
+    /// One of somebody who is no member.
+    Foreign,
+    /// One of a member, for another space only.
+    Elsewhere,
+    Reader,
+    Writer,
+    Owner,
+    /// One of an owner, for reading only.
+    ReadOnly,
+    /// One of an owner who may bring no space.
+    Settled,
+}
+
+/// What is tried, and what came of it; `-` where there is no session.
+const VERBS: [&str; 14] = [
+    "hello",
+    "open",
+    "adopt",
+    "unknown",
+    "create",
+    "push",
+    "fetch",
+    "filter",
+    "progress",
+    "signal",
+    "hear",
+    "fresher",
+    "another's",
+    "wrong",
+];
+
+/// The whole table, in the order of [`VERBS`].
+#[rustfmt::skip]
+const TABLE: [(Kind, [&str; 14]); 14] = [
+    (Kind::None, ["unauthorized", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
+    (Kind::Wrong, ["unauthorized", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
+    (Kind::Admin, ["unauthorized", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
+    (Kind::Expired, ["expired", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
+    (Kind::Revoked, ["signed out", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
+    (Kind::SignedOut, ["signed out", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
+    (Kind::Closed, ["closed", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
+    (Kind::Foreign, ["welcome", "no", "no", "no", "yes", "no", "no", "no", "no", "no", "no", "yes", "ends", "ends"]),
+    (Kind::Elsewhere, ["welcome", "no", "no", "no", "no", "no", "no", "no", "no", "no", "no", "yes", "ends", "ends"]),
+    (Kind::Reader, ["welcome", "yes", "yes", "no", "yes", "no", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends"]),
+    (Kind::Writer, ["welcome", "yes", "yes", "no", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends"]),
+    (Kind::Owner, ["welcome", "yes", "yes", "no", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends"]),
+    (Kind::ReadOnly, ["welcome", "yes", "yes", "no", "no", "no", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends"]),
+    (Kind::Settled, ["welcome", "yes", "yes", "no", "no", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends"]),
+];
+
+const NOWHERE: SpaceId = SpaceId::from_bytes([99; 16]);
+const NOTE: EntityId = EntityId::from_bytes([1; 16]);
+/// The device of the owner of the space, and of who tries.
+const OWNER: u8 = 1;
+const WHO: u8 = 2;
+
+/// A relay with a space that has one change in it, its owner's session, and somebody with a token.
+struct Stage {
+    relay: Relay,
+    owner: SessionId,
+    author: Author,
+    token: Option<String>,
+}
+
+impl Stage {
+    fn of(kind: Kind) -> Self {
+        let mut relay = Relay::new();
+        let owner = relay.device(OWNER);
+        let mut author = Author::new(1, 1);
+        relay.push(owner, 1, &mut author, &["the owner's"]);
+        relay.send(owner, signal(SignalKind::Asks));
+        relay.pass(10);
+        let now = relay.now();
+        let log = relay.hub.log_mut();
+        for user in ["ada", "zoe"] {
+            log.create_user(user, at(0)).unwrap();
+        }
+        let role = match kind {
+            Kind::Foreign => None,
+            Kind::Reader => Some(Role::Reader),
+            Kind::Writer | Kind::Elsewhere => Some(Role::Writer),
+            _ => Some(Role::Owner),
+        };
+        role.into_iter().for_each(|role| log.grant(SPACE, "ada", role, now).unwrap());
+        let token = Token::new(&mut Seeded(40));
+        let new = NewToken {
+            user: Some("ada".to_owned()),
+            spaces: if kind == Kind::Elsewhere { vec![SpaceId::from_bytes([50; 16])] } else { Vec::new() },
+            read_only: kind == Kind::ReadOnly,
+            may_create: !matches!(kind, Kind::ReadOnly | Kind::Settled),
+            administers: kind == Kind::Admin,
+            expires_wall_ms: (kind == Kind::Expired).then_some(now.wall_ms),
+            ..NewToken::default()
+        };
+        if kind != Kind::Wrong {
+            let number = log.create_token(&token, &new, at(1)).unwrap();
+            match kind {
+                Kind::Revoked => log.revoke_token(number, now).unwrap(),
+                Kind::Closed => log.set_user_enabled("ada", false, now).unwrap(),
+                Kind::SignedOut => {
+                    let principal = match log.authenticate(&token.hash(), hello(WHO).device, now).unwrap() {
+                        crate::log::Authentication::Good(principal) => principal,
+                        other => panic!("{other:?}"),
+                    };
+                    let seen = |device: u8| crate::log::SeenDevice {
+                        user: principal.user,
+                        device: hello(device).device,
+                        token: token.hash(),
+                        address: None,
+                        seen_wall_ms: now.wall_ms,
+                    };
+                    // Another device uses the token, too, so that it stays good.
+                    log.note_devices(&[seen(WHO), seen(77)]).unwrap();
+                    log.sign_out_device("ada", hello(WHO).device, now).unwrap();
+                }
+                _ => {}
+            }
+        }
+        let token = (kind != Kind::None).then(|| token.reveal().to_owned());
+        // Until the relay has looked, nothing passes between sessions.
+        relay.pass(1_000);
+        relay.seen(owner);
+        Self { relay, owner, author, token }
+    }
+
+    /// Says hello.
+    fn session(&mut self) -> SessionId {
+        let token = self.token.clone();
+        let id = self.relay.connect_as(token.as_deref());
+        self.relay.send(id, ToRelay::Hello(hello(WHO)));
+        self.relay.turn();
+        id
+    }
+
+    fn say(&mut self, id: SessionId, frame: ToRelay<'_>) -> Vec<Seen> {
+        self.relay.send(id, frame);
+        self.relay.turn();
+        self.relay.seen(id)
+    }
+
+    /// What comes of a verb: `yes` or `no`, or in a word what it is.
+    fn comes_of(&mut self, verb: &str) -> &'static str {
+        let id = self.session();
+        let greeted = self.relay.seen(id);
+        match greeted[..] {
+            [Seen::Welcome(_)] => {}
+            [Seen::Goodbye(code)] if verb == "hello" => {
+                return match code {
+                    GoodbyeCode::Unauthorized => "unauthorized",
+                    GoodbyeCode::TokenExpired => "expired",
+                    GoodbyeCode::SignedOut => "signed out",
+                    GoodbyeCode::AccountClosed => "closed",
+                    other => panic!("{other}"),
+                };
+            }
+            [Seen::Goodbye(_)] => return "-",
+            ref other => panic!("{other:?}"),
+        }
+        let opens = |seen: &[Seen]| if seen.iter().any(|seen| matches!(seen, Seen::Opened(_))) { "yes" } else { "no" };
+        let stays = |stage: &Self| if stage.relay.is_closed(id) { "ends" } else { "yes" };
+        let answers = |seen: &[Seen], wanted: fn(&Seen) -> bool| if seen.iter().any(wanted) { "yes" } else { "no" };
+        match verb {
+            "hello" => "welcome",
+            "open" => opens(&self.say(id, open_of(SPACE, false))),
+            "adopt" => opens(&self.say(id, open_of(SPACE, true))),
+            "unknown" => opens(&self.say(id, open_of(NOWHERE, false))),
+            "create" => opens(&self.say(id, open_of(NOWHERE, true))),
+            "fresher" => {
+                let fresher = Token::new(&mut Seeded(41));
+                let new = NewToken { user: Some("ada".to_owned()), ..NewToken::default() };
+                self.relay.hub.log_mut().create_token(&fresher, &new, at(1)).unwrap();
+                self.say(id, authenticate(fresher.reveal()));
+                stays(self)
+            }
+            "another's" => {
+                let another = Token::new(&mut Seeded(42));
+                let new = NewToken { user: Some("zoe".to_owned()), ..NewToken::default() };
+                self.relay.hub.log_mut().create_token(&another, &new, at(1)).unwrap();
+                self.say(id, authenticate(another.reveal()));
+                stays(self)
+            }
+            "wrong" => {
+                self.say(id, authenticate("afield_wrong"));
+                stays(self)
+            }
+            _ => {
+                self.say(id, open_of(SPACE, false));
+                match verb {
+                    "push" => {
+                        self.relay.push(id, 1, &mut Author::new(9, 9), &["of who tries"]);
+                        self.relay.turn();
+                        let stored = self.relay.everything().len() > 1;
+                        let told = self.relay.seen(id);
+                        let receipt = told.contains(&Seen::Receipt(1, super::stored(2, 1)));
+                        assert_eq!(stored, receipt, "a receipt says what is so: {told:?}");
+                        if stored { "yes" } else { "no" }
+                    }
+                    "fetch" => answers(&self.say(id, fetch()), |seen| matches!(seen, Seen::Fetched { .. })),
+                    "filter" => {
+                        self.say(
+                            id,
+                            ToRelay::Filter(NewFilter {
+                                channel: Channel(0),
+                                filter: Filter::Everything,
+                                partial: false,
+                            }),
+                        );
+                        self.hears_of_a_push(id)
+                    }
+                    "progress" => {
+                        self.say(id, ToRelay::Progress(Progress { channel: Channel(0), sequence: Sequence::new(1) }));
+                        answers(&self.relay.seen(self.owner), |seen| matches!(seen, Seen::Stored(1)))
+                    }
+                    "signal" => {
+                        self.say(id, signal(SignalKind::Shows));
+                        answers(&self.relay.seen(self.owner), |seen| matches!(seen, Seen::Signal { .. }))
+                    }
+                    "hear" => self.hears_of_a_push(id),
+                    other => panic!("{other}"),
+                }
+            }
+        }
+    }
+
+    fn hears_of_a_push(&mut self, id: SessionId) -> &'static str {
+        self.relay.seen(id);
+        self.relay.push(self.owner, 2, &mut self.author, &["the next"]);
+        self.relay.turn();
+        if foreign(&self.relay.seen(id)).is_empty() { "no" } else { "yes" }
+    }
+}
+
+fn open_of(space: SpaceId, create: bool) -> ToRelay<'static> {
+    let filter = Filter::Everything;
+    ToRelay::Open(Open { channel: Channel(0), space, cursor: None, create, raw: false, filter, partial: false })
+}
+
+fn authenticate(token: &str) -> ToRelay<'static> {
+    ToRelay::Authenticate(wire::Authenticate { token: token.to_owned() })
+}
+
+fn signal(kind: SignalKind) -> ToRelay<'static> {
+    let (entity, data) =
+        if kind == SignalKind::Shows { (Some(NOTE), Some(b"here".as_slice().into())) } else { (None, None) };
+    ToRelay::Signal(Signal { channel: Channel(0), kind, entity, data })
+}
+
+fn fetch() -> ToRelay<'static> {
+    ToRelay::Fetch(Fetch {
+        channel: Channel(0),
+        number: FetchNumber(1),
+        filter: Filter::Everything,
+        after: Sequence::ZERO,
+        changes: false,
+    })
+}
+
+#[test]
+fn everyone_may_what_the_table_says() {
+    for (kind, row) in TABLE {
+        let found = VERBS.map(|verb| Stage::of(kind).comes_of(verb));
+        assert_eq!(found, row, "{kind:?}: {VERBS:?}");
+    }
+}
+
+#[test]
+fn every_frame_about_a_forbidden_space_is_answered_as_one_about_no_space_at_all() {
+    for kind in [Kind::Foreign, Kind::Elsewhere] {
+        let answers = [SPACE, NOWHERE].map(|space| {
+            let mut stage = Stage::of(kind);
+            // A member of another space may not create either here, or there would be a difference of the creation's own.
+            let id = stage.session();
+            stage.relay.raw(id);
+            let mut said = Vec::new();
+            for frame in [
+                open_of(space, false),
+                fetch(),
+                ToRelay::Progress(Progress { channel: Channel(0), sequence: Sequence::new(1) }),
+                signal(SignalKind::Asks),
+                signal(SignalKind::Shows),
+                ToRelay::Filter(NewFilter { channel: Channel(0), filter: Filter::Everything, partial: false }),
+                open_of(space, false),
+            ] {
+                stage.relay.send(id, frame);
+                stage.relay.turn();
+                said.push(stage.relay.raw(id));
+            }
+            stage.relay.push(id, 1, &mut Author::new(9, 9), &["x"]);
+            stage.relay.turn();
+            said.push(stage.relay.raw(id));
+            let (owner, mut author) = (stage.owner, stage.author);
+            stage.relay.push(owner, 2, &mut author, &["the next"]);
+            stage.relay.turn();
+            said.push(stage.relay.raw(id));
+            (said, stage.relay.is_closed(id))
+        });
+        assert_eq!(answers[0], answers[1], "R6: {kind:?}");
+        assert!(!answers[0].0[0].is_empty(), "the control: there is an answer");
+    }
+}
