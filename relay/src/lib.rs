@@ -5,6 +5,7 @@
 //! | [`log`] | [`log::Log`], the seam to a database, and [`log::SqliteLog`], one SQLite file |
 //! | [`hub`] | [`hub::Hub`]: the relay's whole behaviour, synchronous and deterministic |
 //! | [`server`] | [`server::Relay`]: sockets, TLS, HTTP, and the one thread that owns a hub |
+//! | [`signed`] | tokens that an app's own backend signs: whether one is good, and what it says |
 //! | [`config`] | what its operator can set: a file, variables, flags |
 //! | [`cli`] | the commands: `serve`, `compact`, `config`, and those that administer accounts |
 //! | [`views`] | what the administration shows, on a terminal and over HTTP |
@@ -32,6 +33,7 @@ pub mod config;
 pub mod hub;
 pub mod log;
 pub mod server;
+pub mod signed;
 pub mod views;
 
 #[cfg(test)]

@@ -1,0 +1,154 @@
+//! Signed tokens: JWTs that an app's own backend mints, so that the relay keeps no list of who may do what.
+//!
+//! A token says who may use which spaces, and until when. Everything that could be chosen by whoever made it is settled
+//! before it is read: the algorithm belongs to the key and not to the token, keys come out of the operator's file and never out
+//! of a header, and a token that does not say when it ends, for whom it is and who made it is refused.
+//!
+//! Signatures are checked with ring, the one provider of cryptography here; jsonwebtoken reads keys, whose forms are many.
+
+mod claims;
+mod keys;
+mod signature;
+
+pub use keys::{KeyFileError, KeySource};
+
+use crate::log::SignedClaims;
+use afield_core::limits::TOKEN_BYTES_MAX;
+use afield_core::{DeviceId, Now};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::Algorithm;
+use keys::Keys;
+use serde::Deserialize;
+
+/// How long a token may be good, in milliseconds: a day. What it says about spaces is as old as the token, and nobody can take
+/// it back one by one.
+pub const LIFETIME_MAX_MS: i64 = 86_400_000;
+/// How far the clock of whoever makes tokens may be ahead, in milliseconds.
+pub const CLOCK_SKEW_MAX_MS: i64 = 60_000;
+
+/// Which signed tokens are taken.
+#[derive(Debug, Clone)]
+pub struct SignedOptions {
+    /// Where the keys are.
+    pub keys: KeySource,
+    /// Who has to have made them: the claim `iss`.
+    pub issuer: String,
+    /// For whom they have to be made: in the claim `aud`.
+    pub audience: String,
+}
+
+/// What a good token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// Whose it is, and what he or she may do.
+    pub claims: SignedClaims,
+    /// The one device that may use it; any where absent.
+    pub device: Option<DeviceId>,
+}
+
+/// Why a token is refused. None of these shows anything of the token.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignedError {
+    /// It is no JWT: three parts in base64, the first of them a header.
+    #[error("the token is no JWT")]
+    Malformed,
+    /// Its header demands what is not understood here.
+    #[error("the header of the token has extensions that have to be understood")]
+    Critical,
+    /// It names a key that is not in the file, or none where there are several.
+    #[error("the token is signed with a key that is not known")]
+    UnknownKey,
+    /// It names another algorithm than the key has.
+    #[error("the token names another algorithm than its key has")]
+    Algorithm,
+    /// It was not signed with the key, or changed since.
+    #[error("the signature of the token is wrong")]
+    Signature,
+    /// A claim has another form than it should, or stands there twice.
+    #[error("the claims of the token cannot be understood")]
+    Claims,
+    /// A claim is missing.
+    #[error("the token lacks the claim {0}")]
+    Missing(&'static str),
+    /// It was made by somebody else.
+    #[error("the token is of another issuer")]
+    Issuer,
+    /// It was made for somebody else.
+    #[error("the token is for another audience")]
+    Audience,
+    /// It has ended.
+    #[error("the token has expired")]
+    Expired,
+    /// It is not good yet.
+    #[error("the token is not good yet: are the clocks right?")]
+    NotYet,
+    /// It is good for longer than a day.
+    #[error("the token is good for longer than a day")]
+    TooLong,
+    /// The keys cannot be read any more; nobody is let in meanwhile.
+    #[error("the keys of signed tokens cannot be read")]
+    Keys(#[source] KeyFileError),
+}
+
+/// What is read of a header; a key in it, or where one is said to be, is nothing to go by.
+#[derive(Deserialize)]
+struct Header {
+    alg: Algorithm,
+    kid: Option<String>,
+    crit: Option<serde::de::IgnoredAny>,
+}
+
+/// Takes signed tokens.
+#[derive(Debug)]
+pub struct SignedTokens {
+    keys: Keys,
+    issuer: String,
+    audience: String,
+}
+
+impl SignedTokens {
+    /// Reads the keys.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or has no key that could be used.
+    pub fn open(options: SignedOptions) -> Result<Self, KeyFileError> {
+        let SignedOptions { keys, issuer, audience } = options;
+        Ok(Self { keys: Keys::open(keys)?, issuer, audience })
+    }
+
+    /// Checks a token. The keys are read anew where their file has changed: a key that was taken out of it is good no more.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the token; nothing of its claims is read before its signature was found good.
+    pub fn verify(&mut self, token: &str, now: Now) -> Result<Verified, SignedError> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(SignedError::Malformed);
+        }
+        let (message, signature) = token.rsplit_once('.').ok_or(SignedError::Malformed)?;
+        let (header, claims) = message.split_once('.').ok_or(SignedError::Malformed)?;
+        let header: Header = serde_json::from_slice(&decoded(header)?).map_err(|_| SignedError::Malformed)?;
+        if header.crit.is_some() {
+            return Err(SignedError::Critical);
+        }
+        self.keys.refresh().map_err(SignedError::Keys)?;
+        let key = self.keys.find(header.kid.as_deref()).ok_or(SignedError::UnknownKey)?;
+        if header.alg != key.algorithm {
+            return Err(SignedError::Algorithm);
+        }
+        if !signature::is_good(key, message.as_bytes(), &decoded(signature)?) {
+            return Err(SignedError::Signature);
+        }
+        claims::read(&decoded(claims)?, &self.issuer, &self.audience, now)
+    }
+}
+
+fn decoded(part: &str) -> Result<Vec<u8>, SignedError> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| SignedError::Malformed)
+}
+
+#[cfg(test)]
+mod tests;
