@@ -2,11 +2,16 @@
 
 pub(crate) mod frames;
 
+use crate::signed::{KeySource, SignedOptions};
 use afield_core::change::ChangeHeader;
 use afield_core::wire::DecodedChunk;
 use afield_core::{ChunkKind, EntityId, Entropy, Limits, Now};
 use automerge::transaction::{CommitOptions, Transactable};
 use automerge::{ActorId, AutoCommit, ObjType, ROOT, ReadDoc};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::Algorithm;
+use ring::hmac;
 
 /// A moment on both clocks.
 pub(crate) fn at(ms: u64) -> Now {
@@ -24,6 +29,43 @@ impl Entropy for Seeded {
             mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             chunk.copy_from_slice(&(mixed ^ (mixed >> 31)).to_le_bytes()[..chunk.len()]);
         }
+    }
+}
+
+/// An app's backend that signs tokens.
+pub(crate) struct Backend {
+    folder: tempfile::TempDir,
+}
+
+impl Backend {
+    const SECRET: &[u8] = b"thirty-two bytes that are secret";
+
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("keys"), Self::SECRET).unwrap();
+        Self { folder }
+    }
+
+    /// What a relay is told of it.
+    pub(crate) fn options(&self) -> SignedOptions {
+        SignedOptions {
+            keys: KeySource { path: self.folder.path().join("keys"), algorithm: Some(Algorithm::HS256) },
+            issuer: "https://app.example".to_owned(),
+            audience: "relay".to_owned(),
+        }
+    }
+
+    /// A token of a user for an hour from `now` on, with more claims.
+    pub(crate) fn token(&self, subject: &str, now: Now, more: &serde_json::Value) -> String {
+        let seconds = now.wall_ms / 1_000;
+        let mut claims = serde_json::json!({
+            "iss": "https://app.example", "aud": "relay", "sub": subject, "iat": seconds, "exp": seconds + 3_600,
+        });
+        claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let signed = format!("{}.{}", part(br#"{"alg":"HS256"}"#), part(claims.to_string().as_bytes()));
+        let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, Self::SECRET), signed.as_bytes());
+        format!("{signed}.{}", part(signature.as_ref()))
     }
 }
 

@@ -11,6 +11,8 @@ use std::fmt;
 
 const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
+/// The number of the frame that is a push.
+const PUSH: u8 = 4;
 /// The smallest payload that is tried with zstd: below it nothing is gained (`PROTOCOL.md`).
 const COMPRESS_BYTES_MIN: usize = 200;
 
@@ -214,6 +216,21 @@ impl<'b> Message<'b> {
             .map_err(|error| WireError::of_body(number, decoder.position(), &error))?
             .ok_or(WireError::UnknownFrame { number })
     }
+}
+
+/// Whether a message from a device may be a push, by its first bytes: what a relay counts before it decodes anything.
+///
+/// Of what is not written in the shortest form it says yes.
+///
+/// ```
+/// use afield_core::wire::{Authenticate, ToRelay, encode_to_relay, may_be_push};
+///
+/// let message = encode_to_relay(&ToRelay::Authenticate(Authenticate { token: "secret".to_owned() }));
+/// assert!(!may_be_push(&message));
+/// ```
+pub fn may_be_push(message: &[u8]) -> bool {
+    // An array of two items whose first is a number below 24 (RFC 8949, 3.1).
+    !matches!(message, [PLAIN, 0x82, number, ..] if *number < 24 && *number != PUSH)
 }
 
 /// Encodes a frame from a device as one WebSocket message.

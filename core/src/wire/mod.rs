@@ -17,7 +17,7 @@ pub use batch::{
 pub use cbor::ITEMS_MAX;
 pub use code::{ChunkCode, Class, GoodbyeCode, SpaceCode};
 pub use compress::InflateError;
-pub use envelope::{CborFault, Message, WireError, encode_to_device, encode_to_relay};
+pub use envelope::{CborFault, Message, WireError, encode_to_device, encode_to_relay, may_be_push};
 pub use frame::{
     Authenticate, CatchUp, CaughtUp, ChainCheck, Channel, Chunks, EntityIds, ErasedChunk, Fetch, FetchNumber, Fetched,
     Goodbye, Hello, Jump, NewFilter, Open, Opened, PLACES_RUNS_MAX, PROTOCOL_VERSION, Places, Progress, Push,

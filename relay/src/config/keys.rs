@@ -1,7 +1,7 @@
 //! The keys: each is declared once, in the list at the end, and everything else follows from that.
 
 use super::file::Found;
-use super::setting::{Bytes, Count, LogFilter, LogFormat, Setting, Shown};
+use super::setting::{Bytes, Count, LogFilter, LogFormat, Setting, Shown, SignatureAlgorithm, Text};
 use super::span::TimeSpan;
 use crate::hub::SIGNALS_PER_SECOND;
 use crate::log::Quotas;
@@ -190,6 +190,16 @@ keys! {
     admin: AdminSection, "The administration over HTTP, on a listener of its own; there is none unless it is given an address." {
         /// The address and port to listen on, such as 127.0.0.1:8454.
         listen: Option<SocketAddr> = None;
+    }
+    jwt: JwtSection, "Tokens that an app's own backend signs (JWT); none are taken unless there are keys." {
+        /// The file with the key: a public one as PEM, or the secret of an HMAC; or with several, as a JWK set.
+        keys: Option<PathBuf> = None;
+        /// The algorithm of the one key, and of those keys of a set that name none.
+        algorithm: Option<SignatureAlgorithm> = None;
+        /// Who has to have made a token: the claim iss.
+        issuer: Option<Text> = None;
+        /// For whom a token has to be made: in the claim aud.
+        audience: Option<Text> = None;
     }
     space: SpaceSection, "What one space may hold." {
         /// Most bytes of chunks in one space.

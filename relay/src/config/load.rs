@@ -17,7 +17,15 @@ pub const FILE_VARIABLE: &str = "AFIELD_CONFIG";
 /// How many letters a variable may differ from a known one and still be taken for that: others may belong to other programs.
 const VARIABLE_EDITS_MAX: usize = 2;
 /// Keys of which the one is of no use without the other.
-const PAIRS: [(&str, &str); 2] = [("tls.certificate", "tls.key"), ("tls.key", "tls.certificate")];
+const PAIRS: [(&str, &str); 7] = [
+    ("tls.certificate", "tls.key"),
+    ("tls.key", "tls.certificate"),
+    ("jwt.keys", "jwt.issuer"),
+    ("jwt.keys", "jwt.audience"),
+    ("jwt.algorithm", "jwt.keys"),
+    ("jwt.issuer", "jwt.keys"),
+    ("jwt.audience", "jwt.keys"),
+];
 
 /// Where a value is from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -23,10 +23,10 @@ mod show;
 mod span;
 
 pub use flags::Flags;
-pub use keys::{AdminSection, Config, LimitsSection, SpaceSection, TlsSection};
+pub use keys::{AdminSection, Config, JwtSection, LimitsSection, SpaceSection, TlsSection};
 pub use load::{DEFAULT_FILE, FILE_VARIABLE, Loaded, Origin, Sources};
 pub use problem::ConfigError;
-pub use setting::{Bytes, Count, LogFilter, LogFormat};
+pub use setting::{Bytes, Count, LogFilter, LogFormat, SignatureAlgorithm, Text};
 pub use span::{ParseTimeSpanError, TimeSpan};
 
 pub(crate) use show::{example, objects, page, table, table_objects};
@@ -34,6 +34,7 @@ pub(crate) use show::{example, objects, page, table, table_objects};
 use crate::hub::{Access, SignalRate};
 use crate::log::Quotas;
 use crate::server::{RelayOptions, StartError, TlsError, TlsFiles};
+use crate::signed::{KeySource, SignedOptions};
 use afield_core::Limits;
 use problem::Problem;
 
@@ -47,6 +48,7 @@ impl Config {
             listen: self.listen,
             access,
             tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
+            signed: self.jwt.options(),
             admin: self.admin.listen,
             behind_proxy: self.behind_proxy,
             quotas: Quotas {
@@ -61,6 +63,17 @@ impl Config {
             shutdown_deadline_ms: self.shutdown_deadline.ms(),
             ..RelayOptions::new(self.data.clone())
         }
+    }
+}
+
+impl JwtSection {
+    fn options(&self) -> Option<SignedOptions> {
+        let Self { keys, algorithm, issuer, audience } = self;
+        Some(SignedOptions {
+            keys: KeySource { path: keys.clone()?, algorithm: algorithm.map(SignatureAlgorithm::get) },
+            issuer: issuer.as_ref()?.as_str().to_owned(),
+            audience: audience.as_ref()?.as_str().to_owned(),
+        })
     }
 }
 
@@ -102,6 +115,7 @@ impl Loaded {
             StartError::PlainText(_) | StartError::OpenAccess(_) => "listen",
             StartError::Tls(TlsError::Certificate { .. }) => "tls.certificate",
             StartError::Tls(_) => "tls.key",
+            StartError::Keys(_) => "jwt.keys",
             _ => return CheckError::Start(error),
         };
         match self.origin(key) {
@@ -137,7 +151,14 @@ impl CheckError {
     /// Whether other values would let the relay start, and not another state of the machine.
     pub(crate) fn is_wrong_configuration(&self) -> bool {
         let (Self::Start(error) | Self::Located { source: error, .. }) = self else { return true };
-        matches!(error, StartError::PlainText(_) | StartError::OpenAccess(_) | StartError::Limits | StartError::Tls(_))
+        matches!(
+            error,
+            StartError::PlainText(_)
+                | StartError::OpenAccess(_)
+                | StartError::Limits
+                | StartError::Tls(_)
+                | StartError::Keys(_)
+        )
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::file::Found;
 use super::span::TimeSpan;
+use jsonwebtoken::Algorithm;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -325,6 +326,61 @@ impl Setting for LogFormat {
             Self::Json => "json",
         };
         Some(Shown::Text(name.to_owned()))
+    }
+}
+
+/// A text that is taken as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text(String);
+
+impl Text {
+    /// The text as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for Text {
+    const VALUE: &'static str = "TEXT";
+
+    fn wanted() -> String {
+        "a text".to_owned()
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self(text.to_owned()))
+    }
+
+    fn show(&self) -> Option<Shown> {
+        Some(Shown::Text(self.0.clone()))
+    }
+}
+
+/// An algorithm of signatures, in the words of RFC 7518.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignatureAlgorithm(Algorithm);
+
+impl SignatureAlgorithm {
+    /// The algorithm.
+    pub const fn get(self) -> Algorithm {
+        self.0
+    }
+}
+
+impl Setting for SignatureAlgorithm {
+    const VALUE: &'static str = "ALGORITHM";
+    const SAMPLE: &'static str = "EdDSA";
+
+    fn wanted() -> String {
+        "an algorithm of RFC 7518 or 8037, such as EdDSA, ES256, RS256 or HS256".to_owned()
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+
+    fn show(&self) -> Option<Shown> {
+        Some(Shown::Text(format!("{:?}", self.0)))
     }
 }
 

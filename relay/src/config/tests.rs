@@ -1,3 +1,4 @@
+use super::setting::Setting;
 use super::*;
 use std::net::SocketAddr;
 
@@ -55,6 +56,12 @@ fn the_example_says_of_every_key_what_the_default_is() {
     let mut expected = Config { data: "PATH".into(), ..Config::default() };
     expected.tls = TlsSection { certificate: Some("PATH".into()), key: Some("PATH".into()) };
     expected.admin.listen = Some("127.0.0.1:8454".parse().unwrap());
+    expected.jwt = JwtSection {
+        keys: Some("PATH".into()),
+        algorithm: Setting::parse("EdDSA"),
+        issuer: Setting::parse("TEXT"),
+        audience: Setting::parse("TEXT"),
+    };
     assert_eq!(loaded.config, expected);
     assert!(objects(&loaded).iter().all(|object| object["from"] != "default"), "and each key is in it");
 }

@@ -2,6 +2,7 @@
 
 use super::{Access, Hub};
 use crate::log::{Authentication, Ended, Log, LogError, Principal, Standing, TokenHash};
+use crate::signed::SignedError;
 use afield_core::session::WelcomeAnswer;
 use afield_core::wire::{GoodbyeCode, Hello, ITEMS_MAX};
 use afield_core::{DeviceId, Now, SessionId};
@@ -67,8 +68,47 @@ impl<L: Log> Hub<L> {
         let authentication = match (self.access, token) {
             (Access::Open, _) => Authentication::Good(Principal::ANYONE),
             (Access::Tokens, None) => Authentication::Unknown,
+            (Access::Tokens, Some(token)) if is_signed(token) => return self.authenticate_signed(token, device, now),
             (Access::Tokens, Some(token)) => self.log.authenticate(&TokenHash::of(token), device, now)?,
         };
+        self.stand(authentication, now)
+    }
+
+    /// The same for a token that an app's backend signed.
+    fn authenticate_signed(
+        &mut self,
+        token: &str,
+        device: DeviceId,
+        now: Now,
+    ) -> Result<Result<(Principal, Standing), GoodbyeCode>, LogError> {
+        let Some(signed) = &mut self.signed else { return Ok(Err(GoodbyeCode::Unauthorized)) };
+        let verified = match signed.verify(token, now) {
+            Ok(verified) => verified,
+            Err(SignedError::Expired) => return Ok(Err(GoodbyeCode::TokenExpired)),
+            Err(error @ SignedError::Keys(_)) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "no signed token can be checked");
+                return Ok(Err(GoodbyeCode::Internal));
+            }
+            Err(error) => {
+                tracing::info!(error = &error as &dyn std::error::Error, "a signed token is refused");
+                return Ok(Err(GoodbyeCode::Unauthorized));
+            }
+        };
+        if verified.device.is_some_and(|only| only != device) {
+            tracing::info!("a signed token is refused: it is for another device");
+            return Ok(Err(GoodbyeCode::Unauthorized));
+        }
+        let text = token.rsplit_once('.').map_or(token, |(text, _)| text);
+        let hash = TokenHash::of_signed(text);
+        let authentication = self.log.authenticate_signed(&hash, &verified.claims, device, now)?;
+        self.stand(authentication, now)
+    }
+
+    fn stand(
+        &mut self,
+        authentication: Authentication,
+        now: Now,
+    ) -> Result<Result<(Principal, Standing), GoodbyeCode>, LogError> {
         Ok(match authentication {
             Authentication::Unknown => Err(GoodbyeCode::Unauthorized),
             Authentication::Ended(ended) => Err(code_of(ended)),
@@ -119,4 +159,9 @@ fn code_of(ended: Ended) -> GoodbyeCode {
         Ended::SignedOut => GoodbyeCode::SignedOut,
         Ended::AccountClosed => GoodbyeCode::AccountClosed,
     }
+}
+
+/// Whether a token has the form of a JWT (RFC 7519); none of the relay's own has.
+fn is_signed(token: &str) -> bool {
+    token.bytes().filter(|byte| *byte == b'.').count() == 2
 }

@@ -13,6 +13,7 @@ mod signals;
 mod watch;
 
 use crate::log::{Log, Principal};
+use crate::signed::SignedTokens;
 use afield_core::limits::SEND_QUEUE_BYTES_MAX;
 use afield_core::session::{AppendRequest, LiveFeed, RelayRequest, RelaySession};
 use afield_core::time::random_bytes;
@@ -117,6 +118,8 @@ pub struct Hub<L> {
     signal_rate: SignalRate,
     signals_dropped: u64,
     roster: Roster,
+    /// Which signed tokens are taken; none where absent.
+    signed: Option<SignedTokens>,
     /// Whether something could be appended, and when that was tried last, on the monotonic clock.
     readiness: Option<(u64, Result<(), NotReady>)>,
 }
@@ -191,8 +194,16 @@ impl<L: Log> Hub<L> {
             signal_rate: SignalRate::DEFAULT,
             signals_dropped: 0,
             roster: Roster::default(),
+            signed: None,
             readiness: None,
         }
+    }
+
+    /// Takes tokens that an app's backend signed, too.
+    #[must_use]
+    pub fn with_signed_tokens(mut self, signed: SignedTokens) -> Self {
+        self.signed = Some(signed);
+        self
     }
 
     /// Takes a link that has just come up; `token` is the one of its `Authorization` header.

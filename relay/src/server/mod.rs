@@ -31,6 +31,7 @@ pub use tls::{TlsError, TlsFiles};
 use crate::hub::{Access, Hub, SignalRate};
 use crate::log::accounts::Accounts;
 use crate::log::{LogError, OpenLogError, Quotas};
+use crate::signed::{KeyFileError, SignedOptions, SignedTokens};
 use afield_core::Limits;
 use engine::Engine;
 use folder::FolderLock;
@@ -66,6 +67,8 @@ pub struct RelayOptions {
     pub access: Access,
     /// Its certificate; absent for plain text.
     pub tls: Option<TlsFiles>,
+    /// Which tokens of an app's backend it takes; absent for none.
+    pub signed: Option<SignedOptions>,
     /// Where its administration listens; absent for none.
     pub admin: Option<SocketAddr>,
     /// Whether a proxy in front of it speaks TLS, so that it may speak plain text on any address.
@@ -91,6 +94,7 @@ impl RelayOptions {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT),
             access: Access::Tokens,
             tls: None,
+            signed: None,
             admin: None,
             behind_proxy: false,
             quotas: Quotas::DEFAULT,
@@ -124,6 +128,7 @@ impl RelayOptions {
     /// Checks that the files that are named are there and of use.
     pub(crate) fn check_files(&self) -> Result<(), StartError> {
         self.tls.as_ref().map(tls::acceptor).transpose()?;
+        self.signed.clone().map(SignedTokens::open).transpose()?;
         Ok(())
     }
 }
@@ -157,6 +162,9 @@ pub enum StartError {
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The keys of signed tokens cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {
@@ -202,6 +210,7 @@ impl Relay {
         let RelayOptions { listen, access, .. } = options;
         options.check()?;
         let tls = options.tls.as_ref().map(tls::acceptor).transpose()?;
+        let signed = options.signed.map(SignedTokens::open).transpose()?;
         let is_encrypted = tls.is_some();
         let folder = DataFolder::create(options.data)?;
         let lock = folder.lock()?;
@@ -212,7 +221,10 @@ impl Relay {
             Some(address) => Some((bind(address).await?, folder.open_log()?)),
             None => None,
         };
-        let hub = Hub::new(log, access, options.limits, SystemEntropy).with_signal_rate(options.signals);
+        let mut hub = Hub::new(log, access, options.limits, SystemEntropy).with_signal_rate(options.signals);
+        if let Some(signed) = signed {
+            hub = hub.with_signed_tokens(signed);
+        }
         let engine = Engine::start(hub).map_err(StartError::Thread)?;
         let connections_max = places::within_descriptors(options.connections_max);
         let connections = Arc::new(Semaphore::new(connections_max));

@@ -12,30 +12,14 @@ const FILE_BYTES_MAX: u64 = 256 * 1024;
 /// The shortest secret of an HMAC, in bytes: those of the shortest hash, as RFC 7518 demands.
 const SECRET_BYTES_MIN: usize = 32;
 
-/// Where the keys are.
+/// Where the keys are: in a file with one key, a public one as PEM, or for HMAC a secret, which is what the file has but for a line break at
+/// its end; or in one with a JWK set, of which tokens name one key, unless it has but one.
 #[derive(Debug, Clone)]
-pub enum KeySource {
-    /// One key: a public one as PEM, or for HMAC a secret, which is what the file has but for a line break at its end.
-    Static {
-        /// The file.
-        path: PathBuf,
-        /// The algorithm, and no other.
-        algorithm: Algorithm,
-    },
-    /// A JWK set; tokens name one of its keys, unless it has but one.
-    Jwks {
-        /// The file.
-        path: PathBuf,
-        /// The algorithm of the keys that do not name one.
-        algorithm: Option<Algorithm>,
-    },
-}
-
-impl KeySource {
-    fn path(&self) -> &Path {
-        let (Self::Static { path, .. } | Self::Jwks { path, .. }) = self;
-        path
-    }
+pub struct KeySource {
+    /// The file.
+    pub path: PathBuf,
+    /// The algorithm of the one key, and no other; of a set, that of the keys that do not name one.
+    pub algorithm: Option<Algorithm>,
 }
 
 /// Why keys cannot be used.
@@ -50,6 +34,12 @@ pub enum KeyFileError {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// A key does not say what it is for.
+    #[error("{} has one key: say with which algorithm tokens are signed", path.display())]
+    NoAlgorithm {
+        /// The file.
+        path: PathBuf,
     },
     /// It is no key of that algorithm, or of a form that is not known.
     #[error("{} has no public key for {algorithm:?} as PEM", path.display())]
@@ -125,7 +115,7 @@ impl Keys {
     /// Reads the file, and takes its keys where it is another one than before. Times of files are too coarse to tell that.
     pub(super) fn refresh(&mut self) -> Result<(), KeyFileError> {
         let before = self.read.take();
-        let bytes = read(self.source.path())?;
+        let bytes = read(&self.source.path)?;
         let hash = blake3::hash(&bytes);
         let keys = match before {
             Some((same, keys)) if same == hash => keys,
@@ -157,13 +147,12 @@ fn read(path: &Path) -> Result<Vec<u8>, KeyFileError> {
 }
 
 fn parse(source: &KeySource, bytes: &[u8]) -> Result<Vec<PinnedKey>, KeyFileError> {
-    match source {
-        KeySource::Static { path, algorithm } => {
-            let key = one(path, *algorithm, bytes)?;
-            Ok(vec![PinnedKey { id: None, algorithm: *algorithm, key }])
-        }
-        KeySource::Jwks { path, algorithm } => several(path, *algorithm, bytes),
+    let KeySource { path, algorithm } = source;
+    if bytes.trim_ascii_start().first() == Some(&b'{') {
+        return several(path, *algorithm, bytes);
     }
+    let algorithm = algorithm.ok_or_else(|| KeyFileError::NoAlgorithm { path: path.clone() })?;
+    Ok(vec![PinnedKey { id: None, algorithm, key: one(path, algorithm, bytes)? }])
 }
 
 fn one(path: &Path, algorithm: Algorithm, bytes: &[u8]) -> Result<DecodingKey, KeyFileError> {

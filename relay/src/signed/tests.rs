@@ -3,7 +3,10 @@ use crate::log::SignedClaims;
 use crate::log::accounts::Role;
 use crate::server::SystemEntropy;
 use afield_core::{Entropy, SpaceId};
+use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::Algorithm;
 use proptest::prelude::*;
 use ring::hmac;
 use ring::rand::SystemRandom;
@@ -59,11 +62,11 @@ impl Setting {
     }
 
     fn one(&self, text: &[u8], algorithm: Algorithm) -> Result<SignedTokens, KeyFileError> {
-        Self::of(KeySource::Static { path: self.file(text), algorithm })
+        Self::of(KeySource { path: self.file(text), algorithm: Some(algorithm) })
     }
 
     fn set(&self, keys: &Value, algorithm: Option<Algorithm>) -> Result<SignedTokens, KeyFileError> {
-        Self::of(KeySource::Jwks { path: self.file(json!({ "keys": keys }).to_string().as_bytes()), algorithm })
+        Self::of(KeySource { path: self.file(json!({ "keys": keys }).to_string().as_bytes()), algorithm })
     }
 }
 
@@ -214,6 +217,7 @@ fn claims_that_have_to_be_there_have_to_be_right() {
         assert_eq!(told(json!({ missing: null })), format!("the token lacks the claim {missing}"));
     }
     assert_eq!(told(json!({ "iss": "https://evil.example" })), SignedError::Issuer.to_string());
+    assert_eq!(told(json!({ "aud": 7 })), SignedError::Missing("aud").to_string());
     for audience in [json!("other"), json!([]), json!(["other"])] {
         assert_eq!(told(json!({ "aud": audience })), SignedError::Audience.to_string());
     }
@@ -221,7 +225,6 @@ fn claims_that_have_to_be_there_have_to_be_right() {
         ("exp", json!("1700003600")),
         ("exp", json!(-1)),
         ("exp", json!(1e300)),
-        ("aud", json!(7)),
         ("sub", json!("x".repeat(257))),
         ("device", json!("phone")),
         ("create", json!("yes")),
@@ -379,4 +382,13 @@ proptest! {
             prop_assert!(verified.is_err());
         }
     }
+}
+
+#[test]
+fn one_key_has_to_be_given_its_algorithm() {
+    let (setting, ed) = (Setting::new(), Ed::new());
+    let path = setting.file(ed.pem().as_bytes());
+    let refused = Setting::of(KeySource { path: path.clone(), algorithm: None });
+    assert!(matches!(refused, Err(KeyFileError::NoAlgorithm { .. })));
+    Setting::of(KeySource { path, algorithm: Some(Algorithm::EdDSA) }).expect("the control");
 }

@@ -85,7 +85,6 @@ impl Setting {
                 &format!("token create --data {folder}"),
                 &format!("token list --data {folder}"),
                 &format!("space list --data {folder}"),
-                &format!("device list --data {folder}"),
                 "config check",
                 "config print",
                 "config example",

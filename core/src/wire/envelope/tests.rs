@@ -326,3 +326,16 @@ proptest! {
         let _ = decode(&message);
     }
 }
+
+#[test]
+fn a_push_is_told_from_the_other_frames_by_its_first_bytes() {
+    for frame in from_device() {
+        let message = encode_to_relay(&frame);
+        let is_large = message.first() == Some(&1);
+        assert_eq!(may_be_push(&message), matches!(frame, ToRelay::Push(_)) || is_large, "{frame:?}");
+    }
+    // The number of a push in more bytes than it needs, a live push, a compressed frame, and nothing.
+    for other in [&[0, 0x82, 0x18, 4][..], &[0, 0x9f, 4], &[2, 0], &[1, 0], &[]] {
+        assert!(may_be_push(other), "{other:?}");
+    }
+}

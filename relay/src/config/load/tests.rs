@@ -50,7 +50,13 @@ fn every_key_is_known_by_its_variable_and_its_flag() {
             None => key.sample.to_owned(),
         };
         // The certificate and its key are of no use alone, which is another question.
-        let pair = [("AFIELD_TLS_KEY", "file.pem"), ("AFIELD_TLS_CERTIFICATE", "file.pem")];
+        let pair = [
+            ("AFIELD_TLS_KEY", "file.pem"),
+            ("AFIELD_TLS_CERTIFICATE", "file.pem"),
+            ("AFIELD_JWT_KEYS", "file.pem"),
+            ("AFIELD_JWT_ISSUER", "them"),
+            ("AFIELD_JWT_AUDIENCE", "us"),
+        ];
         let by_variable = loaded("", &[&[(key.variable.as_str(), value.as_str())], &pair[..]].concat(), &[]).unwrap();
         assert_eq!(by_variable.origin(key.name), Origin::Variable(key.variable.clone()));
         let by_flag = loaded("", &pair, &[(key.name, &value)]).unwrap();

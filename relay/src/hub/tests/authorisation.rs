@@ -2,8 +2,11 @@
 
 use super::*;
 use crate::log::accounts::Role;
+use crate::signed::SignedTokens;
+use crate::testing::Backend;
 use afield_core::wire::{Fetch, FetchNumber, NewFilter, Progress, Signal, SignalKind};
 use afield_core::{EntityId, Filter};
+use serde_json::json;
 
 /// A kind of token, and of what its user may do in the space of the owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +34,18 @@ enum Kind {
     ReadOnly,
     /// One of an owner who may bring no space.
     Settled,
+    /// One that an app's backend signed, for a reader, a writer or an owner of the space.
+    SignedReader,
+    SignedWriter,
+    SignedOwner,
+    /// For another space only, although its user is a member of this one.
+    SignedElsewhere,
+    /// For another device.
+    SignedForAnother,
+    /// With a signature that is wrong.
+    SignedWrong,
+    /// From before its user was signed out.
+    SignedOld,
 }
 
 /// What is tried, and what came of it; `-` where there is no session.
@@ -53,7 +68,7 @@ const VERBS: [&str; 14] = [
 
 /// The whole table, in the order of [`VERBS`].
 #[rustfmt::skip]
-const TABLE: [(Kind, [&str; 14]); 14] = [
+const TABLE: [(Kind, [&str; 14]); 21] = [
     (Kind::None, ["unauthorized", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
     (Kind::Wrong, ["unauthorized", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
     (Kind::Admin, ["unauthorized", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
@@ -68,6 +83,13 @@ const TABLE: [(Kind, [&str; 14]); 14] = [
     (Kind::Owner, ["welcome", "yes", "yes", "no", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends"]),
     (Kind::ReadOnly, ["welcome", "yes", "yes", "no", "no", "no", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends"]),
     (Kind::Settled, ["welcome", "yes", "yes", "no", "no", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends"]),
+    (Kind::SignedReader, ["welcome", "yes", "yes", "no", "no", "no", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends"]),
+    (Kind::SignedWriter, ["welcome", "yes", "yes", "no", "no", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends"]),
+    (Kind::SignedOwner, ["welcome", "yes", "yes", "no", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends"]),
+    (Kind::SignedElsewhere, ["welcome", "no", "no", "no", "no", "no", "no", "no", "no", "no", "no", "yes", "ends", "ends"]),
+    (Kind::SignedForAnother, ["unauthorized", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
+    (Kind::SignedWrong, ["unauthorized", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
+    (Kind::SignedOld, ["signed out", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
 ];
 
 const NOWHERE: SpaceId = SpaceId::from_bytes([99; 16]);
@@ -82,11 +104,16 @@ struct Stage {
     owner: SessionId,
     author: Author,
     token: Option<String>,
+    backend: Backend,
+    kind: Kind,
 }
 
 impl Stage {
     fn of(kind: Kind) -> Self {
-        let mut relay = Relay::new();
+        let backend = Backend::new();
+        let Relay { hub, now_ms, token, links } = Relay::new();
+        let hub = hub.with_signed_tokens(SignedTokens::open(backend.options()).unwrap());
+        let mut relay = Relay { hub, now_ms, token, links };
         let owner = relay.device(OWNER);
         let mut author = Author::new(1, 1);
         relay.push(owner, 1, &mut author, &["the owner's"]);
@@ -139,10 +166,19 @@ impl Stage {
             }
         }
         let token = (kind != Kind::None).then(|| token.reveal().to_owned());
+        let token = signed(kind, &backend, at(0)).or(token);
+        if let (Kind::SignedOld, Some(token)) = (kind, &token) {
+            // It was noted, so that there is somebody who can be signed out.
+            let id = relay.connect_as(Some(token));
+            relay.send(id, ToRelay::Hello(hello(WHO)));
+            let log = relay.hub.log_mut();
+            let user = log.users().unwrap().pop().unwrap().name;
+            log.sign_out_user(&user, now).unwrap();
+        }
         // Until the relay has looked, nothing passes between sessions.
         relay.pass(1_000);
         relay.seen(owner);
-        Self { relay, owner, author, token }
+        Self { relay, owner, author, token, backend, kind }
     }
 
     /// Says hello.
@@ -187,6 +223,11 @@ impl Stage {
             "adopt" => opens(&self.say(id, open_of(SPACE, true))),
             "unknown" => opens(&self.say(id, open_of(NOWHERE, false))),
             "create" => opens(&self.say(id, open_of(NOWHERE, true))),
+            "fresher" if signed(self.kind, &self.backend, self.relay.now()).is_some() => {
+                let fresher = signed(self.kind, &self.backend, at(1_000)).unwrap();
+                self.say(id, authenticate(&fresher));
+                stays(self)
+            }
             "fresher" => {
                 let fresher = Token::new(&mut Seeded(41));
                 let new = NewToken { user: Some("ada".to_owned()), ..NewToken::default() };
@@ -252,6 +293,33 @@ impl Stage {
     }
 }
 
+/// A token that the backend signs.
+fn signed(kind: Kind, backend: &Backend, now: Now) -> Option<String> {
+    let of = |space: SpaceId, role: &str| {
+        let spaces = json!({ space.to_string(): role, NOWHERE.to_string(): role });
+        backend.token("ada", now, &json!({ "spaces": spaces, "create": true }))
+    };
+    let another =
+        json!({ "spaces": { SPACE.to_string(): "owner" }, "device": DeviceId::from_bytes([77; 16]).to_string() });
+    Some(match kind {
+        Kind::SignedReader => of(SPACE, "reader"),
+        Kind::SignedWriter => of(SPACE, "writer"),
+        Kind::SignedOwner | Kind::SignedOld => of(SPACE, "owner"),
+        Kind::SignedElsewhere => {
+            let elsewhere = SpaceId::from_bytes([50; 16]).to_string();
+            backend.token("ada", now, &json!({ "spaces": { elsewhere: "owner" }, "create": true }))
+        }
+        Kind::SignedForAnother => backend.token("ada", now, &another),
+        Kind::SignedWrong => {
+            let mut token = of(SPACE, "owner");
+            let last = if token.ends_with('A') { "B" } else { "A" };
+            token.replace_range(token.len() - 2..token.len() - 1, last);
+            token
+        }
+        _ => return None,
+    })
+}
+
 fn open_of(space: SpaceId, create: bool) -> ToRelay<'static> {
     let filter = Filter::Everything;
     ToRelay::Open(Open { channel: Channel(0), space, cursor: None, create, raw: false, filter, partial: false })
@@ -287,7 +355,7 @@ fn everyone_may_what_the_table_says() {
 
 #[test]
 fn every_frame_about_a_forbidden_space_is_answered_as_one_about_no_space_at_all() {
-    for kind in [Kind::Foreign, Kind::Elsewhere] {
+    for kind in [Kind::Foreign, Kind::Elsewhere, Kind::SignedElsewhere] {
         let answers = [SPACE, NOWHERE].map(|space| {
             let mut stage = Stage::of(kind);
             // A member of another space may not create either here, or there would be a difference of the creation's own.
