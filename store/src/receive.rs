@@ -121,7 +121,7 @@ pub struct RunOutcome {
     pub erased: Vec<EntityId>,
     /// The entities whose erasure records are held back by a guard.
     pub held: Vec<EntityId>,
-    /// How many changes the store did not hold.
+    /// How many changes the store did not hold, without those of entities that the run erased.
     pub added: u64,
     /// Those changes by entity, with their bytes.
     pub brought: BTreeMap<EntityId, Brought>,
@@ -260,6 +260,10 @@ impl Arriving {
         }
         let erased: BTreeSet<_> = self.outcome.erased.iter().copied().collect();
         self.outcome.fresh.retain(|entity| !erased.contains(entity));
+        for entity in &erased {
+            // Who asks what the run brought is not told of what is gone again.
+            self.outcome.added -= self.outcome.brought.remove(entity).map_or(0, |brought| brought.changes);
+        }
         Ok(())
     }
 

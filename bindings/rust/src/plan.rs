@@ -6,11 +6,11 @@ pub(crate) use folder::discard_abandoned;
 
 use crate::driver::Took;
 use crate::relay::Relay;
-use crate::sandbox::{For, Sandbox, SandboxError, SandboxProgress, made};
+use crate::sandbox::{For, SandboxError, SandboxProgress, made};
 use crate::space::Space;
 use afield_core::wire::Class;
 use afield_core::{Collection, EntityId, SpaceId};
-use afield_store::{Brought, Origin, PlannedPush, Reader, StoreError};
+use afield_store::{Origin, PlannedPush, Reader, StoreError};
 use folder::PlanFolder;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -335,11 +335,10 @@ impl Space {
         if let Some(reason) = sandbox.refused(space).filter(|_| !is_new_there) {
             return Err(PlanError::Refused { space, reason: reason.to_owned(), send: Box::new(send) });
         }
-        let was_reset = sandbox.took.get(&space).is_some_and(|took| took.was_reset);
-        let needs_confirmation = send.needs_confirmation;
-        let copy = sandbox.replica().reader();
-        let send = if was_reset { sent_way(copy, space)? } else { with_settled(send, copy, space, &sandbox)? };
-        let send = PlannedWay { needs_confirmation, ..send };
+        // The outbox of the copy is what this device still has to send once it knows what the relay has: without what turned out to be
+        // there or to be purged, and with the decisions of strategies, and all that a relay has lost.
+        let left = sent_way(sandbox.replica().reader(), space)?;
+        let send = PlannedWay { needs_confirmation: send.needs_confirmation, ..left };
         Ok(SyncPlan { space, send, receive: sandbox.received(space)? })
     }
 
@@ -383,25 +382,6 @@ fn sent_way(reader: &Reader, space: SpaceId) -> Result<PlannedWay, StoreError> {
         PlannedEntity { entity, collection: collection.as_str().to_owned(), changes, bytes, effect }
     });
     Ok(PlannedWay::of(planned.collect()))
-}
-
-/// What would be sent, with what a run would make besides: the decisions of strategies.
-fn with_settled(send: PlannedWay, copy: &Reader, space: SpaceId, sandbox: &Sandbox) -> Result<PlannedWay, StoreError> {
-    let mut list = send.list;
-    for (entity, made) in sandbox.took.get(&space).map(Took::settled).unwrap_or_default() {
-        match list.iter_mut().find(|planned| planned.entity == entity) {
-            Some(planned) => {
-                (planned.changes, planned.bytes) = (planned.changes + made.changes, planned.bytes + made.bytes);
-            }
-            None => {
-                let Some(home) = copy.home(entity)? else { continue };
-                let (collection, effect) = (home.collection.as_str().to_owned(), PlannedEffect::Changed);
-                let Brought { changes, bytes } = made;
-                list.push(PlannedEntity { entity, collection, changes, bytes, effect });
-            }
-        }
-    }
-    Ok(PlannedWay::of(list))
 }
 
 /// What a copy has taken in that is not here; `passed` are deletions that were let through unasked here a moment ago.

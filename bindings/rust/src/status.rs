@@ -286,7 +286,7 @@ pub enum SyncEvent {
         space: SpaceId,
         /// Changes pushed.
         changes_sent: u64,
-        /// Changes received.
+        /// Changes that came, also those that were here already, as when a filter was widened.
         changes_received: u64,
         /// Their bytes.
         bytes_received: u64,
@@ -356,9 +356,9 @@ pub enum SyncEvent {
 pub struct RunFigures {
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
-    /// Changes pushed.
+    /// Changes and erasure records pushed, without what the relay had already, and without changes of what turned out to be purged.
     pub changes_sent: u64,
-    /// Changes received.
+    /// Changes received that were not here, without those of what is purged.
     pub changes_received: u64,
     /// Bytes of frames sent meanwhile, of whatever space.
     pub bytes_sent: u64,

@@ -2,8 +2,8 @@
 
 use super::documents::lock;
 use super::{Driver, DriverError};
-use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Now, SpaceId};
-use afield_store::{Brought, RunOutcome, Store, StoreError};
+use afield_core::{DeviceId, EntityId, Entropy, Now, SpaceId};
+use afield_store::{Brought, RunOutcome, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
@@ -14,22 +14,6 @@ pub(crate) struct Took {
     pub(crate) brought: BTreeMap<EntityId, Brought>,
     /// What was here and is purged.
     pub(crate) erased: BTreeSet<EntityId>,
-    /// Changes that decided conflicts by strategy, and their bytes.
-    settled: BTreeMap<(EntityId, ChangeHash), u64>,
-    /// Whether the relay turned out to have lost history of the space.
-    pub(crate) was_reset: bool,
-}
-
-impl Took {
-    /// What deciding conflicts by strategy has added to be sent, by entity.
-    pub(crate) fn settled(&self) -> BTreeMap<EntityId, Brought> {
-        let mut settled: BTreeMap<EntityId, Brought> = BTreeMap::new();
-        for ((entity, _), bytes) in &self.settled {
-            let of_entity = settled.entry(*entity).or_default();
-            (of_entity.changes, of_entity.bytes) = (of_entity.changes + 1, of_entity.bytes + bytes);
-        }
-        settled
-    }
 }
 
 /// What a driver that only looks knows beside its store.
@@ -58,19 +42,8 @@ impl Driver {
     }
 
     /// What was taken in by a driver that only looks.
-    pub(crate) fn taken_in(&self) -> Result<BTreeMap<SpaceId, Took>, StoreError> {
-        let mut took = self.looks.as_ref().map(|looks| lock(&looks.took).clone()).unwrap_or_default();
-        let store = lock(&self.store);
-        for took in took.values_mut() {
-            for (entity, hash) in took.settled.keys().copied().collect::<Vec<_>>() {
-                // Somebody else may have decided the same, and what is held back goes nowhere.
-                let is_unsent = store.standing(entity, hash)?.is_some_and(|(_, sequence)| sequence.is_none());
-                if !is_unsent || store.is_held_back(entity, hash)? {
-                    took.settled.remove(&(entity, hash));
-                }
-            }
-        }
-        Ok(took)
+    pub(crate) fn taken_in(&self) -> BTreeMap<SpaceId, Took> {
+        self.looks.as_ref().map(|looks| lock(&looks.took).clone()).unwrap_or_default()
     }
 
     /// Notes what a run or a page has brought, where somebody only looks.
@@ -85,22 +58,6 @@ impl Driver {
         for entity in &outcome.erased {
             took.brought.remove(entity);
             took.erased.insert(*entity);
-        }
-    }
-
-    /// Notes changes that decided conflicts by strategy, and their bytes, where somebody only looks.
-    pub(super) fn note_settled(&self, space: SpaceId, entity: EntityId, made: &[(ChangeHash, usize)]) {
-        if let Some(looks) = &self.looks {
-            let mut looks = lock(&looks.took);
-            let settled = made.iter().map(|(hash, bytes)| ((entity, *hash), *bytes as u64));
-            looks.entry(space).or_default().settled.extend(settled);
-        }
-    }
-
-    /// Notes that the relay had lost history, where somebody only looks.
-    pub(super) fn note_taken_anew(&self, space: SpaceId) {
-        if let Some(looks) = &self.looks {
-            lock(&looks.took).entry(space).or_default().was_reset = true;
         }
     }
 }

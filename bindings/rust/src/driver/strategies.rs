@@ -126,13 +126,10 @@ impl Driver {
         if changes.is_empty() {
             return Ok(());
         }
-        let space = open.space;
-        let made: Vec<_> = changes.iter().map(|change| (change.hash, change.bytes.len())).collect();
         open.since_snapshot += changes.len();
         tracing::info!(%entity, settled = changes.len(), "decided conflicts by strategy");
         let writes = [PendingWrite::of(entity, open, changes, Arrival::Applied)];
         self.append(std::slice::from_mut(&mut taken), &writes, now)?;
-        self.note_settled(space, entity, &made);
         Ok(())
     }
 

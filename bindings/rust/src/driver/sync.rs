@@ -168,6 +168,13 @@ impl Synchronization {
     }
 
     /// Hands on what the session wants to send.
+    /// Takes back that chunks were sent: the log had them already, or will never have them.
+    fn did_not_move(&mut self, space: SpaceId, chunks: usize) {
+        if let Some(state) = self.spaces.get_mut(&space) {
+            state.sent = state.sent.saturating_sub(chunks as u64);
+        }
+    }
+
     fn flush_session(&mut self) {
         while let Some(message) = self.session().and_then(DeviceSession::poll_transmit) {
             self.transmit(message);

@@ -335,12 +335,13 @@ impl SpaceChannel {
         let receipted = answered.and_then(|(all, untaken)| self.pushes.receipted(frame.push, all, untaken));
         let Some(chunks) = receipted else { return Err(order) };
         let mut chunks = chunks.iter();
-        let (mut changes, mut last) = (Vec::new(), Sequence::ZERO);
+        let (mut changes, mut stored, mut last) = (Vec::new(), 0, Sequence::ZERO);
         for run in frame.runs {
             let count = usize::try_from(run_length(&run)).unwrap_or(usize::MAX);
             match run {
-                ReceiptRun::Stored { first, count: stored } => {
-                    last = last.max(first.plus(stored.saturating_sub(1)));
+                ReceiptRun::Stored { first, .. } => {
+                    last = last.max(first.plus(run_length(&run).saturating_sub(1)));
+                    stored += count;
                     changes.extend(proofs(first, chunks.by_ref().take(count)));
                 }
                 ReceiptRun::Duplicate { first, .. } => changes.extend(proofs(first, chunks.by_ref().take(count))),
@@ -355,12 +356,12 @@ impl SpaceChannel {
         }
         self.pushes.stored_up_to(frame.push, last, self.received.map(|cursor| cursor.sequence));
         changes.iter().for_each(|proof| self.known.note(proof.entity, proof.hash, proof.sequence));
-        self.receipted(changes, events);
+        self.receipted(changes, stored, events);
         Ok(())
     }
 
     /// Splits receipts into those that the cursor has reached, which prove a place in the log, and those above it.
-    fn receipted(&mut self, changes: Vec<Proof>, events: &mut VecDeque<DeviceEvent>) {
+    fn receipted(&mut self, changes: Vec<Proof>, stored: usize, events: &mut VecDeque<DeviceEvent>) {
         let reached = self.received.map_or(Sequence::ZERO, |cursor| cursor.sequence);
         let (proofs, above): (Vec<Proof>, Vec<Proof>) = changes.iter().partition(|proof| proof.sequence <= reached);
         self.receipts.extend(above.into_iter().map(|proof| (proof.sequence, (proof.entity, proof.hash))));
@@ -368,7 +369,7 @@ impl SpaceChannel {
             events.push_back(DeviceEvent::Proven { space: self.space, proofs });
         }
         if !changes.is_empty() {
-            events.push_back(DeviceEvent::Receipted { space: self.space, changes });
+            events.push_back(DeviceEvent::Receipted { space: self.space, changes, stored });
         }
     }
 

@@ -230,6 +230,8 @@ pub enum DeviceEvent {
         space: SpaceId,
         /// The changes, with their positions.
         changes: Vec<Proof>,
+        /// How many of them the log did not hold before.
+        stored: usize,
     },
     /// Held changes are proven to be in the log at or below the cursor: mark them.
     Proven {

@@ -287,7 +287,7 @@ impl Driver {
         self.note_marked(arrived.changes.iter().map(|change| change.hash));
         sync.unmerged.extend(outcome.fresh);
         sync.unmerged_bytes = sync.unmerged_bytes.saturating_add(arrived.bytes);
-        self.note_received(sync, space, received.len(), arrived.bytes, now);
+        self.note_received(sync, space, (received.len(), outcome.added), arrived.bytes, now);
         if done {
             self.merge_received(sync, now)?;
         }

@@ -266,17 +266,18 @@ impl Driver {
         }
     }
 
-    /// Notes what a run has received, and tells of it now and then.
+    /// Notes how many chunks a run has received and how many changes of them were not here, and tells of it now and then. What was
+    /// here already, or was purged, has to travel and is part of the progress; the history counts what it brought.
     pub(super) fn note_received(
         &self,
         sync: &mut Synchronization,
         space: SpaceId,
-        chunks: usize,
+        (chunks, added): (usize, u64),
         bytes: usize,
         now: Now,
     ) {
         if let Some(state) = sync.spaces.get_mut(&space) {
-            state.received = state.received.saturating_add(chunks as u64);
+            state.received = state.received.saturating_add(added);
         }
         let Some(run) = sync.plans.get_mut(&space).and_then(|plan| plan.run.as_mut()) else { return };
         run.received.0 = run.received.0.saturating_add(chunks as u64);

@@ -275,7 +275,8 @@ impl Driver {
                 }
                 return Ok(());
             }
-            DeviceEvent::Receipted { space, changes } => {
+            DeviceEvent::Receipted { space, changes, stored } => {
+                sync.did_not_move(space, changes.len().saturating_sub(stored));
                 self.acknowledgements.tell_durable(changes.iter().map(|proof| proof.hash));
                 self.tell_progress(sync, space, now);
                 return Ok(());
@@ -364,7 +365,7 @@ impl Driver {
         }
         sync.unmerged.extend(outcome.fresh);
         sync.unmerged_bytes = sync.unmerged_bytes.saturating_add(bytes);
-        self.note_received(sync, space, received.len(), bytes, now);
+        self.note_received(sync, space, (received.len(), outcome.added), bytes, now);
         // Also what this device made and pushed in an earlier session comes back as anybody's.
         let durable = proofs.iter().map(|proof| proof.hash).chain(changes.iter().map(|change| change.hash));
         self.note_marked(durable.clone());
@@ -432,7 +433,6 @@ impl Driver {
     /// The Reset of the outbox rule: one transaction, then everything held is offered again.
     fn reset(&self, sync: &mut Synchronization, space: SpaceId, log: LogId, now: Now) -> Result<(), DriverError> {
         let cursor = lock(&self.store).reset(space, log)?;
-        self.note_taken_anew(space);
         let filter = lock(&self.store).asked_filter(space)?;
         self.forget_seen(Some(space));
         tracing::warn!(%space, %log, "the relay had lost history of this space: everything held here is offered again");

@@ -7,7 +7,7 @@ use crate::status::SyncEvent;
 use afield_core::wire::{ChunkCode, PushNumber};
 use afield_core::{ChangeHash, EntityId, Now, SpaceId};
 use afield_store::{Block, ChangeState};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A change that the relay refused.
 pub(super) struct Refusal {
@@ -31,7 +31,7 @@ impl Driver {
         now: Now,
     ) -> Result<(), DriverError> {
         let mut blocks = Vec::new();
-        let mut purged: BTreeMap<SpaceId, Vec<EntityId>> = BTreeMap::new();
+        let mut purged: BTreeMap<SpaceId, BTreeSet<EntityId>> = BTreeMap::new();
         for refusal in refusals {
             if is_in_repair(sync, &refusal) || self.repair(sync, &refusal)? {
                 continue;
@@ -42,7 +42,12 @@ impl Driver {
             // is sent last and holds nothing up.
             let state = lock(&self.store).standing(entity, hash)?.map(|(state, _)| state);
             if code == ChunkCode::Purged {
-                purged.entry(space).or_default().push(entity);
+                purged.entry(space).or_default().insert(entity);
+            }
+            if state.is_none() || purged.get(&space).is_some_and(|purged| purged.contains(&entity)) {
+                sync.did_not_move(space, 1);
+            }
+            if code == ChunkCode::Purged {
                 continue;
             }
             if state.is_none() {
@@ -60,7 +65,7 @@ impl Driver {
             lock(&self.store).block(&blocks)?;
         }
         for (space, entities) in purged {
-            self.purge_refused(sync, space, &entities, now)?;
+            self.purge_refused(sync, space, &entities.into_iter().collect::<Vec<_>>(), now)?;
         }
         Ok(())
     }
