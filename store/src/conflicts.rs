@@ -127,7 +127,17 @@ impl Reader {
     ///
     /// The storage failed.
     pub fn conflict_count(&self, space: SpaceId) -> Result<u64, StoreError> {
-        self.read(|connection| count(connection, space))
+        self.read(|connection| count(connection, "conflicts", space))
+    }
+
+    /// How many entities of a space there are whose conflicts are older than their documents, as
+    /// [`Reader::entities_with_stale_conflicts`] lists them.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn conflicts_behind(&self, space: SpaceId) -> Result<u64, StoreError> {
+        self.read(|connection| count(connection, "conflicts_stale", space))
     }
 }
 
@@ -144,10 +154,13 @@ pub(crate) fn asked(table: &str, entity: Option<EntityId>) -> String {
     )
 }
 
-fn count(connection: &Connection, space: SpaceId) -> Result<u64, StoreError> {
-    let sql = "SELECT count(*) FROM conflicts CROSS JOIN entities USING (entity_row)
-               WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?)";
-    Ok(row(connection, sql, [space.as_bytes()], |row| column::count(row, 0))?.unwrap_or(0))
+/// The rows of a space in one of the tables of conflicts.
+fn count(connection: &Connection, table: &str, space: SpaceId) -> Result<u64, StoreError> {
+    let sql = format!(
+        "SELECT count(*) FROM {table} CROSS JOIN entities USING (entity_row)
+         WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?)"
+    );
+    Ok(row(connection, &sql, [space.as_bytes()], |row| column::count(row, 0))?.unwrap_or(0))
 }
 
 /// Writes the conflicts of an entity in the place of those that were known.

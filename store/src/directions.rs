@@ -127,6 +127,15 @@ impl Reader {
             rows(connection, sql, [space.as_bytes()], |row| Ok((column::collection(row, 0)?, direction(row, 1)?)))
         })
     }
+
+    /// Which way the changes of a space go as a whole, as [`Store::space_direction`] says.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn space_direction(&self, space: SpaceId) -> Result<Direction, StoreError> {
+        self.read(|connection| of_space(connection, space))
+    }
 }
 
 /// The column of a direction, of which both ways has no row.

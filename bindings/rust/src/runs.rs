@@ -179,7 +179,8 @@ impl Replica {
             .iter()
             .map(|space| {
                 let runs = runs(&self.shared, Some(space.space), EXPLAINED_RUNS)?;
-                Ok(Explanation::of(&status, space, runs, self.shared.now()))
+                let directions = self.shared.reader.directions(space.space).map_err(store_error)?;
+                Ok(Explanation::of(&status, space, &directions, runs, self.shared.now()))
             })
             .collect()
     }
@@ -396,7 +397,8 @@ impl ReadOnlyReplica {
         let (status, now) = (self.status()?, crate::clock::SystemClock::new().now());
         let explained = status.spaces.iter().map(|space| {
             let runs = self.reader().runs(Some(space.space), EXPLAINED_RUNS)?.into_iter().map(Run::from).collect();
-            Ok(Explanation::of(&status, space, runs, now))
+            let directions = self.reader().directions(space.space)?;
+            Ok(Explanation::of(&status, space, &directions, runs, now))
         });
         explained.collect()
     }

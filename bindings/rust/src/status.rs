@@ -3,7 +3,7 @@
 mod plan;
 
 use crate::driver::{Driver, LinkView, SpaceView, View};
-use afield_core::policy::{Decision, Reason, Trigger};
+use afield_core::policy::{Decision, Direction, Reason, Trigger};
 use afield_core::wire::{ChunkCode, Class};
 use afield_core::{DeviceId, Now, SpaceId};
 use afield_store::{Reader, SpaceFigures, SpaceRecord, StoreError, Synchronous};
@@ -97,6 +97,8 @@ pub struct SpaceStatus {
     pub held_back: u64,
     /// The age of the oldest of them, in milliseconds.
     pub oldest_pending_age_ms: Option<u64>,
+    /// Which way its changes go as a whole: a space of which nothing is taken from others only sends.
+    pub direction: Direction,
     /// Entities whose changes the relay refused, or that wait behind such a change.
     pub blocked_entities: u64,
     /// Chunks that this device could not accept. Their bytes are kept.
@@ -131,6 +133,9 @@ pub struct SpaceStatus {
     pub progress: Option<Progress>,
     /// When the space was last in step with the relay, in milliseconds since the Unix epoch.
     pub last_synced_ms: Option<i64>,
+    /// What keeps another attempt back.
+    #[serde(skip)]
+    pub(crate) why_not: Option<Reason>,
 }
 
 /// How far a run is.
@@ -399,7 +404,8 @@ pub(crate) fn of_store(
             None if status.state == SyncState::Blocked => refused_changes(reader, status.space)?,
             known => known,
         };
-        let status = held_back(SpaceStatus { conflicts, held_to_send, held_here, last_error, ..status });
+        let direction = reader.space_direction(status.space)?;
+        let status = held_back(SpaceStatus { conflicts, held_to_send, held_here, last_error, direction, ..status });
         Ok(planned(view, status, settings, now))
     });
     let spaces: Vec<_> = spaces.collect::<Result<_, StoreError>>()?;
@@ -493,6 +499,7 @@ fn space_status(view: &View, figures: SpaceFigures, record: SpaceRecord, now: No
         pending_changes: figures.outbox.changes,
         pending_bytes: figures.outbox.bytes,
         held_back: figures.held_back,
+        direction: Direction::Both,
         oldest_pending_age_ms: figures.outbox.oldest_ms.map(age),
         blocked_entities: figures.blocked,
         quarantined: figures.quarantined,
@@ -511,6 +518,7 @@ fn space_status(view: &View, figures: SpaceFigures, record: SpaceRecord, now: No
         blocked_until_ms: None,
         progress: None,
         last_synced_ms: None,
+        why_not: None,
     }
 }
 

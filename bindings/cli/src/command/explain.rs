@@ -7,13 +7,14 @@ use crate::hint::Hints;
 use crate::output::Output;
 use crate::remembered::{LastState, Remembered};
 use crate::text;
-use afield::{Explanation, SpaceStatus};
+use afield::{Direction, Explanation, SpaceStatus};
 
 pub(super) fn run(global: &Global, output: Output) -> Result<(), Failure> {
     let replica = context::view(global)?;
     let mut explanations = replica.explain()?;
     let remembered = Remembered::read(&global.store)?;
-    for space in replica.status()?.spaces.iter().filter(|space| space.enabled) {
+    let is_synced = |space: &&SpaceStatus| space.enabled && space.direction != Direction::LocalOnly;
+    for space in replica.status()?.spaces.iter().filter(is_synced) {
         let Some(explanation) = explanations.iter_mut().find(|one| one.space == space.space) else { continue };
         match &remembered {
             Some(remembered) => between_commands(explanation, space, remembered),
@@ -21,6 +22,7 @@ pub(super) fn run(global: &Global, output: Output) -> Result<(), Failure> {
         }
     }
     for explanation in &mut explanations {
+        explanation.now = global.hints.in_text(&explanation.now);
         explanation.next = global.hints.in_text(&explanation.next);
     }
     output.list(&explanations, || page(&explanations, &global.hints, output.width()))
@@ -32,6 +34,10 @@ fn between_commands(explanation: &mut Explanation, space: &SpaceStatus, remember
     if space.pending_changes > 0 {
         let changes = text::count(space.pending_changes, "change waits", "changes wait");
         parts.push(format!("{changes} to be sent"));
+    }
+    if space.held_back > 0 {
+        let changes = text::count(space.held_back, "change is", "changes are");
+        parts.push(format!("{changes} held back (`afield direction` says why)"));
     }
     for (deletions, whose) in [(space.held_to_send, "made here"), (space.held_here, "by others")] {
         if deletions > 0 {
@@ -104,10 +110,15 @@ fn next(space: &SpaceStatus, remembered: &Remembered) -> String {
         Some((LastState::Offline, _)) => return "`afield sync` tries again".to_owned(),
         Some((LastState::Blocked, _)) | None => {}
     }
-    let sends = if space.pending_changes > 0 { "sends what waits, and fetches" } else { "fetches" };
+    let does = match (space.pending_changes > 0, space.direction.receives()) {
+        (true, true) => "sends what waits, and fetches what others wrote",
+        (true, false) => "sends what waits, and fetches nothing",
+        (false, true) => "fetches what others wrote",
+        (false, false) => "has nothing to send, and fetches nothing",
+    };
     let schedule = space.schedule.as_ref().map(|schedule| format!("; while sync is on, its schedule: {schedule}"));
     let stays = if schedule.is_none() { "; `afield status --watch --sync` stays in step" } else { "" };
-    format!("`afield sync` {sends} what others wrote{}{stays}", schedule.unwrap_or_default())
+    format!("`afield sync` {does}{}{stays}", schedule.unwrap_or_default())
 }
 
 fn page(explanations: &[Explanation], hints: &Hints, width: usize) -> String {
@@ -117,8 +128,10 @@ fn page(explanations: &[Explanation], hints: &Hints, width: usize) -> String {
     let below = |line: &str| format!("  {}", text::wrapped(line, width.saturating_sub(2), 4));
     let lines = explanations.iter().flat_map(|explanation| {
         let title = format!("{}: {}", text::printable(&explanation.name), explanation.now);
-        [text::wrapped(&title, width, 2), below(&format!("next: {}", explanation.next))]
-            .into_iter()
+        let directions = explanation.directions.iter().map(|words| below(&format!("directions: {words}")));
+        std::iter::once(text::wrapped(&title, width, 2))
+            .chain(directions)
+            .chain([below(&format!("next: {}", explanation.next))])
             .chain(explanation.last.iter().map(|line| below(line)))
     });
     lines.collect::<Vec<_>>().join("\n")

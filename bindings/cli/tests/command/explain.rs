@@ -65,3 +65,32 @@ fn each_sync_is_one_line_of_what_was_done() {
     assert_eq!(outcomes, [&json!("completed"); 3], "{told}");
     assert_eq!(told["last"].as_array().unwrap().len(), 3, "{told}");
 }
+
+#[test]
+fn a_space_that_goes_one_way_is_not_said_to_send_or_to_fetch_what_it_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::open(folder.path());
+    let person = Person::with_store();
+    let told = |part: &str| person.run(["explain", "--json"]).json()[part].as_str().unwrap().to_owned();
+    person.run(["direction", "drafts", "local"]).ok();
+    person.run(["put", "drafts", "title=Mine"]).ok();
+    person.run(["connect", &relay.url()]).ok();
+    assert!(told("now").contains("1 change is held back"), "{}", told("now"));
+    assert_eq!(told("directions"), "drafts stays on this device");
+    assert!(person.run(["explain"]).ok().contains("\n  directions: drafts stays on this device\n"));
+    assert!(told("next").contains("fetches what others wrote"), "others may write in other collections");
+
+    // What is kept of a space at all is for an app to say.
+    let replica = afield::Replica::open(person.store()).unwrap();
+    replica.spaces().unwrap()[0].set_filter(afield::Filter::collections(["drafts"])).unwrap();
+    drop(replica);
+    assert!(told("now").starts_with("the space stays on this device"), "{}", told("now"));
+    assert!(told("next").starts_with("nothing, as long as") && !told("next").contains("sync"), "{}", told("next"));
+
+    person.run(["direction", "drafts", "push"]).ok();
+    assert!(told("next").contains("sends what waits, and fetches nothing"), "{}", told("next"));
+    person.run(["sync"]).ok();
+    assert!(told("next").contains("has nothing to send, and fetches nothing"), "{}", told("next"));
+    person.run(["direction", "drafts", "pull"]).ok();
+    assert!(told("next").contains("fetches what others wrote") && !told("next").contains("sends what waits"));
+}

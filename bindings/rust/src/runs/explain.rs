@@ -2,8 +2,8 @@
 
 use super::Run;
 use crate::status::{SpaceStatus, Status, SyncState};
-use afield_core::policy::Reason;
-use afield_core::{Now, SpaceId};
+use afield_core::policy::{Direction, Reason};
+use afield_core::{Collection, Now, SpaceId};
 use serde::Serialize;
 use std::fmt;
 
@@ -11,6 +11,9 @@ use std::fmt;
 const SHOWN_RUNS: usize = 5;
 /// How far from a run what was asked for is still answered by it, in milliseconds: the cool-down of "sync now" is as long.
 const ECHO_MS: i64 = 5_000;
+
+/// How many names of collections a sentence has.
+const NAMES_MAX: usize = 3;
 
 /// What was decided last about syncing a space and why, and what comes next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -23,6 +26,8 @@ pub struct Explanation {
     pub name: String,
     /// How things stand, in words.
     pub now: String,
+    /// Which of its collections do not go both ways, in words; `None` where all do.
+    pub directions: Option<String>,
     /// What comes next and when, in words.
     pub next: String,
     /// When that is, in milliseconds since the Unix epoch, where it is known.
@@ -34,14 +39,21 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    /// Explains a space from its newest decisions, the newest first.
-    pub(super) fn of(status: &Status, space: &SpaceStatus, runs: Vec<Run>, now: Now) -> Self {
+    /// Explains a space from the directions of its collections and its newest decisions, the newest first.
+    pub(super) fn of(
+        status: &Status,
+        space: &SpaceStatus,
+        directions: &[(Collection, Direction)],
+        runs: Vec<Run>,
+        now: Now,
+    ) -> Self {
         let (next, next_at_ms) = next(status, space, now);
         let runs = without_echoes(runs);
         Self {
             space: space.space,
             name: space.name.clone(),
-            now: standing(status, space, now),
+            now: standing(status, space, &runs, now),
+            directions: one_way(directions),
             next,
             next_at_ms,
             last: runs.iter().map(|run| in_words(run, now)).collect(),
@@ -73,57 +85,151 @@ fn without_echoes(mut runs: Vec<Run>) -> Vec<Run> {
     runs
 }
 
-fn standing(status: &Status, space: &SpaceStatus, now: Now) -> String {
+/// How things stand, beginning with what counts most.
+fn standing(status: &Status, space: &SpaceStatus, runs: &[Run], now: Now) -> String {
     let error = || space.last_error.as_ref().or(status.last_error.as_ref()).map(|error| format!(": {error}"));
-    let state = match space.state {
+    let error = || error().unwrap_or_default();
+    let mut parts = vec![match space.state {
+        // Whatever else there is, it would change nothing.
+        _ if space.direction == Direction::LocalOnly => Reason::LocalOnly.to_string(),
         SyncState::Disabled if !space.enabled => Reason::SpaceDisabled.to_string(),
         SyncState::Disabled => "sync is off".to_owned(),
         SyncState::Idle if space.schedule.is_some() => "it waits for its schedule".to_owned(),
-        SyncState::Idle => "it is in step, and stays so".to_owned(),
+        SyncState::Idle => in_step(space),
         SyncState::Syncing => "it is being synced".to_owned(),
-        SyncState::Offline => format!("the relay is not reached{}", error().unwrap_or_default()),
-        SyncState::Blocked => format!("something is kept back{}", error().unwrap_or_default()),
+        SyncState::Offline => match space.why_not {
+            Some(Reason::RelayAsked | Reason::BudgetSpent) => format!("the relay asks to be left alone{}", error()),
+            _ => format!("the relay is not reached{}", error()),
+        },
+        SyncState::Blocked if is_broken(space) => format!("its log cannot be followed any further{}", error()),
+        SyncState::Blocked if space.refused => format!("the relay does not serve it{}", error()),
+        SyncState::Blocked if space.held_to_send > 0 => "nothing of it is sent".to_owned(),
+        SyncState::Blocked => format!("the relay refuses some of it{}", error()),
         SyncState::NeedsSignIn => Reason::SignInNeeded.to_string(),
-        SyncState::Error => format!("trying again does not help{}", error().unwrap_or_default()),
-    };
-    let pending = match space.pending_changes {
-        0 => String::new(),
-        1 => "; 1 change waits to be sent".to_owned(),
-        many => format!("; {many} changes wait to be sent"),
-    };
-    let held = match (space.held_to_send, space.held_here) {
-        (0, 0) => String::new(),
-        (0, here) => format!("; {here} deletions by others wait to be confirmed"),
-        (sent, 0) => format!("; {sent} deletions made here wait to be confirmed"),
-        (sent, here) => format!("; {sent} deletions made here and {here} by others wait to be confirmed"),
-    };
-    let last = space.last_synced_ms.map(|at_ms| format!("; last in step {} ago", duration(now.wall_ms - at_ms)));
-    format!("{state}{pending}{held}{}", last.unwrap_or_default())
+        SyncState::Error => format!("trying again does not help{}", error()),
+    }];
+    let last_run = runs.iter().find(|run| run.outcome.is_some()).filter(|_| space.state == SyncState::Idle);
+    if let Some(Run { outcome: Some(outcome), error: Some(error), .. }) = last_run
+        && space.schedule.is_some()
+        && outcome != "completed"
+    {
+        parts.push(format!("the run before {}: {error}", if outcome == "refused" { "was refused" } else { "failed" }));
+    }
+    match space.pending_changes {
+        0 => {}
+        1 => parts.push("1 change waits to be sent".to_owned()),
+        many => parts.push(format!("{many} changes wait to be sent")),
+    }
+    match space.held_back {
+        0 => {}
+        1 => parts.push("1 change stays on this device, as the direction of its collection says".to_owned()),
+        many => parts.push(format!("{many} changes stay on this device, as the directions of their collections say")),
+    }
+    let deletions = |many: u64| format!("{many} deletion{}", if many == 1 { "" } else { "s" });
+    let wait = |many: u64| if many == 1 { "waits to be confirmed" } else { "wait to be confirmed" };
+    match (space.held_to_send, space.held_here) {
+        (0, 0) => {}
+        (0, here) => parts.push(format!("{} by others {}", deletions(here), wait(here))),
+        (sent, 0) => parts.push(format!("{} made here {}", deletions(sent), wait(sent))),
+        (sent, here) => {
+            let both = sent.saturating_add(here);
+            parts.push(format!("{} made here and {here} by others {}", deletions(sent), wait(both)));
+        }
+    }
+    if let Some(at_ms) = space.last_synced_ms {
+        parts.push(format!("last in step {} ago", duration(now.wall_ms - at_ms)));
+    }
+    parts.join("; ")
+}
+
+/// That nothing is left to do, as far as anything is done at all.
+fn in_step(space: &SpaceStatus) -> String {
+    match space.direction {
+        Direction::PushOnly if space.pending_changes == 0 => "the relay has all that is to be sent".to_owned(),
+        Direction::PushOnly => "it is sent only".to_owned(),
+        _ => "it is in step, and stays so".to_owned(),
+    }
+}
+
+/// Whether sessions kept breaking at one place of its log.
+fn is_broken(space: &SpaceStatus) -> bool {
+    space.refused && space.why_not == Some(Reason::Stopped)
 }
 
 fn next(status: &Status, space: &SpaceStatus, now: Now) -> (String, Option<i64>) {
+    let left = |at_ms: Option<i64>| at_ms.map(|at_ms| format!(" in {}", duration(at_ms - now.wall_ms)));
     let retry_at_ms = status.retry_in_ms.map(|ms| now.wall_ms.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)));
+    let never = |words: &str| (words.to_owned(), None);
     match (space.state, space.schedule.as_deref()) {
-        (SyncState::Disabled, _) if !space.enabled => ("nothing until it is switched on".to_owned(), None),
+        _ if space.direction == Direction::LocalOnly => {
+            never("nothing, as long as the directions of its collections and its filter stay as they are")
+        }
+        (SyncState::Disabled, _) if !space.enabled => never("nothing until it is switched on"),
         (SyncState::Disabled, Some(schedule)) => {
             (format!("nothing until sync is on; then as its schedule says: {schedule}"), space.next_at_ms)
         }
-        (SyncState::Disabled, None) => ("nothing until a relay is connected".to_owned(), None),
-        (SyncState::Blocked, _) if space.held_to_send > 0 => {
-            ("nothing is sent until somebody confirms it".to_owned(), None)
+        (SyncState::Disabled, None) => never("nothing until a relay is connected"),
+        (SyncState::NeedsSignIn, _) => never("nothing until somebody signs in"),
+        (SyncState::Error, _) => never("nothing until sync is switched on anew"),
+        (SyncState::Blocked, _) if is_broken(space) => never("nothing until sync is switched on anew"),
+        (SyncState::Blocked, _) if space.refused => {
+            let at_ms = space.blocked_until_ms;
+            (format!("it is asked for again by itself{}", left(at_ms).unwrap_or_default()), at_ms)
         }
-        (SyncState::NeedsSignIn, _) => ("nothing until somebody signs in".to_owned(), None),
-        (SyncState::Error, _) => ("nothing until sync is switched on anew".to_owned(), None),
+        (SyncState::Blocked, _) if space.held_to_send > 0 && space.direction.receives() => {
+            never("nothing is sent until somebody confirms it; what others send is merged")
+        }
+        (SyncState::Blocked, _) if space.held_to_send > 0 => never("nothing is sent until somebody confirms it"),
         (SyncState::Offline, _) => {
-            let left = retry_at_ms.map(|at_ms| format!(" in {}", duration(at_ms - now.wall_ms)));
-            (format!("the next attempt comes by itself{}", left.unwrap_or_default()), retry_at_ms)
+            (format!("the next attempt comes by itself{}", left(retry_at_ms).unwrap_or_default()), retry_at_ms)
         }
         (_, Some(schedule)) => {
-            let left = space.next_at_ms.map(|at_ms| format!(", in {}", duration(at_ms - now.wall_ms)));
-            (format!("its schedule: {schedule}{}", left.unwrap_or_default()), space.next_at_ms)
+            let left = left(space.next_at_ms).map(|left| format!(",{left}")).unwrap_or_default();
+            (format!("its schedule: {schedule}{left}; {}", goes(space.direction, true)), space.next_at_ms)
         }
-        (_, None) => ("what is edited goes out at once, and what others send is merged as it comes".to_owned(), None),
+        (SyncState::Blocked, None) => {
+            let goes = goes(space.direction, false);
+            never(&format!("what is refused is offered again with the next session; of the rest, {goes}"))
+        }
+        (_, None) => never(goes(space.direction, false)),
     }
+}
+
+/// What a sync does, by the way in which the changes of a space go.
+fn goes(direction: Direction, is_scheduled: bool) -> &'static str {
+    match (direction, is_scheduled) {
+        (Direction::Both, false) => "what is edited goes out at once, and what others send is merged as it comes",
+        (Direction::Both, true) => "what was edited goes out then, and what others sent is merged",
+        (Direction::PushOnly, false) => "what is edited goes out at once, and nothing is taken from others",
+        (Direction::PushOnly, true) => "what was edited goes out then, and nothing is taken from others",
+        (Direction::PullOnly, false) => {
+            "what others send is merged as it comes, and what is edited stays on this device"
+        }
+        (Direction::PullOnly, true) => "what others sent is merged then, and what was edited stays on this device",
+        (Direction::LocalOnly, _) => "nothing goes either way",
+    }
+}
+
+/// Which collections do not go both ways.
+fn one_way(directions: &[(Collection, Direction)]) -> Option<String> {
+    let words = |direction, one: &str, many: &str| {
+        let names: Vec<_> =
+            directions.iter().filter(|(_, of)| *of == direction).map(|(name, _)| name.as_str()).collect();
+        let shown = names.get(..NAMES_MAX).unwrap_or(&names).join(", ");
+        match names.len() {
+            0 => None,
+            1 => Some(format!("{shown} {one}")),
+            2..=NAMES_MAX => Some(format!("{shown} {many}")),
+            count => Some(format!("{shown} and {} more {many}", count - NAMES_MAX)),
+        }
+    };
+    let parts = [
+        words(Direction::PushOnly, "is only sent", "are only sent"),
+        words(Direction::PullOnly, "is only received", "are only received"),
+        words(Direction::LocalOnly, "stays on this device", "stay on this device"),
+    ];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 fn in_words(run: &Run, now: Now) -> String {
@@ -171,6 +277,7 @@ fn duration(ms: i64) -> String {
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {}", self.name, self.now)?;
+        self.directions.iter().try_for_each(|directions| writeln!(f, "  directions: {directions}"))?;
         writeln!(f, "  next: {}", self.next)?;
         self.last.iter().try_for_each(|line| writeln!(f, "  {line}"))
     }
@@ -179,3 +286,6 @@ impl fmt::Display for Explanation {
 fn as_text<S: serde::Serializer>(space: &SpaceId, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(space)
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,9 +27,9 @@ pub(super) fn planned(view: &View, status: SpaceStatus, settings: Option<&SyncSe
         let state = afield_core::policy::State { has_pending, ..live.state.clone() };
         (evaluate(&state, &Trigger::Manual, now), cool_down_ms(&state, now))
     });
-    let blocked_until_ms = match live.map(|live| evaluate(&live.state, &Trigger::Retry, now)) {
-        Some(Decision::Block { blocked_until_ms, .. }) => blocked_until_ms,
-        _ => None,
+    let (why_not, blocked_until_ms) = match live.map(|live| evaluate(&live.state, &Trigger::Retry, now)) {
+        Some(Decision::Block { reason, blocked_until_ms }) => (Some(reason), blocked_until_ms),
+        _ => (None, None),
     };
     SpaceStatus {
         state,
@@ -39,6 +39,7 @@ pub(super) fn planned(view: &View, status: SpaceStatus, settings: Option<&SyncSe
         can_sync_now: manual.is_some_and(|(decision, _)| decision.is_start()),
         cooldown_ms: manual.and_then(|(_, left_ms)| left_ms),
         blocked_until_ms,
+        why_not,
         progress: live.and_then(|live| progress(live, &status)),
         last_synced_ms: live.and_then(|live| live.last_synced_ms).or(settings.last_synced_ms),
         ..status

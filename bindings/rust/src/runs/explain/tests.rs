@@ -1,0 +1,231 @@
+use super::*;
+use crate::{Replica, RunFigures};
+
+const NOW: Now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+
+/// The status of a replica with one space, as things stand otherwise.
+fn status(change: impl FnOnce(&mut Status)) -> Status {
+    let replica = Replica::open_in_memory().unwrap();
+    replica.create_space("Home").unwrap();
+    let mut status = replica.status().unwrap();
+    change(&mut status);
+    status
+}
+
+fn in_state(state: SyncState, change: impl FnOnce(&mut SpaceStatus)) -> Status {
+    status(|status| {
+        status.spaces[0].state = state;
+        change(&mut status.spaces[0]);
+    })
+}
+
+fn explained(status: &Status) -> Explanation {
+    Explanation::of(status, &status.spaces[0], &[], Vec::new(), NOW)
+}
+
+#[track_caller]
+fn check(status: &Status, (now, next, next_in_ms): (&str, &str, Option<i64>)) {
+    let explained = explained(status);
+    assert_eq!((explained.now.as_str(), explained.next.as_str()), (now, next));
+    assert_eq!(explained.next_at_ms, next_in_ms.map(|ms| NOW.wall_ms + ms));
+}
+
+const BOTH_LIVE: &str = "what is edited goes out at once, and what others send is merged as it comes";
+
+#[test]
+fn each_state_without_a_schedule_says_what_is_and_what_comes() {
+    let live = |state, now| check(&in_state(state, |_| ()), (now, BOTH_LIVE, None));
+    live(SyncState::Idle, "it is in step, and stays so");
+    live(SyncState::Syncing, "it is being synced");
+    let off = in_state(SyncState::Disabled, |_| ());
+    check(&off, ("sync is off", "nothing until a relay is connected", None));
+    let switched_off = in_state(SyncState::Disabled, |space| space.enabled = false);
+    let words = "sync of this space is switched off: switch it on";
+    check(&switched_off, (words, "nothing until it is switched on", None));
+    let mut offline = in_state(SyncState::Offline, |_| ());
+    check(&offline, ("the relay is not reached", "the next attempt comes by itself", None));
+    (offline.last_error, offline.retry_in_ms) = (Some("no route".to_owned()), Some(9_000));
+    let words = "the next attempt comes by itself in 9 s";
+    check(&offline, ("the relay is not reached: no route", words, Some(9_000)));
+    for reason in [Reason::RelayAsked, Reason::BudgetSpent] {
+        offline.spaces[0].why_not = Some(reason);
+        check(&offline, ("the relay asks to be left alone: no route", words, Some(9_000)));
+    }
+    let signs_in = in_state(SyncState::NeedsSignIn, |_| ());
+    check(&signs_in, ("the relay wants a token, or another one: sign in", "nothing until somebody signs in", None));
+    let error = in_state(SyncState::Error, |space| space.last_error = Some("it is too old".to_owned()));
+    check(&error, ("trying again does not help: it is too old", "nothing until sync is switched on anew", None));
+}
+
+#[test]
+fn a_schedule_says_when_and_what_then() {
+    let scheduled = |state, change: fn(&mut SpaceStatus)| {
+        in_state(state, |space| {
+            (space.schedule, space.next_at_ms) = (Some("every 1 h".to_owned()), Some(NOW.wall_ms + 600_000));
+            change(space);
+        })
+    };
+    let next = "its schedule: every 1 h, in 10 min; what was edited goes out then, and what others sent is merged";
+    let idle = scheduled(SyncState::Idle, |_| ());
+    check(&idle, ("it waits for its schedule", next, Some(600_000)));
+    check(&scheduled(SyncState::Syncing, |_| ()), ("it is being synced", next, Some(600_000)));
+    let unknown = scheduled(SyncState::Idle, |space| space.next_at_ms = None);
+    let words = "its schedule: every 1 h; what was edited goes out then, and what others sent is merged";
+    check(&unknown, ("it waits for its schedule", words, None));
+    let off = "nothing until sync is on; then as its schedule says: every 1 h";
+    check(&scheduled(SyncState::Disabled, |_| ()), ("sync is off", off, Some(600_000)));
+    let sends = scheduled(SyncState::Idle, |space| space.direction = Direction::PushOnly);
+    let words = "its schedule: every 1 h, in 10 min; what was edited goes out then, and nothing is taken from others";
+    check(&sends, ("it waits for its schedule", words, Some(600_000)));
+    let receives = scheduled(SyncState::Idle, |space| space.direction = Direction::PullOnly);
+    let words =
+        "its schedule: every 1 h, in 10 min; what others sent is merged then, and what was edited stays on this device";
+    check(&receives, ("it waits for its schedule", words, Some(600_000)));
+
+    for (outcome, words) in [("refused", "was refused"), ("failed", "failed")] {
+        let run = run("schedule", "start", Reason::Due, Some((outcome, Some("no such space"))));
+        let now = Explanation::of(&idle, &idle.spaces[0], &[], vec![run], NOW).now;
+        assert_eq!(now, format!("it waits for its schedule; the run before {words}: no such space"));
+    }
+    let run = run("schedule", "start", Reason::Due, Some(("completed", None)));
+    assert_eq!(Explanation::of(&idle, &idle.spaces[0], &[], vec![run], NOW).now, "it waits for its schedule");
+}
+
+#[test]
+fn a_space_that_goes_one_way_is_not_said_to_go_both() {
+    let one_way = |direction| in_state(SyncState::Idle, |space| space.direction = direction);
+    let mut sends = one_way(Direction::PushOnly);
+    let next = "what is edited goes out at once, and nothing is taken from others";
+    check(&sends, ("the relay has all that is to be sent", next, None));
+    sends.spaces[0].pending_changes = 1;
+    check(&sends, ("it is sent only; 1 change waits to be sent", next, None));
+    let mut receives = one_way(Direction::PullOnly);
+    let next = "what others send is merged as it comes, and what is edited stays on this device";
+    check(&receives, ("it is in step, and stays so", next, None));
+    receives.spaces[0].held_back = 1;
+    let words = "it is in step, and stays so; 1 change stays on this device, as the direction of its collection says";
+    check(&receives, (words, next, None));
+    receives.spaces[0].held_back = 2;
+    let words =
+        "it is in step, and stays so; 2 changes stay on this device, as the directions of their collections say";
+    check(&receives, (words, next, None));
+    let next = "nothing, as long as the directions of its collections and its filter stay as they are";
+    for state in [SyncState::Idle, SyncState::Disabled, SyncState::Offline, SyncState::NeedsSignIn, SyncState::Error] {
+        let mut stays = one_way(Direction::LocalOnly);
+        stays.spaces[0].state = state;
+        check(&stays, ("the space stays on this device", next, None));
+    }
+}
+
+#[test]
+fn collections_that_do_not_go_both_ways_are_named() {
+    let idle = in_state(SyncState::Idle, |_| ());
+    let words = |directions: &[(&str, Direction)]| {
+        let directions: Vec<_> =
+            directions.iter().map(|(name, direction)| (name.parse().unwrap(), *direction)).collect();
+        Explanation::of(&idle, &idle.spaces[0], &directions, Vec::new(), NOW)
+    };
+    assert_eq!(words(&[]).directions, None);
+    let few = [("drafts", Direction::LocalOnly), ("log", Direction::PushOnly), ("prices", Direction::PullOnly)];
+    let told = "log is only sent; prices is only received; drafts stays on this device";
+    assert_eq!(words(&few).directions.as_deref(), Some(told));
+    assert!(words(&few).to_string().contains(&format!("\n  directions: {told}\n")), "{}", words(&few));
+    let many = ["a", "b", "c", "d", "e"];
+    let of = |direction, count| words(&many[..count].iter().map(|name| (*name, direction)).collect::<Vec<_>>());
+    let told = |direction, count| of(direction, count).directions.unwrap();
+    assert_eq!(told(Direction::PushOnly, 2), "a, b are only sent");
+    assert_eq!(told(Direction::PullOnly, 3), "a, b, c are only received");
+    assert_eq!(told(Direction::LocalOnly, 5), "a, b, c and 2 more stay on this device");
+}
+
+#[test]
+fn what_is_kept_back_is_said_once_with_whoever_keeps_it() {
+    let blocked = |change: fn(&mut SpaceStatus)| {
+        in_state(SyncState::Blocked, |space| {
+            space.last_error = Some("no such space".to_owned());
+            change(space);
+        })
+    };
+    let mut refused = blocked(|space| space.refused = true);
+    check(&refused, ("the relay does not serve it: no such space", "it is asked for again by itself", None));
+    refused.spaces[0].blocked_until_ms = Some(NOW.wall_ms + 30_000);
+    let next = "it is asked for again by itself in 30 s";
+    check(&refused, ("the relay does not serve it: no such space", next, Some(30_000)));
+    refused.spaces[0].why_not = Some(Reason::Stopped);
+    let words = "its log cannot be followed any further: no such space";
+    check(&refused, (words, "nothing until sync is switched on anew", None));
+
+    let changes = blocked(|space| space.last_error = Some("changes of 1 entity: too large".to_owned()));
+    let next = format!("what is refused is offered again with the next session; of the rest, {BOTH_LIVE}");
+    check(&changes, ("the relay refuses some of it: changes of 1 entity: too large", &next, None));
+
+    let held = blocked(|space| (space.held_to_send, space.pending_changes) = (1, 6));
+    let now = "nothing of it is sent; 6 changes wait to be sent; 1 deletion made here waits to be confirmed";
+    check(&held, (now, "nothing is sent until somebody confirms it; what others send is merged", None));
+    let sends = blocked(|space| (space.held_to_send, space.direction) = (5, Direction::PushOnly));
+    let now = "nothing of it is sent; 5 deletions made here wait to be confirmed";
+    check(&sends, (now, "nothing is sent until somebody confirms it", None));
+    let both = blocked(|space| (space.held_to_send, space.held_here) = (1, 2));
+    let now = "nothing of it is sent; 1 deletion made here and 2 by others wait to be confirmed";
+    check(&both, (now, "nothing is sent until somebody confirms it; what others send is merged", None));
+    for (deletions, words) in [(1, "1 deletion by others waits"), (2, "2 deletions by others wait")] {
+        let here = in_state(SyncState::Idle, |space| space.held_here = deletions);
+        check(&here, (&format!("it is in step, and stays so; {words} to be confirmed"), BOTH_LIVE, None));
+    }
+}
+
+#[test]
+fn how_long_ago_it_was_in_step_is_said_in_the_unit_that_fits() {
+    for (ms, ago) in [(-5, "0 s"), (119_999, "119 s"), (120_000, "2 min"), (7_200_000, "2 h"), (172_800_000, "2 d")] {
+        let idle = in_state(SyncState::Idle, |space| space.last_synced_ms = Some(NOW.wall_ms - ms));
+        assert_eq!(explained(&idle).now, format!("it is in step, and stays so; last in step {ago} ago"));
+    }
+}
+
+fn run(trigger: &str, decision: &str, reason: Reason, outcome: Option<(&str, Option<&str>)>) -> Run {
+    Run {
+        space: None,
+        trigger: trigger.to_owned(),
+        decision: decision.to_owned(),
+        reason: reason.name().to_owned(),
+        until_ms: None,
+        at_ms: NOW.wall_ms - 3_000,
+        times: 1,
+        outcome: outcome.map(|(outcome, _)| outcome.to_owned()),
+        figures: RunFigures { duration_ms: 9, changes_sent: 2, changes_received: 3, ..RunFigures::default() },
+        error: outcome.and_then(|(_, error)| error).map(str::to_owned),
+    }
+}
+
+#[test]
+fn each_trigger_each_outcome_and_each_reason_has_words() {
+    let words = |run: &Run| in_words(run, NOW);
+    let triggers = [
+        ("local_edit", "something was edited"),
+        ("timer", "the application's timer"),
+        ("schedule", "the schedule"),
+        ("manual", "somebody asked"),
+        ("network_back", "the network was back"),
+        ("push", "a notification"),
+        ("start_up", "sync was switched on"),
+        ("retry", "another attempt"),
+        ("maintenance", "maintenance"),
+        ("of_a_newer_version", "of_a_newer_version"),
+    ];
+    for (trigger, told) in triggers {
+        let completed = run(trigger, "start", Reason::Wanted, Some(("completed", None)));
+        assert_eq!(words(&completed), format!("3 s ago: {told}: in step after 9 ms (2 sent, 3 received)"));
+    }
+    for reason in Reason::ALL {
+        let skipped = run("timer", "skip", *reason, None);
+        assert_eq!(words(&skipped), format!("3 s ago: the application's timer: nothing done, since {reason}"));
+        let blocked = run("timer", "block", *reason, None);
+        assert_eq!(words(&blocked), format!("3 s ago: the application's timer: kept back, since {reason}"));
+    }
+    let failed = run("retry", "start", Reason::Wanted, Some(("failed", Some("unplugged"))));
+    assert_eq!(words(&failed), "3 s ago: another attempt: failed: unplugged");
+    let times = Run { times: 4, error: None, reason: "of_a_newer_version".to_owned(), ..failed };
+    assert_eq!(words(&times), "3 s ago: another attempt: failed: for no known reason, 4 times");
+    let unknown = Run { outcome: None, decision: "skip".to_owned(), ..times };
+    assert_eq!(words(&unknown), "3 s ago: another attempt: nothing done, since of_a_newer_version, 4 times");
+}
