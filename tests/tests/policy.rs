@@ -1,6 +1,6 @@
 //! When devices sync, with a real relay process that is stopped and started.
 
-use afield::{Collection, Durability, Reason, Relay, Schedule, SyncEvent, SyncState, Trigger};
+use afield::{Collection, Decision, Durability, Reason, Relay, Schedule, SyncEvent, SyncState, Trigger};
 use afield_tests::processes::agent::Task;
 use afield_tests::processes::{Access, Program, Site};
 use std::time::Duration;
@@ -94,4 +94,37 @@ fn a_space_with_a_schedule_syncs_when_somebody_asks_and_leaves_no_session_behind
     assert_eq!(copy.ids().unwrap().len(), 1);
     assert!(author.request(Trigger::push("there is something new")).unwrap().is_start());
     heard(&mut events, |event| matches!(event, SyncEvent::Completed { trigger: Trigger::Push { .. }, .. }));
+}
+
+#[test]
+fn maintenance_syncs_what_waits_or_is_old_whatever_the_schedule() {
+    let site = site();
+    let replica = site.replica("device.db");
+    let home = replica.create_space("home").unwrap();
+    let tasks: Collection<Task> = home.collection("tasks").unwrap();
+    home.set_schedule(Some(Schedule::cron("0 0 1 1 *", "UTC").unwrap())).unwrap();
+    let decided = || {
+        let mut sync = replica.maintain().unwrap().sync;
+        let (space, decision) = sync.remove(0);
+        assert_eq!((space, sync.len()), (home.id(), 0));
+        decision
+    };
+    tasks.insert(&Task::number(1)).unwrap();
+    assert_eq!(decided(), Decision::block(Reason::SyncOff, None));
+    let mut events = replica.events();
+    replica.connect(Relay::new(site.relay.url())).unwrap();
+    heard(&mut events, |event| matches!(event, SyncEvent::Requested { trigger: Trigger::StartUp, .. }));
+    assert_eq!(replica.status().unwrap().traffic.sessions, 0, "the control: it is not due");
+
+    assert_eq!(decided(), Decision::start(Reason::Stale), "it was never in step");
+    heard(&mut events, |event| matches!(event, SyncEvent::Completed { trigger: Trigger::Maintenance, .. }));
+    assert_eq!(decided(), Decision::skip(Reason::NothingToDo, None));
+    tasks.insert(&Task::number(2)).unwrap();
+    assert_eq!(decided(), Decision::start(Reason::Stale), "a change waits");
+    heard(&mut events, |event| matches!(event, SyncEvent::Completed { trigger: Trigger::Maintenance, .. }));
+    assert_eq!(replica.status().unwrap().pending_changes, 0);
+    let rows = home.runs(100).unwrap();
+    assert!(rows.iter().any(|run| run.trigger == "maintenance" && run.reason == "nothing_to_do"), "{rows:#?}");
+    replica.disconnect();
+    assert_eq!(decided(), Decision::block(Reason::SyncOff, None));
 }

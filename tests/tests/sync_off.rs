@@ -1,7 +1,7 @@
 //! With sync off the library opens no socket, starts no task, thread or timer, and asks for no configuration (S7).
 
 #![cfg(target_os = "linux")]
-use afield::{Replica, Text, model};
+use afield::{Reason, Replica, Text, model};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,8 @@ fn with_sync_off_there_is_no_thread_socket_or_timer() {
     let id = notes.insert(&Note { title: "a".into(), body: "b".into() }).unwrap();
     let _ = notes.edit(id, |note| note.title = "c".into()).unwrap();
     assert_eq!(notes.read(id).unwrap().title, "c");
+    let sync = replica.maintain().unwrap().sync;
+    assert!(sync.iter().all(|(_, decision)| decision.reason() == Reason::SyncOff) && !sync.is_empty(), "{sync:?}");
     assert_eq!((threads(), sockets_and_timers()), (threads_before, open_before.clone()));
 
     // The positive control: with sync on there is a thread with a timer and its event queue, and after it nothing is left.

@@ -212,7 +212,7 @@ pub use leave::LeftSpace;
 pub use plan::{PlanError, PlannedEffect, PlannedEntity, PlannedWay, SyncPlan};
 pub use presence::{Peer, Presence, PresenceError, PresenceWatch};
 pub use probe::{ProbeError, Probed};
-pub use purge::{Confirm, Maintained, PurgeError, Purged};
+pub use purge::{Confirm, PurgeError, Purged};
 pub use query::{
     AsJson, Beside, Fields, Found, LiveQuery, LiveWork, Param, Params, Query, QueryError, SearchBox, Shown,
 };
@@ -227,6 +227,7 @@ pub use status::{Amount, Merged, Progress, RunFigures, SpaceStatus, Status, Sync
 pub use transaction::Transaction;
 pub use transfer::Transferred;
 pub use typed::{Bytes, Counter, LongText, Text, Timestamp};
+pub use upkeep::{MaintainError, Maintained};
 pub use watch::Watch;
 pub use write::{Durability, WaitError, Write};
 

@@ -1,8 +1,8 @@
 //! Purging: taking something away for good, here, on the relay, and on every device.
 
 use crate::collection::Collection;
-use crate::driver::{Compacted, Driver, EntityError};
-use crate::replica::{Replica, Shared};
+use crate::driver::{Driver, EntityError};
+use crate::replica::Shared;
 use crate::space::Space;
 use afield_core::wire::Class;
 use afield_core::{EntityId, ErasureReason, SpaceId};
@@ -113,15 +113,6 @@ impl From<StoreError> for PurgeError {
     fn from(error: StoreError) -> Self {
         Self::Store(error.into())
     }
-}
-
-/// What [`Replica::maintain`] has done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Maintained {
-    /// What had been in the trash for longer than its space keeps anything.
-    pub purged: Purged,
-    /// What takes less room now.
-    pub compacted: Compacted,
 }
 
 impl<T> Collection<T> {
@@ -243,7 +234,7 @@ impl Space {
     }
 
     /// Says for how long this device leaves what is deleted in the space in the trash; `None`, which is so at first, for ever. What was
-    /// deleted for longer is purged, which is for good and for every device, whatever those have set: by [`Replica::maintain`] and [`Replica::compact`], and never by itself: once the device has known it as deleted
+    /// deleted for longer is purged, which is for good and for every device, whatever those have set: by [`Replica::maintain`](crate::Replica::maintain) and [`Replica::compact`](crate::Replica::compact), and never by itself: once the device has known it as deleted
     /// for so long, from the first of these calls on, and unless somebody edited it beside its deletion and nobody has decided that
     /// ([`Space::conflicts`]).
     ///
@@ -291,32 +282,6 @@ impl Space {
     /// The store could not be read.
     pub fn trash_retention(&self) -> Result<Option<Duration>, StoreError> {
         Ok(self.shared.reader.trash_retention(self.id())?.map(Duration::from_millis))
-    }
-}
-
-impl Replica {
-    /// Does what is due: purges what was deleted for longer than [`Space::set_trash_retention`] says, which is nothing where nothing was
-    /// said, and then compacts as [`Replica::compact`] does.
-    ///
-    /// ```
-    /// # use serde_json::json;
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let replica = afield::Replica::open_in_memory()?;
-    /// # let home = replica.create_space("Home")?;
-    /// # let notes = home.collection::<()>("notes")?;
-    /// let done = replica.maintain()?;
-    /// assert_eq!(done.purged.entities, 0);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// It was called inside an edit or a transaction, or the store failed.
-    pub fn maintain(&self) -> Result<Maintained, PurgeError> {
-        let purged = empty_trash(&self.shared)?;
-        let compacted = self.shared.driver.compact_all(|| self.shared.now(), |_| {})?;
-        Ok(Maintained { purged, compacted })
     }
 }
 

@@ -1,13 +1,134 @@
 //! Looking after a store: keeping it small, and copies of it.
 
-use crate::driver::{Compacted, CompactionProgress};
-use crate::purge::PurgeError;
+use crate::driver::{Compacted, CompactionProgress, Driver, DriverError};
+use crate::purge::{PurgeError, Purged, empty_trash};
 use crate::read_only::ReadOnlyReplica;
 use crate::replica::Replica;
+use afield_core::SpaceId;
+use afield_core::policy::{Decision, Trigger};
+use afield_core::wire::Class;
 use afield_store::{BackupError, BackupProgress, StoreError};
 use std::path::Path;
 
+/// What [`Replica::maintain`] has done.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Maintained {
+    /// What had been in the trash for longer than its space keeps anything.
+    pub purged: Purged,
+    /// What takes less room now.
+    pub compacted: Compacted,
+    /// What was decided about syncing each space, in the order of [`Replica::spaces`].
+    pub sync: Vec<(SpaceId, Decision)>,
+}
+
+/// Something that is due could not be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MaintainError {
+    /// Sync may be waiting for the edit inside which this was called.
+    #[error("nothing can be maintained inside an edit or a transaction; do it after that")]
+    Nested,
+    /// The trash was not emptied.
+    #[error(transparent)]
+    Purge(PurgeError),
+    /// The store could not be read, or made smaller.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A sync could not be asked for.
+    #[error(transparent)]
+    Sync(DriverError),
+}
+
+impl MaintainError {
+    /// What to do about it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let notes = replica.create_space("Home")?.collection::<()>("notes")?.json();
+    /// # let id = notes.insert(&serde_json::json!({}))?;
+    /// use afield::Class;
+    ///
+    /// notes.edit(id, |_| {
+    ///     let error = replica.maintain().unwrap_err();
+    ///     assert_eq!(error.class(), Class::Permanent); // ask after the edit
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Nested => Class::Permanent,
+            Self::Purge(error) => error.class(),
+            Self::Store(error) => error.class(),
+            Self::Sync(error) => error.class(),
+        }
+    }
+
+    /// A name that stays the same from version to version; that of the cause where this only passes it on.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let notes = replica.create_space("Home")?.collection::<()>("notes")?.json();
+    /// # let id = notes.insert(&serde_json::json!({}))?;
+    /// notes.edit(id, |_| {
+    ///     assert_eq!(replica.maintain().unwrap_err().code(), "maintain.nested");
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Nested => "maintain.nested",
+            Self::Purge(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::Sync(error) => error.code(),
+        }
+    }
+}
+
 impl Replica {
+    /// Does what is due, to be called now and then, such as once a day: purges what was deleted for longer than
+    /// [`Space::set_trash_retention`](crate::Space::set_trash_retention) says, which is nothing where nothing was said; compacts as
+    /// [`Replica::compact`] does; and asks for a sync of each space with [`Trigger::Maintenance`], which starts one where changes wait or
+    /// the space was not in step for a day, whatever its schedule. With sync off nothing is started.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// use afield::{Decision, Reason};
+    ///
+    /// let done = replica.maintain()?;
+    /// assert_eq!(done.purged.entities, 0);
+    /// assert_eq!(done.sync, [(home.id(), Decision::block(Reason::SyncOff, None))]); // no relay is connected
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// It was called inside an edit or a transaction, or the store failed.
+    pub fn maintain(&self) -> Result<Maintained, MaintainError> {
+        if Driver::is_inside_an_edit() {
+            return Err(MaintainError::Nested);
+        }
+        let purged = empty_trash(&self.shared).map_err(MaintainError::Purge)?;
+        let compacted = self.shared.driver.compact_all(|| self.shared.now(), |_| {})?;
+        let mut sync = Vec::new();
+        // Last, so that what was purged just now goes out with it.
+        for record in self.shared.reader.spaces()? {
+            let decision = self.shared.driver.request(Some(record.space), &Trigger::Maintenance, self.shared.now());
+            sync.push((record.space, decision.map_err(MaintainError::Sync)?));
+        }
+        self.shared.wake();
+        Ok(Maintained { purged, compacted, sync })
+    }
+
     /// Keeps everything in less room: entities with long histories as one saved document each, and the file without what
     /// became free. What was deleted for longer than [`crate::Space::set_trash_retention`] says is purged first, where anything was said.
     /// Nothing else of a history is lost, and editing and sync go on meanwhile but for the rebuilding of the file.
@@ -38,7 +159,7 @@ impl Replica {
     ///
     /// The store failed. An entity that is damaged, or that somebody edits just then, is passed over.
     pub fn compact(&self, progress: impl FnMut(CompactionProgress)) -> Result<Compacted, StoreError> {
-        match crate::purge::empty_trash(&self.shared) {
+        match empty_trash(&self.shared) {
             Err(PurgeError::Store(afield_store::PurgeError::Store(error))) => return Err(error),
             // It is tried again with the next compaction.
             Err(error) => tracing::warn!(%error, "the trash was not emptied"),

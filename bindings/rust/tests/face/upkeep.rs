@@ -198,11 +198,13 @@ fn what_waits_for_sync_is_refused_inside_an_edit_and_compacting_there_waits_for_
             let filtered = home.set_filter(afield::Filter::everything());
             assert!(matches!(&filtered, Err(afield::FilterError::Nested)), "{filtered:?}");
             assert!(replica.compact(|_| ()).is_ok());
+            assert!(matches!(replica.maintain(), Err(afield::MaintainError::Nested)));
             note["n"] = json!(1);
         })
         .unwrap();
     assert_eq!(notes.json().read(id).unwrap(), json!({"n": 1}));
     // The control: outside of it they are done.
     home.set_filter(afield::Filter::everything()).unwrap();
+    replica.maintain().unwrap();
     replica.leave_space_discarding(home.id()).unwrap();
 }
