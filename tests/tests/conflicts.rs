@@ -110,6 +110,13 @@ fn a_reader_beside_the_writer_works_out_the_same_list_and_stores_nothing() {
         world.edit(device, short, "title", title);
     }
     world.exchange();
+    let counted = || {
+        let status = world.replicas[1].status().unwrap();
+        let space = &status.spaces[0];
+        assert_eq!((space.conflicts, space.conflicts_behind), (status.conflicts, status.conflicts_behind));
+        (status.conflicts, status.conflicts_behind)
+    };
+    assert_eq!(counted(), (1, 1), "that of the long history is not known yet");
     let beside = ReadOnlyReplica::open(world.site.path("1.db")).unwrap().spaces().unwrap().remove(0);
     let read = beside.conflicts(None).unwrap();
     assert!(
@@ -119,6 +126,7 @@ fn a_reader_beside_the_writer_works_out_the_same_list_and_stores_nothing() {
     assert!(beside.conflicts(Some(&"tasks".parse().unwrap())).unwrap().is_empty());
 
     let listed = world.spaces[1].conflicts().unwrap();
+    assert_eq!(counted(), (2, 0));
     let say = |one: &ReadConflict| {
         format!("{} {} {} {} {:?} {:?}", one.id, one.entity, one.collection, one.path, one.kind, one.values)
     };

@@ -69,6 +69,8 @@ pub struct Status {
     pub quarantined: u64,
     /// What people have to decide, as far as it was worked out.
     pub conflicts: u64,
+    /// Entities whose conflicts are still to be worked out: only where this is 0, `conflicts` is all there is.
+    pub conflicts_behind: u64,
     /// What went over the wire since sync was switched on.
     pub traffic: Traffic,
     /// What came from others and was merged since the replica was opened.
@@ -109,6 +111,8 @@ pub struct SpaceStatus {
     pub held_here: u64,
     /// What people have to decide, as far as it was worked out ([`Space::conflicts`](crate::Space::conflicts) does the rest).
     pub conflicts: u64,
+    /// Entities of which that was not worked out since something came: those with long histories wait until somebody lists conflicts.
+    pub conflicts_behind: u64,
     /// How far this device has the relay's log.
     pub sequence: u64,
     /// How often the relay turned out to have lost history, which this device then repaired.
@@ -396,6 +400,7 @@ pub(crate) fn of_store(
     let spaces = records.map(|record| {
         let settings = settings.iter().find(|settings| settings.space == record.space);
         let conflicts = reader.conflict_count(record.space)?;
+        let conflicts_behind = reader.conflicts_behind(record.space)?;
         let held_to_send = reader.held_to_send(record.space, now.wall_ms)?.len() as u64;
         let held = reader.held_deletions(record.space)?;
         let held_here = held.iter().filter(|held| !held.is_confirmed).count() as u64;
@@ -405,7 +410,15 @@ pub(crate) fn of_store(
             known => known,
         };
         let direction = reader.space_direction(status.space)?;
-        let status = held_back(SpaceStatus { conflicts, held_to_send, held_here, last_error, direction, ..status });
+        let status = held_back(SpaceStatus {
+            conflicts,
+            conflicts_behind,
+            held_to_send,
+            held_here,
+            last_error,
+            direction,
+            ..status
+        });
         Ok(planned(view, status, settings, now))
     });
     let spaces: Vec<_> = spaces.collect::<Result<_, StoreError>>()?;
@@ -430,6 +443,7 @@ pub(crate) fn of_store(
         pending_changes: spaces.iter().map(|space| space.pending_changes).sum(),
         quarantined: spaces.iter().map(|space| space.quarantined).sum(),
         conflicts: spaces.iter().map(|space| space.conflicts).sum(),
+        conflicts_behind: spaces.iter().map(|space| space.conflicts_behind).sum(),
         traffic: view.traffic,
         merged: view.merged,
         spaces,
@@ -506,6 +520,7 @@ fn space_status(view: &View, figures: SpaceFigures, record: SpaceRecord, now: No
         held_to_send: 0,
         held_here: 0,
         conflicts: 0,
+        conflicts_behind: 0,
         sequence: record.cursor.map_or(0, |cursor| cursor.sequence.get()),
         resets: record.resets,
         refused: refused.is_some(),

@@ -28,6 +28,7 @@ struct Shown {
     refusals: Vec<Refused>,
     quarantined: u64,
     conflicts: u64,
+    conflicts_behind: u64,
     /// Deletions that wait to be confirmed, both ways.
     held: u64,
     /// What went over the wire, while sync is on.
@@ -68,6 +69,7 @@ struct ShownSpace {
     blocked_entities: u64,
     quarantined: u64,
     conflicts: u64,
+    conflicts_behind: u64,
     held: u64,
     sequence: u64,
     resets: u64,
@@ -151,6 +153,7 @@ impl Shown {
             refusals,
             quarantined: status.quarantined,
             conflicts: status.conflicts,
+            conflicts_behind: status.conflicts_behind,
             held: spaces.iter().map(|space| space.held).sum(),
             traffic: is_live.then_some(status.traffic),
             retry_in_ms: status.retry_in_ms,
@@ -191,6 +194,7 @@ impl Before<'_> {
             blocked_entities: space.blocked_entities,
             quarantined: space.quarantined,
             conflicts: space.conflicts,
+            conflicts_behind: space.conflicts_behind,
             held: space.held_to_send + space.held_here,
             sequence: space.sequence,
             resets: space.resets,

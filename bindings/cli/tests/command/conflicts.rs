@@ -43,6 +43,38 @@ fn a_conflict_is_listed_alike_by_both_and_what_one_decides_holds_for_both() {
 }
 
 #[test]
+fn a_status_does_not_claim_to_know_of_every_conflict_before_it_does() {
+    let (_folder, _relay, ada, ben, id) = two_titles();
+    ben.run(["resolve", "notes", &id, "title", "--keep", "2"]).ok();
+    // A history as long as it is once somebody has typed for a while.
+    let replica = afield::Replica::open(ben.store()).unwrap();
+    let notes = replica.spaces().unwrap()[0].collection::<()>("notes").unwrap().json();
+    for round in 0..300 {
+        let _ = notes.edit(id.parse().unwrap(), |note| note["round"] = round.into()).unwrap();
+    }
+    drop((notes, replica));
+    for person in [&ben, &ada] {
+        person.run(["sync"]).ok();
+        person.run(["conflicts"]).ok();
+    }
+    ada.run(["put", "notes", &id, "title=Left"]).ok();
+    ben.run(["put", "notes", &id, "title=Right"]).ok();
+    for person in [&ada, &ben] {
+        person.run(["sync"]).ok();
+    }
+    let counted = || {
+        let status = ben.run(["status", "--json"]).json();
+        assert_eq!(status["conflicts_behind"], status["spaces"][0]["conflicts_behind"], "{status}");
+        (status["conflicts"].clone(), status["conflicts_behind"].clone())
+    };
+    assert_eq!(counted(), (json!(0), json!(1)));
+    assert!(ben.run(["status"]).ok().contains("1 entity may hold conflicts"));
+    assert!(!ben.run(["conflicts"]).ok().is_empty());
+    assert_eq!(counted(), (json!(1), json!(0)));
+    assert!(ben.run(["status"]).ok().contains("1 conflict: see"));
+}
+
+#[test]
 fn what_cannot_be_decided_is_refused_with_a_word_on_what_there_is() {
     let (_folder, _relay, ada, _ben, id) = two_titles();
     assert!(ada.run(["resolve", "notes", &id, "body", "--keep", "1"]).failed(3).contains("conflicts` shows"));

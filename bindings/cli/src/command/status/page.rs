@@ -38,9 +38,16 @@ pub(super) fn in_words(shown: &Shown, width: usize) -> String {
         let chunks = text::count(shown.quarantined, "chunk", "chunks");
         lines.push(("refused", format!("{chunks} from others did not fit and were put aside, unchanged")));
     }
-    if shown.conflicts > 0 {
-        let conflicts = text::count(shown.conflicts, "conflict", "conflicts");
-        lines.push(("decide", format!("{conflicts}: see `afield conflicts`")));
+    let conflicts = text::count(shown.conflicts, "conflict", "conflicts");
+    let behind = text::count(shown.conflicts_behind, "entity", "entities");
+    match (shown.conflicts, shown.conflicts_behind) {
+        (0, 0) => {}
+        (_, 0) => lines.push(("decide", format!("{conflicts}: see `afield conflicts`"))),
+        (0, _) => lines.push(("decide", format!("{behind} may hold conflicts: `afield conflicts` works them out"))),
+        (..) => {
+            let more = format!("{conflicts}, and {behind} may hold more: `afield conflicts` works them out");
+            lines.push(("decide", more));
+        }
     }
     if shown.held > 0 {
         let deletions = text::count(shown.held, "deletion", "deletions");
