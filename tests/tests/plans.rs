@@ -1,20 +1,15 @@
 //! Dry runs and sandboxes with a real relay: what a plan says is what the run does, and looking changes nothing anywhere.
 
 use afield::{
-    Collection, Confirm, Durability, EntityId, Filter, PlanError, PlannedEffect, PlannedEntity, PlannedWay, Relay,
-    Replica, Space, SpaceId, Strategy, SyncPlan,
+    Collection, Confirm, Durability, EntityId, Filter, PlanError, PlannedEffect, PlannedEntity, Relay, Replica, Space,
+    SpaceId, Strategy, SyncPlan,
 };
-use afield_core::change::ChangeHeader;
-use afield_core::erasure::ERASURE_BYTES;
-use afield_core::session::LogEntry;
-use afield_core::{ChunkKind, Limits};
-use afield_tests::contents::LogContents;
-use afield_tests::processes::{Access, Program, Site};
+use afield_core::ChunkKind;
+use afield_tests::processes::{Access, Planned, Program, Site, StoredChanges};
 use proptest::prelude::*;
 use proptest::strategy::Strategy as Generator;
-use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -37,103 +32,6 @@ fn edit(replica: &Replica, space: SpaceId, id: EntityId, title: &str) {
 
 fn plan(site: &Site, space: &Space) -> SyncPlan {
     site.block_on(space.plan_with(Relay::new(site.relay.url()), |_| {})).unwrap()
-}
-
-/// What a store holds: each change with its size, which entities are deleted, and which were purged.
-#[derive(Debug, Default, PartialEq)]
-struct Stored {
-    changes: BTreeMap<(Vec<u8>, Vec<u8>), u64>,
-    deleted: BTreeMap<Vec<u8>, bool>,
-    purged: BTreeSet<Vec<u8>>,
-    bodies: Vec<(Vec<u8>, Vec<u8>)>,
-}
-
-fn stored(site: &Site, name: &str, space: SpaceId) -> Stored {
-    let store = Connection::open_with_flags(site.path(name), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    let space = space.as_bytes().to_vec();
-    let of_space = "space_row = (SELECT space_row FROM spaces WHERE space = ?1)";
-    let mut found = Stored::default();
-    let sql =
-        format!("SELECT entity, hash, size FROM changes JOIN entities USING (entity_row) WHERE changes.{of_space}");
-    let mut statement = store.prepare(&sql).unwrap();
-    let rows = statement.query_map([&space], |row| Ok(((row.get(0)?, row.get(1)?), u64::from(row.get::<_, u32>(2)?))));
-    found.changes = rows.unwrap().collect::<Result<_, _>>().unwrap();
-    let sql =
-        format!("SELECT entity, deleted FROM projections JOIN entities USING (entity_row) WHERE entities.{of_space}");
-    let mut statement = store.prepare(&sql).unwrap();
-    let rows = statement.query_map([&space], |row| Ok((row.get(0)?, row.get(1)?)));
-    found.deleted = rows.unwrap().collect::<Result<_, _>>().unwrap();
-    let sql = format!("SELECT entity FROM erasures WHERE {of_space}");
-    let mut statement = store.prepare(&sql).unwrap();
-    found.purged = statement.query_map([&space], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
-    let sql = "SELECT hash, bytes FROM bodies JOIN changes USING (change_row) ORDER BY change_row";
-    let mut statement = store.prepare(sql).unwrap();
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
-    found.bodies = rows.unwrap().collect::<Result<_, _>>().unwrap();
-    found
-}
-
-/// Changes sent and received by all runs of a space.
-fn moved(space: &Space) -> (u64, u64) {
-    let runs = space.runs(2_000).unwrap();
-    runs.iter().fold((0, 0), |(sent, received), run| {
-        (sent + run.figures.changes_sent, received + run.figures.changes_received)
-    })
-}
-
-/// What a plan is to say of what a run has brought: changes and bytes by entity, who is deleted by it, and who purged.
-fn check_received(planned: &PlannedWay, (before, after): (&Stored, &Stored), log: &LogContents) {
-    let changes = log.entries().iter().filter(|entry| entry.kind == ChunkKind::Change);
-    let hash = |entry: &LogEntry| ChangeHeader::read(&entry.bytes, &Limits::DEFAULT).unwrap().hash.0.to_vec();
-    let on_relay: BTreeSet<(Vec<u8>, Vec<u8>)> =
-        changes.map(|entry| (entry.entity.as_bytes().to_vec(), hash(entry))).collect();
-    let mut brought: BTreeMap<Vec<u8>, (u64, u64)> = BTreeMap::new();
-    for ((entity, hash), size) in &after.changes {
-        // What strategies have decided came from here.
-        let change = (entity.clone(), hash.clone());
-        if !before.changes.contains_key(&change) && on_relay.contains(&change) {
-            let (changes, bytes) = brought.entry(entity.clone()).or_default();
-            (*changes, *bytes) = (*changes + 1, *bytes + size);
-        }
-    }
-    let of = |effect| {
-        let of_effect = planned.list.iter().filter(move |entity| entity.effect == effect);
-        of_effect.map(|entity| entity.entity.as_bytes().to_vec()).collect::<BTreeSet<_>>()
-    };
-    let here = |entity: &&Vec<u8>| before.deleted.contains_key(*entity);
-    let purged: BTreeSet<_> = after.purged.difference(&before.purged).filter(here).cloned().collect();
-    assert_eq!(of(PlannedEffect::Purged), purged);
-    let listed = planned.list.iter().filter(|entity| entity.effect != PlannedEffect::Purged);
-    let listed: BTreeMap<_, _> =
-        listed.map(|entity| (entity.entity.as_bytes().to_vec(), (entity.changes, entity.bytes))).collect();
-    assert_eq!(listed, brought);
-    let turned = |from: bool| {
-        let turned = before.deleted.iter().filter(|(id, was)| **was == from && after.deleted.get(*id) == Some(&!from));
-        turned.map(|(id, _)| id.clone()).collect::<BTreeSet<_>>()
-    };
-    assert_eq!(of(PlannedEffect::Deleted), turned(false));
-    assert_eq!(of(PlannedEffect::Restored), turned(true));
-    let new = brought.keys().filter(|entity| !before.deleted.contains_key(*entity)).cloned().collect::<BTreeSet<_>>();
-    assert_eq!(of(PlannedEffect::New), new);
-    assert_eq!(planned.changes, brought.values().map(|(changes, _)| changes).sum::<u64>());
-    let bytes = brought.values().map(|(_, bytes)| bytes).sum::<u64>() + purged.len() as u64 * ERASURE_BYTES as u64;
-    assert_eq!(planned.bytes, bytes);
-    assert_eq!((planned.deletions, planned.purges), (turned(false).len() as u64, purged.len() as u64));
-    assert_eq!(planned.entities as usize, planned.list.len());
-}
-
-/// What a plan is to say of what a run has added to the log: changes and records, and their bytes, by entity.
-fn check_sent(planned: &PlannedWay, before: &LogContents, after: &LogContents) {
-    let mut added: BTreeMap<EntityId, (u64, u64)> = BTreeMap::new();
-    for entry in after.entries().iter().filter(|entry| entry.sequence > before.head().sequence) {
-        let (chunks, bytes) = added.entry(entry.entity).or_default();
-        (*chunks, *bytes) = (*chunks + 1, *bytes + entry.bytes.len() as u64);
-    }
-    let chunks = |entity: &PlannedEntity| entity.changes + u64::from(entity.effect == PlannedEffect::Purged);
-    let listed = planned.list.iter().map(|entity| (entity.entity, (chunks(entity), entity.bytes)));
-    assert_eq!(listed.collect::<BTreeMap<_, _>>(), added);
-    assert_eq!(planned.entities as usize, added.len());
-    assert_eq!(planned.bytes, added.values().map(|(_, bytes)| bytes).sum::<u64>());
 }
 
 /// What somebody does to the notes of a space.
@@ -217,17 +115,13 @@ fn a_plan_equals_what_the_run_then_does() {
         site.sync(&replicas[1]);
         replicas[1].disconnect();
 
-        let contents = || site.relay.contents(space).unwrap();
-        let (log, contents_before) = (|| format!("{:?}", contents()), contents());
-        let (before, log_before, moved_before) = (stored(&site, "anna.db", space), log(), moved(&home));
-        let plan = plan(&site, &home);
-        assert_eq!(stored(&site, "anna.db", space), before, "nothing is applied");
-        assert!(log() == log_before, "nothing is sent");
+        let planned = Planned::make(&site, "anna.db", &home);
         let to_send = home.plan_to_send().unwrap();
-        let are_known = contents_before.entries().iter().filter(|entry| entry.kind == ChunkKind::Erasure);
+        let are_known = planned.log().entries().iter().filter(|entry| entry.kind == ChunkKind::Erasure);
         let purged_there: BTreeSet<_> = are_known.map(|entry| entry.entity).collect();
         let is_left = |entity: &&PlannedEntity| !purged_there.contains(&entity.entity);
         let left: Vec<_> = to_send.list.iter().filter(is_left).cloned().collect();
+        let plan = planned.plan.clone();
         match strategy {
             Strategy::Merge | Strategy::Manual => assert_eq!(plan.send.list, left, "what is purged there goes nowhere"),
             _ => assert!(
@@ -235,20 +129,12 @@ fn a_plan_equals_what_the_run_then_does() {
                 "what is decided goes besides"
             ),
         }
-
-        site.sync(&replicas[0]);
-        replicas[0].disconnect();
-        check_received(&plan.receive, (&before, &stored(&site, "anna.db", space)), &contents_before);
-        let moved_after = moved(&home);
-        let received = moved_after.1 - moved_before.1;
-        assert_eq!(plan.receive.changes, received);
-        assert_eq!(plan.send.changes + plan.send.purges, moved_after.0 - moved_before.0);
-        check_sent(&plan.send, &contents_before, &contents());
+        planned.check_run(&replicas[0]);
         // The other one is told of the very deletions that were planned to be sent.
-        let others = stored(&site, "ben.db", space);
+        let others = StoredChanges::read(&site, "ben.db", space);
         site.sync(&replicas[1]);
         replicas[1].disconnect();
-        let others_after = stored(&site, "ben.db", space);
+        let others_after = StoredChanges::read(&site, "ben.db", space);
         for entity in plan.send.list.iter().filter(|entity| entity.effect == PlannedEffect::Deleted) {
             let id = entity.entity.as_bytes().to_vec();
             let was_there = others.deleted.get(&id) == Some(&false);
@@ -273,19 +159,6 @@ fn shared(site: &Site, names: [&str; 2]) -> ([Replica; 2], Space, [EntityId; 2])
     (replicas, home, ids)
 }
 
-/// Syncs one device as it was planned, and holds the plan against what that did.
-fn sync_as_planned(site: &Site, (name, replica): (&str, &Replica), home: &Space, plan: &SyncPlan) {
-    let (log, before, moved_before) =
-        (site.relay.contents(home.id()).unwrap(), stored(site, name, home.id()), moved(home));
-    site.sync(replica);
-    replica.disconnect();
-    check_received(&plan.receive, (&before, &stored(site, name, home.id())), &log);
-    check_sent(&plan.send, &log, &site.relay.contents(home.id()).unwrap());
-    let moved_after = moved(home);
-    assert_eq!(plan.receive.changes, moved_after.1 - moved_before.1);
-    assert_eq!(plan.send.changes + plan.send.purges, moved_after.0 - moved_before.0);
-}
-
 #[test]
 fn what_somebody_else_purged_is_neither_planned_to_come_nor_to_go() {
     let site = site();
@@ -298,10 +171,11 @@ fn what_somebody_else_purged_is_neither_planned_to_come_nor_to_go() {
     edit(&anna, home.id(), gone, "of Anna");
     edit(&anna, home.id(), gone, "of Anna again");
     edit(&anna, home.id(), other, "of Anna, too");
-    let plan = plan(&site, &home);
+    let planned = Planned::make(&site, "anna.db", &home);
+    let plan = &planned.plan;
     assert_eq!((plan.receive.changes, plan.receive.purges, plan.receive.entities), (1, 1, 2));
     assert_eq!((plan.send.changes, plan.send.purges, plan.send.entities), (1, 0, 1), "the log takes nothing of it");
-    sync_as_planned(&site, ("anna.db", &anna), &home, &plan);
+    planned.check_run(&anna);
 }
 
 #[test]
@@ -312,19 +186,23 @@ fn what_was_purged_here_and_is_not_sent_yet_is_not_planned_to_come() {
     edit(&ben, home.id(), gone, "of Ben");
     edit(&ben, home.id(), other, "of Ben, too");
     site.sync(&ben);
-    let planned = plan(&site, &home);
-    assert_eq!((planned.receive.changes, planned.receive.entities), (1, 1), "what comes of it is dropped");
-    assert_eq!((planned.send.changes, planned.send.purges), (0, 1));
-    sync_as_planned(&site, ("anna.db", &anna), &home, &planned);
+    let planned = Planned::make(&site, "anna.db", &home);
+    assert_eq!((planned.plan.receive.changes, planned.plan.receive.entities), (1, 1), "what comes of it is dropped");
+    assert_eq!((planned.plan.send.changes, planned.plan.send.purges), (0, 1));
+    planned.check_run(&anna);
 
     // Both purge the same, each without knowing.
     notes(&anna, home.id()).purge(other, Confirm::Yes).unwrap();
     notes(&ben, home.id()).purge(other, Confirm::Yes).unwrap();
     site.sync(&ben);
     assert_eq!(home.plan_to_send().unwrap().purges, 1, "the control: it waits here");
-    let planned = plan(&site, &home);
-    assert_eq!((planned.receive.entities, planned.send.entities), (0, 0), "there is one record of it, which is there");
-    sync_as_planned(&site, ("anna.db", &anna), &home, &planned);
+    let planned = Planned::make(&site, "anna.db", &home);
+    assert_eq!(
+        (planned.plan.receive.entities, planned.plan.send.entities),
+        (0, 0),
+        "there is one record of it, which is there"
+    );
+    planned.check_run(&anna);
 }
 
 #[test]
@@ -341,9 +219,9 @@ fn what_a_widened_filter_brings_once_more_is_neither_planned_nor_counted() {
     site.sync_all(&[&ben, &anna]);
     anna.disconnect();
     home.set_filter(Filter::everything()).unwrap();
-    let planned = plan(&site, &home);
-    assert_eq!((planned.receive.changes, planned.receive.entities), (2, 2), "what was written here is here");
-    sync_as_planned(&site, ("anna.db", &anna), &home, &planned);
+    let planned = Planned::make(&site, "anna.db", &home);
+    assert_eq!((planned.plan.receive.changes, planned.plan.receive.entities), (2, 2), "what was written here is here");
+    planned.check_run(&anna);
     assert_eq!(plan(&site, &home).receive.changes, 0);
 }
 
@@ -366,12 +244,10 @@ fn a_plan_decides_conflicts_as_the_device_does_and_counts_what_it_would_send_for
         edit(&ben, space, id, "of Ben");
         site.sync(&ben);
         ben.disconnect();
-        let log = site.relay.contents(space).unwrap();
-        let plan = plan(&site, &home);
-        assert_eq!((plan.send.entities, plan.send.changes), (2, 3), "{strategy}: both edits, and a decision");
-        site.sync(&anna);
-        anna.disconnect();
-        check_sent(&plan.send, &log, &site.relay.contents(space).unwrap());
+        let planned = Planned::make(&site, "anna.db", &home);
+        let send = &planned.plan.send;
+        assert_eq!((send.entities, send.changes), (2, 3), "{strategy}: both edits, and a decision");
+        planned.check_run(&anna);
         assert_eq!(notes(&anna, space).json().read(id).unwrap()["title"], decided, "{strategy}");
         assert!(home.conflicts().unwrap().is_empty(), "{strategy}");
     }

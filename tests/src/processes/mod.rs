@@ -4,6 +4,7 @@
 //! - [`DeviceProcess`]: a real device that takes commands as JSON lines; its other end is [`agent`].
 //! - [`Site`]: a relay process and replicas of this process that use it.
 //! - [`Party`]: devices that share a space through a relay.
+//! - [`Planned`]: a plan that is held against what the run then does.
 //! - [`Proxy`]: stands between devices and the relay, counts what really goes over the wire, and keeps it back where it is to.
 //! - [`Figures`]: CPU time and peak memory of a process.
 //! - [`Trace`]: the system calls of a process, seen by `strace`.
@@ -17,6 +18,7 @@ mod figures;
 mod frames;
 mod gate;
 mod party;
+mod planned;
 mod proxy;
 mod relay;
 mod site;
@@ -26,6 +28,7 @@ pub use device::{DeviceProcess, LoadSeen, Program};
 pub use figures::Figures;
 pub use frames::{FrameCounter, Seen};
 pub use party::{Party, said};
+pub use planned::{Planned, StoredChanges};
 pub use proxy::{Proxy, WireFigures};
 pub use relay::{Access, RelayProcess};
 pub use site::{Site, changes_of};
