@@ -23,6 +23,8 @@ pub(super) struct Gate {
 struct State {
     is_shut: bool,
     is_narrow: bool,
+    /// How many bytes may pass before it shuts by itself.
+    left_bytes: Option<u64>,
     kept_bytes: u64,
 }
 
@@ -31,13 +33,20 @@ impl Gate {
         self.lock().is_shut = true;
     }
 
+    /// Shuts by itself once so many bytes have passed, either way.
+    pub(super) fn shut_after(&self, bytes: u64) {
+        self.lock().left_bytes = Some(bytes);
+    }
+
     /// Lets a few bytes pass at a time from now on.
     pub(super) fn narrow(&self) {
         self.lock().is_narrow = true;
     }
 
     pub(super) fn open(&self) {
-        self.lock().is_shut = false;
+        let mut state = self.lock();
+        (state.is_shut, state.left_bytes) = (false, None);
+        drop(state);
         self.changed.notify_all();
     }
 
@@ -58,6 +67,10 @@ impl Gate {
     /// Waits until so many bytes may pass; gives how many of them at a time.
     pub(super) fn pass(&self, bytes: usize) -> usize {
         let mut state = self.lock();
+        if let Some(left) = state.left_bytes {
+            state.is_shut |= left < bytes as u64;
+            state.left_bytes = Some(left.saturating_sub(bytes as u64));
+        }
         if state.is_shut {
             state.kept_bytes += bytes as u64;
             self.changed.notify_all();

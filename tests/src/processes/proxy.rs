@@ -109,6 +109,11 @@ impl Proxy {
         self.shared.gate.shut();
     }
 
+    /// Keeps back all that arrives once so many bytes have passed, either way, until it is released.
+    pub fn hold_after(&self, bytes: u64) {
+        self.shared.gate.shut_after(bytes);
+    }
+
     /// Passes on what was kept back, and whatever arrives.
     pub fn release(&self) {
         self.shared.gate.open();
