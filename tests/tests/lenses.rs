@@ -160,6 +160,66 @@ fn a_transaction_reads_and_writes_through_the_lenses() {
     assert!(!raw.contains(&"name".to_owned()), "{raw:?}");
 }
 
+#[model]
+#[derive(Debug, Clone, Default, PartialEq)]
+struct WallOfVersion1 {
+    name: String,
+    colour: String,
+    sheen: Option<String>,
+}
+
+#[model]
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Wall {
+    name: String,
+}
+
+#[test]
+fn a_field_that_a_newer_version_removed_is_kept_for_the_older_one_and_shown_to_no_other() {
+    let site = Site::start(&Program::new(env!("CARGO_BIN_EXE_relay_process")), Access::Open);
+    let (old, new) = (site.replica("old.db"), site.replica("new.db"));
+    let home = old.create_space("home").unwrap();
+    let lenses = Lenses::oldest(1).version(2, [Lens::remove("colour").or_default("white"), Lens::remove("sheen")]);
+    let first: Collection<WallOfVersion1> = home.collection("walls").unwrap();
+    let second: Collection<Wall> =
+        new.join_space(home.id()).unwrap().collection("walls").unwrap().through(lenses.unwrap());
+    let wall = |name: &str, colour: &str, sheen: Option<&str>| WallOfVersion1 {
+        name: name.into(),
+        colour: colour.into(),
+        sheen: sheen.map(Into::into),
+    };
+
+    // From the older version: what the newer one writes leaves what it does not see as it is, also beside an edit of that.
+    let id = first.insert(&wall("North", "red", Some("matt"))).unwrap();
+    site.sync_all(&[&old, &new]);
+    assert_eq!(second.json().read(id).unwrap(), json!({ "name": "North" }));
+    [&old, &new].into_iter().for_each(Replica::disconnect);
+    let _ = second.edit(id, |wall| wall.name = "South".into()).unwrap();
+    let _ = first.edit(id, |wall| wall.colour = "blue".into()).unwrap();
+    site.sync_all(&[&old, &new]);
+    assert_eq!(first.read(id).unwrap(), wall("South", "blue", Some("matt")));
+    assert_eq!(second.read(id).unwrap(), Wall { name: "South".into() });
+
+    // From the newer one: the older reads what stands for the field, or nothing where nothing does, and may write both.
+    let id = second.insert(&Wall { name: "Door".into() }).unwrap();
+    site.sync_all(&[&new, &old]);
+    assert_eq!(first.read(id).unwrap(), wall("Door", "white", None));
+    let _ = first.edit(id, |wall| (wall.colour, wall.sheen) = ("grey".into(), Some("silk".into()))).unwrap();
+    site.sync_all(&[&old, &new]);
+    assert_eq!(second.json().read(id).unwrap(), json!({ "name": "Door" }));
+    let _ = second.edit(id, |wall| wall.name = "Gate".into()).unwrap();
+    site.sync_all(&[&new, &old]);
+    assert_eq!(first.read(id).unwrap(), wall("Gate", "grey", Some("silk")));
+
+    for field in ["colour", "sheen"] {
+        let refused = second.json().edit(id, |wall| wall[field] = json!("pink")).unwrap_err();
+        assert!(
+            matches!(refused, EditError::Lens(LensError::Hidden { field: ref told }) if told == field),
+            "{refused:?}"
+        );
+    }
+}
+
 /// What somebody does to a person, in the shape of whatever version they have.
 #[derive(Debug, Clone)]
 enum Act {

@@ -106,6 +106,37 @@ fn a_run_missed_while_closed_is_made_up_for_at_start_up() {
 }
 
 #[test]
+fn a_moment_of_a_calendar_that_was_missed_while_closed_is_made_up_for_once_at_start_up() {
+    // NOW is a midnight; half past seven comes once a day.
+    const HOUR_MS: u64 = 3_600_000;
+    let desk = Desk::new();
+    let daily = Schedule::cron("30 7 * * *", "UTC").unwrap();
+    desk.driver.set_schedule(desk.space, Some(&daily), NOW).unwrap();
+    let before = later(NOW, 7 * HOUR_MS);
+    let desk = desk.restart(before);
+    desk.driver.enable_sync(before);
+    assert!(!wants_to_connect(&desk), "it is half an hour too early");
+    desk.driver.disable_sync(before);
+
+    // Several days later one run makes up for all of them.
+    let after = later(NOW, 3 * 24 * HOUR_MS + 8 * HOUR_MS);
+    let desk = desk.restart(after);
+    desk.driver.enable_sync(after);
+    let _ = run(&desk, after);
+    let runs = desk.driver.runs(Some(desk.space), 10, after).unwrap();
+    assert_eq!((runs[0].reason.as_str(), runs[0].outcome.as_deref()), ("missed_schedule", Some("completed")));
+    desk.driver.disable_sync(after);
+
+    let soon = later(NOW, 3 * 24 * HOUR_MS + 9 * HOUR_MS);
+    let desk = desk.restart(soon);
+    desk.driver.enable_sync(soon);
+    assert!(!wants_to_connect(&desk), "it is not made up for twice");
+    let due_ms = 4 * 24 * HOUR_MS + 7 * HOUR_MS + HOUR_MS / 2;
+    let due = follow(&desk, soon, due_ms + 120_000).expect("the schedule is followed");
+    assert!((due_ms..=due_ms + 60_000).contains(&due), "{due}");
+}
+
+#[test]
 fn a_local_edit_waits_for_the_schedule_and_goes_at_once_without_one() {
     let desk = scheduled();
     desk.driver.enable_sync(NOW);
