@@ -98,7 +98,7 @@ fn standing(status: &Status, space: &SpaceStatus, runs: &[Run], now: Now) -> Str
         SyncState::Idle => in_step(space),
         SyncState::Syncing => "it is being synced".to_owned(),
         SyncState::Offline => match space.why_not {
-            Some(Reason::RelayAsked | Reason::BudgetSpent) => format!("the relay asks to be left alone{}", error()),
+            Some(Reason::RelayAsked | Reason::BudgetSpent) => format!("no attempt is made for a while{}", error()),
             _ => format!("the relay is not reached{}", error()),
         },
         SyncState::Blocked if is_broken(space) => format!("its log cannot be followed any further{}", error()),

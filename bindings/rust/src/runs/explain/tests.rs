@@ -49,7 +49,7 @@ fn each_state_without_a_schedule_says_what_is_and_what_comes() {
     check(&offline, ("the relay is not reached: no route", words, Some(9_000)));
     for reason in [Reason::RelayAsked, Reason::BudgetSpent] {
         offline.spaces[0].why_not = Some(reason);
-        check(&offline, ("the relay asks to be left alone: no route", words, Some(9_000)));
+        check(&offline, ("no attempt is made for a while: no route", words, Some(9_000)));
     }
     let signs_in = in_state(SyncState::NeedsSignIn, |_| ());
     check(&signs_in, ("the relay wants a token, or another one: sign in", "nothing until somebody signs in", None));
