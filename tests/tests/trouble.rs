@@ -2,9 +2,7 @@
 
 use afield::{Class, Collection, Decision, Reason, Relay, SyncEvent, SyncState, Trigger};
 use afield_tests::processes::agent::Task;
-use afield_tests::processes::{Access, Program, Site};
-use std::io::{Read, Write};
-use std::net::TcpListener;
+use afield_tests::processes::{Access, Program, Site, answering_once};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
@@ -31,23 +29,6 @@ fn heard_until(site: &Site, events: &mut Receiver<SyncEvent>, is_it: impl Fn(&Sy
         }
     };
     site.block_on(async { tokio::time::timeout(PATIENCE, listening).await }).expect("the event comes")
-}
-
-/// Answers one request so, and whoever asks later not at all.
-fn answering_once(answer: &'static str) -> (String, std::thread::JoinHandle<TcpListener>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("ws://{}", listener.local_addr().unwrap());
-    let thread = std::thread::spawn(move || {
-        let (mut device, _) = listener.accept().unwrap();
-        let (mut request, mut buffer) = (Vec::new(), [0; 1024]);
-        while !request.ends_with(b"\r\n\r\n") {
-            let read = device.read(&mut buffer).unwrap();
-            request.extend_from_slice(&buffer[..read]);
-        }
-        write!(device, "HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
-        listener
-    });
-    (url, thread)
 }
 
 fn wall_ms() -> i64 {

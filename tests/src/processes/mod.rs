@@ -5,6 +5,7 @@
 //! - [`Site`]: a relay process and replicas of this process that use it.
 //! - [`Party`]: devices that share a space through a relay.
 //! - [`Planned`]: a plan that is held against what the run then does.
+//! - [`answering_once`]: answers a device as no relay that is well does.
 //! - [`Proxy`]: stands between devices and the relay, counts what really goes over the wire, and keeps it back where it is to.
 //! - [`Figures`]: CPU time and peak memory of a process.
 //! - [`Trace`]: the system calls of a process, seen by `strace`.
@@ -13,6 +14,7 @@
 //! end with the value that holds them.
 
 pub mod agent;
+mod answer;
 mod device;
 mod figures;
 mod frames;
@@ -24,6 +26,7 @@ mod relay;
 mod site;
 mod trace;
 
+pub use answer::answering_once;
 pub use device::{DeviceProcess, LoadSeen, Program};
 pub use figures::Figures;
 pub use frames::{FrameCounter, Seen};
