@@ -1,11 +1,14 @@
 //! The keys: each is declared once, in the list at the end, and everything else follows from that.
 
 use super::file::Found;
-use super::setting::{Bytes, Count, LogFilter, LogFormat, Setting, Shown, SignatureAlgorithm, Text};
+use super::setting::{Bytes, Count, List, LogFilter, LogFormat, Networks, Setting, Shown, SignatureAlgorithm, Text};
 use super::span::TimeSpan;
 use crate::hub::SIGNALS_PER_SECOND;
 use crate::log::Quotas;
-use crate::server::{CONNECTIONS_MAX, DEFAULT_PORT, DataFolder, SHUTDOWN_DEADLINE_MS};
+use crate::server::{
+    CONNECTIONS_MAX, DEFAULT_PORT, DISK_FREE_MIN_PERCENT, DataFolder, HANDSHAKES_MAX, Rates, SESSIONS_PER_USER_MAX,
+    SHUTDOWN_DEADLINE_MS,
+};
 use afield_core::limits::{
     CHANGE_BYTES_MAX, CHANGE_DEPENDENCIES_MAX, CHANGE_OPERATIONS_MAX, FRAME_BYTES_MAX, IN_FLIGHT_BYTES_MAX,
     IN_FLIGHT_CHUNKS_MAX, INFLATED_BYTES_MAX, START_OP_LEAP_MAX,
@@ -170,6 +173,16 @@ keys! {
         behind_proxy: bool = false;
         /// Most connections at once.
         connections_max: Count<1, 1_000_000> = Count::new(CONNECTIONS_MAX as u64);
+        /// Most connections at once that were not welcomed yet; the others are asked to come a little later.
+        handshakes_max: Count<1, 1_000_000> = Count::new(HANDSHAKES_MAX as u64);
+        /// Most devices of one user at once.
+        sessions_per_user_max: Count<1> = Count::new(SESSIONS_PER_USER_MAX as u64);
+        /// The proxies of which is believed for whom they ask (X-Forwarded-For): addresses or networks, with commas.
+        trusted_proxies: Networks = Networks::default();
+        /// The pages whose browsers may connect, such as https://app.example, with commas; all of them where there is none.
+        origins: List = List::default();
+        /// How much of the disk has to be free for anything to be appended, in percent; reads go on below it.
+        disk_free_min_percent: Count<0, 99> = Count::new(DISK_FREE_MIN_PERCENT as u64);
         /// Most spaces that one user owns.
         spaces_per_user_max: Count = Count::new(Quotas::SPACES_PER_USER_MAX);
         /// Most signals of presence that one session sends a second, and three times as many at once; what is above is dropped.
@@ -206,6 +219,30 @@ keys! {
         bytes_max: Bytes = Bytes::new(Quotas::SPACE_BYTES_MAX);
         /// Most chunks in one space.
         chunks_max: Count = Count::new(Quotas::SPACE_CHUNKS_MAX);
+    }
+    rates: RatesSection, "How much addresses, devices and users may do in some time; 0 for as much as they like. Who writes too fast waits." {
+        /// New connections of one address a minute.
+        connections_per_minute: Count<0, 0xffff_ffff> = Count::new(Rates::DEFAULT.connections.per_period as u64);
+        /// New connections of one address at once.
+        connections_burst: Count<1, 0xffff_ffff> = Count::new(Rates::DEFAULT.connections.burst as u64);
+        /// Failed attempts of one address to sign in a minute; above it the address is sent away for a while.
+        failures_per_minute: Count<0, 0xffff_ffff> = Count::new(Rates::DEFAULT.failures.per_period as u64);
+        /// Pushes of one device a second.
+        pushes_per_second: Count<0, 0xffff_ffff> = Count::new(Rates::DEFAULT.device_pushes.per_period as u64);
+        /// Pushes of one device at once.
+        pushes_burst: Count<1, 0xffff_ffff> = Count::new(Rates::DEFAULT.device_pushes.burst as u64);
+        /// Bytes of messages of one device a second.
+        bytes_per_second: Bytes = Bytes::new(Rates::DEFAULT.device_kib.per_period as u64 * 1_024);
+        /// Bytes of messages of one device at once.
+        bytes_burst: Bytes<{ FRAME_BYTES_MAX as u64 }> = Bytes::new(Rates::DEFAULT.device_kib.burst as u64 * 1_024);
+        /// Pushes of all devices of one user a second.
+        user_pushes_per_second: Count<0, 0xffff_ffff> = Count::new(Rates::DEFAULT.user_pushes.per_period as u64);
+        /// Pushes of all devices of one user at once.
+        user_pushes_burst: Count<1, 0xffff_ffff> = Count::new(Rates::DEFAULT.user_pushes.burst as u64);
+        /// Bytes of messages of all devices of one user a second.
+        user_bytes_per_second: Bytes = Bytes::new(Rates::DEFAULT.user_kib.per_period as u64 * 1_024);
+        /// Bytes of messages of all devices of one user at once.
+        user_bytes_burst: Bytes<{ FRAME_BYTES_MAX as u64 }> = Bytes::new(Rates::DEFAULT.user_kib.burst as u64 * 1_024);
     }
     limits: LimitsSection, "What a session may do; devices are told as they sign in. The defaults are those of the protocol." {
         /// The largest frame.

@@ -23,17 +23,17 @@ mod show;
 mod span;
 
 pub use flags::Flags;
-pub use keys::{AdminSection, Config, JwtSection, LimitsSection, SpaceSection, TlsSection};
+pub use keys::{AdminSection, Config, JwtSection, LimitsSection, RatesSection, SpaceSection, TlsSection};
 pub use load::{DEFAULT_FILE, FILE_VARIABLE, Loaded, Origin, Sources};
 pub use problem::ConfigError;
-pub use setting::{Bytes, Count, LogFilter, LogFormat, SignatureAlgorithm, Text};
+pub use setting::{Bytes, Count, List, LogFilter, LogFormat, Networks, SignatureAlgorithm, Text};
 pub use span::{ParseTimeSpanError, TimeSpan};
 
 pub(crate) use show::{example, objects, page, table, table_objects};
 
 use crate::hub::{Access, SignalRate};
 use crate::log::Quotas;
-use crate::server::{RelayOptions, StartError, TlsError, TlsFiles};
+use crate::server::{Origins, Rate, Rates, RelayOptions, StartError, TlsError, TlsFiles};
 use crate::signed::{KeySource, SignedOptions};
 use afield_core::Limits;
 use problem::Problem;
@@ -60,6 +60,12 @@ impl Config {
             limits: self.limits.limits(),
             signals: SignalRate { per_second, burst: per_second.saturating_mul(3) },
             connections_max: size(self.connections_max.get()),
+            handshakes_max: size(self.handshakes_max.get()),
+            sessions_per_user_max: size(self.sessions_per_user_max.get()),
+            rates: self.rates.rates(),
+            trusted_proxies: self.trusted_proxies.as_slice().to_vec(),
+            origins: Origins::new(self.origins.as_slice().iter().cloned()),
+            disk_free_min_percent: u8::try_from(self.disk_free_min_percent.get()).unwrap_or(u8::MAX),
             shutdown_deadline_ms: self.shutdown_deadline.ms(),
             ..RelayOptions::new(self.data.clone())
         }
@@ -74,6 +80,29 @@ impl JwtSection {
             issuer: issuer.as_ref()?.as_str().to_owned(),
             audience: audience.as_ref()?.as_str().to_owned(),
         })
+    }
+}
+
+impl RatesSection {
+    fn rates(&self) -> Rates {
+        let count = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        // At least one, where there is any limit.
+        let kib = |bytes: u64| count(bytes.div_ceil(1_024));
+        let failures = count(self.failures_per_minute.get());
+        Rates {
+            connections: Rate::per_minute(
+                count(self.connections_per_minute.get()),
+                count(self.connections_burst.get()),
+            ),
+            failures: Rate::per_minute(failures, failures),
+            device_pushes: Rate::per_second(count(self.pushes_per_second.get()), count(self.pushes_burst.get())),
+            device_kib: Rate::per_second(kib(self.bytes_per_second.get()), kib(self.bytes_burst.get())),
+            user_pushes: Rate::per_second(
+                count(self.user_pushes_per_second.get()),
+                count(self.user_pushes_burst.get()),
+            ),
+            user_kib: Rate::per_second(kib(self.user_bytes_per_second.get()), kib(self.user_bytes_burst.get())),
+        }
     }
 }
 

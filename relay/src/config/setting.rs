@@ -2,9 +2,10 @@
 
 use super::file::Found;
 use super::span::TimeSpan;
+use ipnet::IpNet;
 use jsonwebtoken::Algorithm;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
 
@@ -382,6 +383,68 @@ impl Setting for SignatureAlgorithm {
     fn show(&self) -> Option<Shown> {
         Some(Shown::Text(format!("{:?}", self.0)))
     }
+}
+
+/// Words with commas between them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct List(Vec<String>);
+
+impl List {
+    /// The words.
+    pub fn as_slice(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl Setting for List {
+    const VALUE: &'static str = "LIST";
+    const SAMPLE: &'static str = "https://app.example";
+
+    fn wanted() -> String {
+        "words with commas between them".to_owned()
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        words(text).map(|word| Some(word.to_owned())).collect::<Option<_>>().map(Self)
+    }
+
+    fn show(&self) -> Option<Shown> {
+        (!self.0.is_empty()).then(|| Shown::Text(self.0.join(", ")))
+    }
+}
+
+/// Networks of addresses with commas between them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Networks(Vec<IpNet>);
+
+impl Networks {
+    /// The networks.
+    pub fn as_slice(&self) -> &[IpNet] {
+        &self.0
+    }
+}
+
+impl Setting for Networks {
+    const VALUE: &'static str = "NETWORKS";
+    const SAMPLE: &'static str = "10.0.0.0/8";
+
+    fn wanted() -> String {
+        "addresses or networks with commas between them, such as 127.0.0.1, 10.0.0.0/8".to_owned()
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let network = |word: &str| word.parse().ok().or_else(|| word.parse::<IpAddr>().ok().map(IpNet::from));
+        words(text).map(network).collect::<Option<_>>().map(Self)
+    }
+
+    fn show(&self) -> Option<Shown> {
+        let texts: Vec<String> = self.0.iter().map(IpNet::to_string).collect();
+        (!texts.is_empty()).then(|| Shown::Text(texts.join(", ")))
+    }
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]

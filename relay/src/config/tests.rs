@@ -62,6 +62,8 @@ fn the_example_says_of_every_key_what_the_default_is() {
         issuer: Setting::parse("TEXT"),
         audience: Setting::parse("TEXT"),
     };
+    expected.trusted_proxies = Setting::parse("10.0.0.0/8").unwrap();
+    expected.origins = Setting::parse("https://app.example").unwrap();
     assert_eq!(loaded.config, expected);
     assert!(objects(&loaded).iter().all(|object| object["from"] != "default"), "and each key is in it");
 }

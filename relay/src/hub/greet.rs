@@ -11,11 +11,14 @@ use afield_core::{DeviceId, Now, SessionId};
 /// the same by devices that know them.
 const SPACES_NAMED_MAX: usize = ITEMS_MAX;
 
+/// When a device comes back of whose user as many are here as may be, in milliseconds: some of them are gone by then.
+const FULL_RETRY_MS: u64 = 30_000;
+
 impl<L: Log> Hub<L> {
     pub(super) fn greet(&mut self, id: SessionId, token: Option<String>, hello: &Hello, now: Now) {
         match self.authenticate(token.as_deref(), hello.device, now) {
             Ok(Ok((principal, standing))) => self.admit(id, principal, standing, hello, now),
-            Ok(Err(code)) => self.close(id, code),
+            Ok(Err(code)) => self.refuse(id, code),
             Err(error) => {
                 tracing::error!(session = %id, error = &error as &dyn std::error::Error, "a token could not be checked");
                 self.close(id, GoodbyeCode::Internal);
@@ -36,13 +39,23 @@ impl<L: Log> Hub<L> {
                 }
                 self.note_seen(id, now);
             }
-            Ok(Ok(_)) => self.close(id, GoodbyeCode::Unauthorized),
-            Ok(Err(code)) => self.close(id, code),
+            Ok(Ok(_)) => self.refuse(id, GoodbyeCode::Unauthorized),
+            Ok(Err(code)) => self.refuse(id, code),
             Err(error) => {
                 tracing::error!(session = %id, error = &error as &dyn std::error::Error, "a token could not be checked");
                 self.close(id, GoodbyeCode::Internal);
             }
         }
+    }
+
+    /// Ends a session whose token is not good. Only who shows one that never was may be guessing.
+    fn refuse(&mut self, id: SessionId, code: GoodbyeCode) {
+        if code == GoodbyeCode::Unauthorized
+            && let Some(address) = self.sessions.get(&id).and_then(|seat| seat.address)
+        {
+            self.refused.push(address);
+        }
+        self.close(id, code);
     }
 
     /// Ends a session, with the reason, when its token is no longer good; answers whether it did.
@@ -130,6 +143,8 @@ impl<L: Log> Hub<L> {
             // From here on nothing of the older session is handled, not even what it pushed a moment ago.
             self.drop_pending(|pending| pending.session == older);
             self.close(older, GoodbyeCode::Replaced);
+        } else if principal.token.is_some() && self.devices_of(principal.user) >= self.sessions_per_user_max {
+            return self.close_after(id, GoodbyeCode::RateLimited, Some(FULL_RETRY_MS));
         }
         self.devices.insert(key, id);
         self.set_principal(id, principal, &standing);
@@ -140,6 +155,12 @@ impl<L: Log> Hub<L> {
         spaces.truncate(SPACES_NAMED_MAX);
         seat.session.welcome(WelcomeAnswer { spaces, may_create });
         self.note_seen(id, now);
+    }
+
+    /// How many devices of a user are here.
+    fn devices_of(&self, user: i64) -> usize {
+        let all = (user, DeviceId::from_bytes([0; 16]))..=(user, DeviceId::from_bytes([u8::MAX; 16]));
+        self.devices.range(all).count()
     }
 
     fn set_principal(&mut self, id: SessionId, principal: Principal, standing: &Standing) {

@@ -120,6 +120,9 @@ pub struct Hub<L> {
     roster: Roster,
     /// Which signed tokens are taken; none where absent.
     signed: Option<SignedTokens>,
+    sessions_per_user_max: usize,
+    /// Where those came from whose tokens were wrong, since that was asked last.
+    refused: Vec<IpAddr>,
     /// Whether something could be appended, and when that was tried last, on the monotonic clock.
     readiness: Option<(u64, Result<(), NotReady>)>,
 }
@@ -195,6 +198,8 @@ impl<L: Log> Hub<L> {
             signals_dropped: 0,
             roster: Roster::default(),
             signed: None,
+            sessions_per_user_max: usize::MAX,
+            refused: Vec::new(),
             readiness: None,
         }
     }
@@ -204,6 +209,23 @@ impl<L: Log> Hub<L> {
     pub fn with_signed_tokens(mut self, signed: SignedTokens) -> Self {
         self.signed = Some(signed);
         self
+    }
+
+    /// Sets how many devices of one user may be here at once.
+    #[must_use]
+    pub fn with_sessions_per_user(mut self, max: usize) -> Self {
+        self.sessions_per_user_max = max;
+        self
+    }
+
+    /// Who writes in a session: the row of its user, and its device; `None` until it was welcomed.
+    pub(crate) fn writer(&self, id: SessionId) -> Option<(i64, DeviceId)> {
+        self.sessions.get(&id).filter(|seat| seat.welcomed.is_some())?.device_key()
+    }
+
+    /// Where those came from whose tokens were wrong, since this was asked last.
+    pub(crate) fn take_refused(&mut self) -> Vec<IpAddr> {
+        std::mem::take(&mut self.refused)
     }
 
     /// Takes a link that has just come up; `token` is the one of its `Authorization` header.
@@ -298,7 +320,7 @@ impl<L: Log> Hub<L> {
     /// Nothing could be appended.
     pub fn readiness(&mut self, now: Now) -> Result<(), NotReady> {
         if self.readiness.is_none_or(|(tried_ms, _)| now.monotonic_ms >= tried_ms.saturating_add(READINESS_KEPT_MS)) {
-            let tried = self.log.check_writable().map_err(|error| {
+            let tried = self.log.check_writable(now).map_err(|error| {
                 tracing::warn!(error = &error as &dyn std::error::Error, "nothing could be appended");
                 NotReady
             });

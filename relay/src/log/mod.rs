@@ -127,7 +127,7 @@ pub trait Log: Send {
     /// # Errors
     ///
     /// Nothing could be appended, and why.
-    fn check_writable(&mut self) -> Result<(), LogError>;
+    fn check_writable(&mut self, now: Now) -> Result<(), LogError>;
 
     /// The next piece of work on the old part of a log that may be due: chunks are packed into segments, and those of an entity
     /// give way to a snapshot.
@@ -288,6 +288,9 @@ pub enum LogError {
     /// The disk has no room left.
     #[error("the disk that holds the log is full")]
     Full(#[source] rusqlite::Error),
+    /// Less of the disk is free than has to be.
+    #[error("less of the disk that holds the log is free than has to be")]
+    Reserved,
     /// The file is damaged.
     #[error("the log's file is damaged")]
     Damaged(#[source] rusqlite::Error),

@@ -2,7 +2,9 @@
 
 use super::engine::{Caller, EngineHandle};
 use super::listen::{Accepted, Place};
-use super::session::{self, SharedRoom};
+use super::origin::{Origins, client_address};
+use super::session::{self, Common, SharedRoom};
+use super::throttle::{Throttle, TooMany};
 use crate::hub::Access;
 use afield_core::Limits;
 use afield_core::limits::UNAUTHENTICATED_BYTES_MAX;
@@ -12,8 +14,12 @@ use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use http::{HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 use hyper_util::rt::TokioIo;
+use ipnet::IpNet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// What a peer may send before it is welcome, WebSocket framing included.
 const STRANGER_BYTES_MAX: u64 = 2 * UNAUTHENTICATED_BYTES_MAX as u64;
@@ -25,16 +31,35 @@ struct Shared {
     access: Access,
     limits: Limits,
     room: SharedRoom,
+    throttle: Arc<Throttle>,
+    proxies: Arc<[IpNet]>,
+    origins: Arc<Origins>,
+    /// A place for each session that was not welcomed yet.
+    handshakes: Arc<Semaphore>,
+}
+
+/// Who may connect, and how many at once.
+pub(super) struct Doorkeeping {
+    pub(super) access: Access,
+    pub(super) limits: Limits,
+    pub(super) throttle: Arc<Throttle>,
+    pub(super) proxies: Vec<IpNet>,
+    pub(super) origins: Origins,
+    pub(super) handshakes_max: usize,
 }
 
 /// The routes of the listener for devices.
-pub(super) fn router(access: Access, limits: Limits, engine: EngineHandle) -> Router {
+pub(super) fn router(doorkeeping: Doorkeeping, engine: EngineHandle) -> Router {
+    let Doorkeeping { access, limits, throttle, proxies, origins, handshakes_max } = doorkeeping;
+    let (proxies, origins) = (proxies.into(), Arc::new(origins));
+    let handshakes = Arc::new(Semaphore::new(handshakes_max));
+    let room = SharedRoom::new();
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/version", get(version))
         .route(SYNC_PATH, any(sync))
-        .with_state(Shared { engine, access, limits, room: SharedRoom::new() })
+        .with_state(Shared { engine, access, limits, room, throttle, proxies, origins, handshakes })
 }
 
 /// Whether the relay can append: what a load balancer asks before it sends anybody here.
@@ -67,16 +92,24 @@ async fn sync(
     mut request: Request,
 ) -> Response {
     if place.is_spare {
-        let retry_after = (header::RETRY_AFTER, HeaderValue::from_static("5"));
-        return (StatusCode::SERVICE_UNAVAILABLE, [retry_after]).into_response();
+        return too_many(StatusCode::SERVICE_UNAVAILABLE, TooMany::after(Duration::ZERO));
     }
-    // Without tokens a web page in the same machine's browser could use the relay; browsers always say where a page is
-    // from, and devices never do.
-    if shared.access == Access::Open && request.headers().contains_key(header::ORIGIN) {
+    let address = client_address(accepted.from, request.headers(), &shared.proxies);
+    if let Err(refused) = shared.throttle.connect(address) {
+        return too_many(StatusCode::TOO_MANY_REQUESTS, refused);
+    }
+    // A browser says which page asks, and a device that is none never does.
+    if let Some(origin) = request.headers().get(header::ORIGIN)
+        && (shared.access == Access::Open || !shared.origins.include(origin))
+    {
         return StatusCode::FORBIDDEN.into_response();
     }
     let Ok(token) = bearer_token(request.headers()) else {
         return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")]).into_response();
+    };
+    // When many come back at once, some are asked to come a little later: those who are let in are not kept waiting by them.
+    let Ok(handshake) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
+        return too_many(StatusCode::SERVICE_UNAVAILABLE, TooMany::after(Duration::ZERO));
     };
     let upgrade = hyper::upgrade::on(&mut request);
     let (parts, _) = request.into_parts();
@@ -91,12 +124,17 @@ async fn sync(
                 let options = ServerOptions { bytes_until_admitted_max: Some(STRANGER_BYTES_MAX), link };
                 let link = accept(TokioIo::new(upgraded), options).await;
                 let token = token.map(|token| token.expose().to_owned());
-                let caller = Caller { address: accepted.from.to_canonical(), began: accepted.at.into_std() };
-                session::run(link, token, caller, &shared.engine, shared.room).await;
+                let caller = Caller { address, began: accepted.at.into_std() };
+                let common = Common { room: shared.room, throttle: shared.throttle, handshake };
+                session::run(link, token, caller, &shared.engine, common).await;
             }
             Err(error) => tracing::debug!(%error, "a connection was not upgraded"),
         }
         drop(place);
     });
     response.map(|()| Body::empty())
+}
+
+fn too_many(status: StatusCode, refused: TooMany) -> Response {
+    (status, [(header::RETRY_AFTER, refused.retry_after_s.to_string())]).into_response()
 }

@@ -1,6 +1,7 @@
 //! The thread that owns the hub: events in, messages out, one commit per turn.
 
 use super::clock::SystemClock;
+use super::throttle::{Throttle, Writer};
 use super::worker::Worker;
 use crate::hub::{Hub, Origin, Output};
 use crate::log::{Log, Prepared, SqliteLog};
@@ -38,6 +39,14 @@ pub(super) struct Caller {
     pub(super) began: Instant,
 }
 
+/// What a link is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ToLink {
+    /// The session was welcomed: what it sends from here on is counted.
+    Admitted(Writer),
+    Output(Output),
+}
+
 /// A question to the hub, answered on its thread.
 pub(super) struct Question(Box<Ask>);
 
@@ -56,7 +65,7 @@ pub(super) enum Event {
         number: ConnectionNumber,
         token: Option<String>,
         caller: Caller,
-        outbox: UnboundedSender<Output>,
+        outbox: UnboundedSender<ToLink>,
     },
     /// The permits are given back once the message was committed and answered: until then it takes room.
     Message {
@@ -101,7 +110,7 @@ pub(super) struct Connection {
 }
 
 impl Engine {
-    pub(super) fn start(mut hub: Hub<SqliteLog>) -> io::Result<Self> {
+    pub(super) fn start(mut hub: Hub<SqliteLog>, throttle: Arc<Throttle>) -> io::Result<Self> {
         let (events, queue) = mpsc::channel();
         let worker = match hub.log_mut().keeper() {
             None => None,
@@ -116,7 +125,7 @@ impl Engine {
         let life = Life { alive: Arc::clone(&alive), ends };
         thread::Builder::new().name("afield-relay-hub".to_owned()).spawn(move || {
             let _life = life;
-            Turns::new(hub, queue, worker).run();
+            Turns::new(hub, queue, worker, throttle).run();
         })?;
         Ok(Self { handle: EngineHandle { events, numbers: Arc::default(), alive }, ended })
     }
@@ -148,7 +157,7 @@ impl EngineHandle {
     }
 
     /// Announces a link of a connection; what it is to send comes out of the receiver.
-    pub(super) fn connect(&self, token: Option<String>, caller: Caller) -> (Connection, UnboundedReceiver<Output>) {
+    pub(super) fn connect(&self, token: Option<String>, caller: Caller) -> (Connection, UnboundedReceiver<ToLink>) {
         // The hub accounts for what it puts in and what was sent, and stops reading the log when that is too much.
         let (outbox, outputs) = unbounded_channel();
         let number = ConnectionNumber(self.numbers.fetch_add(1, Ordering::Relaxed));
@@ -203,7 +212,7 @@ impl Caller {
 #[cfg(test)]
 impl Connection {
     /// A connection to a hub that never comes to its messages.
-    pub(super) fn unheard() -> (Self, impl Sized) {
+    pub(super) fn unheard() -> (Self, Receiver<Event>) {
         let (events, queue) = mpsc::channel();
         (Self { number: ConnectionNumber(0), events }, queue)
     }
@@ -228,6 +237,14 @@ impl Drop for Life {
     }
 }
 
+/// The connection of a session.
+struct Seated {
+    number: ConnectionNumber,
+    outbox: UnboundedSender<ToLink>,
+    /// Whether its link knows that it was welcomed.
+    is_admitted: bool,
+}
+
 struct Turns {
     /// First, so that it has ended before the log is closed.
     worker: Option<Worker>,
@@ -237,16 +254,17 @@ struct Turns {
     queue: Receiver<Event>,
     clock: SystemClock,
     connections: BTreeMap<ConnectionNumber, SessionId>,
-    sessions: BTreeMap<SessionId, (ConnectionNumber, UnboundedSender<Output>)>,
+    sessions: BTreeMap<SessionId, Seated>,
+    throttle: Arc<Throttle>,
     /// What was held back for the next turn, in its order: never more than one turn takes.
     later: Vec<Event>,
 }
 
 impl Turns {
-    fn new(hub: Hub<SqliteLog>, queue: Receiver<Event>, worker: Option<Worker>) -> Self {
+    fn new(hub: Hub<SqliteLog>, queue: Receiver<Event>, worker: Option<Worker>, throttle: Arc<Throttle>) -> Self {
         let (connections, sessions, later) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         let clock = SystemClock::start();
-        Self { worker, is_working: false, hub, queue, clock, connections, sessions, later }
+        Self { worker, is_working: false, hub, queue, clock, connections, sessions, throttle, later }
     }
 
     fn run(mut self) {
@@ -328,7 +346,7 @@ impl Turns {
                 let began_ms = now.monotonic_ms.saturating_sub(ago_ms);
                 let session = self.hub.connect_from(token, Origin { address: Some(caller.address), began_ms }, now);
                 self.connections.insert(number, session);
-                self.sessions.insert(session, (number, outbox));
+                self.sessions.insert(session, Seated { number, outbox, is_admitted: false });
             }
             Event::Message { number, message, room: taken } => {
                 room.push(taken);
@@ -395,15 +413,21 @@ impl Turns {
     fn hand_out(&mut self) {
         while let Some((session, output)) = self.hub.poll_transmit() {
             let is_last = output == Output::Close;
-            if let Some((number, outbox)) = self.sessions.get(&session) {
-                // A link that is gone says so itself.
-                let _ = outbox.send(output);
-                if is_last {
-                    self.connections.remove(number);
-                    self.sessions.remove(&session);
-                }
+            let Some(seated) = self.sessions.get_mut(&session) else { continue };
+            // A link that is gone says so itself.
+            if !seated.is_admitted
+                && let Some((user, device)) = self.hub.writer(session)
+            {
+                seated.is_admitted = true;
+                let _ = seated.outbox.send(ToLink::Admitted(Writer { user, device }));
+            }
+            let _ = seated.outbox.send(ToLink::Output(output));
+            if is_last {
+                self.connections.remove(&seated.number);
+                self.sessions.remove(&session);
             }
         }
+        self.hub.take_refused().into_iter().for_each(|address| self.throttle.note_failure(address));
     }
 }
 

@@ -7,8 +7,10 @@
 //! | `admin` | the administration over HTTP |
 //! | `endpoint` | what devices, and those who ask how it is, are answered |
 //! | `listen` | accepting connections and speaking HTTP on them |
+//! | `origin` | which address and which page a request is from |
 //! | `places` | how many connections there is room for |
 //! | `session` | one upgraded connection: bytes in, bytes out, both bounded |
+//! | `throttle` | how much addresses, devices and accounts may do in some time |
 //! | `tls` | the certificate |
 //! | `worker` | the thread that packs what is old |
 
@@ -18,14 +20,18 @@ mod endpoint;
 mod engine;
 mod folder;
 mod listen;
+mod origin;
 mod places;
 mod session;
+mod throttle;
 mod tls;
 mod worker;
 
 pub use admin::{ADMIN_PORT, openapi};
 pub use clock::{SystemClock, SystemEntropy};
 pub use folder::{DataFolder, FolderError};
+pub use origin::Origins;
+pub use throttle::{Rate, Rates};
 pub use tls::{TlsError, TlsFiles};
 
 use crate::hub::{Access, Hub, SignalRate};
@@ -33,14 +39,17 @@ use crate::log::accounts::Accounts;
 use crate::log::{LogError, OpenLogError, Quotas};
 use crate::signed::{KeyFileError, SignedOptions, SignedTokens};
 use afield_core::Limits;
+use endpoint::Doorkeeping;
 use engine::Engine;
 use folder::FolderLock;
+use ipnet::IpNet;
 use listen::Listener;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use throttle::Throttle;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -49,6 +58,12 @@ use tokio::task::JoinHandle;
 pub const DEFAULT_PORT: u16 = 8453;
 /// How many connections a relay takes at once unless told otherwise: some 40 KiB each.
 pub const CONNECTIONS_MAX: usize = 5_000;
+/// How many devices of one user may be here at once unless told otherwise: the protocol's table of limits.
+pub const SESSIONS_PER_USER_MAX: usize = 50;
+/// How many connections that were not welcomed yet a relay takes at once unless told otherwise: it welcomes some thousand a second.
+pub const HANDSHAKES_MAX: usize = 512;
+/// How much of the disk has to be free unless told otherwise, in percent: the protocol's table of limits.
+pub const DISK_FREE_MIN_PERCENT: u8 = 5;
 /// How long a stopping relay waits for what it still has to say, in milliseconds, unless told otherwise: below the 10 s
 /// after which container runtimes kill.
 pub const SHUTDOWN_DEADLINE_MS: u64 = 8_000;
@@ -82,6 +97,18 @@ pub struct RelayOptions {
     /// Most connections at once; fewer where the system gives no more file descriptors. Some more are answered about the
     /// relay's health.
     pub connections_max: usize,
+    /// Most devices of one user at once.
+    pub sessions_per_user_max: usize,
+    /// Most connections at once that were not welcomed yet; the others are asked to come a little later.
+    pub handshakes_max: usize,
+    /// How much addresses, devices and accounts may do.
+    pub rates: Rates,
+    /// The proxies of which is believed for whom they ask.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The pages whose browsers may connect.
+    pub origins: Origins,
+    /// How much of the disk has to be free for anything to be appended, in percent.
+    pub disk_free_min_percent: u8,
     /// How long [`RunningRelay::shutdown`] waits for sessions to take what they are still to be told, in milliseconds.
     pub shutdown_deadline_ms: u64,
 }
@@ -101,6 +128,12 @@ impl RelayOptions {
             limits: Limits::DEFAULT,
             signals: SignalRate::DEFAULT,
             connections_max: CONNECTIONS_MAX,
+            sessions_per_user_max: SESSIONS_PER_USER_MAX,
+            handshakes_max: HANDSHAKES_MAX,
+            rates: Rates::DEFAULT,
+            trusted_proxies: Vec::new(),
+            origins: Origins::default(),
+            disk_free_min_percent: DISK_FREE_MIN_PERCENT,
             shutdown_deadline_ms: SHUTDOWN_DEADLINE_MS,
         }
     }
@@ -207,14 +240,15 @@ impl Relay {
     ///
     /// The options are unsafe, or the folder, the log, the certificate or the address cannot be used.
     pub async fn start(options: RelayOptions) -> Result<RunningRelay, StartError> {
-        let RelayOptions { listen, access, .. } = options;
+        let RelayOptions { listen, access, behind_proxy, .. } = options;
         options.check()?;
         let tls = options.tls.as_ref().map(tls::acceptor).transpose()?;
         let signed = options.signed.map(SignedTokens::open).transpose()?;
         let is_encrypted = tls.is_some();
         let folder = DataFolder::create(options.data)?;
         let lock = folder.lock()?;
-        let mut log = folder.open_log()?.with_quotas(options.quotas);
+        let mut log =
+            folder.open_log()?.with_quotas(options.quotas).with_disk_free_min_percent(options.disk_free_min_percent);
         let has_tokens = log.has_tokens()?;
         let (socket, address) = bind(listen).await?;
         let admin = match options.admin {
@@ -225,15 +259,25 @@ impl Relay {
         if let Some(signed) = signed {
             hub = hub.with_signed_tokens(signed);
         }
-        let engine = Engine::start(hub).map_err(StartError::Thread)?;
+        let hub = hub.with_sessions_per_user(options.sessions_per_user_max);
+        let throttle = Arc::new(Throttle::new(&rates_seen(&options.rates, behind_proxy, &options.trusted_proxies)));
+        let engine = Engine::start(hub, Arc::clone(&throttle)).map_err(StartError::Thread)?;
         let connections_max = places::within_descriptors(options.connections_max);
         let connections = Arc::new(Semaphore::new(connections_max));
         let (stop, stopped) = watch::channel(false);
-        let router = endpoint::router(access, options.limits, engine.handle());
+        let doorkeeping = Doorkeeping {
+            access,
+            limits: options.limits,
+            throttle: Arc::clone(&throttle),
+            proxies: options.trusted_proxies,
+            origins: options.origins,
+            handshakes_max: options.handshakes_max,
+        };
+        let router = endpoint::router(doorkeeping, engine.handle());
         let listener = Listener::new(socket, tls.clone(), router, Arc::clone(&connections));
         let mut accepting = vec![tokio::spawn(listener.run(stopped.clone()))];
         let admin = admin.map(|((socket, address), log)| {
-            let router = admin::router(admin::Desk::new(log, engine.handle()));
+            let router = admin::router(admin::Desk::new(log, engine.handle(), throttle));
             let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
             accepting.push(tokio::spawn(Listener::new(socket, tls, router, places).run(stopped)));
             address
@@ -252,6 +296,18 @@ impl Relay {
             _lock: lock,
         })
     }
+}
+
+/// The rates as far as addresses are known: behind a proxy that is not trusted all of them would be the proxy's.
+fn rates_seen(rates: &Rates, behind_proxy: bool, proxies: &[IpNet]) -> Rates {
+    if !behind_proxy || !proxies.is_empty() {
+        return *rates;
+    }
+    tracing::warn!(
+        "behind a proxy that is not trusted nobody's address is known, and addresses are not limited: set trusted_proxies"
+    );
+    let none = Rate::per_second(0, 0);
+    Rates { connections: none, failures: none, ..*rates }
 }
 
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

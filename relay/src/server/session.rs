@@ -1,14 +1,16 @@
 //! One upgraded connection: what comes in waits for room, what goes out is counted.
 
-use super::engine::{Caller, Connection, EngineHandle};
+use super::engine::{Caller, Connection, EngineHandle, ToLink};
+use super::throttle::{Throttle, Writer};
 use crate::hub::Output;
 use afield_core::limits::FRAME_BYTES_MAX;
+use afield_core::wire::may_be_push;
 use afield_transport::{CloseCode, Link, LinkError, LinkMeter, LinkReceiver, LinkSender};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// How many bytes of messages one session may have waiting for the hub: the largest frame twice, so that the next one
 /// arrives while the last one is handled.
@@ -29,13 +31,31 @@ impl SharedRoom {
     }
 }
 
+/// What a session shares with the others of its relay.
+#[derive(Debug)]
+pub(super) struct Common {
+    pub(super) room: SharedRoom,
+    pub(super) throttle: Arc<Throttle>,
+    /// Its place among those that were not welcomed yet; given back once it was.
+    pub(super) handshake: OwnedSemaphorePermit,
+}
+
+#[cfg(test)]
+impl Common {
+    /// Of a relay without limits.
+    fn unlimited() -> Self {
+        let handshake = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("it is the only one");
+        Self { room: SharedRoom::new(), throttle: Throttle::unlimited(), handshake }
+    }
+}
+
 /// Carries messages between a link and the hub until either ends.
-pub(super) async fn run(link: Link, token: Option<String>, caller: Caller, engine: &EngineHandle, shared: SharedRoom) {
+pub(super) async fn run(link: Link, token: Option<String>, caller: Caller, engine: &EngineHandle, common: Common) {
     let (connection, outputs) = engine.connect(token, caller);
     let meter = link.meter();
     let (sender, receiver) = link.split();
     let (admit, admitted) = oneshot::channel();
-    let reading = read(receiver, admitted, &connection, shared);
+    let reading = read(receiver, admitted, &connection, common);
     let writing = write(sender, outputs, admit, Progress::new(&connection, meter.clone()));
     tokio::pin!(reading);
     let ended = tokio::select! {
@@ -55,23 +75,29 @@ pub(super) async fn run(link: Link, token: Option<String>, caller: Caller, engin
 
 async fn read(
     mut receiver: LinkReceiver,
-    mut admitted: oneshot::Receiver<()>,
+    mut admitted: oneshot::Receiver<Writer>,
     connection: &Connection,
-    shared: SharedRoom,
+    common: Common,
 ) -> Result<(), LinkError> {
+    let Common { room: shared, throttle, handshake } = common;
     let own = Arc::new(Semaphore::new(INBOUND_BYTES_MAX));
-    let mut is_stranger = true;
+    let (mut handshake, mut writer) = (Some(handshake), None);
     loop {
         let received = tokio::select! {
             biased;
-            _ = &mut admitted, if is_stranger => {
+            welcomed = &mut admitted, if handshake.is_some() => {
+                // Where it was not, the session ends anyway.
                 receiver.admit();
-                is_stranger = false;
+                (handshake, writer) = (None, welcomed.ok());
                 continue;
             }
             received = receiver.receive() => received?,
         };
         let Some(message) = received else { return Ok(()) };
+        // Before it takes room: who writes too fast waits, and keeps nobody else waiting.
+        if let Some(writer) = writer {
+            throttle.wait_for(writer, may_be_push(&message), message.len()).await;
+        }
         let bytes = u32::try_from(message.len().saturating_add(MESSAGE_OVERHEAD_BYTES)).unwrap_or(u32::MAX);
         let room = [&own, &shared.0].map(|semaphore| Arc::clone(semaphore).acquire_many_owned(bytes));
         let [own, shared] = room;
@@ -82,8 +108,8 @@ async fn read(
 
 async fn write(
     mut sender: LinkSender,
-    mut outputs: UnboundedReceiver<Output>,
-    admit: oneshot::Sender<()>,
+    mut outputs: UnboundedReceiver<ToLink>,
+    admit: oneshot::Sender<Writer>,
     mut progress: Progress<'_>,
 ) -> Result<(), LinkError> {
     let mut admit = Some(admit);
@@ -92,20 +118,21 @@ async fn write(
         // What is ready goes out in one write, and its receipt counts as sent once the system has taken it.
         while let Some(output) = next {
             match output {
-                Output::Message(message) => {
+                ToLink::Admitted(writer) => {
+                    if let Some(admit) = admit.take() {
+                        let _ = admit.send(writer);
+                    }
+                }
+                ToLink::Output(Output::Message(message)) => {
                     progress.owed += message.len();
                     progress.watch(sender.feed(message.into())).await?;
                 }
-                Output::Close => return sender.close(CloseCode::Done).await,
+                ToLink::Output(Output::Close) => return sender.close(CloseCode::Done).await,
             }
             next = outputs.try_recv().ok();
         }
         progress.watch(sender.flush()).await?;
         progress.everything_is_sent();
-        // The hub's first word is a Welcome, or the session ends anyway.
-        if let Some(admit) = admit.take() {
-            let _ = admit.send(());
-        }
     }
     // The hub has ended.
     sender.close(CloseCode::Restarting).await

@@ -204,8 +204,8 @@ impl Log for WorldLog {
         self.inner.change_at(principal, space, sequence, left, now)
     }
 
-    fn check_writable(&mut self) -> Result<(), LogError> {
-        self.inner.check_writable()
+    fn check_writable(&mut self, now: Now) -> Result<(), LogError> {
+        self.inner.check_writable(now)
     }
 
     fn next_task(&mut self) -> Result<Option<Task>, LogError> {

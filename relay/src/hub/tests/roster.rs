@@ -101,3 +101,46 @@ fn without_access_control_nobody_is_written_down() {
     relay.pass(2_000);
     assert_eq!((relay.hub.sessions().len(), devices(&mut relay).len()), (1, 0));
 }
+
+#[test]
+fn a_user_has_so_many_devices_here_at_once_and_the_next_is_told_when_to_come_back() {
+    let mut relay = Relay::new();
+    relay.hub.sessions_per_user_max = 2;
+    let (first, _second) = (relay.device(1), relay.device(2));
+    let token = relay.token.reveal().to_owned();
+    let knock = |relay: &mut Relay, number: u8| {
+        let id = relay.connect_as(Some(&token));
+        relay.send(id, ToRelay::Hello(hello(number)));
+        relay.turn();
+        relay.seen(id)
+    };
+    assert_eq!(knock(&mut relay, 3), [Seen::Goodbye(GoodbyeCode::RateLimited)]);
+    assert!(matches!(knock(&mut relay, 2)[..], [Seen::Welcome(_)]), "one that is here already replaces itself");
+    let stranger = Token::new(&mut Seeded(7));
+    relay.hub.log_mut().create_user("zoe", at(0)).unwrap();
+    let new = NewToken { user: Some("zoe".to_owned()), ..NewToken::default() };
+    relay.hub.log_mut().create_token(&stranger, &new, at(0)).unwrap();
+    let other = relay.connect_as(Some(stranger.reveal()));
+    relay.send(other, ToRelay::Hello(hello(3)));
+    relay.turn();
+    assert!(matches!(relay.seen(other)[..], [Seen::Welcome(_)]), "others are not concerned");
+    relay.hub.disconnect(first);
+    assert!(matches!(knock(&mut relay, 3)[..], [Seen::Welcome(_)]), "there is a place again");
+}
+
+#[test]
+fn only_a_token_that_never_was_counts_as_a_guess() {
+    let mut relay = Relay::new();
+    let address = [192, 0, 2, 7].into();
+    let expired = Token::new(&mut Seeded(8));
+    let new = NewToken { expires_wall_ms: Some(at(0).wall_ms), ..NewToken::default() };
+    relay.hub.log_mut().create_token(&expired, &new, at(0)).unwrap();
+    let good = relay.token.reveal().to_owned();
+    for (number, (token, guesses)) in (1..).zip([(good.as_str(), 0), (expired.reveal(), 0), ("afield_guess", 1)]) {
+        let origin = Origin { address: Some(address), began_ms: 0 };
+        let id = relay.hub.connect_from(Some(token.to_owned()), origin, relay.now());
+        relay.links.insert(id, Wire::default());
+        relay.send(id, ToRelay::Hello(hello(number)));
+        assert_eq!(relay.hub.take_refused(), vec![address; guesses], "{token}");
+    }
+}

@@ -29,7 +29,9 @@ impl SqliteLog {
         requests: &[(Principal, AppendRequest)],
         now: Now,
     ) -> Result<Durable<Appended>, LogError> {
-        match self.try_append(requests, now, Attempt::default()) {
+        let below_floor = Attempt { room: Room::None(ChunkCode::StorageFull), ..Attempt::default() };
+        let attempt = if self.is_below_floor(now) { below_floor } else { Attempt::default() };
+        match self.try_append(requests, now, attempt) {
             Ok(appended) => Ok(appended),
             Err(Failed { error, .. }) if error.is_fatal() => Err(error),
             Err(Failed { error, .. }) => self.append_one_by_one(requests, &error, now),

@@ -5,6 +5,7 @@ mod append;
 mod archive;
 mod chain;
 mod decay;
+mod floor;
 mod foreign;
 mod heads;
 mod identity;
@@ -32,6 +33,7 @@ use afield_core::session::{AppendRequest, OpenAnswer, OpenRequest, PageAnswer, P
 use afield_core::{ChangeHash, Commit, DeviceId, Durable, EntityId, LogId, Now, Sequence, SpaceId};
 use archive::{Cache, Tasks};
 use decay::Decayed;
+use floor::Floor;
 use foreign::Foreign;
 use identity::FileIdentity;
 use rusqlite::backup::Backup;
@@ -55,6 +57,7 @@ pub struct SqliteLog {
     /// [`schema::open_file_again`], but for a test of what does not open.
     reopen: fn(&Path) -> Result<Connection, OpenLogError>,
     quotas: Quotas,
+    floor: Floor,
     faults: Faults,
     decayed: Decayed,
     cache: Cache,
@@ -103,6 +106,13 @@ impl SqliteLog {
     #[must_use]
     pub fn with_quotas(mut self, quotas: Quotas) -> Self {
         self.quotas = quotas;
+        self
+    }
+
+    /// Sets how much of the disk has to be free for anything to be appended, in percent; nothing unless it is set.
+    #[must_use]
+    pub fn with_disk_free_min_percent(mut self, percent: u8) -> Self {
+        self.floor = Floor::of(percent);
         self
     }
 
@@ -162,6 +172,7 @@ impl SqliteLog {
             identity,
             reopen: schema::open_file_again,
             quotas: Quotas::DEFAULT,
+            floor: Floor::of(0),
             faults: Faults::default(),
             decayed: Decayed::default(),
             cache: Cache::default(),
@@ -225,10 +236,17 @@ impl SqliteLog {
     }
 
     /// Commits a row as it is: that takes the lock, room in the WAL and a sync, as an append does.
-    fn try_to_write(&mut self) -> Result<(), LogError> {
+    fn try_to_write(&mut self, now: Now) -> Result<(), LogError> {
+        if self.is_below_floor(now) {
+            return Err(LogError::Reserved);
+        }
         let mut transaction = self.begin(Purpose::Write)?;
         transaction.statement("UPDATE file SET upkeep = upkeep")?.execute([])?;
         transaction.commit()
+    }
+
+    fn is_below_floor(&mut self, now: Now) -> bool {
+        self.path.as_deref().is_some_and(|path| self.floor.is_reached(path, now))
     }
 
     fn watched<T>(&mut self, result: Result<T, LogError>) -> Result<T, LogError> {
@@ -312,8 +330,8 @@ impl Log for SqliteLog {
         self.watched(result)
     }
 
-    fn check_writable(&mut self) -> Result<(), LogError> {
-        let result = self.try_to_write();
+    fn check_writable(&mut self, now: Now) -> Result<(), LogError> {
+        let result = self.try_to_write(now);
         self.watched(result)
     }
 

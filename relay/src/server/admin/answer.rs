@@ -3,10 +3,12 @@
 use super::Desk;
 use crate::log::TokenHash;
 use crate::log::accounts::AccountError;
+use crate::server::listen::Accepted;
+use crate::server::throttle::TooMany;
 use afield_transport::bearer_token;
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts, Request, State};
+use axum::extract::{Extension, FromRequest, FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
@@ -21,7 +23,7 @@ pub(super) struct Refusal {
     status: StatusCode,
     /// What happened.
     error: String,
-    /// The same in a word that a program understands: `unauthorized`, `not_found`, `conflict`, `bad_request` or `failed`.
+    /// The same in a word that a program understands: `unauthorized`, `too_many`, `not_found`, `conflict`, `bad_request` or `failed`.
     code: &'static str,
     /// What to do about it.
     next: Option<&'static str>,
@@ -117,12 +119,30 @@ pub(super) struct Path<T>(pub(super) T);
 pub(super) struct Query<T>(pub(super) T);
 
 /// Lets nobody through but administrators; nobody else learns even what there is to ask.
-pub(super) async fn only_administrators(State(desk): State<Desk>, request: Request, next: Next) -> Response {
-    let Ok(Some(token)) = bearer_token(request.headers()) else { return Refusal::unauthorized().into_response() };
-    let token = TokenHash::of(token.expose());
-    match desk.with(move |accounts, now| accounts.administers(&token, now)).await {
+pub(super) async fn only_administrators(
+    State(desk): State<Desk>,
+    Extension(accepted): Extension<Accepted>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if let Err(TooMany { retry_after_s }) = desk.throttle.check_sign_in(accepted.from) {
+        let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too_many", "too many failed attempts to sign in");
+        return ([(header::RETRY_AFTER, retry_after_s.to_string())], refusal).into_response();
+    }
+    let token = bearer_token(request.headers()).ok().flatten().map(|token| TokenHash::of(token.expose()));
+    let is_shown = token.is_some();
+    let administers = match token {
+        Some(token) => desk.with(move |accounts, now| accounts.administers(&token, now)).await,
+        None => Ok(false),
+    };
+    match administers {
         Ok(true) => next.run(request).await,
-        Ok(false) => Refusal::unauthorized().into_response(),
+        Ok(false) => {
+            if is_shown {
+                desk.throttle.note_failure(accepted.from);
+            }
+            Refusal::unauthorized().into_response()
+        }
         Err(refusal) => refusal.into_response(),
     }
 }

@@ -20,10 +20,11 @@ impl Thread {
     fn new() -> Self {
         let (events, queue) = mpsc::channel();
         let hub = Hub::new(SqliteLog::open_in_memory().unwrap(), Access::Open, Limits::DEFAULT, SystemEntropy);
-        Self { turns: Turns::new(hub, queue, None), events, room: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) }
+        let turns = Turns::new(hub, queue, None, Throttle::unlimited());
+        Self { turns, events, room: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) }
     }
 
-    fn connect(&self, number: u64) -> UnboundedReceiver<Output> {
+    fn connect(&self, number: u64) -> UnboundedReceiver<ToLink> {
         let (outbox, outputs) = unbounded_channel();
         let number = ConnectionNumber(number);
         self.events.send(Event::Connect { number, token: None, caller: Caller::nearby(), outbox }).unwrap();
@@ -61,7 +62,7 @@ fn what_is_old_is_packed_beside_the_hub_and_put_in_place_in_its_turns() {
     let (events, queue) = mpsc::channel();
     let worker = Worker::start(log.keeper().unwrap().unwrap(), events).unwrap();
     let hub = Hub::new(log, Access::Open, Limits::DEFAULT, SystemEntropy);
-    let mut turns = Turns::new(hub, queue, Some(worker));
+    let mut turns = Turns::new(hub, queue, Some(worker), Throttle::unlimited());
     turns.give_work();
     while turns.is_working {
         let event = turns.queue.recv().expect("the worker answers every task");
@@ -86,10 +87,14 @@ fn what_is_old_is_packed_beside_the_hub_and_put_in_place_in_its_turns() {
     drop(turns);
 }
 
-fn seen(outputs: &mut UnboundedReceiver<Output>) -> Vec<Seen> {
+fn seen(outputs: &mut UnboundedReceiver<ToLink>) -> Vec<Seen> {
     let mut seen = Vec::new();
-    while let Ok(Output::Message(message)) = outputs.try_recv() {
-        seen.push(understand(&message));
+    while let Ok(told) = outputs.try_recv() {
+        match told {
+            ToLink::Admitted(_) => {}
+            ToLink::Output(Output::Message(message)) => seen.push(understand(&message)),
+            ToLink::Output(Output::Close) => break,
+        }
     }
     seen
 }

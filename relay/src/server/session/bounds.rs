@@ -9,7 +9,7 @@ async fn waiting(message_bytes: usize) -> usize {
     let (mut device, relay) = memory_pair(1);
     let (connection, _queue) = Connection::unheard();
     let (_admit, admitted) = oneshot::channel();
-    let reading = read(relay.split().1, admitted, &connection, SharedRoom::new());
+    let reading = read(relay.split().1, admitted, &connection, Common::unlimited());
     let sending = async {
         let mut sent = 0;
         // Time stands still until nobody can go on.

@@ -36,7 +36,9 @@ impl Office {
         let new = NewToken { administers: true, ..NewToken::default() };
         log.create_token(&admin, &new, SystemClock::start().now()).unwrap();
         let anywhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-        let relay = Relay::start(RelayOptions { admin: Some(anywhere), ..options(folder.path()) }).await.unwrap();
+        let rates = Rates { failures: Rate::per_minute(0, 1), ..Rates::DEFAULT };
+        let options = RelayOptions { admin: Some(anywhere), rates, ..options(folder.path()) };
+        let relay = Relay::start(options).await.unwrap();
         Self { relay, admin: admin.reveal().to_owned(), folder }
     }
 
@@ -214,6 +216,22 @@ async fn nobody_but_an_administrator_learns_anything() {
     }
     assert!(verbs >= 20, "{verbs}");
     assert_eq!(answers.len(), 1, "all of them are the same bytes: {answers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_guesses_an_administrators_token_is_sent_away_for_a_while() {
+    let Office { relay, folder, admin } = Office::open().await;
+    relay.shutdown().await;
+    let anywhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+    let rates = Rates { failures: Rate::per_minute(1, 2), ..Rates::DEFAULT };
+    let options = RelayOptions { admin: Some(anywhere), rates, ..options(folder.path()) };
+    let office = Office { relay: Relay::start(options).await.unwrap(), folder, admin };
+    for _ in 0..3 {
+        assert_eq!(office.ask_as(Some("afield_guess"), "GET", "/v1/users", None).await.status, 401);
+    }
+    let refused = office.ask("GET", "/v1/users", None).await;
+    assert_eq!((refused.status, &refused.json()["code"]), (429, &json!("too_many")));
+    assert!(refused.head.contains("retry-after: "), "{}", refused.head);
 }
 
 #[tokio::test(flavor = "multi_thread")]

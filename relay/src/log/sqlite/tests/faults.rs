@@ -111,3 +111,30 @@ fn only_what_others_do_changes_the_foreign_version() {
     desk.log.create_token(&Token::new(&mut Seeded(3)), &NewToken::default(), at(0)).unwrap();
     assert!(changed(&mut desk), "administration through this value");
 }
+
+#[test]
+fn below_the_floor_of_the_disk_reads_go_on_and_pushes_are_told_why() {
+    use crate::log::sqlite::floor::{Floor, Space};
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static FREE: AtomicU64 = AtomicU64::new(50);
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = Desk::with(SqliteLog::open(&folder.path().join("log.sqlite")).unwrap());
+    desk.log.floor = Floor::looking(5, |_| Ok(Space { free_bytes: FREE.load(Ordering::Relaxed), total_bytes: 100 }));
+    let mut author = Author::new(1, 1);
+    assert!(is_stored(&desk.push(vec![author.chunk("before")])[0]));
+    FREE.store(4, Ordering::Relaxed);
+    let refused = |desk: &mut Desk, chunk, ms| {
+        let request = desk.request(vec![chunk]);
+        let answers = desk.log.append(vec![(desk.principal, request)], at(ms)).unwrap().into_inner().answers;
+        let [AppendAnswer::Verdicts(verdicts)] = &answers[..] else { panic!("{answers:?}") };
+        code(&verdicts[0])
+    };
+    assert_eq!(refused(&mut desk, author.chunk("meanwhile"), 1_000), Some(ChunkCode::StorageFull));
+    assert!(matches!(desk.log.check_writable(at(1_000)), Err(LogError::Reserved)));
+    let run = desk.run(desk.start());
+    assert_eq!(run.entries().len(), 1, "reads go on");
+    FREE.store(50, Ordering::Relaxed);
+    let mut author = Author::new(2, 2);
+    assert_eq!(refused(&mut desk, author.chunk("after"), 2_000), None);
+    desk.log.check_writable(at(2_000)).expect("and it is ready again");
+}

@@ -1,0 +1,342 @@
+//! How much an address, a device and an account may do in some time, and what is told to whoever does more.
+//!
+//! Who writes too fast is read more slowly, so that nothing is lost and no session ends; who connects or fails to sign in too often
+//! is told when to come back. The counting is [`governor`]'s (the generic cell rate algorithm).
+
+use super::clock::SystemEntropy;
+use afield_core::DeviceId;
+use afield_core::time::random_bytes;
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// After how many connections what has come to rest is forgotten.
+const FORGET_EVERY: u32 = 1_024;
+/// How far the moments are spread at which those who were sent away come back, in seconds, so that they do not all come at once.
+const SPREAD_S: u64 = 10;
+
+/// So much in some time, and more at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How much over time, in each period; 0 for as much as there is.
+    pub per_period: u32,
+    /// How much at once.
+    pub burst: u32,
+    /// The period.
+    pub period: Duration,
+}
+
+impl Rate {
+    /// So much a second.
+    pub const fn per_second(count: u32, burst: u32) -> Self {
+        Self { per_period: count, burst, period: Duration::from_secs(1) }
+    }
+
+    /// So much a minute.
+    pub const fn per_minute(count: u32, burst: u32) -> Self {
+        Self { per_period: count, burst, period: Duration::from_secs(60) }
+    }
+
+    /// The quota; none where everything is allowed.
+    fn quota(self) -> Option<Quota> {
+        let per_period = NonZeroU32::new(self.per_period)?;
+        let burst = NonZeroU32::new(self.burst.max(1))?;
+        Some(Quota::with_period(self.period / per_period.get())?.allow_burst(burst))
+    }
+}
+
+/// How much addresses, devices and accounts may do; the defaults are those of the protocol's table of limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rates {
+    /// New connections of one address.
+    pub connections: Rate,
+    /// Failed attempts of one address to sign in.
+    pub failures: Rate,
+    /// Pushes of one device.
+    pub device_pushes: Rate,
+    /// Bytes of messages of one device, in KiB.
+    pub device_kib: Rate,
+    /// Pushes of all devices of one user.
+    pub user_pushes: Rate,
+    /// Bytes of messages of all devices of one user, in KiB.
+    pub user_kib: Rate,
+}
+
+impl Rates {
+    /// The defaults.
+    pub const DEFAULT: Self = Self {
+        connections: Rate::per_minute(600, 200),
+        failures: Rate::per_minute(20, 20),
+        device_pushes: Rate::per_second(50, 500),
+        device_kib: Rate::per_second(8 * 1_024, 64 * 1_024),
+        user_pushes: Rate::per_second(500, 5_000),
+        user_kib: Rate::per_second(32 * 1_024, 256 * 1_024),
+    };
+}
+
+/// Who writes: a user, and one of its devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Writer {
+    pub(super) user: i64,
+    pub(super) device: DeviceId,
+}
+
+/// What the rates allow now.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    connections: Option<Limit<IpAddr>>,
+    failures: Option<Limit<IpAddr>>,
+    /// Addresses that have failed to sign in too often, and until when they are sent away.
+    shut_out: Mutex<HashMap<IpAddr, Instant>>,
+    device_pushes: Option<Limit<Writer>>,
+    device_kib: Option<Limit<Writer>>,
+    user_pushes: Option<Limit<i64>>,
+    user_kib: Option<Limit<i64>>,
+    until_forgotten: AtomicU32,
+}
+
+/// Who is sent away, and when to come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooMany {
+    pub(super) retry_after_s: u64,
+}
+
+impl TooMany {
+    /// To come back after a while, each at a moment of its own.
+    pub(super) fn after(wait: Duration) -> Self {
+        let spread = u64::from_le_bytes(random_bytes(&mut SystemEntropy)) % SPREAD_S;
+        Self { retry_after_s: wait.as_secs().saturating_add(1 + spread) }
+    }
+}
+
+impl Throttle {
+    pub(super) fn new(rates: &Rates) -> Self {
+        Self {
+            connections: Limit::of(rates.connections),
+            failures: Limit::of(rates.failures),
+            shut_out: Mutex::default(),
+            device_pushes: Limit::of(rates.device_pushes),
+            device_kib: Limit::of(rates.device_kib),
+            user_pushes: Limit::of(rates.user_pushes),
+            user_kib: Limit::of(rates.user_kib),
+            until_forgotten: AtomicU32::new(FORGET_EVERY),
+        }
+    }
+
+    /// Counts a connection that is to sync.
+    pub(super) fn connect(&self, address: IpAddr) -> Result<(), TooMany> {
+        let address = counted_as(address);
+        self.forget_now_and_then();
+        self.check_shut_out(address)?;
+        self.connections.as_ref().map_or(Ok(()), |limit| limit.take(&address, 1).map_err(TooMany::after))
+    }
+
+    /// Whether an address has failed to sign in too often.
+    pub(super) fn check_sign_in(&self, address: IpAddr) -> Result<(), TooMany> {
+        self.check_shut_out(counted_as(address))
+    }
+
+    /// Counts a failed attempt to sign in.
+    pub(super) fn note_failure(&self, address: IpAddr) {
+        let address = counted_as(address);
+        let Some(Err(wait)) = self.failures.as_ref().map(|limit| limit.take(&address, 1)) else { return };
+        tracing::warn!(%address, "too many failed attempts to sign in: this address is sent away for a while");
+        self.shut_out().insert(address, Instant::now() + wait);
+    }
+
+    /// Waits until a writer may send one more message of so many bytes.
+    pub(super) async fn wait_for(&self, writer: Writer, is_push: bool, bytes: usize) {
+        let kib = u32::try_from(bytes.div_ceil(1_024)).unwrap_or(u32::MAX);
+        if is_push {
+            wait(self.device_pushes.as_ref(), &writer, 1).await;
+            wait(self.user_pushes.as_ref(), &writer.user, 1).await;
+        }
+        wait(self.device_kib.as_ref(), &writer, kib).await;
+        wait(self.user_kib.as_ref(), &writer.user, kib).await;
+    }
+
+    fn check_shut_out(&self, address: IpAddr) -> Result<(), TooMany> {
+        let until = self.shut_out().get(&address).copied();
+        match until.map(|until| until.saturating_duration_since(Instant::now())) {
+            Some(wait) if !wait.is_zero() => Err(TooMany::after(wait)),
+            _ => Ok(()),
+        }
+    }
+
+    fn shut_out(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, Instant>> {
+        self.shut_out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets who has come to rest, so that what is remembered is in proportion to what happens.
+    fn forget_now_and_then(&self) {
+        if self.until_forgotten.fetch_sub(1, Ordering::Relaxed) != 1 {
+            return;
+        }
+        self.until_forgotten.store(FORGET_EVERY, Ordering::Relaxed);
+        let now = Instant::now();
+        self.shut_out().retain(|_, until| *until > now);
+        for limit in [&self.connections, &self.failures].into_iter().flatten() {
+            limit.forget();
+        }
+        for limit in [&self.device_pushes, &self.device_kib].into_iter().flatten() {
+            limit.forget();
+        }
+        for limit in [&self.user_pushes, &self.user_kib].into_iter().flatten() {
+            limit.forget();
+        }
+    }
+}
+
+#[cfg(test)]
+impl Throttle {
+    /// One that lets everybody do everything.
+    pub(super) fn unlimited() -> std::sync::Arc<Self> {
+        std::sync::Arc::new(Self::new(&tests::UNLIMITED))
+    }
+}
+
+/// What an address counts as: who has one IPv6 address has all of its network of 64 bits (RFC 6177).
+fn counted_as(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = address.to_bits() >> 64 << 64;
+            IpAddr::V6(Ipv6Addr::from_bits(network))
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+async fn wait<K: Hash + Eq + Clone>(limit: Option<&Limit<K>>, key: &K, count: u32) {
+    let Some(limit) = limit else { return };
+    while let Err(wait) = limit.take(key, count) {
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// One rate, for each of many.
+#[derive(Debug)]
+struct Limit<K: Hash + Eq + Clone> {
+    limiter: DefaultKeyedRateLimiter<K>,
+    burst: u32,
+}
+
+impl<K: Hash + Eq + Clone> Limit<K> {
+    fn of(rate: Rate) -> Option<Self> {
+        Some(Self { limiter: RateLimiter::keyed(rate.quota()?), burst: rate.burst.max(1) })
+    }
+
+    /// Takes so much, or says how long until there is enough. Of more than there ever is at once all of that is taken.
+    fn take(&self, key: &K, count: u32) -> Result<(), Duration> {
+        let Some(count) = NonZeroU32::new(count.min(self.burst)) else { return Ok(()) };
+        match self.limiter.check_key_n(key, count) {
+            Ok(Err(denied)) => Err(denied.wait_time_from(DefaultClock::default().now())),
+            Ok(Ok(())) | Err(_) => Ok(()),
+        }
+    }
+
+    fn forget(&self) {
+        self.limiter.retain_recent();
+        self.limiter.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: Rate = Rate::per_second(0, 0);
+    pub(super) const UNLIMITED: Rates = Rates {
+        connections: NONE,
+        failures: NONE,
+        device_pushes: NONE,
+        device_kib: NONE,
+        user_pushes: NONE,
+        user_kib: NONE,
+    };
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_address_connects_so_often_and_is_told_when_to_come_back() {
+        let throttle = Throttle::new(&Rates { connections: Rate::per_minute(6, 3), ..UNLIMITED });
+        for _ in 0..3 {
+            assert_eq!(throttle.connect(address("192.0.2.1")), Ok(()));
+        }
+        let TooMany { retry_after_s } = throttle.connect(address("192.0.2.1")).unwrap_err();
+        assert!((1..=10 + SPREAD_S).contains(&retry_after_s), "{retry_after_s}");
+        assert_eq!(throttle.connect(address("192.0.2.2")), Ok(()), "the others are not concerned");
+    }
+
+    #[test]
+    fn all_addresses_of_a_network_of_64_bits_are_one() {
+        let throttle = Throttle::new(&Rates { connections: Rate::per_minute(6, 1), ..UNLIMITED });
+        throttle.connect(address("2001:db8:0:1::1")).unwrap();
+        throttle.connect(address("2001:db8:0:1:ffff::2")).unwrap_err();
+        throttle.connect(address("2001:db8:0:2::1")).unwrap();
+        throttle.connect(address("192.0.2.1")).unwrap();
+        throttle.connect(address("::ffff:192.0.2.1")).unwrap_err();
+    }
+
+    #[test]
+    fn who_fails_to_sign_in_too_often_is_sent_away_and_nobody_else() {
+        let throttle = Throttle::new(&Rates { failures: Rate::per_minute(20, 20), ..UNLIMITED });
+        let guesser = address("192.0.2.1");
+        for _ in 0..20 {
+            throttle.note_failure(guesser);
+            assert_eq!(throttle.check_sign_in(guesser), Ok(()));
+        }
+        throttle.note_failure(guesser);
+        throttle.check_sign_in(guesser).unwrap_err();
+        throttle.connect(guesser).unwrap_err();
+        assert_eq!(throttle.connect(address("192.0.2.2")), Ok(()));
+    }
+
+    #[test]
+    fn where_there_is_no_limit_everything_is_taken() {
+        let throttle = Throttle::new(&UNLIMITED);
+        for _ in 0..10_000 {
+            throttle.connect(address("192.0.2.1")).unwrap();
+            throttle.note_failure(address("192.0.2.1"));
+        }
+    }
+
+    #[test]
+    fn what_has_come_to_rest_is_forgotten() {
+        let throttle = Throttle::new(&Rates { connections: Rate::per_second(1_000_000, 1), ..UNLIMITED });
+        for number in 0..10 * FORGET_EVERY {
+            throttle.connect(IpAddr::from(number.to_be_bytes())).unwrap();
+        }
+        let remembered = throttle.connections.as_ref().unwrap().limiter.len();
+        assert!(remembered <= FORGET_EVERY as usize, "{remembered}");
+    }
+
+    #[tokio::test]
+    async fn a_writer_waits_and_its_user_with_all_devices_too() {
+        let writer = |device| Writer { user: 1, device: DeviceId::from_bytes([device; 16]) };
+        let rates = Rates {
+            device_pushes: Rate::per_second(10, 2),
+            device_kib: Rate::per_second(1_000, 2_000),
+            user_kib: Rate::per_second(1_000, 3_000),
+            ..UNLIMITED
+        };
+        let throttle = Throttle::new(&rates);
+        let waits = async |who, is_push, bytes| {
+            let waiting = throttle.wait_for(who, is_push, bytes);
+            tokio::time::timeout(Duration::ZERO, waiting).await.is_err()
+        };
+        assert!(!waits(writer(1), true, 10).await && !waits(writer(1), true, 10).await);
+        assert!(waits(writer(1), true, 10).await, "the third push at once");
+        assert!(!waits(writer(1), false, 10).await, "what is no push is not counted as one");
+        assert!(!waits(writer(2), false, 2_000 << 10).await);
+        assert!(waits(writer(2), false, 100 << 10).await, "more bytes than a device may send at once");
+        assert!(waits(writer(3), false, 1_900 << 10).await, "and of a new one, than all devices of the user may");
+    }
+}
