@@ -65,6 +65,7 @@ fn ready_line(relay: &RunningRelay, data: &Path) -> String {
         "address": relay.address().to_string(),
         "url": relay.url(),
         "admin_address": relay.admin_address().map(|address| address.to_string()),
+        "metrics_address": relay.metrics_address().map(|address| address.to_string()),
         "data": data.display().to_string(),
         "has_tokens": relay.has_tokens(),
         "process": std::process::id(),
@@ -77,6 +78,9 @@ fn greeting(relay: &RunningRelay, data: &Path, is_open: bool) -> String {
     let mut text = format!("afield-relay listens on {} (data in {})", relay.url(), data.display());
     if let Some(address) = relay.admin_address() {
         text.push_str(&format!("\nIts administration listens on {address}"));
+    }
+    if let Some(address) = relay.metrics_address() {
+        text.push_str(&format!("\nIts figures are at http://{address}/metrics"));
     }
     if is_open {
         text.push_str("\nANYONE on this machine may read and write everything: --insecure-open");

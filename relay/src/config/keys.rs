@@ -204,6 +204,10 @@ keys! {
         /// The address and port to listen on, such as 127.0.0.1:8454.
         listen: Option<SocketAddr> = None;
     }
+    metrics: MetricsSection, "Figures for Prometheus, on a listener of their own; there are none unless it is given an address." {
+        /// The address and port to listen on, such as 127.0.0.1:8455.
+        listen: Option<SocketAddr> = None;
+    }
     jwt: JwtSection, "Tokens that an app's own backend signs (JWT); none are taken unless there are keys." {
         /// The file with the key: a public one as PEM, or the secret of an HMAC; or with several, as a JWK set.
         keys: Option<PathBuf> = None;

@@ -23,7 +23,9 @@ mod show;
 mod span;
 
 pub use flags::Flags;
-pub use keys::{AdminSection, Config, JwtSection, LimitsSection, RatesSection, SpaceSection, TlsSection};
+pub use keys::{
+    AdminSection, Config, JwtSection, LimitsSection, MetricsSection, RatesSection, SpaceSection, TlsSection,
+};
 pub use load::{DEFAULT_FILE, FILE_VARIABLE, Loaded, Origin, Sources};
 pub use problem::ConfigError;
 pub use setting::{Bytes, Count, List, LogFilter, LogFormat, Networks, SignatureAlgorithm, Text};
@@ -50,6 +52,7 @@ impl Config {
             tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
             signed: self.jwt.options(),
             admin: self.admin.listen,
+            metrics: self.metrics.listen,
             behind_proxy: self.behind_proxy,
             quotas: Quotas {
                 space_bytes_max: self.space.bytes_max.get(),

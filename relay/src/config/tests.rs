@@ -56,6 +56,7 @@ fn the_example_says_of_every_key_what_the_default_is() {
     let mut expected = Config { data: "PATH".into(), ..Config::default() };
     expected.tls = TlsSection { certificate: Some("PATH".into()), key: Some("PATH".into()) };
     expected.admin.listen = Some("127.0.0.1:8454".parse().unwrap());
+    expected.metrics.listen = expected.admin.listen;
     expected.jwt = JwtSection {
         keys: Some("PATH".into()),
         algorithm: Setting::parse("EdDSA"),

@@ -28,8 +28,12 @@ impl<L: Log> Hub<L> {
         let (addresses, requests): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.pending).into_iter().map(Pending::apart).unzip();
         match guarded("appending", || self.log.append(requests, now)) {
-            Some(Ok(appended)) => self.appended(addresses, appended, now),
+            Some(Ok(appended)) => {
+                self.counts.commits += 1;
+                self.appended(addresses, appended, now);
+            }
             failed => {
+                self.counts.failed_commits += 1;
                 if let Some(Err(error)) = failed {
                     tracing::error!(error = &error as &dyn std::error::Error, "the log could not append");
                 }
@@ -53,6 +57,7 @@ impl<L: Log> Hub<L> {
             }
             let (session, space) = (address.session, address.space);
             pushers.insert((session, space));
+            self.counts.answer(answer.get());
             if guarded("answering a push", || self.answer_push(address, answer, now)).is_none() {
                 self.cut(session);
             }

@@ -151,6 +151,7 @@ impl<L: Log> Hub<L> {
         let Some(seat) = self.sessions.get_mut(&id) else { return };
         seat.device = Some((hello.device, hello.incarnation));
         seat.welcomed = Some(now);
+        self.counts.welcomed += 1;
         let Standing { mut spaces, may_create, .. } = standing;
         spaces.truncate(SPACES_NAMED_MAX);
         seat.session.welcome(WelcomeAnswer { spaces, may_create });

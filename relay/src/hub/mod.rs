@@ -1,6 +1,7 @@
 //! The relay's whole behaviour, without threads, sockets or clocks.
 
 mod commit;
+mod counts;
 mod greet;
 mod guard;
 mod live;
@@ -19,6 +20,7 @@ use afield_core::session::{AppendRequest, LiveFeed, RelayRequest, RelaySession};
 use afield_core::time::random_bytes;
 use afield_core::wire::{Channel, DecodedChunk, GoodbyeCode, PushNumber};
 use afield_core::{DeviceId, Entropy, Limits, Now, Sequence, SessionId, SpaceId};
+pub use counts::Counts;
 use guard::guarded;
 use roster::Roster;
 pub use roster::{SessionSummary, SpaceProgress};
@@ -118,6 +120,7 @@ pub struct Hub<L> {
     signal_rate: SignalRate,
     signals_dropped: u64,
     roster: Roster,
+    counts: Counts,
     /// Which signed tokens are taken; none where absent.
     signed: Option<SignedTokens>,
     sessions_per_user_max: usize,
@@ -197,6 +200,7 @@ impl<L: Log> Hub<L> {
             signal_rate: SignalRate::DEFAULT,
             signals_dropped: 0,
             roster: Roster::default(),
+            counts: Counts::default(),
             signed: None,
             sessions_per_user_max: usize::MAX,
             refused: Vec::new(),
@@ -253,6 +257,7 @@ impl<L: Log> Hub<L> {
         if let Some(seat) = self.sessions.get_mut(&id) {
             seat.heard_wall_ms = now.wall_ms;
         }
+        self.counts.received_bytes += message.len() as u64;
         let handled = guarded("handling a message", || {
             match self.understand(id, message, now) {
                 Ok(None) => {}
@@ -302,6 +307,7 @@ impl<L: Log> Hub<L> {
             let id = *self.dirty.first()?;
             if let Some(seat) = self.sessions.get_mut(&id) {
                 if let Some(message) = seat.session.poll_transmit() {
+                    self.counts.sent_bytes += message.len() as u64;
                     return Some((id, Output::Message(message)));
                 }
                 if seat.session.is_closed() {
@@ -390,6 +396,9 @@ impl<L: Log> Hub<L> {
 
     fn close_after(&mut self, id: SessionId, code: GoodbyeCode, retry_after_ms: Option<u64>) {
         if let Some(seat) = self.sessions.get_mut(&id) {
+            if !seat.session.is_closed() {
+                self.counts.end(code);
+            }
             seat.session.close(code, retry_after_ms);
             self.dirty.insert(id);
         }
@@ -418,6 +427,9 @@ impl<L: Log> Hub<L> {
             seat.session.start_clock(now);
         }
         if seat.session.queued_bytes() > self.queue_bytes_end {
+            if !seat.session.is_closed() {
+                self.counts.end(GoodbyeCode::SlowReader);
+            }
             seat.session.close(GoodbyeCode::SlowReader, None);
         }
         let deadline = seat.session.poll_timeout();

@@ -2,6 +2,7 @@
 
 mod access;
 mod authorisation;
+mod counts;
 mod delivery;
 mod failures;
 mod filters;

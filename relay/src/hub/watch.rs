@@ -29,7 +29,11 @@ impl<L: Log> Hub<L> {
             self.deadlines.pop_first();
             if let Some(seat) = self.sessions.get_mut(&id) {
                 seat.deadline = None;
+                let was_closed = seat.session.is_closed();
                 seat.session.handle_timeout(now);
+                if !was_closed && seat.session.is_closed() {
+                    self.counts.end(GoodbyeCode::TimedOut);
+                }
                 self.settle(id, now);
             }
         }

@@ -4,7 +4,7 @@ use super::engine::{Caller, EngineHandle};
 use super::listen::{Accepted, Place};
 use super::origin::{Origins, client_address};
 use super::session::{self, Common, SharedRoom};
-use super::throttle::{Throttle, TooMany};
+use super::throttle::{Refused, Throttle, TooMany};
 use crate::hub::Access;
 use afield_core::Limits;
 use afield_core::limits::UNAUTHENTICATED_BYTES_MAX;
@@ -92,6 +92,7 @@ async fn sync(
     mut request: Request,
 ) -> Response {
     if place.is_spare {
+        shared.throttle.count(Refused::Places);
         return too_many(StatusCode::SERVICE_UNAVAILABLE, TooMany::after(Duration::ZERO));
     }
     let address = client_address(accepted.from, request.headers(), &shared.proxies);
@@ -102,6 +103,7 @@ async fn sync(
     if let Some(origin) = request.headers().get(header::ORIGIN)
         && (shared.access == Access::Open || !shared.origins.include(origin))
     {
+        shared.throttle.count(Refused::Origin);
         return StatusCode::FORBIDDEN.into_response();
     }
     let Ok(token) = bearer_token(request.headers()) else {
@@ -109,6 +111,7 @@ async fn sync(
     };
     // When many come back at once, some are asked to come a little later: those who are let in are not kept waiting by them.
     let Ok(handshake) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
+        shared.throttle.count(Refused::Handshakes);
         return too_many(StatusCode::SERVICE_UNAVAILABLE, TooMany::after(Duration::ZERO));
     };
     let upgrade = hyper::upgrade::on(&mut request);

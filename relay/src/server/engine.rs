@@ -1,6 +1,7 @@
 //! The thread that owns the hub: events in, messages out, one commit per turn.
 
 use super::clock::SystemClock;
+use super::metrics::CommitTimes;
 use super::throttle::{Throttle, Writer};
 use super::worker::Worker;
 use crate::hub::{Hub, Origin, Output};
@@ -37,6 +38,13 @@ pub(super) struct Caller {
     pub(super) address: IpAddr,
     /// When the connection was accepted, before TLS and HTTP.
     pub(super) began: Instant,
+}
+
+/// Who hears of what the thread sees.
+#[derive(Debug, Clone)]
+pub(super) struct Watch {
+    pub(super) throttle: Arc<Throttle>,
+    pub(super) commit_times: CommitTimes,
 }
 
 /// What a link is told.
@@ -110,7 +118,7 @@ pub(super) struct Connection {
 }
 
 impl Engine {
-    pub(super) fn start(mut hub: Hub<SqliteLog>, throttle: Arc<Throttle>) -> io::Result<Self> {
+    pub(super) fn start(mut hub: Hub<SqliteLog>, watch: Watch) -> io::Result<Self> {
         let (events, queue) = mpsc::channel();
         let worker = match hub.log_mut().keeper() {
             None => None,
@@ -125,7 +133,7 @@ impl Engine {
         let life = Life { alive: Arc::clone(&alive), ends };
         thread::Builder::new().name("afield-relay-hub".to_owned()).spawn(move || {
             let _life = life;
-            Turns::new(hub, queue, worker, throttle).run();
+            Turns::new(hub, queue, worker, watch).run();
         })?;
         Ok(Self { handle: EngineHandle { events, numbers: Arc::default(), alive }, ended })
     }
@@ -202,6 +210,14 @@ impl Connection {
 }
 
 #[cfg(test)]
+impl Watch {
+    /// For a relay without limits.
+    pub(super) fn unlimited() -> Self {
+        Self { throttle: Throttle::unlimited(), commit_times: CommitTimes::new() }
+    }
+}
+
+#[cfg(test)]
 impl Caller {
     /// Somebody on this machine whose connection begins now.
     pub(super) fn nearby() -> Self {
@@ -255,16 +271,16 @@ struct Turns {
     clock: SystemClock,
     connections: BTreeMap<ConnectionNumber, SessionId>,
     sessions: BTreeMap<SessionId, Seated>,
-    throttle: Arc<Throttle>,
+    watch: Watch,
     /// What was held back for the next turn, in its order: never more than one turn takes.
     later: Vec<Event>,
 }
 
 impl Turns {
-    fn new(hub: Hub<SqliteLog>, queue: Receiver<Event>, worker: Option<Worker>, throttle: Arc<Throttle>) -> Self {
+    fn new(hub: Hub<SqliteLog>, queue: Receiver<Event>, worker: Option<Worker>, watch: Watch) -> Self {
         let (connections, sessions, later) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         let clock = SystemClock::start();
-        Self { worker, is_working: false, hub, queue, clock, connections, sessions, throttle, later }
+        Self { worker, is_working: false, hub, queue, clock, connections, sessions, watch, later }
     }
 
     fn run(mut self) {
@@ -300,7 +316,12 @@ impl Turns {
         if self.hub.poll_timeout().is_some_and(|due_ms| due_ms <= now.monotonic_ms) {
             self.hub.handle_timeout(now);
         }
+        let appends = self.hub.counts_appends();
+        let began = Instant::now();
         self.hub.commit(self.clock.now());
+        if self.hub.counts_appends() > appends {
+            self.watch.commit_times.observe(began.elapsed());
+        }
         // The receipts go out before anything is read for those who are behind.
         self.hand_out();
         drop(room);
@@ -427,7 +448,7 @@ impl Turns {
                 self.sessions.remove(&session);
             }
         }
-        self.hub.take_refused().into_iter().for_each(|address| self.throttle.note_failure(address));
+        self.hub.take_refused().into_iter().for_each(|address| self.watch.throttle.note_failure(address));
     }
 }
 

@@ -107,6 +107,11 @@ impl DataFolder {
         &self.0
     }
 
+    /// The log's file, and its WAL.
+    pub(super) fn log_files(&self) -> [PathBuf; 2] {
+        [LOG_FILE.to_owned(), format!("{LOG_FILE}-wal")].map(|name| self.0.join(name))
+    }
+
     /// Opens its log, also beside a running relay, as for administering tokens. A new one is readable by its owner alone,
     /// also where the folder is not.
     ///

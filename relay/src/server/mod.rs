@@ -7,6 +7,7 @@
 //! | `admin` | the administration over HTTP |
 //! | `endpoint` | what devices, and those who ask how it is, are answered |
 //! | `listen` | accepting connections and speaking HTTP on them |
+//! | `metrics` | figures for Prometheus |
 //! | `origin` | which address and which page a request is from |
 //! | `places` | how many connections there is room for |
 //! | `session` | one upgraded connection: bytes in, bytes out, both bounded |
@@ -20,6 +21,7 @@ mod endpoint;
 mod engine;
 mod folder;
 mod listen;
+mod metrics;
 mod origin;
 mod places;
 mod session;
@@ -30,6 +32,7 @@ mod worker;
 pub use admin::{ADMIN_PORT, openapi};
 pub use clock::{SystemClock, SystemEntropy};
 pub use folder::{DataFolder, FolderError};
+pub use metrics::METRICS_PORT;
 pub use origin::Origins;
 pub use throttle::{Rate, Rates};
 pub use tls::{TlsError, TlsFiles};
@@ -40,10 +43,11 @@ use crate::log::{LogError, OpenLogError, Quotas};
 use crate::signed::{KeyFileError, SignedOptions, SignedTokens};
 use afield_core::Limits;
 use endpoint::Doorkeeping;
-use engine::Engine;
+use engine::{Engine, Watch};
 use folder::FolderLock;
 use ipnet::IpNet;
 use listen::Listener;
+use metrics::CommitTimes;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -70,6 +74,8 @@ pub const SHUTDOWN_DEADLINE_MS: u64 = 8_000;
 
 /// How many connections the administration takes at once.
 const ADMIN_CONNECTIONS_MAX: usize = 64;
+/// How many scrapers are answered at once.
+const METRICS_CONNECTIONS_MAX: usize = 16;
 
 /// How a relay runs.
 #[derive(Debug, Clone)]
@@ -86,6 +92,8 @@ pub struct RelayOptions {
     pub signed: Option<SignedOptions>,
     /// Where its administration listens; absent for none.
     pub admin: Option<SocketAddr>,
+    /// Where Prometheus finds its figures; absent for none. They go in plain text and name nobody.
+    pub metrics: Option<SocketAddr>,
     /// Whether a proxy in front of it speaks TLS, so that it may speak plain text on any address.
     pub behind_proxy: bool,
     /// How much spaces and users may hold.
@@ -123,6 +131,7 @@ impl RelayOptions {
             tls: None,
             signed: None,
             admin: None,
+            metrics: None,
             behind_proxy: false,
             quotas: Quotas::DEFAULT,
             limits: Limits::DEFAULT,
@@ -221,6 +230,7 @@ pub struct Relay;
 pub struct RunningRelay {
     address: SocketAddr,
     admin: Option<SocketAddr>,
+    metrics: Option<SocketAddr>,
     has_tokens: bool,
     is_encrypted: bool,
     engine: Engine,
@@ -255,13 +265,19 @@ impl Relay {
             Some(address) => Some((bind(address).await?, folder.open_log()?)),
             None => None,
         };
+        let metrics = match options.metrics {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
         let mut hub = Hub::new(log, access, options.limits, SystemEntropy).with_signal_rate(options.signals);
         if let Some(signed) = signed {
             hub = hub.with_signed_tokens(signed);
         }
         let hub = hub.with_sessions_per_user(options.sessions_per_user_max);
         let throttle = Arc::new(Throttle::new(&rates_seen(&options.rates, behind_proxy, &options.trusted_proxies)));
-        let engine = Engine::start(hub, Arc::clone(&throttle)).map_err(StartError::Thread)?;
+        let commit_times = CommitTimes::new();
+        let watch = Watch { throttle: Arc::clone(&throttle), commit_times: commit_times.clone() };
+        let engine = Engine::start(hub, watch).map_err(StartError::Thread)?;
         let connections_max = places::within_descriptors(options.connections_max);
         let connections = Arc::new(Semaphore::new(connections_max));
         let (stop, stopped) = watch::channel(false);
@@ -277,14 +293,21 @@ impl Relay {
         let listener = Listener::new(socket, tls.clone(), router, Arc::clone(&connections));
         let mut accepting = vec![tokio::spawn(listener.run(stopped.clone()))];
         let admin = admin.map(|((socket, address), log)| {
-            let router = admin::router(admin::Desk::new(log, engine.handle(), throttle));
+            let router = admin::router(admin::Desk::new(log, engine.handle(), Arc::clone(&throttle)));
             let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
-            accepting.push(tokio::spawn(Listener::new(socket, tls, router, places).run(stopped)));
+            accepting.push(tokio::spawn(Listener::new(socket, tls, router, places).run(stopped.clone())));
+            address
+        });
+        let metrics = metrics.map(|(socket, address)| {
+            let router = metrics::router(engine.handle(), throttle, commit_times, folder.log_files());
+            let places = Arc::new(Semaphore::new(METRICS_CONNECTIONS_MAX));
+            accepting.push(tokio::spawn(Listener::new(socket, None, router, places).run(stopped)));
             address
         });
         Ok(RunningRelay {
             address,
             admin,
+            metrics,
             has_tokens,
             is_encrypted,
             engine,
@@ -331,6 +354,11 @@ impl RunningRelay {
     /// Where its administration listens, with the port that the system chose.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin
+    }
+
+    /// Where its figures are, with the port that the system chose.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// Whether there was any token when it started.

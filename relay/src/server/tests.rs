@@ -1,6 +1,7 @@
 //! What the server promises, over real sockets.
 
 mod admin;
+mod metrics;
 
 use super::*;
 use crate::log::Token;

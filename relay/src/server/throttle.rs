@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -99,6 +99,36 @@ pub(super) struct Throttle {
     user_pushes: Option<Limit<i64>>,
     user_kib: Option<Limit<i64>>,
     until_forgotten: AtomicU32,
+    refused: [AtomicU64; Refused::ALL.len()],
+}
+
+/// Why a connection or a request was sent away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// Its address connects too often.
+    Rate,
+    /// Its address failed to sign in too often.
+    ShutOut,
+    /// Too many are connected.
+    Places,
+    /// Too many are not welcome yet.
+    Handshakes,
+    /// Its page is not listed.
+    Origin,
+}
+
+impl Refused {
+    const ALL: [Self; 5] = [Self::Rate, Self::ShutOut, Self::Places, Self::Handshakes, Self::Origin];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rate => "rate",
+            Self::ShutOut => "shut_out",
+            Self::Places => "places",
+            Self::Handshakes => "handshakes",
+            Self::Origin => "origin",
+        }
+    }
 }
 
 /// Who is sent away, and when to come back.
@@ -126,6 +156,7 @@ impl Throttle {
             user_pushes: Limit::of(rates.user_pushes),
             user_kib: Limit::of(rates.user_kib),
             until_forgotten: AtomicU32::new(FORGET_EVERY),
+            refused: Default::default(),
         }
     }
 
@@ -134,7 +165,11 @@ impl Throttle {
         let address = counted_as(address);
         self.forget_now_and_then();
         self.check_shut_out(address)?;
-        self.connections.as_ref().map_or(Ok(()), |limit| limit.take(&address, 1).map_err(TooMany::after))
+        let taken = self.connections.as_ref().map_or(Ok(()), |limit| limit.take(&address, 1));
+        taken.map_err(|wait| {
+            self.count(Refused::Rate);
+            TooMany::after(wait)
+        })
     }
 
     /// Whether an address has failed to sign in too often.
@@ -148,6 +183,18 @@ impl Throttle {
         let Some(Err(wait)) = self.failures.as_ref().map(|limit| limit.take(&address, 1)) else { return };
         tracing::warn!(%address, "too many failed attempts to sign in: this address is sent away for a while");
         self.shut_out().insert(address, Instant::now() + wait);
+    }
+
+    /// Counts a connection or request that is sent away.
+    pub(super) fn count(&self, why: Refused) {
+        if let Some((_, count)) = Refused::ALL.iter().zip(&self.refused).find(|(other, _)| **other == why) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many connections and requests were sent away, by why.
+    pub(super) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Refused::ALL.iter().zip(&self.refused).map(|(why, count)| (why.as_str(), count.load(Ordering::Relaxed)))
     }
 
     /// Waits until a writer may send one more message of so many bytes.
@@ -164,7 +211,10 @@ impl Throttle {
     fn check_shut_out(&self, address: IpAddr) -> Result<(), TooMany> {
         let until = self.shut_out().get(&address).copied();
         match until.map(|until| until.saturating_duration_since(Instant::now())) {
-            Some(wait) if !wait.is_zero() => Err(TooMany::after(wait)),
+            Some(wait) if !wait.is_zero() => {
+                self.count(Refused::ShutOut);
+                Err(TooMany::after(wait))
+            }
             _ => Ok(()),
         }
     }

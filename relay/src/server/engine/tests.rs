@@ -20,7 +20,7 @@ impl Thread {
     fn new() -> Self {
         let (events, queue) = mpsc::channel();
         let hub = Hub::new(SqliteLog::open_in_memory().unwrap(), Access::Open, Limits::DEFAULT, SystemEntropy);
-        let turns = Turns::new(hub, queue, None, Throttle::unlimited());
+        let turns = Turns::new(hub, queue, None, Watch::unlimited());
         Self { turns, events, room: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) }
     }
 
@@ -62,7 +62,7 @@ fn what_is_old_is_packed_beside_the_hub_and_put_in_place_in_its_turns() {
     let (events, queue) = mpsc::channel();
     let worker = Worker::start(log.keeper().unwrap().unwrap(), events).unwrap();
     let hub = Hub::new(log, Access::Open, Limits::DEFAULT, SystemEntropy);
-    let mut turns = Turns::new(hub, queue, Some(worker), Throttle::unlimited());
+    let mut turns = Turns::new(hub, queue, Some(worker), Watch::unlimited());
     turns.give_work();
     while turns.is_working {
         let event = turns.queue.recv().expect("the worker answers every task");
