@@ -2,6 +2,7 @@
 
 mod admin;
 mod metrics;
+mod revocation;
 
 use super::*;
 use crate::log::Token;
