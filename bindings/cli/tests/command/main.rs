@@ -20,6 +20,7 @@ mod queries;
 mod reading;
 mod running;
 mod schedule;
+mod secrets;
 mod status;
 mod store;
 mod streams;
