@@ -7,10 +7,11 @@
 mod wire;
 
 use crate::clock::SystemClock;
-use crate::driver::{Driver, Output};
-use afield_transport::{Client, ClientOptions, ConnectError, Link, RelayAddress};
+use crate::driver::{Driver, DriverError, Output};
+use afield_core::Now;
+use afield_transport::{Client, ClientOptions, ConnectError, Link, RelayAddress, Token};
 use bytes::Bytes;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -27,6 +28,10 @@ struct Wishes {
     wake: Notify,
     /// Try to connect now, or ask the relay for those who wait.
     hurry: Notify,
+    /// A fresher token is there.
+    refresh: Notify,
+    /// It, until it is taken.
+    fresher_token: Mutex<Option<Token>>,
 }
 
 /// Sync while it is on.
@@ -60,6 +65,7 @@ impl Connection {
             clock,
             address: address.clone(),
             client,
+            options: options.clone(),
             wishes: wishes.clone(),
             line: Line::Down,
             unsent: None,
@@ -97,6 +103,13 @@ impl Connection {
         self.wishes.wake.notify_one();
     }
 
+    /// Gives a fresher token to the session that stands, and to connections to come.
+    pub(crate) fn refresh_token(&mut self, token: Token) {
+        self.options.token = Some(token.clone());
+        *self.wishes.fresher_token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
+        self.wishes.refresh.notify_one();
+    }
+
     /// Asks for an attempt to connect now.
     pub(crate) fn hurry(&self) {
         self.wishes.hurry.notify_one();
@@ -123,6 +136,7 @@ enum Line {
 enum Turn {
     Woken,
     Hurried,
+    Refreshed,
     Connected(Result<Link, ConnectError>),
     Happened(Happened),
     TimedOut,
@@ -135,6 +149,8 @@ struct Mover {
     clock: SystemClock,
     address: RelayAddress,
     client: Arc<Client>,
+    /// What the client was made with.
+    options: ClientOptions,
     wishes: Arc<Wishes>,
     line: Line,
     /// A message that the queue had no room for.
@@ -175,6 +191,8 @@ impl Mover {
         tokio::select! {
             biased;
             turn = next_of(&mut self.line, is_room_wanted) => turn,
+            // Before those who hurry, who would be told that somebody has to sign in.
+            () = self.wishes.refresh.notified() => Turn::Refreshed,
             () = self.wishes.hurry.notified() => Turn::Hurried,
             () = self.wishes.wake.notified() => Turn::Woken,
             // The socket is looked at once more before it counts as silent.
@@ -189,6 +207,7 @@ impl Mover {
         let result = match turn {
             Turn::Woken => self.driver.handle_wake(now),
             Turn::Hurried => self.driver.hurry(now),
+            Turn::Refreshed => self.refresh_token(now),
             Turn::TimedOut => {
                 if let Line::Up(wire) = &mut self.line
                     && wire.has_moved()
@@ -230,6 +249,15 @@ impl Mover {
         if let Err(error) = result {
             tracing::error!(%error, "sync.failed: the store failed");
         }
+    }
+
+    /// Takes the fresher token: the driver for the session, and the header of connections to come for who looks there first.
+    fn refresh_token(&mut self, now: Now) -> Result<(), DriverError> {
+        let fresher = self.wishes.fresher_token.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(token) = fresher else { return Ok(()) };
+        self.options.token = Some(token.clone());
+        self.client = Arc::new(Client::new(self.options.clone()));
+        self.driver.refresh_token(token.expose(), now).map(|_| ())
     }
 
     /// Does what the driver wants, as far as there is room for its messages.

@@ -425,6 +425,18 @@ pub enum ConnectError {
     Thread(#[source] std::io::Error),
 }
 
+/// A fresher token was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RefreshTokenError {
+    /// Sync is off, so that there is no token to replace.
+    #[error("sync is off; connect to a relay with this token")]
+    Off,
+    /// The token cannot be one.
+    #[error(transparent)]
+    Token(#[from] afield_transport::ParseTokenError),
+}
+
 /// Waiting to be in step with the relay ended without that.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]

@@ -203,8 +203,8 @@ pub use driver::{
 };
 pub use entity::{CounterField, Entity, ListField, LongTextField, MapField, TextField};
 pub use error::{
-    AutomergeFileError, ConnectError, EditError, FetchError, FilterError, LineProblem, ReadError, ReplicaError,
-    SkippedEntity, SpaceError, SyncError, TransferError,
+    AutomergeFileError, ConnectError, EditError, FetchError, FilterError, LineProblem, ReadError, RefreshTokenError,
+    ReplicaError, SkippedEntity, SpaceError, SyncError, TransferError,
 };
 pub use filter::{Fetched, Filter, NotHere};
 pub use guard::{Guard, GuardError, Held, HeldEntity, HeldWay};

@@ -7,7 +7,7 @@ pub use options::ReplicaOptions;
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::connection::Connection;
 use crate::driver::{Driver, EditFailure, Edited, EntityError, Target};
-use crate::error::{ConnectError, EditError, ReadError, ReplicaError, SpaceError, SyncError};
+use crate::error::{ConnectError, EditError, ReadError, RefreshTokenError, ReplicaError, SpaceError, SyncError};
 use crate::relay::Relay;
 use crate::space::Space;
 use crate::status::{Status, SyncEvent};
@@ -298,6 +298,37 @@ impl Replica {
         let (driver, clock) = (self.shared.driver.clone(), self.shared.clock);
         let connection = Connection::start(driver, clock, address, options).map_err(ConnectError::Thread)?;
         *lock(&self.shared.connection) = Some(connection);
+        Ok(())
+    }
+
+    /// Replaces the token that [`Replica::connect`] was given by a fresher one, without connecting anew: a session that stands goes
+    /// on with it, and so does every later one. Where the relay waits for somebody to sign in
+    /// ([`SyncState::NeedsSignIn`](crate::SyncState::NeedsSignIn)), the replica connects at once.
+    ///
+    /// Returns at once. A token of somebody else, or one that is not good, ends the session: [`Replica::status`] and
+    /// [`Replica::events`] tell so, and what is unsent stays here.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// use afield::Relay;
+    ///
+    /// replica.connect(Relay::new("ws://127.0.0.1:9").token("afield_token"))?;
+    /// replica.refresh_token("afield_fresher")?; // before the first one expires
+    ///
+    /// replica.disconnect();
+    /// assert_eq!(replica.refresh_token("afield_fresher").unwrap_err().code(), "refresh.off");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Sync is off, or the token cannot be one.
+    pub fn refresh_token(&self, token: impl AsRef<str>) -> Result<(), RefreshTokenError> {
+        let token = token.as_ref().parse()?;
+        let mut connection = lock(&self.shared.connection);
+        connection.as_mut().ok_or(RefreshTokenError::Off)?.refresh_token(token);
         Ok(())
     }
 

@@ -56,6 +56,8 @@ pub struct DeviceSession {
     fetches: BTreeMap<FetchNumber, Channel>,
     pushes: BTreeMap<PushNumber, Channel>,
     transmit: VecDeque<Vec<u8>>,
+    /// A fresher token than the one that the session began with, which a relay takes from whoever is welcome.
+    fresher_token: Option<wire::Authenticate>,
     /// What is sent once the session is welcome: at most an `Open` and a `Filter` for a channel.
     held: VecDeque<Held>,
     early_bytes: usize,
@@ -89,6 +91,7 @@ impl DeviceSession {
             fetches: BTreeMap::new(),
             pushes: BTreeMap::new(),
             transmit: VecDeque::new(),
+            fresher_token: None,
             held: VecDeque::new(),
             early_bytes: 0,
             events: VecDeque::new(),
@@ -107,6 +110,17 @@ impl DeviceSession {
             session.open(opening, now);
         }
         session
+    }
+
+    /// Gives the relay a fresher token than the one that the session began with; before `Welcome` it waits for that. The relay answers
+    /// nothing where it takes the token, and otherwise ends the session.
+    pub fn authenticate(&mut self, token: String) {
+        let frame = wire::Authenticate { token };
+        if self.welcomed {
+            self.send(&ToRelay::Authenticate(frame));
+        } else {
+            self.fresher_token = Some(frame);
+        }
     }
 
     /// Opens one more space, or the same space again; answers whether it was opened, which a space beyond
@@ -465,6 +479,10 @@ impl DeviceSession {
             });
         }
         (self.welcomed, self.has_signals) = (true, welcome.signals);
+        // First, so that what was held is answered by what the fresher token may do.
+        if let Some(frame) = self.fresher_token.take() {
+            self.send(&ToRelay::Authenticate(frame));
+        }
         self.transmit.extend(self.held.drain(..).map(|held| held.message));
         self.limits = welcome.limits;
         self.events.push_back(DeviceEvent::Welcome(Box::new(welcome)));

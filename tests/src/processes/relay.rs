@@ -142,10 +142,29 @@ impl RelayProcess {
     ///
     /// The relay's program refuses.
     pub fn create_token(&self) -> String {
-        let output = self.command(&["token", "create", "--json"]).output().expect("the relay's program starts");
-        assert!(output.status.success(), "no token: {}", String::from_utf8_lossy(&output.stderr));
-        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("the answer is JSON");
+        self.create_token_with(&[])
+    }
+
+    /// Makes a token, with further arguments of that command.
+    ///
+    /// # Panics
+    ///
+    /// The relay's program refuses.
+    pub fn create_token_with(&self, arguments: &[&str]) -> String {
+        let answer = self.administer(&[&["token", "create"], arguments].concat());
         answer.get("token").and_then(serde_json::Value::as_str).expect("the answer holds the token").to_owned()
+    }
+
+    /// Does what an administrator does at a terminal, beside the relay that runs, and gives the answer.
+    ///
+    /// # Panics
+    ///
+    /// The relay's program refuses.
+    pub fn administer(&self, arguments: &[&str]) -> serde_json::Value {
+        let output = self.command(arguments).arg("--json").output().expect("the relay's program starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "the relay refuses {arguments:?}: {said}");
+        serde_json::from_slice(&output.stdout).expect("the answer is JSON")
     }
 
     /// Starts its `compact` command beside it, on the same folder.

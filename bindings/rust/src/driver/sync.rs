@@ -9,6 +9,7 @@ pub(super) mod plan;
 mod receive;
 mod refusal;
 pub(super) mod request;
+mod sign_in;
 mod turn;
 mod view;
 mod waiters;
@@ -53,7 +54,10 @@ pub(super) struct Synchronization {
     pub(super) last_error: Option<(String, Class)>,
     /// That an attempt failed, to be told to those who wait once everybody can see it.
     pub(super) disappointment: Option<NotInStep>,
-    pub(super) token_in_frame: Option<String>,
+    /// The token that was given since sync was switched on: sessions begin with it, whatever their connection was made with.
+    pub(super) fresher_token: Option<String>,
+    /// Whether no session has begun with it yet, so that the end of one for want of signing in may be about the token before.
+    pub(super) is_token_untried: bool,
     /// Whether the relay ended the session before because it could not read a frame: the next one pushes plainly.
     pub(super) was_unreadable: bool,
     /// How each space is synced.
@@ -148,7 +152,8 @@ impl Synchronization {
             last_synced_ms: None,
             last_error: None,
             disappointment: None,
-            token_in_frame: None,
+            fresher_token: None,
+            is_token_untried: false,
             was_unreadable: false,
             plans: BTreeMap::new(),
             lone: plan::Plan::default(),

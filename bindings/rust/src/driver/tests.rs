@@ -11,6 +11,7 @@ mod large;
 mod planned;
 mod presence;
 mod refusing;
+mod signing_in;
 mod unreadable;
 
 use super::*;

@@ -1,8 +1,8 @@
 //! The names of errors, for programs: `area.what`, and never changed once released.
 
 use super::{
-    AutomergeFileError, ConnectError, EditError, FetchError, FilterError, LineProblem, ReadError, ReplicaError,
-    SpaceError, SyncError, TransferError,
+    AutomergeFileError, ConnectError, EditError, FetchError, FilterError, LineProblem, ReadError, RefreshTokenError,
+    ReplicaError, SpaceError, SyncError, TransferError,
 };
 use crate::driver::{DriverError, EditFailure, EntityError};
 use crate::write::WaitError;
@@ -334,6 +334,38 @@ impl ConnectError {
             Self::Address(_) => "connect.address",
             Self::Token(_) => "connect.token",
             Self::Thread(_) => "connect.thread",
+        }
+    }
+}
+
+impl RefreshTokenError {
+    /// What would help.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// let error = replica.refresh_token("afield_fresher").unwrap_err(); // sync is off
+    /// assert_eq!(error.class(), afield::Class::Permanent);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn class(&self) -> Class {
+        Class::Permanent
+    }
+
+    /// A name that stays the same from version to version.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// assert_eq!(replica.refresh_token("two words").unwrap_err().code(), "refresh.token");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Off => "refresh.off",
+            Self::Token(_) => "refresh.token",
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::wire::{ChunkCode, FetchNumber, PushNumber, SpaceCode, Welcome};
 use automerge::ChangeHash;
 
 /// Who is speaking, for `Hello`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Greeting {
     /// The device.
     pub device: DeviceId,
@@ -20,6 +20,19 @@ pub struct Greeting {
     pub predecessors: Vec<Incarnation>,
     /// A token to send in a frame, where it could not travel in the `Authorization` header.
     pub token: Option<String>,
+}
+
+// By hand, for a token is in no log (invariant S6).
+impl std::fmt::Debug for Greeting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { device, incarnation, predecessors, token } = self;
+        f.debug_struct("Greeting")
+            .field("device", device)
+            .field("incarnation", incarnation)
+            .field("predecessors", predecessors)
+            .field("token", &token.as_ref().map(|_| "withheld"))
+            .finish()
+    }
 }
 
 /// How a space is opened.

@@ -457,8 +457,9 @@ impl Driver {
             device: identity.device,
             incarnation: self.incarnation,
             predecessors: identity.announced.into_iter().filter(|earlier| *earlier != self.incarnation).collect(),
-            token: sync.token_in_frame.clone(),
+            token: sync.fresher_token.clone(),
         };
+        sync.is_token_untried = false;
         sync.traffic.sessions += 1;
         let mut session = Box::new(DeviceSession::new(greeting, [], now));
         if self.looks.is_some() {
@@ -560,6 +561,9 @@ impl Driver {
         {
             sync.backoff.succeeded();
         }
+        // The word may be about the token before the one that was given last, which is tried then, once.
+        let is_about_old_token = class == Class::SignIn && std::mem::take(&mut sync.is_token_untried);
+        let class = if is_about_old_token { Class::Retry } else { class };
         self.end_runs(sync, &reason, now);
         // What was moved in that session counts for no run to come.
         sync.spaces.values_mut().for_each(|space| (space.sent, space.received) = (0, 0));
@@ -567,6 +571,9 @@ impl Driver {
         let is_anything_wanted = sync.everyone().into_iter().any(|space| sync.plan(space).is_some_and(is_wanted));
         sync.link = match class {
             Class::Retry | Class::Quota if !is_anything_wanted => Link::Resting,
+            Class::Retry if is_about_old_token => {
+                Link::Waiting { until_ms: now.monotonic_ms, not_before_ms: now.monotonic_ms }
+            }
             Class::Retry | Class::Quota => {
                 let wait_ms = sync.backoff.failed(retry_after_ms, &mut **lock(&self.entropy));
                 let asked_ms = retry_after_ms.unwrap_or(0).min(RETRY_AFTER_MAX_MS);
