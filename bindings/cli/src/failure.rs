@@ -15,6 +15,7 @@ use afield::{
     PlanError, PurgeError, QueryError, ReadError, ReplicaError, ScheduleError, SpaceError, StoreError, SyncError,
     TransferError,
 };
+pub(crate) use next::after_sign_in;
 use std::io;
 use std::path::PathBuf;
 

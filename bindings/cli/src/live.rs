@@ -71,7 +71,7 @@ impl Remembered {
     fn note(&mut self, status: &Status, now_ms: i64) {
         let state = LastState::of(status.state);
         self.last_error = match (state, &status.last_error) {
-            (Some(state), Some(reason)) => Some(LastError { reason: reason.clone(), state }),
+            (Some(state), Some(reason)) => Some(LastError { reason: reason.clone(), state, sign_in: status.sign_in }),
             _ => None,
         };
         self.spaces = RefusedSpace::of(status);

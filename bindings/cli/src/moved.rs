@@ -84,8 +84,8 @@ pub(crate) fn sync(replica: &Replica, relay: Relay, output: Output) -> Result<At
 /// that the next one has to wait.
 fn why(error: SyncError, after: &Status) -> SyncError {
     match (error, &after.last_error) {
-        (SyncError::Failed { class, .. }, Some(reason)) if after.state == SyncState::Offline => {
-            SyncError::Failed { reason: reason.clone(), class }
+        (SyncError::Failed { class, sign_in, .. }, Some(reason)) if after.state == SyncState::Offline => {
+            SyncError::Failed { reason: reason.clone(), class, sign_in }
         }
         (error, _) => error,
     }

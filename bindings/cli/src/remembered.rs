@@ -1,7 +1,7 @@
 //! The relay of a store, in a file beside it that only its owner reads.
 
 use crate::context::beside;
-use afield::{Class, Relay, SpaceStatus, Status, SyncState};
+use afield::{Class, Relay, SignInReason, SpaceStatus, Status, SyncState};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::{self, PemObject};
 use serde::{Deserialize, Serialize};
@@ -93,6 +93,9 @@ pub(crate) struct LastError {
     pub(crate) reason: String,
     /// What sync is because of it.
     pub(crate) state: LastState,
+    /// Why somebody has to sign in, where that is it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sign_in: Option<SignInReason>,
 }
 
 /// What sync is because of a failure; the words are those of the library's own states.

@@ -2,7 +2,8 @@
 
 mod code;
 
-use crate::driver::{DriverError, EditFailure, EntityError};
+use crate::driver::{DriverError, EditFailure, EntityError, NotInStep};
+use crate::sign_in::SignInReason;
 use crate::typed::{FromDocumentError, ToValueError};
 use afield_core::document::{EditError as DocumentError, OperationError, PointError, TaggedJsonError};
 use afield_core::id::ParseCollectionError;
@@ -451,6 +452,8 @@ pub enum SyncError {
         reason: String,
         /// What would help.
         class: Class,
+        /// Why somebody has to sign in, where that is it and the relay said so.
+        sign_in: Option<SignInReason>,
     },
     /// Everything that the relay takes is there, and it refuses changes of some entities, which wait. `Replica::refusals`
     /// has all the reasons.
@@ -476,6 +479,12 @@ pub enum SyncError {
     /// The replica was closed meanwhile.
     #[error("the replica was closed")]
     Closed,
+}
+
+impl From<NotInStep> for SyncError {
+    fn from(NotInStep { reason, class, sign_in }: NotInStep) -> Self {
+        Self::Failed { reason, class, sign_in }
+    }
 }
 
 impl SyncError {

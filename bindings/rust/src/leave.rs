@@ -1,6 +1,6 @@
 //! Leaving a space, and why its changes are refused: what a person does who looks after a store.
 
-use crate::driver::Driver;
+use crate::driver::{Driver, NotInStep};
 use crate::error::{SpaceError, SyncError};
 use crate::replica::Replica;
 use crate::space::Space;
@@ -119,7 +119,7 @@ impl Replica {
 
     /// That no deletion waits to be confirmed: the first that does is told of.
     pub(crate) fn nothing_held(&self) -> Result<(), SyncError> {
-        let failed = |error: StoreError| SyncError::Failed { reason: error.to_string(), class: error.class() };
+        let failed = |error: StoreError| SyncError::from(NotInStep::new(error.to_string(), error.class()));
         let (reader, now) = (&self.shared.reader, self.shared.now());
         for record in reader.spaces().map_err(failed)? {
             let space = record.space;
@@ -136,7 +136,7 @@ impl Replica {
 
     /// That the relay refuses nothing.
     pub(crate) fn refused(&self) -> Result<(), SyncError> {
-        let failed = |error: StoreError| SyncError::Failed { reason: error.to_string(), class: error.class() };
+        let failed = |error: StoreError| SyncError::from(NotInStep::new(error.to_string(), error.class()));
         let refusals = self.refusals().map_err(failed)?;
         let entities = refusals.iter().map(|(_, entities)| usize::try_from(*entities).unwrap_or(usize::MAX)).sum();
         // What keeps the others back is not worth more than the one that somebody can do something about.

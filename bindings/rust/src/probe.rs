@@ -3,6 +3,7 @@
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::error::ConnectError;
 use crate::relay::Relay;
+use crate::sign_in::SignInReason;
 use afield_core::id::Incarnation;
 use afield_core::session::{DeviceEvent, DeviceSession, Greeting, SessionError};
 use afield_core::wire::{Class, GoodbyeCode, Welcome};
@@ -70,6 +71,24 @@ impl ProbeError {
             Self::Connect(error) => error.class(),
             Self::Session(error) => error.code().class(),
             Self::Link(_) | Self::Closed | Self::TimedOut => Class::Retry,
+        }
+    }
+
+    /// Why somebody has to sign in, where that is it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let nobody = afield::Relay::new("ws://127.0.0.1:9").probe().await.unwrap_err();
+    /// assert_eq!(nobody.sign_in(), None); // nobody listens there
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })
+    /// # }
+    /// ```
+    pub fn sign_in(&self) -> Option<SignInReason> {
+        match self {
+            Self::Session(error) => SignInReason::of(error.code()),
+            other => (other.class() == Class::SignIn).then_some(SignInReason::TokenRefused),
         }
     }
 

@@ -400,9 +400,9 @@ impl Replica {
             Ok(Ok(())) => self.nothing_held().and_then(|()| self.refused()),
             // Nothing was started for it.
             Ok(Err(not)) if not.reason == Reason::ConfirmationNeeded.to_string() => {
-                self.nothing_held().and(Err(SyncError::Failed { reason: not.reason, class: not.class }))
+                self.nothing_held().and(Err(not.into()))
             }
-            Ok(Err(not)) => Err(SyncError::Failed { reason: not.reason, class: not.class }),
+            Ok(Err(not)) => Err(not.into()),
             Err(_) => Err(SyncError::Closed),
         }
     }
@@ -450,7 +450,7 @@ impl Replica {
         };
         match waiting.await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(not)) => Err(SyncError::Failed { reason: not.reason, class: not.class }),
+            Ok(Err(not)) => Err(not.into()),
             Err(_) => Err(SyncError::Closed),
         }
     }

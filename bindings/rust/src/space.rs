@@ -202,7 +202,7 @@ impl Space {
         self.shared.wake();
         match waiting.await {
             Ok(Ok(unknown)) => Ok(Fetched { unknown }),
-            Ok(Err(not)) => Err(SyncError::Failed { reason: not.reason, class: not.class }.into()),
+            Ok(Err(not)) => Err(SyncError::from(not).into()),
             Err(_) => Err(SyncError::Closed.into()),
         }
     }

@@ -3,6 +3,7 @@
 mod plan;
 
 use crate::driver::{Driver, LinkView, SpaceView, View};
+use crate::sign_in::SignInReason;
 use afield_core::policy::{Decision, Direction, Reason, Trigger};
 use afield_core::wire::{ChunkCode, Class};
 use afield_core::{DeviceId, Now, SpaceId};
@@ -49,6 +50,8 @@ pub struct Status {
     pub last_synced_ms: Option<i64>,
     /// What went wrong last, in words for a person.
     pub last_error: Option<String>,
+    /// Why somebody has to sign in, where the state is [`SyncState::NeedsSignIn`].
+    pub sign_in: Option<SignInReason>,
     /// When the next attempt is made, in milliseconds from now, where one is due.
     pub retry_in_ms: Option<u64>,
     /// Whether "sync now" would start something in any space.
@@ -433,6 +436,7 @@ pub(crate) fn of_store(
             .as_ref()
             .map(|(reason, _)| reason.clone())
             .or_else(|| spaces.iter().find_map(|space| space.last_error.clone())),
+        sign_in: view.sign_in,
         retry_in_ms: view.retry_at_ms.map(|at| at.saturating_sub(now.monotonic_ms)),
         can_sync_now: spaces.iter().any(|space| space.can_sync_now) || spaces.is_empty() && is_on(view),
         cooldown_ms: of_all(spaces.iter().map(|space| space.cooldown_ms)),

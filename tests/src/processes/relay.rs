@@ -151,20 +151,22 @@ impl RelayProcess {
     ///
     /// The relay's program refuses.
     pub fn create_token_with(&self, arguments: &[&str]) -> String {
-        let answer = self.administer(&[&["token", "create"], arguments].concat());
-        answer.get("token").and_then(serde_json::Value::as_str).expect("the answer holds the token").to_owned()
+        let answers = self.administer(&[&["token", "create"], arguments].concat());
+        let token = answers.first().and_then(|answer| answer.get("token")?.as_str());
+        token.expect("the answer holds the token").to_owned()
     }
 
-    /// Does what an administrator does at a terminal, beside the relay that runs, and gives the answer.
+    /// Does what an administrator does at a terminal, beside the relay that runs, and gives what that answers.
     ///
     /// # Panics
     ///
     /// The relay's program refuses.
-    pub fn administer(&self, arguments: &[&str]) -> serde_json::Value {
+    pub fn administer(&self, arguments: &[&str]) -> Vec<serde_json::Value> {
         let output = self.command(arguments).arg("--json").output().expect("the relay's program starts");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "the relay refuses {arguments:?}: {said}");
-        serde_json::from_slice(&output.stdout).expect("the answer is JSON")
+        let lines = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
+        lines.collect::<Result<_, _>>().expect("the answer is JSON")
     }
 
     /// Starts its `compact` command beside it, on the same folder.

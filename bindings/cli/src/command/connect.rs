@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::moved::{self, Moved};
 use crate::output::Output;
 use crate::remembered::{LastError, Remembered};
-use afield::{Class, Replica};
+use afield::{Class, Replica, SyncError};
 use serde::Serialize;
 use std::io::Read;
 use std::path::Path;
@@ -71,7 +71,11 @@ fn attempt(
             remembered.last_error = None;
         }
         Err(Failure::Sync(error)) => {
-            remembered.last_error = Some(LastError { reason: error.to_string(), state: error.class().into() });
+            let sign_in = match error {
+                SyncError::Failed { sign_in, .. } => *sign_in,
+                _ => None,
+            };
+            remembered.last_error = Some(LastError { reason: error.to_string(), state: error.class().into(), sign_in });
         }
         Err(_) => {}
     }

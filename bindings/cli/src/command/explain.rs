@@ -2,12 +2,12 @@
 
 use crate::arguments::Global;
 use crate::context;
-use crate::failure::Failure;
+use crate::failure::{Failure, after_sign_in};
 use crate::hint::Hints;
 use crate::output::Output;
 use crate::remembered::{LastState, Remembered};
 use crate::text;
-use afield::{Direction, Explanation, SpaceStatus};
+use afield::{Direction, Explanation, SignInReason, SpaceStatus};
 
 pub(super) fn run(global: &Global, output: Output) -> Result<(), Failure> {
     let replica = context::view(global)?;
@@ -66,6 +66,12 @@ fn failure(remembered: &Remembered) -> Option<(LastState, &str)> {
     Some((error.state, &error.reason))
 }
 
+/// Why somebody has to sign in.
+fn sign_in(remembered: &Remembered) -> SignInReason {
+    let told = remembered.last_error.as_ref().and_then(|error| error.sign_in);
+    told.unwrap_or(SignInReason::TokenRefused)
+}
+
 fn standing(space: &SpaceStatus, remembered: &Remembered) -> String {
     let last = match space.last_synced_ms.or(remembered.last_synced_ms) {
         Some(at_ms) => {
@@ -82,7 +88,7 @@ fn standing(space: &SpaceStatus, remembered: &Remembered) -> String {
             let entities = text::count(space.blocked_entities, "entity", "entities");
             format!("the relay refuses changes of {entities}; {last}")
         }
-        Some((LastState::NeedsSignIn, reason)) => format!("the relay refuses the token: {reason}; {last}"),
+        Some((LastState::NeedsSignIn, _)) => format!("{}; {last}", sign_in(remembered)),
         Some((LastState::Offline, reason)) => format!("the relay was not reached: {reason}; {last}"),
         // What waits to be confirmed is counted beside this.
         Some((LastState::Blocked, _)) if space.held_to_send + space.held_here > 0 => last,
@@ -98,7 +104,7 @@ fn next(space: &SpaceStatus, remembered: &Remembered) -> String {
     }
     match failure(remembered) {
         Some((LastState::NeedsSignIn, _)) => {
-            return "get a token from who runs the relay, then `afield connect URL --token-file FILE`".to_owned();
+            return after_sign_in(sign_in(remembered)).to_owned();
         }
         _ if space.held_to_send + space.held_here > 0 => {
             let sent = if space.held_to_send > 0 { "; nothing is sent until then" } else { "" };

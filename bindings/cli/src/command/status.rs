@@ -8,7 +8,7 @@ use crate::context;
 use crate::failure::{Failure, word_of};
 use crate::output::Output;
 use crate::remembered::{LastState, Remembered};
-use afield::{ChunkCode, ReadOnlyReplica, SpaceId, SpaceStatus, Status, SyncState, Traffic};
+use afield::{ChunkCode, ReadOnlyReplica, SignInReason, SpaceId, SpaceStatus, Status, SyncState, Traffic};
 use serde::{Serialize, Serializer};
 use std::path::Path;
 
@@ -37,6 +37,9 @@ struct Shown {
     /// When the next attempt is made, where sync is on and one is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_in_ms: Option<u64>,
+    /// Why somebody has to sign in, where that is it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sign_in: Option<SignInReason>,
     spaces: Vec<ShownSpace>,
 }
 
@@ -136,6 +139,10 @@ impl Shown {
             Some(remembered) if !is_live => remembered.last_error.as_ref().map(|error| error.reason.clone()),
             _ => status.last_error.clone(),
         };
+        let sign_in = match &remembered {
+            Some(remembered) if !is_live => remembered.last_error.as_ref().and_then(|error| error.sign_in),
+            _ => status.sign_in,
+        };
         let before = Before { remembered: remembered.as_ref(), refusals: &refusals, is_live };
         let spaces: Vec<_> = status.spaces.iter().map(|space| before.space(space)).collect();
         let blocked_entities = spaces.iter().map(|space| space.blocked_entities).sum();
@@ -157,6 +164,7 @@ impl Shown {
             held: spaces.iter().map(|space| space.held).sum(),
             traffic: is_live.then_some(status.traffic),
             retry_in_ms: status.retry_in_ms,
+            sign_in,
             spaces,
         })
     }

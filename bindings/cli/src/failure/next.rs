@@ -7,7 +7,7 @@ use afield::store::QueryError as Refusal;
 use afield::{
     BackupError, Class, ConnectError, DirectionError, EditError, EntityError, EntityId, GuardError, OpenError,
     OperationError, PlanError, PurgeError, QueryError, ReadError, ReplicaError, SandboxError, ScheduleError,
-    SpaceError, SyncError, TransferError,
+    SignInReason, SpaceError, SyncError, TransferError,
 };
 use std::io;
 use std::path::Path;
@@ -266,7 +266,23 @@ fn next_in(collection: &str, entity: EntityId) -> String {
 }
 
 fn after_sync(error: &SyncError) -> &'static str {
-    after_class(error.class())
+    match error {
+        SyncError::Failed { sign_in: Some(why), .. } => after_sign_in(*why),
+        error => after_class(error.class()),
+    }
+}
+
+/// What a person does who has to sign in.
+pub(crate) fn after_sign_in(why: SignInReason) -> &'static str {
+    match why {
+        SignInReason::SignedOut => {
+            "get a new token from who runs the relay, then `afield connect URL --token-file FILE`; what waits is stored here"
+        }
+        SignInReason::AccountClosed => {
+            "ask who runs the relay to open the account (`afield-relay user enable NAME`), then `afield sync`; what waits is stored here"
+        }
+        _ => after_class(Class::SignIn),
+    }
 }
 
 fn after_class(class: Class) -> &'static str {

@@ -21,6 +21,7 @@ mod reading;
 mod running;
 mod schedule;
 mod secrets;
+mod signed_out;
 mod status;
 mod store;
 mod streams;

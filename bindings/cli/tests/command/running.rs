@@ -219,6 +219,14 @@ impl Relay {
         Ran::from(command.output().unwrap()).json()["token"].as_str().unwrap().to_owned()
     }
 
+    /// Does what an administrator does, beside the relay that runs.
+    pub(crate) fn administer(&self, arguments: &[&str]) -> Vec<Json> {
+        let mut command = afield();
+        command.arg("relay").args(arguments).args(["--json", "--data"]).arg(&self.folder);
+        let ran = Ran::from(command.output().unwrap());
+        serde_json::Deserializer::from_str(ran.ok()).into_iter().collect::<Result<_, _>>().unwrap()
+    }
+
     /// Kills it, and starts it again at the same place.
     pub(crate) fn kill(mut self) -> impl FnOnce() -> Self {
         self.child.kill().unwrap();

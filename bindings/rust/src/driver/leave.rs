@@ -117,7 +117,7 @@ impl Driver {
 
     /// Tells those who wait for something of a space that it is gone.
     fn disappoint_those_who_wait_for(&self, space: SpaceId) {
-        let not = NotInStep { reason: "the space was left".to_owned(), class: Class::Permanent };
+        let not = NotInStep::new("the space was left", Class::Permanent);
         self.disappoint_fetchers(space, &not);
         let store = lock(&self.store);
         // Where the store cannot be read, they are told when it can be.

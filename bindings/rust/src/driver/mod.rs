@@ -41,6 +41,7 @@ pub(crate) use projection::{DELETED_KEY, projection_of, projection_of_fields, sp
 pub(crate) use strategies::Strategies;
 pub use sync::Output;
 
+use crate::sign_in::SignInReason;
 use crate::status::{Merged, SyncEvent, Traffic};
 use crate::watch::Observers;
 use acknowledged::Acknowledgements;
@@ -116,6 +117,14 @@ pub struct NotInStep {
     pub reason: String,
     /// What to do about it.
     pub class: Class,
+    /// Why somebody has to sign in, where that is it and the relay said so.
+    pub sign_in: Option<SignInReason>,
+}
+
+impl NotInStep {
+    pub(crate) fn new(reason: impl Into<String>, class: Class) -> Self {
+        Self { reason: reason.into(), class, sign_in: None }
+    }
 }
 
 /// A copy of what sync is doing.
@@ -126,6 +135,7 @@ pub(crate) struct View {
     pub(crate) merged: Merged,
     pub(crate) last_synced_ms: Option<i64>,
     pub(crate) last_error: Option<(String, Class)>,
+    pub(crate) sign_in: Option<SignInReason>,
     pub(crate) retry_at_ms: Option<u64>,
     pub(crate) spaces: Vec<SpaceView>,
     pub(crate) plans: Vec<PlanView>,

@@ -18,6 +18,7 @@ pub(super) use link::Link;
 pub(super) use waiters::{Waiters, Waiting};
 
 use super::NotInStep;
+use crate::sign_in::SignInReason;
 use crate::status::{SyncEvent, Traffic};
 use afield_core::policy::backoff::Backoff;
 use afield_core::session::DeviceSession;
@@ -52,6 +53,8 @@ pub(super) struct Synchronization {
     pub(super) traffic: Traffic,
     pub(super) last_synced_ms: Option<i64>,
     pub(super) last_error: Option<(String, Class)>,
+    /// Why the relay last did not let this device in.
+    pub(super) refusal: Option<SignInReason>,
     /// That an attempt failed, to be told to those who wait once everybody can see it.
     pub(super) disappointment: Option<NotInStep>,
     /// The token that was given since sync was switched on: sessions begin with it, whatever their connection was made with.
@@ -151,6 +154,7 @@ impl Synchronization {
             traffic: Traffic::default(),
             last_synced_ms: None,
             last_error: None,
+            refusal: None,
             disappointment: None,
             fresher_token: None,
             is_token_untried: false,

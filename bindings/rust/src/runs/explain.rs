@@ -1,6 +1,7 @@
 //! Why a space is or is not synced, in words for a person.
 
 use super::Run;
+use crate::sign_in::SignInReason;
 use crate::status::{SpaceStatus, Status, SyncState};
 use afield_core::policy::{Direction, Reason};
 use afield_core::{Collection, Now, SpaceId};
@@ -105,7 +106,9 @@ fn standing(status: &Status, space: &SpaceStatus, runs: &[Run], now: Now) -> Str
         SyncState::Blocked if space.refused => format!("the relay does not serve it{}", error()),
         SyncState::Blocked if space.held_to_send > 0 => "nothing of it is sent".to_owned(),
         SyncState::Blocked => format!("the relay refuses some of it{}", error()),
-        SyncState::NeedsSignIn => Reason::SignInNeeded.to_string(),
+        SyncState::NeedsSignIn => {
+            status.sign_in.map_or_else(|| Reason::SignInNeeded.to_string(), |why| why.to_string())
+        }
         SyncState::Error => format!("trying again does not help{}", error()),
     }];
     let last_run = runs.iter().find(|run| run.outcome.is_some()).filter(|_| space.state == SyncState::Idle);
@@ -169,6 +172,9 @@ fn next(status: &Status, space: &SpaceStatus, now: Now) -> (String, Option<i64>)
             (format!("nothing until sync is on; then as its schedule says: {schedule}"), space.next_at_ms)
         }
         (SyncState::Disabled, None) => never("nothing until a relay is connected"),
+        (SyncState::NeedsSignIn, _) if status.sign_in == Some(SignInReason::AccountClosed) => {
+            never("nothing until the account is open and a token was given again")
+        }
         (SyncState::NeedsSignIn, _) => never("nothing until somebody signs in"),
         (SyncState::Error, _) => never("nothing until sync is switched on anew"),
         (SyncState::Blocked, _) if is_broken(space) => never("nothing until sync is switched on anew"),

@@ -129,7 +129,7 @@ fn look(
     let refused: BTreeMap<_, _> =
         view.spaces.into_iter().filter_map(|space| Some((space.space, space.refused?))).collect();
     match answer? {
-        Err(NotInStep { reason, class }) if view.link != LinkView::Up || refused.is_empty() => {
+        Err(NotInStep { reason, class, .. }) if view.link != LinkView::Up || refused.is_empty() => {
             return Err(SandboxError::Unreached { reason, class });
         }
         // What is refused is told of each space.

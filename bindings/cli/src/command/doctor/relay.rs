@@ -3,11 +3,11 @@
 use super::Check;
 use super::store::Found;
 use crate::context;
-use crate::failure::Failure;
+use crate::failure::{Failure, after_sign_in};
 use crate::interrupt;
 use crate::remembered::{LastState, RefusedSpace, Remembered};
 use crate::text;
-use afield::{Class, ProbeError, Probed, SpaceId};
+use afield::{Class, ProbeError, Probed, SignInReason, SpaceId};
 
 /// How long ago the last sync may be before somebody should be told, in milliseconds: a week.
 const SYNCED_AGE_WARN_MS: u64 = 7 * 24 * 3_600_000;
@@ -95,8 +95,8 @@ fn unreached(remembered: &Remembered, error: &ProbeError) -> Check {
     }
     match error.class() {
         Class::SignIn => {
-            let next = "get a token from who runs the relay, then `afield connect URL --token-file FILE`";
-            Check::fail("token", found, next)
+            let why = error.sign_in().unwrap_or(SignInReason::TokenRefused);
+            Check::fail("token", found, after_sign_in(why))
         }
         Class::Upgrade => Check::fail("relay", found, "install the newest afield here, or ask who runs the relay to"),
         _ => Check::fail("relay", found, "check the network and the address; what waits is stored here and sent later"),

@@ -2,6 +2,7 @@
 
 use super::{Refused, Shown, ShownSpace, State};
 use crate::context;
+use crate::failure::after_sign_in;
 use crate::identity;
 use crate::text;
 use afield::SyncState;
@@ -23,6 +24,9 @@ pub(super) fn in_words(shown: &Shown, width: usize) -> String {
     ];
     if let Some(error) = &shown.last_error {
         lines.push(("", with_names(error, &shown.spaces)));
+    }
+    if let Some(why) = shown.sign_in {
+        lines.push(("next", after_sign_in(why).to_owned()));
     }
     if let Some(traffic) = shown.traffic {
         let (up, down) = (text::bytes(traffic.bytes_sent), text::bytes(traffic.bytes_received));

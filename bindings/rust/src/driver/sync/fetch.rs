@@ -213,7 +213,7 @@ impl Driver {
         }
         let decision = self.ask_policy(sync, Some(space), &Trigger::Manual, now)?;
         if !decision.is_start() {
-            let not = NotInStep { reason: decision.reason().to_string(), class: Class::Retry };
+            let not = NotInStep::new(decision.reason().to_string(), Class::Retry);
             self.disappoint_fetchers(space, &not);
         }
         Ok(())
@@ -332,7 +332,7 @@ impl Driver {
             let Some(state) = spaces.get(&space) else { continue };
             if let Some(reason) = &state.refused {
                 let reason = format!("space {space}: {reason}");
-                self.disappoint_fetchers(space, &NotInStep { reason, class: Class::Permanent });
+                self.disappoint_fetchers(space, &NotInStep::new(reason, Class::Permanent));
                 continue;
             }
             if !session.is_caught_up(space) || !unmerged.is_empty() {

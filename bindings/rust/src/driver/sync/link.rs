@@ -6,6 +6,7 @@ use super::plan::Plan;
 use super::{Output, SpaceSync, Synchronization};
 use crate::driver::documents::lock;
 use crate::driver::{Driver, DriverError, NotInStep};
+use crate::sign_in::SignInReason;
 use crate::status::SyncEvent;
 use afield_core::limits::{CLOSES_AT_ONE_CURSOR_MAX, SPACES_PER_SESSION_MAX};
 use afield_core::policy::backoff::{RECONNECT_MAX_MS, RETRY_AFTER_MAX_MS};
@@ -217,6 +218,7 @@ impl Driver {
     pub fn handle_connect_failed(&self, reason: String, class: Class, retry_after_ms: Option<u64>, now: Now) {
         let mut sync = self.turn();
         if matches!(sync.link, Link::Connecting) {
+            sync.refusal = (class == Class::SignIn).then_some(SignInReason::TokenRefused);
             self.lost(&mut sync, reason, class, retry_after_ms, now);
         }
         self.publish(&mut sync, now);
@@ -516,7 +518,9 @@ impl Driver {
             self.take_new_identity(sync, now);
         }
         sync.outputs.push_back(Output::Disconnect);
-        self.lost(sync, error.to_string(), code.class(), retry_after_ms, now);
+        sync.refusal = SignInReason::of(code);
+        let reason = sync.refusal.map_or_else(|| error.to_string(), |why| why.to_string());
+        self.lost(sync, reason, code.class(), retry_after_ms, now);
     }
 
     fn count_close(&self, sync: &mut Synchronization, space: SpaceId, sequence: u64, error: &SessionError) {
@@ -589,7 +593,7 @@ impl Driver {
         tracing::info!(reason, ?class, "the session, or the attempt at one, ended");
         sync.last_error = Some((reason.clone(), class));
         self.merge_leftovers(sync, now);
-        sync.disappointment = Some(NotInStep { reason: reason.clone(), class });
+        sync.disappointment = Some(NotInStep { reason: reason.clone(), class, sign_in: sync.sign_in() });
         sync.say(SyncEvent::Disconnected { reason, class });
     }
 

@@ -108,7 +108,7 @@ impl Driver {
         let mut sync = self.turn();
         let _ = lock(&self.store).set_sync_enabled(space, is_enabled)?;
         if !is_enabled {
-            let not = NotInStep { reason: Reason::SpaceDisabled.to_string(), class: Class::Permanent };
+            let not = NotInStep::new(Reason::SpaceDisabled.to_string(), Class::Permanent);
             self.disappoint_fetchers(space, &not);
         }
         self.planned_anew(&mut sync, space, now)
@@ -374,12 +374,13 @@ impl Driver {
         }
         let left_ms = decision.until_ms(now.wall_ms).map(|until_ms| until_ms.saturating_sub(now.wall_ms).max(0));
         let left_s = left_ms.map(|left_ms| u64::try_from(left_ms).unwrap_or(0).div_ceil(1_000));
+        let sign_in = sync.sign_in().filter(|_| decision.reason() == Reason::SignInNeeded);
         let reason = match (decision.reason(), left_s) {
             (Reason::RelayAsked | Reason::BudgetSpent, Some(left_s)) => {
                 format!("the relay asks to be left alone for another {left_s} s")
             }
             (reason, Some(left_s)) => format!("{reason}; ask again in {left_s} s"),
-            (reason, None) => reason.to_string(),
+            (reason, None) => sign_in.map_or_else(|| reason.to_string(), |why| why.to_string()),
         };
         let class = match decision.reason() {
             Reason::SignInNeeded => Class::SignIn,
@@ -387,7 +388,7 @@ impl Driver {
             _ if left_s.is_some() => Class::Retry,
             _ => Class::Permanent,
         };
-        sync.disappointment = Some(NotInStep { reason, class });
+        sync.disappointment = Some(NotInStep { reason, class, sign_in });
     }
 }
 

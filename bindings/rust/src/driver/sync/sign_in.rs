@@ -2,6 +2,7 @@
 
 use super::{Link, Synchronization};
 use crate::driver::{Driver, DriverError};
+use crate::sign_in::SignInReason;
 use afield_core::Now;
 use afield_core::policy::Trigger;
 use afield_core::wire::Class;
@@ -66,5 +67,12 @@ impl Driver {
     fn sign_in_again(&self, sync: &mut Synchronization, now: Now) -> Result<(), DriverError> {
         sync.link = Link::Resting;
         self.ask_policy(sync, None, &Trigger::StartUp, now).map(|_| ())
+    }
+}
+
+impl Synchronization {
+    /// Why somebody has to sign in, where nothing else helps.
+    pub(super) fn sign_in(&self) -> Option<SignInReason> {
+        self.refusal.filter(|_| matches!(self.link, Link::Stopped { class: Class::SignIn }))
     }
 }

@@ -34,6 +34,7 @@ impl Driver {
             merged: *lock(&self.merged),
             last_synced_ms: sync.last_synced_ms,
             last_error: sync.last_error.clone(),
+            sign_in: sync.sign_in(),
             retry_at_ms,
             spaces,
             plans: sync.plans.iter().map(|(space, plan)| sync.plan_view(*space, plan, now)).collect(),
@@ -161,11 +162,11 @@ impl Driver {
             // While a retry is due nobody is disappointed: whoever asks after a failure asks for that retry.
             (None, Link::Up { .. } | Link::Connecting | Link::Waiting { .. } | Link::Resting) => {}
             (None, Link::Off) => {
-                waiters.disappoint(NotInStep { reason: "sync is off".to_owned(), class: Class::Permanent });
+                waiters.disappoint(NotInStep::new("sync is off", Class::Permanent));
             }
             (None, Link::Stopped { class }) => {
                 let reason = sync.last_error.as_ref().map_or_else(String::new, |(reason, _)| reason.clone());
-                waiters.disappoint(NotInStep { reason, class: *class });
+                waiters.disappoint(NotInStep { reason, class: *class, sign_in: sync.sign_in() });
             }
         }
     }
@@ -238,6 +239,6 @@ impl Synchronization {
     fn refusal(&self) -> NotInStep {
         let refused = self.spaces.iter().find_map(|(space, state)| Some((space, state.refused.as_ref()?)));
         let reason = refused.map_or_else(String::new, |(space, reason)| format!("space {space}: {reason}"));
-        NotInStep { reason, class: Class::Permanent }
+        NotInStep::new(reason, Class::Permanent)
     }
 }
