@@ -204,6 +204,19 @@ pub(crate) fn receive(
     remove(transaction, space, record.entity)
 }
 
+/// Stores a record that no relay is known to have, and erases what is held of its entity; says whether there was anything.
+pub(crate) fn take_over(
+    transaction: &mut WriteTransaction<'_>,
+    met: &mut MetEntities,
+    space: SpaceRow,
+    record: (Erasure, &Collection),
+    at_ms: i64,
+) -> Result<bool, StoreError> {
+    note(transaction, space, record, Provenance::Here, at_ms)?;
+    met.forget(record.0.entity);
+    remove(transaction, space, record.0.entity)
+}
+
 /// Whether an entity of a space was purged.
 pub(crate) fn is_erased(
     transaction: &mut WriteTransaction<'_>,

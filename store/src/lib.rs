@@ -118,7 +118,9 @@ pub use query::{
     QUERY_STEPS_MAX, Query, QueryError, QueryValue, RANKED_MAX, Search, SearchHit, Snippet,
 };
 pub use reader::{Commits, QuarantinedChunk, Reader, SpaceFigures};
-pub use receive::{Brought, LeftOut, Page, ReceivedChange, Run, RunOutcome, UnreadableChunk};
+pub use receive::{
+    Brought, Handed, HandedChange, LeftOut, Page, ReceivedChange, Run, RunOutcome, TakenOver, UnreadableChunk,
+};
 pub use runs::{RUN_AGE_MAX_MS, RUNS_MAX, RunRecord, StoredSchedule, SyncSettings};
 pub use schema::{APPLICATION_ID, SchemaVersion};
 pub use settle::{Reason, Settled, Settlement};

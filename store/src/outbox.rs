@@ -14,6 +14,7 @@ use afield_core::session::Proof;
 use afield_core::wire::ChunkCode;
 use afield_core::{ChangeHash, ChunkKind, Collection, Durable, EntityId, Sequence, SpaceId};
 use rusqlite::{Connection, Row};
+use std::borrow::Cow;
 
 /// A place in the order of an outbox: first erasure records; then what is covered, entity by entity, so that each snapshot is loaded once; then
 /// what waits for nothing, as it came; then what waits for other changes.
@@ -107,10 +108,31 @@ impl Store {
         let mut extracted = self.extracted.take().filter(|_| after != OutboxPosition::START);
         // Not within a transaction: one in which a damaged copy of a snapshot was met does not end well, and nobody else
         // writes meanwhile.
-        let page = self.read(|connection| page(connection, space, after, (chunks_max, bytes_max), &mut extracted));
+        let max = (chunks_max, bytes_max);
+        let page = self.read(|connection| page(connection, (space, Blocked::Without), after, max, &mut extracted));
         self.extracted = extracted;
         let page = page?;
         self.read_durable(|_| Ok(page))
+    }
+
+    /// As [`Store::outbox`], with the entities that are blocked: what no relay is known to have, for another device. The scan of a
+    /// session is disturbed by it in nothing but what was taken out of a snapshot for it.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn unsent(
+        &mut self,
+        space: SpaceId,
+        after: OutboxPosition,
+        chunks_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<OutboxChunk>, StoreError> {
+        let mut extracted = self.extracted.take().filter(|_| after != OutboxPosition::START);
+        let max = (chunks_max, bytes_max);
+        let page = self.read(|connection| page(connection, (space, Blocked::With), after, max, &mut extracted));
+        self.extracted = extracted;
+        page
     }
 
     /// Ends the scan of an outbox that may be in the middle of a snapshot, and frees what was taken out of that.
@@ -232,6 +254,23 @@ impl Store {
     }
 }
 
+/// Whether a page has what is of entities that are blocked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blocked {
+    Without,
+    With,
+}
+
+impl Blocked {
+    /// One of the queries below, as it is to be asked.
+    fn query(self, sql: &'static str) -> Cow<'static, str> {
+        match self {
+            Self::Without => Cow::Borrowed(sql),
+            Self::With => Cow::Owned(sql.replace("NOT IN (SELECT entity_row FROM blocks)", "IS NOT NULL")),
+        }
+    }
+}
+
 pub(crate) const COVERED: &str =
     "SELECT changes.entity_row, change_row, entity, collection, hash, state, size FROM changes JOIN entities USING (entity_row)
     WHERE changes.space_row = (SELECT space_row FROM spaces WHERE space = ?1) AND sequence IS NULL AND covered = 1 AND held = 0
@@ -253,7 +292,7 @@ pub(crate) const WAITING: &str = "SELECT change_row, entity, collection, hash, s
 
 fn page(
     connection: &Connection,
-    space: SpaceId,
+    (space, blocked): (SpaceId, Blocked),
     after: OutboxPosition,
     max: (usize, usize),
     extracted: &mut Option<Extracted>,
@@ -262,7 +301,7 @@ fn page(
     if !found.is_empty() {
         return Ok(found);
     }
-    let found = covered_page(connection, space, after, max, extracted)?;
+    let found = covered_page(connection, (space, blocked), after, max, extracted)?;
     if !found.is_empty() {
         return Ok(found);
     }
@@ -270,24 +309,24 @@ fn page(
     *extracted = None;
     let after = OutboxPosition { covered: OutboxPosition::COVERED_END, ..after };
     let ready = |row| OutboxPosition { ready: row, ..after };
-    let found = page_of(connection, READY, (space, after.ready), max, ready)?;
+    let found = page_of(connection, &blocked.query(READY), (space, after.ready), max, ready)?;
     if !found.is_empty() {
         return Ok(found);
     }
     let waiting = |row| OutboxPosition { waiting: row, ..after };
-    page_of(connection, WAITING, (space, after.waiting), max, waiting)
+    page_of(connection, &blocked.query(WAITING), (space, after.waiting), max, waiting)
 }
 
 /// A page of what is covered, with its bytes out of the snapshots. What a damaged snapshot held is left out: that entity
 /// keeps nobody else's changes back, and what is in its outbox stays there.
 fn covered_page(
     connection: &Connection,
-    space: SpaceId,
+    (space, blocked): (SpaceId, Blocked),
     after: OutboxPosition,
     (chunks_max, bytes_max): (usize, usize),
     extracted: &mut Option<Extracted>,
 ) -> Result<Vec<OutboxChunk>, StoreError> {
-    let mut statement = connection.prepare_cached(COVERED)?;
+    let mut statement = connection.prepare_cached(&blocked.query(COVERED))?;
     let limit = i64::try_from(chunks_max).unwrap_or(i64::MAX);
     let (mut page, mut bytes_total, mut at, mut damaged) = (Vec::new(), 0_usize, after.covered, None);
     loop {

@@ -1,5 +1,9 @@
 //! A run of a space's log, stored together with the cursor behind it.
 
+mod handed;
+
+pub use handed::{Handed, HandedChange, TakenOver};
+
 use crate::column::{ChangeState, SpaceRow, sequence_sql};
 use crate::entity::{MetEntities, Provenance, insert_change, mark_change, note_logged};
 use crate::erase::{self, ReceivedErasure};

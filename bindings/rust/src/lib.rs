@@ -154,6 +154,7 @@ mod entity;
 mod error;
 mod filter;
 mod guard;
+mod hand_over;
 mod history;
 mod leave;
 mod plan;
@@ -209,6 +210,7 @@ pub use error::{
 };
 pub use filter::{Fetched, Filter, NotHere};
 pub use guard::{Guard, GuardError, Held, HeldEntity, HeldWay};
+pub use hand_over::{HandOverError, HandOverProblem, Handed, TakenOver};
 pub use leave::LeftSpace;
 pub use plan::{PlanError, PlannedEffect, PlannedEntity, PlannedWay, SyncPlan};
 pub use presence::{Peer, Presence, PresenceError, PresenceWatch};

@@ -4,8 +4,8 @@ use crate::help::*;
 use afield_core::wire::ChunkCode;
 use afield_core::{ChangeHash, ChunkKind};
 use afield_store::{
-    Arrival, Block, EntityError, MarkError, OutboxChunk, OutboxPosition, Proof, Reason, ReceiveError, ReceivedChange,
-    Run, Settled, Snapshot, Store, UnreadableChunk,
+    Arrival, Block, EntityError, Handed, HandedChange, MarkError, OutboxChunk, OutboxPosition, Proof, Reason,
+    ReceiveError, ReceivedChange, Run, Settled, Snapshot, Store, UnreadableChunk,
 };
 
 #[test]
@@ -220,6 +220,38 @@ fn a_blocked_entity_holds_back_its_own_outbox_alone_and_says_why() {
     assert_eq!(outbox(&mut store, space(1)), hashes(&[1, 2, 3]));
     let unknown = Block { entity: entity(9), ..block };
     assert!(matches!(store.block(std::slice::from_ref(&unknown)), Err(EntityError::UnknownEntity { .. })));
+}
+
+#[test]
+fn what_is_unsent_has_what_is_blocked_too() {
+    let mut store = two_spaces();
+    edit(&mut store, entity(1), &[1]);
+    edit(&mut store, entity(2), &[2]);
+    let (code, missing) = (ChunkCode::Quota, Vec::new());
+    store.block(&[Block { entity: entity(1), code, hash: hash(1), missing, since_ms: AT_MS }]).unwrap();
+    let unsent = store.unsent(space(1), OutboxPosition::START, usize::MAX, usize::MAX).unwrap();
+    assert_eq!(unsent.iter().map(|chunk| chunk.hash).collect::<Vec<_>>(), [hash(1), hash(2)]);
+    let outbox = store.outbox(space(1), OutboxPosition::START, usize::MAX, usize::MAX).unwrap().into_inner();
+    assert_eq!(outbox.iter().map(|chunk| chunk.hash).collect::<Vec<_>>(), [hash(2)], "the control");
+}
+
+#[test]
+fn what_is_taken_over_is_in_the_outbox_until_the_cursor_passes_it() {
+    let (mut store, notes) = (two_spaces(), notes());
+    let (first, second) = (bytes(1), bytes(2));
+    let change = |number, bytes| HandedChange { entity: entity(1), collection: &notes, hash: hash(number), bytes };
+    let changes = [change(1, first.as_slice()), change(2, second.as_slice())];
+    let handed = Handed { space: space(1), changes: &changes, erasures: &[], unreadable: &[] };
+    let taken = store.take_over(&handed, AT_MS).unwrap();
+    assert_eq!((taken.added, taken.fresh.len()), (2, 1));
+    assert_eq!(store.take_over(&handed, AT_MS).unwrap().added, 0, "the same again changes nothing");
+    assert_eq!(store.pending(None, 9).unwrap(), [entity(1)], "it is still to be applied");
+    assert_eq!(outbox(&mut store, space(1)), hashes(&[1, 2]));
+    sound(&store);
+    receive(&mut store, space(1), &[proven(entity(1), 1), proven(entity(1), 2)]);
+    assert_eq!(outbox(&mut store, space(1)), []);
+    let elsewhere = Handed { space: space(9), ..handed };
+    assert!(matches!(store.take_over(&elsewhere, AT_MS), Err(afield_store::SpaceError::UnknownSpace { .. })));
 }
 
 #[test]

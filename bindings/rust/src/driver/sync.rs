@@ -2,6 +2,7 @@
 
 mod directions;
 mod fetch;
+mod hand_over;
 mod history;
 mod link;
 mod outbox;

@@ -18,7 +18,7 @@ use afield_store::{LeftOut, Reason, ReceivedChange, ReceivedErasure, Run, Unread
 const UNMERGED_ENTITIES_MAX: usize = 25_000;
 const UNMERGED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Why a chunk is quarantined that is not a change at all.
-const UNREADABLE: Reason = Reason { number: 1, rules: VERDICT_RULES };
+pub(super) const UNREADABLE: Reason = Reason { number: 1, rules: VERDICT_RULES };
 
 impl Driver {
     /// Handles messages of the relay, in order: stores what they bring, the chunks of all messages in as few transactions
