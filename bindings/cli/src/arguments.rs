@@ -7,9 +7,9 @@ mod presence;
 mod query;
 
 pub(crate) use options::{
-    At, Backup, Confirm, Conflicts, ConflictsCommand, Connect, Diff, Doctor, Edit, Export, Get, GuardArguments, Import,
-    Init, List, Log, One, Purge, Put, Resolve, Restore, ScheduleArguments, SpaceCommand, StatusArguments,
-    StrategyArguments, SyncArguments, Trash, Watch,
+    At, Backup, Confirm, Conflicts, ConflictsCommand, Connect, Diff, Doctor, Edit, Export, Get, GuardArguments,
+    HandOver, Import, Init, List, Log, One, Purge, Put, Resolve, Restore, ScheduleArguments, SpaceCommand,
+    StatusArguments, StrategyArguments, SyncArguments, Trash, Watch,
 };
 
 pub(crate) use direction::{DirectionArguments, Way};
@@ -239,6 +239,12 @@ pub(crate) enum Command {
     /// Copy the whole store into a new file, while others go on with it
     #[command(after_help = help::BACKUP)]
     Backup(Backup),
+    /// Write what was not sent yet into a file, for another device of yours
+    #[command(after_help = help::HAND_OVER)]
+    HandOver(HandOver),
+    /// Take in what another device of yours could not send, and send it from here
+    #[command(after_help = help::TAKE_OVER)]
+    TakeOver(HandOver),
     /// Write the entities of a space out as JSON lines
     #[command(after_help = help::EXPORT)]
     Export(Export),

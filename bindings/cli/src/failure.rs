@@ -11,9 +11,9 @@ use crate::remembered::RememberedError;
 use crate::text;
 use afield::store::QueryError as Refusal;
 use afield::{
-    BackupError, Class, ConnectError, DirectionError, EditError, EntityError, EntityId, GuardError, OperationError,
-    PlanError, PurgeError, QueryError, ReadError, ReplicaError, ScheduleError, SpaceError, StoreError, SyncError,
-    TransferError,
+    BackupError, Class, ConnectError, DirectionError, EditError, EntityError, EntityId, GuardError, HandOverError,
+    OperationError, PlanError, PurgeError, QueryError, ReadError, ReplicaError, ScheduleError, SpaceError, StoreError,
+    SyncError, TransferError,
 };
 pub(crate) use next::after_sign_in;
 use std::io;
@@ -117,6 +117,8 @@ pub(crate) enum Failure {
     Transfer(#[from] TransferError),
     #[error(transparent)]
     Backup(#[from] BackupError),
+    #[error(transparent)]
+    HandOver(#[from] HandOverError),
     #[error("could not print")]
     Output(#[source] io::Error),
     #[error("the system gave no {what}")]
@@ -290,6 +292,8 @@ impl Failure {
             | Self::Edit(EditError::Store(_) | EditError::Entity(_))
             | Self::Query(QueryError::Read(_))
             | Self::Transfer(TransferError::Incomplete { .. }) => Code::StoreUnusable,
+            Self::HandOver(HandOverError::Store(_) | HandOverError::Driver(_)) => Code::StoreUnusable,
+            Self::HandOver(HandOverError::File(source)) if source.kind() == io::ErrorKind::NotFound => Code::NotFound,
             Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => Code::NotFound,
             Self::TokenFile { source, .. } if source.kind() == io::ErrorKind::NotFound => Code::NotFound,
             Self::Sync(error) | Self::NotReplaced { source: error, .. } | Self::NotInStep { source: error, .. } => {
@@ -332,6 +336,7 @@ impl Failure {
             Self::Connect(error) => error.class(),
             Self::Transfer(error) => error.class(),
             Self::Backup(error) => error.class(),
+            Self::HandOver(error) => error.class(),
             Self::Read(error) => error.class(),
             Self::Edit(error) => error.class(),
             Self::Query(error) => error.class(),

@@ -261,6 +261,24 @@ Examples:
   afield backup notes-monday.db
   afield --store notes-monday.db list";
 
+pub(super) const HAND_OVER: &str = "\
+For a device that was signed out and cannot sign in again: another device of
+yours sends what waits here. The file holds what you wrote, and only you can read
+it. Everything stays on this device, too, and is there once when it syncs again.
+
+Examples:
+  afield hand-over unsent
+      then, on another device: afield take-over unsent";
+
+pub(super) const TAKE_OVER: &str = "\
+Each change is checked and merged as those from a relay are. Only spaces that this
+device has are taken; the others are named. Taking a file over twice changes
+nothing, and a damaged one is refused as a whole.
+
+Examples:
+  afield take-over unsent
+  afield sync";
+
 pub(super) const EXPORT: &str = "\
 Examples:
   afield export --output home.jsonl

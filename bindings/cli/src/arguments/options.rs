@@ -278,6 +278,12 @@ pub(crate) struct Backup {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct HandOver {
+    /// The file; a new one is never written over another
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Export {
     /// The file to write, - for stdout; it replaces an older one only once it is complete [default: stdout]
     #[arg(long, short, value_name = "FILE")]

@@ -9,6 +9,7 @@ mod edit;
 mod explain;
 mod get;
 mod guard;
+mod hand_over;
 mod history;
 mod index;
 mod init;
@@ -76,6 +77,8 @@ pub(crate) fn run(command: Command, global: &Global, output: &Output) -> Result<
         Command::Doctor(arguments) => doctor::run(&arguments, global, output),
         Command::Verify => verify::run(global, output),
         Command::Backup(arguments) => backup::run(&arguments, global, output),
+        Command::HandOver(arguments) => hand_over::hand_over(&arguments, global, output),
+        Command::TakeOver(arguments) => hand_over::take_over(&arguments, global, output),
         Command::Export(arguments) => transfer::export(&arguments, global, output),
         Command::Import(arguments) => transfer::import(&arguments, global, output),
         Command::Completions { shell } => manual::completions(shell, output),

@@ -5,8 +5,8 @@ use crate::remembered::RememberedError;
 use crate::text;
 use afield::store::QueryError as Refusal;
 use afield::{
-    BackupError, Class, ConnectError, DirectionError, EditError, EntityError, EntityId, GuardError, OpenError,
-    OperationError, PlanError, PurgeError, QueryError, ReadError, ReplicaError, SandboxError, ScheduleError,
+    BackupError, Class, ConnectError, DirectionError, EditError, EntityError, EntityId, GuardError, HandOverError,
+    OpenError, OperationError, PlanError, PurgeError, QueryError, ReadError, ReplicaError, SandboxError, ScheduleError,
     SignInReason, SpaceError, SyncError, TransferError,
 };
 use std::io;
@@ -26,6 +26,12 @@ impl Failure {
             Self::Backup(BackupError::Exists) => "choose another name: nothing is overwritten",
             Self::Backup(BackupError::Place(_)) => "check that the folder exists, and can be written",
             Self::Backup(error) => after_damage(error.class()),
+            Self::HandOver(HandOverError::File(error)) => return Some(after_file(error.kind()).to_owned()),
+            Self::HandOver(HandOverError::Exists) => "choose another name: nothing is overwritten",
+            Self::HandOver(HandOverError::Content(_)) => {
+                "nothing of it was taken: copy it here again, or repeat `afield hand-over FILE` on the other device"
+            }
+            Self::HandOver(error) => after_damage(error.class()),
             Self::Open { source, .. } => return Some(after_open(source).to_owned()),
             Self::NoSpace => "make one with `afield space create NAME`, or join one with `afield space join SPACE-ID`",
             Self::SpaceUnknown { .. } | Self::Space(SpaceError::Unknown(_)) => {
@@ -276,7 +282,7 @@ fn after_sync(error: &SyncError) -> &'static str {
 pub(crate) fn after_sign_in(why: SignInReason) -> &'static str {
     match why {
         SignInReason::SignedOut => {
-            "get a new token from who runs the relay, then `afield connect URL --token-file FILE`; what waits is stored here"
+            "get a new token from who runs the relay, then `afield connect URL --token-file FILE`; what waits is stored here, and `afield hand-over FILE` gives it to another device of yours"
         }
         SignInReason::AccountClosed => {
             "ask who runs the relay to open the account (`afield-relay user enable NAME`), then `afield sync`; what waits is stored here"

@@ -75,6 +75,8 @@ impl Setting {
             "status" => &["", "--watch", "--watch --sync"],
             "doctor" => &["", "--offline"],
             "backup" => &[&self.ada.folder().join("copy.db").display().to_string()],
+            "hand-over" => &[&self.ada.folder().join("unsent").display().to_string()],
+            "take-over" => &[&self.ada.folder().join("unsent").display().to_string()],
             "export" => &["", &format!("--output {file}")],
             "import" => &[&file],
             "completions" => &["bash", "zsh", "fish", "powershell"],

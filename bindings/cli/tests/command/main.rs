@@ -10,6 +10,7 @@ mod doctor;
 mod edit;
 mod explain;
 mod guard;
+mod hand_over;
 mod help;
 mod hints;
 mod history;
