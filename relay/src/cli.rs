@@ -2,10 +2,13 @@
 //!
 //! `afield-relay` and `afield relay` are the same commands.
 
+mod backup;
 mod compact;
 mod config;
 mod device;
 mod log;
+mod operation;
+mod progress;
 mod serve;
 mod shown;
 mod space;
@@ -18,12 +21,14 @@ use crate::log::{LogError, OpenLogError, TokenHash};
 use crate::server::{FolderError, StartError};
 use afield_core::SpaceId;
 use clap::{Args, Subcommand};
+use operation::OperationError;
 use std::error::Error;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub use crate::config::{LogFormat, ParseTimeSpanError, TimeSpan};
+pub use backup::{BackupCommand, RestoreCommand};
 pub use compact::CompactCommand;
 pub use config::ConfigCommand;
 pub use device::DeviceCommand;
@@ -77,6 +82,10 @@ enum Action {
     Serve(ServeCommand),
     /// Make the log smaller: pack what is old
     Compact(CompactCommand),
+    /// Copy the log into one file, also while the relay runs
+    Backup(BackupCommand),
+    /// Put a backup in the place of the log
+    Restore(RestoreCommand),
     /// Make, list, close and sign out users
     #[command(subcommand)]
     User(UserCommand),
@@ -94,6 +103,18 @@ enum Action {
     /// Check, show and document the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+}
+
+impl From<crate::operations::BackupError> for CommandError {
+    fn from(error: crate::operations::BackupError) -> Self {
+        Self::Operation(error.into())
+    }
+}
+
+impl From<crate::operations::RestoreError> for CommandError {
+    fn from(error: crate::operations::RestoreError) -> Self {
+        Self::Operation(error.into())
+    }
 }
 
 /// Why a command failed.
@@ -127,6 +148,8 @@ pub(crate) enum CommandError {
     Account(#[from] AccountError),
     #[error("{0} is read from standard input, and there was nothing")]
     NoSecret(&'static str),
+    #[error(transparent)]
+    Operation(#[from] OperationError),
     #[error("the relay has failed and stopped")]
     Failed,
 }
@@ -151,6 +174,7 @@ impl CommandError {
                 _ => 1,
             },
             Self::NoSuchSpace(_) => EXIT_NOT_FOUND,
+            Self::Operation(error) => error.exit_code(),
             Self::Account(error) if error.is_missing() => EXIT_NOT_FOUND,
             Self::Account(AccountError::Name) | Self::NoSecret(_) => EXIT_USAGE,
             _ => 1,
@@ -172,6 +196,7 @@ impl CommandError {
     fn next(&self) -> Option<&'static str> {
         match self {
             Self::Account(error) => next_of(error),
+            Self::Operation(error) => error.next(),
             Self::NoSecret(_) => Some("pipe it in, or type it and end with the return key"),
             Self::NoSuchSpace(_) => Some("leave out --space for all spaces; a device's `space list` shows its ids"),
             Self::Failed => Some("start it again, and report what its log says"),
@@ -220,6 +245,14 @@ pub fn run(command: RelayCommand) -> ExitCode {
         Action::Serve(command) => command.run(config, data, json),
         Action::Config(command) => command.run(config, data, json),
         Action::Compact(command) => {
+            log::start(LogFormat::Text, "warn");
+            data_folder(config, data).and_then(|data| command.run(data, json))
+        }
+        Action::Backup(command) => {
+            log::start(LogFormat::Text, "warn");
+            data_folder(config, data).and_then(|data| command.run(data, json))
+        }
+        Action::Restore(command) => {
             log::start(LogFormat::Text, "warn");
             data_folder(config, data).and_then(|data| command.run(data, json))
         }

@@ -11,9 +11,10 @@ mod token;
 
 pub use quota::Quotas;
 pub use sqlite::{
-    DiskUse, Fault, FaultPoint, Keeper, OpenLogError, Prepared, Settled, SnapshotFault, SqliteLog, Task, WholeTasks,
-    Work, WorkFault,
+    DiskUse, EndedAccess, Fault, FaultPoint, Keeper, LogFigures, OpenLogError, Prepared, Settled, SnapshotFault,
+    SqliteLog, Task, WholeTasks, Work, WorkFault,
 };
+pub(crate) use sqlite::{FileIdentity, check_copy, copy_file, figures_of, fold};
 pub use token::{Token, TokenHash};
 
 use accounts::Role;

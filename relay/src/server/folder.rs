@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 const LOG_FILE: &str = "log.sqlite";
 /// The file that a running relay holds a lock on, and that names its process.
 const LOCK_FILE: &str = "relay.lock";
+/// The file that a running backup holds a lock on.
+const BACKUP_LOCK_FILE: &str = "backup.lock";
 /// The most bytes read of a lock file: it holds one number.
 const LOCK_BYTES_MAX: u64 = 64;
 
@@ -18,7 +20,7 @@ pub struct DataFolder(PathBuf);
 
 /// The right to be the one relay on a folder; it ends with the value, or with the process.
 #[derive(Debug)]
-pub(super) struct FolderLock {
+pub(crate) struct FolderLock {
     _file: File,
 }
 
@@ -44,6 +46,14 @@ pub enum FolderError {
     /// Another relay runs on it.
     #[error("the data folder {} is in use by another relay{}", path.display(), named(*holder))]
     InUse {
+        /// The folder.
+        path: PathBuf,
+        /// The number of its process, where the lock names one.
+        holder: Option<u32>,
+    },
+    /// Another backup of it is being made.
+    #[error("another backup of {} is being made{}", path.display(), named(*holder))]
+    BackupRuns {
         /// The folder.
         path: PathBuf,
         /// The number of its process, where the lock names one.
@@ -130,9 +140,35 @@ impl DataFolder {
         SqliteLog::open(&path)
     }
 
-    pub(super) fn lock(&self) -> Result<FolderLock, FolderError> {
+    /// The file of its log.
+    pub(crate) fn log_file(&self) -> PathBuf {
+        self.0.join(LOG_FILE)
+    }
+
+    /// Takes the right to be the one relay on it, or to do what none may run beside.
+    ///
+    /// # Errors
+    ///
+    /// A relay runs on it, or the lock cannot be taken.
+    pub(crate) fn lock(&self) -> Result<FolderLock, FolderError> {
+        self.lock_file(LOCK_FILE)
+    }
+
+    /// Takes the right to be the one who makes a backup of it.
+    ///
+    /// # Errors
+    ///
+    /// Somebody makes one, or the lock cannot be taken.
+    pub(crate) fn lock_for_backup(&self) -> Result<FolderLock, FolderError> {
+        self.lock_file(BACKUP_LOCK_FILE).map_err(|error| match error {
+            FolderError::InUse { path, holder } => FolderError::BackupRuns { path, holder },
+            error => error,
+        })
+    }
+
+    fn lock_file(&self, name: &str) -> Result<FolderLock, FolderError> {
         let failed = |source| FolderError::Lock { path: self.0.clone(), source };
-        let path = self.0.join(LOCK_FILE);
+        let path = self.0.join(name);
         let mut file = for_its_owner().read(true).create(true).truncate(false).open(path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -155,7 +191,7 @@ impl DataFolder {
 }
 
 /// Opens for writing; what that makes is for its owner alone.
-fn for_its_owner() -> OpenOptions {
+pub(crate) fn for_its_owner() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true);
     #[cfg(unix)]
@@ -176,14 +212,15 @@ fn folders_to_sync(path: &Path) -> Vec<PathBuf> {
     folders
 }
 
+/// Brings the entries of a folder to the disk.
 #[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
 /// Elsewhere folders cannot be opened as files, and their entries are written through.
 #[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 

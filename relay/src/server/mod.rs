@@ -19,7 +19,7 @@ mod admin;
 mod clock;
 mod endpoint;
 mod engine;
-mod folder;
+pub(crate) mod folder;
 mod listen;
 mod metrics;
 mod origin;

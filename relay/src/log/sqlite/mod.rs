@@ -4,6 +4,7 @@ mod account;
 mod append;
 mod archive;
 mod chain;
+mod copy;
 mod decay;
 mod floor;
 mod foreign;
@@ -19,7 +20,10 @@ mod run;
 mod schema;
 mod transaction;
 
+pub use account::EndedAccess;
 pub use archive::{DiskUse, Keeper, Prepared, Settled, SnapshotFault, Task, WholeTasks, Work, WorkFault};
+pub use copy::LogFigures;
+pub(crate) use copy::{check_copy, copy_file, figures_of, fold};
 pub use schema::OpenLogError;
 pub use transaction::{Fault, FaultPoint};
 
@@ -35,7 +39,7 @@ use archive::{Cache, Tasks};
 use decay::Decayed;
 use floor::Floor;
 use foreign::Foreign;
-use identity::FileIdentity;
+pub(crate) use identity::FileIdentity;
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, MAIN_DB};
 use std::path::{Path, PathBuf};

@@ -30,8 +30,9 @@ const WAL_BYTES_KEPT_MAX: i64 = 16 << 20;
 const MIGRATIONS: &[&str] =
     &[concat!(include_str!("schema_1.sql"), include_str!("schema_1/erasures.sql")), include_str!("schema_2.sql")];
 
-/// How a backup is put in place. SQLite would replay the newer WAL of the file that was there over it.
-const RESTORE: &str = "with the relay stopped, delete the files beside it that end in -wal and -shm, then put a backup in its place; devices will repair what it lacks";
+/// How a backup is put in place. By hand it is easily done wrong: SQLite would replay the newer WAL of the file that was there over it.
+const RESTORE: &str =
+    "with the relay stopped, put a backup in its place: `restore FILE --replace`; devices will repair what it lacks";
 
 /// Why a log could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -195,7 +196,7 @@ pub(super) fn prepare(mut connection: Connection) -> Result<Connection, OpenLogE
     // Without this promise SQLite compiles a prepared statement anew whenever a value is bound that could change its
     // plan: an eighth of the work on a live edit.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    let supported = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let supported = supported();
     // Nothing is changed before it is clear that the file is ours: not even its journal mode.
     let found = identify(&connection)?;
     if found > supported {
@@ -224,8 +225,13 @@ pub(super) fn prepare(mut connection: Connection) -> Result<Connection, OpenLogE
     Ok(connection)
 }
 
+/// The newest version that this program knows.
+pub(super) fn supported() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
 /// The version of the file: 0 when it is empty.
-fn identify(connection: &Connection) -> Result<i64, OpenLogError> {
+pub(super) fn identify(connection: &Connection) -> Result<i64, OpenLogError> {
     let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -246,7 +252,7 @@ fn migrate(connection: &mut Connection) -> Result<(), OpenLogError> {
     }
     if done < MIGRATIONS.len() {
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX))?;
+        transaction.pragma_update(None, "user_version", supported())?;
     }
     Ok(transaction.commit()?)
 }

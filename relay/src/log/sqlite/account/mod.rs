@@ -2,6 +2,7 @@
 
 mod check;
 mod device;
+mod end;
 mod invitation;
 mod signed;
 mod space;
@@ -11,6 +12,7 @@ mod user;
 pub(super) use check::{Creation, SPACE_OF_MEMBER, authenticate, create_space, ended, standing};
 #[cfg(test)]
 pub(super) use device::DEVICES_PER_USER_MAX;
+pub use end::EndedAccess;
 
 use super::SqliteLog;
 use super::transaction::{Purpose, SqliteTransaction};
@@ -179,6 +181,15 @@ impl Accounts for SqliteLog {
 }
 
 impl SqliteLog {
+    /// Ends all access that was given so far: tokens, what was signed, and invitations. Users keep their spaces.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn end_all_access(&mut self, now: Now) -> Result<EndedAccess, AccountError> {
+        self.administered(|transaction| end::all(transaction, now))
+    }
+
     /// Notes who was here, in one transaction.
     pub(super) fn write_devices(&mut self, seen: &[crate::log::SeenDevice]) -> Result<(), LogError> {
         let mut transaction = self.begin(Purpose::Write)?;

@@ -1,0 +1,100 @@
+//! `backup` and `restore`: the log as one file, and back.
+
+use super::progress::Progress;
+use super::shown::counted;
+use super::user::say;
+use super::{CommandError, note};
+use crate::log::LogFigures;
+use crate::operations::{RestoreOptions, Restored, back_up, restore};
+use crate::server::{DataFolder, SystemClock};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Copies the log into one file, also while the relay runs. The file is there when the copy is whole, checked and on the disk.
+#[derive(Debug, Args)]
+pub struct BackupCommand {
+    /// The file to make
+    file: PathBuf,
+    /// Replace a file of that name
+    #[arg(long)]
+    force: bool,
+}
+
+/// Puts a backup in the place of the log, on which no relay may run. All tokens in it are revoked, all users signed out and all
+/// invitations withdrawn. Devices bring what the backup lacks once they are signed in.
+#[derive(Debug, Args)]
+pub struct RestoreCommand {
+    /// The backup
+    file: PathBuf,
+    /// Put it in the place of a log that holds something; that one is kept beside it
+    #[arg(long)]
+    replace: bool,
+    /// Let all tokens, sign-ins and invitations be good that were good when the backup was made, also those ended since
+    #[arg(long)]
+    keep_access: bool,
+}
+
+impl BackupCommand {
+    pub(super) fn run(self, data: PathBuf, json: bool) -> Result<(), CommandError> {
+        let Self { file, force } = self;
+        let mut progress = Progress::new(json);
+        let made = back_up(&DataFolder::existing(data)?, &file, force, &mut |done, total| {
+            progress.show_bytes("copied", done, total);
+        });
+        progress.clear();
+        let figures = made?;
+        let mut view = view(&figures);
+        view.insert("file".to_owned(), file.display().to_string().into());
+        let text = format!("{} is a whole copy: {}.", file.display(), in_words(&figures));
+        say(json, &view, &text)
+    }
+}
+
+impl RestoreCommand {
+    pub(super) fn run(self, data: PathBuf, json: bool) -> Result<(), CommandError> {
+        let Self { file, replace, keep_access } = self;
+        let mut progress = Progress::new(json);
+        let options = RestoreOptions { replaces: replace, keeps_access: keep_access };
+        let restored = restore(data, &file, options, SystemClock::start().now(), &mut |done, total| {
+            progress.show_bytes("copied", done, total);
+        });
+        progress.clear();
+        let Restored { figures, kept, ended } = restored?;
+        let kept = kept.map(|path| path.display().to_string());
+        let mut view = view(&figures);
+        view.insert("kept".to_owned(), kept.clone().into());
+        view.insert("revoked_tokens".to_owned(), ended.map(|ended| ended.tokens).into());
+        view.insert("withdrawn_invitations".to_owned(), ended.map(|ended| ended.invitations).into());
+        say(json, &view, &format!("The backup is in place: {}.", in_words(&figures)))?;
+        if json {
+            return Ok(());
+        }
+        if let Some(kept) = kept {
+            note(&format!("The log that was there is {kept}; remove it when it is not needed any more."));
+        }
+        note(&match ended {
+            Some(ended) => format!(
+                "{} and {} of before are over, and everybody is signed out.\n  next: `token create` for each device, \
+                then `serve`; the devices bring what the backup lacks",
+                counted(ended.tokens, "token"),
+                counted(ended.invitations, "invitation"),
+            ),
+            None => "Tokens and invitations are as they were when the backup was made: those ended since are good again.\n  \
+                     next: `token list`, `token revoke`, then `serve`; the devices bring what the backup lacks"
+                .to_owned(),
+        });
+        Ok(())
+    }
+}
+
+fn view(figures: &LogFigures) -> serde_json::Map<String, serde_json::Value> {
+    let LogFigures { version, bytes, spaces, chunks, users, tokens } = figures;
+    let figures = [("bytes", bytes), ("spaces", spaces), ("chunks", chunks), ("users", users), ("tokens", tokens)];
+    let figures = figures.map(|(name, figure)| (name.to_owned(), (*figure).into()));
+    figures.into_iter().chain([("version".to_owned(), (*version).into())]).collect()
+}
+
+fn in_words(figures: &LogFigures) -> String {
+    let LogFigures { bytes, spaces, chunks, .. } = figures;
+    format!("{bytes} B, {}, {}", counted(*spaces, "space"), counted(*chunks, "chunk"))
+}

@@ -1,0 +1,51 @@
+//! Why an operation on the log as a whole failed: the exit code, and what to do next.
+
+use super::{EXIT_IN_USE, EXIT_NOT_FOUND, EXIT_USAGE};
+use crate::operations::{BackupError, RestoreError};
+use crate::server::FolderError;
+
+/// Why an operation failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OperationError {
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+}
+
+impl OperationError {
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Backup(BackupError::Exists { .. } | BackupError::Place { .. }) => EXIT_USAGE,
+            Self::Restore(RestoreError::HasData { .. } | RestoreError::Live { .. }) => EXIT_USAGE,
+            Self::Backup(BackupError::Folder(error)) | Self::Restore(RestoreError::Folder(error)) => match error {
+                FolderError::InUse { .. } | FolderError::BackupRuns { .. } => EXIT_IN_USE,
+                _ => 1,
+            },
+            Self::Restore(RestoreError::InUse(_)) => EXIT_IN_USE,
+            Self::Restore(RestoreError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                EXIT_NOT_FOUND
+            }
+            _ => 1,
+        }
+    }
+
+    pub(super) fn next(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Backup(BackupError::Exists { .. }) => "choose another name, or replace it with --force",
+            Self::Backup(BackupError::Place { .. }) => "name a file of its own",
+            Self::Backup(BackupError::NotWhole(_)) => {
+                "keep the backups that there are; stop the relay and put the newest in place: `restore FILE --replace`"
+            }
+            Self::Backup(BackupError::Folder(FolderError::BackupRuns { .. })) => "wait until it is done",
+            Self::Restore(RestoreError::HasData { .. }) => {
+                "--replace puts the backup in its place and keeps it beside; or choose another folder with --data"
+            }
+            Self::Restore(RestoreError::Folder(FolderError::InUse { .. })) => "stop the relay first",
+            Self::Restore(RestoreError::InUse(_)) => "stop what uses it, such as another command, and try again",
+            Self::Restore(RestoreError::Live { .. }) => "make a backup of it first: `backup FILE --data FOLDER`",
+            Self::Restore(RestoreError::NotWhole(_)) => "nothing was changed; try an older backup",
+            _ => return None,
+        })
+    }
+}

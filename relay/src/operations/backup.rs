@@ -1,0 +1,81 @@
+//! A copy of the log, made while a relay appends to it.
+
+use super::partial::{Partial, unfinished_beside, with_suffix};
+use crate::log::{FileIdentity, LogFigures, OpenLogError, check_copy, copy_file};
+use crate::server::{DataFolder, FolderError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why no backup was made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupError {
+    /// Something has the name already.
+    #[error("{} is there already", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The name is that of the log itself, of a folder, or of a database that is in use.
+    #[error("{} is no place for a backup: it is a folder, the log itself, or a database in use", path.display())]
+    Place {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// Another backup is being made, or the folder cannot be locked.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The log could not be read, or the copy not be written.
+    #[error("the log could not be copied")]
+    Copy(#[source] OpenLogError),
+    /// The copy is not a whole log, so neither is what it was made of.
+    #[error("what was copied is not a whole log, and was not kept")]
+    NotWhole(#[source] OpenLogError),
+    /// The file could not be written.
+    #[error("{} could not be written", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Copies the log of a folder into one file, also while a relay runs on it; the relay goes on as before. The file is there when the copy
+/// is whole, checked and on the disk, and not before. It is for its owner alone: it holds all that the log holds, tokens only as hashes.
+///
+/// `replaces` says whether a file of that name may be there. `progress` is told how many bytes are copied, of how many.
+///
+/// # Errors
+///
+/// [`BackupError`]; what was at the place is there as it was.
+pub fn back_up(
+    folder: &DataFolder,
+    target: &Path,
+    replaces: bool,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<LogFigures, BackupError> {
+    let log = folder.log_file();
+    check_place(&log, target, replaces)?;
+    // Two that copy at once to one name would take each other's file away.
+    let _lock = folder.lock_for_backup()?;
+    let write = |source| BackupError::Write { path: target.to_owned(), source };
+    let partial = Partial::create(with_suffix(target, ".partial")).map_err(write)?;
+    copy_file(&log, partial.path(), progress).map_err(BackupError::Copy)?;
+    let figures = check_copy(partial.path()).map_err(BackupError::NotWhole)?;
+    partial.sync().map_err(write)?;
+    check_place(&log, target, replaces)?;
+    partial.put_in_place(target).map_err(write)?;
+    Ok(figures)
+}
+
+fn check_place(log: &Path, target: &Path, replaces: bool) -> Result<(), BackupError> {
+    let path = || target.to_owned();
+    let identity = FileIdentity::of(target);
+    if target.is_dir() || unfinished_beside(target).is_some() || identity.is_some() && identity == FileIdentity::of(log)
+    {
+        return Err(BackupError::Place { path: path() });
+    }
+    if target.exists() && !replaces { Err(BackupError::Exists { path: path() }) } else { Ok(()) }
+}
