@@ -14,6 +14,7 @@ mod shown;
 mod space;
 mod token;
 mod user;
+mod verify;
 
 use crate::config::{CheckError, ConfigError, Flags, Sources};
 use crate::log::accounts::AccountError;
@@ -36,6 +37,7 @@ pub use serve::ServeCommand;
 pub use space::SpaceCommand;
 pub use token::{CreateTokenCommand, TokenCommand};
 pub use user::UserCommand;
+pub use verify::VerifyCommand;
 
 /// What an exit code says.
 const EXIT_CODES: &str = "\
@@ -45,6 +47,7 @@ Exit codes:
   2  the command line or the configuration was wrong
   3  the data folder is in use by another relay
   4  there is no such user, token, space or device, or no relay's data in the folder
+  6  something is wrong, and was said
 
 With --json an error is an object {error, code, class, next} on standard error.";
 
@@ -54,6 +57,9 @@ const EXIT_USAGE: u8 = 2;
 const EXIT_IN_USE: u8 = 3;
 /// The code when what a command is about is not there, or no folder.
 const EXIT_NOT_FOUND: u8 = 4;
+
+/// The code when a look at the log found something wrong.
+const EXIT_FOUND: u8 = 6;
 
 /// More than any secret that is read.
 const SECRET_BYTES_MAX: u64 = 4_096;
@@ -86,6 +92,8 @@ enum Action {
     Backup(BackupCommand),
     /// Put a backup in the place of the log
     Restore(RestoreCommand),
+    /// Read all of the log, and say what is wrong
+    Verify(VerifyCommand),
     /// Make, list, close and sign out users
     #[command(subcommand)]
     User(UserCommand),
@@ -188,6 +196,7 @@ impl CommandError {
             EXIT_IN_USE => ("in_use", "retry"),
             EXIT_NOT_FOUND => ("not_found", "permanent"),
             EXIT_USAGE => ("usage", "permanent"),
+            EXIT_FOUND => ("found", "permanent"),
             _ => ("failed", "permanent"),
         }
     }
@@ -254,6 +263,10 @@ pub fn run(command: RelayCommand) -> ExitCode {
         }
         Action::Restore(command) => {
             log::start(LogFormat::Text, "warn");
+            data_folder(config, data).and_then(|data| command.run(data, json))
+        }
+        Action::Verify(command) => {
+            log::start(LogFormat::Text, "error");
             data_folder(config, data).and_then(|data| command.run(data, json))
         }
         Action::Openapi => print_openapi(),

@@ -1,6 +1,7 @@
 //! Why an operation on the log as a whole failed: the exit code, and what to do next.
 
-use super::{EXIT_IN_USE, EXIT_NOT_FOUND, EXIT_USAGE};
+use super::{EXIT_FOUND, EXIT_IN_USE, EXIT_NOT_FOUND, EXIT_USAGE};
+use crate::log::{Damage, OpenLogError, VerifyError};
 use crate::operations::{BackupError, RestoreError};
 use crate::server::FolderError;
 
@@ -11,6 +12,10 @@ pub(crate) enum OperationError {
     Backup(#[from] BackupError),
     #[error(transparent)]
     Restore(#[from] RestoreError),
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    #[error("something is wrong in {0} {places}", places = if *.0 == 1 { "place" } else { "places" })]
+    Found(u64),
 }
 
 impl OperationError {
@@ -22,6 +27,7 @@ impl OperationError {
                 FolderError::InUse { .. } | FolderError::BackupRuns { .. } => EXIT_IN_USE,
                 _ => 1,
             },
+            Self::Found(_) | Self::Verify(VerifyError::Open(OpenLogError::Damaged(_))) => EXIT_FOUND,
             Self::Restore(RestoreError::InUse(_)) => EXIT_IN_USE,
             Self::Restore(RestoreError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 EXIT_NOT_FOUND
@@ -44,6 +50,8 @@ impl OperationError {
             Self::Restore(RestoreError::Folder(FolderError::InUse { .. })) => "stop the relay first",
             Self::Restore(RestoreError::InUse(_)) => "stop what uses it, such as another command, and try again",
             Self::Restore(RestoreError::Live { .. }) => "make a backup of it first: `backup FILE --data FOLDER`",
+            Self::Verify(VerifyError::Open(OpenLogError::Damaged(_))) => Damage::Structure.next(),
+            Self::Found(_) => "each says what to do about it",
             Self::Restore(RestoreError::NotWhole(_)) => "nothing was changed; try an older backup",
             _ => return None,
         })

@@ -11,8 +11,8 @@ mod token;
 
 pub use quota::Quotas;
 pub use sqlite::{
-    DiskUse, EndedAccess, Fault, FaultPoint, Keeper, LogFigures, OpenLogError, Prepared, Settled, SnapshotFault,
-    SqliteLog, Task, WholeTasks, Work, WorkFault,
+    Damage, DiskUse, EndedAccess, Fault, FaultPoint, Keeper, LogFigures, LogProblem, OpenLogError, Prepared, Settled,
+    SnapshotFault, SqliteLog, Task, Verified, VerifyError, WholeTasks, Work, WorkFault, verify,
 };
 pub(crate) use sqlite::{FileIdentity, check_copy, copy_file, figures_of, fold};
 pub use token::{Token, TokenHash};

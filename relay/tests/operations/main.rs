@@ -5,6 +5,7 @@
 mod backup;
 mod filled;
 mod restore;
+mod verify;
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader};

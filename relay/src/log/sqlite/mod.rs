@@ -19,6 +19,7 @@ mod row;
 mod run;
 mod schema;
 mod transaction;
+mod verify;
 
 pub use account::EndedAccess;
 pub use archive::{DiskUse, Keeper, Prepared, Settled, SnapshotFault, Task, WholeTasks, Work, WorkFault};
@@ -26,6 +27,7 @@ pub use copy::LogFigures;
 pub(crate) use copy::{check_copy, copy_file, figures_of, fold};
 pub use schema::OpenLogError;
 pub use transaction::{Fault, FaultPoint};
+pub use verify::{Damage, LogProblem, Verified, VerifyError, verify};
 
 pub(super) use account::DEFAULT_USER;
 

@@ -55,6 +55,16 @@ pub enum OpenLogError {
         /// The newest version that this program knows.
         supported: i64,
     },
+    /// The file was written by an older version of this program, and is not to be changed.
+    #[error(
+        "the log has version {found}, and this program makes version {supported}: any other command brings it there"
+    )]
+    Older {
+        /// The version of the file.
+        found: i64,
+        /// The version that this program makes.
+        supported: i64,
+    },
     /// The file is damaged, or not a database.
     #[error("the log's file is damaged or not a database: {RESTORE}")]
     Damaged(#[source] rusqlite::Error),

@@ -9,6 +9,7 @@
 
 mod body;
 mod cache;
+mod checked;
 mod commit;
 mod compress;
 mod disk;
@@ -33,6 +34,7 @@ pub use whole::WholeTasks;
 pub use work::{Prepared, Task, Work, WorkFault};
 
 pub(super) use cache::Cache;
+pub(super) use checked::SnapshotCheck;
 pub(super) use commit::MendedArchive;
 pub(super) use index::{Archived, Found, Miscounted};
 pub(super) use segment::{Place, Segment};
