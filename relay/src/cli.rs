@@ -9,6 +9,7 @@ mod device;
 mod log;
 mod operation;
 mod progress;
+mod purge;
 mod serve;
 mod shown;
 mod space;
@@ -33,6 +34,7 @@ pub use backup::{BackupCommand, RestoreCommand};
 pub use compact::CompactCommand;
 pub use config::ConfigCommand;
 pub use device::DeviceCommand;
+pub use purge::PurgeCommand;
 pub use serve::ServeCommand;
 pub use space::SpaceCommand;
 pub use token::{CreateTokenCommand, TokenCommand};
@@ -94,6 +96,9 @@ enum Action {
     Restore(RestoreCommand),
     /// Read all of the log, and say what is wrong
     Verify(VerifyCommand),
+    /// Take entities, spaces or users away for good
+    #[command(subcommand)]
+    Purge(PurgeCommand),
     /// Make, list, close and sign out users
     #[command(subcommand)]
     User(UserCommand),
@@ -267,6 +272,10 @@ pub fn run(command: RelayCommand) -> ExitCode {
         }
         Action::Verify(command) => {
             log::start(LogFormat::Text, "error");
+            data_folder(config, data).and_then(|data| command.run(data, json))
+        }
+        Action::Purge(command) => {
+            log::start(LogFormat::Text, "warn");
             data_folder(config, data).and_then(|data| command.run(data, json))
         }
         Action::Openapi => print_openapi(),

@@ -1,7 +1,7 @@
 //! Why an operation on the log as a whole failed: the exit code, and what to do next.
 
 use super::{EXIT_FOUND, EXIT_IN_USE, EXIT_NOT_FOUND, EXIT_USAGE};
-use crate::log::{Damage, OpenLogError, VerifyError};
+use crate::log::{Damage, OpenLogError, PurgeError, VerifyError};
 use crate::operations::{BackupError, RestoreError};
 use crate::server::FolderError;
 
@@ -14,6 +14,14 @@ pub(crate) enum OperationError {
     Restore(#[from] RestoreError),
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    #[error(transparent)]
+    Purge(#[from] PurgeError),
+    #[error("nothing was purged: it was not confirmed")]
+    Unconfirmed,
+    #[error(
+        "what was purged is gone for everybody, but the WAL still holds bytes of it: something reads the log all the time"
+    )]
+    WalStays,
     #[error("something is wrong in {0} {places}", places = if *.0 == 1 { "place" } else { "places" })]
     Found(u64),
 }
@@ -22,6 +30,10 @@ impl OperationError {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Backup(BackupError::Exists { .. } | BackupError::Place { .. }) => EXIT_USAGE,
+            Self::Unconfirmed => EXIT_USAGE,
+            Self::Purge(PurgeError::NoSuchSpace(_) | PurgeError::NoSuchEntity(_) | PurgeError::NoSuchUser) => {
+                EXIT_NOT_FOUND
+            }
             Self::Restore(RestoreError::HasData { .. } | RestoreError::Live { .. }) => EXIT_USAGE,
             Self::Backup(BackupError::Folder(error)) | Self::Restore(RestoreError::Folder(error)) => match error {
                 FolderError::InUse { .. } | FolderError::BackupRuns { .. } => EXIT_IN_USE,
@@ -51,6 +63,13 @@ impl OperationError {
             Self::Restore(RestoreError::InUse(_)) => "stop what uses it, such as another command, and try again",
             Self::Restore(RestoreError::Live { .. }) => "make a backup of it first: `backup FILE --data FOLDER`",
             Self::Verify(VerifyError::Open(OpenLogError::Damaged(_))) => Damage::Structure.next(),
+            Self::Unconfirmed => "say --confirm to do it; it cannot be undone",
+            Self::WalStays => "the same command again empties it; stop the relay if that does not help",
+            Self::Purge(PurgeError::NoSuchSpace(_)) => "`space list` shows the spaces",
+            Self::Purge(PurgeError::NoSuchUser) => "`user list` shows the users",
+            Self::Purge(PurgeError::Refused) => {
+                "`verify` says whether it is damaged; `purge space` takes all of it away"
+            }
             Self::Found(_) => "each says what to do about it",
             Self::Restore(RestoreError::NotWhole(_)) => "nothing was changed; try an older backup",
             _ => return None,

@@ -11,8 +11,9 @@ mod token;
 
 pub use quota::Quotas;
 pub use sqlite::{
-    Damage, DiskUse, EndedAccess, Fault, FaultPoint, Keeper, LogFigures, LogProblem, OpenLogError, Prepared, Settled,
-    SnapshotFault, SqliteLog, Task, Verified, VerifyError, WholeTasks, Work, WorkFault, verify,
+    Damage, DiskUse, EndedAccess, Fault, FaultPoint, Keeper, LogFigures, LogProblem, OpenLogError, Prepared,
+    PurgeError, PurgedSpace, PurgedUser, Settled, SnapshotFault, SqliteLog, Task, Verified, VerifyError, WholeTasks,
+    Work, WorkFault, verify,
 };
 pub(crate) use sqlite::{FileIdentity, check_copy, copy_file, figures_of, fold};
 pub use token::{Token, TokenHash};

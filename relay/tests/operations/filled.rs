@@ -28,12 +28,20 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
+    /// Whether a space is served to somebody who would make it, were it not there.
+    pub(crate) fn is_served(data: &Path, number: u8) -> bool {
+        let mut log = SqliteLog::open(&log_file(data)).unwrap();
+        let request = open_request(SpaceId::from_bytes([number; 16]));
+        let answer = log.open(Principal::ANYONE, &request, LogId::from_bytes([number; 16]), NOW).unwrap();
+        matches!(answer.into_inner(), OpenAnswer::Served { .. })
+    }
+
     /// Opens the log of a folder, and a space in it that nobody else fills.
     pub(crate) fn open(data: &Path, number: u8) -> Self {
         std::fs::create_dir_all(data).unwrap();
         let mut log = SqliteLog::open(&log_file(data)).unwrap();
         let space = SpaceId::from_bytes([number; 16]);
-        let request = OpenRequest { channel: Channel(0), space, cursor: None, create: true };
+        let request = open_request(space);
         let fresh = LogId::from_bytes([number; 16]);
         let answer = log.open(Principal::ANYONE, &request, fresh, NOW).unwrap().into_inner();
         let OpenAnswer::Served { position, .. } = answer else { panic!("{answer:?}") };
@@ -43,6 +51,14 @@ impl Desk {
 
     /// Appends changes with this text in them; each is durable when this returns.
     pub(crate) fn write(&mut self, text: &str, count: usize) {
+        for verdict in self.push(text, count) {
+            let ChunkVerdict::Stored { sequence, chain, .. } = verdict else { panic!("{verdict:?}") };
+            self.told = Cursor { sequence, chain, ..self.told };
+        }
+    }
+
+    /// Pushes changes with this text in them.
+    pub(crate) fn push(&mut self, text: &str, count: usize) -> Vec<ChunkVerdict> {
         let chunks = (0..count).map(|number| {
             self.document.put(ROOT, "title", format!("{text} {number}")).unwrap();
             self.document.commit_with(CommitOptions::default().with_time(0)).unwrap();
@@ -55,12 +71,16 @@ impl Desk {
         let request =
             AppendRequest { channel: Channel(0), space: self.space, push: PushNumber(1), told: self.told, chunks };
         let answers = self.log.append(vec![(Principal::ANYONE, request)], NOW).unwrap().into_inner().answers;
-        let [AppendAnswer::Verdicts(verdicts)] = &answers[..] else { panic!("{answers:?}") };
-        for verdict in verdicts {
-            let ChunkVerdict::Stored { sequence, chain, .. } = verdict else { panic!("{verdict:?}") };
-            self.told = Cursor { sequence: *sequence, chain: *chain, ..self.told };
+        match answers.into_iter().next() {
+            Some(AppendAnswer::Verdicts(verdicts)) => verdicts,
+            answer => panic!("{answer:?}"),
         }
     }
+}
+
+/// Opens a space, or makes it.
+fn open_request(space: SpaceId) -> OpenRequest {
+    OpenRequest { channel: Channel(0), space, cursor: None, create: true }
 }
 
 /// How many chunks can be read of a space in a log's file, from the first to the last.

@@ -4,6 +4,7 @@
 
 mod backup;
 mod filled;
+mod purge;
 mod restore;
 mod verify;
 

@@ -27,12 +27,14 @@ const READER_CACHE_KIB: i64 = 4 * 1024;
 const WAL_BYTES_KEPT_MAX: i64 = 16 << 20;
 
 /// The way from each version to the next, oldest first. A released step is never edited.
-const MIGRATIONS: &[&str] =
-    &[concat!(include_str!("schema_1.sql"), include_str!("schema_1/erasures.sql")), include_str!("schema_2.sql")];
+const MIGRATIONS: &[&str] = &[
+    concat!(include_str!("schema_1.sql"), include_str!("schema_1/erasures.sql")),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+];
 
 /// How a backup is put in place. By hand it is easily done wrong: SQLite would replay the newer WAL of the file that was there over it.
-const RESTORE: &str =
-    "with the relay stopped, put a backup in its place: `restore FILE --replace`; devices will repair what it lacks";
+const RESTORE: &str = "with the relay stopped, `restore FILE --replace` puts a backup in its place (by hand, delete the files beside it that end in -wal and -shm first); devices will repair what it lacks";
 
 /// Why a log could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -326,8 +328,8 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         drop(open_file(&path).unwrap());
         write("PRAGMA user_version = 999");
-        assert!(matches!(open_file(&path), Err(OpenLogError::Newer { found: 999, supported: 2 })));
-        write("PRAGMA user_version = 2");
+        assert!(matches!(open_file(&path), Err(OpenLogError::Newer { found: 999, supported: 3 })));
+        write("PRAGMA user_version = 3");
         open_file(&path).expect("the control: only the version was wrong");
 
         std::fs::write(&path, [7; 4096]).unwrap();

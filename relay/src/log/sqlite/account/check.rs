@@ -162,7 +162,10 @@ pub(in crate::log::sqlite) fn create_space(
     quotas: &Quotas,
     now: Now,
 ) -> Result<Creation, LogError> {
-    let exists = transaction.statement("SELECT 1 FROM spaces WHERE id = ?1")?.exists([space.as_bytes()])?;
+    // One that was purged does not come back with a device that was away meanwhile.
+    let exists = transaction
+        .statement("SELECT 1 FROM spaces WHERE id = ?1 UNION SELECT 1 FROM purged_spaces WHERE id = ?1")?
+        .exists([space.as_bytes()])?;
     if exists || !may_create(transaction, principal, space, now)? {
         return Ok(Creation::Refused(SpaceCode::UnknownOrForbidden));
     }
@@ -170,17 +173,23 @@ pub(in crate::log::sqlite) fn create_space(
     let owned: u64 = transaction
         .statement("SELECT count(*) FROM members WHERE user = ?1 AND role = ?2")?
         .query_row([user, number_of(Role::Owner)], |row| count(row, 0))?;
-    let last: i64 =
-        transaction.statement("SELECT coalesce(max(number), 0) FROM spaces")?.query_row([], |row| row.get(0))?;
+    // No number is given twice: what a relay knows of one that was purged is of the space that was.
+    let last: i64 = transaction
+        .statement(
+            "SELECT max((SELECT coalesce(max(number), 0) FROM spaces),
+                (SELECT coalesce(max(number), 0) FROM purged_spaces))",
+        )?
+        .query_row([], |row| row.get(0))?;
     if owned >= quotas.spaces_per_user_max || last >= SPACE_NUMBER_MAX {
         return Ok(Creation::Refused(SpaceCode::Quota));
     }
     let head = Cursor::start(fresh);
     transaction
         .statement(
-            "INSERT INTO spaces (id, log, sequence, chain, chunks, bytes, created_ms) VALUES (?1, ?2, 0, ?3, 0, 0, ?4)",
+            "INSERT INTO spaces (id, log, sequence, chain, chunks, bytes, created_ms, number)
+            VALUES (?1, ?2, 0, ?3, 0, 0, ?4, ?5)",
         )?
-        .execute(params![space.as_bytes(), fresh.as_bytes(), head.chain.as_bytes(), now.wall_ms])?;
+        .execute(params![space.as_bytes(), fresh.as_bytes(), head.chain.as_bytes(), now.wall_ms, last + 1])?;
     let number = transaction.last_insert_rowid();
     transaction.statement("INSERT INTO members (user, space, role) VALUES (?1, ?2, ?3)")?.execute([
         user,

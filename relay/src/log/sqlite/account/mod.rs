@@ -3,6 +3,7 @@
 mod check;
 mod device;
 mod end;
+mod forget;
 mod invitation;
 mod signed;
 mod space;
@@ -13,6 +14,7 @@ pub(super) use check::{Creation, SPACE_OF_MEMBER, authenticate, create_space, en
 #[cfg(test)]
 pub(super) use device::DEVICES_PER_USER_MAX;
 pub use end::EndedAccess;
+pub(super) use forget::{SoleSpace, forget_user, sole_spaces};
 
 use super::SqliteLog;
 use super::transaction::{Purpose, SqliteTransaction};
