@@ -4,6 +4,7 @@
 
 mod backup;
 mod filled;
+mod kill;
 mod purge;
 mod restore;
 mod verify;
