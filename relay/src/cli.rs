@@ -6,6 +6,7 @@ mod backup;
 mod compact;
 mod config;
 mod device;
+mod doctor;
 mod log;
 mod operation;
 mod progress;
@@ -34,6 +35,7 @@ pub use backup::{BackupCommand, RestoreCommand};
 pub use compact::CompactCommand;
 pub use config::ConfigCommand;
 pub use device::DeviceCommand;
+pub use doctor::DoctorCommand;
 pub use purge::PurgeCommand;
 pub use serve::ServeCommand;
 pub use space::SpaceCommand;
@@ -94,6 +96,8 @@ enum Action {
     Backup(BackupCommand),
     /// Put a backup in the place of the log
     Restore(RestoreCommand),
+    /// Say what is wrong with this relay, and what to do about it
+    Doctor(DoctorCommand),
     /// Read all of the log, and say what is wrong
     Verify(VerifyCommand),
     /// Take entities, spaces or users away for good
@@ -269,6 +273,10 @@ pub fn run(command: RelayCommand) -> ExitCode {
         Action::Restore(command) => {
             log::start(LogFormat::Text, "warn");
             data_folder(config, data).and_then(|data| command.run(data, json))
+        }
+        Action::Doctor(command) => {
+            log::start(LogFormat::Text, "error");
+            command.run(config, data, json)
         }
         Action::Verify(command) => {
             log::start(LogFormat::Text, "error");

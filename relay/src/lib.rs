@@ -7,8 +7,8 @@
 //! | [`server`] | [`server::Relay`]: sockets, TLS, HTTP, and the one thread that owns a hub |
 //! | [`signed`] | tokens that an app's own backend signs: whether one is good, and what it says |
 //! | [`config`] | what its operator can set: a file, variables, flags |
-//! | [`operations`] | what an operator does to a log as a whole: backup, restore |
-//! | [`cli`] | the commands: `serve`, `compact`, `config`, `backup`, `restore`, `verify`, `purge`, and those that administer accounts |
+//! | [`operations`] | what an operator does to a log as a whole: backup, restore, doctor |
+//! | [`cli`] | the commands: `serve`, `compact`, `config`, `backup`, `restore`, `verify`, `purge`, `doctor`, and those that administer accounts |
 //! | [`views`] | what the administration shows, on a terminal and over HTTP |
 //!
 //! What holds here, by the numbers of the design's invariants:

@@ -154,6 +154,20 @@ impl DataFolder {
         self.lock_file(LOCK_FILE)
     }
 
+    /// Whether a relay runs on it, and the number of its process where the lock names one.
+    pub(crate) fn holder(&self) -> Option<Option<u32>> {
+        let file = File::open(self.0.join(LOCK_FILE)).ok()?;
+        // Shared, and for a moment only: others who ask at the same time do not take each other for a relay.
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                let read = file.take(LOCK_BYTES_MAX).read_to_string(&mut text);
+                Some(read.ok().and_then(|_| text.trim().parse().ok()))
+            }
+            _ => None,
+        }
+    }
+
     /// Takes the right to be the one who makes a backup of it.
     ///
     /// # Errors

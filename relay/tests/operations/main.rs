@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 
 mod backup;
+mod doctor;
 mod filled;
 mod kill;
 mod purge;
@@ -65,6 +66,12 @@ impl Serving {
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         assert!(line.contains("ready"), "{line}");
         Self(child)
+    }
+}
+
+impl Serving {
+    fn process(&self) -> u32 {
+        self.0.id()
     }
 }
 

@@ -106,7 +106,7 @@ pub(crate) fn figures_of(path: &Path) -> Result<LogFigures, OpenLogError> {
     }
 }
 
-fn figures(connection: &Connection) -> Result<LogFigures, OpenLogError> {
+pub(super) fn figures(connection: &Connection) -> Result<LogFigures, OpenLogError> {
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0).map(i64::cast_unsigned));
     Ok(LogFigures {
         version: connection.pragma_query_value(None, "user_version", |row| row.get(0))?,

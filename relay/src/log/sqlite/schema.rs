@@ -173,7 +173,7 @@ pub(super) fn without_waiting<T>(
 }
 
 /// The WAL of a database file.
-fn wal_of(path: &Path) -> PathBuf {
+pub(super) fn wal_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");
     name.into()

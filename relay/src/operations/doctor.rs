@@ -1,0 +1,284 @@
+//! What is wrong with a relay's installation, and what to do about it.
+
+use super::certificate;
+use crate::config::Loaded;
+use crate::log::{LogHealth, MoreHealth, OpenLogError, health};
+use crate::server::DataFolder;
+use afield_core::Now;
+use std::error::Error;
+use std::fs;
+
+const DAY_MS: i64 = 86_400_000;
+/// How soon an end of a certificate or a token is soon: time enough for a person to see it and to act.
+const CERTIFICATE_SOON_MS: i64 = 21 * DAY_MS;
+const TOKEN_SOON_MS: i64 = 7 * DAY_MS;
+/// A WAL above this is not emptied any more; a relay keeps it below 16 MiB unless somebody reads for long.
+const WAL_BYTES_MAX: u64 = 256 << 20;
+/// No clock that is right is before the first version of this program: 1 January 2025.
+const CLOCK_MIN_MS: i64 = 1_735_689_600_000;
+/// How far the clock may be behind what was noted already: those of two machines differ by that much.
+const CLOCK_BEHIND_MS: i64 = 60_000;
+
+/// How bad something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// As it should be.
+    Good,
+    /// It works, and somebody should look at it.
+    Warning,
+    /// Something does not work, or will not.
+    Problem,
+}
+
+impl Severity {
+    /// A word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Warning => "warning",
+            Self::Problem => "problem",
+        }
+    }
+}
+
+/// What was found in one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at: a word that does not change.
+    pub about: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What was found.
+    pub words: String,
+    /// What to do about it.
+    pub next: Option<&'static str>,
+}
+
+/// Looks at everything that a relay with this configuration needs, also beside one that runs. Changes nothing.
+pub fn examine(loaded: &Loaded, now: Now) -> Vec<Finding> {
+    let mut findings = Findings(Vec::new());
+    findings.configuration(loaded);
+    findings.certificate(loaded, now);
+    findings.clock(now);
+    match DataFolder::existing(loaded.config.data.clone()) {
+        Err(error) => findings.problem(
+            "folder",
+            error.to_string(),
+            "name the relay's folder with --data; `serve` and `token create` make a new one",
+        ),
+        Ok(folder) => {
+            findings.folder(&folder);
+            findings.disk(&folder, loaded);
+            findings.relay(&folder);
+            findings.left_overs(&folder);
+            findings.log(&folder, now);
+        }
+    }
+    findings.0
+}
+
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn good(&mut self, about: &'static str, words: impl Into<String>) {
+        self.0.push(Finding { about, severity: Severity::Good, words: words.into(), next: None });
+    }
+
+    fn warning(&mut self, about: &'static str, words: impl Into<String>, next: &'static str) {
+        self.0.push(Finding { about, severity: Severity::Warning, words: words.into(), next: Some(next) });
+    }
+
+    fn problem(&mut self, about: &'static str, words: impl Into<String>, next: &'static str) {
+        self.0.push(Finding { about, severity: Severity::Problem, words: words.into(), next: Some(next) });
+    }
+
+    fn configuration(&mut self, loaded: &Loaded) {
+        match loaded.check() {
+            Ok(()) => self.good("configuration", "a relay starts with it"),
+            Err(error) => self.problem(
+                "configuration",
+                with_causes(&error),
+                "`config print` shows every value and where it is from; `config check` checks again",
+            ),
+        }
+    }
+
+    fn certificate(&mut self, loaded: &Loaded, now: Now) {
+        let Some(path) = &loaded.config.tls.certificate else { return };
+        let next = "renew the certificate, and start the relay again";
+        match certificate::not_after_ms(path) {
+            None => self.problem(
+                "certificate",
+                format!("{} has no certificate that can be read", path.display()),
+                "see whether the file is there, is PEM, and may be read by the relay's user",
+            ),
+            Some(end) if end <= now.wall_ms => {
+                let days = (now.wall_ms - end) / DAY_MS;
+                self.problem("certificate", format!("it ended {days} days ago: no device connects"), next);
+            }
+            Some(end) => {
+                let left = end - now.wall_ms;
+                let words = format!("good for {} days", left / DAY_MS);
+                if left < CERTIFICATE_SOON_MS {
+                    self.warning("certificate", words, next);
+                } else {
+                    self.good("certificate", words);
+                }
+            }
+        }
+    }
+
+    fn clock(&mut self, now: Now) {
+        if now.wall_ms < CLOCK_MIN_MS {
+            let next =
+                "set the clock; until then tokens that have ended are good, and what is noted has the wrong time";
+            self.problem("clock", "the clock of this machine is years behind", next);
+        }
+    }
+
+    #[cfg(unix)]
+    fn folder(&mut self, folder: &DataFolder) {
+        use std::os::unix::fs::MetadataExt;
+        let paths = [folder.path().to_owned(), folder.log_file()];
+        let mut is_good = true;
+        for path in paths {
+            let Ok(found) = fs::metadata(&path) else { continue };
+            if found.mode() & 0o077 != 0 {
+                is_good = false;
+                let words =
+                    format!("others on this machine may use {} (mode {:o})", path.display(), found.mode() & 0o777);
+                self.warning("folder", words, "take the rights of group and others away: chmod -R go= FOLDER");
+            }
+            let may_write = rustix::fs::access(&path, rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK);
+            if let Err(error) = may_write {
+                is_good = false;
+                let words = format!("this user may not write {}: {error}", path.display());
+                self.problem("folder", words, "run this, and the relay, as the user whose folder it is");
+            }
+        }
+        if is_good {
+            self.good("folder", format!("{} is for its owner alone", folder.path().display()));
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn folder(&mut self, folder: &DataFolder) {
+        self.good("folder", folder.path().display().to_string());
+    }
+
+    #[cfg(unix)]
+    fn disk(&mut self, folder: &DataFolder, loaded: &Loaded) {
+        let floor = loaded.config.disk_free_min_percent.get();
+        let next = "make room, or give the relay a larger disk; `compact` makes the log smaller";
+        match rustix::fs::statvfs(folder.path()) {
+            Err(error) => self.problem("disk", format!("it cannot be asked: {error}"), "see whether it is mounted"),
+            Ok(found) => {
+                let share = found.f_bavail.saturating_mul(100).checked_div(found.f_blocks).unwrap_or(0);
+                let words = format!("{share} % of it are free; a relay appends while {floor} % are");
+                if share < floor {
+                    self.problem("disk", words, next);
+                } else if share < floor.saturating_mul(2) {
+                    self.warning("disk", words, next);
+                } else {
+                    self.good("disk", words);
+                }
+            }
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn disk(&mut self, _: &DataFolder, _: &Loaded) {}
+
+    fn relay(&mut self, folder: &DataFolder) {
+        match folder.holder() {
+            Some(Some(process)) => self.good("relay", format!("one runs on the folder (process {process})")),
+            Some(None) => self.good("relay", "one runs on the folder"),
+            None => self.warning("relay", "none runs on the folder", "start it: `serve`"),
+        }
+    }
+
+    fn left_overs(&mut self, folder: &DataFolder) {
+        let names = fs::read_dir(folder.path()).into_iter().flatten().flatten();
+        for name in names.map(|entry| entry.file_name().to_string_lossy().into_owned()) {
+            if name.ends_with(".restoring") {
+                let words = format!("a restore came to no end: {name}");
+                self.warning("restore", words, "run it again; nothing was changed so far");
+            } else if name.contains(".replaced-") && !name.ends_with("-wal") {
+                let words = format!("a log that a restore replaced is kept: {name}");
+                self.warning("restore", words, "remove it when it is not needed any more");
+            }
+        }
+    }
+
+    fn log(&mut self, folder: &DataFolder, now: Now) {
+        let health = match health(&folder.log_file(), now.wall_ms, now.wall_ms.saturating_add(TOKEN_SOON_MS)) {
+            Ok(health) => health,
+            Err(error) => return self.log_that_does_not_open(&error),
+        };
+        let LogHealth { version: (found, supported), wal_bytes, more } = health;
+        if wal_bytes > WAL_BYTES_MAX {
+            let words = format!("{wal_bytes} B were committed and are not in the log's file yet");
+            self.warning("wal", words, "end what reads the log all the time; starting the relay again empties it");
+        }
+        let Some(more) = more else {
+            let words = format!("it has version {found}, and this program makes version {supported}");
+            return if found < supported {
+                self.warning("log", words, "make a backup; then `serve`, or any other command, brings it there")
+            } else {
+                self.problem("log", words, "use a newer afield-relay")
+            };
+        };
+        let figures = more.figures;
+        self.good("log", format!("{} B, {} chunks in {} spaces", figures.bytes, figures.chunks, figures.spaces));
+        self.tokens(&more);
+        if more.unfinished_purges > 0 {
+            let words = format!("{} purged entities are still packed with others", more.unfinished_purges);
+            self.warning("purge", words, "a relay takes them out within minutes; `compact` does it at once");
+        }
+        let behind = more.newest_ms.unwrap_or(i64::MIN).saturating_sub(now.wall_ms);
+        if behind > CLOCK_BEHIND_MS {
+            let words = format!("the clock is {} s behind what was noted already", behind / 1_000);
+            self.problem("clock", words, "set the clock; until then tokens that have ended are good");
+        } else if now.wall_ms >= CLOCK_MIN_MS {
+            self.good("clock", "not behind anything that was noted");
+        }
+    }
+
+    fn log_that_does_not_open(&mut self, error: &OpenLogError) {
+        let next = match error {
+            OpenLogError::Torn | OpenLogError::Damaged(_) | OpenLogError::Empty => {
+                "stop the relay and put a backup in place: `restore FILE --replace`; devices bring what it lacks"
+            }
+            _ => "see what it is; the relay's log is log.sqlite in the data folder",
+        };
+        self.problem("log", with_causes(error), next);
+    }
+
+    fn tokens(&mut self, more: &MoreHealth) {
+        let MoreHealth { tokens_for_ever, admin_tokens_for_ever, tokens_ending, figures, .. } = more;
+        if figures.tokens == 0 {
+            return self.warning("tokens", "no device can sign in yet", "create a token: `token create`");
+        }
+        if *admin_tokens_for_ever > 0 {
+            let words = format!("{admin_tokens_for_ever} of the administration never end");
+            self.warning("tokens", words, "replace them by some that end: `token create --admin --expires-in 90d`");
+        }
+        if !tokens_ending.is_empty() {
+            let numbers: Vec<String> = tokens_ending.iter().map(i64::to_string).collect();
+            let words = format!("these end within a week: {}", numbers.join(", "));
+            self.warning("tokens", words, "give their devices new ones: `token create`, then `token revoke`");
+        }
+        self.good("tokens", format!("{tokens_for_ever} never end by themselves; `token revoke` ends one that is lost"));
+    }
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
