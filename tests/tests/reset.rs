@@ -2,6 +2,8 @@
 //! devices are told (Reset), repair it, lose nothing, and say so in an event (R4, R9, S2).
 
 use afield::{Collection, Path, Replica, Space, SyncEvent, Value};
+use afield_relay::operations::{RestoreOptions, back_up, restore};
+use afield_relay::server::{DataFolder, SystemClock};
 use afield_tests::processes::{Access, Program, Site, changes_of};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -136,6 +138,34 @@ fn an_older_copy_written_past_the_old_cursors_is_noticed_and_repaired() {
     assert!(anna.has_been_reset() && ben.has_been_reset(), "both are told");
     assert_eq!((anna.resets(), ben.resets()), (1, 1), "once");
     bench.check(&[&anna, &ben, &carol], &made);
+}
+
+#[test]
+fn a_backup_made_beside_the_relay_and_restored_is_repaired_by_the_devices() {
+    let mut bench = Bench::start();
+    let mut anna = bench.device("anna.db", None);
+    let mut ben = bench.device("ben.db", Some(&anna));
+    let mut made: BTreeSet<String> = (0..10).flat_map(|number| anna.write(&format!("early {number}"))).collect();
+    bench.sync_all(&[&anna, &ben]);
+    let data = bench.site.relay.folder().to_owned();
+    let folder = tempfile::tempdir().expect("a folder");
+    let backup = folder.path().join("backup");
+    let source = DataFolder::existing(data.clone()).expect("the relay's folder");
+    let copied = back_up(&source, &backup, false, &mut |_, _| {}).expect("a backup of a relay that runs");
+    made.extend((0..10).flat_map(|number| ben.write(&format!("late {number}"))));
+    bench.sync_all(&[&anna, &ben]);
+
+    bench.site.relay.stop();
+    let options = RestoreOptions { replaces: true, keeps_access: false };
+    let restored = restore(data, &backup, options, SystemClock::start().now(), &mut |_, _| {}).expect("it is restored");
+    assert_eq!(restored.figures.chunks, copied.chunks);
+    assert!(restored.kept.is_some(), "the log that was there is kept");
+    bench.site.relay.restart();
+    made.extend(anna.write("after"));
+    bench.sync_all(&[&anna, &ben]);
+    // Who comes second finds the log as it knew it, where the first has brought everything back in the same order.
+    assert!(anna.has_been_reset() | ben.has_been_reset(), "who comes first is told");
+    bench.check(&[&anna, &ben], &made);
 }
 
 #[test]
