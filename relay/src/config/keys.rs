@@ -179,7 +179,7 @@ keys! {
         sessions_per_user_max: Count<1> = Count::new(SESSIONS_PER_USER_MAX as u64);
         /// The proxies of which is believed for whom they ask (X-Forwarded-For): addresses or networks, with commas.
         trusted_proxies: Networks = Networks::default();
-        /// The pages whose browsers may connect, such as https://app.example, with commas; all of them where there is none.
+        /// The pages whose browsers may connect, such as `https://app.example`, with commas; all of them where there is none.
         origins: List = List::default();
         /// How much of the disk has to be free for anything to be appended, in percent; reads go on below it.
         disk_free_min_percent: Count<0, 99> = Count::new(DISK_FREE_MIN_PERCENT as u64);
