@@ -86,7 +86,13 @@ impl Shown for UserView {
         let has = [(self.spaces, "space"), (self.tokens, "token"), (self.devices, "device")];
         let has = has.map(|(count, noun)| counted(count, noun)).join(", ");
         let signed = self.issuer.as_ref().map(|issuer| format!("signed in by {issuer}"));
-        let lines = [state, has, format!("made {}", ago(self.created_ms, now))];
+        // The default user has no time of its own: it comes with the file.
+        let made = if self.created_ms == 0 {
+            "there from the start".to_owned()
+        } else {
+            format!("made {}", ago(self.created_ms, now))
+        };
+        let lines = [state, has, made];
         (vec![self.name.clone()], lines.into_iter().chain(signed).collect())
     }
 }

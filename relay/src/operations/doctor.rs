@@ -174,7 +174,7 @@ impl Findings {
             Err(error) => self.problem("disk", format!("it cannot be asked: {error}"), "see whether it is mounted"),
             Ok(found) => {
                 let share = found.f_bavail.saturating_mul(100).checked_div(found.f_blocks).unwrap_or(0);
-                let words = format!("{share} % of it are free; a relay appends while {floor} % are");
+                let words = format!("{share} % of it is free; a relay appends while {floor} % is");
                 if share < floor {
                     self.problem("disk", words, next);
                 } else if share < floor.saturating_mul(2) {
@@ -229,7 +229,7 @@ impl Findings {
             };
         };
         let figures = more.figures;
-        self.good("log", format!("{} B, {} chunks in {} spaces", figures.bytes, figures.chunks, figures.spaces));
+        self.good("log", format!("{} B; spaces: {}, chunks: {}", figures.bytes, figures.spaces, figures.chunks));
         self.tokens(&more);
         if more.unfinished_purges > 0 {
             let words = format!("{} purged entities are still packed with others", more.unfinished_purges);
@@ -260,7 +260,7 @@ impl Findings {
             return self.warning("tokens", "no device can sign in yet", "create a token: `token create`");
         }
         if *admin_tokens_for_ever > 0 {
-            let words = format!("{admin_tokens_for_ever} of the administration never end");
+            let words = format!("of the administration, without an end: {admin_tokens_for_ever}");
             self.warning("tokens", words, "replace them by some that end: `token create --admin --expires-in 90d`");
         }
         if !tokens_ending.is_empty() {
@@ -268,7 +268,7 @@ impl Findings {
             let words = format!("these end within a week: {}", numbers.join(", "));
             self.warning("tokens", words, "give their devices new ones: `token create`, then `token revoke`");
         }
-        self.good("tokens", format!("{tokens_for_ever} never end by themselves; `token revoke` ends one that is lost"));
+        self.good("tokens", format!("without an end: {tokens_for_ever}; `token revoke` ends one that is lost"));
     }
 }
 
