@@ -96,7 +96,7 @@ fn a_cursor_follows_what_others_type() {
     let note = |space: &Space| space.collection::<()>("notes").unwrap().entity(id).unwrap();
     let (of_anna, of_ben) = (note(&of_anna), note(&of_ben));
     of_anna.text("body").splice(0, 0, "milk, bread").unwrap();
-    site.sync(&ben);
+    site.sync_all(&[&anna, &ben]);
     let mut at_ben = of_ben.presence().watch();
     let cursor = of_anna.presence();
     let place = of_anna.text("body").cursor_at(6).unwrap();
