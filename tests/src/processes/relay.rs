@@ -34,6 +34,8 @@ pub struct RelayProcess {
     folder: PathBuf,
     access: Access,
     trace: Option<Trace>,
+    /// More of what stands behind `serve`.
+    options: Vec<String>,
     child: Option<Child>,
     /// Where it listens; the same after every start.
     address: SocketAddr,
@@ -46,7 +48,16 @@ impl RelayProcess {
     ///
     /// It does not start.
     pub fn start(program: &Program, folder: &Path, access: Access) -> Self {
-        Self::start_with(program, folder, access, None)
+        Self::start_with(program, folder, access, None, &[])
+    }
+
+    /// Starts a relay with more options of `serve`.
+    ///
+    /// # Panics
+    ///
+    /// It does not start.
+    pub fn start_with_options(program: &Program, folder: &Path, access: Access, options: &[&str]) -> Self {
+        Self::start_with(program, folder, access, None, options)
     }
 
     /// Starts a relay whose system calls are written to a file.
@@ -55,13 +66,14 @@ impl RelayProcess {
     ///
     /// It does not start.
     pub fn start_traced(program: &Program, folder: &Path, access: Access, trace: Trace) -> Self {
-        Self::start_with(program, folder, access, Some(trace))
+        Self::start_with(program, folder, access, Some(trace), &[])
     }
 
-    fn start_with(program: &Program, folder: &Path, access: Access, trace: Option<Trace>) -> Self {
+    fn start_with(program: &Program, folder: &Path, access: Access, trace: Option<Trace>, options: &[&str]) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let (program, folder) = (program.clone(), folder.to_owned());
-        let mut relay = Self { program, folder, access, trace, child: None, address };
+        let options = options.iter().map(|&option| option.to_owned()).collect();
+        let mut relay = Self { program, folder, access, trace, options, child: None, address };
         relay.restart();
         relay
     }
@@ -77,6 +89,7 @@ impl RelayProcess {
         if self.access == Access::Open {
             command.arg("--insecure-open");
         }
+        command.args(&self.options);
         if let Some(trace) = &self.trace {
             command = trace.around(&command);
         }

@@ -28,8 +28,17 @@ impl Site {
     ///
     /// It does not start.
     pub fn start(program: &Program, access: Access) -> Self {
+        Self::start_with_options(program, access, &[])
+    }
+
+    /// Starts a relay with more options of `serve`.
+    ///
+    /// # Panics
+    ///
+    /// It does not start.
+    pub fn start_with_options(program: &Program, access: Access, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let relay = RelayProcess::start(program, &folder.path().join("relay"), access);
+        let relay = RelayProcess::start_with_options(program, &folder.path().join("relay"), access, options);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         Self { relay, runtime, folder }
     }

@@ -288,6 +288,7 @@ fn sync_says_when_the_file_about_the_relay_is_not_its_own() {
 fn a_relay_with_an_authority_of_its_own_is_trusted_once_that_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let pem = |tag: &str, der: &[u8]| pem::encode(&pem::Pem::new(tag, der));
     let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.path().join(name));
     std::fs::write(&certificate, pem("CERTIFICATE", made.cert.der())).unwrap();
     std::fs::write(&key, pem("PRIVATE KEY", &made.signing_key.serialize_der())).unwrap();
@@ -304,13 +305,6 @@ fn a_relay_with_an_authority_of_its_own_is_trusted_once_that_is_named() {
     let none = person.run(["connect", &url, "--ca", person.folder().join("empty").to_str().unwrap()]);
     assert!(none.failed(1).contains("--ca"), "{none:?}");
     person.run(["sync"]).ok();
-}
-
-fn pem(label: &str, der: &[u8]) -> String {
-    use base64::Engine;
-    let text = base64::engine::general_purpose::STANDARD.encode(der);
-    let lines: Vec<_> = text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line)).collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
 #[test]

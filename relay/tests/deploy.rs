@@ -1,0 +1,135 @@
+//! What DEPLOYMENT.md and `deploy/` say, held against the program; nginx itself stands in front of a relay in the workspace's `behind_nginx`.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const DOCUMENT: &str = include_str!("../DEPLOYMENT.md");
+const UNIT: &str = include_str!("../deploy/afield-relay.service");
+const COMPOSE: &str = include_str!("../deploy/compose.yaml");
+const DOCKERFILE: &str = include_str!("../deploy/Dockerfile");
+const CADDYFILE: &str = include_str!("../deploy/Caddyfile");
+const NGINX: &str = include_str!("../deploy/nginx.conf");
+/// The worst exposure that `systemd-analyze security` may find, in tenths; it calls up to 20 "OK".
+const EXPOSURE_MAX: &str = "15";
+
+fn relay(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_afield-relay"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AFIELD_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments);
+    command
+}
+
+fn said(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {error}{}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The blocks of a language in the document.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let begin = format!("```{language}\n");
+    DOCUMENT.split(&*begin).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+/// What is between two texts, each time.
+fn between<'a>(text: &'a str, begin: &'a str, end: &'a str) -> impl Iterator<Item = &'a str> {
+    text.split(begin).skip(1).filter_map(move |rest| Some(rest.split_once(end)?.0))
+}
+
+#[test]
+fn every_variable_in_the_files_is_one_of_the_relay() {
+    let keys = said(&mut relay(&["config", "keys"]));
+    let known: BTreeSet<&str> = between(&keys, "`AFIELD_", "`").collect();
+    let mut count = 0;
+    for text in [UNIT, COMPOSE, DOCKERFILE] {
+        for rest in text.split("AFIELD_").skip(1) {
+            let name: &str = rest.split(|letter: char| !letter.is_ascii_uppercase() && letter != '_').next().unwrap();
+            assert!(known.contains(name), "AFIELD_{name}");
+            count += 1;
+        }
+    }
+    assert!(count >= 5, "the control: {count}");
+}
+
+#[test]
+fn every_configuration_in_the_document_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    // What the files named there have to be for a check: a certificate and its key.
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let [certificate, key] = ["fullchain.pem", "privkey.pem"].map(|name| folder.path().join(name));
+    std::fs::write(&certificate, pem::encode(&pem::Pem::new("CERTIFICATE", &made.cert.der()[..]))).unwrap();
+    std::fs::write(&key, pem::encode(&pem::Pem::new("PRIVATE KEY", made.signing_key.serialize_der()))).unwrap();
+    let file = folder.path().join("relay.toml");
+    let mut texts = blocks("toml");
+    texts.extend(between(DOCUMENT, "<<'TOML'\n", "TOML\n"));
+    assert!(texts.len() >= 2, "the control: {texts:?}");
+    for text in texts {
+        let here = text.replace("/etc/afield/", &format!("{}/", folder.path().display()));
+        std::fs::write(&file, here.replace("/var/lib/", &format!("{}/", folder.path().display()))).unwrap();
+        said(relay(&["config", "check", "--config"]).arg(&file));
+    }
+}
+
+#[test]
+fn every_command_in_the_document_is_one() {
+    let mut count = 0;
+    let lines = blocks("sh").into_iter().flat_map(str::lines).map(|line| line.split(" #").next().unwrap());
+    for line in lines {
+        let Some((_, rest)) =
+            line.split_once("afield-relay afield-relay ").or_else(|| line.split_once("exec relay afield-relay "))
+        else {
+            continue;
+        };
+        let words: Vec<&str> = rest.split_whitespace().collect();
+        let verbs = words.iter().take_while(|word| word.bytes().all(|byte| byte.is_ascii_lowercase())).take(2);
+        let verbs: Vec<&str> = verbs.copied().filter(|word| *word != "ada").collect();
+        let help = said(relay(&verbs).arg("--help"));
+        for flag in words.iter().filter(|word| word.starts_with("--")) {
+            assert!(help.contains(flag), "{line}");
+        }
+        count += 1;
+    }
+    assert!(count >= 8, "the control: {count}");
+}
+
+#[test]
+fn the_files_agree_with_the_relay_on_its_port() {
+    for (name, text) in
+        [("nginx.conf", NGINX), ("Caddyfile", CADDYFILE), ("Dockerfile", DOCKERFILE), ("compose.yaml", COMPOSE)]
+    {
+        assert!(text.contains(":8453"), "{name}");
+    }
+    assert!(said(&mut relay(&["config", "print"])).contains("127.0.0.1:8453"), "the default");
+}
+
+/// Where a program is, which this system may do without.
+fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|at| at.is_file())
+}
+
+#[test]
+fn the_service_may_do_little() {
+    let Some(analyze) = find("systemd-analyze") else { return };
+    // Older ones cannot look at a file.
+    let knows = Command::new(&analyze).arg("--help").output().unwrap();
+    if !String::from_utf8_lossy(&knows.stdout).contains("--offline") {
+        return;
+    }
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/afield-relay.service");
+    let threshold = format!("--threshold={EXPOSURE_MAX}");
+    said(Command::new(&analyze).args(["security", "--offline=true", "--no-pager", &threshold]).arg(&unit));
+    // The control: a unit that is not hardened is found out.
+    let folder = tempfile::tempdir().unwrap();
+    let open = folder.path().join("open.service");
+    std::fs::write(&open, "[Service]\nExecStart=/bin/true\n").unwrap();
+    let mut command = Command::new(&analyze);
+    command.args(["security", "--offline=true", "--no-pager", &threshold]).arg(&open);
+    assert!(!command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
+}
