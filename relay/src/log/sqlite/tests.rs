@@ -7,6 +7,7 @@ mod archive;
 mod damage;
 mod erasing;
 mod faults;
+mod forgetting;
 mod reading;
 
 use super::*;

@@ -40,9 +40,10 @@ const GOOD_TOKEN: &str = concat!(
     good!()
 );
 
-/// Why a token is not good; nothing where there is none, or it is one of an administrator.
+/// Why a token is not good; nothing where there is none, or it is one of an administrator. Of a purged user there is no account left
+/// that somebody could open again: who signs in anew comes as another one.
 const WHY_NOT: &str = "
-    SELECT u.disabled_ms IS NOT NULL,
+    SELECT u.disabled_ms IS NOT NULL AND u.purged_ms IS NULL,
         t.revoked_ms IS NOT NULL OR (t.signed AND coalesce(u.signed_out_ms >= t.created_ms, 0)) OR EXISTS (
             SELECT 1 FROM devices d WHERE d.user = t.user AND d.id = ?2 AND d.signed_out_ms >= t.created_ms
         )

@@ -1,6 +1,6 @@
 //! Users who are to be forgotten.
 
-use super::{DEFAULT_USER, number_of, user_row};
+use super::{DEFAULT_USER, number_of, over, user_row};
 use crate::log::accounts::{AccountError, Role};
 use crate::log::sqlite::transaction::SqliteTransaction;
 use afield_core::{Now, SpaceId};
@@ -27,7 +27,8 @@ pub(in crate::log::sqlite) fn sole_spaces(
 
 /// Closes an account for good and takes away what says whose it was; gives how many tokens were good, and how many devices it had.
 ///
-/// Numbers of users and tokens are given once, so their rows stay, with nothing in them. The default user, whom a relay without access
+/// Numbers of users and tokens are given once, so their rows stay, with nothing in them. Tokens that an app's backend signed keep their
+/// hashes, too, until they are over: one that is not known would be noted as a new one. The default user, whom a relay without access
 /// control needs, stays open.
 pub(in crate::log::sqlite) fn forget_user(
     transaction: &SqliteTransaction<'_>,
@@ -42,14 +43,15 @@ pub(in crate::log::sqlite) fn forget_user(
         .execute([user, now.wall_ms])
         .map(count)?;
     run("DELETE FROM token_spaces WHERE token IN (SELECT number FROM tokens WHERE user = ?1)")?;
-    run("UPDATE tokens SET hash = randomblob(32), name = NULL WHERE user = ?1")?;
+    run("UPDATE tokens SET hash = iif(signed, hash, randomblob(32)), name = NULL WHERE user = ?1")?;
     let devices = run("DELETE FROM devices WHERE user = ?1")?;
     run("DELETE FROM members WHERE user = ?1")?;
     if user != DEFAULT_USER {
+        over::bury(transaction, user, now)?;
         transaction
             .statement(
                 "UPDATE users SET name = 'purged ' || number || ' ' || lower(hex(randomblob(4))), issuer = NULL, subject = NULL,
-                    disabled_ms = coalesce(disabled_ms, ?2), signed_out_ms = ?2 WHERE number = ?1",
+                    purged_ms = ?2, disabled_ms = coalesce(disabled_ms, ?2), signed_out_ms = ?2 WHERE number = ?1",
             )?
             .execute(params![user, now.wall_ms])?;
     }

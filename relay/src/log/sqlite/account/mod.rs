@@ -5,6 +5,7 @@ mod device;
 mod end;
 mod forget;
 mod invitation;
+mod over;
 mod signed;
 mod space;
 mod token;
@@ -22,12 +23,15 @@ use crate::log::accounts::{
     AccountError, Accounts, DeviceSummary, InvitationSummary, Member, NewInvitation, NewToken, Role, SignedOut,
     SpaceSummary, TokenSummary, UserSummary,
 };
-use crate::log::{LogError, Token, TokenHash};
+use crate::log::{Authentication, Ended, LogError, Token, TokenHash};
 use afield_core::{Commit, DeviceId, Now, SpaceId};
 use rusqlite::OptionalExtension;
 
 /// The row of the user of tokens that name none, and of a relay without access control.
 pub(in crate::log) const DEFAULT_USER: i64 = 1;
+
+/// The answer to a signed token that was over before it was shown.
+const SIGNED_OUT: Authentication = Authentication::Ended(Ended::SignedOut);
 
 /// The number of a role in the file.
 const fn number_of(role: Role) -> i64 {
@@ -208,14 +212,21 @@ impl SqliteLog {
         claims: &crate::log::SignedClaims,
         device: DeviceId,
         now: Now,
-    ) -> Result<crate::log::Authentication, LogError> {
+    ) -> Result<Authentication, LogError> {
         let transaction = self.begin(Purpose::Read)?;
         let known = authenticate(&transaction, token, device, now)?;
-        drop(transaction);
-        if known != crate::log::Authentication::Unknown {
+        if known != Authentication::Unknown {
             return Ok(known);
         }
+        // Looked at before others are kept waiting, and once more when nobody can purge a user meanwhile.
+        if over::is_over(&transaction, claims)? {
+            return Ok(SIGNED_OUT);
+        }
+        drop(transaction);
         let mut transaction = self.begin(Purpose::Write)?;
+        if over::is_over(&transaction, claims)? {
+            return Ok(SIGNED_OUT);
+        }
         signed::store(&transaction, token, claims, now)?;
         let answer = authenticate(&transaction, token, device, now)?;
         transaction.commit()?;

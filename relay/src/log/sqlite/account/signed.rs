@@ -1,6 +1,6 @@
 //! Tokens that an app's backend signed: noted when they are shown first, so that each of them can be listed and revoked.
 
-use super::number_of;
+use super::{number_of, over};
 use crate::log::accounts::check_name;
 use crate::log::sqlite::transaction::SqliteTransaction;
 use crate::log::{LogError, SignedClaims, TokenHash};
@@ -80,5 +80,5 @@ fn drop_old(transaction: &SqliteTransaction<'_>, now: Now) -> Result<(), LogErro
         transaction.statement("DELETE FROM token_spaces WHERE token = ?1")?.execute([number])?;
         transaction.statement("DELETE FROM tokens WHERE number = ?1")?.execute([number])?;
     }
-    Ok(())
+    over::drop_old(transaction, DROPPED_MAX, now)
 }

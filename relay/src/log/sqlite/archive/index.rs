@@ -2,6 +2,7 @@
 
 use super::{Archive, Place, Segment, missing};
 use crate::log::sqlite::row::SpaceRow;
+use crate::log::sqlite::transaction::SqliteTransaction;
 use crate::log::{Inconsistency, LogError};
 use afield_core::ChangeHash;
 use afield_core::change::ChangeHeader;
@@ -61,6 +62,17 @@ impl Found {
     }
 }
 
+/// The secret of the file: what two of its copies say.
+pub(in crate::log::sqlite) fn secret_of(transaction: &SqliteTransaction<'_>) -> Result<[u8; 32], LogError> {
+    let mut statement =
+        transaction.statement("SELECT secret, second_secret, third_secret FROM file WHERE number = 1")?;
+    // One that is of another length has decayed, too.
+    let copies = |row: &Row<'_>| Ok((0..3).filter_map(|copy| row.get(copy).ok()).collect::<Vec<[u8; 32]>>());
+    let copies = statement.query_row([], copies).optional()?.unwrap_or_default();
+    let outvotes = |secret: &&[u8; 32]| copies.iter().filter(|copy| copy == secret).count() > 1;
+    copies.iter().find(outvotes).copied().ok_or(LogError::Inconsistent(Inconsistency::Secret))
+}
+
 impl Archive<'_, '_> {
     /// What the index has of a change: eight bytes of a keyed hash of its hash. Whoever names a change that was never made cannot
     /// find out which would meet one of them but by asking the relay.
@@ -69,18 +81,12 @@ impl Archive<'_, '_> {
         Ok(hash.as_bytes().first_chunk().copied().map(i64::from_be_bytes).unwrap_or_default())
     }
 
-    /// The secret of the file: what two of its copies say.
+    /// The secret of the file, read once.
     fn secret(&self) -> Result<[u8; 32], LogError> {
         if let Some(secret) = self.secret.get() {
             return Ok(secret);
         }
-        let mut statement =
-            self.transaction.statement("SELECT secret, second_secret, third_secret FROM file WHERE number = 1")?;
-        // One that is of another length has decayed, too.
-        let copies = |row: &Row<'_>| Ok((0..3).filter_map(|copy| row.get(copy).ok()).collect::<Vec<[u8; 32]>>());
-        let copies = statement.query_row([], copies).optional()?.unwrap_or_default();
-        let outvotes = |secret: &&[u8; 32]| copies.iter().filter(|copy| copy == secret).count() > 1;
-        let secret = copies.iter().find(outvotes).copied().ok_or(LogError::Inconsistent(Inconsistency::Secret))?;
+        let secret = secret_of(self.transaction)?;
         self.secret.set(Some(secret));
         Ok(secret)
     }

@@ -36,7 +36,7 @@ pub use work::{Prepared, Task, Work, WorkFault};
 pub(super) use cache::Cache;
 pub(super) use checked::SnapshotCheck;
 pub(super) use commit::MendedArchive;
-pub(super) use index::{Archived, Found, Miscounted};
+pub(super) use index::{Archived, Found, Miscounted, secret_of};
 pub(super) use segment::{Place, Segment};
 pub(super) use tasks::Tasks;
 

@@ -13,7 +13,7 @@ fn ben() -> NewToken {
 }
 
 /// What a principal may do in a space: nothing, read, or write.
-fn rights(log: &mut SqliteLog, principal: Principal, space: SpaceId, told: Cursor) -> Option<&'static str> {
+pub(super) fn rights(log: &mut SqliteLog, principal: Principal, space: SpaceId, told: Cursor) -> Option<&'static str> {
     if !matches!(open(log, principal, space, None, false), OpenAnswer::Served { .. }) {
         return None;
     }
@@ -24,7 +24,7 @@ fn rights(log: &mut SqliteLog, principal: Principal, space: SpaceId, told: Curso
     }
 }
 
-fn seen(principal: Principal, device: u8, ms: u64) -> SeenDevice {
+pub(super) fn seen(principal: Principal, device: u8, ms: u64) -> SeenDevice {
     SeenDevice {
         user: principal.user,
         device: DeviceId::from_bytes([device; 16]),
@@ -247,9 +247,9 @@ fn a_token_of_an_administrator_signs_no_device_in() {
     assert!(!desk.log.administers(&token.hash(), at(6)).unwrap(), "revoked");
 }
 
-const ISSUER: &str = "https://app.example";
+pub(super) const ISSUER: &str = "https://app.example";
 
-fn claims(subject: &str, spaces: Option<Vec<(SpaceId, Role)>>) -> SignedClaims {
+pub(super) fn claims(subject: &str, spaces: Option<Vec<(SpaceId, Role)>>) -> SignedClaims {
     SignedClaims {
         issuer: ISSUER.to_owned(),
         subject: subject.to_owned(),
@@ -260,11 +260,11 @@ fn claims(subject: &str, spaces: Option<Vec<(SpaceId, Role)>>) -> SignedClaims {
     }
 }
 
-fn signed(log: &mut SqliteLog, text: &str, claims: &SignedClaims, ms: u64) -> Authentication {
+pub(super) fn signed(log: &mut SqliteLog, text: &str, claims: &SignedClaims, ms: u64) -> Authentication {
     log.authenticate_signed(&TokenHash::of_signed(text), claims, DEVICE, at(ms)).unwrap()
 }
 
-fn good(authentication: Authentication) -> Principal {
+pub(super) fn good(authentication: Authentication) -> Principal {
     match authentication {
         Authentication::Good(principal) => principal,
         other => panic!("{other:?}"),

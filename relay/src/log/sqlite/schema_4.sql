@@ -1,0 +1,11 @@
+-- A user who was purged: the row stays, since no number is given twice, and who held its tokens is told that they are signed out.
+ALTER TABLE users ADD COLUMN purged_ms INTEGER;
+
+-- Whose tokens are over that an app's backend signed before a moment, shown or not: those of users who were purged. Who that was does not
+-- stand here: `owner` is a hash of issuer and subject, keyed with the secret of the file.
+CREATE TABLE purged_owners (
+    owner BLOB PRIMARY KEY,
+    signed_not_before_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX purged_owners_by_moment ON purged_owners (signed_not_before_ms);
