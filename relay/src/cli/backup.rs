@@ -20,8 +20,12 @@ pub struct BackupCommand {
     force: bool,
 }
 
-/// Puts a backup in the place of the log, on which no relay may run. All tokens in it are revoked, all users signed out and all
-/// invitations withdrawn. Devices bring what the backup lacks once they are signed in.
+/// What a restore cannot know, whatever becomes of tokens.
+const AS_OF_BACKUP: &str = "members of spaces, their roles and closed accounts are those of the backup: who was removed, closed or purged since \
+    then is back, and can get a new token or be signed in by an app's backend";
+
+/// Puts a backup in the place of the log, on which no relay may run. All tokens in it are revoked, also what an app's backend has signed
+/// so far, all users signed out and all invitations withdrawn. Who is a member of what, and whose account is closed, is as it was. Devices bring what the backup lacks once they are signed in.
 #[derive(Debug, Args)]
 pub struct RestoreCommand {
     /// The backup
@@ -65,6 +69,7 @@ impl RestoreCommand {
         view.insert("kept".to_owned(), kept.clone().into());
         view.insert("revoked_tokens".to_owned(), ended.map(|ended| ended.tokens).into());
         view.insert("withdrawn_invitations".to_owned(), ended.map(|ended| ended.invitations).into());
+        view.insert("warning".to_owned(), AS_OF_BACKUP.into());
         say(json, &view, &format!("The backup is in place: {}.", in_words(&figures)))?;
         if json {
             return Ok(());
@@ -74,7 +79,7 @@ impl RestoreCommand {
         }
         note(&match ended {
             Some(ended) => format!(
-                "{} and {} of before are over, and everybody is signed out.\n  next: `token create` for each device, \
+                "{} and {} of before are over, with all that an app's backend signed so far, and everybody is signed out.\n  next: `token create` for each device, \
                 then `serve`; the devices bring what the backup lacks",
                 counted(ended.tokens, "token"),
                 counted(ended.invitations, "invitation"),
@@ -83,6 +88,9 @@ impl RestoreCommand {
                      next: `token list`, `token revoke`, then `serve`; the devices bring what the backup lacks"
                 .to_owned(),
         });
+        note(&format!(
+            "But {AS_OF_BACKUP}.\n  next: `user list`, `space list` and `space members`, before you `serve`"
+        ));
         Ok(())
     }
 }

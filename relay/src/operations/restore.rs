@@ -84,8 +84,9 @@ pub enum RestoreError {
 /// Puts a backup in the place of a folder's log, on which no relay runs. It is copied beside its place and checked first, so that until
 /// the end the folder is as it was, and then the log is the other one.
 ///
-/// In the copy all tokens are revoked, all users signed out and all invitations withdrawn, unless that is not wanted: which of them
-/// were ended since the backup was made, it does not know (R7). `progress` is told how many bytes are copied, of how many.
+/// In the copy all tokens are revoked, what an app's backend has signed so far is over, all users are signed out and all invitations
+/// withdrawn, unless that is not wanted: which of them were ended since the backup was made, it does not know (R7). Members of spaces and
+/// closed accounts are those of the backup. `progress` is told how many bytes are copied, of how many.
 ///
 /// # Errors
 ///

@@ -9,3 +9,7 @@ CREATE TABLE purged_owners (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX purged_owners_by_moment ON purged_owners (signed_not_before_ms);
+
+-- From when on anything is good that an app's backend signed, of whoever: since all access ended, as behind a restored backup, which does
+-- not know everybody who had come meanwhile.
+ALTER TABLE file ADD COLUMN signed_not_before_ms INTEGER;

@@ -1,5 +1,6 @@
 //! The end of all access at once, as behind a backup that was put in place.
 
+use super::over;
 use crate::log::accounts::AccountError;
 use crate::log::sqlite::transaction::SqliteTransaction;
 use afield_core::Now;
@@ -13,8 +14,8 @@ pub struct EndedAccess {
     pub invitations: u64,
 }
 
-/// Revokes all tokens, signs all users and devices out and withdraws all invitations (R7): which of them were ended since a backup
-/// was made, the backup does not know.
+/// Revokes all tokens, ends what was signed so far, signs all users and devices out and withdraws all invitations (R7): which of them
+/// were ended since a backup was made, the backup does not know.
 pub(super) fn all(transaction: &SqliteTransaction<'_>, now: Now) -> Result<EndedAccess, AccountError> {
     let end = |sql: &str| -> Result<u64, AccountError> {
         let ended = transaction.statement(sql)?.execute([now.wall_ms])?;
@@ -26,6 +27,8 @@ pub(super) fn all(transaction: &SqliteTransaction<'_>, now: Now) -> Result<Ended
     // The clock may have gone back since: a moment that was noted already stays the later one.
     end("UPDATE users SET signed_out_ms = max(coalesce(signed_out_ms, ?1), ?1)")?;
     end("UPDATE devices SET signed_out_ms = max(coalesce(signed_out_ms, ?1), ?1)")?;
+    // Nor whom it does not know, who may hold what was signed meanwhile.
+    over::end_all(transaction, now)?;
     let invitations = end("UPDATE invitations SET withdrawn_ms = ?1 WHERE used_ms IS NULL AND withdrawn_ms IS NULL")?;
     Ok(EndedAccess { tokens, invitations })
 }

@@ -187,7 +187,8 @@ impl Accounts for SqliteLog {
 }
 
 impl SqliteLog {
-    /// Ends all access that was given so far: tokens, what was signed, and invitations. Users keep their spaces.
+    /// Ends all access that was given so far: tokens, what was signed, for users who are not known here, too, and invitations. Users keep
+    /// their spaces.
     ///
     /// # Errors
     ///

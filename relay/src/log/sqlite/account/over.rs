@@ -1,4 +1,4 @@
-//! What was signed too early: for users who were purged since.
+//! What was signed too early: for users who were purged since, or before all access ended.
 
 use crate::log::sqlite::archive::secret_of;
 use crate::log::sqlite::transaction::SqliteTransaction;
@@ -17,8 +17,19 @@ const KEPT_MS: i64 = LIFETIME_MAX_MS + 86_400_000;
 pub(super) fn is_over(transaction: &SqliteTransaction<'_>, claims: &SignedClaims) -> Result<bool, LogError> {
     let owner = owner_of(transaction, &claims.issuer, &claims.subject)?;
     Ok(transaction
-        .statement("SELECT 1 FROM purged_owners WHERE owner = ?1 AND signed_not_before_ms > ?2")?
+        .statement(
+            "SELECT 1 FROM file WHERE signed_not_before_ms > ?2
+            UNION ALL SELECT 1 FROM purged_owners WHERE owner = ?1 AND signed_not_before_ms > ?2",
+        )?
         .exists(params![owner.as_ref(), claims.issued_wall_ms])?)
+}
+
+/// Ends everything that was signed so far, whoever it is of.
+pub(super) fn end_all(transaction: &SqliteTransaction<'_>, now: Now) -> Result<(), LogError> {
+    transaction
+        .statement("UPDATE file SET signed_not_before_ms = max(coalesce(signed_not_before_ms, ?1), ?1)")?
+        .execute([now.wall_ms])?;
+    Ok(())
 }
 
 /// Keeps of a user who is about to be forgotten that nothing is good any more that was signed for it so far; nothing for one of the

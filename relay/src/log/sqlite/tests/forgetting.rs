@@ -74,3 +74,21 @@ fn what_is_kept_of_a_purged_user_names_nobody_and_goes_once_nothing_of_before_ca
     let tokens = desk.log.tokens().unwrap();
     assert!(tokens.iter().all(|token| token.user != name && token.number != 2), "the hash of its token is gone, too");
 }
+
+#[test]
+fn after_all_access_has_ended_nothing_signed_before_is_good_of_whoever() {
+    let mut desk = Desk::new();
+    good(signed(&mut desk.log, "a.shown", &signed_at(0, "zoe"), 1));
+    desk.log.end_all_access(at(10)).unwrap();
+    // The clock may have been set back.
+    desk.log.end_all_access(at(5)).unwrap();
+    for (text, subject) in [("a.shown", "zoe"), ("a.never-shown", "zoe"), ("b.1", "unknown to the backup")] {
+        for ms in [0, 9] {
+            assert_eq!(signed(&mut desk.log, text, &signed_at(ms, subject), 11), SIGNED_OUT, "R7: {subject}, {ms}");
+        }
+    }
+    assert_eq!(desk.log.users().unwrap().len(), 2, "nobody was made");
+    for (text, subject) in [("a.later", "zoe"), ("b.later", "unknown to the backup")] {
+        good(signed(&mut desk.log, text, &signed_at(11, subject), 12));
+    }
+}
