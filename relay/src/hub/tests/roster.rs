@@ -1,5 +1,7 @@
 use super::*;
 use crate::log::accounts::{DeviceSummary, SignedOut};
+use crate::signed::SignedTokens;
+use crate::testing::Backend;
 
 fn devices(relay: &mut Relay) -> Vec<DeviceSummary> {
     relay.hub.log_mut().devices(None).unwrap()
@@ -143,4 +145,51 @@ fn only_a_token_that_never_was_counts_as_a_guess() {
         relay.send(id, ToRelay::Hello(hello(number)));
         assert_eq!(relay.hub.take_refused(), vec![address; guesses], "{token}");
     }
+}
+
+#[test]
+fn a_user_who_is_purged_beside_the_relay_is_not_written_down_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let backend = Backend::new();
+    let Relay { hub, now_ms, token, links } = Relay::with(SqliteLog::open(&path).unwrap());
+    let hub = hub.with_signed_tokens(SignedTokens::open(backend.options()).unwrap());
+    let mut relay = Relay { hub, now_ms, token, links };
+    relay.hub.log_mut().create_user("ada", at(0)).unwrap();
+    let own = Token::new(&mut Seeded(9));
+    let new = NewToken { user: Some("ada".to_owned()), ..NewToken::default() };
+    relay.hub.log_mut().create_token(&own, &new, at(0)).unwrap();
+    let signed = backend.token("zoe", at(0), &serde_json::json!({}));
+    let default = relay.token.reveal().to_owned();
+    let sessions: Vec<SessionId> = (1..)
+        .zip([own.reveal(), &signed, &default])
+        .map(|(number, token)| {
+            let origin = Origin { address: Some([192, 0, 2, number].into()), began_ms: 0 };
+            let id = relay.hub.connect_from(Some(token.to_owned()), origin, relay.now());
+            relay.links.insert(id, Wire::default());
+            relay.send(id, ToRelay::Hello(hello(number)));
+            relay.turn();
+            assert!(matches!(relay.seen(id)[..], [Seen::Welcome(_)]));
+            id
+        })
+        .collect();
+    // What is noted of them now, and what is noted as they leave.
+    let mut beside = SqliteLog::open(&path).unwrap();
+    for user in ["ada", "zoe"] {
+        beside.purge_user(user, false, at(500)).unwrap();
+    }
+    relay.pass(2_000);
+    for id in &sessions[..2] {
+        assert_eq!(relay.seen(*id), [Seen::Goodbye(GoodbyeCode::SignedOut)]);
+    }
+    relay.pass(5_000);
+    let noted: Vec<_> = devices(&mut relay).into_iter().map(|device| device.id).collect();
+    assert_eq!(noted, [hello(3).device], "nobody but the control");
+    let bytes = relay.hub.log_mut().snapshot().unwrap();
+    let holds = |address: &str| bytes.windows(address.len()).any(|window| window == address.as_bytes());
+    assert_eq!(["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(holds), [false, false, true]);
+    let again = relay.connect_as(Some(&signed));
+    relay.send(again, ToRelay::Hello(hello(2)));
+    relay.turn();
+    assert_eq!(relay.seen(again), [Seen::Goodbye(GoodbyeCode::SignedOut)], "nor let in with what was signed before");
 }

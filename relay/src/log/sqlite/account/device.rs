@@ -30,7 +30,7 @@ pub(super) fn note(transaction: &SqliteTransaction<'_>, seen: &SeenDevice) -> Re
     let known = transaction
         .statement(
             "UPDATE devices SET
-                token = coalesce((SELECT number FROM tokens WHERE hash = ?3), token),
+                token = coalesce((SELECT number FROM tokens WHERE hash = ?3 AND user = ?1), token),
                 address = coalesce(?4, address), last_seen_ms = max(last_seen_ms, ?5)
             WHERE user = ?1 AND id = ?2",
         )?
@@ -38,11 +38,13 @@ pub(super) fn note(transaction: &SqliteTransaction<'_>, seen: &SeenDevice) -> Re
     if known > 0 {
         return Ok(());
     }
-    // Where the account went away meanwhile, as with a restored backup, nothing is noted.
+    // Where user or token went away meanwhile, as with a purge beside the relay or a restored backup, nothing is noted: neither a device
+    // nor where it came from is to be written back.
     transaction
         .statement(
             "INSERT INTO devices (user, id, token, address, first_seen_ms, last_seen_ms)
-            SELECT u.number, ?2, (SELECT number FROM tokens WHERE hash = ?3), ?4, ?5, ?5 FROM users u WHERE u.number = ?1",
+            SELECT u.number, ?2, t.number, ?4, ?5, ?5 FROM users u JOIN tokens t ON t.user = u.number AND t.hash = ?3
+            WHERE u.number = ?1 AND u.purged_ms IS NULL",
         )?
         .execute(params![user, device.as_bytes(), token.as_bytes(), address, seen_wall_ms])?;
     // One that was signed out stays, or it would come back.
