@@ -240,13 +240,16 @@ impl From<DeviceSummary> for DeviceView {
 pub struct SignedOutView {
     /// The numbers of the tokens that were revoked by it.
     pub revoked_tokens: Vec<i64>,
-    /// The number of a token that other devices use, too, and that stays good: whoever holds it signs in with it as a new device.
-    pub shared_token: Option<i64>,
+    /// Of those, the numbers of tokens that other devices have shown, too: they need new ones.
+    pub shared_tokens: Vec<i64>,
+    /// The numbers of tokens that stay good, as was wished: whoever holds one signs in with it as a new device.
+    pub kept_tokens: Vec<i64>,
 }
 
 impl From<SignedOut> for SignedOutView {
     fn from(signed_out: SignedOut) -> Self {
-        Self { revoked_tokens: signed_out.revoked, shared_token: signed_out.shared }
+        let SignedOut { revoked, shared, kept } = signed_out;
+        Self { revoked_tokens: revoked, shared_tokens: shared, kept_tokens: kept }
     }
 }
 

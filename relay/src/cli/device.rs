@@ -1,9 +1,9 @@
 //! `device`: what has signed in.
 
 use super::CommandError;
-use super::shown::{Shown, ago, or_dash, print_list};
-use super::user::{say, warn_of_shared};
-use crate::log::accounts::Accounts;
+use super::shown::{Shown, ago, counted, or_dash, print_list};
+use super::user::{say, warn_of_others};
+use crate::log::accounts::{Accounts, ShownTokens};
 use crate::server::{DataFolder, SystemClock};
 use crate::views::{DeviceView, SignedOutView};
 use afield_core::{DeviceId, Now};
@@ -29,13 +29,16 @@ pub enum DeviceCommand {
         /// Its name
         name: String,
     },
-    /// Sign a device out: its token ends, and it keeps its unsent work
+    /// Sign a device out: all tokens that it has shown end, and it keeps its unsent work
     SignOut {
         /// Whose it is
         user: String,
         /// The device
         #[arg(value_name = "ID")]
         device: DeviceId,
+        /// Let its tokens be good for other devices that use them; whoever holds one signs in with it as a new device
+        #[arg(long)]
+        keep_tokens: bool,
     },
 }
 
@@ -53,10 +56,12 @@ impl DeviceCommand {
                 let view = serde_json::json!({ "user": user, "id": device.to_string(), "name": name });
                 say(json, &view, &format!("Device {device} is called {name}."))
             }
-            Self::SignOut { user, device } => {
-                let signed_out = SignedOutView::from(log.sign_out_device(&user, device, now)?);
-                say(json, &signed_out, &format!("Device {device} is signed out."))?;
-                warn_of_shared(&signed_out, json);
+            Self::SignOut { user, device, keep_tokens } => {
+                let tokens = if keep_tokens { ShownTokens::Keep } else { ShownTokens::Revoke };
+                let signed_out = SignedOutView::from(log.sign_out_device(&user, device, tokens, now)?);
+                let ended = counted(signed_out.revoked_tokens.len() as u64, "token");
+                say(json, &signed_out, &format!("Device {device} is signed out: {ended} ended."))?;
+                warn_of_others(&signed_out, json);
                 Ok(())
             }
         }

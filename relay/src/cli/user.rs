@@ -69,13 +69,17 @@ pub(super) fn say(json: bool, view: &impl serde::Serialize, text: &str) -> Resul
     print_line_if_read(&if json { as_json(view)? } else { text.to_owned() })
 }
 
-/// Says what signing out a device left behind.
-pub(super) fn warn_of_shared(signed_out: &SignedOutView, json: bool) {
-    if let Some(token) = signed_out.shared_token
-        && !json
-    {
+/// Says what signing out a device means for others who have its tokens.
+pub(super) fn warn_of_others(signed_out: &SignedOutView, json: bool) {
+    if json {
+        return;
+    }
+    for token in &signed_out.shared_tokens {
+        note(&format!("Other devices used token {token}, too: each of them needs a new one (`token create`)."));
+    }
+    for token in &signed_out.kept_tokens {
         note(&format!(
-            "Token {token} stays good, for other devices use it: whoever holds it signs in with it as a new device. End it with `token revoke {token}`."
+            "Token {token} stays good: whoever holds it signs in with it as a new device. End it with `token revoke {token}`."
         ));
     }
 }

@@ -1,7 +1,7 @@
 //! Who is here, for those who run the relay.
 
 use super::Hub;
-use crate::log::{Log, SeenDevice};
+use crate::log::{Log, SeenDevice, TokenHash};
 use afield_core::{DeviceId, Now, SessionId, SpaceId};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,7 +15,8 @@ const NOTED_AT_ONCE_MAX: usize = 1_000;
 /// Devices that were here and are not written down yet.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
-    seen: BTreeMap<(i64, DeviceId), SeenDevice>,
+    /// By user, device and token: a device that takes a fresher token meanwhile has shown both.
+    seen: BTreeMap<(i64, DeviceId, TokenHash), SeenDevice>,
     /// When they are written down, on the monotonic clock.
     due_ms: Option<u64>,
 }
@@ -113,7 +114,7 @@ impl<L: Log> Hub<L> {
         let Some(token) = principal.token else { return };
         let address = seat.address.map(|address| address.to_string());
         let seen = SeenDevice { user: principal.user, device, token, address, seen_wall_ms };
-        self.roster.seen.insert((principal.user, device), seen);
+        self.roster.seen.insert((principal.user, device, token), seen);
         self.roster.due_ms.get_or_insert(due_ms);
     }
 

@@ -147,12 +147,19 @@ pub trait Accounts: Send {
     /// There is no such device, the name is none, or the storage failed.
     fn name_device(&mut self, user: &str, device: DeviceId, name: &str) -> Result<(), AccountError>;
 
-    /// Signs a device out: its token is revoked unless others use it too, and none that was made before now lets it in again.
+    /// Signs a device out: none of the tokens that were made before now lets it in again, and those that it has shown are revoked unless
+    /// they are to be kept.
     ///
     /// # Errors
     ///
     /// There is no such device, or the storage failed.
-    fn sign_out_device(&mut self, user: &str, device: DeviceId, now: Now) -> Result<SignedOut, AccountError>;
+    fn sign_out_device(
+        &mut self,
+        user: &str,
+        device: DeviceId,
+        tokens: ShownTokens,
+        now: Now,
+    ) -> Result<SignedOut, AccountError>;
 }
 
 /// What a member may do with a space; each role may what those before it may.
@@ -341,13 +348,26 @@ pub struct DeviceSummary {
     pub signed_out_wall_ms: Option<i64>,
 }
 
+/// What becomes of the tokens that a device has shown, where it is signed out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ShownTokens {
+    /// They are revoked, for others who use them, too: a device chooses its id itself, so that whoever holds one would come back as another
+    /// device.
+    #[default]
+    Revoke,
+    /// They stay good, for other devices: only the id of this one is signed out.
+    Keep,
+}
+
 /// What signing out did to tokens.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SignedOut {
     /// The numbers of those that were revoked by it.
     pub revoked: Vec<i64>,
-    /// The number of one that others use, too: whoever holds it signs in with it as a new device.
-    pub shared: Option<i64>,
+    /// Of those, the ones that other devices have shown, too: they need new ones.
+    pub shared: Vec<i64>,
+    /// The numbers of those that stay good, as was wished: whoever holds one signs in with it as a new device.
+    pub kept: Vec<i64>,
 }
 
 /// Why a verb of administration changed nothing.

@@ -1,7 +1,7 @@
 //! Who may do what: every frame, from every kind of token.
 
 use super::*;
-use crate::log::accounts::Role;
+use crate::log::accounts::{Role, ShownTokens};
 use crate::signed::SignedTokens;
 use crate::testing::Backend;
 use afield_core::wire::{Fetch, FetchNumber, NewFilter, Progress, Signal, SignalKind};
@@ -160,7 +160,7 @@ impl Stage {
                     };
                     // Another device uses the token, too, so that it stays good.
                     log.note_devices(&[seen(WHO), seen(77)]).unwrap();
-                    log.sign_out_device("ada", hello(WHO).device, now).unwrap();
+                    log.sign_out_device("ada", hello(WHO).device, ShownTokens::Keep, now).unwrap();
                 }
                 _ => {}
             }

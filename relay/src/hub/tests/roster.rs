@@ -1,5 +1,5 @@
 use super::*;
-use crate::log::accounts::{DeviceSummary, SignedOut};
+use crate::log::accounts::{DeviceSummary, ShownTokens, SignedOut};
 use crate::signed::SignedTokens;
 use crate::testing::Backend;
 
@@ -69,8 +69,8 @@ fn a_device_that_is_signed_out_hears_so_and_the_others_of_its_user_stay() {
     relay.pass(2_000);
     relay.seen(phone);
     let now = relay.now();
-    let signed_out = relay.hub.log_mut().sign_out_device("default", hello(2).device, now).unwrap();
-    assert_eq!(signed_out, SignedOut { revoked: vec![2], shared: None });
+    let signed_out = relay.hub.log_mut().sign_out_device("default", hello(2).device, ShownTokens::Revoke, now).unwrap();
+    assert_eq!(signed_out, SignedOut { revoked: vec![2], ..SignedOut::default() });
     relay.push(phone, 1, &mut Author::new(2, 2), &["too late"]);
     relay.push(laptop, 1, &mut Author::new(1, 1), &["goes on"]);
     relay.turn();

@@ -7,12 +7,14 @@ use crate::server::listen::Accepted;
 use crate::server::throttle::TooMany;
 use afield_transport::bearer_token;
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Extension, FromRequest, FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::{StatusCode, header};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
 /// Why a request did nothing.
@@ -92,6 +94,15 @@ impl From<JsonRejection> for Refusal {
     }
 }
 
+impl From<BytesRejection> for Refusal {
+    fn from(rejection: BytesRejection) -> Self {
+        let status = rejection.status();
+        let error =
+            if status == StatusCode::PAYLOAD_TOO_LARGE { "the body is too large" } else { "the body did not arrive" };
+        Self { status, ..Self::bad_request(error) }
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = self.status;
@@ -107,6 +118,24 @@ impl IntoResponse for Refusal {
 #[derive(FromRequest)]
 #[from_request(via(Json), rejection(Refusal))]
 pub(super) struct Body<T>(pub(super) T);
+
+/// A body that may be left out, or a [`Refusal`].
+pub(super) struct OptionalBody<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalBody<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let (parts, body) = request.into_parts();
+        let bytes = Bytes::from_request(Request::from_parts(parts.clone(), body), state).await?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        let request = Request::from_parts(parts, bytes.into());
+        let Json(body) = Json::<Option<T>>::from_request(request, state).await?;
+        Ok(Self(body.unwrap_or_default()))
+    }
+}
 
 /// What stands in the path, or a [`Refusal`].
 #[derive(FromRequestParts)]

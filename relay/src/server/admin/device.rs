@@ -1,8 +1,9 @@
 //! Devices, and the sessions that some of them have now.
 
-use super::answer::{Body, Path, Query, Refusal};
+use super::answer::{Body, OptionalBody, Path, Query, Refusal};
 use super::{Shared, nothing};
 use crate::hub::Hub;
+use crate::log::accounts::ShownTokens;
 use crate::views::{DeviceView, SessionView, SignedOutView};
 use afield_core::DeviceId;
 use axum::Json;
@@ -28,6 +29,22 @@ pub(super) struct Whose {
 pub(super) struct Naming {
     /// The device's name: 1 to 120 characters.
     name: String,
+}
+
+/// What becomes of the tokens of a device that is signed out.
+#[derive(Debug, Default, Deserialize, ToSchema, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct SignOutOrder {
+    /// Whether the tokens that it has shown stay good for other devices that use them; unless said otherwise they end.
+    #[serde(default)]
+    keep_tokens: bool,
+}
+
+impl SignOutOrder {
+    fn tokens(&self) -> ShownTokens {
+        if self.keep_tokens { ShownTokens::Keep } else { ShownTokens::Revoke }
+    }
 }
 
 /// Lists devices that have signed in, the one that was here last first.
@@ -61,9 +78,9 @@ pub(super) async fn name_device(
     Ok(nothing())
 }
 
-/// Signs a device out: its token ends unless others use it too, and its session before this is answered.
+/// Signs a device out: all tokens that it has shown end unless they are to be kept, and its session before this is answered.
 #[utoipa::path(
-    post, path = "/v1/devices/{user}/{device}/sign-out", tag = "devices",
+    post, path = "/v1/devices/{user}/{device}/sign-out", tag = "devices", request_body = Option<SignOutOrder>,
     params(("user" = String, Path), ("device" = String, Path)),
     responses(
         (status = 200, body = SignedOutView), (status = 400, body = Refusal), (status = 401, body = Refusal),
@@ -73,10 +90,12 @@ pub(super) async fn name_device(
 pub(super) async fn sign_out_device(
     State(desk): Shared,
     Path((user, device)): Path<(String, String)>,
+    OptionalBody(order): OptionalBody<SignOutOrder>,
 ) -> Result<Json<SignedOutView>, Refusal> {
     let device = parse(&device)?;
     let _ = desk.engine.ask(Hub::note_devices).await;
-    let signed_out = desk.change(move |accounts, now| accounts.sign_out_device(&user, device, now)).await?;
+    let tokens = order.tokens();
+    let signed_out = desk.change(move |accounts, now| accounts.sign_out_device(&user, device, tokens, now)).await?;
     Ok(Json(signed_out.into()))
 }
 
@@ -95,9 +114,9 @@ pub(super) async fn list_sessions(State(desk): Shared) -> Result<Json<Vec<Sessio
     Ok(Json(listed.collect()))
 }
 
-/// Signs out the device of a session: the session ends before this is answered.
+/// Signs out the device of a session, as signing it out by its id does: the session ends before this is answered.
 #[utoipa::path(
-    delete, path = "/v1/sessions/{session}", tag = "sessions", params(("session" = String, Path)),
+    delete, path = "/v1/sessions/{session}", tag = "sessions", params(("session" = String, Path), SignOutOrder),
     responses(
         (status = 200, body = SignedOutView), (status = 401, body = Refusal), (status = 404, body = Refusal),
         (status = 409, body = Refusal)
@@ -106,6 +125,7 @@ pub(super) async fn list_sessions(State(desk): Shared) -> Result<Json<Vec<Sessio
 pub(super) async fn sign_out_session(
     State(desk): Shared,
     Path(session): Path<String>,
+    Query(order): Query<SignOutOrder>,
 ) -> Result<Json<SignedOutView>, Refusal> {
     let found = desk.engine.ask(move |hub, now| {
         hub.note_devices(now);
@@ -119,7 +139,8 @@ pub(super) async fn sign_out_session(
         let error = "this relay lets anyone in: there is nobody who could be signed out";
         return Err(Refusal::new(StatusCode::CONFLICT, "conflict", error));
     };
-    let signed_out = desk.change(move |accounts, now| accounts.sign_out_device(&user, live.device, now)).await?;
+    let (device, tokens) = (live.device, order.tokens());
+    let signed_out = desk.change(move |accounts, now| accounts.sign_out_device(&user, device, tokens, now)).await?;
     Ok(Json(signed_out.into()))
 }
 

@@ -146,7 +146,7 @@ async fn a_session_is_seen_and_signed_out_and_the_device_learns_why() {
 
     let path = format!("/v1/sessions/{}", first["id"].as_str().unwrap());
     let signed_out = office.ask("DELETE", &path, None).await;
-    assert_eq!(signed_out.json(), json!({ "revoked_tokens": [2], "shared_token": null }));
+    assert_eq!(signed_out.json(), json!({ "revoked_tokens": [2], "shared_tokens": [], "kept_tokens": [] }));
     assert_eq!(one.next().await, Some(Seen::Goodbye(GoodbyeCode::SignedOut)));
     assert_eq!(one.next().await, None);
     assert_eq!(office.ask("DELETE", &path, None).await.status, 404, "it is gone");
@@ -167,6 +167,36 @@ async fn a_session_is_seen_and_signed_out_and_the_device_learns_why() {
     assert_eq!(office.ask("PATCH", "/v1/users/ada", Some(json!({ "disabled": true }))).await.status, 204);
     assert_eq!(two.next().await, Some(Seen::Goodbye(GoodbyeCode::AccountClosed)));
     assert_eq!(office.get("/v1/sessions").await, json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_is_signed_out_with_its_token_unless_that_is_to_be_kept_for_others() {
+    let office = Office::open().await;
+    office.ask("POST", "/v1/users", Some(json!({ "name": "ada" }))).await;
+    let shared = office.token_of("ada").await;
+    let mut devices = Vec::new();
+    for number in 1..=4 {
+        let mut device = office.device(&shared, number).await;
+        device.until(|seen| matches!(seen, Seen::CaughtUp(_))).await;
+        devices.push(device);
+    }
+    let sign_out = |number: u8| format!("/v1/devices/ada/{}/sign-out", hello(number).device);
+    let kept = json!({ "revoked_tokens": [], "shared_tokens": [], "kept_tokens": [2] });
+    let told = office.ask("POST", &sign_out(1), Some(json!({ "keep_tokens": true }))).await;
+    assert_eq!(told.json(), kept);
+    let sessions = office.get("/v1/sessions").await;
+    assert_eq!(sessions.as_array().unwrap().len(), 3, "the others go on");
+    let id = sessions[0]["id"].as_str().unwrap();
+    assert_eq!(office.ask("DELETE", &format!("/v1/sessions/{id}?keep_tokens=true"), None).await.json(), kept);
+    assert_eq!(office.ask("POST", &sign_out(3), Some(json!({ "keep": true }))).await.status, 422, "no slip is taken");
+    let told = office.ask("POST", &sign_out(3), None).await;
+    assert_eq!(told.json(), json!({ "revoked_tokens": [2], "shared_tokens": [2], "kept_tokens": [] }));
+    for device in &mut devices {
+        assert_eq!(device.next().await, Some(Seen::Goodbye(GoodbyeCode::SignedOut)));
+    }
+    let mut invented = Device::try_connect(&office.relay.url(), Some(&shared), Vec::new()).await.unwrap();
+    invented.send(ToRelay::Hello(hello(5))).await;
+    assert_eq!(invented.next().await, Some(Seen::Goodbye(GoodbyeCode::SignedOut)), "under no other id either");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,11 @@
 //! Devices that have signed in.
 
 use super::user_row;
-use crate::log::accounts::{AccountError, DeviceSummary, SignedOut, check_name};
+use crate::log::accounts::{AccountError, DeviceSummary, ShownTokens, SignedOut, check_name};
 use crate::log::sqlite::transaction::SqliteTransaction;
 use crate::log::{LogError, SeenDevice};
 use afield_core::{DeviceId, Now};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 /// How many devices of a user are remembered. A device chooses its id itself: whoever has a token could otherwise fill the disk with them.
 pub(in crate::log::sqlite) const DEVICES_PER_USER_MAX: i64 = 1_000;
@@ -30,32 +30,48 @@ pub(super) fn note(transaction: &SqliteTransaction<'_>, seen: &SeenDevice) -> Re
     let known = transaction
         .statement(
             "UPDATE devices SET
-                token = coalesce((SELECT number FROM tokens WHERE hash = ?3 AND user = ?1), token),
-                address = coalesce(?4, address), last_seen_ms = max(last_seen_ms, ?5)
+                token = iif(last_seen_ms > ?5, token, coalesce((SELECT number FROM tokens WHERE hash = ?3 AND user = ?1), token)),
+                address = iif(last_seen_ms > ?5, address, coalesce(?4, address)), last_seen_ms = max(last_seen_ms, ?5)
             WHERE user = ?1 AND id = ?2",
         )?
         .execute(params![user, device.as_bytes(), token.as_bytes(), address, seen_wall_ms])?;
-    if known > 0 {
-        return Ok(());
+    if known == 0 {
+        // Where user or token went away meanwhile, as with a purge beside the relay or a restored backup, nothing is noted: neither a
+        // device nor where it came from is to be written back.
+        transaction
+            .statement(
+                "INSERT INTO devices (user, id, token, address, first_seen_ms, last_seen_ms)
+                SELECT u.number, ?2, t.number, ?4, ?5, ?5 FROM users u JOIN tokens t ON t.user = u.number AND t.hash = ?3
+                WHERE u.number = ?1 AND u.purged_ms IS NULL",
+            )?
+            .execute(params![user, device.as_bytes(), token.as_bytes(), address, seen_wall_ms])?;
     }
-    // Where user or token went away meanwhile, as with a purge beside the relay or a restored backup, nothing is noted: neither a device
-    // nor where it came from is to be written back.
     transaction
         .statement(
-            "INSERT INTO devices (user, id, token, address, first_seen_ms, last_seen_ms)
-            SELECT u.number, ?2, t.number, ?4, ?5, ?5 FROM users u JOIN tokens t ON t.user = u.number AND t.hash = ?3
-            WHERE u.number = ?1 AND u.purged_ms IS NULL",
+            "INSERT INTO shown_tokens (user, device, token)
+            SELECT d.user, d.id, t.number FROM devices d JOIN tokens t ON t.user = d.user AND t.hash = ?3
+            WHERE d.user = ?1 AND d.id = ?2 ON CONFLICT DO NOTHING",
         )?
-        .execute(params![user, device.as_bytes(), token.as_bytes(), address, seen_wall_ms])?;
-    // One that was signed out stays, or it would come back.
-    transaction
+        .execute(params![user, device.as_bytes(), token.as_bytes()])?;
+    if known == 0 { forget_oldest(transaction, *user) } else { Ok(()) }
+}
+
+/// Forgets the devices of a user that are more than so many. One that was signed out stays, or it would come back.
+fn forget_oldest(transaction: &SqliteTransaction<'_>, user: i64) -> Result<(), LogError> {
+    let forgotten: Vec<[u8; 16]> = transaction
         .statement(
             "DELETE FROM devices WHERE user = ?1 AND id IN (
                 SELECT id FROM devices WHERE user = ?1 AND signed_out_ms IS NULL
                 ORDER BY last_seen_ms DESC, id LIMIT -1 OFFSET ?2
-            )",
+            ) RETURNING id",
         )?
-        .execute(params![user, DEVICES_PER_USER_MAX])?;
+        .query_map([user, DEVICES_PER_USER_MAX], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for device in forgotten {
+        transaction
+            .statement("DELETE FROM shown_tokens WHERE user = ?1 AND device = ?2")?
+            .execute(params![user, device])?;
+    }
     Ok(())
 }
 
@@ -94,30 +110,45 @@ pub(super) fn name(
     if named == 0 { Err(AccountError::NoSuchDevice(device)) } else { Ok(()) }
 }
 
+/// The tokens that a device `?2` of the user `?1` has shown and that are good at `?3`, each with whether another one has shown it that could come
+/// with it.
+const SHOWN: &str = "
+    SELECT t.number, EXISTS (
+        SELECT 1 FROM shown_tokens o LEFT JOIN devices d ON d.user = o.user AND d.id = o.device
+        WHERE o.token = t.number AND NOT (o.user = ?1 AND o.device = ?2)
+            AND (d.signed_out_ms IS NULL OR d.signed_out_ms < t.created_ms)
+    )
+    FROM shown_tokens s JOIN tokens t ON t.number = s.token
+    WHERE s.user = ?1 AND s.device = ?2 AND t.revoked_ms IS NULL AND (t.expires_ms IS NULL OR t.expires_ms > ?3)
+    ORDER BY t.number";
+
 pub(super) fn sign_out(
     transaction: &SqliteTransaction<'_>,
     user: &str,
     device: DeviceId,
+    tokens: ShownTokens,
     now: Now,
 ) -> Result<SignedOut, AccountError> {
     let user = user_row(transaction, user)?;
-    let token: Option<Option<i64>> = transaction
-        .statement("UPDATE devices SET signed_out_ms = ?3 WHERE user = ?1 AND id = ?2 RETURNING token")?
-        .query_row(params![user, device.as_bytes(), now.wall_ms], |row| row.get(0))
-        .optional()?;
-    let Some(token) = token.ok_or(AccountError::NoSuchDevice(device))? else { return Ok(SignedOut::default()) };
-    let is_shared = transaction
-        .statement(
-            "SELECT 1 FROM devices d JOIN tokens t ON t.number = d.token
-            WHERE d.token = ?1 AND NOT (d.user = ?2 AND d.id = ?3) AND t.revoked_ms IS NULL
-                AND (d.signed_out_ms IS NULL OR d.signed_out_ms < t.created_ms)",
-        )?
-        .exists(params![token, user, device.as_bytes()])?;
-    if is_shared {
-        return Ok(SignedOut { revoked: Vec::new(), shared: Some(token) });
+    let signed_out = transaction
+        .statement("UPDATE devices SET signed_out_ms = ?3 WHERE user = ?1 AND id = ?2")?
+        .execute(params![user, device.as_bytes(), now.wall_ms])?;
+    if signed_out == 0 {
+        return Err(AccountError::NoSuchDevice(device));
     }
-    let revoked = transaction
-        .statement("UPDATE tokens SET revoked_ms = ?2 WHERE number = ?1 AND revoked_ms IS NULL")?
-        .execute([token, now.wall_ms])?;
-    Ok(SignedOut { revoked: if revoked > 0 { vec![token] } else { Vec::new() }, shared: None })
+    let shown: Vec<(i64, bool)> = transaction
+        .statement(SHOWN)?
+        .query_map(params![user, device.as_bytes(), now.wall_ms], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    let numbers = shown.iter().map(|(number, _)| *number).collect();
+    if tokens == ShownTokens::Keep {
+        return Ok(SignedOut { kept: numbers, ..SignedOut::default() });
+    }
+    for (number, _) in &shown {
+        transaction
+            .statement("UPDATE tokens SET revoked_ms = ?2 WHERE number = ?1")?
+            .execute([*number, now.wall_ms])?;
+    }
+    let shared = shown.into_iter().filter(|(_, is_shared)| *is_shared).map(|(number, _)| number).collect();
+    Ok(SignedOut { revoked: numbers, shared, kept: Vec::new() })
 }

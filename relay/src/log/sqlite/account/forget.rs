@@ -44,6 +44,7 @@ pub(in crate::log::sqlite) fn forget_user(
         .map(count)?;
     run("DELETE FROM token_spaces WHERE token IN (SELECT number FROM tokens WHERE user = ?1)")?;
     run("UPDATE tokens SET hash = iif(signed, hash, randomblob(32)), name = NULL WHERE user = ?1")?;
+    run("DELETE FROM shown_tokens WHERE user = ?1")?;
     let devices = run("DELETE FROM devices WHERE user = ?1")?;
     run("DELETE FROM members WHERE user = ?1")?;
     if user != DEFAULT_USER {

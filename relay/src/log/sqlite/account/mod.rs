@@ -20,8 +20,8 @@ pub(super) use forget::{SoleSpace, forget_user, sole_spaces};
 use super::SqliteLog;
 use super::transaction::{Purpose, SqliteTransaction};
 use crate::log::accounts::{
-    AccountError, Accounts, DeviceSummary, InvitationSummary, Member, NewInvitation, NewToken, Role, SignedOut,
-    SpaceSummary, TokenSummary, UserSummary,
+    AccountError, Accounts, DeviceSummary, InvitationSummary, Member, NewInvitation, NewToken, Role, ShownTokens,
+    SignedOut, SpaceSummary, TokenSummary, UserSummary,
 };
 use crate::log::{Authentication, Ended, LogError, Token, TokenHash};
 use afield_core::{Commit, DeviceId, Now, SpaceId};
@@ -181,8 +181,14 @@ impl Accounts for SqliteLog {
         self.administered(|transaction| device::name(transaction, user, device, name))
     }
 
-    fn sign_out_device(&mut self, user: &str, device: DeviceId, now: Now) -> Result<SignedOut, AccountError> {
-        self.administered(|transaction| device::sign_out(transaction, user, device, now))
+    fn sign_out_device(
+        &mut self,
+        user: &str,
+        device: DeviceId,
+        tokens: ShownTokens,
+        now: Now,
+    ) -> Result<SignedOut, AccountError> {
+        self.administered(|transaction| device::sign_out(transaction, user, device, tokens, now))
     }
 }
 
@@ -228,7 +234,7 @@ impl SqliteLog {
         if over::is_over(&transaction, claims)? {
             return Ok(SIGNED_OUT);
         }
-        signed::store(&transaction, token, claims, now)?;
+        signed::store(&transaction, token, claims, device, now)?;
         let answer = authenticate(&transaction, token, device, now)?;
         transaction.commit()?;
         Ok(answer)

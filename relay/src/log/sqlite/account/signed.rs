@@ -4,7 +4,7 @@ use super::{number_of, over};
 use crate::log::accounts::check_name;
 use crate::log::sqlite::transaction::SqliteTransaction;
 use crate::log::{LogError, SignedClaims, TokenHash};
-use afield_core::Now;
+use afield_core::{DeviceId, Now};
 use rusqlite::{OptionalExtension, params};
 
 /// How long a signed token is listed after its end, in milliseconds: a day, as long as one is good at most.
@@ -12,11 +12,12 @@ const KEPT_MS: i64 = 86_400_000;
 /// How many old ones one that is noted takes away: more than it adds.
 const DROPPED_MAX: i64 = 4;
 
-/// Notes a token whose signature was checked, and makes its user where there is none.
+/// Notes a token whose signature was checked with the device that shows it, and makes its user where there is none.
 pub(super) fn store(
     transaction: &SqliteTransaction<'_>,
     token: &TokenHash,
     claims: &SignedClaims,
+    device: DeviceId,
     now: Now,
 ) -> Result<(), LogError> {
     drop_old(transaction, now)?;
@@ -36,6 +37,9 @@ pub(super) fn store(
             claims.expires_wall_ms,
         ])?;
     let number = transaction.last_insert_rowid();
+    transaction
+        .statement("INSERT INTO shown_tokens (user, device, token) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
+        .execute(params![user, device.as_bytes(), number])?;
     for (space, role) in spaces.unwrap_or_default() {
         transaction
             .statement("INSERT INTO token_spaces (token, space, role) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?

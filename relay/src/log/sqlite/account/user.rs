@@ -65,5 +65,5 @@ pub(super) fn sign_out(transaction: &SqliteTransaction<'_>, name: &str, now: Now
         .execute(params![user, now.wall_ms])?;
     let mut revoked: Vec<i64> = revoked.into_iter().filter(|(_, signed)| !signed).map(|(number, _)| number).collect();
     revoked.sort_unstable();
-    Ok(SignedOut { revoked, shared: None })
+    Ok(SignedOut { revoked, ..SignedOut::default() })
 }

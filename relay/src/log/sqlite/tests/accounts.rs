@@ -1,5 +1,5 @@
 use super::*;
-use crate::log::accounts::{AccountError, NewInvitation, Role, SignedOut};
+use crate::log::accounts::{AccountError, NewInvitation, Role, ShownTokens, SignedOut};
 use crate::log::sqlite::account::DEVICES_PER_USER_MAX;
 use crate::log::{Ended, SeenDevice, SignedClaims, TokenHash};
 use crate::testing::Author;
@@ -10,6 +10,10 @@ fn ada() -> NewToken {
 
 fn ben() -> NewToken {
     NewToken { user: Some("ben".to_owned()), ..NewToken::default() }
+}
+
+fn revoked(revoked: &[i64], shared: &[i64]) -> SignedOut {
+    SignedOut { revoked: revoked.to_vec(), shared: shared.to_vec(), kept: Vec::new() }
 }
 
 /// What a principal may do in a space: nothing, read, or write.
@@ -89,7 +93,7 @@ fn a_verb_on_what_is_not_there_says_so_and_changes_nothing() {
         log.withdraw(99, at(1)).unwrap_err(),
         log.devices(Some("nobody")).unwrap_err(),
         log.name_device("default", unknown, "phone").unwrap_err(),
-        log.sign_out_device("default", unknown, at(1)).unwrap_err(),
+        log.sign_out_device("default", unknown, ShownTokens::Revoke, at(1)).unwrap_err(),
     ];
     for error in errors {
         assert!(error.is_missing(), "{error}");
@@ -159,8 +163,8 @@ fn a_device_that_is_signed_out_comes_back_with_nothing_older() {
     let laptop = principal(&mut desk.log, &ada(), 3);
     let (phone_id, laptop_id) = (DeviceId::from_bytes([1; 16]), DeviceId::from_bytes([2; 16]));
     desk.log.note_devices(&[seen(phone, 1, 5), seen(laptop, 2, 6)]).unwrap();
-    let signed_out = desk.log.sign_out_device("ada", phone_id, at(10)).unwrap();
-    assert_eq!(signed_out, SignedOut { revoked: vec![2], shared: None });
+    let signed_out = desk.log.sign_out_device("ada", phone_id, ShownTokens::Revoke, at(10)).unwrap();
+    assert_eq!(signed_out, revoked(&[2], &[]));
     let good = |log: &mut SqliteLog, principal: Principal, device, ms| {
         log.authenticate(&principal.token.unwrap(), device, at(ms)).unwrap()
     };
@@ -179,19 +183,52 @@ fn a_device_that_is_signed_out_comes_back_with_nothing_older() {
 }
 
 #[test]
-fn a_token_that_others_use_too_stays_and_is_named() {
+fn a_token_that_others_use_too_ends_and_is_named_unless_it_is_to_be_kept() {
     let mut desk = Desk::new();
     let shared = principal(&mut desk.log, &ada(), 2);
-    desk.log.note_devices(&[seen(shared, 1, 5), seen(shared, 2, 6)]).unwrap();
-    let [one, two] = [1, 2].map(|id| DeviceId::from_bytes([id; 16]));
-    let signed_out = desk.log.sign_out_device("ada", one, at(10)).unwrap();
-    assert_eq!(signed_out, SignedOut { revoked: vec![], shared: Some(2) });
-    let good = |log: &mut SqliteLog, device| {
-        matches!(log.authenticate(&shared.token.unwrap(), device, at(11)).unwrap(), Authentication::Good(_))
+    desk.log.note_devices(&[seen(shared, 1, 5), seen(shared, 2, 6), seen(shared, 3, 7)]).unwrap();
+    let [one, two, three, new] = [1, 2, 3, 4].map(|id| DeviceId::from_bytes([id; 16]));
+    let good = |log: &mut SqliteLog, ms| {
+        [one, two, three, new].map(|device| {
+            matches!(log.authenticate(&shared.token.unwrap(), device, at(ms)).unwrap(), Authentication::Good(_))
+        })
     };
-    assert_eq!([good(&mut desk.log, one), good(&mut desk.log, two)], [false, true]);
-    let last = desk.log.sign_out_device("ada", two, at(12)).unwrap();
-    assert_eq!(last, SignedOut { revoked: vec![2], shared: None }, "with the last of them it ends");
+    let signed_out = desk.log.sign_out_device("ada", one, ShownTokens::Keep, at(10)).unwrap();
+    assert_eq!(signed_out, SignedOut { kept: vec![2], ..SignedOut::default() });
+    assert_eq!(good(&mut desk.log, 11), [false, true, true, true], "by its id alone");
+    let signed_out = desk.log.sign_out_device("ada", two, ShownTokens::Revoke, at(12)).unwrap();
+    assert_eq!(signed_out, revoked(&[2], &[2]), "the third needs a new one");
+    assert_eq!(good(&mut desk.log, 13), [false; 4]);
+    let again = desk.log.sign_out_device("ada", two, ShownTokens::Revoke, at(14)).unwrap();
+    assert_eq!(again, SignedOut::default());
+}
+
+#[test]
+fn who_holds_what_a_signed_out_device_has_shown_does_not_come_back_as_another_device() {
+    let mut desk = Desk::new();
+    let [lost, other, invented] = [1, 2, 3].map(|id| DeviceId::from_bytes([id; 16]));
+    let own = principal(&mut desk.log, &ada(), 2);
+    let signed: Vec<Principal> = ["a.1", "a.2", "a.3"]
+        .map(|text| {
+            let token = TokenHash::of_signed(text);
+            good(desk.log.authenticate_signed(&token, &claims("ada", None), lost, at(1)).unwrap())
+        })
+        .to_vec();
+    // With what an app's backend signed its first device is noted at once; the others, and what is the relay's own, some moments later.
+    desk.log.note_devices(&[seen(own, 1, 5), seen(own, 2, 6)]).unwrap();
+    for principal in &signed[..2] {
+        desk.log.note_devices(&[seen(*principal, 1, 7), seen(*principal, 2, 8)]).unwrap();
+    }
+    let owner = desk.log.users().unwrap().pop().unwrap().name;
+    for user in ["ada", &owner] {
+        desk.log.sign_out_device(user, lost, ShownTokens::Revoke, at(10)).unwrap();
+    }
+    for token in signed.iter().map(|principal| principal.token.unwrap()).chain(own.token) {
+        for device in [lost, other, invented] {
+            let found = desk.log.authenticate(&token, device, at(11)).unwrap();
+            assert_eq!(found, Authentication::Ended(Ended::SignedOut), "R7: {device}");
+        }
+    }
 }
 
 #[test]
@@ -200,7 +237,7 @@ fn everything_of_a_user_is_signed_out_at_once_and_nothing_of_others() {
     let tokens = [2, 3].map(|seed| principal(&mut desk.log, &ada(), seed));
     let other = principal(&mut desk.log, &ben(), 4);
     let signed_out = desk.log.sign_out_user("ada", at(10)).unwrap();
-    assert_eq!(signed_out, SignedOut { revoked: vec![2, 3], shared: None });
+    assert_eq!(signed_out, revoked(&[2, 3], &[]));
     for token in tokens {
         assert_eq!(desk.log.ended(token, at(11)).unwrap(), Some(Ended::SignedOut));
     }
@@ -219,7 +256,7 @@ fn devices_are_listed_by_name_and_only_so_many_are_remembered() {
         })
         .collect();
     desk.log.note_devices(&all[..3]).unwrap();
-    desk.log.sign_out_device("ada", all[0].device, at(9)).unwrap();
+    desk.log.sign_out_device("ada", all[0].device, ShownTokens::Keep, at(9)).unwrap();
     desk.log.name_device("ada", all[1].device, "a tablet").unwrap();
     let names: Vec<_> = desk.log.devices(None).unwrap().into_iter().map(|device| device.name.unwrap()).collect();
     assert_eq!(names, ["her phone", "a tablet", "her phone"], "the newest first");
