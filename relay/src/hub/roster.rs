@@ -89,6 +89,20 @@ impl<L: Log> Hub<L> {
         self.write_roster(now);
     }
 
+    /// Writes down now which devices were here, and last of all those that are here under this name and id: where a user has very many, one
+    /// that came long ago is forgotten although it is still here.
+    pub fn note_live_device(&mut self, user: &str, device: DeviceId, now: Now) {
+        self.write_roster(now);
+        let is_meant = |seat: &&super::Seat| {
+            seat.welcomed.is_some()
+                && seat.user.as_deref() == Some(user)
+                && seat.device.is_some_and(|(id, _)| id == device)
+        };
+        let live = self.sessions.values().filter(is_meant).filter_map(|seat| seen_device(seat, now.wall_ms));
+        let live: Vec<SeenDevice> = live.collect();
+        self.write_devices(&live);
+    }
+
     /// Looks now whether somebody changed who may do what, instead of within a second.
     pub fn look_for_changes(&mut self, now: Now) {
         self.check_foreign(now);
@@ -109,12 +123,8 @@ impl<L: Log> Hub<L> {
     }
 
     fn note_device(&mut self, id: SessionId, seen_wall_ms: i64, due_ms: u64) {
-        let Some(seat) = self.sessions.get(&id) else { return };
-        let (Some(principal), Some((device, _))) = (seat.principal, seat.device) else { return };
-        let Some(token) = principal.token else { return };
-        let address = seat.address.map(|address| address.to_string());
-        let seen = SeenDevice { user: principal.user, device, token, address, seen_wall_ms };
-        self.roster.seen.insert((principal.user, device, token), seen);
+        let Some(seen) = self.sessions.get(&id).and_then(|seat| seen_device(seat, seen_wall_ms)) else { return };
+        self.roster.seen.insert((seen.user, seen.device, seen.token), seen);
         self.roster.due_ms.get_or_insert(due_ms);
     }
 
@@ -132,14 +142,24 @@ impl<L: Log> Hub<L> {
         {
             seen.push(device);
         }
-        if seen.is_empty() {
-            return;
-        }
-        if let Err(error) = self.log.note_devices(&seen) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the devices that were here could not be noted");
-        }
+        self.write_devices(&seen);
         if !self.roster.seen.is_empty() {
             self.roster.due_ms = Some(now.monotonic_ms);
         }
     }
+
+    fn write_devices(&mut self, seen: &[SeenDevice]) {
+        if !seen.is_empty()
+            && let Err(error) = self.log.note_devices(seen)
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the devices that were here could not be noted");
+        }
+    }
+}
+
+/// The device of a session, where it signed in with a token.
+fn seen_device(seat: &super::Seat, seen_wall_ms: i64) -> Option<SeenDevice> {
+    let (principal, (device, _)) = (seat.principal?, seat.device?);
+    let address = seat.address.map(|address| address.to_string());
+    Some(SeenDevice { user: principal.user, device, token: principal.token?, address, seen_wall_ms })
 }

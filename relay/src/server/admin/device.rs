@@ -1,7 +1,7 @@
 //! Devices, and the sessions that some of them have now.
 
 use super::answer::{Body, OptionalBody, Path, Query, Refusal};
-use super::{Shared, nothing};
+use super::{Desk, Shared, nothing};
 use crate::hub::Hub;
 use crate::log::accounts::ShownTokens;
 use crate::views::{DeviceView, SessionView, SignedOutView};
@@ -73,7 +73,7 @@ pub(super) async fn name_device(
     Body(naming): Body<Naming>,
 ) -> Result<Response, Refusal> {
     let device = parse(&device)?;
-    let _ = desk.engine.ask(Hub::note_devices).await;
+    note_live(&desk, &user, device).await;
     desk.with(move |accounts, _| accounts.name_device(&user, device, &naming.name)).await?;
     Ok(nothing())
 }
@@ -93,7 +93,7 @@ pub(super) async fn sign_out_device(
     OptionalBody(order): OptionalBody<SignOutOrder>,
 ) -> Result<Json<SignedOutView>, Refusal> {
     let device = parse(&device)?;
-    let _ = desk.engine.ask(Hub::note_devices).await;
+    note_live(&desk, &user, device).await;
     let tokens = order.tokens();
     let signed_out = desk.change(move |accounts, now| accounts.sign_out_device(&user, device, tokens, now)).await?;
     Ok(Json(signed_out.into()))
@@ -127,10 +127,7 @@ pub(super) async fn sign_out_session(
     Path(session): Path<String>,
     Query(order): Query<SignOutOrder>,
 ) -> Result<Json<SignedOutView>, Refusal> {
-    let found = desk.engine.ask(move |hub, now| {
-        hub.note_devices(now);
-        hub.sessions().into_iter().find(|live| live.id.to_string() == session)
-    });
+    let found = desk.engine.ask(move |hub, _| hub.sessions().into_iter().find(|live| live.id.to_string() == session));
     let found = found.await.ok_or_else(Refusal::failed)?;
     let Some(live) = found else {
         return Err(Refusal::new(StatusCode::NOT_FOUND, "not_found", "there is no such session now"));
@@ -140,8 +137,16 @@ pub(super) async fn sign_out_session(
         return Err(Refusal::new(StatusCode::CONFLICT, "conflict", error));
     };
     let (device, tokens) = (live.device, order.tokens());
+    note_live(&desk, &user, device).await;
     let signed_out = desk.change(move |accounts, now| accounts.sign_out_device(&user, device, tokens, now)).await?;
     Ok(Json(signed_out.into()))
+}
+
+/// Has the relay write down that a device is here, where it is.
+async fn note_live(desk: &Desk, user: &str, device: DeviceId) {
+    let user = user.to_owned();
+    // Where the relay's thread has ended, nobody is here.
+    let _ = desk.engine.ask(move |hub, now| hub.note_live_device(&user, device, now)).await;
 }
 
 fn parse(device: &str) -> Result<DeviceId, Refusal> {

@@ -1,6 +1,8 @@
 //! The administration, over real sockets beside real sessions.
 
 use super::*;
+use crate::log::{Authentication, Log, SeenDevice, TokenHash};
+use afield_core::DeviceId;
 use serde_json::{Value, json};
 
 /// A relay with an administration, and the token that opens it.
@@ -197,6 +199,52 @@ async fn a_device_is_signed_out_with_its_token_unless_that_is_to_be_kept_for_oth
     let mut invented = Device::try_connect(&office.relay.url(), Some(&shared), Vec::new()).await.unwrap();
     invented.send(ToRelay::Hello(hello(5))).await;
     assert_eq!(invented.next().await, Some(Seen::Goodbye(GoodbyeCode::SignedOut)), "under no other id either");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_device_that_was_forgotten_for_many_others_is_signed_out_all_the_same() {
+    let office = Office::open().await;
+    office.ask("POST", "/v1/users", Some(json!({ "name": "ada" }))).await;
+    let (token, flooding) = (office.token_of("ada").await, office.token_of("ada").await);
+    let mut devices = Vec::new();
+    for number in 1..=3 {
+        let mut device = office.device(&token, number).await;
+        device.until(|seen| matches!(seen, Seen::CaughtUp(_))).await;
+        devices.push(device);
+    }
+    let sessions = office.get("/v1/sessions").await;
+    let mut log = DataFolder::existing(office.folder.path().to_owned()).unwrap().open_log().unwrap();
+    let flooding = TokenHash::of(&flooding);
+    let now = SystemClock::start().now();
+    let Authentication::Good(principal) = log.authenticate(&flooding, hello(9).device, now).unwrap() else { panic!() };
+    let flood: Vec<SeenDevice> = (0..1_001_u128)
+        .map(|number| SeenDevice {
+            user: principal.user,
+            device: DeviceId::from_bytes((number << 64 | 1).to_be_bytes()),
+            token: flooding,
+            address: None,
+            seen_wall_ms: now.wall_ms + 1_000,
+        })
+        .collect();
+    log.note_devices(&flood).unwrap();
+    let listed = office.get("/v1/devices?user=ada").await.to_string();
+    for number in 1..=3 {
+        assert!(!listed.contains(&hello(number).device.to_string()), "the control: it is forgotten");
+    }
+    let path = |number: u8| format!("/v1/devices/ada/{}", hello(number).device);
+    let named = office.ask("PATCH", &path(1), Some(json!({ "name": "the first" }))).await;
+    assert_eq!(named.status, 204, "{}", named.body);
+    let kept = Some(json!({ "keep_tokens": true }));
+    let signed_out = office.ask("POST", &format!("{}/sign-out", path(1)), kept).await;
+    assert_eq!(signed_out.json()["kept_tokens"], json!([2]), "with the token that it has shown: {}", signed_out.body);
+    let second = sessions.as_array().unwrap().iter().find(|one| one["device"] == hello(2).device.to_string()).unwrap();
+    let signed_out = office.ask("DELETE", &format!("/v1/sessions/{}", second["id"].as_str().unwrap()), None).await;
+    assert_eq!(signed_out.json()["revoked_tokens"], json!([2]), "{}", signed_out.body);
+    for device in &mut devices {
+        assert_eq!(device.next().await, Some(Seen::Goodbye(GoodbyeCode::SignedOut)));
+    }
+    let nobody = format!("{}/sign-out", path(77));
+    assert_eq!(office.ask("POST", &nobody, None).await.status, 404, "the control: one that never was");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -53,19 +53,20 @@ pub(super) fn note(transaction: &SqliteTransaction<'_>, seen: &SeenDevice) -> Re
             WHERE d.user = ?1 AND d.id = ?2 ON CONFLICT DO NOTHING",
         )?
         .execute(params![user, device.as_bytes(), token.as_bytes()])?;
-    if known == 0 { forget_oldest(transaction, *user) } else { Ok(()) }
+    if known == 0 { forget_oldest(transaction, *user, *device) } else { Ok(()) }
 }
 
-/// Forgets the devices of a user that are more than so many. One that was signed out stays, or it would come back.
-fn forget_oldest(transaction: &SqliteTransaction<'_>, user: i64) -> Result<(), LogError> {
+/// Forgets the devices of a user that are more than so many. One that was signed out stays, or it would come back; so does the one that was
+/// just noted, whatever clocks say, for whoever is about to sign it out.
+fn forget_oldest(transaction: &SqliteTransaction<'_>, user: i64, noted: DeviceId) -> Result<(), LogError> {
     let forgotten: Vec<[u8; 16]> = transaction
         .statement(
-            "DELETE FROM devices WHERE user = ?1 AND id IN (
+            "DELETE FROM devices WHERE user = ?1 AND id <> ?3 AND id IN (
                 SELECT id FROM devices WHERE user = ?1 AND signed_out_ms IS NULL
                 ORDER BY last_seen_ms DESC, id LIMIT -1 OFFSET ?2
             ) RETURNING id",
         )?
-        .query_map([user, DEVICES_PER_USER_MAX], |row| row.get(0))?
+        .query_map(params![user, DEVICES_PER_USER_MAX, noted.as_bytes()], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for device in forgotten {
         transaction
