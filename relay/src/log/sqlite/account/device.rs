@@ -132,7 +132,9 @@ pub(super) fn sign_out(
 ) -> Result<SignedOut, AccountError> {
     let user = user_row(transaction, user)?;
     let signed_out = transaction
-        .statement("UPDATE devices SET signed_out_ms = ?3 WHERE user = ?1 AND id = ?2")?
+        .statement(
+            "UPDATE devices SET signed_out_ms = max(coalesce(signed_out_ms, ?3), ?3) WHERE user = ?1 AND id = ?2",
+        )?
         .execute(params![user, device.as_bytes(), now.wall_ms])?;
     if signed_out == 0 {
         return Err(AccountError::NoSuchDevice(device));

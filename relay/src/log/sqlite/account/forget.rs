@@ -52,7 +52,7 @@ pub(in crate::log::sqlite) fn forget_user(
         transaction
             .statement(
                 "UPDATE users SET name = 'purged ' || number || ' ' || lower(hex(randomblob(4))), issuer = NULL, subject = NULL,
-                    purged_ms = ?2, disabled_ms = coalesce(disabled_ms, ?2), signed_out_ms = ?2 WHERE number = ?1",
+                    purged_ms = ?2, disabled_ms = coalesce(disabled_ms, ?2), signed_out_ms = max(coalesce(signed_out_ms, ?2), ?2) WHERE number = ?1",
             )?
             .execute(params![user, now.wall_ms])?;
     }

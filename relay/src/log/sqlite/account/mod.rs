@@ -16,6 +16,8 @@ pub(super) use check::{Creation, SPACE_OF_MEMBER, authenticate, create_space, en
 pub(super) use device::DEVICES_PER_USER_MAX;
 pub use end::EndedAccess;
 pub(super) use forget::{SoleSpace, forget_user, sole_spaces};
+#[cfg(test)]
+pub(super) use signed::INSERT_USER;
 
 use super::SqliteLog;
 use super::transaction::{Purpose, SqliteTransaction};

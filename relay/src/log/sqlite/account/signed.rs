@@ -11,6 +11,12 @@ use rusqlite::{OptionalExtension, params};
 const KEPT_MS: i64 = 86_400_000;
 /// How many old ones one that is noted takes away: more than it adds.
 const DROPPED_MAX: i64 = 4;
+/// Up to which number users of the same name are numbered.
+const NUMBERED_MAX: u32 = 9;
+
+/// Makes the user `?4` of the issuer `?3`, where nobody has the name.
+pub(in crate::log::sqlite) const INSERT_USER: &str =
+    "INSERT INTO users (name, created_ms, issuer, subject) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (name) DO NOTHING";
 
 /// Notes a token whose signature was checked with the device that shows it, and makes its user where there is none.
 pub(super) fn store(
@@ -57,15 +63,21 @@ fn find_or_make_user(transaction: &SqliteTransaction<'_>, claims: &SignedClaims,
     if let Some(found) = found {
         return Ok(found);
     }
-    let mut insert = transaction.statement(
-        "INSERT INTO users (name, created_ms, issuer, subject) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-    )?;
-    // A user of the relay's own, or of another issuer, may have that name.
-    let mut name = check_name(subject).unwrap_or("signed").to_owned();
-    let mut number = 2;
+    let mut insert = transaction.statement(INSERT_USER)?;
+    // A user of the relay's own, or of another issuer, may have that name. However many have it, few are tried: behind some numbers, which
+    // are easy to tell apart, comes what nobody has by chance.
+    let wished = check_name(subject).unwrap_or("signed");
+    let mut name = wished.to_owned();
+    let mut numbers = 2..=NUMBERED_MAX;
     while insert.execute(params![name, now.wall_ms, issuer, subject])? == 0 {
-        name = format!("{} {number}", check_name(subject).unwrap_or("signed"));
-        number += 1;
+        name = match numbers.next() {
+            Some(number) => format!("{wished} {number}"),
+            None => {
+                let random: String =
+                    transaction.statement("SELECT lower(hex(randomblob(4)))")?.query_row([], |row| row.get(0))?;
+                format!("{wished} {random}")
+            }
+        };
     }
     Ok(transaction.last_insert_rowid())
 }

@@ -57,11 +57,12 @@ pub(super) fn sign_out(transaction: &SqliteTransaction<'_>, name: &str, now: Now
         .statement("UPDATE tokens SET revoked_ms = ?2 WHERE user = ?1 AND revoked_ms IS NULL RETURNING number, signed")?
         .query_map(params![user, now.wall_ms], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<Vec<(i64, bool)>, _>>()?;
+    // The clock may have gone back since: a moment that was noted already stays the later one.
     transaction
-        .statement("UPDATE users SET signed_out_ms = ?2 WHERE number = ?1")?
+        .statement("UPDATE users SET signed_out_ms = max(coalesce(signed_out_ms, ?2), ?2) WHERE number = ?1")?
         .execute(params![user, now.wall_ms])?;
     transaction
-        .statement("UPDATE devices SET signed_out_ms = ?2 WHERE user = ?1")?
+        .statement("UPDATE devices SET signed_out_ms = max(coalesce(signed_out_ms, ?2), ?2) WHERE user = ?1")?
         .execute(params![user, now.wall_ms])?;
     let mut revoked: Vec<i64> = revoked.into_iter().filter(|(_, signed)| !signed).map(|(number, _)| number).collect();
     revoked.sort_unstable();

@@ -1,8 +1,9 @@
 use super::*;
 use crate::log::accounts::{AccountError, NewInvitation, Role, ShownTokens, SignedOut};
-use crate::log::sqlite::account::DEVICES_PER_USER_MAX;
+use crate::log::sqlite::account::{DEVICES_PER_USER_MAX, INSERT_USER};
 use crate::log::{Ended, SeenDevice, SignedClaims, TokenHash};
 use crate::testing::Author;
+use rusqlite::StatementStatus;
 
 fn ada() -> NewToken {
     NewToken { user: Some("ada".to_owned()), may_create: true, ..NewToken::default() }
@@ -408,4 +409,49 @@ fn old_signed_tokens_go_away_and_no_number_is_given_twice() {
     good(signed(&mut desk.log, "b.2", &fresh(two_days), two_days));
     let numbers: Vec<_> = desk.log.tokens().unwrap().into_iter().map(|token| token.number).collect();
     assert_eq!(numbers, [1, 8, 9], "the relay's own, and the two that are good");
+}
+
+#[test]
+fn who_is_signed_out_once_more_after_the_clock_was_set_back_stays_so() {
+    let mut desk = Desk::new();
+    let phone = principal(&mut desk.log, &ada(), 2);
+    good(signed(&mut desk.log, "a.1", &claims("zoe", None), 1));
+    desk.log.note_devices(&[seen(phone, 1, 5)]).unwrap();
+    let id = DeviceId::from_bytes([1; 16]);
+    for ms in [20, 10] {
+        desk.log.sign_out_device("ada", id, ShownTokens::Keep, at(ms)).unwrap();
+        desk.log.sign_out_user("zoe", at(ms)).unwrap();
+    }
+    let between = SignedClaims { issued_wall_ms: at(15).wall_ms, ..claims("zoe", None) };
+    let found = signed(&mut desk.log, "a.2", &between, 21);
+    assert_eq!(found, Authentication::Ended(Ended::SignedOut), "R7: a token of before the later moment");
+    let token = Token::new(&mut Seeded(3));
+    desk.log.create_token(&token, &ada(), at(15)).unwrap();
+    let found = desk.log.authenticate(&token.hash(), id, at(21)).unwrap();
+    assert_eq!(found, Authentication::Ended(Ended::SignedOut), "R7");
+    let signed_out = desk.log.devices(Some("ada")).unwrap().remove(0).signed_out_wall_ms;
+    assert_eq!(signed_out, Some(at(20).wall_ms));
+    let later = SignedClaims { issued_wall_ms: at(21).wall_ms, ..between };
+    good(signed(&mut desk.log, "a.3", &later, 22));
+    desk.log.sign_out_user("ada", at(12)).unwrap();
+    let signed_out = desk.log.devices(Some("ada")).unwrap().remove(0).signed_out_wall_ms;
+    assert_eq!(signed_out, Some(at(20).wall_ms), "nor by signing out everything of its user");
+}
+
+#[test]
+fn the_name_of_the_next_signed_user_is_found_at_once_however_many_there_are() {
+    const USERS: i32 = 300;
+    let mut desk = Desk::new();
+    for number in 0..USERS {
+        let unusable = claims(&format!("\u{1b}{number}"), None);
+        good(signed(&mut desk.log, &format!("a.{number}"), &unusable, 1));
+        let taken = SignedClaims { issuer: format!("https://{number}.example"), ..claims("zoe", None) };
+        good(signed(&mut desk.log, &format!("b.{number}"), &taken, 1));
+    }
+    let tried = desk.log.connection.prepare_cached(INSERT_USER).unwrap().get_status(StatementStatus::Run);
+    assert!(tried >= 2 * USERS, "the control: each was made by it, {tried}");
+    assert!(tried <= 2 * USERS * 12, "{tried}");
+    let names: std::collections::BTreeSet<_> = desk.log.users().unwrap().into_iter().map(|user| user.name).collect();
+    assert_eq!(names.len(), 1 + 2 * USERS as usize);
+    assert!(names.iter().all(|name| name.chars().count() <= 20), "they fit a line");
 }
