@@ -142,6 +142,8 @@ codes! {
         SignedOut = 14, SignIn, "this device was signed out";
         /// The user's account is closed.
         AccountClosed = 15, SignIn, "the account is closed";
+        /// The relay cannot write down what a sign-in needs: its disk is full, read-only or busy.
+        Unavailable = 16, Retry, "the relay can sign nobody new in now";
     }
 }
 

@@ -14,15 +14,15 @@ const SPACES_NAMED_MAX: usize = ITEMS_MAX;
 /// When a device comes back of whose user as many are here as may be, in milliseconds: some of them are gone by then.
 const FULL_RETRY_MS: u64 = 30_000;
 
+/// When a device comes back that could not be signed in since nothing can be written, in milliseconds: somebody has to make room first.
+const NO_WRITES_RETRY_MS: u64 = 30_000;
+
 impl<L: Log> Hub<L> {
     pub(super) fn greet(&mut self, id: SessionId, token: Option<String>, hello: &Hello, now: Now) {
         match self.authenticate(token.as_deref(), hello.device, now) {
             Ok(Ok((principal, standing))) => self.admit(id, principal, standing, hello, now),
             Ok(Err(code)) => self.refuse(id, code),
-            Err(error) => {
-                tracing::error!(session = %id, error = &error as &dyn std::error::Error, "a token could not be checked");
-                self.close(id, GoodbyeCode::Internal);
-            }
+            Err(error) => self.not_checked(id, &error),
         }
     }
 
@@ -41,11 +41,20 @@ impl<L: Log> Hub<L> {
             }
             Ok(Ok(_)) => self.refuse(id, GoodbyeCode::Unauthorized),
             Ok(Err(code)) => self.refuse(id, code),
-            Err(error) => {
-                tracing::error!(session = %id, error = &error as &dyn std::error::Error, "a token could not be checked");
-                self.close(id, GoodbyeCode::Internal);
-            }
+            Err(error) => self.not_checked(id, &error),
         }
+    }
+
+    /// Ends a session whose token could not be checked. One that was signed and is new here cannot be noted on a disk that takes nothing now;
+    /// those that were noted before get in meanwhile, for which nothing is written.
+    fn not_checked(&mut self, id: SessionId, error: &LogError) {
+        let shown = error as &dyn std::error::Error;
+        if error.takes_no_writes() {
+            tracing::warn!(session = %id, error = shown, "a token could not be noted");
+            return self.close_after(id, GoodbyeCode::Unavailable, Some(NO_WRITES_RETRY_MS));
+        }
+        tracing::error!(session = %id, error = shown, "a token could not be checked");
+        self.close(id, GoodbyeCode::Internal);
     }
 
     /// Ends a session whose token is not good. Only who shows one that never was may be guessing.
@@ -87,7 +96,8 @@ impl<L: Log> Hub<L> {
         self.stand(authentication, now)
     }
 
-    /// The same for a token that an app's backend signed.
+    /// The same for a token that an app's backend signed. One that is new here costs a commit that is synced by itself
+    /// ([`Log::authenticate_signed`]).
     fn authenticate_signed(
         &mut self,
         token: &str,

@@ -36,6 +36,9 @@ pub trait Log: Send {
 
     /// The same for a token that an app's backend signed, whose signature was checked: it is noted when it is shown first.
     ///
+    /// Noting it is a commit that is synced to the disk by itself, for which everybody waits: once for each token, so about once a day for each
+    /// device. It has to be durable before the device is let in, or a token could be revoked of which a crash leaves no trace.
+    ///
     /// # Errors
     ///
     /// The storage failed.
@@ -341,6 +344,11 @@ impl LogError {
     /// Whether the failure concerns the rows that were asked for, and not the storage as a whole.
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::Damaged(_) | Self::Inconsistent(_))
+    }
+
+    /// Whether nothing can be written now, while reads go on: what was asked for may go well later.
+    pub fn takes_no_writes(&self) -> bool {
+        matches!(self, Self::Full(_) | Self::Reserved | Self::ReadOnly(_) | Self::Busy(_))
     }
 
     /// Whether the storage failed as a whole, so that nothing it says can be relied on. Anything else is a refusal: of

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::log::{Fault, FaultPoint};
+use crate::signed::SignedTokens;
+use crate::testing::Backend;
 use rusqlite::Connection;
 use std::path::PathBuf;
 
@@ -138,6 +140,67 @@ fn a_read_only_file_and_a_busy_one_refuse_the_space_that_would_be_made() {
     relay.send(one, open_elsewhere());
     relay.turn();
     assert!(matches!(relay.seen(one)[..], [Seen::Opened(_), Seen::CaughtUp(0)]), "the control");
+}
+
+/// A relay on a file that takes what a backend signs.
+fn with_backend() -> (tempfile::TempDir, PathBuf, Relay, Backend) {
+    let backend = Backend::new();
+    let (folder, path, Relay { hub, now_ms, token, links }) = on_disk();
+    let hub = hub.with_signed_tokens(SignedTokens::open(backend.options()).unwrap());
+    (folder, path, Relay { hub, now_ms, token, links }, backend)
+}
+
+/// What somebody hears who comes with a token that was signed for a user, and when to come back.
+fn knock(relay: &mut Relay, backend: &Backend, subject: &str) -> (Seen, Option<u64>) {
+    let token = backend.token(subject, at(0), &serde_json::json!({}));
+    let id = relay.connect_as(Some(&token));
+    relay.send(id, ToRelay::Hello(hello(9)));
+    relay.turn();
+    let [message] = &relay.raw(id)[..] else { panic!("one answer") };
+    relay.hub.disconnect(id);
+    let retry_after_ms = match Message::open(message).unwrap().to_device().unwrap() {
+        ToDevice::Goodbye(goodbye) => goodbye.retry_after_ms,
+        _ => None,
+    };
+    (understand(message), retry_after_ms)
+}
+
+#[test]
+fn a_signed_token_that_cannot_be_noted_now_is_told_to_come_back_later() {
+    let later = (Seen::Goodbye(GoodbyeCode::Unavailable), Some(30_000));
+    let is_welcome = |heard: &(Seen, Option<u64>)| matches!(heard.0, Seen::Welcome(_));
+    let (_folder, path, mut relay, backend) = with_backend();
+    assert!(is_welcome(&knock(&mut relay, &backend, "known")), "the control");
+    relay.hub.log.connection().busy_timeout(std::time::Duration::ZERO).unwrap();
+    relay.hub.log.connection().pragma_update(None, "query_only", true).unwrap();
+    assert_eq!(knock(&mut relay, &backend, "read-only"), later);
+    let session = relay.device(1);
+    let fresher = backend.token("read-only", at(0), &serde_json::json!({}));
+    relay.send(session, ToRelay::Authenticate(wire::Authenticate { token: fresher }));
+    relay.turn();
+    assert_eq!(relay.seen(session), [Seen::Goodbye(GoodbyeCode::Unavailable)]);
+    relay.hub.log.connection().pragma_update(None, "query_only", false).unwrap();
+
+    let beside = Connection::open(path).unwrap();
+    beside.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_eq!(knock(&mut relay, &backend, "busy"), later);
+    beside.execute_batch("ROLLBACK").unwrap();
+
+    let room = |relay: &Relay, pages: i64| {
+        let connection = relay.hub.log.connection();
+        let now: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        connection.pragma_update_and_check(None, "max_page_count", now + pages, |_| Ok(())).unwrap();
+    };
+    room(&relay, 0);
+    let refused = (0..500).map(|number| format!("full {number}")).find(|subject| {
+        let heard = knock(&mut relay, &backend, subject);
+        assert!(heard == later || is_welcome(&heard), "{heard:?}");
+        heard == later
+    });
+    let refused = refused.expect("the disk is full");
+    assert!(is_welcome(&knock(&mut relay, &backend, "known")), "who was noted before comes in");
+    room(&relay, 100);
+    assert!(is_welcome(&knock(&mut relay, &backend, &refused)), "the control: there is room again");
 }
 
 #[test]

@@ -214,7 +214,7 @@ impl SqliteLog {
         transaction.commit()
     }
 
-    /// Finds or makes the rows of a token that an app's backend signed, and checks it as any other.
+    /// Finds or makes the rows of a token that an app's backend signed, and checks it as any other. One that is new is a commit with a sync.
     pub(super) fn take_signed(
         &mut self,
         token: &TokenHash,
