@@ -7,6 +7,7 @@ mod rows;
 
 use super::SqliteLog;
 use super::archive::Archive;
+use super::foreign;
 use super::room;
 use super::row::SpaceRow;
 use super::run::split;
@@ -59,6 +60,9 @@ impl SqliteLog {
                 .collect::<Result<Vec<_>, _>>()?;
             let runs = append.finish()?;
             let Append { rows: Rows { intact, found, erased, .. }, grown, .. } = append;
+            if !erased.is_empty() {
+                foreign::note_administration(&transaction)?;
+            }
             let appended = Durable::commit(&mut transaction, Appended { answers, runs })?;
             Ok((appended, intact, found, grown, erased))
         });
@@ -70,6 +74,7 @@ impl SqliteLog {
         }
         self.decayed = decayed;
         if result.as_ref().is_ok_and(|(.., erased)| !erased.is_empty()) {
+            self.foreign.administered();
             self.empty_wal();
         }
         let path = self.path.as_deref();

@@ -39,6 +39,11 @@ impl Foreign {
         self.own_upkeep = self.own_upkeep.saturating_add(1);
     }
 
+    /// Notes that this value committed a change that others are told of: it knows of it itself.
+    pub(super) fn administered(&mut self) {
+        self.commits.administration = self.commits.administration.saturating_add(1);
+    }
+
     /// Forgets what was seen: another file is open, or another state of it.
     pub(super) fn forget(&mut self) {
         *self = Self { changes: self.changes, ..Self::default() };
@@ -48,6 +53,13 @@ impl Foreign {
 /// Counts a commit that leaves what is served as it was.
 pub(super) fn note_upkeep(transaction: &SqliteTransaction<'_>) -> Result<(), LogError> {
     transaction.statement("UPDATE file SET upkeep = upkeep + 1")?.execute([])?;
+    Ok(())
+}
+
+/// Counts a commit that sessions have to hear of, whatever upkeep is committed beside it: a `purge` appends records and then does upkeep,
+/// before the relay has looked at the file.
+pub(super) fn note_administration(transaction: &SqliteTransaction<'_>) -> Result<(), LogError> {
+    transaction.statement("UPDATE file SET administration = administration + 1")?.execute([])?;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! What is revoked ends, whatever it is doing (R7).
 
 use super::*;
+use crate::log::Log;
 use rusqlite::{Connection, params};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -63,6 +64,30 @@ async fn a_thousand_live_sessions_end_within_five_seconds_and_others_stay() {
     assert_eq!(ended.expect("R7").len(), SESSIONS);
     bystander.send(open(afield_core::SpaceId::from_bytes([9; 16]), None)).await;
     assert!(matches!(bystander.next().await, Some(Seen::Opened(_))), "who was not signed out goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_session_is_told_of_what_is_purged_beside_the_relay() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = new_token(folder.path());
+    let relay = Relay::start(options(folder.path())).await.unwrap();
+    let mut device = Device::connect(&relay, &token).await;
+    device.catch_up(1).await;
+    let mut author = Author::new(1, 1);
+    let changes: Vec<_> = (0..700).map(|number| author.edit(&number.to_string())).collect();
+    device.send_message(push_message(1, author.entity, &changes)).await;
+    device.until(|seen| matches!(seen, Seen::Receipt(..))).await;
+
+    let mut beside = DataFolder::existing(folder.path().to_owned()).unwrap().open_log().unwrap();
+    let rows = beside.whole_tasks(SPACE).unwrap().unwrap().rows;
+    while let Some(work) = beside.gather(rows).unwrap() {
+        beside.settle(work.run()).unwrap();
+    }
+    beside.purge_entities(SPACE, &[author.entity], SystemClock::start().now()).unwrap();
+    beside.give_back().unwrap();
+    let record = afield_core::Erasure { entity: author.entity, reason: afield_core::ErasureReason::ASKED }.to_bytes();
+    let is_told = |seen: &Seen| foreign(std::slice::from_ref(seen)).iter().any(|chunk| *chunk == record[..]);
+    tokio::time::timeout(REACHED_WITHIN, device.until(is_told)).await.expect("it is told");
 }
 
 /// Revokes a token, and says in the same transaction how far the log of a space is.

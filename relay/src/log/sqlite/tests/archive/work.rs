@@ -357,6 +357,30 @@ fn what_compacts_beside_a_relay_concerns_nobody_and_whatever_else_is_done_meanwh
 }
 
 #[test]
+fn a_relay_hears_of_a_purge_beside_it_and_of_its_own_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let mut desk = Desk::with(SqliteLog::open(&path).unwrap());
+    let (mut author, mut other) = (Author::new(1, 1), Author::new(2, 2));
+    desk.push([author.chunks(40), other.chunks(40)].concat());
+    desk.compact();
+    let Desk { principal, space, told, .. } = desk;
+    let mut beside = Desk { log: SqliteLog::open(&path).unwrap(), principal, space, told };
+    let version = desk.log.foreign_version().unwrap();
+    beside.log.purge_entities(space, &[author.entity], at(0)).unwrap();
+    beside.log.give_back().unwrap();
+    let after = desk.log.foreign_version().unwrap();
+    assert_ne!(after, version, "the upkeep that follows a purge does not hide it");
+
+    desk.log.purge_entities(space, &[other.entity], at(0)).unwrap();
+    assert_eq!(desk.log.foreign_version().unwrap(), after, "its own it knows");
+    desk.told = desk.run(desk.told).after();
+    desk.push(Author::new(3, 3).chunks(40));
+    assert!(!beside.pack().is_empty());
+    assert_eq!(desk.log.foreign_version().unwrap(), after, "and does not take it for one of others later");
+}
+
+#[test]
 fn a_task_whose_beginning_could_not_be_noted_is_taken_up_again() {
     let mut desk = Desk::new();
     let mut author = Author::new(1, 1);
