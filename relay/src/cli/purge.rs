@@ -74,8 +74,10 @@ impl PurgeCommand {
             }
             Self::User { name, with_spaces, confirm } => {
                 let found = match log.user_to_purge(&name) {
-                    // What a process that was killed left in the WAL is to go all the same.
+                    // What a process that was killed left of its spaces, and in the WAL, is to go all the same.
                     Err(PurgeError::NoSuchUser) if confirm => {
+                        log.finish_purges()?;
+                        log.give_back()?;
                         log.empty_wal_of_purged()?;
                         return Err(OperationError::from(PurgeError::NoSuchUser).into());
                     }

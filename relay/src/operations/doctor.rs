@@ -235,6 +235,15 @@ impl Findings {
             let words = format!("{} purged entities are still packed with others", more.unfinished_purges);
             self.warning("purge", words, "a relay takes them out within minutes; `compact` does it at once");
         }
+        if more.unfinished_spaces > 0 {
+            let words =
+                format!("of {} purged spaces something is still there, which nobody is served", more.unfinished_spaces);
+            self.warning(
+                "purge",
+                words,
+                "where no purge runs just now, one was stopped: `purge space SPACE --confirm` completes it",
+            );
+        }
         let behind = more.newest_ms.unwrap_or(i64::MIN).saturating_sub(now.wall_ms);
         if behind > CLOCK_BEHIND_MS {
             let words = format!("the clock is {} s behind what was noted already", behind / 1_000);

@@ -2,6 +2,7 @@
 
 use super::copy::{LogFigures, figures};
 use super::heads;
+use super::purge::UNFINISHED_PURGES;
 use super::schema::{self, OpenLogError, wal_of};
 use rusqlite::Connection;
 use std::path::Path;
@@ -38,6 +39,8 @@ pub(crate) struct MoreHealth {
     pub(crate) tokens_ending: Vec<i64>,
     /// How many purged entities are not yet taken out of what is packed.
     pub(crate) unfinished_purges: u64,
+    /// How many purged spaces are still partly there.
+    pub(crate) unfinished_spaces: u64,
     /// The newest moment that is noted anywhere.
     pub(crate) newest_ms: Option<i64>,
 }
@@ -71,6 +74,7 @@ fn more(connection: &Connection, now_ms: i64, soon_ms: i64) -> Result<MoreHealth
         tokens_for_ever: count(for_ever, &[&now_ms])?,
         tokens_ending: ending.query_map([now_ms, soon_ms], |row| row.get(0))?.collect::<Result<_, _>>()?,
         unfinished_purges: count("SELECT count(*) FROM erasures WHERE cleared < position".to_owned(), &[])?,
+        unfinished_spaces: count(format!("SELECT count(*) FROM ({UNFINISHED_PURGES})"), &[])?,
         newest_ms: connection.query_row(NEWEST, [], |row| row.get(0))?,
     })
 }

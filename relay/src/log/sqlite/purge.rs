@@ -1,8 +1,11 @@
 //! Purging at an operator's word: entities, whole spaces, users.
 
+mod space;
+
+pub(super) use space::UNFINISHED as UNFINISHED_PURGES;
+
 use super::account::{SoleSpace, forget_user, sole_spaces};
 use super::row::SpaceRow;
-use super::schema;
 use super::transaction::{Purpose, SqliteTransaction};
 use super::{Settled, SqliteLog};
 use crate::log::accounts::AccountError;
@@ -20,36 +23,6 @@ const WAL_PAUSE: Duration = Duration::from_millis(100);
 
 /// How often work is tried that a relay beside it overtook.
 const STALE_MAX: usize = 100;
-
-/// What hangs on the entities of a space.
-const OF_ENTITIES: [&str; 5] = [
-    "DELETE FROM actor_runs WHERE entity IN (SELECT number FROM entities WHERE space = ?1)",
-    "DELETE FROM change_prefixes WHERE entity IN (SELECT number FROM entities WHERE space = ?1)",
-    "DELETE FROM snapshots WHERE entity IN (SELECT number FROM entities WHERE space = ?1)",
-    "DELETE FROM snapshot_tries WHERE entity IN (SELECT number FROM entities WHERE space = ?1)",
-    "DELETE FROM erasures WHERE entity IN (SELECT number FROM entities WHERE space = ?1)",
-];
-
-/// What hangs on the space itself, the last of it the space.
-const OF_SPACE: [&str; 4] = [
-    "DELETE FROM entities WHERE space = ?1",
-    "DELETE FROM members WHERE space = ?1",
-    "DELETE FROM invitations WHERE space = ?1",
-    "DELETE FROM spaces WHERE number = ?1",
-];
-
-/// The log of a space.
-const OF_POSITIONS: [&str; 3] = [
-    "DELETE FROM chunks WHERE position > ?1 AND position <= ?2",
-    "DELETE FROM segments WHERE last > ?1 AND last <= ?2",
-    "DELETE FROM segment_hashes WHERE last > ?1 AND last <= ?2",
-];
-
-/// Names that nothing uses any more: those of collections, and of actors, which tell devices.
-const UNUSED_NAMES: [&str; 2] = [
-    "DELETE FROM collections WHERE number NOT IN (SELECT collection FROM entities)",
-    "DELETE FROM actors WHERE number NOT IN (SELECT actor FROM chunks UNION SELECT actor FROM actor_runs)",
-];
 
 /// What a purge would take away, or took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -186,23 +159,27 @@ impl SqliteLog {
         }
     }
 
-    /// Takes a space away with all that is in it, in one transaction; only its id stays, so that no device creates it again. `None`
-    /// where it was purged already.
+    /// Takes a space away with all that is in it; only its id stays, so that no device creates it again. `None` where it was purged
+    /// already.
+    ///
+    /// It is blocked in a transaction of its own, and a relay beside this tells its sessions. What was in it goes in many short
+    /// transactions after that, so that nobody who writes waits long.
     ///
     /// # Errors
     ///
-    /// It never was there, or the storage failed.
+    /// It never was there, or the storage failed. Called again, it completes.
     pub fn purge_space(&mut self, space: SpaceId, now: Now) -> Result<Option<PurgedSpace>, PurgeError> {
-        let mut transaction = self.begin(Purpose::Write)?;
-        let Some(figures) = figures(&transaction, space)? else {
-            return if is_purged(&transaction, space)? { Ok(None) } else { Err(PurgeError::NoSuchSpace(space)) };
-        };
-        take_space_away(&transaction, space, now)?;
-        take_unused_names_away(&transaction)?;
-        transaction.commit().map_err(PurgeError::Log)?;
-        drop(transaction);
-        self.after_purge();
-        Ok(Some(figures))
+        let found = self.space_to_purge(space)?;
+        if found.is_some() {
+            self.with_orphans(|log| -> Result<(), LogError> {
+                let mut transaction = log.begin(Purpose::Write)?;
+                space::block(&transaction, space, now)?;
+                transaction.commit()
+            })?;
+            self.after_purge();
+        }
+        self.finish_purges()?;
+        Ok(found)
     }
 
     /// What purging a user would take away.
@@ -221,23 +198,26 @@ impl SqliteLog {
     }
 
     /// Closes an account and forgets whose it was: name, tokens, devices, memberships, in one transaction. The spaces that only this
-    /// user owned stay, with nobody to own them, or are purged, too.
+    /// user owned stay, with nobody to own them, or are blocked in the same transaction and taken away after it.
     ///
     /// # Errors
     ///
-    /// There is no such user, or the storage failed.
+    /// There is no such user, or the storage failed. Where spaces are still to be taken away, [`Self::finish_purges`] completes it.
     pub fn purge_user(&mut self, name: &str, with_spaces: bool, now: Now) -> Result<PurgedUser, PurgeError> {
-        let mut transaction = self.begin(Purpose::Write)?;
-        let sole_spaces: Vec<SpaceId> = sole_spaces(&transaction, name)?.into_iter().map(|SoleSpace(id)| id).collect();
-        if with_spaces {
-            sole_spaces.iter().try_for_each(|space| take_space_away(&transaction, *space, now))?;
-            take_unused_names_away(&transaction)?;
-        }
-        let (tokens, devices) = forget_user(&transaction, name, now)?;
-        transaction.commit().map_err(PurgeError::Log)?;
-        drop(transaction);
+        let purged = self.with_orphans(|log| -> Result<PurgedUser, PurgeError> {
+            let mut transaction = log.begin(Purpose::Write)?;
+            let sole_spaces: Vec<SpaceId> =
+                sole_spaces(&transaction, name)?.into_iter().map(|SoleSpace(id)| id).collect();
+            if with_spaces {
+                sole_spaces.iter().try_for_each(|space| space::block(&transaction, *space, now))?;
+            }
+            let (tokens, devices) = forget_user(&transaction, name, now)?;
+            transaction.commit().map_err(PurgeError::Log)?;
+            Ok(PurgedUser { tokens, devices, sole_spaces })
+        })?;
         self.after_purge();
-        Ok(PurgedUser { tokens, devices, sole_spaces })
+        self.finish_purges()?;
+        Ok(purged)
     }
 
     fn after_purge(&mut self) {
@@ -255,10 +235,7 @@ impl SqliteLog {
     /// The storage failed.
     pub fn empty_wal_of_purged(&mut self) -> Result<bool, LogError> {
         for _ in 0..WAL_TRIES {
-            let is_busy = schema::without_waiting(&self.connection, |connection| {
-                connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))
-            });
-            if !is_busy? {
+            if self.shorten_wal()? {
                 return Ok(true);
             }
             std::thread::sleep(WAL_PAUSE);
@@ -284,27 +261,4 @@ fn figures(transaction: &SqliteTransaction<'_>, space: SpaceId) -> Result<Option
         Ok(PurgedSpace { members: count(0)?, chunks: count(1)?, bytes: count(2)? })
     };
     Ok(transaction.statement(sql)?.query_row([space.as_bytes()], read).optional()?)
-}
-
-fn take_space_away(transaction: &SqliteTransaction<'_>, space: SpaceId, now: Now) -> Result<(), LogError> {
-    let Some(number) = number_of(transaction, space)? else { return Ok(()) };
-    let (before, end) = SpaceRow::positions(number);
-    for sql in OF_POSITIONS {
-        transaction.statement(sql)?.execute([before, end])?;
-    }
-    for sql in OF_ENTITIES.iter().chain(&OF_SPACE) {
-        transaction.statement(sql)?.execute([number])?;
-    }
-    transaction.statement("DELETE FROM token_spaces WHERE space = ?1")?.execute([space.as_bytes()])?;
-    transaction
-        .statement("INSERT OR REPLACE INTO purged_spaces (id, number, purged_ms) VALUES (?1, ?2, ?3)")?
-        .execute(params![space.as_bytes(), number, now.wall_ms])?;
-    Ok(())
-}
-
-fn take_unused_names_away(transaction: &SqliteTransaction<'_>) -> Result<(), LogError> {
-    for sql in UNUSED_NAMES {
-        transaction.statement(sql)?.execute([])?;
-    }
-    Ok(())
 }

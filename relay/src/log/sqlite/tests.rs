@@ -8,6 +8,7 @@ mod damage;
 mod erasing;
 mod faults;
 mod forgetting;
+mod purging;
 mod reading;
 
 use super::*;

@@ -81,13 +81,31 @@ async fn a_live_session_is_told_of_what_is_purged_beside_the_relay() {
     let mut beside = DataFolder::existing(folder.path().to_owned()).unwrap().open_log().unwrap();
     let rows = beside.whole_tasks(SPACE).unwrap().unwrap().rows;
     while let Some(work) = beside.gather(rows).unwrap() {
-        beside.settle(work.run()).unwrap();
+        drop(beside.settle(work.run()).unwrap());
     }
     beside.purge_entities(SPACE, &[author.entity], SystemClock::start().now()).unwrap();
     beside.give_back().unwrap();
     let record = afield_core::Erasure { entity: author.entity, reason: afield_core::ErasureReason::ASKED }.to_bytes();
     let is_told = |seen: &Seen| foreign(std::slice::from_ref(seen)).iter().any(|chunk| *chunk == record[..]);
     tokio::time::timeout(REACHED_WITHIN, device.until(is_told)).await.expect("it is told");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_session_is_told_that_its_space_is_purged_and_pushes_nothing_more_into_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = new_token(folder.path());
+    let relay = Relay::start(options(folder.path())).await.unwrap();
+    let mut device = Device::connect(&relay, &token).await;
+    device.catch_up(1).await;
+    let mut author = Author::new(1, 1);
+    device.send_message(push_message(1, author.entity, &[author.edit("before")])).await;
+    device.until(|seen| matches!(seen, Seen::Receipt(..))).await;
+    let mut beside = DataFolder::existing(folder.path().to_owned()).unwrap().open_log().unwrap();
+    beside.purge_space(SPACE, SystemClock::start().now()).unwrap().expect("it was there");
+    let is_told = |seen: &Seen| *seen == Seen::Refused(wire::SpaceCode::UnknownOrForbidden);
+    tokio::time::timeout(REACHED_WITHIN, device.until(is_told)).await.expect("R7");
+    device.send(open(SPACE, None)).await;
+    device.until(is_told).await;
 }
 
 /// Revokes a token, and says in the same transaction how far the log of a space is.

@@ -283,6 +283,11 @@ impl Archive<'_, '_> {
     }
 
     fn gather_strip(&self, task: Task, entity: i64) -> Result<Option<Job>, LogError> {
+        // The space may have been purged meanwhile, and be on its way out of the file.
+        let sql = "SELECT 1 FROM entities e JOIN spaces s ON s.number = e.space WHERE e.number = ?1";
+        if !self.transaction.statement(sql)?.exists([entity])? {
+            return Ok(None);
+        }
         if let Some(erasure) = self.erasure(entity)? {
             return self.gather_erased(task, entity, &erasure);
         }

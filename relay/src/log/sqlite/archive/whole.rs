@@ -96,7 +96,7 @@ impl SqliteLog {
                 std::thread::sleep(GIVE_BACK_PAUSE);
             }
         }
-        self.shorten_wal()
+        self.shorten_wal().map(drop)
     }
 
     /// Empties the WAL of what was erased, where nobody reads it just now; otherwise it is tried again with the next task. What
@@ -114,8 +114,15 @@ impl SqliteLog {
         }
     }
 
-    /// Brings the WAL into the file and empties it, unless somebody reads it.
-    pub(in crate::log::sqlite) fn shorten_wal(&mut self) -> Result<(), LogError> {
-        Ok(self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+    /// Brings the WAL into the file and empties it; answers whether it could, which takes a moment in which nobody reads it.
+    ///
+    /// It waits for nobody: whoever waits for readers has the lock of writers meanwhile. Most of it is brought into the file before, with
+    /// that lock left to others.
+    pub(in crate::log::sqlite) fn shorten_wal(&mut self) -> Result<bool, LogError> {
+        let is_busy = schema::without_waiting(&self.connection, |connection| {
+            connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))
+        })?;
+        Ok(!is_busy)
     }
 }
