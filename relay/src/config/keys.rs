@@ -6,8 +6,8 @@ use super::span::TimeSpan;
 use crate::hub::SIGNALS_PER_SECOND;
 use crate::log::Quotas;
 use crate::server::{
-    CONNECTIONS_MAX, DEFAULT_PORT, DISK_FREE_MIN_PERCENT, DataFolder, HANDSHAKES_MAX, Rates, SESSIONS_PER_USER_MAX,
-    SHUTDOWN_DEADLINE_MS,
+    CONNECTIONS_MAX, DEFAULT_PORT, DISK_FREE_MIN_PERCENT, DataFolder, HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX,
+    Rates, SESSIONS_PER_USER_MAX, SHUTDOWN_DEADLINE_MS,
 };
 use afield_core::limits::{
     CHANGE_BYTES_MAX, CHANGE_DEPENDENCIES_MAX, CHANGE_OPERATIONS_MAX, FRAME_BYTES_MAX, IN_FLIGHT_BYTES_MAX,
@@ -175,6 +175,8 @@ keys! {
         connections_max: Count<1, 1_000_000> = Count::new(CONNECTIONS_MAX as u64);
         /// Most connections at once that were not welcomed yet; the others are asked to come a little later.
         handshakes_max: Count<1, 1_000_000> = Count::new(HANDSHAKES_MAX as u64);
+        /// Most of those of one address; a connection counts from the moment at which it is accepted.
+        handshakes_per_address_max: Count<1, 1_000_000> = Count::new(HANDSHAKES_PER_ADDRESS_MAX as u64);
         /// Most devices of one user at once.
         sessions_per_user_max: Count<1> = Count::new(SESSIONS_PER_USER_MAX as u64);
         /// The proxies of which is believed for whom they ask (X-Forwarded-For): addresses or networks, with commas.

@@ -64,6 +64,7 @@ impl Config {
             signals: SignalRate { per_second, burst: per_second.saturating_mul(3) },
             connections_max: size(self.connections_max.get()),
             handshakes_max: size(self.handshakes_max.get()),
+            handshakes_per_address_max: size(self.handshakes_per_address_max.get()),
             sessions_per_user_max: size(self.sessions_per_user_max.get()),
             rates: self.rates.rates(),
             trusted_proxies: self.trusted_proxies.as_slice().to_vec(),

@@ -1,10 +1,11 @@
 //! What the relay answers to devices, and to those who ask how it is.
 
 use super::engine::{Caller, EngineHandle};
+use super::gate::Gate;
 use super::listen::{Accepted, Place};
 use super::origin::{Origins, client_address};
-use super::session::{self, Common, SharedRoom};
-use super::throttle::{Refused, Throttle, TooMany};
+use super::session::{self, Common, Handshake, SharedRoom};
+use super::throttle::{Refused, TooMany};
 use crate::hub::Access;
 use afield_core::Limits;
 use afield_core::limits::UNAUTHENTICATED_BYTES_MAX;
@@ -16,7 +17,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use http::{StatusCode, header};
 use hyper_util::rt::TokioIo;
-use ipnet::IpNet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -31,8 +31,7 @@ struct Shared {
     access: Access,
     limits: Limits,
     room: SharedRoom,
-    throttle: Arc<Throttle>,
-    proxies: Arc<[IpNet]>,
+    gate: Arc<Gate>,
     origins: Arc<Origins>,
     /// A place for each session that was not welcomed yet.
     handshakes: Arc<Semaphore>,
@@ -42,16 +41,15 @@ struct Shared {
 pub(super) struct Doorkeeping {
     pub(super) access: Access,
     pub(super) limits: Limits,
-    pub(super) throttle: Arc<Throttle>,
-    pub(super) proxies: Vec<IpNet>,
+    pub(super) gate: Arc<Gate>,
     pub(super) origins: Origins,
     pub(super) handshakes_max: usize,
 }
 
 /// The routes of the listener for devices.
 pub(super) fn router(doorkeeping: Doorkeeping, engine: EngineHandle) -> Router {
-    let Doorkeeping { access, limits, throttle, proxies, origins, handshakes_max } = doorkeeping;
-    let (proxies, origins) = (proxies.into(), Arc::new(origins));
+    let Doorkeeping { access, limits, gate, origins, handshakes_max } = doorkeeping;
+    let origins = Arc::new(origins);
     let handshakes = Arc::new(Semaphore::new(handshakes_max));
     let room = SharedRoom::new();
     Router::new()
@@ -59,7 +57,7 @@ pub(super) fn router(doorkeeping: Doorkeeping, engine: EngineHandle) -> Router {
         .route("/readyz", get(readyz))
         .route("/version", get(version))
         .route(SYNC_PATH, any(sync))
-        .with_state(Shared { engine, access, limits, room, throttle, proxies, origins, handshakes })
+        .with_state(Shared { engine, access, limits, room, gate, origins, handshakes })
 }
 
 /// Whether the relay can append: what a load balancer asks before it sends anybody here.
@@ -91,19 +89,24 @@ async fn sync(
     Extension(accepted): Extension<Accepted>,
     mut request: Request,
 ) -> Response {
-    if place.is_spare {
-        shared.throttle.count(Refused::Places);
-        return too_many(StatusCode::SERVICE_UNAVAILABLE, TooMany::after(Duration::ZERO));
+    let Shared { gate, .. } = &shared;
+    if let Some(refused) = place.refused {
+        return sent_away(gate, refused);
     }
-    let address = client_address(accepted.from, request.headers(), &shared.proxies);
-    if let Err(refused) = shared.throttle.connect(address) {
+    let address = client_address(accepted.from, request.headers(), &gate.proxies);
+    if let Err(refused) = gate.throttle.check_sign_in(address) {
         return too_many(StatusCode::TOO_MANY_REQUESTS, refused);
     }
+    // A connection of a proxy is one of whom it asks for.
+    let of_address = match gate.is_proxy(accepted.from).then(|| gate.let_in(address)).transpose() {
+        Ok(of_client) => of_client.unwrap_or_else(|| place.take_of_address()),
+        Err(refused) => return sent_away(gate, refused),
+    };
     // A browser says which page asks, and a device that is none never does.
     if let Some(origin) = request.headers().get(header::ORIGIN)
         && (shared.access == Access::Open || !shared.origins.include(origin))
     {
-        shared.throttle.count(Refused::Origin);
+        gate.throttle.count(Refused::Origin);
         return StatusCode::FORBIDDEN.into_response();
     }
     let Ok(token) = bearer_token(request.headers()) else {
@@ -111,7 +114,7 @@ async fn sync(
     };
     // When many come back at once, some are asked to come a little later: those who are let in are not kept waiting by them.
     let Ok(handshake) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
-        shared.throttle.count(Refused::Handshakes);
+        gate.throttle.count(Refused::Handshakes);
         return too_many(StatusCode::SERVICE_UNAVAILABLE, TooMany::after(Duration::ZERO));
     };
     let upgrade = hyper::upgrade::on(&mut request);
@@ -128,7 +131,9 @@ async fn sync(
                 let link = accept(TokioIo::new(upgraded), options).await;
                 let token = token.map(|token| token.expose().to_owned());
                 let caller = Caller { address, began: accepted.at.into_std() };
-                let common = Common { room: shared.room, throttle: shared.throttle, handshake };
+                let handshake = Handshake::new(handshake, of_address);
+                let throttle = Arc::clone(&shared.gate.throttle);
+                let common = Common { room: shared.room, throttle, handshake };
                 session::run(link, token, caller, &shared.engine, common).await;
             }
             Err(error) => tracing::debug!(%error, "a connection was not upgraded"),
@@ -136,6 +141,12 @@ async fn sync(
         drop(place);
     });
     response.map(|()| Body::empty())
+}
+
+fn sent_away(gate: &Gate, (why, wait): (Refused, TooMany)) -> Response {
+    gate.throttle.count(why);
+    let status = if why == Refused::Rate { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::SERVICE_UNAVAILABLE };
+    too_many(status, wait)
 }
 
 fn too_many(status: StatusCode, refused: TooMany) -> Response {

@@ -1,6 +1,8 @@
 //! Accepting connections and speaking HTTP on them, whatever is answered there.
 
-use super::places::SPARE_PLACES;
+use super::gate::{self, Gate};
+use super::places::{OfAddress, SPARE_PLACES};
+use super::throttle::{Refused, TooMany};
 use afield_core::limits::HANDSHAKE_TIMEOUT_MS;
 use axum::Router;
 use axum::extract::Request;
@@ -12,7 +14,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -41,8 +43,21 @@ const TOO_MANY_LOGGED_EVERY: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     _permit: Arc<OwnedSemaphorePermit>,
-    /// Whether it is one of those that are kept for questions about the relay's health: nobody syncs on it.
-    pub(super) is_spare: bool,
+    /// Set where it is one of those that are kept for questions about the relay's health: why nobody syncs on it.
+    pub(super) refused: Option<gate::SentAway>,
+    /// Its address's place among those that were not welcomed yet.
+    of_address: Arc<Mutex<Option<OfAddress>>>,
+}
+
+impl Place {
+    fn new(permit: OwnedSemaphorePermit, refused: Option<gate::SentAway>, of_address: Option<OfAddress>) -> Self {
+        Self { _permit: Arc::new(permit), refused, of_address: Arc::new(Mutex::new(of_address)) }
+    }
+
+    /// The place of its address, which whoever takes it gives back.
+    pub(super) fn take_of_address(&self) -> Option<OfAddress> {
+        self.of_address.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// When a connection was accepted: everything up to its `Welcome` counts from here.
@@ -71,12 +86,20 @@ pub(super) struct Listener {
     tls: Option<TlsAcceptor>,
     places: Arc<Semaphore>,
     spare_places: Arc<Semaphore>,
+    gate: Option<Arc<Gate>>,
     router: Router,
 }
 
 impl Listener {
     pub(super) fn new(socket: TcpListener, tls: Option<TlsAcceptor>, router: Router, places: Arc<Semaphore>) -> Self {
-        Self { socket, tls, places, spare_places: Arc::new(Semaphore::new(SPARE_PLACES)), router }
+        Self { socket, tls, places, spare_places: Arc::new(Semaphore::new(SPARE_PLACES)), gate: None, router }
+    }
+
+    /// Asks at the gate for each connection.
+    #[must_use]
+    pub(super) fn behind(mut self, gate: Arc<Gate>) -> Self {
+        self.gate = Some(gate);
+        self
     }
 
     /// Accepts connections until told to stop.
@@ -95,13 +118,10 @@ impl Listener {
                     continue;
                 }
             };
-            let place = self.place();
-            if place.as_ref().is_none_or(|place| place.is_spare) {
-                sent_away.count();
-            }
-            match place {
-                Some(place) => self.serve(stream, Accepted::now(from.ip()), place, stopped.clone()),
-                None => {
+            match self.place(from.ip(), &mut sent_away) {
+                Ok(place) => self.serve(stream, Accepted::now(from.ip()), place, stopped.clone()),
+                Err((why, _)) => {
+                    self.gate.iter().for_each(|gate| gate.throttle.count(why));
                     // Best effort: a peer that does not take it at once sees the connection end.
                     let _ = self.tls.is_none().then(|| stream.try_write(TOO_MANY));
                 }
@@ -109,11 +129,23 @@ impl Listener {
         }
     }
 
-    /// A place among the connections, or one of those that are kept for questions about the relay's health.
-    fn place(&self) -> Option<Place> {
-        let take = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok().map(Arc::new);
-        let place = |is_spare| move |permit| Place { _permit: permit, is_spare };
-        take(&self.places).map(place(false)).or_else(|| take(&self.spare_places).map(place(true)))
+    /// A place among the connections; or one of those that are kept for questions about the relay's health, where there is none, or the
+    /// address has come too often or holds too many. On such a one a device hears when to come back.
+    fn place(&self, from: IpAddr, sent_away: &mut SentAway) -> Result<Place, gate::SentAway> {
+        let take = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok();
+        let admitted = self.gate.as_ref().map_or(Ok(None), |gate| gate.accept(from));
+        let refused = match admitted {
+            Ok(of_address) => match take(&self.places) {
+                Some(permit) => return Ok(Place::new(permit, None, of_address)),
+                None => {
+                    sent_away.count();
+                    (Refused::Places, TooMany::after(Duration::ZERO))
+                }
+            },
+            Err(refused) => refused,
+        };
+        let spare = take(&self.spare_places).map(|permit| Place::new(permit, Some(refused), None));
+        spare.ok_or(refused)
     }
 
     fn serve(&self, stream: TcpStream, accepted: Accepted, place: Place, stopped: watch::Receiver<bool>) {
@@ -209,12 +241,12 @@ mod tests {
     async fn kept_after(waited: Duration) -> Duration {
         let (stream, _peer) = tokio::io::duplex(1_024);
         let places = Arc::new(Semaphore::new(1));
-        let permit = Arc::new(places.try_acquire_owned().unwrap());
+        let permit = places.try_acquire_owned().unwrap();
         let (_stop, stopped) = watch::channel(false);
         let accepted = Accepted::now(IpAddr::from([127, 0, 0, 1]));
         tokio::time::advance(waited).await;
         let since = Instant::now();
-        speak_http(stream, accepted, Router::new(), Place { _permit: permit, is_spare: false }, stopped).await;
+        speak_http(stream, accepted, Router::new(), Place::new(permit, None, None), stopped).await;
         since.elapsed()
     }
 

@@ -6,6 +6,7 @@
 //! | `engine` | the thread that owns the hub, and the events it takes |
 //! | `admin` | the administration over HTTP |
 //! | `endpoint` | what devices, and those who ask how it is, are answered |
+//! | `gate` | who may connect, asked as a connection is accepted |
 //! | `listen` | accepting connections and speaking HTTP on them |
 //! | `metrics` | figures for Prometheus |
 //! | `origin` | which address and which page a request is from |
@@ -20,6 +21,7 @@ mod clock;
 mod endpoint;
 mod engine;
 pub(crate) mod folder;
+mod gate;
 mod listen;
 mod metrics;
 mod origin;
@@ -45,9 +47,11 @@ use afield_core::Limits;
 use endpoint::Doorkeeping;
 use engine::{Engine, Watch};
 use folder::FolderLock;
+use gate::Gate;
 use ipnet::IpNet;
 use listen::Listener;
 use metrics::CommitTimes;
+use places::PerAddress;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -66,6 +70,8 @@ pub const CONNECTIONS_MAX: usize = 5_000;
 pub const SESSIONS_PER_USER_MAX: usize = 50;
 /// How many connections that were not welcomed yet a relay takes at once unless told otherwise: it welcomes some thousand a second.
 pub const HANDSHAKES_MAX: usize = 512;
+/// How many of those may be of one address unless told otherwise: a quarter, so that no address keeps all others out.
+pub const HANDSHAKES_PER_ADDRESS_MAX: usize = HANDSHAKES_MAX / 4;
 /// How much of the disk has to be free unless told otherwise, in percent: the protocol's table of limits.
 pub const DISK_FREE_MIN_PERCENT: u8 = 5;
 /// How long a stopping relay waits for what it still has to say, in milliseconds, unless told otherwise: below the 10 s
@@ -109,6 +115,8 @@ pub struct RelayOptions {
     pub sessions_per_user_max: usize,
     /// Most connections at once that were not welcomed yet; the others are asked to come a little later.
     pub handshakes_max: usize,
+    /// Most of those of one address.
+    pub handshakes_per_address_max: usize,
     /// How much addresses, devices and accounts may do.
     pub rates: Rates,
     /// The proxies of which is believed for whom they ask.
@@ -139,6 +147,7 @@ impl RelayOptions {
             connections_max: CONNECTIONS_MAX,
             sessions_per_user_max: SESSIONS_PER_USER_MAX,
             handshakes_max: HANDSHAKES_MAX,
+            handshakes_per_address_max: HANDSHAKES_PER_ADDRESS_MAX,
             rates: Rates::DEFAULT,
             trusted_proxies: Vec::new(),
             origins: Origins::default(),
@@ -281,16 +290,21 @@ impl Relay {
         let connections_max = places::within_descriptors(options.connections_max);
         let connections = Arc::new(Semaphore::new(connections_max));
         let (stop, stopped) = watch::channel(false);
+        let knows_addresses = !behind_proxy || !options.trusted_proxies.is_empty();
+        let gate = Arc::new(Gate {
+            throttle: Arc::clone(&throttle),
+            proxies: options.trusted_proxies,
+            unwelcomed: knows_addresses.then(|| PerAddress::new(options.handshakes_per_address_max)),
+        });
         let doorkeeping = Doorkeeping {
             access,
             limits: options.limits,
-            throttle: Arc::clone(&throttle),
-            proxies: options.trusted_proxies,
+            gate: Arc::clone(&gate),
             origins: options.origins,
             handshakes_max: options.handshakes_max,
         };
         let router = endpoint::router(doorkeeping, engine.handle());
-        let listener = Listener::new(socket, tls.clone(), router, Arc::clone(&connections));
+        let listener = Listener::new(socket, tls.clone(), router, Arc::clone(&connections)).behind(gate);
         let mut accepting = vec![tokio::spawn(listener.run(stopped.clone()))];
         let admin = admin.map(|((socket, address), log)| {
             let router = admin::router(admin::Desk::new(log, engine.handle(), Arc::clone(&throttle)));

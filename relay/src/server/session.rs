@@ -1,6 +1,7 @@
 //! One upgraded connection: what comes in waits for room, what goes out is counted.
 
 use super::engine::{Caller, Connection, EngineHandle, ToLink};
+use super::places::OfAddress;
 use super::throttle::{Throttle, Writer};
 use crate::hub::Output;
 use afield_core::limits::FRAME_BYTES_MAX;
@@ -36,8 +37,20 @@ impl SharedRoom {
 pub(super) struct Common {
     pub(super) room: SharedRoom,
     pub(super) throttle: Arc<Throttle>,
-    /// Its place among those that were not welcomed yet; given back once it was.
-    pub(super) handshake: OwnedSemaphorePermit,
+    pub(super) handshake: Handshake,
+}
+
+/// A session's places among those that were not welcomed yet, of all and of its address; given back once it was.
+#[derive(Debug)]
+pub(super) struct Handshake {
+    _of_all: OwnedSemaphorePermit,
+    _of_address: Option<OfAddress>,
+}
+
+impl Handshake {
+    pub(super) fn new(of_all: OwnedSemaphorePermit, of_address: Option<OfAddress>) -> Self {
+        Self { _of_all: of_all, _of_address: of_address }
+    }
 }
 
 #[cfg(test)]
@@ -45,6 +58,7 @@ impl Common {
     /// Of a relay without limits.
     fn unlimited() -> Self {
         let handshake = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("it is the only one");
+        let handshake = Handshake::new(handshake, None);
         Self { room: SharedRoom::new(), throttle: Throttle::unlimited(), handshake }
     }
 }

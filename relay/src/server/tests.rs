@@ -359,6 +359,69 @@ async fn an_address_that_connects_or_guesses_too_often_is_told_when_to_come_back
     refused(shut_out.expect("the address has guessed too often"));
 }
 
+/// A connection from another address of this machine.
+#[cfg(target_os = "linux")]
+async fn connect_from(last: u8, relay: &RunningRelay) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(IpAddr::from([127, 0, 0, last]), 0)).unwrap();
+    socket.connect(relay.address()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_counts_for_its_address_before_it_asks_for_anything() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = new_token(folder.path());
+    let rates = Rates { connections: Rate::per_minute(1, 3), ..Rates::DEFAULT };
+    let relay = Relay::start(RelayOptions { rates, ..options(folder.path()) }).await.unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..3 {
+        silent.push(TcpStream::connect(relay.address()).await.unwrap());
+    }
+    let refused = Device::try_connect(&relay.url(), Some(token.reveal()), Vec::new()).await.err().expect("the fourth");
+    assert!(refused.retry_after_ms().unwrap() >= 1_000 && refused.to_string().contains("fewer"), "{refused}");
+    relay.shutdown().await;
+
+    let few = RelayOptions { handshakes_per_address_max: 2, ..options(folder.path()) };
+    let relay = Relay::start(few).await.unwrap();
+    let mut welcome = Vec::new();
+    for number in 1..=5 {
+        let mut device = Device::connect(&relay, &token).await;
+        device.catch_up(number).await;
+        welcome.push(device);
+    }
+    silent.clear();
+    for _ in 0..2 {
+        silent.push(TcpStream::connect(relay.address()).await.unwrap());
+    }
+    let refused = Device::try_connect(&relay.url(), Some(token.reveal()), Vec::new()).await.err().expect("the third");
+    assert!(refused.class() == Class::Retry && refused.retry_after_ms().is_some(), "{refused:?}");
+    #[cfg(target_os = "linux")]
+    {
+        let mut other = connect_from(2, &relay).await;
+        other.write_all(handshake("").as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        tokio::time::timeout(PATIENCE, other.read_exact(&mut answer)).await.unwrap().unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 101", "another address is not concerned");
+    }
+    silent.clear();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while Device::try_connect(&relay.url(), Some(token.reveal()), Vec::new()).await.is_err() {
+        assert!(tokio::time::Instant::now() < deadline, "its places are free again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_of_a_trusted_proxy_count_for_those_it_asks_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let rates = Rates { connections: Rate::per_minute(1, 2), ..Rates::DEFAULT };
+    let trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+    let relay = Relay::start(RelayOptions { rates, trusted_proxies, ..options(folder.path()) }).await.unwrap();
+    for (address, wanted) in [("192.0.2.1", "101"), ("192.0.2.1", "101"), ("192.0.2.1", "429"), ("192.0.2.2", "101")] {
+        let answer = status(&relay, &handshake(&format!("x-forwarded-for: {address}\r\n"))).await;
+        assert_eq!(answer, format!("HTTP/1.1 {wanted}"), "{address}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_who_come_at_once_some_come_a_little_later_and_all_get_in() {
     let folder = tempfile::tempdir().unwrap();
