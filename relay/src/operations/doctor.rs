@@ -58,6 +58,7 @@ pub struct Finding {
 pub fn examine(loaded: &Loaded, now: Now) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
     findings.configuration(loaded);
+    findings.proxy(loaded);
     findings.certificate(loaded, now);
     findings.clock(now);
     match DataFolder::existing(loaded.config.data.clone()) {
@@ -100,6 +101,13 @@ impl Findings {
                 with_causes(&error),
                 "`config print` shows every value and where it is from; `config check` checks again",
             ),
+        }
+    }
+
+    fn proxy(&mut self, loaded: &Loaded) {
+        if loaded.config.behind_proxy && loaded.config.trusted_proxies.as_slice().is_empty() {
+            let words = "the relay stands behind a proxy that is not trusted: nobody's address is known, and addresses are not limited";
+            self.warning("proxy", words, "set trusted_proxies to the addresses of the proxy");
         }
     }
 

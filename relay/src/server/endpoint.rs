@@ -3,7 +3,7 @@
 use super::engine::{Caller, EngineHandle};
 use super::gate::Gate;
 use super::listen::{Accepted, Place};
-use super::origin::{Origins, client_address};
+use super::origin::Origins;
 use super::session::{self, Common, Handshake, SharedRoom};
 use super::throttle::{Refused, TooMany};
 use crate::hub::Access;
@@ -93,7 +93,7 @@ async fn sync(
     if let Some(refused) = place.refused {
         return sent_away(gate, refused);
     }
-    let address = client_address(accepted.from, request.headers(), &gate.proxies);
+    let address = gate.client_address(accepted.from, request.headers());
     if let Err(refused) = gate.throttle.check_sign_in(address) {
         return too_many(StatusCode::TOO_MANY_REQUESTS, refused);
     }

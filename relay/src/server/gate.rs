@@ -1,10 +1,13 @@
 //! Who may connect at all: asked of each connection as it is accepted, before it costs TLS, a request or a place.
 
+use super::origin;
 use super::places::{OfAddress, PerAddress};
 use super::throttle::{Refused, Throttle, TooMany, counted_as};
+use http::HeaderMap;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Which addresses may connect how often, and hold how many connections that were not welcomed yet.
@@ -14,6 +17,8 @@ pub(super) struct Gate {
     pub(super) proxies: Vec<IpNet>,
     /// Absent where nobody's address is known.
     pub(super) unwelcomed: Option<Arc<PerAddress>>,
+    /// Whether it was said already that a proxy asks for others that nobody was told of, or nothing is to be said.
+    pub(super) proxy_is_told: AtomicBool,
 }
 
 /// Why a connection is sent away, and when it may come back.
@@ -36,9 +41,61 @@ impl Gate {
         }
     }
 
+    /// The address that a request is from.
+    pub(super) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        if self.finds_unknown_proxy(peer, headers) {
+            tracing::warn!(
+                "a proxy on this machine asks for others, and all of them count as one address: set trusted_proxies (to 127.0.0.1, ::1) \
+                and behind_proxy"
+            );
+        }
+        origin::client_address(peer, headers, &self.proxies)
+    }
+
+    /// Whether this is the first request of a proxy on this machine that the configuration says nothing of. Others than this machine may
+    /// write such headers as they like.
+    fn finds_unknown_proxy(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
+        self.proxies.is_empty()
+            && peer.to_canonical().is_loopback()
+            && origin::names_a_client(headers)
+            && !self.proxy_is_told.swap(true, Ordering::Relaxed)
+    }
+
     /// Whether it is believed for whom this address asks.
     pub(super) fn is_proxy(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         self.proxies.iter().any(|network| network.contains(&peer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(proxies: &[&str], is_told: bool) -> Gate {
+        Gate {
+            throttle: Throttle::unlimited(),
+            proxies: proxies.iter().map(|network| network.parse().unwrap()).collect(),
+            unwelcomed: None,
+            proxy_is_told: AtomicBool::new(is_told),
+        }
+    }
+
+    fn headers(name: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(http::HeaderName::from_static(name), http::HeaderValue::from_static("for=192.0.2.1"))])
+    }
+
+    #[test]
+    fn a_proxy_on_this_machine_that_nobody_was_told_of_is_named_once() {
+        let here = IpAddr::from([127, 0, 0, 1]);
+        for header in ["forwarded", "x-forwarded-for"] {
+            let gate = gate(&[], false);
+            assert!(!gate.finds_unknown_proxy(here, &headers("user-agent")));
+            assert!(!gate.finds_unknown_proxy(IpAddr::from([192, 0, 2, 9]), &headers(header)), "anybody may write one");
+            assert!(gate.finds_unknown_proxy(here, &headers(header)), "{header}");
+            assert!(!gate.finds_unknown_proxy(here, &headers(header)), "one line is enough");
+        }
+        assert!(!gate(&["127.0.0.1/32"], false).finds_unknown_proxy(here, &headers("forwarded")));
+        assert!(!gate(&[], true).finds_unknown_proxy(here, &headers("forwarded")), "it was said at the start");
     }
 }

@@ -56,6 +56,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use throttle::Throttle;
 use tokio::net::TcpListener;
@@ -283,7 +284,8 @@ impl Relay {
             hub = hub.with_signed_tokens(signed);
         }
         let hub = hub.with_sessions_per_user(options.sessions_per_user_max);
-        let throttle = Arc::new(Throttle::new(&rates_seen(&options.rates, behind_proxy, &options.trusted_proxies)));
+        let rates = rates_seen(&options.rates, behind_proxy, &options.trusted_proxies);
+        let throttle = Arc::new(Throttle::new(&rates));
         let commit_times = CommitTimes::new();
         let watch = Watch { throttle: Arc::clone(&throttle), commit_times: commit_times.clone() };
         let engine = Engine::start(hub, watch).map_err(StartError::Thread)?;
@@ -293,8 +295,15 @@ impl Relay {
         let knows_addresses = !behind_proxy || !options.trusted_proxies.is_empty();
         let gate = Arc::new(Gate {
             throttle: Arc::clone(&throttle),
-            proxies: options.trusted_proxies,
+            proxies: options.trusted_proxies.clone(),
             unwelcomed: knows_addresses.then(|| PerAddress::new(options.handshakes_per_address_max)),
+            proxy_is_told: AtomicBool::new(behind_proxy),
+        });
+        let admin_gate = Arc::new(Gate {
+            throttle: Arc::new(throttle.for_administration(&rates)),
+            proxies: options.trusted_proxies,
+            unwelcomed: None,
+            proxy_is_told: AtomicBool::new(behind_proxy),
         });
         let doorkeeping = Doorkeeping {
             access,
@@ -307,7 +316,7 @@ impl Relay {
         let listener = Listener::new(socket, tls.clone(), router, Arc::clone(&connections)).behind(gate);
         let mut accepting = vec![tokio::spawn(listener.run(stopped.clone()))];
         let admin = admin.map(|((socket, address), log)| {
-            let router = admin::router(admin::Desk::new(log, engine.handle(), Arc::clone(&throttle)));
+            let router = admin::router(admin::Desk::new(log, engine.handle(), admin_gate));
             let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
             accepting.push(tokio::spawn(Listener::new(socket, tls, router, places).run(stopped.clone())));
             address

@@ -7,6 +7,9 @@ use std::net::IpAddr;
 /// What a proxy says of the address that it was asked from.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
+/// The same as RFC 7239 has it, which is not read: proxies pass on what others wrote there.
+const FORWARDED: &str = "forwarded";
+
 /// The pages whose browsers may connect: all, unless some are listed, for a token is nothing that a browser adds by itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origins {
@@ -45,6 +48,11 @@ pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet
         nearest = address.to_canonical();
     }
     nearest
+}
+
+/// Whether a request says that it is somebody else's.
+pub(super) fn names_a_client(headers: &HeaderMap) -> bool {
+    headers.contains_key(FORWARDED_FOR) || headers.contains_key(FORWARDED)
 }
 
 #[cfg(test)]

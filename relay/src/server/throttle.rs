@@ -13,7 +13,7 @@ use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// After how many connections what has come to rest is forgotten.
@@ -99,7 +99,7 @@ pub(super) struct Throttle {
     user_pushes: Option<Limit<i64>>,
     user_kib: Option<Limit<i64>>,
     until_forgotten: AtomicU32,
-    refused: [AtomicU64; Refused::ALL.len()],
+    refused: Arc<[AtomicU64; Refused::ALL.len()]>,
 }
 
 /// Why a connection or a request was sent away.
@@ -160,6 +160,13 @@ impl Throttle {
         }
     }
 
+    /// What is allowed to those who ask for the administration: connections as they like, and failures of their own. Who guesses at one
+    /// door is not kept from the other. Who is sent away counts here, too.
+    pub(super) fn for_administration(&self, rates: &Rates) -> Self {
+        let none = Rate::per_second(0, 0);
+        Self { refused: Arc::clone(&self.refused), ..Self::new(&Rates { connections: none, ..*rates }) }
+    }
+
     /// Counts a connection.
     pub(super) fn connect(&self, address: IpAddr) -> Result<(), TooMany> {
         self.forget_now_and_then();
@@ -182,14 +189,14 @@ impl Throttle {
 
     /// Counts a connection or request that is sent away.
     pub(super) fn count(&self, why: Refused) {
-        if let Some((_, count)) = Refused::ALL.iter().zip(&self.refused).find(|(other, _)| **other == why) {
+        if let Some((_, count)) = Refused::ALL.iter().zip(&*self.refused).find(|(other, _)| **other == why) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// How many connections and requests were sent away, by why.
     pub(super) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        Refused::ALL.iter().zip(&self.refused).map(|(why, count)| (why.as_str(), count.load(Ordering::Relaxed)))
+        Refused::ALL.iter().zip(&*self.refused).map(|(why, count)| (why.as_str(), count.load(Ordering::Relaxed)))
     }
 
     /// Waits until a writer may send one more message of so many bytes.
@@ -241,8 +248,8 @@ impl Throttle {
 #[cfg(test)]
 impl Throttle {
     /// One that lets everybody do everything.
-    pub(super) fn unlimited() -> std::sync::Arc<Self> {
-        std::sync::Arc::new(Self::new(&tests::UNLIMITED))
+    pub(super) fn unlimited() -> Arc<Self> {
+        Arc::new(Self::new(&tests::UNLIMITED))
     }
 }
 

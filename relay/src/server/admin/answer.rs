@@ -154,21 +154,25 @@ pub(super) async fn only_administrators(
     request: Request,
     next: Next,
 ) -> Response {
-    if let Err(TooMany { retry_after_s }) = desk.throttle.check_sign_in(accepted.from) {
-        let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too_many", "too many failed attempts to sign in");
-        return ([(header::RETRY_AFTER, retry_after_s.to_string())], refusal).into_response();
-    }
+    let from = desk.gate.client_address(accepted.from, request.headers());
     let token = bearer_token(request.headers()).ok().flatten().map(|token| TokenHash::of(token.expose()));
     let is_shown = token.is_some();
     let administers = match token {
         Some(token) => desk.with(move |accounts, now| accounts.administers(&token, now)).await,
         None => Ok(false),
     };
+    // A good token opens, whoever else guesses at the same address.
+    if let Ok(true) = administers {
+        return next.run(request).await;
+    }
+    if let Err(TooMany { retry_after_s }) = desk.gate.throttle.check_sign_in(from) {
+        let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too_many", "too many failed attempts to sign in");
+        return ([(header::RETRY_AFTER, retry_after_s.to_string())], refusal).into_response();
+    }
     match administers {
-        Ok(true) => next.run(request).await,
-        Ok(false) => {
+        Ok(_) => {
             if is_shown {
-                desk.throttle.note_failure(accepted.from);
+                desk.gate.throttle.note_failure(from);
             }
             Refusal::unauthorized().into_response()
         }

@@ -14,7 +14,7 @@ mod space;
 
 use super::clock::SystemClock;
 use super::engine::EngineHandle;
-use super::throttle::Throttle;
+use super::gate::Gate;
 use crate::log::SqliteLog;
 use crate::log::accounts::{AccountError, Accounts};
 use afield_core::Now;
@@ -45,13 +45,13 @@ pub(super) struct Desk {
     accounts: Arc<Mutex<SqliteLog>>,
     engine: EngineHandle,
     clock: SystemClock,
-    throttle: Arc<Throttle>,
+    gate: Arc<Gate>,
 }
 
 impl Desk {
     /// `log` is a connection beside the relay's own: whatever is asked here keeps no append waiting.
-    pub(super) fn new(log: SqliteLog, engine: EngineHandle, throttle: Arc<Throttle>) -> Self {
-        Self { accounts: Arc::new(Mutex::new(log)), engine, clock: SystemClock::start(), throttle }
+    pub(super) fn new(log: SqliteLog, engine: EngineHandle, gate: Arc<Gate>) -> Self {
+        Self { accounts: Arc::new(Mutex::new(log)), engine, clock: SystemClock::start(), gate }
     }
 
     /// Does something with the accounts, on a thread that may wait for the disk.

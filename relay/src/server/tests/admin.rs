@@ -307,9 +307,36 @@ async fn who_guesses_an_administrators_token_is_sent_away_for_a_while() {
     for _ in 0..3 {
         assert_eq!(office.ask_as(Some("afield_guess"), "GET", "/v1/users", None).await.status, 401);
     }
-    let refused = office.ask("GET", "/v1/users", None).await;
+    let refused = office.ask_as(Some("afield_guess"), "GET", "/v1/users", None).await;
     assert_eq!((refused.status, &refused.json()["code"]), (429, &json!("too_many")));
     assert!(refused.head.contains("retry-after: "), "{}", refused.head);
+    assert_eq!(office.ask("GET", "/v1/users", None).await.status, 200, "a good token opens from anywhere");
+    let mut device = office.device(&office.token_of("default").await, 1).await;
+    assert!(matches!(device.next().await, Some(Seen::Welcome(_))), "devices of the address are not concerned");
+
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while let Ok(mut device) = Device::try_connect(&office.relay.url(), Some("afield_guess"), Vec::new()).await {
+        device.send(ToRelay::Hello(hello(2))).await;
+        assert_eq!(device.next().await, Some(Seen::Goodbye(GoodbyeCode::Unauthorized)));
+        assert!(tokio::time::Instant::now() < deadline, "it is sent away in the end");
+    }
+    assert_eq!(office.ask("GET", "/v1/users", None).await.status, 200, "and the other way round");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_trusted_proxy_who_guesses_an_administrators_token_is_the_one_who_is_sent_away() {
+    let Office { relay, folder, admin } = Office::open().await;
+    relay.shutdown().await;
+    let anywhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+    let rates = Rates { failures: Rate::per_minute(1, 1), ..Rates::DEFAULT };
+    let trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+    let options = RelayOptions { admin: Some(anywhere), rates, trusted_proxies, ..options(folder.path()) };
+    let office = Office { relay: Relay::start(options).await.unwrap(), folder, admin };
+    for (address, wanted) in [("192.0.2.1", 401), ("192.0.2.1", 401), ("192.0.2.1", 429), ("192.0.2.2", 401)] {
+        // What stands behind the token in its line is a header of its own.
+        let token = format!("afield_guess\r\nx-forwarded-for: {address}");
+        assert_eq!(office.ask_as(Some(&token), "GET", "/v1/users", None).await.status, wanted, "{address}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
