@@ -185,6 +185,7 @@ impl CommandError {
         match self {
             Self::Config(_) => EXIT_USAGE,
             Self::Start(error) if error.is_wrong_configuration() => EXIT_USAGE,
+            Self::Open(OpenLogError::BesideRelay { .. }) => EXIT_IN_USE,
             Self::Start(CheckError::Start(StartError::Folder(error))) | Self::Folder(error) => match error {
                 FolderError::InUse { .. } => EXIT_IN_USE,
                 FolderError::Missing { .. } => EXIT_NOT_FOUND,

@@ -15,7 +15,9 @@ pub use sqlite::{
     PurgeError, PurgedSpace, PurgedUser, Settled, SnapshotFault, SqliteLog, Task, Verified, VerifyError, WholeTasks,
     Work, WorkFault, verify,
 };
-pub(crate) use sqlite::{FileIdentity, LogHealth, MoreHealth, check_copy, copy_file, figures_of, fold, health};
+pub(crate) use sqlite::{
+    FileIdentity, LogHealth, MoreHealth, check_copy, copy_file, figures_of, fold, health, older_version,
+};
 pub use token::{Token, TokenHash};
 
 use accounts::Role;

@@ -1,6 +1,6 @@
 //! The data folder: one relay at a time.
 
-use crate::log::{OpenLogError, SqliteLog};
+use crate::log::{OpenLogError, SqliteLog, older_version};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -125,11 +125,28 @@ impl DataFolder {
     /// Opens its log, also beside a running relay, as for administering tokens. A new one is readable by its owner alone,
     /// also where the folder is not.
     ///
+    /// The log of an older version is brought to the newest one while nobody else is on the folder. A relay that runs on it is an older
+    /// one, too: it goes on with what it has prepared for the log as it was.
+    ///
     /// # Errors
     ///
-    /// As [`SqliteLog::open`].
+    /// As [`SqliteLog::open`], or an older relay runs on it.
     pub fn open_log(&self) -> Result<SqliteLog, OpenLogError> {
-        let path = self.0.join(LOG_FILE);
+        let Some((found, supported)) = older_version(&self.log_file()) else { return self.open_file() };
+        let _lock = self.lock().map_err(|error| match error {
+            FolderError::Lock { source, .. } => OpenLogError::Lock(source),
+            _ => OpenLogError::BesideRelay { found, supported },
+        })?;
+        self.open_file()
+    }
+
+    /// Opens its log as the one relay on it.
+    pub(super) fn open_own_log(&self, _lock: &FolderLock) -> Result<SqliteLog, OpenLogError> {
+        self.open_file()
+    }
+
+    fn open_file(&self) -> Result<SqliteLog, OpenLogError> {
+        let path = self.log_file();
         // SQLite takes an empty file for a new database, and gives its other files the rights of this one. What keeps it
         // from being made keeps SQLite from opening it, which says so.
         if let Err(error) = for_its_owner().create_new(true).open(&path)
@@ -290,6 +307,26 @@ mod tests {
         for file in files {
             assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.path());
         }
+    }
+
+    #[test]
+    fn a_log_is_not_brought_to_a_newer_version_under_an_older_relay() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = DataFolder::create(parent.path().to_owned()).unwrap();
+        let old = rusqlite::Connection::open(folder.log_file()).unwrap();
+        old.execute_batch(include_str!("../log/sqlite/schema_1.sql")).unwrap();
+        old.execute_batch(include_str!("../log/sqlite/schema_1/erasures.sql")).unwrap();
+        old.execute_batch("PRAGMA application_id = 0x4166526c; PRAGMA user_version = 1").unwrap();
+        let version = || old.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap();
+
+        let relay = folder.lock().unwrap();
+        let refused = folder.open_log().unwrap_err();
+        assert!(matches!(refused, OpenLogError::BesideRelay { found: 1, .. }), "{refused}");
+        assert!(refused.to_string().contains("stop it, or start it again with this version"), "{refused}");
+        assert_eq!(version(), 1, "nothing was changed");
+        folder.open_own_log(&relay).expect("the relay itself brings it there");
+        assert!(version() > 1);
+        folder.open_log().expect("beside a relay of this version everything opens");
     }
 
     #[test]

@@ -267,12 +267,14 @@ impl Relay {
         let is_encrypted = tls.is_some();
         let folder = DataFolder::create(options.data)?;
         let lock = folder.lock()?;
-        let mut log =
-            folder.open_log()?.with_quotas(options.quotas).with_disk_free_min_percent(options.disk_free_min_percent);
+        let mut log = folder
+            .open_own_log(&lock)?
+            .with_quotas(options.quotas)
+            .with_disk_free_min_percent(options.disk_free_min_percent);
         let has_tokens = log.has_tokens()?;
         let (socket, address) = bind(listen).await?;
         let admin = match options.admin {
-            Some(address) => Some((bind(address).await?, folder.open_log()?)),
+            Some(address) => Some((bind(address).await?, folder.open_own_log(&lock)?)),
             None => None,
         };
         let metrics = match options.metrics {

@@ -29,6 +29,7 @@ pub use copy::LogFigures;
 pub(crate) use copy::{check_copy, copy_file, figures_of, fold};
 pub use purge::{PurgeError, PurgedSpace, PurgedUser};
 pub use schema::OpenLogError;
+pub(crate) use schema::older_version;
 pub use transaction::{Fault, FaultPoint};
 pub use verify::{Damage, LogProblem, Verified, VerifyError, verify};
 

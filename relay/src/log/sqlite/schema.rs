@@ -68,6 +68,19 @@ pub enum OpenLogError {
         /// The version that this program makes.
         supported: i64,
     },
+    /// The file was written by an older version of this program, which runs on it: it would not know what this one makes of it.
+    #[error(
+        "the log has version {found}, this program makes version {supported}, and a relay runs on it: stop it, or start it again with this version"
+    )]
+    BesideRelay {
+        /// The version of the file.
+        found: i64,
+        /// The version that this program makes.
+        supported: i64,
+    },
+    /// The file was written by an older version of this program, and nobody can be kept out while it is changed.
+    #[error("the data folder cannot be locked, which bringing the log to a newer version takes")]
+    Lock(#[source] io::Error),
     /// The file is damaged, or not a database.
     #[error("the log's file is damaged or not a database: {RESTORE}")]
     Damaged(#[source] rusqlite::Error),
@@ -236,6 +249,14 @@ pub(super) fn prepare(mut connection: Connection) -> Result<Connection, OpenLogE
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     migrate(&mut connection)?;
     Ok(connection)
+}
+
+/// The version of the log in a file, and the one that this program makes, where it is an older one and has to be brought there. What
+/// cannot be read is told by whoever opens it.
+pub(crate) fn older_version(path: &Path) -> Option<(i64, i64)> {
+    let connection = open_to_read(path).ok()?;
+    let found = identify(&connection).ok()?;
+    (1..supported()).contains(&found).then(|| (found, supported()))
 }
 
 /// The newest version that this program knows.
