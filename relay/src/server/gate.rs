@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(super) struct Gate {
     pub(super) throttle: Arc<Throttle>,
     pub(super) proxies: Vec<IpNet>,
-    /// Absent where nobody's address is known.
+    /// Connections to the administration, which welcomes nobody, count to their end. Absent where nobody's address is known.
     pub(super) unwelcomed: Option<Arc<PerAddress>>,
     /// Whether it was said already that a proxy asks for others that nobody was told of, or nothing is to be said.
     pub(super) proxy_is_told: AtomicBool,

@@ -33,6 +33,8 @@ const TOO_MANY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 /// How long a request may take until it is answered, with all of its body.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a peer may take to take its answer after that. What is upgraded is no connection of HTTP any more.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
@@ -74,6 +76,11 @@ impl Accepted {
 
     fn deadline(self) -> Instant {
         self.at + HANDSHAKE_TIMEOUT
+    }
+
+    /// When the one request of the connection is over, whatever its peer does.
+    fn end(self) -> Instant {
+        self.deadline() + REQUEST_TIMEOUT + ANSWER_TIMEOUT
     }
 
     fn time_left(self) -> Duration {
@@ -220,16 +227,20 @@ async fn speak_http(
         .max_buf_size(HTTP_BUFFER_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    tokio::pin!(connection);
-    let served = tokio::select! {
-        served = &mut connection => served,
-        () = told_to_stop(&mut stopped) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let serving = async {
+        tokio::pin!(connection);
+        tokio::select! {
+            served = &mut connection => served,
+            () = told_to_stop(&mut stopped) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     };
-    if let Err(error) = served {
-        tracing::debug!(error = &error as &dyn std::error::Error, "an HTTP connection ended");
+    match tokio::time::timeout_at(accepted.end(), serving).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(error = &error as &dyn std::error::Error, "an HTTP connection ended"),
+        Err(_) => tracing::debug!("an HTTP connection took too long"),
     }
 }
 
@@ -248,6 +259,21 @@ mod tests {
         let since = Instant::now();
         speak_http(stream, accepted, Router::new(), Place::new(permit, None, None), stopped).await;
         since.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_and_does_not_take_the_answer_gives_the_place_back() {
+        use tokio::io::AsyncWriteExt;
+        let (stream, mut peer) = tokio::io::duplex(1_024);
+        let places = Arc::new(Semaphore::new(1));
+        let place = Place::new(Arc::clone(&places).try_acquire_owned().unwrap(), None, None);
+        let (_stop, stopped) = watch::channel(false);
+        let router = Router::new().route("/", axum::routing::get(|| async { vec![7; 1 << 20] }));
+        peer.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let accepted = Accepted::now(IpAddr::from([127, 0, 0, 1]));
+        let serving = speak_http(stream, accepted, router, place, stopped);
+        tokio::time::timeout(Duration::from_secs(61), serving).await.expect("it does not wait for ever");
+        assert_eq!(places.available_permits(), 1);
     }
 
     #[tokio::test(start_paused = true)]

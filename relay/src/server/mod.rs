@@ -81,6 +81,8 @@ pub const SHUTDOWN_DEADLINE_MS: u64 = 8_000;
 
 /// How many connections the administration takes at once.
 const ADMIN_CONNECTIONS_MAX: usize = 64;
+/// How many of those may be of one address: a quarter, so that no address keeps all others out.
+const ADMIN_CONNECTIONS_PER_ADDRESS_MAX: usize = ADMIN_CONNECTIONS_MAX / 4;
 /// How many scrapers are answered at once.
 const METRICS_CONNECTIONS_MAX: usize = 16;
 
@@ -304,7 +306,7 @@ impl Relay {
         let admin_gate = Arc::new(Gate {
             throttle: Arc::new(throttle.for_administration(&rates)),
             proxies: options.trusted_proxies,
-            unwelcomed: None,
+            unwelcomed: knows_addresses.then(|| PerAddress::new(ADMIN_CONNECTIONS_PER_ADDRESS_MAX)),
             proxy_is_told: AtomicBool::new(behind_proxy),
         });
         let doorkeeping = Doorkeeping {
@@ -318,9 +320,10 @@ impl Relay {
         let listener = Listener::new(socket, tls.clone(), router, Arc::clone(&connections)).behind(gate);
         let mut accepting = vec![tokio::spawn(listener.run(stopped.clone()))];
         let admin = admin.map(|((socket, address), log)| {
-            let router = admin::router(admin::Desk::new(log, engine.handle(), admin_gate));
+            let router = admin::router(admin::Desk::new(log, engine.handle(), Arc::clone(&admin_gate)));
             let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
-            accepting.push(tokio::spawn(Listener::new(socket, tls, router, places).run(stopped.clone())));
+            let listener = Listener::new(socket, tls, router, places).behind(admin_gate);
+            accepting.push(tokio::spawn(listener.run(stopped.clone())));
             address
         });
         let metrics = metrics.map(|(socket, address)| {

@@ -3,7 +3,7 @@
 use super::Desk;
 use crate::log::TokenHash;
 use crate::log::accounts::AccountError;
-use crate::server::listen::Accepted;
+use crate::server::listen::{Accepted, Place};
 use crate::server::throttle::TooMany;
 use afield_transport::bearer_token;
 use axum::Json;
@@ -146,6 +146,32 @@ pub(super) struct Path<T>(pub(super) T);
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Query), rejection(Refusal))]
 pub(super) struct Query<T>(pub(super) T);
+
+/// Sends away those of an address that has its connections already.
+pub(super) async fn only_so_many_at_once(
+    State(desk): State<Desk>,
+    Extension(accepted): Extension<Accepted>,
+    Extension(place): Extension<Place>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let gate = &desk.gate;
+    // A connection of a proxy is one of whom it asks for.
+    let of_client = gate.is_proxy(accepted.from).then(|| gate.client_address(accepted.from, request.headers()));
+    let taken = match (place.refused, of_client) {
+        (Some(refused), _) => Err(refused),
+        (None, Some(client)) => gate.let_in(client),
+        (None, None) => Ok(None),
+    };
+    match taken {
+        Ok(_taken_until_answered) => next.run(request).await,
+        Err((why, TooMany { retry_after_s })) => {
+            gate.throttle.count(why);
+            let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too_many", "too many connections at once");
+            ([(header::RETRY_AFTER, retry_after_s.to_string())], refusal).into_response()
+        }
+    }
+}
 
 /// Lets nobody through but administrators; nobody else learns even what there is to ask.
 pub(super) async fn only_administrators(

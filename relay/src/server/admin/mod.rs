@@ -93,9 +93,10 @@ pub(super) fn router(desk: Desk) -> Router {
     let (verbs, _) = routes().with_state(desk.clone()).split_for_parts();
     let document = Json(openapi());
     verbs
-        .layer(middleware::from_fn_with_state(desk, answer::only_administrators))
         .route("/openapi.json", axum::routing::get(move || async move { document }))
         .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here") })
+        .layer(middleware::from_fn_with_state(desk.clone(), answer::only_administrators))
+        .layer(middleware::from_fn_with_state(desk, answer::only_so_many_at_once))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(log_request))
 }

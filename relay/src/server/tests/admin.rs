@@ -297,6 +297,47 @@ async fn nobody_but_an_administrator_learns_anything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_a_token_nobody_learns_even_what_there_is_to_ask() {
+    let office = Office::open().await;
+    let mut answers = std::collections::BTreeSet::new();
+    for (method, path) in [("GET", "/openapi.json"), ("GET", "/v1/nothing"), ("GET", "/v1/users"), ("GET", "/")] {
+        let answer = office.ask_as(None, method, path, None).await;
+        assert_eq!(answer.status, 401, "{method} {path}");
+        answers.insert(answer.as_bytes());
+    }
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!(office.get("/openapi.json").await, serde_json::to_value(openapi()).unwrap(), "the control");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_does_not_hold_the_administration_full() {
+    let office = Office::open().await;
+    let address = office.relay.admin_address().unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..ADMIN_CONNECTIONS_PER_ADDRESS_MAX {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    let refused = office.ask("GET", "/v1/users", None).await;
+    assert_eq!((refused.status, &refused.json()["code"]), (503, &json!("too_many")));
+    assert!(refused.head.contains("retry-after: "), "{}", refused.head);
+    #[cfg(target_os = "linux")]
+    {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(IpAddr::from([127, 0, 0, 2]), 0)).unwrap();
+        let mut other = socket.connect(address).await.unwrap();
+        other.write_all(b"GET /v1/users HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = [0; 12];
+        tokio::time::timeout(PATIENCE, other.read_exact(&mut answer)).await.unwrap().unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 401", "another address finds a place");
+    }
+    silent.clear();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while office.ask("GET", "/v1/users", None).await.status != 200 {
+        assert!(tokio::time::Instant::now() < deadline, "its places are free again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_guesses_an_administrators_token_is_sent_away_for_a_while() {
     let Office { relay, folder, admin } = Office::open().await;
     relay.shutdown().await;
