@@ -100,8 +100,10 @@ async fn read(
         let received = tokio::select! {
             biased;
             welcomed = &mut admitted, if handshake.is_some() => {
-                // Where it was not, the session ends anyway.
-                receiver.admit();
+                // Where it was not, the session ends: what a stranger may send is all that it may until then.
+                if welcomed.is_ok() {
+                    receiver.admit();
+                }
                 (handshake, writer) = (None, welcomed.ok());
                 continue;
             }

@@ -13,7 +13,7 @@ use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// After how many connections what has come to rest is forgotten.
@@ -221,7 +221,7 @@ impl Throttle {
         }
     }
 
-    fn shut_out(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, Instant>> {
+    fn shut_out(&self) -> MutexGuard<'_, HashMap<IpAddr, Instant>> {
         self.shut_out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -265,9 +265,8 @@ pub(super) fn counted_as(address: IpAddr) -> IpAddr {
 }
 
 async fn wait<K: Hash + Eq + Clone>(limit: Option<&Limit<K>>, key: &K, count: u32) {
-    let Some(limit) = limit else { return };
-    while let Err(wait) = limit.take(key, count) {
-        tokio::time::sleep(wait).await;
+    if let Some(limit) = limit {
+        limit.wait_for(key, count).await;
     }
 }
 
@@ -276,11 +275,33 @@ async fn wait<K: Hash + Eq + Clone>(limit: Option<&Limit<K>>, key: &K, count: u3
 struct Limit<K: Hash + Eq + Clone> {
     limiter: DefaultKeyedRateLimiter<K>,
     burst: u32,
+    /// Those who wait, in their order.
+    turns: Mutex<HashMap<K, Queue>>,
+}
+
+/// Whoever has the lock is next; it is given in the order in which it was asked for.
+type Queue = Arc<tokio::sync::Mutex<()>>;
+
+/// A place in a queue, which is forgotten with the last of its places.
+struct Turn<'l, K: Hash + Eq + Clone> {
+    limit: &'l Limit<K>,
+    key: K,
+    queue: Queue,
+}
+
+impl<K: Hash + Eq + Clone> Drop for Turn<'_, K> {
+    fn drop(&mut self) {
+        let mut turns = self.limit.turns();
+        // The map's, and this one.
+        if Arc::strong_count(&self.queue) <= 2 {
+            turns.remove(&self.key);
+        }
+    }
 }
 
 impl<K: Hash + Eq + Clone> Limit<K> {
     fn of(rate: Rate) -> Option<Self> {
-        Some(Self { limiter: RateLimiter::keyed(rate.quota()?), burst: rate.burst.max(1) })
+        Some(Self { limiter: RateLimiter::keyed(rate.quota()?), burst: rate.burst.max(1), turns: Mutex::default() })
     }
 
     /// Takes so much, or says how long until there is enough. Of more than there ever is at once all of that is taken.
@@ -290,6 +311,33 @@ impl<K: Hash + Eq + Clone> Limit<K> {
             Ok(Err(denied)) => Err(denied.wait_time_from(DefaultClock::default().now())),
             Ok(Ok(())) | Err(_) => Ok(()),
         }
+    }
+
+    /// Waits until there is so much, behind whoever waits already. Without that a message that needs much at once would wait as long as
+    /// others take the little that comes back.
+    async fn wait_for(&self, key: &K, count: u32) {
+        let turn = match self.begin(key, count) {
+            None => return,
+            Some(turn) => turn,
+        };
+        let _mine = turn.queue.lock().await;
+        while let Err(wait) = self.take(key, count) {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Takes so much at once where nobody waits and there is enough; otherwise gives the queue to wait in.
+    fn begin(&self, key: &K, count: u32) -> Option<Turn<'_, K>> {
+        let mut turns = self.turns();
+        if !turns.contains_key(key) && self.take(key, count).is_ok() {
+            return None;
+        }
+        let queue = Arc::clone(turns.entry(key.clone()).or_default());
+        Some(Turn { limit: self, key: key.clone(), queue })
+    }
+
+    fn turns(&self) -> MutexGuard<'_, HashMap<K, Queue>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn forget(&self) {
@@ -389,5 +437,27 @@ mod tests {
         assert!(!waits(writer(2), false, 2_000 << 10).await);
         assert!(waits(writer(2), false, 100 << 10).await, "more bytes than a device may send at once");
         assert!(waits(writer(3), false, 1_900 << 10).await, "and of a new one, than all devices of the user may");
+    }
+
+    #[tokio::test]
+    async fn a_message_that_needs_all_there_is_at_once_is_not_kept_waiting_by_small_ones_of_others() {
+        let writer = |device| Writer { user: 1, device: DeviceId::from_bytes([device; 16]) };
+        let rates = Rates { user_kib: Rate::per_second(1_000, 100), ..UNLIMITED };
+        let throttle = Arc::new(Throttle::new(&rates));
+        throttle.wait_for(writer(3), false, 100 << 10).await;
+        let busy = Arc::clone(&throttle);
+        let others = tokio::spawn(async move {
+            loop {
+                busy.wait_for(writer(1), false, 1_024).await;
+                tokio::task::yield_now().await;
+            }
+        });
+        // It is larger than the burst, and takes all of that.
+        let waiting = throttle.wait_for(writer(2), false, 150 << 10);
+        tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("its turn comes");
+        assert!(!others.is_finished());
+        others.abort();
+        assert!(others.await.is_err_and(|error| error.is_cancelled()));
+        assert!(throttle.user_kib.as_ref().unwrap().turns().is_empty(), "who waits no more is forgotten");
     }
 }
