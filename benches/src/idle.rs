@@ -4,22 +4,14 @@ mod sessions;
 
 pub use sessions::hold_sessions;
 
-use crate::party::{PartyError, ServerProcess, resident_kib};
-use crate::protocol::Line;
+use crate::crowd::{CrowdError, Holder, relay_for};
+use crate::party::{PartyError, resident_kib};
 use crate::report::{grouped, write_table};
 use crate::role;
-use afield_tests::processes::{Figures, Program};
+use afield_tests::processes::Figures;
 use serde::Serialize;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Stdio};
+use std::io::Write;
 use std::time::{Duration, Instant};
-
-/// Among how many processes the sessions are divided.
-const PROCESSES: usize = 4;
-/// How many file descriptors a process needs beside its connections.
-#[cfg(unix)]
-const DESCRIPTORS_BESIDE: u64 = 200;
-
 /// What stands for a figure that the system does not tell.
 const NOT_TOLD: &str = "not told";
 
@@ -55,50 +47,24 @@ pub struct IdleOutcome {
     pub idle_cpu_seconds: Option<f64>,
 }
 
-/// This system does not let sessions be held.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum IdleError {
-    /// The limit of file descriptors cannot be raised far enough.
-    #[error(
-        "{sessions} sessions take {needed} file descriptors of the relay, and this system gives a process {limit}: raise \
-         the hard limit (`ulimit -Hn {needed}` as root) or ask for fewer"
-    )]
-    Descriptors {
-        /// How many sessions were asked for.
-        sessions: usize,
-        /// How many descriptors they take.
-        needed: u64,
-        /// How many there are.
-        limit: u64,
-    },
-    /// A process fails.
-    #[error(transparent)]
-    Party(#[from] PartyError),
-}
-
 /// Holds sessions with a real relay and looks at the relay meanwhile.
 ///
 /// # Errors
 ///
 /// A process fails, or this system does not give enough file descriptors.
-pub fn idle(options: &Idle) -> Result<IdleOutcome, IdleError> {
+pub fn idle(options: &Idle) -> Result<IdleOutcome, CrowdError> {
     let Idle { sessions, during } = *options;
-    raise_descriptors(sessions)?;
     let folder = tempfile::tempdir().map_err(PartyError::from)?;
-    let relay = role::relay_for(sessions).map_err(PartyError::from)?;
-    let relay = ServerProcess::start(&relay, &folder.path().join("server"), None)?;
-    let resident_before_kib = resident_kib(relay.process());
-    let figures = || Figures::of(relay.process());
+    // One more than there are sessions, so that none is refused while another is being counted off.
+    let relay = relay_for(folder.path(), sessions, sessions + 1)?;
+    let resident = || relay.process().and_then(resident_kib);
+    let resident_before_kib = resident();
+    let figures = || relay.process().and_then(Figures::of);
     let cpu_since = |earlier: Option<Figures>| Some(figures()?.cpu_since(&earlier?).as_secs_f64());
 
     let (before, started) = (figures(), Instant::now());
-    let program = role::sessions().map_err(PartyError::from)?;
-    let mut holders = Vec::new();
-    for number in 0..PROCESSES {
-        let count = (sessions + number) / PROCESSES;
-        holders.push(Holder::start(&program, &relay.url(), count).map_err(PartyError::from)?);
-    }
+    let mut holders =
+        Holder::start_all(&role::sessions().map_err(PartyError::from)?, &relay.url(), folder.path(), sessions)?;
     for holder in &mut holders {
         holder.wait()?;
     }
@@ -107,7 +73,7 @@ pub fn idle(options: &Idle) -> Result<IdleOutcome, IdleError> {
     let before = figures();
     std::thread::sleep(during);
     let idle_cpu_seconds = cpu_since(before);
-    let resident_after_kib = resident_kib(relay.process());
+    let resident_after_kib = resident();
     for holder in &mut holders {
         holder.finish()?;
     }
@@ -149,78 +115,5 @@ impl IdleOutcome {
         writeln!(out, "{} idle sessions, over {:.0} s with pings", grouped(self.sessions as u64), self.idle_seconds)?;
         write_table(out, &rows.map(|(name, value)| vec![name.to_owned(), value]))?;
         writeln!(out)
-    }
-}
-
-/// Raises this process's limit of file descriptors, which its children inherit, as far as the sessions need.
-#[cfg(unix)]
-fn raise_descriptors(sessions: usize) -> Result<(), IdleError> {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let needed = sessions as u64 + DESCRIPTORS_BESIDE;
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let has = |limit: Option<u64>| limit.is_none_or(|limit| limit >= needed);
-    if has(current) {
-        return Ok(());
-    }
-    let raised = Rlimit { current: Some(needed), maximum };
-    if !has(maximum) || setrlimit(Resource::Nofile, raised).is_err() {
-        return Err(IdleError::Descriptors { sessions, needed, limit: maximum.or(current).unwrap_or(0) });
-    }
-    Ok(())
-}
-
-/// There is no such limit here.
-#[cfg(not(unix))]
-fn raise_descriptors(_sessions: usize) -> Result<(), IdleError> {
-    Ok(())
-}
-
-/// A process that holds sessions. It is killed when this is dropped.
-struct Holder {
-    child: Child,
-    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
-}
-
-const ASKED: &str = "to hold sessions";
-
-impl Holder {
-    fn start(program: &Program, url: &str, count: usize) -> std::io::Result<Self> {
-        let mut command = std::process::Command::new(&program.path);
-        command.args(&program.arguments).arg(url).arg(count.to_string());
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let output = child.stdout.take().ok_or(std::io::ErrorKind::BrokenPipe)?;
-        Ok(Self { child, lines: BufReader::new(output).lines() })
-    }
-
-    /// Waits until all sessions are held.
-    fn wait(&mut self) -> Result<(), PartyError> {
-        match self.line()? {
-            Line::Ready => Ok(()),
-            Line::Failed(reason) => Err(PartyError::Failed { asked: ASKED, reason }),
-            Line::Reply(_) => Err(PartyError::Answer { asked: ASKED }),
-        }
-    }
-
-    /// Ends the sessions, all of which must still be held.
-    fn finish(&mut self) -> Result<(), PartyError> {
-        drop(self.child.stdin.take());
-        match self.line()? {
-            Line::Reply(_) => Ok(()),
-            Line::Failed(reason) => Err(PartyError::Failed { asked: ASKED, reason }),
-            Line::Ready => Err(PartyError::Answer { asked: ASKED }),
-        }
-    }
-
-    fn line(&mut self) -> Result<Line, PartyError> {
-        let line = self.lines.next().ok_or(PartyError::Died { asked: ASKED })??;
-        serde_json::from_str(&line).map_err(|_| PartyError::Answer { asked: ASKED })
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        // A child that has ended already is what is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

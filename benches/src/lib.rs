@@ -3,7 +3,7 @@
 //! | binary | what it does |
 //! | --- | --- |
 //! | `replay` | replays a recorded editing history keystroke by keystroke and compares the texts at the end |
-//! | `system` | live latency between two devices, uploads, downloads, reconnecting; many readers, merging, idle sessions, disk |
+//! | `system` | live latency between two devices, uploads, downloads, reconnecting; many readers, merging, idle sessions, all devices back at once, disk |
 //! | `typists` | two people who type into one long text: how long a key takes to the other, and what it costs |
 //! | `wire` | bytes a change on recorded histories and on updates of fields, by form, by how many go together, and through real sessions |
 //!
@@ -13,6 +13,7 @@
 //!
 //! - [`agent`]: Afield's clients, told what to do by [`protocol`].
 //! - [`clock`]: the system's clocks and randomness.
+//! - [`crowd`]: many sessions with one relay, in a few processes.
 //! - [`disk`]: what keystrokes take on the relay's disk.
 //! - [`history`]: the recorded editing histories.
 //! - [`hand`]: a replica whose messages are moved by hand, so that they can be held back on their way.
@@ -25,12 +26,14 @@
 //! - [`role`]: the processes that a benchmark consists of, all of them this same program.
 //! - [`sessions`]: changes through real sessions, message by message.
 //! - [`site`]: a relay and two devices, each a process of its own.
+//! - [`storm`]: all devices come back in one moment.
 //! - [`typing`]: a history typed again into documents, for its changes.
 //! - [`updates`]: updates of the fields of many small entities, as changes.
 //! - [`workload`]: what every system is put through.
 
 pub mod agent;
 pub mod clock;
+pub mod crowd;
 pub mod disk;
 pub mod hand;
 pub mod history;
@@ -43,6 +46,7 @@ pub mod report;
 pub mod role;
 pub mod sessions;
 pub mod site;
+pub mod storm;
 pub mod typing;
 pub mod updates;
 pub mod workload;

@@ -88,13 +88,6 @@ pub enum PartyError {
     },
 }
 
-/// A command that starts a program, on a folder or with whatever comes as its last arguments.
-fn command_of(program: &Program) -> std::process::Command {
-    let mut command = std::process::Command::new(&program.path);
-    command.args(&program.arguments);
-    command
-}
-
 /// The memory that a process holds now, in KiB, where the system tells as Linux does.
 pub fn resident_kib(process: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;

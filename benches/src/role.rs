@@ -1,8 +1,8 @@
 //! The processes that a benchmark consists of, all of them this same program.
 
 use crate::agent::{Failure, ReplicaMember};
-use crate::idle;
 use crate::party::Contender;
+use crate::{idle, storm};
 use afield_tests::processes::{Program, agent};
 use clap::{Args, Parser, Subcommand};
 use std::io::Write;
@@ -40,6 +40,18 @@ enum Role {
     Sessions {
         /// The relay's address.
         url: String,
+        /// The file with their tokens.
+        tokens: PathBuf,
+        /// How many.
+        count: usize,
+    },
+    /// Sessions that are cut, and come back at once.
+    #[command(name = STORM)]
+    Storm {
+        /// The relay's address.
+        url: String,
+        /// The file with their tokens.
+        tokens: PathBuf,
         /// How many.
         count: usize,
     },
@@ -55,6 +67,17 @@ const RELAY: &str = "role-relay";
 const DEVICE: &str = "role-device";
 const CLIENT: &str = "role-client";
 const SESSIONS: &str = "role-sessions";
+const STORM: &str = "role-storm";
+/// A benchmark's devices have one address, and do more than people do: what a relay counts against floods is left aside.
+const UNCOUNTED: [(&str, &str); 7] = [
+    ("AFIELD_RATES_CONNECTIONS_PER_MINUTE", "0"),
+    ("AFIELD_RATES_PUSHES_PER_SECOND", "0"),
+    ("AFIELD_RATES_BYTES_PER_SECOND", "0"),
+    ("AFIELD_RATES_USER_PUSHES_PER_SECOND", "0"),
+    ("AFIELD_RATES_USER_BYTES_PER_SECOND", "0"),
+    ("AFIELD_SESSIONS_PER_USER_MAX", "1000000"),
+    ("AFIELD_HANDSHAKES_PER_ADDRESS_MAX", "1000000"),
+];
 
 /// The relay's program.
 ///
@@ -62,7 +85,7 @@ const SESSIONS: &str = "role-sessions";
 ///
 /// The system does not tell where this executable is.
 pub fn relay() -> std::io::Result<Program> {
-    Program::own(RELAY)
+    Ok(Program { variables: UNCOUNTED.to_vec(), ..Program::own(RELAY)? })
 }
 
 /// A device's program.
@@ -80,21 +103,10 @@ pub fn device() -> std::io::Result<Program> {
 ///
 /// The system does not tell where this executable is.
 pub fn afield() -> std::io::Result<Contender> {
-    Ok(Contender { name: "Afield", server: serving(relay()?, &[]), client: Program::own(CLIENT)? })
+    Ok(Contender { name: "Afield", server: serving(relay()?), client: Program::own(CLIENT)? })
 }
 
-/// A relay for so many connections; its data folder comes as the last argument.
-///
-/// # Errors
-///
-/// The system does not tell where this executable is.
-pub fn relay_for(connections: usize) -> std::io::Result<Program> {
-    // One more than there are sessions, so that none is refused while another is being counted off.
-    let most = (connections + 1).to_string();
-    Ok(serving(relay()?, &["--connections-max", &most]))
-}
-
-/// A program that holds sessions; the relay's address and their number come as the last arguments.
+/// A program that holds sessions; the relay's address, a file with tokens and their number come as the last arguments.
 ///
 /// # Errors
 ///
@@ -103,10 +115,19 @@ pub fn sessions() -> std::io::Result<Program> {
     Program::own(SESSIONS)
 }
 
+/// A program that holds sessions, cuts them and lets them come back; as [`sessions`].
+///
+/// # Errors
+///
+/// The system does not tell where this executable is.
+pub fn storm() -> std::io::Result<Program> {
+    Program::own(STORM)
+}
+
 /// Becomes a relay or a device when the process was started as one; call this first.
 pub fn take() -> Option<ExitCode> {
     let first = std::env::args().nth(1)?;
-    if ![RELAY, DEVICE, CLIENT, SESSIONS].contains(&first.as_str()) {
+    if ![RELAY, DEVICE, CLIENT, SESSIONS, STORM].contains(&first.as_str()) {
         return None;
     }
     Some(match RoleArguments::parse().role {
@@ -116,14 +137,15 @@ pub fn take() -> Option<ExitCode> {
             Err(_) => ExitCode::FAILURE,
         },
         Role::Client { folder, clients } => told(client(&folder, clients)),
-        Role::Sessions { url, count } => told(idle::hold_sessions(&url, count)),
+        Role::Sessions { url, tokens, count } => told(idle::hold_sessions(&url, &tokens, count)),
+        Role::Storm { url, tokens, count } => told(storm::return_at_once(&url, &tokens, count)),
     })
 }
 
 /// A relay's program told to serve on a free port of this machine, with the data folder as its last argument.
-fn serving(mut relay: Program, more: &[&str]) -> Program {
+fn serving(mut relay: Program) -> Program {
     let serve = ["serve", "--json", "--log", "warn", "--listen", "127.0.0.1:0", "--insecure-open"];
-    relay.arguments.extend(serve.iter().chain(more).chain(&["--data"]).map(|argument| (*argument).to_owned()));
+    relay.arguments.extend(serve.iter().chain(&["--data"]).map(|argument| (*argument).to_owned()));
     relay
 }
 

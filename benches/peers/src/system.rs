@@ -119,7 +119,11 @@ impl System {
 
 fn under_node(name: &'static str, script: &str) -> Contender {
     let script = node::folder().join(script).to_string_lossy().into_owned();
-    let program = |role: &str| Program { path: "node".into(), arguments: vec![script.clone(), role.to_owned()] };
+    let program = |role: &str| Program {
+        path: "node".into(),
+        arguments: vec![script.clone(), role.to_owned()],
+        variables: Vec::new(),
+    };
     Contender { name, server: program("serve"), client: program("client") }
 }
 

@@ -1,5 +1,5 @@
 //! Whole devices in processes of their own, and a real relay process: latency, uploads, downloads, reconnecting, many
-//! readers, offline edits that merge, idle sessions, and the relay's disk.
+//! readers, offline edits that merge, idle sessions, all devices back at once, and the relay's disk.
 //!
 //! Everything goes through real sockets and every commit is synced, on the devices and on the relay. Bytes and frames
 //! are counted by a proxy on the way, with WebSocket headers and masks; `strace`, where there is one, counts the syncs.
@@ -12,6 +12,7 @@ use afield_benches::report::{
 };
 use afield_benches::role;
 use afield_benches::site::Site;
+use afield_benches::storm::{StormOutcome, storm};
 use afield_benches::workload::{FanOut, Merge, Outcome, fan_out, merge};
 use afield_tests::processes::agent::Command;
 use afield_tests::processes::{Proxy, WireFigures, find_tracer};
@@ -42,6 +43,8 @@ const MERGES: [Merge; 2] = [Merge { texts: 1, edits: 1_000 }, Merge { texts: 100
 const SESSIONS: usize = 5_000;
 /// For how long; more than two intervals between pings.
 const IDLE: Duration = Duration::from_secs(60);
+/// How many sessions are cut and come back at once, unless told otherwise.
+const RETURNING: usize = 10_000;
 /// How many keystrokes the relay's disk is looked at after.
 const KEYSTROKES: usize = 10_000;
 /// How many syncs the disk is measured by.
@@ -64,6 +67,9 @@ struct Arguments {
     /// Sessions that do nothing
     #[arg(long, value_name = "COUNT", default_value_t = SESSIONS)]
     sessions: usize,
+    /// Sessions that are cut and come back at once
+    #[arg(long, value_name = "COUNT", default_value_t = RETURNING)]
+    returning: usize,
     /// Do not count syncs: strace adds some microseconds to each
     #[arg(long)]
     no_strace: bool,
@@ -88,6 +94,8 @@ enum Measure {
     Merge,
     /// Sessions that do nothing
     Idle,
+    /// Sessions that are cut and come back at once, while one device writes
+    Storm,
     /// The relay's files after 10,000 keystrokes
     Disk,
     /// All of these
@@ -103,6 +111,7 @@ struct Report {
     moves: Vec<Move>,
     workloads: Vec<Outcome>,
     idle: Option<IdleOutcome>,
+    storm: Option<StormOutcome>,
     disk: Option<DiskOutcome>,
 }
 
@@ -163,6 +172,9 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     }
     if is_asked(Measure::Idle) {
         report.idle = Some(idle(&Idle { sessions: arguments.sessions, during: IDLE })?);
+    }
+    if is_asked(Measure::Storm) {
+        report.storm = Some(storm(arguments.returning)?);
     }
     if is_asked(Measure::Disk) {
         report.disk = Some(disk(KEYSTROKES)?);
@@ -294,6 +306,7 @@ impl Report {
         }
         self.workloads.iter().try_for_each(|outcome| outcome.write(out))?;
         self.idle.iter().try_for_each(|outcome| outcome.write(out))?;
+        self.storm.iter().try_for_each(|outcome| outcome.write(out))?;
         self.disk.iter().try_for_each(|outcome| outcome.write(out))
     }
 }

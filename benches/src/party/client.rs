@@ -1,6 +1,6 @@
 //! Clients in a process of their own.
 
-use super::{PartyError, START_TIMEOUT, command_of};
+use super::{PartyError, START_TIMEOUT};
 use crate::clock::wall_us;
 use crate::protocol::{Command, Line};
 use afield_tests::processes::Program;
@@ -38,7 +38,7 @@ impl ClientProcess {
     /// They do not start, or their clock is off.
     pub fn start(program: &Program, folder: &Path, clients: usize) -> Result<Self, PartyError> {
         std::fs::create_dir_all(folder)?;
-        let mut command = command_of(program);
+        let mut command = program.command();
         command.arg(folder).arg(clients.to_string());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {

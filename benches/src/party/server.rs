@@ -1,6 +1,6 @@
 //! A server in a process of its own.
 
-use super::{PartyError, START_TIMEOUT, command_of};
+use super::{PartyError, START_TIMEOUT};
 use crate::protocol::ADDRESS;
 use afield_tests::processes::{Program, Trace, count_syncs};
 use std::io::{BufRead, BufReader};
@@ -35,7 +35,7 @@ impl ServerProcess {
     /// It does not start, or does not say where it listens.
     pub fn start(program: &Program, folder: &Path, tracer: Option<&Path>) -> Result<Self, PartyError> {
         std::fs::create_dir_all(folder)?;
-        let mut command = command_of(program);
+        let mut command = program.command();
         command.arg(folder);
         let trace = tracer.map(|tracer| (tracer, folder.with_extension("trace")));
         if let Some((tracer, file)) = &trace {

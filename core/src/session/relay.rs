@@ -56,7 +56,8 @@ pub struct RelaySession {
     phase: Phase,
     limits: Limits,
     token: Option<String>,
-    channels: BTreeMap<Channel, RelayChannel>,
+    /// Boxed, since a node of the tree has room for eleven, and most sessions have one.
+    channels: BTreeMap<Channel, Box<RelayChannel>>,
     /// What the device asked for and did not get yet, oldest first.
     fetches: VecDeque<(wire::Fetch, Arc<Filter>)>,
     /// The number that the next push has to have.
@@ -112,7 +113,7 @@ impl RelaySession {
 
     /// The spaces this session reads.
     pub fn spaces(&self) -> impl Iterator<Item = SpaceId> {
-        self.channels.values().map(RelayChannel::space)
+        self.channels.values().map(|state| state.space())
     }
 
     /// Handles one message from the device. `resolve` finds the entity and the hash of the change at a position of a space's
@@ -255,7 +256,7 @@ impl RelaySession {
 
     /// How far the device has stored a space of which it has everything; `None` for any other.
     pub fn stored(&self, space: SpaceId) -> Option<Sequence> {
-        self.channels.values().find(|state| state.space() == space).and_then(RelayChannel::stored)
+        self.channels.values().find(|state| state.space() == space).and_then(|state| state.stored())
     }
 
     /// Whether there would be something to tell of another device that has stored a space up to a sequence.
@@ -382,7 +383,7 @@ impl RelaySession {
         let without_cursor = cursor.is_none();
         let mut state = RelayChannel::new(Opening { channel, space, without_cursor, raw, filter, partial });
         let refused = (!has_room).then(|| state.refuse(SpaceCode::Quota));
-        self.channels.insert(channel, state);
+        self.channels.insert(channel, Box::new(state));
         if let Some(refused) = refused {
             self.send(&refused);
             return None;

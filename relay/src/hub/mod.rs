@@ -93,7 +93,8 @@ pub struct Hub<L> {
     access: Access,
     limits: Limits,
     entropy: EntropyBox,
-    sessions: BTreeMap<SessionId, Seat>,
+    /// Boxed, since nodes of a tree that grows at its end stay half empty.
+    sessions: BTreeMap<SessionId, Box<Seat>>,
     /// The current session of every device, per user: knowing another user's device id ends nothing.
     devices: BTreeMap<(i64, DeviceId), SessionId>,
     spaces: BTreeMap<SpaceId, Readers>,
@@ -247,7 +248,7 @@ impl<L: Log> Hub<L> {
         let began = Now { monotonic_ms: origin.began_ms, ..now };
         let mut seat = Seat::new(RelaySession::new(id, token, self.limits, began));
         seat.address = origin.address;
-        self.sessions.insert(id, seat);
+        self.sessions.insert(id, Box::new(seat));
         self.settle(id, now);
         id
     }

@@ -93,12 +93,13 @@ impl<L: Log> Hub<L> {
     /// that came long ago is forgotten although it is still here.
     pub fn note_live_device(&mut self, user: &str, device: DeviceId, now: Now) {
         self.write_roster(now);
-        let is_meant = |seat: &&super::Seat| {
+        let is_meant = |seat: &super::Seat| {
             seat.welcomed.is_some()
                 && seat.user.as_deref() == Some(user)
                 && seat.device.is_some_and(|(id, _)| id == device)
         };
-        let live = self.sessions.values().filter(is_meant).filter_map(|seat| seen_device(seat, now.wall_ms));
+        let live = self.sessions.values().filter(|seat| is_meant(seat));
+        let live = live.filter_map(|seat| seen_device(seat, now.wall_ms));
         let live: Vec<SeenDevice> = live.collect();
         self.write_devices(&live);
     }

@@ -20,12 +20,14 @@ pub struct Program {
     pub path: PathBuf,
     /// What makes it the wanted program.
     pub arguments: Vec<String>,
+    /// Variables of its environment, beside those of this process.
+    pub variables: Vec<(&'static str, &'static str)>,
 }
 
 impl Program {
     /// An executable that needs no further word.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), arguments: Vec::new() }
+        Self { path: path.into(), arguments: Vec::new(), variables: Vec::new() }
     }
 
     /// This very executable, started again with a hidden subcommand.
@@ -34,12 +36,14 @@ impl Program {
     ///
     /// The system does not tell where it is.
     pub fn own(subcommand: &str) -> std::io::Result<Self> {
-        Ok(Self { path: std::env::current_exe()?, arguments: vec![subcommand.to_owned()] })
+        let path = std::env::current_exe()?;
+        Ok(Self { path, arguments: vec![subcommand.to_owned()], variables: Vec::new() })
     }
 
-    pub(super) fn command(&self) -> std::process::Command {
+    /// What starts it.
+    pub fn command(&self) -> std::process::Command {
         let mut command = std::process::Command::new(&self.path);
-        command.args(&self.arguments);
+        command.args(&self.arguments).envs(self.variables.iter().copied());
         command
     }
 }

@@ -62,9 +62,8 @@ fn supervise(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let folder = arguments.folder.clone().unwrap_or_else(|| temporary.path().to_owned());
     std::fs::create_dir_all(&folder)?;
     let folder = folder.canonicalize()?;
-    let Program { path, arguments: role } = Program::own(WORKER)?;
-    let mut command = std::process::Command::new(path);
-    command.args(role).arg("--folder").arg(&folder).arg(&arguments.file);
+    let mut command = Program::own(WORKER)?.command();
+    command.arg("--folder").arg(&folder).arg(&arguments.file);
     command.args(["--minutes-max", &arguments.minutes_max.to_string()]);
     let trace = find_tracer().map(|tracer| Trace::of_syncs(&tracer, temporary.path().join("syncs.trace")));
     if let Some(trace) = &trace {
