@@ -41,6 +41,8 @@ const FAN_OUT: FanOut = FanOut { readers: 50, edits: 1_000, every_us: 5_000 };
 const MERGES: [Merge; 2] = [Merge { texts: 1, edits: 1_000 }, Merge { texts: 100, edits: 1_000 }];
 /// How many sessions do nothing, unless told otherwise.
 const SESSIONS: usize = 5_000;
+/// The most memory of the relay that one of them may take, in bytes: a target, above which the program fails.
+const SESSION_BYTES_MAX: u64 = 20_000;
 /// For how long; more than two intervals between pings.
 const IDLE: Duration = Duration::from_secs(60);
 /// How many sessions are cut and come back at once, unless told otherwise.
@@ -185,7 +187,12 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     } else {
         report.write(&mut out)?;
     }
-    Ok(())
+    match report.idle.and_then(|idle| idle.bytes_per_session) {
+        Some(bytes) if bytes > SESSION_BYTES_MAX => {
+            Err(format!("an idle session takes {bytes} B of the relay, and {SESSION_BYTES_MAX} are the target").into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// From the call of an edit on one device to the wake of a watcher on the other.
