@@ -85,9 +85,8 @@ fn readers_that_never_read_cost_what_is_kept_for_them_and_nobody_waits_for_them(
     let Some(before_kib) = peak() else { return };
 
     let url = site.relay.url();
-    let links: Vec<Link> = (0..READERS as u64)
-        .map(|number| site.block_on(never_reads(&url, space.id(), number)))
-        .collect();
+    let links: Vec<Link> =
+        (0..READERS as u64).map(|number| site.block_on(never_reads(&url, space.id(), number))).collect();
     // By the time that this one has everything, the relay has had as many turns for the others.
     reader("beside.db");
     let more_kib = peak().expect("as before") - before_kib;
