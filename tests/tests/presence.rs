@@ -91,7 +91,7 @@ fn two_devices_see_each_other_whoever_came_first() {
 #[test]
 fn a_cursor_follows_what_others_type() {
     let site = site();
-    let ((_anna, of_anna), (ben, of_ben)) = shared(&site);
+    let ((anna, of_anna), (ben, of_ben)) = shared(&site);
     let id = of_anna.collection::<()>("notes").unwrap().ids().unwrap()[0];
     let note = |space: &Space| space.collection::<()>("notes").unwrap().entity(id).unwrap();
     let (of_anna, of_ben) = (note(&of_anna), note(&of_ben));
