@@ -2,7 +2,7 @@
 //!
 //! Times are milliseconds since the Unix epoch. Nothing here holds a token or an invitation's code but what makes one.
 
-use crate::hub::SessionSummary;
+use crate::hub::{Occurrence, Party, RecentEvent, SessionSummary};
 use crate::log::accounts::{
     DeviceSummary, InvitationSummary, Member, SignedOut, SpaceSummary, TokenSummary, UserSummary,
 };
@@ -311,4 +311,84 @@ pub struct ProgressView {
     pub head: u64,
     /// How many sequences lie between them.
     pub lag: u64,
+}
+
+/// Something that happened on a relay, once or several times.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = Event)]
+pub struct EventView {
+    /// Its number since the relay's start; it keeps it when the same happens again.
+    pub number: u64,
+    /// When it happened last.
+    pub at_ms: i64,
+    /// How many times.
+    pub times: u64,
+    /// What it was: `signed_in`, `left`, `ended`, `turned_away`, `chunk_refused`, `not_ready`, `ready`, `compacted`, `token_revoked`,
+    /// `device_signed_out`, `user_signed_out`, `account_closed` or `account_opened`.
+    pub kind: &'static str,
+    /// The user.
+    pub user: Option<String>,
+    /// The device.
+    pub device: Option<String>,
+    /// Where it came from.
+    pub address: Option<String>,
+    /// The number of the token.
+    pub token: Option<i64>,
+    /// Why.
+    pub because: Option<String>,
+}
+
+impl From<RecentEvent> for EventView {
+    fn from(event: RecentEvent) -> Self {
+        let RecentEvent { number, wall_ms, times, what } = event;
+        let mut view = Self { number, at_ms: wall_ms, times, ..Self::default() };
+        view.kind = match what {
+            Occurrence::SignedIn(party) => view.about(party, "signed_in"),
+            Occurrence::Left(party) => view.about(party, "left"),
+            Occurrence::Ended(party, code) => {
+                view.because = Some(code.to_string());
+                view.about(party, "ended")
+            }
+            Occurrence::TurnedAway(address, code) => {
+                view.address = address.map(|address| address.to_string());
+                view.because = Some(code.to_string());
+                "turned_away"
+            }
+            Occurrence::ChunkRefused(party, code) => {
+                view.because = Some(code.to_string());
+                view.about(party, "chunk_refused")
+            }
+            Occurrence::CannotAppend(because) => {
+                view.because = Some(because);
+                "not_ready"
+            }
+            Occurrence::CanAppend => "ready",
+            Occurrence::Compacted => "compacted",
+            Occurrence::TokenRevoked(token) => {
+                view.token = Some(token);
+                "token_revoked"
+            }
+            Occurrence::DeviceSignedOut(user, device) => {
+                view.about(Party { user: Some(user), device, address: None }, "device_signed_out")
+            }
+            Occurrence::UserSignedOut(user) => view.about_user(user, "user_signed_out"),
+            Occurrence::AccountClosed(user) => view.about_user(user, "account_closed"),
+            Occurrence::AccountOpened(user) => view.about_user(user, "account_opened"),
+        };
+        view
+    }
+}
+
+impl EventView {
+    fn about(&mut self, party: Party, kind: &'static str) -> &'static str {
+        self.user = party.user;
+        self.device = Some(party.device.to_string());
+        self.address = party.address.map(|address| address.to_string());
+        kind
+    }
+
+    fn about_user(&mut self, user: String, kind: &'static str) -> &'static str {
+        self.user = Some(user);
+        kind
+    }
 }

@@ -58,6 +58,7 @@ impl<L: Log> Hub<L> {
             let (session, space) = (address.session, address.space);
             pushers.insert((session, space));
             self.counts.answer(answer.get());
+            self.note_refusals(session, answer.get());
             if guarded("answering a push", || self.answer_push(address, answer, now)).is_none() {
                 self.cut(session);
             }

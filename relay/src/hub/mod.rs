@@ -6,6 +6,7 @@ mod greet;
 mod guard;
 mod live;
 mod opening;
+mod recent;
 mod roster;
 mod seat;
 mod seen;
@@ -22,6 +23,8 @@ use afield_core::wire::{Channel, DecodedChunk, GoodbyeCode, PushNumber};
 use afield_core::{DeviceId, Entropy, Limits, Now, Sequence, SessionId, SpaceId};
 pub use counts::Counts;
 use guard::guarded;
+use recent::Recent;
+pub use recent::{Occurrence, Party, RecentEvent};
 use roster::Roster;
 pub use roster::{SessionSummary, SpaceProgress};
 use seat::Seat;
@@ -129,6 +132,10 @@ pub struct Hub<L> {
     refused: Vec<IpAddr>,
     /// Whether something could be appended, and when that was tried last, on the monotonic clock.
     readiness: Option<(u64, Result<(), NotReady>)>,
+    /// Why nothing could be appended when that was tried last.
+    not_ready_because: Option<String>,
+    /// What happened last; absent where nobody can ask.
+    recent: Option<Recent>,
 }
 
 /// The sessions that read one space.
@@ -206,6 +213,8 @@ impl<L: Log> Hub<L> {
             sessions_per_user_max: usize::MAX,
             refused: Vec::new(),
             readiness: None,
+            not_ready_because: None,
+            recent: None,
         }
     }
 
@@ -327,13 +336,23 @@ impl<L: Log> Hub<L> {
     /// Nothing could be appended.
     pub fn readiness(&mut self, now: Now) -> Result<(), NotReady> {
         if self.readiness.is_none_or(|(tried_ms, _)| now.monotonic_ms >= tried_ms.saturating_add(READINESS_KEPT_MS)) {
-            let tried = self.log.check_writable(now).map_err(|error| {
-                tracing::warn!(error = &error as &dyn std::error::Error, "nothing could be appended");
-                NotReady
-            });
-            self.readiness = Some((now.monotonic_ms, tried));
+            let tried = self.log.check_writable(now);
+            if let Err(error) = &tried {
+                tracing::warn!(error = error as &dyn std::error::Error, "nothing could be appended");
+            }
+            let because = tried.as_ref().err().map(ToString::to_string);
+            if because != self.not_ready_because {
+                self.note_event(because.clone().map_or(Occurrence::CanAppend, Occurrence::CannotAppend));
+            }
+            self.not_ready_because = because;
+            self.readiness = Some((now.monotonic_ms, tried.map_err(|_| NotReady)));
         }
         self.readiness.map_or(Err(NotReady), |(_, tried)| tried)
+    }
+
+    /// Why nothing could be appended when [`Self::readiness`] tried last.
+    pub fn not_ready_because(&self) -> Option<&str> {
+        self.not_ready_because.as_deref()
     }
 
     /// How many sessions there are.
@@ -396,10 +415,10 @@ impl<L: Log> Hub<L> {
     }
 
     fn close_after(&mut self, id: SessionId, code: GoodbyeCode, retry_after_ms: Option<u64>) {
+        if self.sessions.get(&id).is_some_and(|seat| !seat.session.is_closed()) {
+            self.note_end(id, code);
+        }
         if let Some(seat) = self.sessions.get_mut(&id) {
-            if !seat.session.is_closed() {
-                self.counts.end(code);
-            }
             seat.session.close(code, retry_after_ms);
             self.dirty.insert(id);
         }
@@ -428,11 +447,9 @@ impl<L: Log> Hub<L> {
             seat.session.start_clock(now);
         }
         if seat.session.queued_bytes() > self.queue_bytes_end {
-            if !seat.session.is_closed() {
-                self.counts.end(GoodbyeCode::SlowReader);
-            }
-            seat.session.close(GoodbyeCode::SlowReader, None);
+            self.close(id, GoodbyeCode::SlowReader);
         }
+        let Some(seat) = self.sessions.get_mut(&id) else { return };
         let deadline = seat.session.poll_timeout();
         if deadline != seat.deadline {
             seat.deadline.and_then(|old| self.deadlines.take(&(old, id)));
@@ -446,6 +463,7 @@ impl<L: Log> Hub<L> {
     /// Removes a session from everything but the pushes it made.
     fn forget(&mut self, id: SessionId) {
         self.note_left(id);
+        self.note_gone(id);
         let Some(seat) = self.sessions.remove(&id) else { return };
         seat.deadline.and_then(|deadline| self.deadlines.take(&(deadline, id)));
         seat.expires_wall_ms.and_then(|expiry| self.expiries.take(&(expiry, id)));

@@ -21,6 +21,8 @@ pub(super) struct Seat {
     pub(super) address: Option<IpAddr>,
     /// When it was welcomed.
     pub(super) welcomed: Option<Now>,
+    /// Whether the relay ended it.
+    pub(super) is_ended: bool,
     /// When its device was heard last, in milliseconds since the Unix epoch.
     pub(super) heard_wall_ms: i64,
     /// The spaces that were opened, by their channel.
@@ -65,6 +67,7 @@ impl Seat {
             device: None,
             address: None,
             welcomed: None,
+            is_ended: false,
             heard_wall_ms: 0,
             channels: BTreeMap::new(),
             behind: BTreeSet::new(),

@@ -12,6 +12,12 @@ impl<L: Log> Hub<L> {
     /// Reads on for sessions that are behind: at most `budget` runs, one session after the other, so that neither a
     /// long catch-up nor many of them keep appends waiting. Answers whether more could be read right now.
     pub fn serve(&mut self, budget: usize, now: Now) -> bool {
+        let more = self.serve_some(budget, now);
+        self.stamp_events(now);
+        more
+    }
+
+    fn serve_some(&mut self, budget: usize, now: Now) -> bool {
         self.creators.clear();
         for _ in 0..budget {
             let Some(id) = self.ready.pop_front() else { return false };

@@ -32,7 +32,7 @@ impl<L: Log> Hub<L> {
                 let was_closed = seat.session.is_closed();
                 seat.session.handle_timeout(now);
                 if !was_closed && seat.session.is_closed() {
-                    self.counts.end(GoodbyeCode::TimedOut);
+                    self.note_end(id, GoodbyeCode::TimedOut);
                 }
                 self.settle(id, now);
             }

@@ -4,8 +4,8 @@ use super::clock::SystemClock;
 use super::metrics::CommitTimes;
 use super::throttle::{Throttle, Writer};
 use super::worker::Worker;
-use crate::hub::{Hub, Origin, Output};
-use crate::log::{Log, Prepared, SqliteLog};
+use crate::hub::{Hub, Occurrence, Origin, Output};
+use crate::log::{Log, Prepared, Settled, SqliteLog};
 use afield_core::{Now, SessionId};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -410,7 +410,12 @@ impl Turns {
     /// Puts in place what the worker has prepared. Where that fails the log is as it was.
     fn settle(&mut self, prepared: Prepared) {
         match catch_unwind(AssertUnwindSafe(|| self.hub.log_mut().settle(prepared))) {
-            Ok(Ok(settled)) => tracing::debug!(settled = ?settled.get(), "the old part of a log was worked on"),
+            Ok(Ok(settled)) => {
+                tracing::debug!(settled = ?settled.get(), "the old part of a log was worked on");
+                if !matches!(settled.get(), Settled::Stale | Settled::Failed(_)) {
+                    self.hub.note_event(Occurrence::Compacted);
+                }
+            }
             Ok(Err(error)) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the old part of a log stays as it is");
             }

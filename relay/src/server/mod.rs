@@ -43,6 +43,7 @@ use crate::hub::{Access, Hub, SignalRate};
 use crate::log::accounts::Accounts;
 use crate::log::{LogError, OpenLogError, Quotas};
 use crate::signed::{KeyFileError, SignedOptions, SignedTokens};
+use admin::{Samples, Watched};
 use afield_core::Limits;
 use endpoint::Doorkeeping;
 use engine::{Engine, Watch};
@@ -287,7 +288,10 @@ impl Relay {
         if let Some(signed) = signed {
             hub = hub.with_signed_tokens(signed);
         }
-        let hub = hub.with_sessions_per_user(options.sessions_per_user_max);
+        let mut hub = hub.with_sessions_per_user(options.sessions_per_user_max);
+        if admin.is_some() {
+            hub = hub.with_recent_events();
+        }
         let rates = rates_seen(&options.rates, behind_proxy, &options.trusted_proxies);
         let throttle = Arc::new(Throttle::new(&rates));
         let commit_times = CommitTimes::new();
@@ -320,7 +324,17 @@ impl Relay {
         let listener = Listener::new(socket, tls.clone(), router, Arc::clone(&connections)).behind(gate);
         let mut accepting = vec![tokio::spawn(listener.run(stopped.clone()))];
         let admin = admin.map(|((socket, address), log)| {
-            let router = admin::router(admin::Desk::new(log, engine.handle(), Arc::clone(&admin_gate)));
+            let watched = Watched {
+                connections: Arc::clone(&connections),
+                connections_max,
+                sessions_per_user_max: options.sessions_per_user_max,
+                quotas: options.quotas,
+                access,
+                disk_free_min_percent: options.disk_free_min_percent,
+                files: folder.log_files(),
+                samples: Samples::start(),
+            };
+            let router = admin::router(admin::Desk::new(log, engine.handle(), Arc::clone(&admin_gate), watched));
             let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
             let listener = Listener::new(socket, tls, router, places).behind(admin_gate);
             accepting.push(tokio::spawn(listener.run(stopped.clone())));

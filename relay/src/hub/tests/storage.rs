@@ -260,6 +260,7 @@ fn a_panic_while_a_message_is_handled_cuts_its_session_and_no_other() {
 #[test]
 fn a_relay_is_ready_while_it_can_append_and_tries_once_a_second() {
     let mut relay = Relay::new();
+    relay.hub = relay.hub.with_recent_events();
     assert_eq!(relay.hub.readiness(relay.now()), Ok(()));
     let before = relay.hub.log_mut().write_transactions();
     assert_eq!(relay.hub.readiness(relay.now()), Ok(()));
@@ -269,7 +270,12 @@ fn a_relay_is_ready_while_it_can_append_and_tries_once_a_second() {
     assert_eq!(relay.hub.readiness(relay.now()), Ok(()), "the last try counts for a second");
     relay.pass(1);
     assert_eq!(relay.hub.readiness(relay.now()), Err(NotReady));
+    assert_eq!(relay.hub.not_ready_because(), Some("a failure that a test injected"));
     relay.hub.log_mut().inject_faults(|_| None);
     relay.pass(1_000);
     assert_eq!(relay.hub.readiness(relay.now()), Ok(()));
+    assert_eq!(relay.hub.not_ready_because(), None);
+    let because = Occurrence::CannotAppend("a failure that a test injected".to_owned());
+    let told: Vec<Occurrence> = relay.hub.recent_events(relay.now()).into_iter().map(|event| event.what).collect();
+    assert_eq!(told, [Occurrence::CanAppend, because], "newest first, each change once");
 }

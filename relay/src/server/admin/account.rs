@@ -2,6 +2,7 @@
 
 use super::answer::{Body, Path, Refusal};
 use super::{Shared, nothing};
+use crate::hub::Occurrence;
 use crate::log::Token;
 use crate::log::accounts::{NewToken, check_name};
 use crate::server::SystemEntropy;
@@ -80,7 +81,9 @@ pub(super) async fn change_user(
     Path(name): Path<String>,
     Body(change): Body<UserChange>,
 ) -> Result<Response, Refusal> {
+    let user = name.clone();
     desk.change(move |accounts, now| accounts.set_user_enabled(&name, !change.disabled, now)).await?;
+    desk.note(if change.disabled { Occurrence::AccountClosed(user) } else { Occurrence::AccountOpened(user) }).await;
     Ok(nothing())
 }
 
@@ -93,7 +96,9 @@ pub(super) async fn sign_out_user(
     State(desk): Shared,
     Path(name): Path<String>,
 ) -> Result<Json<SignedOutView>, Refusal> {
+    let user = name.clone();
     let signed_out = desk.change(move |accounts, now| accounts.sign_out_user(&name, now)).await?;
+    desk.note(Occurrence::UserSignedOut(user)).await;
     Ok(Json(signed_out.into()))
 }
 
@@ -153,5 +158,6 @@ pub(super) async fn create_token(
 )]
 pub(super) async fn revoke_token(State(desk): Shared, Path(number): Path<i64>) -> Result<Response, Refusal> {
     desk.change(move |accounts, now| accounts.revoke_token(number, now)).await?;
+    desk.note(Occurrence::TokenRevoked(number)).await;
     Ok(nothing())
 }

@@ -2,7 +2,7 @@
 
 use super::answer::{Body, OptionalBody, Path, Query, Refusal};
 use super::{Desk, Shared, nothing};
-use crate::hub::Hub;
+use crate::hub::{Hub, Occurrence};
 use crate::log::accounts::ShownTokens;
 use crate::views::{DeviceView, SessionView, SignedOutView};
 use afield_core::DeviceId;
@@ -93,10 +93,7 @@ pub(super) async fn sign_out_device(
     OptionalBody(order): OptionalBody<SignOutOrder>,
 ) -> Result<Json<SignedOutView>, Refusal> {
     let device = parse(&device)?;
-    note_live(&desk, &user, device).await;
-    let tokens = order.tokens();
-    let signed_out = desk.change(move |accounts, now| accounts.sign_out_device(&user, device, tokens, now)).await?;
-    Ok(Json(signed_out.into()))
+    sign_out(&desk, user, device, order).await
 }
 
 /// Lists the devices that are connected now, the one that has been for longest first.
@@ -136,9 +133,19 @@ pub(super) async fn sign_out_session(
         let error = "this relay lets anyone in: there is nobody who could be signed out";
         return Err(Refusal::new(StatusCode::CONFLICT, "conflict", error));
     };
-    let (device, tokens) = (live.device, order.tokens());
-    note_live(&desk, &user, device).await;
-    let signed_out = desk.change(move |accounts, now| accounts.sign_out_device(&user, device, tokens, now)).await?;
+    sign_out(&desk, user, live.device, order).await
+}
+
+async fn sign_out(
+    desk: &Desk,
+    user: String,
+    device: DeviceId,
+    order: SignOutOrder,
+) -> Result<Json<SignedOutView>, Refusal> {
+    note_live(desk, &user, device).await;
+    let (name, tokens) = (user.clone(), order.tokens());
+    let signed_out = desk.change(move |accounts, now| accounts.sign_out_device(&name, device, tokens, now)).await?;
+    desk.note(Occurrence::DeviceSignedOut(user, device)).await;
     Ok(Json(signed_out.into()))
 }
 

@@ -5,16 +5,19 @@
 //! | `account` | users and tokens |
 //! | `answer` | errors, and who may ask |
 //! | `device` | devices and sessions |
+//! | `overview` | how the relay is |
 //! | `space` | spaces, members and invitations |
 
 mod account;
 mod answer;
 mod device;
+mod overview;
 mod space;
 
 use super::clock::SystemClock;
 use super::engine::EngineHandle;
 use super::gate::Gate;
+use crate::hub::{Hub, Occurrence};
 use crate::log::SqliteLog;
 use crate::log::accounts::{AccountError, Accounts};
 use afield_core::Now;
@@ -23,7 +26,8 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+pub(super) use overview::{Samples, Watched};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -46,12 +50,14 @@ pub(super) struct Desk {
     engine: EngineHandle,
     clock: SystemClock,
     gate: Arc<Gate>,
+    relay: Arc<Watched>,
 }
 
 impl Desk {
     /// `log` is a connection beside the relay's own: whatever is asked here keeps no append waiting.
-    pub(super) fn new(log: SqliteLog, engine: EngineHandle, gate: Arc<Gate>) -> Self {
-        Self { accounts: Arc::new(Mutex::new(log)), engine, clock: SystemClock::start(), gate }
+    pub(super) fn new(log: SqliteLog, engine: EngineHandle, gate: Arc<Gate>, relay: Watched) -> Self {
+        let (accounts, relay) = (Arc::new(Mutex::new(log)), Arc::new(relay));
+        Self { accounts, engine, clock: SystemClock::start(), gate, relay }
     }
 
     /// Does something with the accounts, on a thread that may wait for the disk.
@@ -78,8 +84,13 @@ impl Desk {
     ) -> Result<T, Refusal> {
         let done = self.with(verb).await?;
         // Where the relay's thread has ended there is no session left.
-        let _ = self.engine.ask(crate::hub::Hub::look_for_changes).await;
+        let _ = self.engine.ask(Hub::look_for_changes).await;
         Ok(done)
+    }
+
+    /// Notes what an administrator did, for whoever looks at what happened last.
+    async fn note(&self, what: Occurrence) {
+        let _ = self.engine.ask(|hub, _| hub.note_event(what)).await;
     }
 }
 
@@ -98,6 +109,7 @@ pub(super) fn router(desk: Desk) -> Router {
         .layer(middleware::from_fn_with_state(desk.clone(), answer::only_administrators))
         .layer(middleware::from_fn_with_state(desk, answer::only_so_many_at_once))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(never_stored))
         .layer(middleware::from_fn(log_request))
 }
 
@@ -109,7 +121,7 @@ fn routes() -> OpenApiRouter<Desk> {
         utoipa::openapi::ComponentsBuilder::new().security_scheme(BEARER, SecurityScheme::Http(scheme.build())).build();
     let mut info = Info::new("Afield relay: administration", env!("CARGO_PKG_VERSION"));
     info.description = Some(
-        "Users, tokens, spaces, devices and sessions of a relay. Times are milliseconds since the Unix epoch. \
+        "How a relay is, and its users, tokens, spaces, devices and sessions. Times are milliseconds since the Unix epoch. \
         Errors are objects of `error`, `code` and `next`; a verb on something that is not there changes nothing."
             .to_owned(),
     );
@@ -120,6 +132,7 @@ fn routes() -> OpenApiRouter<Desk> {
         .security(Some([SecurityRequirement::new(BEARER, Vec::<String>::new())]))
         .build();
     OpenApiRouter::with_openapi(document)
+        .routes(routes!(overview::overview))
         .routes(routes!(account::list_users, account::create_user))
         .routes(routes!(account::change_user))
         .routes(routes!(account::sign_out_user))
@@ -138,7 +151,15 @@ fn routes() -> OpenApiRouter<Desk> {
         .routes(routes!(device::sign_out_session))
 }
 
-/// Gives each request an id, which its answer carries and the log names: never its path, in which names stand.
+/// Keeps answers out of every cache: what they show is of the moment, and a new token is shown once.
+async fn never_stored(request: Request, next: Next) -> Response {
+    let mut answer = next.run(request).await;
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+/// Gives each request an id, which its answer carries and the log names: never its path, in which names stand. Whoever only
+/// looks, as the dashboard does every other second, stands in the log at its level for details.
 async fn log_request(request: Request, next: Next) -> Response {
     let began = Instant::now();
     let id = uuid::Builder::from_random_bytes(afield_core::time::random_bytes(&mut super::SystemEntropy)).into_uuid();
@@ -146,14 +167,14 @@ async fn log_request(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<axum::extract::MatchedPath>().map(|path| path.as_str().to_owned());
     let mut answer = next.run(request).await;
     let id = id.to_string();
-    tracing::info!(
-        request = %id,
-        %method,
-        route = route.as_deref().unwrap_or("-"),
-        status = answer.status().as_u16(),
-        ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-        "a request of the administration"
-    );
+    let (route, status) = (route.as_deref().unwrap_or("-"), answer.status());
+    let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let only_looked = method == http::Method::GET && status.is_success();
+    if only_looked {
+        tracing::debug!(request = %id, %method, route, status = status.as_u16(), ms, "a look at the administration");
+    } else {
+        tracing::info!(request = %id, %method, route, status = status.as_u16(), ms, "a request of the administration");
+    }
     if let Ok(id) = HeaderValue::from_str(&id) {
         answer.headers_mut().insert(REQUEST_ID, id);
     }
