@@ -6,12 +6,14 @@
 //! | `answer` | errors, and who may ask |
 //! | `device` | devices and sessions |
 //! | `overview` | how the relay is |
+//! | `page` | the dashboard, which asks for all of it |
 //! | `space` | spaces, members and invitations |
 
 mod account;
 mod answer;
 mod device;
 mod overview;
+mod page;
 mod space;
 
 use super::clock::SystemClock;
@@ -107,6 +109,7 @@ pub(super) fn router(desk: Desk) -> Router {
         .route("/openapi.json", axum::routing::get(move || async move { document }))
         .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here") })
         .layer(middleware::from_fn_with_state(desk.clone(), answer::only_administrators))
+        .merge(page::routes())
         .layer(middleware::from_fn_with_state(desk, answer::only_so_many_at_once))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(never_stored))

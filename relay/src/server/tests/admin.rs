@@ -304,6 +304,54 @@ async fn an_overview_says_how_the_relay_is_and_what_happened_last() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_needs_no_token_holds_no_data_and_loads_nothing_from_elsewhere() {
+    let office = Office::open().await;
+    let mut page = String::new();
+    for (path, kind) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/style.css", "text/css; charset=utf-8"),
+        ("/dashboard.js", "text/javascript; charset=utf-8"),
+        ("/boards.js", "text/javascript; charset=utf-8"),
+        ("/people.js", "text/javascript; charset=utf-8"),
+        ("/tables.js", "text/javascript; charset=utf-8"),
+        ("/words.js", "text/javascript; charset=utf-8"),
+        ("/icon.svg", "image/svg+xml"),
+    ] {
+        let answer = office.ask_as(None, "GET", path, None).await;
+        assert_eq!(answer.status, 200, "{path}");
+        for header in [
+            &format!("content-type: {kind}\r\n"),
+            "content-security-policy: default-src 'none'; script-src 'self'; style-src 'self';",
+            "frame-ancestors 'none'",
+            "x-content-type-options: nosniff",
+            "referrer-policy: no-referrer",
+            "cache-control: no-store",
+        ] {
+            assert!(answer.head.contains(header), "{path}: {header} in {}", answer.head);
+        }
+        if path != "/icon.svg" {
+            assert!(!answer.body.contains("//www.") && !answer.body.contains("https:"), "{path} names another place");
+        }
+        if path == "/" {
+            page = answer.body;
+        } else {
+            let name = path.trim_start_matches('/');
+            let imported = ["dashboard.js", "boards.js"].map(|file| {
+                let text = std::fs::read_to_string(format!("{}/dashboard/{file}", env!("CARGO_MANIFEST_DIR")));
+                text.unwrap().contains(&format!("\"./{name}\""))
+            });
+            assert!(page.contains(&format!("\"{name}\"")) || imported.contains(&true), "nothing asks for {path}");
+        }
+        assert_eq!(office.ask_as(None, "POST", path, Some("{}")).await.status, 405, "{path}");
+    }
+    for inline in ["<script>", "<style", " style=", " onclick=", " onload=", "javascript:"] {
+        assert!(!page.contains(inline), "{inline}");
+    }
+    let answer = office.ask("GET", "/v1/users", None).await;
+    assert!(answer.head.contains("cache-control: no-store"), "{}", answer.head);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_but_an_administrator_learns_anything() {
     let office = Office::open().await;
     let now = SystemClock::start().now();
@@ -356,7 +404,7 @@ async fn nobody_but_an_administrator_learns_anything() {
 async fn without_a_token_nobody_learns_even_what_there_is_to_ask() {
     let office = Office::open().await;
     let mut answers = std::collections::BTreeSet::new();
-    for (method, path) in [("GET", "/openapi.json"), ("GET", "/v1/nothing"), ("GET", "/v1/users"), ("GET", "/")] {
+    for (method, path) in [("GET", "/openapi.json"), ("GET", "/v1/nothing"), ("GET", "/v1/users"), ("GET", "/other")] {
         let answer = office.ask_as(None, method, path, None).await;
         assert_eq!(answer.status, 401, "{method} {path}");
         answers.insert(answer.as_bytes());
@@ -472,7 +520,7 @@ async fn a_relay_administers_nothing_unless_it_is_told_to() {
     let folder = tempfile::tempdir().unwrap();
     let relay = Relay::start(options(folder.path())).await.unwrap();
     assert_eq!(relay.admin_address(), None);
-    for path in ["/v1/users", "/v1/overview"] {
+    for path in ["/v1/users", "/v1/overview", "/", "/dashboard.js"] {
         let answer = http(&relay, &format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
         assert!(answer.starts_with("HTTP/1.1 404"), "{path}");
     }
