@@ -7,13 +7,16 @@ use afield::SpaceId;
 use afield_core::Now;
 use afield_relay::log::SqliteLog;
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a relay may take to end after it was asked to.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A free port of this machine.
+const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// The files of a relay's log: the database, and what was committed to it last.
 const LOG_FILES: [&str; 2] = ["log.sqlite", "log.sqlite-wal"];
@@ -39,6 +42,8 @@ pub struct RelayProcess {
     child: Option<Child>,
     /// Where it listens; the same after every start.
     address: SocketAddr,
+    /// Where its administration listens, the same after every start; absent but after [`Self::start_administered`].
+    admin: Option<SocketAddr>,
 }
 
 impl RelayProcess {
@@ -69,13 +74,28 @@ impl RelayProcess {
         Self::start_with(program, folder, access, Some(trace), &[])
     }
 
-    fn start_with(program: &Program, folder: &Path, access: Access, trace: Option<Trace>, options: &[&str]) -> Self {
-        let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (program, folder) = (program.clone(), folder.to_owned());
-        let options = options.iter().map(|&option| option.to_owned()).collect();
-        let mut relay = Self { program, folder, access, trace, options, child: None, address };
+    /// Starts a relay that takes tokens and has an administration over HTTP.
+    ///
+    /// # Panics
+    ///
+    /// It does not start.
+    pub fn start_administered(program: &Program, folder: &Path) -> Self {
+        let mut relay = Self::stopped(program, folder, Access::Tokens, None, &[]);
+        relay.admin = Some(ANYWHERE);
         relay.restart();
         relay
+    }
+
+    fn start_with(program: &Program, folder: &Path, access: Access, trace: Option<Trace>, options: &[&str]) -> Self {
+        let mut relay = Self::stopped(program, folder, access, trace, options);
+        relay.restart();
+        relay
+    }
+
+    fn stopped(program: &Program, folder: &Path, access: Access, trace: Option<Trace>, options: &[&str]) -> Self {
+        let (program, folder) = (program.clone(), folder.to_owned());
+        let options = options.iter().map(|&option| option.to_owned()).collect();
+        Self { program, folder, access, trace, options, child: None, address: ANYWHERE, admin: None }
     }
 
     /// Starts it again on the same folder and port.
@@ -90,6 +110,9 @@ impl RelayProcess {
             command.arg("--insecure-open");
         }
         command.args(&self.options);
+        if let Some(admin) = self.admin {
+            command.args(["--admin-listen", &admin.to_string()]);
+        }
         if let Some(trace) = &self.trace {
             command = trace.around(&command);
         }
@@ -101,16 +124,19 @@ impl RelayProcess {
         self.child = Some(child);
         let line: serde_json::Value =
             serde_json::from_str(&line).unwrap_or_else(|_| panic!("the relay says where it listens, and not {line:?}"));
-        self.address = line
-            .get("address")
-            .and_then(serde_json::Value::as_str)
-            .and_then(|address| address.parse().ok())
-            .unwrap_or_else(|| panic!("the relay names its address: {line}"));
+        let address = |name: &str| line.get(name)?.as_str()?.parse().ok();
+        self.address = address("address").unwrap_or_else(|| panic!("the relay names its address: {line}"));
+        self.admin = self.admin.and_then(|_| address("admin_address"));
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its administration listens, after [`Self::start_administered`].
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin
     }
 
     /// Where devices connect.
