@@ -165,6 +165,7 @@ impl<L: Log> Hub<L> {
         let Standing { mut spaces, may_create, .. } = standing;
         spaces.truncate(SPACES_NAMED_MAX);
         seat.session.welcome(WelcomeAnswer { spaces, may_create });
+        tracing::debug!(session = %id, device = %hello.device, "a session is welcome");
         self.note_welcome(id);
         self.note_seen(id, now);
     }

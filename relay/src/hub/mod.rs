@@ -416,6 +416,7 @@ impl<L: Log> Hub<L> {
 
     fn close_after(&mut self, id: SessionId, code: GoodbyeCode, retry_after_ms: Option<u64>) {
         if self.sessions.get(&id).is_some_and(|seat| !seat.session.is_closed()) {
+            tracing::debug!(session = %id, %code, "the relay ends a session");
             self.note_end(id, code);
         }
         if let Some(seat) = self.sessions.get_mut(&id) {

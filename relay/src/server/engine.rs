@@ -9,6 +9,7 @@ use crate::log::{Log, Prepared, Settled, SqliteLog};
 use afield_core::{Now, SessionId};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,6 +32,12 @@ const IDLE: Duration = Duration::from_secs(60);
 /// A connection's number, from its first moment; the hub's session id comes later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ConnectionNumber(u64);
+
+impl fmt::Display for ConnectionNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// Who is at the other end of a connection, before it has said anything.
 #[derive(Debug, Clone, Copy)]
@@ -200,6 +207,11 @@ impl EngineHandle {
 }
 
 impl Connection {
+    /// Its number, by which lines of the log belong together.
+    pub(super) fn number(&self) -> ConnectionNumber {
+        self.number
+    }
+
     pub(super) fn message(&self, message: Bytes, room: [OwnedSemaphorePermit; 2]) {
         let _ = self.events.send(Event::Message { number: self.number, message, room });
     }
@@ -366,6 +378,7 @@ impl Turns {
                 let ago_ms = u64::try_from(caller.began.elapsed().as_millis()).unwrap_or(u64::MAX);
                 let began_ms = now.monotonic_ms.saturating_sub(ago_ms);
                 let session = self.hub.connect_from(token, Origin { address: Some(caller.address), began_ms }, now);
+                tracing::debug!(connection = %number, %session, address = %caller.address, "a session begins");
                 self.connections.insert(number, session);
                 self.sessions.insert(session, Seated { number, outbox, is_admitted: false });
             }

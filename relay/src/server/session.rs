@@ -82,8 +82,11 @@ pub(super) async fn run(link: Link, token: Option<String>, caller: Caller, engin
     };
     let statistics = meter.read();
     match ended {
-        Ok(()) => tracing::debug!(?statistics, "a link has closed"),
-        Err(error) => tracing::debug!(?statistics, error = &error as &dyn std::error::Error, "a link has ended"),
+        Ok(()) => tracing::debug!(connection = %connection.number(), ?statistics, "a link has closed"),
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(connection = %connection.number(), ?statistics, error, "a link has ended");
+        }
     }
 }
 
