@@ -27,6 +27,9 @@ const OF_SPACE: [&str; 3] = [
     "DELETE FROM spaces WHERE number = ?1",
 ];
 
+/// What tokens may do in it.
+const TOKENS: &str = "DELETE FROM token_spaces WHERE space = ?1";
+
 /// The tables of a space's log, with the column that says where and the size of a row. What is packed has its chunks a second time in an
 /// index by which it is found: first the rows, then the index.
 const OF_POSITIONS: [&str; 3] = [
@@ -67,9 +70,14 @@ pub(in crate::log::sqlite) const UNFINISHED: &str = "
         OR EXISTS (SELECT 1 FROM segment_hashes h WHERE h.last > p.number << 40 AND h.last < (p.number + 1) << 40)";
 
 /// Names of collections that nothing uses, and of actors, which tell devices. All of the log is looked at.
-const UNUSED_COLLECTIONS: &str = "SELECT number FROM collections WHERE number NOT IN (SELECT collection FROM entities)";
+const UNUSED_COLLECTIONS: &str = "SELECT number FROM collections c
+    WHERE NOT EXISTS (SELECT 1 FROM entities e WHERE e.collection = c.number)";
 const UNUSED_ACTORS: &str =
     "SELECT number FROM actors WHERE number NOT IN (SELECT actor FROM chunks UNION SELECT actor FROM actor_runs)";
+
+/// Takes a name away that nothing used a moment ago, unless something does by now.
+const COLLECTION: &str = "DELETE FROM collections WHERE number = ?1
+    AND NOT EXISTS (SELECT 1 FROM entities e WHERE e.collection = ?1)";
 
 /// Takes a space from everybody: from here on it is unknown, and what it had belongs to nobody.
 pub(super) fn block(transaction: &SqliteTransaction<'_>, space: SpaceId, now: Now) -> Result<(), LogError> {
@@ -77,7 +85,7 @@ pub(super) fn block(transaction: &SqliteTransaction<'_>, space: SpaceId, now: No
     for sql in OF_SPACE {
         transaction.statement(sql)?.execute([number])?;
     }
-    transaction.statement("DELETE FROM token_spaces WHERE space = ?1")?.execute([space.as_bytes()])?;
+    transaction.statement(TOKENS)?.execute([space.as_bytes()])?;
     transaction
         .statement("INSERT OR REPLACE INTO purged_spaces (id, number, purged_ms) VALUES (?1, ?2, ?3)")?
         .execute(params![space.as_bytes(), number, now.wall_ms])?;
@@ -88,8 +96,6 @@ pub(super) fn block(transaction: &SqliteTransaction<'_>, space: SpaceId, now: No
 struct Unused {
     collections: Vec<i64>,
     actors: BTreeSet<i64>,
-    /// The last entity.
-    entity: i64,
     /// The end of every space.
     heads: BTreeMap<i64, i64>,
 }
@@ -148,16 +154,14 @@ impl SqliteLog {
     /// Takes away the names that nothing uses any more. They are looked for beside whoever writes, and what was written meanwhile is looked
     /// at once more with the lock.
     fn take_unused_names_away(&mut self) -> Result<(), LogError> {
-        let Unused { collections, actors, entity, heads } = unused(&self.begin(Purpose::Read)?)?;
+        let Unused { collections, actors, heads } = unused(&self.begin(Purpose::Read)?)?;
         if collections.is_empty() && actors.is_empty() {
             return Ok(());
         }
         for collections in collections.chunks(ROWS_MAX) {
             let mut transaction = self.begin(Purpose::Write)?;
             for collection in collections {
-                let sql = "DELETE FROM collections WHERE number = ?1
-                    AND number NOT IN (SELECT collection FROM entities WHERE number > ?2)";
-                transaction.statement(sql)?.execute([*collection, entity])?;
+                transaction.statement(COLLECTION)?.execute([collection])?;
             }
             foreign::note_upkeep(&transaction)?;
             transaction.commit()?;
@@ -237,9 +241,6 @@ fn unused(transaction: &SqliteTransaction<'_>) -> Result<Unused, LogError> {
     Ok(Unused {
         collections: collections.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?,
         actors: actors.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?,
-        entity: transaction
-            .statement("SELECT coalesce(max(number), 0) FROM entities")?
-            .query_row([], |row| row.get(0))?,
         heads: heads(transaction)?,
     })
 }
@@ -270,4 +271,36 @@ fn used_since(transaction: &SqliteTransaction<'_>, before: &BTreeMap<i64, i64>) 
         }
     }
     Ok(used)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::sqlite::schema::prepare;
+    use rusqlite::{Connection, StatementStatus};
+
+    #[test]
+    fn what_is_deleted_while_others_wait_is_found_without_a_look_at_all_rows() {
+        let log = prepare(Connection::open_in_memory().unwrap()).unwrap();
+        log.execute_batch(
+            "INSERT INTO spaces VALUES (1, x'01', x'', 0, x'', 0, 0, 0);
+            INSERT INTO collections VALUES (1, 'used'), (2, 'unused');
+            INSERT INTO tokens (user, hash, may_create, read_only, restricted, created_ms) VALUES (1, x'', 1, 0, 1, 0);
+            WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+                INSERT INTO entities (space, id, collection, operations) SELECT 1, CAST(i AS BLOB), 1, 0 FROM n;
+            WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+                INSERT INTO token_spaces (token, space) SELECT 1, CAST(i AS BLOB) FROM n",
+        )
+        .unwrap();
+        let delete = |sql: &str, what: &dyn rusqlite::ToSql| {
+            let mut statement = log.prepare(sql).unwrap();
+            let rows = statement.execute([what]).unwrap();
+            (rows, statement.get_status(StatementStatus::FullscanStep), statement.get_status(StatementStatus::VmStep))
+        };
+        for (sql, what) in [(COLLECTION, &2 as &dyn rusqlite::ToSql), (TOKENS, &b"7".as_slice())] {
+            let (rows, scanned, steps) = delete(sql, what);
+            assert_eq!((rows, scanned), (1, 0), "{sql}");
+            assert!(steps < 500, "{steps} steps: {sql}");
+        }
+    }
 }
