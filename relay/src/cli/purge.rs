@@ -58,6 +58,8 @@ impl PurgeCommand {
                 let text = format!("{what} of space {space}, here and on every device");
                 begin(confirm, json, &view, &text)?;
                 log.purge_entities(space, &entities, now).map_err(OperationError::from)?;
+                // Of a space, too, whose purge was stopped on the way.
+                log.finish_purges()?;
                 finish(&mut log, folder.path(), json, &view, &text)
             }
             Self::Space { space, confirm } => {

@@ -102,6 +102,30 @@ fn a_purged_space_is_in_no_file_and_is_not_made_again() {
 }
 
 #[test]
+fn any_other_purge_completes_one_that_was_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let (marked, other) = two_spaces(&data);
+    let (space, entity) = (other.space.to_string(), other.entity.to_string());
+    // As a process leaves it that is killed when the space is blocked, and before anything is taken away.
+    let log = rusqlite::Connection::open(log_file(&data)).unwrap();
+    log.execute_batch(
+        "PRAGMA foreign_keys = 0;
+        BEGIN;
+        INSERT INTO purged_spaces (id, number, purged_ms) SELECT id, number, 0 FROM spaces WHERE number = 1;
+        DELETE FROM members WHERE space = 1;
+        DELETE FROM spaces WHERE number = 1;
+        COMMIT;",
+    )
+    .unwrap();
+    drop((log, marked));
+    assert!(!Desk::is_served(&data, 1) && !holders(&data, MARK).is_empty(), "the control");
+    json(&data, &["purge", "entity", &space, &entity, "--confirm"]);
+    assert_eq!(holders(&data, MARK), Vec::<String>::new());
+    assert_eq!(json(&data, &["verify"])[0]["problems"], 0);
+}
+
+#[test]
 fn a_purged_user_is_forgotten_and_its_spaces_stay_unless_they_are_to_go_too() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
