@@ -231,7 +231,8 @@ impl Findings {
         let Some(more) = more else {
             let words = format!("it has version {found}, and this program makes version {supported}");
             return if found < supported {
-                self.warning("log", words, "make a backup; then `serve`, or any other command, brings it there")
+                let next = "make a backup; stop the relay where one runs, which is an older one; then `serve`, or any other command, brings it there";
+                self.warning("log", words, next)
             } else {
                 self.problem("log", words, "use a newer afield-relay")
             };

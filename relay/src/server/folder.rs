@@ -4,6 +4,8 @@ use crate::log::{OpenLogError, SqliteLog, older_version};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The file that holds the log.
 const LOG_FILE: &str = "log.sqlite";
@@ -13,6 +15,9 @@ const LOCK_FILE: &str = "relay.lock";
 const BACKUP_LOCK_FILE: &str = "backup.lock";
 /// The most bytes read of a lock file: it holds one number.
 const LOCK_BYTES_MAX: u64 = 64;
+/// How long a relay that starts waits for the lock, and how long in between it does not ask.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// A folder with a relay's files.
 #[derive(Debug, Clone)]
@@ -130,12 +135,17 @@ impl DataFolder {
     ///
     /// # Errors
     ///
-    /// As [`SqliteLog::open`], or an older relay runs on it.
+    /// As [`SqliteLog::open`], or an older relay runs on it, or a relay of which it cannot be told.
     pub fn open_log(&self) -> Result<SqliteLog, OpenLogError> {
-        let Some((found, supported)) = older_version(&self.log_file()) else { return self.open_file() };
+        let refused = match older_version(&self.log_file()) {
+            Ok(None) => return self.open_file(),
+            Ok(Some((found, supported))) => OpenLogError::BesideRelay { found, supported },
+            // It may be an older one, and reading alone does not mend what a crash left: opening it does, which brings it there.
+            Err(error) => error,
+        };
         let _lock = self.lock().map_err(|error| match error {
             FolderError::Lock { source, .. } => OpenLogError::Lock(source),
-            _ => OpenLogError::BesideRelay { found, supported },
+            _ => refused,
         })?;
         self.open_file()
     }
@@ -169,6 +179,23 @@ impl DataFolder {
     /// A relay runs on it, or the lock cannot be taken.
     pub(crate) fn lock(&self) -> Result<FolderLock, FolderError> {
         self.lock_file(LOCK_FILE)
+    }
+
+    /// Takes the right to be the one relay on it, and waits where somebody else has it, for a while: a command has it for moments only,
+    /// and a service whose relay gives up at once may not be started again.
+    ///
+    /// # Errors
+    ///
+    /// A relay runs on it, or the lock cannot be taken.
+    pub(super) async fn lock_patiently(&self) -> Result<FolderLock, FolderError> {
+        let deadline = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match self.lock() {
+                // No platform tells when a lock is free and how long to wait for that at most: it is tried again.
+                Err(FolderError::InUse { .. }) if Instant::now() < deadline => tokio::time::sleep(LOCK_PAUSE).await,
+                answer => return answer,
+            }
+        }
     }
 
     /// Whether a relay runs on it, and the number of its process where the lock names one.
@@ -327,6 +354,38 @@ mod tests {
         folder.open_own_log(&relay).expect("the relay itself brings it there");
         assert!(version() > 1);
         folder.open_log().expect("beside a relay of this version everything opens");
+    }
+
+    /// The files of a log of version 1 as a kill leaves them in the middle of a transaction: whoever opens it to write rolls that back, and
+    /// who may only read cannot tell what is in it.
+    fn killed_halfway(file: &Path) {
+        let parent = tempfile::tempdir().unwrap();
+        let (path, journal) = (parent.path().join("old"), parent.path().join("old-journal"));
+        let old = rusqlite::Connection::open(&path).unwrap();
+        old.execute_batch(include_str!("../log/sqlite/schema_1.sql")).unwrap();
+        old.execute_batch(include_str!("../log/sqlite/schema_1/erasures.sql")).unwrap();
+        old.execute_batch("PRAGMA application_id = 0x4166526c; PRAGMA user_version = 1; PRAGMA cache_size = 10")
+            .unwrap();
+        old.execute_batch(
+            "BEGIN; WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+                INSERT INTO actors (id) SELECT randomblob(200) FROM n",
+        )
+        .unwrap();
+        fs::copy(&path, file).unwrap();
+        fs::copy(&journal, file.with_extension("sqlite-journal")).unwrap();
+    }
+
+    #[test]
+    fn a_log_of_which_no_version_can_be_told_is_not_changed_beside_a_relay() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = DataFolder::create(parent.path().to_owned()).unwrap();
+        killed_halfway(&folder.log_file());
+        let before = fs::read(folder.log_file()).unwrap();
+        let relay = folder.lock().unwrap();
+        folder.open_log().expect_err("it may be an older relay");
+        assert!(fs::read(folder.log_file()).unwrap() == before, "nothing was changed");
+        drop(relay);
+        folder.open_log().expect("with nobody else there it is mended, and brought to this version");
     }
 
     #[test]

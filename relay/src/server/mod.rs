@@ -269,7 +269,7 @@ impl Relay {
         let signed = options.signed.map(SignedTokens::open).transpose()?;
         let is_encrypted = tls.is_some();
         let folder = DataFolder::create(options.data)?;
-        let lock = folder.lock()?;
+        let lock = folder.lock_patiently().await?;
         let mut log = folder
             .open_own_log(&lock)?
             .with_quotas(options.quotas)

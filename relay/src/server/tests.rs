@@ -87,6 +87,15 @@ impl Device {
     }
 }
 
+#[tokio::test]
+async fn a_relay_that_starts_while_a_command_has_the_folder_for_a_moment_waits_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let held = DataFolder::create(folder.path().to_owned()).unwrap().lock().unwrap();
+    // The start is first asked, and finds the lock taken.
+    let (relay, ()) = tokio::join!(biased; Relay::start(options(folder.path())), async { drop(held) });
+    relay.expect("it is the one relay");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_device_pushes_another_receives() {
     let folder = tempfile::tempdir().unwrap();

@@ -61,7 +61,7 @@ pub enum OpenLogError {
     },
     /// The file was written by an older version of this program, and is not to be changed.
     #[error(
-        "the log has version {found}, and this program makes version {supported}: any other command brings it there"
+        "the log has version {found}, and this program makes version {supported}: stop an older relay that runs on it; then any other command brings it there"
     )]
     Older {
         /// The version of the file.
@@ -252,12 +252,20 @@ pub(super) fn prepare(mut connection: Connection) -> Result<Connection, OpenLogE
     Ok(connection)
 }
 
-/// The version of the log in a file, and the one that this program makes, where it is an older one and has to be brought there. What
-/// cannot be read is told by whoever opens it.
-pub(crate) fn older_version(path: &Path) -> Option<(i64, i64)> {
-    let connection = open_to_read(path).ok()?;
-    let found = identify(&connection).ok()?;
-    (1..supported()).contains(&found).then(|| (found, supported()))
+/// The version of the log in a file, and the one that this program makes, where it is an older one and has to be brought there.
+///
+/// # Errors
+///
+/// There is something that cannot be read, so that nobody knows which version it has.
+pub(crate) fn older_version(path: &Path) -> Result<Option<(i64, i64)>, OpenLogError> {
+    if matches!(path.try_exists(), Ok(false)) {
+        return Ok(None);
+    }
+    let mut connection = open_to_read(path)?;
+    // What is asked for belongs together also where somebody makes the log just now.
+    let moment = connection.transaction()?;
+    let found = identify(&moment)?;
+    Ok((1..supported()).contains(&found).then(|| (found, supported())))
 }
 
 /// The newest version that this program knows.
