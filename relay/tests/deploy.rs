@@ -47,7 +47,8 @@ fn every_variable_in_the_files_is_one_of_the_relay() {
     let keys = said(&mut relay(&["config", "keys"]));
     let known: BTreeSet<&str> = between(&keys, "`AFIELD_", "`").collect();
     let mut count = 0;
-    for text in [UNIT, COMPOSE, DOCKERFILE] {
+    let given: Vec<&str> = between(DOCUMENT, "--env ", "=").collect();
+    for text in [&[UNIT, COMPOSE, DOCKERFILE][..], &given].concat() {
         for rest in text.split("AFIELD_").skip(1) {
             let name: &str = rest.split(|letter: char| !letter.is_ascii_uppercase() && letter != '_').next().unwrap();
             assert!(known.contains(name), "AFIELD_{name}");
@@ -55,6 +56,16 @@ fn every_variable_in_the_files_is_one_of_the_relay() {
         }
     }
     assert!(count >= 5, "the control: {count}");
+}
+
+#[test]
+fn every_container_behind_a_proxy_is_told_which_one_to_believe() {
+    assert!(DOCKERFILE.contains("AFIELD_BEHIND_PROXY=true"), "the control");
+    let run =
+        blocks("sh").into_iter().find_map(|block| Some(block.split_once("docker run")?.1.split_once("\ndocker")?.0));
+    let proxies = between(run.unwrap(), "--env AFIELD_TRUSTED_PROXIES=", " ").next().expect("or no address is limited");
+    said(relay(&["config", "check"]).env("AFIELD_TRUSTED_PROXIES", proxies));
+    assert!(COMPOSE.contains("AFIELD_TRUSTED_PROXIES: "));
 }
 
 #[test]
