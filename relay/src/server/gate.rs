@@ -15,6 +15,9 @@ use std::time::Duration;
 pub(super) struct Gate {
     pub(super) throttle: Arc<Throttle>,
     pub(super) proxies: Vec<IpNet>,
+    /// Whether a connection of a proxy counts as the proxy's own until it has asked for somebody, as at the administration, where whoever is
+    /// on the machine of a proxy could otherwise hold all places by asking for nothing.
+    pub(super) proxies_count: bool,
     /// Connections to the administration, which welcomes nobody, count to their end. Absent where nobody's address is known.
     pub(super) unwelcomed: Option<Arc<PerAddress>>,
     /// Whether it was said already that a proxy asks for others that nobody was told of, or nothing is to be said.
@@ -25,10 +28,10 @@ pub(super) struct Gate {
 pub(super) type SentAway = (Refused, TooMany);
 
 impl Gate {
-    /// Counts a connection that was just accepted, unless it is one of a proxy that is trusted: whom that stands for is in its request.
-    /// The place is its address's until it was welcomed.
+    /// Counts a connection that was just accepted, unless it is one of a proxy that is trusted and does not count itself: whom that stands
+    /// for is in its request. The place is its address's until it was welcomed.
     pub(super) fn accept(&self, peer: IpAddr) -> Result<Option<OfAddress>, SentAway> {
-        if self.is_proxy(peer) { Ok(None) } else { self.let_in(peer) }
+        if !self.proxies_count && self.is_proxy(peer) { Ok(None) } else { self.let_in(peer) }
     }
 
     /// Counts a connection of an address.
@@ -76,6 +79,7 @@ mod tests {
         Gate {
             throttle: Throttle::unlimited(),
             proxies: proxies.iter().map(|network| network.parse().unwrap()).collect(),
+            proxies_count: false,
             unwelcomed: None,
             proxy_is_told: AtomicBool::new(is_told),
         }

@@ -304,12 +304,14 @@ impl Relay {
         let gate = Arc::new(Gate {
             throttle: Arc::clone(&throttle),
             proxies: options.trusted_proxies.clone(),
+            proxies_count: false,
             unwelcomed: knows_addresses.then(|| PerAddress::new(options.handshakes_per_address_max)),
             proxy_is_told: AtomicBool::new(behind_proxy),
         });
         let admin_gate = Arc::new(Gate {
             throttle: Arc::new(throttle.for_administration(&rates)),
             proxies: options.trusted_proxies,
+            proxies_count: true,
             unwelcomed: knows_addresses.then(|| PerAddress::new(ADMIN_CONNECTIONS_PER_ADDRESS_MAX)),
             proxy_is_told: AtomicBool::new(behind_proxy),
         });

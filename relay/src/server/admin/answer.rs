@@ -156,11 +156,12 @@ pub(super) async fn only_so_many_at_once(
     next: Next,
 ) -> Response {
     let gate = &desk.gate;
-    // A connection of a proxy is one of whom it asks for.
-    let of_client = gate.is_proxy(accepted.from).then(|| gate.client_address(accepted.from, request.headers()));
+    // A connection of a proxy is one of whom it asks for, from here on; of the proxy itself where it asks for nobody.
+    let client = gate.client_address(accepted.from, request.headers());
+    let of_client = (gate.is_proxy(accepted.from) && client != accepted.from.to_canonical()).then_some(client);
     let taken = match (place.refused, of_client) {
         (Some(refused), _) => Err(refused),
-        (None, Some(client)) => gate.let_in(client),
+        (None, Some(client)) => gate.let_in(client).inspect(|_| drop(place.take_of_address())),
         (None, None) => Ok(None),
     };
     match taken {

@@ -442,6 +442,34 @@ async fn an_address_does_not_hold_the_administration_full() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nor_does_who_asks_for_nothing_at_the_address_of_a_trusted_proxy() {
+    let Office { relay, folder, admin } = Office::open().await;
+    relay.shutdown().await;
+    let anywhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+    let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let options = RelayOptions { admin: Some(anywhere), trusted_proxies, ..options(folder.path()) };
+    let office = Office { relay: Relay::start(options).await.unwrap(), folder, admin };
+    let address = office.relay.admin_address().unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..ADMIN_CONNECTIONS_PER_ADDRESS_MAX {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    let refused = office.ask("GET", "/v1/users", None).await;
+    assert_eq!((refused.status, &refused.json()["code"]), (503, &json!("too_many")));
+    silent.clear();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while office.ask("GET", "/v1/users", None).await.status != 200 {
+        assert!(tokio::time::Instant::now() < deadline, "its places are free again");
+    }
+    for _ in 0..2 * ADMIN_CONNECTIONS_PER_ADDRESS_MAX {
+        for token in [format!("{}\r\nx-forwarded-for: 192.0.2.1", office.admin), office.admin.clone()] {
+            let answer = office.ask_as(Some(&token), "GET", "/v1/users", None).await;
+            assert_eq!(answer.status, 200, "the control: what was answered holds no place");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_guesses_an_administrators_token_is_sent_away_for_a_while() {
     let Office { relay, folder, admin } = Office::open().await;
     relay.shutdown().await;
