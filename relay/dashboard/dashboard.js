@@ -1,5 +1,6 @@
 // The dashboard: signs in with a token that a person types in, asks the administration every other second, shows what it
-// answers, and does what that person confirms. The token stays in this tab's session storage and goes into no address.
+// answers, and does what that person confirms. The token stays in a variable of this module and goes into no address: browsers
+// write what is in their storages to the disk, the storage of a tab, too.
 
 import { boards } from "./boards.js";
 import { show } from "./tables.js";
@@ -7,13 +8,12 @@ import { counted, span } from "./words.js";
 
 const POLL_MS = 2_000;
 const ANSWER_TIMEOUT_MS = 10_000;
-const KEY = "afield-admin-token";
 
 const at = (id) => document.getElementById(id);
 const signIn = at("sign-in");
 const board = at("board");
 
-let token = sessionStorage.getItem(KEY);
+let token = null;
 /** Counts sign-ins and sign-outs: what was asked before one of them is not shown after it. */
 let epoch = 0;
 let isAsking = false;
@@ -79,7 +79,6 @@ function showSignIn(problem = "") {
   epoch += 1;
   clearTimeout(timer);
   token = null;
-  sessionStorage.removeItem(KEY);
   [answeredMs, failingSinceMs] = [undefined, undefined];
   if (question.open) question.close();
   board.hidden = true;
@@ -113,7 +112,6 @@ at("sign-in-form").addEventListener("submit", async (event) => {
     await ask("overview", "GET", undefined, shown);
     if (before !== epoch) return;
     token = shown;
-    sessionStorage.setItem(KEY, token);
     say("");
     showBoard();
     at("overview-title").focus();
@@ -127,7 +125,7 @@ at("sign-in-form").addEventListener("submit", async (event) => {
 
 at("leave").addEventListener("click", () => {
   showSignIn();
-  say("You are signed out of the dashboard: this tab has forgotten the token.");
+  say("You are signed out of the dashboard: this page has forgotten the token.");
 });
 
 // Asking again and again.
@@ -258,9 +256,4 @@ question.addEventListener("close", () => {
 
 const showAnswers = boards(at, confirm);
 
-if (token === null) {
-  showSignIn();
-} else {
-  showBoard();
-  poll();
-}
+showSignIn();

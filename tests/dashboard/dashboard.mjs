@@ -130,7 +130,7 @@ try {
   await page.keyboard.type(site.token);
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Overview" }).waitFor();
-  assert.deepEqual(await stored(), [1, 0, ""], "the token is in this tab's storage alone");
+  assert.deepEqual(await stored(), [0, 0, ""], "the token is nowhere where the browser writes it down");
   await rows("sessions").nth(1).waitFor();
   assert.equal(await rows("sessions").count(), 2, "both devices are connected");
   assert.equal(await rows("devices").count(), 2);
@@ -236,8 +236,17 @@ try {
 
   // A token that is revoked shows nothing any more; signing out forgets a good one.
   await page.getByRole("button", { name: "Sign out of the dashboard" }).click();
-  await said("this tab has forgotten the token");
+  await said("this page has forgotten the token");
   assert.deepEqual(await stored(), [0, 0, ""]);
+  assert.equal(await page.locator("#board").isVisible(), false);
+  await page.getByLabel("Token of an administrator").fill(site.token);
+  await page.keyboard.press("Enter");
+  await rows("tokens").first().waitFor();
+
+  // A page that is loaded again has forgotten it, and starts to gather anew what its policy forbade.
+  assert.deepEqual(await page.evaluate(() => window.violations), []);
+  await page.reload();
+  await page.getByRole("heading", { name: "Sign in" }).waitFor();
   assert.equal(await page.locator("#board").isVisible(), false);
   await page.getByLabel("Token of an administrator").fill(site.token);
   await page.keyboard.press("Enter");
