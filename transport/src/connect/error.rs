@@ -19,7 +19,9 @@ pub enum ConnectError {
     #[error("the relay cannot be reached")]
     Unreachable(#[source] io::Error),
     /// TLS failed, most often because the certificate is not trusted or is for another name.
-    #[error("the relay's certificate, or its encryption, cannot be accepted (for this name, in date, of an authority trusted here)")]
+    #[error(
+        "the relay's certificate, or its encryption, cannot be accepted (for this name, in date, of an authority trusted here)"
+    )]
     Tls(#[source] rustls::Error),
     /// An added root certificate cannot be used, or the platform has no trust store.
     #[error("no trusted root certificates could be set up")]
