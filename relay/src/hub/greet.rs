@@ -19,27 +19,8 @@ const NO_WRITES_RETRY_MS: u64 = 30_000;
 
 impl<L: Log> Hub<L> {
     pub(super) fn greet(&mut self, id: SessionId, token: Option<String>, hello: &Hello, now: Now) {
-        match self.authenticate(token.as_deref(), hello.device, now) {
+        match self.authenticate(token.as_deref(), hello.device, SPACES_NAMED_MAX, now) {
             Ok(Ok((principal, standing))) => self.admit(id, principal, standing, hello, now),
-            Ok(Err(code)) => self.refuse(id, code),
-            Err(error) => self.not_checked(id, &error),
-        }
-    }
-
-    /// Takes a fresher token for a live session; it has to be one of the same user.
-    pub(super) fn refresh_token(&mut self, id: SessionId, token: &str, now: Now) {
-        let Some(seat) = self.sessions.get(&id) else { return };
-        let (Some(before), Some((device, _))) = (seat.principal, seat.device) else { return };
-        match self.authenticate(Some(token), device, now) {
-            Ok(Ok((principal, standing))) if principal.user == before.user => {
-                self.set_principal(id, principal, &standing);
-                // What the new token may read is found out by reading.
-                if let Some(seat) = self.sessions.get_mut(&id) {
-                    seat.read_everything_anew();
-                }
-                self.note_seen(id, now);
-            }
-            Ok(Ok(_)) => self.refuse(id, GoodbyeCode::Unauthorized),
             Ok(Err(code)) => self.refuse(id, code),
             Err(error) => self.not_checked(id, &error),
         }
@@ -47,7 +28,7 @@ impl<L: Log> Hub<L> {
 
     /// Ends a session whose token could not be checked. One that was signed and is new here cannot be noted on a disk that takes nothing now;
     /// those that were noted before get in meanwhile, for which nothing is written.
-    fn not_checked(&mut self, id: SessionId, error: &LogError) {
+    pub(super) fn not_checked(&mut self, id: SessionId, error: &LogError) {
         let shown = error as &dyn std::error::Error;
         if error.takes_no_writes() {
             tracing::warn!(session = %id, error = shown, "a token could not be noted");
@@ -58,7 +39,7 @@ impl<L: Log> Hub<L> {
     }
 
     /// Ends a session whose token is not good. Only who shows one that never was may be guessing.
-    fn refuse(&mut self, id: SessionId, code: GoodbyeCode) {
+    pub(super) fn refuse(&mut self, id: SessionId, code: GoodbyeCode) {
         if code == GoodbyeCode::Unauthorized
             && let Some(address) = self.sessions.get(&id).and_then(|seat| seat.address)
         {
@@ -81,29 +62,41 @@ impl<L: Log> Hub<L> {
         true
     }
 
-    fn authenticate(
+    /// Finds out who shows a token, with so many of the spaces that it is for.
+    pub(super) fn authenticate(
         &mut self,
         token: Option<&str>,
         device: DeviceId,
+        spaces_max: usize,
         now: Now,
     ) -> Result<Result<(Principal, Standing), GoodbyeCode>, LogError> {
         let authentication = match (self.access, token) {
             (Access::Open, _) => Authentication::Good(Principal::ANYONE),
             (Access::Tokens, None) => Authentication::Unknown,
-            (Access::Tokens, Some(token)) if is_signed(token) => return self.authenticate_signed(token, device, now),
+            (Access::Tokens, Some(token)) if is_signed(token) => match self.authenticate_signed(token, device, now)? {
+                Ok(authentication) => authentication,
+                Err(code) => return Ok(Err(code)),
+            },
             (Access::Tokens, Some(token)) => self.log.authenticate(&TokenHash::of(token), device, now)?,
         };
-        self.stand(authentication, now)
+        Ok(match authentication {
+            Authentication::Unknown => Err(GoodbyeCode::Unauthorized),
+            Authentication::Ended(ended) => Err(code_of(ended)),
+            Authentication::Good(principal) => {
+                let standing = self.log.standing(principal, spaces_max, now)?;
+                standing.map(|standing| (principal, standing)).ok_or(GoodbyeCode::TokenExpired)
+            }
+        })
     }
 
-    /// The same for a token that an app's backend signed. One that is new here costs a commit that is synced by itself
+    /// Looks at a token that an app's backend signed. One that is new here costs a commit that is synced by itself
     /// ([`Log::authenticate_signed`]).
     fn authenticate_signed(
         &mut self,
         token: &str,
         device: DeviceId,
         now: Now,
-    ) -> Result<Result<(Principal, Standing), GoodbyeCode>, LogError> {
+    ) -> Result<Result<Authentication, GoodbyeCode>, LogError> {
         let Some(signed) = &mut self.signed else { return Ok(Err(GoodbyeCode::Unauthorized)) };
         let verified = match signed.verify(token, now) {
             Ok(verified) => verified,
@@ -123,23 +116,7 @@ impl<L: Log> Hub<L> {
         }
         let text = token.rsplit_once('.').map_or(token, |(text, _)| text);
         let hash = TokenHash::of_signed(text);
-        let authentication = self.log.authenticate_signed(&hash, &verified.claims, device, now)?;
-        self.stand(authentication, now)
-    }
-
-    fn stand(
-        &mut self,
-        authentication: Authentication,
-        now: Now,
-    ) -> Result<Result<(Principal, Standing), GoodbyeCode>, LogError> {
-        Ok(match authentication {
-            Authentication::Unknown => Err(GoodbyeCode::Unauthorized),
-            Authentication::Ended(ended) => Err(code_of(ended)),
-            Authentication::Good(principal) => {
-                let standing = self.log.standing(principal, now)?;
-                standing.map(|standing| (principal, standing)).ok_or(GoodbyeCode::TokenExpired)
-            }
-        })
+        self.log.authenticate_signed(&hash, &verified.claims, device, now).map(Ok)
     }
 
     fn admit(&mut self, id: SessionId, principal: Principal, standing: Standing, hello: &Hello, now: Now) {
@@ -162,8 +139,7 @@ impl<L: Log> Hub<L> {
         seat.device = Some((hello.device, hello.incarnation));
         seat.welcomed = Some(now);
         self.counts.welcomed += 1;
-        let Standing { mut spaces, may_create, .. } = standing;
-        spaces.truncate(SPACES_NAMED_MAX);
+        let Standing { spaces, may_create, .. } = standing;
         seat.session.welcome(WelcomeAnswer { spaces, may_create });
         tracing::debug!(session = %id, device = %hello.device, "a session is welcome");
         self.note_welcome(id);
@@ -176,7 +152,7 @@ impl<L: Log> Hub<L> {
         self.devices.range(all).count()
     }
 
-    fn set_principal(&mut self, id: SessionId, principal: Principal, standing: &Standing) {
+    pub(super) fn set_principal(&mut self, id: SessionId, principal: Principal, standing: &Standing) {
         let Some(seat) = self.sessions.get_mut(&id) else { return };
         seat.principal = Some(principal);
         seat.user.clone_from(&standing.user);

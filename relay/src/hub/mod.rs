@@ -7,6 +7,7 @@ mod guard;
 mod live;
 mod opening;
 mod recent;
+mod refresh;
 mod roster;
 mod seat;
 mod seen;
@@ -107,6 +108,8 @@ pub struct Hub<L> {
     queue_bytes_end: usize,
     /// The sessions that created spaces in this turn, once for each.
     creators: Vec<SessionId>,
+    /// The sessions that gave a fresher token in this turn.
+    refreshers: BTreeSet<SessionId>,
     /// Sessions that were forgotten and whose links do not know it.
     cut: VecDeque<(SessionId, Output)>,
     /// Sessions that may have output.
@@ -198,6 +201,7 @@ impl<L: Log> Hub<L> {
             pending_bytes: 0,
             queue_bytes_end: QUEUE_BYTES_END,
             creators: Vec::new(),
+            refreshers: BTreeSet::new(),
             cut: VecDeque::new(),
             dirty: BTreeSet::new(),
             ready: VecDeque::new(),

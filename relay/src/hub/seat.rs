@@ -33,6 +33,8 @@ pub(super) struct Seat {
     pub(super) unchecked: BTreeSet<SpaceId>,
     /// How many more signals are taken of it; absent before the first.
     pub(super) signals: Option<super::signals::Allowance>,
+    /// How many more fresher tokens are taken of it; absent before the first.
+    pub(super) refreshes: Option<super::refresh::Refreshes>,
     /// The channel that was read last: the next one behind it is next.
     last_read: Option<Channel>,
     /// Whether a page was read last that the device asked for, and not a run.
@@ -73,6 +75,7 @@ impl Seat {
             behind: BTreeSet::new(),
             unchecked: BTreeSet::new(),
             signals: None,
+            refreshes: None,
             last_read: None,
             was_page: false,
             is_ready: false,

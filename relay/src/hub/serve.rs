@@ -19,6 +19,7 @@ impl<L: Log> Hub<L> {
 
     fn serve_some(&mut self, budget: usize, now: Now) -> bool {
         self.creators.clear();
+        self.refreshers.clear();
         for _ in 0..budget {
             let Some(id) = self.ready.pop_front() else { return false };
             let Some(seat) = self.sessions.get_mut(&id) else { continue };

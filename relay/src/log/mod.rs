@@ -52,12 +52,12 @@ pub trait Log: Send {
         now: Now,
     ) -> Result<Authentication, LogError>;
 
-    /// What a principal may do now; `None` when its token has expired or was revoked.
+    /// What a principal may do now, naming so many of its spaces at most; `None` when its token has expired or was revoked.
     ///
     /// # Errors
     ///
     /// The storage failed.
-    fn standing(&mut self, principal: Principal, now: Now) -> Result<Option<Standing>, LogError>;
+    fn standing(&mut self, principal: Principal, spaces_max: usize, now: Now) -> Result<Option<Standing>, LogError>;
 
     /// Why a principal may do nothing any more; `None` while its token is good.
     ///
@@ -280,7 +280,7 @@ pub struct SeenDevice {
 pub struct Standing {
     /// The name of its user; absent where anyone may do everything.
     pub user: Option<String>,
-    /// The spaces it may use.
+    /// The spaces it may use, as many as were asked for.
     pub spaces: Vec<SpaceId>,
     /// Whether it may create one.
     pub may_create: bool,

@@ -108,8 +108,8 @@ impl Log for WorldLog {
         self.inner.authenticate_signed(token, claims, device, now)
     }
 
-    fn standing(&mut self, principal: Principal, now: Now) -> Result<Option<Standing>, LogError> {
-        self.inner.standing(principal, now)
+    fn standing(&mut self, principal: Principal, spaces_max: usize, now: Now) -> Result<Option<Standing>, LogError> {
+        self.inner.standing(principal, spaces_max, now)
     }
 
     fn ended(&mut self, principal: Principal, now: Now) -> Result<Option<Ended>, LogError> {

@@ -343,3 +343,27 @@ fn a_token_that_expires_ends_its_session_while_others_push_without_a_pause() {
     assert_eq!(seen.last(), Some(&Seen::Goodbye(GoodbyeCode::TokenExpired)));
     assert_eq!(foreign(&relay.seen(lasting)).len(), 12, "the control");
 }
+
+#[test]
+fn a_session_that_gives_one_token_after_another_is_told_to_come_back_and_others_give_theirs() {
+    let mut relay = Relay::new();
+    let (busy, calm) = (relay.device(1), relay.device(2));
+    let token = relay.token.reveal().to_owned();
+    let give = |relay: &mut Relay, id| {
+        relay.send(id, ToRelay::Authenticate(wire::Authenticate { token: token.clone() }));
+        relay.turn();
+    };
+    (0..6).for_each(|_| give(&mut relay, busy));
+    assert!(!relay.is_closed(busy), "the control: some at once are taken");
+    (0..10).for_each(|_| give(&mut relay, busy));
+    let raw = relay.raw(busy);
+    let last = Message::open(raw.last().expect("it is told")).unwrap();
+    let ToDevice::Goodbye(goodbye) = last.to_device().unwrap() else { panic!("it goes on") };
+    assert_eq!(goodbye.code, GoodbyeCode::RateLimited, "R8");
+    assert!(goodbye.retry_after_ms.is_some());
+    for _ in 0..20 {
+        give(&mut relay, calm);
+        relay.pass(10_000);
+    }
+    assert!(!relay.is_closed(calm), "who gives a fresher one now and then is not concerned");
+}

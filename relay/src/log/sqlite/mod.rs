@@ -288,8 +288,10 @@ impl Log for SqliteLog {
         self.watched(result)
     }
 
-    fn standing(&mut self, principal: Principal, now: Now) -> Result<Option<Standing>, LogError> {
-        let result = self.begin(Purpose::Read).and_then(|transaction| account::standing(&transaction, principal, now));
+    fn standing(&mut self, principal: Principal, spaces_max: usize, now: Now) -> Result<Option<Standing>, LogError> {
+        let result = self
+            .begin(Purpose::Read)
+            .and_then(|transaction| account::standing(&transaction, principal, spaces_max, now));
         self.watched(result)
     }
 

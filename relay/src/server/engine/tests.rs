@@ -18,16 +18,23 @@ struct Thread {
 
 impl Thread {
     fn new() -> Self {
+        Self::of(Hub::new(SqliteLog::open_in_memory().unwrap(), Access::Open, Limits::DEFAULT, SystemEntropy))
+    }
+
+    fn of(hub: Hub<SqliteLog>) -> Self {
         let (events, queue) = mpsc::channel();
-        let hub = Hub::new(SqliteLog::open_in_memory().unwrap(), Access::Open, Limits::DEFAULT, SystemEntropy);
         let turns = Turns::new(hub, queue, None, Watch::unlimited());
         Self { turns, events, room: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) }
     }
 
     fn connect(&self, number: u64) -> UnboundedReceiver<ToLink> {
+        self.connect_with(number, None)
+    }
+
+    fn connect_with(&self, number: u64, token: Option<String>) -> UnboundedReceiver<ToLink> {
         let (outbox, outputs) = unbounded_channel();
         let number = ConnectionNumber(number);
-        self.events.send(Event::Connect { number, token: None, caller: Caller::nearby(), outbox }).unwrap();
+        self.events.send(Event::Connect { number, token, caller: Caller::nearby(), outbox }).unwrap();
         outputs
     }
 
@@ -155,4 +162,20 @@ fn a_device_that_brings_many_spaces_keeps_nobody_elses_push_waiting() {
         matches!(answer.get(), OpenAnswer::Served { head, .. } if head.get() == 1),
         "what it pushed before it left is kept: {answer:?}"
     );
+}
+
+#[test]
+fn one_token_of_a_session_is_taken_in_a_turn_and_the_next_in_the_next() {
+    let mut thread = Thread::new();
+    let _outputs = thread.connect(1);
+    thread.send(1, &ToRelay::Hello(hello(1)));
+    thread.turn();
+    for _ in 0..3 {
+        thread.send(1, &ToRelay::Authenticate(wire::Authenticate { token: "fresher".to_owned() }));
+    }
+    let left = [(); 3].map(|()| {
+        thread.turn();
+        thread.turns.later.len()
+    });
+    assert_eq!(left, [2, 1, 0]);
 }

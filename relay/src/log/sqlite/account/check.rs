@@ -59,7 +59,7 @@ const SPACES: &str = "
     SELECT s.number, s.id FROM tokens t
     JOIN token_spaces l ON l.token = t.number AND l.role IS NOT NULL JOIN spaces s ON s.id = l.space
     WHERE t.hash = ?1
-    ORDER BY 1";
+    ORDER BY 1 LIMIT ?2";
 
 /// Who names spaces with a role each creates only what it is to own.
 const MAY_CREATE: &str = concat!(
@@ -124,11 +124,13 @@ fn why_not(
 pub(in crate::log::sqlite) fn standing(
     transaction: &SqliteTransaction<'_>,
     principal: Principal,
+    spaces_max: usize,
     now: Now,
 ) -> Result<Option<Standing>, LogError> {
+    let limit = i64::try_from(spaces_max).unwrap_or(i64::MAX);
     let Some(token) = principal.token else {
-        let mut statement = transaction.statement("SELECT id FROM spaces ORDER BY number")?;
-        let spaces = statement.query_map([], |row| read_space(row, 0))?.collect::<Result<_, _>>()?;
+        let mut statement = transaction.statement("SELECT id FROM spaces ORDER BY number LIMIT ?1")?;
+        let spaces = statement.query_map([limit], |row| read_space(row, 0))?.collect::<Result<_, _>>()?;
         return Ok(Some(Standing { user: None, spaces, may_create: true, expires_wall_ms: None }));
     };
     let device = principal.device.as_ref().map(DeviceId::as_bytes);
@@ -137,8 +139,13 @@ pub(in crate::log::sqlite) fn standing(
         .query_row(params![token.as_bytes(), now.wall_ms, device], |row| Ok((row.get(1)?, row.get(2)?, row.get(3)?)))
         .optional()?;
     let Some((may_create, expires_wall_ms, user)) = found else { return Ok(None) };
-    let mut statement = transaction.statement(SPACES)?;
-    let spaces = statement.query_map([token.as_bytes()], |row| read_space(row, 1))?.collect::<Result<_, _>>()?;
+    let mut spaces = Vec::new();
+    // Where none is to be named, none is looked for.
+    if limit > 0 {
+        let mut statement = transaction.statement(SPACES)?;
+        let found = statement.query_map(params![token.as_bytes(), limit], |row| read_space(row, 1))?;
+        spaces = found.collect::<Result<_, _>>()?;
+    }
     Ok(Some(Standing { user: Some(user), spaces, may_create, expires_wall_ms }))
 }
 

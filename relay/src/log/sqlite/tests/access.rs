@@ -47,9 +47,9 @@ fn a_space_belongs_to_the_user_and_so_to_all_of_its_tokens() {
     let mut desk = Desk::new();
     let phone = principal(&mut desk.log, &NewToken::default(), 2);
     assert!(!open_is_refused(&mut desk.log, phone, desk.space));
-    let standing = desk.log.standing(phone, at(0)).unwrap().unwrap();
+    let standing = desk.log.standing(phone, usize::MAX, at(0)).unwrap().unwrap();
     assert_eq!((standing.spaces, standing.may_create), (vec![desk.space], false));
-    assert!(desk.log.standing(desk.principal, at(0)).unwrap().unwrap().may_create, "the control");
+    assert!(desk.log.standing(desk.principal, usize::MAX, at(0)).unwrap().unwrap().may_create, "the control");
 }
 
 #[test]
@@ -62,8 +62,8 @@ fn a_token_for_some_spaces_has_no_others() {
     let unlisted = SpaceId::from_bytes([3; 16]);
     assert!(matches!(open(&mut desk.log, narrow, unlisted, None, true), OpenAnswer::Refused(_)));
     create(&mut desk.log, narrow, listed, 2);
-    assert_eq!(desk.log.standing(narrow, at(0)).unwrap().unwrap().spaces, [listed]);
-    assert_eq!(desk.log.standing(desk.principal, at(0)).unwrap().unwrap().spaces, [desk.space, listed]);
+    assert_eq!(desk.log.standing(narrow, usize::MAX, at(0)).unwrap().unwrap().spaces, [listed]);
+    assert_eq!(desk.log.standing(desk.principal, usize::MAX, at(0)).unwrap().unwrap().spaces, [desk.space, listed]);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn a_revoked_and_an_expired_token_do_nothing_more() {
             matches!(read, ReadAnswer::Run(_)),
             matches!(appended[..], [AppendAnswer::Verdicts(_)]),
             matches!(opened, OpenAnswer::Served { .. }),
-            log.standing(principal, now).unwrap().is_some(),
+            log.standing(principal, usize::MAX, now).unwrap().is_some(),
         ]
     };
     for principal in principals {
@@ -187,5 +187,5 @@ fn a_restored_backup_gives_a_lost_token_to_nobody_else() {
     let lost = principal(&mut desk.log, &of_user("lost"), 2);
     desk.log.restore(&backup).unwrap();
     principal(&mut desk.log, &of_user("somebody else, in the same row"), 3);
-    assert_eq!(desk.log.standing(lost, at(0)).unwrap(), None, "R7");
+    assert_eq!(desk.log.standing(lost, usize::MAX, at(0)).unwrap(), None, "R7");
 }

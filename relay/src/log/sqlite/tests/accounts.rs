@@ -150,7 +150,7 @@ fn a_closed_account_gets_nothing_until_it_is_opened_again() {
     }
     assert_eq!(rights(&mut desk.log, guest, space, told), None);
     assert_eq!(desk.log.ended(guest, at(3)).unwrap(), Some(Ended::AccountClosed));
-    assert_eq!(desk.log.standing(guest, at(3)).unwrap(), None);
+    assert_eq!(desk.log.standing(guest, usize::MAX, at(3)).unwrap(), None);
     let closed = desk.log.users().unwrap().pop().unwrap().disabled_wall_ms;
     assert_eq!(closed, Some(at(1).wall_ms), "since the first time");
     desk.log.set_user_enabled("ben", true, at(4)).unwrap();
@@ -324,7 +324,7 @@ fn a_signed_token_may_what_it_says_and_nothing_else() {
     for (number, (spaces, may)) in (0..).zip(cases) {
         let token = good(signed(&mut desk.log, &format!("header.{number}"), &claims("zoe", spaces.clone()), 1));
         assert_eq!(rights(&mut desk.log, token, space, told), may, "{spaces:?}");
-        let named: Vec<_> = desk.log.standing(token, at(1)).unwrap().unwrap().spaces;
+        let named: Vec<_> = desk.log.standing(token, usize::MAX, at(1)).unwrap().unwrap().spaces;
         assert_eq!(named, may.map(|_| space).into_iter().collect::<Vec<_>>());
     }
     let token = good(signed(&mut desk.log, "header.1", &claims("zoe", None), 1));

@@ -1,0 +1,65 @@
+//! Fresher tokens for live sessions.
+
+use super::Hub;
+use crate::log::Log;
+use afield_core::wire::GoodbyeCode;
+use afield_core::{Now, SessionId};
+
+/// How many fresher tokens are taken of a session at once. Each is looked up, and everything that the session has open is read anew, while
+/// everybody waits; a device needs one now and then.
+const REFRESHES_AT_ONCE_MAX: u64 = 6;
+/// How long it takes until one more is taken, in milliseconds.
+const REFRESH_AGAIN_MS: u64 = 10_000;
+/// When a device comes back that gave more than are taken, in milliseconds: with the newest of them, which counts as it signs in.
+const REFRESHED_TOO_OFTEN_RETRY_MS: u64 = 30_000;
+
+/// How many more fresher tokens are taken of a session, as the time that they cost.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refreshes {
+    left_ms: u64,
+    at_ms: u64,
+}
+
+impl Refreshes {
+    const FULL_MS: u64 = REFRESHES_AT_ONCE_MAX * REFRESH_AGAIN_MS;
+
+    fn full(now: Now) -> Self {
+        Self { left_ms: Self::FULL_MS, at_ms: now.monotonic_ms }
+    }
+
+    /// Takes one; answers whether there was one left.
+    fn take(&mut self, now: Now) -> bool {
+        let back_ms = now.monotonic_ms.saturating_sub(self.at_ms);
+        self.left_ms = self.left_ms.saturating_add(back_ms).min(Self::FULL_MS);
+        self.at_ms = now.monotonic_ms;
+        let left_ms = self.left_ms.checked_sub(REFRESH_AGAIN_MS);
+        self.left_ms = left_ms.unwrap_or(self.left_ms);
+        left_ms.is_some()
+    }
+}
+
+impl<L: Log> Hub<L> {
+    /// Takes a fresher token for a live session; it has to be one of the same user.
+    pub(super) fn refresh_token(&mut self, id: SessionId, token: &str, now: Now) {
+        self.refreshers.insert(id);
+        let Some(seat) = self.sessions.get_mut(&id) else { return };
+        let (Some(before), Some((device, _))) = (seat.principal, seat.device) else { return };
+        if !seat.refreshes.get_or_insert_with(|| Refreshes::full(now)).take(now) {
+            return self.close_after(id, GoodbyeCode::RateLimited, Some(REFRESHED_TOO_OFTEN_RETRY_MS));
+        }
+        // Its spaces were named with the welcome.
+        match self.authenticate(Some(token), device, 0, now) {
+            Ok(Ok((principal, standing))) if principal.user == before.user => {
+                self.set_principal(id, principal, &standing);
+                // What the new token may read is found out by reading.
+                if let Some(seat) = self.sessions.get_mut(&id) {
+                    seat.read_everything_anew();
+                }
+                self.note_seen(id, now);
+            }
+            Ok(Ok(_)) => self.refuse(id, GoodbyeCode::Unauthorized),
+            Ok(Err(code)) => self.refuse(id, code),
+            Err(error) => self.not_checked(id, &error),
+        }
+    }
+}
