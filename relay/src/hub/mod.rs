@@ -110,6 +110,10 @@ pub struct Hub<L> {
     creators: Vec<SessionId>,
     /// The sessions that gave a fresher token in this turn.
     refreshers: BTreeSet<SessionId>,
+    /// How many signed tokens were noted in this turn.
+    noted: usize,
+    /// The sessions whose fresher tokens wait for a turn that has room for what is noted.
+    late_refreshers: VecDeque<SessionId>,
     /// Sessions that were forgotten and whose links do not know it.
     cut: VecDeque<(SessionId, Output)>,
     /// Sessions that may have output.
@@ -202,6 +206,8 @@ impl<L: Log> Hub<L> {
             queue_bytes_end: QUEUE_BYTES_END,
             creators: Vec::new(),
             refreshers: BTreeSet::new(),
+            noted: 0,
+            late_refreshers: VecDeque::new(),
             cut: VecDeque::new(),
             dirty: BTreeSet::new(),
             ready: VecDeque::new(),

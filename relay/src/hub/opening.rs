@@ -12,9 +12,11 @@ const CREATIONS_PER_TURN_MAX: usize = 8;
 
 impl<L: Log> Hub<L> {
     /// Whether the messages of a session have to wait until after [`Self::serve`]: it is one of those that have created as many
-    /// spaces as there may be in one turn, or has given a fresher token in this one.
+    /// spaces as there may be in one turn, or has given a fresher token in this one, or comes with a token when as many were noted as may be.
     pub fn has_to_wait(&self, id: SessionId) -> bool {
-        self.refreshers.contains(&id) || self.creators.len() >= CREATIONS_PER_TURN_MAX && self.creators.contains(&id)
+        self.is_refreshed(id)
+            || self.has_to_wait_for_notes(id)
+            || self.creators.len() >= CREATIONS_PER_TURN_MAX && self.creators.contains(&id)
     }
 
     pub(super) fn open(&mut self, id: SessionId, request: &OpenRequest, now: Now) {

@@ -1,6 +1,8 @@
 //! Fresher tokens for live sessions.
 
 use super::Hub;
+use super::greet::is_signed;
+use super::guard::guarded;
 use crate::log::Log;
 use afield_core::wire::GoodbyeCode;
 use afield_core::{Now, SessionId};
@@ -12,6 +14,12 @@ const REFRESHES_AT_ONCE_MAX: u64 = 6;
 const REFRESH_AGAIN_MS: u64 = 10_000;
 /// When a device comes back that gave more than are taken, in milliseconds: with the newest of them, which counts as it signs in.
 const REFRESHED_TOO_OFTEN_RETRY_MS: u64 = 30_000;
+
+/// How many signed tokens that are new here are noted in a turn before those who come with others have to wait: each is a commit that is
+/// synced by itself, and everybody waits for it.
+const NOTED_PER_TURN_MAX: usize = 8;
+/// How many of those who waited with a fresher one come before that: the others are left to who signs in.
+const LATE_REFRESHES_PER_TURN_MAX: usize = NOTED_PER_TURN_MAX / 2;
 
 /// How many more fresher tokens are taken of a session, as the time that they cost.
 #[derive(Debug, Clone, Copy)]
@@ -43,10 +51,46 @@ impl<L: Log> Hub<L> {
     pub(super) fn refresh_token(&mut self, id: SessionId, token: &str, now: Now) {
         self.refreshers.insert(id);
         let Some(seat) = self.sessions.get_mut(&id) else { return };
-        let (Some(before), Some((device, _))) = (seat.principal, seat.device) else { return };
         if !seat.refreshes.get_or_insert_with(|| Refreshes::full(now)).take(now) {
             return self.close_after(id, GoodbyeCode::RateLimited, Some(REFRESHED_TOO_OFTEN_RETRY_MS));
         }
+        if is_signed(token) && self.noted >= NOTED_PER_TURN_MAX {
+            seat.fresher = Some(token.to_owned());
+            return self.late_refreshers.push_back(id);
+        }
+        self.take_refresh(id, token, now);
+    }
+
+    /// Whether a session has given a fresher token that was taken in this turn, or waits for its turn.
+    pub(super) fn is_refreshed(&self, id: SessionId) -> bool {
+        let waits = |id| self.sessions.get(&id).is_some_and(|seat| seat.fresher.is_some());
+        self.refreshers.contains(&id) || !self.late_refreshers.is_empty() && waits(id)
+    }
+
+    /// Whether a session that may be about to sign in has to wait until more signed tokens are noted.
+    pub(super) fn has_to_wait_for_notes(&self, id: SessionId) -> bool {
+        self.noted >= NOTED_PER_TURN_MAX && self.sessions.get(&id).is_some_and(|seat| seat.principal.is_none())
+    }
+
+    /// Takes some of the fresher tokens that had to wait.
+    pub(super) fn take_late_refreshes(&mut self, now: Now) {
+        for _ in 0..LATE_REFRESHES_PER_TURN_MAX {
+            let Some(id) = self.late_refreshers.pop_front() else { return };
+            let Some(seat) = self.sessions.get_mut(&id) else { continue };
+            let Some(token) = seat.fresher.take().filter(|_| seat.session.is_live()) else { continue };
+            let taken = guarded("taking a fresher token", || {
+                self.take_refresh(id, &token, now);
+                self.settle(id, now);
+            });
+            if taken.is_none() {
+                self.cut(id);
+            }
+        }
+    }
+
+    fn take_refresh(&mut self, id: SessionId, token: &str, now: Now) {
+        let Some(seat) = self.sessions.get(&id) else { return };
+        let (Some(before), Some((device, _))) = (seat.principal, seat.device) else { return };
         // Its spaces were named with the welcome.
         match self.authenticate(Some(token), device, 0, now) {
             Ok(Ok((principal, standing))) if principal.user == before.user => {

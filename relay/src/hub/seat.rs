@@ -33,6 +33,8 @@ pub(super) struct Seat {
     pub(super) unchecked: BTreeSet<SpaceId>,
     /// How many more signals are taken of it; absent before the first.
     pub(super) signals: Option<super::signals::Allowance>,
+    /// A fresher token that waits for its turn.
+    pub(super) fresher: Option<String>,
     /// How many more fresher tokens are taken of it; absent before the first.
     pub(super) refreshes: Option<super::refresh::Refreshes>,
     /// The channel that was read last: the next one behind it is next.
@@ -75,6 +77,7 @@ impl Seat {
             behind: BTreeSet::new(),
             unchecked: BTreeSet::new(),
             signals: None,
+            fresher: None,
             refreshes: None,
             last_read: None,
             was_page: false,

@@ -20,8 +20,10 @@ impl<L: Log> Hub<L> {
     fn serve_some(&mut self, budget: usize, now: Now) -> bool {
         self.creators.clear();
         self.refreshers.clear();
+        self.noted = 0;
+        self.take_late_refreshes(now);
         for _ in 0..budget {
-            let Some(id) = self.ready.pop_front() else { return false };
+            let Some(id) = self.ready.pop_front() else { break };
             let Some(seat) = self.sessions.get_mut(&id) else { continue };
             seat.is_ready = false;
             let (Some(principal), Some(next)) = (seat.principal, seat.next()) else { continue };
@@ -42,7 +44,7 @@ impl<L: Log> Hub<L> {
                 self.cut(id);
             }
         }
-        !self.ready.is_empty()
+        !self.ready.is_empty() || !self.late_refreshers.is_empty()
     }
 
     fn deliver(&mut self, id: SessionId, request: &ReadRequest, answer: &Durable<ReadAnswer>, now: Now) {

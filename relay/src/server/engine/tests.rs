@@ -1,9 +1,11 @@
 use super::*;
 use crate::hub::Access;
+use crate::log::accounts::Accounts;
 use crate::log::{Log, Principal};
 use crate::server::SystemEntropy;
-use crate::testing::Author;
+use crate::signed::SignedTokens;
 use crate::testing::frames::{SPACE, Seen, hello, open, push_message, understand};
+use crate::testing::{Author, Backend};
 use afield_core::session::{AppendRequest, OpenAnswer, OpenRequest, ReadAnswer, ReadRequest};
 use afield_core::wire::{self, Channel, Open, ToRelay};
 use afield_core::{Limits, LogId, SpaceId};
@@ -178,4 +180,47 @@ fn one_token_of_a_session_is_taken_in_a_turn_and_the_next_in_the_next() {
         thread.turns.later.len()
     });
     assert_eq!(left, [2, 1, 0]);
+}
+
+/// How many commits a turn made.
+fn commits_of_a_turn(thread: &mut Thread) -> u64 {
+    let before = thread.turns.hub.log_mut().write_transactions();
+    thread.turn();
+    thread.turns.hub.log_mut().write_transactions() - before
+}
+
+#[test]
+fn signed_tokens_that_many_show_first_are_noted_a_few_in_each_turn() {
+    const DEVICES: u8 = 40;
+    let backend = Backend::new();
+    let hub = Hub::new(SqliteLog::open_in_memory().unwrap(), Access::Tokens, Limits::DEFAULT, SystemEntropy);
+    let mut thread = Thread::of(hub.with_signed_tokens(SignedTokens::open(backend.options()).unwrap()));
+    let now = thread.turns.clock.now();
+    let token =
+        |number: u8, which: u8| backend.token(&format!("user {number}"), now, &serde_json::json!({ "n": which }));
+    let mut outputs: Vec<_> =
+        (1..=DEVICES).map(|number| thread.connect_with(number.into(), Some(token(number, 1)))).collect();
+    for number in 1..=DEVICES {
+        thread.send(number.into(), &ToRelay::Hello(hello(number)));
+    }
+    let mut turns = 0;
+    let mut welcome = 0;
+    while welcome < usize::from(DEVICES) {
+        let commits = commits_of_a_turn(&mut thread);
+        assert!((1..=16).contains(&commits), "R8: {commits} commits in one turn");
+        let seen = outputs.iter_mut().flat_map(seen);
+        welcome += seen.filter(|seen| matches!(seen, Seen::Welcome(_))).count();
+        turns += 1;
+    }
+    assert!(turns > 1, "the control: there were more than one turn takes");
+
+    for number in 1..=DEVICES {
+        thread.send(number.into(), &ToRelay::Authenticate(wire::Authenticate { token: token(number, 2) }));
+    }
+    let noted = |thread: &mut Thread| thread.turns.hub.log_mut().tokens().unwrap().len();
+    while noted(&mut thread) < 2 * usize::from(DEVICES) {
+        let commits = commits_of_a_turn(&mut thread);
+        assert!((1..=16).contains(&commits), "R8: {commits} commits in one turn");
+    }
+    assert!(outputs.iter_mut().flat_map(seen).next().is_none(), "nobody was sent away");
 }
