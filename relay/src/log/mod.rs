@@ -260,6 +260,14 @@ pub struct SignedClaims {
     pub expires_wall_ms: i64,
 }
 
+impl SignedClaims {
+    /// The earliest moment at which it may have been signed: the clock of whoever signed it may be so far ahead. What was ended since is
+    /// over (R7), and of the minute after a sign-out nobody can say whether it was signed before.
+    pub(crate) fn signed_wall_ms(&self) -> i64 {
+        self.issued_wall_ms.saturating_sub(crate::signed::CLOCK_SKEW_MAX_MS)
+    }
+}
+
 /// A device that was here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeenDevice {

@@ -21,7 +21,7 @@ pub(super) fn is_over(transaction: &SqliteTransaction<'_>, claims: &SignedClaims
             "SELECT 1 FROM file WHERE signed_not_before_ms > ?2
             UNION ALL SELECT 1 FROM purged_owners WHERE owner = ?1 AND signed_not_before_ms > ?2",
         )?
-        .exists(params![owner.as_ref(), claims.issued_wall_ms])?)
+        .exists(params![owner.as_ref(), claims.signed_wall_ms()])?)
 }
 
 /// Ends everything that was signed so far, whoever it is of.

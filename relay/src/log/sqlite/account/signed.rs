@@ -39,7 +39,7 @@ pub(super) fn store(
             token.as_bytes(),
             claims.may_create,
             spaces.is_some(),
-            claims.issued_wall_ms.min(now.wall_ms),
+            claims.signed_wall_ms().min(now.wall_ms),
             claims.expires_wall_ms,
         ])?;
     let number = transaction.last_insert_rowid();

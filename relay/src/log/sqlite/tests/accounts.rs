@@ -287,13 +287,18 @@ fn a_token_of_an_administrator_signs_no_device_in() {
 
 pub(super) const ISSUER: &str = "https://app.example";
 
+/// What a token says of its moment that is to count as signed at this one.
+pub(super) fn counted(ms: u64) -> i64 {
+    at(ms).wall_ms + crate::signed::CLOCK_SKEW_MAX_MS
+}
+
 pub(super) fn claims(subject: &str, spaces: Option<Vec<(SpaceId, Role)>>) -> SignedClaims {
     SignedClaims {
         issuer: ISSUER.to_owned(),
         subject: subject.to_owned(),
         spaces,
         may_create: true,
-        issued_wall_ms: at(0).wall_ms,
+        issued_wall_ms: counted(0),
         expires_wall_ms: at(1_000).wall_ms,
     }
 }
@@ -352,7 +357,7 @@ fn a_signed_token_ends_in_time_and_by_every_way_of_signing_out() {
     let earlier = claims("zoe", None);
     let other = signed(&mut desk.log, "header.2", &earlier, 12);
     assert_eq!(other, Authentication::Ended(Ended::SignedOut), "what was signed before and is shown only now");
-    let later = SignedClaims { issued_wall_ms: at(11).wall_ms, ..earlier };
+    let later = SignedClaims { issued_wall_ms: counted(11), ..earlier };
     let back = good(signed(&mut desk.log, "header.3", &later, 12));
     let number = desk.log.tokens().unwrap().last().unwrap().number;
     desk.log.revoke_token(number, at(13)).unwrap();
@@ -401,7 +406,7 @@ fn old_signed_tokens_go_away_and_no_number_is_given_twice() {
     }
     let two_days = 2 * 86_400_000 + 1_000;
     let fresh = |ms: u64| SignedClaims {
-        issued_wall_ms: at(ms).wall_ms,
+        issued_wall_ms: counted(ms),
         expires_wall_ms: at(ms + 1_000).wall_ms,
         ..claims("zoe", None)
     };
@@ -422,7 +427,7 @@ fn who_is_signed_out_once_more_after_the_clock_was_set_back_stays_so() {
         desk.log.sign_out_device("ada", id, ShownTokens::Keep, at(ms)).unwrap();
         desk.log.sign_out_user("zoe", at(ms)).unwrap();
     }
-    let between = SignedClaims { issued_wall_ms: at(15).wall_ms, ..claims("zoe", None) };
+    let between = SignedClaims { issued_wall_ms: counted(15), ..claims("zoe", None) };
     let found = signed(&mut desk.log, "a.2", &between, 21);
     assert_eq!(found, Authentication::Ended(Ended::SignedOut), "R7: a token of before the later moment");
     let token = Token::new(&mut Seeded(3));
@@ -431,7 +436,7 @@ fn who_is_signed_out_once_more_after_the_clock_was_set_back_stays_so() {
     assert_eq!(found, Authentication::Ended(Ended::SignedOut), "R7");
     let signed_out = desk.log.devices(Some("ada")).unwrap().remove(0).signed_out_wall_ms;
     assert_eq!(signed_out, Some(at(20).wall_ms));
-    let later = SignedClaims { issued_wall_ms: at(21).wall_ms, ..between };
+    let later = SignedClaims { issued_wall_ms: counted(21), ..between };
     good(signed(&mut desk.log, "a.3", &later, 22));
     desk.log.sign_out_user("ada", at(12)).unwrap();
     let signed_out = desk.log.devices(Some("ada")).unwrap().remove(0).signed_out_wall_ms;

@@ -1,6 +1,6 @@
 //! What a purged user and a restored backup leave of what was good before.
 
-use super::accounts::{ISSUER, claims, good, rights, seen, signed};
+use super::accounts::{ISSUER, claims, counted, good, rights, seen, signed};
 use super::*;
 use crate::log::accounts::Role;
 use crate::log::{Ended, SignedClaims};
@@ -8,8 +8,7 @@ use crate::log::{Ended, SignedClaims};
 const SIGNED_OUT: Authentication = Authentication::Ended(Ended::SignedOut);
 
 fn signed_at(ms: u64, subject: &str) -> SignedClaims {
-    let (issued, expires) = (at(ms), at(ms + 1_000));
-    SignedClaims { issued_wall_ms: issued.wall_ms, expires_wall_ms: expires.wall_ms, ..claims(subject, None) }
+    SignedClaims { issued_wall_ms: counted(ms), expires_wall_ms: at(ms + 1_000).wall_ms, ..claims(subject, None) }
 }
 
 #[test]
@@ -91,4 +90,35 @@ fn after_all_access_has_ended_nothing_signed_before_is_good_of_whoever() {
     for (text, subject) in [("a.later", "zoe"), ("b.later", "unknown to the backup")] {
         good(signed(&mut desk.log, text, &signed_at(11, subject), 12));
     }
+}
+
+#[test]
+fn what_was_signed_before_a_sign_out_is_over_although_the_clock_of_the_backend_is_ahead() {
+    // Signed at 10 s, by a clock that says so a minute later at the most.
+    let ahead = |subject| SignedClaims { expires_wall_ms: at(999_000).wall_ms, ..signed_by_the_clock(70_000, subject) };
+    for shown_before in [false, true] {
+        let mut desk = Desk::new();
+        for subject in ["zoe", "ada", "ben"] {
+            good(signed(&mut desk.log, subject, &signed_by_the_clock(0, subject), 1));
+            if shown_before {
+                good(signed(&mut desk.log, &format!("{subject}.ahead"), &ahead(subject), 11_000));
+            }
+        }
+        desk.log.sign_out_user("zoe", at(20_000)).unwrap();
+        desk.log.purge_user("ada", false, at(20_000)).unwrap();
+        for subject in ["zoe", "ada"] {
+            let found = signed(&mut desk.log, &format!("{subject}.ahead"), &ahead(subject), 80_000);
+            assert_eq!(found, SIGNED_OUT, "R7: {subject}");
+        }
+        good(signed(&mut desk.log, "ben.ahead", &ahead("ben"), 80_000));
+        desk.log.end_all_access(at(20_000)).unwrap();
+        let found = signed(&mut desk.log, "eve.ahead", &ahead("eve"), 80_000);
+        assert_eq!(found, SIGNED_OUT, "R7: of whom nothing is known");
+    }
+}
+
+/// Claims with this moment in them.
+fn signed_by_the_clock(ms: u64, subject: &str) -> SignedClaims {
+    let (issued, expires) = (at(ms), at(ms + 1_000));
+    SignedClaims { issued_wall_ms: issued.wall_ms, expires_wall_ms: expires.wall_ms, ..claims(subject, None) }
 }
