@@ -12,6 +12,9 @@ const NOTED_WITHIN_MS: u64 = 2_000;
 /// How many devices are written down at once, so that appends do not wait long.
 const NOTED_AT_ONCE_MAX: usize = 1_000;
 
+/// How many wait at most to be written down once more, where that failed: what is kept in memory is bounded however long it fails (R8).
+const KEPT_MAX: usize = 10_000;
+
 /// Devices that were here and are not written down yet.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
@@ -101,7 +104,7 @@ impl<L: Log> Hub<L> {
         let live = self.sessions.values().filter(|seat| is_meant(seat));
         let live = live.filter_map(|seat| seen_device(seat, now.wall_ms));
         let live: Vec<SeenDevice> = live.collect();
-        self.write_devices(&live);
+        self.write_devices(live, now);
     }
 
     /// Looks now whether somebody changed who may do what, instead of within a second.
@@ -134,7 +137,8 @@ impl<L: Log> Hub<L> {
         self.roster.due_ms
     }
 
-    /// Writes down which devices were here. Where that fails they are noted when they come again.
+    /// Writes down which devices were here. Where that fails it is tried again: what a device has shown ends with its sign-out only if it
+    /// was noted.
     pub(super) fn write_roster(&mut self, now: Now) {
         self.roster.due_ms = None;
         let mut seen = Vec::new();
@@ -143,18 +147,29 @@ impl<L: Log> Hub<L> {
         {
             seen.push(device);
         }
-        self.write_devices(&seen);
-        if !self.roster.seen.is_empty() {
+        let is_written = self.write_devices(seen, now);
+        if is_written && !self.roster.seen.is_empty() {
             self.roster.due_ms = Some(now.monotonic_ms);
         }
     }
 
-    fn write_devices(&mut self, seen: &[SeenDevice]) {
-        if !seen.is_empty()
-            && let Err(error) = self.log.note_devices(seen)
-        {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the devices that were here could not be noted");
+    /// Writes down some devices; answers whether that went well. Where it did not they are kept for the next time.
+    fn write_devices(&mut self, seen: Vec<SeenDevice>, now: Now) -> bool {
+        if seen.is_empty() {
+            return true;
         }
+        let Err(error) = self.log.note_devices(&seen) else { return true };
+        tracing::warn!(error = &error as &dyn std::error::Error, "the devices that were here could not be noted");
+        for device in seen {
+            if self.roster.seen.len() >= KEPT_MAX {
+                tracing::warn!("too many devices wait to be noted: some are forgotten until they come again");
+                break;
+            }
+            // One that was noted meanwhile is newer.
+            self.roster.seen.entry((device.user, device.device, device.token)).or_insert(device);
+        }
+        self.roster.due_ms = Some(now.monotonic_ms.saturating_add(NOTED_WITHIN_MS));
+        false
     }
 }
 

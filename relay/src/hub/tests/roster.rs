@@ -193,3 +193,26 @@ fn a_user_who_is_purged_beside_the_relay_is_not_written_down_again() {
     relay.turn();
     assert_eq!(relay.seen(again), [Seen::Goodbye(GoodbyeCode::SignedOut)], "nor let in with what was signed before");
 }
+
+#[test]
+fn who_was_here_while_nothing_could_be_written_is_written_down_later() {
+    let mut relay = Relay::new();
+    relay.device(1);
+    let mut failures = 2;
+    relay.hub.log_mut().inject_faults(move |point| {
+        let fails = point == crate::log::FaultPoint::BeforeCommit && failures > 0;
+        failures -= i32::from(fails);
+        fails.then_some(crate::log::Fault::Error)
+    });
+    relay.pass(2_000);
+    let due_ms = relay.hub.roster_due().expect("it is tried again");
+    assert!(due_ms > relay.now_ms, "and not at once");
+    relay.device(2);
+    relay.pass(2_000);
+    assert!(devices(&mut relay).is_empty(), "the control: that failed, too");
+    relay.pass(2_000);
+    let mut noted: Vec<_> = devices(&mut relay).into_iter().map(|device| device.id).collect();
+    noted.sort();
+    assert_eq!(noted, [hello(1).device, hello(2).device]);
+    assert_eq!(relay.hub.roster_due(), None);
+}
