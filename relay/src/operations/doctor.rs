@@ -256,7 +256,7 @@ impl Findings {
         let behind = more.newest_ms.unwrap_or(i64::MIN).saturating_sub(now.wall_ms);
         if behind > CLOCK_BEHIND_MS {
             let words = format!("the clock is {} s behind what was noted already", behind / 1_000);
-            self.problem("clock", words, "set the clock; until then tokens that have ended are good");
+            self.problem("clock", words, "set the clock; until then tokens that have ended are good, and who was signed out may not get in with new ones");
         } else if now.wall_ms >= CLOCK_MIN_MS {
             self.good("clock", "not behind anything that was noted");
         }

@@ -10,10 +10,12 @@ use std::path::Path;
 /// The most tokens that are named.
 const TOKENS_NAMED_MAX: i64 = 20;
 
-/// The newest moment that is noted anywhere.
+/// The newest moment that is noted anywhere. One of a sign-out that lies ahead keeps out whoever signs in until then.
 const NEWEST: &str = "SELECT max(ms) FROM (
     SELECT max(created_ms) AS ms FROM tokens UNION ALL SELECT max(created_ms) FROM spaces
-    UNION ALL SELECT max(created_ms) FROM users UNION ALL SELECT max(last_seen_ms) FROM devices)";
+    UNION ALL SELECT max(created_ms) FROM users UNION ALL SELECT max(last_seen_ms) FROM devices
+    UNION ALL SELECT max(signed_out_ms) FROM users UNION ALL SELECT max(signed_out_ms) FROM devices
+    UNION ALL SELECT signed_not_before_ms FROM file UNION ALL SELECT max(signed_not_before_ms) FROM purged_owners)";
 
 /// Tokens that are good, and were not signed by an app's backend, which end by themselves.
 const GOOD_TOKENS: &str = "revoked_ms IS NULL AND NOT signed AND (expires_ms IS NULL OR expires_ms > ?1)";

@@ -138,3 +138,35 @@ fn below_the_floor_of_the_disk_reads_go_on_and_pushes_are_told_why() {
     assert_eq!(refused(&mut desk, author.chunk("after"), 2_000), None);
     desk.log.check_writable(at(2_000)).expect("and it is ready again");
 }
+
+#[test]
+fn the_newest_moment_of_a_log_is_that_of_a_sign_out_too() {
+    let newest = |act: &dyn Fn(&mut SqliteLog)| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.sqlite");
+        let mut log = SqliteLog::open(&path).unwrap();
+        super::accounts::good(super::accounts::signed(&mut log, "a.1", &super::accounts::claims("zoe", None), 1));
+        act(&mut log);
+        let health = crate::log::health(&path, at(0).wall_ms, at(0).wall_ms).unwrap();
+        health.more.unwrap().newest_ms
+    };
+    let ahead = Some(at(900_000).wall_ms);
+    assert_ne!(newest(&|_| {}), ahead, "the control");
+    assert_eq!(newest(&|log| drop(log.sign_out_user("zoe", at(900_000)).unwrap())), ahead);
+    assert_eq!(
+        newest(&|log| {
+            log.end_all_access(at(900_000)).unwrap();
+        }),
+        ahead
+    );
+    assert_eq!(newest(&|log| drop(log.purge_user("zoe", false, at(900_000)).unwrap())), ahead);
+    let restored = |log: &mut SqliteLog| {
+        log.connection.execute("UPDATE file SET signed_not_before_ms = ?1", [ahead]).unwrap();
+    };
+    assert_eq!(newest(&restored), ahead, "where there is no user at all");
+    let device = |log: &mut SqliteLog| {
+        let sql = "INSERT INTO devices (user, id, first_seen_ms, last_seen_ms, signed_out_ms) VALUES (1, zeroblob(16), 0, 0, ?1)";
+        log.connection.execute(sql, [ahead]).unwrap();
+    };
+    assert_eq!(newest(&device), ahead);
+}
