@@ -431,9 +431,9 @@ impl AccountError {
     }
 }
 
-/// Checks a name that a person gives.
+/// Checks a name that a person gives. One of dots alone would be taken out of the address of a verb about it.
 pub(crate) fn check_name(name: &str) -> Result<&str, AccountError> {
-    let is_good = !name.is_empty()
+    let is_good = !matches!(name, "" | "." | "..")
         && name.trim() == name
         && name.chars().count() <= NAME_CHARS_MAX
         && !name.chars().any(char::is_control);
@@ -449,7 +449,7 @@ mod tests {
         for good in ["ada", "Ada's phone", "зоя", &"x".repeat(NAME_CHARS_MAX)] {
             assert_eq!(check_name(good).unwrap(), good);
         }
-        for bad in ["", " ada", "ada ", "a\nb", "\u{1b}[2J", "a\u{9b}b", &"x".repeat(NAME_CHARS_MAX + 1)] {
+        for bad in ["", " ada", "ada ", "a\nb", "\u{1b}[2J", "a\u{9b}b", ".", "..", &"x".repeat(NAME_CHARS_MAX + 1)] {
             assert!(matches!(check_name(bad), Err(AccountError::Name)), "{bad:?}");
         }
     }
