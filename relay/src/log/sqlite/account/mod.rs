@@ -236,9 +236,12 @@ impl SqliteLog {
         if over::is_over(&transaction, claims)? {
             return Ok(SIGNED_OUT);
         }
-        signed::store(&transaction, token, claims, device, now)?;
+        let others_ended = signed::store(&transaction, token, claims, device, now)?;
         let answer = authenticate(&transaction, token, device, now)?;
         transaction.commit()?;
+        drop(transaction);
+        // Sessions that came with them hear of it.
+        self.administered += u64::from(others_ended);
         Ok(answer)
     }
 }

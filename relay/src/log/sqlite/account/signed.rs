@@ -11,6 +11,9 @@ use rusqlite::{OptionalExtension, params};
 const KEPT_MS: i64 = 86_400_000;
 /// How many old ones one that is noted takes away: more than it adds.
 const DROPPED_MAX: i64 = 4;
+/// How many signed tokens of a user are good at once; the one that was shown first ends for another one. What its devices need is far
+/// below that, and whatever has the backend sign without end is bounded by it (R8).
+const GOOD_MAX: i64 = 1_000;
 /// Up to which number users of the same name are numbered.
 const NUMBERED_MAX: u32 = 9;
 
@@ -18,14 +21,15 @@ const NUMBERED_MAX: u32 = 9;
 pub(in crate::log::sqlite) const INSERT_USER: &str =
     "INSERT INTO users (name, created_ms, issuer, subject) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (name) DO NOTHING";
 
-/// Notes a token whose signature was checked with the device that shows it, and makes its user where there is none.
+/// Notes a token whose signature was checked with the device that shows it, and makes its user where there is none. Answers whether others of
+/// the user ended for it.
 pub(super) fn store(
     transaction: &SqliteTransaction<'_>,
     token: &TokenHash,
     claims: &SignedClaims,
     device: DeviceId,
     now: Now,
-) -> Result<(), LogError> {
+) -> Result<bool, LogError> {
     drop_old(transaction, now)?;
     let user = find_or_make_user(transaction, claims, now)?;
     let spaces = claims.spaces.as_deref();
@@ -51,7 +55,16 @@ pub(super) fn store(
             .statement("INSERT INTO token_spaces (token, space, role) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
             .execute(params![number, space.as_bytes(), number_of(*role)])?;
     }
-    Ok(())
+    // They stay as ended ones until their time is over: one that was taken away would be good again when it is shown.
+    let ended = transaction
+        .statement(
+            "UPDATE tokens SET revoked_ms = ?2 WHERE number IN (
+                SELECT number FROM tokens WHERE user = ?1 AND signed AND revoked_ms IS NULL AND expires_ms > ?2
+                ORDER BY number DESC LIMIT -1 OFFSET ?3
+            )",
+        )?
+        .execute([user, now.wall_ms, GOOD_MAX])?;
+    Ok(ended > 0)
 }
 
 fn find_or_make_user(transaction: &SqliteTransaction<'_>, claims: &SignedClaims, now: Now) -> Result<i64, LogError> {

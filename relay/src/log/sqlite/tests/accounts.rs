@@ -460,3 +460,19 @@ fn the_name_of_the_next_signed_user_is_found_at_once_however_many_there_are() {
     assert_eq!(names.len(), 1 + 2 * USERS as usize);
     assert!(names.iter().all(|name| name.chars().count() <= 20), "they fit a line");
 }
+
+#[test]
+fn of_the_signed_tokens_of_a_user_so_many_are_good_at_once_and_those_of_others_stay() {
+    let mut desk = Desk::new();
+    let show = |desk: &mut Desk, subject: &str, number: usize| {
+        good(signed(&mut desk.log, &format!("{subject}.{number}"), &claims(subject, None), 1))
+    };
+    let other = show(&mut desk, "ada", 0);
+    let shown: Vec<_> = (0..1_002).map(|number| show(&mut desk, "zoe", number)).collect();
+    let ended: Vec<_> = shown.iter().map(|token| desk.log.ended(*token, at(2)).unwrap()).collect();
+    assert_eq!(ended[..2], [Some(Ended::SignedOut); 2], "R8: the oldest");
+    assert!(ended[2..].iter().all(Option::is_none));
+    assert_eq!(desk.log.ended(other, at(2)).unwrap(), None);
+    let again = signed(&mut desk.log, "zoe.0", &claims("zoe", None), 3);
+    assert_eq!(again, Authentication::Ended(Ended::SignedOut), "showing it again makes it no newer");
+}
