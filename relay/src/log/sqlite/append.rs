@@ -74,7 +74,7 @@ impl SqliteLog {
         }
         self.decayed = decayed;
         if result.as_ref().is_ok_and(|(.., erased)| !erased.is_empty()) {
-            self.foreign.administered();
+            self.foreign.administered(1);
             self.empty_wal();
         }
         let path = self.path.as_deref();

@@ -39,15 +39,20 @@ impl Foreign {
         self.own_upkeep = self.own_upkeep.saturating_add(1);
     }
 
-    /// Notes that this value committed a change that others are told of: it knows of it itself.
-    pub(super) fn administered(&mut self) {
-        self.commits.administration = self.commits.administration.saturating_add(1);
+    /// Notes that this value committed so many changes that others are told of: it knows of them itself.
+    pub(super) fn administered(&mut self, changes: i64) {
+        self.commits.administration = self.commits.administration.saturating_add(changes);
     }
 
     /// Forgets what was seen: another file is open, or another state of it.
     pub(super) fn forget(&mut self) {
         *self = Self { changes: self.changes, ..Self::default() };
     }
+}
+
+/// How many changes were counted that others are told of. What a transaction adds to it is known at its end alone: triggers count, row by row.
+pub(super) fn administration(transaction: &SqliteTransaction<'_>) -> Result<i64, LogError> {
+    Commits::read(transaction).map(|commits| commits.administration)
 }
 
 /// Counts a commit that leaves what is served as it was.

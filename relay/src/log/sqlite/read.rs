@@ -4,6 +4,7 @@ use super::SqliteLog;
 use super::account::{self, Creation};
 use super::archive::{Archive, Place, Snapshot};
 use super::chain::{self, Mended};
+use super::foreign;
 use super::reader::Answers;
 use super::row::SpaceRow;
 use super::run::RunRoom;
@@ -80,6 +81,7 @@ impl SqliteLog {
         drop(transaction);
         let quotas = self.quotas;
         let mut transaction = self.begin(Purpose::Write)?;
+        let before = foreign::administration(&transaction)?;
         let answer = match account::create_space(&transaction, principal, request.space, fresh, &quotas, now)? {
             Creation::Created(head) => match request.cursor {
                 None => OpenAnswer::Served { position: head, head: head.sequence },
@@ -87,7 +89,11 @@ impl SqliteLog {
             },
             Creation::Refused(code) => OpenAnswer::Refused(code),
         };
-        Durable::commit(&mut transaction, answer)
+        let changes = foreign::administration(&transaction)?.saturating_sub(before);
+        let opened = Durable::commit(&mut transaction, answer)?;
+        drop(transaction);
+        self.foreign.administered(changes);
+        Ok(opened)
     }
 
     pub(super) fn read_run(

@@ -20,6 +20,7 @@ pub(super) use forget::{SoleSpace, forget_user, sole_spaces};
 pub(super) use signed::INSERT_USER;
 
 use super::SqliteLog;
+use super::foreign;
 use super::transaction::{Purpose, SqliteTransaction};
 use crate::log::accounts::{
     AccountError, Accounts, DeviceSummary, InvitationSummary, Member, NewInvitation, NewToken, Role, ShownTokens,
@@ -236,10 +237,13 @@ impl SqliteLog {
         if over::is_over(&transaction, claims)? {
             return Ok(SIGNED_OUT);
         }
+        let before = foreign::administration(&transaction)?;
         let others_ended = signed::store(&transaction, token, claims, device, now)?;
         let answer = authenticate(&transaction, token, device, now)?;
+        let changes = foreign::administration(&transaction)?.saturating_sub(before);
         transaction.commit()?;
         drop(transaction);
+        self.foreign.administered(changes);
         // Sessions that came with them hear of it.
         self.administered += u64::from(others_ended);
         Ok(answer)

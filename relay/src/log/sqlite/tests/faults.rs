@@ -170,3 +170,29 @@ fn the_newest_moment_of_a_log_is_that_of_a_sign_out_too() {
     };
     assert_eq!(newest(&device), ahead);
 }
+
+#[test]
+fn what_this_value_commits_itself_makes_no_change_of_the_upkeep_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let mut desk = Desk::with(SqliteLog::open(&path).unwrap());
+    let beside = Connection::open(&path).unwrap();
+    let upkeep = || beside.execute("UPDATE file SET upkeep = upkeep + 1", []).unwrap();
+    upkeep();
+    desk.log.foreign_version().unwrap();
+    upkeep();
+    let last = desk.log.foreign_version().unwrap();
+    let claims =
+        super::accounts::claims("zoe", Some(vec![(SpaceId::from_bytes([7; 16]), crate::log::accounts::Role::Owner)]));
+    let token = super::accounts::good(super::accounts::signed(&mut desk.log, "a.1", &claims, 1));
+    upkeep();
+    assert_eq!(desk.log.foreign_version().unwrap(), last, "a token that was noted");
+    create(&mut desk.log, token, SpaceId::from_bytes([7; 16]), 1);
+    upkeep();
+    assert_eq!(desk.log.foreign_version().unwrap(), last, "a space that was made");
+    beside.execute("UPDATE tokens SET name = 'other' WHERE number = 1", []).unwrap();
+    let again = super::accounts::signed(&mut desk.log, "a.2", &claims, 1);
+    assert!(matches!(again, Authentication::Good(_)));
+    upkeep();
+    assert_ne!(desk.log.foreign_version().unwrap(), last, "the control: administration by others");
+}
