@@ -88,12 +88,18 @@ impl Interrupt {
         let runtime = runtime()?;
         let interrupt = Self(Arc::default());
         let wanted = interrupt.0.clone();
+        // Before the thread runs: whoever was started with the signal ignored, as in the background of a shell, would lose it.
+        let first = {
+            let _runtime = runtime.enter();
+            listen()
+        };
         let listen = move || {
             runtime.block_on(async {
-                listen().await;
+                first.await;
+                let second = listen();
                 *wanted.is_there() = true;
                 wanted.came.notify_all();
-                listen().await;
+                second.await;
                 screen::put_back_at_once();
                 std::process::exit(i32::from(Failure::Interrupted.exit_code()));
             });
@@ -137,5 +143,18 @@ impl<W: Write> Write for Stopping<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use rustix::process::{Signal, getpid, kill_process};
+
+    #[test]
+    fn a_signal_right_after_listening_began_is_heard() {
+        let interrupt = Interrupt::listen().unwrap();
+        kill_process(getpid(), Signal::INT).unwrap();
+        assert!(interrupt.wait(Duration::from_secs(20)));
     }
 }
