@@ -18,6 +18,7 @@ mod token;
 mod user;
 mod verify;
 
+use crate::causes::with_causes;
 use crate::config::{CheckError, ConfigError, Flags, Sources};
 use crate::log::accounts::AccountError;
 use crate::log::{LogError, OpenLogError, TokenHash};
@@ -25,7 +26,6 @@ use crate::server::{FolderError, StartError};
 use afield_core::SpaceId;
 use clap::{Args, Subcommand};
 use operation::OperationError;
-use std::error::Error;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -351,17 +351,6 @@ fn tell(told: &Told<'_>, is_json: bool) {
     if let Some(next) = next {
         note(&format!("  next: {next}"));
     }
-}
-
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 fn print_openapi() -> Result<(), CommandError> {

@@ -29,6 +29,7 @@
 //! what is old opens one), and the device's store, which shares nothing with the log but the
 //! words.
 
+mod causes;
 pub mod cli;
 pub mod config;
 pub mod hub;

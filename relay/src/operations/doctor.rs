@@ -1,11 +1,11 @@
 //! What is wrong with a relay's installation, and what to do about it.
 
 use super::certificate;
+use crate::causes::with_causes;
 use crate::config::Loaded;
 use crate::log::{LogHealth, MoreHealth, OpenLogError, health};
 use crate::server::DataFolder;
 use afield_core::Now;
-use std::error::Error;
 use std::fs;
 
 const DAY_MS: i64 = 86_400_000;
@@ -288,15 +288,4 @@ impl Findings {
         }
         self.good("tokens", format!("without an end: {tokens_for_ever}; `token revoke` ends one that is lost"));
     }
-}
-
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
