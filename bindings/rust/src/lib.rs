@@ -35,14 +35,31 @@
 //!
 //! With a relay running (`afield-relay serve`), sync is two lines:
 //!
-//! ```no_run
-//! # async fn sync(replica: afield::Replica, write: afield::Write) -> Result<(), Box<dyn std::error::Error>> {
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # tokio::runtime::Runtime::new()?.block_on(async {
 //! use afield::{Durability, Relay};
+//! # use afield_relay::{hub, server};
+//! # let folder = tempfile::tempdir()?;
+//! # let options = server::RelayOptions {
+//! #     access: hub::Access::Open,
+//! #     listen: "127.0.0.1:0".parse()?,
+//! #     ..server::RelayOptions::new(folder.path().join("relay"))
+//! # };
+//! # let relay = server::Relay::start(options).await?;
+//! # let (url, token) = (relay.url(), "afield_0123456789abcdef");
+//! # let replica = afield::Replica::open(folder.path().join("notes.db"))?;
+//! # let notes = replica.create_space("Home")?.collection::<()>("notes")?.json();
+//! # let id = notes.insert(&serde_json::json!({"title": "Milk"}))?;
+//! # let write = notes.edit(id, |note| note["title"] = "Bread".into())?;
 //!
-//! replica.connect(Relay::new("wss://relay.example.org").token("afield_…"))?; // on; disconnect() leaves nothing behind
-//! replica.sync_now().await?;                                                // in step with the relay
-//! write.wait(Durability::Relay).await?;                                     // this very edit is durable there
+//! replica.connect(Relay::new(url).token(token))?;   // on; disconnect() leaves nothing behind
+//! replica.sync_now().await?;                        // in step with the relay
+//! write.wait(Durability::Relay).await?;             // this very edit is durable there
+//! # assert_eq!(replica.status()?.pending_changes, 0);
+//! # relay.shutdown().await;
 //! # Ok(())
+//! # })
 //! # }
 //! ```
 //!

@@ -99,4 +99,26 @@ mod tests {
         backoff.succeeded();
         assert!(backoff.failed(None, &mut Fixed(0xff)) <= 2 * RECONNECT_MIN_MS);
     }
+
+    /// Bytes that stand for a number, as a generator would give them.
+    struct Number(u64);
+    impl Entropy for Number {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            bytes.copy_from_slice(&self.0.to_le_bytes());
+        }
+    }
+
+    #[test]
+    fn waits_are_anywhere_between_the_shortest_and_the_longest_of_their_turn() {
+        for failures in 0..10 {
+            let wait = |number| Backoff { failures }.failed(None, &mut Number(number));
+            let ceiling = (RECONNECT_MIN_MS << (failures + 1)).min(RECONNECT_MAX_MS);
+            let room = ceiling - RECONNECT_MIN_MS;
+            for part in [0, 1, room / 3, room / 2, room] {
+                assert_eq!(wait(part), RECONNECT_MIN_MS + part, "all of the jitter is random");
+            }
+            let asked = Backoff { failures }.failed(Some(90_000), &mut Number(room / 2));
+            assert_eq!(asked, 90_000 + room / 2, "those who were sent away together come back apart");
+        }
+    }
 }

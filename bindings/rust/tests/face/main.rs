@@ -9,6 +9,7 @@ mod contents;
 mod large;
 mod names;
 mod queries;
+mod status;
 mod transaction;
 mod transfer;
 mod upkeep;

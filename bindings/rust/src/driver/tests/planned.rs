@@ -3,6 +3,7 @@
 use super::hand::{Desk, HandRelay, NOW, later};
 use super::*;
 use crate::schedule::Schedule;
+use crate::status::RunFigures;
 use afield_core::policy::{Decision, Reason, TraceLine, Trigger};
 use afield_core::{Cursor, LogId};
 use std::pin::Pin;
@@ -255,6 +256,20 @@ fn a_relay_that_asks_to_be_left_alone_is_until_then() {
 }
 
 #[test]
+fn a_network_that_is_back_ends_the_wait_between_two_attempts() {
+    let desk = Desk::new();
+    desk.driver.enable_sync(NOW);
+    assert!(wants_to_connect(&desk));
+    desk.driver.handle_connect_failed("unplugged".to_owned(), Class::Retry, None, NOW);
+    let now = later(NOW, 1);
+    let timer = desk.driver.request(None, &Trigger::Timer, now).unwrap();
+    assert!(!timer.is_start() && !wants_to_connect(&desk), "the control: it waits");
+    let decision = desk.driver.request(None, &Trigger::NetworkBack, now).unwrap();
+    assert!(decision.is_start(), "{decision:?}");
+    assert!(wants_to_connect(&desk), "at once, and not when the wait is over");
+}
+
+#[test]
 fn a_clock_that_was_ahead_and_is_corrected_silences_no_schedule() {
     const YEAR_MS: i64 = 365 * 86_400_000;
     let desk = scheduled();
@@ -360,6 +375,15 @@ fn a_run_tells_its_beginning_its_end_and_what_it_moved() {
     let figures = completed.expect("the run is told to be over");
     assert_eq!((figures.duration_ms, figures.changes_received, figures.changes_sent), (40, 1, 0));
     assert!(figures.bytes_sent > 0 && figures.bytes_received > 0);
+    let runs = desk.driver.runs(Some(desk.space), 10, later(NOW, 40)).unwrap();
+    let stored = runs.iter().filter(|run| run.outcome.is_some()).map(|run| RunFigures {
+        duration_ms: run.duration_ms,
+        changes_sent: run.changes_sent,
+        changes_received: run.changes_received,
+        bytes_sent: run.bytes_sent,
+        bytes_received: run.bytes_received,
+    });
+    assert_eq!(stored.collect::<Vec<_>>(), [figures], "the history has what was told: {runs:#?}");
 }
 
 /// Somebody who looks at the state of sync the moment that something is told.
