@@ -19,7 +19,7 @@
 //! | the relay asked to be left alone, or its budget is spent | any | `Block(RelayAsked)`, `Block(BudgetSpent)` until then |
 //! | the session stands | "sync now", the network is back | `Start(Asked)`: a question, and no connection |
 //! | the session stands | any other | `Skip(Live)`: what there is goes at once |
-//! | in step or tried less than 5 s ago, and not stale | "sync now" | `Skip(CoolDown)` until then |
+//! | "sync now" was followed less than 5 s ago, and not stale | "sync now" | `Skip(CoolDown)` until then, or until it is stale |
 //! | waits after a failure | "sync now", the network is back | `Start(Asked)` |
 //! | waits after a failure | any other | `Block(BackOff)` until then |
 //! | push only, and nothing is pending | any but "sync now" | `Skip(NothingToDo)` |
@@ -156,7 +156,8 @@ fn by_schedule(state: &State, trigger: &Trigger, now: Now) -> Decision {
     }
 }
 
-/// How long "sync now" still rests, in milliseconds; `None` where it does not.
+/// How long "sync now" still rests, in milliseconds: until [`MANUAL_COOL_DOWN_MS`] are over, or the space is stale before
+/// that; `None` where it does not.
 ///
 /// ```
 /// use afield_core::Now;
@@ -167,9 +168,10 @@ fn by_schedule(state: &State, trigger: &Trigger, now: Now) -> Decision {
 /// assert_eq!(cool_down_ms(&state, Now { wall_ms: 0, monotonic_ms: 6_000 }), None);
 /// ```
 pub fn cool_down_ms(state: &State, now: Now) -> Option<u64> {
-    let is_stale = state.has_pending || is_older(state, STALE_AFTER_MS, now);
-    let left = |at_ms: u64| at_ms.saturating_add(MANUAL_COOL_DOWN_MS).checked_sub(now.monotonic_ms);
-    state.manual_at_ms.and_then(left).filter(|left_ms| *left_ms > 0 && !is_stale && state.job != Job::Live)
+    let stale_at_ms = state.in_step_at_ms?.saturating_add(STALE_AFTER_MS);
+    let until_ms = state.manual_at_ms?.saturating_add(MANUAL_COOL_DOWN_MS).min(stale_at_ms);
+    let left_ms = until_ms.saturating_sub(now.monotonic_ms);
+    (left_ms > 0 && !state.has_pending && state.job != Job::Live).then_some(left_ms)
 }
 
 fn is_older(state: &State, age_ms: u64, now: Now) -> bool {

@@ -124,6 +124,9 @@ fn sync_now_rests_for_five_seconds_unless_the_space_is_stale() {
     assert!(manual(&State { in_step_at_ms: None, ..at(1_000) }).is_start(), "it was never in step");
     let long_ago = Some(NOW.monotonic_ms - STALE_AFTER_MS);
     assert!(manual(&State { in_step_at_ms: long_ago, ..at(1_000) }).is_start());
+    let stale_in = |ms| State { in_step_at_ms: Some(NOW.monotonic_ms - STALE_AFTER_MS + ms), ..at(1_000) };
+    assert_eq!(manual(&stale_in(3_000)), Decision::skip(Reason::CoolDown, Some(3_000)), "until it is stale");
+    assert_eq!(manual(&stale_in(4_500)), Decision::skip(Reason::CoolDown, Some(4_000)), "the control");
     let waiting = State { back_off_until_ms: Some(u64::MAX), ..at(1_000) };
     assert_eq!(manual(&waiting).reason(), Reason::CoolDown, "a button does not hammer a relay that cannot be reached");
     assert_eq!(
