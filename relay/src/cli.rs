@@ -9,6 +9,7 @@ mod device;
 mod doctor;
 mod log;
 mod operation;
+mod otlp;
 mod progress;
 mod purge;
 mod serve;
@@ -167,6 +168,8 @@ pub(crate) enum CommandError {
     NoSecret(&'static str),
     #[error(transparent)]
     Operation(#[from] OperationError),
+    #[error(transparent)]
+    Otlp(#[from] otlp::OtlpError),
     #[error("the relay has failed and stopped")]
     Failed,
 }
@@ -218,6 +221,7 @@ impl CommandError {
             Self::Operation(error) => error.next(),
             Self::NoSecret(_) => Some("pipe it in, or type it and end with the return key"),
             Self::NoSuchSpace(_) => Some("leave out --space for all spaces; a device's `space list` shows its ids"),
+            Self::Otlp(_) => Some("see what `config print` shows of otlp; without otlp.endpoint nothing is sent"),
             Self::Failed => Some("start it again, and report what its log says"),
             Self::Config(_) => Some("`config keys` lists all keys, `config check` checks without starting"),
             Self::Start(CheckError::Start(StartError::Folder(error))) | Self::Folder(error) => match error {
@@ -264,44 +268,44 @@ pub fn run(command: RelayCommand) -> ExitCode {
         Action::Serve(command) => command.run(config, data, json),
         Action::Config(command) => command.run(config, data, json),
         Action::Compact(command) => {
-            log::start(LogFormat::Text, "warn");
+            log::start("warn");
             data_folder(config, data).and_then(|data| command.run(data, json))
         }
         Action::Backup(command) => {
-            log::start(LogFormat::Text, "warn");
+            log::start("warn");
             data_folder(config, data).and_then(|data| command.run(data, json))
         }
         Action::Restore(command) => {
-            log::start(LogFormat::Text, "warn");
+            log::start("warn");
             data_folder(config, data).and_then(|data| command.run(data, json))
         }
         Action::Doctor(command) => {
-            log::start(LogFormat::Text, "error");
+            log::start("error");
             command.run(config, data, json)
         }
         Action::Verify(command) => {
-            log::start(LogFormat::Text, "error");
+            log::start("error");
             data_folder(config, data).and_then(|data| command.run(data, json))
         }
         Action::Purge(command) => {
-            log::start(LogFormat::Text, "warn");
+            log::start("warn");
             data_folder(config, data).and_then(|data| command.run(data, json))
         }
         Action::Openapi => print_openapi(),
         Action::User(command) => {
-            log::start(LogFormat::Text, "warn");
+            log::start("warn");
             data_folder(config, data).and_then(|data| command.run(data, json))
         }
         Action::Token(command) => {
-            log::start(LogFormat::Text, "warn");
+            log::start("warn");
             data_folder(config, data).and_then(|data| command.run(data, json))
         }
         Action::Space(command) => {
-            log::start(LogFormat::Text, "warn");
+            log::start("warn");
             data_folder(config, data).and_then(|data| command.run(data, json))
         }
         Action::Device(command) => {
-            log::start(LogFormat::Text, "warn");
+            log::start("warn");
             data_folder(config, data).and_then(|data| command.run(data, json))
         }
     };

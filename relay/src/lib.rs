@@ -37,6 +37,7 @@ pub mod log;
 pub mod operations;
 pub mod server;
 pub mod signed;
+mod spans;
 pub mod views;
 
 #[cfg(test)]

@@ -25,7 +25,8 @@ impl ServeCommand {
     pub(super) fn run(self, file: Option<PathBuf>, data: Option<PathBuf>, json: bool) -> Result<(), CommandError> {
         let Self { insecure_open, ready_file, flags } = self;
         let loaded = Sources::of_process(file, data, flags).load()?;
-        log::start(loaded.config.log_format, loaded.config.log.as_str());
+        // Dropped last, when the relay has stopped and its runtime is gone.
+        let _exporter = log::start_of_relay(&loaded.config)?;
         let runtime =
             tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Runtime)?;
         runtime.block_on(serve(&loaded, insecure_open, ready_file, json))

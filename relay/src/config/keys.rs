@@ -1,5 +1,6 @@
 //! The keys: each is declared once, in the list at the end, and everything else follows from that.
 
+use super::collector::{CollectorUrl, SecretHeaders};
 use super::file::Found;
 use super::setting::{Bytes, Count, List, LogFilter, LogFormat, Networks, Setting, Shown, SignatureAlgorithm, Text};
 use super::span::TimeSpan;
@@ -209,6 +210,14 @@ keys! {
     metrics: MetricsSection, "Figures for Prometheus, on a listener of their own; there are none unless it is given an address." {
         /// The address and port to listen on, such as 127.0.0.1:8455.
         listen: Option<SocketAddr> = None;
+    }
+    otlp: OtlpSection, "Log lines and traces for a collector of OpenTelemetry; nothing is sent unless it is given an address." {
+        /// Where the collector takes OTLP over HTTP.
+        endpoint: Option<CollectorUrl> = None;
+        /// Headers that are sent along, such as a token that the collector wants.
+        headers: Option<SecretHeaders> = None;
+        /// How many of a hundred traces are sent; of a request that belongs to somebody else's trace, what was decided there.
+        sample_percent: Count<0, 100> = Count::new(100);
     }
     jwt: JwtSection, "Tokens that an app's own backend signs (JWT); none are taken unless there are keys." {
         /// The file with the key: a public one as PEM, or the secret of an HMAC; or with several, as a JWK set.

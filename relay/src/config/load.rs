@@ -17,9 +17,10 @@ pub const FILE_VARIABLE: &str = "AFIELD_CONFIG";
 /// How many letters a variable may differ from a known one and still be taken for that: others may belong to other programs.
 const VARIABLE_EDITS_MAX: usize = 2;
 /// Keys of which the one is of no use without the other.
-const PAIRS: [(&str, &str); 7] = [
+const PAIRS: [(&str, &str); 8] = [
     ("tls.certificate", "tls.key"),
     ("tls.key", "tls.certificate"),
+    ("otlp.headers", "otlp.endpoint"),
     ("jwt.keys", "jwt.issuer"),
     ("jwt.keys", "jwt.audience"),
     ("jwt.algorithm", "jwt.keys"),

@@ -3,7 +3,7 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | `keys` | the list of all keys, each declared once, and [`Config`], which is made of it |
-//! | `setting` | the kinds of values |
+//! | `setting`, `collector` | the kinds of values |
 //! | `file` | a TOML file with the lines of its values |
 //! | `flags` | a flag for each key |
 //! | `load` | the layers, and where each value is from |
@@ -13,6 +13,7 @@
 //! A new key is a line in the list in `keys`: its name in a file, its variable, its flag and its documentation follow, and
 //! whoever uses it reads a field of [`Config`]. A key that is taken away goes to the list of removed ones.
 
+mod collector;
 mod file;
 mod flags;
 mod keys;
@@ -22,9 +23,11 @@ mod setting;
 mod show;
 mod span;
 
+pub use collector::{CollectorUrl, SecretHeaders};
 pub use flags::Flags;
 pub use keys::{
-    AdminSection, Config, JwtSection, LimitsSection, MetricsSection, RatesSection, SpaceSection, TlsSection,
+    AdminSection, Config, JwtSection, LimitsSection, MetricsSection, OtlpSection, RatesSection, SpaceSection,
+    TlsSection,
 };
 pub use load::{DEFAULT_FILE, FILE_VARIABLE, Loaded, Origin, Sources};
 pub use problem::ConfigError;

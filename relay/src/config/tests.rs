@@ -57,6 +57,8 @@ fn the_example_says_of_every_key_what_the_default_is() {
     expected.tls = TlsSection { certificate: Some("PATH".into()), key: Some("PATH".into()) };
     expected.admin.listen = Some("127.0.0.1:8454".parse().unwrap());
     expected.metrics.listen = expected.admin.listen;
+    expected.otlp.endpoint = Setting::parse("http://127.0.0.1:4318");
+    expected.otlp.headers = Setting::parse("x-api-key=...");
     expected.jwt = JwtSection {
         keys: Some("PATH".into()),
         algorithm: Setting::parse("EdDSA"),

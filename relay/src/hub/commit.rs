@@ -3,10 +3,12 @@
 use super::guard::guarded;
 use super::{Hub, Pending};
 use crate::log::{Appended, Log, Principal};
-use afield_core::session::{AppendAnswer, LogRun};
+use crate::spans;
+use afield_core::session::{AppendAnswer, AppendRequest, LogRun};
 use afield_core::wire::{Channel, GoodbyeCode, PushNumber, SpaceCode};
 use afield_core::{Durable, Now, Sequence, SessionId, SpaceId};
 use std::collections::BTreeSet;
+use tracing::Span;
 
 /// Where the answer to a push goes.
 #[derive(Debug, Clone, Copy)]
@@ -25,9 +27,11 @@ impl<L: Log> Hub<L> {
             return;
         }
         self.pending_bytes = 0;
-        let (addresses, requests): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.pending).into_iter().map(Pending::apart).unzip();
-        match guarded("appending", || self.log.append(requests, now)) {
+        let pending = std::mem::take(&mut self.pending);
+        let (pushes, (addresses, requests)): (Vec<_>, (Vec<_>, Vec<_>)) =
+            pending.into_iter().map(Pending::apart).unzip();
+        let appended = spans::commit(&pushes).in_scope(|| guarded("appending", || self.log.append(requests, now)));
+        match appended {
             Some(Ok(appended)) => {
                 self.counts.commits += 1;
                 self.appended(addresses, appended, now);
@@ -45,6 +49,7 @@ impl<L: Log> Hub<L> {
                 addresses.iter().for_each(|address| self.find_head_again(address.space));
             }
         }
+        spans::answered(pushes);
     }
 
     fn appended(&mut self, addresses: Vec<Address>, appended: Durable<Appended>, now: Now) {
@@ -130,9 +135,10 @@ impl<L: Log> Hub<L> {
 }
 
 impl Pending {
-    fn apart(self) -> (Address, (Principal, afield_core::session::AppendRequest)) {
-        let Self { session, channel, push, principal, request } = self;
-        (Address { session, channel, push, principal, space: request.space }, (principal, request))
+    fn apart(self) -> (Span, (Address, (Principal, AppendRequest))) {
+        let Self { session, channel, push, principal, request, span } = self;
+        let address = Address { session, channel, push, principal, space: request.space };
+        (span, (address, (principal, request)))
     }
 }
 

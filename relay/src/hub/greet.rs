@@ -3,6 +3,7 @@
 use super::{Access, Hub};
 use crate::log::{Authentication, Ended, Log, LogError, Principal, Standing, TokenHash};
 use crate::signed::SignedError;
+use crate::spans;
 use afield_core::session::WelcomeAnswer;
 use afield_core::wire::{GoodbyeCode, Hello, ITEMS_MAX};
 use afield_core::{DeviceId, Now, SessionId};
@@ -19,6 +20,7 @@ const NO_WRITES_RETRY_MS: u64 = 30_000;
 
 impl<L: Log> Hub<L> {
     pub(super) fn greet(&mut self, id: SessionId, token: Option<String>, hello: &Hello, now: Now) {
+        let _span = spans::sign_in(id).entered();
         match self.authenticate(token.as_deref(), hello.device, SPACES_NAMED_MAX, now) {
             Ok(Ok((principal, standing))) => self.admit(id, principal, standing, hello, now),
             Ok(Err(code)) => self.refuse(id, code),

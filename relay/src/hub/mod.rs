@@ -17,6 +17,7 @@ mod watch;
 
 use crate::log::{Log, Principal};
 use crate::signed::SignedTokens;
+use crate::spans;
 use afield_core::limits::SEND_QUEUE_BYTES_MAX;
 use afield_core::session::{AppendRequest, LiveFeed, RelayRequest, RelaySession};
 use afield_core::time::random_bytes;
@@ -34,6 +35,7 @@ use signals::Listener;
 pub use signals::{SIGNALS_BURST, SIGNALS_PER_SECOND, SignalRate};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
+use tracing::Span;
 
 /// The most bytes that one session's queue may hold before the session ends as a slow reader.
 ///
@@ -167,6 +169,8 @@ struct Pending {
     push: PushNumber,
     principal: Principal,
     request: AppendRequest,
+    /// Ends with it.
+    span: Span,
 }
 
 impl Pending {
@@ -399,7 +403,8 @@ impl<L: Log> Hub<L> {
             RelayRequest::Append(request) => {
                 let Some(principal) = self.sessions.get(&id).and_then(|seat| seat.principal) else { return };
                 let (channel, push) = (request.channel, request.push);
-                let pending = Pending { session: id, channel, push, principal, request };
+                let span = spans::tell_push(id, request.space, request.chunks.len());
+                let pending = Pending { session: id, channel, push, principal, request, span };
                 self.pending_bytes += pending.bytes();
                 self.pending.push(pending);
                 if self.pending_bytes > PENDING_BYTES_MAX {

@@ -4,6 +4,7 @@ use super::Hub;
 use super::guard::guarded;
 use super::seat::Next;
 use crate::log::Log;
+use crate::spans;
 use afield_core::session::{PageAnswer, PageRequest, ReadAnswer, ReadRequest};
 use afield_core::wire::SpaceCode;
 use afield_core::{Durable, Now, SessionId, SpaceId};
@@ -27,6 +28,11 @@ impl<L: Log> Hub<L> {
             let Some(seat) = self.sessions.get_mut(&id) else { continue };
             seat.is_ready = false;
             let (Some(principal), Some(next)) = (seat.principal, seat.next()) else { continue };
+            let _span = match &next {
+                Next::Run(request) => spans::read(id, request.space),
+                Next::Page(request) => spans::read(id, request.space),
+            }
+            .entered();
             let served = guarded("reading for a session", || {
                 match &next {
                     Next::Run(request) => match self.log.read(principal, request, now) {

@@ -6,6 +6,7 @@ use super::throttle::{Throttle, Writer};
 use super::worker::Worker;
 use crate::hub::{Hub, Occurrence, Origin, Output};
 use crate::log::{Log, Prepared, Settled, SqliteLog};
+use crate::spans;
 use afield_core::{Now, SessionId};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use tracing::Span;
 
 /// The most events that one turn takes before it commits, so that the first of them do not wait long for the last.
 const EVENTS_PER_TURN_MAX: usize = 4_096;
@@ -87,6 +89,7 @@ pub(super) enum Event {
         number: ConnectionNumber,
         message: Bytes,
         room: [OwnedSemaphorePermit; 2],
+        span: Span,
     },
     Sent {
         number: ConnectionNumber,
@@ -212,8 +215,8 @@ impl Connection {
         self.number
     }
 
-    pub(super) fn message(&self, message: Bytes, room: [OwnedSemaphorePermit; 2]) {
-        let _ = self.events.send(Event::Message { number: self.number, message, room });
+    pub(super) fn message(&self, message: Bytes, room: [OwnedSemaphorePermit; 2], span: Span) {
+        let _ = self.events.send(Event::Message { number: self.number, message, room, span });
     }
 
     pub(super) fn sent(&self, bytes: usize) {
@@ -382,10 +385,10 @@ impl Turns {
                 self.connections.insert(number, session);
                 self.sessions.insert(session, Seated { number, outbox, is_admitted: false });
             }
-            Event::Message { number, message, room: taken } => {
+            Event::Message { number, message, room: taken, span } => {
                 room.push(taken);
                 let Some(session) = self.connections.get(&number).copied() else { return };
-                self.hub.handle_message(session, &message, now);
+                span.in_scope(|| self.hub.handle_message(session, &message, now));
             }
             Event::Sent { number, bytes } => {
                 if let Some(session) = self.connections.get(&number) {
@@ -422,6 +425,7 @@ impl Turns {
 
     /// Puts in place what the worker has prepared. Where that fails the log is as it was.
     fn settle(&mut self, prepared: Prepared) {
+        let _span = spans::settle().entered();
         match catch_unwind(AssertUnwindSafe(|| self.hub.log_mut().settle(prepared))) {
             Ok(Ok(settled)) => {
                 tracing::debug!(settled = ?settled.get(), "the old part of a log was worked on");

@@ -4,6 +4,7 @@ use super::engine::{Caller, Connection, EngineHandle, ToLink};
 use super::places::OfAddress;
 use super::throttle::{Throttle, Writer};
 use crate::hub::Output;
+use crate::spans;
 use afield_core::limits::FRAME_BYTES_MAX;
 use afield_core::wire::may_be_push;
 use afield_transport::{CloseCode, Link, LinkError, LinkMeter, LinkReceiver, LinkSender};
@@ -12,6 +13,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tracing::Span;
 
 /// How many bytes of messages one session may have waiting for the hub: the largest frame twice, so that the next one
 /// arrives while the last one is handled.
@@ -113,15 +115,17 @@ async fn read(
             received = receiver.receive() => received?,
         };
         let Some(message) = received else { return Ok(()) };
+        let is_push = may_be_push(&message);
+        let span = if is_push { spans::push(connection.number(), message.len()) } else { Span::none() };
         // Before it takes room: who writes too fast waits, and keeps nobody else waiting.
         if let Some(writer) = writer {
-            throttle.wait_for(writer, may_be_push(&message), message.len()).await;
+            throttle.wait_for(writer, is_push, message.len()).await;
         }
         let bytes = u32::try_from(message.len().saturating_add(MESSAGE_OVERHEAD_BYTES)).unwrap_or(u32::MAX);
         let room = [&own, &shared.0].map(|semaphore| Arc::clone(semaphore).acquire_many_owned(bytes));
         let [own, shared] = room;
         let (Ok(own), Ok(shared)) = (own.await, shared.await) else { return Ok(()) };
-        connection.message(message, [own, shared]);
+        connection.message(message, [own, shared], span);
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::engine::Event;
 use crate::log::{Keeper, Task};
+use crate::spans;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -71,6 +72,7 @@ impl Drop for Worker {
 fn work(mut keeper: Keeper, tasks: &Receiver<Task>, stopped: &Receiver<()>, events: &Sender<Event>) {
     while let Ok(task) = tasks.recv() {
         let began = Instant::now();
+        let span = spans::pack().entered();
         let prepared = catch_unwind(AssertUnwindSafe(|| keeper.gather(task).map(|work| work.map(|work| work.run()))));
         let prepared = match prepared {
             Ok(Ok(prepared)) => prepared,
@@ -84,6 +86,7 @@ fn work(mut keeper: Keeper, tasks: &Receiver<Task>, stopped: &Receiver<()>, even
                 None
             }
         };
+        drop(span);
         let rest = (began.elapsed() * REST_TIMES).min(REST_MAX);
         if events.send(Event::Prepared(prepared.map(Box::new))).is_err()
             || stopped.recv_timeout(rest) != Err(RecvTimeoutError::Timeout)

@@ -80,7 +80,16 @@ impl RelayProcess {
     ///
     /// It does not start.
     pub fn start_administered(program: &Program, folder: &Path) -> Self {
-        let mut relay = Self::stopped(program, folder, Access::Tokens, None, &[]);
+        Self::start_administered_with(program, folder, &[])
+    }
+
+    /// The same with more options of `serve`.
+    ///
+    /// # Panics
+    ///
+    /// It does not start.
+    pub fn start_administered_with(program: &Program, folder: &Path, options: &[&str]) -> Self {
+        let mut relay = Self::stopped(program, folder, Access::Tokens, None, options);
         relay.admin = Some(ANYWHERE);
         relay.restart();
         relay
@@ -105,7 +114,10 @@ impl RelayProcess {
     /// It runs already, or does not start.
     pub fn restart(&mut self) {
         assert!(self.child.is_none(), "the relay runs already");
-        let mut command = self.command(&["serve", "--json", "--log", "warn", "--listen", &self.address.to_string()]);
+        let mut command = self.command(&["serve", "--json", "--listen", &self.address.to_string()]);
+        if !self.options.iter().any(|option| option == "--log") {
+            command.args(["--log", "warn"]);
+        }
         if self.access == Access::Open {
             command.arg("--insecure-open");
         }

@@ -7,6 +7,7 @@
 //! | `device` | devices and sessions |
 //! | `overview` | how the relay is |
 //! | `page` | the dashboard, which asks for all of it |
+//! | `remote` | the trace that a request belongs to |
 //! | `space` | spaces, members and invitations |
 
 mod account;
@@ -14,6 +15,7 @@ mod answer;
 mod device;
 mod overview;
 mod page;
+mod remote;
 mod space;
 
 use super::clock::SystemClock;
@@ -22,6 +24,7 @@ use super::gate::Gate;
 use crate::hub::{Hub, Occurrence};
 use crate::log::SqliteLog;
 use crate::log::accounts::{AccountError, Accounts};
+use crate::spans;
 use afield_core::Now;
 use answer::Refusal;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -32,6 +35,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 pub(super) use overview::{Samples, Watched};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+use tracing::Instrument;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Info, License, OpenApi, OpenApiBuilder, SecurityRequirement};
 use utoipa_axum::router::OpenApiRouter;
@@ -168,9 +172,15 @@ async fn log_request(request: Request, next: Next) -> Response {
     let id = uuid::Builder::from_random_bytes(afield_core::time::random_bytes(&mut super::SystemEntropy)).into_uuid();
     let method = request.method().clone();
     let route = request.extensions().get::<axum::extract::MatchedPath>().map(|path| path.as_str().to_owned());
-    let mut answer = next.run(request).await;
+    let route = route.as_deref().unwrap_or("-");
+    let span = spans::request(id, &method, route);
+    remote::set_parent(&span, request.headers());
+    let mut answer = next.run(request).instrument(span.clone()).await;
     let id = id.to_string();
-    let (route, status) = (route.as_deref().unwrap_or("-"), answer.status());
+    let status = answer.status();
+    spans::tell_answer(&span, status);
+    // So that the line below belongs to it.
+    let _entered = span.entered();
     let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let only_looked = method == http::Method::GET && status.is_success();
     if only_looked {

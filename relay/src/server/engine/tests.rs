@@ -42,7 +42,14 @@ impl Thread {
 
     fn message(&self, number: u64, message: Vec<u8>) {
         let room = [(); 2].map(|()| Arc::clone(&self.room).try_acquire_owned().unwrap());
-        self.events.send(Event::Message { number: ConnectionNumber(number), message: message.into(), room }).unwrap();
+        self.events
+            .send(Event::Message {
+                number: ConnectionNumber(number),
+                message: message.into(),
+                room,
+                span: Span::none(),
+            })
+            .unwrap();
     }
 
     fn send(&self, number: u64, frame: &ToRelay<'_>) {
