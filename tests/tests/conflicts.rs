@@ -3,6 +3,7 @@
 use afield::{Choice, Collection, ConflictKind, Path, ReadConflict, ReadOnlyReplica, Replica, Strategy, Value};
 use afield_tests::processes::{Party, Program, said};
 use serde_json::{Value as Json, json};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 fn party(devices: usize) -> Party {
     Party::new(&Program::new(env!("CARGO_BIN_EXE_relay_process")), devices)
@@ -49,6 +50,46 @@ fn every_device_lists_the_same_with_both_values_and_who_wrote_them_and_one_decis
     }
     let late = conflict.resolve(&Choice::Keep(0)).unwrap_err();
     assert_eq!(late.code(), "edit.operation");
+}
+
+#[test]
+fn each_value_has_its_author_device_and_time_on_both_devices() {
+    let world = party(2);
+    let id = world.write(&json!({ "title": "plan" }));
+    let authors = ["Anna", "Ben"];
+    let moments: Vec<_> = authors
+        .iter()
+        .enumerate()
+        .map(|(device, author)| {
+            world.replicas[device].set_author(Some(author));
+            let before_ms = wall_ms();
+            world.edit(device, id, "title", format!("by {author}"));
+            (before_ms, wall_ms())
+        })
+        .collect();
+    world.exchange();
+
+    // The lists are the same on both, as `inbox` holds, and say of each value what its own device knows of its writer.
+    assert_eq!(world.spaces[0].conflicts().unwrap()[0].values, world.spaces[1].conflicts().unwrap()[0].values);
+    let inbox = world.inbox();
+    let [conflict] = inbox.as_slice() else { panic!("{inbox:?}") };
+    assert_eq!(conflict.values.len(), 2);
+    for (device, author) in authors.iter().enumerate() {
+        let value = Some(Value::from(format!("by {author}")));
+        let side = conflict.values.iter().find(|side| side.value == value).expect("both values are listed");
+        assert_eq!(side.author.as_deref(), Some(*author));
+        assert_eq!(side.device, Some(world.replicas[device].device()));
+        let (before_ms, after_ms) = moments[device];
+        // No two edits of an opening have the same time, so that of one which follows at once is a millisecond ahead.
+        assert!((before_ms..=after_ms + 1).contains(&side.at_ms), "{before_ms} {} {after_ms}", side.at_ms);
+    }
+    assert_ne!(world.replicas[0].device(), world.replicas[1].device(), "the control: it is not one device");
+}
+
+/// The wall clock, in milliseconds since the Unix epoch.
+fn wall_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
+    i64::try_from(now.as_millis()).expect("a moment of this age")
 }
 
 #[test]
