@@ -2,13 +2,14 @@
 //!
 //! A command is one line of JSON, and so is whatever is answered. It ends when its input does.
 
+mod life;
 mod protocol;
 mod task;
 
 pub use protocol::{Command, Line};
 pub use task::{Task, populate};
 
-use afield::{Collection, Durability, EntityId, Path, Presence, Relay, Replica, Space, Value, Write};
+use afield::{Collection, Durability, EntityId, Path, Presence, Relay, Replica, Space, Synchronous, Value, Write};
 use serde_json::json;
 use std::error::Error;
 use std::io::BufRead;
@@ -29,8 +30,17 @@ const NO_ENTITY: &str = "there is no entity yet";
 ///
 /// The store does not open, or a pipe is broken.
 pub fn run(path: &std::path::Path) -> Result<(), Box<dyn Error>> {
+    run_with(path, Synchronous::Full)
+}
+
+/// Runs a device as [`run`] does, whose edits count as stored when this says.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_with(path: &std::path::Path, synchronous: Synchronous) -> Result<(), Box<dyn Error>> {
     std::panic::set_hook(Box::new(afield::report_panic));
-    let replica = Replica::open(path)?;
+    let replica = Replica::options().synchronous(synchronous).open(path)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let mut agent = Agent { replica, runtime, load: None, presence: None };
     say(&Line::Reply(json!({ "device": agent.replica.device().to_string() })));
@@ -82,6 +92,11 @@ impl Agent {
                     self.runtime.block_on(write.wait(Durability::Relay))?;
                 }
             }
+            Command::Live { tasks } => return self.live(tasks),
+            Command::Import { file } => {
+                let file = std::io::BufReader::new(std::fs::File::open(file)?);
+                return Ok(json!(self.space()?.import(file, |_| ())?.changed));
+            }
             Command::Load => self.start_load()?,
             Command::Rest => self.rest(),
             Command::CompactOn => {
@@ -120,6 +135,12 @@ impl Agent {
         let started = Instant::now();
         populate(&self.replica, &self.space()?.collection(COLLECTION)?, entities, changes)?;
         Ok(json!({ "ms": started.elapsed().as_millis() as u64 }))
+    }
+
+    fn live(&self, tasks: u64) -> Result<serde_json::Value, Box<dyn Error>> {
+        let all = self.space()?.collection(COLLECTION)?;
+        let edits = (0..usize::try_from(tasks)?).map(|number| life::live(&all, number));
+        Ok(json!(edits.sum::<Result<u64, _>>()?))
     }
 
     fn start_load(&mut self) -> Result<(), Box<dyn Error>> {

@@ -40,6 +40,17 @@ pub enum Command {
         /// How many times.
         times: u64,
     },
+    /// Make a task, edit it by its type, delete it, bring it back, take an edit back and do it again, and set it back to an earlier
+    /// state, so many times; telling of each as [`Command::Load`] does, so that the reply says how many there were.
+    Live {
+        /// How many tasks.
+        tasks: u64,
+    },
+    /// Read JSON lines in; the reply says how many entities differed.
+    Import {
+        /// The file.
+        file: std::path::PathBuf,
+    },
     /// Edit all entities in turn until [`Command::Rest`], telling of every edit and of every receipt.
     Load,
     /// Stop editing.
