@@ -5,6 +5,7 @@
 //! - [`history`]: random histories of a world, and the checks of `invariants` that every one of them has to pass.
 //! - [`careless`]: one device and a relay that is played by hand, for what no relay sends.
 //! - [`contents`]: the relay's log as it is on disk, of a world or of a process.
+//! - [`leftovers`]: what is left of something in files, byte by byte.
 //! - [`processes`]: real relay and device processes, to be killed, and what can be seen of them from outside.
 //!
 //! A scenario reads like this:
@@ -27,5 +28,6 @@
 pub mod careless;
 pub mod contents;
 pub mod history;
+pub mod leftovers;
 pub mod processes;
 pub mod world;

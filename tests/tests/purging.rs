@@ -1,11 +1,11 @@
 //! Purging with a real relay: it reaches every device, nothing brings the entity back, and its content is in no file afterwards.
 
 use afield::{Collection, Confirm, EntityId, Path, PurgeError, Relay, Replica, SpaceId, SyncEvent, Value};
+use afield_tests::leftovers::{holders, secret};
 use afield_tests::processes::{Access, Program, Proxy, Site};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 use std::fs;
-use std::path::PathBuf;
 
 /// What no file may hold afterwards, as a text of the document.
 const MARKER: &str = "zebra-crossing-at-midnight-4711";
@@ -16,35 +16,6 @@ fn site() -> Site {
 
 fn notes(replica: &Replica, space: SpaceId) -> Collection<()> {
     replica.space(space).unwrap().collection("notes").unwrap()
-}
-
-/// Bytes that no compression makes smaller, so that they can be found wherever they are packed.
-fn secret(number: u64) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ number;
-    let step = |state: &mut u64| {
-        *state ^= *state << 13;
-        *state ^= *state >> 7;
-        *state ^= *state << 17;
-        state.to_le_bytes()
-    };
-    (0..40).flat_map(|_| step(&mut state)).collect()
-}
-
-/// The files of a folder and those below it that hold some bytes.
-fn holders(folder: PathBuf, needle: &[u8]) -> Vec<String> {
-    let (mut found, mut folders) = (Vec::new(), vec![folder]);
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if fs::read(&path).is_ok_and(|bytes| bytes.windows(needle.len()).any(|window| window == needle)) {
-                found.push(path.file_name().unwrap().to_string_lossy().into_owned());
-            }
-        }
-    }
-    found.sort();
-    found
 }
 
 /// Writes a note with the marker and secrets in it, so often that it has a history.
