@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::output::{self, Output};
 use crate::remembered::{LastError, LastState, RefusedSpace, Remembered};
 use afield::{Replica, Status, SyncEvent};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use tokio::sync::broadcast::{self, error::TryRecvError};
 
@@ -14,6 +15,8 @@ pub(crate) struct Live {
     replica: Replica,
     events: broadcast::Receiver<SyncEvent>,
     store: PathBuf,
+    /// When it was switched on, by the wall clock.
+    since_ms: i64,
     /// The reason that was told last: the same one is not told again with every attempt.
     told: Option<String>,
 }
@@ -22,9 +25,9 @@ impl Live {
     /// Switches sync on.
     pub(crate) fn start(replica: Replica, store: &Path) -> Result<Self, Failure> {
         let remembered = Remembered::read(store)?.ok_or(Failure::NotConnected)?;
-        let events = replica.events();
+        let (events, since_ms) = (replica.events(), context::wall_ms());
         replica.connect(remembered.relay()?)?;
-        Ok(Self { replica, events, store: store.to_owned(), told: None })
+        Ok(Self { replica, events, store: store.to_owned(), since_ms, told: None })
     }
 
     /// What sync is doing.
@@ -61,21 +64,21 @@ impl Live {
         self.replica.disconnect();
         // Somebody may have connected to another relay, or to none, meanwhile.
         let Some(mut remembered) = Remembered::read(&self.store)? else { return Ok(()) };
-        remembered.note(&status, context::wall_ms());
+        remembered.note(&status, self.since_ms..=context::wall_ms());
         Ok(remembered.write(&self.store)?)
     }
 }
 
 impl Remembered {
-    /// Notes what a sync that stayed on has come to.
-    fn note(&mut self, status: &Status, now_ms: i64) {
+    /// Notes what a sync has come to that stayed on for this time. What the store remembers from before may be of another relay.
+    fn note(&mut self, status: &Status, on_ms: RangeInclusive<i64>) {
         let state = LastState::of(status.state);
         self.last_error = match (state, &status.last_error) {
             (Some(state), Some(reason)) => Some(LastError { reason: reason.clone(), state, sign_in: status.sign_in }),
             _ => None,
         };
         self.spaces = RefusedSpace::of(status);
-        if let Some(at_ms) = status.last_synced_ms.filter(|at_ms| *at_ms <= now_ms) {
+        if let Some(at_ms) = status.last_synced_ms.filter(|at_ms| on_ms.contains(at_ms)) {
             self.last_synced_ms = Some(at_ms);
         }
     }

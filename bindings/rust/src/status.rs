@@ -46,7 +46,8 @@ pub struct Status {
     pub synchronous: Option<Synchronous>,
     /// The address of the relay, where sync is on.
     pub relay: Option<String>,
-    /// When every space was last in step with the relay, in milliseconds since the Unix epoch.
+    /// When every space was last in step with the relay, in milliseconds since the Unix epoch; as long as that was not so since the store
+    /// was opened, the earliest of what is known of each from before.
     pub last_synced_ms: Option<i64>,
     /// What went wrong last, in words for a person.
     pub last_error: Option<String>,
@@ -430,7 +431,7 @@ pub(crate) fn of_store(
         device,
         synchronous,
         relay,
-        last_synced_ms: view.last_synced_ms,
+        last_synced_ms: view.last_synced_ms.or_else(|| synced_before(&spaces)),
         last_error: view
             .last_error
             .as_ref()
@@ -452,6 +453,12 @@ pub(crate) fn of_store(
         merged: view.merged,
         spaces,
     })
+}
+
+/// Up to when every space that is synced was in step before this opening, as the store remembers it of each.
+fn synced_before(spaces: &[SpaceStatus]) -> Option<i64> {
+    let synced = spaces.iter().filter(|space| space.enabled && space.direction != Direction::LocalOnly);
+    of_all(synced.map(|space| space.last_synced_ms))
 }
 
 /// Why the relay refuses changes of some spaces, and of how many entities each.

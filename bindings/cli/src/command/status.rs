@@ -131,6 +131,7 @@ impl Shown {
             refusals.extend(of_space.map(|(code, entities)| Refused::of(space.id(), code, entities)));
         }
         let is_live = live.is_some();
+        let live_synced_ms = live.as_ref().and_then(|status| status.last_synced_ms);
         let status = match live {
             Some(status) => status,
             None => replica.status()?,
@@ -151,7 +152,8 @@ impl Shown {
             store_bytes: std::fs::metadata(store).ok().map(|file| file.len()),
             device: status.device.to_string(),
             state: before.overall(&status, blocked_entities),
-            last_synced_ms: status.last_synced_ms.or(remembered.as_ref().and_then(|known| known.last_synced_ms)),
+            // What the store remembers of its spaces may be of a relay that it was connected to before.
+            last_synced_ms: live_synced_ms.or(remembered.as_ref().and_then(|known| known.last_synced_ms)),
             last_error,
             relay: remembered.map(|remembered| remembered.address),
             pending_changes: status.pending_changes,
