@@ -102,6 +102,36 @@ fn is_same(one: &RunRecord, other: &RunRecord) -> bool {
     moved == 0 && other.outcome.as_deref() != Some("completed") && words(one) == words(other)
 }
 
+/// Says in the log how a run ended, with the figures that those who listen are told.
+fn trace_end(space: Option<SpaceId>, trigger: &str, end: End<'_>, failures: u32, figures: &RunFigures) {
+    let space = space.map(tracing::field::display);
+    let RunFigures { duration_ms, changes_sent, changes_received, bytes_sent, bytes_received } = *figures;
+    match end.error() {
+        None => tracing::info!(
+            space,
+            trigger,
+            duration_ms,
+            changes_sent,
+            changes_received,
+            bytes_sent,
+            bytes_received,
+            "sync.completed"
+        ),
+        Some(reason) => tracing::info!(
+            space,
+            trigger,
+            reason,
+            failures,
+            duration_ms,
+            changes_sent,
+            changes_received,
+            bytes_sent,
+            bytes_received,
+            "sync.failed"
+        ),
+    }
+}
+
 impl Driver {
     /// Notes what the policy has decided, and tells those who listen. A local edit that goes at once is counted and not told:
     /// it would be told with every key.
@@ -114,12 +144,19 @@ impl Driver {
         now: Now,
     ) {
         let (name, reason) = (decision.name(), decision.reason());
+        let (retry_after_ms, blocked_until_ms) = match decision {
+            Decision::Skip { retry_after_ms, .. } => (retry_after_ms, None),
+            Decision::Block { blocked_until_ms, .. } => (None, blocked_until_ms),
+            _ => (None, None),
+        };
         if *trigger != Trigger::LocalEdit {
             tracing::debug!(
                 space = space.map(tracing::field::display),
                 trigger = trigger.name(),
                 decision = name,
                 reason = reason.name(),
+                retry_after_ms,
+                blocked_until_ms,
                 "sync.request"
             );
             sync.say(SyncEvent::Requested { space, trigger: trigger.clone(), decision });
@@ -127,10 +164,9 @@ impl Driver {
         if decision.is_start() {
             return;
         }
-        if let Decision::Block { blocked_until_ms, .. } = decision
-            && *trigger != Trigger::LocalEdit
-        {
-            tracing::info!(space = space.map(tracing::field::display), reason = reason.name(), "sync.blocked");
+        if matches!(decision, Decision::Block { .. }) && *trigger != Trigger::LocalEdit {
+            let of_space = space.map(tracing::field::display);
+            tracing::info!(space = of_space, reason = reason.name(), blocked_until_ms, "sync.blocked");
             sync.say(SyncEvent::Blocked { space, reason, blocked_until_ms });
         }
         sync.history.note(RunRecord {
@@ -203,14 +239,10 @@ impl Driver {
             bytes_sent: traffic.0.saturating_sub(run.bytes_before.0),
             bytes_received: traffic.1.saturating_sub(run.bytes_before.1),
         };
-        let (trigger, of_space) = (run.trigger.name(), space.map(tracing::field::display));
+        trace_end(space, run.trigger.name(), end, failures, &figures);
         match end.error() {
-            None => {
-                tracing::info!(space = of_space, trigger, ?figures, "sync.completed");
-                sync.say(SyncEvent::Completed { space, trigger: run.trigger.clone(), figures });
-            }
+            None => sync.say(SyncEvent::Completed { space, trigger: run.trigger.clone(), figures }),
             Some(reason) => {
-                tracing::info!(space = of_space, trigger, reason, ?figures, "sync.failed");
                 let (trigger, reason) = (run.trigger.clone(), reason.to_owned());
                 sync.say(SyncEvent::Failed { space, trigger, reason, failures, figures });
             }
