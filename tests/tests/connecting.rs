@@ -42,9 +42,12 @@ fn wait_until(is_so: impl Fn() -> bool, what: &str) {
     }
 }
 
+/// Who is told the name of the thread that has come, and who lets that go on.
+type Keeper = (oneshot::Sender<String>, Receiver<()>);
+
 /// Where the thread that says that a run has begun is kept until somebody lets it go.
 #[derive(Debug, Clone, Default)]
-struct Gate(Arc<Mutex<Option<(oneshot::Sender<String>, Receiver<()>)>>>);
+struct Gate(Arc<Mutex<Option<Keeper>>>);
 
 impl Gate {
     /// Keeps the next one: who comes says the name of its thread, and goes on once it is let go.
@@ -121,13 +124,11 @@ fn inside_a_runtime_sync_has_a_thread_of_its_own_that_is_gone_with_it() {
         .init();
     let site = Site::start(&Program::new(env!("CARGO_BIN_EXE_relay_process")), Access::Open);
     drop(site.replica("device.db").create_space("home").unwrap());
-    let runtimes: [(&str, fn() -> Runtime); 2] = [
-        ("one thread", || Builder::new_current_thread().enable_all().build().unwrap()),
-        ("many threads", || Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()),
-    ];
-    for (kind, runtime) in runtimes {
+    for (kind, mut builder) in
+        [("one thread", Builder::new_current_thread()), ("many threads", Builder::new_multi_thread())]
+    {
         let outside = threads();
-        let runtime = runtime();
+        let runtime = builder.enable_all().build().unwrap();
         // The runtime has all its threads once each has done something.
         runtime.block_on(async { tokio::spawn(async {}).await.unwrap() });
         let replica = site.replica("device.db");
@@ -136,12 +137,12 @@ fn inside_a_runtime_sync_has_a_thread_of_its_own_that_is_gone_with_it() {
         let before = threads();
         connect_inside(&runtime, &gate, &site, &replica);
         runtime.block_on(async { replica.disconnect() });
-        wait_until(|| threads() == before, &format!("disconnected inside a runtime of {kind}"));
+        wait_until(|| threads() == before, &format!("disconnected inside a runtime: {kind}"));
 
         write(&replica);
         connect_and_block(&runtime, &site, &replica);
         runtime.block_on(async { drop(replica) });
-        wait_until(|| threads() == before, &format!("dropped inside a runtime of {kind}"));
+        wait_until(|| threads() == before, &format!("dropped inside a runtime: {kind}"));
 
         // The runtime may end before the replica does: sync goes on, and ends with the replica.
         let replica = site.replica("device.db");
@@ -151,6 +152,6 @@ fn inside_a_runtime_sync_has_a_thread_of_its_own_that_is_gone_with_it() {
         site.sync(&replica);
         assert_eq!((replica.status().unwrap().pending_changes, of_sync()), (0, 1));
         drop(replica);
-        wait_until(|| threads() == outside, &format!("dropped after a runtime of {kind}"));
+        wait_until(|| threads() == outside, &format!("dropped after a runtime: {kind}"));
     }
 }

@@ -1,6 +1,6 @@
 //! What is watched, read as a `Stream`: with whole devices and a real relay, so that what wakes the reader is sync.
 
-use afield_tests::processes::{Party, Program};
+use afield_tests::processes::{Party, Program, Site};
 use futures_util::{FutureExt, Stream, StreamExt};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
@@ -22,6 +22,12 @@ fn next_while_sent<S: Stream + Unpin>(world: &Party, stream: &mut S) -> Option<S
     });
     sent.expect("the relay has it");
     item.expect("the item comes")
+}
+
+/// Waits for what is there, or comes without anybody's doing.
+fn next<S: Stream + Unpin>(site: &Site, stream: &mut S) -> Option<S::Item> {
+    let waiting = async { tokio::time::timeout(PATIENCE, stream.next()).await };
+    site.block_on(waiting).expect("the item, or the end, is there")
 }
 
 /// Lets everything that was written on the first device arrive at the second.
@@ -63,15 +69,15 @@ fn a_live_query_gives_the_answer_now_another_one_when_it_is_another_and_ends_wit
     there.edit(sow, |task| task["done"] = true.into()).unwrap();
     let _ = world.notes(0).delete(rest).unwrap();
     arrive(&world);
-    assert_eq!(titles(world.site.block_on(open.next())), [""; 0], "what happened meanwhile is one answer");
+    assert_eq!(titles(next(&world.site, &mut open)), [""; 0], "what happened meanwhile is one answer");
     assert!(open.next().now_or_never().is_none());
 
     let Party { site, replicas, spaces } = world;
     drop((replicas, spaces, there));
     assert!(open.next().now_or_never().is_none(), "the control: a collection keeps the replica open");
     drop(here);
-    assert!(site.block_on(open.next()).is_none());
-    assert!(site.block_on(open.next()).is_none(), "and it stays so");
+    assert!(next(&site, &mut open).is_none());
+    assert!(next(&site, &mut open).is_none(), "and it stays so");
 }
 
 #[test]
@@ -86,7 +92,7 @@ fn a_watch_gives_what_has_changed_and_ends_once_that_is_read_and_the_replica_is_
 
     there.edit(one, |note| note["title"] = "first".into()).unwrap();
     assert_eq!(next_while_sent(&world, &mut all), Some([one].into()));
-    assert_eq!(world.site.block_on(of_one.next()), Some([one].into()));
+    assert_eq!(next(&world.site, &mut of_one), Some([one].into()));
     there.edit(other, |note| note["title"] = "second".into()).unwrap();
     assert_eq!(next_while_sent(&world, &mut all), Some([other].into()));
     world.spaces[0].collection::<()>("others").unwrap().json().insert(&json!({})).unwrap();
@@ -98,8 +104,8 @@ fn a_watch_gives_what_has_changed_and_ends_once_that_is_read_and_the_replica_is_
     let Party { site, replicas, spaces } = world;
     drop((replicas, spaces, notes, entity));
     for stream in [&mut all, &mut of_one] {
-        assert_eq!(site.block_on(stream.next()), Some([one].into()), "what happened before is told first");
-        assert!(site.block_on(stream.next()).is_none());
-        assert!(site.block_on(stream.next()).is_none(), "and it stays so");
+        assert_eq!(next(&site, stream), Some([one].into()), "what happened before is told first");
+        assert!(next(&site, stream).is_none());
+        assert!(next(&site, stream).is_none(), "and it stays so");
     }
 }
