@@ -160,7 +160,7 @@ fn nothing_that_writes_returns_before_its_sync_has_returned() {
 fn an_import_syncs_once_for_every_500_lines() {
     let Some(tracer) = required_tracer() else { return };
     let mut traced = Traced::start(&tracer, &[]);
-    for (deleted, lines, changed, commits) in [(false, 1_200, 1_200, 3), (false, 1_200, 0, 0), (true, 501, 501, 2)] {
+    for (deleted, lines, changed, commits) in [(false, 1_500, 1_500, 3), (false, 1_500, 0, 0), (true, 501, 501, 2)] {
         let (file, before) = (traced.lines(lines, deleted), traced.syncs());
         assert_eq!(traced.device.request(&Command::Import { file }), json!(changed));
         assert_eq!(traced.syncs() - before, commits, "{lines} lines, of which {changed} differed");
