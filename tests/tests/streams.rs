@@ -3,7 +3,7 @@
 use afield_tests::processes::{Party, Program, Site};
 use futures_util::{FutureExt, Stream, StreamExt};
 use serde_json::{Value as Json, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long an item may be on its way.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -16,11 +16,14 @@ fn party() -> Party {
 
 /// Waits for the next item while another device sends what it has written: only sync can wake whoever waits here.
 fn next_while_sent<S: Stream + Unpin>(world: &Party, stream: &mut S) -> Option<S::Item> {
+    let began = Instant::now();
     let (item, sent) = world.site.block_on(async {
         let waiting = tokio::time::timeout(PATIENCE, stream.next());
         tokio::join!(biased; waiting, world.replicas[0].sync_now())
     });
     sent.expect("the relay has it");
+    // A stream that wakes nobody is looked at once more when the time is over.
+    assert!(began.elapsed() < PATIENCE, "nobody was woken");
     item.expect("the item comes")
 }
 
