@@ -80,11 +80,16 @@ impl Connection {
         work: impl FnOnce(mpsc::Receiver<()>) -> F + Send + 'static,
     ) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel(1);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (give, given) = std::sync::mpsc::sync_channel::<tokio::runtime::Runtime>(1);
         let thread = std::thread::Builder::new().name("afield-sync".to_owned()).spawn(move || {
+            // Nothing is given where the system had no event queue.
+            let Ok(runtime) = given.recv() else { return };
             runtime.block_on(work(stopped));
             runtime.shutdown_timeout(RESOLVER_TIMEOUT);
         })?;
+        // Only once somebody takes it: inside the application's runtime, one that is not taken could not be dropped.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        give.send(runtime).map_err(|_| std::io::Error::other("the sync thread has ended"))?;
         Ok(Self { wishes, stop: Some(stop), thread: Some(thread), address, options })
     }
 
