@@ -13,13 +13,29 @@ const VERSION: u8 = 1;
 pub const ERASURE_BYTES: usize = 18;
 
 /// Why an entity was purged. The number of a later version is kept as it is.
+///
+/// ```
+/// use afield_core::ErasureReason;
+///
+/// let reason = ErasureReason::TRASH;
+/// let words = if reason == ErasureReason::ASKED { "somebody purged it" } else { "it was in the trash for long" };
+/// assert_eq!(words, "it was in the trash for long");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ErasureReason(u8);
 
 impl ErasureReason {
     /// Somebody asked for it.
+    ///
+    /// ```
+    /// assert_eq!(afield_core::ErasureReason::ASKED.number(), 1);
+    /// ```
     pub const ASKED: Self = Self(1);
     /// It was in the trash for longer than that keeps anything.
+    ///
+    /// ```
+    /// assert_eq!(afield_core::ErasureReason::TRASH.number(), 2);
+    /// ```
     pub const TRASH: Self = Self(2);
 
     /// The reason with this number; `None` for 0, which none has.

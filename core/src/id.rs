@@ -6,6 +6,14 @@ use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
 /// The text is not an identity of the expected kind.
+///
+/// ```
+/// use afield_core::{EntityId, SpaceId};
+///
+/// let error = "my notes".parse::<SpaceId>().unwrap_err();
+/// assert!(error.to_string().starts_with("not a valid space id"));
+/// assert_ne!(error, "my notes".parse::<EntityId>().unwrap_err());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid {kind}: expected a UUID such as 0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e")]
 pub struct ParseIdError {
@@ -170,14 +178,38 @@ macro_rules! random_id {
 
 uuid_id! {
     /// One application object for life: one Automerge document (UUID version 7, 16 bytes).
+    ///
+    /// ```
+    /// use afield_core::EntityId;
+    ///
+    /// let id: EntityId = "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e".parse()?; // from a link, or another program
+    /// assert_eq!(id.to_string(), "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     EntityId, "entity id"
 }
 uuid_id! {
     /// The unit of sharing, access and sync: a set of entities.
+    ///
+    /// ```
+    /// use afield_core::SpaceId;
+    ///
+    /// let shown = SpaceId::from_bytes([7; 16]).to_string(); // what one device shows, and another joins
+    /// assert_eq!(shown.parse::<SpaceId>()?, SpaceId::from_bytes([7; 16]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     SpaceId, "space id"
 }
 uuid_id! {
     /// One installation: one store file.
+    ///
+    /// ```
+    /// use afield_core::DeviceId;
+    ///
+    /// let (laptop, phone) = (DeviceId::from_bytes([1; 16]), DeviceId::from_bytes([2; 16]));
+    /// assert_ne!(laptop, phone);
+    /// assert_eq!(laptop.to_string().parse(), Ok(laptop));
+    /// ```
     DeviceId, "device id"
 }
 random_id! {
@@ -186,6 +218,13 @@ random_id! {
 }
 random_id! {
     /// One authenticated connection between a device and a relay.
+    ///
+    /// ```
+    /// use afield_core::SessionId;
+    ///
+    /// let session = SessionId::from_bytes([7; 16]); // one person may be there with two devices: two sessions
+    /// assert_eq!(session.to_string(), "07".repeat(16));
+    /// ```
     SessionId
 }
 random_id! {
@@ -202,10 +241,26 @@ pub const COLLECTION_BYTES_MAX: usize = 64;
 /// The named type of an entity, such as `notes`.
 ///
 /// 1 to [`COLLECTION_BYTES_MAX`] bytes of ASCII letters, digits, `_`, `-` and `.`, starting with a letter or `_`.
+///
+/// ```
+/// use afield_core::Collection;
+///
+/// let notes: Collection = "notes".parse()?;
+/// assert_eq!(notes.to_string(), "notes");
+/// assert!("my notes".parse::<Collection>().is_err()); // parsed once, and good from then on
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Collection(Box<str>);
 
 /// The text is not a collection name.
+///
+/// ```
+/// use afield_core::Collection;
+/// use afield_core::id::ParseCollectionError;
+///
+/// assert_eq!("2026".parse::<Collection>(), Err(ParseCollectionError)); // it has to begin with a letter or `_`
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not a valid collection name: use 1 to {COLLECTION_BYTES_MAX} ASCII letters, digits, '_', '-' or '.', starting with a letter or '_'"

@@ -19,6 +19,20 @@ const PAGES_PER_STEP: i32 = 256;
 const PARTIALS_MAX: usize = 100;
 
 /// How far a backup is.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use afield_store::{OpenOptions, Store};
+/// # let folder = tempfile::tempdir()?;
+/// # let store = Store::open(folder.path().join("notes.db"), &OpenOptions::default())?;
+/// let mut percent = 0;
+/// store.reader().backup(folder.path().join("copy.db"), |progress| {
+///     percent = 100 * progress.done / progress.total;
+/// })?;
+/// assert_eq!(percent, 100);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackupProgress {
     /// Bytes that are copied.
@@ -28,6 +42,19 @@ pub struct BackupProgress {
 }
 
 /// A backup could not be made. Nothing stands at its place.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use afield_store::{BackupError, OpenOptions, Store};
+/// # let folder = tempfile::tempdir()?;
+/// # let store = Store::open(folder.path().join("notes.db"), &OpenOptions::default())?;
+/// let copy = folder.path().join("copy.db");
+/// store.reader().backup(&copy, |_| ())?;
+/// let again = store.reader().backup(&copy, |_| ()).unwrap_err();
+/// assert!(matches!(again, BackupError::Exists)); // nothing is overwritten: choose another name
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {
@@ -46,6 +73,13 @@ pub enum BackupError {
 
 impl BackupError {
     /// What to do about it.
+    ///
+    /// ```
+    /// use afield_core::wire::Class;
+    /// use afield_store::BackupError;
+    ///
+    /// assert_eq!(BackupError::Exists.class(), Class::Permanent); // until there is another name
+    /// ```
     pub fn class(&self) -> Class {
         match self {
             Self::Exists | Self::Place(_) => Class::Permanent,
@@ -54,6 +88,10 @@ impl BackupError {
     }
 
     /// A name that stays the same from version to version.
+    ///
+    /// ```
+    /// assert_eq!(afield_store::BackupError::Exists.code(), "backup.exists");
+    /// ```
     pub fn code(&self) -> &'static str {
         match self {
             Self::Exists => "backup.exists",

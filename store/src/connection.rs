@@ -14,6 +14,10 @@ use std::time::Duration;
 pub const SQLITE_VERSION_MIN: i32 = 3_051_003;
 
 /// The version of the SQLite that this program was built with.
+///
+/// ```
+/// assert!(afield_store::sqlite_version().starts_with("3."));
+/// ```
 pub fn sqlite_version() -> &'static str {
     rusqlite::version()
 }

@@ -17,6 +17,15 @@ use rusqlite::{ErrorCode, ffi};
 use std::io;
 
 /// The storage failed, or the store may not be used any more. Any operation can answer with it.
+///
+/// ```
+/// use afield_core::wire::Class;
+/// use afield_store::StoreError;
+///
+/// // What every write answers after one that failed, until `Replica::reload`.
+/// let error = StoreError::Poisoned;
+/// assert_eq!((error.code(), error.class()), ("store.poisoned", Class::Retry));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -67,6 +76,13 @@ pub enum StoreError {
 
 impl StoreError {
     /// What to do about it: wait (`Retry`), make room (`Quota`), or nothing that helps by itself (`Permanent`).
+    ///
+    /// ```
+    /// use afield_core::wire::Class;
+    /// use afield_store::StoreError;
+    ///
+    /// assert_eq!(StoreError::Closed.class(), Class::Retry); // with another handle
+    /// ```
     pub fn class(&self) -> Class {
         match self {
             Self::Busy(_) | Self::Io(_) | Self::Poisoned | Self::Reloaded | Self::Crashed | Self::Closed => {
@@ -82,6 +98,10 @@ impl StoreError {
     }
 
     /// A name that stays the same from version to version.
+    ///
+    /// ```
+    /// assert_eq!(afield_store::StoreError::Closed.code(), "store.closed");
+    /// ```
     pub fn code(&self) -> &'static str {
         match self {
             Self::Corrupt(_) => "store.corrupt",
@@ -100,6 +120,14 @@ impl StoreError {
     }
 
     /// Whether it is about what is stored of some entities, so that others may be used all the same.
+    ///
+    /// ```
+    /// use afield_core::EntityId;
+    /// use afield_store::StoreError;
+    ///
+    /// assert!(StoreError::SnapshotDamaged { entity: EntityId::from_bytes([7; 16]) }.is_damage()); // of that one alone
+    /// assert!(!StoreError::Poisoned.is_damage());
+    /// ```
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::Corrupt(_) | Self::SnapshotDamaged { .. })
     }
@@ -144,6 +172,20 @@ impl From<rusqlite::Error> for StoreError {
 }
 
 /// A store could not be opened.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("notes.db");
+/// use afield_store::{OpenError, OpenOptions, Store};
+///
+/// std::fs::write(&path, "a letter")?;
+/// let error = Store::open(&path, &OpenOptions::default()).unwrap_err();
+/// assert!(matches!(error, OpenError::NotAStore)); // and the letter is as it was
+/// assert_eq!(std::fs::read_to_string(&path)?, "a letter");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -197,6 +239,13 @@ fn holder_text(holder: Option<&Holder>) -> String {
 
 impl OpenError {
     /// What to do about it.
+    ///
+    /// ```
+    /// use afield_core::wire::Class;
+    /// use afield_store::OpenError;
+    ///
+    /// assert_eq!(OpenError::Locked { holder: None }.class(), Class::Retry); // once the other program has ended
+    /// ```
     pub fn class(&self) -> Class {
         match self {
             Self::Locked { .. } => Class::Retry,
@@ -207,6 +256,10 @@ impl OpenError {
     }
 
     /// A name that stays the same from version to version.
+    ///
+    /// ```
+    /// assert_eq!(afield_store::OpenError::NotAStore.code(), "open.not_a_store");
+    /// ```
     pub fn code(&self) -> &'static str {
         match self {
             Self::SqliteTooOld { .. } => "open.sqlite_too_old",

@@ -18,6 +18,20 @@ const LOCK: &str = "-lock";
 const HOLDER: &str = "-holder";
 
 /// Who has a store open for writing.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("notes.db");
+/// use afield_store::{Holder, OpenError, OpenOptions, Store};
+///
+/// let _open = Store::open(&path, &OpenOptions::default())?;
+/// let error = Store::open(&path, &OpenOptions { writer_wait_ms: 0, ..OpenOptions::default() }).unwrap_err();
+/// let OpenError::Locked { holder: Some(Holder { process, .. }) } = error else { panic!("it says who") };
+/// assert_eq!(process, std::process::id());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     /// The process id.
@@ -29,6 +43,20 @@ pub struct Holder {
 }
 
 /// Whether somebody has a store open for writing.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("notes.db");
+/// use afield_store::{OpenOptions, Store, Writer};
+///
+/// let open = Store::open(&path, &OpenOptions::default())?;
+/// assert!(matches!(Writer::of(&path)?, Writer::Known(holder) if holder.process == std::process::id()));
+/// drop(open);
+/// assert_eq!(Writer::of(&path)?, Writer::Nobody);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Writer {
     /// Nobody has.
@@ -44,6 +72,22 @@ impl Writer {
     ///
     /// Takes the lock for the moment of asking, shared with others who ask: a writer that opens the store in that very
     /// moment waits for it, and one that does not wait at all is refused.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # drop(afield_store::Store::open(&path, &afield_store::OpenOptions::default())?);
+    /// use afield_store::Writer;
+    ///
+    /// match Writer::of(&path)? {
+    ///     Writer::Nobody => {}
+    ///     Writer::Known(holder) => panic!("{} has it open", holder.program),
+    ///     Writer::Unknown => panic!("somebody has it open"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -6,6 +6,12 @@ use std::time::Duration;
 pub const WRITER_WAIT_MS: u64 = 5_000;
 
 /// When a commit counts as done.
+///
+/// ```
+/// use afield_store::Synchronous;
+///
+/// assert_eq!(Synchronous::default(), Synchronous::Full); // an edit that returned survives a power failure
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Synchronous {
     /// After the sync of the WAL: what has been committed survives a power failure.

@@ -27,6 +27,21 @@ pub(crate) enum Source {
 }
 
 /// Tells whether anything was committed to a store, by whatever process: see [`Reader::commits`].
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("notes.db");
+/// # use afield_core::SpaceId;
+/// # use afield_store::{OpenOptions, Origin, Store};
+/// let mut store = Store::open(&path, &OpenOptions::default())?;
+/// let mut commits = store.reader().commits()?.expect("it is a file");
+/// assert!(!commits.have_come()?);
+/// store.create_space(SpaceId::from_bytes([7; 16]), "Home", Origin::MadeHere, 0)?; // or another process did
+/// assert!(commits.have_come()?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Commits {
     connection: Connection,
@@ -250,6 +265,17 @@ fn put_back(idle: &Mutex<Vec<Connection>>, connection: Connection) {
 
 impl Commits {
     /// Whether anything was committed since the last look. Costs a look at the head of the WAL.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("notes.db");
+    /// # let store = afield_store::Store::open(&path, &afield_store::OpenOptions::default())?;
+    /// let mut commits = store.reader().commits()?.expect("it is a file");
+    /// assert!(!commits.have_come()?); // nothing since the line above
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

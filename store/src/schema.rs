@@ -25,14 +25,31 @@ const STEPS: &[&str] = &[concat!(
 )];
 
 /// The version of a store file's schema; 0 is an empty file.
+///
+/// ```
+/// use afield_store::{OpenError, SchemaVersion};
+///
+/// let error = OpenError::Older { found: SchemaVersion::NEWEST, known: SchemaVersion::NEWEST };
+/// assert!(error.to_string().contains(&format!("version {}", SchemaVersion::NEWEST)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SchemaVersion(i64);
 
 impl SchemaVersion {
     /// The newest version that this library knows.
+    ///
+    /// ```
+    /// assert!(afield_store::SchemaVersion::NEWEST.number() >= 1);
+    /// ```
     pub const NEWEST: Self = Self(STEPS.len() as i64);
 
     /// The number of the version.
+    ///
+    /// ```
+    /// use afield_store::SchemaVersion;
+    ///
+    /// assert_eq!(SchemaVersion::NEWEST.number().to_string(), SchemaVersion::NEWEST.to_string());
+    /// ```
     pub const fn number(self) -> i64 {
         self.0
     }

@@ -11,6 +11,13 @@ use afield_core::EntityId;
 use rusqlite::Connection;
 
 /// Something that must never be found in a store.
+///
+/// ```
+/// use afield_store::Violation;
+///
+/// let violation = Violation::Damaged { faults: 3 };
+/// assert_eq!(violation.to_string(), "SQLite finds 3 faults in the file");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Violation {
@@ -94,6 +101,14 @@ pub enum Violation {
 
 impl Violation {
     /// The number of the invariant that does not hold, in the list of ARCHITECTURE.md.
+    ///
+    /// ```
+    /// use afield_core::EntityId;
+    /// use afield_store::Violation;
+    ///
+    /// let violation = Violation::ProjectionMissing { entity: EntityId::from_bytes([7; 16]) };
+    /// assert_eq!(violation.invariant(), "D9");
+    /// ```
     pub fn invariant(&self) -> &'static str {
         match self {
             Self::Damaged { .. }

@@ -20,6 +20,15 @@ pub struct RelayAddress {
 }
 
 /// The text is not the address of a relay. The text itself is withheld: it may hold a password.
+///
+/// ```
+/// use afield_transport::{ParseAddressError, RelayAddress};
+///
+/// let refused = |text: &str| text.parse::<RelayAddress>().unwrap_err();
+/// assert_eq!(refused("ftp://relay.example.com"), ParseAddressError::Scheme);
+/// assert_eq!(refused("ws://relay.example.com"), ParseAddressError::PlainTextToAnotherMachine);
+/// assert_eq!(refused("wss://ada:secret@relay.example.com"), ParseAddressError::Credentials);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ParseAddressError {
     /// The text is not a URL at all.

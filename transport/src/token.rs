@@ -12,6 +12,13 @@ use std::{fmt, str::FromStr};
 pub struct Token(Box<str>);
 
 /// The text is not a bearer token, or the `Authorization` header does not hold one.
+///
+/// ```
+/// use afield_transport::{ParseTokenError, Token};
+///
+/// assert_eq!("two words".parse::<Token>().err(), Some(ParseTokenError::Character { at: 3 }));
+/// assert_eq!("".parse::<Token>().err(), Some(ParseTokenError::Empty));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ParseTokenError {
     /// The token is empty.

@@ -22,6 +22,22 @@ const ACTOR_BYTES: usize = 16 + OPENING_BYTES;
 pub const AUTHOR_BYTES_MAX: usize = 256;
 
 /// Who made a change, when, and on which device.
+///
+/// ```
+/// # use afield_core::document::{Document, EditContext, fresh_actor};
+/// # use afield_core::{DeviceId, EntityId, Entropy, Limits, Now};
+/// # struct Sevens;
+/// # impl Entropy for Sevens { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(7) } }
+/// # let device = DeviceId::from_bytes([3; 16]);
+/// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+/// # let by = EditContext { author: Some("Ada".into()), ..EditContext::new(fresh_actor(device, &mut Sevens), now) };
+/// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+/// let change = document.edit(&by, &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?.changes[0].hash;
+/// let attribution = document.attribution(&change).expect("the document has the change");
+/// assert_eq!((attribution.author.as_deref(), attribution.device), (Some("Ada"), Some(device)));
+/// assert_eq!((attribution.at_ms, attribution.message), (1_767_225_600_000, None));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attribution {
     /// The change's actor.

@@ -14,11 +14,30 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 const CURSOR_BYTES_MAX: usize = 160;
 
 /// A place in a text, as a short string that others understand: Automerge's cursors.
+///
+/// ```
+/// # use afield_core::document::{Document, EditContext, TextCursor};
+/// # use afield_core::{EntityId, Limits, Now};
+/// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+/// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+/// document.edit(&by, &Limits::DEFAULT, |edit| edit.splice_text("body", 0, 0, "by train"))?;
+/// let sent = document.cursor_at("body", 3)?.to_string(); // to another device, which parses it
+/// let caret: TextCursor = sent.parse()?;
+/// document.edit(&by, &Limits::DEFAULT, |edit| edit.splice_text("body", 0, 0, "we go "))?;
+/// assert_eq!(document.position_of("body", &caret)?, Some(9)); // it moved with the text
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TextCursor(String);
 
 /// The string is no cursor.
+///
+/// ```
+/// use afield_core::document::{ParseTextCursorError, TextCursor};
+///
+/// assert_eq!("somewhere".parse::<TextCursor>(), Err(ParseTextCursorError));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this is no cursor of a text")]
 pub struct ParseTextCursorError;

@@ -89,6 +89,20 @@ pub struct Edited<T> {
 /// Every operation takes a [`Path`]; a plain string is the path of a single key. Reads see what the edit has written.
 /// An operation that needs a text, list, map or counter and finds nothing creates it by a derived change (see
 /// [`LocalChange::derived`]), provided that the map around it exists.
+///
+/// ```
+/// # use afield_core::document::{Document, EditContext, Path};
+/// # use afield_core::{EntityId, Limits, Now};
+/// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+/// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+/// document.edit(&by, &Limits::DEFAULT, |edit| {
+///     edit.put("title", "Trip")?;
+///     edit.splice_text("body", 0, 0, "by train")?;
+///     edit.insert(Path::from("days"), 0, "Monday") // all of it, or nothing where one fails
+/// })?;
+/// assert_eq!(document.read_at("body")?.as_ref().and_then(|body| body.as_str()), Some("by train"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Edit<'d> {
     entity: EntityId,
     context: &'d EditContext,

@@ -7,6 +7,15 @@ use super::verdict::QuarantineReason;
 use automerge::{AutomergeError, ChangeHash, LoadChangeError};
 
 /// Why a document was not loaded.
+///
+/// ```
+/// use afield_core::EntityId;
+/// use afield_core::document::{Document, LoadError};
+///
+/// let damaged = b"no document".as_slice();
+/// let error = Document::load(EntityId::from_bytes([7; 16]), Some(damaged), []).unwrap_err();
+/// assert!(matches!(error, LoadError::Snapshot(_))); // an error, and never an empty document
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The snapshot has no bytes.
@@ -47,6 +56,18 @@ pub enum LoadError {
 /// Why one operation of an edit was refused.
 ///
 /// Where an operation fails after it wrote something, the edit as a whole is refused even if the closure goes on.
+///
+/// ```
+/// # use afield_core::document::{Document, EditContext, EditError, OperationError};
+/// # use afield_core::{EntityId, Limits, Now};
+/// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+/// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+/// document.edit(&by, &Limits::DEFAULT, |edit| edit.splice_text("body", 0, 0, "by train"))?;
+/// let beyond = document.edit(&by, &Limits::DEFAULT, |edit| edit.splice_text("body", 9, 0, "!")).unwrap_err();
+/// let EditError::Closure(error) = beyond else { panic!("the closure passed it on") };
+/// assert!(matches!(error, OperationError::OutOfRange { position: 9, length: 8 }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum OperationError {
     /// The map or list that should hold the place does not exist.
@@ -160,6 +181,19 @@ impl OperationError {
 }
 
 /// Why an edit left nothing behind.
+///
+/// ```
+/// # use afield_core::document::{Document, EditContext, EditError, OperationError};
+/// # use afield_core::{EntityId, Limits, Now};
+/// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+/// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_700_000_000_000, monotonic_ms: 0 });
+/// let given_up = document.edit(&by, &Limits::DEFAULT, |edit| {
+///     edit.put("title", "Trip").map_err(|error| error.to_string())?;
+///     Err::<(), _>("changed my mind".to_owned())
+/// });
+/// assert!(matches!(given_up, Err(EditError::Closure(reason)) if reason == "changed my mind"));
+/// assert!(document.read_at("title").is_ok_and(|title| title.is_none())); // nothing of it was left behind
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum EditError<E> {
     /// The closure failed.

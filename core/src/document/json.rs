@@ -6,6 +6,13 @@ use serde_json::{Map, Number, Value as Json, json};
 use std::fmt::Write;
 
 /// The JSON is not a tagged value.
+///
+/// ```
+/// use afield_core::document::{TaggedJsonError, Value};
+///
+/// let refused = Value::from_tagged_json(&serde_json::json!({"$counter": "three"})).unwrap_err();
+/// assert!(matches!(refused, TaggedJsonError::WrongValue { tag: "$counter", .. }));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TaggedJsonError {
     /// An object has a key beginning with one `$` that is not the only key and a known tag.

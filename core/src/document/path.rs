@@ -4,6 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 
 /// One step of a [`Path`].
+///
+/// ```
+/// use afield_core::document::{Path, Step};
+///
+/// let path = Path::from("steps").index(0).key("title");
+/// assert_eq!(path.steps(), [Step::Key("steps".into()), Step::Index(0), Step::Key("title".into())]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
     /// The entry of a map.
@@ -17,10 +24,26 @@ pub enum Step {
 /// `From<&str>` makes the path of a single key, whatever characters it has. [`FromStr`] reads the written form, such
 /// as `steps[0].title`: keys are separated by dots and may hold anything but `.`, `[`, `]` and `"`; any key at all is
 /// written in brackets as a JSON string, as in `labels["a.b"]`. The empty path is the root.
+///
+/// ```
+/// use afield_core::document::Path;
+///
+/// let path = Path::from("steps").index(0).key("title");
+/// assert_eq!("steps[0].title".parse(), Ok(path));
+/// assert_eq!(Path::from("a.b").to_string(), "[\"a.b\"]"); // one key, with a dot in it
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Path(Vec<Step>);
 
 /// The text is not a path.
+///
+/// ```
+/// use afield_core::document::Path;
+///
+/// let error = "steps[first]".parse::<Path>().unwrap_err();
+/// assert_eq!(error.position, 6); // where "first" stands
+/// assert!(error.to_string().contains(error.needed));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a path: at character {position} there has to be {needed}")]
 pub struct ParsePathError {
@@ -32,6 +55,13 @@ pub struct ParsePathError {
 
 impl Path {
     /// The path of the root.
+    ///
+    /// ```
+    /// use afield_core::document::Path;
+    ///
+    /// assert_eq!("".parse(), Ok(Path::ROOT));
+    /// assert_eq!(Path::ROOT.key("title"), Path::from("title"));
+    /// ```
     pub const ROOT: Self = Self(Vec::new());
 
     /// The path of an entry of the map at this path.

@@ -26,6 +26,12 @@ const WALKED_PER_OPERATION: u64 = 256;
 /// Whether changes from elsewhere are redone as local edits where that gives the same bytes.
 ///
 /// The verdicts and the document are the same either way, and so is what the document is saved as.
+///
+/// ```
+/// use afield_core::document::Replay;
+///
+/// assert_eq!(Replay::default(), Replay::On); // `Off` is for measuring what it saves
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Replay {
     /// They are: a keystroke of somebody else then costs as much in a long text as in a short one.

@@ -7,6 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// The character that stands for a block where a text is read as a string: U+FFFC, "object replacement character".
+///
+/// ```
+/// use afield_core::document::{BLOCK_CHARACTER, Block, RichText};
+///
+/// let mut text = RichText::from("Hello");
+/// text.insert_block(0, Block::new("heading"));
+/// assert_eq!(text.as_str(), format!("{BLOCK_CHARACTER}Hello"));
+/// ```
 pub const BLOCK_CHARACTER: char = '\u{fffc}';
 
 /// Which key of a block says what kind it is, as in Automerge's schema of rich texts.
@@ -51,6 +59,19 @@ pub(super) struct Marked {
 }
 
 /// One stretch of a rich text: characters with the same marks, or a block.
+///
+/// ```
+/// use afield_core::document::{RichText, Span};
+///
+/// let mut text = RichText::from("read this");
+/// text.mark(0..4, "bold", true);
+/// let html: String = text.spans().map(|span| match span {
+///     Span::Text { text, marks } if marks.contains_key("bold") => format!("<b>{text}</b>"),
+///     Span::Text { text, .. } => text.to_owned(),
+///     Span::Block(_) => "<p>".to_owned(),
+/// }).collect();
+/// assert_eq!(html, "<b>read</b> this");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Span<'t> {
     /// Characters, and the marks that cover all of them, by name.
@@ -66,10 +87,24 @@ pub enum Span<'t> {
 
 /// What a block of a rich text is: a map, of which the keys `type`, `parents` and `attrs` are those of Automerge's schema
 /// of rich texts, and which may hold any others.
+///
+/// ```
+/// use afield_core::document::Block;
+///
+/// let heading = Block::new("heading").with_attribute("level", 1);
+/// assert_eq!(heading.kind(), Some("heading"));
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Block(BTreeMap<String, Value>);
 
 /// Whether characters that are inserted at the edge of a mark are marked, too.
+///
+/// ```
+/// use afield_core::document::Expand;
+///
+/// assert_eq!(Expand::of("bold"), Expand::After); // what is typed behind a bold word is bold
+/// assert_eq!(Expand::of("link"), Expand::None); // what is typed behind a link is no part of it
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Expand {
     /// Those before its first character.

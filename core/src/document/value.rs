@@ -11,6 +11,15 @@ use std::fmt;
 ///
 /// Two values are equal when they say the same: [`Value::Int`] and [`Value::Uint`] of one number are equal, and
 /// floating-point numbers are equal when their bits are, so that every value equals itself.
+///
+/// ```
+/// use afield_core::document::Value;
+///
+/// let note = Value::from([("title", Value::from("Trip")), ("opened", Value::Counter(3))]);
+/// assert_eq!(note.entry("title"), Some(&Value::from("Trip")));
+/// assert_eq!(Value::Int(3), Value::Uint(3)); // the same number
+/// assert_ne!(Value::Text("Trip".into()), Value::from("Trip")); // one merges by character, one is replaced
+/// ```
 #[derive(Debug, Clone, Default)]
 pub enum Value {
     /// Nothing. A field that is absent and a field that is null read the same.
@@ -45,6 +54,14 @@ pub enum Value {
 }
 
 /// What a [`Value`] is, without its content: for errors and logs.
+///
+/// ```
+/// use afield_core::document::{Kind, Value};
+///
+/// let secret = Value::Text("what nobody else reads".into());
+/// assert_eq!(secret.kind(), Kind::Text);
+/// assert_eq!(format!("found {}", secret.kind()), "found a text"); // and not what it says
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// Nothing, or an absent field.

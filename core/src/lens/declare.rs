@@ -27,6 +27,15 @@ pub struct Lenses {
 }
 
 /// A lens cannot be declared, since what it shows could not be written back.
+///
+/// ```
+/// use afield_core::lens::{DeclareError, Lens, Lenses};
+///
+/// let error = Lenses::oldest(1).version(2, [Lens::rename("title", "name")]).and_then(|lenses| {
+///     lenses.version(3, [Lens::add("name", "")]) // there is one by that name already
+/// }).unwrap_err();
+/// assert!(matches!(error, DeclareError::Taken { version: 3, field } if field == "name"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeclareError {

@@ -33,6 +33,18 @@ use crate::document::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A value cannot be written through the lenses, and nothing of the edit was.
+///
+/// ```
+/// use afield_core::document::Value;
+/// use afield_core::lens::{Lens, LensError, Lenses};
+///
+/// let lenses = Lenses::oldest(1).version(2, [Lens::rename("title", "name")])?;
+/// let stored = Value::from([("title", "Call".into())]);
+/// let after = Value::from([("name", "Call".into()), ("title", "Dr".into())]); // the older version would read it as the name
+/// let error = lenses.backward(&stored, &lenses.forward(&stored), &after).unwrap_err();
+/// assert_eq!(error, LensError::Hidden { field: "title".into() });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LensError {

@@ -7,6 +7,16 @@ use std::collections::BTreeSet;
 /// One difference between a version of a collection's shape and the next.
 ///
 /// Built by the functions below and declared with [`Lenses::version`](super::Lenses::version).
+///
+/// ```
+/// use afield_core::document::Value;
+/// use afield_core::lens::{Lens, Lenses};
+///
+/// let second = [Lens::rename("title", "name"), Lens::add("mood", 3)];
+/// let shown = Lenses::oldest(1).version(2, second)?.forward(&Value::from([("title", "Call".into())]));
+/// assert_eq!(shown, Value::from([("name", Value::from("Call")), ("mood", Value::from(3))]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lens(pub(super) Step);
 

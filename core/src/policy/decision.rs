@@ -4,6 +4,19 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What a trigger leads to.
+///
+/// ```
+/// use afield_core::Now;
+/// use afield_core::policy::{Decision, Reason, State, Trigger, evaluate};
+///
+/// let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
+/// match evaluate(&State::default(), &Trigger::Manual, now) {
+///     Decision::Start { .. } => panic!("nothing is connected"),
+///     Decision::Skip { retry_after_ms, .. } => panic!("not now, perhaps in {retry_after_ms:?} ms"),
+///     Decision::Block { reason, .. } => assert_eq!(reason, Reason::SyncOff),
+///     _ => panic!("a decision of a later version"),
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -133,6 +146,14 @@ impl Decision {
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $words:literal;)*) => {
         /// Why a decision was made.
+        ///
+        /// ```
+        /// use afield_core::policy::Reason;
+        ///
+        /// let reason = Reason::SyncOff;
+        /// assert_eq!(reason.name(), "sync_off"); // for programs
+        /// assert_eq!(reason.to_string(), "sync is off: connect to a relay"); // for people
+        /// ```
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         #[non_exhaustive]
@@ -142,6 +163,12 @@ macro_rules! reasons {
 
         impl Reason {
             /// All of them.
+            ///
+            /// ```
+            /// use afield_core::policy::Reason;
+            ///
+            /// assert!(Reason::ALL.iter().all(|reason| reason.name().parse() == Ok(*reason)));
+            /// ```
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
             /// Its name, which stays from version to version.

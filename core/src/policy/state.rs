@@ -62,6 +62,14 @@ impl Default for State {
 }
 
 /// Which way changes go.
+///
+/// ```
+/// use afield_core::policy::Direction;
+///
+/// assert_eq!(Direction::default(), Direction::Both);
+/// let prices = Direction::PullOnly; // what is changed here stays here
+/// assert!(prices.receives() && !prices.sends());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {

@@ -9,6 +9,14 @@ pub const PUSH_ID_BYTES_MAX: usize = 128;
 pub const PUSH_IDS_MAX: usize = 64;
 
 /// Why somebody thinks that a space may be out of step.
+///
+/// ```
+/// use afield_core::policy::Trigger;
+///
+/// for (trigger, name) in [(Trigger::NetworkBack, "network_back"), (Trigger::push("notification 17"), "push")] {
+///     assert_eq!(trigger.name(), name);
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

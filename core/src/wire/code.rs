@@ -4,6 +4,20 @@ use minicbor::{Decode, Encode};
 use std::fmt;
 
 /// What a device should do about a code.
+///
+/// ```
+/// use afield_core::wire::{ChunkCode, Class, SpaceCode};
+///
+/// let advice = |class| match class {
+///     Class::Retry => "it comes by itself",
+///     Class::SignIn => "sign in again",
+///     Class::Quota => "make room",
+///     Class::Upgrade => "update the app",
+///     Class::Permanent => "ask whoever runs the relay",
+/// };
+/// assert_eq!(advice(ChunkCode::StorageFull.class()), "make room");
+/// assert_eq!(advice(SpaceCode::Unavailable.class()), "it comes by itself");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
     /// Try again later, by itself.
@@ -149,6 +163,14 @@ codes! {
 
 codes! {
     /// Why a space is not served in a session.
+    ///
+    /// ```
+    /// use afield_core::wire::{Class, SpaceCode};
+    ///
+    /// let code = SpaceCode::UnknownOrForbidden; // which of the two a relay does not say
+    /// assert_eq!((code.number(), code.class()), (1, Class::Permanent));
+    /// assert_eq!(code.to_string(), "the relay knows no such space for this token");
+    /// ```
     SpaceCode {
         /// The space does not exist or is not for this token; the two look the same.
         UnknownOrForbidden = 1, Permanent, "the relay knows no such space for this token";
@@ -161,6 +183,13 @@ codes! {
 
 codes! {
     /// Why a chunk is refused.
+    ///
+    /// ```
+    /// use afield_core::wire::{ChunkCode, Class};
+    ///
+    /// assert_eq!(ChunkCode::ReadOnly.to_string(), "the token may read this space but not write to it");
+    /// assert_eq!(ChunkCode::Quota.class(), Class::Quota); // once there is room, it is offered again
+    /// ```
     ChunkCode {
         /// The bytes are not a well-formed change.
         Malformed = 1, Permanent, "the bytes are not a well-formed change";

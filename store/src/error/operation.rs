@@ -18,6 +18,13 @@ macro_rules! operation_error {
 
         impl $name {
             /// What to do about it.
+            ///
+            /// ```
+            /// use afield_core::wire::Class;
+            #[doc = concat!("use afield_store::{", stringify!($name), ", StoreError};")]
+            ///
+            #[doc = concat!("assert_eq!(", stringify!($name), "::from(StoreError::Poisoned).class(), Class::Retry); // after a reload")]
+            /// ```
             pub fn class(&self) -> Class {
                 match self {
                     $(Self::$variant { .. } => Class::$class,)*
@@ -26,6 +33,12 @@ macro_rules! operation_error {
             }
 
             /// A name that stays the same from version to version.
+            ///
+            /// ```
+            #[doc = concat!("use afield_store::{", stringify!($name), ", StoreError};")]
+            ///
+            #[doc = concat!("assert_eq!(", stringify!($name), "::from(StoreError::Closed).code(), \"store.closed\");")]
+            /// ```
             pub fn code(&self) -> &'static str {
                 match self {
                     $(Self::$variant { .. } => $code,)*
@@ -38,6 +51,19 @@ macro_rules! operation_error {
 
 operation_error! {
     /// A space could not be created or changed.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_core::SpaceId;
+    /// # let mut store = afield_store::Store::open_in_memory(&afield_store::OpenOptions::default())?;
+    /// use afield_store::{SpaceError, Unsent};
+    ///
+    /// let space = SpaceId::from_bytes([7; 16]);
+    /// let error = store.leave_space(space, Unsent::Keep).unwrap_err();
+    /// assert!(matches!(error, SpaceError::UnknownSpace { space: unknown } if unknown == space));
+    /// # Ok(())
+    /// # }
+    /// ```
     SpaceError {
         /// The store has no such space.
         UnknownSpace {
@@ -66,6 +92,14 @@ operation_error! {
 
 operation_error! {
     /// The direction of a collection could not be stored.
+    ///
+    /// ```
+    /// use afield_store::DirectionError;
+    ///
+    /// let error = DirectionError::TooMany { maximum: 256 };
+    /// assert_eq!(error.code(), "direction.too_many");
+    /// assert!(error.to_string().ends_with("name what is wanted in the filter instead")); // what to do about it
+    /// ```
     DirectionError {
         /// The store has no such space.
         UnknownSpace {
@@ -82,6 +116,14 @@ operation_error! {
 
 operation_error! {
     /// A filter could not be stored.
+    ///
+    /// ```
+    /// use afield_store::FilterError;
+    ///
+    /// let error = FilterError::TooLong { maximum: 4_096 };
+    /// assert_eq!(error.code(), "filter.too_long");
+    /// assert!(error.to_string().ends_with("name the collection of the entities instead")); // what to do about it
+    /// ```
     FilterError {
         /// The store has no such space.
         UnknownSpace {
@@ -98,6 +140,14 @@ operation_error! {
 
 operation_error! {
     /// Changes could not be appended.
+    ///
+    /// ```
+    /// use afield_store::{AppendError, StoreError};
+    ///
+    /// // What an edit answers after a write that failed, until the replica was reloaded.
+    /// let error = AppendError::from(StoreError::Poisoned);
+    /// assert_eq!(error.code(), "store.poisoned");
+    /// ```
     AppendError {
         /// The store has no such space.
         UnknownSpace {

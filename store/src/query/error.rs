@@ -9,6 +9,18 @@ use std::fmt;
 /// A query was refused, or could not be answered.
 ///
 /// Its texts name fields, as the query does, and nothing that stands in them.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use afield_core::SpaceId;
+/// use afield_store::{Query, QueryError};
+///
+/// let all = Query::all(SpaceId::from_bytes([7; 16]), "tasks".parse()?);
+/// let error = all.matching("done = ", &[]).unwrap_err();
+/// assert!(matches!(error, QueryError::Syntax { ends_early: true, .. }));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueryError {
@@ -135,6 +147,17 @@ pub enum QueryError {
 
 impl QueryError {
     /// What to do about it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_core::SpaceId;
+    /// use afield_core::wire::Class;
+    ///
+    /// let all = afield_store::Query::all(SpaceId::from_bytes([7; 16]), "tasks".parse()?);
+    /// assert_eq!(all.matching("done = ", &[]).unwrap_err().class(), Class::Permanent); // until somebody mends it
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn class(&self) -> Class {
         match self {
             Self::Store(error) => error.class(),
@@ -143,6 +166,15 @@ impl QueryError {
     }
 
     /// A name that stays the same from version to version.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_core::SpaceId;
+    /// let all = afield_store::Query::all(SpaceId::from_bytes([7; 16]), "tasks".parse()?);
+    /// assert_eq!(all.matching("done = ?", &[]).unwrap_err().code(), "query.parameters");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn code(&self) -> &'static str {
         match self {
             Self::Syntax { .. } => "query.syntax",
@@ -164,6 +196,16 @@ impl QueryError {
     }
 
     /// Where in the text of the query it is, where it is at one place.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_core::SpaceId;
+    /// let all = afield_store::Query::all(SpaceId::from_bytes([7; 16]), "tasks".parse()?);
+    /// let error = all.matching("done = 0 AND soundex(title) = 'S'", &[]).unwrap_err();
+    /// assert_eq!(error.position().map(|at| at.column), Some(14));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn position(&self) -> Option<Position> {
         match self {
             Self::Syntax { at, .. }

@@ -62,6 +62,13 @@ pub struct SearchHit {
 }
 
 /// A piece of a text, and what in it was looked for.
+///
+/// ```
+/// use afield_store::Snippet;
+///
+/// let snippet = Snippet { text: "…water the beans".into(), matches: vec![11..16] };
+/// assert_eq!(snippet.text.chars().skip(11).collect::<String>(), "beans"); // positions count characters
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snippet {
     /// The text, with an ellipsis where something is left out.
@@ -116,6 +123,13 @@ fn phrase(word: &str) -> String {
 
 impl Snippet {
     /// The text with something before and behind each match; `write` puts text and marks where they go.
+    ///
+    /// ```
+    /// use afield_store::Snippet;
+    ///
+    /// let snippet = Snippet { text: "…water the beans".into(), matches: vec![11..16] };
+    /// assert_eq!(snippet.marked("<b>", "</b>"), "…water the <b>beans</b>");
+    /// ```
     pub fn marked(&self, begin: &str, end: &str) -> String {
         let mut marked = String::with_capacity(self.text.len());
         self.parts(|part| match part {

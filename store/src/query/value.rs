@@ -4,6 +4,16 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use std::cmp::Ordering;
 
 /// A place in the text of a query.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use afield_core::SpaceId;
+/// let all = afield_store::Query::all(SpaceId::from_bytes([7; 16]), "tasks".parse()?);
+/// let at = all.matching("done = 0\nAND soundex(title) = 'S'", &[]).unwrap_err().position().expect("it has a place");
+/// assert_eq!((at.line, at.column), (2, 5));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position {
     /// The line, from 1.
@@ -13,6 +23,18 @@ pub struct Position {
 }
 
 /// A value that a query compares, or answers with.
+///
+/// ```
+/// use afield_store::QueryValue;
+///
+/// let shown = |value: &QueryValue| match value {
+///     QueryValue::Null => "–".to_owned(),
+///     QueryValue::Integer(number) => number.to_string(),
+///     QueryValue::Real(number) => format!("{number:.1}"),
+///     QueryValue::Text(text) => text.clone(),
+/// };
+/// assert_eq!(shown(&QueryValue::Real(2.25)), "2.2");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum QueryValue {
     /// Null, and what is absent.

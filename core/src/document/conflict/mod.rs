@@ -54,6 +54,14 @@ pub const DELETED_KEY: &str = "_afield_deleted";
 const ID_BYTES: usize = 16;
 
 /// Names a conflict: the same on every device, and as long as the same place is in conflict.
+///
+/// ```
+/// use afield_core::document::ConflictId;
+///
+/// let written = "0123456789abcdef0123456789abcdef"; // as an inbox shows it, on any device
+/// let id: ConflictId = written.parse().expect("32 hexadecimal digits");
+/// assert_eq!(id.to_string(), written);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConflictId([u8; ID_BYTES]);
 
@@ -63,6 +71,21 @@ pub struct ConflictId([u8; ID_BYTES]);
 pub struct ParseConflictIdError;
 
 /// What kind of conflict it is.
+///
+/// ```
+/// # use afield_core::document::{ConflictKind, Document, EditContext, Incoming};
+/// # use afield_core::{EntityId, Limits, Now};
+/// # let entity = EntityId::from_bytes([7; 16]);
+/// # let (mut document, mut other) = (Document::new(entity), Document::new(entity));
+/// # let by = |actor: u8| EditContext::new([actor; 16].into(), Now { wall_ms: 1_000, monotonic_ms: 0 });
+/// document.edit(&by(1), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+/// other.edit(&by(2), &Limits::DEFAULT, |edit| edit.put("title", "Journey"))?; // elsewhere, meanwhile
+/// # let changes = other.changes_since(&[]);
+/// # let incoming: Vec<_> = changes.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }).collect();
+/// # document.apply_guarded(&incoming, &Limits::DEFAULT)?;
+/// assert_eq!(document.conflicts()[0].kind, ConflictKind::Values);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConflictKind {
     /// Several values were written to one place.

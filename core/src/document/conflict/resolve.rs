@@ -21,6 +21,24 @@ impl ConflictValue {
 }
 
 /// How a conflict is decided.
+///
+/// ```
+/// # use afield_core::document::{Choice, Document, EditContext, Incoming};
+/// # use afield_core::{EntityId, Limits, Now};
+/// # let entity = EntityId::from_bytes([7; 16]);
+/// # let (mut document, mut other) = (Document::new(entity), Document::new(entity));
+/// # let by = |actor: u8| EditContext::new([actor; 16].into(), Now { wall_ms: 1_000, monotonic_ms: 0 });
+/// # document.edit(&by(1), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+/// # other.edit(&by(2), &Limits::DEFAULT, |edit| edit.put("title", "Journey"))?;
+/// # let changes = other.changes_since(&[]);
+/// # let incoming: Vec<_> = changes.iter().map(|(hash, bytes)| Incoming { hash: *hash, bytes }).collect();
+/// # document.apply_guarded(&incoming, &Limits::DEFAULT)?;
+/// let conflict = document.conflicts().remove(0); // "Trip" or "Journey", and `Choice::Keep(0)` would take the one that is shown
+/// let neither = Choice::Value("Trip, by train".into());
+/// document.edit(&by(1), &Limits::DEFAULT, |edit| edit.resolve(&conflict, &neither))?;
+/// assert_eq!(document.read_at("title")?, Some("Trip, by train".into()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
     /// The side with this number among [`Conflict::values`], from 0, is what holds: a map, list, text or counter that stands stays as

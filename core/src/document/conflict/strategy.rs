@@ -42,6 +42,14 @@ const CLAIMS_MAX: usize = 64;
 const MESSAGE: &str = "afield settled ";
 
 /// How the conflicts of a collection, or of a field, are decided.
+///
+/// ```
+/// use afield_core::document::strategy::Strategy;
+///
+/// assert_eq!(Strategy::default(), Strategy::Merge); // and the conflict is listed
+/// let chosen: Strategy = "newest".parse().expect("one of the names");
+/// assert!(chosen.settles()); // nobody is asked
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Strategy {
     /// What Automerge shows stands, and the conflict is listed until a person decides.
@@ -58,12 +66,26 @@ pub enum Strategy {
 }
 
 /// The text is not the name of a strategy.
+///
+/// ```
+/// use afield_core::document::strategy::{ParseStrategyError, Strategy};
+///
+/// assert_eq!("loudest".parse::<Strategy>(), Err(ParseStrategyError));
+/// assert!(ParseStrategyError.to_string().contains("newest")); // its text names those that there are
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a strategy is one of merge, manual, newest, prefer_this and prefer_other")]
 pub struct ParseStrategyError;
 
 impl Strategy {
     /// All of them.
+    ///
+    /// ```
+    /// use afield_core::document::strategy::Strategy;
+    ///
+    /// let names: Vec<_> = Strategy::ALL.iter().map(|strategy| strategy.name()).collect();
+    /// assert_eq!(names, ["merge", "manual", "newest", "prefer_this", "prefer_other"]);
+    /// ```
     pub const ALL: [Self; 5] = [Self::Merge, Self::Manual, Self::Newest, Self::PreferThis, Self::PreferOther];
 
     /// Its name, which stays from version to version.

@@ -5,6 +5,16 @@ use crate::document::hunks::text_hunks;
 use crate::document::{Document, Path, Point, PointError, Step, Value};
 
 /// One place where two moments of an entity differ.
+///
+/// ```
+/// use afield_core::document::{Changed, Value, differences};
+///
+/// let before = Value::from([("title", Value::from("Trip"))]);
+/// let after = Value::from([("title", Value::from("Trip")), ("days", Value::from(3))]);
+/// let found = differences(&before, &after);
+/// assert_eq!(found[0].path.to_string(), "days");
+/// assert_eq!(found[0].changed, Changed::Added { after: 3.into() });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// The place. Elements of lists have the index they have at the later moment; those that are gone, the one they had.
@@ -14,6 +24,19 @@ pub struct Difference {
 }
 
 /// What differs at one place.
+///
+/// ```
+/// use afield_core::document::{Changed, Value, differences};
+///
+/// let before = Value::from([("title", Value::from("Trip")), ("days", Value::from(3))]);
+/// let after = Value::from([("title", Value::from("Journey"))]);
+/// let lines: Vec<_> = differences(&before, &after).iter().map(|difference| match &difference.changed {
+///     Changed::Removed { .. } => format!("- {}", difference.path),
+///     Changed::Added { .. } => format!("+ {}", difference.path),
+///     _ => format!("~ {}", difference.path),
+/// }).collect();
+/// assert_eq!(lines, ["- days", "~ title"]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Changed {
@@ -42,6 +65,15 @@ pub enum Changed {
 }
 
 /// Characters that went out of a text, and those that came in their place.
+///
+/// ```
+/// use afield_core::document::{Changed, TextHunk, Value, differences};
+///
+/// let text = |text: &str| Value::from([("body", Value::Text(text.into()))]);
+/// let found = differences(&text("by night train"), &text("by day train"));
+/// let Changed::Text { hunks } = &found[0].changed else { panic!("a text was changed") };
+/// assert!(hunks.iter().all(|TextHunk { position, .. }| (3..8).contains(position))); // between "by " and " train"
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextHunk {
     /// Where in the earlier text, in Unicode code points.

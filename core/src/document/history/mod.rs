@@ -26,6 +26,19 @@ pub const SITTING_PAUSE_MAX_MS: i64 = 5 * 60 * 1_000;
 pub const SITTING_CHANGES_MAX: usize = 4_096;
 
 /// One change of an entity's history.
+///
+/// ```
+/// # use afield_core::document::{Document, EditContext, Point};
+/// # use afield_core::{EntityId, Limits, Now};
+/// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+/// # let at = |wall_ms| EditContext::new([1_u8; 16].into(), Now { wall_ms, monotonic_ms: 0 });
+/// let first = document.edit(&at(1_000), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?.changes[0].hash;
+/// document.edit(&at(5_000), &Limits::DEFAULT, |edit| edit.put("title", "Night trip"))?;
+/// let newest = document.history(&Point::Now, 1)?.changes.remove(0);
+/// assert_eq!((newest.attribution.at_ms, newest.operations), (5_000, 1));
+/// assert_eq!(newest.dependencies, [first]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryChange {
     /// Its identity.
@@ -41,6 +54,19 @@ pub struct HistoryChange {
 }
 
 /// A stretch of an entity's history, from the newest change back.
+///
+/// ```
+/// # use afield_core::document::{Document, EditContext, Point};
+/// # use afield_core::{EntityId, Limits, Now};
+/// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+/// # let at = |wall_ms| EditContext::new([1_u8; 16].into(), Now { wall_ms, monotonic_ms: 0 });
+/// document.edit(&at(1_000), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+/// document.edit(&at(5_000), &Limits::DEFAULT, |edit| edit.put("title", "Night trip"))?;
+/// let newer = document.history(&Point::Now, 1)?;
+/// let older = document.history(&newer.next.expect("there is another page"), 1)?;
+/// assert_eq!((older.changes[0].attribution.at_ms, older.next), (1_000, None));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryPage {
     /// The changes; each comes before those that it depends on.
@@ -50,6 +76,19 @@ pub struct HistoryPage {
 }
 
 /// Changes of one actor in a row, without a long pause: what people take for one edit, or one sitting.
+///
+/// ```
+/// # use afield_core::document::{Document, EditContext, Point};
+/// # use afield_core::{EntityId, Limits, Now};
+/// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+/// # let at = |wall_ms| EditContext::new([1_u8; 16].into(), Now { wall_ms, monotonic_ms: 0 });
+/// for (ms, title) in [(1_000, "T"), (1_500, "Tr"), (2_000, "Trip"), (90_000_000, "Night trip")] {
+///     document.edit(&at(ms), &Limits::DEFAULT, |edit| edit.put("title", title))?;
+/// }
+/// let sittings = document.history(&Point::Now, 100)?.sittings();
+/// assert_eq!(sittings.iter().map(|sitting| sitting.changes.len()).collect::<Vec<_>>(), [1, 3]); // a day lies between
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sitting {
     /// The changes, from the newest back; at least one.

@@ -11,6 +11,20 @@ use std::collections::BTreeSet;
 /// A moment of an entity's history.
 ///
 /// A history has branches, so a moment is a set of changes: those, and all that they rest on.
+///
+/// ```
+/// # use afield_core::document::{Document, EditContext, Point, Value};
+/// # use afield_core::{EntityId, Limits, Now};
+/// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+/// # let at = |wall_ms| EditContext::new([1_u8; 16].into(), Now { wall_ms, monotonic_ms: 0 });
+/// document.edit(&at(1_000), &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+/// let second = document.edit(&at(5_000), &Limits::DEFAULT, |edit| edit.put("title", "Night trip"))?.changes[0].hash;
+/// let (old, new) = (Value::from([("title", "Trip".into())]), Value::from([("title", "Night trip".into())]));
+/// assert_eq!(document.read_as_of(&Point::Before(second))?, old);
+/// assert_eq!(document.read_as_of(&Point::TimeMs(4_999))?, old);
+/// assert_eq!((document.read_as_of(&Point::After(second))?, document.read_as_of(&Point::Now)?), (new.clone(), new));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Point {
     /// With all that this device holds.
@@ -28,6 +42,17 @@ pub enum Point {
 }
 
 /// Why a moment is none of an entity's history.
+///
+/// ```
+/// # use afield_core::document::{Document, EditContext, Point, PointError};
+/// # use afield_core::{ChangeHash, EntityId, Limits, Now};
+/// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+/// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_000, monotonic_ms: 0 });
+/// document.edit(&by, &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+/// let hash = ChangeHash([9; 32]); // of another entity, or not here yet
+/// assert_eq!(document.read_as_of(&Point::After(hash)).unwrap_err(), PointError::UnknownChange { hash });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PointError {

@@ -50,6 +50,17 @@ const TO: &str = "..";
 const NAME_BYTES: usize = 8;
 
 /// Which way to go.
+///
+/// ```
+/// # use afield_core::document::{Direction, Document, EditContext};
+/// # use afield_core::{EntityId, Limits, Now};
+/// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+/// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_000, monotonic_ms: 0 });
+/// document.edit(&by, &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?;
+/// assert!(document.undo_plan(Direction::Undo, 0, |_| true).is_some());
+/// assert!(document.undo_plan(Direction::Redo, 0, |_| true).is_none()); // nothing was undone yet
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// Takes an edit back.
@@ -60,6 +71,23 @@ pub enum Direction {
 
 /// What a change undoes or redoes: the changes of one step, by the first 16 hexadecimal digits of the hashes of its first
 /// and its last.
+///
+/// ```
+/// # use afield_core::document::{Direction, Document, EditContext, Point};
+/// # use afield_core::{EntityId, Limits, Now};
+/// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+/// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_000, monotonic_ms: 0 });
+/// let change = document.edit(&by, &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?.changes[0].hash;
+/// let plan = document.undo_plan(Direction::Undo, 0, |_| true).expect("there is a step");
+/// document.edit(&by, &Limits::DEFAULT, |edit| {
+///     edit.mark_as_undo(&plan);
+///     edit.delete("title")
+/// })?;
+/// let undoes = document.history(&Point::Now, 1)?.changes.remove(0).undoes.expect("it undoes something");
+/// assert!(!undoes.is_redo());
+/// assert!(change.to_string().starts_with(undoes.first()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undoes {
     direction: Direction,
