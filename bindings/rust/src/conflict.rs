@@ -23,6 +23,46 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// One of the sides of a [`Conflict`].
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use afield_relay::{hub, server};
+/// # let folder = tempfile::tempdir()?;
+/// # let options = server::RelayOptions {
+/// #     access: hub::Access::Open,
+/// #     listen: "127.0.0.1:0".parse()?,
+/// #     ..server::RelayOptions::new(folder.path().join("relay"))
+/// # };
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let relay = runtime.block_on(server::Relay::start(options))?;
+/// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+/// # let home = laptop.create_space("Home")?;
+/// # let there = phone.join_space(home.id())?;
+/// # let (notes, notes_there) = (home.collection::<()>("notes")?.json(), there.collection::<()>("notes")?.json());
+/// # let sync = |replica: &afield::Replica| -> Result<(), Box<dyn std::error::Error>> {
+/// #     replica.connect(afield::Relay::new(relay.url()))?;
+/// #     let _ = runtime.block_on(replica.sync_now());
+/// #     replica.disconnect();
+/// #     Ok(())
+/// # };
+/// use serde_json::json;
+///
+/// let id = notes.insert(&json!({"title": "Milk"}))?;
+/// # sync(&laptop)?;
+/// # sync(&phone)?;
+/// phone.set_author(Some("Ada"));
+/// notes_there.edit(id, |note| note["title"] = json!("Cheese"))?;
+/// notes.edit(id, |note| note["title"] = json!("Bread"))?; // meanwhile
+/// # sync(&phone)?;
+/// # sync(&laptop)?;
+/// let sides = &home.conflicts()?[0].values;
+/// assert!(sides[0].wins && !sides[1].wins); // the first is what the entity shows
+/// let by_ada = sides.iter().find(|side| side.author.as_deref() == Some("Ada")).expect("it is one of them");
+/// assert_eq!((&by_ada.value, by_ada.device), (&Some("Cheese".into()), Some(phone.device())));
+/// # runtime.block_on(relay.shutdown());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ConflictValue {
@@ -82,6 +122,45 @@ impl Deref for Conflict {
 }
 
 /// What a conflict is, as it is also read beside whoever writes: [`Collection::conflicts`] gives the [`Conflict`] that can be decided.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use afield_relay::{hub, server};
+/// # let folder = tempfile::tempdir()?;
+/// # let options = server::RelayOptions {
+/// #     access: hub::Access::Open,
+/// #     listen: "127.0.0.1:0".parse()?,
+/// #     ..server::RelayOptions::new(folder.path().join("relay"))
+/// # };
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let relay = runtime.block_on(server::Relay::start(options))?;
+/// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+/// # let home = laptop.create_space("Home")?;
+/// # let there = phone.join_space(home.id())?;
+/// # let (notes, notes_there) = (home.collection::<()>("notes")?.json(), there.collection::<()>("notes")?.json());
+/// # let sync = |replica: &afield::Replica| -> Result<(), Box<dyn std::error::Error>> {
+/// #     replica.connect(afield::Relay::new(relay.url()))?;
+/// #     let _ = runtime.block_on(replica.sync_now());
+/// #     replica.disconnect();
+/// #     Ok(())
+/// # };
+/// use afield::{ConflictKind, Strategy};
+/// use serde_json::json;
+///
+/// let id = notes.insert(&json!({"title": "Milk"}))?;
+/// # sync(&laptop)?;
+/// # sync(&phone)?;
+/// notes_there.edit(id, |note| note["title"] = json!("Cheese"))?;
+/// notes.edit(id, |note| note["title"] = json!("Bread"))?; // meanwhile
+/// # sync(&phone)?;
+/// # sync(&laptop)?;
+/// let conflict = &home.conflicts()?[0];
+/// assert_eq!((conflict.entity, conflict.path.to_string(), conflict.values.len()), (id, "title".into(), 2));
+/// assert_eq!((conflict.kind, conflict.strategy), (ConflictKind::Values, Strategy::Merge));
+/// # runtime.block_on(relay.shutdown());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ReadConflict {
@@ -326,6 +405,19 @@ impl<T: Shown> Collection<T> {
 }
 
 /// How the conflicts of a collection, or of one of its fields, are decided on this device.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::{Path, Strategy};
+///
+/// home.collection::<()>("notes")?.on_conflict_in("title", Strategy::Newest)?;
+/// let said = &home.conflict_strategies()?[0];
+/// assert_eq!((said.collection.as_str(), &said.field, said.strategy), ("notes", &Path::from("title"), Strategy::Newest));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConflictStrategy {

@@ -13,6 +13,18 @@ use afield_store::Reader;
 use serde::Serialize;
 
 /// Whose writes count where the changes of a collection do not go both ways.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::{Direction, SourceOfTruth};
+///
+/// home.set_direction("prices", Direction::PullOnly)?;
+/// assert_eq!(home.directions()?[0].source_of_truth, SourceOfTruth::Relay); // what is written here, nobody else sees
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -44,6 +56,19 @@ impl SourceOfTruth {
 }
 
 /// A collection with the direction of its changes.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::Direction;
+///
+/// home.set_direction("drafts", Direction::LocalOnly)?;
+/// let drafts = &home.directions()?[0];
+/// assert_eq!((drafts.collection.as_str(), drafts.direction), ("drafts", Direction::LocalOnly));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CollectionDirection {
@@ -56,6 +81,18 @@ pub struct CollectionDirection {
 }
 
 /// The direction of a collection could not be set.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::{Direction, DirectionError};
+///
+/// let error = home.set_direction("my drafts", Direction::LocalOnly).unwrap_err();
+/// assert!(matches!(error, DirectionError::Collection(_))); // no name of a collection has a space in it
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DirectionError {

@@ -332,6 +332,19 @@ impl Field<'_> {
 }
 
 /// A list field of an entity.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// let id = notes.insert(&serde_json::json!({"steps": ["mix", "bake"]}))?;
+/// let recipe = home.collection::<()>("notes")?.entity(id)?;
+/// recipe.list("steps").insert(1, "rest")?; // what others insert meanwhile stays, too
+/// assert_eq!(notes.read(id)?["steps"], serde_json::json!(["mix", "rest", "bake"]));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ListField<'e>(Field<'e>);
 
@@ -452,6 +465,18 @@ impl ListField<'_> {
 }
 
 /// A map field of an entity, or the entity's own fields.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// let id = notes.insert(&serde_json::json!({}))?;
+/// home.collection::<()>("notes")?.entity(id)?.map("meta").put("colour", "red")?; // other keys are left to others
+/// assert_eq!(notes.read(id)?, serde_json::json!({"meta": {"colour": "red"}}));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct MapField<'e>(Field<'e>);
 
@@ -523,6 +548,20 @@ impl MapField<'_> {
 }
 
 /// A counter field of an entity.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// let id = notes.insert(&serde_json::json!({}))?;
+/// let note = home.collection::<()>("notes")?.entity(id)?;
+/// note.counter("opened").increment(2)?;
+/// note.counter("opened").increment(-1)?; // increments of several devices add up
+/// assert_eq!(notes.read(id)?["opened"], 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct CounterField<'e>(Field<'e>);
 

@@ -13,6 +13,21 @@ use afield_core::{EntityId, SpaceId};
 use afield_store::{AppendError, OpenError, StoreError};
 
 /// A replica could not be opened.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("notes.db");
+/// use afield::{OpenError, Replica, ReplicaError};
+///
+/// std::fs::write(&path, "a letter")?;
+/// match Replica::open(&path) {
+///     Err(ReplicaError::Open(OpenError::NotAStore)) => {} // ask for another file
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplicaError {
@@ -49,6 +64,25 @@ impl ReplicaError {
 }
 
 /// An entity could not be read.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::{ReadError, model};
+///
+/// #[model]
+/// #[derive(Debug)]
+/// struct Note { title: String }
+///
+/// let notes = home.collection::<Note>("notes")?;
+/// let id = notes.json().insert(&serde_json::json!({"title": 5}))?; // as another app may have written it
+/// let error = notes.read(id).unwrap_err();
+/// assert!(matches!(&error, ReadError::Shape { entity, .. } if *entity == id));
+/// assert!(std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("title")));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
@@ -122,6 +156,21 @@ impl ReadError {
 }
 
 /// An edit failed. Nothing of it remains, unless it is [`EditError::Store`], which leaves that open.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// use afield::EditError;
+///
+/// let id = notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// let error = notes.edit(id, |note| *note = "no object".into()).unwrap_err();
+/// assert!(matches!(error, EditError::NotAnObject { .. }));
+/// assert_eq!(notes.read(id)?["title"], "Milk"); // nothing of it was written
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EditError {
@@ -323,6 +372,21 @@ impl From<EditFailure<EditError>> for EditError {
 }
 
 /// A space could not be made, joined or found.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::SpaceError;
+///
+/// home.collection::<()>("notes")?.json().insert(&serde_json::json!({"title": "never sent"}))?;
+/// match replica.leave_space(home.id()) {
+///     Err(SpaceError::Unsent { changes, .. }) => assert_eq!(changes, 1), // sync first, or `leave_space_discarding`
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpaceError {
@@ -364,6 +428,18 @@ impl From<StoreError> for SpaceError {
 }
 
 /// A filter could not be put in force.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::{Filter, FilterError};
+///
+/// let error = home.set_filter(Filter::collections(["my notes"])).unwrap_err();
+/// assert!(matches!(error, FilterError::Collection(_))); // no name of a collection has a space in it
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FilterError {
@@ -379,6 +455,18 @@ pub enum FilterError {
 }
 
 /// A file of Automerge's could not be read in as an entity.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::AutomergeFileError;
+///
+/// let error = home.collection::<()>("notes")?.import_automerge(b"a letter").unwrap_err();
+/// assert!(matches!(error, AutomergeFileError::NotADocument));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AutomergeFileError {
@@ -400,6 +488,20 @@ pub enum AutomergeFileError {
 }
 
 /// Entities could not be fetched yet. They are asked for again with the next connection.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::{EntityId, FetchError, SyncError};
+///
+/// let photo = EntityId::from_bytes([7; 16]);
+/// let error = home.fetch([photo]).await.unwrap_err();
+/// assert!(matches!(error, FetchError::Sync(SyncError::Disabled))); // it comes with the next connection
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
@@ -412,6 +514,20 @@ pub enum FetchError {
 }
 
 /// Sync could not be switched on.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::{ConnectError, ParseAddressError, Relay};
+///
+/// match replica.connect(Relay::new("ws://relay.example.org")) {
+///     Err(ConnectError::Address(ParseAddressError::PlainTextToAnotherMachine)) => {} // `wss://` it has to be
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -427,6 +543,18 @@ pub enum ConnectError {
 }
 
 /// A fresher token was not taken.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::RefreshTokenError;
+///
+/// let error = replica.refresh_token("afield_0123456789abcdef").unwrap_err();
+/// assert_eq!(error, RefreshTokenError::Off); // `connect` with it instead
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RefreshTokenError {
@@ -439,6 +567,22 @@ pub enum RefreshTokenError {
 }
 
 /// Waiting to be in step with the relay ended without that.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::{Relay, SyncError};
+///
+/// replica.connect(Relay::new("ws://127.0.0.1:9"))?; // nobody listens there
+/// match replica.sync_now().await {
+///     Err(SyncError::Failed { class, .. }) => assert_eq!(class, afield::Class::Retry), // by itself
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum SyncError {
@@ -512,6 +656,18 @@ impl SyncError {
 }
 
 /// Entities could not be written out or read in. What was read in before the failure stays.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::TransferError;
+///
+/// let error = home.import("a letter".as_bytes(), |_| ()).unwrap_err();
+/// assert!(matches!(error, TransferError::Line { line: 1, .. })); // what is wrong with it, too
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransferError {
@@ -556,6 +712,18 @@ fn entities(count: usize) -> String {
 }
 
 /// An entity that an export had to leave out.
+///
+/// ```
+/// use afield::{SkippedEntity, TransferError};
+///
+/// /// What a person reads when an export lacks something.
+/// fn lacking(error: &TransferError) -> Vec<String> {
+///     let TransferError::Incomplete { skipped, .. } = error else { return Vec::new() };
+///     skipped.iter().map(|SkippedEntity { entity, error, .. }| format!("{entity}: {error}")).collect()
+/// }
+/// let whole = TransferError::Incomplete { written: 3, skipped: Vec::new() };
+/// assert!(lacking(&whole).is_empty());
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SkippedEntity {
@@ -568,6 +736,20 @@ pub struct SkippedEntity {
 }
 
 /// What is wrong with a line of an import.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::{LineProblem, TransferError};
+///
+/// match home.import("{\"collection\": ".as_bytes(), |_| ()) {
+///     Err(TransferError::Line { line: 1, problem: LineProblem::Json { column } }) => assert!(column > 1),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LineProblem {

@@ -150,6 +150,40 @@ impl From<Wanted> for Filter {
 }
 
 /// An entity that is known to exist and is not on this device.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use afield_relay::{hub, server};
+/// # let folder = tempfile::tempdir()?;
+/// # let options = server::RelayOptions {
+/// #     access: hub::Access::Open,
+/// #     listen: "127.0.0.1:0".parse()?,
+/// #     ..server::RelayOptions::new(folder.path().join("relay"))
+/// # };
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let relay = runtime.block_on(server::Relay::start(options))?;
+/// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+/// # let home = laptop.create_space("Home")?;
+/// # let there = phone.join_space(home.id())?;
+/// # let (notes, notes_there) = (home.collection::<()>("notes")?.json(), there.collection::<()>("notes")?.json());
+/// # let sync = |replica: &afield::Replica| -> Result<(), Box<dyn std::error::Error>> {
+/// #     replica.connect(afield::Relay::new(relay.url()))?;
+/// #     let _ = runtime.block_on(replica.sync_now());
+/// #     replica.disconnect();
+/// #     Ok(())
+/// # };
+/// use afield::Filter;
+///
+/// there.set_filter(Filter::collections([] as [&str; 0]).announcing(["notes"]))?; // only what there is
+/// let id = notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// # sync(&laptop)?;
+/// # sync(&phone)?;
+/// let known = &there.not_here()?[0];
+/// assert_eq!((known.collection.as_str(), known.id), ("notes", id)); // `fetch` brings it
+/// # runtime.block_on(relay.shutdown());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NotHere {
@@ -160,6 +194,40 @@ pub struct NotHere {
 }
 
 /// What became of entities that were asked for.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use afield_relay::{hub, server};
+/// # let folder = tempfile::tempdir()?;
+/// # let options = server::RelayOptions {
+/// #     access: hub::Access::Open,
+/// #     listen: "127.0.0.1:0".parse()?,
+/// #     ..server::RelayOptions::new(folder.path().join("relay"))
+/// # };
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let relay = runtime.block_on(server::Relay::start(options))?;
+/// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+/// # let home = laptop.create_space("Home")?;
+/// # let there = phone.join_space(home.id())?;
+/// # let (notes, notes_there) = (home.collection::<()>("notes")?.json(), there.collection::<()>("notes")?.json());
+/// # let sync = |replica: &afield::Replica| -> Result<(), Box<dyn std::error::Error>> {
+/// #     replica.connect(afield::Relay::new(relay.url()))?;
+/// #     let _ = runtime.block_on(replica.sync_now());
+/// #     replica.disconnect();
+/// #     Ok(())
+/// # };
+/// let nobodys = afield::EntityId::from_bytes([7; 16]);
+/// # laptop.connect(afield::Relay::new(relay.url()))?;
+/// # runtime.block_on(async {
+/// let fetched = home.fetch([nobodys]).await?;
+/// assert_eq!(fetched.unknown, [nobodys]); // the relay has never heard of it
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # laptop.disconnect();
+/// # runtime.block_on(relay.shutdown());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fetched {

@@ -19,6 +19,18 @@ const TOKEN_BYTES: usize = 8;
 /// How much of one collection may be deleted unasked, by this device or by others; more than either number holds all of it.
 ///
 /// Deletions count together that go or come in one run, and while a session stands those of the last minute.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::Guard;
+///
+/// home.set_guard(Guard { deletions: Some(100), share: Some(0.5) })?; // more than 100, or half of them, waits for somebody
+/// assert_eq!(home.guard()?.deletions, Some(100));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Guard {
     /// So many entities; `None` for any number.
@@ -29,10 +41,62 @@ pub struct Guard {
 
 impl Guard {
     /// Everything may be deleted unasked, as in a space for which nothing was said: an app that never asks must not stop syncing.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// use afield::Guard;
+    ///
+    /// assert_eq!(home.guard()?, Guard::OFF); // until somebody sets one
+    /// assert_eq!(Guard::default(), Guard::OFF);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub const OFF: Self = Self { deletions: None, share: None };
 }
 
 /// Which way a deletion goes that is held back.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use afield_relay::{hub, server};
+/// # let folder = tempfile::tempdir()?;
+/// # let options = server::RelayOptions {
+/// #     access: hub::Access::Open,
+/// #     listen: "127.0.0.1:0".parse()?,
+/// #     ..server::RelayOptions::new(folder.path().join("relay"))
+/// # };
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let relay = runtime.block_on(server::Relay::start(options))?;
+/// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+/// # let home = laptop.create_space("Home")?;
+/// # let there = phone.join_space(home.id())?;
+/// # let (notes, notes_there) = (home.collection::<()>("notes")?.json(), there.collection::<()>("notes")?.json());
+/// # let sync = |replica: &afield::Replica| -> Result<(), Box<dyn std::error::Error>> {
+/// #     replica.connect(afield::Relay::new(relay.url()))?;
+/// #     let _ = runtime.block_on(replica.sync_now());
+/// #     replica.disconnect();
+/// #     Ok(())
+/// # };
+/// use afield::{Guard, HeldWay};
+///
+/// let id = notes.insert(&serde_json::json!({}))?;
+/// # sync(&laptop)?;
+/// # sync(&phone)?;
+/// home.set_guard(Guard { deletions: Some(0), share: None })?;
+/// there.set_guard(Guard { deletions: Some(0), share: None })?;
+/// home.collection::<()>("notes")?.delete(id)?;
+/// let held = home.held()?;
+/// assert_eq!(held.list[0].way, HeldWay::Send); // nothing of the space is sent until it is confirmed
+/// home.confirm(&held)?;
+/// # sync(&laptop)?;
+/// # sync(&phone)?;
+/// assert_eq!(there.held()?.list[0].way, HeldWay::Receive); // and there it stays until somebody confirms it there
+/// # runtime.block_on(relay.shutdown());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -44,6 +108,41 @@ pub enum HeldWay {
 }
 
 /// A deletion that waits for somebody.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use afield_relay::{hub, server};
+/// # let folder = tempfile::tempdir()?;
+/// # let options = server::RelayOptions {
+/// #     access: hub::Access::Open,
+/// #     listen: "127.0.0.1:0".parse()?,
+/// #     ..server::RelayOptions::new(folder.path().join("relay"))
+/// # };
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let relay = runtime.block_on(server::Relay::start(options))?;
+/// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+/// # let home = laptop.create_space("Home")?;
+/// # let there = phone.join_space(home.id())?;
+/// # let (notes, notes_there) = (home.collection::<()>("notes")?.json(), there.collection::<()>("notes")?.json());
+/// # let sync = |replica: &afield::Replica| -> Result<(), Box<dyn std::error::Error>> {
+/// #     replica.connect(afield::Relay::new(relay.url()))?;
+/// #     let _ = runtime.block_on(replica.sync_now());
+/// #     replica.disconnect();
+/// #     Ok(())
+/// # };
+/// use afield::Guard;
+///
+/// let id = notes.insert(&serde_json::json!({}))?;
+/// # sync(&laptop)?;
+/// home.set_guard(Guard { deletions: Some(0), share: None })?;
+/// home.collection::<()>("notes")?.delete(id)?;
+/// let held = &home.held()?.list[0];
+/// assert_eq!((held.entity, held.collection.as_str(), held.purged), (id, "notes", false));
+/// assert_eq!(held.device, Some(laptop.device()));
+/// # runtime.block_on(relay.shutdown());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct HeldEntity {
@@ -68,6 +167,42 @@ pub struct HeldEntity {
 }
 
 /// The deletions of a space that wait for somebody, as they were when they were asked for.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use afield_relay::{hub, server};
+/// # let folder = tempfile::tempdir()?;
+/// # let options = server::RelayOptions {
+/// #     access: hub::Access::Open,
+/// #     listen: "127.0.0.1:0".parse()?,
+/// #     ..server::RelayOptions::new(folder.path().join("relay"))
+/// # };
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let relay = runtime.block_on(server::Relay::start(options))?;
+/// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+/// # let home = laptop.create_space("Home")?;
+/// # let there = phone.join_space(home.id())?;
+/// # let (notes, notes_there) = (home.collection::<()>("notes")?.json(), there.collection::<()>("notes")?.json());
+/// # let sync = |replica: &afield::Replica| -> Result<(), Box<dyn std::error::Error>> {
+/// #     replica.connect(afield::Relay::new(relay.url()))?;
+/// #     let _ = runtime.block_on(replica.sync_now());
+/// #     replica.disconnect();
+/// #     Ok(())
+/// # };
+/// use afield::Guard;
+///
+/// let id = notes.insert(&serde_json::json!({}))?;
+/// # sync(&laptop)?;
+/// home.set_guard(Guard { deletions: Some(0), share: None })?;
+/// home.collection::<()>("notes")?.delete(id)?;
+/// let held = home.held()?; // what a person is shown
+/// assert_eq!(held.list.len(), 1);
+/// assert_eq!(home.confirm(&held)?, 1); // and exactly that is confirmed
+/// assert!(home.held()?.list.is_empty());
+/// # runtime.block_on(relay.shutdown());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Held {
@@ -81,6 +216,18 @@ pub struct Held {
 }
 
 /// A guard could not be set or read, or a deletion not be confirmed.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::{Guard, GuardError};
+///
+/// let error = home.set_guard(Guard { deletions: None, share: Some(50.0) }).unwrap_err(); // half of them is 0.5
+/// assert!(matches!(error, GuardError::Share { found } if found == 50.0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GuardError {

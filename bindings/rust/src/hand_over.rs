@@ -15,6 +15,19 @@ use std::io::{self, BufReader, BufWriter, Seek};
 use std::path::Path;
 
 /// What was written into a file for another device.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// # let folder = tempfile::tempdir()?;
+/// notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// let handed = replica.export_unsent(folder.path().join("unsent"))?;
+/// assert_eq!((handed.spaces, handed.entities, handed.changes), (vec![home.id()], 1, 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Handed {
     /// The spaces of which something was unsent.
@@ -26,6 +39,24 @@ pub struct Handed {
 }
 
 /// What was taken in from a file of another device.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("unsent");
+/// # let phone = afield::Replica::open_in_memory()?;
+/// notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// replica.export_unsent(&path)?;
+/// phone.join_space(home.id())?;
+/// let taken = phone.take_over(&path)?;
+/// assert_eq!((taken.changes, taken.added), (1, 1));
+/// assert!(taken.unknown_spaces.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TakenOver {
     /// How many changes, and records of purged entities, the file holds of spaces that are here.
@@ -37,6 +68,20 @@ pub struct TakenOver {
 }
 
 /// Unsent changes could not be handed over, or taken over.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("unsent");
+/// use afield::HandOverError;
+///
+/// replica.export_unsent(&path)?;
+/// assert!(matches!(replica.export_unsent(&path), Err(HandOverError::Exists))); // nothing is overwritten
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandOverError {
@@ -61,6 +106,23 @@ pub enum HandOverError {
 }
 
 /// What is wrong with a file that is to be taken over.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("unsent");
+/// use afield::{HandOverError, HandOverProblem};
+///
+/// std::fs::write(&path, "a letter, and no file of another device")?;
+/// match replica.take_over(&path) {
+///     Err(HandOverError::Content(HandOverProblem::NotHandedOver)) => {} // nothing of it was taken
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandOverProblem {

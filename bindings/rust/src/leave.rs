@@ -10,6 +10,18 @@ use afield_core::wire::{ChunkCode, Class};
 use afield_store::{StoreError, Unsent};
 
 /// What was removed with a space that was left.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// let left = replica.leave_space_discarding(home.id())?;
+/// assert_eq!((left.entities, left.changes, left.unsent), (1, 1, 1)); // what is gone, since no relay had it
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeftSpace {
     /// Entities, deleted ones included.

@@ -134,7 +134,6 @@
 //! - [`Watch`]: what changed, by this device or by others. [`SyncEvent`]: what happens in sync.
 //! - `cargo run -p afield --example journal`: an app in a terminal, on several devices, with models, live queries, full text, history, undo,
 //!   the trash, conflicts, schedules and status.
-//! - [`Driver`]: the whole behaviour without clock, randomness and sockets, for those who move messages themselves.
 //!
 //! # Errors
 //!
@@ -206,7 +205,7 @@ pub use afield_core::document::{
 pub use afield_core::document::{ParseTextCursorError, TextCursor};
 pub use afield_core::id::{ParseCollectionError, ParseIdError};
 pub use afield_core::lens::{DeclareError, Lens, LensError, Lenses};
-pub use afield_core::policy::{Decision, Direction, Reason, TraceLine, Trigger};
+pub use afield_core::policy::{Decision, Direction, Reason, Trigger};
 pub use afield_core::wire::{ChunkCode, Class, SpaceCode};
 pub use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Now, SessionId, SpaceId};
 pub use afield_store::{AppendError, BackupError, BackupProgress, OpenError, StoreError, Synchronous};
@@ -216,10 +215,7 @@ pub use automerge;
 pub use collection::{Collection, JsonCollection, Listing};
 pub use conflict::{Conflict, ConflictStrategy, ConflictValue, ReadConflict};
 pub use direction::{CollectionDirection, DirectionError, SourceOfTruth};
-pub use driver::{
-    Compacted, CompactionProgress, Driver, DriverError, EditFailure, Edited, EntityError, Existence, NotInStep, Output,
-    Target,
-};
+pub use driver::{Compacted, CompactionProgress, EntityError};
 pub use entity::{CounterField, Entity, ListField, LongTextField, MapField, TextField};
 pub use error::{
     AutomergeFileError, ConnectError, EditError, FetchError, FilterError, LineProblem, ReadError, RefreshTokenError,
@@ -252,24 +248,63 @@ pub use upkeep::{MaintainError, Maintained};
 pub use watch::Watch;
 pub use write::{Durability, WaitError, Write};
 
-/// The document beneath an entity, as [`Driver`] hands it out and errors name it, and what says which are kept or erased.
+// The engine beneath a replica, for the simulator and for other runtimes. What is hidden here and below is outside of the promise of
+// versions: it may change with any of them.
+#[doc(hidden)]
+pub use afield_core::policy::TraceLine;
+#[doc(hidden)]
+pub use driver::{Driver, DriverError, EditFailure, Edited, Existence, NotInStep, Output, Target};
+
+/// The document beneath an entity, as errors name it.
 pub mod document {
-    pub use afield_core::document::{Direction, Document, EditError, LoadError};
-    pub use afield_core::{Collection, ErasureReason, Filter};
+    pub use afield_core::document::{Direction, EditError, LoadError};
+    pub use afield_core::{Collection, ErasureReason};
+
+    // Outside of the promise of versions, as the driver that takes them.
+    #[doc(hidden)]
+    pub use afield_core::Filter;
+    #[doc(hidden)]
+    pub use afield_core::document::Document;
 }
 
-/// The file beneath a replica, as [`Driver`] takes it and errors name it.
+/// The file beneath a replica: what errors say of it, who has it, and what is wrong with it.
 pub mod store {
     pub use afield_store::{
-        Commits, DeletionLimits, DirectionError, EntityError, FilterError, Holder, MarkError, OpenOptions, Origin,
-        QueryError, ReceiveError, SchemaVersion, SpaceError, Store, Violation, Writer, sqlite_version,
+        Commits, DirectionError, FilterError, Holder, QueryError, SchemaVersion, SpaceError, Violation, Writer,
+        sqlite_version,
     };
+
+    // Outside of the promise of versions, as the driver that takes them.
+    #[doc(hidden)]
+    pub use afield_store::{DeletionLimits, EntityError, MarkError, OpenOptions, Origin, ReceiveError, Store};
 }
 
 #[doc = include_str!("guide/errors.md")]
 pub mod error_codes {}
 
 /// Makes a struct or enum a model: a type that a [`Collection`] holds.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::{Text, model};
+///
+/// #[model]
+/// struct Note {
+///     title: String,                // replaced as a whole
+///     body: Text,                   // merges by character
+///     #[model(rename = "pinned")]
+///     is_pinned: Option<bool>,      // absent in what older versions of the app wrote
+/// }
+///
+/// let notes = home.collection::<Note>("notes")?;
+/// let id = notes.insert(&Note { title: "Milk".into(), body: "two litres".into(), is_pinned: None })?;
+/// notes.edit(id, |note| note.is_pinned = Some(true))?;
+/// assert_eq!(notes.json().read(id)?["pinned"], true);
+/// # Ok(())
+/// # }
+/// ```
 pub use afield_macros::model;
 
 /// Reports a panic by its place alone, so that no content reaches a log; install it with `std::panic::set_hook`.

@@ -18,6 +18,38 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// What a sync of a space would do, as things stand.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use afield_relay::{hub, server};
+/// # let folder = tempfile::tempdir()?;
+/// # let options = server::RelayOptions {
+/// #     access: hub::Access::Open,
+/// #     listen: "127.0.0.1:0".parse()?,
+/// #     ..server::RelayOptions::new(folder.path().join("relay"))
+/// # };
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let relay = runtime.block_on(server::Relay::start(options))?;
+/// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+/// # let home = laptop.create_space("Home")?;
+/// # let there = phone.join_space(home.id())?;
+/// # let (notes, notes_there) = (home.collection::<()>("notes")?.json(), there.collection::<()>("notes")?.json());
+/// # let sync = |replica: &afield::Replica| -> Result<(), Box<dyn std::error::Error>> {
+/// #     replica.connect(afield::Relay::new(relay.url()))?;
+/// #     let _ = runtime.block_on(replica.sync_now());
+/// #     replica.disconnect();
+/// #     Ok(())
+/// # };
+/// notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// # runtime.block_on(async {
+/// let plan = home.plan_with(afield::Relay::new(relay.url()), |_| ()).await?;
+/// assert_eq!((plan.send.changes, plan.receive.changes), (1, 0)); // and nothing was sent
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # runtime.block_on(relay.shutdown());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SyncPlan {
@@ -31,6 +63,19 @@ pub struct SyncPlan {
 }
 
 /// One way of a plan.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// let send = home.plan_to_send()?;
+/// assert_eq!((send.entities, send.changes, send.deletions, send.purges), (1, 1, 0, 0));
+/// assert!(!send.needs_confirmation);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PlannedWay {
@@ -51,6 +96,18 @@ pub struct PlannedWay {
 }
 
 /// What a plan says about an entity.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// let id = notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// let planned = &home.plan_to_send()?.list[0];
+/// assert_eq!((planned.entity, planned.collection.as_str(), planned.changes), (id, "notes", 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PlannedEntity {
@@ -68,6 +125,19 @@ pub struct PlannedEntity {
 }
 
 /// What becomes of an entity on the side that receives.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// use afield::PlannedEffect;
+///
+/// notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// assert_eq!(home.plan_to_send()?.list[0].effect, PlannedEffect::New); // on the side that receives it
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -85,6 +155,23 @@ pub enum PlannedEffect {
 }
 
 /// What a sync would do is not known, but for what would be sent.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::{PlanError, SandboxError};
+///
+/// home.collection::<()>("notes")?.json().insert(&serde_json::json!({"title": "Milk"}))?;
+/// match home.plan().await {
+///     // What would be sent is known without a relay.
+///     Err(PlanError::Half { send, source: SandboxError::Disabled }) => assert_eq!(send.changes, 1),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {

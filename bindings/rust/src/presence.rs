@@ -58,6 +58,51 @@ pub struct Presence {
 }
 
 /// What another session shows, in one place.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use afield_relay::{hub, server};
+/// # let folder = tempfile::tempdir()?;
+/// # let options = server::RelayOptions {
+/// #     access: hub::Access::Open,
+/// #     listen: "127.0.0.1:0".parse()?,
+/// #     ..server::RelayOptions::new(folder.path().join("relay"))
+/// # };
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let relay = runtime.block_on(server::Relay::start(options))?;
+/// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+/// # let home = laptop.create_space("Home")?;
+/// # let there = phone.join_space(home.id())?;
+/// # let (notes, notes_there) = (home.collection::<()>("notes")?.json(), there.collection::<()>("notes")?.json());
+/// # let sync = |replica: &afield::Replica| -> Result<(), Box<dyn std::error::Error>> {
+/// #     replica.connect(afield::Relay::new(relay.url()))?;
+/// #     let _ = runtime.block_on(replica.sync_now());
+/// #     replica.disconnect();
+/// #     Ok(())
+/// # };
+/// use serde_json::json;
+///
+/// let (here, mut watch) = (there.presence(), home.presence().watch());
+/// here.set(&json!({"name": "Ada"}))?;
+/// for replica in [&laptop, &phone] {
+///     replica.connect(afield::Relay::new(relay.url()))?;
+/// }
+/// # runtime.block_on(async {
+/// let ada = loop {
+///     let peers = watch.changed().await.expect("the replica is open");
+///     if let Some(peer) = peers.into_iter().next() {
+///         break peer;
+///     }
+/// };
+/// assert_eq!((ada.state, ada.device, ada.entity), (json!({"name": "Ada"}), phone.device(), None));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # laptop.disconnect();
+/// # phone.disconnect();
+/// # runtime.block_on(relay.shutdown());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Peer {
@@ -125,6 +170,19 @@ impl Peer {
 }
 
 /// Something cannot be shown. What was shown before still is.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::PresenceError;
+///
+/// let here = home.presence();
+/// let too_much = here.set(&"x".repeat(100_000)).unwrap_err();
+/// assert!(matches!(too_much, PresenceError::TooLarge { bytes, bytes_max, .. } if bytes > bytes_max));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PresenceError {
@@ -324,6 +382,20 @@ impl Presence {
 ///
 /// What happens faster than it is read adds up: the newest is what counts. Reads in three ways: [`PresenceWatch::take`] at once,
 /// [`PresenceWatch::changed`] as a future, or as a [`Stream`]. It keeps no replica open, and ends when the replica is closed.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// let mut watch = home.presence().watch();
+/// assert!(watch.take().is_none_or(|peers| peers.is_empty())); // nobody else is here
+/// drop((replica, home));
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// assert!(watch.changed().await.is_none()); // it keeps no replica open
+/// # });
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "a watch that is dropped tells nothing"]
 pub struct PresenceWatch {

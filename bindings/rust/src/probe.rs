@@ -12,6 +12,27 @@ use afield_transport::{CloseCode, Link, LinkError, connect};
 use std::time::{Duration, Instant};
 
 /// What a relay said to one who only looks.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use afield_relay::{hub, server};
+/// # let folder = tempfile::tempdir()?;
+/// # let options = server::RelayOptions {
+/// #     access: hub::Access::Open,
+/// #     listen: "127.0.0.1:0".parse()?,
+/// #     ..server::RelayOptions::new(folder.path().join("relay"))
+/// # };
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let relay = runtime.block_on(server::Relay::start(options))?;
+/// # runtime.block_on(async {
+/// let probed = afield::Relay::new(relay.url()).probe().await?;
+/// assert!(probed.protocol_version >= 1 && probed.may_create); // this relay lets everybody in
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # runtime.block_on(relay.shutdown());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Probed {
@@ -26,6 +47,18 @@ pub struct Probed {
 }
 
 /// A relay could not be looked at.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use afield::{ProbeError, Relay};
+///
+/// let error = Relay::new("ws://127.0.0.1:9").probe().await.unwrap_err(); // nobody listens there
+/// assert!(matches!(error, ProbeError::Connect(_)));
+/// assert_eq!(error.class(), afield::Class::Retry);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProbeError {

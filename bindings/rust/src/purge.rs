@@ -11,6 +11,21 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Whether somebody has confirmed that what is purged is to be gone for good.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// use afield::{Confirm, PurgeError};
+///
+/// let id = notes.insert(&serde_json::json!({}))?;
+/// let notes = home.collection::<()>("notes")?;
+/// assert!(matches!(notes.purge(id, Confirm::Ask), Err(PurgeError::Unconfirmed { .. }))); // what would go; nothing has
+/// assert_eq!(notes.purge(id, Confirm::Yes)?.entities, 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Confirm {
     /// Nobody has: nothing is purged, and [`PurgeError::Unconfirmed`] says what would be.
@@ -20,6 +35,20 @@ pub enum Confirm {
 }
 
 /// What is purged.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// use afield::Confirm;
+///
+/// let id = notes.insert(&serde_json::json!({}))?;
+/// let purged = home.collection::<()>("notes")?.purge(id, Confirm::Yes)?;
+/// assert_eq!((purged.entities, purged.changes, purged.unsent), (1, 1, 1)); // no relay had it
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Purged {
     /// Entities, without those that had been purged before.
@@ -31,6 +60,21 @@ pub struct Purged {
 }
 
 /// Nothing was purged.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// use afield::{Confirm, PurgeError};
+///
+/// let id = notes.insert(&serde_json::json!({}))?;
+/// let asked = home.collection::<()>("notes")?.purge(id, Confirm::Ask);
+/// let Err(PurgeError::Unconfirmed { extent, .. }) = asked else { panic!("nobody has confirmed it") };
+/// assert_eq!((extent.entities, extent.changes), (1, 1)); // for the question that a person is asked
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PurgeError {

@@ -37,6 +37,20 @@ pub struct ReadOnlyReplica {
 }
 
 /// A space of a store that is only read.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("notes.db");
+/// use afield::{ReadOnlyReplica, Replica};
+///
+/// let replica = Replica::open(&path)?; // perhaps another process
+/// replica.create_space("Home")?.collection::<()>("notes")?.json().insert(&serde_json::json!({"n": 1}))?;
+/// let home = ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+/// assert_eq!((home.name(), home.ids("notes")?.len()), ("Home", 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ReadOnlySpace {
     pub(crate) reader: Reader,
@@ -45,6 +59,22 @@ pub struct ReadOnlySpace {
 }
 
 /// An entity as it was read.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("notes.db");
+/// use afield::{ReadOnlyReplica, Replica};
+///
+/// let replica = Replica::open(&path)?; // perhaps another process
+/// let notes = replica.create_space("Home")?.collection::<()>("notes")?;
+/// let id = notes.json().insert(&serde_json::json!({"title": "Milk"}))?;
+/// notes.delete(id)?;
+/// let note = ReadOnlyReplica::open(&path)?.spaces()?[0].read("notes", id)?;
+/// assert_eq!((note.json(), note.is_deleted()), (serde_json::json!({"title": "Milk"}), true));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReadEntity {
     value: Value,

@@ -31,6 +31,22 @@ use tokio::sync::broadcast;
 /// switches sync off and closes the file. A [`Write`] or a [`crate::Watch`] keeps nothing open.
 ///
 /// One process at a time may write to a store file; a second one waits five seconds and is then told who holds it.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("notes.db");
+/// use afield::Replica;
+///
+/// let replica = Replica::open(&path)?; // made where there is none
+/// let home = replica.create_space("Home")?;
+/// drop(replica);
+/// assert!(home.collection::<()>("notes")?.ids()?.is_empty()); // a handle of a space keeps it open
+/// drop(home);
+/// assert_eq!(Replica::open(&path)?.spaces()?.len(), 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Replica {
     pub(crate) shared: Arc<Shared>,

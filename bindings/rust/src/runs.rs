@@ -20,6 +20,21 @@ use serde::Serialize;
 const EXPLAINED_RUNS: usize = 20;
 
 /// A sync could not be asked for.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::{EditError, RequestError, Trigger};
+///
+/// replica.transaction(|_| {
+///     // Sync may be waiting for this very transaction.
+///     assert!(matches!(replica.request(Trigger::Manual), Err(RequestError::Nested)));
+///     Ok::<_, EditError>(())
+/// })?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
@@ -72,6 +87,18 @@ impl RequestError {
 }
 
 /// A decision about syncing a space, with how the run went where it was one.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// home.request(afield::Trigger::Manual)?; // sync is off
+/// let run = &home.runs(1)?[0];
+/// assert_eq!((run.trigger.as_str(), run.decision.as_str(), run.reason.as_str()), ("manual", "block", "sync_off"));
+/// assert_eq!((run.outcome.as_deref(), run.times), (None, 1)); // it was decided once, and no run came of it
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Run {

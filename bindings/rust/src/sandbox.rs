@@ -24,6 +24,43 @@ use std::sync::Arc;
 /// A copy of a store that has taken in what the relay has. Nothing of it was sent, and nothing of it is here: the store stays as it is.
 ///
 /// It is a file of its own, with the identity of a device of its own, and stays until [`Sandbox::remove`].
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use afield_relay::{hub, server};
+/// # let folder = tempfile::tempdir()?;
+/// # let options = server::RelayOptions {
+/// #     access: hub::Access::Open,
+/// #     listen: "127.0.0.1:0".parse()?,
+/// #     ..server::RelayOptions::new(folder.path().join("relay"))
+/// # };
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let relay = runtime.block_on(server::Relay::start(options))?;
+/// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+/// # let home = laptop.create_space("Home")?;
+/// # let there = phone.join_space(home.id())?;
+/// # let (notes, notes_there) = (home.collection::<()>("notes")?.json(), there.collection::<()>("notes")?.json());
+/// # let sync = |replica: &afield::Replica| -> Result<(), Box<dyn std::error::Error>> {
+/// #     replica.connect(afield::Relay::new(relay.url()))?;
+/// #     let _ = runtime.block_on(replica.sync_now());
+/// #     replica.disconnect();
+/// #     Ok(())
+/// # };
+/// notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// # sync(&laptop)?;
+/// let copy = folder.path().join("copy.db");
+/// # runtime.block_on(async {
+/// let sandbox = phone.sandbox_with(afield::Relay::new(relay.url()), &copy, |_| ()).await?;
+/// assert_eq!(sandbox.replica().spaces()?[0].ids("notes")?.len(), 1); // what a sync would bring
+/// assert!(there.collection::<()>("notes")?.ids()?.is_empty()); // and has not
+/// sandbox.remove()?;
+/// assert!(!copy.exists());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # runtime.block_on(relay.shutdown());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Sandbox {
     shared: Arc<Shared>,

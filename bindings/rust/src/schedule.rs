@@ -13,6 +13,18 @@ use std::time::Duration;
 
 /// The shortest interval of a schedule, in milliseconds: a minute, as that of a cron expression. Who needs less leaves the
 /// schedule out, and the space is in step all the time.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use afield::{SCHEDULE_INTERVAL_MIN_MS, Schedule};
+/// use std::time::Duration;
+///
+/// let shortest = Duration::from_millis(SCHEDULE_INTERVAL_MIN_MS);
+/// assert!(Schedule::every(shortest).is_ok());
+/// assert!(Schedule::every(shortest - Duration::from_millis(1)).is_err());
+/// # Ok(())
+/// # }
+/// ```
 pub const SCHEDULE_INTERVAL_MIN_MS: u64 = 60_000;
 
 /// When a space is synced: a cron expression with its time zone, or an interval.
@@ -43,6 +55,14 @@ enum Rule {
 }
 
 /// A schedule could not be made or set.
+///
+/// ```
+/// use afield::{Schedule, ScheduleError};
+///
+/// assert!(matches!(Schedule::cron("every morning", "UTC"), Err(ScheduleError::Expression { .. })));
+/// assert!(matches!(Schedule::cron("30 7 * * *", "Berlin"), Err(ScheduleError::Zone { zone, .. }) if zone == "Berlin"));
+/// assert!(matches!("now and then".parse::<Schedule>(), Err(ScheduleError::Text)));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScheduleError {

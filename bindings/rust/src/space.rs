@@ -9,6 +9,18 @@ use afield_core::{EntityId, SpaceId};
 use std::sync::Arc;
 
 /// A set of entities that is shared, and synced, as one.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// let notes = home.collection::<()>("notes")?.json();
+/// notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// assert_eq!(home.name(), "Home"); // on this device
+/// assert_eq!(replica.space(home.id())?.collection::<()>("notes")?.ids()?.len(), 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Space {
     pub(crate) shared: Arc<Shared>,

@@ -12,6 +12,23 @@ use plan::{is_on, of_all, planned};
 use serde::Serialize;
 
 /// What sync is doing, in one word.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::SyncState;
+///
+/// let light = |state| match state {
+///     SyncState::Idle => "green",
+///     SyncState::Syncing => "turning",
+///     SyncState::Disabled | SyncState::Offline => "grey",
+///     _ => "red", // and `last_error` beside it
+/// };
+/// assert_eq!(light(replica.status()?.state), "grey");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -33,6 +50,21 @@ pub enum SyncState {
 }
 
 /// Sync as a whole.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// use afield::SyncState;
+///
+/// notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// let status = replica.status()?;
+/// assert_eq!((status.state, status.pending_changes), (SyncState::Disabled, 1));
+/// assert!(!status.can_sync_now && status.last_error.is_none());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Status {
@@ -84,6 +116,19 @@ pub struct Status {
 }
 
 /// Sync of one space.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// let space = &replica.status()?.spaces[0];
+/// assert_eq!((space.space, space.name.as_str(), space.pending_changes), (home.id(), "Home", 1));
+/// assert!(space.enabled && space.schedule.is_none()); // in step all the time, once connected
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct SpaceStatus {
@@ -147,6 +192,23 @@ pub struct SpaceStatus {
 }
 
 /// How far a run is.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::Progress;
+///
+/// /// What stands beside a bar; nothing while no run goes on.
+/// fn words(progress: Option<Progress>) -> Option<String> {
+///     let Progress { up, down, .. } = progress?;
+///     Some(format!("{} sent, {} received", up.done.chunks, down.done.chunks))
+/// }
+/// assert_eq!(words(replica.status()?.progress), None); // sync is off
+/// assert_eq!(words(Some(Progress::default())).as_deref(), Some("0 sent, 0 received"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Progress {
@@ -157,6 +219,16 @@ pub struct Progress {
 }
 
 /// One way of a run.
+///
+/// ```
+/// use afield::Way;
+///
+/// /// How full a bar is; `None` as long as nobody knows how much it is.
+/// fn part(way: &Way) -> Option<f64> {
+///     way.total.map(|total| way.done.bytes as f64 / total.bytes.max(1) as f64)
+/// }
+/// assert_eq!(part(&Way::default()), None);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Way {
@@ -168,6 +240,13 @@ pub struct Way {
 }
 
 /// So many chunks, and their bytes.
+///
+/// ```
+/// use afield::Amount;
+///
+/// let nothing = Amount::default();
+/// assert_eq!((nothing.chunks, nothing.bytes), (0, 0));
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Amount {
@@ -178,6 +257,39 @@ pub struct Amount {
 }
 
 /// Messages and bytes, both ways, as frames (the WebSocket's own headers left out).
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use afield_relay::{hub, server};
+/// # let folder = tempfile::tempdir()?;
+/// # let options = server::RelayOptions {
+/// #     access: hub::Access::Open,
+/// #     listen: "127.0.0.1:0".parse()?,
+/// #     ..server::RelayOptions::new(folder.path().join("relay"))
+/// # };
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let relay = runtime.block_on(server::Relay::start(options))?;
+/// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+/// # let home = laptop.create_space("Home")?;
+/// # let there = phone.join_space(home.id())?;
+/// # let (notes, notes_there) = (home.collection::<()>("notes")?.json(), there.collection::<()>("notes")?.json());
+/// # let sync = |replica: &afield::Replica| -> Result<(), Box<dyn std::error::Error>> {
+/// #     replica.connect(afield::Relay::new(relay.url()))?;
+/// #     let _ = runtime.block_on(replica.sync_now());
+/// #     replica.disconnect();
+/// #     Ok(())
+/// # };
+/// notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// laptop.connect(afield::Relay::new(relay.url()))?;
+/// # runtime.block_on(laptop.sync_now())?;
+/// let traffic = laptop.status()?.traffic;
+/// assert_eq!(traffic.sessions, 1);
+/// assert!(traffic.messages_sent > 0 && traffic.bytes_sent > 0);
+/// # laptop.disconnect();
+/// # runtime.block_on(relay.shutdown());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Traffic {
@@ -194,6 +306,37 @@ pub struct Traffic {
 }
 
 /// How many changes of others became part of documents.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use afield_relay::{hub, server};
+/// # let folder = tempfile::tempdir()?;
+/// # let options = server::RelayOptions {
+/// #     access: hub::Access::Open,
+/// #     listen: "127.0.0.1:0".parse()?,
+/// #     ..server::RelayOptions::new(folder.path().join("relay"))
+/// # };
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let relay = runtime.block_on(server::Relay::start(options))?;
+/// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+/// # let home = laptop.create_space("Home")?;
+/// # let there = phone.join_space(home.id())?;
+/// # let (notes, notes_there) = (home.collection::<()>("notes")?.json(), there.collection::<()>("notes")?.json());
+/// # let sync = |replica: &afield::Replica| -> Result<(), Box<dyn std::error::Error>> {
+/// #     replica.connect(afield::Relay::new(relay.url()))?;
+/// #     let _ = runtime.block_on(replica.sync_now());
+/// #     replica.disconnect();
+/// #     Ok(())
+/// # };
+/// notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// # sync(&laptop)?;
+/// # sync(&phone)?;
+/// assert_eq!(phone.status()?.merged.changes, 1); // what others wrote
+/// assert_eq!(laptop.status()?.merged.changes, 0);
+/// # runtime.block_on(relay.shutdown());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Merged {
@@ -211,6 +354,49 @@ impl Merged {
 }
 
 /// Something that happened in sync, for those who listen.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use afield_relay::{hub, server};
+/// # let folder = tempfile::tempdir()?;
+/// # let options = server::RelayOptions {
+/// #     access: hub::Access::Open,
+/// #     listen: "127.0.0.1:0".parse()?,
+/// #     ..server::RelayOptions::new(folder.path().join("relay"))
+/// # };
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let relay = runtime.block_on(server::Relay::start(options))?;
+/// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+/// # let home = laptop.create_space("Home")?;
+/// # let there = phone.join_space(home.id())?;
+/// # let (notes, notes_there) = (home.collection::<()>("notes")?.json(), there.collection::<()>("notes")?.json());
+/// # let sync = |replica: &afield::Replica| -> Result<(), Box<dyn std::error::Error>> {
+/// #     replica.connect(afield::Relay::new(relay.url()))?;
+/// #     let _ = runtime.block_on(replica.sync_now());
+/// #     replica.disconnect();
+/// #     Ok(())
+/// # };
+/// use afield::SyncEvent;
+///
+/// notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// let mut events = laptop.events();
+/// laptop.connect(afield::Relay::new(relay.url()))?;
+/// # runtime.block_on(async {
+/// let sent = loop {
+///     match events.recv().await? {
+///         SyncEvent::Completed { space, figures, .. } if space == Some(home.id()) => break figures.changes_sent,
+///         SyncEvent::Failed { reason, .. } => panic!("{reason}"),
+///         _ => {}
+///     }
+/// };
+/// assert_eq!(sent, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # laptop.disconnect();
+/// # runtime.block_on(relay.shutdown());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SyncEvent {
@@ -364,6 +550,37 @@ pub enum SyncEvent {
 }
 
 /// What a run moved, and how long it took.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use afield_relay::{hub, server};
+/// # let folder = tempfile::tempdir()?;
+/// # let options = server::RelayOptions {
+/// #     access: hub::Access::Open,
+/// #     listen: "127.0.0.1:0".parse()?,
+/// #     ..server::RelayOptions::new(folder.path().join("relay"))
+/// # };
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let relay = runtime.block_on(server::Relay::start(options))?;
+/// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+/// # let home = laptop.create_space("Home")?;
+/// # let there = phone.join_space(home.id())?;
+/// # let (notes, notes_there) = (home.collection::<()>("notes")?.json(), there.collection::<()>("notes")?.json());
+/// # let sync = |replica: &afield::Replica| -> Result<(), Box<dyn std::error::Error>> {
+/// #     replica.connect(afield::Relay::new(relay.url()))?;
+/// #     let _ = runtime.block_on(replica.sync_now());
+/// #     replica.disconnect();
+/// #     Ok(())
+/// # };
+/// notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// # sync(&laptop)?;
+/// let run = home.runs(10)?.into_iter().find(|run| run.outcome.as_deref() == Some("completed")).expect("there was one");
+/// assert_eq!((run.figures.changes_sent, run.figures.changes_received), (1, 0));
+/// assert!(run.figures.bytes_sent > 0);
+/// # runtime.block_on(relay.shutdown());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RunFigures {

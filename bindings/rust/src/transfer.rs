@@ -33,6 +33,20 @@ struct Line {
 }
 
 /// What an export or import has done.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// let mut lines = Vec::new();
+/// assert_eq!(home.export(&mut lines, |_| ())?.entities, 1);
+/// let again = home.import(lines.as_slice(), |_| ())?;
+/// assert_eq!((again.entities, again.changed), (1, 0)); // it is here already, and the same
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Transferred {

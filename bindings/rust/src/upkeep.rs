@@ -11,6 +11,19 @@ use afield_store::{BackupError, BackupProgress, StoreError};
 use std::path::Path;
 
 /// What [`Replica::maintain`] has done.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// let done = replica.maintain()?; // once a day, say
+/// assert_eq!(done.purged.entities, 0); // nothing was in the trash for long
+/// assert_eq!(done.sync[0].0, home.id());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Maintained {
@@ -23,6 +36,21 @@ pub struct Maintained {
 }
 
 /// Something that is due could not be done.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::{EditError, MaintainError};
+///
+/// replica.transaction(|_| {
+///     // Sync may be waiting for this very transaction.
+///     assert!(matches!(replica.maintain(), Err(MaintainError::Nested)));
+///     Ok::<_, EditError>(())
+/// })?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MaintainError {

@@ -34,6 +34,20 @@ type Watchers = BTreeMap<Subject, Vec<Weak<Mutex<Pending>>>>;
 ///
 /// Reads in three ways: [`Watch::take`] at once, [`Watch::changed`] as a future, or as a [`Stream`]. It keeps no replica
 /// open, and ends when the replica is closed.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// let mut changes = home.collection::<()>("notes")?.watch();
+/// let id = notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// notes.edit(id, |note| note["title"] = "Bread".into())?;
+/// assert_eq!(Vec::from_iter(changes.take()), [id]); // once, however often it changed
+/// assert!(changes.take().is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Watch {
     pending: Arc<Mutex<Pending>>,

@@ -6,6 +6,21 @@ use afield_core::{ChangeHash, EntityId};
 use std::sync::Weak;
 
 /// How far a change has got.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// use afield::Durability;
+///
+/// let id = notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// let write = notes.edit(id, |note| note["title"] = "Bread".into())?;
+/// write.wait(Durability::Local).await?; // at once, and without a network: it was, when `edit` returned
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Durability {
@@ -19,6 +34,25 @@ pub enum Durability {
 }
 
 /// Waiting for the relay's word failed.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// use afield::{Direction, Durability, WaitError};
+///
+/// home.set_direction("notes", Direction::LocalOnly)?;
+/// let id = notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// let write = notes.edit(id, |note| note["title"] = "Bread".into())?;
+/// match write.wait(Durability::Relay).await {
+///     Err(WaitError::HeldBack { entity }) => assert_eq!(entity, id), // it would wait for ever
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WaitError {
@@ -87,6 +121,42 @@ impl WaitError {
 ///
 /// It does not keep the replica open: once the last handle of that is gone, [`Write::wait`] answers
 /// [`WaitError::Closed`].
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use afield_relay::{hub, server};
+/// # let folder = tempfile::tempdir()?;
+/// # let options = server::RelayOptions {
+/// #     access: hub::Access::Open,
+/// #     listen: "127.0.0.1:0".parse()?,
+/// #     ..server::RelayOptions::new(folder.path().join("relay"))
+/// # };
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let relay = runtime.block_on(server::Relay::start(options))?;
+/// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+/// # let home = laptop.create_space("Home")?;
+/// # let there = phone.join_space(home.id())?;
+/// # let (notes, notes_there) = (home.collection::<()>("notes")?.json(), there.collection::<()>("notes")?.json());
+/// # let sync = |replica: &afield::Replica| -> Result<(), Box<dyn std::error::Error>> {
+/// #     replica.connect(afield::Relay::new(relay.url()))?;
+/// #     let _ = runtime.block_on(replica.sync_now());
+/// #     replica.disconnect();
+/// #     Ok(())
+/// # };
+/// use afield::Durability;
+///
+/// let id = notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// laptop.connect(afield::Relay::new(relay.url()))?;
+/// let write = notes.edit(id, |note| note["title"] = "Bread".into())?; // it is on this device's disk
+/// # runtime.block_on(async {
+/// write.wait(Durability::Relay).await?; // and now on the relay's
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # laptop.disconnect();
+/// # runtime.block_on(relay.shutdown());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Write {
     pub(crate) driver: Weak<Driver>,

@@ -15,6 +15,20 @@ use std::error::Error;
 /// `{"$richtext": [{"text": "…", "marks": {"bold": true}}]}`, `{"$counter": 0}`, `{"$bytes": "…"}`, `{"$timestamp": 0}`;
 /// [`Value::to_tagged_json`] has them all. A text stays what it is when a string is put in its place, with the marks and
 /// blocks that its characters have; a mark that is made here grows as [`Expand::of`](crate::Expand::of) says.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use serde_json::json;
+///
+/// let notes = home.collection::<()>("notes")?.json();
+/// let id = notes.insert(&json!({"title": "Milk", "body": {"$text": "two litres"}, "opened": {"$counter": 0}}))?;
+/// notes.edit(id, |note| note["body"] = json!("three litres"))?; // what changed becomes splices: it is a text
+/// assert_eq!(notes.read(id)?, json!({"title": "Milk", "body": "three litres", "opened": 0}));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct JsonCollection {
     pub(crate) of: Collection<()>,

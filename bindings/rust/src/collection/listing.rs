@@ -7,6 +7,25 @@ use afield_core::EntityId;
 ///
 /// Any device that may write to the space can leave an entity that does not have the shape of the type, above all one
 /// with a newer version of the application. It never stands in the way of the others.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::model;
+///
+/// #[model]
+/// #[derive(Debug)]
+/// struct Note { title: String }
+///
+/// let notes = home.collection::<Note>("notes")?;
+/// notes.insert(&Note { title: "Milk".into() })?;
+/// let odd = notes.json().insert(&serde_json::json!({"title": 5}))?;
+/// let listing = notes.list()?;
+/// assert_eq!((listing.entities.len(), listing.unreadable[0].0), (1, odd)); // one does not hide the others
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "entities that could not be read are told here and nowhere else"]
 pub struct Listing<T> {

@@ -48,6 +48,22 @@ impl Default for Growth {
 }
 
 /// How far [`crate::Replica::compact`] is.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// let id = notes.insert(&serde_json::json!({"n": 0}))?;
+/// for n in 1..50 {
+///     notes.edit(id, |note| note["n"] = n.into())?;
+/// }
+/// let mut seen = Vec::new();
+/// replica.compact(|progress| seen.push((progress.done, progress.total)))?;
+/// assert_eq!(seen.last(), Some(&(1, 1))); // the one entity
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompactionProgress {
     /// Entities that are done.
@@ -57,6 +73,22 @@ pub struct CompactionProgress {
 }
 
 /// What [`crate::Replica::compact`] has done.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// let id = notes.insert(&serde_json::json!({"n": 0}))?;
+/// for n in 1..50 {
+///     notes.edit(id, |note| note["n"] = n.into())?;
+/// }
+/// let compacted = replica.compact(|_| ())?;
+/// assert_eq!((compacted.entities, compacted.passed_over), (1, 0)); // nothing was damaged, or being edited
+/// assert_eq!(notes.read(id)?["n"], 49);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Compacted {
     /// Entities that are held more compactly now.

@@ -14,6 +14,23 @@ use afield_store::{ChangeState, LoadFrom, Snapshot, StoreError, StoredChange, St
 const SNAPSHOT_CHANGES_MIN: usize = 1_000;
 
 /// An entity could not be opened. All others can.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// use afield::{Confirm, EntityError, ReadError};
+///
+/// let id = notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// home.collection::<()>("notes")?.purge(id, Confirm::Yes)?;
+/// match notes.read(id) {
+///     Err(ReadError::Entity(EntityError::Purged { entity })) => assert_eq!(entity, id), // and it never comes back
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EntityError {

@@ -280,6 +280,21 @@ impl TextField<'_> {
 /// A text field of an entity that may grow long. Positions count Unicode code points of the whole.
 ///
 /// Typing and merging take a few milliseconds in 100,000 characters: see [`LongText`](crate::LongText).
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// let id = notes.insert(&serde_json::json!({}))?;
+/// let note = home.collection::<()>("notes")?.entity(id)?;
+/// let transcript = note.long_text("transcript");
+/// transcript.splice(0, 0, "Once upon a time")?;
+/// transcript.splice(0, 4, "Twice")?;
+/// assert_eq!(transcript.read()?, "Twice upon a time");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct LongTextField<'e>(pub(super) Field<'e>);
 

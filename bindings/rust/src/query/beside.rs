@@ -6,6 +6,23 @@ use crate::read_only::ReadOnlySpace;
 use afield_core::{Collection as Name, EntityId};
 
 /// What a [`Query`] or a [`SearchBox`] gives that was made of a [`ReadOnlySpace`].
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("notes.db");
+/// use afield::{Beside, Query, ReadOnlyReplica, Replica};
+///
+/// let replica = Replica::open(&path)?; // perhaps another process
+/// let tasks = replica.create_space("Home")?.collection::<()>("tasks")?.json();
+/// let id = tasks.insert(&serde_json::json!({"title": "sow"}))?;
+///
+/// let home = ReadOnlyReplica::open(&path)?.spaces()?.remove(0);
+/// let all: Query<Beside> = home.query("tasks".parse()?, "title = ?", ["sow"])?;
+/// assert_eq!(all.ids()?, [id]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Beside;
 

@@ -13,8 +13,27 @@ use std::sync::Arc;
 const ENTITIES_PER_PAGE: usize = 256;
 
 /// One field or several: `"due"`, or `["done", "due"]`.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// let tasks = home.collection::<()>("tasks")?;
+/// tasks.index("due")?;
+/// tasks.index(["done", "due"])?; // one index over both
+/// assert_eq!(tasks.indexes()?.len(), 2);
+/// # Ok(())
+/// # }
+/// ```
 pub trait Fields {
     /// Their names, in order.
+    ///
+    /// ```
+    /// use afield::Fields;
+    ///
+    /// assert_eq!("due".names(), ["due"]);
+    /// assert_eq!(["done", "due"].names(), ["done", "due"]);
+    /// ```
     fn names(&self) -> Vec<&str>;
 }
 

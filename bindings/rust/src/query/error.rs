@@ -5,6 +5,19 @@ use afield_core::wire::Class;
 use afield_store::{Position, QueryError as Refusal, StoreError};
 
 /// A query, a search or a declaration failed.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::{QueryError, store};
+///
+/// let tasks = home.collection::<()>("tasks")?.json();
+/// let error = tasks.query("done = ", ()).map(|_| ()).unwrap_err();
+/// assert!(matches!(error, QueryError::Refused(store::QueryError::Syntax { ends_early: true, .. })));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueryError {

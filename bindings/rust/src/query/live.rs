@@ -72,6 +72,23 @@ enum Shown {
 }
 
 /// What a live query has read so far.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// let tasks = home.collection::<()>("tasks")?.json();
+/// let mut open = tasks.query("done = 0", ())?.watch()?;
+/// assert!(open.take().is_some());
+/// for n in 0..10 {
+///     tasks.insert(&serde_json::json!({"n": n, "done": true}))?;
+/// }
+/// assert!(open.take().is_none());
+/// let work = open.work();
+/// assert_eq!((work.runs, work.probes), (1, 10)); // ten rows were looked at, and nothing was asked anew
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LiveWork {
     /// How many times the query was asked, the first time included.
@@ -110,6 +127,11 @@ impl<V> LiveQuery<V> {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// `None` is no error: nothing has changed, or the replica was closed. What is in `Some` may be one ([`QueryError`]), where the answer
+    /// could not be read; the query goes on with the next change.
     pub fn take(&mut self) -> Option<Result<V, QueryError>> {
         let changed = self.watch.take();
         self.look(changed)
@@ -132,6 +154,10 @@ impl<V> LiveQuery<V> {
     /// # })
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// What is in `Some` may be one ([`QueryError`]), where the answer could not be read; the query goes on with the next change.
     pub async fn next_answer(&mut self) -> Option<Result<V, QueryError>> {
         std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }

@@ -58,6 +58,24 @@ use std::sync::Arc;
 ///
 /// Null comes before numbers, and these before text, by its bytes. Where nothing is said entities come in the order of their
 /// making, and those that are equal in the order in which they came to this device.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use serde_json::json;
+///
+/// let tasks = home.collection::<()>("tasks")?.json();
+/// for (title, due) in [("buy milk", 3), ("water the beans", 1), ("rest", 9)] {
+///     tasks.insert(&json!({"title": title, "due": due}))?;
+/// }
+/// let due = tasks.query("due < ?", [5])?.order_by("due").limit(20);
+/// let titles: Vec<_> = due.all()?.into_iter().map(|(_, task)| task["title"].clone()).collect();
+/// assert_eq!(titles, ["water the beans", "buy milk"]);
+/// assert_eq!(due.count()?, 2);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "a query does nothing until it is asked"]
 pub struct Query<T> {
@@ -80,6 +98,20 @@ impl<T> Clone for Query<T> {
 }
 
 /// What a [`Query`] gives that was made of JSON values.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::{AsJson, Query};
+///
+/// let tasks = home.collection::<()>("tasks")?;
+/// let id = tasks.json().insert(&serde_json::json!({"title": "sow"}))?;
+/// let all: Query<AsJson> = tasks.json().query("title = 'sow'", ())?;
+/// assert_eq!(all.all()?, [(id, serde_json::json!({"title": "sow"}))]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct AsJson;
 

@@ -29,13 +29,41 @@ use std::time::SystemTime;
 /// ```
 pub trait Param {
     /// The value as queries compare it.
+    ///
+    /// ```
+    /// use afield::{Param, QueryValue, Timestamp};
+    ///
+    /// assert_eq!(true.to_query_value(), QueryValue::Integer(1));
+    /// assert_eq!(Timestamp::from_millis(1_000).to_query_value(), QueryValue::Integer(1_000));
+    /// assert_eq!(None::<i64>.to_query_value(), QueryValue::Null);
+    /// ```
     fn to_query_value(&self) -> QueryValue;
 }
 
 /// The values of all question marks: an array, a slice or a `Vec` of values of one type, a tuple of up to eight of several
 /// types, or `()` for none.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// let tasks = home.collection::<()>("tasks")?.json();
+/// tasks.insert(&serde_json::json!({"title": "sow", "due": 3}))?;
+/// assert_eq!(tasks.query("due < 5", ())?.count()?, 1);
+/// assert_eq!(tasks.query("due BETWEEN ? AND ?", [1, 5])?.count()?, 1); // of one type
+/// assert_eq!(tasks.query("title = ? AND due = ?", ("sow", 3))?.count()?, 1); // of several
+/// # Ok(())
+/// # }
+/// ```
 pub trait Params {
     /// The values, in the order of their question marks.
+    ///
+    /// ```
+    /// use afield::{Params, QueryValue};
+    ///
+    /// assert_eq!(("sow", 3).to_query_values(), [QueryValue::Text("sow".into()), QueryValue::Integer(3)]);
+    /// assert!(().to_query_values().is_empty());
+    /// ```
     fn to_query_values(&self) -> Vec<QueryValue>;
 }
 

@@ -11,6 +11,19 @@ use std::marker::PhantomData;
 
 /// A search in the fields that were declared with [`Collection::search_fields`]: of entities that are not deleted, those that fit
 /// best first.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// let tasks = home.collection::<()>("tasks")?;
+/// tasks.search_fields(["title"])?;
+/// let id = tasks.json().insert(&serde_json::json!({"title": "water the beans"}))?;
+/// let found = tasks.json().search("beans")?.limit(10).all()?;
+/// assert_eq!(found[0].id, id);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "a search does nothing until it is asked"]
 pub struct SearchBox<T> {
@@ -30,6 +43,20 @@ enum Text {
 }
 
 /// An entity that a search has found.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// let tasks = home.collection::<()>("tasks")?;
+/// tasks.search_fields(["title"])?;
+/// tasks.json().insert(&serde_json::json!({"title": "water the beans"}))?;
+/// let found = &tasks.json().search("beans")?.all()?[0];
+/// assert_eq!(found.value["title"], "water the beans");
+/// assert_eq!(found.snippet.marked("<b>", "</b>"), "water the <b>beans</b>");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Found<V> {

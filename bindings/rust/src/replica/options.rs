@@ -10,6 +10,22 @@ use std::path::Path;
 use std::time::Duration;
 
 /// How a replica is opened; [`Replica::options`] begins the line.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("notes.db");
+/// use afield::{Replica, Synchronous};
+/// use std::time::Duration;
+///
+/// let replica = Replica::options()
+///     .synchronous(Synchronous::Normal) // a power failure may cost the last edits
+///     .writer_wait(Duration::from_secs(1))
+///     .open(&path)?;
+/// assert_eq!(replica.status()?.synchronous, Some(Synchronous::Normal));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default)]
 #[must_use = "nothing is opened before `open`"]
 pub struct ReplicaOptions {

@@ -17,6 +17,19 @@ const ECHO_MS: i64 = 5_000;
 const NAMES_MAX: usize = 3;
 
 /// What was decided last about syncing a space and why, and what comes next.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// home.request(afield::Trigger::Manual)?;
+/// let explanation = &replica.explain()?[0];
+/// assert_eq!((explanation.space, explanation.name.as_str()), (home.id(), "Home"));
+/// assert_eq!(explanation.runs[0].reason, "sync_off"); // for programs
+/// assert!(explanation.last[0].contains("sync is off")); // for people
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Explanation {

@@ -7,6 +7,47 @@ use afield_store::{BackupError, OpenError, StoreError};
 use std::io;
 
 /// How far the making of a sandbox is.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use afield_relay::{hub, server};
+/// # let folder = tempfile::tempdir()?;
+/// # let options = server::RelayOptions {
+/// #     access: hub::Access::Open,
+/// #     listen: "127.0.0.1:0".parse()?,
+/// #     ..server::RelayOptions::new(folder.path().join("relay"))
+/// # };
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let relay = runtime.block_on(server::Relay::start(options))?;
+/// # let (laptop, phone) = (afield::Replica::open_in_memory()?, afield::Replica::open_in_memory()?);
+/// # let home = laptop.create_space("Home")?;
+/// # let there = phone.join_space(home.id())?;
+/// # let (notes, notes_there) = (home.collection::<()>("notes")?.json(), there.collection::<()>("notes")?.json());
+/// # let sync = |replica: &afield::Replica| -> Result<(), Box<dyn std::error::Error>> {
+/// #     replica.connect(afield::Relay::new(relay.url()))?;
+/// #     let _ = runtime.block_on(replica.sync_now());
+/// #     replica.disconnect();
+/// #     Ok(())
+/// # };
+/// use afield::SandboxProgress;
+///
+/// let (tell, told) = std::sync::mpsc::channel(); // it is told on another thread
+/// let progress = move |progress| {
+///     if let SandboxProgress::Copying { done, total } = progress {
+///         let _ = tell.send(100 * done / total);
+///     }
+/// };
+/// # runtime.block_on(async {
+/// let copy = folder.path().join("copy.db");
+/// let sandbox = laptop.sandbox_with(afield::Relay::new(relay.url()), copy, progress).await?;
+/// assert_eq!(told.iter().last(), Some(100)); // percent
+/// # sandbox.remove()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # runtime.block_on(relay.shutdown());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SandboxProgress {
@@ -27,6 +68,21 @@ pub enum SandboxProgress {
 }
 
 /// A sandbox could not be made. Nothing is left of it, and nothing was sent.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// # let folder = tempfile::tempdir()?;
+/// use afield::{Relay, SandboxError};
+///
+/// let nobody = Relay::new("ws://127.0.0.1:9"); // nobody listens there
+/// let error = replica.sandbox_with(nobody, folder.path().join("copy.db"), |_| ()).await.unwrap_err();
+/// assert!(matches!(error, SandboxError::Unreached { class: afield::Class::Retry, .. }));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SandboxError {

@@ -8,6 +8,17 @@ use afield_core::document::{Edit, OperationError, Path, Step, Value};
 use std::collections::BTreeMap;
 
 /// One thing to write. The patches of an edit are applied in order, and each sees what those before it wrote.
+///
+/// ```
+/// # use afield::{model, typed};
+/// # #[model]
+/// # struct Note { title: String, tags: Vec<String> }
+/// let before = Note { title: "Shopping".into(), tags: vec!["food".into()] };
+/// let after = Note { title: "Shopping".into(), tags: vec!["food".into(), "today".into()] };
+/// let patches = typed::difference(&typed::to_tree(&before)?, &typed::to_tree(&after)?);
+/// assert_eq!(patches.len(), 1); // the tags alone: what was not changed is not written
+/// # Ok::<(), typed::ToValueError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Patch {
     /// Write what differs between two values at a place that no list of maps lies below.

@@ -5,6 +5,26 @@ use std::fmt;
 /// The place of a value, as an error may show it: names of fields and positions, never content (invariant S6).
 ///
 /// Keys of a map with free keys, such as a `HashMap`, are content: they are shown as `*`.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::{ReadError, model, typed::FromDocumentError};
+///
+/// #[model]
+/// #[derive(Debug)]
+/// struct Task { steps: Vec<u32> }
+///
+/// let tasks = home.collection::<Task>("tasks")?;
+/// let id = tasks.json().insert(&serde_json::json!({"steps": [1, "two"]}))?;
+/// match tasks.read(id).unwrap_err() {
+///     ReadError::Shape { source: FromDocumentError::Mismatch { at, .. }, .. } => assert_eq!(at.to_string(), "steps[1]"),
+///     other => panic!("{other}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FieldPath(Vec<Place>);
 

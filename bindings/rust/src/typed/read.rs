@@ -13,6 +13,27 @@ use autosurgeon::{Hydrate, HydrateError, ReadDoc};
 /// Why a document does not read as the type asked for.
 ///
 /// It names the place, what was found and what was expected, and never content (invariant S6).
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::{ReadError, model, typed::FromDocumentError};
+///
+/// #[model]
+/// #[derive(Debug)]
+/// struct Note {
+///     #[model(required)]
+///     title: String,
+/// }
+///
+/// let notes = home.collection::<Note>("notes")?;
+/// let id = notes.json().insert(&serde_json::json!({}))?;
+/// let error = notes.read(id).unwrap_err();
+/// assert!(matches!(error, ReadError::Shape { source: FromDocumentError::Missing { expected: "String", .. }, .. }));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum FromDocumentError {
     /// A required field is absent or null.

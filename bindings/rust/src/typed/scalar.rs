@@ -14,6 +14,23 @@ use std::{
 };
 
 /// A number to which concurrent increments add up.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::{Counter, model};
+///
+/// #[model]
+/// struct Note { opened: Counter }
+///
+/// let notes = home.collection::<Note>("notes")?;
+/// let id = notes.insert(&Note { opened: Counter::default() })?;
+/// notes.edit(id, |note| note.opened.increment(1))?; // devices that do so at the same time count two
+/// assert_eq!(notes.read(id)?.opened.value(), 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Counter(i64);
@@ -102,6 +119,22 @@ impl Reconcile for Counter {
 /// A moment, in milliseconds since the Unix epoch.
 ///
 /// Time is what people read; it never decides what wins (invariant S4).
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::{Timestamp, model};
+///
+/// #[model]
+/// struct Task { due: Option<Timestamp> }
+///
+/// let tasks = home.collection::<Task>("tasks")?;
+/// let id = tasks.insert(&Task { due: Some(Timestamp::from_millis(1_767_225_600_000)) })?;
+/// assert_eq!(tasks.query("due < ?", [Timestamp::from(std::time::SystemTime::now())])?.ids()?, [id]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
@@ -191,6 +224,23 @@ impl Reconcile for Timestamp {
 /// Bytes that are replaced as a whole.
 ///
 /// In JSON they are a string of lowercase hexadecimal digits, as they are where an entity is read as JSON.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::{Bytes, model};
+///
+/// #[model]
+/// struct Photo { thumbnail: Bytes }
+///
+/// let photos = home.collection::<Photo>("photos")?;
+/// let id = photos.insert(&Photo { thumbnail: vec![0, 255].into() })?;
+/// assert_eq!(photos.read(id)?.thumbnail, Bytes::from(vec![0, 255]));
+/// assert_eq!(photos.json().read(id)?["thumbnail"], "00ff");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bytes(Vec<u8>);
 

@@ -9,6 +9,20 @@ use afield_core::document::Value;
 use autosurgeon::{Reconcile, reconcile::StaleHeads};
 
 /// Why a model has no value of its own.
+///
+/// ```
+/// use afield::typed::{self, ToValueError};
+/// use afield::typed::autosurgeon::{self, Reconcile, Reconciler};
+///
+/// struct Nobody; // a type whose hand-written `Reconcile` writes nothing
+/// impl Reconcile for Nobody {
+///     type Key<'a> = autosurgeon::reconcile::NoKey;
+///     fn reconcile<R: Reconciler>(&self, _: R) -> Result<(), R::Error> {
+///         Ok(())
+///     }
+/// }
+/// assert!(matches!(typed::to_value(&Nobody), Err(ToValueError::Nothing { .. })));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum ToValueError {
     /// A text holds edits against a document instead of its content.

@@ -10,6 +10,17 @@ use std::{borrow::Cow, collections::BTreeMap};
 ///
 /// Made by [`to_tree`](super::to_tree) and [`before_edit`](super::before_edit), compared by
 /// [`difference`](super::difference).
+///
+/// ```
+/// # use afield::{model, typed};
+/// # #[model]
+/// # struct Note { title: String }
+/// let before = typed::to_tree(&Note { title: "Milk".into() })?;
+/// let after = typed::to_tree(&Note { title: "Bread".into() })?;
+/// assert!(typed::difference(&before, &before).is_empty());
+/// assert_eq!(typed::difference(&before, &after).len(), 1);
+/// # Ok::<(), typed::ToValueError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Tree(pub(super) Node);
 

@@ -40,9 +40,23 @@ use uuid::Uuid;
 )]
 pub trait MapKey: Sized {
     /// The key in the document. Different values have different keys.
+    ///
+    /// ```
+    /// use afield::typed::MapKey;
+    ///
+    /// assert_eq!(7_u32.to_key(), "7");
+    /// assert_eq!('x'.to_key(), "x");
+    /// ```
     fn to_key(&self) -> Cow<'_, str>;
 
     /// The value that a key stands for, if it is one of this type's.
+    ///
+    /// ```
+    /// use afield::typed::MapKey;
+    ///
+    /// assert_eq!(u32::from_key("7"), Some(7));
+    /// assert_eq!(u32::from_key("seven"), None); // as another version of the app may have written it
+    /// ```
     fn from_key(key: &str) -> Option<Self>;
 }
 

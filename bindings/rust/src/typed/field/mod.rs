@@ -25,6 +25,29 @@ use autosurgeon::{
 ///
 /// It stands before autosurgeon's traits, and not in their place, since this crate cannot implement those for types
 /// of the standard library or of other crates. Its functions are called by generated code.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let replica = afield::Replica::open_in_memory()?;
+/// # let home = replica.create_space("Home")?;
+/// use afield::model;
+///
+/// #[model] // implements it, and so the type can be a field of another, or an entity
+/// #[derive(Debug, PartialEq)]
+/// struct Address { city: String }
+///
+/// #[model]
+/// struct Person { name: String, addresses: Vec<Address> }
+///
+/// fn is_a_field<T: afield::typed::Field>() {}
+/// is_a_field::<Option<Vec<Address>>>();
+///
+/// let people = home.collection::<Person>("people")?;
+/// let id = people.insert(&Person { name: "Ada".into(), addresses: vec![Address { city: "London".into() }] })?;
+/// assert_eq!(people.read(id)?.addresses[0].city, "London");
+/// # Ok(())
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a field of a model: it does not implement `afield::typed::Field`",
     label = "no field of a model",
