@@ -19,12 +19,18 @@ use std::io;
 /// The storage failed, or the store may not be used any more. Any operation can answer with it.
 ///
 /// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use afield_core::wire::Class;
-/// use afield_store::StoreError;
+/// use afield_store::{OpenOptions, Store, StoreError};
 ///
-/// // What every write answers after one that failed, until `Replica::reload`.
-/// let error = StoreError::Poisoned;
-/// assert_eq!((error.code(), error.class()), ("store.poisoned", Class::Retry));
+/// let store = Store::open_in_memory(&OpenOptions::default())?;
+/// let reader = store.reader();
+/// let _connection = store.into_connection()?; // and with it the store is closed
+/// let error = reader.spaces().unwrap_err();
+/// assert!(matches!(error, StoreError::Closed));
+/// assert_eq!(error.class(), Class::Retry); // with another handle
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -13,10 +13,25 @@ use rusqlite::Connection;
 /// Something that must never be found in a store.
 ///
 /// ```
-/// use afield_store::Violation;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("notes.db");
+/// # use afield_core::SpaceId;
+/// # use afield_store::{OpenOptions, Origin, Store};
+/// use afield_store::{Reader, Violation};
 ///
-/// let violation = Violation::Damaged { faults: 3 };
-/// assert_eq!(violation.to_string(), "SQLite finds 3 faults in the file");
+/// # let mut store = Store::open(&path, &OpenOptions::default())?;
+/// # let space = SpaceId::from_bytes([7; 16]);
+/// # store.create_space(space, "Home", Origin::MadeHere, 0)?;
+/// # store.set_direction(space, &"drafts".parse()?, afield_core::policy::Direction::LocalOnly, false)?;
+/// # drop(store);
+/// let reader = Reader::open(&path)?;
+/// assert!(reader.verify()?.is_empty());
+/// // Some other program has been at the file.
+/// rusqlite::Connection::open(&path)?.execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM spaces;")?;
+/// assert!(matches!(reader.verify()?[..], [Violation::DanglingRows { rows: 1 }]));
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -714,15 +714,30 @@ fn entities(count: usize) -> String {
 /// An entity that an export had to leave out.
 ///
 /// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("notes.db");
+/// # let replica = afield::Replica::open(&path)?;
+/// # let home = replica.create_space("Home")?;
+/// # let notes = home.collection::<()>("notes")?.json();
+/// # let whole = notes.insert(&serde_json::json!({"title": "Milk"}))?;
+/// # let damaged = notes.insert(&serde_json::json!({"title": "Bread"}))?;
+/// # let id = home.id();
+/// # drop((replica, home, notes));
+/// # let connection = rusqlite::Connection::open(&path)?;
+/// # let change = "change_row IN (SELECT change_row FROM changes WHERE entity_row = 2)";
+/// # connection.execute(&format!("UPDATE bodies SET bytes = zeroblob(40) WHERE {change}"), [])?;
+/// # drop(connection);
+/// # let home = afield::Replica::open(&path)?.space(id)?;
 /// use afield::{SkippedEntity, TransferError};
 ///
-/// /// What a person reads when an export lacks something.
-/// fn lacking(error: &TransferError) -> Vec<String> {
-///     let TransferError::Incomplete { skipped, .. } = error else { return Vec::new() };
-///     skipped.iter().map(|SkippedEntity { entity, error, .. }| format!("{entity}: {error}")).collect()
-/// }
-/// let whole = TransferError::Incomplete { written: 3, skipped: Vec::new() };
-/// assert!(lacking(&whole).is_empty());
+/// let mut lines = Vec::new();
+/// let error = home.export(&mut lines, |_| ()).unwrap_err(); // a disk has damaged one of two
+/// let TransferError::Incomplete { written: 1, skipped } = error else { panic!("{error}") };
+/// let SkippedEntity { collection, entity, error, .. } = &skipped[0];
+/// assert_eq!((collection.as_str(), *entity, error.code()), ("notes", damaged, "entity.damaged"));
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]

@@ -94,11 +94,17 @@ operation_error! {
     /// The direction of a collection could not be stored.
     ///
     /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_core::SpaceId;
+    /// # use afield_core::policy::Direction;
+    /// # let mut store = afield_store::Store::open_in_memory(&afield_store::OpenOptions::default())?;
     /// use afield_store::DirectionError;
     ///
-    /// let error = DirectionError::TooMany { maximum: 256 };
-    /// assert_eq!(error.code(), "direction.too_many");
-    /// assert!(error.to_string().ends_with("name what is wanted in the filter instead")); // what to do about it
+    /// let nowhere = SpaceId::from_bytes([7; 16]);
+    /// let error = store.set_direction(nowhere, &"drafts".parse()?, Direction::LocalOnly, false).unwrap_err();
+    /// assert!(matches!(error, DirectionError::UnknownSpace { space } if space == nowhere));
+    /// # Ok(())
+    /// # }
     /// ```
     DirectionError {
         /// The store has no such space.
@@ -118,11 +124,16 @@ operation_error! {
     /// A filter could not be stored.
     ///
     /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_core::{Filter, SpaceId};
+    /// # let mut store = afield_store::Store::open_in_memory(&afield_store::OpenOptions::default())?;
     /// use afield_store::FilterError;
     ///
-    /// let error = FilterError::TooLong { maximum: 4_096 };
-    /// assert_eq!(error.code(), "filter.too_long");
-    /// assert!(error.to_string().ends_with("name the collection of the entities instead")); // what to do about it
+    /// let nowhere = SpaceId::from_bytes([7; 16]);
+    /// let error = store.set_filter(nowhere, &Filter::Everything, false).unwrap_err();
+    /// assert!(matches!(error, FilterError::UnknownSpace { space } if space == nowhere));
+    /// # Ok(())
+    /// # }
     /// ```
     FilterError {
         /// The store has no such space.
@@ -142,11 +153,24 @@ operation_error! {
     /// Changes could not be appended.
     ///
     /// ```
-    /// use afield_store::{AppendError, StoreError};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now, SpaceId};
+    /// # use afield_store::{Arrival, EntityWrite, NewChange, OpenOptions, Store};
+    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
+    /// # let entity = EntityId::from_bytes([1; 16]);
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 0, monotonic_ms: 0 });
+    /// # let changes = Document::new(entity).edit(&by, &Limits::DEFAULT, |edit| edit.put("title", "Milk"))?.changes;
+    /// # let changes = [NewChange { hash: changes[0].hash, bytes: &changes[0].bytes, arrival: Arrival::Received }];
+    /// use afield_store::AppendError;
     ///
-    /// // What an edit answers after a write that failed, until the replica was reloaded.
-    /// let error = AppendError::from(StoreError::Poisoned);
-    /// assert_eq!(error.code(), "store.poisoned");
+    /// let nowhere = SpaceId::from_bytes([7; 16]); // a space that was left meanwhile
+    /// let collection = "notes".parse()?;
+    /// let write = EntityWrite { space: nowhere, entity, collection: &collection, changes: &changes, projection: None };
+    /// let error = store.append(&[write], 0).unwrap_err();
+    /// assert!(matches!(error, AppendError::UnknownSpace { space } if space == nowhere));
+    /// # Ok(())
+    /// # }
     /// ```
     AppendError {
         /// The store has no such space.
