@@ -13,6 +13,7 @@ mod otlp;
 mod progress;
 mod purge;
 mod serve;
+mod session;
 mod shown;
 mod space;
 mod token;
@@ -39,6 +40,7 @@ pub use device::DeviceCommand;
 pub use doctor::DoctorCommand;
 pub use purge::PurgeCommand;
 pub use serve::ServeCommand;
+pub use session::SessionCommand;
 pub use space::SpaceCommand;
 pub use token::{CreateTokenCommand, TokenCommand};
 pub use user::UserCommand;
@@ -51,7 +53,7 @@ Exit codes:
   1  failed; the reason is on standard error
   2  the command line or the configuration was wrong
   3  the data folder is in use by another relay
-  4  there is no such user, token, space or device, or no relay's data in the folder
+  4  there is no such user, token, space, device or session, or no relay's data in the folder
   6  something is wrong, and was said
 
 With --json an error is an object {error, code, class, next} on standard error.";
@@ -116,6 +118,9 @@ enum Action {
     /// List, name and sign out devices
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// List the devices that are connected now, and sign one out
+    #[command(subcommand)]
+    Session(SessionCommand),
     /// Print the OpenAPI document of the administration over HTTP
     Openapi,
     /// Check, show and document the configuration
@@ -170,6 +175,10 @@ pub(crate) enum CommandError {
     Operation(#[from] OperationError),
     #[error(transparent)]
     Otlp(#[from] otlp::OtlpError),
+    #[error("there are no sessions: no relay runs on this folder")]
+    NoRelay,
+    #[error("what runs on this folder writes no sessions down: there is no telling which there are")]
+    SessionsUnknown,
     #[error("the relay has failed and stopped")]
     Failed,
 }
@@ -194,7 +203,7 @@ impl CommandError {
                 FolderError::Missing { .. } => EXIT_NOT_FOUND,
                 _ => 1,
             },
-            Self::NoSuchSpace(_) => EXIT_NOT_FOUND,
+            Self::NoSuchSpace(_) | Self::NoRelay => EXIT_NOT_FOUND,
             Self::Operation(error) => error.exit_code(),
             Self::Account(error) if error.is_missing() => EXIT_NOT_FOUND,
             Self::Account(AccountError::Name) | Self::NoSecret(_) => EXIT_USAGE,
@@ -222,6 +231,8 @@ impl CommandError {
             Self::NoSecret(_) => Some("pipe it in, or type it and end with the return key"),
             Self::NoSuchSpace(_) => Some("leave out --space for all spaces; a device's `space list` shows its ids"),
             Self::Otlp(_) => Some("see what `config print` shows of otlp; without otlp.endpoint nothing is sent"),
+            Self::NoRelay => Some("`serve` starts one; `device sign-out` works without"),
+            Self::SessionsUnknown => Some("the log of the relay may say why; `device list` and `device sign-out` work"),
             Self::Failed => Some("start it again, and report what its log says"),
             Self::Config(_) => Some("`config keys` lists all keys, `config check` checks without starting"),
             Self::Start(CheckError::Start(StartError::Folder(error))) | Self::Folder(error) => match error {
@@ -251,6 +262,10 @@ fn next_of(error: &AccountError) -> Option<&'static str> {
         AccountError::NoSuchDevice(_) => {
             Some("`device list` shows the devices; one that has just signed in is listed some seconds later")
         }
+        AccountError::NoSuchSession(_) => {
+            Some("`session list` shows the sessions; one that has just begun is listed some seconds later")
+        }
+        AccountError::OpenAccess => Some("start the relay without --insecure-open"),
         AccountError::NoSuchInvitation => Some("ask for another one"),
         AccountError::NotWithdrawn(_) => Some("`space invitations` shows what became of it"),
         AccountError::Name | AccountError::Log(_) => None,
@@ -305,6 +320,10 @@ pub fn run(command: RelayCommand) -> ExitCode {
             data_folder(config, data).and_then(|data| command.run(data, json))
         }
         Action::Device(command) => {
+            log::start("warn");
+            data_folder(config, data).and_then(|data| command.run(data, json))
+        }
+        Action::Session(command) => {
             log::start("warn");
             data_folder(config, data).and_then(|data| command.run(data, json))
         }

@@ -4,7 +4,7 @@
 
 use crate::hub::{Occurrence, Party, RecentEvent, SessionSummary};
 use crate::log::accounts::{
-    DeviceSummary, InvitationSummary, Member, SignedOut, SpaceSummary, TokenSummary, UserSummary,
+    DeviceSummary, InvitationSummary, Member, SignedOut, SpaceSummary, TokenSummary, UserSummary, WrittenSession,
 };
 use afield_core::SpaceId;
 use serde::Serialize;
@@ -291,6 +291,28 @@ impl From<SessionSummary> for SessionView {
             device: session.device.to_string(),
             name: None,
             address: session.address.map(|address| address.to_string()),
+            since_ms: session.since_wall_ms,
+            last_seen_ms: session.heard_wall_ms,
+            queued_bytes: session.queued_bytes,
+            spaces: spaces.collect(),
+        }
+    }
+}
+
+impl From<WrittenSession> for SessionView {
+    fn from(session: WrittenSession) -> Self {
+        let spaces = session.spaces.iter().map(|progress| ProgressView {
+            space: progress.space.to_string(),
+            stored: progress.stored,
+            head: progress.head,
+            lag: progress.head.saturating_sub(progress.stored.unwrap_or_default()),
+        });
+        Self {
+            id: session.id.to_string(),
+            user: session.user,
+            device: session.device.to_string(),
+            name: session.name,
+            address: session.address,
             since_ms: session.since_wall_ms,
             last_seen_ms: session.heard_wall_ms,
             queued_bytes: session.queued_bytes,

@@ -84,6 +84,7 @@ fn users_are_made_listed_closed_and_signed_out() {
         &["space", "withdraw", "1"],
         &["device", "sign-out", "ada", unknown],
         &["device", "list", "--user", "nobody"],
+        &["session", "sign-out", "0123456789abcdef0123456789abcdef"],
     ] {
         let output = relay(&data, missing).arg("--json").output().unwrap();
         assert_eq!(

@@ -6,6 +6,7 @@ mod greet;
 mod guard;
 mod live;
 mod opening;
+mod presence;
 mod recent;
 mod refresh;
 mod roster;
@@ -314,6 +315,7 @@ impl<L: Log> Hub<L> {
     /// Ends all sessions, with everything that was pushed committed first; drain [`Self::poll_transmit`] after it.
     pub fn shutdown(&mut self, now: Now) {
         self.commit(now);
+        self.forget_written_sessions();
         self.write_roster(now);
         let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
         for id in ids {
@@ -398,7 +400,10 @@ impl<L: Log> Hub<L> {
                 self.fall_behind(id, space);
             }
             RelayRequest::Read { space } => self.fall_behind(id, space),
-            RelayRequest::Stored { space } => self.note_stored(id, space),
+            RelayRequest::Stored { space } => {
+                self.note_stored(id, space);
+                self.note_progress(id, space);
+            }
             RelayRequest::Signal(signal) => self.signal(id, &signal, now),
             RelayRequest::Append(request) => {
                 let Some(principal) = self.sessions.get(&id).and_then(|seat| seat.principal) else { return };
@@ -447,11 +452,13 @@ impl<L: Log> Hub<L> {
             seat.unchecked.remove(&space);
         }
         self.leave(id, space);
-        if let Some(readers) = self.spaces.get_mut(&space) {
-            readers.sessions.remove(&id);
-            if readers.sessions.is_empty() {
-                self.spaces.remove(&space);
-            }
+        let Some(readers) = self.spaces.get_mut(&space) else { return };
+        let was_open = readers.sessions.remove(&id);
+        if readers.sessions.is_empty() {
+            self.spaces.remove(&space);
+        }
+        if was_open {
+            self.note_progress(id, space);
         }
     }
 

@@ -53,6 +53,7 @@ impl<L: Log> Hub<L> {
                 if let Some(seat) = self.sessions.get_mut(&id) {
                     seat.unchecked.remove(&space);
                 }
+                self.note_progress(id, space);
                 if position.sequence < head {
                     self.fall_behind(id, space);
                 }

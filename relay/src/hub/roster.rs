@@ -1,25 +1,27 @@
 //! Who is here, for those who run the relay.
 
 use super::Hub;
-use crate::log::{Log, SeenDevice, TokenHash};
+use super::presence::Presence;
+use crate::log::{Log, SeenDevice, SessionNotes, TokenHash};
 use afield_core::{DeviceId, Now, SessionId, SpaceId};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// How long it takes at most until a device that signed in is written down, in milliseconds: many that come at once are one
 /// transaction.
-const NOTED_WITHIN_MS: u64 = 2_000;
+pub(super) const NOTED_WITHIN_MS: u64 = 2_000;
 /// How many devices are written down at once, so that appends do not wait long.
-const NOTED_AT_ONCE_MAX: usize = 1_000;
+pub(super) const NOTED_AT_ONCE_MAX: usize = 1_000;
 
 /// How many wait at most to be written down once more, where that failed: what is kept in memory is bounded however long it fails (R8).
-const KEPT_MAX: usize = 10_000;
+pub(super) const KEPT_MAX: usize = 10_000;
 
-/// Devices that were here and are not written down yet.
+/// Devices that were here, and sessions that are, as far as they are not written down yet.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
     /// By user, device and token: a device that takes a fresher token meanwhile has shown both.
     seen: BTreeMap<(i64, DeviceId, TokenHash), SeenDevice>,
+    pub(super) presence: Presence,
     /// When they are written down, on the monotonic clock.
     due_ms: Option<u64>,
 }
@@ -104,7 +106,7 @@ impl<L: Log> Hub<L> {
         let live = self.sessions.values().filter(|seat| is_meant(seat));
         let live = live.filter_map(|seat| seen_device(seat, now.wall_ms));
         let live: Vec<SeenDevice> = live.collect();
-        self.write_devices(live, now);
+        self.write_notes(live, SessionNotes::default(), now);
     }
 
     /// Looks now whether somebody changed who may do what, instead of within a second.
@@ -115,6 +117,7 @@ impl<L: Log> Hub<L> {
     /// Notes that a session's device is here.
     pub(super) fn note_seen(&mut self, id: SessionId, now: Now) {
         self.note_device(id, now.wall_ms, now.monotonic_ms.saturating_add(NOTED_WITHIN_MS));
+        self.note_session(id, now.monotonic_ms.saturating_add(NOTED_WITHIN_MS));
     }
 
     /// Notes when a session's device was heard last, as it leaves.
@@ -123,12 +126,18 @@ impl<L: Log> Hub<L> {
         if let Some(heard_wall_ms) = heard {
             // The next check is some moment ahead, and this is told without the time.
             self.note_device(id, heard_wall_ms, self.check_due_ms);
+            self.note_session(id, self.check_due_ms);
         }
     }
 
     fn note_device(&mut self, id: SessionId, seen_wall_ms: i64, due_ms: u64) {
         let Some(seen) = self.sessions.get(&id).and_then(|seat| seen_device(seat, seen_wall_ms)) else { return };
         self.roster.seen.insert((seen.user, seen.device, seen.token), seen);
+        self.write_roster_at(due_ms);
+    }
+
+    /// Has the roster written down at a moment on the monotonic clock, unless it is sooner.
+    pub(super) fn write_roster_at(&mut self, due_ms: u64) {
         self.roster.due_ms.get_or_insert(due_ms);
     }
 
@@ -137,8 +146,8 @@ impl<L: Log> Hub<L> {
         self.roster.due_ms
     }
 
-    /// Writes down which devices were here. Where that fails it is tried again: what a device has shown ends with its sign-out only if it
-    /// was noted.
+    /// Writes down which devices were here, and what has changed of the sessions that are. Where that fails it is tried again: what a device
+    /// has shown ends with its sign-out only if it was noted.
     pub(super) fn write_roster(&mut self, now: Now) {
         self.roster.due_ms = None;
         let mut seen = Vec::new();
@@ -147,19 +156,25 @@ impl<L: Log> Hub<L> {
         {
             seen.push(device);
         }
-        let is_written = self.write_devices(seen, now);
-        if is_written && !self.roster.seen.is_empty() {
+        let sessions = self.take_session_notes();
+        if !self.write_notes(seen, sessions, now) {
+            return;
+        }
+        if !self.roster.seen.is_empty() || self.roster.presence.is_urgent() {
             self.roster.due_ms = Some(now.monotonic_ms);
+        } else if !self.roster.presence.is_written() {
+            self.roster.due_ms = Some(now.monotonic_ms.saturating_add(NOTED_WITHIN_MS));
         }
     }
 
-    /// Writes down some devices; answers whether that went well. Where it did not they are kept for the next time.
-    fn write_devices(&mut self, seen: Vec<SeenDevice>, now: Now) -> bool {
-        if seen.is_empty() {
+    /// Writes down some devices and sessions; answers whether that went well. Where it did not they are kept for the next time.
+    fn write_notes(&mut self, seen: Vec<SeenDevice>, sessions: SessionNotes, now: Now) -> bool {
+        if seen.is_empty() && sessions.is_empty() {
             return true;
         }
-        let Err(error) = self.log.note_devices(&seen) else { return true };
-        tracing::warn!(error = &error as &dyn std::error::Error, "the devices that were here could not be noted");
+        let Err(error) = self.log.note_roster(&seen, &sessions) else { return true };
+        tracing::warn!(error = &error as &dyn std::error::Error, "who was here, and who is, could not be noted");
+        self.keep_session_notes(&sessions);
         for device in seen {
             if self.roster.seen.len() >= KEPT_MAX {
                 tracing::warn!("too many devices wait to be noted: some are forgotten until they come again");

@@ -31,6 +31,8 @@ pub(super) struct Seat {
     pub(super) behind: BTreeSet<SpaceId>,
     /// The spaces that the session may not be allowed to read any more: it hears nothing of them before a read has shown it.
     pub(super) unchecked: BTreeSet<SpaceId>,
+    /// The spaces in which it is another way than is written down.
+    pub(super) unwritten: BTreeSet<SpaceId>,
     /// How many more signals are taken of it; absent before the first.
     pub(super) signals: Option<super::signals::Allowance>,
     /// A fresher token that waits for its turn.
@@ -76,6 +78,7 @@ impl Seat {
             channels: BTreeMap::new(),
             behind: BTreeSet::new(),
             unchecked: BTreeSet::new(),
+            unwritten: BTreeSet::new(),
             signals: None,
             fresher: None,
             refreshes: None,

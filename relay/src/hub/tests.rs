@@ -7,6 +7,7 @@ mod delivery;
 mod failures;
 mod filters;
 mod live;
+mod presence;
 mod roster;
 mod signals;
 mod snapshots;

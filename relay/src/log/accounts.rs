@@ -1,7 +1,7 @@
 //! Who may use a relay: users, their tokens and devices, and the members of spaces.
 
 use super::{LogError, Token, TokenHash};
-use afield_core::{DeviceId, Now, SpaceId};
+use afield_core::{DeviceId, Now, SessionId, SpaceId};
 use std::fmt;
 use std::str::FromStr;
 
@@ -160,6 +160,26 @@ pub trait Accounts: Send {
         tokens: ShownTokens,
         now: Now,
     ) -> Result<SignedOut, AccountError>;
+
+    /// Lists the sessions that the relay on this log has written down, the one that has been here for longest first. Whether that relay still
+    /// runs is not known here.
+    ///
+    /// # Errors
+    ///
+    /// There is no such user or space, or the storage failed.
+    fn sessions(&mut self, filter: &SessionFilter) -> Result<Vec<WrittenSession>, AccountError>;
+
+    /// Signs out the device of a session that was written down, as [`Self::sign_out_device`] does.
+    ///
+    /// # Errors
+    ///
+    /// There is no such session, its relay lets anyone in, or the storage failed.
+    fn sign_out_session(
+        &mut self,
+        session: SessionId,
+        tokens: ShownTokens,
+        now: Now,
+    ) -> Result<SignedOutSession, AccountError>;
 }
 
 /// What a member may do with a space; each role may what those before it may.
@@ -370,6 +390,62 @@ pub struct SignedOut {
     pub kept: Vec<i64>,
 }
 
+/// Which sessions are listed.
+#[derive(Debug, Clone, Default)]
+pub struct SessionFilter {
+    /// Only those of this user.
+    pub user: Option<String>,
+    /// Only those of this device.
+    pub device: Option<DeviceId>,
+    /// Only those that have this space open.
+    pub space: Option<SpaceId>,
+}
+
+/// A session, as its relay wrote it down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenSession {
+    /// Its id.
+    pub id: SessionId,
+    /// Whose it is; absent where the relay has no access control.
+    pub user: Option<String>,
+    /// Its device.
+    pub device: DeviceId,
+    /// What the device is called: the name that it was given, or else that of its token.
+    pub name: Option<String>,
+    /// Where it comes from.
+    pub address: Option<String>,
+    /// Since when it is here, in milliseconds since the Unix epoch.
+    pub since_wall_ms: i64,
+    /// When its device was heard last before this was written down, in milliseconds since the Unix epoch.
+    pub heard_wall_ms: i64,
+    /// How many bytes waited to be sent to it.
+    pub queued_bytes: u64,
+    /// How far it is in each space that it has open.
+    pub spaces: Vec<SessionProgress>,
+}
+
+/// How far a session's device is in a space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionProgress {
+    /// The space.
+    pub space: SpaceId,
+    /// The last sequence that the device has stored, where it has said so.
+    pub stored: Option<u64>,
+    /// The last sequence of the log.
+    pub head: u64,
+}
+
+/// What signing out a session did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedOutSession {
+    /// Whose it is.
+    pub user: String,
+    /// The device, which is signed out.
+    pub device: DeviceId,
+    /// What that did to tokens.
+    pub signed_out: SignedOut,
+}
+
 /// Why a verb of administration changed nothing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -398,6 +474,12 @@ pub enum AccountError {
     /// There is no such device.
     #[error("the user has no device {0}")]
     NoSuchDevice(DeviceId),
+    /// There is no such session.
+    #[error("there is no session {0} now")]
+    NoSuchSession(SessionId),
+    /// The relay has no access control.
+    #[error("this relay lets anyone in: there is nobody who could be signed out")]
+    OpenAccess,
     /// The code is wrong, used, withdrawn or too old.
     #[error("the invitation is not good: it was used, withdrawn, is too old, or never was")]
     NoSuchInvitation,
@@ -425,6 +507,7 @@ impl AccountError {
                 | Self::NoSuchSpace(_)
                 | Self::NoSuchMember(_)
                 | Self::NoSuchDevice(_)
+                | Self::NoSuchSession(_)
                 | Self::NoSuchInvitation
                 | Self::NotWithdrawn(_)
         )

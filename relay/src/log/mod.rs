@@ -6,10 +6,12 @@
 
 pub mod accounts;
 mod quota;
+mod sessions;
 mod sqlite;
 mod token;
 
 pub use quota::Quotas;
+pub use sessions::{SessionNote, SessionNotes, SpaceNote};
 pub use sqlite::{
     Damage, DiskUse, EndedAccess, Fault, FaultPoint, Keeper, LogFigures, LogProblem, OpenLogError, Prepared,
     PurgeError, PurgedSpace, PurgedUser, Settled, SnapshotFault, SqliteLog, Task, Verified, VerifyError, WholeTasks,
@@ -71,7 +73,16 @@ pub trait Log: Send {
     /// # Errors
     ///
     /// The storage failed; nothing was noted.
-    fn note_devices(&mut self, seen: &[SeenDevice]) -> Result<(), LogError>;
+    fn note_devices(&mut self, seen: &[SeenDevice]) -> Result<(), LogError> {
+        self.note_roster(seen, &SessionNotes::default())
+    }
+
+    /// The same, and what has changed of the sessions that are here, in one transaction.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed; nothing was noted.
+    fn note_roster(&mut self, seen: &[SeenDevice], sessions: &SessionNotes) -> Result<(), LogError>;
 
     /// Opens a space at a position. A space that is created gets `fresh` as the id of its log.
     ///

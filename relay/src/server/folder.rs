@@ -11,6 +11,8 @@ use tokio::time::Instant;
 const LOG_FILE: &str = "log.sqlite";
 /// The file that a running relay holds a lock on, and that names its process.
 const LOCK_FILE: &str = "relay.lock";
+/// The file that a running relay holds a lock on once what another one wrote of its sessions is forgotten.
+const SESSIONS_LOCK_FILE: &str = "sessions.lock";
 /// The file that a running backup holds a lock on.
 const BACKUP_LOCK_FILE: &str = "backup.lock";
 /// The most bytes read of a lock file: it holds one number.
@@ -27,6 +29,17 @@ pub struct DataFolder(PathBuf);
 #[derive(Debug)]
 pub(crate) struct FolderLock {
     _file: File,
+}
+
+/// Whether the sessions that are written down in a log are those of a relay that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WrittenSessions {
+    /// They are.
+    Live,
+    /// No relay runs, so there are none.
+    NoRelay,
+    /// A relay runs that does not write them down, or a command has the folder beside which none may run.
+    Unknown,
 }
 
 /// Why a data folder cannot be used.
@@ -188,9 +201,23 @@ impl DataFolder {
     ///
     /// A relay runs on it, or the lock cannot be taken.
     pub(super) async fn lock_patiently(&self) -> Result<FolderLock, FolderError> {
+        self.lock_file_patiently(LOCK_FILE).await
+    }
+
+    /// Says that the sessions in the log are those of this relay, which has forgotten all others, until the value is dropped or the process
+    /// ends. Whoever looks for it holds it for a moment.
+    ///
+    /// # Errors
+    ///
+    /// The lock cannot be taken.
+    pub(super) async fn vouch_for_sessions(&self, _lock: &FolderLock) -> Result<FolderLock, FolderError> {
+        self.lock_file_patiently(SESSIONS_LOCK_FILE).await
+    }
+
+    async fn lock_file_patiently(&self, name: &str) -> Result<FolderLock, FolderError> {
         let deadline = Instant::now() + LOCK_PATIENCE;
         loop {
-            match self.lock() {
+            match self.lock_file(name) {
                 // No platform tells when a lock is free and how long to wait for that at most: it is tried again.
                 Err(FolderError::InUse { .. }) if Instant::now() < deadline => tokio::time::sleep(LOCK_PAUSE).await,
                 answer => return answer,
@@ -200,7 +227,21 @@ impl DataFolder {
 
     /// Whether a relay runs on it, and the number of its process where the lock names one.
     pub(crate) fn holder(&self) -> Option<Option<u32>> {
-        let file = File::open(self.0.join(LOCK_FILE)).ok()?;
+        self.holder_of(LOCK_FILE)
+    }
+
+    /// Whether what is written down of sessions is of a relay that runs. Asked before the log is read: what a relay left that ended later is
+    /// then of a moment ago, and one that started meanwhile has forgotten it.
+    pub(crate) fn written_sessions(&self) -> WrittenSessions {
+        match (self.holder_of(SESSIONS_LOCK_FILE), self.holder()) {
+            (Some(_), _) => WrittenSessions::Live,
+            (None, Some(_)) => WrittenSessions::Unknown,
+            (None, None) => WrittenSessions::NoRelay,
+        }
+    }
+
+    fn holder_of(&self, name: &str) -> Option<Option<u32>> {
+        let file = File::open(self.0.join(name)).ok()?;
         // Shared, and for a moment only: others who ask at the same time do not take each other for a relay.
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => {
@@ -296,6 +337,21 @@ mod tests {
         assert!(second.to_string().contains(&std::process::id().to_string()));
         drop(first);
         folder.lock().expect("the control: it is free again");
+    }
+
+    #[tokio::test]
+    async fn written_sessions_are_live_only_while_their_relay_vouches_for_them() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = DataFolder::create(parent.path().join("data")).unwrap();
+        assert_eq!(folder.written_sessions(), WrittenSessions::NoRelay);
+        let relay = folder.lock().unwrap();
+        assert_eq!(folder.written_sessions(), WrittenSessions::Unknown, "what is there may be of the relay before");
+        let vouched = folder.vouch_for_sessions(&relay).await.unwrap();
+        assert_eq!([folder.written_sessions(), folder.written_sessions()], [WrittenSessions::Live; 2]);
+        drop(vouched);
+        assert_eq!(folder.written_sessions(), WrittenSessions::Unknown);
+        drop(relay);
+        assert_eq!(folder.written_sessions(), WrittenSessions::NoRelay);
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub use tls::{TlsError, TlsFiles};
 
 use crate::hub::{Access, Hub, SignalRate};
 use crate::log::accounts::Accounts;
-use crate::log::{LogError, OpenLogError, Quotas};
+use crate::log::{LogError, OpenLogError, Quotas, SqliteLog};
 use crate::signed::{KeyFileError, SignedOptions, SignedTokens};
 use admin::{Samples, Watched};
 use afield_core::Limits;
@@ -252,6 +252,8 @@ pub struct RunningRelay {
     shutdown_deadline: Duration,
     stop: watch::Sender<bool>,
     accepting: Vec<JoinHandle<()>>,
+    /// Held as long as what is written down of sessions is of this relay.
+    _sessions: Option<FolderLock>,
     /// Held until the last: nobody else may open the folder before everything has ended.
     _lock: FolderLock,
 }
@@ -275,6 +277,7 @@ impl Relay {
             .with_quotas(options.quotas)
             .with_disk_free_min_percent(options.disk_free_min_percent);
         let has_tokens = log.has_tokens()?;
+        let sessions = own_sessions(&folder, &lock, &mut log).await;
         let (socket, address) = bind(listen).await?;
         let admin = match options.admin {
             Some(address) => Some((bind(address).await?, folder.open_own_log(&lock)?)),
@@ -288,7 +291,7 @@ impl Relay {
         if let Some(signed) = signed {
             hub = hub.with_signed_tokens(signed);
         }
-        let mut hub = hub.with_sessions_per_user(options.sessions_per_user_max);
+        let mut hub = hub.with_sessions_per_user(options.sessions_per_user_max).with_written_sessions();
         if admin.is_some() {
             hub = hub.with_recent_events();
         }
@@ -360,9 +363,21 @@ impl Relay {
             shutdown_deadline: Duration::from_millis(options.shutdown_deadline_ms),
             stop,
             accepting,
+            _sessions: sessions,
             _lock: lock,
         })
     }
+}
+
+/// Forgets what a relay before this one wrote down of its sessions, and vouches for what is written from here on. Where the disk takes nothing
+/// the relay starts all the same, and commands beside it do not know who is here.
+async fn own_sessions(folder: &DataFolder, lock: &FolderLock, log: &mut SqliteLog) -> Option<FolderLock> {
+    if let Err(error) = log.forget_sessions() {
+        tracing::warn!(error = &error as &dyn std::error::Error, "sessions of an earlier relay could not be forgotten");
+        return None;
+    }
+    let vouched = folder.vouch_for_sessions(lock).await;
+    vouched.inspect_err(|error| tracing::warn!(%error, "commands beside this relay do not see its sessions")).ok()
 }
 
 /// The rates as far as addresses are known: behind a proxy that is not trusted all of them would be the proxy's.

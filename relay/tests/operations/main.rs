@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 
 mod backup;
+mod device;
 mod doctor;
 mod filled;
 mod kill;
 mod purge;
 mod restore;
+mod sessions;
 mod verify;
 
 use serde_json::Value;
@@ -56,7 +58,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 /// A relay that runs; dropped it is stopped.
-struct Serving(Child);
+struct Serving(Child, Value);
 
 impl Serving {
     fn start(data: &Path) -> Self {
@@ -64,14 +66,18 @@ impl Serving {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        assert!(line.contains("ready"), "{line}");
-        Self(child)
+        let ready: Value = serde_json::from_str(&line).expect("the first line says where it listens");
+        Self(child, ready)
     }
 }
 
 impl Serving {
     fn process(&self) -> u32 {
         self.0.id()
+    }
+
+    fn url(&self) -> &str {
+        self.1.get("url").and_then(Value::as_str).unwrap()
     }
 }
 

@@ -8,8 +8,8 @@ use afield_core::session::{
 };
 use afield_core::{ChangeHash, Cursor, DeviceId, Durable, EntityId, LogId, Now, Sequence, SpaceId};
 use afield_relay::log::{
-    Appended, Authentication, Ended, Log, LogError, NamesLeft, Prepared, Principal, SeenDevice, Settled, SignedClaims,
-    SqliteLog, Standing, Task, TokenHash, Work,
+    Appended, Authentication, Ended, Log, LogError, NamesLeft, Prepared, Principal, SeenDevice, SessionNotes, Settled,
+    SignedClaims, SqliteLog, Standing, Task, TokenHash, Work,
 };
 
 /// A fault that a correct relay does not have: the simulator has to notice each of them.
@@ -116,9 +116,10 @@ impl Log for WorldLog {
         self.inner.ended(principal, now)
     }
 
-    fn note_devices(&mut self, seen: &[SeenDevice]) -> Result<(), LogError> {
-        self.is_changed = true;
-        self.inner.note_devices(seen)
+    fn note_roster(&mut self, seen: &[SeenDevice], sessions: &SessionNotes) -> Result<(), LogError> {
+        // Which sessions there are is of no state that a restore brings back.
+        self.is_changed |= !seen.is_empty();
+        self.inner.note_roster(seen, sessions)
     }
 
     fn open(

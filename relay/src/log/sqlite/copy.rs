@@ -1,5 +1,6 @@
 //! Copies of a log's file: made beside a relay that appends, and checked before anybody relies on one.
 
+use super::account::take_sessions_out;
 use super::heads;
 use super::schema::{self, OpenLogError};
 use rusqlite::backup::{Backup, StepResult};
@@ -71,7 +72,8 @@ pub(crate) fn copy_file(log: &Path, copy: &Path, progress: &mut dyn FnMut(u64, u
     }
 }
 
-/// Checks that a file is a whole log of a version that this program knows, and makes it one file that needs none beside it.
+/// Checks that a file is a whole log of a version that this program knows, and makes it one file that needs none beside it. The sessions of
+/// the relay that ran are taken out of it.
 ///
 /// # Errors
 ///
@@ -90,6 +92,7 @@ pub(crate) fn check_copy(path: &Path) -> Result<LogFigures, OpenLogError> {
     connection.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
     heads::check_pages(&connection)?;
     heads::check(&mut connection)?;
+    take_sessions_out(&connection)?;
     figures(&connection)
 }
 

@@ -36,8 +36,8 @@ pub use verify::{Damage, LogProblem, Verified, VerifyError, verify};
 pub(super) use account::DEFAULT_USER;
 
 use super::{
-    Appended, Authentication, Ended, Log, LogError, NamesLeft, Principal, Quotas, SeenDevice, SignedClaims, Standing,
-    TokenHash,
+    Appended, Authentication, Ended, Log, LogError, NamesLeft, Principal, Quotas, SeenDevice, SessionNotes,
+    SignedClaims, Standing, TokenHash,
 };
 use afield_core::session::{AppendRequest, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest};
 use afield_core::{ChangeHash, Commit, DeviceId, Durable, EntityId, LogId, Now, Sequence, SpaceId};
@@ -150,6 +150,7 @@ impl SqliteLog {
         let mut copy = Connection::open_in_memory()?;
         copy.deserialize_read_exact(MAIN_DB, snapshot, snapshot.len(), false)?;
         let copy = schema::prepare(copy)?;
+        account::take_sessions_out(&copy)?;
         Backup::new(&copy, &mut self.connection)?.run_to_completion(PAGES_PER_STEP, Duration::ZERO, None)?;
         self.decayed = Decayed::default();
         self.tasks = Tasks::default();
@@ -300,8 +301,8 @@ impl Log for SqliteLog {
         self.watched(result)
     }
 
-    fn note_devices(&mut self, seen: &[SeenDevice]) -> Result<(), LogError> {
-        let result = self.write_devices(seen);
+    fn note_roster(&mut self, seen: &[SeenDevice], sessions: &SessionNotes) -> Result<(), LogError> {
+        let result = self.write_roster(seen, sessions);
         self.watched(result)
     }
 

@@ -33,6 +33,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
+    include_str!("schema_6.sql"),
 ];
 
 /// How a backup is put in place. By hand it is easily done wrong: SQLite would replay the newer WAL of the file that was there over it.
@@ -359,8 +360,8 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         drop(open_file(&path).unwrap());
         write("PRAGMA user_version = 999");
-        assert!(matches!(open_file(&path), Err(OpenLogError::Newer { found: 999, supported: 5 })));
-        write("PRAGMA user_version = 5");
+        assert!(matches!(open_file(&path), Err(OpenLogError::Newer { found: 999, supported: 6 })));
+        write("PRAGMA user_version = 6");
         open_file(&path).expect("the control: only the version was wrong");
 
         std::fs::write(&path, [7; 4096]).unwrap();

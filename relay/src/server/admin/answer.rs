@@ -63,7 +63,9 @@ impl From<AccountError> for Refusal {
                 tracing::error!(error = &error as &dyn std::error::Error, "the administration could not be done");
                 Self::failed()
             }
-            AccountError::UserExists | AccountError::LastOwner(_) => Self::new(StatusCode::CONFLICT, "conflict", text),
+            AccountError::UserExists | AccountError::LastOwner(_) | AccountError::OpenAccess => {
+                Self::new(StatusCode::CONFLICT, "conflict", text)
+            }
             AccountError::Name => Self::bad_request(text),
             _ => Self::new(StatusCode::NOT_FOUND, "not_found", text),
         }

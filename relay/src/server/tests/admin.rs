@@ -570,3 +570,21 @@ fn the_document_in_the_repository_is_the_one_that_is_served() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_written_down_as_it_is_told_over_http() {
+    let office = Office::open().await;
+    let token = office.token_of("default").await;
+    let mut device = office.device(&token, 1).await;
+    device.until(|seen| matches!(seen, Seen::CaughtUp(_))).await;
+    let mut author = Author::new(1, 1);
+    device.send_message(push_message(1, author.entity, &[author.edit("a")])).await;
+    device.until(|seen| matches!(seen, Seen::Receipt(..))).await;
+    let told = office.get("/v1/sessions").await;
+    assert_eq!((&told[0]["name"], &told[0]["spaces"][0]["lag"]), (&json!("a phone"), &json!(1)));
+    // The list has the devices written down, and with them the sessions.
+    let mut beside = DataFolder::existing(office.folder.path().to_owned()).unwrap().open_log().unwrap();
+    let written = beside.sessions(&crate::log::accounts::SessionFilter::default()).unwrap();
+    let written: Vec<_> = written.into_iter().map(crate::views::SessionView::from).collect();
+    assert_eq!(serde_json::to_value(&written).unwrap(), told);
+}

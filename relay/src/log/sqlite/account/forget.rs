@@ -45,6 +45,8 @@ pub(in crate::log::sqlite) fn forget_user(
     run("DELETE FROM token_spaces WHERE token IN (SELECT number FROM tokens WHERE user = ?1)")?;
     run("UPDATE tokens SET hash = iif(signed, hash, randomblob(32)), name = NULL WHERE user = ?1")?;
     run("DELETE FROM shown_tokens WHERE user = ?1")?;
+    run("DELETE FROM session_spaces WHERE session IN (SELECT id FROM sessions WHERE user = ?1)")?;
+    run("DELETE FROM sessions WHERE user = ?1")?;
     let devices = run("DELETE FROM devices WHERE user = ?1")?;
     run("DELETE FROM members WHERE user = ?1")?;
     if user != DEFAULT_USER {

@@ -6,6 +6,7 @@ mod end;
 mod forget;
 mod invitation;
 mod over;
+mod session;
 mod signed;
 mod space;
 mod token;
@@ -16,6 +17,7 @@ pub(super) use check::{Creation, SPACE_OF_MEMBER, authenticate, create_space, en
 pub(super) use device::DEVICES_PER_USER_MAX;
 pub use end::EndedAccess;
 pub(super) use forget::{SoleSpace, forget_user, sole_spaces};
+pub(super) use session::take_out as take_sessions_out;
 #[cfg(test)]
 pub(super) use signed::INSERT_USER;
 
@@ -23,11 +25,11 @@ use super::SqliteLog;
 use super::foreign;
 use super::transaction::{Purpose, SqliteTransaction};
 use crate::log::accounts::{
-    AccountError, Accounts, DeviceSummary, InvitationSummary, Member, NewInvitation, NewToken, Role, ShownTokens,
-    SignedOut, SpaceSummary, TokenSummary, UserSummary,
+    AccountError, Accounts, DeviceSummary, InvitationSummary, Member, NewInvitation, NewToken, Role, SessionFilter,
+    ShownTokens, SignedOut, SignedOutSession, SpaceSummary, TokenSummary, UserSummary, WrittenSession,
 };
-use crate::log::{Authentication, Ended, LogError, Token, TokenHash};
-use afield_core::{Commit, DeviceId, Now, SpaceId};
+use crate::log::{Authentication, Ended, LogError, SeenDevice, SessionNotes, Token, TokenHash};
+use afield_core::{Commit, DeviceId, Now, SessionId, SpaceId};
 use rusqlite::OptionalExtension;
 
 /// The row of the user of tokens that name none, and of a relay without access control.
@@ -193,6 +195,19 @@ impl Accounts for SqliteLog {
     ) -> Result<SignedOut, AccountError> {
         self.administered(|transaction| device::sign_out(transaction, user, device, tokens, now))
     }
+
+    fn sessions(&mut self, filter: &SessionFilter) -> Result<Vec<WrittenSession>, AccountError> {
+        self.looked_up(|transaction| session::list(transaction, filter))
+    }
+
+    fn sign_out_session(
+        &mut self,
+        session: SessionId,
+        tokens: ShownTokens,
+        now: Now,
+    ) -> Result<SignedOutSession, AccountError> {
+        self.administered(|transaction| session::sign_out(transaction, session, tokens, now))
+    }
 }
 
 impl SqliteLog {
@@ -206,12 +221,13 @@ impl SqliteLog {
         self.administered(|transaction| end::all(transaction, now))
     }
 
-    /// Notes who was here, in one transaction.
-    pub(super) fn write_devices(&mut self, seen: &[crate::log::SeenDevice]) -> Result<(), LogError> {
+    /// Notes who was here, and who is, in one transaction.
+    pub(super) fn write_roster(&mut self, seen: &[SeenDevice], sessions: &SessionNotes) -> Result<(), LogError> {
         let mut transaction = self.begin(Purpose::Write)?;
         for seen in seen {
             device::note(&transaction, seen)?;
         }
+        session::note(&transaction, sessions)?;
         transaction.commit()
     }
 

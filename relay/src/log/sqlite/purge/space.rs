@@ -21,8 +21,9 @@ const ENTITIES_MAX: usize = 256;
 const PAUSE: Duration = Duration::from_millis(30);
 
 /// What is not of the content of a space, the last of it the space.
-const OF_SPACE: [&str; 3] = [
+const OF_SPACE: [&str; 4] = [
     "DELETE FROM members WHERE space = ?1",
+    "DELETE FROM session_spaces WHERE space = ?1",
     "DELETE FROM invitations WHERE space = ?1",
     "DELETE FROM spaces WHERE number = ?1",
 ];
