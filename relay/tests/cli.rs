@@ -259,6 +259,61 @@ fn serve_says_where_it_listens_and_stops_when_told() {
     assert_eq!(again.ready["has_tokens"], true);
 }
 
+/// One request, and its answer.
+#[cfg(unix)]
+fn asked(address: &str, request: &str) -> String {
+    use std::io::Write;
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[cfg(unix)]
+#[test]
+fn every_request_of_devices_and_load_balancers_has_an_id_that_the_log_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let serving = Serving::start(&data, &["--log-format", "json", "--log", "afield_relay=debug"]);
+    let address = serving.ready["address"].as_str().unwrap().to_owned();
+    let id_of = |answer: &str| {
+        let ids: Vec<_> = answer.lines().filter_map(|line| line.strip_prefix("x-request-id: ")).collect();
+        let [id] = ids[..] else { panic!("{answer}") };
+        id.to_owned()
+    };
+    let requests = [
+        ("GET", "/healthz", Some("/healthz"), 200),
+        ("GET", "/readyz", Some("/readyz"), 200),
+        ("GET", "/version", Some("/version"), 200),
+        // No upgrade, what is not done there, and what is not there, in which a name may stand.
+        ("GET", "/v1/sync", Some("/v1/sync"), 426),
+        ("POST", "/healthz", Some("/healthz"), 405),
+        ("GET", "/secret-name", None, 404),
+    ];
+    let mut expected: Vec<_> = requests
+        .iter()
+        .map(|(method, path, route, status)| {
+            let answer = asked(&address, &format!("{method} {path} HTTP/1.1\r\nhost: x\r\n\r\n"));
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+            (id_of(&answer), route.unwrap_or("-"), *status)
+        })
+        .collect();
+    let refused = "GET /v1/sync HTTP/1.1\r\nhost: x\r\nauthorization: Basic dXNlcjpwYXNz\r\n\r\n";
+    expected.push((id_of(&asked(&address, refused)), "/v1/sync", 401));
+    let different: std::collections::BTreeSet<_> = expected.iter().map(|(id, ..)| id).collect();
+    assert_eq!(different.len(), expected.len());
+
+    let (_, log) = serving.terminate();
+    assert!(!log.contains("secret-name"), "S6: {log}");
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (id, route, status) in expected {
+        let fields = lines.iter().map(|line| line.get("fields").unwrap_or(line));
+        let named: Vec<_> = fields.filter(|fields| fields["request"] == id.as_str()).collect();
+        assert!(matches!(named[..], [one] if one["route"] == route && one["status"] == status), "{id}: {log}");
+    }
+}
+
 #[test]
 fn the_first_start_says_how_to_create_a_token() {
     let folder = tempfile::tempdir().unwrap();

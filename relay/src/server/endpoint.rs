@@ -4,6 +4,7 @@ use super::engine::{Caller, EngineHandle};
 use super::gate::Gate;
 use super::listen::{Accepted, Place};
 use super::origin::Origins;
+use super::requests::log_devices;
 use super::session::{self, Common, Handshake, SharedRoom};
 use super::throttle::{Refused, TooMany};
 use crate::hub::Access;
@@ -13,6 +14,7 @@ use afield_transport::{LinkOptions, SYNC_PATH, ServerOptions, accept, bearer_tok
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use http::{StatusCode, header};
@@ -57,6 +59,7 @@ pub(super) fn router(doorkeeping: Doorkeeping, engine: EngineHandle) -> Router {
         .route("/readyz", get(readyz))
         .route("/version", get(version))
         .route(SYNC_PATH, any(sync))
+        .layer(middleware::from_fn(log_devices))
         .with_state(Shared { engine, access, limits, room, gate, origins, handshakes })
 }
 

@@ -11,6 +11,7 @@
 //! | `metrics` | figures for Prometheus |
 //! | `origin` | which address and which page a request is from |
 //! | `places` | how many connections there is room for |
+//! | `requests` | the id of each HTTP request |
 //! | `session` | one upgraded connection: bytes in, bytes out, both bounded |
 //! | `throttle` | how much addresses, devices and accounts may do in some time |
 //! | `tls` | the certificate |
@@ -26,6 +27,7 @@ mod listen;
 mod metrics;
 mod origin;
 mod places;
+mod requests;
 mod session;
 mod throttle;
 mod tls;

@@ -15,7 +15,7 @@ mod answer;
 mod device;
 mod overview;
 mod page;
-mod remote;
+pub(super) mod remote;
 mod space;
 
 use super::clock::SystemClock;
@@ -24,18 +24,15 @@ use super::gate::Gate;
 use crate::hub::{Hub, Occurrence};
 use crate::log::SqliteLog;
 use crate::log::accounts::{AccountError, Accounts};
-use crate::spans;
 use afield_core::Now;
 use answer::Refusal;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 pub(super) use overview::{Samples, Watched};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
-use tracing::Instrument;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Info, License, OpenApi, OpenApiBuilder, SecurityRequirement};
 use utoipa_axum::router::OpenApiRouter;
@@ -47,7 +44,6 @@ pub const ADMIN_PORT: u16 = super::DEFAULT_PORT + 1;
 const BODY_BYTES_MAX: usize = 64 * 1024;
 /// The name of the security scheme in the OpenAPI document.
 const BEARER: &str = "admin token";
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What every request needs.
 #[derive(Clone)]
@@ -117,7 +113,7 @@ pub(super) fn router(desk: Desk) -> Router {
         .layer(middleware::from_fn_with_state(desk, answer::only_so_many_at_once))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(never_stored))
-        .layer(middleware::from_fn(log_request))
+        .layer(middleware::from_fn(super::requests::log_administration))
 }
 
 fn routes() -> OpenApiRouter<Desk> {
@@ -162,35 +158,6 @@ fn routes() -> OpenApiRouter<Desk> {
 async fn never_stored(request: Request, next: Next) -> Response {
     let mut answer = next.run(request).await;
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
-}
-
-/// Gives each request an id, which its answer carries and the log names: never its path, in which names stand. Whoever only
-/// looks, as the dashboard does every other second, stands in the log at its level for details.
-async fn log_request(request: Request, next: Next) -> Response {
-    let began = Instant::now();
-    let id = uuid::Builder::from_random_bytes(afield_core::time::random_bytes(&mut super::SystemEntropy)).into_uuid();
-    let method = request.method().clone();
-    let route = request.extensions().get::<axum::extract::MatchedPath>().map(|path| path.as_str().to_owned());
-    let route = route.as_deref().unwrap_or("-");
-    let span = spans::request(id, &method, route);
-    remote::set_parent(&span, request.headers());
-    let mut answer = next.run(request).instrument(span.clone()).await;
-    let id = id.to_string();
-    let status = answer.status();
-    spans::tell_answer(&span, status);
-    // So that the line below belongs to it.
-    let _entered = span.entered();
-    let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let only_looked = method == http::Method::GET && status.is_success();
-    if only_looked {
-        tracing::debug!(request = %id, %method, route, status = status.as_u16(), ms, "a look at the administration");
-    } else {
-        tracing::info!(request = %id, %method, route, status = status.as_u16(), ms, "a request of the administration");
-    }
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        answer.headers_mut().insert(REQUEST_ID, id);
-    }
     answer
 }
 

@@ -19,7 +19,7 @@ impl Extractor for Headers<'_> {
 }
 
 /// Puts a span below the one that the headers name. Without a collector there is none, and nothing happens.
-pub(super) fn set_parent(span: &Span, headers: &HeaderMap) {
+pub(in crate::server) fn set_parent(span: &Span, headers: &HeaderMap) {
     if !span.is_disabled() {
         // It fails where nobody collects spans.
         let _ = span.set_parent(TraceContextPropagator::new().extract(&Headers(headers)));
