@@ -132,6 +132,18 @@ at("leave").addEventListener("click", () => {
 
 const PATHS = ["overview", "sessions", "devices", "users", "spaces", "tokens"];
 
+/** Asks for all of a list, page by page; what is no list is one answer. */
+async function askForAll(path, isOver) {
+  let answer = await ask(path);
+  if (!Array.isArray(answer?.rows)) return answer;
+  const rows = answer.rows;
+  while (answer.next && !isOver()) {
+    answer = await ask(`${path}?after=${encodeURIComponent(answer.next)}`);
+    rows.push(...answer.rows);
+  }
+  return rows;
+}
+
 /** Asks for everything, one question after the other, and shows it; asks again after a while, unless nobody sees it. */
 async function poll() {
   clearTimeout(timer);
@@ -141,7 +153,7 @@ async function poll() {
   try {
     const answers = {};
     for (const path of PATHS) {
-      answers[path] = await ask(path);
+      answers[path] = await askForAll(path, () => before !== epoch);
       if (before !== epoch) return;
     }
     if (failingSinceMs !== undefined) say("The relay answers again.");

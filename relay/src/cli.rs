@@ -268,7 +268,7 @@ fn next_of(error: &AccountError) -> Option<&'static str> {
         AccountError::OpenAccess => Some("start the relay without --insecure-open"),
         AccountError::NoSuchInvitation => Some("ask for another one"),
         AccountError::NotWithdrawn(_) => Some("`space invitations` shows what became of it"),
-        AccountError::Name | AccountError::Log(_) => None,
+        AccountError::Name | AccountError::After | AccountError::Log(_) => None,
     }
 }
 

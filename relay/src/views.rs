@@ -3,12 +3,28 @@
 //! Times are milliseconds since the Unix epoch. Nothing here holds a token or an invitation's code but what makes one.
 
 use crate::hub::{Occurrence, Party, RecentEvent, SessionSummary};
+use crate::log::Page;
 use crate::log::accounts::{
     DeviceSummary, InvitationSummary, Member, SignedOut, SpaceSummary, TokenSummary, UserSummary, WrittenSession,
 };
 use afield_core::SpaceId;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+/// A part of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Listed<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// What to ask for as `after` for the rows that follow; absent where there are none.
+    pub next: Option<String>,
+}
+
+impl<S, T: From<S>> From<Page<S>> for Listed<T> {
+    fn from(page: Page<S>) -> Self {
+        Self { rows: page.rows.into_iter().map(T::from).collect(), next: page.next }
+    }
+}
 
 /// A user.
 #[derive(Debug, Serialize, ToSchema)]

@@ -1,9 +1,10 @@
 //! `device`: what has signed in.
 
 use super::CommandError;
-use super::shown::{Shown, ago, counted, or_dash, print_list};
+use super::shown::{Shown, ago, counted, or_dash, print_rows};
 use super::user::{say, warn_of_others};
-use crate::log::accounts::{Accounts, ShownTokens};
+use crate::log::accounts::{AccountError, Accounts, ShownTokens};
+use crate::log::{Part, SqliteLog};
 use crate::server::{DataFolder, SystemClock};
 use crate::views::{DeviceView, SignedOutView};
 use afield_core::{DeviceId, Now};
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 /// Lists, names and signs out devices. A relay that runs on the same data folder notices within seconds.
 #[derive(Debug, Subcommand)]
 pub enum DeviceCommand {
-    /// List devices, the one that was here last first
+    /// List devices, user by user, of each the one that was here last first
     List {
         /// Only those of this user
         #[arg(long, value_name = "NAME")]
@@ -48,8 +49,14 @@ impl DeviceCommand {
         let mut log = DataFolder::existing(data)?.open_log()?;
         match self {
             Self::List { user } => {
-                let devices = log.devices(user.as_deref())?.into_iter().map(DeviceView::from);
-                print_list(devices, json, now, "No device has signed in yet.")
+                let is_any = match user {
+                    Some(user) => print_rows(devices_of(&mut log, &user)?, json, now)?,
+                    None => list_all(&mut log, json, now)?,
+                };
+                if !is_any && !json {
+                    super::note("No device has signed in yet.");
+                }
+                Ok(())
             }
             Self::Name { user, device, name } => {
                 log.name_device(&user, device, &name)?;
@@ -64,6 +71,31 @@ impl DeviceCommand {
                 warn_of_others(&signed_out, json);
                 Ok(())
             }
+        }
+    }
+}
+
+/// The devices of one user, of whom few are remembered, the one that was here last first.
+fn devices_of(log: &mut SqliteLog, user: &str) -> Result<impl Iterator<Item = DeviceView>, AccountError> {
+    Ok(log.devices(Some(user))?.into_iter().map(DeviceView::from))
+}
+
+/// Lists the devices of all users, one user after the other; answers whether there was any.
+fn list_all(log: &mut SqliteLog, json: bool, now: Now) -> Result<bool, CommandError> {
+    let (mut is_any, mut part) = (false, Part::default());
+    loop {
+        let users = log.list_users(&part)?;
+        for user in users.rows {
+            match devices_of(log, &user.name) {
+                Ok(devices) => is_any |= print_rows(devices, json, now)?,
+                // Who was purged meanwhile has none.
+                Err(AccountError::NoSuchUser) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        match users.next {
+            Some(next) => part.after = Some(next),
+            None => return Ok(is_any),
         }
     }
 }

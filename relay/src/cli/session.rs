@@ -1,9 +1,10 @@
 //! `session`: who is connected to the relay that runs on the folder.
 
 use super::CommandError;
-use super::shown::{Shown, ago, counted, or_dash, print_list};
+use super::shown::{Shown, ago, counted, or_dash, print_list, print_pages};
 use super::user::{say, warn_of_others};
 use crate::log::accounts::{Accounts, SessionFilter, ShownTokens};
+use crate::log::session_id;
 use crate::server::folder::WrittenSessions;
 use crate::server::{DataFolder, SystemClock};
 use crate::views::{SessionView, SignedOutView};
@@ -43,9 +44,7 @@ pub enum SessionCommand {
 struct ParseSessionIdError;
 
 fn parse(text: &str) -> Result<SessionId, ParseSessionIdError> {
-    let is_id = text.len() == 32 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let bytes = u128::from_str_radix(text, 16).ok().filter(|_| is_id).ok_or(ParseSessionIdError)?;
-    Ok(SessionId::from_bytes(bytes.to_be_bytes()))
+    session_id(text).ok_or(ParseSessionIdError)
 }
 
 impl SessionCommand {
@@ -63,8 +62,8 @@ impl SessionCommand {
                 print_list(nothing, json, now, "There are no sessions: no relay runs on this folder.")
             }
             (Self::List { user, device, space }, WrittenSessions::Live) => {
-                let sessions = log.sessions(&SessionFilter { user, device, space })?;
-                print_list(sessions.into_iter().map(SessionView::from), json, now, "No such device is connected now.")
+                let (filter, if_empty) = (SessionFilter { user, device, space }, "No such device is connected now.");
+                print_pages::<_, SessionView>(|part| log.list_sessions(&filter, part), json, now, if_empty)
             }
             (Self::SignOut { session, keep_tokens }, WrittenSessions::Live) => {
                 let tokens = if keep_tokens { ShownTokens::Keep } else { ShownTokens::Revoke };

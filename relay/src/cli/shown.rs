@@ -1,6 +1,8 @@
 //! Lists: JSON for a program that asks for it, tabs for one that does not, and a few lines each for a person.
 
 use super::{CommandError, TimeSpan, note, print_line_if_read, printable};
+use crate::log::accounts::AccountError;
+use crate::log::{Page, Part};
 use afield_core::Now;
 use serde::Serialize;
 use std::io::{self, IsTerminal};
@@ -18,20 +20,49 @@ pub(super) fn print_list<T: Shown>(
     now: Now,
     if_empty: &str,
 ) -> Result<(), CommandError> {
+    if !print_rows(items, json, now)? && !json {
+        note(if_empty);
+    }
+    Ok(())
+}
+
+/// Prints a list page by page, however long it is.
+pub(super) fn print_pages<S, T: Shown + From<S>>(
+    mut list: impl FnMut(&Part) -> Result<Page<S>, AccountError>,
+    json: bool,
+    now: Now,
+    if_empty: &str,
+) -> Result<(), CommandError> {
+    let (mut part, mut is_empty) = (Part::default(), true);
+    loop {
+        let Page { rows, next } = list(&part)?;
+        is_empty &= !print_rows(rows.into_iter().map(T::from), json, now)?;
+        let Some(next) = next else { break };
+        part.after = Some(next);
+    }
+    if is_empty && !json {
+        note(if_empty);
+    }
+    Ok(())
+}
+
+/// Prints rows of a list; answers whether there was any.
+pub(super) fn print_rows<T: Shown>(
+    items: impl IntoIterator<Item = T>,
+    json: bool,
+    now: Now,
+) -> Result<bool, CommandError> {
     let is_for_a_person = io::stdout().is_terminal();
-    let mut is_empty = true;
+    let mut is_any = false;
     for item in items {
-        is_empty = false;
+        is_any = true;
         print_line_if_read(&match (json, is_for_a_person) {
             (true, _) => as_json(&item)?,
             (false, true) => as_page(&item, now),
             (false, false) => as_text(&item, now),
         })?;
     }
-    if is_empty && !json {
-        note(if_empty);
-    }
-    Ok(())
+    Ok(is_any)
 }
 
 /// One line of JSON.

@@ -1,6 +1,6 @@
 //! `space`: what is shared, and with whom.
 
-use super::shown::{Shown, ago, counted, left, or_dash, print_list};
+use super::shown::{Shown, ago, counted, left, or_dash, print_pages};
 use super::user::say;
 use super::{CommandError, TimeSpan, note, print_line};
 use crate::log::accounts::{Accounts, NewInvitation, Role};
@@ -79,11 +79,11 @@ impl SpaceCommand {
         let mut log = DataFolder::existing(data)?.open_log()?;
         match self {
             Self::List => {
-                let spaces = Accounts::spaces(&mut log)?.into_iter().map(SpaceView::from);
-                print_list(spaces, json, now, "There is no space yet: a device brings its spaces when it syncs.")
+                let if_empty = "There is no space yet: a device brings its spaces when it syncs.";
+                print_pages::<_, SpaceView>(|part| log.list_spaces(part), json, now, if_empty)
             }
             Self::Members { space } => {
-                print_list(log.members(space)?.into_iter().map(MemberView::from), json, now, "It has no member.")
+                print_pages::<_, MemberView>(|part| log.list_members(space, part), json, now, "It has no member.")
             }
             Self::Grant { space, user, role } => {
                 log.grant(space, &user, role, now)?;
@@ -96,8 +96,8 @@ impl SpaceCommand {
             }
             Self::Invite { space, role, expires_in } => invite(&mut log, json, (space, role, expires_in), now),
             Self::Invitations { space } => {
-                let invitations = log.invitations(space)?.into_iter().map(InvitationView::from);
-                print_list(invitations, json, now, "There is no invitation: `space invite` makes one.")
+                let if_empty = "There is no invitation: `space invite` makes one.";
+                print_pages::<_, InvitationView>(|part| log.list_invitations(space, part), json, now, if_empty)
             }
             Self::Accept { user } => {
                 let code = super::read_secret("the code of an invitation")?;

@@ -1,6 +1,6 @@
 //! `token`: what devices sign in with.
 
-use super::shown::{Shown, ago, as_json, left, or_dash, print_list};
+use super::shown::{Shown, ago, as_json, left, or_dash, print_pages};
 use super::user::say;
 use super::{CommandError, TimeSpan, print_line};
 use crate::log::Token;
@@ -89,8 +89,9 @@ impl CreateTokenCommand {
 }
 
 fn list(folder: &DataFolder, json: bool, now: Now) -> Result<(), CommandError> {
-    let tokens = folder.open_log()?.tokens()?.into_iter().map(TokenView::from);
-    print_list(tokens, json, now, "There is no token yet: afield-relay token create")
+    let mut log = folder.open_log()?;
+    let if_empty = "There is no token yet: afield-relay token create";
+    print_pages::<_, TokenView>(|part| log.list_tokens(part), json, now, if_empty)
 }
 
 fn revoke(folder: &DataFolder, json: bool, number: i64, now: Now) -> Result<(), CommandError> {

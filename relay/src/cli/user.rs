@@ -1,6 +1,6 @@
 //! `user`: whose devices sign in.
 
-use super::shown::{Shown, ago, as_json, counted, print_list};
+use super::shown::{Shown, ago, as_json, counted, print_pages};
 use super::{CommandError, note, print_line_if_read};
 use crate::log::accounts::Accounts;
 use crate::server::{DataFolder, SystemClock};
@@ -46,7 +46,7 @@ impl UserCommand {
         let mut log = DataFolder::existing(data)?.open_log()?;
         match self {
             Self::Create { .. } => Ok(()),
-            Self::List => print_list(log.users()?.into_iter().map(UserView::from), json, now, "There is no user."),
+            Self::List => print_pages::<_, UserView>(|part| log.list_users(part), json, now, "There is no user."),
             Self::Disable { name } => {
                 log.set_user_enabled(&name, false, now)?;
                 say(json, &serde_json::json!({ "name": name, "disabled": true }), &format!("User {name} is closed."))

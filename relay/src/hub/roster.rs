@@ -2,7 +2,8 @@
 
 use super::Hub;
 use super::presence::Presence;
-use crate::log::{Log, SeenDevice, SessionNotes, TokenHash};
+use crate::log::accounts::AccountError;
+use crate::log::{Log, Page, Part, SeenDevice, SessionNotes, SessionPlace, TokenHash};
 use afield_core::{DeviceId, Now, SessionId, SpaceId};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -63,22 +64,45 @@ pub struct SpaceProgress {
 impl<L: Log> Hub<L> {
     /// Lists the sessions that were welcomed, oldest first.
     pub fn sessions(&self) -> Vec<SessionSummary> {
-        let listed = self.sessions.iter().filter_map(|(id, seat)| {
-            let ((device, _), welcomed) = (seat.device?, seat.welcomed?);
-            Some(SessionSummary {
-                id: *id,
-                user: seat.user.clone(),
-                device,
-                address: seat.address,
-                since_wall_ms: welcomed.wall_ms,
-                heard_wall_ms: seat.heard_wall_ms,
-                queued_bytes: seat.session.queued_bytes() as u64,
-                spaces: seat.channels.values().filter_map(|space| self.progress(seat, *space)).collect(),
-            })
+        self.places().into_iter().filter_map(|place| self.summary(place.id)).collect()
+    }
+
+    /// Lists a part of the sessions that were welcomed, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// The part begins nowhere.
+    pub(crate) fn list_sessions(&self, part: &Part) -> Result<Page<SessionSummary>, AccountError> {
+        let after = SessionPlace::before(part)?;
+        let places = self.places().into_iter().filter(|place| *place > after);
+        let places: Vec<_> = places.take(part.limit.saturating_add(1)).collect();
+        let listed = places.into_iter().filter_map(|place| Some((place, self.summary(place.id)?)));
+        Ok(Page::of(listed.collect(), part))
+    }
+
+    /// The places of the sessions that were welcomed, oldest first.
+    fn places(&self) -> Vec<SessionPlace> {
+        let places = self.sessions.iter().filter_map(|(id, seat)| {
+            Some(SessionPlace { since_wall_ms: seat.device.and(seat.welcomed)?.wall_ms, id: *id })
         });
-        let mut listed: Vec<_> = listed.collect();
-        listed.sort_by_key(|session| (session.since_wall_ms, session.id));
-        listed
+        let mut places: Vec<_> = places.collect();
+        places.sort();
+        places
+    }
+
+    fn summary(&self, id: SessionId) -> Option<SessionSummary> {
+        let seat = self.sessions.get(&id)?;
+        let ((device, _), welcomed) = (seat.device?, seat.welcomed?);
+        Some(SessionSummary {
+            id,
+            user: seat.user.clone(),
+            device,
+            address: seat.address,
+            since_wall_ms: welcomed.wall_ms,
+            heard_wall_ms: seat.heard_wall_ms,
+            queued_bytes: seat.session.queued_bytes() as u64,
+            spaces: seat.channels.values().filter_map(|space| self.progress(seat, *space)).collect(),
+        })
     }
 
     fn progress(&self, seat: &super::Seat, space: SpaceId) -> Option<SpaceProgress> {

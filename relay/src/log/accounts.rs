@@ -1,6 +1,7 @@
 //! Who may use a relay: users, their tokens and devices, and the members of spaces.
 
-use super::{LogError, Token, TokenHash};
+use super::page::whole;
+use super::{LogError, Page, Part, Token, TokenHash};
 use afield_core::{DeviceId, Now, SessionId, SpaceId};
 use std::fmt;
 use std::str::FromStr;
@@ -26,7 +27,16 @@ pub trait Accounts: Send {
     /// # Errors
     ///
     /// The storage failed.
-    fn users(&mut self) -> Result<Vec<UserSummary>, AccountError>;
+    fn list_users(&mut self, part: &Part) -> Result<Page<UserSummary>, AccountError>;
+
+    /// All that [`Self::list_users`] gives, for whoever knows that there is little.
+    ///
+    /// # Errors
+    ///
+    /// As of that.
+    fn users(&mut self) -> Result<Vec<UserSummary>, AccountError> {
+        whole(|part| self.list_users(part))
+    }
 
     /// Closes an account to sign-ins, or opens it again. Spaces, members and tokens stay as they are.
     ///
@@ -54,7 +64,16 @@ pub trait Accounts: Send {
     /// # Errors
     ///
     /// The storage failed.
-    fn tokens(&mut self) -> Result<Vec<TokenSummary>, AccountError>;
+    fn list_tokens(&mut self, part: &Part) -> Result<Page<TokenSummary>, AccountError>;
+
+    /// All that [`Self::list_tokens`] gives, for whoever knows that there is little.
+    ///
+    /// # Errors
+    ///
+    /// As of that.
+    fn tokens(&mut self) -> Result<Vec<TokenSummary>, AccountError> {
+        whole(|part| self.list_tokens(part))
+    }
 
     /// Whether there is any token at all.
     ///
@@ -82,14 +101,32 @@ pub trait Accounts: Send {
     /// # Errors
     ///
     /// The storage failed.
-    fn spaces(&mut self) -> Result<Vec<SpaceSummary>, AccountError>;
+    fn list_spaces(&mut self, part: &Part) -> Result<Page<SpaceSummary>, AccountError>;
+
+    /// All that [`Self::list_spaces`] gives, for whoever knows that there is little.
+    ///
+    /// # Errors
+    ///
+    /// As of that.
+    fn spaces(&mut self) -> Result<Vec<SpaceSummary>, AccountError> {
+        whole(|part| self.list_spaces(part))
+    }
 
     /// Lists the members of a space, by name.
     ///
     /// # Errors
     ///
     /// There is no such space, or the storage failed.
-    fn members(&mut self, space: SpaceId) -> Result<Vec<Member>, AccountError>;
+    fn list_members(&mut self, space: SpaceId, part: &Part) -> Result<Page<Member>, AccountError>;
+
+    /// All that [`Self::list_members`] gives, for whoever knows that there is little.
+    ///
+    /// # Errors
+    ///
+    /// As of that.
+    fn members(&mut self, space: SpaceId) -> Result<Vec<Member>, AccountError> {
+        whole(|part| self.list_members(space, part))
+    }
 
     /// Gives a user a role in a space, instead of the one that it has.
     ///
@@ -124,7 +161,16 @@ pub trait Accounts: Send {
     /// # Errors
     ///
     /// There is no such space, or the storage failed.
-    fn invitations(&mut self, space: SpaceId) -> Result<Vec<InvitationSummary>, AccountError>;
+    fn list_invitations(&mut self, space: SpaceId, part: &Part) -> Result<Page<InvitationSummary>, AccountError>;
+
+    /// All that [`Self::list_invitations`] gives, for whoever knows that there is little.
+    ///
+    /// # Errors
+    ///
+    /// As of that.
+    fn invitations(&mut self, space: SpaceId) -> Result<Vec<InvitationSummary>, AccountError> {
+        whole(|part| self.list_invitations(space, part))
+    }
 
     /// Withdraws an invitation that was not used.
     ///
@@ -133,12 +179,30 @@ pub trait Accounts: Send {
     /// There is none that could be withdrawn, or the storage failed.
     fn withdraw(&mut self, number: i64, now: Now) -> Result<(), AccountError>;
 
-    /// Lists the devices of a user, or of all, the one that was here last first.
+    /// Lists the devices of a user, or of all, user by user: an order that stays while devices come and go.
     ///
     /// # Errors
     ///
     /// There is no such user, or the storage failed.
-    fn devices(&mut self, user: Option<&str>) -> Result<Vec<DeviceSummary>, AccountError>;
+    fn list_devices(&mut self, user: Option<&str>, part: &Part) -> Result<Page<DeviceSummary>, AccountError>;
+
+    /// All that [`Self::list_devices`] gives, the one that was here last first, for whoever knows that there is little.
+    ///
+    /// # Errors
+    ///
+    /// As of that.
+    fn devices(&mut self, user: Option<&str>) -> Result<Vec<DeviceSummary>, AccountError> {
+        let mut devices = whole(|part| self.list_devices(user, part))?;
+        devices.sort_by_key(|device| std::cmp::Reverse(device.last_seen_wall_ms));
+        Ok(devices)
+    }
+
+    /// What devices are called: the names that they were given, or else those of their tokens.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    fn device_names(&mut self, devices: &[(String, DeviceId)]) -> Result<Vec<Option<String>>, AccountError>;
 
     /// Gives a device a name.
     ///
@@ -167,7 +231,16 @@ pub trait Accounts: Send {
     /// # Errors
     ///
     /// There is no such user or space, or the storage failed.
-    fn sessions(&mut self, filter: &SessionFilter) -> Result<Vec<WrittenSession>, AccountError>;
+    fn list_sessions(&mut self, filter: &SessionFilter, part: &Part) -> Result<Page<WrittenSession>, AccountError>;
+
+    /// All that [`Self::list_sessions`] gives, for whoever knows that there is little.
+    ///
+    /// # Errors
+    ///
+    /// As of that.
+    fn sessions(&mut self, filter: &SessionFilter) -> Result<Vec<WrittenSession>, AccountError> {
+        whole(|part| self.list_sessions(filter, part))
+    }
 
     /// Signs out the device of a session that was written down, as [`Self::sign_out_device`] does.
     ///
@@ -480,6 +553,9 @@ pub enum AccountError {
     /// The relay has no access control.
     #[error("this relay lets anyone in: there is nobody who could be signed out")]
     OpenAccess,
+    /// The place in a list is none.
+    #[error("`after` is not what an earlier part of this list said as `next`")]
+    After,
     /// The code is wrong, used, withdrawn or too old.
     #[error("the invitation is not good: it was used, withdrawn, is too old, or never was")]
     NoSuchInvitation,

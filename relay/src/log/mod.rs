@@ -5,11 +5,14 @@
 //! its user is a member, and whether the positions that the session was told still belong to this log.
 
 pub mod accounts;
+mod page;
 mod quota;
 mod sessions;
 mod sqlite;
 mod token;
 
+pub(crate) use page::session_id;
+pub use page::{PAGE_ROWS, PAGE_ROWS_MAX, Page, Part, SessionPlace};
 pub use quota::Quotas;
 pub use sessions::{SessionNote, SessionNotes, SpaceNote};
 pub use sqlite::{

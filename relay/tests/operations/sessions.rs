@@ -147,3 +147,22 @@ fn sessions_are_of_no_backup_and_of_no_user_who_is_purged() {
     let _relay = Serving::start(&data);
     assert!(json(&data, &["session", "list"]).is_empty());
 }
+
+#[test]
+fn a_list_of_more_than_one_page_is_printed_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    done(&data, &["user", "create", "first"]);
+    let mut log = rusqlite::Connection::open(log_file(&data)).unwrap();
+    let rows = log.transaction().unwrap();
+    for number in 0..2_500_i64 {
+        let user = "INSERT INTO users (name, created_ms) VALUES (printf('user %05d', ?1), 0)";
+        rows.prepare_cached(user).unwrap().execute([number]).unwrap();
+    }
+    rows.commit().unwrap();
+    let listed = json(&data, &["user", "list"]);
+    let names: Vec<_> = listed.iter().map(|user| user["name"].as_str().unwrap()).collect();
+    assert_eq!((names.len(), names[1], names[2_501]), (2_502, "first", "user 02499"));
+    assert!(names[2..].is_sorted());
+    assert!(json(&data, &["device", "list"]).is_empty());
+}

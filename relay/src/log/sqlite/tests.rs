@@ -8,6 +8,7 @@ mod damage;
 mod erasing;
 mod faults;
 mod forgetting;
+mod paging;
 mod purging;
 mod reading;
 

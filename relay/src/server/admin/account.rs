@@ -1,12 +1,12 @@
 //! Users and tokens.
 
-use super::answer::{Body, Path, Refusal};
+use super::answer::{Body, Path, Query, Refusal, Wanted};
 use super::{Shared, nothing};
 use crate::hub::Occurrence;
 use crate::log::Token;
 use crate::log::accounts::{NewToken, check_name};
 use crate::server::SystemEntropy;
-use crate::views::{NewTokenView, SignedOutView, TokenView, UserView};
+use crate::views::{Listed, NewTokenView, SignedOutView, TokenView, UserView};
 use afield_core::SpaceId;
 use axum::Json;
 use axum::extract::State;
@@ -55,10 +55,17 @@ pub(super) struct TokenOrder {
 }
 
 /// Lists all users, in the order in which they were made.
-#[utoipa::path(get, path = "/v1/users", tag = "users", responses((status = 200, body = [UserView]), (status = 401, body = Refusal)))]
-pub(super) async fn list_users(State(desk): Shared) -> Result<Json<Vec<UserView>>, Refusal> {
-    let users = desk.with(|accounts, _| accounts.users()).await?;
-    Ok(Json(users.into_iter().map(UserView::from).collect()))
+#[utoipa::path(
+    get, path = "/v1/users", tag = "users", params(Wanted),
+    responses((status = 200, body = Listed<UserView>), (status = 400, body = Refusal), (status = 401, body = Refusal))
+)]
+pub(super) async fn list_users(
+    State(desk): Shared,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<Listed<UserView>>, Refusal> {
+    let part = wanted.part()?;
+    let users = desk.with(move |accounts, _| accounts.list_users(&part)).await?;
+    Ok(Json(users.into()))
 }
 
 /// Makes a user.
@@ -103,10 +110,17 @@ pub(super) async fn sign_out_user(
 }
 
 /// Lists all tokens, ended ones too, never showing one.
-#[utoipa::path(get, path = "/v1/tokens", tag = "tokens", responses((status = 200, body = [TokenView]), (status = 401, body = Refusal)))]
-pub(super) async fn list_tokens(State(desk): Shared) -> Result<Json<Vec<TokenView>>, Refusal> {
-    let tokens = desk.with(|accounts, _| accounts.tokens()).await?;
-    Ok(Json(tokens.into_iter().map(TokenView::from).collect()))
+#[utoipa::path(
+    get, path = "/v1/tokens", tag = "tokens", params(Wanted),
+    responses((status = 200, body = Listed<TokenView>), (status = 400, body = Refusal), (status = 401, body = Refusal))
+)]
+pub(super) async fn list_tokens(
+    State(desk): Shared,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<Listed<TokenView>>, Refusal> {
+    let part = wanted.part()?;
+    let tokens = desk.with(move |accounts, _| accounts.list_tokens(&part)).await?;
+    Ok(Json(tokens.into()))
 }
 
 /// Makes a token and shows it, this once.

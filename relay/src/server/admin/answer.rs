@@ -1,8 +1,8 @@
 //! Errors of the administration, and who may ask.
 
 use super::Desk;
-use crate::log::TokenHash;
 use crate::log::accounts::AccountError;
+use crate::log::{PAGE_ROWS, PAGE_ROWS_MAX, Part, TokenHash};
 use crate::server::listen::{Accepted, Place};
 use crate::server::throttle::TooMany;
 use afield_transport::bearer_token;
@@ -13,9 +13,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{StatusCode, header};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 /// Why a request did nothing.
 #[derive(Debug, Serialize, ToSchema)]
@@ -49,7 +49,7 @@ impl Refusal {
         Self { next, ..Self::new(StatusCode::UNAUTHORIZED, "unauthorized", error) }
     }
 
-    fn bad_request(error: impl Into<String>) -> Self {
+    pub(super) fn bad_request(error: impl Into<String>) -> Self {
         let next = Some("/openapi.json says what is understood");
         Self { next, ..Self::new(StatusCode::BAD_REQUEST, "bad_request", error) }
     }
@@ -66,7 +66,7 @@ impl From<AccountError> for Refusal {
             AccountError::UserExists | AccountError::LastOwner(_) | AccountError::OpenAccess => {
                 Self::new(StatusCode::CONFLICT, "conflict", text)
             }
-            AccountError::Name => Self::bad_request(text),
+            AccountError::Name | AccountError::After => Self::bad_request(text),
             _ => Self::new(StatusCode::NOT_FOUND, "not_found", text),
         }
     }
@@ -148,6 +148,32 @@ pub(super) struct Path<T>(pub(super) T);
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Query), rejection(Refusal))]
 pub(super) struct Query<T>(pub(super) T);
+
+/// Which part of a list is wanted.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Wanted {
+    /// How many rows at the most: 1 to 10,000, and 1,000 unless said otherwise.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 10_000)]
+    limit: Option<String>,
+    /// The `next` of the answer before; left out for the beginning.
+    after: Option<String>,
+}
+
+impl Wanted {
+    pub(super) fn new(limit: Option<String>, after: Option<String>) -> Self {
+        Self { limit, after }
+    }
+
+    pub(super) fn part(self) -> Result<Part, Refusal> {
+        let limit = self.limit.map_or(Some(PAGE_ROWS), |limit| limit.parse().ok());
+        match limit.filter(|limit| (1..=PAGE_ROWS_MAX).contains(limit)) {
+            Some(limit) => Ok(Part { after: self.after, limit }),
+            None => Err(Refusal::bad_request(format!("`limit` is to be a number from 1 to {PAGE_ROWS_MAX}"))),
+        }
+    }
+}
 
 /// Sends away those of an address that has its connections already.
 pub(super) async fn only_so_many_at_once(

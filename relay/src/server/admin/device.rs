@@ -1,17 +1,16 @@
 //! Devices, and the sessions that some of them have now.
 
-use super::answer::{Body, OptionalBody, Path, Query, Refusal};
+use super::answer::{Body, OptionalBody, Path, Query, Refusal, Wanted};
 use super::{Desk, Shared, nothing};
-use crate::hub::{Hub, Occurrence};
+use crate::hub::{Hub, Occurrence, SessionSummary};
 use crate::log::accounts::ShownTokens;
-use crate::views::{DeviceView, SessionView, SignedOutView};
+use crate::views::{DeviceView, Listed, SessionView, SignedOutView};
 use afield_core::DeviceId;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::Deserialize;
-use std::collections::HashMap;
 use utoipa::{IntoParams, ToSchema};
 
 /// Which devices are listed.
@@ -21,6 +20,11 @@ use utoipa::{IntoParams, ToSchema};
 pub(super) struct Whose {
     /// Only those of this user.
     user: Option<String>,
+    /// How many rows at the most: 1 to 10,000, and 1,000 unless said otherwise.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 10_000)]
+    limit: Option<String>,
+    /// The `next` of the answer before; left out for the beginning.
+    after: Option<String>,
 }
 
 /// A name to be given.
@@ -47,18 +51,23 @@ impl SignOutOrder {
     }
 }
 
-/// Lists devices that have signed in, the one that was here last first.
+/// Lists devices that have signed in, user by user, in an order that stays while they come and go.
 #[utoipa::path(
     get, path = "/v1/devices", tag = "devices", params(Whose),
-    responses((status = 200, body = [DeviceView]), (status = 401, body = Refusal), (status = 404, body = Refusal))
+    responses(
+        (status = 200, body = Listed<DeviceView>), (status = 400, body = Refusal), (status = 401, body = Refusal),
+        (status = 404, body = Refusal)
+    )
 )]
 pub(super) async fn list_devices(
     State(desk): Shared,
     Query(whose): Query<Whose>,
-) -> Result<Json<Vec<DeviceView>>, Refusal> {
+) -> Result<Json<Listed<DeviceView>>, Refusal> {
+    let Whose { user, limit, after } = whose;
+    let part = Wanted::new(limit, after).part()?;
     let _ = desk.engine.ask(Hub::note_devices).await;
-    let devices = desk.with(move |accounts, _| accounts.devices(whose.user.as_deref())).await?;
-    Ok(Json(devices.into_iter().map(DeviceView::from).collect()))
+    let devices = desk.with(move |accounts, _| accounts.list_devices(user.as_deref(), &part)).await?;
+    Ok(Json(devices.into()))
 }
 
 /// Gives a device a name.
@@ -97,18 +106,23 @@ pub(super) async fn sign_out_device(
 }
 
 /// Lists the devices that are connected now, the one that has been for longest first.
-#[utoipa::path(get, path = "/v1/sessions", tag = "sessions", responses((status = 200, body = [SessionView]), (status = 401, body = Refusal)))]
-pub(super) async fn list_sessions(State(desk): Shared) -> Result<Json<Vec<SessionView>>, Refusal> {
-    let live = desk.engine.ask(|hub, now| (hub.note_devices(now), hub.sessions()).1).await;
-    let live = live.ok_or_else(Refusal::failed)?;
-    let devices = desk.with(|accounts, _| accounts.devices(None)).await?;
-    let names: HashMap<_, _> =
-        devices.into_iter().filter_map(|device| Some(((device.user, device.id), device.name?))).collect();
-    let listed = live.into_iter().map(|session| {
-        let name = session.user.clone().and_then(|user| names.get(&(user, session.device)).cloned());
-        SessionView { name, ..session.into() }
-    });
-    Ok(Json(listed.collect()))
+#[utoipa::path(
+    get, path = "/v1/sessions", tag = "sessions", params(Wanted),
+    responses((status = 200, body = Listed<SessionView>), (status = 400, body = Refusal), (status = 401, body = Refusal))
+)]
+pub(super) async fn list_sessions(
+    State(desk): Shared,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<Listed<SessionView>>, Refusal> {
+    let part = wanted.part()?;
+    let live = desk.engine.ask(move |hub, now| (hub.note_devices(now), hub.list_sessions(&part)).1).await;
+    let live = live.ok_or_else(Refusal::failed)??;
+    // Without access control nobody has a name, and neither has a device.
+    let named = |session: &SessionSummary| (session.user.clone().unwrap_or_default(), session.device);
+    let devices: Vec<_> = live.rows.iter().map(named).collect();
+    let names = desk.with(move |accounts, _| accounts.device_names(&devices)).await?;
+    let mut names = names.into_iter();
+    Ok(Json(live.map(|session| SessionView { name: names.next().flatten(), ..session.into() }).into()))
 }
 
 /// Signs out the device of a session, as signing it out by its id does: the session ends before this is answered.

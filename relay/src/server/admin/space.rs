@@ -1,11 +1,11 @@
 //! Spaces, members and invitations.
 
-use super::answer::{Body, Path, Refusal};
+use super::answer::{Body, Path, Query, Refusal, Wanted};
 use super::{Shared, nothing};
 use crate::log::accounts::{NewInvitation, Role};
 use crate::log::{Token, TokenHash};
 use crate::server::SystemEntropy;
-use crate::views::{InvitationView, MemberView, MembershipView, NewInvitationView, SpaceView};
+use crate::views::{InvitationView, Listed, MemberView, MembershipView, NewInvitationView, SpaceView};
 use afield_core::SpaceId;
 use axum::Json;
 use axum::extract::State;
@@ -68,27 +68,35 @@ pub(super) struct Acceptance {
 }
 
 /// Lists all spaces, in the order in which they came to the relay.
-#[utoipa::path(get, path = "/v1/spaces", tag = "spaces", responses((status = 200, body = [SpaceView]), (status = 401, body = Refusal)))]
-pub(super) async fn list_spaces(State(desk): Shared) -> Result<Json<Vec<SpaceView>>, Refusal> {
-    let spaces = desk.with(|accounts, _| accounts.spaces()).await?;
-    Ok(Json(spaces.into_iter().map(SpaceView::from).collect()))
+#[utoipa::path(
+    get, path = "/v1/spaces", tag = "spaces", params(Wanted),
+    responses((status = 200, body = Listed<SpaceView>), (status = 400, body = Refusal), (status = 401, body = Refusal))
+)]
+pub(super) async fn list_spaces(
+    State(desk): Shared,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<Listed<SpaceView>>, Refusal> {
+    let part = wanted.part()?;
+    let spaces = desk.with(move |accounts, _| accounts.list_spaces(&part)).await?;
+    Ok(Json(spaces.into()))
 }
 
 /// Lists the members of a space, by name.
 #[utoipa::path(
-    get, path = "/v1/spaces/{space}/members", tag = "spaces", params(("space" = String, Path)),
+    get, path = "/v1/spaces/{space}/members", tag = "spaces", params(("space" = String, Path), Wanted),
     responses(
-        (status = 200, body = [MemberView]), (status = 400, body = Refusal), (status = 401, body = Refusal),
+        (status = 200, body = Listed<MemberView>), (status = 400, body = Refusal), (status = 401, body = Refusal),
         (status = 404, body = Refusal)
     )
 )]
 pub(super) async fn list_members(
     State(desk): Shared,
     Path(space): Path<String>,
-) -> Result<Json<Vec<MemberView>>, Refusal> {
-    let space = parse(&space)?;
-    let members = desk.with(move |accounts, _| accounts.members(space)).await?;
-    Ok(Json(members.into_iter().map(MemberView::from).collect()))
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<Listed<MemberView>>, Refusal> {
+    let (space, part) = (parse(&space)?, wanted.part()?);
+    let members = desk.with(move |accounts, _| accounts.list_members(space, &part)).await?;
+    Ok(Json(members.into()))
 }
 
 /// Gives a user a role in a space, instead of the one that it has.
@@ -131,19 +139,20 @@ pub(super) async fn remove_member(
 
 /// Lists the invitations to a space, used ones too, never showing a code.
 #[utoipa::path(
-    get, path = "/v1/spaces/{space}/invitations", tag = "invitations", params(("space" = String, Path)),
+    get, path = "/v1/spaces/{space}/invitations", tag = "invitations", params(("space" = String, Path), Wanted),
     responses(
-        (status = 200, body = [InvitationView]), (status = 400, body = Refusal), (status = 401, body = Refusal),
+        (status = 200, body = Listed<InvitationView>), (status = 400, body = Refusal), (status = 401, body = Refusal),
         (status = 404, body = Refusal)
     )
 )]
 pub(super) async fn list_invitations(
     State(desk): Shared,
     Path(space): Path<String>,
-) -> Result<Json<Vec<InvitationView>>, Refusal> {
-    let space = parse(&space)?;
-    let invitations = desk.with(move |accounts, _| accounts.invitations(space)).await?;
-    Ok(Json(invitations.into_iter().map(InvitationView::from).collect()))
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<Listed<InvitationView>>, Refusal> {
+    let (space, part) = (parse(&space)?, wanted.part()?);
+    let invitations = desk.with(move |accounts, _| accounts.list_invitations(space, &part)).await?;
+    Ok(Json(invitations.into()))
 }
 
 /// Makes an invitation to a space and shows its code, this once.

@@ -71,6 +71,13 @@ impl Office {
         answer.json()
     }
 
+    /// The rows of a list that has one page.
+    async fn list(&self, path: &str) -> Value {
+        let mut page = self.get(path).await;
+        assert_eq!(page["next"], Value::Null, "{path}");
+        page["rows"].take()
+    }
+
     async fn token_of(&self, user: &str) -> String {
         let made = self.ask("POST", "/v1/tokens", Some(json!({ "user": user, "name": "a phone" }))).await;
         assert_eq!(made.status, 201, "{}", made.body);
@@ -104,7 +111,7 @@ async fn a_team_is_made_and_everyone_gets_what_was_granted() {
     let refused = his.until(|seen| matches!(seen, Seen::Refused(_))).await;
     assert_eq!(refused.last(), Some(&Seen::Refused(wire::SpaceCode::UnknownOrForbidden)), "R6");
 
-    let spaces = office.get("/v1/spaces").await;
+    let spaces = office.list("/v1/spaces").await;
     let space = spaces[0]["id"].as_str().unwrap().to_owned();
     assert_eq!((space.as_str(), &spaces[0]["members"]), (SPACE.to_string().as_str(), &json!(1)));
     let members = format!("/v1/spaces/{space}/members");
@@ -121,13 +128,13 @@ async fn a_team_is_made_and_everyone_gets_what_was_granted() {
     let accept = json!({ "user": "ben", "code": code });
     assert_eq!(office.ask("POST", "/v1/invitations/accept", Some(accept.clone())).await.json()["role"], "owner");
     assert_eq!(office.ask("POST", "/v1/invitations/accept", Some(accept)).await.status, 404, "it is used");
-    let invitations = office.get(&format!("/v1/spaces/{space}/invitations")).await;
+    let invitations = office.list(&format!("/v1/spaces/{space}/invitations")).await;
     assert_eq!((&invitations[0]["used_by"], invitations.to_string().contains(&code)), (&json!("ben"), false));
     assert_eq!(office.ask("DELETE", "/v1/invitations/1", None).await.status, 404, "too late");
     assert_eq!(office.ask("DELETE", &format!("{members}/ada"), None).await.status, 204);
     let conflict = office.ask("DELETE", &format!("{members}/ben"), None).await;
     assert_eq!((conflict.status, &conflict.json()["code"]), (409, &json!("conflict")), "the last owner stays");
-    assert_eq!(office.get(&members).await, json!([{ "user": "ben", "role": "owner", "disabled": false }]));
+    assert_eq!(office.list(&members).await, json!([{ "user": "ben", "role": "owner", "disabled": false }]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,7 +146,7 @@ async fn a_session_is_seen_and_signed_out_and_the_device_learns_why() {
     for device in [&mut one, &mut two] {
         device.until(|seen| matches!(seen, Seen::CaughtUp(_))).await;
     }
-    let sessions = office.get("/v1/sessions").await;
+    let sessions = office.list("/v1/sessions").await;
     let sessions = sessions.as_array().unwrap();
     assert_eq!(sessions.len(), 2);
     let first = sessions.iter().find(|session| session["device"] == hello(1).device.to_string()).unwrap();
@@ -156,7 +163,7 @@ async fn a_session_is_seen_and_signed_out_and_the_device_learns_why() {
     again.send(ToRelay::Hello(hello(1))).await;
     assert_eq!(again.next().await, Some(Seen::Goodbye(GoodbyeCode::SignedOut)));
 
-    let devices = office.get("/v1/devices?user=ada").await;
+    let devices = office.list("/v1/devices?user=ada").await;
     let state = |id: &str| {
         let device = devices.as_array().unwrap().iter().find(|device| device["id"] == id).unwrap();
         device["signed_out_ms"].is_i64()
@@ -164,11 +171,11 @@ async fn a_session_is_seen_and_signed_out_and_the_device_learns_why() {
     assert!(state(&hello(1).device.to_string()) && !state(&hello(2).device.to_string()));
     let named = format!("/v1/devices/ada/{}", hello(2).device);
     assert_eq!(office.ask("PATCH", &named, Some(json!({ "name": "the laptop" }))).await.status, 204);
-    assert_eq!(office.get("/v1/sessions").await[0]["name"], "the laptop");
+    assert_eq!(office.list("/v1/sessions").await[0]["name"], "the laptop");
 
     assert_eq!(office.ask("PATCH", "/v1/users/ada", Some(json!({ "disabled": true }))).await.status, 204);
     assert_eq!(two.next().await, Some(Seen::Goodbye(GoodbyeCode::AccountClosed)));
-    assert_eq!(office.get("/v1/sessions").await, json!([]));
+    assert_eq!(office.list("/v1/sessions").await, json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,7 +193,7 @@ async fn a_device_is_signed_out_with_its_token_unless_that_is_to_be_kept_for_oth
     let kept = json!({ "revoked_tokens": [], "shared_tokens": [], "kept_tokens": [2] });
     let told = office.ask("POST", &sign_out(1), Some(json!({ "keep_tokens": true }))).await;
     assert_eq!(told.json(), kept);
-    let sessions = office.get("/v1/sessions").await;
+    let sessions = office.list("/v1/sessions").await;
     assert_eq!(sessions.as_array().unwrap().len(), 3, "the others go on");
     let id = sessions[0]["id"].as_str().unwrap();
     assert_eq!(office.ask("DELETE", &format!("/v1/sessions/{id}?keep_tokens=true"), None).await.json(), kept);
@@ -212,7 +219,7 @@ async fn a_live_device_that_was_forgotten_for_many_others_is_signed_out_all_the_
         device.until(|seen| matches!(seen, Seen::CaughtUp(_))).await;
         devices.push(device);
     }
-    let sessions = office.get("/v1/sessions").await;
+    let sessions = office.list("/v1/sessions").await;
     let mut log = DataFolder::existing(office.folder.path().to_owned()).unwrap().open_log().unwrap();
     let flooding = TokenHash::of(&flooding);
     let now = SystemClock::start().now();
@@ -227,7 +234,7 @@ async fn a_live_device_that_was_forgotten_for_many_others_is_signed_out_all_the_
         })
         .collect();
     log.note_devices(&flood).unwrap();
-    let listed = office.get("/v1/devices?user=ada").await.to_string();
+    let listed = office.list("/v1/devices?user=ada&limit=10000").await.to_string();
     for number in 1..=3 {
         assert!(!listed.contains(&hello(number).device.to_string()), "the control: it is forgotten");
     }
@@ -539,8 +546,8 @@ async fn what_is_not_understood_is_told_and_changes_nothing() {
     }
     let large = format!(r#"{{"name":"{}"}}"#, "x".repeat(70_000));
     assert_eq!(office.ask_as(Some(&office.admin), "POST", "/v1/users", Some(&large)).await.status, 413);
-    assert_eq!(office.get("/v1/users").await.as_array().unwrap().len(), 1);
-    assert_eq!(office.get("/v1/tokens").await.as_array().unwrap().len(), 1);
+    assert_eq!(office.list("/v1/users").await.as_array().unwrap().len(), 1);
+    assert_eq!(office.list("/v1/tokens").await.as_array().unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -580,11 +587,58 @@ async fn a_session_is_written_down_as_it_is_told_over_http() {
     let mut author = Author::new(1, 1);
     device.send_message(push_message(1, author.entity, &[author.edit("a")])).await;
     device.until(|seen| matches!(seen, Seen::Receipt(..))).await;
-    let told = office.get("/v1/sessions").await;
+    let told = office.list("/v1/sessions").await;
     assert_eq!((&told[0]["name"], &told[0]["spaces"][0]["lag"]), (&json!("a phone"), &json!(1)));
     // The list has the devices written down, and with them the sessions.
     let mut beside = DataFolder::existing(office.folder.path().to_owned()).unwrap().open_log().unwrap();
     let written = beside.sessions(&crate::log::accounts::SessionFilter::default()).unwrap();
     let written: Vec<_> = written.into_iter().map(crate::views::SessionView::from).collect();
     assert_eq!(serde_json::to_value(&written).unwrap(), told);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_given_part_by_part_and_what_is_wrong_with_the_question_is_named() {
+    let office = Office::open().await;
+    for user in ["ada", "ben", "cyd"] {
+        assert_eq!(office.ask("POST", "/v1/users", Some(json!({ "name": user }))).await.status, 201);
+    }
+    let mut devices = Vec::new();
+    for number in 1..=3 {
+        let token = office.token_of("ada").await;
+        let mut device = office.device(&token, number).await;
+        device.until(|seen| matches!(seen, Seen::CaughtUp(_))).await;
+        devices.push(device);
+    }
+    for (path, key, count) in [
+        ("users", "name", 4),
+        ("tokens", "number", 4),
+        ("sessions", "id", 3),
+        ("devices", "id", 3),
+        ("spaces", "id", 1),
+    ] {
+        let all = office.list(&format!("/v1/{path}")).await;
+        let mut told = Vec::new();
+        let mut page = office.get(&format!("/v1/{path}?limit=1")).await;
+        loop {
+            told.push(page["rows"][0].clone());
+            assert_eq!(page["rows"].as_array().unwrap().len(), 1, "{path}");
+            let Some(next) = page["next"].as_str().map(str::to_owned) else { break };
+            page = office.get(&format!("/v1/{path}?after={next}&limit=1")).await;
+        }
+        let keys = |rows: &[Value]| rows.iter().map(|row| row[key].clone()).collect::<Vec<_>>();
+        assert_eq!(keys(&told), keys(all.as_array().unwrap()), "{path}");
+        assert_eq!(told.len(), count, "{path}");
+        for (query, named) in [
+            ("limit=0", "limit"),
+            ("limit=10001", "limit"),
+            ("limit=many", "limit"),
+            ("after=nowhere", "after"),
+            ("page=2", "query"),
+        ] {
+            let answer = office.ask("GET", &format!("/v1/{path}?{query}"), None).await;
+            let error = answer.json()["error"].as_str().unwrap().to_owned();
+            assert!(answer.status == 400 && error.contains(named), "{path}?{query}: {} {error}", answer.status);
+        }
+        assert_eq!(office.ask("GET", &format!("/v1/{path}?limit=10000"), None).await.status, 200, "{path}");
+    }
 }

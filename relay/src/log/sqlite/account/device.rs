@@ -3,9 +3,9 @@
 use super::user_row;
 use crate::log::accounts::{AccountError, DeviceSummary, ShownTokens, SignedOut, check_name};
 use crate::log::sqlite::transaction::SqliteTransaction;
-use crate::log::{LogError, SeenDevice};
+use crate::log::{LogError, Page, Part, SeenDevice};
 use afield_core::{DeviceId, Now};
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 /// How many devices of a user are remembered. A device chooses its id itself: whoever has a token could otherwise fill the disk with them.
 pub(in crate::log::sqlite) const DEVICES_PER_USER_MAX: i64 = 1_000;
@@ -18,10 +18,10 @@ macro_rules! signed_out {
 }
 
 const LIST: &str = concat!(
-    "SELECT u.name, d.id, coalesce(d.name, t.name), d.token, d.address, d.first_seen_ms, d.last_seen_ms, ",
+    "SELECT d.user, u.name, d.id, coalesce(d.name, t.name), d.token, d.address, d.first_seen_ms, d.last_seen_ms, ",
     signed_out!(),
     " FROM devices d JOIN users u ON u.number = d.user LEFT JOIN tokens t ON t.number = d.token
-    WHERE ?1 IS NULL OR d.user = ?1 ORDER BY d.last_seen_ms DESC, d.user, d.id"
+    WHERE (d.user, d.id) > (?1, ?2) AND d.user <= ?3 ORDER BY d.user, d.id LIMIT ?4"
 );
 
 /// Notes that a device was here.
@@ -79,22 +79,51 @@ fn forget_oldest(transaction: &SqliteTransaction<'_>, user: i64, noted: DeviceId
 pub(super) fn list(
     transaction: &SqliteTransaction<'_>,
     user: Option<&str>,
-) -> Result<Vec<DeviceSummary>, AccountError> {
+    part: &Part,
+) -> Result<Page<DeviceSummary>, AccountError> {
     let user = user.map(|name| user_row(transaction, name)).transpose()?;
+    let after = part.after.as_deref().map(place).transpose()?;
+    let (first, id) = after.unzip();
+    // Every id comes after none.
+    let id = id.as_ref().map_or(&[][..], |id: &DeviceId| &id.as_bytes()[..]);
+    let (first, last) = (first.or(user).unwrap_or_default(), user.unwrap_or(i64::MAX));
     let mut statement = transaction.statement(LIST)?;
-    let devices = statement.query_map([user], |row| {
-        Ok(DeviceSummary {
-            user: row.get(0)?,
-            id: DeviceId::from_bytes(row.get(1)?),
-            name: row.get(2)?,
-            token: row.get(3)?,
-            address: row.get(4)?,
-            first_seen_wall_ms: row.get(5)?,
-            last_seen_wall_ms: row.get(6)?,
-            signed_out_wall_ms: row.get(7)?,
-        })
+    let devices = statement.query_map(params![first, id, last, part.rows_to_read()], |row| {
+        let device = DeviceSummary {
+            user: row.get(1)?,
+            id: DeviceId::from_bytes(row.get(2)?),
+            name: row.get(3)?,
+            token: row.get(4)?,
+            address: row.get(5)?,
+            first_seen_wall_ms: row.get(6)?,
+            last_seen_wall_ms: row.get(7)?,
+            signed_out_wall_ms: row.get(8)?,
+        };
+        Ok((format!("{}.{}", row.get::<_, i64>(0)?, device.id), device))
     })?;
-    Ok(devices.collect::<Result<_, _>>()?)
+    Ok(Page::of(devices.collect::<Result<_, _>>()?, part))
+}
+
+/// Reads the place of a device: the row of its user, and its id.
+fn place(after: &str) -> Result<(i64, DeviceId), AccountError> {
+    let place = after.split_once('.').and_then(|(user, id)| Some((user.parse().ok()?, id.parse().ok()?)));
+    place.ok_or(AccountError::After)
+}
+
+/// What devices are called.
+pub(super) fn names(
+    transaction: &SqliteTransaction<'_>,
+    devices: &[(String, DeviceId)],
+) -> Result<Vec<Option<String>>, AccountError> {
+    let mut statement = transaction.statement(
+        "SELECT coalesce(d.name, t.name) FROM users u JOIN devices d ON d.user = u.number LEFT JOIN tokens t ON t.number = d.token
+        WHERE u.name = ?1 AND d.id = ?2",
+    )?;
+    let names = devices.iter().map(|(user, device)| {
+        let name = statement.query_row(params![user, device.as_bytes()], |row| row.get(0)).optional()?;
+        Ok(name.flatten())
+    });
+    names.collect()
 }
 
 pub(super) fn name(

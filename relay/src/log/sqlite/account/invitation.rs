@@ -4,7 +4,7 @@ use super::{number_of, role_of, space_row, user_row};
 use crate::log::accounts::{AccountError, InvitationSummary, NewInvitation, Role};
 use crate::log::sqlite::account::space;
 use crate::log::sqlite::transaction::SqliteTransaction;
-use crate::log::{Token, TokenHash};
+use crate::log::{Page, Part, Token, TokenHash};
 use afield_core::{Now, SpaceId};
 use rusqlite::{OptionalExtension, params};
 
@@ -55,24 +55,27 @@ pub(super) fn accept(
 pub(super) fn list(
     transaction: &SqliteTransaction<'_>,
     space: SpaceId,
-) -> Result<Vec<InvitationSummary>, AccountError> {
+    part: &Part,
+) -> Result<Page<InvitationSummary>, AccountError> {
     let number = space_row(transaction, space)?;
     let mut statement = transaction.statement(
         "SELECT i.number, i.role, i.created_ms, i.expires_ms, i.used_ms, u.name, i.withdrawn_ms
-        FROM invitations i LEFT JOIN users u ON u.number = i.used_by WHERE i.space = ?1 ORDER BY i.number",
+        FROM invitations i LEFT JOIN users u ON u.number = i.used_by WHERE i.space = ?1 AND i.number > ?2
+        ORDER BY i.number LIMIT ?3",
     )?;
-    let invitations = statement.query_map([number], |row| {
+    let invitations = statement.query_map([number, part.after_number()?, part.rows_to_read()], |row| {
         let (used_ms, used_by): (Option<i64>, Option<String>) = (row.get(4)?, row.get(5)?);
-        Ok(InvitationSummary {
+        let invitation = InvitationSummary {
             number: row.get(0)?,
             role: role_of(row.get(1)?),
             created_wall_ms: row.get(2)?,
             expires_wall_ms: row.get(3)?,
             used: used_ms.zip(used_by),
             withdrawn_wall_ms: row.get(6)?,
-        })
+        };
+        Ok((invitation.number, invitation))
     })?;
-    Ok(invitations.collect::<Result<_, _>>()?)
+    Ok(Page::of(invitations.collect::<Result<_, _>>()?, part))
 }
 
 pub(super) fn withdraw(transaction: &SqliteTransaction<'_>, number: i64, now: Now) -> Result<(), AccountError> {

@@ -28,7 +28,7 @@ use crate::log::accounts::{
     AccountError, Accounts, DeviceSummary, InvitationSummary, Member, NewInvitation, NewToken, Role, SessionFilter,
     ShownTokens, SignedOut, SignedOutSession, SpaceSummary, TokenSummary, UserSummary, WrittenSession,
 };
-use crate::log::{Authentication, Ended, LogError, SeenDevice, SessionNotes, Token, TokenHash};
+use crate::log::{Authentication, Ended, LogError, Page, Part, SeenDevice, SessionNotes, Token, TokenHash};
 use afield_core::{Commit, DeviceId, Now, SessionId, SpaceId};
 use rusqlite::OptionalExtension;
 
@@ -111,8 +111,8 @@ impl Accounts for SqliteLog {
         self.administered(|transaction| user::create(transaction, name, now))
     }
 
-    fn users(&mut self) -> Result<Vec<UserSummary>, AccountError> {
-        self.looked_up(user::list)
+    fn list_users(&mut self, part: &Part) -> Result<Page<UserSummary>, AccountError> {
+        self.looked_up(|transaction| user::list(transaction, part))
     }
 
     fn set_user_enabled(&mut self, name: &str, enabled: bool, now: Now) -> Result<(), AccountError> {
@@ -127,8 +127,8 @@ impl Accounts for SqliteLog {
         self.administered(|transaction| token::create(transaction, token, new, now))
     }
 
-    fn tokens(&mut self) -> Result<Vec<TokenSummary>, AccountError> {
-        self.looked_up(token::list)
+    fn list_tokens(&mut self, part: &Part) -> Result<Page<TokenSummary>, AccountError> {
+        self.looked_up(|transaction| token::list(transaction, part))
     }
 
     fn has_tokens(&mut self) -> Result<bool, LogError> {
@@ -146,12 +146,12 @@ impl Accounts for SqliteLog {
         self.looked_up(|transaction| token::administers(transaction, token, now))
     }
 
-    fn spaces(&mut self) -> Result<Vec<SpaceSummary>, AccountError> {
-        self.looked_up(space::list)
+    fn list_spaces(&mut self, part: &Part) -> Result<Page<SpaceSummary>, AccountError> {
+        self.looked_up(|transaction| space::list(transaction, part))
     }
 
-    fn members(&mut self, space: SpaceId) -> Result<Vec<Member>, AccountError> {
-        self.looked_up(|transaction| space::members(transaction, space))
+    fn list_members(&mut self, space: SpaceId, part: &Part) -> Result<Page<Member>, AccountError> {
+        self.looked_up(|transaction| space::members(transaction, space, part))
     }
 
     fn grant(&mut self, space: SpaceId, user: &str, role: Role, _: Now) -> Result<(), AccountError> {
@@ -170,16 +170,20 @@ impl Accounts for SqliteLog {
         self.administered(|transaction| invitation::accept(transaction, code, user, now))
     }
 
-    fn invitations(&mut self, space: SpaceId) -> Result<Vec<InvitationSummary>, AccountError> {
-        self.looked_up(|transaction| invitation::list(transaction, space))
+    fn list_invitations(&mut self, space: SpaceId, part: &Part) -> Result<Page<InvitationSummary>, AccountError> {
+        self.looked_up(|transaction| invitation::list(transaction, space, part))
     }
 
     fn withdraw(&mut self, number: i64, now: Now) -> Result<(), AccountError> {
         self.administered(|transaction| invitation::withdraw(transaction, number, now))
     }
 
-    fn devices(&mut self, user: Option<&str>) -> Result<Vec<DeviceSummary>, AccountError> {
-        self.looked_up(|transaction| device::list(transaction, user))
+    fn list_devices(&mut self, user: Option<&str>, part: &Part) -> Result<Page<DeviceSummary>, AccountError> {
+        self.looked_up(|transaction| device::list(transaction, user, part))
+    }
+
+    fn device_names(&mut self, devices: &[(String, DeviceId)]) -> Result<Vec<Option<String>>, AccountError> {
+        self.looked_up(|transaction| device::names(transaction, devices))
     }
 
     fn name_device(&mut self, user: &str, device: DeviceId, name: &str) -> Result<(), AccountError> {
@@ -196,8 +200,8 @@ impl Accounts for SqliteLog {
         self.administered(|transaction| device::sign_out(transaction, user, device, tokens, now))
     }
 
-    fn sessions(&mut self, filter: &SessionFilter) -> Result<Vec<WrittenSession>, AccountError> {
-        self.looked_up(|transaction| session::list(transaction, filter))
+    fn list_sessions(&mut self, filter: &SessionFilter, part: &Part) -> Result<Page<WrittenSession>, AccountError> {
+        self.looked_up(|transaction| session::list(transaction, filter, part))
     }
 
     fn sign_out_session(

@@ -7,7 +7,7 @@ use crate::log::accounts::{
 use crate::log::sqlite::SqliteLog;
 use crate::log::sqlite::row::count;
 use crate::log::sqlite::transaction::{Purpose, SqliteTransaction};
-use crate::log::{LogError, SessionNote, SessionNotes};
+use crate::log::{LogError, Page, Part, SessionNote, SessionNotes, SessionPlace};
 use afield_core::{Commit, DeviceId, Now, SessionId, SpaceId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -36,7 +36,8 @@ const LIST: &str = "
         LEFT JOIN tokens t ON t.number = coalesce(d.token, s.token)
     WHERE (?1 IS NULL OR s.user = ?1) AND (?2 IS NULL OR s.device = ?2)
         AND (?3 IS NULL OR EXISTS (SELECT 1 FROM session_spaces p WHERE p.session = s.id AND p.space = ?3))
-    ORDER BY s.since_ms, s.id";
+        AND (s.since_ms, s.id) > (?4, ?5)
+    ORDER BY s.since_ms, s.id LIMIT ?6";
 
 const PROGRESS: &str = "
     SELECT s.id, p.stored, s.sequence FROM session_spaces p JOIN spaces s ON s.number = p.space
@@ -119,14 +120,17 @@ fn note_one(transaction: &SqliteTransaction<'_>, session: &SessionNote) -> Resul
 pub(super) fn list(
     transaction: &SqliteTransaction<'_>,
     filter: &SessionFilter,
-) -> Result<Vec<WrittenSession>, AccountError> {
+    part: &Part,
+) -> Result<Page<WrittenSession>, AccountError> {
     let user = filter.user.as_deref().map(|name| user_row(transaction, name)).transpose()?;
     let space = filter.space.map(|space| space_row(transaction, space)).transpose()?;
     let mut statement = transaction.statement(LIST)?;
     let device = filter.device.as_ref().map(DeviceId::as_bytes);
+    let after = SessionPlace::before(part)?;
+    let bounds = params![user, device, space, after.since_wall_ms, after.id.as_bytes(), part.rows_to_read()];
     let mut progress = transaction.statement(PROGRESS)?;
     let mut listed = Vec::new();
-    for session in statement.query_map(params![user, device, space], read)? {
+    for session in statement.query_map(bounds, read)? {
         let mut session = session?;
         let spaces = progress.query_map([session.id.as_bytes()], |row| {
             let stored: Option<i64> = row.get(1)?;
@@ -134,9 +138,9 @@ pub(super) fn list(
             Ok(SessionProgress { space: SpaceId::from_bytes(row.get(0)?), stored, head: count(row, 2)? })
         })?;
         session.spaces = spaces.collect::<Result<_, _>>()?;
-        listed.push(session);
+        listed.push((SessionPlace { since_wall_ms: session.since_wall_ms, id: session.id }, session));
     }
-    Ok(listed)
+    Ok(Page::of(listed, part))
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<WrittenSession> {

@@ -4,38 +4,47 @@ use super::{number_of, role_of, space_row, user_row};
 use crate::log::accounts::{AccountError, Member, Role, SpaceSummary};
 use crate::log::sqlite::row::count;
 use crate::log::sqlite::transaction::SqliteTransaction;
+use crate::log::{Page, Part};
 use afield_core::SpaceId;
-use rusqlite::OptionalExtension;
+use rusqlite::{OptionalExtension, params};
 
-pub(super) fn list(transaction: &SqliteTransaction<'_>) -> Result<Vec<SpaceSummary>, AccountError> {
+pub(super) fn list(transaction: &SqliteTransaction<'_>, part: &Part) -> Result<Page<SpaceSummary>, AccountError> {
     let mut statement = transaction.statement(
-        "SELECT s.id, (SELECT count(*) FROM members m WHERE m.space = s.number), s.sequence, s.chunks, s.bytes,
+        "SELECT s.number, s.id, (SELECT count(*) FROM members m WHERE m.space = s.number), s.sequence, s.chunks, s.bytes,
             s.created_ms
-        FROM spaces s ORDER BY s.number",
+        FROM spaces s WHERE s.number > ?1 ORDER BY s.number LIMIT ?2",
     )?;
-    let spaces = statement.query_map([], |row| {
-        Ok(SpaceSummary {
-            id: SpaceId::from_bytes(row.get(0)?),
-            members: count(row, 1)?,
-            sequence: count(row, 2)?,
-            chunks: count(row, 3)?,
-            bytes: count(row, 4)?,
-            created_wall_ms: row.get(5)?,
-        })
+    let spaces = statement.query_map([part.after_number()?, part.rows_to_read()], |row| {
+        let space = SpaceSummary {
+            id: SpaceId::from_bytes(row.get(1)?),
+            members: count(row, 2)?,
+            sequence: count(row, 3)?,
+            chunks: count(row, 4)?,
+            bytes: count(row, 5)?,
+            created_wall_ms: row.get(6)?,
+        };
+        Ok((row.get::<_, i64>(0)?, space))
     })?;
-    Ok(spaces.collect::<Result<_, _>>()?)
+    Ok(Page::of(spaces.collect::<Result<_, _>>()?, part))
 }
 
-pub(super) fn members(transaction: &SqliteTransaction<'_>, space: SpaceId) -> Result<Vec<Member>, AccountError> {
+pub(super) fn members(
+    transaction: &SqliteTransaction<'_>,
+    space: SpaceId,
+    part: &Part,
+) -> Result<Page<Member>, AccountError> {
     let number = space_row(transaction, space)?;
     let mut statement = transaction.statement(
         "SELECT u.name, m.role, u.disabled_ms IS NOT NULL FROM members m JOIN users u ON u.number = m.user
-        WHERE m.space = ?1 ORDER BY u.name",
+        WHERE m.space = ?1 AND u.name > ?2 ORDER BY u.name LIMIT ?3",
     )?;
-    let members = statement.query_map([number], |row| {
-        Ok(Member { user: row.get(0)?, role: role_of(row.get(1)?), is_disabled: row.get(2)? })
+    // Every name comes after none.
+    let after = part.after.as_deref().unwrap_or_default();
+    let members = statement.query_map(params![number, after, part.rows_to_read()], |row| {
+        let user: String = row.get(0)?;
+        Ok((user.clone(), Member { user, role: role_of(row.get(1)?), is_disabled: row.get(2)? }))
     })?;
-    Ok(members.collect::<Result<_, _>>()?)
+    Ok(Page::of(members.collect::<Result<_, _>>()?, part))
 }
 
 pub(super) fn grant(

@@ -3,7 +3,7 @@
 use super::user_row;
 use crate::log::accounts::{AccountError, DEFAULT_USER_NAME, NewToken, TokenSummary, check_name};
 use crate::log::sqlite::transaction::SqliteTransaction;
-use crate::log::{Token, TokenHash};
+use crate::log::{Page, Part, Token, TokenHash};
 use afield_core::{Now, SpaceId};
 use rusqlite::{Row, params};
 
@@ -39,23 +39,23 @@ pub(super) fn create(
     Ok(number)
 }
 
-pub(super) fn list(transaction: &SqliteTransaction<'_>) -> Result<Vec<TokenSummary>, AccountError> {
+pub(super) fn list(transaction: &SqliteTransaction<'_>, part: &Part) -> Result<Page<TokenSummary>, AccountError> {
     let mut statement = transaction.statement(
         "SELECT t.number, u.name, t.name, t.restricted, t.read_only, t.may_create, t.administers, t.signed,
             t.created_ms, t.expires_ms, t.revoked_ms
-        FROM tokens t JOIN users u ON u.number = t.user ORDER BY t.number",
+        FROM tokens t JOIN users u ON u.number = t.user WHERE t.number > ?1 ORDER BY t.number LIMIT ?2",
     )?;
     let mut listed = transaction.statement("SELECT space FROM token_spaces WHERE token = ?1 ORDER BY space")?;
     let mut summaries = Vec::new();
-    for summary in statement.query_map([], read_summary)? {
+    for summary in statement.query_map([part.after_number()?, part.rows_to_read()], read_summary)? {
         let mut summary = summary?;
         if let Some(spaces) = &mut summary.spaces {
             let rows = listed.query_map([summary.number], |row| row.get(0).map(SpaceId::from_bytes))?;
             *spaces = rows.collect::<Result<_, _>>()?;
         }
-        summaries.push(summary);
+        summaries.push((summary.number, summary));
     }
-    Ok(summaries)
+    Ok(Page::of(summaries, part))
 }
 
 fn read_summary(row: &Row<'_>) -> rusqlite::Result<TokenSummary> {

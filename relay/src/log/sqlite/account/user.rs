@@ -4,15 +4,16 @@ use super::user_row;
 use crate::log::accounts::{AccountError, SignedOut, UserSummary, check_name};
 use crate::log::sqlite::row::count;
 use crate::log::sqlite::transaction::SqliteTransaction;
+use crate::log::{Page, Part};
 use afield_core::Now;
 use rusqlite::params;
 
 const LIST: &str = "
-    SELECT u.name, u.created_ms, u.disabled_ms, u.issuer,
+    SELECT u.number, u.name, u.created_ms, u.disabled_ms, u.issuer,
         (SELECT count(*) FROM members m WHERE m.user = u.number),
         (SELECT count(*) FROM tokens t WHERE t.user = u.number AND NOT t.signed AND t.revoked_ms IS NULL),
         (SELECT count(*) FROM devices d WHERE d.user = u.number AND d.signed_out_ms IS NULL)
-    FROM users u ORDER BY u.number";
+    FROM users u WHERE u.number > ?1 ORDER BY u.number LIMIT ?2";
 
 pub(super) fn create(transaction: &SqliteTransaction<'_>, name: &str, now: Now) -> Result<(), AccountError> {
     let made = transaction
@@ -21,20 +22,21 @@ pub(super) fn create(transaction: &SqliteTransaction<'_>, name: &str, now: Now) 
     if made == 0 { Err(AccountError::UserExists) } else { Ok(()) }
 }
 
-pub(super) fn list(transaction: &SqliteTransaction<'_>) -> Result<Vec<UserSummary>, AccountError> {
+pub(super) fn list(transaction: &SqliteTransaction<'_>, part: &Part) -> Result<Page<UserSummary>, AccountError> {
     let mut statement = transaction.statement(LIST)?;
-    let users = statement.query_map([], |row| {
-        Ok(UserSummary {
-            name: row.get(0)?,
-            created_wall_ms: row.get(1)?,
-            disabled_wall_ms: row.get(2)?,
-            issuer: row.get(3)?,
-            spaces: count(row, 4)?,
-            tokens: count(row, 5)?,
-            devices: count(row, 6)?,
-        })
+    let users = statement.query_map([part.after_number()?, part.rows_to_read()], |row| {
+        let user = UserSummary {
+            name: row.get(1)?,
+            created_wall_ms: row.get(2)?,
+            disabled_wall_ms: row.get(3)?,
+            issuer: row.get(4)?,
+            spaces: count(row, 5)?,
+            tokens: count(row, 6)?,
+            devices: count(row, 7)?,
+        };
+        Ok((row.get::<_, i64>(0)?, user))
     })?;
-    Ok(users.collect::<Result<_, _>>()?)
+    Ok(Page::of(users.collect::<Result<_, _>>()?, part))
 }
 
 pub(super) fn set_enabled(
