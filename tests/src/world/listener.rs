@@ -36,6 +36,11 @@ pub(super) struct Listener {
     promised: Sequence,
 }
 
+/// Whether a filter names single entities and no collection.
+fn names_entities_alone(filter: &Filter) -> bool {
+    matches!(filter, Filter::Only(only) if only.collections.is_empty() && only.announced.is_empty())
+}
+
 /// Changes that a reader got in snapshots, by where they stand.
 type Given = BTreeMap<Sequence, ChangeId>;
 
@@ -402,8 +407,11 @@ impl Listener {
                 // Erasure records ignore filters where a cursor passes them, and travel with whatever passes what they took away.
                 None if place.kind == ChunkKind::Erasure => (is_wanted || is_prefix) && !erased.contains(&entity),
                 None if present.is_erased(place) => {
-                    let record = present.erasure(entity).filter(|record| served.contains_key(record));
-                    is_wanted && record.is_none() && !erased.contains(&entity)
+                    // Pages of single entities come to the record at its own place, and to nothing else of the entity.
+                    let comes = |record: &Sequence| {
+                        served.contains_key(record) || !is_prefix && names_entities_alone(filter) && *record > upto
+                    };
+                    is_wanted && present.erasure(entity).filter(comes).is_none() && !erased.contains(&entity)
                 }
                 None => is_wanted && given.get(&sequence) != Some(&place.change),
             };

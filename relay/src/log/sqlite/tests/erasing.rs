@@ -75,6 +75,39 @@ fn a_record_is_appended_once_and_nothing_of_its_entity_after_it() {
 }
 
 #[test]
+fn pages_of_single_entities_come_to_a_record_at_its_own_place_however_small_they_are() {
+    let mut desk = Desk::new();
+    let (mut gone, mut other) = (Author::new(1, 1), Author::new(2, 2));
+    desk.push(gone.chunks(3));
+    desk.push(other.chunks(2));
+    desk.push(vec![record(gone.entity, ErasureReason::ASKED)]);
+    desk.push(other.chunks(2));
+    let filter = Filter::nothing().entities([gone.entity, other.entity]);
+    for pack in [false, true] {
+        if pack {
+            desk.pack();
+        }
+        for (bytes_max, pages_min) in [(1, 5), (usize::MAX, 1)] {
+            let (mut after, mut pages, mut came) = (Sequence::ZERO, 0, Vec::new());
+            loop {
+                let request = super::archive::page_request(&desk, &filter, after, bytes_max, false);
+                let answer = desk.log.page(desk.principal, &request, at(0)).unwrap().into_inner();
+                let PageAnswer::Page { run, done, .. } = answer else { panic!("{answer:?}") };
+                came.extend(run.entries().iter().map(|entry| (entry.sequence.get(), entry.entity, entry.kind)));
+                (after, pages) = (run.after().sequence, pages + 1);
+                if done {
+                    break;
+                }
+            }
+            let change = |sequence| (sequence, other.entity, ChunkKind::Change);
+            let erased = (6, gone.entity, ChunkKind::Erasure);
+            assert_eq!(came, [change(4), change(5), erased, change(7), change(8)], "packed: {pack}");
+            assert!(pages >= pages_min, "{pages} pages");
+        }
+    }
+}
+
+#[test]
 fn a_full_space_lets_purge_what_it_has_and_stores_no_record_of_what_it_never_had() {
     let mut author = Author::new(1, 1);
     let chunks = author.chunks(2);
