@@ -52,6 +52,8 @@ const IMPURE: &[&str] = &[
 /// Direct dependencies of which somebody else needs another version, and who.
 const TWICE: &[(&str, &str)] = &[
     ("getrandom", "ring, the one TLS provider, needs the older one"),
+    ("rand", "the SDK of OpenTelemetry needs the older one for the ids of traces"),
+    ("rand_chacha", "with that"),
     ("syn", "derive macros of others need the older one, at build time only"),
 ];
 
