@@ -285,7 +285,7 @@ pub struct SessionView {
     pub address: Option<String>,
     /// Since when it is connected.
     pub since_ms: i64,
-    /// When it was heard last.
+    /// When a message of it came last; the pings that keep an idle connection alive are none.
     pub last_seen_ms: i64,
     /// How many bytes wait to be sent to it.
     pub queued_bytes: u64,

@@ -79,7 +79,11 @@ fn every_configuration_in_the_document_is_taken() {
     let file = folder.path().join("relay.toml");
     let mut texts = blocks("toml");
     texts.extend(between(DOCUMENT, "<<'TOML'\n", "TOML\n"));
-    assert!(texts.len() >= 2, "the control: {texts:?}");
+    let in_comments =
+        [NGINX, CADDYFILE].map(|text| between(text, "`trusted_proxies", "`").next().expect("one is told"));
+    let in_comments = in_comments.map(|value| format!("trusted_proxies{value}\n"));
+    texts.extend(in_comments.iter().map(String::as_str));
+    assert!(texts.len() >= 4, "the control: {texts:?}");
     for text in texts {
         let here = text.replace("/etc/afield/", &format!("{}/", folder.path().display()));
         std::fs::write(&file, here.replace("/var/lib/", &format!("{}/", folder.path().display()))).unwrap();
@@ -107,6 +111,27 @@ fn every_command_in_the_document_is_one() {
         count += 1;
     }
     assert!(count >= 8, "the control: {count}");
+}
+
+#[test]
+fn what_builds_on_what_in_the_document_stops_where_a_line_fails() {
+    let blocks = blocks("sh");
+    let with = |verb: &str| blocks.iter().copied().find(|block| block.contains(verb)).expect(verb);
+    for verb in ["afield-relay verify", "config check", "restore --replace"] {
+        // Without comments, which stand behind the `&&`.
+        let lines: Vec<&str> = with(verb).lines().map(|line| line.split(" #").next().unwrap().trim_end()).collect();
+        let first = lines.iter().position(|line| line.ends_with("&&")).expect(verb);
+        let (last, steps) = lines.get(first..).unwrap().split_last().unwrap();
+        assert!(steps.iter().all(|line| line.ends_with("&&")) && !last.ends_with("&&"), "{verb}: {lines:?}");
+    }
+    // A name that was given yesterday, or an hour ago, is given once.
+    for block in [with("afield-relay verify"), with("config check")] {
+        assert!(block.contains("$(date +%F-%H%M%S)"), "{block}");
+    }
+    let [upgrade, rollback] = ["config check", "restore --replace"].map(with);
+    for kept in ["\"/var/backups/afield/before-$WHEN.sqlite\"", "\"/var/backups/afield/afield-relay-$WHEN\""] {
+        assert!(upgrade.contains(kept) && rollback.contains(kept), "what is put back was kept: {kept}");
+    }
 }
 
 #[test]

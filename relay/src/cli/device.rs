@@ -54,7 +54,7 @@ impl DeviceCommand {
                     None => list_all(&mut log, json, now)?,
                 };
                 if !is_any && !json {
-                    super::note("No device has signed in yet.");
+                    super::note("No device has signed in yet; one that has just done so is listed some seconds later.");
                 }
                 Ok(())
             }

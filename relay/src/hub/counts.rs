@@ -20,7 +20,7 @@ pub struct Counts {
     pub lag: u64,
     /// Sessions that were welcomed.
     pub welcomed: u64,
-    /// Sessions that the relay ended, by the code that they were told.
+    /// Sessions that ended with a goodbye, by its code: the one that the relay told, or `Done` where the device said it.
     pub ended: BTreeMap<String, u64>,
     /// Bytes of messages that devices sent.
     pub received_bytes: u64,

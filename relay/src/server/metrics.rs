@@ -123,7 +123,11 @@ impl Figures {
         registry.register_with_unit("log", "The size of the log's file", Unit::Bytes, self.log_bytes.clone());
         registry.register_with_unit("wal", "The size of the log's WAL file", Unit::Bytes, self.wal_bytes.clone());
         registry.register("sessions_begun", "Sessions that were welcomed", self.welcomed.clone());
-        registry.register("sessions_ended", "Sessions that the relay ended, by why", self.ended.clone());
+        registry.register(
+            "sessions_ended",
+            "Sessions that ended with a goodbye, by why: Done where the device said it",
+            self.ended.clone(),
+        );
         let about = "Connections and requests that were sent away, by why";
         registry.register("refused_connections", about, self.refused_connections.clone());
         let about = "Messages that devices sent";
