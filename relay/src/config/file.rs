@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 /// The largest file that is read, in bytes; one with every key and its description takes some 5,000.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
@@ -19,7 +19,9 @@ pub(crate) enum Found {
     Number(String),
     /// Yes or no.
     Truth(bool),
-    /// What no key takes, such as a list.
+    /// A list of texts, as a variable or a flag has it: with commas between them.
+    List(String),
+    /// What no key takes, such as a list of numbers.
     Other(&'static str),
 }
 
@@ -30,7 +32,7 @@ impl Found {
     /// As a variable or a flag has it.
     pub(super) fn text(&self) -> &str {
         match self {
-            Self::Text(text) | Self::Number(text) => text,
+            Self::Text(text) | Self::Number(text) | Self::List(text) => text,
             Self::Truth(true) => "true",
             Self::Truth(false) => "false",
             Self::Other(kind) => kind,
@@ -43,6 +45,7 @@ impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => write!(f, "{text:?}"),
+            Self::List(text) => write!(f, "a list of {text:?}"),
             other => f.write_str(other.text()),
         }
     }
@@ -104,7 +107,13 @@ fn found(value: &DeValue<'_>) -> Found {
             .map_or(Found::Other("a number that is too large"), |number| Found::Number(number.to_string())),
         DeValue::Float(_) => Found::Other("a fraction"),
         DeValue::Datetime(_) => Found::Other("a date"),
-        DeValue::Array(_) => Found::Other("a list"),
+        DeValue::Array(items) => list(items).map_or(Found::Other("a list"), Found::List),
         DeValue::Table(_) => EMPTY_SECTION,
     }
+}
+
+/// The texts of a list with commas between them; none where one has a comma itself, or is no text.
+fn list(items: &DeArray<'_>) -> Option<String> {
+    let texts = items.iter().map(|item| item.get_ref().as_str().filter(|text| !text.is_empty() && !text.contains(',')));
+    Some(texts.collect::<Option<Vec<_>>>()?.join(", "))
 }

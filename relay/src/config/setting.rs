@@ -401,11 +401,15 @@ impl Setting for List {
     const SAMPLE: &'static str = "https://app.example";
 
     fn wanted() -> String {
-        "words with commas between them".to_owned()
+        "words with commas between them, or in a file a list of texts".to_owned()
     }
 
     fn parse(text: &str) -> Option<Self> {
         words(text).map(|word| Some(word.to_owned())).collect::<Option<_>>().map(Self)
+    }
+
+    fn takes(found: &Found) -> bool {
+        matches!(found, Found::Text(_) | Found::List(_))
     }
 
     fn show(&self) -> Option<Shown> {
@@ -429,12 +433,17 @@ impl Setting for Networks {
     const SAMPLE: &'static str = "10.0.0.0/8";
 
     fn wanted() -> String {
-        "addresses or networks with commas between them, such as 127.0.0.1, 10.0.0.0/8".to_owned()
+        "addresses or networks with commas between them, such as 127.0.0.1, 10.0.0.0/8, or in a file a list of texts"
+            .to_owned()
     }
 
     fn parse(text: &str) -> Option<Self> {
         let network = |word: &str| word.parse().ok().or_else(|| word.parse::<IpAddr>().ok().map(IpNet::from));
         words(text).map(network).collect::<Option<_>>().map(Self)
+    }
+
+    fn takes(found: &Found) -> bool {
+        matches!(found, Found::Text(_) | Found::List(_))
     }
 
     fn show(&self) -> Option<Shown> {

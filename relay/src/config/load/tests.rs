@@ -84,6 +84,29 @@ fn a_key_that_there_is_not_is_told_with_its_line_and_the_nearest() {
 }
 
 #[test]
+fn several_values_are_a_text_with_commas_or_a_list_of_texts() {
+    let proxies = |text: &str| loaded(text, &[], &[]).map(|loaded| loaded.config.trusted_proxies.as_slice().to_vec());
+    let as_text = proxies("trusted_proxies = '127.0.0.1, 10.0.0.0/8'").unwrap();
+    assert_eq!(proxies("trusted_proxies = ['127.0.0.1', '10.0.0.0/8']").unwrap(), as_text);
+    assert_eq!((as_text.len(), proxies("trusted_proxies = []").unwrap().len()), (2, 0));
+    let config = loaded("origins = [\n  'https://a.example',\n  'https://b.example',\n]", &[], &[]).unwrap().config;
+    assert_eq!(config.origins.as_slice(), ["https://a.example", "https://b.example"]);
+    for (text, expected) in [
+        ("origins = ['https://a.example', 7]", "and not a list"),
+        ("origins = ['https://a.example, https://b.example']", "and not a list"),
+        ("trusted_proxies = ['127.0.0.1', '']", "and not a list"),
+        (
+            "trusted_proxies = ['127.0.0.1', 'here']",
+            "or in a file a list of texts, and not a list of \"127.0.0.1, here\"",
+        ),
+        ("log = ['info', 'debug']", "and not a list of \"info, debug\""),
+    ] {
+        let told = wrong(text);
+        assert!(told.ends_with(expected), "{told}");
+    }
+}
+
+#[test]
 fn a_value_that_cannot_be_understood_is_told_with_line_and_key_and_what_to_give() {
     for (text, expected) in [
         ("\nlisten = 'nowhere'", "2: listen: give an address and port, such as 127.0.0.1:8453, and not \"nowhere\""),
