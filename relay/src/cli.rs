@@ -68,6 +68,9 @@ const EXIT_NOT_FOUND: u8 = 4;
 /// The code when a look at the log found something wrong.
 const EXIT_FOUND: u8 = 6;
 
+/// What to do where the folder's files may not be opened.
+const AS_OWNER: &str = "run it as the user whose folder it is; `doctor` says whether all in it is that user's";
+
 /// More than any secret that is read.
 const SECRET_BYTES_MAX: u64 = 4_096;
 
@@ -240,6 +243,7 @@ impl CommandError {
                     Some("name the relay's folder with --data; `serve` and `token create` make a new one")
                 }
                 FolderError::InUse { .. } => Some("stop the other relay, or give this one a folder with --data"),
+                FolderError::Lock { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Some(AS_OWNER),
                 _ => None,
             },
             Self::Start(CheckError::Start(StartError::Listen { .. })) => Some("choose another address with --listen"),

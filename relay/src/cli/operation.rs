@@ -1,6 +1,6 @@
 //! Why an operation on the log as a whole failed: the exit code, and what to do next.
 
-use super::{EXIT_FOUND, EXIT_IN_USE, EXIT_NOT_FOUND, EXIT_USAGE};
+use super::{AS_OWNER, EXIT_FOUND, EXIT_IN_USE, EXIT_NOT_FOUND, EXIT_USAGE};
 use crate::log::{Damage, OpenLogError, PurgeError, VerifyError};
 use crate::operations::{BackupError, RestoreError};
 use crate::server::FolderError;
@@ -54,6 +54,12 @@ impl OperationError {
             Self::Backup(BackupError::Place { .. }) => "name a file of its own",
             Self::Backup(BackupError::NotWhole(_)) => {
                 "keep the backups that there are; stop the relay and put the newest in place: `restore FILE --replace`"
+            }
+            Self::Backup(BackupError::Folder(FolderError::Lock { source, .. }))
+            | Self::Restore(RestoreError::Folder(FolderError::Lock { source, .. }))
+                if source.kind() == std::io::ErrorKind::PermissionDenied =>
+            {
+                AS_OWNER
             }
             Self::Backup(BackupError::Folder(FolderError::BackupRuns { .. })) => "wait until it is done",
             Self::Restore(RestoreError::HasData { .. }) => {

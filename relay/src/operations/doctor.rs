@@ -7,6 +7,8 @@ use crate::log::{LogHealth, MoreHealth, OpenLogError, health};
 use crate::server::DataFolder;
 use afield_core::Now;
 use std::fs;
+#[cfg(unix)]
+use std::path::PathBuf;
 
 const DAY_MS: i64 = 86_400_000;
 /// How soon an end of a certificate or a token is soon: time enough for a person to see it and to act.
@@ -147,9 +149,9 @@ impl Findings {
     #[cfg(unix)]
     fn folder(&mut self, folder: &DataFolder) {
         use std::os::unix::fs::MetadataExt;
-        let paths = [folder.path().to_owned(), folder.log_file()];
-        let mut is_good = true;
-        for path in paths {
+        let strangers = self.strangers(folder);
+        let mut is_good = strangers.is_empty();
+        for path in [folder.path().to_owned(), folder.log_file()] {
             let Ok(found) = fs::metadata(&path) else { continue };
             if found.mode() & 0o077 != 0 {
                 is_good = false;
@@ -158,7 +160,9 @@ impl Findings {
                 self.warning("folder", words, "take the rights of group and others away: chmod -R go= FOLDER");
             }
             let may_write = rustix::fs::access(&path, rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK);
-            if let Err(error) = may_write {
+            if let Err(error) = may_write
+                && !strangers.contains(&path)
+            {
                 is_good = false;
                 let words = format!("this user may not write {}: {error}", path.display());
                 self.problem("folder", words, "run this, and the relay, as the user whose folder it is");
@@ -167,6 +171,24 @@ impl Findings {
         if is_good {
             self.good("folder", format!("{} is for its owner alone", folder.path().display()));
         }
+    }
+
+    /// What a relay of the folder's owner may not open, as it is of somebody else: a command that was run as root left it.
+    #[cfg(unix)]
+    fn strangers(&mut self, folder: &DataFolder) -> Vec<PathBuf> {
+        use std::os::unix::fs::MetadataExt;
+        let Ok(owner) = fs::metadata(folder.path()).map(|found| found.uid()) else { return Vec::new() };
+        let is_strange = |path: &PathBuf| {
+            let Ok(found) = fs::metadata(path) else { return false };
+            // Root opens everything, and so does whoever the rights let in.
+            owner != 0 && found.uid() != owner && found.mode() & 0o066 == 0
+        };
+        let strangers: Vec<_> = folder.own_files().into_iter().filter(is_strange).collect();
+        for path in &strangers {
+            let words = format!("a relay of the folder's owner (user {owner}) may not open {}", path.display());
+            self.problem("folder", words, "as root: chown -R --reference=FOLDER FOLDER; and run commands as its owner");
+        }
+        strangers
     }
 
     #[cfg(not(unix))]

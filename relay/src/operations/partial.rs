@@ -1,7 +1,7 @@
 //! A file that is made beside its place, and comes there when it is whole.
 
-use crate::server::folder::{for_its_owner, sync_folder};
-use std::fs::{self, OpenOptions};
+use crate::server::folder::{for_its_owner, make_in, sync_folder};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -18,9 +18,18 @@ pub(super) struct Partial {
 impl Partial {
     /// Makes an empty file for its owner alone, in the place of what a killed process left there.
     pub(super) fn create(path: PathBuf) -> io::Result<Self> {
+        Self::create_by(path, |path| for_its_owner().create_new(true).open(path))
+    }
+
+    /// Makes an empty file beside a log, for the owner of its folder alone, in the place of what a killed process left there.
+    pub(super) fn create_in_data(path: PathBuf) -> io::Result<Self> {
+        Self::create_by(path, |path| make_in(folder_of(path), path))
+    }
+
+    fn create_by(path: PathBuf, make: impl FnOnce(&Path) -> io::Result<File>) -> io::Result<Self> {
         let partial = Self { path, is_in_place: false };
         partial.remove()?;
-        for_its_owner().create_new(true).open(&partial.path)?;
+        make(&partial.path)?;
         Ok(partial)
     }
 

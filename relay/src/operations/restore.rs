@@ -112,7 +112,7 @@ pub fn restore(
         return Err(RestoreError::HasData { path: folder.path().to_owned() });
     }
     let write = |source| RestoreError::Write { path: folder.path().to_owned(), source };
-    let partial = Partial::create(with_suffix(&log, ".restoring")).map_err(write)?;
+    let partial = Partial::create_in_data(with_suffix(&log, ".restoring")).map_err(write)?;
     copy(backup, partial.path(), progress).map_err(read)?;
     check_copy(partial.path()).map_err(RestoreError::NotWhole)?;
     let ended = prepare(partial.path(), options, now)?;

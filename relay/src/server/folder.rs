@@ -1,11 +1,15 @@
 //! The data folder: one relay at a time.
 
+mod owner;
+
 use crate::log::{OpenLogError, SqliteLog, older_version};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::Instant;
+
+pub(crate) use owner::make_in;
 
 /// The file that holds the log.
 const LOG_FILE: &str = "log.sqlite";
@@ -172,7 +176,7 @@ impl DataFolder {
         let path = self.log_file();
         // SQLite takes an empty file for a new database, and gives its other files the rights of this one. What keeps it
         // from being made keeps SQLite from opening it, which says so.
-        if let Err(error) = for_its_owner().create_new(true).open(&path)
+        if let Err(error) = make_in(&self.0, &path)
             && error.kind() != io::ErrorKind::AlreadyExists
         {
             tracing::debug!(%error, "the log's file could not be made");
@@ -183,6 +187,14 @@ impl DataFolder {
     /// The file of its log.
     pub(crate) fn log_file(&self) -> PathBuf {
         self.0.join(LOG_FILE)
+    }
+
+    /// All files that a relay on it opens, whether they are there or not.
+    #[cfg(unix)]
+    pub(crate) fn own_files(&self) -> Vec<PathBuf> {
+        let [log, wal] = self.log_files();
+        let others = [LOCK_FILE, SESSIONS_LOCK_FILE, BACKUP_LOCK_FILE, "log.sqlite-shm"];
+        [log, wal].into_iter().chain(others.map(|name| self.0.join(name))).collect()
     }
 
     /// Takes the right to be the one relay on it, or to do what none may run beside.
@@ -268,7 +280,11 @@ impl DataFolder {
     fn lock_file(&self, name: &str) -> Result<FolderLock, FolderError> {
         let failed = |source| FolderError::Lock { path: self.0.clone(), source };
         let path = self.0.join(name);
-        let mut file = for_its_owner().read(true).create(true).truncate(false).open(path).map_err(failed)?;
+        let opened = match make_in(&self.0, &path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => for_its_owner().read(true).open(path),
+            made => made,
+        };
+        let mut file = opened.map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What the doctor finds, and the exit code.
-fn examined(data: &Path, more: &[&str]) -> (Vec<Value>, Option<i32>) {
+pub(crate) fn examined(data: &Path, more: &[&str]) -> (Vec<Value>, Option<i32>) {
     findings_of(relay(data, &[&["doctor", "--json"], more].concat()))
 }
 
@@ -20,7 +20,7 @@ fn findings_of(mut command: Command) -> (Vec<Value>, Option<i32>) {
 }
 
 /// How bad the worst is that is found about something, and all words about it.
-fn about(findings: &[Value], about: &str) -> (String, String) {
+pub(crate) fn about(findings: &[Value], about: &str) -> (String, String) {
     let found: Vec<&Value> = findings.iter().filter(|finding| finding["about"] == about).collect();
     assert!(!found.is_empty(), "{about}: {findings:?}");
     for finding in &found {

@@ -7,6 +7,7 @@ mod device;
 mod doctor;
 mod filled;
 mod kill;
+mod owner;
 mod purge;
 mod restore;
 mod sessions;
