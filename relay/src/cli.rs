@@ -175,6 +175,8 @@ pub(crate) enum CommandError {
     #[error("{0} is read from standard input, and there was nothing")]
     NoSecret(&'static str),
     #[error(transparent)]
+    TokenFile(#[from] token::TokenFileError),
+    #[error(transparent)]
     Operation(#[from] OperationError),
     #[error(transparent)]
     Otlp(#[from] otlp::OtlpError),
@@ -210,6 +212,7 @@ impl CommandError {
             Self::Operation(error) => error.exit_code(),
             Self::Account(error) if error.is_missing() => EXIT_NOT_FOUND,
             Self::Account(AccountError::Name) | Self::NoSecret(_) => EXIT_USAGE,
+            Self::TokenFile(token::TokenFileError::Exists { .. }) => EXIT_USAGE,
             _ => 1,
         }
     }
@@ -231,6 +234,7 @@ impl CommandError {
         match self {
             Self::Account(error) => next_of(error),
             Self::Operation(error) => error.next(),
+            Self::TokenFile(_) => Some("name another file; no token was made"),
             Self::NoSecret(_) => Some("pipe it in, or type it and end with the return key"),
             Self::NoSuchSpace(_) => Some("leave out --space for all spaces; a device's `space list` shows its ids"),
             Self::Otlp(_) => Some("see what `config print` shows of otlp; without otlp.endpoint nothing is sent"),

@@ -58,6 +58,39 @@ fn a_token_is_shown_once_then_listed_without_it_and_revoked() {
 }
 
 #[test]
+fn a_token_in_a_file_is_its_owners_and_takes_no_files_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, file) = (folder.path().join("data"), folder.path().join("token"));
+    let name = file.to_str().unwrap();
+    let told = done(&data, &["token", "create", "--output", name]);
+    assert!(told.status.success(), "{told:?}");
+    let token = std::fs::read_to_string(&file).unwrap();
+    assert!(token.starts_with("afield_") && token.ends_with('\n') && token.lines().count() == 1);
+    let said = [told.stdout, told.stderr].concat();
+    assert!(!String::from_utf8(said).unwrap().contains(token.trim_end()), "it is in the file alone");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    let again = done(&data, &["token", "create", "--output", name]);
+    assert_eq!(again.status.code(), Some(2), "{again:?}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), token);
+    let nowhere = folder.path().join("nowhere/token");
+    assert_eq!(done(&data, &["token", "create", "--output", nowhere.to_str().unwrap()]).status.code(), Some(1));
+    let of_nobody = folder.path().join("of-nobody");
+    let refused = done(&data, &["token", "create", "--user", "ada", "--output", of_nobody.to_str().unwrap()]);
+    assert!(refused.status.code() == Some(4) && !of_nobody.exists(), "{refused:?}");
+    assert_eq!(json(&data, &["token", "list"]).len(), 1, "no token was made that nobody has");
+
+    let other = folder.path().join("other");
+    let made = json(&data, &["token", "create", "--output", other.to_str().unwrap()]);
+    assert_eq!((&made[0]["number"], &made[0]["file"]), (&Value::from(2), &Value::from(other.to_str().unwrap())));
+    assert!(made[0]["token"].is_null() && other.exists());
+}
+
+#[test]
 fn users_are_made_listed_closed_and_signed_out() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");

@@ -5,10 +5,12 @@ use super::user::say;
 use super::{CommandError, TimeSpan, print_line};
 use crate::log::Token;
 use crate::log::accounts::{Accounts, NewToken};
+use crate::server::folder::for_its_owner;
 use crate::server::{DataFolder, SystemClock, SystemEntropy};
 use crate::views::{NewTokenView, TokenView};
 use afield_core::{Now, SpaceId};
 use clap::{Args, Subcommand};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 /// Creates, lists and revokes tokens. A relay that runs on the same data folder notices within seconds.
@@ -49,6 +51,29 @@ pub struct CreateTokenCommand {
     /// How long it is good, such as 90d; for ever unless given
     #[arg(long, value_name = "TIME")]
     expires_in: Option<TimeSpan>,
+    /// Write the token to a new file, for its owner alone, and do not print it
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Why a token was not written to a file; there is no such token then.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TokenFileError {
+    #[error("{} is there already", path.display())]
+    Exists { path: PathBuf },
+    #[error("{} could not be written", path.display())]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A file with a token that is not good yet; dropped before it is kept, it is removed.
+#[derive(Debug)]
+struct TokenFile {
+    path: PathBuf,
+    is_kept: bool,
 }
 
 impl TokenCommand {
@@ -75,7 +100,13 @@ impl CreateTokenCommand {
             administers: self.admin,
             expires_wall_ms: span_ms.map(|ms| now.wall_ms.saturating_add(ms)),
         };
+        let file = self.output.map(|path| TokenFile::write(path, &token)).transpose()?;
         let number = folder.open_log()?.create_token(&token, &new, now)?;
+        if let Some(file) = file {
+            let path = file.keep().display().to_string();
+            let view = serde_json::json!({ "number": number, "file": path, "expires_ms": new.expires_wall_ms });
+            return say(json, &view, &format!("Token {number} is in {path}, which its owner alone can read."));
+        }
         if json {
             let token = token.reveal().to_owned();
             return print_line(&as_json(&NewTokenView { number, token, expires_ms: new.expires_wall_ms })?);
@@ -85,6 +116,35 @@ impl CreateTokenCommand {
         let holder = if self.admin { "It opens the administration of this relay" } else { "Give it to one device" };
         super::note(&format!("Token {number} is shown this once. {holder}; keep it out of URLs and logs."));
         Ok(())
+    }
+}
+
+impl TokenFile {
+    fn write(path: PathBuf, token: &Token) -> Result<Self, TokenFileError> {
+        let mut file = match for_its_owner().create_new(true).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(TokenFileError::Exists { path }),
+            Err(source) => return Err(TokenFileError::Write { path, source }),
+        };
+        let made = Self { path, is_kept: false };
+        let written = writeln!(file, "{}", token.reveal()).and_then(|()| file.sync_all());
+        written.map_err(|source| TokenFileError::Write { path: made.path.clone(), source })?;
+        Ok(made)
+    }
+
+    fn keep(mut self) -> PathBuf {
+        self.is_kept = true;
+        std::mem::take(&mut self.path)
+    }
+}
+
+impl Drop for TokenFile {
+    fn drop(&mut self) {
+        if !self.is_kept
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "a file with a token that is no good could not be removed");
+        }
     }
 }
 
