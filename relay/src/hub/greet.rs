@@ -54,7 +54,11 @@ impl<L: Log> Hub<L> {
     pub(super) fn end_if_revoked(&mut self, id: SessionId, principal: Principal, now: Now) -> bool {
         let code = match self.log.ended(principal, now) {
             Ok(None) => return false,
-            Ok(Some(ended)) => code_of(ended),
+            Ok(Some(ended)) => {
+                let code = code_of(ended);
+                self.tell_ended(id, code);
+                code
+            }
             Err(error) => {
                 tracing::error!(session = %id, error = &error as &dyn std::error::Error, "a token could not be checked");
                 GoodbyeCode::Internal
@@ -62,6 +66,14 @@ impl<L: Log> Hub<L> {
         };
         self.close(id, code);
         true
+    }
+
+    /// Says once in the log that a session ends for what somebody did to its access: a command beside the relay leaves no other line there.
+    fn tell_ended(&self, id: SessionId, code: GoodbyeCode) {
+        let Some(seat) = self.sessions.get(&id).filter(|seat| !seat.session.is_closed()) else { return };
+        if let Some((device, _)) = seat.device {
+            tracing::info!(session = %id, %device, ?code, "a session ends: its access was ended");
+        }
     }
 
     /// Finds out who shows a token, with so many of the spaces that it is for.

@@ -63,8 +63,17 @@ struct Serving(Child, Value);
 
 impl Serving {
     fn start(data: &Path) -> Self {
-        let mut command = relay(data, &["serve", "--listen", "127.0.0.1:0", "--json", "--log", "off"]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Self::run(relay(data, &["serve", "--listen", "127.0.0.1:0", "--json", "--log", "off"]), Stdio::null())
+    }
+
+    /// Starts one whose log goes to a file, at its usual level.
+    fn logging(data: &Path, file: &Path) -> Self {
+        let log = std::fs::File::create(file).unwrap();
+        Self::run(relay(data, &["serve", "--listen", "127.0.0.1:0", "--json"]), log.into())
+    }
+
+    fn run(mut command: Command, log: Stdio) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).expect("the first line says where it listens");

@@ -166,3 +166,26 @@ fn a_list_of_more_than_one_page_is_printed_whole() {
     assert!(names[2..].is_sorted());
     assert!(json(&data, &["device", "list"]).is_empty());
 }
+
+#[test]
+fn a_relays_log_says_which_sessions_ended_for_what_a_command_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, log) = (folder.path().join("data"), folder.path().join("log"));
+    let [lost, kept] = [token(&data, "ada", "lost"), token(&data, "grace", "kept")];
+    let relay = Serving::logging(&data, &log);
+    let mut lost = Device::connect(relay.url(), Some(&lost), 1, SPACE);
+    let kept = Device::connect(relay.url(), Some(&kept), 2, SpaceId::from_bytes([8; 16]));
+    let sessions = listed(&data, |listed| listed.len() == 2);
+    let session_of = |device: &Device| {
+        let device = Value::from(device.id.to_string());
+        sessions.iter().find(|session| session["device"] == device).unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    json(&data, &["user", "sign-out", "ada"]);
+    assert_eq!(lost.goodbye(), GoodbyeCode::SignedOut);
+    let told = std::fs::read_to_string(&log).unwrap();
+    let lines: Vec<&str> = told.lines().filter(|line| line.contains("its access was ended")).collect();
+    let [line] = lines[..] else { panic!("one line: {told}") };
+    assert!(line.contains("INFO") && line.contains("SignedOut"), "{line}");
+    assert!(line.contains(&session_of(&lost)) && line.contains(&lost.id.to_string()), "{line}");
+    assert!(!told.contains("ada") && !told.contains(&session_of(&kept)), "no names, and nobody else: {told}");
+}
