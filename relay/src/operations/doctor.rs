@@ -2,7 +2,7 @@
 
 use super::certificate;
 use crate::causes::with_causes;
-use crate::config::Loaded;
+use crate::config::{Config, Loaded};
 use crate::log::{LogHealth, MoreHealth, OpenLogError, health};
 use crate::server::DataFolder;
 use afield_core::Now;
@@ -107,9 +107,21 @@ impl Findings {
     }
 
     fn proxy(&mut self, loaded: &Loaded) {
-        if loaded.config.behind_proxy && loaded.config.trusted_proxies.as_slice().is_empty() {
-            let words = "the relay stands behind a proxy that is not trusted: nobody's address is known, and addresses are not limited";
-            self.warning("proxy", words, "set trusted_proxies to the addresses of the proxy");
+        let Config { behind_proxy, trusted_proxies, listen, tls, .. } = &loaded.config;
+        let proxies: Vec<String> = trusted_proxies.as_slice().iter().map(ToString::to_string).collect();
+        match &proxies[..] {
+            [_, ..] => self.good("proxy", format!("believed for whom they ask: {}", proxies.join(", "))),
+            [] if *behind_proxy => {
+                let words = "the relay stands behind a proxy that is not trusted: nobody's address is known, and addresses are not limited";
+                self.warning("proxy", words, "set trusted_proxies to the addresses of the proxy");
+            }
+            // Whether there is one is not written down; the log of a relay says so when one asks for others.
+            [] if listen.ip().is_loopback() && tls.certificate.is_none() => self.good(
+                "proxy",
+                "none is told of; where one on this machine asks for devices, all of them count as one address unless trusted_proxies is \
+                set, to \"127.0.0.1, ::1\"",
+            ),
+            [] => {}
         }
     }
 

@@ -48,8 +48,7 @@ impl Gate {
     pub(super) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         if self.finds_unknown_proxy(peer, headers) {
             tracing::warn!(
-                "a proxy on this machine asks for others, and all of them count as one address: set trusted_proxies (to 127.0.0.1, ::1) \
-                and behind_proxy"
+                "a proxy on this machine asks for others, and all of them count as one address: set trusted_proxies, to \"127.0.0.1, ::1\""
             );
         }
         origin::client_address(peer, headers, &self.proxies)

@@ -126,3 +126,17 @@ fn a_certificate_that_ends_is_told_before_it_does() {
         assert_eq!(about(&examined(&data, &files).0, "certificate").0, expected, "{days} days");
     }
 }
+
+#[test]
+fn a_proxy_that_is_not_told_of_is_told_by_the_key_that_tells_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    json(&data, &["token", "create"]);
+    let (level, words) = about(&examined(&data, &[]).0, "proxy");
+    assert!(level == "good" && words.contains("none is told of") && words.contains("trusted_proxies"), "{words}");
+    assert!(!words.contains("behind_proxy"), "on loopback the one key is enough: {words}");
+    let (level, words) = about(&examined(&data, &["--behind-proxy"]).0, "proxy");
+    assert!(level == "warning" && words.contains("set trusted_proxies"), "{words}");
+    let (level, words) = about(&examined(&data, &["--trusted-proxies", "127.0.0.1, ::1"]).0, "proxy");
+    assert!(level == "good" && words.contains("127.0.0.1/32, ::1/128"), "{words}");
+}
