@@ -454,6 +454,8 @@ impl Turns {
     }
 
     fn hand_out(&mut self) {
+        // Before they hear of it, so that nobody tries again uncounted.
+        self.hub.take_refused().into_iter().for_each(|address| self.watch.throttle.note_failure(address));
         while let Some((session, output)) = self.hub.poll_transmit() {
             let is_last = output == Output::Close;
             let Some(seated) = self.sessions.get_mut(&session) else { continue };
@@ -470,7 +472,6 @@ impl Turns {
                 self.sessions.remove(&session);
             }
         }
-        self.hub.take_refused().into_iter().for_each(|address| self.watch.throttle.note_failure(address));
     }
 }
 
