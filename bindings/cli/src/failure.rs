@@ -15,7 +15,7 @@ use afield::{
     OperationError, PlanError, PurgeError, QueryError, ReadError, ReplicaError, ScheduleError, SpaceError, StoreError,
     SyncError, TransferError,
 };
-pub(crate) use next::after_sign_in;
+pub(crate) use next::{AFTER_CERTIFICATE, after_sign_in, is_of_certificate};
 use std::io;
 use std::path::PathBuf;
 

@@ -138,6 +138,14 @@ impl Remembered {
         Self { address, token, authority, last_synced_ms: None, last_error: None, spaces: Vec::new() }
     }
 
+    /// Takes over the authority of what was remembered before, where that is the same relay and no other authority was named:
+    /// a new token is for the relay that is trusted already.
+    pub(crate) fn keep_authority(&mut self, before: &Self) {
+        if self.address == before.address && self.authority.is_none() {
+            self.authority.clone_from(&before.authority);
+        }
+    }
+
     /// The relay, as the library takes it.
     pub(crate) fn relay(&self) -> Result<Relay, RememberedError> {
         let mut relay = Relay::new(&self.address);

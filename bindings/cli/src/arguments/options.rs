@@ -263,7 +263,8 @@ pub(crate) struct Connect {
     /// A file that holds the token; - is stdin
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// A file with certificates (PEM) of an authority to trust beside the system's, which SSL_CERT_FILE can name
+    /// A file with certificates (PEM) of an authority to trust beside the system's, which SSL_CERT_FILE can name;
+    /// remembered for this address until `--off`
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
     /// Forget the relay; what is stored here stays

@@ -32,6 +32,9 @@ pub(super) fn run(arguments: Connect, global: &Global, output: Output) -> Result
     let authority = arguments.ca.map(|path| std::fs::read_to_string(&path).map_err(Failure::file(path))).transpose()?;
     let mut remembered = Remembered::new(url, token, authority);
     let before = Remembered::read(&global.store).ok().flatten();
+    if let Some(before) = &before {
+        remembered.keep_authority(before);
+    }
     let other = before.filter(|before| before.is_worth_keeping_for(&remembered)).map(|before| before.address);
     let is_new = other.is_none();
     let moved = attempt(&replica, &mut remembered, global, output, other).map_err(|failure| match failure {

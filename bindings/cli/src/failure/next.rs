@@ -18,6 +18,9 @@ const FIELDS_SHOWN_MAX: usize = 20;
 impl Failure {
     /// What a person would do next.
     pub(crate) fn next(&self) -> Option<String> {
+        if self.class() == Class::Retry && is_of_certificate(&self.in_words()) {
+            return Some(AFTER_CERTIFICATE.to_owned());
+        }
         let next = match self {
             Self::Usage(_) => "`afield --help` shows what there is",
             Self::NoStore(_) => "make one with `afield init`, or name another with --store PATH",
@@ -289,6 +292,15 @@ pub(crate) fn after_sign_in(why: SignInReason) -> &'static str {
         }
         _ => after_class(Class::SignIn),
     }
+}
+
+/// What a person does whose device does not trust the relay's certificate.
+pub(crate) const AFTER_CERTIFICATE: &str = "check the address and the clock of this device; where the relay has an authority of its own, repeat `afield connect` with --ca FILE";
+
+/// Whether an error is about the relay's certificate. The library gives the reason of a failed attempt as words for a person,
+/// and tells a certificate from a relay that is away by nothing else: both are tried again.
+pub(crate) fn is_of_certificate(words: &str) -> bool {
+    words.contains("the relay's certificate")
 }
 
 fn after_class(class: Class) -> &'static str {

@@ -285,29 +285,6 @@ fn sync_says_when_the_file_about_the_relay_is_not_its_own() {
 }
 
 #[test]
-fn a_relay_with_an_authority_of_its_own_is_trusted_once_that_is_named() {
-    let folder = tempfile::tempdir().unwrap();
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    let pem = |tag: &str, der: &[u8]| pem::encode(&pem::Pem::new(tag, der));
-    let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.path().join(name));
-    std::fs::write(&certificate, pem("CERTIFICATE", made.cert.der())).unwrap();
-    std::fs::write(&key, pem("PRIVATE KEY", &made.signing_key.serialize_der())).unwrap();
-    let [certificate, key] = [certificate, key].map(|path| path.to_str().unwrap().to_owned());
-    let tls = ["--insecure-open", "--tls-certificate", &certificate, "--tls-key", &key];
-    let relay = Relay::start(folder.path(), "127.0.0.1:0", &tls);
-    let (url, person) = (relay.url().replace("ws://", "wss://"), Person::with_store());
-    let refused = person.run(["connect", &url]);
-    assert_eq!(refused.failed(4).matches("UnknownIssuer").count(), 1, "said once: {refused:?}");
-    person.run(["connect", &url, "--ca", &certificate]).ok();
-    person.run(["sync"]).ok();
-    person.run(["connect", &url, "--ca", person.store().to_str().unwrap()]).failed(1);
-    std::fs::write(person.folder().join("empty"), "").unwrap();
-    let none = person.run(["connect", &url, "--ca", person.folder().join("empty").to_str().unwrap()]);
-    assert!(none.failed(1).contains("--ca"), "{none:?}");
-    person.run(["sync"]).ok();
-}
-
-#[test]
 fn a_dry_run_says_what_the_sync_then_does_and_does_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let relay = Relay::open(folder.path());

@@ -3,7 +3,7 @@
 use super::Check;
 use super::store::Found;
 use crate::context;
-use crate::failure::{Failure, after_sign_in};
+use crate::failure::{AFTER_CERTIFICATE, Failure, after_sign_in, is_of_certificate};
 use crate::interrupt;
 use crate::remembered::{LastState, RefusedSpace, Remembered};
 use crate::text;
@@ -99,6 +99,7 @@ fn unreached(remembered: &Remembered, error: &ProbeError) -> Check {
             Check::fail("token", found, after_sign_in(why))
         }
         Class::Upgrade => Check::fail("relay", found, "install the newest afield here, or ask who runs the relay to"),
+        Class::Retry if is_of_certificate(&found) => Check::fail("relay", found, AFTER_CERTIFICATE),
         _ => Check::fail("relay", found, "check the network and the address; what waits is stored here and sent later"),
     }
 }
