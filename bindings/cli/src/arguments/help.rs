@@ -28,7 +28,9 @@ Examples:
   afield --store ~/work.db --space Work init
       makes a store elsewhere, with a space of another name
   afield init --join 0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e --space Home
-      makes the store of a second device, which calls the space \"Home\" too";
+      makes the store of a second device, which calls the space \"Home\" too;
+      `afield space list` on the first one shows the id, and without --join
+      it would be another space of that name";
 
 pub(super) const SPACE: &str = "\
 Examples:

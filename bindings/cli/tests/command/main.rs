@@ -22,6 +22,7 @@ mod queries;
 mod reading;
 mod running;
 mod schedule;
+mod second_device;
 mod secrets;
 mod signed_out;
 mod status;
