@@ -5,9 +5,10 @@ use crate::interrupt;
 use crate::output::{Output, TICK};
 use crate::remembered::RefusedSpace;
 use crate::text;
-use afield::{Class, Relay, Replica, Status, SyncError, SyncEvent, SyncState, Traffic};
+use afield::{Class, Relay, Replica, SpaceId, Status, SyncError, SyncEvent, SyncState, Traffic};
 use indicatif::ProgressBar;
 use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast::{self, error::TryRecvError};
 
@@ -23,6 +24,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 pub(crate) struct Moved {
     /// Changes that the relay has now and had not before, as far as this device knew.
     pub(crate) changes_sent: u64,
+    /// Changes that the relay had lost, as after the restore of a backup, and was given again by this device.
+    pub(crate) changes_given_back: u64,
     /// Changes that came; unknown where the relay had lost history, since all of it was compared anew then.
     pub(crate) changes_received: Option<u64>,
     /// What went over the wire.
@@ -67,9 +70,9 @@ pub(crate) fn sync(replica: &Replica, relay: Relay, output: Output) -> Result<At
     let after = replica.status();
     replica.disconnect();
     let after = after?;
-    let was_let_in = has_connected(&mut events);
+    let heard = Heard::from(&mut events);
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let moved = Moved::between(&before, &after, duration_ms);
+    let moved = Moved::between(&before, &after, &heard, duration_ms);
     let refused = after.spaces.iter().map(|space| space.blocked_entities).sum();
     let result = match result {
         Ok(()) if refused > 0 => Err(refusal(replica, refused)),
@@ -77,7 +80,7 @@ pub(crate) fn sync(replica: &Replica, relay: Relay, output: Output) -> Result<At
         Err(Failure::Sync(error)) => Err(why(error, &after).into()),
         Err(failure) => Err(failure),
     };
-    Ok(Attempt { was_let_in, refused_spaces: RefusedSpace::of(&after), result })
+    Ok(Attempt { was_let_in: heard.was_let_in, refused_spaces: RefusedSpace::of(&after), result })
 }
 
 /// Why the relay is not reached, also where the attempt had failed before anybody asked for one: asking then only tells
@@ -100,15 +103,45 @@ fn refusal(replica: &Replica, entities: u64) -> Failure {
     Failure::ChangesRefused { entities, reasons, class: class.unwrap_or(Class::Permanent) }
 }
 
-/// Whether the relay has let this device in.
-fn has_connected(events: &mut broadcast::Receiver<SyncEvent>) -> bool {
-    loop {
-        match events.try_recv() {
-            // What a listener misses came after the first events, which are those of a session.
-            Ok(SyncEvent::Connected) | Err(TryRecvError::Lagged(_)) => return true,
-            Ok(_) => {}
-            Err(TryRecvError::Empty | TryRecvError::Closed) => return false,
+/// What the library told while it synced.
+#[derive(Debug, Default)]
+struct Heard {
+    /// Whether the relay has let this device in.
+    was_let_in: bool,
+    /// The spaces of which the relay had lost history.
+    reset: BTreeSet<SpaceId>,
+    /// What was pushed of each space that the relay did not have.
+    pushed: BTreeMap<SpaceId, u64>,
+}
+
+impl Heard {
+    fn from(events: &mut broadcast::Receiver<SyncEvent>) -> Self {
+        let mut heard = Self::default();
+        loop {
+            match events.try_recv() {
+                // What a listener misses came after the first events, which are those of a session.
+                Ok(SyncEvent::Connected) | Err(TryRecvError::Lagged(_)) => heard.was_let_in = true,
+                Ok(SyncEvent::Reset { space }) => drop(heard.reset.insert(space)),
+                Ok(
+                    SyncEvent::Completed { space: Some(space), figures, .. }
+                    | SyncEvent::Failed { space: Some(space), figures, .. },
+                ) => *heard.pushed.entry(space).or_default() += figures.changes_sent,
+                Ok(_) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return heard,
+            }
         }
+    }
+
+    /// What was pushed beyond the changes that had waited, in the spaces of which the relay had lost history.
+    fn given_back(&self, before: &Status, after: &Status) -> u64 {
+        let waiting = |status: &Status, id: SpaceId| {
+            status.spaces.iter().find(|space| space.space == id).map_or(0, |space| space.pending_changes)
+        };
+        let of = |id: &SpaceId| {
+            let pushed = self.pushed.get(id).copied().unwrap_or(0);
+            pushed.saturating_sub(waiting(before, *id).saturating_sub(waiting(after, *id)))
+        };
+        self.reset.iter().map(of).sum()
     }
 }
 
@@ -131,7 +164,7 @@ async fn in_step(replica: &Replica) -> Result<(), Failure> {
 }
 
 impl Moved {
-    fn between(before: &Status, after: &Status, duration_ms: u64) -> Self {
+    fn between(before: &Status, after: &Status, heard: &Heard, duration_ms: u64) -> Self {
         let sequences = |status: &Status| status.spaces.iter().map(|space| space.sequence).sum::<u64>();
         let resets = |status: &Status| status.spaces.iter().map(|space| space.resets).sum::<u64>();
         let changes_sent = before.pending_changes.saturating_sub(after.pending_changes);
@@ -140,6 +173,7 @@ impl Moved {
         let read = sequences(after).saturating_sub(sequences(before));
         Self {
             changes_sent,
+            changes_given_back: heard.given_back(before, after),
             changes_received: is_one_log.then(|| read.saturating_sub(changes_sent)),
             traffic: after.traffic,
             duration_ms,
@@ -147,12 +181,18 @@ impl Moved {
         }
     }
 
-    /// What moved, in one line.
+    /// What moved, in one line, and another one where the relay was given back what it had lost.
     pub(crate) fn in_words(&self) -> String {
         let up = text::count(self.changes_sent, "change", "changes");
         let down = self.changes_received.map(|changes| text::count(changes, "change", "changes"));
+        let back = match self.changes_given_back {
+            0 => String::new(),
+            back => {
+                format!("\n{} given back to the relay, which had lost history", text::count(back, "change", "changes"))
+            }
+        };
         format!(
-            "↑ {up}, {}   ↓ {}, {}   {}",
+            "↑ {up}, {}   ↓ {}, {}   {}{back}",
             text::bytes(self.traffic.bytes_sent),
             down.as_deref().unwrap_or("the whole log"),
             text::bytes(self.traffic.bytes_received),

@@ -20,6 +20,7 @@ mod json;
 mod purge;
 mod queries;
 mod reading;
+mod repair;
 mod running;
 mod schedule;
 mod second_device;

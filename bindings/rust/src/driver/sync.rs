@@ -177,7 +177,6 @@ impl Synchronization {
         }
     }
 
-    /// Hands on what the session wants to send.
     /// Takes back that chunks were sent: the log had them already, or will never have them.
     fn did_not_move(&mut self, space: SpaceId, chunks: usize) {
         if let Some(state) = self.spaces.get_mut(&space) {
@@ -185,6 +184,7 @@ impl Synchronization {
         }
     }
 
+    /// Hands on what the session wants to send.
     fn flush_session(&mut self) {
         while let Some(message) = self.session().and_then(DeviceSession::poll_transmit) {
             self.transmit(message);

@@ -157,9 +157,10 @@ impl SpaceChannel {
 
     pub(super) fn handle_reset(&mut self, frame: Reset, events: &mut VecDeque<DeviceEvent>) {
         let cursor = Cursor::start(frame.log);
+        let unanswered = self.in_flight();
         *self = Self::new(self.space, Some(cursor), false);
         self.phase = Phase::Resetting;
-        events.push_back(DeviceEvent::Reset { space: self.space, cursor });
+        events.push_back(DeviceEvent::Reset { space: self.space, cursor, unanswered });
     }
 
     pub(super) fn handle_refused(&mut self, frame: Refused, events: &mut VecDeque<DeviceEvent>) {

@@ -274,6 +274,8 @@ pub enum DeviceEvent {
         space: SpaceId,
         /// The relay's log.
         cursor: Cursor,
+        /// How many pushed chunks the relay will not answer for, because of it: they are offered again.
+        unanswered: usize,
     },
     /// Everything that was durable when the space was opened, or was asked about, has arrived.
     CaughtUp {

@@ -300,7 +300,8 @@ impl Driver {
             DeviceEvent::Proven { space, proofs } => self.mark(space, &proofs)?,
             DeviceEvent::Fetched(page) => self.take_page(sync, *page, now)?,
             DeviceEvent::Seen { space, sequence } => self.note_seen(space, sequence)?,
-            DeviceEvent::Reset { space, cursor } => {
+            DeviceEvent::Reset { space, cursor, unanswered } => {
+                sync.did_not_move(space, unanswered);
                 self.forget_presence(Some(space));
                 self.reset(sync, space, cursor.log, now)?;
             }
