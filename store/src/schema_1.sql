@@ -24,6 +24,7 @@ CREATE TABLE spaces (
     sequence         INTEGER CHECK (sequence >= 0),
     chain            BLOB    CHECK (length(chain) = 32),
     resets           INTEGER NOT NULL DEFAULT 0,
+    last_reset_ms    INTEGER,
     -- Whether the device asks only for what stands in wanted.
     filtered         INTEGER NOT NULL DEFAULT 0 CHECK (filtered IN (0, 1)),
     CHECK ((log IS NULL) = (sequence IS NULL) AND (log IS NULL) = (chain IS NULL))

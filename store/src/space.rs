@@ -33,6 +33,8 @@ pub struct SpaceRecord {
     pub cursor: Option<Cursor>,
     /// How many times the relay's log was another than the cursor's.
     pub resets: u64,
+    /// When that was the last time, in milliseconds since the Unix epoch.
+    pub last_reset_ms: Option<i64>,
 }
 
 impl Store {
@@ -116,17 +118,18 @@ impl Store {
 
     /// Follows the relay's log from its start, in one transaction: the cursor moves to (log, 0), every mark of the space
     /// goes, which puts all that the device holds of it into the outbox, and so do all blocks (the outbox rule, D5).
-    /// Nothing is left to be fetched then, since all that is wanted is on its way.
+    /// Nothing is left to be fetched then, since all that is wanted is on its way. `now_ms` is by the wall clock, for people.
     ///
     /// # Errors
     ///
     /// [`SpaceError::UnknownSpace`], or the storage failed.
-    pub fn reset(&mut self, space: SpaceId, log: LogId) -> Result<Durable<Cursor>, SpaceError> {
+    pub fn reset(&mut self, space: SpaceId, log: LogId, now_ms: i64) -> Result<Durable<Cursor>, SpaceError> {
         self.write(|transaction| {
             let (row, _) = find(transaction, space)?.ok_or(SpaceError::UnknownSpace { space })?;
             let start = Cursor::start(log);
             move_cursor(transaction, row, start)?;
-            transaction.execute("UPDATE spaces SET resets = resets + 1 WHERE space_row = ?", [row])?;
+            let sql = "UPDATE spaces SET resets = resets + 1, last_reset_ms = ?2 WHERE space_row = ?1";
+            transaction.execute(sql, (row, now_ms))?;
             let sql = "UPDATE changes SET sequence = NULL, logged = 1 WHERE space_row = ? AND sequence IS NOT NULL";
             transaction.execute(sql, [row])?;
             let sql = "UPDATE quarantine SET sequence = NULL WHERE space_row = ? AND sequence IS NOT NULL";
@@ -164,12 +167,12 @@ pub(crate) fn move_cursor(
 }
 
 pub(crate) fn all(connection: &Connection) -> Result<Vec<SpaceRecord>, StoreError> {
-    let sql = "SELECT space, name, origin, created_ms, log, sequence, chain, resets FROM spaces ORDER BY space_row";
+    let sql = "SELECT space, name, origin, created_ms, log, sequence, chain, resets, last_reset_ms FROM spaces ORDER BY space_row";
     rows(connection, sql, [], record)
 }
 
 pub(crate) fn one(connection: &Connection, space: SpaceId) -> Result<Option<SpaceRecord>, StoreError> {
-    let sql = "SELECT space, name, origin, created_ms, log, sequence, chain, resets FROM spaces WHERE space = ?";
+    let sql = "SELECT space, name, origin, created_ms, log, sequence, chain, resets, last_reset_ms FROM spaces WHERE space = ?";
     row(connection, sql, [space.as_bytes()], record)
 }
 
@@ -181,6 +184,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<SpaceRecord> {
         created_ms: row.get(3)?,
         cursor: column::cursor(row, 4)?,
         resets: column::count(row, 7)?,
+        last_reset_ms: row.get(8)?,
     })
 }
 

@@ -166,6 +166,8 @@ pub struct SpaceStatus {
     pub sequence: u64,
     /// How often the relay turned out to have lost history, which this device then repaired.
     pub resets: u64,
+    /// When that turned out the last time, in milliseconds since the Unix epoch: it is repaired once `last_synced_ms` is not before it.
+    pub last_reset_ms: Option<i64>,
     /// What went wrong last, in words for a person.
     pub last_error: Option<String>,
     /// Whether the relay does not serve the space, as `last_error` says: it knows no such space, or this device may not use it.
@@ -751,6 +753,7 @@ fn space_status(view: &View, figures: SpaceFigures, record: SpaceRecord, now: No
         conflicts_behind: 0,
         sequence: record.cursor.map_or(0, |cursor| cursor.sequence.get()),
         resets: record.resets,
+        last_reset_ms: record.last_reset_ms,
         refused: refused.is_some(),
         last_error: refused,
         enabled: true,

@@ -84,7 +84,7 @@ fn a_reset_offers_what_is_covered_entity_by_entity_and_before_what_rests_on_it()
     compact(&mut store, entity(2), Covering::All).unwrap();
     edit(&mut store, entity(1), &[30]);
     edit(&mut store, entity(3), &[31]);
-    let _ = store.reset(space(1), log(9)).unwrap();
+    let _ = store.reset(space(1), log(9), 0).unwrap();
     let expected: Vec<u32> = (1..10).chain(11..20).chain([30, 31]).collect();
     assert_eq!(outbox(&mut store, space(1)), hashes(&expected));
     for (chunks_max, bytes_max) in [(4, usize::MAX), (usize::MAX, 3 * bytes(1).len()), (1, 1)] {

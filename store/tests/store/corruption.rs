@@ -156,7 +156,7 @@ fn a_damaged_page_of_one_copy_of_a_snapshot_costs_nothing_but_room_and_stops_nob
             }
             receive(&mut store, space(1), &[carried(entity(1), 60)]);
             store.settle(&[settlement(entity(1), &[(hash(60), Settled::Applied)], None)], AT_MS).unwrap();
-            let _ = store.reset(space(1), log(9)).unwrap();
+            let _ = store.reset(space(1), log(9), 0).unwrap();
             assert_eq!(outbox(&mut store, space(1)).len(), small.len() + large.len() + 2, "page {page} at {at}");
             for (number, change) in [(1, 10), (2, 400), (3, 51)] {
                 edit(&mut store, entity(number), &[change]);

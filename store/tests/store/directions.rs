@@ -28,7 +28,7 @@ fn what_was_made_here_is_held_back_and_what_stood_in_a_log_is_not() {
     assert!(store.is_held_back(one, hash(4)).unwrap() && !store.is_held_back(one, hash(1)).unwrap());
     // A log that is lost is given back what stood in it, twice as well as once, whatever was compacted meanwhile.
     for number in [7, 8] {
-        let _ = store.reset(space(1), log(number)).unwrap();
+        let _ = store.reset(space(1), log(number), 0).unwrap();
         assert_eq!(outbox(&mut store, space(1)), hashes(&[1, 3]));
         assert_eq!(held_back(&store), 3);
         sound(&store);
@@ -36,7 +36,7 @@ fn what_was_made_here_is_held_back_and_what_stood_in_a_log_is_not() {
     // What comes back from the log is no secret any more.
     receive(&mut store, space(1), &[carried(one, 1), carried(one, 3), carried(one, 4)]);
     assert_eq!((outbox(&mut store, space(1)), held_back(&store)), (vec![], 2));
-    let _ = store.reset(space(1), log(9)).unwrap();
+    let _ = store.reset(space(1), log(9), 0).unwrap();
     let mut offered = outbox(&mut store, space(1));
     offered.sort_unstable();
     let mut expected = hashes(&[1, 3, 4]);
@@ -54,7 +54,7 @@ fn of_a_local_collection_nothing_is_offered_and_other_collections_and_spaces_are
     receive(&mut store, space(1), &[proven(entity(1), 1)]);
     let _ = append(&mut store, space(2), entity(2), &[3], Arrival::Applied).unwrap();
     direct(&mut store, Direction::LocalOnly);
-    let _ = store.reset(space(1), log(7)).unwrap();
+    let _ = store.reset(space(1), log(7), 0).unwrap();
     compact(&mut store, entity(1), Covering::All).unwrap();
     sound(&store);
     assert_eq!((outbox(&mut store, space(1)), held_back(&store)), (vec![], 2));
@@ -74,7 +74,7 @@ fn an_erasure_record_is_held_back_like_a_change_and_so_nothing_is_left_behind_un
     let _ = store.purge(space(1), &[entity(1)], ErasureReason::ASKED, AT_MS).unwrap();
     assert_eq!((outbox(&mut store, space(1)), held_back(&store)), (vec![], 1));
     assert_eq!(store.outbox_size(space(1)).unwrap().changes, 0);
-    let _ = store.reset(space(1), log(7)).unwrap();
+    let _ = store.reset(space(1), log(7), 0).unwrap();
     assert_eq!(outbox(&mut store, space(1)), []);
     assert_eq!(store.leave_space(space(1), Unsent::Keep).unwrap_err().code(), "space.unsent");
     direct(&mut store, Direction::Both);

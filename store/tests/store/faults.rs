@@ -25,7 +25,7 @@ pub(crate) const OPERATIONS: [(&str, Operation); 20] = [
     ("create_space", |store| done(store.create_space(space(9), "x", Origin::Joined, 1))),
     ("rename_space", |store| done(store.rename_space(space(1), "x"))),
     ("set_log", |store| done(store.set_log(space(3), log(3)))),
-    ("reset", |store| done(store.reset(space(1), log(8)))),
+    ("reset", |store| done(store.reset(space(1), log(8), 0))),
     ("append", |store| done(append(store, space(1), entity(7), &[70, 71], Arrival::Applied))),
     ("receive", |store| {
         let expected = cursor(store, space(1));

@@ -68,7 +68,7 @@ fn ten_thousand_changes_are_appended_received_settled_and_sent_in_acceptable_tim
     }
     rate("edits, each a transaction of its own", 1_000, start);
     let start = Instant::now();
-    let _ = store.reset(space(2), log(9)).unwrap();
+    let _ = store.reset(space(2), log(9), 0).unwrap();
     rate("marks cleared by a reset", MANY, start);
     sound(&store);
 }

@@ -208,7 +208,7 @@ fn after_a_reset_everything_is_on_its_way() {
     let _ = store.set_filter(space(1), &Filter::nothing(), true).unwrap();
     let _ = store.set_filter(space(1), &named(&["notes"]), true).unwrap();
     assert_eq!(wanted(&store).len(), 1);
-    let _ = store.reset(space(1), log(5)).unwrap();
+    let _ = store.reset(space(1), log(5), 0).unwrap();
     assert_eq!(wanted(&store), []);
     assert_eq!(store.filter(space(1)).unwrap(), named(&["notes"]));
     sound(&store);

@@ -54,12 +54,12 @@ fn a_deletion_counts_until_it_is_on_a_relay_or_taken_back_and_only_where_a_relay
     assert_eq!(unsent(&store), []);
     write(&mut store, two, 23, true);
     assert_eq!(unsent(&store), [two]);
-    let _ = store.reset(space(1), log(9)).unwrap();
+    let _ = store.reset(space(1), log(9), 0).unwrap();
     assert_eq!(unsent(&store), [two], "what waited goes on waiting when the relay has lost what it had");
     assert!(store.reader().planned_pushes(space(1)).unwrap().iter().any(|push| push.entity == one && !push.is_new));
     receive(&mut store, space(1), &[proven(two, 23)]);
     assert_eq!(unsent(&store), []);
-    let _ = store.reset(space(1), log(10)).unwrap();
+    let _ = store.reset(space(1), log(10), 0).unwrap();
     assert_eq!(unsent(&store), [], "who deleted something is not asked again because a relay lost what it had");
     sound(&store);
 }
@@ -222,7 +222,7 @@ fn a_purge_by_others_that_is_held_leaves_everything_until_it_is_followed() {
     sound(&store);
 
     // Followed after a Reset, its record is one that the relay has to be told of.
-    let _ = store.reset(space(1), log(9)).unwrap();
+    let _ = store.reset(space(1), log(9), 0).unwrap();
     let named = [(two, record(two).hash())];
     let _ = store.confirm_held(space(1), &named).unwrap();
     assert_eq!(store.follow_purges(space(1), AT_MS).unwrap(), [two]);

@@ -206,7 +206,7 @@ impl World {
         after.held.values_mut().for_each(|marked| *marked = false);
         after.cursor = Cursor::start(log);
         after.resets += 1;
-        self.store().reset(space(1), log).is_ok()
+        self.store().reset(space(1), log, 0).is_ok()
     }
 
     fn push(&mut self, count: u8, model: &Model) {

@@ -74,7 +74,7 @@ fn a_purge_takes_everything_and_its_record_is_in_the_outbox_until_it_is_proven()
     assert_eq!(store.outbox_size(space(1)).unwrap().changes, 1 + 1);
     store.mark(space(1), &[Proof { entity: one, hash: asked(one).hash(), sequence: at }]).unwrap();
     assert_eq!(outbox(&mut store, space(1)), []);
-    let _ = store.reset(space(1), log(9)).unwrap();
+    let _ = store.reset(space(1), log(9), 0).unwrap();
     assert!(outbox(&mut store, space(1)).contains(&asked(one).hash()), "a relay that lost it is told again");
     sound(&store);
     let left = store.leave_space(space(1), Unsent::Keep).unwrap_err();
@@ -197,7 +197,7 @@ proptest! {
                     receive_record(&mut store, space(1), asked(id), act == 3);
                     gone.insert(id);
                 }
-                _ => drop(store.reset(space(1), log(u8::try_from(number).unwrap())).unwrap()),
+                _ => drop(store.reset(space(1), log(u8::try_from(number).unwrap()), 0).unwrap()),
             }
             prop_assert_eq!(store.verify().unwrap(), []);
             let outbox = outbox(&mut store, space(1));

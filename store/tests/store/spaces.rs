@@ -84,16 +84,18 @@ fn a_reset_puts_everything_held_of_that_space_into_the_outbox() {
     store.block(std::slice::from_ref(&blocked)).unwrap();
     assert_eq!(outbox(&mut store, space(1)), []);
 
-    let start = store.reset(space(1), log(7)).unwrap().into_inner();
+    let start = store.reset(space(1), log(7), 5_000).unwrap().into_inner();
     assert_eq!((start, cursor(&store, space(1))), (Cursor::start(log(7)), Cursor::start(log(7))));
     assert_eq!(outbox(&mut store, space(1)), hashes(&[1, 2, 3]));
     assert_eq!(outbox(&mut store, space(2)), []);
     assert_eq!(store.blocked(space(1)).unwrap(), []);
-    assert_eq!(store.space(space(1)).unwrap().unwrap().resets, 1);
+    let record = store.space(space(1)).unwrap().unwrap();
+    assert_eq!((record.resets, record.last_reset_ms), (1, Some(5_000)));
+    assert_eq!(store.space(space(2)).unwrap().unwrap().last_reset_ms, None);
     assert_eq!(cursor(&store, space(2)).sequence, sequence(1));
     sound(&store);
 
     // A relay that was restored from a backup has the same log again.
-    assert_eq!(store.reset(space(1), log(7)).unwrap().into_inner(), Cursor::start(log(7)));
-    assert!(matches!(store.reset(space(5), log(7)), Err(SpaceError::UnknownSpace { .. })));
+    assert_eq!(store.reset(space(1), log(7), 0).unwrap().into_inner(), Cursor::start(log(7)));
+    assert!(matches!(store.reset(space(5), log(7), 0), Err(SpaceError::UnknownSpace { .. })));
 }

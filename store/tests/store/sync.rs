@@ -67,7 +67,7 @@ fn a_run_behind_the_cursor_of_known_changes_adds_none_of_them() {
     let mut store = two_spaces();
     let places = [carried(entity(1), 1), carried(entity(2), 2)];
     receive(&mut store, space(1), &places);
-    let _ = store.reset(space(1), log(8)).unwrap();
+    let _ = store.reset(space(1), log(8), 0).unwrap();
     let outcome = receive(&mut store, space(1), &places);
     assert_eq!((outcome.added, outcome.fresh), (0, vec![]));
     assert_eq!(outbox(&mut store, space(1)), []);
@@ -172,7 +172,7 @@ fn a_change_of_an_entity_of_another_space_is_quarantined_and_disturbs_nothing() 
     sound(&store);
 
     // The same chunk in another log is still one chunk.
-    let _ = store.reset(space(2), log(6)).unwrap();
+    let _ = store.reset(space(2), log(6), 0).unwrap();
     assert_eq!(reader.quarantined(space(2)).unwrap()[0].sequence, None);
     receive(&mut store, space(2), &[carried(entity(5), 3), carried(entity(1), 2)]);
     let quarantined = reader.quarantined(space(2)).unwrap();
@@ -290,7 +290,7 @@ fn a_change_that_waited_is_offered_behind_what_it_waited_for() {
 
 /// The outbox after a Reset: everything held, in the order in which it has to be sent (D4, D5).
 fn offered_again(store: &mut Store) -> Vec<ChangeHash> {
-    let _ = store.reset(space(1), log(9)).unwrap();
+    let _ = store.reset(space(1), log(9), 0).unwrap();
     outbox(store, space(1))
 }
 

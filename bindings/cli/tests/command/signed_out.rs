@@ -45,6 +45,16 @@ fn ended(verb: &[&str], why: &str, words: &str, step: &str) -> (Relay, Person, t
     assert_eq!(token["level"], "fail");
     says(&token["found"], words);
     says(&token["next"], step);
+    let sync = |checks: &[Json]| checks.iter().find(|check| check["check"] == "sync").expect("a check of sync").clone();
+    let beside = sync(&checks);
+    assert_eq!(
+        (&beside["level"], &beside["next"]),
+        (&json!("warn"), &Json::Null),
+        "the token says what to do: {beside}"
+    );
+    let offline = person.run(["doctor", "--offline", "--json"]);
+    let checks: Vec<Json> = offline.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    says(&sync(&checks)["next"], step);
     (relay, person, folder)
 }
 

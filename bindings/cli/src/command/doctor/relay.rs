@@ -1,24 +1,33 @@
 //! Whether the relay is there, and serves this device.
 
-use super::Check;
 use super::store::Found;
+use super::{Check, Level};
 use crate::context;
 use crate::failure::{AFTER_CERTIFICATE, Failure, after_sign_in, is_of_certificate};
 use crate::interrupt;
-use crate::remembered::{LastState, RefusedSpace, Remembered};
+use crate::remembered::{LastError, LastState, RefusedSpace, Remembered};
 use crate::text;
 use afield::{Class, ProbeError, Probed, SignInReason, SpaceId};
 
 /// How long ago the last sync may be before somebody should be told, in milliseconds: a week.
 const SYNCED_AGE_WARN_MS: u64 = 7 * 24 * 3_600_000;
 
+/// When the store was last in step, and what stands in its way. Where a check after the first says what to do, the first does not.
 pub(super) fn checks(remembered: &Remembered, found: &Found, is_offline: bool) -> Result<Vec<Check>, Failure> {
+    let reasons = reasons(remembered, found, is_offline)?;
+    let mut first = synced(remembered, !found.held.is_empty(), is_offline);
+    if reasons.iter().any(|check| check.level != Level::Ok) {
+        first.next = None;
+    }
+    Ok(std::iter::once(first).chain(reasons).collect())
+}
+
+fn reasons(remembered: &Remembered, found: &Found, is_offline: bool) -> Result<Vec<Check>, Failure> {
     let Found { spaces, held } = found;
     // What waits for somebody here is remembered, too, and told of already.
     let is_held = |space: &RefusedSpace| held.iter().any(|held| held.to_string() == space.id);
-    let mut checks = vec![synced(remembered, !held.is_empty())];
     let unserved_before = remembered.spaces.iter().filter(|space| !is_held(space));
-    checks.extend(unserved_before.map(|space| unserved(&space.id, &space.reason)));
+    let mut checks: Vec<_> = unserved_before.map(|space| unserved(&space.id, &space.reason)).collect();
     if is_offline {
         checks.push(Check::ok("relay", format!("{}: not asked", remembered.address)));
         return Ok(checks);
@@ -56,13 +65,17 @@ pub(super) fn checks(remembered: &Remembered, found: &Found, is_offline: bool) -
     Ok(checks)
 }
 
-fn synced(remembered: &Remembered, is_held: bool) -> Check {
+fn synced(remembered: &Remembered, is_held: bool, is_offline: bool) -> Check {
     let age = remembered.last_synced_ms.map(|at| u64::try_from(context::wall_ms().saturating_sub(at)).unwrap_or(0));
     let last =
         age.map_or_else(|| "never in step with the relay yet".to_owned(), |age| format!("in step {}", text::ago(age)));
     match (&remembered.last_error, age) {
         (Some(error), _) if is_held && error.state == LastState::Blocked => {
             Check::warn("sync", format!("{last}; since then: {}", error.reason), "`afield confirm`, then `afield sync`")
+        }
+        // Where the relay is asked it says whether that is still so.
+        (Some(LastError { reason, sign_in: Some(why), .. }), _) if is_offline => {
+            Check::warn("sync", format!("{last}; since then: {reason}"), after_sign_in(*why))
         }
         (Some(error), _) => Check::warn("sync", format!("{last}; since then: {}", error.reason), "`afield sync`"),
         (None, Some(0..SYNCED_AGE_WARN_MS)) => Check::ok("sync", last),

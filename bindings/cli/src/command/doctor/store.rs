@@ -1,11 +1,12 @@
 //! What is in a store, and whether it holds together.
 
 use super::{Check, Report};
+use crate::context;
 use crate::failure::{Failure, word_of};
 use crate::output::TICK;
 use crate::text;
 use afield::store::{SchemaVersion, Writer};
-use afield::{ReadOnlyReplica, ReadOnlySpace, SpaceId, TransferError};
+use afield::{ReadOnlyReplica, ReadOnlySpace, SpaceId, SpaceStatus, TransferError};
 use std::io;
 use std::path::Path;
 
@@ -70,12 +71,7 @@ pub(super) fn contents(replica: &ReadOnlyReplica, report: &mut Report<'_>) -> Re
                     held.push(space.space);
                 }
             }
-            for space in status.spaces.iter().filter(|space| space.resets > 0) {
-                let times = text::count(space.resets, "time", "times");
-                let found =
-                    format!("the relay had lost history of {:?} {times}, and was given all of it again", space.name);
-                report.tell(Check::warn("history", found, "ask who runs the relay about its disk and its backups"))?;
-            }
+            report.tell_all(status.spaces.iter().filter_map(history))?;
         }
         Err(error) => report.tell(Check::failed("outbox", &error.into()))?,
     }
@@ -154,6 +150,21 @@ fn waiting(name: &str, to_send: u64, here: u64) -> Option<Check> {
         (sent, here) => format!("{name:?}: {} made here and {} by others wait", words(sent), words(here)),
     };
     Some(Check::warn("deletions", found, "`afield confirm` shows them, and lets them go"))
+}
+
+/// Whether the relay has lost history of a space. What it was given again is a warning no more: where that was a restored backup,
+/// nobody has to do anything.
+fn history(space: &SpaceStatus) -> Option<Check> {
+    let at = space.last_reset_ms.filter(|_| space.resets > 0)?;
+    let ago = text::ago(u64::try_from(context::wall_ms().saturating_sub(at)).unwrap_or(0));
+    let times = text::count(space.resets, "time", "times");
+    let lost = format!("the relay had lost history of {:?} {times}, last {ago}", space.name);
+    let is_repaired = space.last_synced_ms.is_some_and(|synced| synced >= at);
+    Some(if is_repaired {
+        Check::ok("history", format!("{lost}, and was given all of it again"))
+    } else {
+        Check::warn("history", format!("{lost}, and is not in step since"), "`afield sync` gives it all of it again")
+    })
 }
 
 fn refusals(spaces: &[ReadOnlySpace]) -> Vec<Check> {

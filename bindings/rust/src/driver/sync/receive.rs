@@ -433,7 +433,7 @@ impl Driver {
 
     /// The Reset of the outbox rule: one transaction, then everything held is offered again.
     fn reset(&self, sync: &mut Synchronization, space: SpaceId, log: LogId, now: Now) -> Result<(), DriverError> {
-        let cursor = lock(&self.store).reset(space, log)?;
+        let cursor = lock(&self.store).reset(space, log, now.wall_ms)?;
         let filter = lock(&self.store).asked_filter(space)?;
         self.forget_seen(Some(space));
         tracing::warn!(%space, %log, "the relay had lost history of this space: everything held here is offered again");
