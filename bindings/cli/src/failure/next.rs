@@ -94,7 +94,7 @@ impl Failure {
             Self::Connect(ConnectError::Token(_)) => {
                 "check that the token is complete and on one line, as `afield relay token create` prints it"
             }
-            Self::NotConnected => "connect it with `afield connect URL --token TOKEN`",
+            Self::NotConnected => "connect it with `afield connect URL --token-file FILE`",
             Self::Connect(ConnectError::Address(_)) => {
                 "an address looks like wss://relay.example.org; --ca FILE trusts a relay's own authority"
             }

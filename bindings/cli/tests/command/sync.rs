@@ -285,6 +285,15 @@ fn sync_says_when_the_file_about_the_relay_is_not_its_own() {
 }
 
 #[test]
+fn a_store_without_a_relay_is_told_to_connect_with_a_token_that_nobody_else_sees() {
+    let person = Person::with_store();
+    for arguments in [&["sync"][..], &["sync", "--dry-run"], &["watch", "notes", "--sync"]] {
+        let ran = person.run(arguments);
+        assert!(ran.failed(3).contains(&person.proposed("connect URL --token-file FILE")), "{ran:?}");
+    }
+}
+
+#[test]
 fn a_dry_run_says_what_the_sync_then_does_and_does_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let relay = Relay::open(folder.path());
