@@ -137,7 +137,7 @@ impl Room {
         for number in (1..).take(devices) {
             let id = room.hub.connect(None, now);
             let (device, incarnation) = (DeviceId::from_bytes([number; 16]), Incarnation::from_bytes([number; 16]));
-            let greeting = Greeting { device, incarnation, predecessors: Vec::new(), token: None };
+            let greeting = Greeting { device, incarnation, predecessors: Vec::new(), guest_of: None, token: None };
             let (cursor, filter) = (None, Filter::Everything);
             let opening = SpaceOpening { space: SPACE, cursor, create: true, raw: false, filter, partial: false };
             let session = DeviceSession::new(greeting, [opening], now);

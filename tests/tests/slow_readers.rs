@@ -43,6 +43,7 @@ async fn never_reads(url: &str, space: SpaceId, number: u64) -> Link {
         device: DeviceId::new(Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 }, &mut numbers),
         incarnation: Incarnation::new(&mut numbers),
         predecessors: Vec::new(),
+        guest_of: None,
         token: None,
     };
     let filter = Filter::Everything;

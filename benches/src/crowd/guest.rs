@@ -70,7 +70,7 @@ impl Guest {
     async fn open(&self, mut link: Link) -> Result<Link, Failure> {
         let Self { device, incarnation, space, .. } = *self;
         let clock = Clock::new();
-        let greeting = Greeting { device, incarnation, predecessors: Vec::new(), token: None };
+        let greeting = Greeting { device, incarnation, predecessors: Vec::new(), guest_of: None, token: None };
         let opening =
             SpaceOpening { space, cursor: None, create: true, raw: false, filter: Filter::Everything, partial: false };
         let mut session = DeviceSession::new(greeting, [opening], clock.now());

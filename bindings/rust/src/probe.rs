@@ -156,7 +156,8 @@ impl Relay {
     /// Looks whether the relay is there and lets this token in, for those who look after a device.
     ///
     /// It opens no space and sends no change. It comes as a device that nobody knows, so that the session of the device that
-    /// it runs on goes on. Needs a tokio runtime with I/O and time.
+    /// it runs on goes on, and the relay lists it as one; [`Relay::probe_for`] leaves nothing there. Needs a tokio runtime with I/O and
+    /// time.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -185,11 +186,49 @@ impl Relay {
     ///
     /// The relay was not reached, or does not let this token in.
     pub async fn probe(self) -> Result<Probed, ProbeError> {
+        self.probe_as(None).await
+    }
+
+    /// Looks at the relay as [`Relay::probe`] does, in the name of a device: the relay judges the token as that one's and lists no other,
+    /// and the session of that device goes on.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use afield_relay::{hub, server};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = server::RelayOptions {
+    /// #     access: hub::Access::Open,
+    /// #     listen: "127.0.0.1:0".parse()?,
+    /// #     ..server::RelayOptions::new(folder.path().join("relay"))
+    /// # };
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let relay = runtime.block_on(server::Relay::start(options))?;
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// use afield::Relay;
+    /// # runtime.block_on(async {
+    ///
+    /// let probed = Relay::new(relay.url()).probe_for(replica.device()).await?;
+    /// assert!(probed.may_create);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Relay::probe`].
+    pub async fn probe_for(self, device: DeviceId) -> Result<Probed, ProbeError> {
+        self.probe_as(Some(device)).await
+    }
+
+    async fn probe_as(self, guest_of: Option<DeviceId>) -> Result<Probed, ProbeError> {
         let since = Instant::now();
         let (address, options) = self.into_parts()?;
         let time_max = Duration::from_millis(options.handshake_timeout_ms);
         let mut link = connect(&address, options).await?;
-        let welcome = tokio::time::timeout(time_max, greet(&mut link)).await.map_err(|_| ProbeError::TimedOut)??;
+        let welcome =
+            tokio::time::timeout(time_max, greet(&mut link, guest_of)).await.map_err(|_| ProbeError::TimedOut)??;
         let elapsed = since.elapsed();
         // Whatever becomes of these, the answer is there.
         let _ = link.send(DeviceSession::close(GoodbyeCode::Done).into()).await;
@@ -199,12 +238,13 @@ impl Relay {
     }
 }
 
-async fn greet(link: &mut Link) -> Result<Welcome, ProbeError> {
+async fn greet(link: &mut Link, guest_of: Option<DeviceId>) -> Result<Welcome, ProbeError> {
     let (clock, mut entropy) = (SystemClock::new(), SystemEntropy);
     let greeting = Greeting {
         device: DeviceId::new(clock.now(), &mut entropy),
         incarnation: Incarnation::new(&mut entropy),
         predecessors: Vec::new(),
+        guest_of,
         token: None,
     };
     let mut session = DeviceSession::new(greeting, [], clock.now());

@@ -74,8 +74,8 @@ impl Replica {
     /// Copies the store into a new file and lets the copy take in what the relay has of every space, without sending anything and
     /// without changing anything here: what a sync would make of this device can be looked at first.
     ///
-    /// The copy comes to the relay as a device that nobody knows, with the address and the token of the connection that stands, and
-    /// no change counts as being on another device because the copy has it. It takes as much room as the store, and what comes
+    /// The copy comes to the relay as a guest in the name of this device, with the address and the token of the connection that stands: no
+    /// other device is listed there, and no change counts as being on another device because the copy has it. It takes as much room as the store, and what comes
     /// besides. The work is done on a thread of its own, which ends with it, or when the future is dropped.
     ///
     /// ```

@@ -86,7 +86,7 @@ impl DeviceSession {
             channel_of: BTreeMap::new(),
             next_push: 1,
             pushes_plainly: false,
-            only_looks: false,
+            only_looks: greeting.guest_of.is_some(),
             next_fetch: 1,
             fetches: BTreeMap::new(),
             pushes: BTreeMap::new(),
@@ -105,6 +105,7 @@ impl DeviceSession {
             device: greeting.device,
             incarnation: greeting.incarnation,
             predecessors: greeting.predecessors,
+            guest_of: greeting.guest_of,
         }));
         for opening in openings {
             session.open(opening, now);
@@ -219,12 +220,6 @@ impl DeviceSession {
     /// one that the relay ended because it could not read a frame, so that a defect costs bytes and no change is stuck.
     pub fn push_plainly(&mut self) {
         self.pushes_plainly = true;
-    }
-
-    /// Only reads from here on: no push is taken, spaces are opened without creating any, and as by a device that does not have all of
-    /// them, so that the relay counts it nowhere among those that do. Call it before a space is opened.
-    pub fn only_look(&mut self) {
-        self.only_looks = true;
     }
 
     /// Whether the relay has accepted the session.

@@ -62,6 +62,8 @@ pub struct RelaySession {
     fetches: VecDeque<(wire::Fetch, Arc<Filter>)>,
     /// The number that the next push has to have.
     next_push: u64,
+    /// Whether the device only looks, in the name of another one.
+    is_guest: bool,
     unauthenticated_bytes: usize,
     handshake_deadline_ms: u64,
     transmit: VecDeque<Vec<u8>>,
@@ -82,6 +84,7 @@ impl RelaySession {
             channels: BTreeMap::new(),
             fetches: VecDeque::new(),
             next_push: 1,
+            is_guest: false,
             unauthenticated_bytes: 0,
             handshake_deadline_ms: now.monotonic_ms.saturating_add(HANDSHAKE_TIMEOUT_MS),
             transmit: VecDeque::new(),
@@ -137,6 +140,7 @@ impl RelaySession {
             }
         }
         if let Some(live) = LiveMessage::open(message)? {
+            self.check_pushes("live Push")?;
             return self.handle_live(&live, resolve);
         }
         let message = Message::open(message)?;
@@ -155,11 +159,15 @@ impl RelaySession {
                     return Err(SessionError::Ended { code: GoodbyeCode::Upgrade, retry_after_ms: None });
                 }
                 self.phase = Phase::Welcoming;
+                self.is_guest = hello.guest_of.is_some();
                 Ok(Some(RelayRequest::Hello { token: self.token.take(), hello }))
             }
             (Phase::Live, ToRelay::Authenticate(frame)) => Ok(Some(RelayRequest::Token { token: frame.token })),
             (Phase::Live, ToRelay::Open(frame)) => Ok(self.handle_open(frame)),
-            (Phase::Live, ToRelay::Push(frame)) => self.handle_push(&frame, resolve),
+            (Phase::Live, ToRelay::Push(frame)) => {
+                self.check_pushes("Push")?;
+                self.handle_push(&frame, resolve)
+            }
             (Phase::Live, ToRelay::CatchUp(frame)) => self.handle_catch_up(frame),
             (Phase::Live, ToRelay::Filter(frame)) => self.handle_filter(frame),
             (Phase::Live, ToRelay::Fetch(frame)) => self.handle_fetch(frame),
@@ -370,6 +378,15 @@ impl RelaySession {
         }
     }
 
+    /// Checks that the device may push at all.
+    fn check_pushes(&self, frame: &'static str) -> Result<(), SessionError> {
+        if self.is_guest {
+            Err(SessionError::Order { frame, problem: "from a guest, which only looks" })
+        } else {
+            Ok(())
+        }
+    }
+
     fn handle_open(&mut self, frame: wire::Open) -> Option<RelayRequest> {
         let wire::Open { channel, space, cursor, create, raw, filter, partial } = frame;
         if self.is_full() && !self.channels.contains_key(&channel) {
@@ -388,6 +405,8 @@ impl RelaySession {
             self.send(&refused);
             return None;
         }
+        // Who only looks makes nothing.
+        let create = create && !self.is_guest;
         Some(RelayRequest::Open(OpenRequest { channel, space, cursor, create }))
     }
 

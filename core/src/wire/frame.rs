@@ -55,6 +55,9 @@ pub struct Hello {
     #[n(3)]
     #[cbor(default)]
     pub predecessors: Vec<Incarnation>,
+    /// The device that this session is a guest of: it only looks, in that one's name.
+    #[n(4)]
+    pub guest_of: Option<DeviceId>,
 }
 
 /// A bearer token, where it could not come in the `Authorization` header, or a fresher one later.

@@ -84,7 +84,7 @@ fn entity(byte: u8) -> EntityId {
     EntityId::from_bytes([byte; 16])
 }
 
-fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 16] {
+fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 17] {
     let open = |cursor, create, filter| {
         let (channel, space) = (Channel(1), SpaceId::from_bytes([5; 16]));
         ToRelay::Open(Open { channel, space, cursor, create, raw: false, filter, partial: false })
@@ -104,6 +104,17 @@ fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 16] {
                 device: DeviceId::from_bytes([1; 16]),
                 incarnation: Incarnation::from_bytes([2; 16]),
                 predecessors: vec![Incarnation::from_bytes([3; 16])],
+                guest_of: None,
+            }),
+        ),
+        (
+            "hello-guest",
+            ToRelay::Hello(Hello {
+                versions: vec![1],
+                device: DeviceId::from_bytes([1; 16]),
+                incarnation: Incarnation::from_bytes([2; 16]),
+                predecessors: vec![],
+                guest_of: Some(DeviceId::from_bytes([4; 16])),
             }),
         ),
         ("authenticate", ToRelay::Authenticate(Authenticate { token: "token".into() })),

@@ -21,7 +21,9 @@ const NO_WRITES_RETRY_MS: u64 = 30_000;
 impl<L: Log> Hub<L> {
     pub(super) fn greet(&mut self, id: SessionId, token: Option<String>, hello: &Hello, now: Now) {
         let _span = spans::sign_in(id).entered();
-        match self.authenticate(token.as_deref(), hello.device, SPACES_NAMED_MAX, now) {
+        // A guest is judged, written down and signed out as the device that it is a guest of (R7).
+        let device = hello.guest_of.unwrap_or(hello.device);
+        match self.authenticate(token.as_deref(), device, SPACES_NAMED_MAX, now) {
             Ok(Ok((principal, standing))) => self.admit(id, principal, standing, hello, now),
             Ok(Err(code)) => self.refuse(id, code),
             Err(error) => self.not_checked(id, &error),
@@ -156,6 +158,7 @@ impl<L: Log> Hub<L> {
         self.set_principal(id, principal, &standing);
         let Some(seat) = self.sessions.get_mut(&id) else { return };
         seat.device = Some((hello.device, hello.incarnation));
+        seat.guest_of = hello.guest_of;
         seat.welcomed = Some(now);
         self.counts.welcomed += 1;
         let Standing { spaces, may_create, .. } = standing;

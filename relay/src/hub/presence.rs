@@ -109,7 +109,7 @@ impl<L: Log> Hub<L> {
     fn session_note(&mut self, id: SessionId) -> Option<SessionNote> {
         let Self { sessions, spaces, .. } = self;
         let seat = sessions.get_mut(&id)?;
-        let (principal, (device, _), welcomed) = (seat.principal?, seat.device?, seat.welcomed?);
+        let (principal, device, welcomed) = (seat.principal?, seat.named_device()?, seat.welcomed?);
         let changed = std::mem::take(&mut seat.unwritten);
         let is_open = |space: &SpaceId| spaces.get(space).is_some_and(|readers| readers.sessions.contains(&id));
         let spaces = changed.into_iter().map(|space| SpaceNote {

@@ -185,7 +185,7 @@ impl<L: Log> Hub<L> {
         self.recent.as_ref()?;
         let seat = self.sessions.get(&id)?;
         seat.welcomed?;
-        Some(Party { user: seat.user.clone(), device: seat.device?.0, address: seat.address })
+        Some(Party { user: seat.user.clone(), device: seat.named_device()?, address: seat.address })
     }
 }
 

@@ -90,7 +90,7 @@ impl<L: Log> Hub<L> {
 
     fn take_refresh(&mut self, id: SessionId, token: &str, now: Now) {
         let Some(seat) = self.sessions.get(&id) else { return };
-        let (Some(before), Some((device, _))) = (seat.principal, seat.device) else { return };
+        let (Some(before), Some(device)) = (seat.principal, seat.named_device()) else { return };
         // Its spaces were named with the welcome.
         match self.authenticate(Some(token), device, 0, now) {
             Ok(Ok((principal, standing))) if principal.user == before.user => {

@@ -92,7 +92,7 @@ impl<L: Log> Hub<L> {
 
     fn summary(&self, id: SessionId) -> Option<SessionSummary> {
         let seat = self.sessions.get(&id)?;
-        let ((device, _), welcomed) = (seat.device?, seat.welcomed?);
+        let (device, welcomed) = (seat.named_device()?, seat.welcomed?);
         Some(SessionSummary {
             id,
             user: seat.user.clone(),
@@ -123,9 +123,7 @@ impl<L: Log> Hub<L> {
     pub fn note_live_device(&mut self, user: &str, device: DeviceId, now: Now) {
         self.write_roster(now);
         let is_meant = |seat: &super::Seat| {
-            seat.welcomed.is_some()
-                && seat.user.as_deref() == Some(user)
-                && seat.device.is_some_and(|(id, _)| id == device)
+            seat.welcomed.is_some() && seat.user.as_deref() == Some(user) && seat.named_device() == Some(device)
         };
         let live = self.sessions.values().filter(|seat| is_meant(seat));
         let live = live.filter_map(|seat| seen_device(seat, now.wall_ms));
@@ -214,7 +212,7 @@ impl<L: Log> Hub<L> {
 
 /// The device of a session, where it signed in with a token.
 fn seen_device(seat: &super::Seat, seen_wall_ms: i64) -> Option<SeenDevice> {
-    let (principal, (device, _)) = (seat.principal?, seat.device?);
+    let (principal, device) = (seat.principal?, seat.named_device()?);
     let address = seat.address.map(|address| address.to_string());
     Some(SeenDevice { user: principal.user, device, token: principal.token?, address, seen_wall_ms })
 }

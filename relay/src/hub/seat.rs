@@ -17,6 +17,8 @@ pub(super) struct Seat {
     pub(super) user: Option<String>,
     /// Who is speaking; absent until it was welcomed.
     pub(super) device: Option<(DeviceId, Incarnation)>,
+    /// The device in whose name it only looks, where it does.
+    pub(super) guest_of: Option<DeviceId>,
     /// Where its link comes from, where there is such a place.
     pub(super) address: Option<IpAddr>,
     /// When it was welcomed.
@@ -71,6 +73,7 @@ impl Seat {
             principal: None,
             user: None,
             device: None,
+            guest_of: None,
             address: None,
             welcomed: None,
             is_ended: false,
@@ -125,6 +128,11 @@ impl Seat {
         let next = next.or(reads.first()).cloned();
         self.last_read = next.as_ref().map(|read| read.channel);
         next
+    }
+
+    /// The device that it is known by to those who run the relay, and by which its token is judged: a guest's is the one that it is a guest of.
+    pub(super) fn named_device(&self) -> Option<DeviceId> {
+        self.device.map(|(device, _)| self.guest_of.unwrap_or(device))
     }
 
     pub(super) fn device_key(&self) -> Option<(i64, DeviceId)> {

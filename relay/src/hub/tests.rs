@@ -6,6 +6,7 @@ mod counts;
 mod delivery;
 mod failures;
 mod filters;
+mod guests;
 mod live;
 mod presence;
 mod roster;

@@ -61,6 +61,7 @@ pub(crate) fn hello(device: u8) -> Hello {
         device: DeviceId::from_bytes([device; 16]),
         incarnation: Incarnation::from_bytes([device; 16]),
         predecessors: Vec::new(),
+        guest_of: None,
     }
 }
 

@@ -32,6 +32,7 @@ impl Device {
             device: id,
             incarnation: Incarnation::from_bytes([number; 16]),
             predecessors: Vec::new(),
+            guest_of: None,
         }));
         device.open(0, space);
         device

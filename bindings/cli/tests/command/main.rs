@@ -11,6 +11,7 @@ mod doctor;
 mod edit;
 mod explain;
 mod guard;
+mod guest;
 mod hand_over;
 mod help;
 mod hints;

@@ -24,6 +24,12 @@ pub(super) struct Looking {
     took: Mutex<BTreeMap<SpaceId, Took>>,
 }
 
+impl Looking {
+    pub(super) fn side(&self) -> DeviceId {
+        self.side
+    }
+}
+
 impl Driver {
     /// Starts on a store that is a copy of that of another device, as [`Driver::new`] does: it sends nothing, decides as that device does,
     /// and remembers what it takes in.

@@ -18,6 +18,9 @@ pub struct Greeting {
     pub incarnation: Incarnation,
     /// Earlier openings that may have reached the relay.
     pub predecessors: Vec<Incarnation>,
+    /// The device in whose name this one only looks: no push is taken, spaces are opened without creating any, and as by a device that does
+    /// not have all of them, so that the relay counts it nowhere among those that do. The relay writes down that one, and not this.
+    pub guest_of: Option<DeviceId>,
     /// A token to send in a frame, where it could not travel in the `Authorization` header.
     pub token: Option<String>,
 }
@@ -25,11 +28,12 @@ pub struct Greeting {
 // By hand, for a token is in no log (invariant S6).
 impl std::fmt::Debug for Greeting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { device, incarnation, predecessors, token } = self;
+        let Self { device, incarnation, predecessors, guest_of, token } = self;
         f.debug_struct("Greeting")
             .field("device", device)
             .field("incarnation", incarnation)
             .field("predecessors", predecessors)
+            .field("guest_of", guest_of)
             .field("token", &token.as_ref().map(|_| "withheld"))
             .finish()
     }

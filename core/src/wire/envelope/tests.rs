@@ -19,6 +19,7 @@ fn from_device() -> Vec<ToRelay<'static>> {
             device: DeviceId::from_bytes([1; 16]),
             incarnation: Incarnation::from_bytes([2; 16]),
             predecessors: vec![Incarnation::from_bytes([3; 16])],
+            guest_of: Some(DeviceId::from_bytes([4; 16])),
         }),
         ToRelay::Authenticate(Authenticate { token: "secret".into() }),
         ToRelay::Open(Open {

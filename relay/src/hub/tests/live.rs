@@ -29,7 +29,7 @@ impl Desk {
         let token = relay.token.reveal().to_owned();
         let id = relay.connect_as(Some(&token));
         let Hello { device, incarnation, predecessors, .. } = hello(number);
-        let greeting = Greeting { device, incarnation, predecessors, token: None };
+        let greeting = Greeting { device, incarnation, predecessors, guest_of: None, token: None };
         let filter = || filter.clone();
         let opening = |space: &SpaceId| SpaceOpening {
             space: *space,
@@ -460,7 +460,7 @@ fn live_messages_that_come_too_early_the_wrong_way_or_for_no_space_end_the_sessi
         let mut desk = Desk::plain(&mut relay, 1);
         if !is_welcome {
             let Hello { device, incarnation, predecessors, .. } = hello(1);
-            let greeting = Greeting { device, incarnation, predecessors, token: None };
+            let greeting = Greeting { device, incarnation, predecessors, guest_of: None, token: None };
             desk.session = DeviceSession::new(greeting, [], relay.now());
         }
         desk.hear(message, relay.now());

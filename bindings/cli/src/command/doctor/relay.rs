@@ -23,7 +23,7 @@ pub(super) fn checks(remembered: &Remembered, found: &Found, is_offline: bool) -
 }
 
 fn reasons(remembered: &Remembered, found: &Found, is_offline: bool) -> Result<Vec<Check>, Failure> {
-    let Found { spaces, held } = found;
+    let Found { device, spaces, held } = found;
     // What waits for somebody here is remembered, too, and told of already.
     let is_held = |space: &RefusedSpace| held.iter().any(|held| held.to_string() == space.id);
     let unserved_before = remembered.spaces.iter().filter(|space| !is_held(space));
@@ -40,11 +40,17 @@ fn reasons(remembered: &Remembered, found: &Found, is_offline: bool) -> Result<V
         }
     };
     let runtime = interrupt::runtime()?;
+    let probe = async {
+        match device {
+            Some(device) => relay.probe_for(*device).await,
+            None => relay.probe().await,
+        }
+    };
     let probed = runtime.block_on(async {
         tokio::select! {
             biased;
             () = interrupt::listen() => None,
-            probed = relay.probe() => Some(probed),
+            probed = probe => Some(probed),
         }
     });
     runtime.shutdown_background();

@@ -6,7 +6,7 @@ use crate::failure::{Failure, word_of};
 use crate::output::TICK;
 use crate::text;
 use afield::store::{SchemaVersion, Writer};
-use afield::{ReadOnlyReplica, ReadOnlySpace, SpaceId, SpaceStatus, TransferError};
+use afield::{DeviceId, ReadOnlyReplica, ReadOnlySpace, SpaceId, SpaceStatus, TransferError};
 use std::io;
 use std::path::Path;
 
@@ -36,6 +36,8 @@ pub(super) fn opened(store: &Path) -> Check {
 /// The spaces of a store.
 #[derive(Debug, Default)]
 pub(super) struct Found {
+    /// The device that the store is of; absent where that could not be read.
+    pub(super) device: Option<DeviceId>,
     /// All of them.
     pub(super) spaces: Vec<SpaceId>,
     /// Those of which deletions wait for somebody to confirm them.
@@ -44,7 +46,7 @@ pub(super) struct Found {
 
 /// Checks what the store holds; gives its spaces.
 pub(super) fn contents(replica: &ReadOnlyReplica, report: &mut Report<'_>) -> Result<Found, Failure> {
-    let mut held = Vec::new();
+    let (mut device, mut held) = (None, Vec::new());
     report.tell_all(integrity(replica))?;
     let spaces = match replica.spaces() {
         Ok(spaces) => spaces,
@@ -62,6 +64,7 @@ pub(super) fn contents(replica: &ReadOnlyReplica, report: &mut Report<'_>) -> Re
     }
     match replica.status() {
         Ok(status) => {
+            device = Some(status.device);
             report.tell(quarantine(status.quarantined))?;
             let oldest = status.spaces.iter().filter_map(|space| space.oldest_pending_age_ms).max();
             report.tell(outbox(status.pending_changes, oldest))?;
@@ -76,7 +79,7 @@ pub(super) fn contents(replica: &ReadOnlyReplica, report: &mut Report<'_>) -> Re
         Err(error) => report.tell(Check::failed("outbox", &error.into()))?,
     }
     report.tell_all(refusals(&spaces))?;
-    Ok(Found { spaces: spaces.iter().map(ReadOnlySpace::id).collect(), held })
+    Ok(Found { device, spaces: spaces.iter().map(ReadOnlySpace::id).collect(), held })
 }
 
 fn integrity(replica: &ReadOnlyReplica) -> Vec<Check> {

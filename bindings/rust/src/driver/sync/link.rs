@@ -459,14 +459,12 @@ impl Driver {
             device: identity.device,
             incarnation: self.incarnation,
             predecessors: identity.announced.into_iter().filter(|earlier| *earlier != self.incarnation).collect(),
+            guest_of: self.looks.as_ref().map(crate::driver::Looking::side),
             token: sync.fresher_token.clone(),
         };
         sync.is_token_untried = false;
         sync.traffic.sessions += 1;
         let mut session = Box::new(DeviceSession::new(greeting, [], now));
-        if self.looks.is_some() {
-            session.only_look();
-        }
         if sync.was_unreadable {
             session.push_plainly();
         }
