@@ -137,7 +137,7 @@
 //!
 //! # Errors
 //!
-//! Each operation of a replica has an enum of its own. Every one of them has a `class()`, which says what would help (trying again,
+//! Operations that can fail in the same ways share an enum, such as [`ReadError`] of all that reads and [`EditError`] of all that edits. Every one of them has a `class()`, which says what would help (trying again,
 //! signing in, making room, a newer version, or nothing), and a `code()` such as `entity.missing`, which stays the same
 //! from version to version; [`error_codes`] lists them all. Texts are for people and may change; no text holds content, tokens or keys. `Display` says what
 //! failed, and [`source`](std::error::Error::source) why: show a person the whole chain, as `anyhow` and `eyre` do.

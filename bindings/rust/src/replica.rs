@@ -68,6 +68,10 @@ pub(crate) struct Shared {
 impl Replica {
     /// Opens a store file, making it where there is none.
     ///
+    /// While it is open there are files beside it: SQLite's `-wal` and `-shm`, in which what was committed last may stand, and `-lock` and
+    /// `-holder`, which say that it is open and by whom. So copy a store with [`Replica::backup`], and never the file alone while it is open.
+    /// Once the last handle is gone everything is in the one file, and beside it there is an empty `-lock`.
+    ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;

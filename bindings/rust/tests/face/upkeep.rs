@@ -208,3 +208,25 @@ fn what_waits_for_sync_is_refused_inside_an_edit_and_compacting_there_waits_for_
     replica.maintain().unwrap();
     replica.leave_space_discarding(home.id()).unwrap();
 }
+
+#[test]
+fn a_store_that_is_closed_is_one_file_with_everything_and_an_empty_lock_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, copied) = (folder.path().join("notes.db"), folder.path().join("alone.db"));
+    let names = || {
+        let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        names.map(|name| name.into_string().unwrap()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let replica = Replica::open(&path).unwrap();
+    let notes = replica.create_space("Home").unwrap().collection::<()>("notes").unwrap();
+    let id = notes.json().insert(&json!({"title": "Milk"})).unwrap();
+    let open = ["notes.db", "notes.db-holder", "notes.db-lock", "notes.db-shm", "notes.db-wal"];
+    assert_eq!(names(), open.map(str::to_owned).into());
+    drop((notes, replica));
+    assert_eq!(names(), ["notes.db", "notes.db-lock"].map(str::to_owned).into());
+    assert_eq!(std::fs::metadata(folder.path().join("notes.db-lock")).unwrap().len(), 0);
+    std::fs::copy(&path, &copied).unwrap();
+    let replica = Replica::open(&copied).unwrap();
+    let home = &replica.spaces().unwrap()[0];
+    assert_eq!(home.collection::<()>("notes").unwrap().json().read(id).unwrap()["title"], "Milk");
+}
