@@ -68,6 +68,18 @@ fn a_space_with_a_schedule_is_opened_for_a_run_and_left_once_it_is_in_step() {
 }
 
 #[test]
+fn a_run_of_a_schedule_is_named_after_it() {
+    let desk = scheduled();
+    desk.driver.enable_sync(NOW);
+    let now = later(NOW, TEN_MINUTES_MS);
+    desk.driver.handle_timeout(now).unwrap();
+    let _ = run(&desk, now);
+    let runs = desk.driver.runs(Some(desk.space), 1, now).unwrap();
+    assert_eq!((runs[0].trigger.as_str(), runs[0].reason.as_str()), ("schedule", "due"));
+    assert!(runs[0].outcome.is_some(), "the control: it was one");
+}
+
+#[test]
 fn how_much_is_on_its_way_is_known_with_the_first_of_it() {
     let (desk, other) = (scheduled(), Desk::new());
     let (entity, _) = other.edit("title");

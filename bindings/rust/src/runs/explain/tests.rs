@@ -229,3 +229,54 @@ fn each_trigger_each_outcome_and_each_reason_has_words() {
     let unknown = Run { outcome: None, decision: "skip".to_owned(), ..times };
     assert_eq!(words(&unknown), "3 s ago: another attempt: nothing done, since of_a_newer_version, 4 times");
 }
+
+fn stored(trigger: &str, decision: &str, reason: Reason, outcome: Option<&str>) -> Run {
+    let record = afield_store::RunRecord {
+        number: 1,
+        space: None,
+        trigger: trigger.to_owned(),
+        decision: decision.to_owned(),
+        reason: reason.name().to_owned(),
+        until_ms: Some(NOW.wall_ms + 4_000),
+        at_ms: NOW.wall_ms - 60_000,
+        times: 2,
+        outcome: outcome.map(str::to_owned),
+        duration_ms: 30,
+        changes_sent: 4,
+        changes_received: 5,
+        bytes_sent: 600,
+        bytes_received: 700,
+        error: outcome.map(|_| "no route".to_owned()),
+    };
+    record.into()
+}
+
+#[test]
+fn a_run_is_told_with_every_figure_that_was_stored() {
+    let run = stored("timer", "start", Reason::Due, Some("failed"));
+    let RunFigures { duration_ms, changes_sent, changes_received, bytes_sent, bytes_received, .. } = run.figures;
+    assert_eq!((duration_ms, changes_sent, changes_received, bytes_sent, bytes_received), (30, 4, 5, 600, 700));
+    assert_eq!((run.trigger.as_str(), run.decision.as_str(), run.reason.as_str()), ("timer", "start", "due"));
+    assert_eq!((run.at_ms, run.until_ms, run.times), (NOW.wall_ms - 60_000, Some(NOW.wall_ms + 4_000), 2));
+    assert_eq!((run.outcome.as_deref(), run.error.as_deref()), (Some("failed"), Some("no route")));
+}
+
+#[test]
+fn what_is_printed_has_what_is_and_what_comes_and_why_the_last_runs_were_or_were_not() {
+    let status = in_state(SyncState::Idle, |_| ());
+    // Long before, so that it is not what the run itself was asked for.
+    let earlier = Run { at_ms: NOW.wall_ms - 3_600_000, ..stored("manual", "skip", Reason::CoolDown, None) };
+    let runs = vec![stored("schedule", "start", Reason::Due, Some("completed")), earlier];
+    let explained = Explanation::of(&status, &status.spaces[0], &[], runs, NOW);
+    let printed = explained.to_string();
+    let lines: Vec<_> = printed.lines().collect();
+    assert_eq!(lines[0], "Home: it is in step, and stays so");
+    assert_eq!(lines[1], format!("  next: {BOTH_LIVE}"));
+    assert_eq!(lines[2..].len(), 2, "{printed}");
+    for words in ["the schedule", "in step after 30 ms (4 sent, 5 received)"] {
+        assert!(lines[2].contains(words), "{words}: {printed}");
+    }
+    for words in ["somebody asked", &Reason::CoolDown.to_string()] {
+        assert!(lines[3].contains(words), "{words}: {printed}");
+    }
+}
