@@ -30,4 +30,5 @@ pub mod contents;
 pub mod history;
 pub mod leftovers;
 pub mod processes;
+pub mod told;
 pub mod world;

@@ -2,9 +2,8 @@
 
 use afield::{Collection, Decision, Reason, Relay, Replica, RunFigures, SyncEvent, Trigger};
 use afield_tests::processes::{Access, Program, Site};
+use afield_tests::told::Told;
 use serde_json::{Value as Json, json};
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::broadcast::Receiver;
 
@@ -15,34 +14,16 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const NAMES: [&str; 6] =
     ["sync.request", "sync.started", "sync.progress", "sync.blocked", "sync.completed", "sync.failed"];
 
-/// Every line that was told so far.
-#[derive(Debug, Clone, Default)]
-struct Told(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Told {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Told {
-    /// The steps: the name of each, and its fields.
-    fn steps(&self) -> Vec<(String, Json)> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        let lines = text.lines().map(|line| serde_json::from_str::<Json>(line).unwrap());
-        let fields = lines.filter_map(|mut line| match line["fields"].take() {
-            Json::Object(fields) => Some(fields),
-            _ => None,
-        });
-        let named =
-            fields.filter_map(|mut fields| Some((fields.remove("message")?.as_str()?.to_owned(), fields.into())));
-        named.filter(|(name, _)| NAMES.contains(&name.as_str())).collect()
-    }
+/// The steps that were told: the name of each, and its fields.
+fn steps(told: &Told) -> Vec<(String, Json)> {
+    let text = told.text();
+    let lines = text.lines().map(|line| serde_json::from_str::<Json>(line).unwrap());
+    let fields = lines.filter_map(|mut line| match line["fields"].take() {
+        Json::Object(fields) => Some(fields),
+        _ => None,
+    });
+    let named = fields.filter_map(|mut fields| Some((fields.remove("message")?.as_str()?.to_owned(), fields.into())));
+    named.filter(|(name, _)| NAMES.contains(&name.as_str())).collect()
 }
 
 /// What the log says of an event of the stream, where it is a step.
@@ -165,7 +146,7 @@ fn each_step_has_its_ids_and_figures_in_the_log_and_on_the_stream_alike() {
     }
 
     let streamed: Vec<_> = all.iter().filter_map(said).collect();
-    assert_eq!(told.steps(), streamed, "the log and the stream say the same, in the same order");
+    assert_eq!(steps(&told), streamed, "the log and the stream say the same, in the same order");
     let (this, start_up) = (Some(space), Trigger::StartUp);
     let find = |is_it: &dyn Fn(&SyncEvent) -> bool| {
         all.iter().find(|event| is_it(event)).unwrap_or_else(|| panic!("{all:#?}"))

@@ -2,29 +2,13 @@
 
 use afield::{Choice, Collection, Confirm, Guard, Path, Relay, Replica, SpaceId, Strategy, SyncEvent, Trigger, Value};
 use afield_tests::processes::{Access, Program, Site};
+use afield_tests::told::Told;
 use serde_json::json;
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 
 /// What stands in the fields of entities, in their names, in searches, in what is shown to others, and in what is imported.
 const CONTENT: &str = "zebra-at-midnight-4711";
 /// A token that no relay knows.
 const WRONG_TOKEN: &str = "afield_quokka_at_noon_0815";
-
-/// Everything that was told so far.
-#[derive(Debug, Clone, Default)]
-struct Told(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Told {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 fn notes(replica: &Replica, space: SpaceId) -> Collection<()> {
     replica.space(space).unwrap().collection("notes").unwrap()
@@ -94,7 +78,7 @@ fn sync_tells_its_steps_by_name_and_nothing_of_what_is_synced() {
     let mut site = Site::start(&Program::new(env!("CARGO_BIN_EXE_relay_process")), Access::Tokens);
     let token = site.relay.create_token();
     live(&mut site, &token);
-    let told = String::from_utf8(told.0.lock().unwrap().clone()).unwrap();
+    let told = told.text();
     for name in ["sync.request", "sync.started", "sync.progress", "sync.blocked", "sync.completed", "sync.failed"] {
         let line = told.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name} is missing: {told}"));
         assert!(line.contains(" afield::"), "{line}");
