@@ -1,5 +1,5 @@
-//! Every reason of the policy that an application can meet, met once through the public face with a real relay; what takes minutes,
-//! or a relay that counts, is met through [`Driver`], which is told the time.
+//! Every reason of the policy that an application can meet, met once through the public face with a real relay; what takes minutes
+//! is met through [`Driver`], which is told the time.
 
 use afield::store::{OpenOptions, Origin, Store};
 use afield::{
@@ -134,6 +134,7 @@ fn refused(site: &Site, met: &mut Met) {
         ("401 Unauthorized", Reason::SignInNeeded),
         ("426 Upgrade Required", Reason::UpgradeNeeded),
         ("503 Service Unavailable\r\nretry-after: 3000", Reason::RelayAsked),
+        ("429 Too Many Requests\r\nretry-after: 3000", Reason::BudgetSpent),
     ] {
         let (url, thread) = answering_once(answer);
         let (replica, ..) = started(site, &format!("{}.db", &answer[..3]));
@@ -142,12 +143,19 @@ fn refused(site: &Site, met: &mut Met) {
         heard(site, &mut events, |event| matches!(event, SyncEvent::Disconnected { .. }));
         let decision = replica.request(Trigger::Manual).unwrap();
         match reason {
-            Reason::RelayAsked => met.note_reason(decision, reason),
+            Reason::RelayAsked | Reason::BudgetSpent => met.note_reason(decision, reason),
             _ => met.note(decision, Decision::block(reason, None)),
         }
         replica.disconnect();
         drop(thread.join().unwrap());
     }
+    let (replica, ..) = started(site, "beside.db");
+    let nowhere = replica.join_space(SpaceId::from_bytes([7; 16])).unwrap();
+    let mut events = replica.events();
+    replica.connect(Relay::new(site.relay.url())).unwrap();
+    heard(site, &mut events, |event| matches!(event, SyncEvent::SpaceRefused { .. }));
+    met.note_reason(nowhere.request(Trigger::Manual).unwrap(), Reason::SpaceRefused);
+    replica.disconnect();
 }
 
 struct Zeros;
@@ -158,7 +166,7 @@ impl Entropy for Zeros {
     }
 }
 
-/// What is decided when minutes have passed, by a relay that counts what a device sends, and on a system that trusts nobody.
+/// What is decided when minutes have passed, and on a system that trusts nobody.
 fn later(met: &mut Met) {
     let now = |minutes: u64| Now {
         wall_ms: 1_767_225_600_000 + i64::try_from(minutes * 60_000).unwrap(),
@@ -173,9 +181,6 @@ fn later(met: &mut Met) {
     driver.enable_sync(now(0));
     let decided = driver.request(Some(space), &Trigger::Timer, now(10)).unwrap();
     met.note(decided, Decision::start(Reason::Due));
-    driver.handle_connect_failed("too much was sent".to_owned(), Class::Quota, Some(90_000), now(10));
-    met.note_reason(driver.request(Some(space), &Trigger::Timer, now(11)).unwrap(), Reason::BudgetSpent);
-    assert!(driver.request(Some(space), &Trigger::Manual, now(13)).unwrap().is_start(), "it may go on");
     driver.handle_connect_failed("no certificates are installed".to_owned(), Class::Permanent, None, now(13));
     met.note(driver.request(Some(space), &Trigger::Timer, now(13)).unwrap(), Decision::block(Reason::Stopped, None));
     driver.disable_sync(now(13));

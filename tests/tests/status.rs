@@ -1,6 +1,9 @@
 //! Moments and rests that the status shows, with a real relay.
 
-use afield::{Decision, Reason, Replica, Schedule, Trigger};
+use afield::Relay;
+use afield::{
+    Decision, Direction, Durability, Filter, Reason, Replica, Schedule, Space, Status, SyncEvent, SyncState, Trigger,
+};
 use afield_tests::processes::{Access, Program, Site};
 use serde_json::json;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -99,4 +102,61 @@ fn the_rest_of_sync_now_counts_down_from_five_seconds_and_is_gone() {
     site.block_on(async { tokio::time::sleep(Duration::from_millis(second + 1)).await });
     assert_eq!(left(), None);
     assert!(replica.request(Trigger::Manual).unwrap().is_start());
+}
+
+#[test]
+fn spaces_that_are_synced_in_different_ways_each_say_how_and_all_say_it_together() {
+    let mut site = site();
+    let replica = site.replica("device.db");
+    let spaces: Vec<_> =
+        ["live", "nightly", "off", "drafts"].iter().map(|name| replica.create_space(name).unwrap()).collect();
+    let [live, nightly, off, drafts] = spaces.try_into().unwrap_or_else(|_| panic!());
+    for space in [&live, &nightly, &off, &drafts] {
+        space.collection::<()>("notes").unwrap().json().insert(&json!({ "title": "milk" })).unwrap();
+    }
+    nightly.set_schedule(Some(Schedule::every(Duration::from_secs(36_000)).unwrap())).unwrap();
+    off.set_sync_enabled(false).unwrap();
+    drafts.set_filter(Filter::nothing()).unwrap();
+    drafts.set_direction("notes", Direction::LocalOnly).unwrap();
+    let told = || {
+        let status = replica.status().unwrap();
+        let of = |space: &Space| status.spaces.iter().find(|told| told.space == space.id()).unwrap().state;
+        (status.state, of(&live), of(&nightly), of(&off), of(&drafts))
+    };
+    use SyncState::{Disabled, Idle, Offline};
+    assert_eq!(told(), (Disabled, Disabled, Disabled, Disabled, Disabled), "sync is off");
+
+    let mut events = replica.events();
+    replica.connect(Relay::new(site.relay.url())).unwrap();
+    site.hear(&mut events, |event| matches!(event, SyncEvent::Completed { .. }));
+    assert_eq!(told(), (Idle, Idle, Idle, Disabled, Disabled));
+    let status = replica.status().unwrap();
+    assert_eq!(status.last_synced_ms, None, "the nightly one never was in step");
+    assert!(nightly.request(Trigger::Manual).unwrap().is_start());
+    site.hear(&mut events, |event| matches!(event, SyncEvent::Completed { space, .. } if *space == Some(nightly.id())));
+    let (status, before_ms) = (replica.status().unwrap(), wall_ms());
+    let in_step_ms = |status: &Status, space: &Space| {
+        status.spaces.iter().find(|told| told.space == space.id()).unwrap().last_synced_ms
+    };
+    assert_eq!(status.last_synced_ms, in_step_ms(&status, &nightly), "the first of those that are synced");
+    assert_eq!((status.pending_changes, status.can_sync_now, status.cooldown_ms), (1, true, None), "{status:?}");
+
+    // The live one goes on being in step, and "all" was not since the nightly one was.
+    let notes = live.collection::<()>("notes").unwrap().json();
+    let id = notes.insert(&json!({ "title": "bread" })).unwrap();
+    let write = notes.edit(id, |note| note["title"] = "rye".into()).unwrap();
+    site.block_on(write.wait(Durability::Relay)).unwrap();
+    let status = replica.status().unwrap();
+    assert_eq!(status.last_synced_ms, in_step_ms(&status, &nightly));
+    assert!(status.last_synced_ms.unwrap() <= before_ms);
+
+    site.relay.kill();
+    site.hear(&mut events, |event| matches!(event, SyncEvent::Failed { .. }));
+    assert_eq!(told(), (Offline, Offline, Idle, Disabled, Disabled));
+    let status = replica.status().unwrap();
+    assert_eq!(status.last_synced_ms, in_step_ms(&status, &nightly));
+    let until: Vec<_> = status.spaces.iter().map(|space| space.blocked_until_ms.is_some()).collect();
+    assert!(until.iter().filter(|is_told| **is_told).count() >= 1, "{status:?}");
+    replica.disconnect();
+    assert_eq!(told(), (Disabled, Disabled, Disabled, Disabled, Disabled));
 }

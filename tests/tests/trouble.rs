@@ -1,6 +1,6 @@
 //! What status and events say of trouble: a relay that asks for time, one that is of no use, and one that fails again and again.
 
-use afield::{Class, Collection, Decision, Reason, Relay, SyncEvent, SyncState, Trigger};
+use afield::{Class, Collection, Decision, Durability, Reason, Relay, SyncEvent, SyncState, Trigger};
 use afield_tests::processes::agent::Task;
 use afield_tests::processes::{Access, Program, Site, answering_once};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -69,6 +69,48 @@ fn a_relay_that_asks_for_time_blocks_what_comes_before_that_and_says_until_when(
     replica.disconnect();
     assert_eq!(replica.status().unwrap().blocked_until_ms, None, "the control: with sync off nothing is in the way");
     drop(thread.join().unwrap());
+}
+
+#[test]
+fn a_device_that_connects_too_often_is_told_until_when_and_comes_back_by_itself() {
+    /// Until the relay takes another connection of that address, in whole seconds, and as much as it spreads those who come back over.
+    const WAIT_MAX_MS: i64 = 6_000 + 1_000 + 10_000;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("relay.toml");
+    std::fs::write(&file, "[rates]\nconnections_per_minute = 10\nconnections_burst = 1\n").unwrap();
+    let program = Program::new(env!("CARGO_BIN_EXE_relay_process"));
+    let site = Site::start_with_options(&program, Access::Open, &["--config", file.to_str().unwrap()]);
+    let replica = site.replica("device.db");
+    let home = replica.create_space("home").unwrap();
+    let tasks: Collection<Task> = home.collection("tasks").unwrap();
+    site.sync(&replica);
+    replica.disconnect();
+    let id = tasks.insert(&Task::number(1)).unwrap();
+    let write = tasks.edit(id, |task| *task = Task::number(2)).unwrap();
+
+    let (mut events, since_ms) = (replica.events(), wall_ms());
+    replica.connect(Relay::new(site.relay.url())).unwrap();
+    let heard = heard_until(&site, &mut events, is_disconnected);
+    let Some(SyncEvent::Disconnected { class: Class::Retry, reason }) = heard.last() else { panic!("{heard:?}") };
+    let decision = replica.request(Trigger::Manual).unwrap();
+    let Decision::Block { reason: Reason::BudgetSpent, blocked_until_ms: Some(until_ms) } = decision else {
+        panic!("{decision:?}")
+    };
+    assert!((since_ms + 1_000..=wall_ms() + WAIT_MAX_MS).contains(&until_ms), "{since_ms} {until_ms}");
+    let status = replica.status().unwrap();
+    assert_eq!((status.state, status.can_sync_now), (SyncState::Offline, false));
+    let near = status.blocked_until_ms.expect("until when").abs_diff(until_ms);
+    assert!(near <= 1_000, "{near} ms between what is shown and what was decided");
+    assert_eq!(status.last_error.as_ref(), Some(reason));
+    let explained = replica.explain().unwrap().remove(0);
+    assert!(explained.now.contains("no attempt is made for a while"), "{explained}");
+    assert!(explained.runs.iter().any(|run| run.reason == "budget_spent"), "{explained}");
+    let refused = site.try_sync(&replica).unwrap_err();
+    assert!(refused.to_string().contains(&Reason::BudgetSpent.to_string()), "{refused}");
+
+    let waited = async { tokio::time::timeout(PATIENCE, write.wait(Durability::Relay)).await };
+    site.block_on(waited).expect("it goes by itself").unwrap();
+    assert!(wall_ms() >= until_ms, "and not before the moment that was told");
 }
 
 #[test]

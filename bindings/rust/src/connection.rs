@@ -228,8 +228,7 @@ impl Mover {
             }
             Turn::Connected(Err(error)) => {
                 self.line = Line::Down;
-                let (class, retry_after_ms) = (error.class(), error.retry_after_ms());
-                self.driver.handle_connect_failed(in_words(&error), class, retry_after_ms, now);
+                self.driver.handle_connect_failed(in_words(&error), error.class(), error.wait(), now);
                 Ok(())
             }
             // The next look at the outputs fills it.

@@ -251,7 +251,7 @@ pub use write::{Durability, WaitError, Write};
 // The engine beneath a replica, for the simulator and for other runtimes. What is hidden here and below is outside of the promise of
 // versions: it may change with any of them.
 #[doc(hidden)]
-pub use afield_core::policy::TraceLine;
+pub use afield_core::policy::{TraceLine, Wait};
 #[doc(hidden)]
 pub use driver::{Driver, DriverError, EditFailure, Edited, Existence, NotInStep, Output, Target};
 

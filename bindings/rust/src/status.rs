@@ -3,6 +3,7 @@
 mod event;
 mod gather;
 mod plan;
+mod whole;
 
 pub use event::{RunFigures, SyncEvent};
 pub(crate) use gather::{gather, of_store, refusals, refused_changes};
@@ -35,13 +36,13 @@ use serde::Serialize;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SyncState {
-    /// Sync is off: no task, socket or timer exists.
+    /// Sync is off: no task, socket or timer exists. Of a space: it is switched off, or all of it stays on this device.
     Disabled,
     /// Connected, and nothing is left to do.
     Idle,
     /// Connected, and changes are on their way in either direction.
     Syncing,
-    /// The relay cannot be reached; the next attempt comes by itself.
+    /// The relay cannot be reached, or does not take this device now; the next attempt comes by itself.
     Offline,
     /// Something keeps a space or an entity back; `last_error` says what.
     Blocked,
@@ -70,7 +71,8 @@ pub enum SyncState {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Status {
-    /// What sync is doing.
+    /// What sync is doing: with the spaces that are synced, as one word. `Syncing` where any is, else `Offline` where any is, else
+    /// `Blocked` where any is.
     pub state: SyncState,
     /// This device.
     #[serde(serialize_with = "as_text")]
@@ -80,10 +82,10 @@ pub struct Status {
     pub synchronous: Option<Synchronous>,
     /// The address of the relay, where sync is on.
     pub relay: Option<String>,
-    /// When every space was last in step with the relay, in milliseconds since the Unix epoch; as long as that was not so since the store
-    /// was opened, the earliest of what is known of each from before.
+    /// Up to when every space that is synced was in step with the relay, in milliseconds since the Unix epoch: the earliest of the
+    /// spaces, where each was in step once.
     pub last_synced_ms: Option<i64>,
-    /// What went wrong last, in words for a person.
+    /// What went wrong last, in words for a person: with the connection, or else with the first space that has something to tell.
     pub last_error: Option<String>,
     /// Why somebody has to sign in, where the state is [`SyncState::NeedsSignIn`].
     pub sign_in: Option<SignInReason>,
@@ -91,9 +93,9 @@ pub struct Status {
     pub retry_in_ms: Option<u64>,
     /// Whether "sync now" would start something in any space.
     pub can_sync_now: bool,
-    /// How long "sync now" still rests in every space, in milliseconds.
+    /// How long "sync now" still rests, in milliseconds, where it would start nothing in any space.
     pub cooldown_ms: Option<u64>,
-    /// Until when every space is kept back, in milliseconds since the Unix epoch, where that ends by itself.
+    /// When the first space goes on by itself, in milliseconds since the Unix epoch, where all that are synced are kept back.
     pub blocked_until_ms: Option<i64>,
     /// How far the runs are that go on, together.
     pub progress: Option<Progress>,
@@ -193,6 +195,13 @@ pub struct SpaceStatus {
     /// What keeps another attempt back.
     #[serde(skip)]
     pub(crate) why_not: Option<Reason>,
+}
+
+impl SpaceStatus {
+    /// Whether it takes part in sync as soon as that is on.
+    pub(crate) fn is_synced(&self) -> bool {
+        self.enabled && self.direction != Direction::LocalOnly
+    }
 }
 
 /// How far a run is.

@@ -235,8 +235,10 @@ reasons! {
     ConfirmationNeeded = "confirmation_needed", "it would delete much: look at it and confirm";
     /// The relay asked to be left alone.
     RelayAsked = "relay_asked", "the relay asks to be left alone for a while";
-    /// What may be sent is spent.
-    BudgetSpent = "budget_spent", "what this device may send for now is spent";
+    /// The relay limits how much one device, user or address may do in some time, and that is spent.
+    BudgetSpent = "budget_spent", "what the relay lets this device do in a while is spent";
+    /// The relay does not serve the space; it is asked for again by itself.
+    SpaceRefused = "space_refused", "the relay does not serve this space";
     /// The wait after a failure.
     BackOff = "back_off", "the attempt before failed, and the next comes by itself";
 }

@@ -17,6 +17,7 @@
 //! | pull only; push only | a local edit; a push | `Skip(NothingToDo)` |
 //! | a job of the space runs | any | `Skip(Running)` |
 //! | the relay asked to be left alone, or its budget is spent | any | `Block(RelayAsked)`, `Block(BudgetSpent)` until then |
+//! | the relay does not serve the space | any | `Block(SpaceRefused)` until it is asked for again |
 //! | the session stands | "sync now", the network is back | `Start(Asked)`: a question, and no connection |
 //! | the session stands | any other | `Skip(Live)`: what there is goes at once |
 //! | "sync now" was followed less than 5 s ago, and not stale | "sync now" | `Skip(CoolDown)` until then, or until it is stale |
@@ -41,11 +42,13 @@ mod decision;
 mod state;
 mod trace;
 mod trigger;
+mod wait;
 
 pub use decision::{Decision, Reason};
 pub use state::{Direction, Hold, Job, Need, State};
 pub use trace::{TraceError, TraceLine};
 pub use trigger::{PUSH_ID_BYTES_MAX, PUSH_IDS_MAX, PushIds, Trigger};
+pub use wait::Wait;
 
 use crate::Now;
 
@@ -110,6 +113,7 @@ fn held_by_the_relay(state: &State, now: Now) -> Option<Decision> {
     let (until_ms, reason) = match state.hold? {
         Hold::RetryAfter { until_ms } => (until_ms, Reason::RelayAsked),
         Hold::Budget { until_ms } => (until_ms, Reason::BudgetSpent),
+        Hold::Refused { until_ms } => (until_ms, Reason::SpaceRefused),
     };
     (until_ms > now.monotonic_ms).then(|| Decision::block(reason, Some(wall_ms(until_ms, now))))
 }
@@ -172,6 +176,22 @@ pub fn cool_down_ms(state: &State, now: Now) -> Option<u64> {
     let until_ms = state.manual_at_ms?.saturating_add(MANUAL_COOL_DOWN_MS).min(stale_at_ms);
     let left_ms = until_ms.saturating_sub(now.monotonic_ms);
     (left_ms > 0 && !state.has_pending && state.job != Job::Live).then_some(left_ms)
+}
+
+/// Whether a space has nothing to do before its schedule is due: nothing runs, and no run before is owed.
+///
+/// ```
+/// use afield_core::Now;
+/// use afield_core::policy::{State, waits_for_schedule};
+///
+/// let now = Now { wall_ms: 1_000, monotonic_ms: 0 };
+/// let nightly = State { due_ms: Some(9_000), ..State::default() };
+/// assert!(waits_for_schedule(&nightly, now));
+/// assert!(!waits_for_schedule(&State { is_owed: true, ..nightly }, now)); // what failed is tried again before that
+/// assert!(!waits_for_schedule(&State::default(), now)); // to be in step all the time
+/// ```
+pub fn waits_for_schedule(state: &State, now: Now) -> bool {
+    state.due_ms.is_some_and(|due_ms| due_ms > now.wall_ms) && state.job != Job::Running && !state.is_owed
 }
 
 fn is_older(state: &State, age_ms: u64, now: Now) -> bool {

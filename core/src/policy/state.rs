@@ -123,7 +123,7 @@ pub enum Job {
     Live,
 }
 
-/// How long the relay wants to be left alone, and why.
+/// How long the relay wants to be left alone, and why; all moments are of the monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hold {
@@ -132,11 +132,30 @@ pub enum Hold {
         /// Until when.
         until_ms: u64,
     },
-    /// The device has spent what it may send.
+    /// It limits how much one device, user or address may do in some time, and that is spent.
     Budget {
         /// Until when.
         until_ms: u64,
     },
+    /// It does not serve the space, and is asked for it again then.
+    Refused {
+        /// Until when.
+        until_ms: u64,
+    },
+}
+
+impl Hold {
+    /// Until when.
+    ///
+    /// ```
+    /// use afield_core::policy::Hold;
+    ///
+    /// assert_eq!(Hold::Budget { until_ms: 5_000 }.until_ms(), 5_000);
+    /// ```
+    pub const fn until_ms(self) -> u64 {
+        let (Self::RetryAfter { until_ms } | Self::Budget { until_ms } | Self::Refused { until_ms }) = self;
+        until_ms
+    }
 }
 
 /// What somebody has to do before trying again helps.

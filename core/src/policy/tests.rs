@@ -95,6 +95,7 @@ fn the_relay_is_left_alone_until_the_moment_it_named_whoever_asks() {
     let asked = State { hold: Some(Hold::RetryAfter { until_ms }), ..on() };
     each(&asked, Decision::block(Reason::RelayAsked, until));
     each(&State { hold: Some(Hold::Budget { until_ms }), ..on() }, Decision::block(Reason::BudgetSpent, until));
+    each(&State { hold: Some(Hold::Refused { until_ms }), ..on() }, Decision::block(Reason::SpaceRefused, until));
     let over = State { hold: Some(Hold::RetryAfter { until_ms: NOW.monotonic_ms }), ..on() };
     each(&over, Decision::start(Reason::Wanted));
 }
@@ -221,7 +222,7 @@ fn a_recorded_trace_replays_to_the_same_decisions() {
 
 fn states() -> impl Strategy<Value = State> {
     let moment = || prop::option::of(0_u64..200_000);
-    let hold = prop::option::of((any::<bool>(), 0_u64..200_000));
+    let hold = prop::option::of((0_u8..3, 0_u64..200_000));
     let flags = any::<(bool, bool, bool, bool, bool)>();
     let jobs = prop::sample::select(vec![Job::Resting, Job::Running, Job::Live]);
     let directions =
@@ -231,9 +232,10 @@ fn states() -> impl Strategy<Value = State> {
     (flags, jobs, directions, needs, due, hold, (moment(), moment(), moment())).prop_map(
         |((is_on, is_enabled, is_owed, has_pending, needs_confirmation), job, direction, need, due_ms, hold, times)| {
             let (back_off_until_ms, manual_at_ms, in_step_at_ms) = times;
-            let hold = hold.map(|(is_budget, until_ms)| match is_budget {
-                true => Hold::Budget { until_ms },
-                false => Hold::RetryAfter { until_ms },
+            let hold = hold.map(|(kind, until_ms)| match kind {
+                0 => Hold::RetryAfter { until_ms },
+                1 => Hold::Budget { until_ms },
+                _ => Hold::Refused { until_ms },
             });
             let (pushes, is_off) = (PushIds::default(), !is_on);
             State {

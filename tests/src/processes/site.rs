@@ -3,13 +3,14 @@
 use super::device::Program;
 use super::proxy::Proxy;
 use super::relay::{Access, RelayProcess};
-use afield::{Collection, EntityId, Relay, Replica};
+use afield::{Collection, EntityId, Relay, Replica, SyncEvent};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-/// How long a replica may take to get in step with a relay that runs (S1).
+/// How long a replica may take to get in step with a relay that runs (S1), and an event to come: the longest wait before a retry, twice.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A relay process and replicas of this process that use it, with their files in a folder that is removed at the end.
@@ -116,6 +117,24 @@ impl Site {
         replica.connect(token.into_iter().fold(relay, Relay::token)).expect("the address is one");
         let opening = async { door.release() };
         self.block_on(async { tokio::join!(biased; work(replica), opening) }).0
+    }
+
+    /// Waits for an event, and gives it.
+    ///
+    /// # Panics
+    ///
+    /// It does not come within two minutes, or the replica is gone.
+    pub fn hear(&self, events: &mut Receiver<SyncEvent>, is_it: impl Fn(&SyncEvent) -> bool) -> SyncEvent {
+        let listening = async {
+            loop {
+                match events.recv().await {
+                    Ok(event) if is_it(&event) => return event,
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        };
+        self.block_on(async { tokio::time::timeout(SYNC_TIMEOUT, listening).await }).expect("the event comes")
     }
 
     /// Waits for something asynchronous.

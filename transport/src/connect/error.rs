@@ -2,6 +2,7 @@
 
 use crate::SUBPROTOCOL;
 use crate::link::ProtocolViolation;
+use afield_core::policy::Wait;
 use afield_core::policy::backoff::{RECONNECT_MAX_MS, RETRY_AFTER_MAX_MS};
 use afield_core::wire::Class;
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
@@ -70,15 +71,23 @@ impl ConnectError {
         }
     }
 
-    /// The earliest moment to come back, in milliseconds from now: the one that the relay named, and the longest wait of the
-    /// back-off after an answer that no relay gives.
-    pub fn retry_after_ms(&self) -> Option<u64> {
+    /// How long to wait at least before the next attempt, and why: what the relay named, and the longest wait of the back-off
+    /// after an answer that no relay gives.
+    pub fn wait(&self) -> Option<Wait> {
         match self {
-            Self::Refused { retry_after_ms: Some(ms), .. } => Some(*ms),
-            Self::Refused { status, .. } if is_odd(*status) => Some(RECONNECT_MAX_MS),
-            Self::NotARelay(_) => Some(RECONNECT_MAX_MS),
+            Self::Refused { status, retry_after_ms: Some(ms) } if *status == StatusCode::TOO_MANY_REQUESTS => {
+                Some(Wait::Limited(*ms))
+            }
+            Self::Refused { retry_after_ms: Some(ms), .. } => Some(Wait::Asked(*ms)),
+            Self::Refused { status, .. } if is_odd(*status) => Some(Wait::Unasked(RECONNECT_MAX_MS)),
+            Self::NotARelay(_) => Some(Wait::Unasked(RECONNECT_MAX_MS)),
             _ => None,
         }
+    }
+
+    /// The earliest moment to come back, in milliseconds from now; see [`Self::wait`].
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        self.wait().map(Wait::ms)
     }
 
     /// An I/O error below the WebSocket; TLS hides its own errors in these.
@@ -156,8 +165,12 @@ mod tests {
         ];
         for status in [200, 301, 400, 403, 404] {
             let error = ConnectError::Refused { status: StatusCode::from_u16(status).unwrap(), retry_after_ms: None };
-            let told = (error.class(), error.retry_after_ms());
-            assert_eq!(told, (Class::Retry, Some(RECONNECT_MAX_MS)), "one odd answer does not end sync: {error}");
+            let told = (error.class(), error.wait());
+            assert_eq!(
+                told,
+                (Class::Retry, Some(Wait::Unasked(RECONNECT_MAX_MS))),
+                "one odd answer does not end sync: {error}"
+            );
             assert!(error.to_string().contains("check"), "{error}");
         }
         for (status, class) in table {
@@ -166,6 +179,15 @@ mod tests {
             assert_eq!(error.class(), class, "{error}");
             assert!(error.to_string().ends_with(&format!("(HTTP status {})", status.as_u16())));
         }
+    }
+
+    #[test]
+    fn a_limit_of_this_device_is_told_from_a_relay_that_has_no_time() {
+        let wait = |status, retry_after_ms| ConnectError::Refused { status, retry_after_ms }.wait();
+        assert_eq!(wait(StatusCode::TOO_MANY_REQUESTS, Some(7_000)), Some(Wait::Limited(7_000)));
+        assert_eq!(wait(StatusCode::SERVICE_UNAVAILABLE, Some(7_000)), Some(Wait::Asked(7_000)));
+        assert_eq!(wait(StatusCode::NOT_FOUND, Some(7_000)), Some(Wait::Asked(7_000)), "it was named");
+        assert_eq!(wait(StatusCode::TOO_MANY_REQUESTS, None), None, "the back-off alone");
     }
 
     #[test]

@@ -133,7 +133,6 @@ pub(crate) struct View {
     pub(crate) link: LinkView,
     pub(crate) traffic: Traffic,
     pub(crate) merged: Merged,
-    pub(crate) last_synced_ms: Option<i64>,
     pub(crate) last_error: Option<(String, Class)>,
     pub(crate) sign_in: Option<SignInReason>,
     pub(crate) retry_at_ms: Option<u64>,

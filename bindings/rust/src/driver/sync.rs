@@ -52,7 +52,6 @@ pub(super) struct Synchronization {
     pub(super) is_behind: bool,
     pub(super) outputs: VecDeque<Output>,
     pub(super) traffic: Traffic,
-    pub(super) last_synced_ms: Option<i64>,
     pub(super) last_error: Option<(String, Class)>,
     /// Why the relay last did not let this device in.
     pub(super) refusal: Option<SignInReason>,
@@ -153,7 +152,6 @@ impl Synchronization {
             is_behind: false,
             outputs: VecDeque::new(),
             traffic: Traffic::default(),
-            last_synced_ms: None,
             last_error: None,
             refusal: None,
             disappointment: None,

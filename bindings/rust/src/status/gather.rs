@@ -1,10 +1,11 @@
 //! Gathering what is shown, from the store and from what is known of sync.
 
-use super::plan::{is_on, of_all, planned, together};
+use super::plan::planned;
+use super::whole::{Beside, state_of, whole};
 use super::{SpaceStatus, Status, SyncState};
 use crate::driver::{Driver, LinkView, SpaceView, View};
 use afield_core::policy::Direction;
-use afield_core::wire::{ChunkCode, Class};
+use afield_core::wire::ChunkCode;
 use afield_core::{DeviceId, Now, SpaceId};
 use afield_store::{Reader, SpaceFigures, SpaceRecord, StoreError, Synchronous};
 
@@ -55,39 +56,7 @@ pub(crate) fn of_store(
         Ok(planned(view, status, settings, now))
     });
     let spaces: Vec<_> = spaces.collect::<Result<_, StoreError>>()?;
-    Ok(Status {
-        state: overall(view, &spaces),
-        device,
-        synchronous,
-        relay,
-        last_synced_ms: view.last_synced_ms.or_else(|| synced_before(&spaces)),
-        last_error: view
-            .last_error
-            .as_ref()
-            .map(|(reason, _)| reason.clone())
-            .or_else(|| spaces.iter().find_map(|space| space.last_error.clone())),
-        sign_in: view.sign_in,
-        retry_in_ms: view.retry_at_ms.map(|at| at.saturating_sub(now.monotonic_ms)),
-        can_sync_now: spaces.iter().any(|space| space.can_sync_now) || spaces.is_empty() && is_on(view),
-        cooldown_ms: of_all(spaces.iter().map(|space| space.cooldown_ms)),
-        blocked_until_ms: of_all(spaces.iter().map(|space| space.blocked_until_ms)),
-        progress: together(spaces.iter().filter_map(|space| space.progress)),
-        failures: view.failures,
-        oldest_pending_age_ms: spaces.iter().filter_map(|space| space.oldest_pending_age_ms).max(),
-        pending_changes: spaces.iter().map(|space| space.pending_changes).sum(),
-        quarantined: spaces.iter().map(|space| space.quarantined).sum(),
-        conflicts: spaces.iter().map(|space| space.conflicts).sum(),
-        conflicts_behind: spaces.iter().map(|space| space.conflicts_behind).sum(),
-        traffic: view.traffic,
-        merged: view.merged,
-        spaces,
-    })
-}
-
-/// Up to when every space that is synced was in step before this opening, as the store remembers it of each.
-fn synced_before(spaces: &[SpaceStatus]) -> Option<i64> {
-    let synced = spaces.iter().filter(|space| space.enabled && space.direction != Direction::LocalOnly);
-    of_all(synced.map(|space| space.last_synced_ms))
+    Ok(whole(view, Beside { device, relay, synchronous }, spaces, now))
 }
 
 /// Why the relay refuses changes of some spaces, and of how many entities each.
@@ -115,26 +84,6 @@ pub(crate) fn refused_changes(reader: &Reader, space: SpaceId) -> Result<Option<
     };
     let refusals: Vec<_> = refusals(reader, [space])?.into_iter().map(in_words).collect();
     Ok(Some(refusals.join("; ")).filter(|words| !words.is_empty()))
-}
-
-fn overall(view: &View, spaces: &[SpaceStatus]) -> SyncState {
-    match view.link {
-        LinkView::Up if spaces.iter().any(|space| space.state == SyncState::Syncing) => SyncState::Syncing,
-        LinkView::Up | LinkView::Resting if spaces.iter().any(|space| space.state == SyncState::Blocked) => {
-            SyncState::Blocked
-        }
-        link => state_of(link),
-    }
-}
-
-fn state_of(link: LinkView) -> SyncState {
-    match link {
-        LinkView::Off => SyncState::Disabled,
-        LinkView::Waiting => SyncState::Offline,
-        LinkView::Up | LinkView::Resting => SyncState::Idle,
-        LinkView::Stopped(Class::SignIn) => SyncState::NeedsSignIn,
-        LinkView::Stopped(_) => SyncState::Error,
-    }
 }
 
 fn space_status(view: &View, figures: SpaceFigures, record: SpaceRecord, now: Now) -> SpaceStatus {

@@ -4,7 +4,7 @@ use super::{Amount, Progress, SpaceStatus, SyncState, Way};
 use crate::driver::{LinkView, PlanView, View};
 use crate::schedule::Schedule;
 use afield_core::Now;
-use afield_core::policy::{Decision, Trigger, cool_down_ms, evaluate};
+use afield_core::policy::{Decision, Trigger, cool_down_ms, evaluate, waits_for_schedule};
 use afield_store::SyncSettings;
 
 /// Adds how the space is synced to what else is shown of it.
@@ -16,10 +16,12 @@ pub(super) fn planned(view: &View, status: SpaceStatus, settings: Option<&SyncSe
         Some(live) => live.due_ms,
         None => schedule.as_ref().and_then(|schedule| schedule.next_after(settings.started_ms.unwrap_or(0))),
     };
-    let state = match (settings.is_enabled, live) {
-        (false, _) => SyncState::Disabled,
+    let status = SpaceStatus { enabled: settings.is_enabled, ..status };
+    let waits = live.is_some_and(|live| waits_for_schedule(&live.state, now));
+    let state = match view.link {
+        _ if !status.is_synced() => SyncState::Disabled,
         // Others are being connected for, or not reached, and this one is not due.
-        (true, Some(live)) if is_resting(live) && view.link == LinkView::Waiting => SyncState::Idle,
+        LinkView::Waiting if waits => SyncState::Idle,
         _ => status.state,
     };
     let manual = live.map(|live| {
@@ -33,7 +35,6 @@ pub(super) fn planned(view: &View, status: SpaceStatus, settings: Option<&SyncSe
     };
     SpaceStatus {
         state,
-        enabled: settings.is_enabled,
         schedule: schedule.map(|schedule| schedule.to_string()),
         next_at_ms,
         can_sync_now: manual.is_some_and(|(decision, _)| decision.is_start()),
@@ -44,10 +45,6 @@ pub(super) fn planned(view: &View, status: SpaceStatus, settings: Option<&SyncSe
         last_synced_ms: live.and_then(|live| live.last_synced_ms).or(settings.last_synced_ms),
         ..status
     }
-}
-
-fn is_resting(live: &PlanView) -> bool {
-    live.run.is_none() && live.due_ms.is_some() && !live.state.is_owed
 }
 
 fn progress(live: &PlanView, status: &SpaceStatus) -> Option<Progress> {
@@ -67,25 +64,4 @@ fn progress(live: &PlanView, status: &SpaceStatus) -> Option<Progress> {
     };
     let down = Way { done: received, total: live.left.map(total_of) };
     Some(Progress { up: Way { done, total: Some(total) }, down })
-}
-
-/// The progress of all runs; `None` where none goes on.
-pub(super) fn together(runs: impl Iterator<Item = Progress>) -> Option<Progress> {
-    let add = |one: Amount, other: Amount| Amount { chunks: one.chunks + other.chunks, bytes: one.bytes + other.bytes };
-    let both = |one: Way, other: Way| Way {
-        done: add(one.done, other.done),
-        total: one.total.zip(other.total).map(|(one, other)| add(one, other)),
-    };
-    runs.reduce(|one, other| Progress { up: both(one.up, other.up), down: both(one.down, other.down) })
-}
-
-/// The earliest of all, where every one has any.
-pub(super) fn of_all<T: Ord>(values: impl Iterator<Item = Option<T>>) -> Option<T> {
-    let values: Option<Vec<T>> = values.collect();
-    values?.into_iter().min()
-}
-
-/// Whether sync is on.
-pub(super) fn is_on(view: &View) -> bool {
-    !matches!(view.link, LinkView::Off | LinkView::Stopped(_))
 }

@@ -9,8 +9,8 @@ use crate::driver::{Driver, DriverError, NotInStep};
 use crate::sign_in::SignInReason;
 use crate::status::SyncEvent;
 use afield_core::limits::{CLOSES_AT_ONE_CURSOR_MAX, SPACES_PER_SESSION_MAX};
-use afield_core::policy::backoff::{RECONNECT_MAX_MS, RETRY_AFTER_MAX_MS};
-use afield_core::policy::{Reason, Trigger};
+use afield_core::policy::backoff::RECONNECT_MAX_MS;
+use afield_core::policy::{Hold, Reason, Trigger, Wait};
 use afield_core::session::{DeviceSession, Greeting, SessionError, SpaceOpening};
 use afield_core::wire::{Class, GoodbyeCode};
 use afield_core::{DeviceId, Filter, Now, SpaceId};
@@ -27,8 +27,8 @@ pub(in crate::driver) enum Link {
     Off,
     /// Sync is on, and no session is wanted.
     Resting,
-    /// The next attempt is due at this moment of the monotonic clock, and not wanted by the relay before the other.
-    Waiting { until_ms: u64, not_before_ms: u64 },
+    /// The next attempt is due at this moment of the monotonic clock, and not wanted by the relay before what it asked for.
+    Waiting { until_ms: u64, hold: Option<Hold> },
     /// Somebody was asked to connect.
     Connecting,
     /// A session runs, since this moment of the monotonic clock.
@@ -147,10 +147,10 @@ impl Driver {
         let decided = self.ask_policy_and_relay(&mut sync, None, &Trigger::Manual, is_due, now);
         if let Ok(decision) = &decided {
             // A person's wish goes before the jitter that was put on top of what the relay asked for.
-            if let (Link::Waiting { until_ms, not_before_ms }, Reason::RelayAsked | Reason::BudgetSpent) =
+            if let (Link::Waiting { until_ms, hold: Some(hold) }, Reason::RelayAsked | Reason::BudgetSpent) =
                 (&mut sync.link, decision.reason())
             {
-                *until_ms = now.monotonic_ms.max(*not_before_ms);
+                *until_ms = now.monotonic_ms.max(hold.until_ms());
             }
             self.disappoint_unless_started(&mut sync, *decision, now);
         }
@@ -200,7 +200,7 @@ impl Driver {
     ///
     /// ```
     /// # use afield::store::{OpenOptions, Origin, Store};
-    /// # use afield::{Class, Driver, Entropy, Now, SpaceId};
+    /// # use afield::{Class, Driver, Entropy, Now, SpaceId, Wait};
     /// # struct Zeros;
     /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -210,16 +210,17 @@ impl Driver {
     /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
     /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
     /// driver.enable_sync(now);
-    /// driver.handle_connect_failed("busy".into(), Class::Retry, Some(5_000), now); // with `Retry-After: 5`
+    /// let wait = Wait::Asked(5_000); // `503` with `Retry-After: 5`
+    /// driver.handle_connect_failed("busy".into(), Class::Retry, Some(wait), now);
     /// assert!(driver.poll_timeout() >= Some(5_000)); // the next attempt
     /// # Ok(())
     /// # }
     /// ```
-    pub fn handle_connect_failed(&self, reason: String, class: Class, retry_after_ms: Option<u64>, now: Now) {
+    pub fn handle_connect_failed(&self, reason: String, class: Class, wait: Option<Wait>, now: Now) {
         let mut sync = self.turn();
         if matches!(sync.link, Link::Connecting) {
             sync.refusal = (class == Class::SignIn).then_some(SignInReason::TokenRefused);
-            self.lost(&mut sync, reason, class, retry_after_ms, now);
+            self.lost(&mut sync, reason, class, wait, now);
         }
         self.publish(&mut sync, now);
     }
@@ -504,8 +505,11 @@ impl Driver {
             let sequence = session.received(space).map_or(0, |cursor| cursor.sequence.get());
             self.count_close(sync, space, sequence, error);
         }
-        let (code, retry_after_ms) = match error {
-            SessionError::Ended { code, retry_after_ms } => (*code, *retry_after_ms),
+        let (code, wait) = match error {
+            SessionError::Ended { code: GoodbyeCode::RateLimited, retry_after_ms } => {
+                (GoodbyeCode::RateLimited, retry_after_ms.map(Wait::Limited))
+            }
+            SessionError::Ended { code, retry_after_ms } => (*code, retry_after_ms.map(Wait::Asked)),
             other => {
                 sync.transmit(DeviceSession::close(other.code()));
                 (other.code(), None)
@@ -518,7 +522,7 @@ impl Driver {
         sync.outputs.push_back(Output::Disconnect);
         sync.refusal = SignInReason::of(code);
         let reason = sync.refusal.map_or_else(|| error.to_string(), |why| why.to_string());
-        self.lost(sync, reason, code.class(), retry_after_ms, now);
+        self.lost(sync, reason, code.class(), wait, now);
     }
 
     fn count_close(&self, sync: &mut Synchronization, space: SpaceId, sequence: u64, error: &SessionError) {
@@ -550,14 +554,7 @@ impl Driver {
     }
 
     /// The connection is gone: waits, or stops where trying again does not help.
-    pub(super) fn lost(
-        &self,
-        sync: &mut Synchronization,
-        reason: String,
-        class: Class,
-        retry_after_ms: Option<u64>,
-        now: Now,
-    ) {
+    pub(super) fn lost(&self, sync: &mut Synchronization, reason: String, class: Class, wait: Option<Wait>, now: Now) {
         if let Link::Up { since_ms, .. } = sync.link
             && now.monotonic_ms.saturating_sub(since_ms) >= STEADY_SESSION_MS
         {
@@ -573,14 +570,11 @@ impl Driver {
         let is_anything_wanted = sync.everyone().into_iter().any(|space| sync.plan(space).is_some_and(is_wanted));
         sync.link = match class {
             Class::Retry | Class::Quota if !is_anything_wanted => Link::Resting,
-            Class::Retry if is_about_old_token => {
-                Link::Waiting { until_ms: now.monotonic_ms, not_before_ms: now.monotonic_ms }
-            }
+            Class::Retry if is_about_old_token => Link::Waiting { until_ms: now.monotonic_ms, hold: None },
             Class::Retry | Class::Quota => {
-                let wait_ms = sync.backoff.failed(retry_after_ms, &mut **lock(&self.entropy));
-                let asked_ms = retry_after_ms.unwrap_or(0).min(RETRY_AFTER_MAX_MS);
-                let after = |ms| now.monotonic_ms.saturating_add(ms);
-                Link::Waiting { until_ms: after(wait_ms), not_before_ms: after(asked_ms) }
+                let wait_ms = sync.backoff.failed(wait.map(Wait::ms), &mut **lock(&self.entropy));
+                let until_ms = now.monotonic_ms.saturating_add(wait_ms);
+                Link::Waiting { until_ms, hold: wait.and_then(|wait| wait.hold(now)) }
             }
             Class::SignIn | Class::Upgrade | Class::Permanent => Link::Stopped { class },
         };

@@ -129,9 +129,8 @@ impl Driver {
         sync: &Synchronization,
         space: Option<SpaceId>,
         trigger: &Trigger,
-        now: Now,
     ) -> Result<State, DriverError> {
-        let mut state = sync.state_of(space, now);
+        let mut state = sync.state_of(space);
         if let (Trigger::LocalEdit, Some(space)) = (trigger, space) {
             // It may be the first of its collection. With any other trigger the plan was just refreshed.
             state.direction = lock(&self.store).space_direction(space)?;
@@ -185,7 +184,7 @@ impl Synchronization {
     }
 
     /// What is known of a space, but for its outbox, which the store knows.
-    pub(super) fn state_of(&self, space: Option<SpaceId>, now: Now) -> State {
+    pub(super) fn state_of(&self, space: Option<SpaceId>) -> State {
         let nothing = Plan { is_enabled: false, ..Plan::default() };
         let plan = self.plan(space).unwrap_or(&nothing);
         let mut state = State {
@@ -202,12 +201,8 @@ impl Synchronization {
         };
         match &self.link {
             Link::Off | Link::Resting => {}
-            Link::Waiting { until_ms, not_before_ms } => {
-                state.back_off_until_ms = Some(*until_ms);
-                state.hold = (*not_before_ms > now.monotonic_ms).then_some(match self.last_error {
-                    Some((_, Class::Quota)) => Hold::Budget { until_ms: *not_before_ms },
-                    _ => Hold::RetryAfter { until_ms: *not_before_ms },
-                });
+            Link::Waiting { until_ms, hold } => {
+                (state.back_off_until_ms, state.hold) = (Some(*until_ms), *hold);
             }
             Link::Connecting if plan.is_wanted() => state.job = Job::Running,
             Link::Connecting => {}
@@ -215,7 +210,7 @@ impl Synchronization {
                 Some(None) => {}
                 Some(Some(served)) if served.blocked => state.need = Some(Need::Help),
                 Some(Some(served)) if served.refused.is_some() => {
-                    state.hold = served.ask_again_ms.map(|until_ms| Hold::RetryAfter { until_ms });
+                    state.hold = served.ask_again_ms.map(|until_ms| Hold::Refused { until_ms });
                     state.job = Job::Live;
                 }
                 _ if plan.run.is_some() => state.job = Job::Running,

@@ -201,7 +201,7 @@ impl Driver {
             if let Some(space) = space {
                 self.look_at_guard(sync, space, now)?;
             }
-            let state = self.policy_state(sync, space, trigger, now)?;
+            let state = self.policy_state(sync, space, trigger)?;
             let decision = self.decide(&state, trigger, now);
             self.note_decision(sync, space, trigger, decision, now);
             if let (Trigger::Push { id }, Some(plan)) = (trigger, sync.plan_mut(space))
@@ -376,9 +376,7 @@ impl Driver {
         let left_s = left_ms.map(|left_ms| u64::try_from(left_ms).unwrap_or(0).div_ceil(1_000));
         let sign_in = sync.sign_in().filter(|_| decision.reason() == Reason::SignInNeeded);
         let reason = match (decision.reason(), left_s) {
-            (Reason::RelayAsked | Reason::BudgetSpent, Some(left_s)) => {
-                format!("the relay asks to be left alone for another {left_s} s")
-            }
+            (Reason::RelayAsked, Some(left_s)) => format!("the relay asks to be left alone for another {left_s} s"),
             (reason, Some(left_s)) => format!("{reason}; ask again in {left_s} s"),
             (reason, None) => sign_in.map_or_else(|| reason.to_string(), |why| why.to_string()),
         };

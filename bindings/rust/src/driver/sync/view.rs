@@ -32,23 +32,19 @@ impl Driver {
             link,
             traffic: sync.traffic,
             merged: *lock(&self.merged),
-            last_synced_ms: sync.last_synced_ms,
             last_error: sync.last_error.clone(),
             sign_in: sync.sign_in(),
             retry_at_ms,
             spaces,
-            plans: sync.plans.iter().map(|(space, plan)| sync.plan_view(*space, plan, now)).collect(),
+            plans: sync.plans.iter().map(|(space, plan)| sync.plan_view(*space, plan)).collect(),
             failures: sync.failures,
         };
         self.tell_what_happened(sync);
         self.answer_waiters(sync, now);
     }
 
-    /// Notes the moment when every space is in step with the relay.
+    /// Notes of each space that is in step with the relay when it was.
     pub(super) fn note_in_step(&self, sync: &mut Synchronization, now: Now) {
-        if sync.are_all_in_step() {
-            sync.last_synced_ms = Some(now.wall_ms);
-        }
         self.end_runs_in_step(sync, now);
     }
 
@@ -184,10 +180,10 @@ impl Driver {
 }
 
 impl Synchronization {
-    fn plan_view(&self, space: SpaceId, plan: &Plan, now: Now) -> PlanView {
+    fn plan_view(&self, space: SpaceId, plan: &Plan) -> PlanView {
         PlanView {
             space,
-            state: self.state_of(Some(space), now),
+            state: self.state_of(Some(space)),
             run: plan.run.as_ref().map(|run| (run.pending_before, run.received)),
             left: match &self.link {
                 Link::Up { session, .. } => session.left(space),

@@ -218,7 +218,11 @@ impl HandRelay {
     }
 
     pub(super) fn goodbye(&self, code: GoodbyeCode) -> Vec<u8> {
-        wire::encode_to_device(&ToDevice::Goodbye(Goodbye { code, retry_after_ms: None }))
+        self.goodbye_until(code, None)
+    }
+
+    pub(super) fn goodbye_until(&self, code: GoodbyeCode, retry_after_ms: Option<u64>) -> Vec<u8> {
+        wire::encode_to_device(&ToDevice::Goodbye(Goodbye { code, retry_after_ms }))
     }
 
     pub(super) fn caught_up(&self) -> Vec<u8> {

@@ -4,7 +4,7 @@ use super::hand::{Desk, HandRelay, NOW, later};
 use super::*;
 use crate::schedule::Schedule;
 use crate::status::RunFigures;
-use afield_core::policy::{Decision, Reason, TraceLine, Trigger};
+use afield_core::policy::{Decision, Reason, TraceLine, Trigger, Wait};
 use afield_core::{Cursor, LogId};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -258,13 +258,41 @@ fn a_relay_that_asks_to_be_left_alone_is_until_then() {
     let desk = Desk::new();
     desk.driver.enable_sync(NOW);
     assert!(wants_to_connect(&desk));
-    desk.driver.handle_connect_failed("busy".to_owned(), Class::Quota, Some(20_000), NOW);
+    desk.driver.handle_connect_failed("busy".to_owned(), Class::Retry, Some(Wait::Limited(20_000)), NOW);
     let now = later(NOW, 1_000);
     for trigger in [Trigger::Manual, Trigger::NetworkBack, Trigger::push("1"), Trigger::Timer] {
         let decision = desk.driver.request(None, &trigger, now).unwrap();
         assert_eq!(decision, Decision::block(Reason::BudgetSpent, Some(NOW.wall_ms + 20_000)));
     }
     assert!(follow(&desk, now, 200_000).unwrap() >= 20_000);
+}
+
+#[test]
+fn a_session_that_ends_for_a_limit_is_told_from_one_that_ends_with_the_relay() {
+    let of = |code, retry_after_ms| {
+        let desk = Desk::new();
+        desk.driver.enable_sync(NOW);
+        let relay = desk.connect(NOW);
+        desk.receive(&[relay.welcome(), relay.goodbye_until(code, retry_after_ms)], NOW);
+        desk.driver.request(None, &Trigger::Timer, later(NOW, 1)).unwrap()
+    };
+    let until = Some(NOW.wall_ms + 20_000);
+    assert_eq!(of(GoodbyeCode::RateLimited, Some(20_000)), Decision::block(Reason::BudgetSpent, until));
+    assert_eq!(of(GoodbyeCode::GoingAway, Some(20_000)), Decision::block(Reason::RelayAsked, until));
+    assert_eq!(of(GoodbyeCode::RateLimited, None).reason(), Reason::BackOff, "nobody said until when");
+}
+
+#[test]
+fn what_answers_and_is_no_relay_is_left_alone_for_long_but_keeps_nobody_from_asking() {
+    let desk = Desk::new();
+    desk.driver.enable_sync(NOW);
+    assert!(wants_to_connect(&desk));
+    desk.driver.handle_connect_failed("a hotel".to_owned(), Class::Retry, Some(Wait::Unasked(60_000)), NOW);
+    let now = later(NOW, 1_000);
+    assert_eq!(desk.driver.request(None, &Trigger::Timer, now).unwrap().reason(), Reason::BackOff);
+    assert!(!wants_to_connect(&desk), "the control: nothing by itself");
+    assert!(desk.driver.request(None, &Trigger::Manual, now).unwrap().is_start());
+    assert!(wants_to_connect(&desk), "whoever has signed in at the hotel need not wait");
 }
 
 #[test]

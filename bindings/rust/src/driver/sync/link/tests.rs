@@ -1,6 +1,7 @@
 use crate::clock::SystemEntropy;
 use crate::driver::{Driver, Output};
 use afield_core::Now;
+use afield_core::policy::Wait;
 use afield_core::policy::backoff::{RECONNECT_MAX_MS, RETRY_AFTER_MAX_MS};
 use afield_core::wire::Class;
 use afield_store::{OpenOptions, Store};
@@ -15,7 +16,7 @@ fn sent_away(retry_after_ms: Option<u64>) -> Driver {
     let driver = Driver::new(store, Box::new(SystemEntropy), at(0)).unwrap();
     driver.enable_sync(at(1_000));
     assert_eq!(driver.poll_output(), Some(Output::Connect));
-    driver.handle_connect_failed("busy".to_owned(), Class::Retry, retry_after_ms, at(1_000));
+    driver.handle_connect_failed("busy".to_owned(), Class::Retry, retry_after_ms.map(Wait::Asked), at(1_000));
     driver
 }
 
