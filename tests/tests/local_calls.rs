@@ -9,28 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
-use tokio::sync::broadcast::{Receiver, error::RecvError};
-
-/// How long an event may take to come, on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 fn site() -> Site {
     Site::start(&Program::new(env!("CARGO_BIN_EXE_relay_process")), Access::Open)
-}
-
-/// Waits for an event.
-fn heard(site: &Site, events: &mut Receiver<SyncEvent>, is_it: impl Fn(&SyncEvent) -> bool) -> SyncEvent {
-    let listening = async {
-        loop {
-            match events.recv().await {
-                Ok(event) if is_it(&event) => return event,
-                Ok(_) | Err(RecvError::Lagged(_)) => {}
-                Err(error) => panic!("{error}"),
-            }
-        }
-    };
-    site.block_on(async { tokio::time::timeout(PATIENCE, listening).await }).expect("the event comes")
 }
 
 fn is_over(event: &SyncEvent) -> bool {
@@ -157,7 +138,7 @@ fn every_local_call_works_while_the_relay_refuses_or_never_answers() {
         let replica = opened_with_an_outbox(&folder.path().join(format!("{number}.db")));
         let mut events = replica.events();
         replica.connect(Relay::new(format!("ws://{address}"))).unwrap();
-        heard(&site, &mut events, if is_answered { is_over } else { is_begun });
+        site.hear(&mut events, if is_answered { is_over } else { is_begun });
         call_everything(&replica);
         assert!(replica.explain().unwrap()[0].to_string().contains("wait to be sent"), "{address}");
         let status = replica.status().unwrap();
@@ -195,7 +176,7 @@ fn every_local_call_ends_while_what_was_sent_before_it_is_still_on_its_way() {
     proxy.trickle();
     proxy.release();
     call_everything(&replica);
-    heard(&site, &mut events, |event| matches!(event, SyncEvent::Completed { .. }));
+    site.hear(&mut events, |event| matches!(event, SyncEvent::Completed { .. }));
     site.sync(&replica);
     assert_eq!(replica.status().unwrap().state, SyncState::Idle);
 

@@ -16,20 +16,6 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Waits for an event.
-fn heard(events: &mut tokio::sync::broadcast::Receiver<SyncEvent>, is_it: impl Fn(&SyncEvent) -> bool) -> SyncEvent {
-    let listening = async {
-        loop {
-            match events.recv().await {
-                Ok(event) if is_it(&event) => return event,
-                Ok(_) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
-                Err(error) => panic!("{error}"),
-            }
-        }
-    };
-    runtime().block_on(async { tokio::time::timeout(PATIENCE, listening).await }).expect("the event comes")
-}
-
 #[test]
 fn a_failed_upload_goes_on_by_itself_when_the_relay_is_back() {
     let mut site = site();
@@ -40,10 +26,10 @@ fn a_failed_upload_goes_on_by_itself_when_the_relay_is_back() {
     site.sync(&replica);
     let mut events = replica.events();
     site.relay.kill();
-    heard(&mut events, |event| matches!(event, SyncEvent::Disconnected { .. }));
+    site.hear(&mut events, |event| matches!(event, SyncEvent::Disconnected { .. }));
     let id = tasks.insert(&Task::number(1)).unwrap();
     let write = tasks.edit(id, |task| *task = Task::number(2)).unwrap();
-    heard(&mut events, |event| matches!(event, SyncEvent::Failed { .. }));
+    site.hear(&mut events, |event| matches!(event, SyncEvent::Failed { .. }));
     let status = replica.status().unwrap();
     assert_eq!(status.state, SyncState::Offline);
     // While the next attempt is under way, there is nothing to ask for.
@@ -54,7 +40,7 @@ fn a_failed_upload_goes_on_by_itself_when_the_relay_is_back() {
     site.relay.restart();
     let waited = runtime().block_on(async { tokio::time::timeout(PATIENCE, write.wait(Durability::Relay)).await });
     waited.expect("it goes by itself").unwrap();
-    heard(&mut events, |event| matches!(event, SyncEvent::Completed { trigger: Trigger::Retry, .. }));
+    site.hear(&mut events, |event| matches!(event, SyncEvent::Completed { trigger: Trigger::Retry, .. }));
     let runs = replica.runs(10).unwrap();
     let failed = |run: &&afield::Run| run.outcome.as_deref() == Some("failed") && run.trigger == "retry";
     assert!(runs.iter().filter(failed).any(|run| run.error.is_some()), "{runs:#?}");
@@ -72,7 +58,7 @@ fn a_space_with_a_schedule_syncs_when_somebody_asks_and_leaves_no_session_behind
     home.set_schedule(Some(Schedule::cron("0 0 1 1 *", "UTC").unwrap())).unwrap();
     let mut events = author.events();
     author.connect(Relay::new(site.relay.url())).unwrap();
-    heard(&mut events, |event| matches!(event, SyncEvent::Requested { trigger: Trigger::StartUp, .. }));
+    site.hear(&mut events, |event| matches!(event, SyncEvent::Requested { trigger: Trigger::StartUp, .. }));
     tasks.insert(&Task::number(1)).unwrap();
     // The answer waits for what the thread is about to do.
     assert!(!author.request(Trigger::Timer).unwrap().is_start());
@@ -80,7 +66,7 @@ fn a_space_with_a_schedule_syncs_when_somebody_asks_and_leaves_no_session_behind
     assert_eq!((status.spaces[0].state, status.traffic.sessions), (SyncState::Idle, 0), "it is not due");
 
     site.sync(&author);
-    heard(&mut events, |event| matches!(event, SyncEvent::Completed { trigger: Trigger::Manual, .. }));
+    site.hear(&mut events, |event| matches!(event, SyncEvent::Completed { trigger: Trigger::Manual, .. }));
     let status = author.status().unwrap();
     assert_eq!((status.pending_changes, status.traffic.sessions), (0, 1));
     assert!(status.spaces[0].last_synced_ms.is_some() && status.spaces[0].schedule.is_some());
@@ -93,7 +79,7 @@ fn a_space_with_a_schedule_syncs_when_somebody_asks_and_leaves_no_session_behind
     site.sync(&reader);
     assert_eq!(copy.ids().unwrap().len(), 1);
     assert!(author.request(Trigger::push("there is something new")).unwrap().is_start());
-    heard(&mut events, |event| matches!(event, SyncEvent::Completed { trigger: Trigger::Push { .. }, .. }));
+    site.hear(&mut events, |event| matches!(event, SyncEvent::Completed { trigger: Trigger::Push { .. }, .. }));
 }
 
 #[test]
@@ -113,15 +99,15 @@ fn maintenance_syncs_what_waits_or_is_old_whatever_the_schedule() {
     assert_eq!(decided(), Decision::block(Reason::SyncOff, None));
     let mut events = replica.events();
     replica.connect(Relay::new(site.relay.url())).unwrap();
-    heard(&mut events, |event| matches!(event, SyncEvent::Requested { trigger: Trigger::StartUp, .. }));
+    site.hear(&mut events, |event| matches!(event, SyncEvent::Requested { trigger: Trigger::StartUp, .. }));
     assert_eq!(replica.status().unwrap().traffic.sessions, 0, "the control: it is not due");
 
     assert_eq!(decided(), Decision::start(Reason::Stale), "it was never in step");
-    heard(&mut events, |event| matches!(event, SyncEvent::Completed { trigger: Trigger::Maintenance, .. }));
+    site.hear(&mut events, |event| matches!(event, SyncEvent::Completed { trigger: Trigger::Maintenance, .. }));
     assert_eq!(decided(), Decision::skip(Reason::NothingToDo, None));
     tasks.insert(&Task::number(2)).unwrap();
     assert_eq!(decided(), Decision::start(Reason::Stale), "a change waits");
-    heard(&mut events, |event| matches!(event, SyncEvent::Completed { trigger: Trigger::Maintenance, .. }));
+    site.hear(&mut events, |event| matches!(event, SyncEvent::Completed { trigger: Trigger::Maintenance, .. }));
     assert_eq!(replica.status().unwrap().pending_changes, 0);
     let rows = home.runs(100).unwrap();
     assert!(rows.iter().any(|run| run.trigger == "maintenance" && run.reason == "nothing_to_do"), "{rows:#?}");

@@ -4,29 +4,12 @@ use afield::{Collection, Progress, Relay, Replica, SyncEvent, SyncState, Way};
 use afield_tests::processes::{Access, Program, Proxy, Site};
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
-use std::time::Duration;
-use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-/// How long an event may take to come, on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(120);
 const NOTES: u64 = 160;
 /// What a note holds that no compression makes much smaller.
 const NOTE_BYTES: usize = 64 * 1024;
 /// What may pass before the door is shut: more than is on its way at once, and less than half of it all.
 const PASSING_BYTES: u64 = 4 * 1024 * 1024;
-
-fn heard(site: &Site, events: &mut Receiver<SyncEvent>, is_it: impl Fn(&SyncEvent) -> bool) {
-    let listening = async {
-        loop {
-            match events.recv().await {
-                Ok(event) if is_it(&event) => return,
-                Ok(_) | Err(RecvError::Lagged(_)) => {}
-                Err(error) => panic!("{error}"),
-            }
-        }
-    };
-    site.block_on(async { tokio::time::timeout(PATIENCE, listening).await }).expect("the event comes");
-}
 
 fn notes(replica: &Replica) -> Collection<()> {
     replica.spaces().unwrap()[0].collection("notes").unwrap()
@@ -67,7 +50,7 @@ fn a_run_that_is_held_midway_shows_how_much_of_it_is_done_and_none_once_it_is_ov
     door.hold_after(PASSING_BYTES);
     anna.connect(Relay::new(door.url())).unwrap();
     door.wait_until_it_holds();
-    heard(&site, &mut events, |event| matches!(event, SyncEvent::Progress { changes_sent, .. } if *changes_sent > 0));
+    site.hear(&mut events, |event| matches!(event, SyncEvent::Progress { changes_sent, .. } if *changes_sent > 0));
     is_midway(held(&anna).up, NOTES);
     door.release();
     site.sync(&anna);
@@ -78,8 +61,7 @@ fn a_run_that_is_held_midway_shows_how_much_of_it_is_done_and_none_once_it_is_ov
     door.hold_after(PASSING_BYTES);
     ben.connect(Relay::new(door.url())).unwrap();
     door.wait_until_it_holds();
-    heard(
-        &site,
+    site.hear(
         &mut events,
         |event| matches!(event, SyncEvent::Progress { changes_received, .. } if *changes_received > 0),
     );

@@ -11,10 +11,7 @@ use afield_tests::processes::{Access, Program, Proxy, Site, answering_once};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::broadcast::{Receiver, error::RecvError};
-
-/// How long an event may take to come: the longest wait before a retry, twice.
-const PATIENCE: Duration = Duration::from_secs(120);
+use tokio::sync::broadcast::Receiver;
 
 /// The reasons that were met.
 #[derive(Default)]
@@ -41,22 +38,9 @@ impl Met {
             SyncEvent::Requested { trigger, decision, .. } => trigger == by && *decision == Decision::start(is),
             _ => false,
         };
-        heard(site, events, is_it);
+        site.hear(events, is_it);
         self.0.insert(is);
     }
-}
-
-fn heard(site: &Site, events: &mut Receiver<SyncEvent>, is_it: impl Fn(&SyncEvent) -> bool) {
-    let listening = async {
-        loop {
-            match events.recv().await {
-                Ok(event) if is_it(&event) => return,
-                Ok(_) | Err(RecvError::Lagged(_)) => {}
-                Err(error) => panic!("{error}"),
-            }
-        }
-    };
-    site.block_on(async { tokio::time::timeout(PATIENCE, listening).await }).expect("the event comes");
 }
 
 fn started(site: &Site, name: &str) -> (Replica, Space, Collection<Task>) {
@@ -108,18 +92,18 @@ fn scheduled(site: &mut Site, met: &mut Met) {
     home.set_schedule(Some(Schedule::every(Duration::from_secs(36_000)).unwrap())).unwrap();
     let mut events = replica.events();
     replica.connect(Relay::new(site.relay.url())).unwrap();
-    heard(site, &mut events, |event| matches!(event, SyncEvent::Requested { trigger: Trigger::StartUp, .. }));
+    site.hear(&mut events, |event| matches!(event, SyncEvent::Requested { trigger: Trigger::StartUp, .. }));
     met.note_reason(replica.request(Trigger::Timer).unwrap(), Reason::NotDue);
     met.note_reason(replica.request(Trigger::LocalEdit).unwrap(), Reason::WaitsForSchedule);
     met.note(replica.request(Trigger::Maintenance).unwrap(), Decision::start(Reason::Stale));
-    heard(site, &mut events, |event| matches!(event, SyncEvent::Completed { .. }));
+    site.hear(&mut events, |event| matches!(event, SyncEvent::Completed { .. }));
     site.sync(&replica);
     met.note_reason(replica.request(Trigger::Manual).unwrap(), Reason::CoolDown);
 
     site.relay.kill();
     tasks.insert(&Task::number(1)).unwrap();
     assert!(replica.request(Trigger::push("19")).unwrap().is_start());
-    heard(site, &mut events, |event| matches!(event, SyncEvent::Failed { .. }));
+    site.hear(&mut events, |event| matches!(event, SyncEvent::Failed { .. }));
     // What is asked between two attempts waits for the next.
     while replica.request(Trigger::Timer).unwrap().reason() == Reason::Running {}
     met.note_reason(replica.request(Trigger::Timer).unwrap(), Reason::BackOff);
@@ -140,7 +124,7 @@ fn refused(site: &Site, met: &mut Met) {
         let (replica, ..) = started(site, &format!("{}.db", &answer[..3]));
         let mut events = replica.events();
         replica.connect(Relay::new(url)).unwrap();
-        heard(site, &mut events, |event| matches!(event, SyncEvent::Disconnected { .. }));
+        site.hear(&mut events, |event| matches!(event, SyncEvent::Disconnected { .. }));
         let decision = replica.request(Trigger::Manual).unwrap();
         match reason {
             Reason::RelayAsked | Reason::BudgetSpent => met.note_reason(decision, reason),
@@ -153,7 +137,7 @@ fn refused(site: &Site, met: &mut Met) {
     let nowhere = replica.join_space(SpaceId::from_bytes([7; 16])).unwrap();
     let mut events = replica.events();
     replica.connect(Relay::new(site.relay.url())).unwrap();
-    heard(site, &mut events, |event| matches!(event, SyncEvent::SpaceRefused { .. }));
+    site.hear(&mut events, |event| matches!(event, SyncEvent::SpaceRefused { .. }));
     met.note_reason(nowhere.request(Trigger::Manual).unwrap(), Reason::SpaceRefused);
     replica.disconnect();
 }

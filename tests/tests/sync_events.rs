@@ -5,7 +5,6 @@ use afield_tests::processes::{Access, Program, Site};
 use afield_tests::told::Told;
 use serde_json::{Value as Json, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::sync::broadcast::Receiver;
 
 /// How long anything here may take.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -75,18 +74,6 @@ fn said(event: &SyncEvent) -> Option<(String, Json)> {
     Some((name.to_owned(), fields))
 }
 
-/// Listens until an event comes, and gives it with all before it.
-fn heard(site: &Site, events: &mut Receiver<SyncEvent>, is_it: impl Fn(&SyncEvent) -> bool) -> Vec<SyncEvent> {
-    let listening = async {
-        let mut heard = Vec::new();
-        while !heard.last().is_some_and(&is_it) {
-            heard.push(events.recv().await.expect("nothing is missed"));
-        }
-        heard
-    };
-    site.block_on(async { tokio::time::timeout(PATIENCE, listening).await }).expect("the event comes")
-}
-
 fn wall_ms() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
@@ -134,12 +121,12 @@ fn each_step_has_its_ids_and_figures_in_the_log_and_on_the_stream_alike() {
     let is_off = replica.request(Trigger::NetworkBack).unwrap();
     assert_eq!(is_off, Decision::block(Reason::SyncOff, None));
     replica.connect(Relay::new(site.relay.url())).unwrap();
-    let mut all = heard(&site, &mut events, |event| matches!(event, SyncEvent::Completed { .. }));
+    let mut all = site.hear_all(&mut events, |event| matches!(event, SyncEvent::Completed { .. }));
     site.relay.kill();
-    all.extend(heard(&site, &mut events, |event| matches!(event, SyncEvent::Failed { failures: 2, .. })));
+    all.extend(site.hear_all(&mut events, |event| matches!(event, SyncEvent::Failed { failures: 2, .. })));
     let before_ms = wall_ms();
     while replica.request(Trigger::push("a notification")).unwrap().reason() != Reason::BackOff {}
-    all.extend(heard(&site, &mut events, |event| matches!(event, SyncEvent::Blocked { reason: Reason::BackOff, .. })));
+    all.extend(site.hear_all(&mut events, |event| matches!(event, SyncEvent::Blocked { reason: Reason::BackOff, .. })));
     replica.disconnect();
     while let Ok(event) = events.try_recv() {
         all.push(event);

@@ -4,31 +4,13 @@ use afield::{Class, Collection, Decision, Durability, Reason, Relay, SyncEvent, 
 use afield_tests::processes::agent::Task;
 use afield_tests::processes::{Access, Program, Site, answering_once};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::broadcast::Receiver;
 
 /// How long an event may take to come: the longest wait before a retry, twice.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn site() -> Site {
     Site::start(&Program::new(env!("CARGO_BIN_EXE_relay_process")), Access::Open)
-}
-
-/// The events up to one, with it.
-fn heard_until(site: &Site, events: &mut Receiver<SyncEvent>, is_it: impl Fn(&SyncEvent) -> bool) -> Vec<SyncEvent> {
-    let listening = async {
-        let mut heard = Vec::new();
-        loop {
-            match events.recv().await {
-                Ok(event) => heard.push(event),
-                Err(RecvError::Lagged(_)) => panic!("every event is counted here"),
-                Err(error) => panic!("{error}"),
-            }
-            if heard.last().is_some_and(&is_it) {
-                return heard;
-            }
-        }
-    };
-    site.block_on(async { tokio::time::timeout(PATIENCE, listening).await }).expect("the event comes")
 }
 
 fn wall_ms() -> i64 {
@@ -48,14 +30,14 @@ fn a_relay_that_asks_for_time_blocks_what_comes_before_that_and_says_until_when(
     home.collection::<Task>("tasks").unwrap().insert(&Task::number(1)).unwrap();
     let mut events = replica.events();
     replica.connect(Relay::new(url)).unwrap();
-    heard_until(&site, &mut events, is_disconnected);
+    site.hear_all(&mut events, is_disconnected);
     let decision = replica.request(Trigger::Manual).unwrap();
     let Decision::Block { reason: Reason::RelayAsked, blocked_until_ms: Some(until_ms) } = decision else {
         panic!("{decision:?}")
     };
     let (least, most) = (since_ms + 3_000_000, wall_ms() + 3_000_000);
     assert!((least..=most).contains(&until_ms), "{least} <= {until_ms} <= {most}");
-    let heard = heard_until(&site, &mut events, |event| matches!(event, SyncEvent::Blocked { .. }));
+    let heard = site.hear_all(&mut events, |event| matches!(event, SyncEvent::Blocked { .. }));
     let told =
         SyncEvent::Blocked { space: Some(home.id()), reason: Reason::RelayAsked, blocked_until_ms: Some(until_ms) };
     assert_eq!(heard.last(), Some(&told));
@@ -90,7 +72,7 @@ fn a_device_that_connects_too_often_is_told_until_when_and_comes_back_by_itself(
 
     let (mut events, since_ms) = (replica.events(), wall_ms());
     replica.connect(Relay::new(site.relay.url())).unwrap();
-    let heard = heard_until(&site, &mut events, is_disconnected);
+    let heard = site.hear_all(&mut events, is_disconnected);
     let Some(SyncEvent::Disconnected { class: Class::Retry, reason }) = heard.last() else { panic!("{heard:?}") };
     let decision = replica.request(Trigger::Manual).unwrap();
     let Decision::Block { reason: Reason::BudgetSpent, blocked_until_ms: Some(until_ms) } = decision else {
@@ -125,7 +107,7 @@ fn where_trying_again_does_not_help_the_state_says_so_and_nothing_is_tried() {
         replica.create_space("home").unwrap();
         let mut events = replica.events();
         replica.connect(Relay::new(url)).unwrap();
-        let heard = heard_until(&site, &mut events, is_disconnected);
+        let heard = site.hear_all(&mut events, is_disconnected);
         let Some(SyncEvent::Disconnected { class: told, reason }) = heard.last() else { panic!("{heard:?}") };
         // What is asked waits for what the thread is about to do, and it does nothing.
         assert!(!replica.request(Trigger::Timer).unwrap().is_start());
@@ -154,7 +136,7 @@ fn failures_in_a_row_are_told_at_each_so_many_and_counted_anew_after_a_success()
     // The word comes with the failure that makes it so many, before the word of that failure itself.
     let is_repeated = |event: &SyncEvent| matches!(event, SyncEvent::FailingRepeatedly { .. });
     let next = |events: &mut Receiver<SyncEvent>| {
-        let heard = heard_until(&site, events, is_repeated);
+        let heard = site.hear_all(events, is_repeated);
         let Some(SyncEvent::FailingRepeatedly { space: None, failures, reason }) = heard.last().cloned() else {
             panic!()
         };
@@ -169,11 +151,11 @@ fn failures_in_a_row_are_told_at_each_so_many_and_counted_anew_after_a_success()
 
     site.relay.restart();
     tasks.insert(&Task::number(1)).unwrap();
-    heard_until(&site, &mut events, |event| matches!(event, SyncEvent::Completed { .. }));
+    site.hear_all(&mut events, |event| matches!(event, SyncEvent::Completed { .. }));
     site.sync(&replica);
     assert_eq!(replica.status().unwrap().failures, 0);
     site.relay.kill();
-    let heard = heard_until(&site, &mut events, is_repeated);
+    let heard = site.hear_all(&mut events, is_repeated);
     assert!(matches!(heard.last(), Some(SyncEvent::FailingRepeatedly { failures: 2, .. })), "{heard:?}");
     assert_eq!(heard.iter().filter(|event| is_disconnected(event)).count(), 1, "{heard:?}");
     replica.disconnect();

@@ -137,6 +137,22 @@ impl Site {
         self.block_on(async { tokio::time::timeout(SYNC_TIMEOUT, listening).await }).expect("the event comes")
     }
 
+    /// Waits for an event, and gives all up to it.
+    ///
+    /// # Panics
+    ///
+    /// It does not come within two minutes, one before it was missed, or the replica is gone.
+    pub fn hear_all(&self, events: &mut Receiver<SyncEvent>, is_it: impl Fn(&SyncEvent) -> bool) -> Vec<SyncEvent> {
+        let listening = async {
+            let mut heard = Vec::new();
+            while !heard.last().is_some_and(&is_it) {
+                heard.push(events.recv().await.expect("nothing is missed"));
+            }
+            heard
+        };
+        self.block_on(async { tokio::time::timeout(SYNC_TIMEOUT, listening).await }).expect("the event comes")
+    }
+
     /// Waits for something asynchronous.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.runtime.block_on(future)
