@@ -18,6 +18,7 @@
 //! | [`session`] | the device's and the relay's half of a session as state machines |
 //! | [`policy`] | when to sync, and why not; how long to wait before connecting again |
 //! | [`panics`] | a panic hook that keeps content out of logs |
+//! | `frozen` | for tests alone: tables of errors with their codes and classes |
 //!
 //! Deliberately absent: sockets, files, SQL, tasks, threads, clocks, sources of randomness and globals. Time comes in
 //! as [`time::Now`], randomness through [`time::Entropy`], so the same code runs under tokio and in the simulator.
@@ -28,6 +29,8 @@ pub mod document;
 pub mod durable;
 pub mod erasure;
 pub mod filter;
+#[cfg(any(test, feature = "test-support"))]
+pub mod frozen;
 pub mod id;
 pub mod lens;
 pub mod limits;

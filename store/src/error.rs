@@ -309,3 +309,6 @@ impl From<OpenError> for StoreError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -462,3 +462,6 @@ pub enum FilterError {
 fn entities(count: usize) -> String {
     if count == 1 { "1 entity".to_owned() } else { format!("{count} entities") }
 }
+
+#[cfg(test)]
+mod tests;

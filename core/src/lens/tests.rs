@@ -268,3 +268,20 @@ proptest! {
         prop_assert_eq!(lenses().forward(&lenses().fresh(&value).unwrap()), value);
     }
 }
+
+#[test]
+fn every_refused_declaration_keeps_its_code_and_its_class_and_the_guide_tells_both() {
+    let (version, field) = (2, String::new);
+    let rows = crate::frozen!(DeclareError {
+        DeclareError::Order { .. } = DeclareError::Order { version, last: 3 } => "lens.order", Permanent;
+        DeclareError::NoName { .. } = DeclareError::NoName { version } => "lens.no_name", Permanent;
+        DeclareError::Taken { .. } = DeclareError::Taken { version, field: field() } => "lens.taken", Permanent;
+        DeclareError::Gone { .. } = DeclareError::Gone { version, field: field() } => "lens.gone", Permanent;
+        DeclareError::NotOneToOne { .. } = DeclareError::NotOneToOne { version, field: field() }
+            => "lens.not_one_to_one", Permanent;
+        DeclareError::Default { .. } = DeclareError::Default { version, field: field() } => "lens.default", Permanent;
+    } passes on {
+    });
+    let guide = include_str!("../../../bindings/rust/src/guide/errors.md");
+    crate::frozen::assert_told_by_the_guide(guide, &rows);
+}

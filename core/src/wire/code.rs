@@ -241,4 +241,18 @@ mod tests {
         assert!(ChunkCode::ALL.iter().all(|code| ChunkCode::from_number(code.number()) == *code));
         assert_eq!(ChunkCode::from_number(999), ChunkCode::Unknown(999));
     }
+
+    #[test]
+    fn every_code_keeps_its_number_and_its_class() {
+        use Class::{Permanent as P, Quota as Q, Retry as R, SignIn as S, Upgrade as U};
+        // By number from 1; devices of other versions rest on both.
+        let goodbye: Vec<_> = GoodbyeCode::ALL.iter().map(|code| (code.number(), code.class())).collect();
+        let classes = [R, R, R, S, S, U, R, R, R, R, R, R, R, S, S, R];
+        assert_eq!(goodbye, (1..).zip(classes).collect::<Vec<_>>());
+        let space: Vec<_> = SpaceCode::ALL.iter().map(|code| (code.number(), code.class())).collect();
+        assert_eq!(space, (1..).zip([P, Q, R]).collect::<Vec<_>>());
+        let chunk: Vec<_> = ChunkCode::ALL.iter().map(|code| (code.number(), code.class())).collect();
+        let classes = [P, P, P, P, P, P, R, P, R, U, P, Q, Q, P, P, R, P, P];
+        assert_eq!(chunk, (1..).zip(classes).collect::<Vec<_>>());
+    }
 }

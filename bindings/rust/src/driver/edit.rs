@@ -117,6 +117,8 @@ impl<E> EditFailure<E> {
     pub fn class(&self) -> Class {
         match self {
             Self::Entity(error) => error.class(),
+            // The document is loaded anew at the next touch.
+            Self::Document(DocumentError::Poisoned) => Class::Retry,
             Self::Document(_) => Class::Permanent,
             Self::Store(error) => error.class(),
         }
