@@ -308,7 +308,7 @@ impl Entity {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Field<'e> {
     entity: &'e Entity,
     path: Path,
@@ -345,7 +345,7 @@ impl Field<'_> {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ListField<'e>(Field<'e>);
 
 impl ListField<'_> {
@@ -477,7 +477,7 @@ impl ListField<'_> {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MapField<'e>(Field<'e>);
 
 impl MapField<'_> {
@@ -562,7 +562,7 @@ impl MapField<'_> {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CounterField<'e>(Field<'e>);
 
 impl CounterField<'_> {

@@ -26,6 +26,8 @@ use std::time::Duration;
 /// The device of a [`Peer`] is the one that the relay has admitted; a name, a colour or a cursor is what the app puts into the state.
 /// While no handle and no watch of a space exists, nothing is sent for it, and nothing comes.
 ///
+/// It is not `Clone`, since what it shows is gone with it: another one ([`Space::presence`](crate::Space::presence)) shows another thing.
+///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # use afield::Replica;
@@ -381,7 +383,8 @@ impl Presence {
 /// What others show now, and again each time it has become something else.
 ///
 /// What happens faster than it is read adds up: the newest is what counts. Reads in three ways: [`PresenceWatch::take`] at once,
-/// [`PresenceWatch::changed`] as a future, or as a [`Stream`]. It keeps no replica open, and ends when the replica is closed.
+/// [`PresenceWatch::changed`] as a future, or as a [`Stream`]. It keeps no replica open, and ends when the replica is closed. It is not
+/// `Clone`, since what is new is read once: who else wants to know calls [`Presence::watch`] again.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -23,7 +23,8 @@ use std::sync::Arc;
 
 /// A copy of a store that has taken in what the relay has. Nothing of it was sent, and nothing of it is here: the store stays as it is.
 ///
-/// It is a file of its own, with the identity of a device of its own, and stays until [`Sandbox::remove`].
+/// It is a file of its own, with the identity of a device of its own, and stays until [`Sandbox::remove`]. It is not `Clone`, since there
+/// is one file to remove; what reads it is ([`Sandbox::replica`]).
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -33,7 +33,7 @@ type Watchers = BTreeMap<Subject, Vec<Weak<Mutex<Pending>>>>;
 /// costs at most one id per entity, and never the writer's time.
 ///
 /// Reads in three ways: [`Watch::take`] at once, [`Watch::changed`] as a future, or as a [`Stream`]. It keeps no replica
-/// open, and ends when the replica is closed.
+/// open, and ends when the replica is closed. It is not `Clone`, since each change is read once: who else wants to know watches again.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

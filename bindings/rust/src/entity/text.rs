@@ -31,7 +31,7 @@ use std::ops::Range;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct TextField<'e>(pub(super) Field<'e>);
 
 impl TextField<'_> {
@@ -295,7 +295,7 @@ impl TextField<'_> {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct LongTextField<'e>(pub(super) Field<'e>);
 
 impl LongTextField<'_> {

@@ -24,7 +24,8 @@ const PROBES_MAX: usize = 256;
 /// asks for it, within milliseconds.
 ///
 /// Reads in three ways: [`LiveQuery::take`] at once, [`LiveQuery::next_answer`] as a future, or as a [`Stream`]. It keeps no replica
-/// open, and ends when the replica is closed. After an error it goes on with the next change.
+/// open, and ends when the replica is closed. After an error it goes on with the next change. It is not `Clone`, since each answer is
+/// read once: who else wants to know watches the [`Query`] again.
 ///
 /// An answer of JSON values is another one where its entities or their JSON are others; one of a model's values also where an entity in
 /// it was written at all, since marks and blocks of rich texts are no part of JSON.

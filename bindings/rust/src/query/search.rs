@@ -36,7 +36,15 @@ pub struct SearchBox<T> {
     _type: PhantomData<fn() -> T>,
 }
 
-#[derive(Debug)]
+impl<T> Clone for SearchBox<T> {
+    fn clone(&self) -> Self {
+        let Self { reader, of, place, text, limit, offset, .. } = self;
+        let (reader, of, place, text) = (reader.clone(), of.clone(), place.clone(), text.clone());
+        Self { reader, of, place, text, limit: *limit, offset: *offset, _type: PhantomData }
+    }
+}
+
+#[derive(Debug, Clone)]
 enum Text {
     Words { text: String, is_typing: bool },
     Expression(String),

@@ -1,26 +1,7 @@
-//! What the face gives names to: handles that go anywhere, and errors that programs can tell apart.
+//! What the face gives names to: errors that programs can tell apart, and how an edit is stored.
 
-use afield::{
-    Class, Collection, ConnectError, EditError, Entity, JsonCollection, Relay, Replica, Space, Synchronous, Watch,
-    Write,
-};
+use afield::{Class, ConnectError, Relay, Replica, Synchronous};
 use serde_json::json;
-
-const fn goes_anywhere<T: Send + Sync>() {}
-const fn is_a_handle<T: Clone + Send + Sync + 'static>() {}
-
-const _: () = {
-    is_a_handle::<Replica>();
-    is_a_handle::<Space>();
-    // Whatever the type of the values, which need not go anywhere themselves.
-    is_a_handle::<Collection<std::rc::Rc<()>>>();
-    is_a_handle::<JsonCollection>();
-    is_a_handle::<Entity>();
-    is_a_handle::<Write>();
-    is_a_handle::<Relay>();
-    goes_anywhere::<Watch>();
-    goes_anywhere::<EditError>();
-};
 
 #[test]
 fn errors_have_a_class_and_a_code_that_is_the_code_of_the_cause() {
