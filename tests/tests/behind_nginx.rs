@@ -108,7 +108,7 @@ fn find() -> Option<PathBuf> {
     let found = folders.map(|folder| folder.join("nginx")).find(|at| at.is_file());
     if found.is_none() {
         assert!(std::env::var_os(REQUIRED).is_none(), "{REQUIRED} is set, and this system has no nginx");
-        let notice = format!("skipped: this system has no nginx; {REQUIRED}=1 makes this an error\n");
+        let notice = format!("\nNOT TESTED: this system has no nginx; {REQUIRED}=1 makes this an error\n");
         let _ = std::io::stderr().write_all(notice.as_bytes());
     }
     found

@@ -38,7 +38,7 @@ fn tools() -> Option<Tools> {
         let wanted = "the dashboard's test takes Chromium (`chromium`, or AFIELD_CHROMIUM), Node, and `npm ci` in tests/dashboard";
         assert!(std::env::var_os(BROWSER_REQUIRED).is_none(), "{BROWSER_REQUIRED} is set: {wanted}");
         // Not `println!`, which nobody sees of a test that passes.
-        let notice = format!("skipped: {wanted}; {BROWSER_REQUIRED}=1 makes this an error\n");
+        let notice = format!("\nNOT TESTED: {wanted}; {BROWSER_REQUIRED}=1 makes this an error\n");
         let _ = std::io::stderr().write_all(notice.as_bytes());
     }
     found.map(|(chromium, node)| Tools { chromium, node, folder })

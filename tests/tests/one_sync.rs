@@ -1,7 +1,8 @@
 //! A transaction over many entities is one commit, seen from outside by the system calls of a real device.
 
 use afield_tests::processes::agent::Command;
-use afield_tests::processes::{DeviceProcess, Program, Trace, count_syncs, required_tracer};
+use afield_tests::processes::{DeviceProcess, Program, TRACER_REQUIRED, Trace, count_syncs, required_tracer};
+use std::process::{Command as Process, Output};
 
 #[test]
 fn a_transaction_over_many_entities_is_one_sync_of_the_disk() {
@@ -21,4 +22,25 @@ fn a_transaction_over_many_entities_is_one_sync_of_the_disk() {
     assert_eq!(syncs_of(&Command::Populate { entities: 1, changes: 1 }), 1);
     assert_eq!(syncs_of(&Command::Populate { entities: 40, changes: 1 }), 1);
     assert_eq!(syncs_of(&Command::Populate { entities: 40, changes: 3 }), 3, "the control: three transactions");
+}
+
+/// This program again, for one test, on a system that seems to have no `strace`.
+fn without_a_tracer(test: &str, is_required: bool) -> Output {
+    let mut again = Process::new(std::env::current_exe().unwrap());
+    again.args(["--exact", test, "--test-threads=2"]).env("PATH", "").env_remove(TRACER_REQUIRED);
+    if is_required {
+        again.env(TRACER_REQUIRED, "1");
+    }
+    again.output().expect("this program starts")
+}
+
+#[test]
+fn a_test_that_could_not_trace_says_so_loudly_and_fails_where_it_has_to() {
+    let test = "a_transaction_over_many_entities_is_one_sync_of_the_disk";
+    let passed = without_a_tracer(test, false);
+    let told = String::from_utf8(passed.stderr).unwrap();
+    assert!(passed.status.success(), "{told}");
+    assert!(told.contains(&format!("NOT TESTED: {test} has looked at nothing")), "{told}");
+    assert!(told.contains("apt-get install strace") && told.contains(TRACER_REQUIRED), "{told}");
+    assert!(!without_a_tracer(test, true).status.success());
 }

@@ -72,7 +72,8 @@ pub fn find_tracer() -> Option<PathBuf> {
     trial.status().is_ok_and(|status| status.success()).then_some(tracer)
 }
 
-/// Where `strace` is, for a test that shows nothing without it; `None`, told, where there is none and none is required.
+/// Where `strace` is, for a test that shows nothing without it; `None` where there is none and none is required: then the test is told to
+/// have shown nothing, by its name and with what to install, on standard error, since its harness counts it as passed.
 ///
 /// With [`TRACER_REQUIRED`] in the environment a test fails instead of passing without having looked.
 ///
@@ -87,8 +88,11 @@ pub fn required_tracer() -> Option<PathBuf> {
             "{TRACER_REQUIRED} is set, and this system has no strace, or does not let it trace"
         );
         // Not `println!`, which nobody sees of a test that passes. Where nobody reads this either, there is no other place.
+        let thread = std::thread::current();
+        let test = thread.name().unwrap_or("a test");
         let notice = format!(
-            "skipped: this system has no strace, or does not let it trace; {TRACER_REQUIRED}=1 makes this an error\n"
+            "\nNOT TESTED: {test} has looked at nothing, for this system has no strace, or does not let it trace. Install it (on Linux: \
+             `apt-get install strace`, or what your distribution has for that); {TRACER_REQUIRED}=1 makes this a failure.\n"
         );
         let _ = std::io::stderr().write_all(notice.as_bytes());
     }
