@@ -52,7 +52,7 @@ pub enum SyncState {
     Error,
 }
 
-/// Sync as a whole.
+/// Sync as a whole: what an interface shows, or decides by, and nothing else.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -74,22 +74,24 @@ pub struct Status {
     /// What sync is doing: with the spaces that are synced, as one word. `Syncing` where any is, else `Offline` where any is, else
     /// `Blocked` where any is.
     pub state: SyncState,
-    /// This device.
+    /// This device. An interface marks it in lists of devices and authors.
     #[serde(serialize_with = "as_text")]
     pub device: DeviceId,
-    /// When an edit counts as stored on this device; `None` where the store is only read.
+    /// When an edit counts as stored on this device; `None` where the store is only read. A person who may lose the last edits has to
+    /// be able to see it.
     #[serde(serialize_with = "in_a_word")]
     pub synchronous: Option<Synchronous>,
-    /// The address of the relay, where sync is on.
+    /// The address of the relay, where sync is on. An interface shows with whom one syncs.
     pub relay: Option<String>,
     /// Up to when every space that is synced was in step with the relay, in milliseconds since the Unix epoch: the earliest of the
     /// spaces, where each was in step once.
     pub last_synced_ms: Option<i64>,
     /// What went wrong last, in words for a person: with the connection, or else with the first space that has something to tell.
     pub last_error: Option<String>,
-    /// Why somebody has to sign in, where the state is [`SyncState::NeedsSignIn`].
+    /// Why somebody has to sign in, where the state is [`SyncState::NeedsSignIn`]. It decides which form an interface shows: for a new token,
+    /// or none while the account is closed.
     pub sign_in: Option<SignInReason>,
-    /// When the next attempt is made, in milliseconds from now, where one is due.
+    /// When the next attempt is made, in milliseconds from now, where one is due. Beside "offline" it says that nobody has to do anything.
     pub retry_in_ms: Option<u64>,
     /// Whether "sync now" would start something in any space.
     pub can_sync_now: bool,
@@ -99,7 +101,7 @@ pub struct Status {
     pub blocked_until_ms: Option<i64>,
     /// How far the runs are that go on, together.
     pub progress: Option<Progress>,
-    /// Sessions and attempts that failed in a row.
+    /// Sessions and attempts that failed in a row. An interface leaves a person alone with the first, and speaks of the tenth.
     pub failures: u32,
     /// The age of the oldest change that is not known to be on the relay, in milliseconds.
     pub oldest_pending_age_ms: Option<u64>,
@@ -109,17 +111,18 @@ pub struct Status {
     pub quarantined: u64,
     /// What people have to decide, as far as it was worked out.
     pub conflicts: u64,
-    /// Entities whose conflicts are still to be worked out: only where this is 0, `conflicts` is all there is.
+    /// Entities whose conflicts are still to be worked out: only where this is 0, `conflicts` is all there is, and an inbox need not
+    /// say "at least".
     pub conflicts_behind: u64,
-    /// What went over the wire since sync was switched on.
+    /// What went over the wire since sync was switched on. People whose connection is paid by the byte ask for it.
     pub traffic: Traffic,
-    /// What came from others and was merged since the replica was opened.
+    /// What came from others and was merged since the replica was opened. An interface says with it that there is something new.
     pub merged: Merged,
-    /// Every space.
+    /// Every space, for an interface that shows each.
     pub spaces: Vec<SpaceStatus>,
 }
 
-/// Sync of one space.
+/// Sync of one space: what an interface shows, or decides by, and nothing else.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -136,51 +139,57 @@ pub struct Status {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct SpaceStatus {
-    /// The space.
+    /// The space. A person gives this id to whoever is to join it.
     #[serde(serialize_with = "as_text")]
     pub space: SpaceId,
-    /// Its name on this device.
+    /// Its name on this device, which a list of spaces shows.
     pub name: String,
     /// What sync is doing with it.
     pub state: SyncState,
     /// Changes that are not known to be on the relay.
     pub pending_changes: u64,
-    /// Their bytes.
+    /// Their bytes, with which somebody on a slow connection sees how long it will take.
     pub pending_bytes: u64,
     /// Changes that the directions of their collections keep on this device ([`Space::set_direction`](crate::Space::set_direction));
-    /// they are not pending.
+    /// they are not pending. Whoever sees no pending changes has to see that these are nowhere else.
     pub held_back: u64,
     /// The age of the oldest of them, in milliseconds.
     pub oldest_pending_age_ms: Option<u64>,
-    /// Which way its changes go as a whole: a space of which nothing is taken from others only sends.
+    /// Which way its changes go as a whole: a space of which nothing is taken from others only sends. "In step" means something else then,
+    /// and an interface says so.
     pub direction: Direction,
-    /// Entities whose changes the relay refused, or that wait behind such a change.
+    /// Entities whose changes the relay refused, or that wait behind such a change. An interface warns that they are on this device alone
+    /// ([`Replica::refusals`](crate::Replica::refusals) has the reasons).
     pub blocked_entities: u64,
     /// Chunks that this device could not accept. Their bytes are kept.
     pub quarantined: u64,
-    /// Entities that were deleted here, more than may be unasked: nothing of the space is sent until somebody has confirmed it.
+    /// Entities that were deleted here, more than may be unasked: nothing of the space is sent until somebody has confirmed it. An
+    /// interface asks for that.
     pub held_to_send: u64,
-    /// Entities that others deleted, and that stay until somebody has confirmed it, or until a run is over.
+    /// Entities that others deleted, and that stay until somebody has confirmed it, or until a run is over. An interface asks for that, too.
     pub held_here: u64,
     /// What people have to decide, as far as it was worked out ([`Space::conflicts`](crate::Space::conflicts) does the rest).
     pub conflicts: u64,
-    /// Entities of which that was not worked out since something came: those with long histories wait until somebody lists conflicts.
+    /// Entities of which that was not worked out since something came: those with long histories wait until somebody lists conflicts. An
+    /// inbox shows that there may be more.
     pub conflicts_behind: u64,
-    /// How far this device has the relay's log.
+    /// How far this device has the relay's log. Two people who compare it see on whose device something is missing.
     pub sequence: u64,
-    /// How often the relay turned out to have lost history, which this device then repaired.
+    /// How often the relay turned out to have lost history, which this device then repaired. Whoever hosts the relay has to learn of it.
     pub resets: u64,
-    /// When that turned out the last time, in milliseconds since the Unix epoch: it is repaired once `last_synced_ms` is not before it.
+    /// When that turned out the last time, in milliseconds since the Unix epoch: it is repaired once `last_synced_ms` is not before it, and
+    /// an interface stops warning.
     pub last_reset_ms: Option<i64>,
     /// What went wrong last, in words for a person.
     pub last_error: Option<String>,
-    /// Whether the relay does not serve the space, as `last_error` says: it knows no such space, or this device may not use it.
+    /// Whether the relay does not serve the space, as `last_error` says: it knows no such space, or this device may not use it. An interface
+    /// offers to ask for access, or to leave the space.
     pub refused: bool,
-    /// Whether the space is synced at all while sync is on.
+    /// Whether the space is synced at all while sync is on: the switch beside it.
     pub enabled: bool,
-    /// Its schedule, in words; `None` for a space that is to be in step all the time.
+    /// Its schedule, in words, to be shown and changed; `None` for a space that is to be in step all the time.
     pub schedule: Option<String>,
-    /// When the schedule is due, in milliseconds since the Unix epoch.
+    /// When the schedule is due, in milliseconds since the Unix epoch: "next at".
     pub next_at_ms: Option<i64>,
     /// Whether "sync now" would start something.
     pub can_sync_now: bool,
@@ -355,7 +364,8 @@ pub struct Traffic {
 pub struct Merged {
     /// All of them.
     pub changes: u64,
-    /// Those that were redone as edits, which costs the same in a short and in a long text.
+    /// Those that were redone as edits, which costs the same in a short and in a long text. Of long texts that are slow to arrive it says
+    /// whether merging is why.
     pub replayed: u64,
 }
 

@@ -6,6 +6,7 @@
 mod beside;
 mod closing;
 mod contents;
+mod guide;
 mod handles;
 mod large;
 mod names;
