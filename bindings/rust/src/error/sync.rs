@@ -167,7 +167,9 @@ impl SyncError {
     /// ```
     pub fn class(&self) -> Class {
         match self {
-            Self::Disabled | Self::Closed | Self::Held { .. } => Class::Permanent,
+            Self::Disabled | Self::Held { .. } => Class::Permanent,
+            // What is here is synced once the replica is opened again.
+            Self::Closed => Class::Retry,
             Self::Failed { class, .. } => *class,
             Self::Refused { code, .. } => code.class(),
         }

@@ -139,7 +139,8 @@ impl SandboxError {
     /// ```
     pub fn class(&self) -> Class {
         match self {
-            Self::Disabled | Self::Place(_) | Self::Closed => Class::Permanent,
+            Self::Disabled | Self::Place(_) => Class::Permanent,
+            Self::Closed => Class::Retry,
             Self::Connect(error) => error.class(),
             Self::Copy(error) => error.class(),
             Self::Open(error) => error.class(),

@@ -146,7 +146,7 @@ fn of_waiting() -> Vec<Frozen> {
         SyncError::Refused { .. } = refused(ChunkCode::UnsupportedKind) => "sync.refused", Upgrade;
         SyncError::Refused { .. } = refused(ChunkCode::ReadOnly) => "sync.refused", Permanent;
         SyncError::Held { .. } = held => "sync.held", Permanent;
-        SyncError::Closed = SyncError::Closed => "sync.closed", Permanent;
+        SyncError::Closed = SyncError::Closed => "sync.closed", Retry;
     } passes on {});
     rows.extend(frozen!(WaitError {
         WaitError::Refused { .. } = wait(ChunkCode::Unavailable) => "wait.refused", Retry;
@@ -200,7 +200,7 @@ fn of_plans() -> Vec<Frozen> {
         SandboxError::Unreached { .. } = unreached(Class::Quota) => "sandbox.unreached", Quota;
         SandboxError::Unreached { .. } = unreached(Class::Upgrade) => "sandbox.unreached", Upgrade;
         SandboxError::Unreached { .. } = unreached(Class::Permanent) => "sandbox.unreached", Permanent;
-        SandboxError::Closed = SandboxError::Closed => "sandbox.closed", Permanent;
+        SandboxError::Closed = SandboxError::Closed => "sandbox.closed", Retry;
     } passes on {
         SandboxError::Disabled = SandboxError::Disabled => "sync.disabled", Permanent;
         SandboxError::Connect(_) = address().into() => "connect.address", Permanent;
