@@ -69,6 +69,20 @@ impl Reader {
         Ok(self.read(|connection| entity::find(connection, entity))?.map(|found| found.home))
     }
 
+    /// The changes of an entity that no relay is known to have, and whether each is held back here.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn only_here(&self, entity: EntityId) -> Result<BTreeMap<ChangeHash, bool>, StoreError> {
+        let sql = "SELECT hash, held FROM changes JOIN entities USING (entity_row)
+                   WHERE entity = ?1 AND sequence IS NULL AND logged = 0";
+        let found = self.read(|connection| {
+            rows(connection, sql, [entity.as_bytes()], |row| Ok((column::change_hash(row, 0)?, row.get(1)?)))
+        })?;
+        Ok(found.into_iter().collect())
+    }
+
     /// What the outbox of a space holds, by entity, in the order of ids; what is kept back there, too, since each session tries that
     /// again.
     ///

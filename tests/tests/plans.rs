@@ -1,8 +1,8 @@
 //! Dry runs and sandboxes with a real relay: what a plan says is what the run does, and looking changes nothing anywhere.
 
 use afield::{
-    Collection, Confirm, Durability, EntityId, Filter, PlanError, PlannedEffect, PlannedEntity, Relay, Replica, Space,
-    SpaceId, Strategy, SyncPlan,
+    Collection, Confirm, Durability, EntityId, Filter, PlanError, PlannedEffect, PlannedEntity, PlannedWay, Relay,
+    Replica, Space, SpaceId, Strategy, SyncPlan,
 };
 use afield_core::ChunkKind;
 use afield_tests::processes::{Access, Planned, Program, Site, StoredChanges};
@@ -130,22 +130,72 @@ fn a_plan_equals_what_the_run_then_does() {
             ),
         }
         planned.check_run(&replicas[0]);
-        // The other one is told of the very deletions that were planned to be sent.
+        // What becomes of the entities there is what was planned, and nothing else.
         let others = StoredChanges::read(&site, "ben.db", space);
         site.sync(&replicas[1]);
         replicas[1].disconnect();
-        let others_after = StoredChanges::read(&site, "ben.db", space);
-        for entity in plan.send.list.iter().filter(|entity| entity.effect == PlannedEffect::Deleted) {
-            let id = entity.entity.as_bytes().to_vec();
-            let was_there = others.deleted.get(&id) == Some(&false);
-            assert!(!was_there || others_after.deleted.get(&id) == Some(&true));
-        }
+        check_effects(&plan.send, &others, &StoredChanges::read(&site, "ben.db", space));
         for replica in &replicas {
             let _ = replica.leave_space_discarding(space).unwrap();
         }
         Ok(())
     });
     tested.unwrap();
+}
+
+/// Holds what was planned to be sent against what became of it on the other device, which had everything else before.
+#[track_caller]
+fn check_effects(send: &PlannedWay, before: &StoredChanges, after: &StoredChanges) {
+    let planned = |effect| {
+        let of_effect = send.list.iter().filter(move |entity| entity.effect == effect);
+        of_effect.map(|entity| entity.entity.as_bytes().to_vec()).collect::<BTreeSet<_>>()
+    };
+    let turned = |was: Option<bool>, is: &[bool]| {
+        let now = after.deleted.iter().filter(|(id, now)| before.deleted.get(*id).copied() == was && is.contains(now));
+        now.map(|(id, _)| id.clone()).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(planned(PlannedEffect::Deleted), turned(Some(false), &[true]));
+    assert_eq!(planned(PlannedEffect::Restored), turned(Some(true), &[false]));
+    assert_eq!(planned(PlannedEffect::New), turned(None, &[true, false]));
+    assert_eq!(send.deletions as usize, planned(PlannedEffect::Deleted).len());
+}
+
+#[test]
+fn what_both_have_deleted_is_planned_as_a_deletion_by_nobody_and_a_restore_as_one() {
+    let site = site();
+    let (replicas, home, [trip, other]) = shared(&site, ["anna.db", "ben.db"]);
+    for replica in &replicas {
+        let _ = notes(replica, home.id()).delete(trip).unwrap();
+    }
+    site.sync(&replicas[1]);
+    replicas[1].disconnect();
+    let sent = |planned: &Planned<'_>| {
+        let list: Vec<_> = planned.plan.send.list.iter().map(|entity| (entity.entity, entity.effect)).collect();
+        (planned.plan.send.deletions, list)
+    };
+    assert_eq!(home.plan_to_send().unwrap().deletions, 1, "nobody has told this device yet");
+    let planned = Planned::make(&site, "anna.db", &home);
+    assert_eq!(sent(&planned), (0, vec![(trip, PlannedEffect::Changed)]), "it is deleted there already");
+    planned.check_run(&replicas[0]);
+    site.sync(&replicas[1]);
+    replicas[1].disconnect();
+
+    let _ = notes(&replicas[0], home.id()).restore(trip).unwrap();
+    let _ = notes(&replicas[0], home.id()).delete(other).unwrap();
+    let planned = Planned::make(&site, "anna.db", &home);
+    let mut list = vec![(trip, PlannedEffect::Restored), (other, PlannedEffect::Deleted)];
+    list.sort();
+    assert_eq!(sent(&planned), (1, list));
+    let (plan, before) = (planned.plan.clone(), StoredChanges::read(&site, "ben.db", home.id()));
+    planned.check_run(&replicas[0]);
+    site.sync(&replicas[1]);
+    check_effects(&plan.send, &before, &StoredChanges::read(&site, "ben.db", home.id()));
+    replicas[1].disconnect();
+
+    // Deleted and restored again is neither.
+    let _ = notes(&replicas[0], home.id()).delete(trip).unwrap();
+    let _ = notes(&replicas[0], home.id()).restore(trip).unwrap();
+    assert_eq!(sent(&Planned::make(&site, "anna.db", &home)), (0, vec![(trip, PlannedEffect::Changed)]));
 }
 
 /// A space of two devices with notes that both have, of which one is left as it is.

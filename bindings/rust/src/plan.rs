@@ -4,13 +4,14 @@ mod folder;
 
 pub(crate) use folder::discard_abandoned;
 
-use crate::driver::Took;
+use crate::driver::{Took, document_of, is_deleted_in};
 use crate::relay::Relay;
 use crate::sandbox::{For, SandboxError, SandboxProgress, made};
 use crate::space::Space;
+use afield_core::document::View;
 use afield_core::wire::Class;
 use afield_core::{Collection, EntityId, SpaceId};
-use afield_store::{Origin, PlannedPush, Reader, StoreError};
+use afield_store::{LoadFrom, Origin, PlannedPush, Reader, StoreError};
 use folder::PlanFolder;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -148,7 +149,7 @@ pub enum PlannedEffect {
     Changed,
     /// It is deleted, and can be restored.
     Deleted,
-    /// It had been deleted, and is there again; told of what comes alone.
+    /// It had been deleted, and is there again.
     Restored,
     /// It is gone for good.
     Purged,
@@ -463,12 +464,28 @@ fn sent_way(reader: &Reader, space: SpaceId) -> Result<PlannedWay, StoreError> {
         let effect = match (is_purge, is_new) {
             (true, _) => PlannedEffect::Purged,
             (false, true) => PlannedEffect::New,
-            (false, false) if deleted.contains(&entity) => PlannedEffect::Deleted,
-            (false, false) => PlannedEffect::Changed,
+            (false, false) => match is_deleted_there(reader, entity)? {
+                Some((false, true)) => PlannedEffect::Deleted,
+                Some((true, false)) => PlannedEffect::Restored,
+                None if deleted.contains(&entity) => PlannedEffect::Deleted,
+                _ => PlannedEffect::Changed,
+            },
         };
-        PlannedEntity { entity, collection: collection.as_str().to_owned(), changes, bytes, effect }
+        Ok(PlannedEntity { entity, collection: collection.as_str().to_owned(), changes, bytes, effect })
     });
-    Ok(PlannedWay::of(planned.collect()))
+    Ok(PlannedWay::of(planned.collect::<Result<_, StoreError>>()?))
+}
+
+/// Whether an entity is deleted for those who have what relays are known to have of it, before and after the rest was sent; `None` where
+/// what is stored of it does not load.
+fn is_deleted_there(reader: &Reader, entity: EntityId) -> Result<Option<(bool, bool)>, StoreError> {
+    let Some(stored) = reader.load(entity, LoadFrom::Snapshot)? else { return Ok(None) };
+    let Ok(document) = document_of(entity, stored) else { return Ok(None) };
+    let only_here = reader.only_here(entity)?;
+    let before = document.heads_without(|hash| only_here.contains_key(hash));
+    let after = document.heads_without(|hash| only_here.get(hash) == Some(&true));
+    let is_deleted = |heads| is_deleted_in(&View::new(document.automerge(), heads));
+    Ok(Some((is_deleted(before), is_deleted(after))))
 }
 
 /// What a copy has taken in that is not here; `passed` are deletions that were let through unasked here a moment ago.

@@ -34,10 +34,13 @@ pub(crate) use edit::TransactionScope;
 pub use edit::{EditFailure, Edited, Existence, Target};
 pub use entity::EntityError;
 pub(crate) use entity::document_of;
+
 pub use error::DriverError;
 pub(crate) use look::Took;
 pub(crate) use presence::{Notice, Place, locked};
-pub(crate) use projection::{DELETED_KEY, projection_of, projection_of_fields, split_deleted, split_deletion};
+pub(crate) use projection::{
+    DELETED_KEY, is_deleted_in, projection_of, projection_of_fields, split_deleted, split_deletion,
+};
 pub(crate) use strategies::Strategies;
 pub use sync::Output;
 

@@ -5,6 +5,7 @@ use super::{Driver, EntityError};
 use afield_core::document::{Document, LoadError, Value};
 use afield_core::{EntityId, Now};
 use afield_store::Projection;
+use automerge::{ROOT, ReadDoc, ScalarValue};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub(crate) use afield_core::document::DELETED_KEY;
@@ -112,6 +113,12 @@ pub(crate) fn projection_of_fields(fields: &Value) -> Projection {
 pub(super) fn is_deleted(document: &Document) -> bool {
     // The path is one key of the root, which is a map: nothing can be wrong with it.
     document.read_at(DELETED_KEY).is_ok_and(|mark| mark.is_some_and(|mark| !mark.is_null()))
+}
+
+/// Whether an entity is deleted in a document as it was at some moment.
+pub(crate) fn is_deleted_in(document: &impl ReadDoc) -> bool {
+    let mark = document.get(ROOT, DELETED_KEY).ok().flatten();
+    mark.is_some_and(|(mark, _)| !matches!(mark.as_scalar(), Some(ScalarValue::Null)))
 }
 
 /// Separates the fields of an application from the mark of a deleted entity.

@@ -111,6 +111,37 @@ impl Document {
         }
     }
 
+    /// The changes that stand for the document without some: with all that they rest on, they are the others. Whatever rests on one that is
+    /// left out has to be left out, too.
+    ///
+    /// ```
+    /// # use afield_core::document::{Document, EditContext};
+    /// # use afield_core::{EntityId, Limits, Now};
+    /// # let mut document = Document::new(EntityId::from_bytes([7; 16]));
+    /// # let by = EditContext::new([1_u8; 16].into(), Now { wall_ms: 1_000, monotonic_ms: 0 });
+    /// let first = document.edit(&by, &Limits::DEFAULT, |edit| edit.put("title", "Trip"))?.changes[0].hash;
+    /// let second = document.edit(&by, &Limits::DEFAULT, |edit| edit.put("done", true))?.changes[0].hash;
+    /// assert_eq!(document.heads_without(|hash| *hash == second), [first]);
+    /// assert!(document.heads_without(|_| true).is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// The document is poisoned.
+    pub fn heads_without(&self, is_left_out: impl Fn(&ChangeHash) -> bool) -> Vec<ChangeHash> {
+        let engine = self.automerge();
+        let (mut left, mut seen, mut heads) = (engine.get_heads(), BTreeSet::new(), BTreeSet::new());
+        while let Some(hash) = left.pop() {
+            if !is_left_out(&hash) {
+                heads.insert(hash);
+            } else if seen.insert(hash) {
+                left.extend(engine.get_change_meta_by_hash(&hash).into_iter().flat_map(|change| change.deps));
+            }
+        }
+        heads.into_iter().collect()
+    }
+
     /// The document as it was at a moment, to be read like one that is there now.
     ///
     /// ```
