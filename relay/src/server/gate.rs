@@ -84,6 +84,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn all_addresses_of_a_network_of_64_bits_have_the_places_of_one() {
+        let gate = Gate { unwelcomed: Some(PerAddress::new(1)), ..gate(&[], false) };
+        let accept = |text: &str| gate.accept(text.parse().unwrap());
+        let held = accept("2001:db8:0:1::1").unwrap().expect("it has a place");
+        assert!(matches!(accept("2001:db8:0:1:ffff::2"), Err((Refused::Handshakes, _))));
+        assert!(accept("2001:db8:0:2::1").unwrap().is_some(), "another network");
+        drop(held);
+        assert!(accept("2001:db8:0:1:ffff::2").unwrap().is_some(), "it is free again");
+    }
+
     fn headers(name: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(http::HeaderName::from_static(name), http::HeaderValue::from_static("for=192.0.2.1"))])
     }

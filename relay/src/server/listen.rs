@@ -277,6 +277,38 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_request_whose_body_does_not_come_is_answered_and_gives_the_place_back() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (stream, mut peer) = tokio::io::duplex(1_024);
+        let places = Arc::new(Semaphore::new(1));
+        let place = Place::new(Arc::clone(&places).try_acquire_owned().unwrap(), None, None);
+        let (_stop, stopped) = watch::channel(false);
+        let router = Router::new().route("/", axum::routing::post(|body: bytes::Bytes| async { body }));
+        // Drop by drop, so that the connection is never idle for long.
+        let asking = async {
+            peer.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n").await.unwrap();
+            let (mut answers, mut peer) = tokio::io::split(peer);
+            let dripping = async {
+                while peer.write_all(b"x").await.is_ok() {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            };
+            let mut answer = String::new();
+            tokio::select! {
+                read = answers.read_to_string(&mut answer) => drop(read),
+                () = dripping => {}
+            }
+            answer
+        };
+        let accepted = Accepted::now(IpAddr::from([127, 0, 0, 1]));
+        let since = Instant::now();
+        let ((), answer) = tokio::join!(speak_http(stream, accepted, router, place, stopped), asking);
+        assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+        assert!(since.elapsed() < Duration::from_secs(32), "{:?}", since.elapsed());
+        assert_eq!(places.available_permits(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_a_peer_took_for_tls_it_has_not_again_for_its_request() {
         let second = Duration::from_secs(1);
         for (waited, left) in [(0, 10), (7, 3)] {

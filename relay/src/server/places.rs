@@ -88,6 +88,7 @@ mod tests {
         let others = places.take(other).expect("the others are not concerned");
         drop(first);
         let third = places.take(one).expect("it is free again");
+        assert!(places.take(one).is_none(), "and no other than that");
         drop((second, third, others));
         assert!(places.taken().is_empty());
     }

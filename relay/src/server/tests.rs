@@ -2,6 +2,7 @@
 
 mod admin;
 mod metrics;
+mod places;
 mod revocation;
 
 use super::*;

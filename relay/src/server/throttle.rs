@@ -395,7 +395,35 @@ mod tests {
         }
         throttle.note_failure(guesser);
         throttle.check_sign_in(guesser).unwrap_err();
-        assert_eq!(throttle.check_sign_in(address("192.0.2.2")), Ok(()));
+        let other = address("192.0.2.2");
+        for _ in 0..20 {
+            assert_eq!(throttle.check_sign_in(other), Ok(()));
+            throttle.note_failure(other);
+        }
+        assert_eq!(throttle.check_sign_in(other), Ok(()), "what others failed is not counted for it");
+    }
+
+    #[test]
+    fn who_is_sent_away_may_come_back_after_as_long_as_one_more_attempt_takes() {
+        let throttle = Throttle::new(&Rates { failures: Rate::per_minute(6, 1), ..UNLIMITED });
+        let guesser = address("192.0.2.1");
+        (0..2).for_each(|_| throttle.note_failure(guesser));
+        throttle.check_sign_in(guesser).unwrap_err();
+        let until = throttle.shut_out().get(&guesser).copied().unwrap();
+        let left = until.saturating_duration_since(Instant::now());
+        assert!(left > Duration::ZERO && left <= Duration::from_secs(10), "{left:?}");
+        throttle.shut_out().insert(guesser, Instant::now());
+        assert_eq!(throttle.check_sign_in(guesser), Ok(()), "by itself, and without anything being forgotten first");
+    }
+
+    #[test]
+    fn who_guesses_with_many_addresses_of_a_network_of_64_bits_is_one_guesser() {
+        let throttle = Throttle::new(&Rates { failures: Rate::per_minute(6, 2), ..UNLIMITED });
+        for last in ["1", "2", "ffff:3"] {
+            throttle.note_failure(address(&format!("2001:db8:0:1::{last}")));
+        }
+        throttle.check_sign_in(address("2001:db8:0:1::4")).unwrap_err();
+        assert_eq!(throttle.check_sign_in(address("2001:db8:0:2::1")), Ok(()), "the control");
     }
 
     #[test]
@@ -409,12 +437,40 @@ mod tests {
 
     #[test]
     fn what_has_come_to_rest_is_forgotten() {
-        let throttle = Throttle::new(&Rates { connections: Rate::per_second(1_000_000, 1), ..UNLIMITED });
+        // Whatever it is, a moment later it has come to rest.
+        let quick = Rate::per_second(1_000_000, 1);
+        let throttle = Throttle::new(&Rates {
+            connections: quick,
+            failures: quick,
+            device_pushes: quick,
+            device_kib: quick,
+            user_pushes: quick,
+            user_kib: quick,
+        });
+        let (of_devices, of_users) = {
+            let Throttle { device_pushes, device_kib, user_pushes, user_kib, .. } = &throttle;
+            ([device_pushes, device_kib].map(Option::as_ref), [user_pushes, user_kib].map(Option::as_ref))
+        };
+        let mut shut_out = 0;
         for number in 0..10 * FORGET_EVERY {
-            throttle.connect(IpAddr::from(number.to_be_bytes())).unwrap();
+            let address = IpAddr::from(number.to_be_bytes());
+            throttle.connect(address).unwrap();
+            throttle.note_failure(address);
+            throttle.note_failure(address);
+            shut_out += usize::from(throttle.shut_out().contains_key(&address));
+            let writer = Writer { user: number.into(), device: DeviceId::from_bytes([1; 16]) };
+            assert!(of_devices.into_iter().flatten().all(|limit| limit.take(&writer, 1).is_ok()));
+            assert!(of_users.into_iter().flatten().all(|limit| limit.take(&writer.user, 1).is_ok()));
         }
-        let remembered = throttle.connections.as_ref().unwrap().limiter.len();
-        assert!(remembered <= FORGET_EVERY as usize, "{remembered}");
+        assert!(shut_out > FORGET_EVERY as usize, "the control: {shut_out}");
+        let of_addresses = [&throttle.connections, &throttle.failures].map(Option::as_ref);
+        let remembered: Vec<usize> = (of_addresses.into_iter().flatten().map(|limit| limit.limiter.len()))
+            .chain(of_devices.into_iter().flatten().map(|limit| limit.limiter.len()))
+            .chain(of_users.into_iter().flatten().map(|limit| limit.limiter.len()))
+            .chain([throttle.shut_out().len()])
+            .collect();
+        assert_eq!(remembered.len(), 7);
+        assert!(remembered.iter().all(|remembered| *remembered <= FORGET_EVERY as usize), "{remembered:?}");
     }
 
     #[tokio::test]
@@ -437,6 +493,16 @@ mod tests {
         assert!(!waits(writer(2), false, 2_000 << 10).await);
         assert!(waits(writer(2), false, 100 << 10).await, "more bytes than a device may send at once");
         assert!(waits(writer(3), false, 1_900 << 10).await, "and of a new one, than all devices of the user may");
+    }
+
+    #[tokio::test]
+    async fn what_all_devices_of_a_user_push_is_counted_together_and_no_other_users() {
+        let writer = |user, device| Writer { user, device: DeviceId::from_bytes([device; 16]) };
+        let throttle = Throttle::new(&Rates { user_pushes: Rate::per_minute(1, 2), ..UNLIMITED });
+        let waits = async |who| tokio::time::timeout(Duration::ZERO, throttle.wait_for(who, true, 1)).await.is_err();
+        assert!(!waits(writer(1, 1)).await && !waits(writer(1, 2)).await);
+        assert!(waits(writer(1, 3)).await, "the third push of the user");
+        assert!(!waits(writer(2, 1)).await, "another user, whatever the id of its device");
     }
 
     #[tokio::test]

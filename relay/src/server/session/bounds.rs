@@ -50,6 +50,48 @@ async fn who_was_not_welcomed_may_send_no_more_than_a_stranger_until_the_session
     }
 }
 
+/// How the time ends in which a session takes a place among those that were not welcomed.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Welcomed,
+    SentAway,
+    PeerCloses,
+    PeerBreaks,
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_places_of_a_handshake_are_free_again_once_it_is_over_however_it_ended() {
+    use super::super::places::PerAddress;
+    let here = std::net::IpAddr::from([192, 0, 2, 1]);
+    for end in [End::Welcomed, End::SentAway, End::PeerCloses, End::PeerBreaks] {
+        let (of_all, of_address) = (Arc::new(Semaphore::new(1)), PerAddress::new(1));
+        let handshake = Arc::clone(&of_all).try_acquire_owned().unwrap();
+        let handshake = Handshake::new(handshake, of_address.take(here));
+        let common = Common { handshake, ..Common::unlimited() };
+        let (mut device, relay) = memory_pair(1);
+        let (connection, _queue) = Connection::unheard();
+        let (admit, admitted) = oneshot::channel();
+        let reading = tokio::spawn(async move { read(relay.split().1, admitted, &connection, common).await });
+        device.send(vec![0; 8].into()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(of_all.available_permits() == 0 && of_address.take(here).is_none(), "the control: {end:?}");
+        let mut kept = (Some(device), Some(admit));
+        match end {
+            End::Welcomed => {
+                let writer = Writer { user: 1, device: afield_core::DeviceId::from_bytes([1; 16]) };
+                kept.1.take().unwrap().send(writer).unwrap();
+            }
+            End::SentAway => drop(kept.1.take()),
+            End::PeerCloses => kept.0.take().unwrap().close(CloseCode::Done).await.unwrap(),
+            End::PeerBreaks => drop(kept.0.take()),
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(reading.is_finished(), matches!(end, End::PeerCloses | End::PeerBreaks), "{end:?}");
+        assert!(of_all.available_permits() == 1 && of_address.take(here).is_some(), "{end:?}");
+        reading.abort();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_waits_for_the_hub_is_bounded_however_small_the_messages_are() {
     // One message is on its way and one is read that finds no room.
