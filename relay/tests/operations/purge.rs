@@ -101,14 +101,9 @@ fn a_purged_space_is_in_no_file_and_is_not_made_again() {
     assert!(!Desk::is_served(&data, 1));
 }
 
-#[test]
-fn any_other_purge_completes_one_that_was_stopped() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    let (marked, other) = two_spaces(&data);
-    let (space, entity) = (other.space.to_string(), other.entity.to_string());
-    // As a process leaves it that is killed when the space is blocked, and before anything is taken away.
-    let log = rusqlite::Connection::open(log_file(&data)).unwrap();
+/// Leaves the first space as a process does that is killed when the space is blocked, and before anything is taken away.
+fn block(data: &Path) {
+    let log = rusqlite::Connection::open(log_file(data)).unwrap();
     log.execute_batch(
         "PRAGMA foreign_keys = 0;
         BEGIN;
@@ -118,10 +113,35 @@ fn any_other_purge_completes_one_that_was_stopped() {
         COMMIT;",
     )
     .unwrap();
-    drop((log, marked));
-    assert!(!Desk::is_served(&data, 1) && !holders(&data, MARK).is_empty(), "the control");
+    drop(log);
+    assert!(!Desk::is_served(data, 1) && !holders(data, MARK).is_empty(), "the control");
+}
+
+#[test]
+fn any_other_purge_completes_one_that_was_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let (marked, other) = two_spaces(&data);
+    let (space, entity) = (other.space.to_string(), other.entity.to_string());
+    drop(marked);
+    block(&data);
     json(&data, &["purge", "entity", &space, &entity, "--confirm"]);
     assert_eq!(holders(&data, MARK), Vec::<String>::new());
+    assert_eq!(json(&data, &["verify"])[0]["problems"], 0);
+}
+
+#[test]
+fn a_purge_of_a_user_with_spaces_that_was_stopped_is_completed_by_the_same_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    drop(two_spaces(&data));
+    // The user is forgotten in the transaction that blocks the spaces, so there is nobody of that name any more.
+    block(&data);
+    assert_eq!(failure(&data, &["purge", "user", "ada", "--with-spaces"]).0, Some(4));
+    assert!(!holders(&data, MARK).is_empty(), "the control: nothing is taken away before it is confirmed");
+    assert_eq!(failure(&data, &["purge", "user", "ada", "--with-spaces", "--confirm"]).0, Some(4));
+    assert_eq!(holders(&data, MARK), Vec::<String>::new());
+    assert!(!Desk::is_served(&data, 1) && Desk::is_served(&data, 2));
     assert_eq!(json(&data, &["verify"])[0]["problems"], 0);
 }
 

@@ -86,6 +86,13 @@ fn nothing_is_restored_under_a_relay_that_runs() {
     assert_eq!((code, &error["code"]), (Some(3), &Value::from("in_use")));
     drop(relay);
     json(&data, &["restore", "--replace", path(&file)]);
+    // One that starts has the lock some moments before it opens the log.
+    let lock = fs::File::open(data.join("relay.lock")).unwrap();
+    lock.try_lock().unwrap();
+    let (code, error) = failure(&data, &["restore", "--replace", path(&file)]);
+    assert_eq!((code, &error["code"]), (Some(3), &Value::from("in_use")));
+    drop(lock);
+    json(&data, &["restore", "--replace", path(&file)]);
 }
 
 #[test]

@@ -186,6 +186,25 @@ fn an_idle_session_ends_within_five_seconds_of_its_revocation() {
 }
 
 #[test]
+fn a_relay_on_which_nothing_happens_looks_for_revocations_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let mut relay = Relay::with(SqliteLog::open(&path).unwrap());
+    let idle = relay.device(1);
+    // Nothing of its coming is left to be written down.
+    (0..5).for_each(|_| relay.pass(2_000));
+    relay.seen(idle);
+    SqliteLog::open(&path).unwrap().revoke_token(1, relay.now()).unwrap();
+    let revoked_ms = relay.now_ms;
+    while !relay.is_closed(idle) {
+        let due = relay.hub.poll_timeout().unwrap();
+        assert!(due <= revoked_ms + 5_000, "R7: {due}");
+        relay.pass(due - relay.now_ms);
+    }
+    assert_eq!(relay.seen(idle), [Seen::Goodbye(GoodbyeCode::SignedOut)]);
+}
+
+#[test]
 fn a_token_that_expires_ends_its_session_unless_a_fresher_one_came() {
     let mut relay = Relay::new();
     let expiring = Token::new(&mut Seeded(3));

@@ -8,6 +8,30 @@ fn devices(relay: &mut Relay) -> Vec<DeviceSummary> {
 }
 
 #[test]
+fn sessions_that_came_in_the_same_moment_are_listed_once_each_however_short_the_parts() {
+    let mut relay = Relay::new();
+    let mut here: Vec<_> = (1..=5).map(|number| relay.device(number)).collect();
+    relay.pass(5);
+    here.push(relay.device(6));
+    let since: BTreeSet<_> = relay.hub.sessions().iter().map(|session| session.since_wall_ms).collect();
+    assert_eq!(since.len(), 2, "the control");
+    for limit in 1..=6 {
+        let (mut told, mut part) = (Vec::new(), crate::log::Part { after: None, limit });
+        loop {
+            let page = relay.hub.list_sessions(&part).unwrap();
+            assert!((1..=limit).contains(&page.rows.len()));
+            told.extend(page.rows.into_iter().map(|session| session.id));
+            match page.next {
+                Some(next) => part.after = Some(next),
+                None => break,
+            }
+        }
+        assert_eq!(told.len(), here.len(), "in parts of {limit}");
+        assert_eq!(told.iter().collect::<BTreeSet<_>>(), here.iter().collect(), "in parts of {limit}");
+    }
+}
+
+#[test]
 fn a_session_is_listed_with_its_device_its_place_and_its_lag() {
     let mut relay = Relay::new();
     let writer = relay.device(1);

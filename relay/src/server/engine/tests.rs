@@ -103,6 +103,33 @@ fn what_is_old_is_packed_beside_the_hub_and_put_in_place_in_its_turns() {
     drop(turns);
 }
 
+#[test]
+fn one_piece_of_work_on_what_is_old_is_under_way_at_a_time_however_much_is_due() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = SqliteLog::open(&folder.path().join("log.sqlite")).unwrap();
+    let now = crate::testing::at(0);
+    for number in 1..=3 {
+        let (channel, space) = (Channel(0), SpaceId::from_bytes([number; 16]));
+        let open = OpenRequest { channel, space, cursor: None, create: true };
+        let opened = log.open(Principal::ANYONE, &open, LogId::from_bytes([number; 16]), now).unwrap().into_inner();
+        let OpenAnswer::Served { position: told, .. } = opened else { panic!("{opened:?}") };
+        let chunks = Author::new(number, number).chunks(800);
+        let request = AppendRequest { channel, space, push: afield_core::wire::PushNumber(1), told, chunks };
+        let _ = log.append(vec![(Principal::ANYONE, request)], now).unwrap();
+    }
+    let (events, queue) = mpsc::channel();
+    let worker = Worker::start(log.keeper().unwrap().unwrap(), events).unwrap();
+    let hub = Hub::new(log, Access::Open, Limits::DEFAULT, SystemEntropy);
+    let mut turns = Turns::new(hub, queue, Some(worker), Watch::unlimited());
+    // Whatever was put in place before it, a turn waits for one commit of it at the most.
+    (0..5).for_each(|_| turns.give_work());
+    let mut left = 0;
+    while turns.hub.log_mut().next_task().unwrap().is_some() {
+        left += 1;
+    }
+    assert_eq!(left, 2);
+}
+
 fn seen(outputs: &mut UnboundedReceiver<ToLink>) -> Vec<Seen> {
     let mut seen = Vec::new();
     while let Ok(told) = outputs.try_recv() {

@@ -139,6 +139,42 @@ fn an_invitation_is_good_once_in_time_and_never_lowers_a_role() {
 }
 
 #[test]
+fn of_two_who_take_an_invitation_at_the_same_time_one_gets_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let mut desk = Desk::with(SqliteLog::open(&path).unwrap());
+    let space = desk.space;
+    for user in ["ben", "cleo"] {
+        desk.log.create_user(user, at(0)).unwrap();
+    }
+    let codes: Vec<Token> = (10..30).map(|seed| Token::invitation(&mut Seeded(seed))).collect();
+    for code in &codes {
+        let new = NewInvitation { space, role: Role::Writer, expires_wall_ms: at(1_000).wall_ms };
+        desk.log.invite(code, new, at(0)).unwrap();
+    }
+    let start = std::sync::Barrier::new(2);
+    let accept_all = |user: &str| {
+        let mut log = SqliteLog::open(&path).unwrap();
+        codes
+            .iter()
+            .map(|code| {
+                start.wait();
+                log.accept(&code.hash(), user, at(1))
+            })
+            .collect::<Vec<_>>()
+    };
+    let (bens, cleos) = std::thread::scope(|scope| {
+        let bens = scope.spawn(|| accept_all("ben"));
+        (accept_all("cleo"), bens.join().unwrap())
+    });
+    for (one, other) in bens.into_iter().zip(cleos) {
+        let (got, lost) = if one.is_ok() { (one, other) } else { (other, one) };
+        assert_eq!(got.unwrap(), (space, Role::Writer));
+        assert!(matches!(lost, Err(AccountError::NoSuchInvitation)), "{lost:?}");
+    }
+}
+
+#[test]
 fn a_closed_account_gets_nothing_until_it_is_opened_again() {
     let mut desk = Desk::new();
     let (space, told) = (desk.space, desk.told);
@@ -181,6 +217,23 @@ fn a_device_that_is_signed_out_comes_back_with_nothing_older() {
     let listed = desk.log.devices(Some("ada")).unwrap();
     let states: Vec<_> = listed.iter().map(|device| (device.id, device.signed_out_wall_ms)).collect();
     assert_eq!(states, [(phone_id, None), (laptop_id, None)], "it has come back");
+}
+
+#[test]
+fn a_session_of_a_device_that_is_signed_out_writes_and_reads_nothing_more_although_its_token_is_kept() {
+    let mut desk = Desk::new();
+    let (space, told) = (desk.space, desk.told);
+    let shared = principal(&mut desk.log, &ada(), 2);
+    desk.log.grant(space, "ada", Role::Writer, at(0)).unwrap();
+    let sessions = [1, 2].map(|device| {
+        let device = DeviceId::from_bytes([device; 16]);
+        good(desk.log.authenticate(&shared.token.unwrap(), device, at(1)).unwrap())
+    });
+    desk.log.note_devices(&[seen(shared, 1, 5), seen(shared, 2, 6)]).unwrap();
+    assert_eq!(sessions.map(|session| rights(&mut desk.log, session, space, told)), [Some("writes"); 2]);
+    desk.log.sign_out_device("ada", DeviceId::from_bytes([1; 16]), ShownTokens::Keep, at(10)).unwrap();
+    let rights = sessions.map(|session| rights(&mut desk.log, session, space, told));
+    assert_eq!(rights, [None, Some("writes")], "R7: in the transaction of the answer, whenever the session is ended");
 }
 
 #[test]

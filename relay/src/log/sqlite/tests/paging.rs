@@ -30,6 +30,15 @@ fn read<T: Clone + Debug, K: Ord + Clone + Debug>(
     }
 }
 
+/// Reads a list in parts while nothing happens, so that a row that stands at the end of a part could come twice.
+fn read_at_rest<T: Clone + Debug, K: Ord + Clone + Debug>(
+    log: &mut SqliteLog,
+    list: impl Fn(&mut SqliteLog, &Part) -> Result<Page<T>, AccountError>,
+    key: impl Fn(&T) -> K,
+) -> BTreeSet<K> {
+    read(log, list, key, |_, _| {})
+}
+
 fn refuses_a_wrong_place<T: Debug>(
     log: &mut SqliteLog,
     list: impl Fn(&mut SqliteLog, &Part) -> Result<Page<T>, AccountError>,
@@ -46,6 +55,8 @@ fn users_and_their_tokens_come_once_while_others_are_made_and_purged() {
         let new = NewToken { user: Some(format!("user {number}")), ..NewToken::default() };
         log.create_token(&Token::new(&mut Seeded(number)), &new, at(0)).unwrap();
     }
+    assert_eq!(read_at_rest(&mut log, |log, part| log.list_users(part), |user| user.name.clone()).len(), 1 + 7);
+    assert_eq!(read_at_rest(&mut log, |log, part| log.list_tokens(part), |token| token.number).len(), 7);
     let mut made = 0;
     let names = read(
         &mut log,
@@ -91,6 +102,13 @@ fn spaces_their_members_and_invitations_come_once_while_some_go() {
         let new = NewInvitation { space: first, role: Role::Reader, expires_wall_ms: at(1).wall_ms };
         log.invite(&Token::new(&mut Seeded(name.len() as u64 + u64::from(name.as_bytes()[0]))), new, at(0)).unwrap();
     }
+    // One of another space, which is in no list of the first.
+    let new = NewInvitation { space: spaces[1], role: Role::Reader, expires_wall_ms: at(1).wall_ms };
+    log.invite(&Token::new(&mut Seeded(99)), new, at(0)).unwrap();
+    log.grant(spaces[1], "default", Role::Owner, at(0)).unwrap();
+    let named = |log: &mut SqliteLog, part: &Part| log.list_members(first, part);
+    assert_eq!(read_at_rest(&mut log, named, |member| member.user.clone()).len(), 5);
+    assert_eq!(read_at_rest(&mut log, |log, part| log.list_spaces(part), |space| space.id).len(), 7);
     let members = read(
         &mut log,
         |log, part| log.list_members(first, part),
@@ -144,6 +162,8 @@ fn devices_and_sessions_come_once_although_they_are_heard_meanwhile() {
     let here = (1..=7).map(session).collect();
     let all: Vec<_> = (1..=7).map(|number| seen(number, u64::from(number))).collect();
     log.note_roster(&all, &SessionNotes { here, ..SessionNotes::default() }).unwrap();
+    let list = |log: &mut SqliteLog, part: &Part| log.list_sessions(&SessionFilter::default(), part);
+    assert_eq!(read_at_rest(&mut log, list, |session| session.device).len(), 7);
     let expected: BTreeSet<_> = (1..=7).map(|number| DeviceId::from_bytes([number; 16])).collect();
     for user in [None, Some("default")] {
         let list = |log: &mut SqliteLog, part: &Part| log.list_devices(user, part);
@@ -172,4 +192,31 @@ fn devices_and_sessions_come_once_although_they_are_heard_meanwhile() {
     );
     assert_eq!(sessions, expected);
     refuses_a_wrong_place(&mut log, list);
+}
+
+#[test]
+fn devices_of_several_users_come_once_whatever_their_ids() {
+    let mut log = SqliteLog::open_in_memory().unwrap();
+    let mut expected = BTreeSet::new();
+    // The first user has the greatest ids, and each has one that another has, too.
+    for (user, ids) in [("ada", [7, 8, 9]), ("ben", [1, 5, 8]), ("cyd", [2, 5, 6])] {
+        let new = NewToken { user: Some(user.to_owned()), ..NewToken::default() };
+        let principal = principal(&mut log, &new, user.len() as u64 + u64::from(user.as_bytes()[0]));
+        for id in ids {
+            let device = DeviceId::from_bytes([id; 16]);
+            let (token, seen_wall_ms) = (principal.token.unwrap(), at(u64::from(10 - id)).wall_ms);
+            log.note_devices(&[SeenDevice { user: principal.user, device, token, address: None, seen_wall_ms }])
+                .unwrap();
+            expected.insert((user.to_owned(), device));
+        }
+    }
+    let devices =
+        read_at_rest(&mut log, |log, part| log.list_devices(None, part), |device| (device.user.clone(), device.id));
+    assert_eq!(devices, expected);
+    let of_ben = read_at_rest(
+        &mut log,
+        |log, part| log.list_devices(Some("ben"), part),
+        |device| device.user.clone() + &device.id.to_string(),
+    );
+    assert!(of_ben.len() == 3 && of_ben.iter().all(|device| device.starts_with("ben")), "{of_ben:?}");
 }

@@ -27,6 +27,26 @@ fn what_is_old_is_packed_by_itself_and_what_is_fresh_stays() {
 }
 
 #[test]
+fn what_is_old_is_read_and_packed_while_others_write_and_is_put_in_place_behind_what_they_wrote() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let mut desk = Desk::with(SqliteLog::open(&path).unwrap());
+    let mut author = Author::new(1, 1);
+    desk.push(author.letters(800));
+    let task = desk.log.next_task().unwrap().unwrap();
+    let mut keeper = desk.log.keeper().unwrap().unwrap();
+    let writer = rusqlite::Connection::open(&path).unwrap();
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let work = keeper.gather(task).expect("it waits for nobody who writes").unwrap();
+    writer.execute_batch("COMMIT").unwrap();
+    desk.log.connection().busy_timeout(std::time::Duration::ZERO).unwrap();
+    let verdicts = desk.push(author.letters(10));
+    assert!(verdicts.iter().all(is_stored), "and nobody who writes waits for it");
+    assert_eq!(desk.log.settle(work.run()).unwrap().into_inner(), Settled::Packed { chunks: 512 });
+    assert_eq!(desk.rows("chunks"), 298);
+}
+
+#[test]
 fn what_was_left_undone_is_found_when_the_log_is_opened_again() {
     let mut desk = Desk::new();
     desk.push(Author::new(1, 1).chunks(1_200));
