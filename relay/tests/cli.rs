@@ -327,7 +327,9 @@ fn every_request_of_devices_and_load_balancers_has_an_id_that_the_log_names() {
     let mut expected: Vec<_> = requests
         .iter()
         .map(|(method, path, route, status)| {
-            let answer = asked(&address, &format!("{method} {path} HTTP/1.1\r\nhost: x\r\n\r\n"));
+            // An id that a request brings along is nothing to go by: anybody could write in the log what he likes.
+            let given = "x-request-id: given-by-the-peer";
+            let answer = asked(&address, &format!("{method} {path} HTTP/1.1\r\nhost: x\r\n{given}\r\n\r\n"));
             assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
             (id_of(&answer), route.unwrap_or("-"), *status)
         })
@@ -338,13 +340,63 @@ fn every_request_of_devices_and_load_balancers_has_an_id_that_the_log_names() {
     assert_eq!(different.len(), expected.len());
 
     let (_, log) = serving.terminate();
-    assert!(!log.contains("secret-name"), "S6: {log}");
+    assert!(!log.contains("secret-name") && !log.contains("given-by-the-peer"), "S6: {log}");
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for (id, route, status) in expected {
         let fields = lines.iter().map(|line| line.get("fields").unwrap_or(line));
         let named: Vec<_> = fields.filter(|fields| fields["request"] == id.as_str()).collect();
         assert!(matches!(named[..], [one] if one["route"] == route && one["status"] == status), "{id}: {log}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn every_request_of_the_administration_has_an_id_that_the_log_names_and_a_route_instead_of_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let token = String::from_utf8(done(&data, &["token", "create", "--admin"]).stdout).unwrap();
+    let serving = Serving::start(&data, &["--admin-listen", "127.0.0.1:0", "--log-format", "json"]);
+    let address = serving.ready["admin_address"].as_str().unwrap().to_owned();
+    let mut expected = Vec::new();
+    for (method, path, route, status) in [
+        ("POST", "/v1/users/secret-name/sign-out", "/v1/users/{name}/sign-out", 404),
+        ("POST", "/v1/users/secret-name/sign-out", "/v1/users/{name}/sign-out", 404),
+        ("GET", "/v1/secret-name", "-", 404),
+    ] {
+        let head = format!("host: x\r\nauthorization: Bearer {}\r\nx-request-id: given-by-the-peer", token.trim_end());
+        let answer = asked(&address, &format!("{method} {path} HTTP/1.1\r\n{head}\r\n\r\n"));
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        let ids: Vec<_> = answer.lines().filter_map(|line| line.strip_prefix("x-request-id: ")).collect();
+        let [id] = ids[..] else { panic!("{answer}") };
+        expected.push((id.to_owned(), route, status));
+    }
+    let different: std::collections::BTreeSet<_> = expected.iter().map(|(id, ..)| id).collect();
+    assert_eq!(different.len(), expected.len());
+    let (_, log) = serving.terminate();
+    assert!(!log.contains("secret-name") && !log.contains("given-by-the-peer"), "S6: {log}");
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (id, route, status) in expected {
+        let fields = lines.iter().map(|line| line.get("fields").unwrap_or(line));
+        let named: Vec<_> = fields.filter(|fields| fields["request"] == id.as_str()).collect();
+        assert!(matches!(named[..], [one] if one["route"] == route && one["status"] == status), "{id}: {log}");
+    }
+}
+
+#[test]
+fn a_list_that_has_several_parts_is_printed_whole() {
+    const USERS: usize = 2_500;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    assert!(done(&data, &["user", "create", "ada"]).status.success());
+    let log = rusqlite::Connection::open(data.join("log.sqlite")).unwrap();
+    let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+        INSERT INTO users (name, created_ms) SELECT 'user ' || i, 0 FROM n";
+    log.execute(sql, [USERS as i64]).unwrap();
+    let names: std::collections::BTreeSet<_> =
+        json(&data, &["user", "list"]).iter().map(|user| user["name"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(names.len(), 2 + USERS, "with the default one");
+    let text = String::from_utf8(done(&data, &["user", "list"]).stdout).unwrap();
+    assert_eq!(text.lines().count(), 2 + USERS, "each once");
 }
 
 #[test]

@@ -285,6 +285,33 @@ async fn it_says_that_it_is_alive() {
     assert!(ready.starts_with("HTTP/1.1 503"), "{ready}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_cannot_append_is_alive_and_not_ready_until_it_can_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::start(options(folder.path())).await.unwrap();
+    let ask = async |path: &str| http(&relay, &format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
+    let fail = async |fails: bool| {
+        let fault = fails.then_some(crate::log::Fault::Error);
+        let inject = move |hub: &mut crate::hub::Hub<SqliteLog>, _| hub.log_mut().inject_faults(move |_| fault);
+        relay.engine.handle().ask(inject).await.unwrap();
+    };
+    for (fails, answer, body) in [(true, "503", "not_ready"), (false, "200", "ready")] {
+        fail(fails).await;
+        // The last try counts for a second.
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let ready = ask("/readyz").await;
+            let is_told = ready.starts_with(&format!("HTTP/1.1 {answer}"));
+            assert_eq!(is_told, ready.ends_with(&format!("{{\"status\":\"{body}\"}}")), "{ready}");
+            if is_told {
+                break;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{ready}");
+        }
+        assert!(ask("/healthz").await.starts_with("HTTP/1.1 200"), "the process is to live on");
+    }
+}
+
 fn handshake(more: &str) -> String {
     format!(
         "GET {SYNC_PATH} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
