@@ -196,3 +196,40 @@ fn what_this_value_commits_itself_makes_no_change_of_the_upkeep_of_others() {
     upkeep();
     assert_ne!(desk.log.foreign_version().unwrap(), last, "the control: administration by others");
 }
+
+#[test]
+fn what_others_append_is_noticed_although_this_value_did_upkeep_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let mut desk = Desk::with(SqliteLog::open(&path).unwrap());
+    let beside = Connection::open(&path).unwrap();
+    // As another process that appends.
+    let append_beside = || beside.execute("UPDATE spaces SET sequence = sequence + 1", []).unwrap();
+    let old = Author::new(1, 1).chunks(1_200);
+    desk.push(old);
+    let before = desk.log.foreign_version().unwrap();
+    let pack = |log: &mut SqliteLog| {
+        let task = log.next_task().unwrap().expect("something is old");
+        let work = log.gather(task).unwrap().expect("it is to be packed");
+        drop(log.settle(work.run()).unwrap());
+    };
+    pack(&mut desk.log);
+    assert_eq!(desk.log.foreign_version().unwrap(), before, "the control: upkeep of its own is no change");
+    desk.push(Author::new(2, 2).chunks(800));
+    pack(&mut desk.log);
+    append_beside();
+    assert_ne!(desk.log.foreign_version().unwrap(), before, "R9: whoever reads has to look at the log again");
+}
+
+#[test]
+fn whether_something_could_be_appended_is_tried_by_writing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let mut desk = Desk::with(SqliteLog::open(&path).unwrap());
+    let beside = Connection::open(&path).unwrap();
+    let version = || beside.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0)).unwrap();
+    let wal = || std::fs::metadata(path.with_extension("sqlite-wal")).unwrap().len();
+    let (before, bytes) = (version(), wal());
+    desk.log.check_writable(at(0)).unwrap();
+    assert!(version() != before && wal() > bytes, "a commit that writes nothing succeeds on a full disk, too");
+}
