@@ -107,3 +107,19 @@ impl<L: Log> Hub<L> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::at;
+
+    #[test]
+    fn a_session_gives_six_fresher_tokens_at_once_and_then_one_every_ten_seconds() {
+        let mut refreshes = Refreshes::full(at(0));
+        let mut taken = |ms, tries: usize| (0..tries).filter(|_| refreshes.take(at(ms))).count();
+        assert_eq!(taken(0, 10), 6);
+        assert_eq!((taken(9_999, 1), taken(10_000, 2)), (0, 1));
+        assert_eq!(taken(10_000_000, 10), 6, "no more than that is saved up");
+        assert_eq!(taken(0, 1), 0, "a clock that goes back gives nothing");
+    }
+}

@@ -277,7 +277,12 @@ fn a_token_is_good_for_a_day_at_most_and_not_a_moment_after_its_end() {
     assert_eq!(outcome(json!({ "iat": 1_600_000_000 })), Err(long), "an old one does not become good in its last day");
     assert_eq!(outcome(json!({ "iat": 1_700_000_160 })), Ok(()), "a clock that is a little ahead");
     assert_eq!(outcome(json!({ "iat": 1_700_000_161 })), Err(early.clone()));
-    assert_eq!(outcome(json!({ "nbf": 1_700_000_161 })), Err(early));
+    assert_eq!(outcome(json!({ "nbf": 1_700_000_161 })), Err(early.clone()));
+    assert_eq!(
+        outcome(json!({ "iat": 1_700_000_161, "nbf": 1_700_000_050 })),
+        Err(early),
+        "one does not stand for the other"
+    );
     assert_eq!(outcome(json!({ "nbf": 1_700_000_050 })), Ok(()));
 }
 

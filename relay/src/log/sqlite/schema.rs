@@ -348,6 +348,32 @@ mod tests {
     }
 
     #[test]
+    fn of_many_who_open_an_older_log_at_once_one_brings_it_to_this_version_and_all_open_it() {
+        const OPENERS: usize = 8;
+        for _ in 0..5 {
+            let (_folder, path) = file();
+            let old = Connection::open(&path).unwrap();
+            old.execute_batch(MIGRATIONS[0]).unwrap();
+            old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+            old.pragma_update(None, "user_version", 1).unwrap();
+            drop(old);
+            let start = std::sync::Barrier::new(OPENERS);
+            let versions = std::thread::scope(|scope| {
+                let openers: Vec<_> = (0..OPENERS)
+                    .map(|_| {
+                        scope.spawn(|| {
+                            start.wait();
+                            identify(&open_file(&path).unwrap()).unwrap()
+                        })
+                    })
+                    .collect();
+                openers.into_iter().map(|opener| opener.join().unwrap()).collect::<Vec<_>>()
+            });
+            assert_eq!(versions, [supported(); OPENERS]);
+        }
+    }
+
+    #[test]
     fn a_foreign_a_newer_and_a_damaged_file_are_told_apart_and_left_alone() {
         let (_folder, path) = file();
         let write = |sql: &str| Connection::open(&path).unwrap().execute_batch(sql).unwrap();

@@ -77,10 +77,14 @@ fn what_is_kept_of_a_purged_user_names_nobody_and_goes_once_nothing_of_before_ca
 #[test]
 fn after_all_access_has_ended_nothing_signed_before_is_good_of_whoever() {
     let mut desk = Desk::new();
-    good(signed(&mut desk.log, "a.shown", &signed_at(0, "zoe"), 1));
+    let zoe = good(signed(&mut desk.log, "a.shown", &signed_at(0, "zoe"), 1));
+    desk.log.note_devices(&[seen(zoe, 1, 2), seen(zoe, 2, 3)]).unwrap();
     desk.log.end_all_access(at(10)).unwrap();
     // The clock may have been set back.
     desk.log.end_all_access(at(5)).unwrap();
+    let devices = desk.log.devices(None).unwrap();
+    assert!(devices.iter().all(|device| device.signed_out_wall_ms == Some(at(10).wall_ms)), "{devices:?}");
+    assert!(!devices.is_empty(), "the control");
     for (text, subject) in [("a.shown", "zoe"), ("a.never-shown", "zoe"), ("b.1", "unknown to the backup")] {
         for ms in [0, 9] {
             assert_eq!(signed(&mut desk.log, text, &signed_at(ms, subject), 11), SIGNED_OUT, "R7: {subject}, {ms}");
