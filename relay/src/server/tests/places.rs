@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::server::engine::{EngineHandle, Event};
+use crate::server::places::SPARE_PLACES;
 
 /// How many connections of an address may not be welcome yet.
 const FEW: usize = 2;
@@ -203,4 +204,58 @@ async fn the_time_for_the_handshake_counts_from_when_the_connection_was_accepted
     };
     assert!(caller.began <= accepted_before, "and not from when it asked");
     running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_all_places_are_taken_a_few_more_hear_so_over_http_and_all_others_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::start(RelayOptions { connections_max: 1, ..options(folder.path()) }).await.unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..1 + SPARE_PLACES {
+        silent.push(TcpStream::connect(relay.address()).await.unwrap());
+    }
+    // It is answered without a look at what it asks for, and may be cut before it has read that.
+    let mut stream = TcpStream::connect(relay.address()).await.unwrap();
+    let mut answer = [0; 12];
+    let told = tokio::time::timeout(Duration::from_secs(5), stream.read_exact(&mut answer)).await;
+    assert!(told.is_ok_and(|read| read.is_err() || &answer == b"HTTP/1.1 503"), "R8: it holds nothing");
+    silent.clear();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let mut stream = TcpStream::connect(relay.address()).await.unwrap();
+        // Where there is no place yet the connection may be cut before this is read.
+        let asked = stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        let read = tokio::time::timeout(PATIENCE, stream.read_exact(&mut answer)).await.unwrap();
+        if asked.is_ok() && read.is_ok() && &answer == b"HTTP/1.1 200" {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "its places are free again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_proxy_that_is_not_believed_nobody_pays_for_others_who_come_through_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = new_token(folder.path());
+    let once = Rate::per_minute(1, 1);
+    let rates = Rates { connections: once, failures: once, ..Rates::DEFAULT };
+    let one_each = RelayOptions { handshakes_per_address_max: 1, rates, ..options(folder.path()) };
+    let relay = Relay::start(RelayOptions { behind_proxy: true, ..one_each.clone() }).await.unwrap();
+    let mut at_once = Vec::new();
+    for _ in 0..3 {
+        at_once.push(Device::connect(&relay, &token).await);
+    }
+    for _ in 0..3 {
+        let mut guesser = Device::try_connect(&relay.url(), Some("afield_guess"), Vec::new()).await.unwrap();
+        guesser.send(ToRelay::Hello(hello(1))).await;
+        assert_eq!(guesser.next().await, Some(Seen::Goodbye(GoodbyeCode::Unauthorized)));
+        assert_eq!(guesser.next().await, None);
+    }
+    Device::connect(&relay, &token).await;
+    relay.shutdown().await;
+
+    let relay = Relay::start(one_each).await.unwrap();
+    let _first = Device::connect(&relay, &token).await;
+    let second = Device::try_connect(&relay.url(), Some(token.reveal()), Vec::new()).await;
+    assert!(second.is_err(), "the control: without a proxy they are one address");
 }

@@ -290,8 +290,13 @@ fn everything_of_a_user_is_signed_out_at_once_and_nothing_of_others() {
     let mut desk = Desk::new();
     let tokens = [2, 3].map(|seed| principal(&mut desk.log, &ada(), seed));
     let other = principal(&mut desk.log, &ben(), 4);
+    desk.log.note_devices(&[seen(tokens[0], 1, 5), seen(tokens[1], 2, 6), seen(other, 3, 7)]).unwrap();
     let signed_out = desk.log.sign_out_user("ada", at(10)).unwrap();
     assert_eq!(signed_out, revoked(&[2, 3], &[]));
+    for device in desk.log.devices(None).unwrap() {
+        let signed_out = (device.user == "ada").then_some(at(10).wall_ms);
+        assert_eq!(device.signed_out_wall_ms, signed_out, "so they are listed, too: {}", device.id);
+    }
     for token in tokens {
         assert_eq!(desk.log.ended(token, at(11)).unwrap(), Some(Ended::SignedOut));
     }

@@ -241,3 +241,36 @@ fn names_that_are_used_again_while_a_purge_looks_for_unused_ones_stay() {
     assert_eq!(number(&connection, "SELECT count(*) FROM actors"), 1);
     assert_eq!(number(&connection, "SELECT count(*) FROM collections"), 1);
 }
+
+#[test]
+fn what_members_tokens_sessions_and_invitations_had_of_a_purged_space_goes_with_it_and_of_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let mut desk = Desk::with(SqliteLog::open(&path).unwrap());
+    let stays = SpaceId::from_bytes([2; 16]);
+    create(&mut desk.log, desk.principal, stays, 2);
+    for (seed, space) in [(10, desk.space), (20, stays)] {
+        let role = crate::log::accounts::Role::Reader;
+        let invitation = crate::log::accounts::NewInvitation { space, role, expires_wall_ms: at(1_000).wall_ms };
+        desk.log.invite(&Token::invitation(&mut Seeded(seed)), invitation, at(0)).unwrap();
+        let token = NewToken { spaces: vec![space], ..NewToken::default() };
+        desk.log.create_token(&Token::new(&mut Seeded(seed + 1)), &token, at(0)).unwrap();
+    }
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO sessions (id, user, device, since_ms, heard_ms, queued_bytes) VALUES (x'01', 1, x'01', 0, 0, 0);
+            INSERT INTO session_spaces (session, space) SELECT x'01', number FROM spaces",
+        )
+        .unwrap();
+    let kept = || {
+        ["members", "session_spaces", "invitations", "token_spaces"]
+            .map(|table| number(&connection, &format!("SELECT count(*) FROM {table}")))
+    };
+    assert_eq!(kept(), [2; 4], "the control");
+    desk.log.purge_space(desk.space, at(1)).unwrap().unwrap();
+    assert_eq!(kept(), [1; 4]);
+    assert_eq!(desk.log.members(stays).unwrap().len(), 1);
+    assert_eq!(desk.log.invitations(stays).unwrap().len(), 1);
+    assert!(verify(&path, &mut |_, _| {}).unwrap().problems.is_empty());
+}
