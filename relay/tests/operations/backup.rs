@@ -81,3 +81,17 @@ fn a_log_that_is_not_whole_makes_no_backup_and_leaves_the_older_one() {
     assert_eq!(fs::read(&file).unwrap(), good);
     assert_eq!(names(&backups), ["backup"]);
 }
+
+#[test]
+fn one_backup_of_a_folder_is_made_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, file) = (folder.path().join("data"), folder.path().join("backup"));
+    Desk::open(&data, 1).write("one", 3);
+    json(&data, &["backup", path(&file)]);
+    let lock = fs::File::open(data.join("backup.lock")).unwrap();
+    lock.try_lock().unwrap();
+    let (code, error) = failure(&data, &["backup", "--force", path(&file)]);
+    assert_eq!((code, &error["code"]), (Some(3), &serde_json::Value::from("in_use")));
+    drop(lock);
+    json(&data, &["backup", "--force", path(&file)]);
+}

@@ -178,6 +178,32 @@ fn the_file_becomes_smaller_when_its_rows_are_packed() {
 }
 
 #[test]
+fn one_commit_of_work_on_what_is_old_changes_little_however_much_is_due() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = Desk::with(SqliteLog::open(&folder.path().join("log.sqlite")).unwrap());
+    let mut author = Author::new(1, 1);
+    for _ in 0..10 {
+        desk.push(author.chunks(1_000));
+    }
+    let pages =
+        |log: &SqliteLog| log.connection.pragma_query_value(None, "page_count", |row| row.get::<_, i64>(0)).unwrap();
+    let (mut packed, mut stripped, mut given_back) = (Vec::new(), Vec::new(), Vec::new());
+    while let Some(task) = desk.log.next_task().unwrap() {
+        let Some(work) = desk.log.gather(task).unwrap() else { continue };
+        let before = pages(&desk.log);
+        match desk.log.settle(work.run()).unwrap().into_inner() {
+            Settled::Packed { chunks } => packed.push(chunks),
+            Settled::Stripped { segments } => stripped.push(segments),
+            _ => {}
+        }
+        given_back.push(before - pages(&desk.log));
+    }
+    assert!(packed.len() > 16 && packed.iter().all(|chunks| *chunks <= 512), "{packed:?}");
+    assert!(stripped.contains(&16) && stripped.iter().all(|segments| *segments <= 16), "{stripped:?}");
+    assert!(given_back.contains(&64) && given_back.iter().all(|pages| *pages <= 64), "{given_back:?}");
+}
+
+#[test]
 fn a_snapshot_that_ended_its_process_twice_is_not_tried_before_its_entity_has_doubled() {
     let mut desk = Desk::new();
     let mut author = Author::new(1, 1);
