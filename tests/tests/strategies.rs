@@ -83,7 +83,10 @@ fn devices_with_opposing_strategies_stop_and_list_the_same() {
     world.edit(1, id, "title", "of 1");
     world.exchange();
     let held = world.held(0);
-    world.inbox();
+    let inbox = world.inbox();
+    let [conflict] = inbox.as_slice() else { panic!("a person has to decide: {inbox:?}") };
+    assert_eq!((conflict.entity, conflict.path.to_string().as_str()), (id, "title"));
+    assert!(held.iter().all(|changes| *changes > 3), "each has tried: {held:?}");
     let shown = world.shown(id, "title");
     assert!(shown.iter().all(|title| *title == shown[0]));
     assert_eq!(world.exchange(), 1, "nothing more is made");

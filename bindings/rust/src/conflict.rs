@@ -332,7 +332,8 @@ impl<T> Collection<T> {
     /// that there are. It is remembered.
     ///
     /// - [`Strategy::Merge`], as at first: the entity shows what Automerge chose, and the conflict is listed.
-    /// - [`Strategy::Manual`]: the same, and listed as to be decided by a person ([`ReadConflict::strategy`]).
+    /// - [`Strategy::Manual`]: the same, and listed as to be decided by a person ([`ReadConflict::strategy`]), until one resolves it, or a device
+    ///   whose own strategy decides it: what is left to people is declared on every device.
     /// - [`Strategy::Newest`]: the value with the latest time, by the clocks of those who wrote.
     /// - [`Strategy::PreferThis`]: what this device wrote; [`Strategy::PreferOther`]: what others wrote. Where this device had no part in
     ///   it, the conflict is listed.

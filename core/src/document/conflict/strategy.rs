@@ -55,7 +55,8 @@ pub enum Strategy {
     /// What Automerge shows stands, and the conflict is listed until a person decides.
     #[default]
     Merge,
-    /// The same, and marked as waiting for a person.
+    /// The same, and marked as waiting for a person. Strategies are each device's own: another device that decides such a conflict by itself
+    /// decides it for all, so an app that leaves a field to people declares it on every device.
     Manual,
     /// The value with the latest time, by the clocks of those who wrote; of several the one with the greatest hash.
     Newest,

@@ -238,10 +238,17 @@ fn opposing_strategies_end_in_the_inbox_and_rewrite_each_other_so_often_and_no_m
     let mut devices = trio([Strategy::PreferThis, Strategy::PreferThis, Strategy::Merge]);
     devices[0].put(2_000, "title", 10);
     devices[1].put(1_000, "title", 20);
+    // Each decides before it knows what the other has decided, again and again.
+    for _ in 0..=SETTLEMENT_DEPTH_MAX {
+        let (of_first, of_second) = (devices[0].copied(), devices[1].copied());
+        devices[0].receive(&of_second);
+        devices[1].receive(&of_first);
+    }
     exchange(&mut devices);
     let made = devices.iter().map(|device| device.settled).sum::<usize>();
-    assert!(made <= 2 * SETTLEMENT_DEPTH_MAX as usize, "{made}");
+    assert_eq!(made, 2 * SETTLEMENT_DEPTH_MAX as usize, "each has tried, and stops");
     let conflicts = devices[0].document.conflicts();
+    assert_eq!(conflicts.len(), 1, "a person has to decide");
     assert!(devices.iter().all(|device| device.document.conflicts() == conflicts));
 }
 
@@ -261,6 +268,16 @@ fn what_others_write_into_is_left_to_people_and_so_is_what_is_manual() {
     devices[1].put(2_000, "title", 2);
     exchange(&mut devices);
     assert!(devices.iter().all(|device| device.settled == 0 && device.document.conflicts().len() == 1));
+    // A strategy is a device's own: what decides by itself elsewhere decides this, too.
+    for (other, shown) in [(Strategy::Newest, 2), (Strategy::PreferThis, 2), (Strategy::PreferOther, 1)] {
+        let mut devices = trio([Strategy::Manual, other, Strategy::Manual]);
+        devices[0].put(1_000, "title", 1);
+        devices[1].put(2_000, "title", 2);
+        exchange(&mut devices);
+        assert!(devices.iter().all(|device| device.value("title") == Some(Value::Int(shown))), "{other}");
+        assert!(devices.iter().all(|device| device.document.conflicts().is_empty()), "{other}");
+        assert_eq!(devices.iter().map(|device| device.settled).collect::<Vec<_>>(), [0, 1, 0], "{other}");
+    }
 }
 
 #[test]
