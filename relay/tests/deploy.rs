@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 const DOCUMENT: &str = include_str!("../DEPLOYMENT.md");
 const UNIT: &str = include_str!("../deploy/afield-relay.service");
+const BACKUP: &str = include_str!("../deploy/afield-relay-backup.service");
 const COMPOSE: &str = include_str!("../deploy/compose.yaml");
 const DOCKERFILE: &str = include_str!("../deploy/Dockerfile");
 const CADDYFILE: &str = include_str!("../deploy/Caddyfile");
@@ -142,6 +143,39 @@ fn the_files_agree_with_the_relay_on_its_port() {
         assert!(text.contains(":8453"), "{name}");
     }
     assert!(said(&mut relay(&["config", "print"])).contains("127.0.0.1:8453"), "the default");
+}
+
+/// What the unit of the backup runs, done here: the log is copied and checked, what is older than two weeks goes, and what an upgrade has
+/// kept stays.
+#[cfg(unix)]
+#[test]
+fn the_nightly_backup_keeps_two_weeks_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, backups, programs) =
+        (folder.path().join("data"), folder.path().join("backups"), folder.path().join("bin"));
+    std::fs::create_dir(&backups).unwrap();
+    std::fs::create_dir(&programs).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_afield-relay"), programs.join("afield-relay")).unwrap();
+    said(relay(&["user", "create", "ada", "--data"]).arg(&data));
+    let script = BACKUP.lines().find_map(|line| line.strip_prefix("ExecStart=/bin/sh -eu -c '")?.strip_suffix('\''));
+    let script = script.expect("the unit has a script").replace("%%", "%");
+    assert_eq!(script.matches("/var/backups/afield").count(), 2);
+    let script = script.replace("/var/backups/afield", backups.to_str().unwrap());
+    for (name, days) in [("nightly-old.sqlite", 16), ("nightly-new.sqlite", 13), ("before-old.sqlite", 400)] {
+        let file = std::fs::File::create(backups.join(name)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(days * 86_400)).unwrap();
+    }
+    let path =
+        std::env::join_paths([programs].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())));
+    let mut command = Command::new("/bin/sh");
+    said(command.args(["-eu", "-c", &script]).env("PATH", path.unwrap()).env("AFIELD_DATA", &data));
+    let left = std::fs::read_dir(&backups).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let (mut made, mut kept): (Vec<_>, Vec<_>) = left.partition(|name| name.starts_with("nightly-2"));
+    kept.sort();
+    assert_eq!((made.len(), kept), (1, vec!["before-old.sqlite".to_owned(), "nightly-new.sqlite".to_owned()]));
+    let (made, again) = (backups.join(made.remove(0)), folder.path().join("again"));
+    said(relay(&["restore"]).arg(made).arg("--data").arg(&again));
+    assert!(said(relay(&["user", "list", "--data"]).arg(&again)).contains("ada"), "it is one of the log");
 }
 
 /// Where a program is, which this system may do without.

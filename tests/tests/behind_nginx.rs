@@ -41,6 +41,8 @@ impl Nginx {
         let (listen, upstream) = (format!("listen {address} ssl;"), format!("server {relay};"));
         for (shipped, here) in [
             ("listen 443 ssl;", &*listen),
+            // One address of one family is what is free here.
+            ("    listen [::]:443 ssl;\n", ""),
             ("server 127.0.0.1:8453;", &upstream),
             ("/etc/letsencrypt/live/sync.example.com/fullchain.pem", chain.to_str().unwrap()),
             ("/etc/letsencrypt/live/sync.example.com/privkey.pem", key.to_str().unwrap()),
