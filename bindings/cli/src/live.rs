@@ -4,7 +4,7 @@ use crate::context;
 use crate::failure::Failure;
 use crate::output::{self, Output};
 use crate::remembered::{LastError, LastState, RefusedSpace, Remembered};
-use afield::{Replica, Status, SyncEvent};
+use afield::{Class, Replica, Status, SyncError, SyncEvent};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use tokio::sync::broadcast::{self, error::TryRecvError};
@@ -36,12 +36,19 @@ impl Live {
     }
 
     /// Tells on stderr when the relay was reached or lost since the last look.
-    pub(crate) fn tell(&mut self, output: Output) {
+    ///
+    /// Fails where the session ended for something that does not end by itself, as by a sign-out: whoever looks on would wait for
+    /// nothing, and keep others from the store who could do something about it.
+    pub(crate) fn tell(&mut self, output: Output) -> Result<(), Failure> {
         loop {
             let line = match self.events.try_recv() {
                 Ok(SyncEvent::Connected) => {
                     self.told = None;
                     "connected to the relay".to_owned()
+                }
+                Ok(SyncEvent::Disconnected { reason, class }) if !matches!(class, Class::Retry | Class::Quota) => {
+                    let sign_in = self.replica.status()?.sign_in;
+                    return Err(SyncError::Failed { reason, class, sign_in }.into());
                 }
                 Ok(SyncEvent::Disconnected { reason, .. }) if self.told.as_deref() != Some(&reason) => {
                     let line = format!("not connected: {reason}; trying again");
@@ -50,7 +57,7 @@ impl Live {
                 }
                 Ok(SyncEvent::SpaceRefused { space, code }) => format!("space {space} is not synced: {code}"),
                 Ok(_) | Err(TryRecvError::Lagged(_)) => continue,
-                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return Ok(()),
             };
             if output.is_for_a_person() {
                 output::tell_wrapped(&format!("{} {line}", console::style("afield:").dim().for_stderr()), 2);

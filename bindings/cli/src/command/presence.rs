@@ -81,7 +81,7 @@ fn tell_until(
         output::tell_wrapped("afield: whoever else is here, or comes, shows here, until Ctrl-C", 2);
     }
     while !interrupt.wait(LOOK_AGAIN) {
-        live.tell(output);
+        live.tell(output)?;
         let Some(peers) = watch.take() else { continue };
         let now: Seen = peers.into_iter().map(|peer| ((peer.session, peer.entity), peer)).collect();
         for line in lines(&seen, &now, context::wall_ms()) {

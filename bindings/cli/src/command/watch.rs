@@ -117,7 +117,7 @@ fn watch(
     }
     while !interrupt.wait(LOOK_AGAIN) {
         if let Some(live) = live.as_deref_mut() {
-            live.tell(output);
+            live.tell(output)?;
         }
         if !commits.have_come()? {
             continue;

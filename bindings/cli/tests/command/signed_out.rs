@@ -2,6 +2,7 @@
 
 use crate::running::{Person, Relay};
 use serde_json::{Value as Json, json};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// Somebody with an unsent note, of whom the relay says this, and what the commands tell then.
@@ -90,4 +91,37 @@ fn a_wrong_token_is_told_apart_from_both() {
     assert!(error["error"].as_str().unwrap().contains("did not accept the token"), "{error}");
     assert!(error["next"].as_str().unwrap().starts_with("get a token"), "{error}");
     assert_eq!(person.run(["status", "--json"]).json()["sign_in"], "token_refused");
+}
+
+#[test]
+fn who_looks_on_is_told_and_let_go_when_the_session_is_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::with_tokens(folder.path());
+    let token = relay.token(&["--user", "ada"]);
+    let person = Person::with_store();
+    person.run(["put", "notes", "title=first"]).ok();
+    person.run(["connect", &relay.url(), "--token", &token]).ok();
+    for watching in [&["watch", "notes", "--sync"][..], &["presence"]] {
+        let before = relay.administer(&["session", "list"]).len();
+        assert_eq!(before, 0, "the control: nobody is connected");
+        let child = person.command(watching).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while relay.administer(&["session", "list"]).is_empty() {
+            assert!(Instant::now() < deadline, "the relay does not list the session");
+        }
+        relay.administer(&["user", "sign-out", "ada"]);
+        // It ends by itself, or the test does not.
+        let ended = child.wait_with_output().unwrap();
+        let told = String::from_utf8(ended.stderr).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(ended.status.code(), Some(5), "{told}");
+        assert!(told.contains("this device was signed out") && told.contains("get a new token"), "{told}");
+        assert!(!told.contains("trying again"), "{told}");
+        assert_eq!(person.run(["status", "--json"]).json()["state"], "needs_sign_in");
+        person.run(["put", "notes", "title=meanwhile"]).ok();
+        let answer = relay.administer(&["token", "create", "--user", "ada"]);
+        person.run(["connect", &relay.url(), "--token", answer[0]["token"].as_str().unwrap()]).ok();
+        while !relay.administer(&["session", "list"]).is_empty() {
+            assert!(Instant::now() < deadline, "the relay still lists a session");
+        }
+    }
 }
