@@ -15,7 +15,7 @@ pub use rows::{
 pub use sessions::{SessionFilter, SessionProgress, SignedOutSession, WrittenSession};
 
 use super::page::whole;
-use super::{Page, Part, Token, TokenHash};
+use super::{LogError, Page, Part, Token, TokenHash};
 use afield_core::{DeviceId, Now, SessionId, SpaceId};
 
 /// The name of the user of tokens that name none.
