@@ -78,12 +78,17 @@ impl Failure {
             // The others say what to do.
             _ => return None,
         };
-        match class {
-            Class::Retry => Some("try again"),
-            Class::SignIn => Some("put a fresh token under Settings"),
-            Class::Quota => Some("make room"),
-            Class::Upgrade => Some("get a newer version"),
-            _ => None,
-        }
+        next_step_of(class)
+    }
+}
+
+/// What helps against an error of a class, where the error does not say it itself.
+pub(crate) fn next_step_of(class: Class) -> Option<&'static str> {
+    match class {
+        Class::Retry => Some("try again"),
+        Class::SignIn => Some("put a fresh token under Settings (6)"),
+        Class::Quota => Some("make room"),
+        Class::Upgrade => Some("get a newer version"),
+        _ => None,
     }
 }

@@ -24,7 +24,7 @@
 //! | `failure.rs` | errors in words, with the next step |
 //! | `app.rs` | keys in, and what changes by itself: watching |
 //! | `draw.rs`, `typing.rs`, `terminal.rs` | the window, without the library |
-//! | `tests.rs` | two devices and a real relay, driven by keys |
+//! | `tests.rs` | two devices and a real relay, driven by keys; the app in a real terminal |
 
 mod app;
 mod draw;
@@ -60,7 +60,11 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    start(Arguments::parse())
+}
+
+/// Runs the app to its end, and says what went wrong.
+fn start(arguments: Arguments) -> ExitCode {
     match run(arguments.store.unwrap_or_else(default_store)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

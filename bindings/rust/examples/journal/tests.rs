@@ -1,6 +1,9 @@
 //! The app, driven by keys and looked at as a person would: with real stores, and with a real relay between two devices.
 
 mod one_device;
+mod signing_in;
+#[cfg(unix)]
+mod terminal;
 mod two_devices;
 mod writing;
 

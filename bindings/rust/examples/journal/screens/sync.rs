@@ -1,11 +1,11 @@
 //! Sync: how it stands, what waits, what went wrong, and "sync now". All of it is the library's status, in words.
 
 use super::{Hint, Next, alarming, draw_input, faint, pane, span_in_words, strong};
-use crate::failure::Failure;
+use crate::failure::{Failure, next_step_of};
 use crate::journal::Journal;
 use crate::screens::form::schedule_of;
 use crate::typing::Line;
-use afield::{Explanation, SpaceStatus, Status, SyncState, Trigger};
+use afield::{Class, Explanation, SignInReason, SpaceStatus, Status, SyncState, Trigger};
 use ratatui::Frame;
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -126,6 +126,7 @@ impl Sync {
             line("Schedule", space.schedule.clone().unwrap_or_else(|| "in step all the time".to_owned()), Style::new()),
         ];
         lines.extend(error.map(|error| line("Last error", error, alarming())));
+        lines.extend(sign_in(status).map(|next| line("What helps", next.to_owned(), alarming())));
         if space.quarantined > 0 {
             lines.push(line("Put aside", format!("{} that did not fit", space.quarantined), alarming()));
         }
@@ -135,6 +136,11 @@ impl Sync {
         }
         lines
     }
+}
+
+/// What a person does about a relay that does not let this device in. Against a closed account no token helps.
+fn sign_in(status: &Status) -> Option<&'static str> {
+    status.sign_in.filter(|why| *why != SignInReason::AccountClosed).and_then(|_| next_step_of(Class::SignIn))
 }
 
 /// "Sync now": what the library decides, in its own words.

@@ -35,6 +35,8 @@ fn two() -> Two {
     ben.press(&format!("<Down><Down><Enter>{id}<Enter>"));
     ben.shows("joined: its entries come with the next sync");
     anna.press("5c1");
+    // The relay knows the journal once Anna has brought it there, and Ben is not refused it.
+    runtime.block_on(anna.comes_to_show("in step"));
     ben.press("5c1");
     Two { folder, runtime, relay: Some(relay), anna, ben }
 }
@@ -143,6 +145,45 @@ fn sync_tells_what_waits_what_went_wrong_and_that_it_is_in_step_again() {
     two.anna_sees("Waiting       nothing");
     two.anna_sees("State         in step");
     two.anna.hides("Last error");
+}
+
+#[test]
+fn when_all_was_last_in_step_is_never_before_the_first_sync_and_that_moment_after_it() {
+    let two = two();
+    let mut other = Device::open(&two.folder.path().join("other.db"));
+    other.press("5");
+    other.shows("Last in step  never");
+    let now = |device: &Device| device.app.journal.local(jiff::Timestamp::now().as_millisecond());
+    let since = now(&other);
+    let url = two.relay.as_ref().unwrap().url();
+    other.press(&format!("6<Down><Down><Enter>{url}<Enter>5c"));
+    two.runtime.block_on(other.comes_to_show("Last in step  20"));
+    let screen = other.screen();
+    let (_, moment) = screen.split_once("Last in step  ").unwrap();
+    let shown = &moment[..since.len()];
+    assert!((since.as_str()..=&now(&other)).contains(&shown), "{shown} is not since {since}");
+    other.press("c");
+    other.shows(&format!("Last in step  {shown}"));
+    other.shows("sync is off");
+}
+
+#[test]
+fn a_journal_that_is_opened_again_is_in_sync_or_not_as_it_was_left() {
+    let mut two = two();
+    two.anna.press("nTrip<Esc>");
+    two.ben_sees("Trip");
+    let (store, aside) = (two.folder.path().join("ben.db"), two.folder.path().join("aside.db"));
+    two.ben = Device::open(&aside);
+    two.anna.press("nHome again<Esc>");
+    two.ben = Device::open(&store);
+    // Nobody presses a key.
+    two.ben_sees("Home again");
+    two.ben_sees("in step");
+
+    two.ben.press("5c1");
+    two.ben = Device::open(&aside);
+    two.ben = Device::open(&store);
+    two.ben.shows("sync is off");
 }
 
 #[test]
