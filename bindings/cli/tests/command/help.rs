@@ -1,48 +1,9 @@
 //! What somebody sees who asks.
 
-use crate::running::{Person, Ran, afield};
+use crate::running::{Person, Ran, afield, commands};
 
-const COMMANDS: [&str; 39] = [
-    "demo",
-    "init",
-    "space",
-    "put",
-    "edit",
-    "get",
-    "list",
-    "query",
-    "search",
-    "index",
-    "watch",
-    "presence",
-    "delete",
-    "restore",
-    "log",
-    "at",
-    "diff",
-    "undo",
-    "redo",
-    "purge",
-    "trash",
-    "conflicts",
-    "resolve",
-    "connect",
-    "sync",
-    "guard",
-    "confirm",
-    "schedule",
-    "direction",
-    "explain",
-    "status",
-    "verify",
-    "doctor",
-    "backup",
-    "export",
-    "import",
-    "completions",
-    "man",
-    "relay",
-];
+/// How many commands there are at least: one that is missing everywhere is missed here.
+const COMMANDS_MIN: usize = 41;
 
 fn run(arguments: &[&str]) -> Ran {
     Ran::from(afield().args(arguments).env("COLUMNS", "80").output().unwrap())
@@ -52,9 +13,13 @@ fn run(arguments: &[&str]) -> Ran {
 fn the_help_names_every_command_every_exit_code_and_where_the_store_is() {
     let help = run(&["--help"]);
     let help = help.ok();
-    for command in COMMANDS {
-        assert!(help.contains(&format!("\n  {command} ")), "{command} is missing in {help}");
-    }
+    let listed = commands(&[]);
+    assert!(listed.len() >= COMMANDS_MIN, "{listed:?}");
+    // The manual page is made of the commands themselves, and not of the help's text.
+    let ran = run(&["man"]);
+    let in_manual = ran.ok().lines().filter_map(|line| line.strip_prefix("afield\\-")?.strip_suffix("(1)"));
+    let in_manual: Vec<_> = in_manual.map(|name| name.replace("\\-", "-")).filter(|name| name != "help").collect();
+    assert_eq!(in_manual, listed, "{help}");
     for code in [0, 1, 2, 3, 4, 5, 6, 7, 8, 130] {
         assert!(help.contains(&format!("\n  {code}  ")), "exit code {code} is missing in {help}");
     }
@@ -63,14 +28,14 @@ fn the_help_names_every_command_every_exit_code_and_where_the_store_is() {
 
 #[test]
 fn the_help_fits_80_columns() {
-    for command in COMMANDS {
-        let ran = run(&[command, "--help"]);
+    for command in commands(&[]) {
+        let ran = run(&[&command, "--help"]);
         let help = ran.ok();
         // Examples and tables of a help text are not wrapped by anybody but its author.
         let widest = help.lines().map(|line| line.chars().count()).max();
         assert!(widest.unwrap_or(0) <= 80, "{help}");
         let has_examples = ["Examples:", "Where shells look"].iter().any(|heading| help.contains(heading));
-        assert!(has_examples || ["demo", "relay"].contains(&command), "{command} has no examples: {help}");
+        assert!(has_examples || ["demo", "relay"].contains(&command.as_str()), "{command} has no examples: {help}");
     }
     let ran = run(&["--help"]);
     let widest = ran.ok().lines().skip_while(|line| !line.starts_with("Exit")).map(|line| line.chars().count()).max();
@@ -123,17 +88,35 @@ fn commands_without_a_store_say_how_to_make_one() {
     person.run(["status"]).ok();
 }
 
+/// How the script of a shell offers a command of `afield`, or of `afield relay`, as a whole word.
+fn offered(shell: &str, command: &str) -> String {
+    match shell {
+        "bash" => format!(",{command})"),
+        "zsh" => format!("\n'{command}:"),
+        "fish" => format!(" -a \"{command}\" -d "),
+        _ => format!("::new('{command}', '{command}', [CompletionResultType]::ParameterValue"),
+    }
+}
+
 #[test]
 fn completions_and_manual_pages_know_every_command_and_those_of_the_relay() {
-    for (shell, marks) in [("bash", "complete -F"), ("zsh", "#compdef afield"), ("fish", "complete -c afield")] {
+    let (listed, of_relay) = (commands(&[]), commands(&["relay"]));
+    assert!(of_relay.contains(&"serve".to_owned()) && of_relay.contains(&"token".to_owned()), "{of_relay:?}");
+    let shells = [
+        ("bash", "complete -F"),
+        ("zsh", "#compdef afield"),
+        ("fish", "complete -c afield"),
+        ("powershell", "Register-ArgumentCompleter"),
+    ];
+    for (shell, marks) in shells {
         let ran = run(&["completions", shell]);
         let script = ran.ok();
         assert!(script.contains(marks), "{shell}: {script}");
-        for command in COMMANDS.iter().chain(&["serve", "token"]) {
-            assert!(script.contains(command), "{command} is missing for {shell}");
+        for command in listed.iter().chain(&of_relay) {
+            assert!(script.contains(&offered(shell, command)), "{command} is missing for {shell}");
         }
+        assert!(!script.contains(&offered(shell, "pu")), "the control: a part of `put` is no command for {shell}");
     }
-    run(&["completions", "powershell"]).ok();
     assert_eq!(run(&["completions", "csh"]).code, 2);
     let ran = run(&["man"]);
     let page = ran.ok();
@@ -144,14 +127,15 @@ fn completions_and_manual_pages_know_every_command_and_those_of_the_relay() {
     let pages: Vec<_> =
         std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(written["pages"].as_u64(), Some(pages.len() as u64));
-    for command in COMMANDS {
+    let of_relay = of_relay.iter().map(|command| format!("relay-{command}"));
+    for command in listed.iter().cloned().chain(of_relay) {
         assert!(pages.contains(&format!("afield-{command}.1")), "{command} has no page: {pages:?}");
     }
 }
 
 #[cfg(unix)]
 #[test]
-fn the_script_for_bash_completes_commands_and_options() {
+fn the_script_for_bash_completes_every_command_and_options() {
     let person = Person::new();
     let script = person.folder().join("afield.bash");
     std::fs::write(&script, run(&["completions", "bash"]).ok()).unwrap();
@@ -163,10 +147,58 @@ fn the_script_for_bash_completes_commands_and_options() {
             count + 1
         );
         let output = std::process::Command::new("bash").args(["--norc", "-c", &line]).output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
+        let lines = String::from_utf8(output.stdout).unwrap();
+        lines.lines().map(str::to_owned).collect::<Vec<_>>()
     };
-    let commands = complete("afield");
-    assert!(commands.lines().any(|word| word == "doctor") && commands.lines().any(|word| word == "edit"), "{commands}");
-    assert!(complete("afield doctor").contains("--offline"));
-    assert!(complete("afield relay").contains("serve"));
+    for below in [&[][..], &["relay"]] {
+        let line = ["afield"].iter().chain(below).copied().collect::<Vec<_>>().join(" ");
+        let completed = complete(&line);
+        for command in commands(below) {
+            assert!(completed.contains(&command), "{command} does not come after {line}: {completed:?}");
+        }
+    }
+    assert!(complete("afield doctor").contains(&"--offline".to_owned()));
+    assert!(!complete("afield doctor").contains(&"serve".to_owned()), "the control");
+}
+
+/// A shell that is not here cannot be asked; whoever looks at the tests is told so, whether they pass or not.
+#[cfg(unix)]
+fn is_here(shell: &str) -> bool {
+    let is_here = std::process::Command::new(shell).arg("--version").output().is_ok();
+    if !is_here {
+        let told = format!("\n*** {shell} is not on this machine: its script was read and NOT RUN ***\n");
+        std::io::Write::write_all(&mut std::io::stderr(), told.as_bytes()).unwrap();
+    }
+    is_here
+}
+
+#[cfg(unix)]
+#[test]
+fn the_script_for_fish_completes_every_command_where_fish_is_here() {
+    if !is_here("fish") {
+        return;
+    }
+    let person = Person::new();
+    let script = person.folder().join("afield.fish");
+    std::fs::write(&script, run(&["completions", "fish"]).ok()).unwrap();
+    let line = format!("source '{}'; complete -C 'afield '", script.display());
+    let output = std::process::Command::new("fish").args(["--no-config", "-c", &line]).output().unwrap();
+    let completed = String::from_utf8(output.stdout).unwrap();
+    for command in commands(&[]) {
+        // What it is for stands behind a tab.
+        assert!(completed.lines().any(|line| line.split('\t').next() == Some(&command)), "{command}: {completed}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_script_for_zsh_is_read_without_an_error_where_zsh_is_here() {
+    if !is_here("zsh") {
+        return;
+    }
+    let person = Person::new();
+    let script = person.folder().join("_afield");
+    std::fs::write(&script, run(&["completions", "zsh"]).ok()).unwrap();
+    let output = std::process::Command::new("zsh").args(["-f", "-n"]).arg(&script).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 }

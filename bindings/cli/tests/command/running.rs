@@ -16,6 +16,17 @@ pub(crate) fn afield() -> Command {
     command
 }
 
+/// The commands that the help names, below these words.
+pub(crate) fn commands(below: &[&str]) -> Vec<String> {
+    let ran = Ran::from(afield().args(below).arg("--help").output().unwrap());
+    let listed = ran.ok().lines().skip_while(|line| *line != "Commands:").skip(1);
+    let names = listed.take_while(|line| !line.is_empty()).filter_map(|line| {
+        let name = line.strip_prefix("  ")?.split(' ').next()?;
+        (!name.is_empty() && name != "help").then(|| name.to_owned())
+    });
+    names.collect()
+}
+
 /// A folder with a store, as one person has it.
 pub(crate) struct Person {
     folder: TempDir,
