@@ -1,5 +1,6 @@
 //! What can go wrong, with exit code, class and what to do next.
 
+mod counted;
 mod next;
 
 use crate::demo::DemoFailure;
@@ -15,6 +16,7 @@ use afield::{
     OperationError, PlanError, PurgeError, QueryError, ReadError, ReplicaError, ScheduleError, SpaceError, StoreError,
     SyncError, TransferError,
 };
+pub(crate) use counted::sync_in_words;
 pub(crate) use next::{AFTER_CERTIFICATE, after_sign_in, is_of_certificate};
 use std::io;
 use std::path::PathBuf;
@@ -368,6 +370,9 @@ impl Failure {
                 words.push_str(&text);
             }
             cause = error.source();
+        }
+        if let Some((theirs, ours)) = counted::of(self) {
+            words = words.replace(&theirs, &ours);
         }
         words.replace('\n', " ")
     }

@@ -1,5 +1,6 @@
 //! Fields as a person types them.
 
+use crate::text;
 use afield::{Path, Step};
 use serde_json::{Map, Value as Json, json};
 use std::io::{self, Read};
@@ -57,7 +58,7 @@ pub(crate) enum FieldsError {
     Overflow { field: usize },
     #[error("field {field} leads into something that is no map or list")]
     NotInside { field: usize },
-    #[error("field {field} is beyond the end of a list, which has {length} elements")]
+    #[error("field {field} is beyond the end of a list, which has {}", text::count(*.length as u64, "element", "elements"))]
     Beyond { field: usize, length: usize },
     #[error("stdin could not be read")]
     Stdin(#[source] io::Error),

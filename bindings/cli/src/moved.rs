@@ -206,7 +206,7 @@ async fn show<T>(replica: &Replica, before: &Status, output: Output) -> T {
     tokio::time::sleep(PATIENCE).await;
     let total = before.pending_changes;
     let bar = if total > 0 {
-        output.progress("{spinner} {bar:24} {pos}/{len} changes sent  {msg}", Some(total))
+        output.progress("{spinner} {bar:24} changes sent: {pos}/{len}  {msg}", Some(total))
     } else {
         output.progress("{spinner} {msg}", None)
     };

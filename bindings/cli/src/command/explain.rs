@@ -108,7 +108,11 @@ fn next(space: &SpaceStatus, remembered: &Remembered) -> String {
         }
         _ if space.held_to_send + space.held_here > 0 => {
             let sent = if space.held_to_send > 0 { "; nothing is sent until then" } else { "" };
-            return format!("`afield confirm` shows the deletions, and lets them go{sent}");
+            let (deletions, them) = match space.held_to_send + space.held_here {
+                1 => ("deletion", "it"),
+                _ => ("deletions", "them"),
+            };
+            return format!("`afield confirm` shows the {deletions}, and lets {them} go{sent}");
         }
         _ if space.blocked_entities > 0 => {
             return "`afield status` says why; `afield sync` offers them again".to_owned();

@@ -129,6 +129,9 @@ fn guard_in_words(guarded: &Guarded<'_>) -> String {
     let share = guarded.share.map(|share| format!("{} % of a collection", share * 100.0));
     match (number, share) {
         (None, None) => format!("{name}{of}: any number of deletions is synced unasked."),
+        (Some(one), None) if guarded.deletions == Some(1) => {
+            format!("{name}{of}: more than {one} waits for `afield confirm`.")
+        }
         (Some(one), None) | (None, Some(one)) => format!("{name}{of}: more than {one} wait for `afield confirm`."),
         (Some(number), Some(share)) => {
             format!("{name}{of}: more than {number}, or than {share}, wait for `afield confirm`.")
@@ -147,7 +150,8 @@ fn page(space: &ReadOnlySpace, held: &Held, this: DeviceId, global: &Global, out
     }
     if received > 0 {
         let deletions = text::count(received, "deletion", "deletions");
-        tell(format!("  ↓ {deletions} by others; these entities stay as they are meanwhile"));
+        let stay = if received == 1 { "this entity stays as it is" } else { "these entities stay as they are" };
+        tell(format!("  ↓ {deletions} by others; {stay} meanwhile"));
     }
     let shown_max = if global.verbose > 0 { usize::MAX } else { SHOWN_MAX };
     let rows: Vec<_> = held.list.iter().take(shown_max).map(|held| row(space, held, this)).collect();

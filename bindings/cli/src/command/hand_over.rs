@@ -35,9 +35,10 @@ pub(super) fn hand_over(arguments: &HandOver, global: &Global, output: Output) -
         }
         let changes = text::count(shown.changes, "change", "changes");
         let entities = text::count(shown.entities, "entity", "entities");
+        let they_stay = if shown.changes == 1 { "It stays" } else { "They stay" };
         let take = format!("afield take-over {}", shell_words::quote(&shown.file));
         format!(
-            "Wrote {changes} of {entities} to {}. They stay here, too. On another device of yours:\n  {}",
+            "Wrote {changes} of {entities} to {}. {they_stay} here, too. On another device of yours:\n  {}",
             shown.file,
             console::style(take).bold()
         )

@@ -101,7 +101,8 @@ fn page(planned: &Planned, shown_max: usize, output: Output) -> String {
     page.push_str(&wrapped(format!("  ↓ {received}")));
     if planned.held_here > 0 {
         let deletions = text::count(planned.held_here, "deletion", "deletions");
-        page.push_str(&wrapped(format!("  ↓ {deletions} by others here already: `afield confirm` shows them")));
+        let them = if planned.held_here == 1 { "it" } else { "them" };
+        page.push_str(&wrapped(format!("  ↓ {deletions} by others here already: `afield confirm` shows {them}")));
     }
     let ways = [("↑", Some(&planned.send)), ("↓", planned.receive.as_ref())];
     let mut rows = Vec::new();

@@ -103,7 +103,7 @@ fn were(count: u64) -> String {
 }
 
 fn bar(output: Output, done: &str) -> ProgressBar {
-    let bar = output.progress(&format!("{{spinner}} {{human_pos}} entities {done}"), None);
+    let bar = output.progress(&format!("{{spinner}} entities {done}: {{human_pos}}"), None);
     bar.enable_steady_tick(TICK);
     bar
 }

@@ -75,7 +75,7 @@ impl Story {
         relay.kill()?;
         let lost = received.iter().filter(|change| !left.contains(change)).count();
         page.check("each photo with a receipt is on the dead relay's disk", lost == 0, || {
-            (format!("{} changes", received.len()), format!("{lost} of them are not there"))
+            (text::count(received.len() as u64, "change", "changes"), format!("{lost} of them missing"))
         })
     }
 
@@ -106,7 +106,8 @@ impl Story {
             next = waiting.try_join_next();
         }
         page.timed(&format!("the first receipt comes in, and process {process} gets a SIGKILL"), took);
-        page.line(&format!("  {} of Ben's {total} photos have a receipt", received.len()));
+        let have = if received.len() == 1 { "has" } else { "have" };
+        page.line(&format!("  {} of Ben's {total} photos {have} a receipt", received.len()));
         page.beside("waiting", &changes(self.ada.pending()?), &changes(self.ben.pending()?));
         Ok(received)
     }
@@ -142,7 +143,10 @@ impl Story {
         })?;
         let (hers, his) = (self.ada.heads(&hers)?, self.ben.heads(&his)?);
         page.check("the histories are equal, change by change", hers == his, || {
-            (format!("{} documents with equal heads", hers.len()), differing(&hers, &his))
+            (
+                text::count(hers.len() as u64, "document with equal heads", "documents with equal heads"),
+                differing(&hers, &his),
+            )
         })?;
         Ok(relay)
     }

@@ -44,13 +44,16 @@ impl Story {
         page.check(
             "one round trip: it sent two frames, and nothing more until it had everything",
             sent == FIRST_MESSAGES,
-            || (format!("{FIRST_MESSAGES} frames sent"), format!("{sent} frames sent")),
+            || (frames(FIRST_MESSAGES), frames(sent)),
         )?;
         let found = device.contents()?;
         page.check("it holds what the others hold", &found == contents, || (in_words(contents), in_words(&found)))?;
         let (hers, its) = (self.ada.heads(contents)?, device.heads(&found)?);
         page.check("so does its history", hers == its, || {
-            (format!("{} documents with equal heads", hers.len()), differing(&hers, &its))
+            (
+                text::count(hers.len() as u64, "document with equal heads", "documents with equal heads"),
+                differing(&hers, &its),
+            )
         })?;
         note::check(&[&device], self.id, page)?;
         Ok(Newcomer { device, cost })
@@ -84,4 +87,8 @@ async fn catch_up(device: &mut Device, relay: &RelayProcess) -> Result<CatchUp, 
 
 fn millis(ms: u64) -> Duration {
     Duration::from_millis(ms)
+}
+
+fn frames(count: u64) -> String {
+    text::count(count, "frame sent", "frames sent")
 }

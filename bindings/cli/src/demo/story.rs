@@ -158,5 +158,5 @@ pub(super) fn differing<H: PartialEq>(
     right: &std::collections::BTreeMap<EntityId, H>,
 ) -> String {
     let count = left.iter().filter(|(id, heads)| right.get(id) != Some(heads)).count();
-    format!("{count} documents differ")
+    text::count(count as u64, "document differs", "documents differ")
 }

@@ -98,8 +98,15 @@ impl Failure {
             Self::Connect(ConnectError::Address(_)) => {
                 "an address looks like wss://relay.example.org; --ca FILE trusts a relay's own authority"
             }
+            Self::Sync(SyncError::Held { deletions: 1, .. })
+            | Self::NotInStep { source: SyncError::Held { deletions: 1, .. }, .. } => {
+                "`afield confirm` shows it, and lets it go"
+            }
             Self::Sync(SyncError::Held { .. }) | Self::NotInStep { source: SyncError::Held { .. }, .. } => {
                 "`afield confirm` shows them, and lets them go"
+            }
+            Self::DeletionsUnconfirmed { count: 1 } => {
+                "repeat it with --yes to let it go, or with --keep to restore the entity"
             }
             Self::DeletionsUnconfirmed { .. } => {
                 "repeat it with --yes to let them go, or with --keep to restore the entities"
@@ -117,6 +124,9 @@ impl Failure {
                 "make room beside the store for a copy of it, and check that its folder can be written"
             }
             Self::Plan(error) => return Some(after_class(error.class()).to_owned()),
+            Self::Space(SpaceError::Unsent { changes: 1, .. }) => {
+                "send it with `afield sync`, or give it up for good with --discard"
+            }
             Self::Space(SpaceError::Unsent { .. }) => {
                 "send them with `afield sync`, or give them up for good with --discard"
             }

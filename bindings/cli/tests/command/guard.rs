@@ -2,6 +2,7 @@
 
 use crate::running::{Person, Relay};
 use serde_json::{Value as Json, json};
+use std::ffi::OsStr;
 
 /// What a guard is: how many deletions, and which share.
 fn guard(person: &Person, more: &[&str]) -> (Json, Json) {
@@ -101,6 +102,49 @@ fn what_waits_to_be_confirmed_is_told_by_doctor_and_by_a_dry_run() {
     ben.run(["confirm", "--yes"]).ok();
     ben.run(["sync"]).ok();
     assert!(!ben.run(["doctor"]).ok().contains("deletions"), "the control: nothing waits");
+}
+
+#[test]
+fn a_single_deletion_that_waits_is_told_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::open(folder.path());
+    let ada = Person::with_store();
+    let id = ada.run(["put", "notes", "title=Milk"]).ok().to_owned();
+    ada.run(["connect", &relay.url()]).ok();
+    let ben = Person::joining(&ada.space());
+    ben.run(["connect", &relay.url()]).ok();
+    for person in [&ada, &ben] {
+        guard(person, &["--deletions", "0"]);
+    }
+    ada.run(["delete", "notes", &id]).ok();
+    for (person, waits) in [(&ada, "1 deletion made here waits"), (&ben, "1 deletion by others waits")] {
+        person.run(["sync"]).failed(7);
+        let commands: [&[&str]; 5] = [&["sync"], &["confirm"], &["explain"], &["doctor"], &["guard"]];
+        let told = commands.map(|command| {
+            let ran = person.run(command);
+            let words = format!("{} {}", ran.out, ran.err);
+            (command, words.split_whitespace().collect::<Vec<_>>().join(" "))
+        });
+        let status = person.run(["status"]);
+        assert!(status.ok().contains("1 deletion: `") && status.out.contains("shows it, and lets it go"), "{status:?}");
+        let (dry, unsent) = (["sync", "--dry-run"], folder.path().join("unsent"));
+        let written = person.run([OsStr::new("hand-over"), unsent.as_os_str()]);
+        let more = [(&dry[..], person.run(dry).out), (&["hand-over"], written.out)];
+        for (command, words) in told.iter().chain(&more) {
+            let plurals = ["1 deletions", "1 changes", "shows them", "lets them", "let them", "these entities", "They"];
+            let wrong = plurals.into_iter().chain(["deletion wait ", "here wait ", "others wait "]);
+            assert_eq!(wrong.into_iter().find(|wrong| words.contains(wrong)), None, "{command:?}: {words}");
+            let is_about_it = !["guard", "hand-over"].contains(&command[0]) && *command != dry;
+            assert!(!is_about_it || words.contains("1 deletion"), "{command:?}: {words}");
+        }
+        for (command, words) in told.iter().filter(|(command, _)| [["explain"], ["doctor"]].contains(&[command[0]])) {
+            assert!(words.contains(waits), "{command:?}: {words}");
+        }
+        person.run(["confirm", "--yes"]).ok();
+        person.run(["sync"]).ok();
+    }
+    guard(&ada, &["--deletions", "1"]);
+    assert!(ada.run(["guard"]).ok().contains("more than 1 deletion waits"));
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn a_log_tells_who_and_why_and_an_edit_is_undone_and_redone() {
     assert_eq!(person.titles(), ["Bread"]);
     assert_eq!(person.run(["redo", "notes", &id, "--json"]).json()["changed"], json!(false));
     let refused = person.run(["restore", "notes", &id, "--to", &before]).failed(7).to_owned();
-    assert!(refused.contains("1 places") && refused.contains("--yes"), "{refused}");
+    assert!(refused.contains("1 place of entity") && refused.contains("--yes"), "{refused}");
     assert_eq!(person.titles(), ["Bread"], "nothing is written that nobody confirmed");
     person.run(["restore", "notes", &id, "--to", &before, "--yes"]).ok();
     assert_eq!(person.titles(), ["Milk"]);

@@ -12,7 +12,7 @@ fn a_purge_is_refused_with_what_it_would_do_until_it_is_confirmed() {
 
     let refused = person.run(["purge", "notes", &id]);
     let told = refused.failed(7);
-    assert!(told.contains("2 changes of 1 entities for good") && told.contains("--yes"), "{told}");
+    assert!(told.contains("2 changes of 1 entity for good") && told.contains("--yes"), "{told}");
     assert_eq!(person.run(["purge", "notes", &id, "--json"]).error(7)["code"], "refused");
     assert_eq!(person.titles(), ["Bread", "Cream"], "nothing was deleted");
 
@@ -34,7 +34,7 @@ fn the_trash_is_emptied_of_what_is_old_enough_and_only_when_that_is_confirmed() 
     person.run(["delete", "notes", &id]).ok();
 
     let told = person.run(["trash", "--empty"]).failed(7).to_owned();
-    assert!(told.contains("of 1 entities for good"), "{told}");
+    assert!(told.contains("of 1 entity for good"), "{told}");
     let emptied = |arguments: &[&str]| {
         let line = ["--json", "trash", "--empty", "--yes"];
         person.run(line.iter().chain(arguments)).json()["entities"].clone()

@@ -96,7 +96,7 @@ fn integrity(replica: &ReadOnlyReplica) -> Vec<Check> {
 
 /// Opens every entity, as an export does.
 fn entities(space: &ReadOnlySpace, report: &Report<'_>) -> Vec<Check> {
-    let bar = report.output.progress("{spinner} {human_pos} entities opened", None);
+    let bar = report.output.progress("{spinner} entities opened: {human_pos}", None);
     bar.enable_steady_tick(TICK);
     let exported = space.export(io::sink(), |entities| bar.set_position(entities));
     bar.finish_and_clear();
@@ -126,8 +126,8 @@ fn quarantine(chunks: u64) -> Check {
     if chunks == 0 {
         return Check::ok("quarantine", "empty");
     }
-    let found =
-        format!("{} from others did not fit and were put aside, unchanged", text::count(chunks, "chunk", "chunks"));
+    let found = text::count(chunks, "chunk from others did not fit and was", "chunks from others did not fit and were")
+        + " put aside, unchanged";
     Check::warn(
         "quarantine",
         found,
@@ -146,13 +146,20 @@ fn outbox(changes: u64, oldest_ms: Option<u64>) -> Check {
 
 fn waiting(name: &str, to_send: u64, here: u64) -> Option<Check> {
     let words = |deletions| text::count(deletions, "deletion", "deletions");
+    let wait = |deletions| if deletions == 1 { "waits" } else { "wait" };
     let found = match (to_send, here) {
         (0, 0) => return None,
-        (sent, 0) => format!("{name:?}: {} made here wait, and nothing of the space is sent meanwhile", words(sent)),
-        (0, here) => format!("{name:?}: {} by others wait", words(here)),
+        (sent, 0) => {
+            format!("{name:?}: {} made here {}, and nothing of the space is sent meanwhile", words(sent), wait(sent))
+        }
+        (0, here) => format!("{name:?}: {} by others {}", words(here), wait(here)),
         (sent, here) => format!("{name:?}: {} made here and {} by others wait", words(sent), words(here)),
     };
-    Some(Check::warn("deletions", found, "`afield confirm` shows them, and lets them go"))
+    let next = match to_send + here {
+        1 => "`afield confirm` shows it, and lets it go",
+        _ => "`afield confirm` shows them, and lets them go",
+    };
+    Some(Check::warn("deletions", found, next))
 }
 
 /// Whether the relay has lost history of a space. What it was given again is a warning no more: where that was a restored backup,

@@ -39,8 +39,9 @@ pub(super) fn in_words(shown: &Shown, width: usize) -> String {
         lines.push(("", "the relay does not take them; they stay stored here".to_owned()));
     }
     if shown.quarantined > 0 {
-        let chunks = text::count(shown.quarantined, "chunk", "chunks");
-        lines.push(("refused", format!("{chunks} from others did not fit and were put aside, unchanged")));
+        let (one, many) = ("chunk from others did not fit and was", "chunks from others did not fit and were");
+        let chunks = text::count(shown.quarantined, one, many);
+        lines.push(("refused", format!("{chunks} put aside, unchanged")));
     }
     let conflicts = text::count(shown.conflicts, "conflict", "conflicts");
     let behind = text::count(shown.conflicts_behind, "entity", "entities");
@@ -55,7 +56,8 @@ pub(super) fn in_words(shown: &Shown, width: usize) -> String {
     }
     if shown.held > 0 {
         let deletions = text::count(shown.held, "deletion", "deletions");
-        lines.push(("decide", format!("{deletions}: `afield confirm` shows them, and lets them go")));
+        let them = if shown.held == 1 { "it" } else { "them" };
+        lines.push(("decide", format!("{deletions}: `afield confirm` shows {them}, and lets {them} go")));
     }
     let mut page = String::new();
     for (name, value) in lines {

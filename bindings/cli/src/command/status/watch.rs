@@ -8,6 +8,7 @@ use crate::interrupt::Interrupt;
 use crate::live::Live;
 use crate::output::{self, Output};
 use crate::screen::{Screen, Wish};
+use crate::text;
 use afield::ReadOnlyReplica;
 use serde_json::Value as Json;
 use std::path::{Path, PathBuf};
@@ -71,7 +72,10 @@ fn paged(shown: &Shown, (columns, rows): (usize, usize), store: &Path) -> String
     let mut lines: Vec<&str> = page.lines().collect();
     let more = (lines.len() + 2).saturating_sub(rows);
     lines.truncate(rows.saturating_sub(2));
-    let more = if more > 0 { format!("   {more} more lines: make the window higher") } else { String::new() };
+    let more = match more {
+        0 => String::new(),
+        more => format!("   {}: make the window higher", text::count(more as u64, "more line", "more lines")),
+    };
     let name = store.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let foot = console::style(format!("{name}   q leaves{more}")).dim();
     format!("{}\n\n{foot}", lines.join("\n"))
