@@ -128,7 +128,8 @@ fn in_words(difference: &Difference) -> String {
                 hunks.iter().map(|hunk| of(hunk).chars().count()).sum()
             };
             let (inserted, deleted) = (count(|hunk| &hunk.inserted), count(|hunk| &hunk.deleted));
-            format!("~ {place}: {inserted} characters in, {deleted} out")
+            let characters = if inserted == 1 { "character" } else { "characters" };
+            format!("~ {place}: {inserted} {characters} in, {deleted} out")
         }
         _ => format!("~ {place}"),
     }

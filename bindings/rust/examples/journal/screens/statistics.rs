@@ -82,7 +82,8 @@ impl Statistics {
         let items = self.activities.iter().map(|Activity { name, times, mood }| {
             let mood = mood.map_or_else(|| "no mood".to_owned(), |mood| format!("mood {mood:.1}"));
             let name_width = 24_usize.saturating_sub(crate::typing::width_of(name));
-            Shown::raw(format!("{name}{} {times:>4} times   {mood}", " ".repeat(name_width)))
+            let word = if *times == 1 { "time" } else { "times" };
+            Shown::raw(format!("{name}{} {times:>4} {word:<5}   {mood}", " ".repeat(name_width)))
         });
         draw_list(frame, inner, items, self.selected);
     }

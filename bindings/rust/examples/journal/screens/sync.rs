@@ -108,6 +108,7 @@ impl Sync {
         let oldest = space.oldest_pending_age_ms.map(|ms| format!(", the oldest for {}", span_in_words(ms)));
         let pending = match space.pending_changes {
             0 => "nothing".to_owned(),
+            1 => format!("1 change{}", oldest.unwrap_or_default()),
             changes => format!("{changes} changes{}", oldest.unwrap_or_default()),
         };
         let error = space.last_error.clone().or_else(|| status.last_error.clone());

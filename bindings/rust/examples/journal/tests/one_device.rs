@@ -62,6 +62,15 @@ fn an_entry_may_be_about_another_day_and_stands_where_that_is() {
 }
 
 #[test]
+fn one_change_that_waits_is_told_as_one() {
+    let (_folder, mut device) = device();
+    device.press("n<Esc>5");
+    device.shows("Waiting       1 change, the oldest for");
+    device.press("1n<Esc>5");
+    device.shows("Waiting       2 changes, the oldest for");
+}
+
+#[test]
 fn what_is_pasted_goes_where_the_cursor_is() {
     let (_folder, mut device) = device();
     device.press("nTrip<Tab><Tab><Tab>early late<Left><Left><Left><Left>");
@@ -150,7 +159,7 @@ fn statistics_have_the_mean_mood_of_weeks_and_of_activities() {
     device.press("<Esc>nRain<Tab>2<Tab>tea<Enter>tea<Enter><Esc>nSun<Tab>5<Tab>tea<Enter>walk<Enter><Esc>2");
     device.shows("Mean mood by week · entries in 12 weeks: 2");
     device.shows("   3 times   mood 3.5");
-    device.shows("   1 times   mood 5.0");
+    device.shows("   1 time    mood 5.0");
     let this_week = device.app.statistics.weeks.last().unwrap();
     assert_eq!((this_week.entries, this_week.mood), (2, Some(3.5)));
     assert!(this_week.monday <= device.app.journal.today());
