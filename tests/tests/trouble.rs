@@ -1,8 +1,9 @@
 //! What status and events say of trouble: a relay that asks for time, one that is of no use, and one that fails again and again.
 
-use afield::{Class, Collection, Decision, Durability, Reason, Relay, SyncEvent, SyncState, Trigger};
+use afield::{Class, Collection, Decision, Durability, Reason, Relay, Replica, SyncEvent, SyncState, Trigger};
 use afield_tests::processes::agent::Task;
 use afield_tests::processes::{Access, Program, Site, answering_once};
+use std::net::TcpListener;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::broadcast::Receiver;
 
@@ -122,6 +123,71 @@ fn where_trying_again_does_not_help_the_state_says_so_and_nothing_is_tried() {
         site.sync(&replica);
         assert_eq!(replica.status().unwrap().state, SyncState::Idle, "the control: a relay that is well");
     }
+}
+
+/// What no person should read: how a value of the program, or an error of the system, is written down for its developers.
+const RAW: [&str; 10] = ["Err(", "Ok(", "Some(", "None", "os error", "::", "{", "}", "Error", "\""];
+
+/// Holds that a replica says these words of its trouble, and nothing raw there or where it explains itself.
+fn assert_says(replica: &Replica, words: &str) {
+    let status = replica.status().unwrap();
+    assert_eq!(status.last_error.as_deref(), Some(words));
+    for text in [words.to_owned(), replica.explain().unwrap().remove(0).to_string()] {
+        let raw: Vec<_> = RAW.iter().filter(|raw| text.contains(**raw)).collect();
+        assert!(raw.is_empty(), "{raw:?} in {text}");
+    }
+}
+
+#[test]
+fn what_went_wrong_is_said_in_words_for_a_person() {
+    let site = site();
+    let said_of = |name: &str, url: String, words: &str| {
+        let replica = site.replica(name);
+        replica.create_space("home").unwrap();
+        let mut events = replica.events();
+        replica.connect(Relay::new(url)).unwrap();
+        site.hear_all(&mut events, is_disconnected);
+        // What is asked waits for what the thread is about to do.
+        assert!(!replica.request(Trigger::Timer).unwrap().is_start());
+        assert_says(&replica, words);
+        replica.disconnect();
+        site.sync(&replica);
+        assert_eq!(replica.status().unwrap().last_error, None, "the control: a relay that is well");
+    };
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    said_of("closed.db", format!("ws://{closed}"), "the relay cannot be reached: Connection refused");
+    for (answer, words) in [
+        ("401 Unauthorized", "the relay did not accept the token: sign in again (HTTP status 401)"),
+        (
+            "426 Upgrade Required",
+            "the relay speaks another version of the protocol: the older side has to be upgraded (HTTP status 426)",
+        ),
+        ("429 Too Many Requests\r\nretry-after: 3000", "the relay asks for fewer connections (HTTP status 429)"),
+        ("503 Service Unavailable\r\nretry-after: 3000", "the relay cannot take connections now (HTTP status 503)"),
+    ] {
+        let (url, thread) = answering_once(answer);
+        said_of(&format!("{}.db", &answer[..3]), url, words);
+        drop(thread.join().unwrap());
+    }
+}
+
+#[test]
+fn a_space_that_is_not_served_says_so_in_words_for_a_person() {
+    let site = Site::start(&Program::new(env!("CARGO_BIN_EXE_relay_process")), Access::Tokens);
+    let [ada, ben] = ["ada", "ben"].map(|user| {
+        site.relay.administer(&["user", "create", user]);
+        let replica = site.replica(&format!("{user}.db"));
+        let token = site.relay.create_token_with(&["--user", user]);
+        replica.connect(Relay::new(site.relay.url()).token(token)).unwrap();
+        replica
+    });
+    let home = ada.create_space("home").unwrap();
+    site.sync(&ada);
+    assert_eq!(ada.status().unwrap().last_error, None, "the control: she may use it");
+    ben.join_space(home.id()).unwrap();
+    assert!(site.try_sync(&ben).is_err());
+    assert!(ben.status().unwrap().spaces[0].refused);
+    assert_says(&ben, "the relay knows no such space for this token");
 }
 
 #[test]

@@ -338,16 +338,23 @@ async fn next_of(line: &mut Line, is_room_wanted: bool) -> Turn {
     }
 }
 
-/// An error with its causes, for a person.
+/// An error with its causes, for a person: without the numbers that the system has for them.
 fn in_words(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
+    let text = error.to_string();
+    let mut words = without_number(&text).to_owned();
     let mut source = error.source();
     while let Some(cause) = source {
         words.push_str(": ");
-        words.push_str(&cause.to_string());
+        words.push_str(without_number(&cause.to_string()));
         source = cause.source();
     }
     words
+}
+
+/// What the system says of an error, without the `(os error 111)` that the standard library adds.
+fn without_number(text: &str) -> &str {
+    let is_number = |end: &str| end.strip_suffix(')').is_some_and(|number| number.parse::<i32>().is_ok());
+    text.rsplit_once(" (os error ").filter(|(_, end)| is_number(end)).map_or(text, |(words, _)| words)
 }
 
 #[cfg(test)]
@@ -373,6 +380,15 @@ mod tests {
         let inner = std::io::Error::other("refused");
         let outer = std::io::Error::other(inner);
         assert!(in_words(&outer).contains("refused"));
+    }
+
+    #[test]
+    fn the_systems_number_of_an_error_is_not_told() {
+        let error = std::io::Error::from_raw_os_error(13);
+        assert!(error.to_string().ends_with(" (os error 13)"), "the control: {error}");
+        let words = in_words(&error);
+        assert!(!words.is_empty() && error.to_string() == format!("{words} (os error 13)"), "{words}");
+        assert_eq!(without_number("full (os error of old)"), "full (os error of old)");
     }
 
     #[test]
