@@ -1,7 +1,8 @@
 //! Who changed what, and undo beside others: whole devices and a real relay.
 
-use afield::{Changed, Collection, Confirm, EntityId, Point, Relay, Replica, Text, model};
+use afield::{Changed, Collection, Confirm, EntityId, Point, PointError, ReadError, Relay, Replica, Text, model};
 use afield_tests::processes::{Access, Program, Site};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 #[model]
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -47,6 +48,62 @@ fn who_changed_what_when_why_and_on_which_device_is_seen_on_the_other_one() {
     assert_eq!(theirs.at(id, &Point::Before(last.hash)).unwrap().title, "Trip");
     let found = theirs.differences(id, &Point::Before(last.hash), &Point::Now).unwrap();
     assert!(matches!(&found[..], [one] if matches!(one.changed, Changed::Replaced { .. })), "{found:?}");
+}
+
+/// What this machine's clock says, in milliseconds since the Unix epoch.
+fn clock_ms() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+/// Waits until the clock shows another moment, so that what comes next is told from what came before.
+fn next_moment() -> i64 {
+    let before = clock_ms();
+    loop {
+        let now = clock_ms();
+        if now > before {
+            return now;
+        }
+        std::hint::spin_loop();
+    }
+}
+
+#[test]
+fn when_an_edit_was_made_is_within_the_clock_before_and_after_it_and_each_moment_between_shows_its_own() {
+    let site = site();
+    let (anna, ben) = (site.replica("anna.db"), site.replica("ben.db"));
+    let home = anna.create_space("home").unwrap();
+    let ours: Collection<Note> = home.collection("notes").unwrap();
+    let before_all = clock_ms();
+    let first_from = next_moment();
+    let id = ours.insert(&Note { title: "Trip".into(), ..Note::default() }).unwrap();
+    let first_to = clock_ms();
+    let between = next_moment();
+    let second_from = next_moment();
+    let _ = ours.edit(id, |note| note.title = "Night trip".into()).unwrap();
+    let second_to = clock_ms();
+    connect(&site, &anna);
+    let theirs: Collection<Note> = ben.join_space(home.id()).unwrap().collection("notes").unwrap();
+    connect(&site, &ben);
+
+    for notes in [&ours, &theirs] {
+        let page = notes.history(id, &Point::Now, 10).unwrap();
+        let [second, first] = &page.changes[..] else { panic!("{page:?}") };
+        assert!((first_from..=first_to).contains(&first.attribution.at_ms), "{first_from} {first_to}: {first:?}");
+        assert!((second_from..=second_to).contains(&second.attribution.at_ms), "{second_from} {second_to}: {second:?}");
+        let title_at = |time_ms| notes.at(id, &Point::TimeMs(time_ms)).map(|note| note.title);
+        assert_eq!(title_at(between).unwrap(), "Trip");
+        assert_eq!(title_at(first.attribution.at_ms).unwrap(), "Trip", "a change is part of its own moment");
+        assert_eq!(title_at(second.attribution.at_ms - 1).unwrap(), "Trip");
+        assert_eq!(title_at(second_to).unwrap(), "Night trip");
+        let nothing = title_at(before_all).unwrap_err();
+        assert!(matches!(&nothing, ReadError::Point { entity, source: PointError::NothingYet } if *entity == id));
+        assert_eq!(notes.json().at(id, &Point::TimeMs(between)).unwrap()["title"], "Trip");
+        let found = notes.differences(id, &Point::TimeMs(between), &Point::TimeMs(second_to)).unwrap();
+        assert!(matches!(&found[..], [one] if one.path.to_string() == "title"), "{found:?}");
+    }
+    let restored = ours.restore_to(id, &Point::TimeMs(between), Confirm::Yes).unwrap();
+    drop(restored);
+    assert_eq!(ours.read(id).unwrap().title, "Trip");
 }
 
 #[test]
