@@ -25,6 +25,7 @@
 //! The crate imports no other crate of the workspace; a test over `cargo metadata` holds this.
 
 pub mod change;
+mod codes;
 pub mod document;
 pub mod durable;
 pub mod erasure;

@@ -1,6 +1,7 @@
 //! Where a relay is.
 
 use crate::SYNC_PATH;
+use afield_core::wire::Class;
 use http::Uri;
 use rustls_pki_types::ServerName;
 use std::{fmt, str::FromStr};
@@ -55,6 +56,36 @@ pub enum ParseAddressError {
     /// A prefix that cannot stand in an HTTP request.
     #[error("the path of the address has characters that an HTTP request cannot carry")]
     Path,
+}
+
+impl ParseAddressError {
+    /// What would help: nothing but another address.
+    ///
+    /// ```
+    /// let error = "ftp://relay.example.com".parse::<afield_transport::RelayAddress>().unwrap_err();
+    /// assert_eq!(error.class(), afield_core::wire::Class::Permanent);
+    /// ```
+    pub fn class(&self) -> Class {
+        Class::Permanent
+    }
+
+    /// A name that stays the same from version to version.
+    ///
+    /// ```
+    /// let error = "ftp://relay.example.com".parse::<afield_transport::RelayAddress>().unwrap_err();
+    /// assert_eq!(error.code(), "address.scheme");
+    /// ```
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotAUrl(_) => "address.not_a_url",
+            Self::Scheme => "address.scheme",
+            Self::PlainTextToAnotherMachine => "address.plain_text",
+            Self::Credentials => "address.credentials",
+            Self::Query => "address.query",
+            Self::Port => "address.port",
+            Self::Path => "address.path",
+        }
+    }
 }
 
 impl RelayAddress {

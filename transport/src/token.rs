@@ -1,6 +1,7 @@
 //! Bearer tokens, which nothing here prints.
 
 use afield_core::limits::TOKEN_BYTES_MAX;
+use afield_core::wire::Class;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use std::{fmt, str::FromStr};
 
@@ -39,6 +40,33 @@ pub enum ParseTokenError {
     /// The header's scheme is not `Bearer`, or the header stands there twice.
     #[error("the Authorization header is not one bearer token")]
     NotBearer,
+}
+
+impl ParseTokenError {
+    /// What would help: nothing but another token.
+    ///
+    /// ```
+    /// let error = "two words".parse::<afield_transport::Token>().unwrap_err();
+    /// assert_eq!(error.class(), afield_core::wire::Class::Permanent);
+    /// ```
+    pub fn class(&self) -> Class {
+        Class::Permanent
+    }
+
+    /// A name that stays the same from version to version.
+    ///
+    /// ```
+    /// let error = "two words".parse::<afield_transport::Token>().unwrap_err();
+    /// assert_eq!(error.code(), "token.character");
+    /// ```
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Empty => "token.empty",
+            Self::TooLong { .. } => "token.too_long",
+            Self::Character { .. } => "token.character",
+            Self::NotBearer => "token.not_bearer",
+        }
+    }
 }
 
 impl Token {

@@ -165,6 +165,53 @@ pub enum HandOverProblem {
     Changed,
 }
 
+impl HandOverProblem {
+    /// What would help: nothing but another file.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("diary.txt");
+    /// use afield::HandOverError;
+    ///
+    /// std::fs::write(&path, "Dear diary")?;
+    /// let Err(HandOverError::Content(problem)) = replica.take_over(&path) else { panic!("it is no such file") };
+    /// assert_eq!(problem.class(), afield::Class::Permanent);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn class(&self) -> Class {
+        Class::Permanent
+    }
+
+    /// A name that stays the same from version to version.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("diary.txt");
+    /// use afield::HandOverError;
+    ///
+    /// std::fs::write(&path, "Dear diary")?;
+    /// let Err(HandOverError::Content(problem)) = replica.take_over(&path) else { panic!("it is no such file") };
+    /// assert_eq!(problem.code(), "hand_over.not_handed_over");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotHandedOver => "hand_over.not_handed_over",
+            Self::Cut { .. } => "hand_over.cut",
+            Self::TooLong { .. } => "hand_over.too_long",
+            Self::Section { .. } => "hand_over.section",
+            Self::Batch { .. } => "hand_over.changes",
+            Self::Changed => "hand_over.changed",
+        }
+    }
+}
+
 impl HandOverError {
     /// What would help.
     ///

@@ -194,6 +194,14 @@ mod upkeep;
 mod watch;
 mod write;
 
+/// As a conflict's name is read from a text.
+///
+/// ```
+/// use afield::{ConflictId, ParseConflictIdError};
+///
+/// assert_eq!("the first one".parse::<ConflictId>(), Err(ParseConflictIdError));
+/// ```
+pub use afield_core::document::conflict::ParseConflictIdError;
 pub use afield_core::document::strategy::{ParseStrategyError, Strategy};
 pub use afield_core::document::{
     Attribution, Changed, Difference, HistoryChange, HistoryPage, Point, PointError, Sitting, TextHunk, Undoes,

@@ -7,6 +7,7 @@ use super::{
     view::{NumberViews, View, is_marked},
 };
 use afield_core::document::{EditError as DocumentError, Kind, OperationError, View as DocumentView};
+use afield_core::wire::Class;
 use automerge::ROOT;
 use autosurgeon::{Hydrate, HydrateError, ReadDoc};
 
@@ -84,6 +85,52 @@ pub enum FromDocumentError {
     /// The document cannot be read.
     #[error("the document cannot be read")]
     Engine(#[source] automerge::AutomergeError),
+}
+
+impl FromDocumentError {
+    /// What would help: nothing but another type, or another entity.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&serde_json::json!({ "title": 5 }))?;
+    /// # #[afield::model]
+    /// # #[derive(Debug)]
+    /// # struct Note { title: String }
+    /// let read = notes.entity(id)?.raw(|document| afield::typed::from_document::<Note, _>(document))?;
+    /// assert_eq!(read.unwrap_err().class(), afield::Class::Permanent);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn class(&self) -> Class {
+        Class::Permanent
+    }
+
+    /// A name that stays the same from version to version.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let notes = afield::Replica::open_in_memory()?.create_space("Home")?.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&serde_json::json!({ "title": 5 }))?;
+    /// # #[afield::model]
+    /// # #[derive(Debug)]
+    /// # struct Note { title: String }
+    /// let read = notes.entity(id)?.raw(|document| afield::typed::from_document::<Note, _>(document))?;
+    /// assert_eq!(read.unwrap_err().code(), "shape.mismatch");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } => "shape.missing",
+            Self::Mismatch { .. } => "shape.mismatch",
+            Self::Unreadable { .. } => "shape.unreadable",
+            Self::UnknownVariant { .. } => "shape.unknown_variant",
+            Self::MapKey { .. } => "shape.map_key",
+            Self::Shown(_) => "shape.shown",
+            Self::Engine(_) => "shape.engine",
+        }
+    }
 }
 
 /// Reads a model from the root of a document.

@@ -6,6 +6,7 @@ use super::{
     tree::Tree,
 };
 use afield_core::document::Value;
+use afield_core::wire::Class;
 use autosurgeon::{Reconcile, reconcile::StaleHeads};
 
 /// Why a model has no value of its own.
@@ -67,6 +68,44 @@ impl From<StaleHeads> for ToValueError {
 }
 
 impl ToValueError {
+    /// What would help: nothing but another type.
+    ///
+    /// ```
+    /// # use afield::typed::autosurgeon::{self, Reconcile, Reconciler};
+    /// # struct Nobody; // a type whose hand-written `Reconcile` writes nothing
+    /// # impl Reconcile for Nobody {
+    /// #     type Key<'a> = autosurgeon::reconcile::NoKey;
+    /// #     fn reconcile<R: Reconciler>(&self, _: R) -> Result<(), R::Error> { Ok(()) }
+    /// # }
+    /// let error = afield::typed::to_value(&Nobody).unwrap_err();
+    /// assert_eq!(error.class(), afield::Class::Permanent);
+    /// ```
+    pub fn class(&self) -> Class {
+        Class::Permanent
+    }
+
+    /// A name that stays the same from version to version.
+    ///
+    /// ```
+    /// # use afield::typed::autosurgeon::{self, Reconcile, Reconciler};
+    /// # struct Nobody; // a type whose hand-written `Reconcile` writes nothing
+    /// # impl Reconcile for Nobody {
+    /// #     type Key<'a> = autosurgeon::reconcile::NoKey;
+    /// #     fn reconcile<R: Reconciler>(&self, _: R) -> Result<(), R::Error> { Ok(()) }
+    /// # }
+    /// let error = afield::typed::to_value(&Nobody).unwrap_err();
+    /// assert_eq!(error.code(), "value.nothing");
+    /// ```
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::BoundText { .. } => "value.bound_text",
+            Self::BoundCounter { .. } => "value.bound_counter",
+            Self::OutOfRange { .. } => "value.out_of_range",
+            Self::Nothing { .. } => "value.nothing",
+            Self::Engine(_) => "value.engine",
+        }
+    }
+
     pub(super) fn within(self, place: Place) -> Self {
         match self {
             Self::BoundText { at } => Self::BoundText { at: at.within(place) },
