@@ -60,6 +60,28 @@ impl Trigger {
         Self::Push { id }
     }
 
+    /// One of each, for tests that hold a text against all of them.
+    #[cfg(any(test, feature = "test-support"))]
+    pub fn one_of_each() -> Vec<Self> {
+        std::iter::successors(Some(Self::LocalEdit), Self::following).collect()
+    }
+
+    /// The one declared after it: a new one that is not among them does not compile.
+    #[cfg(any(test, feature = "test-support"))]
+    fn following(&self) -> Option<Self> {
+        match self {
+            Self::LocalEdit => Some(Self::Timer),
+            Self::Timer => Some(Self::Schedule),
+            Self::Schedule => Some(Self::Manual),
+            Self::Manual => Some(Self::NetworkBack),
+            Self::NetworkBack => Some(Self::push("a webhook's")),
+            Self::Push { .. } => Some(Self::StartUp),
+            Self::StartUp => Some(Self::Retry),
+            Self::Retry => Some(Self::Maintenance),
+            Self::Maintenance => None,
+        }
+    }
+
     /// Its name, which stays from version to version; without a push's id.
     ///
     /// ```
