@@ -234,6 +234,10 @@ impl CommandError {
         match self {
             Self::Account(error) => next_of(error),
             Self::Operation(error) => error.next(),
+            Self::TokenFile(token::TokenFileError::Forbidden { .. }) => Some(
+                "no token was made; name a file in a folder of this user's, or send it there: \
+                (umask 077; afield-relay token create … > FILE)",
+            ),
             Self::TokenFile(_) => Some("name another file; no token was made"),
             Self::NoSecret(_) => Some("pipe it in, or type it and end with the return key"),
             Self::NoSuchSpace(_) => Some("leave out --space for all spaces; a device's `space list` shows its ids"),
@@ -247,9 +251,19 @@ impl CommandError {
                     Some("name the relay's folder with --data; `serve` and `token create` make a new one")
                 }
                 FolderError::InUse { .. } => Some("stop the other relay, or give this one a folder with --data"),
+                FolderError::Forbidden { .. } => Some(AS_OWNER),
                 FolderError::Lock { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Some(AS_OWNER),
+                FolderError::Create { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                    Some("name a folder with --data that this user may make, or run it as the user of the relay")
+                }
                 _ => None,
             },
+            Self::Open(OpenLogError::Lock(source)) if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some(AS_OWNER)
+            }
+            Self::Open(OpenLogError::ReadOnly) => {
+                Some("run it as the user whose folder it is, and see whether its disk is mounted for reading only")
+            }
             Self::Start(CheckError::Start(StartError::Listen { .. })) => Some("choose another address with --listen"),
             Self::Start(error) if error.is_wrong_configuration() => {
                 Some("`config print` shows what is set, and where; `config check` checks without starting")

@@ -55,6 +55,11 @@ impl OperationError {
             Self::Backup(BackupError::NotWhole(_)) => {
                 "keep the backups that there are; stop the relay and put the newest in place: `restore FILE --replace`"
             }
+            Self::Backup(BackupError::Forbidden { .. }) => {
+                "name a file in a folder of this user's, and bring it from there to where it is to be"
+            }
+            Self::Backup(BackupError::Folder(FolderError::Forbidden { .. }))
+            | Self::Restore(RestoreError::Folder(FolderError::Forbidden { .. })) => AS_OWNER,
             Self::Backup(BackupError::Folder(FolderError::Lock { source, .. }))
             | Self::Restore(RestoreError::Folder(FolderError::Lock { source, .. }))
                 if source.kind() == std::io::ErrorKind::PermissionDenied =>

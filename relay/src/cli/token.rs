@@ -5,7 +5,8 @@ use super::user::say;
 use super::{CommandError, TimeSpan, print_line};
 use crate::log::Token;
 use crate::log::accounts::{Accounts, NewToken};
-use crate::server::folder::for_its_owner;
+use crate::operations::folder_of;
+use crate::server::folder::{for_its_owner, this_user};
 use crate::server::{DataFolder, SystemClock, SystemEntropy};
 use crate::views::{NewTokenView, TokenView};
 use afield_core::{Now, SpaceId};
@@ -30,7 +31,8 @@ pub enum TokenCommand {
 /// Creates a token.
 #[derive(Debug, Args)]
 pub struct CreateTokenCommand {
-    /// Whose it is, as `user create` named it: all tokens of a user share that user's spaces
+    /// Whose it is, as `user create` named it: all tokens of a user share that user's spaces. Without it, it is of the user `default`, which
+    /// is there from the start: one person's devices need no other, people who share spaces need a user each
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
     /// What you call it, such as the device it is for
@@ -61,6 +63,8 @@ pub struct CreateTokenCommand {
 pub(crate) enum TokenFileError {
     #[error("{} is there already", path.display())]
     Exists { path: PathBuf },
+    #[error("{user} may not write into {}", folder.display())]
+    Forbidden { user: String, folder: PathBuf },
     #[error("{} could not be written", path.display())]
     Write {
         path: PathBuf,
@@ -124,6 +128,9 @@ impl TokenFile {
         let mut file = match for_its_owner().create_new(true).open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(TokenFileError::Exists { path }),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(TokenFileError::Forbidden { user: this_user(), folder: folder_of(&path).to_owned() });
+            }
             Err(source) => return Err(TokenFileError::Write { path, source }),
         };
         let made = Self { path, is_kept: false };

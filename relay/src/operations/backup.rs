@@ -1,7 +1,8 @@
 //! A copy of the log, made while a relay appends to it.
 
-use super::partial::{Partial, unfinished_beside, with_suffix};
+use super::partial::{Partial, folder_of, unfinished_beside, with_suffix};
 use crate::log::{FileIdentity, LogFigures, OpenLogError, check_copy, copy_file};
+use crate::server::folder::this_user;
 use crate::server::{DataFolder, FolderError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,14 @@ pub enum BackupError {
     /// The copy is not a whole log, so neither is what it was made of.
     #[error("what was copied is not a whole log, and was not kept")]
     NotWhole(#[source] OpenLogError),
+    /// This user may make no file there.
+    #[error("{user} may not write into {}", folder.display())]
+    Forbidden {
+        /// Who runs the command, as a sentence names it.
+        user: String,
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The file could not be written.
     #[error("{} could not be written", path.display())]
     Write {
@@ -60,7 +69,12 @@ pub fn back_up(
     check_place(&log, target, replaces)?;
     // Two that copy at once to one name would take each other's file away.
     let _lock = folder.lock_for_backup()?;
-    let write = |source| BackupError::Write { path: target.to_owned(), source };
+    let write = |source: io::Error| match source.kind() {
+        io::ErrorKind::PermissionDenied => {
+            BackupError::Forbidden { user: this_user(), folder: folder_of(target).to_owned() }
+        }
+        _ => BackupError::Write { path: target.to_owned(), source },
+    };
     let partial = Partial::create(with_suffix(target, ".partial")).map_err(write)?;
     copy_file(&log, partial.path(), progress).map_err(BackupError::Copy)?;
     let figures = check_copy(partial.path()).map_err(BackupError::NotWhole)?;

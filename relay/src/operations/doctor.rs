@@ -4,7 +4,7 @@ use super::certificate;
 use crate::causes::with_causes;
 use crate::config::{Config, Loaded};
 use crate::log::{LogHealth, MoreHealth, OpenLogError, health};
-use crate::server::DataFolder;
+use crate::server::{DataFolder, FolderError};
 use afield_core::Now;
 use std::fs;
 #[cfg(unix)]
@@ -64,6 +64,9 @@ pub fn examine(loaded: &Loaded, now: Now) -> Vec<Finding> {
     findings.certificate(loaded, now);
     findings.clock(now);
     match DataFolder::existing(loaded.config.data.clone()) {
+        Err(error @ FolderError::Forbidden { .. }) => {
+            findings.problem("folder", error.to_string(), "run this as the user whose folder it is");
+        }
         Err(error) => findings.problem(
             "folder",
             error.to_string(),

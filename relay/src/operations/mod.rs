@@ -18,4 +18,5 @@ mod restore;
 
 pub use backup::{BackupError, back_up};
 pub use doctor::{Finding, Severity, examine};
+pub(crate) use partial::folder_of;
 pub use restore::{RestoreError, RestoreOptions, Restored, restore};

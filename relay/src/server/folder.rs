@@ -1,5 +1,6 @@
 //! The data folder: one relay at a time.
 
+mod access;
 mod owner;
 
 use crate::log::{OpenLogError, SqliteLog, older_version};
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::Instant;
 
+pub(crate) use access::this_user;
 pub(crate) use owner::make_in;
 
 /// The file that holds the log.
@@ -59,6 +61,21 @@ pub enum FolderError {
         #[source]
         source: io::Error,
     },
+    /// This user may not look into it, so there is no telling what is there.
+    #[error(
+        "{} may not look into the data folder {}{}",
+        access::named(*user),
+        path.display(),
+        owner.map(|owner| format!(", which is of user {owner}")).unwrap_or_default()
+    )]
+    Forbidden {
+        /// The folder.
+        path: PathBuf,
+        /// The number of the user, where the platform has such.
+        user: Option<u32>,
+        /// The number of the user whose folder it is, where that can be told.
+        owner: Option<u32>,
+    },
     /// There is none, or no relay has used it.
     #[error("there is no relay's data in {}", path.display())]
     Missing {
@@ -101,8 +118,9 @@ impl DataFolder {
     ///
     /// # Errors
     ///
-    /// It cannot be made.
+    /// It cannot be made, or this user may not look into it.
     pub fn create(path: PathBuf) -> Result<Self, FolderError> {
+        access::has_log(&path)?;
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
@@ -120,9 +138,9 @@ impl DataFolder {
     ///
     /// # Errors
     ///
-    /// There is no such folder, or no log in it.
+    /// There is no such folder, or no log in it, or this user may not look into it.
     pub fn existing(path: PathBuf) -> Result<Self, FolderError> {
-        if path.join(LOG_FILE).exists() { Ok(Self(path)) } else { Err(FolderError::Missing { path }) }
+        if access::has_log(&path)? { Ok(Self(path)) } else { Err(FolderError::Missing { path }) }
     }
 
     /// The folder that a relay uses unless told otherwise: the platform's place for an application's data, and

@@ -11,6 +11,7 @@ mod owner;
 mod purge;
 mod restore;
 mod sessions;
+mod stranger;
 mod verify;
 
 use serde_json::Value;
