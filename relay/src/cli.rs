@@ -26,6 +26,7 @@ use crate::log::accounts::AccountError;
 use crate::log::{LogError, OpenLogError, TokenHash};
 use crate::server::{FolderError, StartError};
 use afield_core::SpaceId;
+use afield_core::id::ParseIdError;
 use clap::{Args, Subcommand};
 use operation::OperationError;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
@@ -180,6 +181,10 @@ pub(crate) enum CommandError {
     Operation(#[from] OperationError),
     #[error(transparent)]
     Otlp(#[from] otlp::OtlpError),
+    #[error("both are wanted: USER and DEVICE")]
+    UserAndDevice,
+    #[error("of USER and DEVICE the second is the id of a device")]
+    DeviceId(#[source] ParseIdError),
     #[error("there are no sessions: no relay runs on this folder")]
     NoRelay,
     #[error("what runs on this folder writes no sessions down: there is no telling which there are")]
@@ -211,7 +216,7 @@ impl CommandError {
             Self::NoSuchSpace(_) | Self::NoRelay => EXIT_NOT_FOUND,
             Self::Operation(error) => error.exit_code(),
             Self::Account(error) if error.is_missing() => EXIT_NOT_FOUND,
-            Self::Account(AccountError::Name) | Self::NoSecret(_) => EXIT_USAGE,
+            Self::Account(AccountError::Name) | Self::NoSecret(_) | Self::UserAndDevice | Self::DeviceId(_) => EXIT_USAGE,
             Self::TokenFile(token::TokenFileError::Exists { .. }) => EXIT_USAGE,
             _ => 1,
         }
@@ -242,6 +247,7 @@ impl CommandError {
             Self::NoSecret(_) => Some("pipe it in, or type it and end with the return key"),
             Self::NoSuchSpace(_) => Some("leave out --space for all spaces; a device's `space list` shows its ids"),
             Self::Otlp(_) => Some("see what `config print` shows of otlp; without otlp.endpoint nothing is sent"),
+            Self::UserAndDevice | Self::DeviceId(_) => Some("`device list` shows both of each device"),
             Self::NoRelay => Some("`serve` starts one; `device sign-out` works without"),
             Self::SessionsUnknown => Some("the log of the relay may say why; `device list` and `device sign-out` work"),
             Self::Failed => Some("start it again, and report what its log says"),

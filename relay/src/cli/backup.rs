@@ -24,6 +24,10 @@ pub struct BackupCommand {
 const AS_OF_BACKUP: &str = "members of spaces, their roles and closed accounts are those of the backup: who was removed, closed or purged since \
     then is back, and can get a new token or be signed in by an app's backend";
 
+/// What a restore cannot know of spaces: whose one is that the backup lacks.
+const NEWER_SPACES: &str = "spaces newer than the backup, or missing from it, belong to whoever brings them first: let owners sign in first, then look \
+    with `space members`";
+
 /// Puts a backup in the place of the log, on which no relay may run. All tokens in it are revoked, also what an app's backend has signed
 /// so far, all users signed out and all invitations withdrawn. Who is a member of what, and whose account is closed, is as it was. Devices bring what the backup lacks once they are signed in.
 #[derive(Debug, Args)]
@@ -70,6 +74,7 @@ impl RestoreCommand {
         view.insert("revoked_tokens".to_owned(), ended.map(|ended| ended.tokens).into());
         view.insert("withdrawn_invitations".to_owned(), ended.map(|ended| ended.invitations).into());
         view.insert("warning".to_owned(), AS_OF_BACKUP.into());
+        view.insert("newer_spaces".to_owned(), NEWER_SPACES.into());
         say(json, &view, &format!("The backup is in place: {}.", in_words(&figures)))?;
         if json {
             return Ok(());
@@ -91,6 +96,7 @@ impl RestoreCommand {
         note(&format!(
             "But {AS_OF_BACKUP}.\n  next: `user list`, `space list` and `space members`, before you `serve`"
         ));
+        note(&format!("And {NEWER_SPACES}."));
         Ok(())
     }
 }

@@ -23,20 +23,20 @@ pub enum DeviceCommand {
     /// Give a device a name
     Name {
         /// Whose it is
+        #[arg(value_name = "USER")]
         user: String,
         /// The device
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "DEVICE")]
         device: DeviceId,
         /// Its name
         name: String,
     },
     /// Sign a device out: all tokens that it has shown end, and it keeps its unsent work
     SignOut {
-        /// Whose it is
-        user: String,
-        /// The device
-        #[arg(value_name = "ID")]
-        device: DeviceId,
+        /// Whose it is, and its id, as `device list` shows them
+        // As one argument: of two, who leaves the first out is told that the second is missing.
+        #[arg(value_names = ["USER", "DEVICE"], num_args = 2, required = true)]
+        whose: Vec<String>,
         /// Let its tokens be good for other devices that use them; whoever holds one signs in with it as a new device
         #[arg(long)]
         keep_tokens: bool,
@@ -63,7 +63,9 @@ impl DeviceCommand {
                 let view = serde_json::json!({ "user": user, "id": device.to_string(), "name": name });
                 say(json, &view, &format!("Device {device} is called {name}."))
             }
-            Self::SignOut { user, device, keep_tokens } => {
+            Self::SignOut { whose, keep_tokens } => {
+                let [user, device] = <[String; 2]>::try_from(whose).map_err(|_| CommandError::UserAndDevice)?;
+                let device: DeviceId = device.parse().map_err(CommandError::DeviceId)?;
                 let tokens = if keep_tokens { ShownTokens::Keep } else { ShownTokens::Revoke };
                 let signed_out = SignedOutView::from(log.sign_out_device(&user, device, tokens, now)?);
                 let ended = counted(signed_out.revoked_tokens.len() as u64, "token");

@@ -85,10 +85,12 @@ fn greeting(relay: &RunningRelay, data: &Path, is_open: bool) -> String {
     }
     if is_open {
         text.push_str("\nANYONE on this machine may read and write everything: --insecure-open");
-    } else if !relay.has_tokens() {
+    } else if !relay.lets_devices_in() {
+        let data = quoted(&data.display().to_string());
+        let when = if relay.has_tokens() { "now: no token is good any more" } else { "yet" };
         text.push_str(&format!(
-            "\nNo device can sign in yet. Create a token: afield-relay token create --data {}",
-            quoted(&data.display().to_string())
+            "\nNo device can sign in {when}. Make a user and a token for its device:\n  \
+            afield-relay user create NAME --data {data}\n  afield-relay token create --user NAME --data {data}"
         ));
     }
     text

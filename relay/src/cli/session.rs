@@ -62,7 +62,9 @@ impl SessionCommand {
                 print_list(nothing, json, now, "There are no sessions: no relay runs on this folder.")
             }
             (Self::List { user, device, space }, WrittenSessions::Live) => {
-                let (filter, if_empty) = (SessionFilter { user, device, space }, "No such device is connected now.");
+                let is_filtered = user.is_some() || device.is_some() || space.is_some();
+                let if_empty = if is_filtered { "No such device is connected now." } else { "Nobody is connected now." };
+                let filter = SessionFilter { user, device, space };
                 print_pages::<_, SessionView>(|part| log.list_sessions(&filter, part), json, now, if_empty)
             }
             (Self::SignOut { session, keep_tokens }, WrittenSessions::Live) => {

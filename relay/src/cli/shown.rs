@@ -93,9 +93,9 @@ pub(super) fn ago(ms: i64, now: Now) -> String {
     format!("{} ago", TimeSpan::from_ms(now.wall_ms.saturating_sub(ms).max(0).unsigned_abs()))
 }
 
-/// How long something is still to be.
+/// How long something is still to be: what was to be for a week a moment ago is so for a week, and not for 6 days.
 pub(super) fn left(ms: i64, now: Now) -> String {
-    TimeSpan::from_ms(ms.saturating_sub(now.wall_ms).max(0).unsigned_abs()).to_string()
+    TimeSpan::from_ms(ms.saturating_sub(now.wall_ms).max(0).unsigned_abs()).nearly().to_string()
 }
 
 /// `1 space`, `2 spaces`.

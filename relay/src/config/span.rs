@@ -28,6 +28,13 @@ impl TimeSpan {
         self.ms
     }
 
+    /// The span, rounded to the unit below the one in which it is shown: 6 days, 23 hours and 59 minutes are a week.
+    pub(crate) fn nearly(self) -> Self {
+        let shown = UNITS.iter().position(|(_, length)| self.ms >= *length);
+        let below = shown.and_then(|shown| UNITS.get(shown + 1)).map_or(1, |(_, length)| *length);
+        Self { ms: self.ms.saturating_add(below / 2) / below * below }
+    }
+
     /// The span in the largest unit of which it is a multiple, so that it reads back the same; seconds are the least.
     pub fn exact(self) -> String {
         let (unit, length) =
@@ -61,6 +68,17 @@ impl fmt::Display for TimeSpan {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_span_that_has_just_begun_is_shown_as_it_was_given() {
+        let second = |text: &str| TimeSpan::from_ms(text.parse::<TimeSpan>().unwrap().ms() - 1_000).nearly().to_string();
+        for (given, shown) in [("7d", "1w"), ("90d", "12w"), ("2d", "2d"), ("24h", "1d"), ("1h", "1h"), ("30m", "30m")] {
+            assert_eq!(second(given), shown);
+        }
+        for (span, shown) in [("156h", "6d"), ("13d", "1w"), ("1s", "1s"), ("90s", "1m")] {
+            assert_eq!(span.parse::<TimeSpan>().unwrap().nearly().to_string(), shown, "the control: {span}");
+        }
+    }
 
     #[test]
     fn a_span_is_a_number_and_a_unit_and_nothing_else() {

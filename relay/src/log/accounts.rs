@@ -94,6 +94,13 @@ pub trait Accounts: Send {
     /// The storage failed.
     fn has_tokens(&mut self) -> Result<bool, LogError>;
 
+    /// Whether any device can sign in with a token: one is good that is not of the administration, and the account of its user is open.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    fn has_good_tokens(&mut self, now: Now) -> Result<bool, LogError>;
+
     /// Revokes a token.
     ///
     /// # Errors

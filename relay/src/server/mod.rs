@@ -247,6 +247,7 @@ pub struct RunningRelay {
     admin: Option<SocketAddr>,
     metrics: Option<SocketAddr>,
     has_tokens: bool,
+    lets_devices_in: bool,
     is_encrypted: bool,
     engine: Engine,
     connections: Arc<Semaphore>,
@@ -279,6 +280,9 @@ impl Relay {
             .with_quotas(options.quotas)
             .with_disk_free_min_percent(options.disk_free_min_percent);
         let has_tokens = log.has_tokens()?;
+        // What an app's backend signs lets devices in without a token that is made here.
+        let lets_devices_in =
+            access == Access::Open || signed.is_some() || log.has_good_tokens(SystemClock::start().now())?;
         let sessions = own_sessions(&folder, &lock, &mut log).await;
         let (socket, address) = bind(listen).await?;
         let admin = match options.admin {
@@ -358,6 +362,7 @@ impl Relay {
             admin,
             metrics,
             has_tokens,
+            lets_devices_in,
             is_encrypted,
             engine,
             connections,
@@ -425,6 +430,11 @@ impl RunningRelay {
     /// Whether there was any token when it started.
     pub fn has_tokens(&self) -> bool {
         self.has_tokens
+    }
+
+    /// Whether any device could sign in when it started: with a token that was good, with one that an app's backend signs, or without.
+    pub fn lets_devices_in(&self) -> bool {
+        self.lets_devices_in
     }
 
     /// Waits until the relay has failed, which only a defect brings about. It takes no connection after that.

@@ -11,6 +11,7 @@ mod owner;
 mod purge;
 mod restore;
 mod sessions;
+mod start;
 mod stranger;
 mod verify;
 

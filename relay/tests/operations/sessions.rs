@@ -47,6 +47,12 @@ fn two_devices_are_listed_with_their_lag_and_the_one_that_is_signed_out_ends() {
     let (phones, laptops) = (token(&data, "ada", "phone"), token(&data, "ada", "laptop"));
     let relay = Serving::start(&data);
     assert!(json(&data, &["session", "list"]).is_empty(), "nobody is here yet");
+    let empty = |filter: &[&str]| {
+        let told = done(&data, &[&["session", "list"], filter].concat());
+        String::from_utf8([told.stdout, told.stderr].concat()).unwrap()
+    };
+    assert!(empty(&[]).contains("Nobody is connected now."), "{}", empty(&[]));
+    assert!(empty(&["--user", "ada"]).contains("No such device is connected now."));
     let mut phone = Device::connect(relay.url(), Some(&phones), 1, SPACE);
     let mut laptop = Device::connect(relay.url(), Some(&laptops), 2, SPACE);
     Desk::open(&data, 7).write("what both are sent", 3);

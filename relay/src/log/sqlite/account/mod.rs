@@ -138,6 +138,11 @@ impl Accounts for SqliteLog {
         self.watched(found)
     }
 
+    fn has_good_tokens(&mut self, now: Now) -> Result<bool, LogError> {
+        let found = self.begin(Purpose::Read).and_then(|transaction| token::any_good(&transaction, now));
+        self.watched(found)
+    }
+
     fn revoke_token(&mut self, number: i64, now: Now) -> Result<(), AccountError> {
         self.administered(|transaction| token::revoke(transaction, number, now))
     }
