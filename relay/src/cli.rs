@@ -216,7 +216,9 @@ impl CommandError {
             Self::NoSuchSpace(_) | Self::NoRelay => EXIT_NOT_FOUND,
             Self::Operation(error) => error.exit_code(),
             Self::Account(error) if error.is_missing() => EXIT_NOT_FOUND,
-            Self::Account(AccountError::Name) | Self::NoSecret(_) | Self::UserAndDevice | Self::DeviceId(_) => EXIT_USAGE,
+            Self::Account(AccountError::Name) | Self::NoSecret(_) | Self::UserAndDevice | Self::DeviceId(_) => {
+                EXIT_USAGE
+            }
             Self::TokenFile(token::TokenFileError::Exists { .. }) => EXIT_USAGE,
             _ => 1,
         }

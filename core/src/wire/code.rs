@@ -116,9 +116,10 @@ macro_rules! codes {
             }
         }
 
-        #[cfg(test)]
         impl $name {
-            pub(crate) const ALL: &'static [Self] = &[$(Self::$code,)*];
+            #[doc = concat!("All that this version knows.\n\n```\nuse afield_core::wire::", stringify!($name), ";\n\nassert!(")]
+            #[doc = concat!(stringify!($name), "::ALL.iter().all(|code| ", stringify!($name), "::from_number(code.number()) == *code));\n```")]
+            pub const ALL: &'static [Self] = &[$(Self::$code,)*];
         }
     };
 }

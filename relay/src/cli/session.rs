@@ -63,7 +63,8 @@ impl SessionCommand {
             }
             (Self::List { user, device, space }, WrittenSessions::Live) => {
                 let is_filtered = user.is_some() || device.is_some() || space.is_some();
-                let if_empty = if is_filtered { "No such device is connected now." } else { "Nobody is connected now." };
+                let if_empty =
+                    if is_filtered { "No such device is connected now." } else { "Nobody is connected now." };
                 let filter = SessionFilter { user, device, space };
                 print_pages::<_, SessionView>(|part| log.list_sessions(&filter, part), json, now, if_empty)
             }

@@ -71,8 +71,10 @@ mod tests {
 
     #[test]
     fn a_span_that_has_just_begun_is_shown_as_it_was_given() {
-        let second = |text: &str| TimeSpan::from_ms(text.parse::<TimeSpan>().unwrap().ms() - 1_000).nearly().to_string();
-        for (given, shown) in [("7d", "1w"), ("90d", "12w"), ("2d", "2d"), ("24h", "1d"), ("1h", "1h"), ("30m", "30m")] {
+        let second =
+            |text: &str| TimeSpan::from_ms(text.parse::<TimeSpan>().unwrap().ms() - 1_000).nearly().to_string();
+        for (given, shown) in [("7d", "1w"), ("90d", "12w"), ("2d", "2d"), ("24h", "1d"), ("1h", "1h"), ("30m", "30m")]
+        {
             assert_eq!(second(given), shown);
         }
         for (span, shown) in [("156h", "6d"), ("13d", "1w"), ("1s", "1s"), ("90s", "1m")] {

@@ -3,6 +3,7 @@
 use super::engine::EngineHandle;
 use super::throttle::Throttle;
 use crate::hub::{Counts, Hub};
+use afield_core::wire::{ChunkCode, GoodbyeCode};
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -105,7 +106,15 @@ impl Figures {
             signals_dropped: Counter::default(),
         };
         figures.register();
+        figures.begin_at_zero();
         figures
+    }
+
+    /// Each reason is there before it has happened: `increase` of Prometheus does not see the first of a series that begins with it.
+    fn begin_at_zero(&self) {
+        let begin = |family: &Labelled, code: String| drop(family.get_or_create(&vec![("code", code)]));
+        GoodbyeCode::ALL.iter().for_each(|code| begin(&self.ended, format!("{code:?}")));
+        ChunkCode::ALL.iter().for_each(|code| begin(&self.refused, format!("{code:?}")));
     }
 
     fn register(&mut self) {

@@ -1,6 +1,7 @@
 //! The figures, as Prometheus reads them.
 
 use super::*;
+use afield_core::wire::ChunkCode;
 use std::collections::BTreeSet;
 
 async fn scrape(relay: &RunningRelay) -> String {
@@ -15,6 +16,10 @@ async fn scrape(relay: &RunningRelay) -> String {
 fn value(scrape: &str, name: &str) -> f64 {
     let line = scrape.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
     line.unwrap_or_else(|| panic!("no {name} in {scrape}")).rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+fn refusals() -> impl Iterator<Item = (&'static str, String)> {
+    ChunkCode::ALL.iter().map(|code| ("chunks_refused", format!("{code:?}")))
 }
 
 /// The names as queries use them, without what a histogram or a counter adds.
@@ -60,6 +65,10 @@ async fn what_happens_shows_in_the_figures_and_names_nobody() {
         assert_eq!(value(&text, name), expected, "{name}");
     }
     assert!(value(&text, "afield_log_bytes") > 0.0 && value(&text, "afield_received_bytes_total") > 0.0);
+    for (name, code) in GoodbyeCode::ALL.iter().map(|code| ("sessions_ended", format!("{code:?}"))).chain(refusals()) {
+        let began = value(&text, &format!("afield_{name}_total{{code=\"{code}\"}}"));
+        assert!(began == 0.0 || ["Unauthorized", "Malformed"].contains(&code.as_str()), "{name} {code}: {began}");
+    }
     for secret in ["secret", "default", "127.0.0.1", "afield_guess", &SPACE.to_string(), &hello(1).device.to_string()] {
         assert!(!text.contains(secret), "S6: {secret}");
     }

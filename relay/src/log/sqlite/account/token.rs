@@ -3,7 +3,7 @@
 use super::user_row;
 use crate::log::accounts::{AccountError, DEFAULT_USER_NAME, NewToken, TokenSummary, check_name};
 use crate::log::sqlite::transaction::SqliteTransaction;
-use crate::log::{Page, Part, Token, TokenHash};
+use crate::log::{LogError, Page, Part, Token, TokenHash};
 use afield_core::{Now, SpaceId};
 use rusqlite::{Row, params};
 
