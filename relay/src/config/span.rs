@@ -28,11 +28,9 @@ impl TimeSpan {
         self.ms
     }
 
-    /// The span, rounded to the unit below the one in which it is shown: 6 days, 23 hours and 59 minutes are a week.
+    /// The span and a hundredth of it: what was given a moment ago is shown as it was given, and a week is not 6 days.
     pub(crate) fn nearly(self) -> Self {
-        let shown = UNITS.iter().position(|(_, length)| self.ms >= *length);
-        let below = shown.and_then(|shown| UNITS.get(shown + 1)).map_or(1, |(_, length)| *length);
-        Self { ms: self.ms.saturating_add(below / 2) / below * below }
+        Self { ms: self.ms.saturating_add(self.ms / 100) }
     }
 
     /// The span in the largest unit of which it is a multiple, so that it reads back the same; seconds are the least.
