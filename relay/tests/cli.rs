@@ -400,7 +400,7 @@ fn a_list_that_has_several_parts_is_printed_whole() {
 }
 
 #[test]
-fn the_first_start_says_how_to_create_a_token() {
+fn the_first_start_says_how_to_create_a_user_and_a_token() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("it's new");
     let mut child = relay(&data, &["serve", "--listen", "127.0.0.1:0"])
@@ -409,9 +409,11 @@ fn the_first_start_says_how_to_create_a_token() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let (first, second) = (lines.next().unwrap().unwrap(), lines.next().unwrap().unwrap());
+    let told: Vec<String> = (0..4).map(|_| lines.next().unwrap().unwrap()).collect();
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(first.contains("ws://127.0.0.1:"), "{first}");
-    assert!(second.contains("token create --data '") && second.contains(r"it'\''s new"), "{second}");
+    assert!(told[0].contains("ws://127.0.0.1:"), "{told:?}");
+    for (line, command) in [(&told[2], "user create NAME"), (&told[3], "token create --user NAME")] {
+        assert!(line.contains(&format!("{command} --data '")) && line.contains(r"it'\''s new"), "{line}");
+    }
 }

@@ -312,7 +312,11 @@ impl Findings {
     fn tokens(&mut self, more: &MoreHealth) {
         let MoreHealth { tokens_for_ever, admin_tokens_for_ever, tokens_ending, figures, .. } = more;
         if figures.tokens == 0 {
-            return self.warning("tokens", "no device can sign in yet", "create a token: `token create`");
+            return self.warning(
+                "tokens",
+                "no device can sign in yet",
+                "create a user and a token: `user create NAME`, then `token create --user NAME`",
+            );
         }
         if *admin_tokens_for_ever > 0 {
             let words = format!("of the administration, without an end: {admin_tokens_for_ever}");

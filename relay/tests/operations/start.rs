@@ -1,25 +1,23 @@
 //! What a relay says when it starts, and what its commands say of themselves to who is new.
 
 use super::{done, failure, json, relay};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::Stdio;
 
-/// What stands on standard output before the first device can connect.
+/// What stands on standard output before the first device can connect: all that there is when it has been asked to stop, which it hears
+/// from the first moment.
 fn greeting(data: &Path) -> String {
-    let file = data.join("ready.json");
-    let arguments = ["serve", "--listen", "127.0.0.1:0", "--log", "off", "--ready-file", super::path(&file)];
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--log", "off"];
     let mut child = relay(data, &arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut first = lines.next().unwrap().unwrap();
-    // All lines are written at once: what follows is there when the process has ended.
-    child.kill().unwrap();
-    child.wait().unwrap();
-    for line in lines {
-        first.push('\n');
-        first.push_str(&line.unwrap());
-    }
-    first
+    let mut told = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    told.read_line(&mut text).unwrap();
+    let process = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+    told.read_to_string(&mut text).unwrap();
+    assert!(child.wait().unwrap().success());
+    text
 }
 
 #[test]
