@@ -10,6 +10,7 @@ use crate::document::{
 };
 use crate::id::{ParseCollectionError, ParseIdError};
 use crate::lens::LensError;
+use crate::role::ParseRoleError;
 use crate::wire::Class;
 
 /// Gives an error whose class is always the same its code and its class; the example makes one.
@@ -120,6 +121,12 @@ permanent! {
     "let error = \"loudest\".parse::<afield_core::document::strategy::Strategy>().unwrap_err();",
     {
         Self { .. } => "parse.strategy",
+    }
+
+    ParseRoleError,
+    "let error = \"admin\".parse::<afield_core::Role>().unwrap_err();",
+    {
+        Self { .. } => "parse.role",
     }
 
     ParseTextCursorError,

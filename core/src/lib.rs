@@ -12,6 +12,7 @@
 //! | [`erasure`] | the record that an entity was purged |
 //! | [`log`] | sequence, chain hash and cursor of a space's log |
 //! | [`filter`] | which entities of a space a device asks for |
+//! | [`role`] | what a member may do with a space |
 //! | [`document`] | one entity's Automerge document: edit, read, guarded apply |
 //! | [`lens`] | versions of a collection's shape, and reading and writing one through another |
 //! | [`wire`] | frames, batches and live messages; `src/wire/PROTOCOL.md` is the normative text |
@@ -38,6 +39,7 @@ pub mod limits;
 pub mod log;
 pub mod panics;
 pub mod policy;
+pub mod role;
 pub mod session;
 pub mod time;
 pub mod wire;
@@ -49,4 +51,5 @@ pub use filter::Filter;
 pub use id::{Collection, DeviceId, EntityId, Incarnation, LogId, SessionId, SpaceId};
 pub use limits::Limits;
 pub use log::{ChainHash, ChunkKind, Cursor, Sequence};
+pub use role::Role;
 pub use time::{Entropy, Now};

@@ -6,7 +6,7 @@ use crate::error::{SpaceError, StoreError};
 use crate::filter;
 use crate::store::Store;
 use crate::transaction::{WriteTransaction, row, rows};
-use afield_core::{Cursor, Durable, LogId, SpaceId};
+use afield_core::{Cursor, Durable, LogId, Role, SpaceId};
 use rusqlite::{Connection, Row};
 
 /// How a space came to this device.
@@ -31,6 +31,8 @@ pub struct SpaceRecord {
     pub created_ms: i64,
     /// How far the device has the log; `None` while the space has never been on a relay.
     pub cursor: Option<Cursor>,
+    /// What the device may do with it, as the relay said last; `None` while the space has never been on a relay.
+    pub role: Option<Role>,
     /// How many times the relay's log was another than the cursor's.
     pub resets: u64,
     /// When that was the last time, in milliseconds since the Unix epoch.
@@ -116,6 +118,19 @@ impl Store {
         })
     }
 
+    /// Notes what the device may do with a space, as the relay says.
+    ///
+    /// # Errors
+    ///
+    /// [`SpaceError::UnknownSpace`], or the storage failed.
+    pub fn set_role(&mut self, space: SpaceId, role: Role) -> Result<Durable<()>, SpaceError> {
+        self.write(|transaction| {
+            let stored = (role < Role::Owner).then(|| role.number());
+            let sql = "UPDATE spaces SET role = ?2 WHERE space = ?1";
+            known(transaction.execute(sql, (space.as_bytes(), stored))?, space)
+        })
+    }
+
     /// Follows the relay's log from its start, in one transaction: the cursor moves to (log, 0), every mark of the space
     /// goes, which puts all that the device holds of it into the outbox, and so do all blocks (the outbox rule, D5).
     /// Nothing is left to be fetched then, since all that is wanted is on its way. `now_ms` is by the wall clock, for people.
@@ -167,22 +182,25 @@ pub(crate) fn move_cursor(
 }
 
 pub(crate) fn all(connection: &Connection) -> Result<Vec<SpaceRecord>, StoreError> {
-    let sql = "SELECT space, name, origin, created_ms, log, sequence, chain, resets, last_reset_ms FROM spaces ORDER BY space_row";
+    let sql = "SELECT space, name, origin, created_ms, log, sequence, chain, resets, last_reset_ms, role FROM spaces ORDER BY space_row";
     rows(connection, sql, [], record)
 }
 
 pub(crate) fn one(connection: &Connection, space: SpaceId) -> Result<Option<SpaceRecord>, StoreError> {
-    let sql = "SELECT space, name, origin, created_ms, log, sequence, chain, resets, last_reset_ms FROM spaces WHERE space = ?";
+    let sql = "SELECT space, name, origin, created_ms, log, sequence, chain, resets, last_reset_ms, role FROM spaces WHERE space = ?";
     row(connection, sql, [space.as_bytes()], record)
 }
 
 fn record(row: &Row<'_>) -> rusqlite::Result<SpaceRecord> {
+    let cursor = column::cursor(row, 4)?;
+    let role: Option<u8> = row.get(9)?;
     Ok(SpaceRecord {
         space: column::space(row, 0)?,
         name: row.get(1)?,
         origin: if row.get::<_, i64>(2)? == 0 { Origin::MadeHere } else { Origin::Joined },
         created_ms: row.get(3)?,
-        cursor: column::cursor(row, 4)?,
+        cursor,
+        role: cursor.map(|_| role.map_or(Role::Owner, Role::from_number)),
         resets: column::count(row, 7)?,
         last_reset_ms: row.get(8)?,
     })

@@ -86,7 +86,7 @@ impl CarelessLog {
     /// The word that everything has been sent.
     pub fn caught_up(&self) -> Vec<u8> {
         let Cursor { sequence, chain, .. } = self.cursor;
-        let frame = CaughtUp { channel: self.channel, sequence, check: chain.check().into() };
+        let frame = CaughtUp { channel: self.channel, sequence, check: chain.check().into(), role: None };
         wire::encode_to_device(&ToDevice::CaughtUp(frame))
     }
 

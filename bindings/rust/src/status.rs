@@ -10,7 +10,7 @@ pub(crate) use gather::{gather, of_store, refusals, refused_changes};
 
 use crate::sign_in::SignInReason;
 use afield_core::policy::{Direction, Reason};
-use afield_core::{DeviceId, SpaceId};
+use afield_core::{DeviceId, Role, SpaceId};
 use afield_store::Synchronous;
 use serde::Serialize;
 
@@ -144,6 +144,9 @@ pub struct SpaceStatus {
     pub space: SpaceId,
     /// Its name on this device, which a list of spaces shows.
     pub name: String,
+    /// What this device may do with it, as the relay said when it was in step last; `None` while the space has never been on a relay. An interface lets nobody write for nothing who may only read.
+    #[serde(serialize_with = "as_name")]
+    pub role: Option<Role>,
     /// What sync is doing with it.
     pub state: SyncState,
     /// Changes that are not known to be on the relay.
@@ -378,6 +381,10 @@ impl Merged {
 
 fn as_text<T: std::fmt::Display, S: serde::Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
+}
+
+fn as_name<S: serde::Serializer>(role: &Option<Role>, serializer: S) -> Result<S::Ok, S::Error> {
+    role.map(Role::as_str).serialize(serializer)
 }
 
 fn in_a_word<S: serde::Serializer>(synchronous: &Option<Synchronous>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -98,6 +98,9 @@ fn of_texts() -> Vec<Frozen> {
     rows.extend(frozen!(ParseStrategyError {
         ParseStrategyError = ParseStrategyError => "parse.strategy", Permanent;
     } passes on {}));
+    rows.extend(frozen!(ParseRoleError {
+        ParseRoleError = ParseRoleError => "parse.role", Permanent;
+    } passes on {}));
     rows.extend(frozen!(ParseTextCursorError {
         ParseTextCursorError = ParseTextCursorError => "parse.text_cursor", Permanent;
     } passes on {}));

@@ -18,6 +18,7 @@ use crate::filter::Filter;
 use crate::id::{DeviceId, Incarnation, LogId, SessionId, SpaceId};
 use crate::limits::Limits;
 use crate::log::{CHAIN_CHECK_BYTES, Cursor, Sequence};
+use crate::role::Role;
 use minicbor::bytes::{ByteArray, ByteSlice};
 use minicbor::data::Type;
 use minicbor::{Decode, Decoder, Encode, Encoder};
@@ -206,6 +207,9 @@ pub struct CaughtUp {
     /// The leading bytes of the chain hash there.
     #[n(2)]
     pub check: ChainCheck,
+    /// What the session may do with the space, when it was opened; absent for all that there is to do, which an owner may.
+    #[n(3)]
+    pub role: Option<Role>,
 }
 
 /// The device's position does not belong to the relay's log.

@@ -15,6 +15,7 @@ use crate::filter::Filter;
 use crate::id::{COLLECTION_BYTES_MAX, Collection, DeviceId, EntityId, Incarnation, LogId, SessionId, SpaceId};
 use crate::limits::{self, Limits};
 use crate::log::{ChainHash, ChunkHash, ChunkKind, Cursor, Sequence};
+use crate::role::Role;
 use crate::time::Now;
 use crate::wire;
 use automerge::legacy::{Key, ObjectId, Op, OpType, SortedVec};
@@ -221,7 +222,19 @@ fn frames_to_device() -> [(&'static str, ToDevice<'static>); 15] {
         ("opened", ToDevice::Opened(Opened { channel, log })),
         ("chunks", ToDevice::Chunks(chunks)),
         ("chunks-left", ToDevice::Chunks(chunks_on)),
-        ("caught-up", ToDevice::CaughtUp(CaughtUp { channel, sequence: Sequence::new(4), check: [9; 8].into() })),
+        (
+            "caught-up",
+            ToDevice::CaughtUp(CaughtUp { channel, sequence: Sequence::new(4), check: [9; 8].into(), role: None }),
+        ),
+        (
+            "caught-up-reader",
+            ToDevice::CaughtUp(CaughtUp {
+                channel,
+                sequence: Sequence::new(4),
+                check: [9; 8].into(),
+                role: Some(Role::Reader),
+            }),
+        ),
         ("receipt", ToDevice::Receipt(Receipt { push: PushNumber(1), runs: vec![stored, duplicate, refused(1)] })),
         ("reset", ToDevice::Reset(Reset { channel, log })),
         ("seen", ToDevice::Seen(Seen { channel, sequence: Sequence::new(300) })),

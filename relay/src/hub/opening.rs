@@ -46,7 +46,7 @@ impl<L: Log> Hub<L> {
     fn opened(&mut self, id: SessionId, principal: Principal, request: &OpenRequest, answer: OpenAnswer, now: Now) {
         let space = request.space;
         match answer {
-            OpenAnswer::Served { position, head } => {
+            OpenAnswer::Served { position, head, .. } => {
                 let readers = self.spaces.entry(space).or_insert_with(|| Readers::new(head));
                 readers.sessions.insert(id);
                 readers.head = head;

@@ -1,13 +1,12 @@
 //! Who may use a relay: users, their tokens and devices, and the members of spaces.
 
 mod error;
-mod role;
 mod rows;
 mod sessions;
 
+pub use afield_core::role::{ParseRoleError, Role};
 pub use error::AccountError;
 pub(crate) use error::check_name;
-pub use role::{ParseRoleError, Role};
 pub use rows::{
     DeviceSummary, InvitationSummary, Member, NewInvitation, NewToken, ShownTokens, SignedOut, SpaceSummary,
     TokenSummary, UserSummary,

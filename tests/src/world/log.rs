@@ -6,7 +6,7 @@ use crate::contents::LogContents;
 use afield_core::session::{
     AppendRequest, LogRun, OpenAnswer, OpenRequest, PageAnswer, PageRequest, ReadAnswer, ReadRequest,
 };
-use afield_core::{ChangeHash, Cursor, DeviceId, Durable, EntityId, LogId, Now, Sequence, SpaceId};
+use afield_core::{ChangeHash, Cursor, DeviceId, Durable, EntityId, LogId, Now, Role, Sequence, SpaceId};
 use afield_relay::log::{
     Appended, Authentication, Ended, Log, LogError, NamesLeft, Prepared, Principal, SeenDevice, SessionNotes, Settled,
     SignedClaims, SqliteLog, Standing, Task, TokenHash, Work,
@@ -134,7 +134,7 @@ impl Log for WorldLog {
         if self.sabotage == Some(Sabotage::ChainNotChecked)
             && let (OpenAnswer::Reset(_), Some(position)) = (answer.get(), request.cursor)
         {
-            return Ok(answer.map(|_| OpenAnswer::Served { position, head: position.sequence }));
+            return Ok(answer.map(|_| OpenAnswer::Served { position, head: position.sequence, role: Role::Owner }));
         }
         Ok(answer)
     }

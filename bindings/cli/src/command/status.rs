@@ -8,7 +8,7 @@ use crate::context;
 use crate::failure::{Failure, word_of};
 use crate::output::Output;
 use crate::remembered::{LastState, Remembered};
-use afield::{ChunkCode, ReadOnlyReplica, SignInReason, SpaceId, SpaceStatus, Status, SyncState, Traffic};
+use afield::{ChunkCode, ReadOnlyReplica, Role, SignInReason, SpaceId, SpaceStatus, Status, SyncState, Traffic};
 use serde::{Serialize, Serializer};
 use std::path::Path;
 
@@ -64,6 +64,7 @@ impl Refused {
 struct ShownSpace {
     id: String,
     name: String,
+    role: Option<&'static str>,
     state: State,
     error: Option<String>,
     pending_changes: u64,
@@ -197,6 +198,7 @@ impl Before<'_> {
         ShownSpace {
             id,
             name: space.name.clone(),
+            role: space.role.map(Role::as_str),
             state,
             error,
             pending_changes: space.pending_changes,

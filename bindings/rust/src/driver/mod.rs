@@ -541,7 +541,7 @@ impl Driver {
     /// # }));
     /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log }));
     /// # let (channel, sequence, check) = (Channel(0), cursor.sequence, cursor.chain.check().into());
-    /// # let caught_up = wire::encode_to_device(&ToDevice::CaughtUp(CaughtUp { channel, sequence, check }));
+    /// # let caught_up = wire::encode_to_device(&ToDevice::CaughtUp(CaughtUp { channel, sequence, check, role: None }));
     /// driver.enable_sync(now);
     /// let mut caught_up_with_all = driver.when_caught_up();
     /// driver.hurry(now)?;

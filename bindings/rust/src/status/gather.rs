@@ -98,6 +98,7 @@ fn space_status(view: &View, figures: SpaceFigures, record: SpaceRecord, now: No
     SpaceStatus {
         space: record.space,
         name: record.name,
+        role: record.role,
         state,
         pending_changes: figures.outbox.changes,
         pending_bytes: figures.outbox.bytes,

@@ -105,6 +105,7 @@ fn a_status_has_what_an_interface_needs_and_nothing_raw_behind_it() {
         "quarantined",
         "refused",
         "resets",
+        "role",
         "schedule",
         "sequence",
         "space",

@@ -8,6 +8,7 @@ use super::{Advance, DeviceEvent, FetchRequest, FetchedPage, Proof, ReceivedChun
 use crate::filter::Filter;
 use crate::id::{EntityId, SpaceId};
 use crate::log::{Cursor, Sequence};
+use crate::role::Role;
 use crate::session::SessionError;
 use crate::time::Now;
 use crate::wire::{
@@ -321,7 +322,8 @@ impl SpaceChannel {
         self.phase = Phase::Live;
         (self.caught_up, self.left) = (true, Some(0));
         self.telling.caught_up(now);
-        events.push_back(DeviceEvent::CaughtUp { space: self.space });
+        let role = frame.role.unwrap_or(Role::Owner);
+        events.push_back(DeviceEvent::CaughtUp { space: self.space, role });
         Ok(())
     }
 

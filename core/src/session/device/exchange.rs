@@ -6,6 +6,7 @@ use crate::erasure::Erasure;
 use crate::filter::Filter;
 use crate::id::{Collection, DeviceId, EntityId, Incarnation, SpaceId};
 use crate::log::{ChunkKind, Cursor, Sequence};
+use crate::role::Role;
 use crate::wire::{ChunkCode, FetchNumber, PushNumber, SpaceCode, Welcome};
 use automerge::ChangeHash;
 
@@ -285,6 +286,8 @@ pub enum DeviceEvent {
     CaughtUp {
         /// The space.
         space: SpaceId,
+        /// What this device may do with it, as it was when the space was opened.
+        role: Role,
     },
     /// The relay does not serve the space in this session.
     SpaceRefused {

@@ -10,6 +10,7 @@ use crate::filter::Filter;
 use crate::id::{Collection, EntityId, LogId, SpaceId};
 use crate::limits::{BATCH_BYTES_MAX, SILENT_SEQUENCES_MAX};
 use crate::log::{ChunkKind, Cursor, Sequence};
+use crate::role::Role;
 use crate::wire::{
     self, CaughtUp, Channel, Chunks, EntityIds, Fetch, Fetched, Jump, Opened, Places, PushNumber, PushStream, Receipt,
     ReceiptRun, Refused, Reset, Seen, Segment, SpaceCode, ToDevice,
@@ -59,6 +60,8 @@ pub(super) struct RelayChannel {
     pub(super) channel: Channel,
     space: SpaceId,
     phase: Phase,
+    /// What the session may do with the space, as it was when the space was opened.
+    role: Role,
     without_cursor: bool,
     raw: bool,
     filter: Arc<Filter>,
@@ -96,6 +99,7 @@ impl RelayChannel {
             channel,
             space,
             phase: Phase::Opening,
+            role: Role::Reader,
             without_cursor,
             raw,
             filter: Arc::new(filter),
@@ -136,7 +140,8 @@ impl RelayChannel {
         match answer {
             OpenAnswer::Reset(log) => vec![self.reset(log)],
             OpenAnswer::Refused(code) => vec![self.refuse(code)],
-            OpenAnswer::Served { position, head } => {
+            OpenAnswer::Served { position, head, role } => {
+                self.role = role;
                 self.phase = Phase::Live { position, scanned: position, told: position, due: Some(head) };
                 (self.stored, self.seen_wanted) = (position.sequence, head);
                 let opened = Opened { channel: self.channel, log: position.log };
@@ -480,6 +485,7 @@ impl RelayChannel {
             channel: self.channel,
             sequence: at.sequence,
             check: ByteArray::from(at.chain.check()),
+            role: (self.role < Role::Owner).then_some(self.role),
         });
         self.jump_to_scanned().into_iter().chain([caught_up]).collect()
     }

@@ -4,6 +4,7 @@ use super::{GivenSnapshots, LogRun};
 use crate::filter::Filter;
 use crate::id::{EntityId, LogId, SpaceId};
 use crate::log::{ChainHash, Cursor, Sequence};
+use crate::role::Role;
 use crate::wire::{Channel, ChunkCode, DecodedChunk, FetchNumber, Hello, PushNumber, SpaceCode};
 use automerge::ChangeHash;
 use std::sync::Arc;
@@ -73,6 +74,8 @@ pub enum OpenAnswer {
         position: Cursor,
         /// The last sequence of the log.
         head: Sequence,
+        /// What the session may do with the space.
+        role: Role,
     },
     /// The position does not belong to the log.
     Reset(LogId),

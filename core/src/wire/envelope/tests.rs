@@ -96,7 +96,12 @@ fn from_relay() -> Vec<ToDevice<'static>> {
             check: [9; 8].into(),
             left: Some(7),
         }),
-        ToDevice::CaughtUp(CaughtUp { channel: Channel(1), sequence: Sequence::new(9), check: [1; 8].into() }),
+        ToDevice::CaughtUp(CaughtUp {
+            channel: Channel(1),
+            sequence: Sequence::new(9),
+            check: [1; 8].into(),
+            role: None,
+        }),
         ToDevice::Seen(Seen { channel: Channel(1), sequence: Sequence::new(9) }),
         ToDevice::Jump(Jump {
             channel: Channel(1),

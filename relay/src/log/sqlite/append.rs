@@ -15,7 +15,7 @@ use super::transaction::Purpose;
 use crate::log::{Appended, LogError, Principal};
 use afield_core::session::{AppendAnswer, AppendRequest, ChunkVerdict, LogRun};
 use afield_core::wire::{ChunkCode, SpaceCode};
-use afield_core::{Durable, EntityId, Now, Sequence, SpaceId};
+use afield_core::{Durable, EntityId, Now, Role, Sequence, SpaceId};
 use rows::{Room, Rows, Space, refused};
 use rusqlite::params;
 use std::collections::{BTreeMap, BTreeSet};
@@ -209,11 +209,11 @@ impl<'t, 'c> Append<'t, 'c> {
             return Ok(*known);
         }
         let found = SpaceRow::find(self.rows.transaction, principal, space, self.now)?;
-        self.access.insert((principal, space), found.map(|row| row.may_write));
+        self.access.insert((principal, space), found.map(|row| row.role >= Role::Writer));
         if let Some(row) = found {
             let loaded = Space { row, before: row.head, entries: Vec::new(), entities: BTreeMap::new() };
             self.spaces.entry(space).or_insert(loaded);
         }
-        Ok(found.map(|row| row.may_write))
+        Ok(found.map(|row| row.role >= Role::Writer))
     }
 }

@@ -18,7 +18,7 @@ use afield_core::session::{
 };
 use afield_core::wire::{PLACES_RUNS_MAX, SpaceCode};
 use afield_core::{
-    ChainHash, ChangeHash, ChunkKind, Collection, Cursor, Durable, EntityId, Erasure, Filter, Limits, LogId, Now,
+    ChainHash, ChangeHash, ChunkKind, Collection, Cursor, Durable, EntityId, Erasure, Filter, Limits, LogId, Now, Role,
     Sequence, SpaceId,
 };
 use rusqlite::{OptionalExtension, Row};
@@ -84,7 +84,7 @@ impl SqliteLog {
         let before = foreign::administration(&transaction)?;
         let answer = match account::create_space(&transaction, principal, request.space, fresh, &quotas, now)? {
             Creation::Created(head) => match request.cursor {
-                None => OpenAnswer::Served { position: head, head: head.sequence },
+                None => OpenAnswer::Served { position: head, head: head.sequence, role: Role::Owner },
                 Some(_) => OpenAnswer::Reset(head.log),
             },
             Creation::Refused(code) => OpenAnswer::Refused(code),
@@ -135,7 +135,7 @@ fn archived_change(
 fn answer_open(archive: &Archive<'_, '_>, space: &SpaceRow, cursor: Option<Cursor>) -> Result<OpenAnswer, LogError> {
     let position = cursor.unwrap_or_else(|| Cursor::start(space.head.log));
     Ok(if space.holds(archive, position)? {
-        OpenAnswer::Served { position, head: space.head.sequence }
+        OpenAnswer::Served { position, head: space.head.sequence, role: space.role }
     } else {
         OpenAnswer::Reset(space.head.log)
     })

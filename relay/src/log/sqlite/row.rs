@@ -6,7 +6,7 @@ use super::chain::leads_on;
 use super::read::row_after;
 use super::transaction::SqliteTransaction;
 use crate::log::{Inconsistency, LogError, Principal};
-use afield_core::{ChainHash, Cursor, DeviceId, LogId, Now, Sequence, SpaceId};
+use afield_core::{ChainHash, Cursor, DeviceId, LogId, Now, Role, Sequence, SpaceId};
 use rusqlite::{OptionalExtension, Row, params};
 
 /// The bits of a position that hold the sequence; the ones above hold the space's number.
@@ -27,13 +27,13 @@ pub(super) struct SpaceRow {
     pub(super) chunks: u64,
     /// How many bytes they have.
     pub(super) bytes: u64,
-    /// Whether the principal may write.
-    pub(super) may_write: bool,
+    /// What the principal may do.
+    pub(super) role: Role,
 }
 
-const COLUMNS_OF_ANYONE: &str = "SELECT number, log, sequence, chain, chunks, bytes, 1 FROM spaces WHERE id = ?1";
+const COLUMNS_OF_ANYONE: &str = "SELECT number, log, sequence, chain, chunks, bytes, 3 FROM spaces WHERE id = ?1";
 
-const COLUMNS_OF_NUMBER: &str = "SELECT number, log, sequence, chain, chunks, bytes, 1 FROM spaces WHERE number = ?1";
+const COLUMNS_OF_NUMBER: &str = "SELECT number, log, sequence, chain, chunks, bytes, 3 FROM spaces WHERE number = ?1";
 
 impl SpaceRow {
     /// Finds a space by present membership (invariant R6): `None` when it is unknown or not for this principal.
@@ -76,7 +76,7 @@ impl SpaceRow {
             },
             chunks: count(row, 4)?,
             bytes: count(row, 5)?,
-            may_write: row.get(6)?,
+            role: Role::from_number(row.get(6)?),
         })
     }
 

@@ -5,7 +5,7 @@ use crate::context;
 use crate::failure::after_sign_in;
 use crate::identity;
 use crate::text;
-use afield::SyncState;
+use afield::{Role, SyncState};
 use console::style;
 
 /// How wide the names on the left are, with the blanks behind them.
@@ -151,6 +151,9 @@ fn spaces_in_words(spaces: &[ShownSpace], last_error: Option<&str>, width: usize
     for space in spaces {
         let mut notes = Vec::new();
         notes.extend(space.error.clone().filter(|error| Some(error.as_str()) != last_error));
+        if space.role == Some(Role::Reader.as_str()) {
+            notes.push("this device may only read".to_owned());
+        }
         if !space.enabled {
             notes.push("switched off".to_owned());
         }

@@ -13,7 +13,7 @@ use afield_core::policy::backoff::RECONNECT_MAX_MS;
 use afield_core::policy::{Hold, Reason, Trigger, Wait};
 use afield_core::session::{DeviceSession, Greeting, SessionError, SpaceOpening};
 use afield_core::wire::{Class, GoodbyeCode};
-use afield_core::{DeviceId, Filter, Now, SpaceId};
+use afield_core::{DeviceId, Filter, Now, Role, SpaceId};
 use afield_store::{Origin, OutboxPosition, SpaceRecord};
 
 /// How long a session has to live for the wait before the next to start small again, in milliseconds: as long as the
@@ -621,9 +621,11 @@ impl SpaceSync {
     }
 }
 
-/// How a space is opened: the relay may create it when it was made here, or when a relay has had it before.
+/// How a space is opened: the relay may create it when it was made here, or when a relay has had it before. Who creates it owns it, so
+/// that one which a relay has lost is created by its owners alone: others wait until it is there.
 fn opening(record: &SpaceRecord, raw: bool, (filter, partial): (Filter, bool)) -> SpaceOpening {
-    let create = record.origin == Origin::MadeHere || record.cursor.is_some();
+    let may_create = record.role.is_none_or(|role| role == Role::Owner);
+    let create = may_create && (record.origin == Origin::MadeHere || record.cursor.is_some());
     SpaceOpening { space: record.space, cursor: record.cursor, create, raw, filter, partial }
 }
 

@@ -10,7 +10,7 @@ use crate::status::SyncEvent;
 use afield_core::document::VERDICT_RULES;
 use afield_core::session::{Advance, DeviceEvent, Proof, ReceivedChunk, SessionError, UnusableSnapshot};
 use afield_core::wire::GoodbyeCode;
-use afield_core::{ChunkKind, EntityId, LogId, Now, Sequence, SpaceId};
+use afield_core::{ChunkKind, EntityId, LogId, Now, Role, Sequence, SpaceId};
 use afield_store::{LeftOut, Reason, ReceivedChange, ReceivedErasure, Run, UnreadableChunk};
 
 /// How many entities and bytes may wait to be merged while messages keep coming, so that a long catch-up shows as it
@@ -305,8 +305,9 @@ impl Driver {
                 self.forget_presence(Some(space));
                 self.reset(sync, space, cursor.log, now)?;
             }
-            DeviceEvent::CaughtUp { space } => {
+            DeviceEvent::CaughtUp { space, role } => {
                 self.merge_received(sync, now)?;
+                self.note_role(space, role)?;
                 sync.backoff.succeeded();
                 tracing::debug!(%space, "caught up");
                 if let Some(state) = sync.spaces.get_mut(&space) {
@@ -330,6 +331,16 @@ impl Driver {
                 sync.say(SyncEvent::SpaceRefused { space, code });
             }
             DeviceEvent::Advance(_) | DeviceEvent::Receipted { .. } | DeviceEvent::Signalled(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Stores what the relay says that this device may do with a space, where that is new.
+    fn note_role(&self, space: SpaceId, role: Role) -> Result<(), DriverError> {
+        let mut store = lock(&self.store);
+        if store.space(space)?.is_some_and(|record| record.role != Some(role)) {
+            let _ = store.set_role(space, role)?;
+            tracing::info!(%space, %role, "what this device may do with the space was told");
         }
         Ok(())
     }

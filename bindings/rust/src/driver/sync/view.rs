@@ -74,7 +74,7 @@ impl Driver {
     /// # }));
     /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log }));
     /// # let (channel, sequence, check) = (Channel(0), cursor.sequence, cursor.chain.check().into());
-    /// # let caught_up = wire::encode_to_device(&ToDevice::CaughtUp(CaughtUp { channel, sequence, check }));
+    /// # let caught_up = wire::encode_to_device(&ToDevice::CaughtUp(CaughtUp { channel, sequence, check, role: None }));
     /// driver.enable_sync(now);
     /// driver.handle_connected(now)?;
     /// assert!(!driver.is_in_step());
@@ -114,7 +114,7 @@ impl Driver {
     /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log }));
     /// # let other = Cursor::start(LogId::from_bytes([9; 16]));
     /// # let (channel, sequence, check) = (Channel(0), other.sequence, other.chain.check().into());
-    /// # let wrong = wire::encode_to_device(&ToDevice::CaughtUp(wire::CaughtUp { channel, sequence, check }));
+    /// # let wrong = wire::encode_to_device(&ToDevice::CaughtUp(wire::CaughtUp { channel, sequence, check, role: None }));
     /// driver.enable_sync(now);
     /// for minute in [0, 1, 2] {
     ///     let now = Now { monotonic_ms: minute * 60_000, ..now };

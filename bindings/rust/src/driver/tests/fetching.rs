@@ -40,7 +40,7 @@ fn page(
 
 fn caught_up(cursor: Cursor) -> Vec<u8> {
     let (sequence, check) = (cursor.sequence, cursor.chain.check().into());
-    wire::encode_to_device(&ToDevice::CaughtUp(CaughtUp { channel: Channel(0), sequence, check }))
+    wire::encode_to_device(&ToDevice::CaughtUp(CaughtUp { channel: Channel(0), sequence, check, role: None }))
 }
 
 fn reset() -> Vec<u8> {

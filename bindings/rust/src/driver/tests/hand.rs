@@ -230,7 +230,8 @@ impl HandRelay {
     }
 
     fn caught_up_with(&self, chain: ChainHash) -> Vec<u8> {
-        let frame = CaughtUp { channel: Channel(0), sequence: self.cursor.sequence, check: chain.check().into() };
+        let frame =
+            CaughtUp { channel: Channel(0), sequence: self.cursor.sequence, check: chain.check().into(), role: None };
         wire::encode_to_device(&ToDevice::CaughtUp(frame))
     }
 

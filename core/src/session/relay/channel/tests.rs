@@ -12,7 +12,7 @@ fn live() -> RelayChannel {
     let (channel, space, filter) = (Channel(0), SpaceId::from_bytes([1; 16]), Filter::Everything);
     let opening = Opening { channel, space, without_cursor: false, raw: false, filter, partial: false };
     let mut state = RelayChannel::new(opening);
-    state.opened(OpenAnswer::Served { position: at(5), head: at(120).sequence });
+    state.opened(OpenAnswer::Served { position: at(5), head: at(120).sequence, role: Role::Owner });
     state
 }
 

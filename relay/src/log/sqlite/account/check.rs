@@ -1,6 +1,6 @@
 //! What a principal may do now: read in the transaction of every answer.
 
-use super::{DEFAULT_USER, number_of};
+use super::DEFAULT_USER;
 use crate::log::accounts::Role;
 use crate::log::sqlite::row::{SPACE_NUMBER_MAX, count};
 use crate::log::sqlite::transaction::SqliteTransaction;
@@ -24,7 +24,8 @@ macro_rules! good {
 
 /// A space `?4` as a good token's user may use it, with what the token or the membership allows.
 pub(in crate::log::sqlite) const SPACE_OF_MEMBER: &str = concat!(
-    "SELECT s.number, s.log, s.sequence, s.chain, s.chunks, s.bytes, coalesce(l.role, m.role) >= 2 AND NOT t.read_only
+    "SELECT s.number, s.log, s.sequence, s.chain, s.chunks, s.bytes, 
+        CASE WHEN t.read_only THEN 1 ELSE coalesce(l.role, m.role) END
     FROM tokens t
     JOIN users u ON u.number = t.user
     JOIN spaces s ON s.id = ?4
@@ -180,7 +181,7 @@ pub(in crate::log::sqlite) fn create_space(
     let user = if principal.token.is_some() { principal.user } else { DEFAULT_USER };
     let owned: u64 = transaction
         .statement("SELECT count(*) FROM members WHERE user = ?1 AND role = ?2")?
-        .query_row([user, number_of(Role::Owner)], |row| count(row, 0))?;
+        .query_row([user, Role::Owner.number().into()], |row| count(row, 0))?;
     // No number is given twice: what a relay knows of one that was purged is of the space that was.
     let last: i64 = transaction
         .statement(
@@ -202,7 +203,7 @@ pub(in crate::log::sqlite) fn create_space(
     transaction.statement("INSERT INTO members (user, space, role) VALUES (?1, ?2, ?3)")?.execute([
         user,
         number,
-        number_of(Role::Owner),
+        Role::Owner.number().into(),
     ])?;
     Ok(Creation::Created(head))
 }

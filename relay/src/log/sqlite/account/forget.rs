@@ -1,6 +1,6 @@
 //! Users who are to be forgotten.
 
-use super::{DEFAULT_USER, number_of, over, user_row};
+use super::{DEFAULT_USER, over, user_row};
 use crate::log::accounts::{AccountError, Role};
 use crate::log::sqlite::transaction::SqliteTransaction;
 use afield_core::{Now, SpaceId};
@@ -20,8 +20,9 @@ pub(in crate::log::sqlite) fn sole_spaces(
             AND NOT EXISTS (SELECT 1 FROM members o WHERE o.space = m.space AND o.user <> ?1 AND o.role = ?2)
         ORDER BY s.number",
     )?;
-    let spaces = statement
-        .query_map([user, number_of(Role::Owner)], |row| row.get(0).map(|id| SoleSpace(SpaceId::from_bytes(id))))?;
+    let spaces = statement.query_map([user, Role::Owner.number().into()], |row| {
+        row.get(0).map(|id| SoleSpace(SpaceId::from_bytes(id)))
+    })?;
     Ok(spaces.collect::<Result<_, _>>()?)
 }
 

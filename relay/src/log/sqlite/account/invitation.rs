@@ -1,6 +1,6 @@
 //! Invitations to spaces: codes that are good once.
 
-use super::{number_of, role_of, space_row, user_row};
+use super::{space_row, user_row};
 use crate::log::accounts::{AccountError, InvitationSummary, NewInvitation, Role};
 use crate::log::sqlite::account::space;
 use crate::log::sqlite::transaction::SqliteTransaction;
@@ -20,7 +20,7 @@ pub(super) fn create(
         .execute(params![
             code.hash().as_bytes(),
             space_row(transaction, space)?,
-            number_of(role),
+            role.number(),
             now.wall_ms,
             expires_wall_ms,
         ])?;
@@ -34,7 +34,7 @@ pub(super) fn accept(
     now: Now,
 ) -> Result<(SpaceId, Role), AccountError> {
     let user = user_row(transaction, user)?;
-    let used: Option<(i64, i64)> = transaction
+    let used: Option<(i64, u8)> = transaction
         .statement(
             "UPDATE invitations SET used_ms = ?2, used_by = ?3
             WHERE hash = ?1 AND used_ms IS NULL AND withdrawn_ms IS NULL AND expires_ms > ?2
@@ -43,8 +43,8 @@ pub(super) fn accept(
         .query_row(params![code.as_bytes(), now.wall_ms, user], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let (number, role) = used.ok_or(AccountError::NoSuchInvitation)?;
-    let before = space::role_in(transaction, number, user)?;
-    let role = before.map_or(role_of(role), |before| before.max(role_of(role)));
+    let (role, before) = (Role::from_number(role), space::role_in(transaction, number, user)?);
+    let role = before.map_or(role, |before| before.max(role));
     space::set_role(transaction, number, user, role)?;
     let id = transaction
         .statement("SELECT id FROM spaces WHERE number = ?1")?
@@ -67,7 +67,7 @@ pub(super) fn list(
         let (used_ms, used_by): (Option<i64>, Option<String>) = (row.get(4)?, row.get(5)?);
         let invitation = InvitationSummary {
             number: row.get(0)?,
-            role: role_of(row.get(1)?),
+            role: Role::from_number(row.get(1)?),
             created_wall_ms: row.get(2)?,
             expires_wall_ms: row.get(3)?,
             used: used_ms.zip(used_by),

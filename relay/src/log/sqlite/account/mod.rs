@@ -38,24 +38,6 @@ pub(in crate::log) const DEFAULT_USER: i64 = 1;
 /// The answer to a signed token that was over before it was shown.
 const SIGNED_OUT: Authentication = Authentication::Ended(Ended::SignedOut);
 
-/// The number of a role in the file.
-const fn number_of(role: Role) -> i64 {
-    match role {
-        Role::Reader => 1,
-        Role::Writer => 2,
-        Role::Owner => 3,
-    }
-}
-
-/// The role with a number; one that no version knows reads.
-const fn role_of(number: i64) -> Role {
-    match number {
-        3.. => Role::Owner,
-        2 => Role::Writer,
-        _ => Role::Reader,
-    }
-}
-
 /// The row of a user.
 fn user_row(transaction: &SqliteTransaction<'_>, name: &str) -> Result<i64, AccountError> {
     let found = transaction

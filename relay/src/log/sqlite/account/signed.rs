@@ -1,6 +1,6 @@
 //! Tokens that an app's backend signed: noted when they are shown first, so that each of them can be listed and revoked.
 
-use super::{number_of, over};
+use super::over;
 use crate::log::accounts::check_name;
 use crate::log::sqlite::transaction::SqliteTransaction;
 use crate::log::{LogError, SignedClaims, TokenHash};
@@ -53,7 +53,7 @@ pub(super) fn store(
     for (space, role) in spaces.unwrap_or_default() {
         transaction
             .statement("INSERT INTO token_spaces (token, space, role) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
-            .execute(params![number, space.as_bytes(), number_of(*role)])?;
+            .execute(params![number, space.as_bytes(), role.number()])?;
     }
     // They stay as ended ones until their time is over: one that was taken away would be good again when it is shown.
     let ended = transaction

@@ -1,6 +1,6 @@
 //! Spaces and their members.
 
-use super::{number_of, role_of, space_row, user_row};
+use super::{space_row, user_row};
 use crate::log::accounts::{AccountError, Member, Role, SpaceSummary};
 use crate::log::sqlite::row::count;
 use crate::log::sqlite::transaction::SqliteTransaction;
@@ -42,7 +42,7 @@ pub(super) fn members(
     let after = part.after.as_deref().unwrap_or_default();
     let members = statement.query_map(params![number, after, part.rows_to_read()], |row| {
         let user: String = row.get(0)?;
-        Ok((user.clone(), Member { user, role: role_of(row.get(1)?), is_disabled: row.get(2)? }))
+        Ok((user.clone(), Member { user, role: Role::from_number(row.get(1)?), is_disabled: row.get(2)? }))
     })?;
     Ok(Page::of(members.collect::<Result<_, _>>()?, part))
 }
@@ -74,11 +74,11 @@ pub(super) fn role_in(
     number: i64,
     user: i64,
 ) -> Result<Option<Role>, AccountError> {
-    let found: Option<i64> = transaction
+    let found: Option<u8> = transaction
         .statement("SELECT role FROM members WHERE space = ?1 AND user = ?2")?
         .query_row([number, user], |row| row.get(0))
         .optional()?;
-    Ok(found.map(role_of))
+    Ok(found.map(Role::from_number))
 }
 
 pub(super) fn set_role(
@@ -92,7 +92,7 @@ pub(super) fn set_role(
             "INSERT INTO members (user, space, role) VALUES (?1, ?2, ?3)
             ON CONFLICT (user, space) DO UPDATE SET role = excluded.role",
         )?
-        .execute([user, number, number_of(role)])?;
+        .execute([user, number, role.number().into()])?;
     Ok(())
 }
 
@@ -108,6 +108,6 @@ fn keep_an_owner(
             "SELECT 1 FROM members WHERE space = ?1 AND user = ?2 AND role = ?3
                 AND NOT EXISTS (SELECT 1 FROM members WHERE space = ?1 AND user <> ?2 AND role = ?3)",
         )?
-        .exists([number, user, number_of(Role::Owner)])?;
+        .exists([number, user, Role::Owner.number().into()])?;
     if is_last { Err(AccountError::LastOwner(space)) } else { Ok(()) }
 }

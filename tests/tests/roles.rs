@@ -1,0 +1,129 @@
+//! What a device may do with a space: the relay tells it, and who may do less than an owner brings no space to a relay that lacks it (R6).
+
+use afield::{Relay, Replica, Role, Space, SpaceId};
+use afield_tests::processes::{Access, Program, Site};
+use serde_json::json;
+
+const USERS: [&str; 3] = ["ada", "ben", "cyd"];
+
+fn start() -> Site {
+    let site = Site::start(&Program::new(env!("CARGO_BIN_EXE_relay_process")), Access::Tokens);
+    create_users(&site);
+    site
+}
+
+fn create_users(site: &Site) {
+    for user in USERS {
+        site.relay.administer(&["user", "create", user]);
+    }
+}
+
+fn connect(site: &Site, replica: &Replica, arguments: &[&str]) {
+    let token = site.relay.create_token_with(arguments);
+    replica.connect(Relay::new(site.relay.url()).token(token)).unwrap();
+}
+
+/// A device of a user that has joined a space.
+fn joined(site: &Site, name: &str, space: SpaceId, arguments: &[&str]) -> (Replica, Space) {
+    let replica = site.replica(name);
+    let space = replica.join_space(space).unwrap();
+    connect(site, &replica, arguments);
+    site.sync(&replica);
+    (replica, space)
+}
+
+fn grant(site: &Site, space: SpaceId, user: &str, role: &str) {
+    site.relay.administer(&["space", "grant", &space.to_string(), user, role]);
+}
+
+fn role(replica: &Replica) -> Option<Role> {
+    replica.status().unwrap().spaces[0].role
+}
+
+fn titles(space: &Space) -> usize {
+    space.collection::<()>("notes").unwrap().ids().unwrap().len()
+}
+
+fn write(space: &Space) {
+    let _ = space.collection::<()>("notes").unwrap().json().insert(&json!({ "title": "a note" })).unwrap();
+}
+
+/// Every space of the relay with its owners.
+fn owners(site: &Site) -> Vec<(String, Vec<String>)> {
+    let text = |row: &serde_json::Value, field: &str| row[field].as_str().unwrap().to_owned();
+    let spaces = site.relay.administer(&["space", "list"]);
+    let owners_of = |id: &String| {
+        let members = site.relay.administer(&["space", "members", id]);
+        members.iter().filter(|row| row["role"] == "owner").map(|row| text(row, "user")).collect()
+    };
+    spaces.iter().map(|row| text(row, "id")).map(|id| (id.clone(), owners_of(&id))).collect()
+}
+
+#[test]
+fn a_device_knows_what_it_may_do_with_a_space() {
+    let site = start();
+    let laptop = site.replica("laptop.db");
+    let home = laptop.create_space("Home").unwrap();
+    assert_eq!(role(&laptop), None, "no relay has said it");
+    connect(&site, &laptop, &["--user", "ada"]);
+    site.sync(&laptop);
+    grant(&site, home.id(), "ben", "writer");
+    grant(&site, home.id(), "cyd", "reader");
+    let (bens, _) = joined(&site, "ben.db", home.id(), &["--user", "ben"]);
+    let (cyds, _) = joined(&site, "cyd.db", home.id(), &["--user", "cyd"]);
+    let (screen, _) = joined(&site, "screen.db", home.id(), &["--user", "ada", "--read-only"]);
+    let roles = [&laptop, &bens, &cyds, &screen].map(role);
+    let told = [Role::Owner, Role::Writer, Role::Reader, Role::Reader].map(Some);
+    assert_eq!(roles, told, "the least of what the user and the token may");
+
+    grant(&site, home.id(), "cyd", "owner");
+    cyds.disconnect();
+    assert_eq!(role(&cyds), Some(Role::Reader), "as it was said last, also without a relay");
+    connect(&site, &cyds, &["--user", "cyd"]);
+    site.sync(&cyds);
+    assert_eq!(role(&cyds), Some(Role::Owner));
+    let json = serde_json::to_value(bens.status().unwrap()).unwrap();
+    assert_eq!(json["spaces"][0]["role"], "writer");
+}
+
+#[test]
+fn a_space_that_the_relay_has_lost_is_brought_back_by_its_owners_and_not_by_whoever_comes_first() {
+    let mut site = start();
+    let laptop = site.replica("laptop.db");
+    let home = laptop.create_space("Home").unwrap();
+    write(&home);
+    connect(&site, &laptop, &["--user", "ada"]);
+    site.sync(&laptop);
+    grant(&site, home.id(), "ben", "writer");
+    grant(&site, home.id(), "cyd", "reader");
+    let (phone, _) = joined(&site, "phone.db", home.id(), &["--user", "ada"]);
+    let (bens, there) = joined(&site, "ben.db", home.id(), &["--user", "ben"]);
+    let (cyds, read) = joined(&site, "cyd.db", home.id(), &["--user", "cyd"]);
+    write(&there);
+    site.sync_all(&[&bens, &phone, &cyds]);
+    assert_eq!((titles(&there), titles(&read)), (2, 2));
+    [&laptop, &phone, &bens, &cyds].into_iter().for_each(Replica::disconnect);
+
+    site.relay.stop();
+    std::fs::remove_dir_all(site.relay.folder()).unwrap();
+    site.relay.restart();
+    create_users(&site);
+    write(&there);
+    for (replica, user) in [(&bens, "ben"), (&cyds, "cyd")] {
+        connect(&site, replica, &["--user", user]);
+        let refused = site.try_sync(replica).unwrap_err();
+        assert!(refused.to_string().contains("no such space"), "{refused}");
+        assert_eq!(owners(&site), [], "{user} does not bring it");
+    }
+    // It was joined there, and so was not the device that had made the space.
+    connect(&site, &phone, &["--user", "ada"]);
+    site.sync(&phone);
+    assert_eq!(owners(&site), [(home.id().to_string(), vec!["ada".to_owned()])]);
+
+    grant(&site, home.id(), "ben", "writer");
+    bens.disconnect();
+    connect(&site, &bens, &["--user", "ben"]);
+    connect(&site, &laptop, &["--user", "ada"]);
+    site.sync_all(&[&bens, &laptop]);
+    assert_eq!((titles(&there), titles(&home)), (3, 3), "what others wrote meanwhile comes, too (S2)");
+}
