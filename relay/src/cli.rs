@@ -287,6 +287,9 @@ fn next_of(error: &AccountError) -> Option<&'static str> {
         AccountError::UserExists => Some("`user list` shows the users"),
         AccountError::NoSuchToken(_) => Some("`token list` shows the tokens"),
         AccountError::NoSuchSpace(_) => Some("`space list` shows the spaces; a device brings its spaces when it syncs"),
+        AccountError::SpaceExists(_) => Some("`space members` shows who owns it, `space grant` changes that"),
+        AccountError::SpacePurged(_) => Some("make another one on a device, and give it what is to be kept"),
+        AccountError::NoRoomForSpaces => Some("a relay on another folder has room"),
         AccountError::NoSuchMember(_) => Some("`space members` shows the members"),
         AccountError::LastOwner(_) => Some("make somebody else an owner first: `space grant`"),
         AccountError::NoSuchDevice(_) => {

@@ -127,3 +127,30 @@ fn a_space_that_the_relay_has_lost_is_brought_back_by_its_owners_and_not_by_whoe
     site.sync_all(&[&bens, &laptop]);
     assert_eq!((titles(&there), titles(&home)), (3, 3), "what others wrote meanwhile comes, too (S2)");
 }
+
+#[test]
+fn a_space_of_which_no_owner_has_a_device_left_is_created_by_the_administrator_and_filled_by_its_members() {
+    let mut site = start();
+    let laptop = site.replica("laptop.db");
+    let home = laptop.create_space("Home").unwrap();
+    write(&home);
+    connect(&site, &laptop, &["--user", "ada"]);
+    site.sync(&laptop);
+    grant(&site, home.id(), "ben", "writer");
+    let (bens, there) = joined(&site, "ben.db", home.id(), &["--user", "ben"]);
+    let id = home.id().to_string();
+    drop((laptop, home));
+    bens.disconnect();
+
+    site.relay.stop();
+    std::fs::remove_dir_all(site.relay.folder()).unwrap();
+    site.relay.restart();
+    create_users(&site);
+    site.relay.administer(&["space", "create", &id, "--owner", "cyd"]);
+    site.relay.administer(&["space", "grant", &id, "ben", "writer"]);
+    connect(&site, &bens, &["--user", "ben"]);
+    site.sync(&bens);
+    assert_eq!(owners(&site), [(id, vec!["cyd".to_owned()])]);
+    let (cyds, read) = joined(&site, "cyd.db", there.id(), &["--user", "cyd"]);
+    assert_eq!((titles(&read), role(&cyds)), (1, Some(Role::Owner)), "S2");
+}

@@ -159,7 +159,7 @@ fn refused(missing: usize) -> ReceiptRun {
 const ERASURE: Erasure = Erasure { entity: EntityId::from_bytes([6; 16]), reason: ErasureReason::ASKED };
 const ERASURE_BYTES: &[u8] = &[1, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 1];
 
-fn frames_to_device() -> [(&'static str, ToDevice<'static>); 15] {
+fn frames_to_device() -> [(&'static str, ToDevice<'static>); 16] {
     let (channel, log) = (Channel(1), LogId::from_bytes([4; 16]));
     let own = Segment::Own { push: PushNumber(1), index: 0, count: 2 };
     let raw = Segment::Raw(RawChunk {

@@ -24,9 +24,9 @@ pub struct BackupCommand {
 const AS_OF_BACKUP: &str = "members of spaces, their roles and closed accounts are those of the backup: who was removed, closed or purged since \
     then is back, and can get a new token or be signed in by an app's backend";
 
-/// What a restore cannot know of spaces: whose one is that the backup lacks.
-const NEWER_SPACES: &str = "spaces newer than the backup, or missing from it, belong to whoever brings them first: let owners sign in first, then look \
-    with `space members`";
+/// What a restore cannot know of spaces: who was a member of one that the backup lacks.
+const NEWER_SPACES: &str = "spaces that the backup lacks come back with the devices of their owners (or by `space create`), and without their other members: \
+    `space grant` lets those in again";
 
 /// Puts a backup in the place of the log, on which no relay may run. All tokens in it are revoked, also what an app's backend has signed
 /// so far, all users signed out and all invitations withdrawn. Who is a member of what, and whose account is closed, is as it was. Devices bring what the backup lacks once they are signed in.

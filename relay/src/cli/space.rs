@@ -7,7 +7,7 @@ use crate::log::accounts::{Accounts, NewInvitation, Role};
 use crate::log::{SqliteLog, Token};
 use crate::server::{DataFolder, SystemClock, SystemEntropy};
 use crate::views::{InvitationView, MemberView, MembershipView, NewInvitationView, SpaceView};
-use afield_core::{Now, SpaceId};
+use afield_core::{LogId, Now, SpaceId};
 use clap::Subcommand;
 use std::path::PathBuf;
 
@@ -24,6 +24,16 @@ pub enum SpaceCommand {
         /// The space
         #[arg(value_name = "ID")]
         space: SpaceId,
+    },
+    /// Create a space that no device brings, such as one that a backup lacks and whose owners have no device left: those of its other
+    /// members fill it, once they are granted a role
+    Create {
+        /// The space, as `afield space list` shows it on a device
+        #[arg(value_name = "ID")]
+        space: SpaceId,
+        /// Who is to own it
+        #[arg(long, value_name = "USER")]
+        owner: String,
     },
     /// Give a user a role in a space
     Grant {
@@ -84,6 +94,10 @@ impl SpaceCommand {
             }
             Self::Members { space } => {
                 print_pages::<_, MemberView>(|part| log.list_members(space, part), json, now, "It has no member.")
+            }
+            Self::Create { space, owner } => {
+                log.create_space(space, &owner, LogId::new(&mut SystemEntropy), now)?;
+                is_member(json, space, owner, Role::Owner)
             }
             Self::Grant { space, user, role } => {
                 log.grant(space, &user, role, now)?;

@@ -15,7 +15,7 @@ pub use sessions::{SessionFilter, SessionProgress, SignedOutSession, WrittenSess
 
 use super::page::whole;
 use super::{LogError, Page, Part, Token, TokenHash};
-use afield_core::{DeviceId, Now, SessionId, SpaceId};
+use afield_core::{DeviceId, LogId, Now, SessionId, SpaceId};
 
 /// The name of the user of tokens that name none.
 pub const DEFAULT_USER_NAME: &str = "default";
@@ -145,6 +145,13 @@ pub trait Accounts: Send {
     fn members(&mut self, space: SpaceId) -> Result<Vec<Member>, AccountError> {
         whole(|part| self.list_members(space, part))
     }
+
+    /// Creates a space that no device brings, with an empty log; how many the owner may have does not count.
+    ///
+    /// # Errors
+    ///
+    /// There is no such user, such a space is there or was purged, or the storage failed.
+    fn create_space(&mut self, space: SpaceId, owner: &str, fresh: LogId, now: Now) -> Result<(), AccountError>;
 
     /// Gives a user a role in a space, instead of the one that it has.
     ///

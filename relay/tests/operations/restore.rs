@@ -42,11 +42,11 @@ fn a_restored_backup_brings_no_access_back_unless_that_is_asked_for() {
     let said = String::from_utf8(said.stderr).unwrap();
     assert!(said.contains("token create") && said.contains("everybody is signed out"), "{said}");
     assert!(said.contains("members") && said.contains("closed accounts"), "{said}");
-    assert!(said.contains("whoever brings them first") && said.contains("let owners sign in first"), "{said}");
+    assert!(said.contains("with the devices of their owners") && said.contains("space grant"), "{said}");
     for told in [&json(&folder.path().join("told"), &["restore", path(&file)]), &told] {
         let warning = told[0]["warning"].as_str().unwrap();
         assert!(warning.contains("members") && warning.contains("closed accounts"), "{warning}");
-        assert!(told[0]["newer_spaces"].as_str().unwrap().contains("whoever brings them first"), "{told:?}");
+        assert!(told[0]["newer_spaces"].as_str().unwrap().contains("with the devices of their owners"), "{told:?}");
     }
 }
 

@@ -22,6 +22,15 @@ pub enum AccountError {
     /// There is no such space.
     #[error("there is no space {0} on this relay")]
     NoSuchSpace(SpaceId),
+    /// There is such a space.
+    #[error("there is a space {0} on this relay already")]
+    SpaceExists(SpaceId),
+    /// The space was purged.
+    #[error("space {0} was purged: it does not come back")]
+    SpacePurged(SpaceId),
+    /// There is room for no more spaces.
+    #[error("this relay has had as many spaces as it can have")]
+    NoRoomForSpaces,
     /// The user is not a member of the space.
     #[error("the user is not a member of space {0}")]
     NoSuchMember(SpaceId),

@@ -63,9 +63,12 @@ impl From<AccountError> for Refusal {
                 tracing::error!(error = &error as &dyn std::error::Error, "the administration could not be done");
                 Self::failed()
             }
-            AccountError::UserExists | AccountError::LastOwner(_) | AccountError::OpenAccess => {
-                Self::new(StatusCode::CONFLICT, "conflict", text)
-            }
+            AccountError::UserExists
+            | AccountError::SpaceExists(_)
+            | AccountError::SpacePurged(_)
+            | AccountError::NoRoomForSpaces
+            | AccountError::LastOwner(_)
+            | AccountError::OpenAccess => Self::new(StatusCode::CONFLICT, "conflict", text),
             AccountError::Name | AccountError::After => Self::bad_request(text),
             _ => Self::new(StatusCode::NOT_FOUND, "not_found", text),
         }

@@ -141,7 +141,7 @@ fn routes() -> OpenApiRouter<Desk> {
         .routes(routes!(account::sign_out_user))
         .routes(routes!(account::list_tokens, account::create_token))
         .routes(routes!(account::revoke_token))
-        .routes(routes!(space::list_spaces))
+        .routes(routes!(space::list_spaces, space::create_space))
         .routes(routes!(space::list_members))
         .routes(routes!(space::grant, space::remove_member))
         .routes(routes!(space::list_invitations, space::invite))

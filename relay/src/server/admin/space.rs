@@ -6,7 +6,7 @@ use crate::log::accounts::{NewInvitation, Role};
 use crate::log::{Token, TokenHash};
 use crate::server::SystemEntropy;
 use crate::views::{InvitationView, Listed, MemberView, MembershipView, NewInvitationView, SpaceView};
-use afield_core::SpaceId;
+use afield_core::{LogId, SpaceId};
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
@@ -38,6 +38,16 @@ impl From<RoleName> for Role {
             RoleName::Owner => Self::Owner,
         }
     }
+}
+
+/// A space to be created.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SpaceOrder {
+    /// Its id, as devices have it.
+    space: String,
+    /// Who is to own it.
+    owner: String,
 }
 
 /// A role to be given.
@@ -79,6 +89,25 @@ pub(super) async fn list_spaces(
     let part = wanted.part()?;
     let spaces = desk.with(move |accounts, _| accounts.list_spaces(&part)).await?;
     Ok(Json(spaces.into()))
+}
+
+/// Creates a space that no device brings, such as one that a backup lacks and whose owners have no device left.
+#[utoipa::path(
+    post, path = "/v1/spaces", tag = "spaces", request_body = SpaceOrder,
+    responses(
+        (status = 201, body = MembershipView), (status = 400, body = Refusal), (status = 401, body = Refusal),
+        (status = 404, body = Refusal), (status = 409, body = Refusal)
+    )
+)]
+pub(super) async fn create_space(
+    State(desk): Shared,
+    Body(order): Body<SpaceOrder>,
+) -> Result<(StatusCode, Json<MembershipView>), Refusal> {
+    let (space, fresh) = (parse(&order.space)?, LogId::new(&mut SystemEntropy));
+    let owner = order.owner.clone();
+    desk.change(move |accounts, now| accounts.create_space(space, &owner, fresh, now)).await?;
+    let view = MembershipView { space: space.to_string(), user: order.owner, role: Role::Owner.as_str() };
+    Ok((StatusCode::CREATED, Json(view)))
 }
 
 /// Lists the members of a space, by name.

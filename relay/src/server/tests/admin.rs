@@ -123,6 +123,11 @@ async fn a_team_is_made_and_everyone_gets_what_was_granted() {
     let got = his.until(|seen| matches!(seen, Seen::CaughtUp(_))).await;
     assert_eq!(foreign(&got), [change]);
 
+    let order = json!({ "space": "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e", "owner": "ben" });
+    let created = office.ask("POST", "/v1/spaces", Some(order.clone())).await;
+    assert_eq!((created.status, &created.json()["role"]), (201, &json!("owner")), "without a device");
+    assert_eq!(office.ask("POST", "/v1/spaces", Some(order)).await.status, 409, "there it is");
+
     let invitation =
         office.ask("POST", &format!("/v1/spaces/{space}/invitations"), Some(json!({ "role": "owner" }))).await;
     assert_eq!(invitation.status, 201);
@@ -536,6 +541,8 @@ async fn what_is_not_understood_is_told_and_changes_nothing() {
         ("POST", "/v1/tokens", r#"{"admin":true,"read_only":true}"#, 400),
         ("DELETE", "/v1/tokens/one", "", 400),
         ("GET", "/v1/spaces/not-an-id/members", "", 400),
+        ("POST", "/v1/spaces", r#"{"space":"not-an-id","owner":"default"}"#, 400),
+        ("POST", "/v1/spaces", r#"{"space":"0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e","owner":"nobody"}"#, 404),
         ("PUT", "/v1/spaces/0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e/members/default", r#"{"role":"king"}"#, 422),
         ("POST", "/v1/devices/default/not-an-id/sign-out", "", 400),
         ("DELETE", "/v1/sessions/not-an-id", "", 404),

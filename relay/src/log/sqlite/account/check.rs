@@ -171,17 +171,44 @@ pub(in crate::log::sqlite) fn create_space(
     quotas: &Quotas,
     now: Now,
 ) -> Result<Creation, LogError> {
-    // One that was purged does not come back with a device that was away meanwhile.
-    let exists = transaction
-        .statement("SELECT 1 FROM spaces WHERE id = ?1 UNION SELECT 1 FROM purged_spaces WHERE id = ?1")?
-        .exists([space.as_bytes()])?;
-    if exists || !may_create(transaction, principal, space, now)? {
+    if presence(transaction, space)?.is_some() || !may_create(transaction, principal, space, now)? {
         return Ok(Creation::Refused(SpaceCode::UnknownOrForbidden));
     }
     let user = if principal.token.is_some() { principal.user } else { DEFAULT_USER };
     let owned: u64 = transaction
         .statement("SELECT count(*) FROM members WHERE user = ?1 AND role = ?2")?
         .query_row([user, Role::Owner.number().into()], |row| count(row, 0))?;
+    if owned >= quotas.spaces_per_user_max {
+        return Ok(Creation::Refused(SpaceCode::Quota));
+    }
+    let created = insert_space(transaction, (space, fresh), user, now)?;
+    Ok(created.map_or(Creation::Refused(SpaceCode::Quota), Creation::Created))
+}
+
+/// What is known of the id of a space.
+pub(super) enum Presence {
+    /// There is such a space.
+    Here,
+    /// There was one: it does not come back with a device that was away meanwhile.
+    Purged,
+}
+
+pub(super) fn presence(transaction: &SqliteTransaction<'_>, space: SpaceId) -> Result<Option<Presence>, LogError> {
+    let is_in = |sql| Ok::<_, LogError>(transaction.statement(sql)?.exists([space.as_bytes()])?);
+    Ok(if is_in("SELECT 1 FROM spaces WHERE id = ?1")? {
+        Some(Presence::Here)
+    } else {
+        is_in("SELECT 1 FROM purged_spaces WHERE id = ?1")?.then_some(Presence::Purged)
+    })
+}
+
+/// Makes the row of a space that is not there, with its owner; `None` where its number would be too high.
+pub(super) fn insert_space(
+    transaction: &SqliteTransaction<'_>,
+    (space, fresh): (SpaceId, LogId),
+    owner: i64,
+    now: Now,
+) -> Result<Option<Cursor>, LogError> {
     // No number is given twice: what a relay knows of one that was purged is of the space that was.
     let last: i64 = transaction
         .statement(
@@ -189,8 +216,8 @@ pub(in crate::log::sqlite) fn create_space(
                 (SELECT coalesce(max(number), 0) FROM purged_spaces))",
         )?
         .query_row([], |row| row.get(0))?;
-    if owned >= quotas.spaces_per_user_max || last >= SPACE_NUMBER_MAX {
-        return Ok(Creation::Refused(SpaceCode::Quota));
+    if last >= SPACE_NUMBER_MAX {
+        return Ok(None);
     }
     let head = Cursor::start(fresh);
     transaction
@@ -201,11 +228,11 @@ pub(in crate::log::sqlite) fn create_space(
         .execute(params![space.as_bytes(), fresh.as_bytes(), head.chain.as_bytes(), now.wall_ms, last + 1])?;
     let number = transaction.last_insert_rowid();
     transaction.statement("INSERT INTO members (user, space, role) VALUES (?1, ?2, ?3)")?.execute([
-        user,
+        owner,
         number,
         Role::Owner.number().into(),
     ])?;
-    Ok(Creation::Created(head))
+    Ok(Some(head))
 }
 
 fn may_create(

@@ -29,7 +29,7 @@ use crate::log::accounts::{
     ShownTokens, SignedOut, SignedOutSession, SpaceSummary, TokenSummary, UserSummary, WrittenSession,
 };
 use crate::log::{Authentication, Ended, LogError, Page, Part, SeenDevice, SessionNotes, Token, TokenHash};
-use afield_core::{Commit, DeviceId, Now, SessionId, SpaceId};
+use afield_core::{Commit, DeviceId, LogId, Now, SessionId, SpaceId};
 use rusqlite::OptionalExtension;
 
 /// The row of the user of tokens that name none, and of a relay without access control.
@@ -139,6 +139,10 @@ impl Accounts for SqliteLog {
 
     fn list_members(&mut self, space: SpaceId, part: &Part) -> Result<Page<Member>, AccountError> {
         self.looked_up(|transaction| space::members(transaction, space, part))
+    }
+
+    fn create_space(&mut self, space: SpaceId, owner: &str, fresh: LogId, now: Now) -> Result<(), AccountError> {
+        self.administered(|transaction| space::create(transaction, (space, fresh), owner, now))
     }
 
     fn grant(&mut self, space: SpaceId, user: &str, role: Role, _: Now) -> Result<(), AccountError> {

@@ -1,11 +1,12 @@
 //! Spaces and their members.
 
+use super::check::{Presence, insert_space, presence};
 use super::{space_row, user_row};
 use crate::log::accounts::{AccountError, Member, Role, SpaceSummary};
 use crate::log::sqlite::row::count;
 use crate::log::sqlite::transaction::SqliteTransaction;
 use crate::log::{Page, Part};
-use afield_core::SpaceId;
+use afield_core::{LogId, Now, SpaceId};
 use rusqlite::{OptionalExtension, params};
 
 pub(super) fn list(transaction: &SqliteTransaction<'_>, part: &Part) -> Result<Page<SpaceSummary>, AccountError> {
@@ -45,6 +46,22 @@ pub(super) fn members(
         Ok((user.clone(), Member { user, role: Role::from_number(row.get(1)?), is_disabled: row.get(2)? }))
     })?;
     Ok(Page::of(members.collect::<Result<_, _>>()?, part))
+}
+
+pub(super) fn create(
+    transaction: &SqliteTransaction<'_>,
+    (space, fresh): (SpaceId, LogId),
+    owner: &str,
+    now: Now,
+) -> Result<(), AccountError> {
+    let owner = user_row(transaction, owner)?;
+    match presence(transaction, space)? {
+        Some(Presence::Here) => return Err(AccountError::SpaceExists(space)),
+        Some(Presence::Purged) => return Err(AccountError::SpacePurged(space)),
+        None => {}
+    }
+    insert_space(transaction, (space, fresh), owner, now)?.ok_or(AccountError::NoRoomForSpaces)?;
+    Ok(())
 }
 
 pub(super) fn grant(

@@ -70,6 +70,29 @@ fn a_space_keeps_an_owner() {
 }
 
 #[test]
+fn a_space_that_is_created_is_empty_and_its_owners() {
+    let mut desk = Desk::new();
+    let (new, fresh) = (SpaceId::from_bytes([99; 16]), LogId::from_bytes([8; 16]));
+    let guest = principal(&mut desk.log, &ben(), 2);
+    desk.log.create_space(new, "ben", fresh, at(1)).unwrap();
+    let members: Vec<_> = desk.log.members(new).unwrap().into_iter().map(|m| (m.user, m.role)).collect();
+    assert_eq!(members, [("ben".to_owned(), Role::Owner)]);
+    let start = Cursor::start(fresh);
+    let opened = open(&mut desk.log, guest, new, None, false);
+    assert!(
+        matches!(opened, OpenAnswer::Served { position, head, role: Role::Owner }
+        if position == start && head == start.sequence),
+        "{opened:?}"
+    );
+    let older = Cursor::start(LogId::from_bytes([7; 16]));
+    let opened = open(&mut desk.log, guest, new, Some(older), false);
+    assert!(
+        matches!(opened, OpenAnswer::Reset(log) if log == fresh),
+        "who had it before fills it again (R4): {opened:?}"
+    );
+}
+
+#[test]
 fn a_verb_on_what_is_not_there_says_so_and_changes_nothing() {
     let mut desk = Desk::new();
     let (space, nowhere) = (desk.space, SpaceId::from_bytes([99; 16]));
@@ -85,6 +108,7 @@ fn a_verb_on_what_is_not_there_says_so_and_changes_nothing() {
             .unwrap_err(),
         log.revoke_token(99, at(1)).unwrap_err(),
         log.members(nowhere).unwrap_err(),
+        log.create_space(nowhere, "nobody", LogId::from_bytes([8; 16]), at(1)).unwrap_err(),
         log.grant(nowhere, "default", Role::Reader, at(1)).unwrap_err(),
         log.grant(space, "nobody", Role::Reader, at(1)).unwrap_err(),
         log.remove_member(space, "nobody", at(1)).unwrap_err(),
@@ -100,6 +124,8 @@ fn a_verb_on_what_is_not_there_says_so_and_changes_nothing() {
         assert!(error.is_missing(), "{error}");
     }
     assert!(matches!(log.create_user("default", at(1)), Err(AccountError::UserExists)));
+    let again = log.create_space(space, "default", LogId::from_bytes([8; 16]), at(1));
+    assert!(matches!(again, Err(AccountError::SpaceExists(id)) if id == space));
     assert!(matches!(log.create_user("\u{1b}[2J", at(1)), Err(AccountError::Name)));
     assert!(log.snapshot().unwrap() == before, "nothing has changed");
     log.create_user("ben", at(1)).unwrap();

@@ -1,6 +1,7 @@
 //! What a purge of a space keeps from others, and for how long: not for the whole of it.
 
 use super::*;
+use crate::log::accounts::AccountError;
 use crate::testing::Author;
 use rusqlite::Connection;
 use std::path::Path;
@@ -59,6 +60,8 @@ fn a_purged_space_is_blocked_first_and_then_taken_away_in_short_transactions() {
     }
     assert!(verify(&path, &mut |_, _| {}).unwrap().problems.is_empty());
     assert_eq!(desk.log.purge_space(desk.space, at(0)).unwrap(), None, "it was purged already");
+    let again = desk.log.create_space(desk.space, "default", LogId::from_bytes([8; 16]), at(0));
+    assert!(matches!(again, Err(AccountError::SpacePurged(id)) if id == desk.space), "{again:?}");
 }
 
 /// What is left of the first space, table by table: how many rows, and how many bytes of content in them.
