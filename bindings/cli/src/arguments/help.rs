@@ -114,6 +114,8 @@ Examples:
 pub(super) const LOG: &str = "\
 A moment is `now`, the hash of a change or its first digits (right after it),
 before: and a hash (right before it), or @ and milliseconds since 1970.
+What an import brought or a strategy settled is the same on every device, and by
+nobody: it has no author, device or time (with --json \"derived\" says which).
 
 Examples:
   afield log notes 5f4a3b2c1d0e

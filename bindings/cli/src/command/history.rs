@@ -7,13 +7,15 @@ use crate::identity;
 use crate::moment::Moment;
 use crate::output::Output;
 use crate::text;
-use afield::{Changed, Confirm, Difference, EntityId, HistoryChange, Point, ReadOnlySpace, Value};
+use afield::{Changed, Confirm, Difference, EntityId, HistoryChange, Point, ReadError, ReadOnlySpace, Value};
 use console::style;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 /// How many digits of a change's hash are shown.
 const DIGITS: usize = 10;
+/// How many changes are read at once, at the least: an import may have many that nobody is told of.
+const PAGE_CHANGES: usize = 100;
 
 /// Which way to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,12 +27,38 @@ pub(super) enum Direction {
 #[derive(Debug, Serialize)]
 struct Logged {
     change: String,
-    at_ms: i64,
+    /// `None` where it is nobody's.
+    at_ms: Option<i64>,
     device: Option<String>,
     author: Option<String>,
     message: Option<String>,
     operations: u64,
     undoes: Option<Undone>,
+    /// What made it, where that is nobody: it is the same on every device, and has no author, device or time.
+    derived: Option<Derived>,
+}
+
+/// What nobody makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Derived {
+    Import,
+    Settlement,
+}
+
+impl Derived {
+    fn of(change: &HistoryChange) -> Option<Self> {
+        // What a strategy decides names in its message what it has decided, and what is imported has none.
+        let by = if change.attribution.message.is_some() { Self::Settlement } else { Self::Import };
+        change.is_derived().then_some(by)
+    }
+
+    fn in_words(self) -> &'static str {
+        match self {
+            Self::Import => "an import",
+            Self::Settlement => "settled by a strategy",
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -50,8 +78,8 @@ struct Gone<'c> {
 
 pub(super) fn log(arguments: &Log, global: &Global, output: Output) -> Result<(), Failure> {
     let (space, id) = entity(&arguments.of, global)?;
-    let page = space.history(&arguments.of.collection, id, &Point::Now, arguments.limit)?;
-    let changes: Vec<Logged> = page.changes.iter().filter(|change| !change.is_derived()).map(logged).collect();
+    let told = told(&space, &arguments.of.collection, id, &Point::Now, arguments.limit)?;
+    let changes: Vec<Logged> = told.iter().map(logged).collect();
     let this = context::view(global)?.device()?.to_string();
     output.list(&changes, || changes.iter().map(|change| in_words(change, &this, output)).collect())
 }
@@ -73,8 +101,8 @@ pub(super) fn diff(arguments: &Diff, global: &Global, output: Output) -> Result<
     let from = match &arguments.from {
         Some(from) => find(from)?,
         None => {
-            let last = space.history(collection, id, &to, 1)?;
-            last.changes.first().map_or(Point::Heads(Vec::new()), |last| Point::Before(last.hash))
+            let last = told(&space, collection, id, &to, 1)?;
+            last.first().map_or(Point::Heads(Vec::new()), |last| Point::Before(last.hash))
         }
     };
     let differences = space.differences(collection, id, &from, &to)?;
@@ -128,38 +156,94 @@ fn entity(one: &One, global: &Global) -> Result<(ReadOnlySpace, EntityId), Failu
     Ok((space, id))
 }
 
+/// The newest changes up to a point that a person is told of, at most so many.
+fn told(
+    space: &ReadOnlySpace,
+    collection: &str,
+    id: EntityId,
+    upto: &Point,
+    limit: usize,
+) -> Result<Vec<HistoryChange>, ReadError> {
+    let (mut told, mut left_out, mut from) = (Vec::new(), Vec::new(), Some(upto.clone()));
+    while let Some(point) = from.filter(|_| told.len() < limit) {
+        let page = space.history(collection, id, &point, limit.max(PAGE_CHANGES))?;
+        for change in page.changes {
+            if told.len() == limit {
+                break;
+            }
+            let to = if makes_room(&change, collection, id, space)? { &mut left_out } else { &mut told };
+            to.push(change);
+        }
+        from = page.next;
+    }
+    if told.is_empty() {
+        // Of an entity that was brought with nothing but an empty text that text is all there is to tell.
+        left_out.truncate(limit);
+        return Ok(left_out);
+    }
+    Ok(told)
+}
+
+/// Whether a change does nothing but create an empty text, list, map or counter for the one that follows, as every device would.
+fn makes_room(
+    change: &HistoryChange,
+    collection: &str,
+    id: EntityId,
+    space: &ReadOnlySpace,
+) -> Result<bool, ReadError> {
+    // What an import brings or a strategy settles has no author either, and is what a person looks for.
+    if !change.is_derived() || change.operations != 1 || change.dependencies.len() > 1 {
+        return Ok(false);
+    }
+    let (before, after) = (Point::Before(change.hash), Point::After(change.hash));
+    let differences = space.differences(collection, id, &before, &after)?;
+    let is_empty = |value: &Value| match value.to_json() {
+        Json::String(text) => text.is_empty() && !matches!(value.to_tagged_json(), Json::String(_)),
+        Json::Array(elements) => elements.is_empty(),
+        Json::Object(entries) => entries.is_empty(),
+        Json::Number(number) => number.as_i64() == Some(0) && !matches!(value.to_tagged_json(), Json::Number(_)),
+        Json::Null | Json::Bool(_) => false,
+    };
+    Ok(matches!(differences.as_slice(), [Difference { changed: Changed::Added { after }, .. }] if is_empty(after)))
+}
+
 fn logged(change: &HistoryChange) -> Logged {
     let attribution = &change.attribution;
     Logged {
         change: change.hash.to_string(),
-        at_ms: attribution.at_ms,
+        at_ms: (!change.is_derived()).then_some(attribution.at_ms),
         device: attribution.device.map(|device| device.to_string()),
         author: attribution.author.clone(),
-        message: attribution.message.clone(),
+        message: attribution.message.clone().filter(|_| !change.is_derived()),
         operations: change.operations,
         undoes: change.undoes.as_ref().map(|undoes| Undone {
             first: undoes.first().to_owned(),
             last: undoes.last().to_owned(),
             redo: undoes.is_redo(),
         }),
+        derived: Derived::of(change),
     }
 }
 
 fn in_words(change: &Logged, this: &str, output: Output) -> String {
     let hash = change.change.get(..DIGITS).unwrap_or_default();
     let who = change.author.as_deref().map(text::printable);
-    let who = who.or_else(|| change.device.clone()).unwrap_or_else(|| "another program".to_owned());
+    let unknown = if change.derived.is_some() { "nobody" } else { "another program" };
+    let who = who.or_else(|| change.device.clone()).unwrap_or_else(|| unknown.to_owned());
     let why = match (&change.undoes, &change.message) {
         (Some(undone), _) => {
             let (word, last) = (if undone.redo { "redo" } else { "undo" }, undone.last.get(..DIGITS));
             format!("{word} {}", last.unwrap_or_default())
         }
-        (None, message) => message.as_deref().map(text::printable).unwrap_or_default(),
+        (None, Some(message)) => text::printable(message),
+        (None, None) => change.derived.map(Derived::in_words).unwrap_or_default().to_owned(),
     };
     if !output.is_terminal() {
-        return format!("{}\t{}\t{who}\t{why}\n", change.change, change.at_ms);
+        let at_ms = change.at_ms.map(|at| at.to_string()).unwrap_or_default();
+        return format!("{}\t{at_ms}\t{who}\t{why}\n", change.change);
     }
-    let ago = text::ago(u64::try_from(context::wall_ms().saturating_sub(change.at_ms)).unwrap_or(0));
+    let age = |at| text::ago(u64::try_from(context::wall_ms().saturating_sub(at)).unwrap_or(0));
+    let ago = change.at_ms.map_or_else(|| "no time".to_owned(), age);
     let who = match (&change.author, &change.device) {
         (None, Some(device)) if device == this => "this device".to_owned(),
         (None, Some(device)) => identity::end_of(device),
