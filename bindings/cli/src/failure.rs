@@ -137,7 +137,7 @@ struct Told<'f> {
     error: &'f str,
     code: &'static str,
     class: &'static str,
-    next: Option<&'f str>,
+    next: &'f str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     skipped: Vec<Skipped<'f>>,
 }
@@ -213,19 +213,17 @@ impl Failure {
 
     /// Says on stderr what happened and what to do next: two lines for a person, one object for a program.
     pub(crate) fn report(&self, is_json: bool, hints: &Hints) {
-        let (error, next) = (self.in_words(), self.next().map(|next| hints.in_text(&next)));
+        let (error, next) = (self.in_words(), hints.in_text(&self.next()));
         if is_json {
             let (code, class) = (self.code().word(), word_of(self.class()));
-            let told = Told { error: &error, code, class, next: next.as_deref(), skipped: self.skipped() };
+            let told = Told { error: &error, code, class, next: &next, skipped: self.skipped() };
             return output::tell(&serde_json::to_string(&told).expect("strings are always JSON"));
         }
         output::tell_wrapped(&format!("{} {error}", console::style("afield:").red().bold().for_stderr()), 2);
         for Skipped { collection, id } in self.skipped() {
             output::tell(&format!("{} {collection} {id}", console::style("  skipped:").dim().for_stderr()));
         }
-        if let Some(next) = next {
-            output::tell_wrapped(&format!("  {} {next}", console::style("next:").dim().for_stderr()), 8);
-        }
+        output::tell_wrapped(&format!("  {} {next}", console::style("next:").dim().for_stderr()), 8);
     }
 
     fn skipped(&self) -> Vec<Skipped<'_>> {
@@ -264,22 +262,11 @@ impl Failure {
             | Self::Read(ReadError::Point { .. })
             | Self::Edit(EditError::Point { .. } | EditError::Operation(OperationError::Decided))
             | Self::Space(SpaceError::Unknown(_))
-            | Self::Read(ReadError::Entity(
-                EntityError::Missing { .. }
-                | EntityError::OtherSpace { .. }
-                | EntityError::OtherCollection { .. }
-                | EntityError::Purged { .. },
-            ))
-            | Self::Edit(EditError::Entity(
-                EntityError::Missing { .. }
-                | EntityError::OtherSpace { .. }
-                | EntityError::OtherCollection { .. }
-                | EntityError::Purged { .. },
-            ))
-            | Self::Purge(PurgeError::Entity(
-                EntityError::Missing { .. } | EntityError::OtherSpace { .. } | EntityError::OtherCollection { .. },
-            ))
             | Self::NotConnected => Code::NotFound,
+            Self::Read(ReadError::Entity(error))
+            | Self::Edit(EditError::Entity(error))
+            | Self::Purge(PurgeError::Entity(error))
+            | Self::Query(QueryError::Read(ReadError::Entity(error))) => of_entity(error),
             Self::Open { source, .. } if source.class() == Class::Upgrade => Code::UpgradeNeeded,
             Self::Backup(BackupError::Store(_))
             | Self::Open { .. }
@@ -287,11 +274,8 @@ impl Failure {
             | Self::Store(_)
             | Self::Damaged { .. }
             | Self::Space(SpaceError::Store(_))
-            | Self::Read(
-                ReadError::Store(_)
-                | ReadError::Entity(EntityError::Damaged { .. } | EntityError::NotYet { .. } | EntityError::Store(_)),
-            )
-            | Self::Edit(EditError::Store(_) | EditError::Entity(_))
+            | Self::Read(ReadError::Store(_))
+            | Self::Edit(EditError::Store(_))
             | Self::Query(QueryError::Read(_))
             | Self::Transfer(TransferError::Incomplete { .. }) => Code::StoreUnusable,
             Self::HandOver(HandOverError::Store(_) | HandOverError::Driver(_)) => Code::StoreUnusable,
@@ -375,6 +359,21 @@ impl Failure {
             words = words.replace(&theirs, &ours);
         }
         words.replace('\n', " ")
+    }
+}
+
+/// What it means that an entity could not be used.
+fn of_entity(error: &EntityError) -> Code {
+    match error {
+        EntityError::Missing { .. }
+        | EntityError::OtherSpace { .. }
+        | EntityError::OtherCollection { .. }
+        | EntityError::Purged { .. }
+        // Neither is wrong with the store: what was named is not here, or not yet.
+        | EntityError::NotHere { .. }
+        | EntityError::NotYet { .. } => Code::NotFound,
+        EntityError::Damaged { .. } | EntityError::Store(_) | EntityError::Driver(_) => Code::StoreUnusable,
+        _ => Code::Failed,
     }
 }
 

@@ -52,7 +52,7 @@ impl Check {
 
     /// What another command would have said of this error.
     fn failed(check: &'static str, failure: &Failure) -> Self {
-        Self { check, level: Level::Fail, found: failure.in_words(), next: failure.next() }
+        Self { check, level: Level::Fail, found: failure.in_words(), next: Some(failure.next()) }
     }
 
     fn in_words(&self, width: usize) -> String {

@@ -26,8 +26,8 @@ pub(crate) enum DemoFailure {
 
 impl DemoFailure {
     /// What a person would do next.
-    pub(crate) fn next(&self) -> Option<String> {
-        let next = match self {
+    pub(crate) fn next(&self) -> &'static str {
+        match self {
             Self::Folder(_) => "check that the folder for temporary files can be written",
             Self::Spawn(_) | Self::RelayEnded { .. } | Self::RelaySilent { .. } => {
                 "`afield relay serve --insecure-open` shows what keeps a relay from starting here"
@@ -36,8 +36,8 @@ impl DemoFailure {
             Self::TooSlow { .. } => {
                 "try again on a less busy machine; if it happens again it is a bug, so please report it"
             }
-            Self::Kill(_) | Self::Interrupted => return None,
-        };
-        Some(next.to_owned())
+            Self::Kill(_) => "run it again; if it happens again it is a bug, so please report it",
+            Self::Interrupted => "run it again when you like",
+        }
     }
 }

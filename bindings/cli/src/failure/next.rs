@@ -16,10 +16,10 @@ use std::path::Path;
 const FIELDS_SHOWN_MAX: usize = 20;
 
 impl Failure {
-    /// What a person would do next.
-    pub(crate) fn next(&self) -> Option<String> {
+    /// What a person would do next: something of every failure, so every one is named here, and none is left to the rest.
+    pub(crate) fn next(&self) -> String {
         if self.class() == Class::Retry && is_of_certificate(&self.in_words()) {
-            return Some(AFTER_CERTIFICATE.to_owned());
+            return AFTER_CERTIFICATE.to_owned();
         }
         let next = match self {
             Self::Usage(_) => "`afield --help` shows what there is",
@@ -29,13 +29,13 @@ impl Failure {
             Self::Backup(BackupError::Exists) => "choose another name: nothing is overwritten",
             Self::Backup(BackupError::Place(_)) => "check that the folder exists, and can be written",
             Self::Backup(error) => after_damage(error.class()),
-            Self::HandOver(HandOverError::File(error)) => return Some(after_file(error.kind()).to_owned()),
+            Self::HandOver(HandOverError::File(error)) => return after_file(error.kind()).to_owned(),
             Self::HandOver(HandOverError::Exists) => "choose another name: nothing is overwritten",
             Self::HandOver(HandOverError::Content(_)) => {
                 "nothing of it was taken: copy it here again, or repeat `afield hand-over FILE` on the other device"
             }
             Self::HandOver(error) => after_damage(error.class()),
-            Self::Open { source, .. } => return Some(after_open(source).to_owned()),
+            Self::Open { source, .. } => return after_open(source).to_owned(),
             Self::NoSpace => "make one with `afield space create NAME`, or join one with `afield space join SPACE-ID`",
             Self::SpaceUnknown { .. } | Self::Space(SpaceError::Unknown(_)) => {
                 "`afield space list` shows the spaces of this device"
@@ -44,10 +44,10 @@ impl Failure {
             Self::SpaceUnnamed => "name it, as in `afield space create Work`",
             Self::SpaceAmbiguous { .. } => "choose one with --space NAME-or-ID, or set AFIELD_SPACE",
             Self::EntityUnknown { collection } => {
-                return Some(format!("`afield list {collection}` shows what there is"));
+                return format!("`afield list {collection}` shows what there is");
             }
             Self::EntityDeleted { collection, id } => {
-                return Some(format!("take it back with `afield restore {collection} {id}`"));
+                return format!("take it back with `afield restore {collection} {id}`");
             }
             Self::ChangeUnknown | Self::Read(ReadError::Point { .. }) | Self::Edit(EditError::Point { .. }) => {
                 "`afield log` shows the changes of an entity"
@@ -59,7 +59,7 @@ impl Failure {
             }
             Self::Edit(EditError::Operation(OperationError::NoSuchSide)) => "`afield conflicts` numbers the sides",
             Self::Query(error) => return after_query(error),
-            Self::BareWord { word, source } => return Some(after_bare_word(word, source)),
+            Self::BareWord { word, source } => return after_bare_word(word, source),
             Self::ConflictAmbiguous { .. } => "name the field, or the conflict's id of `afield conflicts --json`",
             Self::Read(ReadError::Entity(error)) | Self::Edit(EditError::Entity(error)) => return after_entity(error),
             Self::Purge(PurgeError::Unconfirmed { .. }) => "repeat it with --yes to delete it for good",
@@ -80,15 +80,15 @@ impl Failure {
             Self::Damaged { .. } => {
                 "keep a copy of the file; then `afield export`, which leaves out what is damaged, or join the spaces on a new store"
             }
-            Self::Editor(error) => return Some(error.next().to_owned()),
-            Self::Kept { source, kept } => return Some(after_keeping(source, kept)),
+            Self::Editor(error) => return error.next().to_owned(),
+            Self::Kept { source, kept } => return after_keeping(source, kept),
             Self::Unwell { .. } => "do what stands below each of them, and run `afield doctor` again",
             Self::TokenFile { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 "check the path; who runs the relay makes a token with `afield relay token create`"
             }
             Self::TokenFile { .. } => "check that you may read the file, or use AFIELD_TOKEN",
-            Self::Remembered(error) => return Some(after_remembered(error).to_owned()),
-            Self::File { source, .. } => return Some(after_file(source.kind()).to_owned()),
+            Self::Remembered(error) => return after_remembered(error).to_owned(),
+            Self::File { source, .. } => return after_file(source.kind()).to_owned(),
             Self::Output(_) => "check that there is room where the output goes",
             Self::System { .. } => "close other programs and try again",
             Self::Connect(ConnectError::Token(_)) => {
@@ -117,13 +117,13 @@ impl Failure {
             Self::NotInStep { source, .. } if source.class() == Class::Retry => {
                 "check the address and that the relay runs; `afield sync` tries it again"
             }
-            Self::NotInStep { source, .. } => return Some(after_sync(source).to_owned()),
-            Self::Sync(error) | Self::NotReplaced { source: error, .. } => return Some(after_sync(error).to_owned()),
+            Self::NotInStep { source, .. } => return after_sync(source).to_owned(),
+            Self::Sync(error) | Self::NotReplaced { source: error, .. } => return after_sync(error).to_owned(),
             Self::Plan(PlanError::Store(error)) => after_damage(error.class()),
             Self::Plan(PlanError::Half { source: SandboxError::Copy(_) | SandboxError::Place(_), .. }) => {
                 "make room beside the store for a copy of it, and check that its folder can be written"
             }
-            Self::Plan(error) => return Some(after_class(error.class()).to_owned()),
+            Self::Plan(error) => return after_class(error.class()).to_owned(),
             Self::Space(SpaceError::Unsent { changes: 1, .. }) => {
                 "send it with `afield sync`, or give it up for good with --discard"
             }
@@ -151,7 +151,7 @@ impl Failure {
             Self::Transfer(TransferError::Line { .. } | TransferError::Edit { .. }) => {
                 "correct that line and import the file again: what is there already does not change"
             }
-            Self::Transfer(TransferError::Io(error)) => return Some(after_file(error.kind()).to_owned()),
+            Self::Transfer(TransferError::Io(error)) => return after_file(error.kind()).to_owned(),
             Self::Transfer(TransferError::Read(ReadError::Entity(error))) => return after_entity(error),
             Self::Transfer(TransferError::Store(error)) => after_damage(error.class()),
             Self::Transfer(TransferError::Incomplete { .. }) => {
@@ -170,10 +170,15 @@ impl Failure {
                 "write less at once; a long string can be a text: body~=VALUE, or {\"$text\": \"…\"} in JSON"
             }
             Self::Edit(_) => "`afield put --help` shows how values are written",
-            Self::Demo(error) => return error.next(),
-            _ => return None,
+            Self::Read(error) => after_reading(error.class()),
+            Self::Purge(error) => after_reading(error.class()),
+            Self::Space(error) => after_reading(error.class()),
+            Self::Transfer(error) => after_reading(error.class()),
+            Self::Connect(_) => "close other programs and try again",
+            Self::Interrupted => "nothing is left half done: repeat it when you like",
+            Self::Demo(error) => error.next(),
         };
-        Some(next.to_owned())
+        next.to_owned()
     }
 }
 
@@ -190,27 +195,27 @@ fn after_open(error: &ReplicaError) -> &'static str {
     }
 }
 
-fn after_query(error: &QueryError) -> Option<String> {
+fn after_query(error: &QueryError) -> String {
     let refusal = match error {
         QueryError::Refused(refusal) => refusal,
         QueryError::Read(ReadError::Entity(error)) => return after_entity(error),
-        error => return Some(after_damage(error.class()).to_owned()),
+        error => return after_damage(error.class()).to_owned(),
     };
     let next = match refusal {
         Refusal::NotSearchable { collection } => {
-            return Some(format!("`afield index add {collection} FIELD --text` says which fields hold words"));
+            return format!("`afield index add {collection} FIELD --text` says which fields hold words");
         }
         Refusal::SearchSyntax => "leave --expression out, and any words will do; `afield search --help` has examples",
         Refusal::TooMuchWork { .. } => {
             "`afield index add COLLECTION FIELD` for what it compares, or ask for less of it"
         }
         Refusal::TooMany { .. } => "`afield index list COLLECTION` shows them; `afield index drop` makes room",
-        Refusal::UnknownField { known, .. } => return Some(fields_of(known)),
+        Refusal::UnknownField { known, .. } => return fields_of(known),
         Refusal::Parameters { .. } => "give each question mark its --param VALUE, in their order",
         Refusal::UnknownSpace { .. } => "`afield space list` shows the spaces of this device",
         _ => "`afield query --help` has examples",
     };
-    Some(next.to_owned())
+    next.to_owned()
 }
 
 /// The fields that there are, as far as a person reads them at once.
@@ -239,8 +244,7 @@ fn after_damage(class: Class) -> &'static str {
 }
 
 fn after_keeping(source: &Failure, kept: &Path) -> String {
-    let first = source.next().map(|next| format!("{next}; then ")).unwrap_or_default();
-    format!("{first}take what you wrote from {}", kept.display())
+    format!("{}; then take what you wrote from {}", source.next(), kept.display())
 }
 
 fn after_file(kind: io::ErrorKind) -> &'static str {
@@ -264,19 +268,34 @@ fn after_remembered(error: &RememberedError) -> &'static str {
     }
 }
 
-fn after_entity(error: &EntityError) -> Option<String> {
-    match error {
-        EntityError::Missing { .. } => Some("`afield list COLLECTION` shows what there is".to_owned()),
-        EntityError::OtherSpace { found, .. } => Some(format!("look for it there: --space {found}")),
-        EntityError::OtherCollection { entity, found, .. } => Some(next_in(found.as_str(), *entity)),
-        EntityError::Purged { .. } => {
-            Some("make a new one with `afield put COLLECTION`; nothing brings it back".to_owned())
+fn after_entity(error: &EntityError) -> String {
+    let next = match error {
+        EntityError::Missing { .. } => "`afield list COLLECTION` shows what there is",
+        EntityError::OtherSpace { found, .. } => return format!("look for it there: --space {found}"),
+        EntityError::OtherCollection { entity, found, .. } => return next_in(found.as_str(), *entity),
+        EntityError::Purged { .. } => "make a new one with `afield put COLLECTION`; nothing brings it back",
+        EntityError::Damaged { .. } => "nothing was deleted; other entities and other devices are not affected",
+        EntityError::NotYet { .. } => {
+            "`afield sync` brings what it waits for, where the relay has it; `afield doctor` tells of what is quarantined"
         }
-        EntityError::Damaged { .. } => {
-            Some("nothing was deleted; other entities and other devices are not affected".to_owned())
+        EntityError::NotHere { .. } => {
+            "an app on this device asks for a part of the space alone: look on a device that has all of it"
         }
-        EntityError::Store(_) => None,
-        _ => None,
+        EntityError::Store(error) => after_damage(error.class()),
+        EntityError::Driver(error) => after_damage(error.class()),
+        // One that is being edited is free again in a moment.
+        error => after_reading(error.class()),
+    };
+    next.to_owned()
+}
+
+/// What is left to do after a failure that nothing more is known of than its class.
+fn after_reading(class: Class) -> &'static str {
+    match class {
+        Class::Retry => "try again in a moment",
+        Class::Quota => "make room on the disk and try again",
+        Class::SignIn | Class::Upgrade => after_class(class),
+        Class::Permanent => "`afield doctor` looks for what is wrong",
     }
 }
 
@@ -340,6 +359,10 @@ mod tests {
         Failure::Edit(EditError::Operation(error))
     }
 
+    fn entity_failed(error: EntityError) -> Failure {
+        Failure::Read(error.into())
+    }
+
     fn refused(refusal: Refusal) -> Failure {
         Failure::Query(QueryError::Refused(refusal))
     }
@@ -347,7 +370,7 @@ mod tests {
     #[test]
     fn each_failure_has_its_exit_code_and_a_next_step_that_helps() {
         let space = Replica::open_in_memory().unwrap().create_space("Home").unwrap();
-        let collection = "notes".to_owned();
+        let (collection, entity) = ("notes".to_owned(), EntityId::from_bytes([7; 16]));
         let direction = |error: afield::store::DirectionError| Failure::Direction(error.into());
         let room = "make room on the disk";
         let cases = [
@@ -367,9 +390,21 @@ mod tests {
             (direction(afield::store::DirectionError::TooMany { maximum: 9 }), 2, "`afield direction` lists them"),
             (Failure::Direction(DirectionError::Nested), 2, "`afield direction --help`"),
             (Failure::Damaged { violations: 2 }, 6, "`afield export`"),
+            (entity_failed(EntityError::NotYet { entity }), 3, "`afield sync`"),
+            (entity_failed(EntityError::NotHere { entity, space: space.id() }), 3, "on a device that has all"),
+            (entity_failed(EntityError::Busy { entity }), 1, "try again"),
+            (entity_failed(disk_full().into()), 6, room),
+            (Failure::Edit(EntityError::NotYet { entity }.into()), 3, "`afield sync`"),
+            (Failure::Purge(EntityError::NotYet { entity }.into()), 3, "`afield sync`"),
+            (Failure::Query(ReadError::from(EntityError::NotYet { entity }).into()), 3, "`afield sync`"),
+            (Failure::Read(ReadError::Path { entity, source: OperationError::Root }), 1, "`afield doctor`"),
+            (Failure::Purge(PurgeError::Nested), 1, "`afield doctor`"),
+            (Failure::Space(SpaceError::Nested), 1, "`afield doctor`"),
+            (Failure::Connect(ConnectError::Thread(io::ErrorKind::OutOfMemory.into())), 1, "close other programs"),
+            (Failure::Interrupted, 130, "repeat it"),
         ];
         for (failure, code, expected) in cases {
-            let next = failure.next().unwrap_or_default();
+            let next = failure.next();
             assert!(next.contains(expected), "{failure:?}: {next}");
             assert_eq!(failure.exit_code(), code, "{failure:?}");
         }
@@ -381,9 +416,7 @@ mod tests {
             ("nothing(3)", "`afield query --help`"),
             ("prise > 3", "the fields are price"),
         ] {
-            let next = Failure::Query(goods.query(condition, ()).and_then(|query| query.count()).unwrap_err())
-                .next()
-                .unwrap_or_default();
+            let next = Failure::Query(goods.query(condition, ()).and_then(|query| query.count()).unwrap_err()).next();
             assert!(next.contains(expected), "{condition}: {next}");
         }
     }

@@ -148,7 +148,12 @@ impl Ran {
     pub(crate) fn failed(&self, code: i32) -> &str {
         assert_eq!(self.code, code, "{self:?}");
         assert!(self.err.starts_with("afield: "), "{self:?}");
-        assert!(self.err.lines().count() <= 2, "what happened and what to do next, a line each: {self:?}");
+        let lines: Vec<_> = self.err.lines().collect();
+        let next = lines.get(1).and_then(|line| line.strip_prefix("  next: "));
+        assert!(
+            lines.len() == 2 && next.is_some_and(|next| !next.is_empty()),
+            "what happened and what to do: {self:?}"
+        );
         &self.err
     }
 
@@ -159,6 +164,7 @@ impl Ran {
         let error: Json = serde_json::from_str(self.err.trim_end()).expect(&self.err);
         let keys: Vec<_> = error.as_object().unwrap().keys().cloned().collect();
         assert_eq!(keys, ["class", "code", "error", "next"]);
+        assert!(error["next"].as_str().is_some_and(|next| !next.is_empty()), "what to do is missing: {error}");
         error
     }
 }

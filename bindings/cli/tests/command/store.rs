@@ -236,7 +236,25 @@ fn a_damaged_store_is_said_to_be_and_nothing_panics() {
     bytes[4096..].iter_mut().for_each(|byte| *byte ^= 0x5a);
     std::fs::write(person.store(), bytes).unwrap();
     let ran = person.run(["list", "notes"]);
-    assert!(ran.failed(6).contains("damaged"), "{ran:?}");
+    assert!(ran.failed(6).contains("damaged") && ran.err.contains("put a backup of `afield"), "{ran:?}");
+}
+
+#[test]
+fn an_entity_of_which_nothing_can_be_shown_yet_is_not_found_and_no_fault_of_the_store() {
+    let person = Person::with_store();
+    let id = person.run(["put", "notes", "title=Milk"]).ok().to_owned();
+    let store = rusqlite::Connection::open(person.store()).unwrap();
+    assert_eq!(store.execute("UPDATE changes SET state = 2", []).unwrap(), 1, "it waits for another change");
+    drop(store);
+    for command in [["get", "notes", &id], ["log", "notes", &id]] {
+        let error = person.run(command.iter().chain(&["--json"])).error(3);
+        assert_eq!(
+            (error["code"].as_str(), error["class"].as_str()),
+            (Some("not_found"), Some("retry")),
+            "{command:?}"
+        );
+        assert!(person.run(command).failed(3).contains("sync"), "{command:?}");
+    }
 }
 
 #[test]

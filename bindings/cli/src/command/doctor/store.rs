@@ -86,7 +86,7 @@ fn integrity(replica: &ReadOnlyReplica) -> Vec<Check> {
     match replica.verify() {
         Ok(violations) if violations.is_empty() => vec![Check::ok("integrity", "the file holds together")],
         Ok(violations) => {
-            let next = Failure::Damaged { violations: violations.len() as u64 }.next().unwrap_or_default();
+            let next = Failure::Damaged { violations: violations.len() as u64 }.next();
             let fail = |violation: &afield::store::Violation| Check::fail("integrity", violation.to_string(), &next);
             violations.iter().map(fail).collect()
         }
