@@ -188,6 +188,9 @@ fn after_open(error: &ReplicaError) -> &'static str {
         OpenError::Locked { .. } => "close the other program, or wait longer with --wait SECONDS",
         OpenError::NotAStore => "the file is left as it is: name another with --store PATH",
         OpenError::Newer { .. } => "install the newest afield: this file was written by a newer one",
+        OpenError::SqliteTooOld { .. } => {
+            "install the newest afield, or whatever brings a newer SQLite to this machine"
+        }
         OpenError::Older { .. } => "bring the file to this version's form: `afield space list` does, like any command",
         OpenError::ReadOnly => "make the file and its folder writable, or name another with --store PATH",
         OpenError::Folder(_) => "check that the folder exists and can be written",

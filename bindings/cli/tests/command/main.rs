@@ -36,5 +36,6 @@ mod terminal;
 mod throttled;
 mod transfer;
 mod verify;
+mod versions;
 #[cfg(unix)]
 mod watch;

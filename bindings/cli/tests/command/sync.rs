@@ -1,8 +1,7 @@
 //! Stores that meet through a real relay.
 
-use crate::running::{Person, Relay};
+use crate::running::{Person, Relay, answering};
 use serde_json::json;
-use std::io::{BufRead, BufReader, Write};
 
 #[test]
 fn two_stores_that_sync_through_a_relay_hold_the_same() {
@@ -252,17 +251,9 @@ fn changes_that_the_relay_refuses_stay_here_and_are_told_with_7() {
 
 #[test]
 fn what_answers_and_is_no_relay_is_told_and_tried_again() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().map(Result::unwrap) {
-            let request = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
-            request.take_while(|line| !line.is_empty()).for_each(drop);
-            stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
-        }
-    });
+    let url = answering("404 Not Found");
     let person = Person::with_store();
-    let ran = person.run(["connect", &format!("ws://{address}")]);
+    let ran = person.run(["connect", &url]);
     assert!(ran.failed(4).contains("check its path") && ran.err.contains("check the address"), "{ran:?}");
     assert_eq!(person.run(["status", "--json"]).json()["state"], "offline", "not stopped for good");
 }
