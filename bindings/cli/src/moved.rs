@@ -6,7 +6,6 @@ use crate::output::{Output, TICK};
 use crate::remembered::RefusedSpace;
 use crate::text;
 use afield::{Class, Relay, Replica, SpaceId, Status, SyncError, SyncEvent, SyncState, Traffic};
-use indicatif::ProgressBar;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -201,32 +200,33 @@ impl Moved {
     }
 }
 
+/// How many changes have gone and come of how many, as far as is known: how many come is known with the first of them.
+fn done_of(before: &Status, now: &Status) -> (u64, u64) {
+    let up = before.pending_changes;
+    let down = now.progress.map(|progress| progress.down).unwrap_or_default();
+    let come = down.total.map_or(0, |total| total.chunks);
+    (up.saturating_sub(now.pending_changes) + down.done.chunks.min(come), up + come)
+}
+
 /// Shows how far a sync is, for as long as it is asked to.
 async fn show<T>(replica: &Replica, before: &Status, output: Output) -> T {
     tokio::time::sleep(PATIENCE).await;
-    let total = before.pending_changes;
-    let bar = if total > 0 {
-        output.progress("{spinner} {bar:24} changes sent: {pos}/{len}  {msg}", Some(total))
-    } else {
-        output.progress("{spinner} {msg}", None)
-    };
-    let bar = Cleared(bar);
+    let mut shown = output.progress("{spinner} {msg}", None);
+    let mut is_counted = false;
     loop {
         if let Ok(now) = replica.status() {
-            bar.0.set_position(total.saturating_sub(now.pending_changes));
+            let (done, total) = done_of(before, &now);
+            if total > 0 && !is_counted {
+                is_counted = true;
+                shown = output.progress("{spinner} {bar:24} changes: {human_pos}/{human_len}  {msg}", Some(total));
+            }
+            if is_counted {
+                shown.set_length(total);
+                shown.set_position(done);
+            }
             let Traffic { bytes_sent, bytes_received, .. } = now.traffic;
-            bar.0.set_message(format!("↑ {}  ↓ {}", text::bytes(bytes_sent), text::bytes(bytes_received)));
-            bar.0.tick();
+            shown.set_message(format!("↑ {}  ↓ {}", text::bytes(bytes_sent), text::bytes(bytes_received)));
         }
         tokio::time::sleep(TICK).await;
-    }
-}
-
-/// A bar that takes itself off the screen.
-struct Cleared(ProgressBar);
-
-impl Drop for Cleared {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
     }
 }

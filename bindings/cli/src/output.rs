@@ -5,6 +5,7 @@ use crate::text;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::io::{self, Write};
+use std::ops::Deref;
 use std::time::Duration;
 
 /// How wide text is where the terminal does not say, in columns.
@@ -82,17 +83,43 @@ impl Output {
         write(&if self.json { to_json(value) } else { text() })
     }
 
-    /// A progress bar on stderr: none where nobody looks, or where it cannot be drawn in place.
-    pub(crate) fn progress(self, template: &str, total: Option<u64>) -> ProgressBar {
-        let is_drawn = self.is_for_a_person() && is_drawable();
+    /// Whether a progress bar would be seen.
+    pub(crate) fn draws_progress(self) -> bool {
+        self.is_for_a_person() && is_drawable() && console::Term::stderr().is_term()
+    }
+
+    /// A progress bar on stderr: none where nobody looks, or where it cannot be drawn in place. It is drawn again while nothing
+    /// moves, so that a person sees that it lives.
+    pub(crate) fn progress(self, template: &str, total: Option<u64>) -> Bar {
+        let is_drawn = self.draws_progress();
         let target = if is_drawn { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = match total {
-            Some(total) => ProgressBar::with_draw_target(Some(total), target),
-            None => ProgressBar::with_draw_target(None, target),
-        };
+        let bar = ProgressBar::with_draw_target(total, target);
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         bar.set_style(style);
-        bar
+        if is_drawn {
+            // At once, and not when another thread comes to it.
+            bar.tick();
+            bar.enable_steady_tick(TICK);
+        }
+        Bar(bar)
+    }
+}
+
+/// A progress bar that takes itself off the screen once it is dropped, whatever became of the work.
+#[derive(Debug)]
+pub(crate) struct Bar(ProgressBar);
+
+impl Deref for Bar {
+    type Target = ProgressBar;
+
+    fn deref(&self) -> &ProgressBar {
+        &self.0
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
     }
 }
 

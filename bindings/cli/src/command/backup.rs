@@ -18,12 +18,12 @@ struct Made {
 pub(super) fn run(arguments: &Backup, global: &Global, output: Output) -> Result<(), Failure> {
     let replica = context::view(global)?;
     let path = &arguments.file;
-    let bar = output.progress("{spinner} {bar:24} {binary_bytes}/{binary_total_bytes} copied", Some(0));
+    let bar = output.progress("{spinner} {bar:24} {binary_bytes}/{binary_total_bytes} copied", None);
     let made = replica.backup_with(path, |progress| {
         bar.set_length(progress.total);
         bar.set_position(progress.done);
     });
-    bar.finish_and_clear();
+    drop(bar);
     made?;
     let bytes = path.metadata().map_or(0, |about| about.len());
     let made = Made { file: path.display().to_string(), bytes };

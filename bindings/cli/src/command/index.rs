@@ -20,12 +20,12 @@ pub(super) fn run(command: IndexCommand, global: &Global, output: Output) -> Res
             let (_replica, space) = context::open_space(global)?;
             let of = space.collection::<()>(&collection)?;
             let added = if text {
-                let bar = output.progress("{msg} {bar} {human_pos} of {human_len}", Some(0));
+                let bar = output.progress("{spinner} {bar:24} entities read: {human_pos}/{human_len}", None);
                 let added = of.search_fields_with(fields.clone(), |done, total| {
                     bar.set_length(total);
                     bar.set_position(done);
                 })?;
-                bar.finish_and_clear();
+                drop(bar);
                 added
             } else {
                 of.index(fields.clone())?

@@ -5,7 +5,7 @@ use crate::context;
 use crate::failure::Failure;
 use crate::identity;
 use crate::interrupt;
-use crate::output::{Output, TICK};
+use crate::output::Output;
 use crate::remembered::Remembered;
 use crate::text;
 use afield::{PlanError, PlannedEffect, PlannedEntity, PlannedWay, Relay, SandboxProgress, Space, SyncPlan};
@@ -70,7 +70,6 @@ fn plan(space: &Space, relay: Relay, output: Output) -> Result<Result<SyncPlan, 
         interrupt::listen()
     };
     let bar = output.progress("{spinner} {msg}", None);
-    bar.enable_steady_tick(TICK);
     let shown = bar.clone();
     let progress = move |progress| match progress {
         SandboxProgress::Copying { done, total } => {
@@ -88,7 +87,7 @@ fn plan(space: &Space, relay: Relay, output: Output) -> Result<Result<SyncPlan, 
             planned = space.plan_with(relay, progress) => Ok(planned),
         }
     });
-    bar.finish_and_clear();
+    drop(bar);
     planned
 }
 

@@ -19,6 +19,8 @@ struct Done {
 pub(super) fn run(arguments: &Purge, global: &Global, output: Output) -> Result<(), Failure> {
     let (_replica, space) = context::open_space(global)?;
     let collection = space.collection::<()>(&arguments.collection)?;
+    let bar = output
+        .progress("{spinner} {bar:24} entities looked up: {human_pos}/{human_len}", Some(arguments.ids.len() as u64));
     let mut ids = Vec::new();
     for id in &arguments.ids {
         let among = || -> Result<_, Failure> { Ok([collection.ids()?, collection.deleted()?].concat()) };
@@ -30,8 +32,10 @@ pub(super) fn run(arguments: &Purge, global: &Global, output: Output) -> Result<
             return Err(error.into());
         }
         ids.push(id);
+        bar.inc(1);
     }
-    let purged = space.purge(ids, confirm(arguments.yes))?;
+    drop(bar);
+    let purged = purging(output, || space.purge(ids, confirm(arguments.yes)))?;
     done(purged, global, output)
 }
 
@@ -40,14 +44,20 @@ pub(super) fn empty_trash(arguments: &Trash, global: &Global, output: Output) ->
     let (_replica, space): (Replica, Space) = context::open_space(global)?;
     let older_than = arguments.older_than.unwrap_or(Duration::ZERO);
     let Some(name) = &arguments.collection else {
-        let purged = space.purge_deleted(older_than, confirm(arguments.yes))?;
+        let purged = purging(output, || space.purge_deleted(older_than, confirm(arguments.yes)))?;
         return done(purged, global, output);
     };
     let of_collection = space.collection::<()>(name)?.deleted()?;
     let mut expired = space.expired_deleted(older_than)?;
     expired.retain(|id| of_collection.contains(id));
-    let purged = space.purge(expired, confirm(arguments.yes))?;
+    let purged = purging(output, || space.purge(expired, confirm(arguments.yes)))?;
     done(purged, global, output)
+}
+
+/// Purges in one go, which tells nobody how far it is.
+fn purging(output: Output, purge: impl FnOnce() -> Result<Purged, PurgeError>) -> Result<Purged, PurgeError> {
+    let _bar = output.progress("{spinner} purging: {elapsed}", None);
+    purge()
 }
 
 pub(super) fn confirm(yes: bool) -> Confirm {

@@ -4,13 +4,12 @@ use crate::arguments::{Export, Global, Import};
 use crate::context;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::output::{Output, TICK};
+use crate::output::Output;
 use crate::text;
-use afield::{ReadOnlySpace, TransferError, Transferred};
-use indicatif::ProgressBar;
+use afield::{ReadOnlySpace, Space, TransferError, Transferred};
 use serde::Serialize;
-use std::fs::File;
-use std::io::{self, BufReader, BufWriter};
+use std::fs::{File, Metadata};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
 #[derive(Debug, Serialize)]
@@ -69,28 +68,52 @@ fn export_into(
     interrupt: &Interrupt,
     output: Output,
 ) -> Result<Result<Transferred, TransferError>, Failure> {
-    let bar = bar(output, "written");
     let out = BufWriter::new(interrupt.stopping(file));
-    let exported = space.export(out, |entities| bar.set_position(entities));
-    bar.finish_and_clear();
-    match exported {
+    match export_shown(space, out, "written", output) {
         Err(TransferError::Io(_)) if interrupt.is_wanted() => Err(Failure::Interrupted),
         exported => Ok(exported),
     }
 }
 
+/// Exports, and shows how many entities are done.
+pub(super) fn export_shown(
+    space: &ReadOnlySpace,
+    out: impl Write,
+    done: &str,
+    output: Output,
+) -> Result<Transferred, TransferError> {
+    let template = format!("{{spinner}} {{bar:24}} entities {done}: {{human_pos}}/{{human_len}}");
+    let total = if output.draws_progress() { entities_of(space) } else { 0 };
+    let bar = output.progress(&template, Some(total));
+    space.export(out, |entities| {
+        // Others may have written since they were counted.
+        if entities > total {
+            bar.set_length(entities);
+        }
+        bar.set_position(entities);
+    })
+}
+
+/// How many entities an export will write, deleted ones among them. What cannot be counted the export tells of.
+fn entities_of(space: &ReadOnlySpace) -> u64 {
+    let of = |(collection, entities): (String, u64)| {
+        entities + space.deleted(&collection).map_or(0, |deleted| deleted.len() as u64)
+    };
+    space.collections().unwrap_or_default().into_iter().map(of).sum()
+}
+
 pub(super) fn import(arguments: &Import, global: &Global, output: Output) -> Result<(), Failure> {
     let (_replica, space) = context::open_space(global)?;
-    let bar = bar(output, "read");
-    let progress = |entities| bar.set_position(entities);
     let imported = if arguments.file == Path::new("-") {
-        space.import(io::stdin().lock(), progress)
+        import_unsized(&space, io::stdin().lock(), output)?
     } else {
         let file = File::open(&arguments.file).map_err(Failure::file(&arguments.file))?;
-        space.import(BufReader::new(file), progress)
+        match file.metadata().ok().filter(Metadata::is_file) {
+            Some(about) => import_file(&space, &file, about.len(), output)?,
+            // A pipe or a device does not say how much it will give.
+            None => import_unsized(&space, BufReader::new(file), output)?,
+        }
     };
-    bar.finish_and_clear();
-    let imported = imported?;
     let shown = Imported { entities: imported.entities, changed: imported.changed };
     output.done(&shown, || {
         let entities = text::count(shown.entities, "entity", "entities");
@@ -102,8 +125,13 @@ fn were(count: u64) -> String {
     if count == 1 { "1 was".to_owned() } else { format!("{} were", text::number(count)) }
 }
 
-fn bar(output: Output, done: &str) -> ProgressBar {
-    let bar = output.progress(&format!("{{spinner}} entities {done}: {{human_pos}}"), None);
-    bar.enable_steady_tick(TICK);
-    bar
+fn import_file(space: &Space, file: &File, bytes: u64, output: Output) -> Result<Transferred, TransferError> {
+    let template = "{spinner} {bar:24} {binary_bytes}/{binary_total_bytes}, entities read: {msg}";
+    let bar = output.progress(template, Some(bytes));
+    space.import(BufReader::new(bar.wrap_read(file)), |entities| bar.set_message(text::number(entities)))
+}
+
+fn import_unsized(space: &Space, from: impl BufRead, output: Output) -> Result<Transferred, TransferError> {
+    let bar = output.progress("{spinner} entities read: {human_pos}", None);
+    space.import(from, |entities| bar.set_position(entities))
 }

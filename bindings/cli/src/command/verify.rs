@@ -3,7 +3,7 @@
 use crate::arguments::Global;
 use crate::context;
 use crate::failure::Failure;
-use crate::output::{Output, TICK};
+use crate::output::Output;
 use crate::text;
 use serde::Serialize;
 
@@ -16,10 +16,9 @@ struct Verified {
 
 pub(super) fn run(global: &Global, output: Output) -> Result<(), Failure> {
     let replica = context::view(global)?;
-    let bar = output.progress("{spinner} reading all of the store", None);
-    bar.enable_steady_tick(TICK);
+    let bar = output.progress("{spinner} reading all of the store: {elapsed}", None);
     let found = replica.verify();
-    bar.finish_and_clear();
+    drop(bar);
     let violations: Vec<_> = found?.iter().map(ToString::to_string).collect();
     let verified = Verified { ok: violations.is_empty(), violations };
     output.result(&verified, || in_words(&verified))?;

@@ -18,6 +18,10 @@ mod hints;
 mod history;
 #[cfg(unix)]
 mod json;
+#[cfg(unix)]
+mod progress;
+#[cfg(unix)]
+mod pseudo_terminal;
 mod purge;
 mod queries;
 mod reading;

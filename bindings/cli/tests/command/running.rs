@@ -245,6 +245,12 @@ impl Relay {
         serde_json::Deserializer::from_str(ran.ok()).into_iter().collect::<Result<_, _>>().unwrap()
     }
 
+    /// Lets it stand still, or go on.
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+
     /// Kills it, and starts it again at the same place.
     pub(crate) fn kill(mut self) -> impl FnOnce() -> Self {
         self.child.kill().unwrap();

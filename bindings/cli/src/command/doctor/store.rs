@@ -1,9 +1,9 @@
 //! What is in a store, and whether it holds together.
 
 use super::{Check, Report};
+use crate::command::transfer;
 use crate::context;
 use crate::failure::{Failure, word_of};
-use crate::output::TICK;
 use crate::text;
 use afield::store::{SchemaVersion, Writer};
 use afield::{DeviceId, ReadOnlyReplica, ReadOnlySpace, SpaceId, SpaceStatus, TransferError};
@@ -96,10 +96,7 @@ fn integrity(replica: &ReadOnlyReplica) -> Vec<Check> {
 
 /// Opens every entity, as an export does.
 fn entities(space: &ReadOnlySpace, report: &Report<'_>) -> Vec<Check> {
-    let bar = report.output.progress("{spinner} entities opened: {human_pos}", None);
-    bar.enable_steady_tick(TICK);
-    let exported = space.export(io::sink(), |entities| bar.set_position(entities));
-    bar.finish_and_clear();
+    let exported = transfer::export_shown(space, io::sink(), "opened", report.output);
     let name = space.name();
     match exported {
         Ok(all) => {
