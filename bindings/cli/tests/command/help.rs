@@ -161,16 +161,58 @@ fn the_script_for_bash_completes_every_command_and_options() {
     assert!(!complete("afield doctor").contains(&"serve".to_owned()), "the control");
 }
 
-/// A shell that is not here cannot be asked; whoever looks at the tests is told so, whether they pass or not.
+/// With this in the environment a test of a shell that is not here fails, where it would look at nothing.
+#[cfg(unix)]
+const SHELLS_REQUIRED: &str = "AFIELD_REQUIRE_SHELLS";
+
+/// Whether a shell can be asked. Where it cannot, the test is told to have looked at nothing, by its name and with what to install,
+/// on standard error, since its harness counts it as passed.
 #[cfg(unix)]
 fn is_here(shell: &str) -> bool {
-    let is_here = std::process::Command::new(shell).arg("--version").output().is_ok();
+    let is_here = std::process::Command::new(shell).arg("--version").output().is_ok_and(|ran| ran.status.success());
     if !is_here {
-        let told = format!("\n*** {shell} is not on this machine: its script was read and NOT RUN ***\n");
-        std::io::Write::write_all(&mut std::io::stderr(), told.as_bytes()).unwrap();
+        assert!(
+            std::env::var_os(SHELLS_REQUIRED).is_none(),
+            "{SHELLS_REQUIRED} is set, and this system has no {shell}"
+        );
+        let thread = std::thread::current();
+        let test = thread.name().unwrap_or("a test");
+        let notice = format!(
+            "\nNOT TESTED: {test} has looked at nothing, for this system has no {shell}. Install it (on Linux: \
+             `apt-get install {shell}`, or what your distribution has for that); {SHELLS_REQUIRED}=1 makes this a failure.\n"
+        );
+        // Not `println!`, which nobody sees of a test that passes. Where nobody reads this either, there is no other place.
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), notice.as_bytes());
     }
     is_here
 }
+
+#[cfg(unix)]
+#[test]
+fn a_script_that_no_shell_could_read_is_told_loudly_and_fails_where_one_is_required() {
+    for (shell, test) in [("fish", FISH), ("zsh", ZSH)] {
+        let without = |is_required: bool| {
+            let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+            // Two threads: with one the harness runs a test on its own thread, which has no name.
+            again.args(["--exact", test, "--test-threads=2"]).env("PATH", "").env_remove(SHELLS_REQUIRED);
+            if is_required {
+                again.env(SHELLS_REQUIRED, "1");
+            }
+            again.output().unwrap()
+        };
+        let passed = without(false);
+        let told = String::from_utf8(passed.stderr).unwrap();
+        assert!(passed.status.success(), "{told}");
+        assert!(told.contains(&format!("NOT TESTED: {test} has looked at nothing")), "{told}");
+        assert!(told.contains(&format!("apt-get install {shell}")) && told.contains(SHELLS_REQUIRED), "{told}");
+        assert!(!without(true).status.success(), "{shell} is required");
+    }
+}
+
+#[cfg(unix)]
+const FISH: &str = "help::the_script_for_fish_completes_every_command_where_fish_is_here";
+#[cfg(unix)]
+const ZSH: &str = "help::the_script_for_zsh_is_read_without_an_error_where_zsh_is_here";
 
 #[cfg(unix)]
 #[test]
