@@ -8,6 +8,7 @@ use afield::{Collection, DeviceId, EntityId, Query, Replica, Space, SpaceId, Sta
 use jiff::tz::TimeZone;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The name of a space that is made here.
 const SPACE_NAME: &str = "Journal";
@@ -24,7 +25,11 @@ pub(crate) struct Journal {
     settings_path: PathBuf,
     /// The clocks and the calendar that this person goes by.
     pub(crate) zone: TimeZone,
+    clock: Clock,
 }
+
+/// Where the app has the time from: what is due depends on it.
+pub(crate) type Clock = Arc<dyn Fn() -> jiff::Timestamp + Send + Sync>;
 
 /// Which entries are listed.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -35,7 +40,7 @@ pub(crate) struct Filter {
 
 impl Journal {
     /// Opens the journal of a store file, making both where there is none. No network, no account, no configuration.
-    pub(crate) fn open(store: &Path, zone: TimeZone) -> Result<Self, Failure> {
+    pub(crate) fn open(store: &Path, zone: TimeZone, clock: Clock) -> Result<Self, Failure> {
         let settings_path = Settings::path(store);
         let settings = Settings::read(&settings_path)?;
         let replica = Replica::open(store)?;
@@ -45,7 +50,7 @@ impl Journal {
             Some(space) => space,
             None => replica.create_space(SPACE_NAME)?,
         };
-        let journal = Self::of(replica, space, settings, settings_path, zone)?;
+        let journal = Self::of(replica, space, settings, settings_path, (zone, clock))?;
         journal.introduce_device()?;
         Ok(journal)
     }
@@ -55,7 +60,7 @@ impl Journal {
         space: Space,
         settings: Settings,
         settings_path: PathBuf,
-        zone: TimeZone,
+        (zone, clock): (TimeZone, Clock),
     ) -> Result<Self, Failure> {
         let entries = space.collection::<Entry>("entries")?;
         let answers = space.collection::<Answers>("answers")?;
@@ -64,7 +69,7 @@ impl Journal {
         entries.search_fields(["title", "text"])?;
         answers.index(["questionnaire", "at"])?;
         let (questionnaires, devices) = (space.collection("questionnaires")?, space.collection("devices")?);
-        Ok(Self { replica, space, entries, questionnaires, answers, devices, settings, settings_path, zone })
+        Ok(Self { replica, space, entries, questionnaires, answers, devices, settings, settings_path, zone, clock })
     }
 
     /// The entries that a filter leaves, from the latest day back.
@@ -98,7 +103,12 @@ impl Journal {
     }
 
     pub(crate) fn today(&self) -> jiff::civil::Date {
-        jiff::Timestamp::now().to_zoned(self.zone.clone()).date()
+        (self.clock)().to_zoned(self.zone.clone()).date()
+    }
+
+    /// The time, in milliseconds since the Unix epoch.
+    pub(crate) fn now_ms(&self) -> i64 {
+        (self.clock)().as_millisecond()
     }
 
     /// Switches sync on with the relay of the settings.
@@ -135,7 +145,13 @@ impl Journal {
         let is_empty = self.space.collections()?.iter().all(|name| name == self.devices.name());
         let settings = Settings { journal: Some(id.to_string()), ..self.settings.clone() };
         settings.write(&self.settings_path)?;
-        *self = Self::of(self.replica.clone(), space, settings, self.settings_path.clone(), self.zone.clone())?;
+        *self = Self::of(
+            self.replica.clone(),
+            space,
+            settings,
+            self.settings_path.clone(),
+            (self.zone.clone(), self.clock.clone()),
+        )?;
         self.introduce_device()?;
         if is_empty && before != id {
             self.replica.leave_space_discarding(before)?;

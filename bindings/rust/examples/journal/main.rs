@@ -47,6 +47,7 @@ use journal::Journal;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// A journal with moods, activities and questionnaires, on several devices
 #[derive(Debug, Parser)]
@@ -77,7 +78,7 @@ fn start(arguments: Arguments) -> ExitCode {
 
 fn run(store: PathBuf) -> Result<(), Failure> {
     make_private(&store).map_err(Failure::File)?;
-    let journal = Journal::open(&store, TimeZone::system())?;
+    let journal = Journal::open(&store, TimeZone::system(), Arc::new(jiff::Timestamp::now))?;
     terminal::run(|size| App::new(journal, size))
 }
 

@@ -16,6 +16,7 @@ use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::Size;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How long something may take that needs another thread.
@@ -25,6 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Device {
     app: App,
     terminal: Terminal<TestBackend>,
+    clock: Arc<Mutex<Option<jiff::Timestamp>>>,
 }
 
 impl Device {
@@ -33,9 +35,18 @@ impl Device {
     }
 
     fn open_in(store: &Path, size: Size) -> Self {
-        let journal = Journal::open(store, TimeZone::UTC).unwrap();
+        let clock = Arc::<Mutex<Option<jiff::Timestamp>>>::default();
+        let shown = clock.clone();
+        let now = move || shown.lock().unwrap().unwrap_or_else(jiff::Timestamp::now);
+        let journal = Journal::open(store, TimeZone::UTC, Arc::new(now)).unwrap();
         let terminal = Terminal::new(TestBackend::new(size.width, size.height)).unwrap();
-        Self { app: App::new(journal, size).unwrap(), terminal }
+        Self { app: App::new(journal, size).unwrap(), terminal, clock }
+    }
+
+    /// Lets it be a moment, until another is set; what looks at the time by itself has looked.
+    fn at(&mut self, moment: &str) {
+        *self.clock.lock().unwrap() = Some(moment.parse().unwrap());
+        self.app.refresh();
     }
 
     /// Presses keys: characters as they are, others by name, as in `n<Tab>4<Esc>` or `<^Z>`.

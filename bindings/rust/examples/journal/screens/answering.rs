@@ -55,7 +55,7 @@ impl Answering {
         let ids = self.questionnaire.questions.iter().map(|question| question.id.clone());
         let total = self.values.iter().copied().map(u32::from).sum();
         let values = ids.zip(self.values.iter().copied()).collect();
-        let at = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
+        let at = Timestamp::from_millis(journal.now_ms());
         journal.answers.insert(&Answers { questionnaire: self.id, at, values, total })?;
         Ok(Next::Done(format!("kept: {total} in all")))
     }

@@ -37,7 +37,7 @@ pub(crate) struct Item {
 
 impl Assessments {
     pub(crate) fn refresh(&mut self, journal: &Journal) -> Result<(), Failure> {
-        let now_ms = jiff::Timestamp::now().as_millisecond();
+        let now_ms = journal.now_ms();
         let mut items = Vec::new();
         for (id, questionnaire) in journal.questionnaires.list()?.entities {
             let answers = journal.answers.query("questionnaire = ?", [id])?;

@@ -152,6 +152,52 @@ fn a_questionnaire_is_due_until_it_is_answered_and_its_answers_are_charted() {
 }
 
 #[test]
+fn a_questionnaire_with_an_interval_is_due_again_once_that_has_passed() {
+    let (_folder, mut device) = device();
+    device.at("2026-03-14T09:00:00Z");
+    device.press("3nSleep<Enter><End><Backspace><Backspace><Backspace>1 d<Enter><Enter>How long did it take?<^S>");
+    device.shows("Sleep is due now, and then every 1 d");
+    device.press("<Enter>2<Enter>");
+    device.shows("due in 1 day");
+    device.shows("answered 2026-03-14 09:00");
+    device.at("2026-03-15T08:59:59.999Z");
+    device.shows("3 Assessments  ");
+    device.hides("due now");
+    device.at("2026-03-15T09:00:00Z");
+    device.shows("3 Assessments (1)");
+    device.shows("due now");
+    device.press("<Enter>3<Enter>");
+    device.shows("3 Assessments  ");
+    device.shows("Last 2 sums, of 3:");
+    let answers = device.app.journal.answers.list().unwrap().complete().unwrap();
+    let days = answers.iter().map(|(_, answers)| device.app.journal.local(answers.at.as_millis()));
+    assert_eq!(days.collect::<Vec<_>>(), ["2026-03-14 09:00", "2026-03-15 09:00"]);
+}
+
+#[test]
+fn a_questionnaire_with_a_cron_schedule_is_due_at_its_hours_whenever_it_was_answered() {
+    let (_folder, mut device) = device();
+    // A Saturday; the schedule is of Sundays.
+    device.at("2026-03-14T09:00:00Z");
+    device.press("3nWeek<Enter>");
+    device.press(&"<Backspace>".repeat(40));
+    device.press("0 20 * * SUN<Enter><Enter>How was it?<^S>");
+    device.shows("Week is due now, and then 0 20 * * SUN");
+    device.press("<Enter>2<Enter>");
+    device.shows("due in 1 day");
+    device.at("2026-03-15T19:59:59Z");
+    device.hides("due now");
+    device.at("2026-03-15T20:00:00Z");
+    device.shows("due now");
+    device.at("2026-03-18T12:00:00Z");
+    device.shows("due now");
+    device.press("<Enter>3<Enter>");
+    device.shows("due in 4 days");
+    device.at("2026-03-22T20:00:00Z");
+    device.shows("3 Assessments (1)");
+}
+
+#[test]
 fn statistics_have_the_mean_mood_of_weeks_and_of_activities() {
     let (_folder, mut device) = device();
     device.press("nLong ago<Tab>1");
