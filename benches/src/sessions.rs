@@ -139,7 +139,15 @@ impl Room {
             let (device, incarnation) = (DeviceId::from_bytes([number; 16]), Incarnation::from_bytes([number; 16]));
             let greeting = Greeting { device, incarnation, predecessors: Vec::new(), guest_of: None, token: None };
             let (cursor, filter) = (None, Filter::Everything);
-            let opening = SpaceOpening { space: SPACE, cursor, create: true, raw: false, filter, partial: false };
+            let opening = SpaceOpening {
+                space: SPACE,
+                cursor,
+                create: true,
+                raw: false,
+                filter,
+                partial: false,
+                invitation: None,
+            };
             let session = DeviceSession::new(greeting, [opening], now);
             room.devices.push(Device { id, session, received: Vec::new() });
         }
@@ -149,7 +157,7 @@ impl Room {
 
     /// Something that may be sent: the log has committed since it was made.
     fn durable<T>(&mut self, value: T) -> Result<Durable<T>, CarryError> {
-        let request = OpenRequest { channel: Channel(0), space: SPACE, cursor: None, create: false };
+        let request = OpenRequest { channel: Channel(0), space: SPACE, cursor: None, create: false, invitation: None };
         let fresh = LogId::from_bytes([9; 16]);
         Ok(self.hub.log_mut().open(Principal::ANYONE, &request, fresh, self.now)?.map(|_| value))
     }

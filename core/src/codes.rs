@@ -9,6 +9,7 @@ use crate::document::{
     EditError, LoadError, OperationError, ParsePathError, ParseTextCursorError, PointError, TaggedJsonError,
 };
 use crate::id::{ParseCollectionError, ParseIdError};
+use crate::invitation::ParseInvitationError;
 use crate::lens::LensError;
 use crate::role::ParseRoleError;
 use crate::wire::Class;
@@ -103,6 +104,12 @@ permanent! {
     "let error = \"my notes\".parse::<afield_core::SpaceId>().unwrap_err();",
     {
         Self { .. } => "parse.id",
+    }
+
+    ParseInvitationError,
+    "let error = \"let me in\".parse::<afield_core::Invitation>().unwrap_err();",
+    {
+        Self { .. } => "parse.invitation",
     }
 
     ParseCollectionError,

@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | [`id`] | identities: entity, space, device, log, session, incarnation |
 //! | [`time`] | the caller's clock as a value, and random bytes as an argument |
+//! | [`invitation`] | what a person is given to join a space |
 //! | [`limits`] | every limit of the protocol, named, with unit and reason |
 //! | [`durable`] | [`Durable`]: what has been committed, and nothing else, may be sent or shown |
 //! | [`change`] | a change's header, read from raw bytes without a document |
@@ -34,6 +35,7 @@ pub mod filter;
 #[cfg(any(test, feature = "test-support"))]
 pub mod frozen;
 pub mod id;
+pub mod invitation;
 pub mod lens;
 pub mod limits;
 pub mod log;
@@ -49,6 +51,7 @@ pub use durable::{Commit, Durable};
 pub use erasure::{Erasure, ErasureReason};
 pub use filter::Filter;
 pub use id::{Collection, DeviceId, EntityId, Incarnation, LogId, SessionId, SpaceId};
+pub use invitation::{Invitation, ParseInvitationError};
 pub use limits::Limits;
 pub use log::{ChainHash, ChunkKind, Cursor, Sequence};
 pub use role::Role;

@@ -57,6 +57,8 @@ pub const LOG_NAMES_BEHIND_MAX: u64 = 65_536;
 pub const SPACES_PER_SESSION_MAX: usize = 1_024;
 /// The longest bearer token, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 4 * KIB;
+/// The longest code of an invitation, in bytes: some twice of what a relay draws.
+pub const INVITATION_BYTES_MAX: usize = 256;
 /// The most bytes accepted before a session is authenticated.
 pub const UNAUTHENTICATED_BYTES_MAX: usize = 64 * KIB;
 /// The most bytes of `Open`s that a device sends before it is welcome; the rest of what may be sent by then is left to a

@@ -25,7 +25,7 @@ impl LogContents {
     ///
     /// The log cannot be read.
     pub fn read(log: &mut dyn Log, space: SpaceId, now: Now) -> Option<Self> {
-        let open = OpenRequest { channel: Channel(0), space, cursor: None, create: false };
+        let open = OpenRequest { channel: Channel(0), space, cursor: None, create: false, invitation: None };
         let fresh = LogId::from_bytes([0; 16]);
         let answer = log.open(Principal::ANYONE, &open, fresh, now).expect("the log can be read").into_inner();
         let OpenAnswer::Served { position: start, .. } = answer else { return None };

@@ -47,7 +47,8 @@ async fn never_reads(url: &str, space: SpaceId, number: u64) -> Link {
         token: None,
     };
     let filter = Filter::Everything;
-    let opening = SpaceOpening { space, cursor: None, create: false, raw: false, filter, partial: false };
+    let opening =
+        SpaceOpening { space, cursor: None, create: false, raw: false, filter, partial: false, invitation: None };
     let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
     let mut session = DeviceSession::new(greeting, [opening], now);
     loop {

@@ -160,7 +160,7 @@ fn is_duplicate(verdict: &ChunkVerdict) -> bool {
 
 impl Bench {
     fn open(&mut self) -> Result<(), Box<dyn Error>> {
-        let request = OpenRequest { channel: Channel(0), space: SPACE, cursor: None, create: true };
+        let request = OpenRequest { channel: Channel(0), space: SPACE, cursor: None, create: true, invitation: None };
         match self.log.open(Principal::ANYONE, &request, self.start.log, NOW)?.into_inner() {
             OpenAnswer::Served { .. } => Ok(()),
             _ => Err(Broken("does not serve a new space").into()),

@@ -71,8 +71,15 @@ impl Guest {
         let Self { device, incarnation, space, .. } = *self;
         let clock = Clock::new();
         let greeting = Greeting { device, incarnation, predecessors: Vec::new(), guest_of: None, token: None };
-        let opening =
-            SpaceOpening { space, cursor: None, create: true, raw: false, filter: Filter::Everything, partial: false };
+        let opening = SpaceOpening {
+            space,
+            cursor: None,
+            create: true,
+            raw: false,
+            filter: Filter::Everything,
+            partial: false,
+            invitation: None,
+        };
         let mut session = DeviceSession::new(greeting, [opening], clock.now());
         loop {
             while let Some(message) = session.poll_transmit() {

@@ -92,6 +92,9 @@ fn of_texts() -> Vec<Frozen> {
     rows.extend(frozen!(ParseCollectionError {
         ParseCollectionError = ParseCollectionError => "parse.collection", Permanent;
     } passes on {}));
+    rows.extend(frozen!(ParseInvitationError {
+        ParseInvitationError = ParseInvitationError => "parse.invitation", Permanent;
+    } passes on {}));
     rows.extend(frozen!(ParsePathError {
         ParsePathError { .. } = ParsePathError { position: 0, needed: "a key" } => "parse.path", Permanent;
     } passes on {}));

@@ -128,7 +128,7 @@ impl DeviceSession {
     /// [`SPACES_PER_SESSION_MAX`] is not.
     pub fn open(&mut self, mut opening: SpaceOpening, now: Now) -> bool {
         if self.only_looks {
-            (opening.create, opening.partial) = (false, true);
+            (opening.create, opening.partial, opening.invitation) = (false, true, None);
         }
         if self.channels.len() >= SPACES_PER_SESSION_MAX && !self.channel_of.contains_key(&opening.space) {
             return false;
@@ -150,7 +150,10 @@ impl DeviceSession {
     /// includes is on its way.
     pub fn reopen(&mut self, space: SpaceId, cursor: &Durable<Cursor>, filter: Filter, now: Now) {
         let cursor = Some(*cursor.get());
-        self.open(SpaceOpening { space, cursor, create: true, raw: false, filter, partial: false }, now);
+        self.open(
+            SpaceOpening { space, cursor, create: true, raw: false, filter, partial: false, invitation: None },
+            now,
+        );
     }
 
     /// Puts another filter in the place of the one that a space was opened with. `partial` says whether some of what it

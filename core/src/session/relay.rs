@@ -388,7 +388,7 @@ impl RelaySession {
     }
 
     fn handle_open(&mut self, frame: wire::Open) -> Option<RelayRequest> {
-        let wire::Open { channel, space, cursor, create, raw, filter, partial } = frame;
+        let wire::Open { channel, space, cursor, create, raw, filter, partial, invitation } = frame;
         if self.is_full() && !self.channels.contains_key(&channel) {
             let code = SpaceCode::Quota;
             self.send(&ToDevice::Refused(wire::Refused { channel, code, retry_after_ms: None }));
@@ -405,9 +405,9 @@ impl RelaySession {
             self.send(&refused);
             return None;
         }
-        // Who only looks makes nothing.
-        let create = create && !self.is_guest;
-        Some(RelayRequest::Open(OpenRequest { channel, space, cursor, create }))
+        // Who only looks makes nothing, and joins nothing.
+        let (create, invitation) = (create && !self.is_guest, invitation.filter(|_| !self.is_guest));
+        Some(RelayRequest::Open(OpenRequest { channel, space, cursor, create, invitation }))
     }
 
     /// Whether the session may keep this filter for a channel (invariant R8).

@@ -16,6 +16,7 @@ pub use signal::{Signal, SignalKind, Signalled};
 use super::code::{GoodbyeCode, SpaceCode};
 use crate::filter::Filter;
 use crate::id::{DeviceId, Incarnation, LogId, SessionId, SpaceId};
+use crate::invitation::InvitationCode;
 use crate::limits::Limits;
 use crate::log::{CHAIN_CHECK_BYTES, Cursor, Sequence};
 use crate::role::Role;
@@ -93,6 +94,8 @@ pub struct Open {
     pub filter: Filter,
     /// Whether some of what the filter names is not here up to the cursor, and is still to be fetched.
     pub partial: bool,
+    /// An invitation to the space, for a device whose user may not be a member yet.
+    pub invitation: Option<InvitationCode>,
 }
 
 /// Chunks of one space for the log, in causal order per entity.

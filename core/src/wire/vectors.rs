@@ -85,10 +85,10 @@ fn entity(byte: u8) -> EntityId {
     EntityId::from_bytes([byte; 16])
 }
 
-fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 17] {
+fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 18] {
     let open = |cursor, create, filter| {
         let (channel, space) = (Channel(1), SpaceId::from_bytes([5; 16]));
-        ToRelay::Open(Open { channel, space, cursor, create, raw: false, filter, partial: false })
+        ToRelay::Open(Open { channel, space, cursor, create, raw: false, filter, partial: false, invitation: None })
     };
     let cursor = Cursor::start(LogId::from_bytes([4; 16]));
     let name = |name: &str| name.parse().unwrap();
@@ -122,6 +122,7 @@ fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 17] {
         ("open", open(Some(cursor), false, Filter::Everything)),
         ("open-first", open(None, true, Filter::Everything)),
         ("open-filter", open(Some(cursor), false, filter)),
+        ("open-invited", open_invited()),
         ("open-except", open(Some(cursor), false, but())),
         ("push", ToRelay::Push(Push { number: PushNumber(1), channel, batch: (&b"batch"[..]).into() })),
         ("fetch", ToRelay::Fetch(Fetch { channel, number, filter: one, after: Sequence::new(300), changes: false })),
@@ -145,6 +146,13 @@ fn frames_to_relay() -> [(&'static str, ToRelay<'static>); 17] {
         ("filter-except", ToRelay::Filter(NewFilter { channel, filter: but(), partial: true })),
         ("goodbye", ToRelay::Goodbye(Goodbye { code: GoodbyeCode::RateLimited, retry_after_ms: Some(5_000) })),
     ]
+}
+
+/// The first `Open` of somebody who was invited, with a code as short as may be.
+fn open_invited() -> ToRelay<'static> {
+    let (channel, space, filter) = (Channel(1), SpaceId::from_bytes([5; 16]), Filter::Everything);
+    let (cursor, create, raw, partial, invitation) = (None, false, false, false, "code".parse().ok());
+    ToRelay::Open(Open { channel, space, cursor, create, raw, filter, partial, invitation })
 }
 
 /// What is shown in the signals of the vectors.
@@ -545,6 +553,7 @@ fn the_table_of_limits_states_the_constants() {
         SIGNAL_ANSWER_SPREAD_MS,
         SPACES_PER_SESSION_MAX,
         TOKEN_BYTES_MAX,
+        INVITATION_BYTES_MAX,
         UNAUTHENTICATED_BYTES_MAX,
         PREDECESSORS_MAX,
         LOG_NAMES_MAX,

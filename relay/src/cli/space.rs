@@ -133,7 +133,7 @@ fn invite(
     (space, role, expires_in): (SpaceId, Role, TimeSpan),
     now: Now,
 ) -> Result<(), CommandError> {
-    let code = Token::invitation(&mut SystemEntropy);
+    let code = Token::invitation(space, &mut SystemEntropy);
     let expires_ms = now.wall_ms.saturating_add(i64::try_from(expires_in.ms()).unwrap_or(i64::MAX));
     let number = log.invite(&code, NewInvitation { space, role, expires_wall_ms: expires_ms }, now)?;
     if json {

@@ -6,13 +6,13 @@ use afield_core::session::{OpenAnswer, OpenRequest};
 use afield_core::wire::{Channel, GoodbyeCode, SpaceCode};
 use afield_core::{LogId, Now, Sequence, SessionId, SpaceId};
 
-/// How many spaces are created in a turn before those who create them have to wait: each is a commit that is synced by
+/// How many spaces are created, or joined by an invitation, in a turn before those who do so have to wait: each is a commit that is synced by
 /// itself, and everybody waits for it.
 const CREATIONS_PER_TURN_MAX: usize = 8;
 
 impl<L: Log> Hub<L> {
-    /// Whether the messages of a session have to wait until after [`Self::serve`]: it is one of those that have created as many
-    /// spaces as there may be in one turn, or has given a fresher token in this one, or comes with a token when as many were noted as may be.
+    /// Whether the messages of a session have to wait until after [`Self::serve`]: it is one of those that have created or
+    /// joined as many spaces as there may be in one turn, or has given a fresher token in this one, or comes with a token when as many were noted as may be.
     pub fn has_to_wait(&self, id: SessionId) -> bool {
         self.is_refreshed(id)
             || self.has_to_wait_for_notes(id)
@@ -34,7 +34,7 @@ impl<L: Log> Hub<L> {
         match self.log.open(principal, request, fresh, now) {
             Ok(answer) => {
                 let answer = answer.into_inner();
-                if request.create && may_be_new(answer) {
+                if request.create && may_be_new(answer) || request.invitation.is_some() && may_be_let_in(answer) {
                     self.creators.push(id);
                 }
                 self.opened(id, principal, request, answer, now);
@@ -81,6 +81,12 @@ impl<L: Log> Hub<L> {
             self.dirty.insert(id);
         }
     }
+}
+
+/// Whether who came with an invitation may just have become a member with this answer: whether he or she was one makes no difference that
+/// matters here.
+fn may_be_let_in(answer: OpenAnswer) -> bool {
+    !matches!(answer, OpenAnswer::Refused(_))
 }
 
 /// Whether a space with this answer may just have been created: whether it was there and empty makes no difference that

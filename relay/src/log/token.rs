@@ -1,14 +1,12 @@
 //! Bearer tokens.
 
-use afield_core::Entropy;
 use afield_core::time::random_bytes;
+use afield_core::{Entropy, Invitation, SpaceId};
 use std::fmt;
 
 /// How a token starts, so that a person and a secret scanner recognise one.
 const TOKEN_PREFIX: &str = "afield_";
-/// How the code of an invitation starts, so that nobody takes it for a token.
-const INVITATION_PREFIX: &str = "afield_invitation_";
-/// The random bytes of a token: 256 bits, which no one guesses, so that a plain hash is enough to store it.
+/// The random bytes of a token, and of an invitation: 256 bits, which no one guesses, so that a plain hash is enough to store it.
 const TOKEN_RANDOM_BYTES: usize = 32;
 /// The digits of a token: lower-case letters and digits without the look-alikes `i l o u` (Crockford's base 32), so
 /// that a double click selects all of it.
@@ -20,35 +18,19 @@ const DIGITS: [char; 32] = [
 /// What keeps the hashes of signed tokens apart from all others (BLAKE3's key derivation).
 const SIGNED_CONTEXT: &str = "afield-relay 2026-11-22 hash of a signed token";
 
-/// A bearer token, or the code of an invitation, as its holder sees it, once.
+/// A bearer token, or an invitation, as its holder sees it, once.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
     /// Draws a new token.
     pub fn new(entropy: &mut (impl Entropy + ?Sized)) -> Self {
-        Self::draw(TOKEN_PREFIX, entropy)
+        Self(format!("{TOKEN_PREFIX}{}", drawn(entropy)))
     }
 
-    /// Draws the code of a new invitation to a space, which is as long.
-    pub fn invitation(entropy: &mut (impl Entropy + ?Sized)) -> Self {
-        Self::draw(INVITATION_PREFIX, entropy)
-    }
-
-    fn draw(prefix: &str, entropy: &mut (impl Entropy + ?Sized)) -> Self {
-        let random: [u8; TOKEN_RANDOM_BYTES] = random_bytes(entropy);
-        let mut text = prefix.to_owned();
-        let (mut bits, mut count) = (0_u32, 0);
-        for byte in random {
-            bits = bits << 8 | u32::from(byte);
-            count += 8;
-            while count >= 5 {
-                count -= 5;
-                text.push(digit(bits >> count));
-            }
-        }
-        text.push(digit(bits << (5 - count)));
-        Self(text)
+    /// Draws a new invitation to a space: as much of it is random, and it says which space it is for, so that a person needs nothing else.
+    pub fn invitation(space: SpaceId, entropy: &mut (impl Entropy + ?Sized)) -> Self {
+        Self(Invitation::new(space, &drawn(entropy)).expose().to_owned())
     }
 
     /// The text to hand to its holder. It is shown once and stored nowhere.
@@ -96,6 +78,22 @@ impl fmt::Debug for TokenHash {
     }
 }
 
+/// Random digits.
+fn drawn(entropy: &mut (impl Entropy + ?Sized)) -> String {
+    let random: [u8; TOKEN_RANDOM_BYTES] = random_bytes(entropy);
+    let (mut text, mut bits, mut count) = (String::new(), 0_u32, 0);
+    for byte in random {
+        bits = bits << 8 | u32::from(byte);
+        count += 8;
+        while count >= 5 {
+            count -= 5;
+            text.push(digit(bits >> count));
+        }
+    }
+    text.push(digit(bits << (5 - count)));
+    text
+}
+
 fn digit(bits: u32) -> char {
     *DIGITS.get((bits & 31) as usize).expect("five bits name one of 32 digits")
 }
@@ -123,6 +121,14 @@ mod tests {
         let mut value = digits.chars().map(|digit| DIGITS.iter().position(|known| *known == digit).unwrap());
         assert_eq!(value.next(), Some(0), "the first five bits of the first byte");
         assert_ne!(Token::new(&mut Counting(1)).reveal(), token.reveal());
+    }
+
+    #[test]
+    fn an_invitation_carries_256_bits_and_its_space() {
+        let space = SpaceId::from_bytes([7; 16]);
+        let invitation: Invitation = Token::invitation(space, &mut Counting(0)).reveal().parse().unwrap();
+        let digits = Token::new(&mut Counting(0)).reveal()[TOKEN_PREFIX.len()..].to_owned();
+        assert_eq!((invitation.space(), &invitation), (space, &Invitation::new(space, &digits)));
     }
 
     #[test]

@@ -75,6 +75,7 @@ pub(crate) fn open(space: SpaceId, cursor: Option<Cursor>) -> ToRelay<'static> {
         raw: false,
         filter: afield_core::Filter::Everything,
         partial: false,
+        invitation: None,
     })
 }
 

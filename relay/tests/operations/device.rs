@@ -48,6 +48,7 @@ impl Device {
             raw: false,
             filter: Filter::Everything,
             partial: false,
+            invitation: None,
         }));
         self.until(|frame| matches!(frame, ToDevice::CaughtUp(frame) if frame.channel == Channel(channel)));
     }

@@ -80,13 +80,13 @@ impl Desk {
 
 /// Opens a space, or makes it.
 fn open_request(space: SpaceId) -> OpenRequest {
-    OpenRequest { channel: Channel(0), space, cursor: None, create: true }
+    OpenRequest { channel: Channel(0), space, cursor: None, create: true, invitation: None }
 }
 
 /// How many chunks can be read of a space in a log's file, from the first to the last.
 pub(crate) fn readable(file: &Path, space: SpaceId) -> usize {
     let mut log = SqliteLog::open(file).unwrap();
-    let request = OpenRequest { channel: Channel(0), space, cursor: None, create: false };
+    let request = OpenRequest { channel: Channel(0), space, cursor: None, create: false, invitation: None };
     let answer = log.open(Principal::ANYONE, &request, LogId::from_bytes([9; 16]), NOW).unwrap().into_inner();
     let OpenAnswer::Served { position, .. } = answer else { return 0 };
     let (mut position, mut count) = (Cursor::start(position.log), 0);

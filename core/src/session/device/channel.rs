@@ -80,8 +80,8 @@ impl SpaceChannel {
     }
 
     pub(super) fn open_frame(channel: Channel, opening: &SpaceOpening) -> Open {
-        let SpaceOpening { space, cursor, create, raw, ref filter, partial } = *opening;
-        Open { channel, space, cursor, create, raw, filter: filter.clone(), partial }
+        let SpaceOpening { space, cursor, create, raw, filter, partial, invitation } = opening.clone();
+        Open { channel, space, cursor, create, raw, filter, partial, invitation }
     }
 
     /// How many places of the log are on their way, as far as the relay has said.

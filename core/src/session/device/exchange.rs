@@ -5,6 +5,7 @@ use crate::document::SnapshotFault;
 use crate::erasure::Erasure;
 use crate::filter::Filter;
 use crate::id::{Collection, DeviceId, EntityId, Incarnation, SpaceId};
+use crate::invitation::InvitationCode;
 use crate::log::{ChunkKind, Cursor, Sequence};
 use crate::role::Role;
 use crate::wire::{ChunkCode, FetchNumber, PushNumber, SpaceCode, Welcome};
@@ -55,6 +56,8 @@ pub struct SpaceOpening {
     pub filter: Filter,
     /// Whether some of what the filter names is not here up to the cursor, and is still to be fetched.
     pub partial: bool,
+    /// The invitation that the device was given and has not used, as far as it knows.
+    pub invitation: Option<InvitationCode>,
 }
 
 /// What is asked for with one `Fetch`.

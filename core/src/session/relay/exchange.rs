@@ -3,6 +3,7 @@
 use super::{GivenSnapshots, LogRun};
 use crate::filter::Filter;
 use crate::id::{EntityId, LogId, SpaceId};
+use crate::invitation::InvitationCode;
 use crate::log::{ChainHash, Cursor, Sequence};
 use crate::role::Role;
 use crate::wire::{Channel, ChunkCode, DecodedChunk, FetchNumber, Hello, PushNumber, SpaceCode};
@@ -53,7 +54,7 @@ pub enum RelayRequest {
 }
 
 /// A request to open a space.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct OpenRequest {
     /// The short name of the space in this session.
     pub channel: Channel,
@@ -63,6 +64,8 @@ pub struct OpenRequest {
     pub cursor: Option<Cursor>,
     /// Whether the space may be created.
     pub create: bool,
+    /// An invitation that makes the session's user a member, where he or she is none.
+    pub invitation: Option<InvitationCode>,
 }
 
 /// What the log says to an [`OpenRequest`].

@@ -1,7 +1,7 @@
 use super::*;
 use crate::filter::Filter;
 use crate::id::{DeviceId, EntityId, Incarnation, LogId, SessionId, SpaceId};
-use crate::limits::{INFLATED_BYTES_MAX, Limits};
+use crate::limits::{INFLATED_BYTES_MAX, INVITATION_BYTES_MAX, Limits};
 use crate::log::{ChainHash, ChunkHash, Cursor, Sequence};
 use crate::wire::{
     Authenticate, CaughtUp, Channel, ChunkCode, Chunks, EntityIds, Fetch, FetchNumber, Fetched, Goodbye, Hello, Jump,
@@ -30,6 +30,17 @@ fn from_device() -> Vec<ToRelay<'static>> {
             raw: false,
             filter: crate::filter::Filter::Everything,
             partial: false,
+            invitation: None,
+        }),
+        ToRelay::Open(Open {
+            channel: Channel(7),
+            space: SpaceId::from_bytes([5; 16]),
+            cursor: None,
+            create: false,
+            raw: false,
+            filter: crate::filter::Filter::Everything,
+            partial: false,
+            invitation: "an invitation".parse().ok(),
         }),
         ToRelay::Push(Push { number: PushNumber(9), channel: Channel(7), batch: (&b"batch"[..]).into() }),
         ToRelay::Fetch(Fetch {
@@ -153,6 +164,33 @@ fn decode(message: &[u8]) -> Result<(), WireError> {
 
 fn plain(payload: &[u8]) -> Vec<u8> {
     [&[PLAIN], payload].concat()
+}
+
+#[test]
+fn an_invitation_is_bounded_and_no_form_of_its_frame_shows_it() {
+    let open = |code: &str| {
+        let code = cbor_text(code);
+        // channel 1, space 5…5, invitation
+        plain(&[&b"\x82\x03\xa3\x00\x01\x01\x50"[..], &[5; 16], &[8], &code].concat())
+    };
+    for good in [1, INVITATION_BYTES_MAX] {
+        let message = open(&"s".repeat(good));
+        let message = Message::open(&message).unwrap();
+        let frame = message.to_relay().unwrap();
+        let ToRelay::Open(Open { invitation: Some(code), .. }) = &frame else { panic!("it is an Open with a code") };
+        assert_eq!(code.expose().len(), good);
+        assert!(!format!("{frame:?}").contains("ss"), "S6: {frame:?}");
+    }
+    for bad in [0, INVITATION_BYTES_MAX + 1] {
+        assert!(Message::open(&open(&"s".repeat(bad))).unwrap().to_relay().is_err(), "{bad} bytes");
+    }
+}
+
+/// A text as CBOR.
+fn cbor_text(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    minicbor::encode(text, &mut bytes).unwrap();
+    bytes
 }
 
 #[test]

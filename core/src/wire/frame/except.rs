@@ -7,6 +7,7 @@
 use super::{Channel, Fetch, FetchNumber, NewFilter, Open, selection};
 use crate::filter::Filter;
 use crate::id::{Collection, SpaceId};
+use crate::invitation::InvitationCode;
 use crate::limits::FILTER_COLLECTIONS_MAX;
 use crate::log::{Cursor, Sequence};
 use minicbor::decode::Error;
@@ -77,6 +78,8 @@ struct OpenFields {
     partial: bool,
     #[n(7)]
     except: Except,
+    #[n(8)]
+    invitation: Option<InvitationCode>,
 }
 
 #[derive(Encode, Decode)]
@@ -134,6 +137,6 @@ macro_rules! frame_with_a_filter {
     };
 }
 
-frame_with_a_filter!(Open, OpenFields { channel, space, cursor, create, raw, partial });
+frame_with_a_filter!(Open, OpenFields { channel, space, cursor, create, raw, partial, invitation });
 frame_with_a_filter!(Fetch, FetchFields { channel, number, after, changes });
 frame_with_a_filter!(NewFilter, NewFilterFields { channel, partial });

@@ -64,6 +64,7 @@ fn an_unknown_and_a_forbidden_space_are_answered_with_the_same_bytes() {
                     raw: false,
                     filter: afield_core::Filter::Everything,
                     partial: false,
+                    invitation: None,
                 }),
             );
             relay.turn();
@@ -310,6 +311,7 @@ fn a_session_with_too_many_spaces_is_refused_the_rest_and_goes_on() {
             raw: false,
             filter: afield_core::Filter::Everything,
             partial: false,
+            invitation: None,
         })
     };
     for number in 1..SPACES_PER_SESSION_MAX {

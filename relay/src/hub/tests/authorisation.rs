@@ -1,7 +1,7 @@
 //! Who may do what: every frame, from every kind of token.
 
 use super::*;
-use crate::log::accounts::{Role, ShownTokens};
+use crate::log::accounts::{NewInvitation, Role, ShownTokens};
 use crate::signed::SignedTokens;
 use crate::testing::Backend;
 use afield_core::wire::{Fetch, FetchNumber, NewFilter, Progress, Signal, SignalKind};
@@ -25,6 +25,8 @@ enum Kind {
     Closed,
     /// One of somebody who is no member.
     Foreign,
+    /// The same, for reading only.
+    ForeignReadOnly,
     /// One of a member, for another space only.
     Elsewhere,
     Reader,
@@ -49,7 +51,7 @@ enum Kind {
 }
 
 /// What is tried, and what came of it; `-` where there is no session.
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 17] = [
     "hello",
     "open",
     "adopt",
@@ -64,32 +66,36 @@ const VERBS: [&str; 14] = [
     "fresher",
     "another's",
     "wrong",
+    "invited",
+    "invited push",
+    "guess",
 ];
 
 /// The whole table, in the order of [`VERBS`].
 #[rustfmt::skip]
-const TABLE: [(Kind, [&str; 14]); 21] = [
-    (Kind::None, ["unauthorized", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
-    (Kind::Wrong, ["unauthorized", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
-    (Kind::Admin, ["unauthorized", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
-    (Kind::Expired, ["expired", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
-    (Kind::Revoked, ["signed out", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
-    (Kind::SignedOut, ["signed out", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
-    (Kind::Closed, ["closed", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
-    (Kind::Foreign, ["welcome", "no", "no", "no", "yes", "no", "no", "no", "no", "no", "no", "yes", "ends", "ends"]),
-    (Kind::Elsewhere, ["welcome", "no", "no", "no", "no", "no", "no", "no", "no", "no", "no", "yes", "ends", "ends"]),
-    (Kind::Reader, ["welcome", "yes", "yes", "no", "yes", "no", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends"]),
-    (Kind::Writer, ["welcome", "yes", "yes", "no", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends"]),
-    (Kind::Owner, ["welcome", "yes", "yes", "no", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends"]),
-    (Kind::ReadOnly, ["welcome", "yes", "yes", "no", "no", "no", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends"]),
-    (Kind::Settled, ["welcome", "yes", "yes", "no", "no", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends"]),
-    (Kind::SignedReader, ["welcome", "yes", "yes", "no", "no", "no", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends"]),
-    (Kind::SignedWriter, ["welcome", "yes", "yes", "no", "no", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends"]),
-    (Kind::SignedOwner, ["welcome", "yes", "yes", "no", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends"]),
-    (Kind::SignedElsewhere, ["welcome", "no", "no", "no", "no", "no", "no", "no", "no", "no", "no", "yes", "ends", "ends"]),
-    (Kind::SignedForAnother, ["unauthorized", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
-    (Kind::SignedWrong, ["unauthorized", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
-    (Kind::SignedOld, ["signed out", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
+const TABLE: [(Kind, [&str; 17]); 22] = [
+    (Kind::None, ["unauthorized", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
+    (Kind::Wrong, ["unauthorized", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
+    (Kind::Admin, ["unauthorized", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
+    (Kind::Expired, ["expired", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
+    (Kind::Revoked, ["signed out", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
+    (Kind::SignedOut, ["signed out", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
+    (Kind::Closed, ["closed", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
+    (Kind::Foreign, ["welcome", "no", "no", "no", "yes", "no", "no", "no", "no", "no", "no", "yes", "ends", "ends", "yes", "yes", "no"]),
+    (Kind::ForeignReadOnly, ["welcome", "no", "no", "no", "no", "no", "no", "no", "no", "no", "no", "yes", "ends", "ends", "yes", "no", "no"]),
+    (Kind::Elsewhere, ["welcome", "no", "no", "no", "no", "no", "no", "no", "no", "no", "no", "yes", "ends", "ends", "no", "no", "no"]),
+    (Kind::Reader, ["welcome", "yes", "yes", "no", "yes", "no", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends", "yes", "no", "yes"]),
+    (Kind::Writer, ["welcome", "yes", "yes", "no", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends", "yes", "yes", "yes"]),
+    (Kind::Owner, ["welcome", "yes", "yes", "no", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends", "yes", "yes", "yes"]),
+    (Kind::ReadOnly, ["welcome", "yes", "yes", "no", "no", "no", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends", "yes", "no", "yes"]),
+    (Kind::Settled, ["welcome", "yes", "yes", "no", "no", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends", "yes", "yes", "yes"]),
+    (Kind::SignedReader, ["welcome", "yes", "yes", "no", "no", "no", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends", "yes", "no", "yes"]),
+    (Kind::SignedWriter, ["welcome", "yes", "yes", "no", "no", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends", "yes", "yes", "yes"]),
+    (Kind::SignedOwner, ["welcome", "yes", "yes", "no", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends", "yes", "yes", "yes"]),
+    (Kind::SignedElsewhere, ["welcome", "no", "no", "no", "no", "no", "no", "no", "no", "no", "no", "yes", "ends", "ends", "no", "no", "no"]),
+    (Kind::SignedForAnother, ["unauthorized", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
+    (Kind::SignedWrong, ["unauthorized", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
+    (Kind::SignedOld, ["signed out", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
 ];
 
 const NOWHERE: SpaceId = SpaceId::from_bytes([99; 16]);
@@ -125,7 +131,7 @@ impl Stage {
             log.create_user(user, at(0)).unwrap();
         }
         let role = match kind {
-            Kind::Foreign => None,
+            Kind::Foreign | Kind::ForeignReadOnly => None,
             Kind::Reader => Some(Role::Reader),
             Kind::Writer | Kind::Elsewhere => Some(Role::Writer),
             _ => Some(Role::Owner),
@@ -135,8 +141,8 @@ impl Stage {
         let new = NewToken {
             user: Some("ada".to_owned()),
             spaces: if kind == Kind::Elsewhere { vec![SpaceId::from_bytes([50; 16])] } else { Vec::new() },
-            read_only: kind == Kind::ReadOnly,
-            may_create: !matches!(kind, Kind::ReadOnly | Kind::Settled),
+            read_only: matches!(kind, Kind::ReadOnly | Kind::ForeignReadOnly),
+            may_create: !matches!(kind, Kind::ReadOnly | Kind::ForeignReadOnly | Kind::Settled),
             administers: kind == Kind::Admin,
             expires_wall_ms: (kind == Kind::Expired).then_some(now.wall_ms),
             ..NewToken::default()
@@ -223,6 +229,12 @@ impl Stage {
             "adopt" => opens(&self.say(id, open_of(SPACE, true))),
             "unknown" => opens(&self.say(id, open_of(NOWHERE, false))),
             "create" => opens(&self.say(id, open_of(NOWHERE, true))),
+            "guess" => opens(&self.say(id, open_with(SPACE, Token::invitation(SPACE, &mut Seeded(51)).reveal()))),
+            "invited" => opens(&self.opens_invited(id)),
+            "invited push" => {
+                self.opens_invited(id);
+                self.pushes(id)
+            }
             "fresher" if signed(self.kind, &self.backend, self.relay.now()).is_some() => {
                 let fresher = signed(self.kind, &self.backend, at(1_000)).unwrap();
                 self.say(id, authenticate(&fresher));
@@ -249,15 +261,7 @@ impl Stage {
             _ => {
                 self.say(id, open_of(SPACE, false));
                 match verb {
-                    "push" => {
-                        self.relay.push(id, 1, &mut Author::new(9, 9), &["of who tries"]);
-                        self.relay.turn();
-                        let stored = self.relay.everything().len() > 1;
-                        let told = self.relay.seen(id);
-                        let receipt = told.contains(&Seen::Receipt(1, super::stored(2, 1)));
-                        assert_eq!(stored, receipt, "a receipt says what is so: {told:?}");
-                        if stored { "yes" } else { "no" }
-                    }
+                    "push" => self.pushes(id),
                     "fetch" => answers(&self.say(id, fetch()), |seen| matches!(seen, Seen::Fetched { .. })),
                     "filter" => {
                         self.say(
@@ -283,6 +287,34 @@ impl Stage {
                 }
             }
         }
+    }
+
+    fn pushes(&mut self, id: SessionId) -> &'static str {
+        self.relay.push(id, 1, &mut Author::new(9, 9), &["of who tries"]);
+        self.relay.turn();
+        let stored = self.relay.everything().len() > 1;
+        let told = self.relay.seen(id);
+        let receipt = told.contains(&Seen::Receipt(1, super::stored(2, 1)));
+        assert_eq!(stored, receipt, "a receipt says what is so: {told:?}");
+        if stored { "yes" } else { "no" }
+    }
+
+    /// Opens the space with an invitation to write there, which somebody who may use the space does not need.
+    fn opens_invited(&mut self, id: SessionId) -> Vec<Seen> {
+        let code = self.invite(SPACE, 50);
+        let seen = self.say(id, open_with(SPACE, code.reveal()));
+        let is_used = self.relay.hub.log_mut().invitations(SPACE).unwrap()[0].used.is_some();
+        let is_needed = matches!(self.kind, Kind::Foreign | Kind::ForeignReadOnly);
+        assert_eq!(is_used, is_needed, "{:?}: it is used up by whom it lets in", self.kind);
+        seen
+    }
+
+    fn invite(&mut self, space: SpaceId, seed: u64) -> Token {
+        let (now, code) = (self.relay.now(), Token::invitation(space, &mut Seeded(seed)));
+        let expires_wall_ms = now.wall_ms + 1_000;
+        let new = NewInvitation { space, role: Role::Writer, expires_wall_ms };
+        self.relay.hub.log_mut().invite(&code, new, now).unwrap();
+        code
     }
 
     fn hears_of_a_push(&mut self, id: SessionId) -> &'static str {
@@ -322,7 +354,21 @@ fn signed(kind: Kind, backend: &Backend, now: Now) -> Option<String> {
 
 fn open_of(space: SpaceId, create: bool) -> ToRelay<'static> {
     let filter = Filter::Everything;
-    ToRelay::Open(Open { channel: Channel(0), space, cursor: None, create, raw: false, filter, partial: false })
+    ToRelay::Open(Open {
+        channel: Channel(0),
+        space,
+        cursor: None,
+        create,
+        raw: false,
+        filter,
+        partial: false,
+        invitation: None,
+    })
+}
+
+fn open_with(space: SpaceId, code: &str) -> ToRelay<'static> {
+    let ToRelay::Open(open) = open_of(space, false) else { panic!("it is an Open") };
+    ToRelay::Open(Open { invitation: code.parse().ok(), ..open })
 }
 
 fn authenticate(token: &str) -> ToRelay<'static> {
@@ -386,5 +432,82 @@ fn every_frame_about_a_forbidden_space_is_answered_as_one_about_no_space_at_all(
         });
         assert_eq!(answers[0], answers[1], "R6: {kind:?}");
         assert!(!answers[0].0[0].is_empty(), "the control: there is an answer");
+    }
+}
+
+#[test]
+fn an_invitation_that_is_not_good_is_answered_as_none() {
+    let elsewhere = SpaceId::from_bytes([50; 16]);
+    let answer = |why: &str, kind: Kind, space: SpaceId| {
+        let mut stage = Stage::of(kind);
+        // Another space of the owner's, to which there are invitations, too.
+        stage.relay.send(stage.owner, open_elsewhere(elsewhere));
+        stage.relay.turn();
+        let now = stage.relay.now();
+        let good = stage.invite(SPACE, 50);
+        let other = stage.invite(elsewhere, 51);
+        let log = stage.relay.hub.log_mut();
+        let code = match why {
+            "none" => None,
+            "wrong" => Some(Token::invitation(SPACE, &mut Seeded(52))),
+            "another space's" => Some(other),
+            "used" => {
+                log.create_user("cleo", now).unwrap();
+                log.accept(&good.hash(), "cleo", now).unwrap();
+                Some(good)
+            }
+            "withdrawn" => {
+                let number = log.invitations(SPACE).unwrap()[0].number;
+                log.withdraw(number, now).unwrap();
+                Some(good)
+            }
+            "too old" => {
+                stage.relay.pass(1_000);
+                Some(good)
+            }
+            "good" => Some(good),
+            other => panic!("{other}"),
+        };
+        let id = stage.session();
+        stage.relay.raw(id);
+        let mut said = Vec::new();
+        for _ in 0..2 {
+            let frame = code.as_ref().map_or_else(|| open_of(space, false), |code| open_with(space, code.reveal()));
+            stage.relay.send(id, frame);
+            stage.relay.turn();
+            said.push(stage.relay.raw(id));
+        }
+        let invitations = stage.relay.hub.log_mut().invitations(SPACE).unwrap();
+        let is_used = invitations.iter().filter_map(|invitation| invitation.used.as_ref()).any(|(_, by)| by != "cleo");
+        assert_eq!(is_used, why == "good" && space == SPACE && kind == Kind::Foreign, "{why}, {kind:?}, {space}");
+        (said, stage.relay.is_closed(id))
+    };
+    let none = answer("none", Kind::Foreign, SPACE);
+    assert!(!none.0[0].is_empty(), "the control: there is an answer");
+    for why in ["wrong", "another space's", "used", "withdrawn", "too old"] {
+        assert_eq!(answer(why, Kind::Foreign, SPACE), none, "R6: {why}");
+        assert_eq!(answer(why, Kind::Foreign, NOWHERE), none, "R6: {why}, for a space that is not there");
+    }
+    assert_eq!(answer("good", Kind::Foreign, NOWHERE), none, "R6: good, for a space that is not there");
+    assert_eq!(answer("good", Kind::SignedElsewhere, SPACE), none, "R6: good, with a token for another space");
+    assert_ne!(answer("good", Kind::Foreign, SPACE), none, "the control");
+}
+
+fn open_elsewhere(space: SpaceId) -> ToRelay<'static> {
+    let ToRelay::Open(open) = open_of(space, true) else { panic!("it is an Open") };
+    ToRelay::Open(Open { channel: Channel(1), ..open })
+}
+
+#[test]
+fn a_guest_joins_nothing_by_an_invitation() {
+    for guest_of in [Some(hello(WHO).device), None] {
+        let mut stage = Stage::of(Kind::Foreign);
+        let code = stage.invite(SPACE, 50);
+        let id = stage.relay.connect_as(stage.token.clone().as_deref());
+        stage.relay.send(id, ToRelay::Hello(wire::Hello { guest_of, ..hello(77) }));
+        stage.relay.turn();
+        let seen = stage.say(id, open_with(SPACE, code.reveal()));
+        let opens = seen.iter().any(|seen| matches!(seen, Seen::Opened(_)));
+        assert_eq!(opens, guest_of.is_none(), "who only looks changes nothing; the other is the control: {seen:?}");
     }
 }

@@ -376,6 +376,7 @@ fn a_space_with_much_to_read_leaves_room_for_the_others_of_its_session() {
             raw: false,
             filter: afield_core::Filter::Everything,
             partial: false,
+            invitation: None,
         }),
     );
     for _ in 0..2 {

@@ -86,6 +86,7 @@ fn a_space_has_one_channel_in_a_session_and_a_channel_may_move_on() {
         raw: false,
         filter: afield_core::Filter::Everything,
         partial: false,
+        invitation: None,
     };
     relay.send(one, ToRelay::Open(frame));
     relay.turn();
@@ -192,6 +193,7 @@ fn damage_in_one_space_ends_that_space_and_no_session() {
         raw: false,
         filter: afield_core::Filter::Everything,
         partial: false,
+        invitation: None,
     };
     relay.send(two, ToRelay::Open(other));
     relay.turn();

@@ -17,6 +17,7 @@ fn open_with(filter: Filter) -> ToRelay<'static> {
         raw: false,
         filter,
         partial: false,
+        invitation: None,
     })
 }
 
@@ -247,7 +248,7 @@ fn filters_and_fetches_of_a_session_have_a_bound() {
     };
     for (channel, space) in (1..=4).map(|number| (Channel(u32::from(number)), SpaceId::from_bytes([number + 50; 16]))) {
         let (cursor, create, raw, filter, partial) = (None, true, false, many(0), false);
-        relay.send(two, ToRelay::Open(Open { channel, space, cursor, create, raw, filter, partial }));
+        relay.send(two, ToRelay::Open(Open { channel, space, cursor, create, raw, filter, partial, invitation: None }));
     }
     relay.turn();
     assert!(relay.seen(two).iter().all(|seen| !matches!(seen, Seen::Refused(_))), "so many are within the limit");
@@ -453,7 +454,10 @@ fn what_a_refused_space_was_asked_for_leaves_room_for_what_others_are() {
     let one = relay.device(1);
     let other = SpaceId::from_bytes([60; 16]);
     let (channel, cursor, create, raw, filter, partial) = (Channel(1), None, true, false, Filter::nothing(), false);
-    relay.send(one, ToRelay::Open(Open { channel, space: other, cursor, create, raw, filter, partial }));
+    relay.send(
+        one,
+        ToRelay::Open(Open { channel, space: other, cursor, create, raw, filter, partial, invitation: None }),
+    );
     relay.turn();
     for number in 1..=FETCHES_MAX as u64 {
         relay.send(one, fetch(number, only(&[1]), 0));
@@ -464,7 +468,10 @@ fn what_a_refused_space_was_asked_for_leaves_room_for_what_others_are() {
         let many = Filter::nothing().entities((0..16_384).map(id));
         let space = SpaceId::from_bytes([60 + channel; 16]);
         let channel = Channel(u32::from(channel));
-        relay.send(one, ToRelay::Open(Open { channel, space, cursor, create, raw, filter: many, partial }));
+        relay.send(
+            one,
+            ToRelay::Open(Open { channel, space, cursor, create, raw, filter: many, partial, invitation: None }),
+        );
     }
     relay.send(one, filtered(only(&[1]), false));
     let number = FetchNumber(FETCHES_MAX as u64 + 1);

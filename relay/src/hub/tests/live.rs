@@ -38,6 +38,7 @@ impl Desk {
             raw,
             filter: filter(),
             partial: false,
+            invitation: None,
         };
         let session = DeviceSession::new(greeting, spaces.iter().map(opening), relay.now());
         let (sent, heard, received, collections) = Default::default();
@@ -109,7 +110,7 @@ impl Desk {
 
 /// Something of the log's, so that it may be sent.
 fn durable<T>(relay: &mut Relay, value: T) -> Durable<T> {
-    let request = OpenRequest { channel: Channel(0), space: SPACE, cursor: None, create: false };
+    let request = OpenRequest { channel: Channel(0), space: SPACE, cursor: None, create: false, invitation: None };
     let now = relay.now();
     let answer = relay.hub.log.open(Principal::ANYONE, &request, LogId::from_bytes([9; 16]), now);
     answer.unwrap().map(|_| value)
@@ -416,7 +417,7 @@ fn an_open_ends_streams_and_epochs_and_nothing_of_before_is_taken_for_what_follo
             two.listen(&mut relay);
         }
         let (cursor, create, filter) = (two.session.received(SPACE), false, Filter::Everything);
-        let again = SpaceOpening { space: SPACE, cursor, create, raw: false, filter, partial: false };
+        let again = SpaceOpening { space: SPACE, cursor, create, raw: false, filter, partial: false, invitation: None };
         let now = relay.now();
         assert!(two.session.open(again, now));
         let (sent, heard) = (two.sent.len(), two.heard.len());

@@ -41,7 +41,7 @@ impl Relay {
         let id = self.connect_as(Some(&token));
         self.send(id, ToRelay::Hello(hello(number)));
         let (channel, space, create, filter, partial) = (Channel(0), SPACE, true, Filter::Everything, false);
-        self.send(id, ToRelay::Open(Open { channel, space, cursor, create, raw, filter, partial }));
+        self.send(id, ToRelay::Open(Open { channel, space, cursor, create, raw, filter, partial, invitation: None }));
         self.turn();
         let seen = self.seen(id);
         (id, seen)
@@ -179,7 +179,10 @@ fn pages_bring_snapshots_once_and_changes_to_who_asks_for_them() {
             relay.send(two, ToRelay::Hello(hello(2)));
             let (channel, space, create, partial) = (Channel(0), SPACE, true, false);
             let (cursor, raw, nothing) = (None, false, Filter::nothing());
-            relay.send(two, ToRelay::Open(Open { channel, space, cursor, create, raw, filter: nothing, partial }));
+            relay.send(
+                two,
+                ToRelay::Open(Open { channel, space, cursor, create, raw, filter: nothing, partial, invitation: None }),
+            );
             relay.turn();
             // What the session's own run brings from here on is not looked at.
             let (mut after, mut pages, mut received, mut given) = (0, 0, Vec::new(), 0);

@@ -26,6 +26,7 @@ fn open_elsewhere() -> ToRelay<'static> {
         raw: false,
         filter: afield_core::Filter::Everything,
         partial: false,
+        invitation: None,
     })
 }
 
@@ -92,6 +93,7 @@ fn a_space_that_a_full_disk_cannot_take_is_refused_and_the_session_reads_on() {
             raw: false,
             filter: afield_core::Filter::Everything,
             partial: false,
+            invitation: None,
         };
         relay.send(two, ToRelay::Open(frame));
         relay.turn();

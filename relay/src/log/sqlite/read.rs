@@ -9,7 +9,7 @@ use super::reader::Answers;
 use super::row::SpaceRow;
 use super::run::RunRoom;
 use super::transaction::{Purpose, SqliteTransaction};
-use crate::log::{Inconsistency, LogError, NamesLeft, Principal};
+use crate::log::{Inconsistency, LogError, NamesLeft, Principal, TokenHash};
 use afield_core::change::ChangeHeader;
 use afield_core::erasure::ERASURE_BYTES;
 use afield_core::log::ChunkHash;
@@ -75,6 +75,13 @@ impl SqliteLog {
             let answer = answer_open(&Archive::new(&transaction, &cache), &space, request.cursor)?;
             return Durable::commit(&mut transaction, answer);
         }
+        if let Some(code) = invitation(&transaction, principal, request, now)? {
+            drop(transaction);
+            if let Some(answer) = self.open_invited(principal, request, &code, now)? {
+                return Ok(answer);
+            }
+            transaction = self.begin(Purpose::Read)?;
+        }
         if !request.create {
             return Durable::commit(&mut transaction, OpenAnswer::Refused(SpaceCode::UnknownOrForbidden));
         }
@@ -94,6 +101,34 @@ impl SqliteLog {
         drop(transaction);
         self.foreign.administered(changes);
         Ok(opened)
+    }
+
+    /// Makes the principal's user a member by an invitation, and opens the space as for any member, in one transaction. `None` where somebody
+    /// else was quicker; nothing has changed then.
+    fn open_invited(
+        &mut self,
+        principal: Principal,
+        request: &OpenRequest,
+        code: &TokenHash,
+        now: Now,
+    ) -> Result<Option<Durable<OpenAnswer>>, LogError> {
+        let cache = self.cache.clone();
+        let mut transaction = self.begin(Purpose::Write)?;
+        let before = foreign::administration(&transaction)?;
+        // What the look has found may be over by now.
+        if !account::is_invited(&transaction, principal, request.space, code, now)?
+            || account::take_invitation(&transaction, code, principal.user, now)?.is_none()
+        {
+            return Ok(None);
+        }
+        let Some(space) = SpaceRow::find(&transaction, principal, request.space, now)? else { return Ok(None) };
+        let answer = answer_open(&Archive::new(&transaction, &cache), &space, request.cursor)?;
+        let changes = foreign::administration(&transaction)?.saturating_sub(before);
+        let opened = Durable::commit(&mut transaction, answer)?;
+        drop(transaction);
+        self.foreign.administered(changes);
+        tracing::info!(space = %request.space, "an invitation was used: its user is a member of the space now");
+        Ok(Some(opened))
     }
 
     pub(super) fn read_run(
@@ -130,6 +165,18 @@ fn archived_change(
     let Some(place) = place.filter(|place| place.kind == ChunkKind::Change) else { return Ok(None) };
     let header = place.bytes.as_ref().and_then(|bytes| ChangeHeader::read(bytes, &Limits::DEFAULT).ok());
     Ok(header.map(|header| (place.entity, header.hash)))
+}
+
+/// The hash of the invitation in a request that would let the principal in.
+fn invitation(
+    transaction: &SqliteTransaction<'_>,
+    principal: Principal,
+    request: &OpenRequest,
+    now: Now,
+) -> Result<Option<TokenHash>, LogError> {
+    let Some(code) = &request.invitation else { return Ok(None) };
+    let code = TokenHash::of(code.expose());
+    Ok(account::is_invited(transaction, principal, request.space, &code, now)?.then_some(code))
 }
 
 fn answer_open(archive: &Archive<'_, '_>, space: &SpaceRow, cursor: Option<Cursor>) -> Result<OpenAnswer, LogError> {

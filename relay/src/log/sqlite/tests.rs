@@ -8,6 +8,7 @@ mod damage;
 mod erasing;
 mod faults;
 mod forgetting;
+mod inviting;
 mod paging;
 mod purging;
 mod reading;
@@ -93,12 +94,12 @@ fn principal(log: &mut SqliteLog, new: &NewToken, seed: u64) -> Principal {
 }
 
 fn open(log: &mut SqliteLog, principal: Principal, space: SpaceId, cursor: Option<Cursor>, create: bool) -> OpenAnswer {
-    let request = OpenRequest { channel: Channel(0), space, cursor, create };
+    let request = OpenRequest { channel: Channel(0), space, cursor, create, invitation: None };
     log.open(principal, &request, LogId::from_bytes([77; 16]), at(0)).unwrap().into_inner()
 }
 
 fn create(log: &mut SqliteLog, principal: Principal, space: SpaceId, lineage: u8) -> Cursor {
-    let request = OpenRequest { channel: Channel(0), space, cursor: None, create: true };
+    let request = OpenRequest { channel: Channel(0), space, cursor: None, create: true, invitation: None };
     match log.open(principal, &request, LogId::from_bytes([lineage; 16]), at(0)).unwrap().into_inner() {
         OpenAnswer::Served { position, .. } => position,
         other => panic!("a new space is {other:?}"),

@@ -199,7 +199,7 @@ pub(super) async fn invite(
     Body(order): Body<InvitationOrder>,
 ) -> Result<(StatusCode, Json<NewInvitationView>), Refusal> {
     let (space, role) = (parse(&space)?, Role::from(order.role));
-    let code = Token::invitation(&mut SystemEntropy);
+    let code = Token::invitation(space, &mut SystemEntropy);
     let shown = code.reveal().to_owned();
     let (number, expires_ms) = desk
         .change(move |accounts, now| {

@@ -66,7 +66,7 @@ fn what_is_old_is_packed_beside_the_hub_and_put_in_place_in_its_turns() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = SqliteLog::open(&folder.path().join("log.sqlite")).unwrap();
     let now = crate::testing::at(0);
-    let open = OpenRequest { channel: Channel(0), space: SPACE, cursor: None, create: true };
+    let open = OpenRequest { channel: Channel(0), space: SPACE, cursor: None, create: true, invitation: None };
     let fresh = LogId::from_bytes([1; 16]);
     let opened = log.open(Principal::ANYONE, &open, fresh, now).unwrap().into_inner();
     let OpenAnswer::Served { position: told, .. } = opened else { panic!("{opened:?}") };
@@ -110,7 +110,7 @@ fn one_piece_of_work_on_what_is_old_is_under_way_at_a_time_however_much_is_due()
     let now = crate::testing::at(0);
     for number in 1..=3 {
         let (channel, space) = (Channel(0), SpaceId::from_bytes([number; 16]));
-        let open = OpenRequest { channel, space, cursor: None, create: true };
+        let open = OpenRequest { channel, space, cursor: None, create: true, invitation: None };
         let opened = log.open(Principal::ANYONE, &open, LogId::from_bytes([number; 16]), now).unwrap().into_inner();
         let OpenAnswer::Served { position: told, .. } = opened else { panic!("{opened:?}") };
         let chunks = Author::new(number, number).chunks(800);
@@ -168,6 +168,7 @@ fn a_device_that_brings_many_spaces_keeps_nobody_elses_push_waiting() {
             raw: false,
             filter: afield_core::Filter::Everything,
             partial: false,
+            invitation: None,
         };
         thread.send(1, &ToRelay::Open(frame));
     }
@@ -191,7 +192,7 @@ fn a_device_that_brings_many_spaces_keeps_nobody_elses_push_waiting() {
         all += opened(&seen(&mut traveller));
     }
     assert!(all as u32 + 8 >= SPACES, "the control: all were made, in their order: {all}");
-    let last = OpenRequest { channel: Channel(0), space: space(0), cursor: None, create: false };
+    let last = OpenRequest { channel: Channel(0), space: space(0), cursor: None, create: false, invitation: None };
     let fresh = LogId::from_bytes([9; 16]);
     let answer = thread.turns.hub.log_mut().open(Principal::ANYONE, &last, fresh, thread.turns.clock.now()).unwrap();
     assert!(

@@ -73,6 +73,19 @@ const MAY_CREATE: &str = concat!(
         AND (NOT t.restricted OR (l.space IS NOT NULL AND coalesce(l.role, 3) >= 3))"
 );
 
+/// An invitation with the hash `?5` to the space `?4` that is good at `?2`, for who comes with a good token that is not for other spaces only.
+const INVITED: &str = concat!(
+    "SELECT 1 FROM tokens t
+    JOIN users u ON u.number = t.user
+    JOIN invitations i ON i.hash = ?5
+    JOIN spaces s ON s.number = i.space AND s.id = ?4
+    LEFT JOIN token_spaces l ON l.token = t.number AND l.space = s.id
+    WHERE ",
+    good!(),
+    " AND (NOT t.restricted OR l.space IS NOT NULL)
+        AND i.used_ms IS NULL AND i.withdrawn_ms IS NULL AND i.expires_ms > ?2"
+);
+
 pub(in crate::log::sqlite) fn authenticate(
     transaction: &SqliteTransaction<'_>,
     token: &TokenHash,
@@ -233,6 +246,23 @@ pub(super) fn insert_space(
         Role::Owner.number().into(),
     ])?;
     Ok(Some(head))
+}
+
+/// Whether an invitation would let a principal into a space that it may not use now.
+///
+/// Looking changes nothing and takes no lock, so that guessing a code costs the relay what asking for a space does that is not there.
+pub(in crate::log::sqlite) fn is_invited(
+    transaction: &SqliteTransaction<'_>,
+    principal: Principal,
+    space: SpaceId,
+    code: &TokenHash,
+    now: Now,
+) -> Result<bool, LogError> {
+    // Where anyone may do everything, nobody has to be let in.
+    let Some(token) = principal.token else { return Ok(false) };
+    let device = principal.device.as_ref().map(DeviceId::as_bytes);
+    let asked = params![token.as_bytes(), now.wall_ms, device, space.as_bytes(), code.as_bytes()];
+    Ok(transaction.statement(INVITED)?.exists(asked)?)
 }
 
 fn may_create(

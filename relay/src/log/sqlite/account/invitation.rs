@@ -4,7 +4,7 @@ use super::{space_row, user_row};
 use crate::log::accounts::{AccountError, InvitationSummary, NewInvitation, Role};
 use crate::log::sqlite::account::space;
 use crate::log::sqlite::transaction::SqliteTransaction;
-use crate::log::{Page, Part, Token, TokenHash};
+use crate::log::{LogError, Page, Part, Token, TokenHash};
 use afield_core::{Now, SpaceId};
 use rusqlite::{OptionalExtension, params};
 
@@ -34,6 +34,21 @@ pub(super) fn accept(
     now: Now,
 ) -> Result<(SpaceId, Role), AccountError> {
     let user = user_row(transaction, user)?;
+    let (number, role) = take(transaction, code, user, now)?.ok_or(AccountError::NoSuchInvitation)?;
+    let id = transaction
+        .statement("SELECT id FROM spaces WHERE number = ?1")?
+        .query_row([number], |row| row.get(0).map(SpaceId::from_bytes))?;
+    Ok((id, role))
+}
+
+/// Makes a user, by the row, a member by an invitation's code, which is used up by that, and answers with the row of the space and the role
+/// there; `None` where the code is good no more, or never was.
+pub(in crate::log::sqlite) fn take(
+    transaction: &SqliteTransaction<'_>,
+    code: &TokenHash,
+    user: i64,
+    now: Now,
+) -> Result<Option<(i64, Role)>, LogError> {
     let used: Option<(i64, u8)> = transaction
         .statement(
             "UPDATE invitations SET used_ms = ?2, used_by = ?3
@@ -42,14 +57,11 @@ pub(super) fn accept(
         )?
         .query_row(params![code.as_bytes(), now.wall_ms, user], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let (number, role) = used.ok_or(AccountError::NoSuchInvitation)?;
+    let Some((number, role)) = used else { return Ok(None) };
     let (role, before) = (Role::from_number(role), space::role_in(transaction, number, user)?);
     let role = before.map_or(role, |before| before.max(role));
     space::set_role(transaction, number, user, role)?;
-    let id = transaction
-        .statement("SELECT id FROM spaces WHERE number = ?1")?
-        .query_row([number], |row| row.get(0).map(SpaceId::from_bytes))?;
-    Ok((id, role))
+    Ok(Some((number, role)))
 }
 
 pub(super) fn list(

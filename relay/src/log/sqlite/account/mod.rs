@@ -12,11 +12,12 @@ mod space;
 mod token;
 mod user;
 
-pub(super) use check::{Creation, SPACE_OF_MEMBER, authenticate, create_space, ended, standing};
+pub(super) use check::{Creation, SPACE_OF_MEMBER, authenticate, create_space, ended, is_invited, standing};
 #[cfg(test)]
 pub(super) use device::DEVICES_PER_USER_MAX;
 pub use end::EndedAccess;
 pub(super) use forget::{SoleSpace, forget_user, sole_spaces};
+pub(super) use invitation::take as take_invitation;
 pub(super) use session::take_out as take_sessions_out;
 #[cfg(test)]
 pub(super) use signed::INSERT_USER;

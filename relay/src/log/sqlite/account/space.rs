@@ -5,7 +5,7 @@ use super::{space_row, user_row};
 use crate::log::accounts::{AccountError, Member, Role, SpaceSummary};
 use crate::log::sqlite::row::count;
 use crate::log::sqlite::transaction::SqliteTransaction;
-use crate::log::{Page, Part};
+use crate::log::{LogError, Page, Part};
 use afield_core::{LogId, Now, SpaceId};
 use rusqlite::{OptionalExtension, params};
 
@@ -74,7 +74,7 @@ pub(super) fn grant(
     if role != Role::Owner {
         keep_an_owner(transaction, space, number, user)?;
     }
-    set_role(transaction, number, user, role)
+    Ok(set_role(transaction, number, user, role)?)
 }
 
 pub(super) fn remove(transaction: &SqliteTransaction<'_>, space: SpaceId, user: &str) -> Result<(), AccountError> {
@@ -86,11 +86,7 @@ pub(super) fn remove(transaction: &SqliteTransaction<'_>, space: SpaceId, user: 
 }
 
 /// What a user may do in a space now.
-pub(super) fn role_in(
-    transaction: &SqliteTransaction<'_>,
-    number: i64,
-    user: i64,
-) -> Result<Option<Role>, AccountError> {
+pub(super) fn role_in(transaction: &SqliteTransaction<'_>, number: i64, user: i64) -> Result<Option<Role>, LogError> {
     let found: Option<u8> = transaction
         .statement("SELECT role FROM members WHERE space = ?1 AND user = ?2")?
         .query_row([number, user], |row| row.get(0))
@@ -103,7 +99,7 @@ pub(super) fn set_role(
     number: i64,
     user: i64,
     role: Role,
-) -> Result<(), AccountError> {
+) -> Result<(), LogError> {
     transaction
         .statement(
             "INSERT INTO members (user, space, role) VALUES (?1, ?2, ?3)

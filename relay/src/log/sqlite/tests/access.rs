@@ -116,7 +116,7 @@ fn a_revoked_and_an_expired_token_do_nothing_more() {
         let read = log.read(principal, &read_request(space, told), now).unwrap().into_inner();
         let empty = vec![(principal, request(space, told, Vec::new()))];
         let Appended { answers: appended, .. } = log.append(empty, now).unwrap().into_inner();
-        let request = OpenRequest { channel: Channel(0), space, cursor: None, create: true };
+        let request = OpenRequest { channel: Channel(0), space, cursor: None, create: true, invitation: None };
         let opened = log.open(principal, &request, LogId::from_bytes([3; 16]), now).unwrap().into_inner();
         [
             matches!(read, ReadAnswer::Run(_)),

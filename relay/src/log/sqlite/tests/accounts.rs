@@ -97,7 +97,7 @@ fn a_verb_on_what_is_not_there_says_so_and_changes_nothing() {
     let mut desk = Desk::new();
     let (space, nowhere) = (desk.space, SpaceId::from_bytes([99; 16]));
     let unknown = DeviceId::from_bytes([9; 16]);
-    let code = Token::invitation(&mut Seeded(1));
+    let code = Token::invitation(space, &mut Seeded(1));
     let before = desk.log.snapshot().unwrap();
     let log = &mut desk.log;
     let invitation = NewInvitation { space: nowhere, role: Role::Reader, expires_wall_ms: i64::MAX };
@@ -139,7 +139,7 @@ fn an_invitation_is_good_once_in_time_and_never_lowers_a_role() {
     let (space, told) = (desk.space, desk.told);
     let guest = principal(&mut desk.log, &ben(), 2);
     desk.log.create_user("cleo", at(0)).unwrap();
-    let codes: Vec<Token> = (10..15).map(|seed| Token::invitation(&mut Seeded(seed))).collect();
+    let codes: Vec<Token> = (10..15).map(|seed| Token::invitation(space, &mut Seeded(seed))).collect();
     let expires_wall_ms = at(1_000).wall_ms;
     let roles = [Role::Writer, Role::Writer, Role::Reader, Role::Writer, Role::Owner];
     for (number, (code, role)) in (1..).zip(codes.iter().zip(roles)) {
@@ -173,7 +173,7 @@ fn of_two_who_take_an_invitation_at_the_same_time_one_gets_it() {
     for user in ["ben", "cleo"] {
         desk.log.create_user(user, at(0)).unwrap();
     }
-    let codes: Vec<Token> = (10..30).map(|seed| Token::invitation(&mut Seeded(seed))).collect();
+    let codes: Vec<Token> = (10..30).map(|seed| Token::invitation(space, &mut Seeded(seed))).collect();
     for code in &codes {
         let new = NewInvitation { space, role: Role::Writer, expires_wall_ms: at(1_000).wall_ms };
         desk.log.invite(code, new, at(0)).unwrap();

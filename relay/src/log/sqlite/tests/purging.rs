@@ -255,7 +255,7 @@ fn what_members_tokens_sessions_and_invitations_had_of_a_purged_space_goes_with_
     for (seed, space) in [(10, desk.space), (20, stays)] {
         let role = crate::log::accounts::Role::Reader;
         let invitation = crate::log::accounts::NewInvitation { space, role, expires_wall_ms: at(1_000).wall_ms };
-        desk.log.invite(&Token::invitation(&mut Seeded(seed)), invitation, at(0)).unwrap();
+        desk.log.invite(&Token::invitation(space, &mut Seeded(seed)), invitation, at(0)).unwrap();
         let token = NewToken { spaces: vec![space], ..NewToken::default() };
         desk.log.create_token(&Token::new(&mut Seeded(seed + 1)), &token, at(0)).unwrap();
     }
