@@ -1,5 +1,6 @@
 //! Between columns and the types of core.
 
+use afield_core::invitation::InvitationCode;
 use afield_core::{ChainHash, ChangeHash, Collection, Cursor, EntityId, LogId, Sequence, SpaceId};
 use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Type, ValueRef};
@@ -99,6 +100,13 @@ pub(crate) fn change_hash(row: &Row<'_>, column: usize) -> rusqlite::Result<Chan
 pub(crate) fn collection(row: &Row<'_>, column: usize) -> rusqlite::Result<Collection> {
     let text = row.get_ref(column)?.as_str()?;
     text.parse().map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
+}
+
+/// The code of an invitation. What cannot be one is damage, and is not told with the error.
+pub(crate) fn invitation(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<InvitationCode>> {
+    let Some(text) = row.get_ref(column)?.as_str_or_null()? else { return Ok(None) };
+    let code = text.parse();
+    code.map(Some).map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
 }
 
 /// A number that is never negative.

@@ -27,6 +27,8 @@ CREATE TABLE spaces (
     last_reset_ms    INTEGER,
     -- What the device may do with it, as the relay said last: 1 read, 2 write; absent for an owner, and before the relay has said it.
     role             INTEGER CHECK (role IN (1, 2)),
+    -- The invitation that the device was given, until the relay has served the space.
+    invitation       TEXT    CHECK (length(invitation) > 0),
     -- Whether the device asks only for what stands in wanted.
     filtered         INTEGER NOT NULL DEFAULT 0 CHECK (filtered IN (0, 1)),
     CHECK ((log IS NULL) = (sequence IS NULL) AND (log IS NULL) = (chain IS NULL))

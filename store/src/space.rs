@@ -6,7 +6,8 @@ use crate::error::{SpaceError, StoreError};
 use crate::filter;
 use crate::store::Store;
 use crate::transaction::{WriteTransaction, row, rows};
-use afield_core::{Cursor, Durable, LogId, Role, SpaceId};
+use afield_core::invitation::InvitationCode;
+use afield_core::{Cursor, Durable, Invitation, LogId, Role, SpaceId};
 use rusqlite::{Connection, Row};
 
 /// How a space came to this device.
@@ -37,6 +38,8 @@ pub struct SpaceRecord {
     pub resets: u64,
     /// When that was the last time, in milliseconds since the Unix epoch.
     pub last_reset_ms: Option<i64>,
+    /// The invitation that the device was given and has not used, as far as it knows.
+    pub invitation: Option<InvitationCode>,
 }
 
 impl Store {
@@ -63,6 +66,33 @@ impl Store {
                 0 => Err(SpaceError::SpaceExists { space }),
                 _ => Ok(()),
             }
+        })
+    }
+
+    /// Adds a space that the device was invited to, or keeps the invitation with the space that is here already, which keeps its name. It is kept until the
+    /// relay serves the space: [`Store::forget_invitation`], or the next move of the cursor.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn join_invited(&mut self, invitation: &Invitation, name: &str, at_ms: i64) -> Result<Durable<()>, StoreError> {
+        self.write(|transaction| {
+            let sql = "INSERT INTO spaces (space, name, origin, created_ms, invitation) VALUES (?, ?, 1, ?, ?)
+                       ON CONFLICT (space) DO UPDATE SET invitation = excluded.invitation";
+            let space = invitation.space();
+            transaction.execute(sql, (space.as_bytes(), name, at_ms, invitation.expose())).map(drop)
+        })
+    }
+
+    /// Forgets the invitation to a space that the relay serves.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn forget_invitation(&mut self, space: SpaceId) -> Result<Durable<()>, StoreError> {
+        self.write(|transaction| {
+            let sql = "UPDATE spaces SET invitation = NULL WHERE space = ? AND invitation IS NOT NULL";
+            transaction.execute(sql, [space.as_bytes()]).map(drop)
         })
     }
 
@@ -169,25 +199,25 @@ pub(crate) fn find(
     transaction.row(sql, [space.as_bytes()], |row| Ok((row.get(0)?, column::cursor(row, 1)?)))
 }
 
-/// Moves the cursor.
+/// Moves the cursor. Only where the relay serves a space is there anything to move it by, so its invitation is of no more use.
 pub(crate) fn move_cursor(
     transaction: &mut WriteTransaction<'_>,
     space: SpaceRow,
     cursor: Cursor,
 ) -> Result<(), StoreError> {
-    let sql = "UPDATE spaces SET log = ?2, sequence = ?3, chain = ?4 WHERE space_row = ?1";
+    let sql = "UPDATE spaces SET log = ?2, sequence = ?3, chain = ?4, invitation = NULL WHERE space_row = ?1";
     let sequence = sequence_sql(cursor.sequence);
     transaction.execute(sql, (space, cursor.log.as_bytes(), sequence, cursor.chain.as_bytes()))?;
     Ok(())
 }
 
 pub(crate) fn all(connection: &Connection) -> Result<Vec<SpaceRecord>, StoreError> {
-    let sql = "SELECT space, name, origin, created_ms, log, sequence, chain, resets, last_reset_ms, role FROM spaces ORDER BY space_row";
+    let sql = "SELECT space, name, origin, created_ms, log, sequence, chain, resets, last_reset_ms, role, invitation FROM spaces ORDER BY space_row";
     rows(connection, sql, [], record)
 }
 
 pub(crate) fn one(connection: &Connection, space: SpaceId) -> Result<Option<SpaceRecord>, StoreError> {
-    let sql = "SELECT space, name, origin, created_ms, log, sequence, chain, resets, last_reset_ms, role FROM spaces WHERE space = ?";
+    let sql = "SELECT space, name, origin, created_ms, log, sequence, chain, resets, last_reset_ms, role, invitation FROM spaces WHERE space = ?";
     row(connection, sql, [space.as_bytes()], record)
 }
 
@@ -203,6 +233,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<SpaceRecord> {
         role: cursor.map(|_| role.map_or(Role::Owner, Role::from_number)),
         resets: column::count(row, 7)?,
         last_reset_ms: row.get(8)?,
+        invitation: column::invitation(row, 10)?,
     })
 }
 

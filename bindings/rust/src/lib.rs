@@ -216,7 +216,9 @@ pub use afield_core::lens::{DeclareError, Lens, LensError, Lenses};
 pub use afield_core::policy::{Decision, Direction, Reason, Trigger};
 pub use afield_core::role::ParseRoleError;
 pub use afield_core::wire::{ChunkCode, Class, SpaceCode};
-pub use afield_core::{ChangeHash, DeviceId, EntityId, Entropy, Now, Role, SessionId, SpaceId};
+pub use afield_core::{
+    ChangeHash, DeviceId, EntityId, Entropy, Invitation, Now, ParseInvitationError, Role, SessionId, SpaceId,
+};
 pub use afield_store::{AppendError, BackupError, BackupProgress, OpenError, StoreError, Synchronous};
 pub use afield_store::{Position, QueryValue, Snippet};
 pub use afield_transport::{ParseAddressError, ParseTokenError};

@@ -15,7 +15,7 @@ use crate::transaction::Transaction;
 use crate::write::Write;
 use afield_core::document::{Document, Edit, Replay};
 use afield_core::policy::Reason;
-use afield_core::{ChangeHash, Collection as Name, DeviceId, EntityId, Now, SpaceId};
+use afield_core::{ChangeHash, Collection as Name, DeviceId, EntityId, Invitation, Now, SpaceId};
 use afield_store::{
     ListQuery, OpenError, OpenOptions, Origin, ProjectedEntity, Reader, Store, StoreError, Synchronous,
 };
@@ -204,6 +204,38 @@ impl Replica {
             Err(SpaceError::Unknown(_)) => self.add_space(id, name, Origin::Joined),
             found => found,
         }
+    }
+
+    /// Joins a space that somebody invited this person to. The next sync makes whoever is signed in a member of it, and its entities arrive; it can be
+    /// edited at once.
+    ///
+    /// The invitation is kept in the store file until the relay serves the space, and nowhere else. A space that is here already takes it, and keeps its name: so
+    /// another invitation takes the place of one that was used up, and who was taken out of a space comes back. Where the relay goes on knowing no
+    /// such space, [`SpaceStatus::last_error`](crate::SpaceStatus::last_error) says so, and that another invitation is needed.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let phone = afield::Replica::open_in_memory()?;
+    /// use afield::Invitation;
+    ///
+    /// # let text = "afield_invitation_0123456789abcdef_0192f0c17a3e7b6c8d2e5f4a3b2c1d0e";
+    /// let invitation: Invitation = text.parse()?; // as the relay's `space invite` shows it
+    /// let home = phone.join_invited(&invitation, "Our home")?;
+    /// assert_eq!((home.id(), home.name()), (invitation.space(), "Our home"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The store failed.
+    pub fn join_invited(&self, invitation: &Invitation, name: &str) -> Result<Space, SpaceError> {
+        let (space, at_ms) = (invitation.space(), self.shared.now().wall_ms);
+        let kept = self.shared.driver.with_store(|store| store.join_invited(invitation, name, at_ms));
+        let _ = kept.map_err(afield_store::SpaceError::from)?;
+        self.shared.driver.note_invitation(space);
+        self.shared.wake();
+        self.space(space)
     }
 
     /// A space of this device.

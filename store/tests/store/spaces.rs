@@ -3,8 +3,8 @@
 use crate::help::*;
 use afield_core::limits::PREDECESSORS_MAX;
 use afield_core::wire::ChunkCode;
-use afield_core::{Cursor, DeviceId, Incarnation};
-use afield_store::{Block, Origin, SpaceError};
+use afield_core::{Cursor, DeviceId, Incarnation, Invitation};
+use afield_store::{Block, OpenOptions, Origin, SpaceError, Store};
 
 #[test]
 fn a_new_identity_has_announced_nothing_and_the_same_one_changes_nothing() {
@@ -98,4 +98,44 @@ fn a_reset_puts_everything_held_of_that_space_into_the_outbox() {
     // A relay that was restored from a backup has the same log again.
     assert_eq!(store.reset(space(1), log(7), 0).unwrap().into_inner(), Cursor::start(log(7)));
     assert!(matches!(store.reset(space(5), log(7), 0), Err(SpaceError::UnknownSpace { .. })));
+}
+
+#[test]
+fn an_invitation_is_kept_until_the_space_is_served_and_no_form_of_it_is_shown() {
+    let of = |store: &Store, number: u8| store.space(space(number)).unwrap().unwrap();
+    let invited = |number: u8, secret: &str| Invitation::new(space(number), secret);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let mut store = Store::open(&path, &OpenOptions::default()).unwrap();
+    let _ = store.join_invited(&invited(1, "first"), "Home", 5).unwrap();
+    let _ = store.join_invited(&invited(1, "second"), "Another name", 6).unwrap();
+    let _ = store.create_space(space(2), "Work", Origin::Joined, 7).unwrap();
+    drop(store);
+
+    let mut store = Store::open(&path, &OpenOptions::default()).unwrap();
+    let kept = of(&store, 1);
+    assert_eq!((kept.name.as_str(), kept.origin, kept.created_ms), ("Home", Origin::Joined, 5), "it is there once");
+    assert_eq!(kept.invitation.as_ref(), Some(invited(1, "second").code()), "another one takes its place");
+    assert!(!format!("{kept:?}").contains("second"), "S6");
+    let _ = store.forget_invitation(space(2)).unwrap();
+    assert!(of(&store, 1).invitation.is_some(), "that was another space");
+
+    let _ = store.set_log(space(1), log(1)).unwrap();
+    assert_eq!(of(&store, 1).invitation, None, "the relay serves it");
+    // Whoever was taken out and is invited again has a cursor.
+    let _ = store.join_invited(&invited(1, "third"), "Home", 8).unwrap();
+    let _ = store.set_log(space(1), log(1)).unwrap();
+    assert!(of(&store, 1).invitation.is_some(), "nothing has moved");
+    let _ = store.forget_invitation(space(1)).unwrap();
+    assert_eq!(of(&store, 1).invitation, None);
+    let _ = store.join_invited(&invited(1, "fourth"), "Home", 9).unwrap();
+    let _ = store.reset(space(1), log(2), 10).unwrap();
+    assert_eq!(of(&store, 1).invitation, None, "a Reset is an answer, too");
+    drop(store);
+    let bytes: Vec<u8> = std::fs::read(&path).unwrap();
+    let is_there = |secret: &str| bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+    for secret in ["first_0", "second_0", "third_0", "fourth_0"] {
+        assert!(!is_there(secret), "{secret} is left in the file");
+    }
+    assert!(is_there("Home"), "the control");
 }

@@ -48,6 +48,7 @@ impl Driver {
         self.documents.forget(&of_space);
         drop(store);
         lock(&self.edited).remove(&space);
+        lock(&self.invited).remove(&space);
         self.forget_seen(Some(space));
         self.forget_presence(Some(space));
         self.forget_guards_of(space);

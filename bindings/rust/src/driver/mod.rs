@@ -94,6 +94,8 @@ pub struct Driver {
     presences: presence::Presences,
     /// Spaces whose outbox has grown since the last look.
     edited: Mutex<BTreeSet<SpaceId>>,
+    /// Spaces to which an invitation was stored since sync last looked at them.
+    invited: Mutex<BTreeSet<SpaceId>>,
     /// What `status` shows, so that it need not wait for sync to pause.
     view: Mutex<View>,
     events: broadcast::Sender<SyncEvent>,
@@ -244,6 +246,7 @@ impl Driver {
             sightings: Sightings::default(),
             presences: presence::Presences::default(),
             edited: Mutex::default(),
+            invited: Mutex::default(),
             view: Mutex::default(),
             events: broadcast::channel(EVENTS_MAX).0,
             waiters: Mutex::default(),

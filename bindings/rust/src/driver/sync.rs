@@ -4,6 +4,7 @@ mod directions;
 mod fetch;
 mod hand_over;
 mod history;
+mod invited;
 mod link;
 mod outbox;
 pub(super) mod plan;
@@ -93,6 +94,8 @@ pub(super) struct SpaceSync {
     pub(super) fetches: BTreeMap<FetchNumber, Vec<Backfill>>,
     /// Whether a relay ever had lost history of it, so that what this device pushes may be what others made.
     pub(super) has_been_reset: bool,
+    /// Whether it was opened with an invitation.
+    pub(super) is_invited: bool,
     /// Entities for which missing dependencies are sent again in this session, from this push on.
     pub(super) repaired: BTreeMap<EntityId, PushNumber>,
     /// Sessions that broke in a row at this sequence.
@@ -121,6 +124,7 @@ impl Default for SpaceSync {
             has_backfills: false,
             fetches: BTreeMap::new(),
             has_been_reset: false,
+            is_invited: false,
             repaired: BTreeMap::new(),
             closes: (0, 0),
             raw: false,

@@ -93,7 +93,7 @@ fn every_error_that_an_app_can_name_has_a_code_and_a_class() {
             AppendError, AutomergeFileError, BackupError, ConnectError, DeclareError, DirectionError, DriverError, EditError,
             EntityError, FetchError, FilterError, GuardError, HandOverError, HandOverProblem, LensError, LineProblem,
             MaintainError, OpenError, OperationError, ParseAddressError, ParseCollectionError, ParseConflictIdError,
-            ParseIdError, ParsePathError, ParseRoleError, ParseStrategyError, ParseTextCursorError, ParseTokenError, PlanError, PointError,
+            ParseIdError, ParseInvitationError, ParsePathError, ParseRoleError, ParseStrategyError, ParseTextCursorError, ParseTokenError, PlanError, PointError,
             PresenceError, ProbeError, PurgeError, QueryError, ReadError, RefreshTokenError, ReplicaError, RequestError,
             SandboxError, ScheduleError, SpaceError, StoreError, SyncError, TaggedJsonError, TransferError, WaitError,
         }

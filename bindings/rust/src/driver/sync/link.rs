@@ -401,7 +401,7 @@ impl Driver {
     }
 
     /// Asks again for spaces that the relay refused: somebody may have created them, or let this device in.
-    fn ask_again_when_due(&self, sync: &mut Synchronization, now: Now) -> Result<(), DriverError> {
+    pub(super) fn ask_again_when_due(&self, sync: &mut Synchronization, now: Now) -> Result<(), DriverError> {
         let Synchronization { link: Link::Up { session, .. }, spaces, .. } = sync else { return Ok(()) };
         for (space, state) in spaces {
             if state.ask_again_ms.is_none_or(|at| at > now.monotonic_ms) {
@@ -609,6 +609,7 @@ impl SpaceSync {
     /// Opens the space in a session, unless that has as many as it may.
     pub(super) fn open(&mut self, session: &mut DeviceSession, record: &SpaceRecord, asked: (Filter, bool), now: Now) {
         self.has_been_reset = record.resets > 0;
+        self.is_invited = record.invitation.is_some();
         if !session.open(opening(record, self.raw, asked), now) {
             self.refused = Some(format!("a session serves {SPACES_PER_SESSION_MAX} spaces, and this is one more"));
         }
@@ -626,7 +627,8 @@ impl SpaceSync {
 fn opening(record: &SpaceRecord, raw: bool, (filter, partial): (Filter, bool)) -> SpaceOpening {
     let may_create = record.role.is_none_or(|role| role == Role::Owner);
     let create = may_create && (record.origin == Origin::MadeHere || record.cursor.is_some());
-    SpaceOpening { space: record.space, cursor: record.cursor, create, raw, filter, partial }
+    let invitation = record.invitation.clone();
+    SpaceOpening { space: record.space, cursor: record.cursor, create, raw, filter, partial, invitation }
 }
 
 #[cfg(test)]

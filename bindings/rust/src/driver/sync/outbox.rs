@@ -67,6 +67,7 @@ impl Driver {
                 self.ask_policy(sync, Some(space), &Trigger::LocalEdit, now)?;
             }
         }
+        self.ask_for_invited(sync, now)?;
         let Synchronization { link: Link::Up { session, .. }, spaces, .. } = sync else { return Ok(()) };
         let mut held = Vec::new();
         for (space, state) in spaces.iter_mut().filter(|(_, state)| !state.outbox_empty && !state.blocked) {

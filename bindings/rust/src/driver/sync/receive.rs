@@ -311,6 +311,7 @@ impl Driver {
                 sync.backoff.succeeded();
                 tracing::debug!(%space, "caught up");
                 if let Some(state) = sync.spaces.get_mut(&space) {
+                    self.forget_invitation(space, state)?;
                     state.refusals.succeeded();
                     state.closes = (0, 0);
                     state.raw = false;
@@ -324,7 +325,7 @@ impl Driver {
                 tracing::warn!(%space, %code, "the relay does not serve the space");
                 self.forget_presence(Some(space));
                 if let Some(state) = sync.spaces.get_mut(&space) {
-                    state.refused = Some(code.to_string());
+                    state.refused = Some(state.reason_of(code));
                     let wait_ms = state.refusals.failed(retry_after_ms, &mut **lock(&self.entropy));
                     state.ask_again_ms = Some(now.monotonic_ms.saturating_add(wait_ms));
                 }
