@@ -154,13 +154,13 @@ impl From<Member> for MemberView {
     }
 }
 
-/// A new invitation, whose code is shown this once.
+/// A new invitation, which is shown this once.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = NewInvitation)]
 pub struct NewInvitationView {
     /// The number by which it is withdrawn.
     pub number: i64,
-    /// The code.
+    /// The invitation: one word, which whoever gets it pastes on a device, and which `accept` takes.
     pub code: String,
     /// Until when it can be used.
     pub expires_ms: i64,

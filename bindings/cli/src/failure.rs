@@ -13,8 +13,8 @@ use crate::text;
 use afield::store::QueryError as Refusal;
 use afield::{
     BackupError, Class, ConnectError, DirectionError, EditError, EntityError, EntityId, GuardError, HandOverError,
-    OperationError, PlanError, PurgeError, QueryError, ReadError, ReplicaError, ScheduleError, SpaceError, StoreError,
-    SyncError, TransferError,
+    OperationError, ParseInvitationError, PlanError, PurgeError, QueryError, ReadError, ReplicaError, ScheduleError,
+    SpaceError, StoreError, SyncError, TransferError,
 };
 pub(crate) use counted::sync_in_words;
 pub(crate) use next::{AFTER_CERTIFICATE, after_sign_in, is_of_certificate};
@@ -97,6 +97,10 @@ pub(crate) enum Failure {
     Remembered(#[from] RememberedError),
     #[error("the token could not be read from {}", .path.display())]
     TokenFile { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Invitation(#[from] ParseInvitationError),
+    #[error("the invitation could not be read")]
+    InvitationUnread(#[source] io::Error),
     #[error(transparent)]
     Sync(#[from] SyncError),
     #[error(transparent)]
@@ -238,6 +242,7 @@ impl Failure {
             Self::Usage(_)
             | Self::SpaceTaken { .. }
             | Self::SpaceUnnamed
+            | Self::Invitation(_)
             | Self::BareWord { .. }
             | Self::Fields(_)
             | Self::Space(SpaceError::Collection(_))

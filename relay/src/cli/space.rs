@@ -11,6 +11,8 @@ use afield_core::{LogId, Now, SpaceId};
 use clap::Subcommand;
 use std::path::PathBuf;
 
+/// What a person types who was given an invitation.
+const JOIN: &str = "afield space join --invitation";
 /// How long an invitation can be used unless told otherwise.
 const INVITATION_MS: u64 = 7 * 86_400_000;
 
@@ -53,7 +55,9 @@ pub enum SpaceCommand {
         /// The user
         user: String,
     },
-    /// Make an invitation to a space and show its code, this once; whoever has the code can use it, once
+    /// Make an invitation to a space and show it, this once; whoever has it can join, once
+    ///
+    /// The person types `afield space join --invitation` on a device that is signed in with a token of his or her own, and pastes it there.
     Invite {
         /// The space
         #[arg(value_name = "ID")]
@@ -71,7 +75,7 @@ pub enum SpaceCommand {
         #[arg(value_name = "ID")]
         space: SpaceId,
     },
-    /// Make a user a member with the code of an invitation, read from standard input
+    /// Make a user a member with an invitation, read from standard input, for who cannot use it on a device
     Accept {
         /// The user
         user: String,
@@ -114,7 +118,7 @@ impl SpaceCommand {
                 print_pages::<_, InvitationView>(|part| log.list_invitations(space, part), json, now, if_empty)
             }
             Self::Accept { user } => {
-                let code = super::read_secret("the code of an invitation")?;
+                let code = super::read_secret("the invitation")?;
                 let (space, role) = log.accept(&code, &user, now)?;
                 is_member(json, space, user, role)
             }
@@ -141,7 +145,9 @@ fn invite(
         return print_line(&super::shown::as_json(&view)?);
     }
     print_line(code.reveal())?;
-    note(&format!("Invitation {number} is shown this once, is good for {expires_in} and makes one user a {role}."));
+    note(&format!(
+        "Invitation {number} is shown this once, is good for {expires_in} and makes one user a {role}.\nWho gets it joins with its own token, and pastes it when asked:\n  {JOIN}"
+    ));
     Ok(())
 }
 

@@ -37,6 +37,9 @@ Examples:
   afield space list
   afield space create Work
   afield space join 0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e --name Work
+      a space of yours, made on another device
+  afield space join --invitation --name Work
+      a space that somebody invited you to
   afield --space Work list";
 
 pub(super) const EDIT: &str = "\

@@ -24,8 +24,13 @@ pub(crate) enum SpaceCommand {
     /// Join a space that was made on another device; its entities come with the next sync
     Join {
         /// The id that `afield space list` shows on the other device
-        #[arg(value_name = "SPACE-ID")]
-        id: SpaceId,
+        #[arg(value_name = "SPACE-ID", required_unless_present = "invitation")]
+        id: Option<SpaceId>,
+        /// Join by an invitation, which is asked for, or read from standard input
+        ///
+        /// It makes you a member with the next sync, and says which space it is. Where there is no store yet, one is made.
+        #[arg(long, conflicts_with = "id")]
+        invitation: bool,
         /// What to call it on this device [default: its id]
         #[arg(long)]
         name: Option<String>,

@@ -4,9 +4,15 @@ use crate::arguments::{Global, SpaceCommand};
 use crate::context;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::remembered::Remembered;
 use crate::text;
-use afield::{LeftSpace, Space};
+use afield::{Invitation, LeftSpace, Space};
+use console::Term;
 use serde::Serialize;
+use std::io::{self, BufRead, IsTerminal, Read};
+
+/// The most bytes that are read for an invitation: many times what one has.
+const INPUT_BYTES_MAX: u64 = 4_096;
 
 /// A space, as it is shown.
 #[derive(Debug, Serialize)]
@@ -52,7 +58,8 @@ pub(super) fn run(command: SpaceCommand, global: &Global, output: Output) -> Res
                 format!("Made the space {:?}. On another device:\n  {}", space.name(), join.bold())
             })
         }
-        SpaceCommand::Join { id, name } => {
+        SpaceCommand::Join { id: None, name, .. } => join_invited(name, global, output),
+        SpaceCommand::Join { id: Some(id), name, .. } => {
             let replica = context::open(global)?;
             let is_here = replica.space(id).is_ok();
             let space = match &name {
@@ -100,6 +107,40 @@ pub(super) fn run(command: SpaceCommand, global: &Global, output: Output) -> Res
             output.list(&spaces, || in_words(&spaces, output))
         }
     }
+}
+
+/// Joins by an invitation, which is as secret as a token and so has no place on the command line, where other users of the machine see it.
+fn join_invited(name: Option<String>, global: &Global, output: Output) -> Result<(), Failure> {
+    let invitation = read_invitation()?;
+    let id = invitation.space();
+    let replica = context::open_or_make(global)?;
+    if let Some(name) = &name {
+        context::check_name(&replica, Some(id), name)?;
+    }
+    let is_here = replica.space(id).is_ok();
+    let space = replica.join_invited(&invitation, &name.unwrap_or_else(|| id.to_string()))?;
+    let is_connected = Remembered::read(&global.store).is_ok_and(|remembered| remembered.is_some());
+    output.done(&Shown::of(&space), || {
+        let what = if is_here { "Keeps the invitation to the space" } else { "Joined the space" };
+        let sync = global.hints.command(if is_connected { "sync" } else { "connect URL --token-file FILE" });
+        let named = context::named(id, space.name());
+        format!(
+            "{what} {named}.\nThe relay lets you in, and its entities come, with the next\n  {}",
+            console::style(sync).bold()
+        )
+    })
+}
+
+/// Reads an invitation as a token is read, without showing what is typed or pasted on a terminal.
+fn read_invitation() -> Result<Invitation, Failure> {
+    let (mut text, terminal) = (String::new(), Term::stderr());
+    if io::stdin().is_terminal() && terminal.is_term() {
+        terminal.write_str("Paste the invitation (it is not shown): ").map_err(Failure::InvitationUnread)?;
+        text = terminal.read_secure_line().map_err(Failure::InvitationUnread)?;
+    } else {
+        io::stdin().lock().take(INPUT_BYTES_MAX).read_line(&mut text).map_err(Failure::InvitationUnread)?;
+    }
+    Ok(text.trim().parse()?)
 }
 
 fn in_words(spaces: &[Listed], output: Output) -> String {

@@ -94,6 +94,9 @@ impl Failure {
             Self::Connect(ConnectError::Token(_)) => {
                 "check that the token is complete and on one line, as `afield relay token create` prints it"
             }
+            Self::Invitation(_) => {
+                "copy the whole of it, one word from `afield_invitation_` to its end, and repeat `afield space join --invitation`"
+            }
             Self::NotConnected => "connect it with `afield connect URL --token-file FILE`",
             Self::Connect(ConnectError::Address(_)) => {
                 "an address looks like wss://relay.example.org; --ca FILE trusts a relay's own authority"
@@ -309,6 +312,7 @@ fn next_in(collection: &str, entity: EntityId) -> String {
 fn after_sync(error: &SyncError) -> &'static str {
     match error {
         SyncError::Failed { sign_in: Some(why), .. } => after_sign_in(*why),
+        SyncError::Failed { reason, .. } if is_of_invitation(reason) => AFTER_INVITATION,
         error => after_class(error.class()),
     }
 }
@@ -328,6 +332,16 @@ pub(crate) fn after_sign_in(why: SignInReason) -> &'static str {
 
 /// What a person does whose device does not trust the relay's certificate.
 pub(crate) const AFTER_CERTIFICATE: &str = "check the address and the clock of this device; where the relay has an authority of its own, repeat `afield connect` with --ca FILE";
+
+/// What a person does whom an invitation does not let in.
+const AFTER_INVITATION: &str =
+    "ask whoever invited you for another invitation, then `afield space join --invitation`; what waits is stored here";
+
+/// Whether a space is not served although the device came with an invitation, which the library says in words alone: the relay does not tell it from
+/// a space that is not there.
+fn is_of_invitation(words: &str) -> bool {
+    words.contains("the invitation was used")
+}
 
 /// Whether an error is about the relay's certificate. The library gives the reason of a failed attempt as words for a person,
 /// and tells a certificate from a relay that is away by nothing else: both are tried again.

@@ -16,6 +16,7 @@ mod hand_over;
 mod help;
 mod hints;
 mod history;
+mod invited;
 #[cfg(unix)]
 mod json;
 #[cfg(unix)]

@@ -2,7 +2,7 @@
 
 use console::strip_ansi_codes;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Child, Command};
@@ -86,6 +86,15 @@ impl Terminal {
             let time = PATIENCE.saturating_sub(since.elapsed());
             assert!(!shown.is_over && !time.is_zero(), "{text:?} is missing in {:?}", plain(&shown.bytes));
             shown = changed.wait_timeout(shown, time).unwrap().0;
+        }
+    }
+
+    /// Waits until what is typed is shown no more; what was typed before that is forgotten.
+    pub(crate) fn until_typing_is_hidden(&self) {
+        let since = Instant::now();
+        while tcgetattr(&self.keys).unwrap().local_modes.contains(LocalModes::ECHO) {
+            assert!(since.elapsed() < PATIENCE, "what is typed is shown");
+            std::thread::yield_now();
         }
     }
 

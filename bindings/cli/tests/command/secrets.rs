@@ -109,6 +109,25 @@ fn neither_content_nor_secrets_are_in_anything_that_is_written_at_the_most_talka
         let code = made(&data, &["space", "invite", &space], "code");
         let accept = format!(r#"{{"user":"nobody","code":"{code}"}}"#);
         let mut answers = relay.ask("admin_address", admin, "POST /v1/invitations/accept", &accept);
+        administer(&["user", "create", "ben"]).ok();
+        administer(&["user", "create", "cleo"]).ok();
+        for (user, is_in_time) in [("ben", true), ("cleo", false)] {
+            let token = made(&data, &["token", "create", "--user", user], "token");
+            let invited = Person::new();
+            note(&invited.run_with(["-vvv", "space", "join", "--invitation"], &code));
+            let connected = invited.run(["-vvv", "connect", relay.url(), "--token", &token]);
+            assert_eq!(connected.code == 0, is_in_time, "the control: it was used, and used up: {connected:?}");
+            note(&connected);
+            for command in [
+                &["-vvv", "sync"][..],
+                &["-vvv", "status", "--json"],
+                &["-vvv", "doctor"],
+                &["-vvv", "explain"],
+                &["space", "list"],
+            ] {
+                note(&invited.run(command));
+            }
+        }
         for token in [admin, phone, "afield_guess"] {
             for path in ["sessions", "tokens", "users", "devices", "spaces"] {
                 answers.push_str(&relay.ask("admin_address", token, &format!("GET /v1/{path}"), ""));

@@ -89,6 +89,20 @@ fn an_error_is_broken_between_words_on_a_terminal_and_stays_on_its_line_in_a_pip
 }
 
 #[test]
+fn an_invitation_is_asked_for_and_not_shown() {
+    let person = Person::new();
+    let secret = "0123456789abcdefghjkmnpqrstvwxyz";
+    let mut terminal = Terminal::start(&mut person.command(["space", "join", "--invitation", "--name", "Work"]));
+    terminal.until("Paste the invitation");
+    terminal.until_typing_is_hidden();
+    terminal.press(&format!("afield_invitation_{secret}_0192f0c17a3e7b6c8d2e5f4a3b2c1d0e\n"));
+    let (code, shown) = terminal.end();
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("Joined the space \"Work\""), "the control: it was read: {shown}");
+    assert!(!shown.contains(&secret[..8]), "{shown}");
+}
+
+#[test]
 fn a_live_status_is_drawn_in_place_and_gives_the_terminal_back() {
     let (folder, person) = (tempfile::tempdir().unwrap(), Person::with_store());
     let relay = Relay::open(folder.path());

@@ -221,7 +221,7 @@ pub(super) async fn withdraw(State(desk): Shared, Path(number): Path<i64>) -> Re
     Ok(nothing())
 }
 
-/// Makes a user a member with the code of an invitation, which is used up by that.
+/// Makes a user a member with an invitation, which is used up by that; who has it can do so on a device, too.
 #[utoipa::path(
     post, path = "/v1/invitations/accept", tag = "invitations", request_body = Acceptance,
     responses(

@@ -1,0 +1,76 @@
+//! How somebody who was invited joins: ada and ben have users of their own on a relay that lets nobody else in.
+
+use crate::running::{Person, Ran, Relay, afield};
+use std::path::Path;
+
+/// What `space invite` shows, as ada's administrator types it.
+fn invite(data: &Path, space: &str) -> Ran {
+    Ran::from(afield().args(["relay", "space", "invite", space, "--data"]).arg(data).output().unwrap())
+}
+
+fn connect(person: &Person, relay: &Relay, token: &str) -> Ran {
+    person.run(["connect", &relay.url(), "--token", token])
+}
+
+#[test]
+fn who_is_invited_joins_by_what_was_shown_and_both_see_what_both_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::with_tokens(folder.path());
+    let tokens = ["ada", "ben", "cleo"].map(|user| relay.token(&["--user", user]));
+    let (ada, ben, cleo) = (Person::with_store(), Person::new(), Person::with_store());
+    ada.run(["put", "notes", "title=Milk"]).ok();
+    connect(&ada, &relay, &tokens[0]).ok();
+    let shown = invite(folder.path(), &ada.space());
+    let invitation = shown.ok();
+    assert_eq!(invitation.split_whitespace().count(), 1, "one word on standard output: {shown:?}");
+    assert!(shown.err.contains("afield space join --invitation"), "and beside it what to do: {shown:?}");
+    drop(relay);
+
+    let relay = Relay::with_tokens(folder.path());
+    let joined = ben.run_with(["space", "join", "--invitation", "--name", "Ada's"], &format!("  {invitation}\n"));
+    assert!(joined.ok().contains("Joined the space \"Ada's\"") && joined.ok().contains("connect URL"), "{joined:?}");
+    assert_eq!(ben.space(), ada.space());
+    ben.run(["put", "notes", "title=Bread"]).ok();
+    connect(&ben, &relay, &tokens[1]).ok();
+    connect(&ada, &relay, &tokens[0]).ok();
+    assert_eq!((ada.titles(), ben.titles()), (vec!["Bread".to_owned(), "Milk".to_owned()], ada.titles()));
+
+    let late = cleo.run_with(["space", "join", "--invitation", "--json"], invitation);
+    assert_eq!(late.json()["id"], ada.space());
+    let refused = connect(&cleo, &relay, &tokens[2]);
+    let words = refused.failed(7);
+    assert!(words.contains("the invitation was used") && words.contains("ask whoever invited you"), "{refused:?}");
+    let explained = cleo.run(["explain"]);
+    assert!(explained.ok().contains("the invitation was used"), "{explained:?}");
+
+    let another = invite(folder.path(), &ada.space());
+    let kept = cleo.run_with(["space", "join", "--invitation"], another.ok());
+    assert!(kept.ok().contains("Keeps the invitation") && kept.ok().contains("afield --store"), "{kept:?}");
+    let synced = cleo.run(["sync"]);
+    assert!(synced.ok().starts_with("In step"), "{synced:?}");
+    let listed = cleo.run(["--space", &ada.space(), "list", "notes", "--json"]);
+    assert_eq!(listed.json_lines().len(), 2);
+    let members = relay.administer(&["space", "members", &ada.space()]);
+    assert_eq!(members.iter().map(|row| row["user"].as_str().unwrap()).collect::<Vec<_>>(), ["ada", "ben", "cleo"]);
+
+    let secret = &invitation[20..40];
+    let everything = [&shown.err, &joined.out, &joined.err, &late.out, &late.err, &refused.out, &refused.err];
+    assert!(everything.iter().all(|said| !said.contains(secret)), "S6: {everything:?}");
+    let exported = cleo.run(["--space", &ada.space(), "export"]);
+    assert!(!exported.ok().contains(&another.ok()[20..40]), "S6");
+}
+
+#[test]
+fn what_is_no_invitation_is_told_and_nothing_is_made() {
+    let person = Person::new();
+    for text in ["", "afield_0123456789abcdefghjkmnpqrstvwxyz", "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e"] {
+        let ran = person.run_with(["space", "join", "--invitation"], text);
+        let words = ran.failed(2);
+        assert!(words.contains("not an invitation") && (text.is_empty() || !words.contains(text)), "{ran:?}");
+        assert!(!person.store().exists(), "nothing is made");
+    }
+    let both = person.run(["space", "join", "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e", "--invitation"]);
+    assert_eq!(both.code, 2, "{both:?}");
+    let neither = person.run(["space", "join"]);
+    assert_eq!(neither.code, 2, "{neither:?}");
+}
