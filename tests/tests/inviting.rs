@@ -65,8 +65,16 @@ fn who_is_invited_joins_with_a_device_and_a_token_of_his_own_and_nobody_joins_af
     site.relay.restart();
     let ben = site.replica("ben.db");
     let there = ben.space(home.id()).unwrap();
-    assert!(is_kept(&site, "ben.db"));
-    connect(&site, &ben, "ben");
+    let token = site.relay.create_token_with(&["--user", "ben"]);
+    let relay = Relay::new(site.relay.url()).token(&token);
+    let sandbox = site.block_on(ben.sandbox_with(relay.clone(), site.path("sandbox.db"), |_| ())).unwrap();
+    assert!(
+        sandbox.refused(home.id()).is_some_and(|reason| reason.contains("a sync uses the invitation")),
+        "{sandbox:?}"
+    );
+    drop(sandbox);
+    assert!(is_kept(&site, "ben.db"), "who looks changes nothing");
+    ben.connect(relay).unwrap();
     site.try_sync(&ben).unwrap();
     assert!(!is_kept(&site, "ben.db"), "it has served its purpose");
     site.try_sync(&ada).unwrap();

@@ -89,7 +89,8 @@ pub trait Log: Send {
 
     /// Opens a space at a position. A space that is created gets `fresh` as the id of its log.
     ///
-    /// A space that does not exist and one that the principal may not use are answered alike (invariant R6).
+    /// Where the principal may not use the space, an invitation in the request that is good makes its user a member of it first, and is used up by that. A space that
+    /// does not exist and one that the principal may not use are answered alike (invariant R6), and so is an invitation that is not good.
     ///
     /// # Errors
     ///

@@ -151,6 +151,7 @@ fn neither_content_nor_secrets_are_in_anything_that_is_written_at_the_most_talka
         drop(relay);
         let log = fs::read_to_string(&log).unwrap();
         assert!(log.contains("TRACE"), "the control: it does log");
+        assert_eq!(log.matches("an invitation was used").count(), 1, "it tells who runs the relay, once");
         assert!(said.contains("TRACE") || said.contains("DEBUG"), "the control: the command does, too");
         for (who, written) in [("the relay's log", &log), ("what commands say", &said), ("answers", &answers)] {
             assert!(!written.contains(CONTENT), "{who}: content");

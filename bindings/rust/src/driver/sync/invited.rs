@@ -9,6 +9,9 @@ use afield_core::{Now, SpaceId};
 /// What a person is told where the relay does not know a space for this token although the device came with an invitation.
 const NOT_LET_IN: &str = "the relay knows no such space for this token: the invitation was used, withdrawn, is too old, or is not for this relay; ask for another one";
 
+/// The same where this side only looks, and so has not said the invitation.
+const NOT_YET: &str = "the relay knows no such space for this token yet; a sync uses the invitation";
+
 impl Driver {
     /// Notes that an invitation to a space was stored. Waits for nobody: whoever stored it may be inside a transaction, for which sync waits.
     pub(crate) fn note_invitation(&self, space: SpaceId) {
@@ -20,6 +23,9 @@ impl Driver {
     /// answer is waited for.
     pub(super) fn ask_for_invited(&self, sync: &mut Synchronization, now: Now) -> Result<(), DriverError> {
         let invited = lock(&self.invited).clone();
+        if invited.is_empty() {
+            return Ok(());
+        }
         for space in invited {
             if let (Link::Up { session, .. }, Some(state)) = (&sync.link, sync.spaces.get_mut(&space)) {
                 if session.is_caught_up(space) {
@@ -43,11 +49,13 @@ impl Driver {
         }
         Ok(())
     }
-}
 
-impl SpaceSync {
-    /// Why the relay does not serve the space, in words for a person.
-    pub(super) fn reason_of(&self, code: SpaceCode) -> String {
-        if self.is_invited && code == SpaceCode::UnknownOrForbidden { NOT_LET_IN.to_owned() } else { code.to_string() }
+    /// Why the relay does not serve a space, in words for a person.
+    pub(super) fn reason_of(&self, code: SpaceCode, state: &SpaceSync) -> String {
+        match (code, state.is_invited, &self.looks) {
+            (SpaceCode::UnknownOrForbidden, true, None) => NOT_LET_IN.to_owned(),
+            (SpaceCode::UnknownOrForbidden, true, Some(_)) => NOT_YET.to_owned(),
+            (code, ..) => code.to_string(),
+        }
     }
 }

@@ -325,7 +325,7 @@ impl Driver {
                 tracing::warn!(%space, %code, "the relay does not serve the space");
                 self.forget_presence(Some(space));
                 if let Some(state) = sync.spaces.get_mut(&space) {
-                    state.refused = Some(state.reason_of(code));
+                    state.refused = Some(self.reason_of(code, state));
                     let wait_ms = state.refusals.failed(retry_after_ms, &mut **lock(&self.entropy));
                     state.ask_again_ms = Some(now.monotonic_ms.saturating_add(wait_ms));
                 }
