@@ -107,17 +107,23 @@ fn a_crash_leaves_an_invitation_unused_or_its_user_a_member() {
 
 #[test]
 fn a_guess_takes_no_lock_and_writes_nothing() {
-    let mut desk = Desk::new();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let mut desk = Desk::with(SqliteLog::open(&path).unwrap());
     let space = desk.space;
     let ben = principal(&mut desk.log, &of("ben"), 2);
     let code = invite(&mut desk.log, space, 10);
     let before = desk.log.write_transactions();
+    // Somebody else has the lock: whoever wants it waits, in vain.
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     for seed in 100..120 {
         let guess = Token::invitation(space, &mut Seeded(seed));
         let answer = open_with(&mut desk.log, ben, space, &guess).unwrap();
         assert!(matches!(answer, OpenAnswer::Refused(SpaceCode::UnknownOrForbidden)), "{answer:?}");
     }
     assert_eq!(desk.log.write_transactions(), before);
+    drop(other);
     assert!(is_served(&open_with(&mut desk.log, ben, space, &code).unwrap()), "the control");
     assert_eq!(desk.log.write_transactions(), before + 1);
 }
