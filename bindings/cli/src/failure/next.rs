@@ -94,6 +94,7 @@ impl Failure {
             Self::Connect(ConnectError::Token(_)) => {
                 "check that the token is complete and on one line, as `afield relay token create` prints it"
             }
+            Self::InvitationUnread(_) => "give it on standard input: `afield space join --invitation <FILE`",
             Self::Invitation(_) => {
                 "copy the whole of it, one word from `afield_invitation_` to its end, and repeat `afield space join --invitation`"
             }
