@@ -305,8 +305,9 @@ impl Space {
     /// Says how much may be deleted unasked in every collection of the space that has no guard of its own, by this device and by others.
     /// It is [`Guard::OFF`] at first, and stays as it was set on this device.
     ///
-    /// What is more waits. On the device that deletes, nothing of the space is sent, and a session for it alone is not begun
-    /// ([`Reason::ConfirmationNeeded`](crate::Reason::ConfirmationNeeded)); on one that receives, the entities stay as they were and can be
+    /// What is more waits. On the device that deletes, nothing of the space is sent; a session that stands, or that another space needs,
+    /// goes on receiving, and none is begun for this space alone ([`Reason::ConfirmationNeeded`](crate::Reason::ConfirmationNeeded)): after a
+    /// restart, a lost connection or by a schedule nothing comes in before somebody has confirmed. On one that receives, the entities stay as they were and can be
     /// edited, and everything else goes on: [`Space::held`] has the list, and [`Space::confirm`] lets it go. Purges count as deletions.
     /// Whoever restores what was deleted takes it off the list, here and at others; setting a guard judges anew what waits.
     ///

@@ -439,7 +439,8 @@ impl Replica {
     /// # Errors
     ///
     /// Sync is off, the relay could not be reached, it does not serve a space, or it refuses changes; or deletions wait to be
-    /// confirmed ([`Space::held`]), beside which everything else went its way.
+    /// confirmed ([`Space::held`]). Beside those that others made everything else went its way. Of a space in which they were made here
+    /// nothing was sent, and where no session stands that has the space, and no other space needs one, nothing was received either.
     pub async fn sync_now(&self) -> Result<(), SyncError> {
         let waiting = {
             let connection = lock(&self.shared.connection);
@@ -491,7 +492,8 @@ impl Replica {
     ///
     /// # Errors
     ///
-    /// Sync is off, the relay could not be reached, or it does not serve a space.
+    /// Sync is off, the relay could not be reached, or it does not serve a space; or no session stands, and none is begun because deletions
+    /// that were made here wait to be confirmed ([`Space::held`]).
     pub async fn catch_up(&self) -> Result<(), SyncError> {
         let waiting = {
             let connection = lock(&self.shared.connection);

@@ -166,8 +166,8 @@ pub struct SpaceStatus {
     pub blocked_entities: u64,
     /// Chunks that this device could not accept. Their bytes are kept.
     pub quarantined: u64,
-    /// Entities that were deleted here, more than may be unasked: nothing of the space is sent until somebody has confirmed it. An
-    /// interface asks for that.
+    /// Entities that were deleted here, more than may be unasked: nothing of the space is sent until somebody has confirmed it, and no
+    /// session begins for it alone, so that nothing comes either where none stands. An interface asks for that.
     pub held_to_send: u64,
     /// Entities that others deleted, and that stay until somebody has confirmed it, or until a run is over. An interface asks for that, too.
     pub held_here: u64,
@@ -207,6 +207,9 @@ pub struct SpaceStatus {
     /// What keeps another attempt back.
     #[serde(skip)]
     pub(crate) why_not: Option<Reason>,
+    /// Whether a session serves it now.
+    #[serde(skip)]
+    pub(crate) is_served: bool,
 }
 
 impl SpaceStatus {

@@ -117,7 +117,10 @@ fn standing(status: &Status, space: &SpaceStatus, runs: &[Run], now: Now) -> Str
         },
         SyncState::Blocked if is_broken(space) => format!("its log cannot be followed any further{}", error()),
         SyncState::Blocked if space.refused => format!("the relay does not serve it{}", error()),
-        SyncState::Blocked if space.held_to_send > 0 => "nothing of it is sent".to_owned(),
+        SyncState::Blocked if space.held_to_send > 0 && (space.is_served || !space.direction.receives()) => {
+            "nothing of it is sent".to_owned()
+        }
+        SyncState::Blocked if space.held_to_send > 0 => "nothing of it is sent or received".to_owned(),
         SyncState::Blocked => format!("the relay refuses some of it{}", error()),
         SyncState::NeedsSignIn => {
             status.sign_in.map_or_else(|| Reason::SignInNeeded.to_string(), |why| why.to_string())
@@ -181,6 +184,9 @@ fn next(status: &Status, space: &SpaceStatus, now: Now) -> (String, Option<i64>)
             never("nothing, as long as the directions of its collections and its filter stay as they are")
         }
         (SyncState::Disabled, _) if !space.enabled => never("nothing until it is switched on"),
+        (SyncState::Disabled, _) if space.held_to_send > 0 => {
+            never("nothing until a relay is connected and somebody has confirmed what was deleted here")
+        }
         (SyncState::Disabled, Some(schedule)) => {
             (format!("nothing until sync is on; then as its schedule says: {schedule}"), space.next_at_ms)
         }
@@ -195,10 +201,7 @@ fn next(status: &Status, space: &SpaceStatus, now: Now) -> (String, Option<i64>)
             let at_ms = space.blocked_until_ms;
             (format!("it is asked for again by itself{}", left(at_ms).unwrap_or_default()), at_ms)
         }
-        (SyncState::Blocked, _) if space.held_to_send > 0 && space.direction.receives() => {
-            never("nothing is sent until somebody confirms it; what others send is merged")
-        }
-        (SyncState::Blocked, _) if space.held_to_send > 0 => never("nothing is sent until somebody confirms it"),
+        (SyncState::Blocked, _) if space.held_to_send > 0 => never(until_confirmed(space)),
         (SyncState::Offline, _) => {
             (format!("the next attempt comes by itself{}", left(retry_at_ms).unwrap_or_default()), retry_at_ms)
         }
@@ -211,6 +214,21 @@ fn next(status: &Status, space: &SpaceStatus, now: Now) -> (String, Option<i64>)
             never(&format!("what is refused is offered again with the next session; of the rest, {goes}"))
         }
         (_, None) => never(goes(space.direction, false)),
+    }
+}
+
+/// What goes on while deletions that were made here wait for somebody: the session that stands, and none after it. One that another
+/// space needs serves this one, too.
+fn until_confirmed(space: &SpaceStatus) -> &'static str {
+    match (space.direction.receives(), space.is_served) {
+        (false, _) => "nothing is sent until somebody confirms it",
+        (true, true) => {
+            "nothing is sent until somebody confirms it; what others send is merged as long as this connection stands, \
+             and none is made for this space before that"
+        }
+        (true, false) => {
+            "no connection is made for this space until somebody confirms it: nothing is sent before that, and nothing received"
+        }
     }
 }
 

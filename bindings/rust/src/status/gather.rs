@@ -125,6 +125,7 @@ fn space_status(view: &View, figures: SpaceFigures, record: SpaceRecord, now: No
         progress: None,
         last_synced_ms: None,
         why_not: None,
+        is_served: view.link == LinkView::Up && live.is_some_and(|live| live.refused.is_none()),
     }
 }
 

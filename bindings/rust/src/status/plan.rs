@@ -20,7 +20,8 @@ pub(super) fn planned(view: &View, status: SpaceStatus, settings: Option<&SyncSe
     let waits = live.is_some_and(|live| waits_for_schedule(&live.state, now));
     let state = match view.link {
         _ if !status.is_synced() => SyncState::Disabled,
-        // Others are being connected for, or not reached, and this one is not due.
+        // Others are being connected for, or not reached, and this one is not due, or nothing is begun for it.
+        LinkView::Waiting if status.held_to_send > 0 => SyncState::Blocked,
         LinkView::Waiting if waits => SyncState::Idle,
         _ => status.state,
     };

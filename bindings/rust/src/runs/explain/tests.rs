@@ -32,6 +32,11 @@ fn check(status: &Status, (now, next, next_in_ms): (&str, &str, Option<i64>)) {
 
 const BOTH_LIVE: &str = "what is edited goes out at once, and what others send is merged as it comes";
 
+const STANDS_WHILE_HELD: &str = "nothing is sent until somebody confirms it; what others send is merged as long as this \
+                                 connection stands, and none is made for this space before that";
+const HELD_WITHOUT_SESSION: &str = "no connection is made for this space until somebody confirms it: nothing is sent before that, \
+                                    and nothing received";
+
 #[test]
 fn each_state_without_a_schedule_says_what_is_and_what_comes() {
     let live = |state, now| check(&in_state(state, |_| ()), (now, BOTH_LIVE, None));
@@ -159,15 +164,25 @@ fn what_is_kept_back_is_said_once_with_whoever_keeps_it() {
     let next = format!("what is refused is offered again with the next session; of the rest, {BOTH_LIVE}");
     check(&changes, ("the relay refuses some of it: changes of 1 entity: too large", &next, None));
 
-    let held = blocked(|space| (space.held_to_send, space.pending_changes) = (1, 6));
+    let held = blocked(|space| (space.held_to_send, space.pending_changes, space.is_served) = (1, 6, true));
     let now = "nothing of it is sent; 6 changes wait to be sent; 1 deletion made here waits to be confirmed";
-    check(&held, (now, "nothing is sent until somebody confirms it; what others send is merged", None));
+    check(&held, (now, STANDS_WHILE_HELD, None));
+    let cut = blocked(|space| (space.held_to_send, space.is_served) = (2, false));
+    let now = "nothing of it is sent or received; 2 deletions made here wait to be confirmed";
+    check(&cut, (now, HELD_WITHOUT_SESSION, None));
+    let scheduled = blocked(|space| {
+        (space.held_to_send, space.schedule, space.is_served) = (2, Some("every 1 h".to_owned()), false);
+    });
+    check(&scheduled, (now, HELD_WITHOUT_SESSION, None));
+    let off = in_state(SyncState::Disabled, |space| space.held_to_send = 2);
+    let words = "nothing until a relay is connected and somebody has confirmed what was deleted here";
+    check(&off, ("sync is off; 2 deletions made here wait to be confirmed", words, None));
     let sends = blocked(|space| (space.held_to_send, space.direction) = (5, Direction::PushOnly));
     let now = "nothing of it is sent; 5 deletions made here wait to be confirmed";
     check(&sends, (now, "nothing is sent until somebody confirms it", None));
-    let both = blocked(|space| (space.held_to_send, space.held_here) = (1, 2));
+    let both = blocked(|space| (space.held_to_send, space.held_here, space.is_served) = (1, 2, true));
     let now = "nothing of it is sent; 1 deletion made here and 2 by others wait to be confirmed";
-    check(&both, (now, "nothing is sent until somebody confirms it; what others send is merged", None));
+    check(&both, (now, STANDS_WHILE_HELD, None));
     for (deletions, words) in [(1, "1 deletion by others waits"), (2, "2 deletions by others wait")] {
         let here = in_state(SyncState::Idle, |space| space.held_here = deletions);
         check(&here, (&format!("it is in step, and stays so; {words} to be confirmed"), BOTH_LIVE, None));
