@@ -30,7 +30,7 @@ pub struct Left {
 }
 
 /// In the order in which nothing refers to what is gone; bodies go with their changes.
-const REMOVALS: [&str; 21] = [
+const REMOVALS: [&str; 22] = [
     "DELETE FROM trashed WHERE entity_row IN (SELECT entity_row FROM entities WHERE space_row = ?)",
     "DELETE FROM strategies WHERE space_row = ?",
     "DELETE FROM deletions WHERE space_row = ?",
@@ -38,6 +38,7 @@ const REMOVALS: [&str; 21] = [
     "DELETE FROM guards WHERE space_row = ?",
     "DELETE FROM directions WHERE space_row = ?",
     "DELETE FROM runs WHERE space_row = ?",
+    "DELETE FROM pushes WHERE space_row = ?",
     "DELETE FROM sync_settings WHERE space_row = ?",
     "DELETE FROM erasures WHERE space_row = ?",
     "DELETE FROM trash WHERE space_row = ?",

@@ -8,7 +8,8 @@ use crate::error::{SpaceError, StoreError};
 use crate::reader::Reader;
 use crate::space;
 use crate::store::Store;
-use crate::transaction::rows;
+use crate::transaction::{WriteTransaction, rows};
+use afield_core::policy::{PUSH_IDS_MAX, PushIds};
 use afield_core::{Durable, SpaceId};
 use rusqlite::{Connection, Row};
 
@@ -84,6 +85,19 @@ pub struct RunRecord {
     pub error: Option<String>,
 }
 
+/// What is to be stored of how things went, all of it in one transaction.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RunNotes<'n> {
+    /// Rows to be added to the history.
+    pub runs: &'n [RunRecord],
+    /// When runs were started for schedules.
+    pub started: &'n [(SpaceId, i64)],
+    /// When spaces were in step.
+    pub synced: &'n [(SpaceId, i64)],
+    /// The ids of pushes that were followed, for a space or for the device without one.
+    pub pushes: &'n [(Option<SpaceId>, String)],
+}
+
 impl Store {
     /// How each space is synced, in the order in which they came.
     ///
@@ -92,6 +106,28 @@ impl Store {
     /// The storage failed.
     pub fn sync_settings(&self) -> Result<Vec<SyncSettings>, StoreError> {
         self.read(settings)
+    }
+
+    /// The pushes of a space, or of the device without one, that were followed, as far as they are remembered.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn pushes(&self, space: Option<SpaceId>) -> Result<PushIds, StoreError> {
+        let ids: Vec<String> = self.read(|connection| match space {
+            Some(space) => {
+                let of_space = "space_row = (SELECT space_row FROM spaces WHERE space = ?)";
+                let sql = format!("SELECT id FROM pushes WHERE {of_space} ORDER BY push_row");
+                rows(connection, &sql, [space.as_bytes()], |row| row.get(0))
+            }
+            None => {
+                let sql = "SELECT id FROM pushes WHERE space_row IS NULL ORDER BY push_row";
+                rows(connection, sql, [], |row| row.get(0))
+            }
+        })?;
+        let mut pushes = PushIds::default();
+        ids.iter().for_each(|id| pushes.note(id));
+        Ok(pushes)
     }
 
     /// Switches sync of a space on or off.
@@ -137,28 +173,17 @@ impl Store {
         })
     }
 
-    /// Adds rows to the history, notes when runs were started for schedules and when spaces were in step, and lets the
-    /// oldest rows go. Not synced; spaces that are not here any more are left out.
+    /// Adds rows to the history, notes when runs were started for schedules, when spaces were in step and which pushes were followed, and
+    /// lets the oldest rows go. Not synced; spaces that are not here any more are left out.
     ///
     /// # Errors
     ///
     /// The storage failed. Where the transaction is undone for certain, the store goes on.
-    pub fn note_runs(
-        &mut self,
-        runs: &[RunRecord],
-        started: &[(SpaceId, i64)],
-        synced: &[(SpaceId, i64)],
-        now_ms: i64,
-    ) -> Result<(), StoreError> {
+    pub fn note_runs(&mut self, notes: &RunNotes<'_>, now_ms: i64) -> Result<(), StoreError> {
+        let RunNotes { runs, started, synced, pushes } = *notes;
         self.write_optional_unsynced(|transaction| {
             for run in runs {
-                let space_row = match run.space {
-                    None => None,
-                    Some(space) => match space::find(transaction, space)? {
-                        Some((row, _)) => Some(row),
-                        None => continue,
-                    },
-                };
+                let Some(space_row) = row_of(transaction, run.space)? else { continue };
                 let sql = "INSERT INTO runs (space_row, cause, decision, reason, until_ms, at_ms, times, outcome,
                            duration_ms, changes_sent, changes_received, bytes_sent, bytes_received, error)
                            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -194,6 +219,11 @@ impl Store {
             for (space, at_ms) in synced {
                 transaction.execute(sql, (space.as_bytes(), at_ms))?;
             }
+            for (space, id) in pushes {
+                if let Some(space_row) = row_of(transaction, *space)? {
+                    note_push(transaction, space_row, id)?;
+                }
+            }
             if !runs.is_empty() {
                 let sql = "DELETE FROM runs WHERE run_row <= (SELECT max(run_row) FROM runs) - ?";
                 transaction.execute(sql, [RUNS_MAX])?;
@@ -203,6 +233,25 @@ impl Store {
             Ok(())
         })
     }
+}
+
+/// The row of a space, `None` in it for the device without one; nothing for a space that is not here any more.
+fn row_of(transaction: &mut WriteTransaction<'_>, space: Option<SpaceId>) -> Result<Option<Option<i64>>, StoreError> {
+    match space {
+        None => Ok(Some(None)),
+        Some(space) => Ok(space::find(transaction, space)?.map(|(row, _)| Some(row.0))),
+    }
+}
+
+/// Remembers a push, and forgets the oldest beyond [`PUSH_IDS_MAX`], as [`PushIds::note`] does.
+fn note_push(transaction: &mut WriteTransaction<'_>, space_row: Option<i64>, id: &str) -> Result<(), StoreError> {
+    let sql = "INSERT INTO pushes (space_row, id) SELECT ?1, ?2
+               WHERE NOT EXISTS (SELECT 1 FROM pushes WHERE space_row IS ?1 AND id = ?2)";
+    transaction.execute(sql, (space_row, id))?;
+    let sql = "DELETE FROM pushes WHERE space_row IS ?1 AND push_row <=
+               (SELECT push_row FROM pushes WHERE space_row IS ?1 ORDER BY push_row DESC LIMIT 1 OFFSET ?2)";
+    transaction.execute(sql, (space_row, i64::try_from(PUSH_IDS_MAX).unwrap_or(i64::MAX)))?;
+    Ok(())
 }
 
 impl Reader {

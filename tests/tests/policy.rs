@@ -114,3 +114,37 @@ fn maintenance_syncs_what_waits_or_is_old_whatever_the_schedule() {
     replica.disconnect();
     assert_eq!(decided(), Decision::block(Reason::SyncOff, None));
 }
+
+#[test]
+fn a_notification_that_was_followed_starts_nothing_more_after_a_reconnection_or_a_restart() {
+    let site = site();
+    let replica = site.replica("device.db");
+    let home = replica.create_space("home").unwrap();
+    home.set_schedule(Some(Schedule::cron("0 0 1 1 *", "UTC").unwrap())).unwrap();
+    let is_asked = |event: &SyncEvent| matches!(event, SyncEvent::Requested { trigger: Trigger::StartUp, .. });
+    let is_done = |event: &SyncEvent| matches!(event, SyncEvent::Completed { trigger: Trigger::Push { .. }, .. });
+    let connected = |replica: &afield::Replica| {
+        let mut events = replica.events();
+        replica.connect(Relay::new(site.relay.url())).unwrap();
+        site.hear(&mut events, is_asked);
+        events
+    };
+    let mut events = connected(&replica);
+    assert!(home.request(Trigger::push("17")).unwrap().is_start());
+    site.hear(&mut events, is_done);
+    let duplicate = Decision::skip(Reason::DuplicatePush, None);
+    assert_eq!(home.request(Trigger::push("17")).unwrap(), duplicate);
+    replica.disconnect();
+    let _ = connected(&replica);
+    assert_eq!(home.request(Trigger::push("17")).unwrap(), duplicate, "after a reconnection");
+    let id = home.id();
+    drop((home, replica));
+
+    let replica = site.replica("device.db");
+    let mut events = connected(&replica);
+    let home = replica.space(id).unwrap();
+    assert_eq!(home.request(Trigger::push("17")).unwrap(), duplicate, "after a restart");
+    assert_eq!(replica.request(Trigger::push("17")).unwrap(), duplicate, "and of all spaces");
+    assert!(home.request(Trigger::push("18")).unwrap().is_start(), "the control: another one");
+    site.hear(&mut events, is_done);
+}

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 /// How long the id of a push may be, in bytes: what the services that send them use is shorter; the rest is cut off.
 pub const PUSH_ID_BYTES_MAX: usize = 128;
-/// How many ids of pushes are remembered: they come twice within seconds where they do.
+/// How many ids of pushes are remembered, also in a store: those that come twice do so within seconds, or with the next start of the app.
 pub const PUSH_IDS_MAX: usize = 64;
 
 /// Why somebody thinks that a space may be out of step.
@@ -33,7 +33,7 @@ pub enum Trigger {
     NetworkBack,
     /// A push notification or a webhook says that there is something new.
     Push {
-        /// Its id: one that came before is dropped.
+        /// Its id: one that was followed before is dropped, also after a restart.
         id: String,
     },
     /// Sync was switched on.
@@ -140,6 +140,20 @@ impl PushIds {
             self.0.pop_front();
         }
         self.0.push_back(id.to_owned());
+    }
+
+    /// Those that are remembered, the oldest first.
+    ///
+    /// ```
+    /// use afield_core::policy::PushIds;
+    ///
+    /// let mut ids = PushIds::default();
+    /// ids.note("notification 17");
+    /// ids.note("notification 18");
+    /// assert!(ids.iter().eq(["notification 17", "notification 18"]));
+    /// ```
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
     }
 
     /// Whether none is remembered.

@@ -34,3 +34,12 @@ CREATE TABLE runs (
 ) STRICT;
 CREATE INDEX runs_of_space ON runs (space_row, run_row);
 CREATE INDEX runs_by_age ON runs (at_ms);
+
+-- Push notifications and webhooks that were followed, by their ids, so that one that comes again is dropped: for each space, or for the
+-- device without one, the last few, the oldest first. As little depends on a row as on the history.
+CREATE TABLE pushes (
+    push_row  INTEGER PRIMARY KEY,
+    space_row INTEGER REFERENCES spaces,
+    id        TEXT    NOT NULL
+) STRICT;
+CREATE INDEX pushes_of_space ON pushes (space_row);

@@ -8,6 +8,7 @@ mod invited;
 mod link;
 mod outbox;
 pub(super) mod plan;
+mod pushes;
 mod receive;
 mod refusal;
 pub(super) mod request;

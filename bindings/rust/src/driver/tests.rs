@@ -10,6 +10,7 @@ mod inbox;
 mod large;
 mod planned;
 mod presence;
+mod pushes;
 mod refusing;
 mod signing_in;
 mod unreadable;

@@ -6,7 +6,7 @@ use crate::driver::documents::lock;
 use crate::status::{RunFigures, SyncEvent};
 use afield_core::policy::{Decision, Reason, Trigger};
 use afield_core::{Now, SpaceId};
-use afield_store::{RunRecord, StoreError};
+use afield_store::{RunNotes, RunRecord, StoreError};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -23,6 +23,7 @@ pub(in crate::driver) struct History {
     closed: Vec<RunRecord>,
     started: Vec<(SpaceId, i64)>,
     synced: BTreeMap<SpaceId, i64>,
+    pushes: Vec<(Option<SpaceId>, String)>,
     is_due: bool,
 }
 
@@ -65,6 +66,12 @@ impl History {
     /// Notes from when on a schedule counts, which is stored soon, or the next opening would count from another moment.
     pub(super) fn counted_from(&mut self, space: SpaceId, at_ms: i64) {
         self.started(space, at_ms);
+        self.is_due = true;
+    }
+
+    /// Notes a push that was followed, which is stored soon, or the next opening would follow it once more.
+    pub(super) fn followed(&mut self, space: Option<SpaceId>, id: &str) {
+        self.pushes.push((space, id.to_owned()));
         self.is_due = true;
     }
 
@@ -221,8 +228,10 @@ impl Driver {
     pub(super) fn end_run(&self, sync: &mut Synchronization, space: Option<SpaceId>, end: End<'_>, now: Now) {
         let traffic = (sync.traffic.bytes_sent, sync.traffic.bytes_received);
         let served = space.and_then(|space| sync.spaces.get(&space)).map(super::SpaceSync::moved);
+        let is_here = space.map_or_else(|| sync.is_welcome(), |space| sync.is_here(space));
         let Some(plan) = sync.plan_mut(space) else { return };
         let Some(run) = plan.run.take() else { return };
+        let followed = plan.follow_pushes(end, is_here);
         // What the relay refuses is asked for with the next run, and no sooner.
         plan.is_owed = matches!(end, End::Lost(_)) && plan.schedule.is_some() && plan.is_enabled;
         plan.refusals = match end {
@@ -230,7 +239,9 @@ impl Driver {
             End::InStep => 0,
             End::Lost(_) | End::Stopped(_) => plan.refusals,
         };
-        let failures = if matches!(end, End::Refused(_)) { plan.refusals } else { sync.failures };
+        let refusals = plan.refusals;
+        followed.iter().for_each(|id| sync.history.followed(space, id));
+        let failures = if matches!(end, End::Refused(_)) { refusals } else { sync.failures };
         let (sent, received) = served.unwrap_or(run.changes_before);
         let figures = RunFigures {
             duration_ms: now.monotonic_ms.saturating_sub(run.started.monotonic_ms),
@@ -339,17 +350,19 @@ impl Driver {
     }
 
     fn store_history(&self, sync: &mut Synchronization, now: Now) {
-        let History { closed, started, synced, .. } = &mut sync.history;
+        let History { closed, started, synced, pushes, .. } = &mut sync.history;
         let (rows, started) = (std::mem::take(closed), std::mem::take(started));
         let synced: Vec<_> = std::mem::take(synced).into_iter().collect();
-        if rows.is_empty() && started.is_empty() && synced.is_empty() {
+        let pushes = std::mem::take(pushes);
+        if rows.is_empty() && started.is_empty() && synced.is_empty() && pushes.is_empty() {
             return;
         }
+        let notes = RunNotes { runs: &rows, started: &started, synced: &synced, pushes: &pushes };
         let mut store = lock(&self.store);
         if store.is_poisoned() {
             return;
         }
-        if let Err(error) = store.note_runs(&rows, &started, &synced, now.wall_ms) {
+        if let Err(error) = store.note_runs(&notes, now.wall_ms) {
             // The history tells how things went, and nothing rests on it.
             tracing::warn!(%error, "the history of syncing has a gap: it could not be stored");
         }

@@ -64,7 +64,8 @@ impl Driver {
         let happened = std::mem::take(&mut sync.happened);
         *sync = Synchronization { is_behind, happened, ..Synchronization::new() };
         sync.link = Link::Resting;
-        if let Err(error) = self.ask_policy(&mut sync, None, &Trigger::StartUp, now) {
+        let known = self.load_lone_pushes(&mut sync).map_err(DriverError::from);
+        if let Err(error) = known.and_then(|()| self.ask_policy(&mut sync, None, &Trigger::StartUp, now)) {
             self.lost(&mut sync, error.to_string(), error.class(), None, now);
         }
         self.publish(&mut sync, now);

@@ -8,6 +8,7 @@ use afield_core::policy::{Direction, Hold, Job, Need, PushIds, Reason, State, Tr
 use afield_core::wire::Class;
 use afield_core::{Now, SpaceId};
 use afield_store::{OutboxSize, StoreError, SyncSettings};
+use std::collections::btree_map::Entry;
 
 /// How long nobody looks at the wall clock at the most while a schedule waits, in milliseconds: clocks are set, and
 /// devices sleep, and the monotonic clock knows of neither.
@@ -32,7 +33,10 @@ pub(in crate::driver) struct Plan {
     pub(super) manual_at_ms: Option<u64>,
     pub(super) in_step_at_ms: Option<u64>,
     pub(super) last_synced_ms: Option<i64>,
+    /// The pushes that were followed.
     pub(super) pushes: PushIds,
+    /// Those that the run which goes on, or is owed, is to follow.
+    pub(super) unfollowed: PushIds,
     /// Whether what was deleted here waits for somebody to confirm that it may be sent.
     pub(super) needs_confirmation: bool,
 }
@@ -69,6 +73,7 @@ impl Default for Plan {
             in_step_at_ms: None,
             last_synced_ms: None,
             pushes: PushIds::default(),
+            unfollowed: PushIds::default(),
             needs_confirmation: false,
         }
     }
@@ -104,7 +109,13 @@ impl Driver {
         let settings = store.sync_settings()?;
         sync.plans.retain(|space, _| settings.iter().any(|known| known.space == *space));
         for known in &settings {
-            let plan = sync.plans.entry(known.space).or_insert_with(|| Plan::of(known));
+            let plan = match sync.plans.entry(known.space) {
+                Entry::Occupied(plan) => plan.into_mut(),
+                Entry::Vacant(place) => {
+                    let pushes = store.pushes(Some(known.space))?;
+                    place.insert(Plan { pushes, ..Plan::of(known) })
+                }
+            };
             plan.direction = store.space_direction(known.space)?;
         }
         Ok(())
@@ -195,7 +206,7 @@ impl Synchronization {
             is_owed: plan.is_owed,
             manual_at_ms: plan.manual_at_ms,
             in_step_at_ms: plan.in_step_at_ms,
-            pushes: plan.pushes.clone(),
+            pushes: plan.known_pushes(),
             needs_confirmation: plan.needs_confirmation,
             ..State::default()
         };

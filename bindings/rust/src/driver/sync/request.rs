@@ -204,10 +204,8 @@ impl Driver {
             let state = self.policy_state(sync, space, trigger)?;
             let decision = self.decide(&state, trigger, now);
             self.note_decision(sync, space, trigger, decision, now);
-            if let (Trigger::Push { id }, Some(plan)) = (trigger, sync.plan_mut(space))
-                && !matches!(decision, Decision::Block { .. })
-            {
-                plan.pushes.note(id);
+            if let Trigger::Push { id } = trigger {
+                sync.note_push(space, id, decision);
             }
             if decision.is_start() {
                 is_question |= self.start(sync, space, trigger, decision.reason(), now)?;
