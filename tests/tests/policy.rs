@@ -111,6 +111,7 @@ fn maintenance_syncs_what_waits_or_is_old_whatever_the_schedule() {
     assert_eq!(replica.status().unwrap().pending_changes, 0);
     let rows = home.runs(100).unwrap();
     assert!(rows.iter().any(|run| run.trigger == "maintenance" && run.reason == "nothing_to_do"), "{rows:#?}");
+    assert_eq!(decided(), Decision::skip(Reason::NothingToDo, None));
     replica.disconnect();
     assert_eq!(decided(), Decision::block(Reason::SyncOff, None));
 }
@@ -147,4 +148,37 @@ fn a_notification_that_was_followed_starts_nothing_more_after_a_reconnection_or_
     assert_eq!(replica.request(Trigger::push("17")).unwrap(), duplicate, "and of all spaces");
     assert!(home.request(Trigger::push("18")).unwrap().is_start(), "the control: another one");
     site.hear(&mut events, is_done);
+}
+
+#[test]
+fn maintenance_after_a_restart_knows_when_a_space_was_last_in_step() {
+    let site = site();
+    let replica = site.replica("device.db");
+    let home = replica.create_space("home").unwrap();
+    home.set_schedule(Some(Schedule::cron("0 0 1 1 *", "UTC").unwrap())).unwrap();
+    home.collection::<Task>("tasks").unwrap().insert(&Task::number(1)).unwrap();
+    site.sync(&replica);
+    replica.disconnect();
+    drop((home, replica));
+
+    let maintained = || {
+        let replica = site.replica("device.db");
+        let mut events = replica.events();
+        replica.connect(Relay::new(site.relay.url())).unwrap();
+        site.hear(&mut events, |event| matches!(event, SyncEvent::Requested { trigger: Trigger::StartUp, .. }));
+        replica.maintain().unwrap().sync.remove(0).1
+    };
+    assert_eq!(maintained(), Decision::skip(Reason::NothingToDo, None), "a moment ago");
+    let put = |moment: &str| {
+        let file = rusqlite::Connection::open(site.path("device.db")).unwrap();
+        let sql = format!("UPDATE sync_settings SET last_synced_ms = last_synced_ms {moment}");
+        assert_eq!(file.execute(&sql, []).unwrap(), 1);
+    };
+    put("- 43200000");
+    assert_eq!(maintained(), Decision::skip(Reason::NothingToDo, None), "half a day ago");
+    put("- 43200000");
+    assert_eq!(maintained(), Decision::start(Reason::Stale), "a day ago");
+    // As if the clock had been ahead by two days, and been set right.
+    put("+ 172800000");
+    assert_eq!(maintained(), Decision::start(Reason::Stale));
 }

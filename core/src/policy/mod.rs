@@ -34,6 +34,8 @@
 //! | the schedule is not due | maintenance, otherwise | `Skip(NothingToDo)` |
 //! | the schedule is not due | any other | `Skip(NotDue)` until then |
 //!
+//! A day is over where either clock says so; a wall clock that was set back to before the last time in step counts as such.
+//!
 //! "Stale" is a space that was never in step, or not for [`STALE_AFTER_MS`], or has changes pending: a person who asks for
 //! it again at once has a reason.
 
@@ -152,9 +154,7 @@ fn by_schedule(state: &State, trigger: &Trigger, now: Now) -> Decision {
         (Trigger::StartUp, None) => Decision::start(Reason::MissedSchedule),
         (_, None) => Decision::start(Reason::Due),
         (Trigger::LocalEdit, left_ms) => Decision::skip(Reason::WaitsForSchedule, left_ms),
-        (Trigger::Maintenance, _) if state.has_pending || is_older(state, MAINTENANCE_STALE_MS, now) => {
-            Decision::start(Reason::Stale)
-        }
+        (Trigger::Maintenance, _) if state.has_pending || is_forgotten(state, now) => Decision::start(Reason::Stale),
         (Trigger::Maintenance, _) => Decision::skip(Reason::NothingToDo, None),
         (_, left_ms) => Decision::skip(Reason::NotDue, left_ms),
     }
@@ -194,8 +194,18 @@ pub fn waits_for_schedule(state: &State, now: Now) -> bool {
     state.due_ms.is_some_and(|due_ms| due_ms > now.wall_ms) && state.job != Job::Running && !state.is_owed
 }
 
-fn is_older(state: &State, age_ms: u64, now: Now) -> bool {
-    state.in_step_at_ms.is_none_or(|at_ms| now.monotonic_ms.saturating_sub(at_ms) >= age_ms)
+/// Whether the space was not in step for [`MAINTENANCE_STALE_MS`], by either clock: the monotonic one stands while a device sleeps and
+/// begins with the process, and the other one is set by people. One that was set back leads to a sync too much, and to none too few.
+fn is_forgotten(state: &State, now: Now) -> bool {
+    let by_monotonic = state.in_step_at_ms.map(|at_ms| now.monotonic_ms.saturating_sub(at_ms) >= MAINTENANCE_STALE_MS);
+    let by_wall = state.last_synced_ms.map(|at_ms| {
+        let age_ms = u64::try_from(now.wall_ms.saturating_sub(at_ms));
+        age_ms.map_or(true, |age_ms| age_ms >= MAINTENANCE_STALE_MS)
+    });
+    match (by_monotonic, by_wall) {
+        (None, None) => true,
+        (one, other) => one == Some(true) || other == Some(true),
+    }
 }
 
 /// A moment of the monotonic clock as one that can be shown and stored.

@@ -4,7 +4,8 @@ use super::PushIds;
 use serde::{Deserialize, Serialize};
 
 /// What is known of a space, as far as the decision needs it. Times with `_at_ms` or `_until_ms` are of the monotonic
-/// clock, `due_ms` is of the wall clock: schedules are what people read on it.
+/// clock, `due_ms` and `last_synced_ms` are of the wall clock: schedules are what people read on it, and a process that
+/// begins knows no other of what was before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct State {
@@ -32,8 +33,11 @@ pub struct State {
     pub needs_confirmation: bool,
     /// When "sync now" was last followed.
     pub manual_at_ms: Option<u64>,
-    /// When the space was last in step.
+    /// When the space was last in step, as far as this process knows.
     pub in_step_at_ms: Option<u64>,
+    /// When it was last in step as it is stored, in milliseconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_synced_ms: Option<i64>,
     /// The pushes that came.
     #[serde(skip_serializing_if = "PushIds::is_empty")]
     pub pushes: PushIds,
@@ -56,6 +60,7 @@ impl Default for State {
             needs_confirmation: false,
             manual_at_ms: None,
             in_step_at_ms: None,
+            last_synced_ms: None,
             pushes: PushIds::default(),
         }
     }

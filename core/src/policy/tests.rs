@@ -197,6 +197,23 @@ fn maintenance_syncs_what_was_forgotten() {
 }
 
 #[test]
+fn maintenance_of_a_process_that_has_just_begun_goes_by_when_the_space_was_last_in_step() {
+    let day_ms = i64::try_from(MAINTENANCE_STALE_MS).unwrap();
+    let maintain = |state: &State| evaluate(state, &Trigger::Maintenance, NOW).reason();
+    let restarted =
+        |ago_ms: i64| State { in_step_at_ms: None, last_synced_ms: Some(NOW.wall_ms - ago_ms), ..scheduled() };
+    assert_eq!(maintain(&restarted(60_000)), Reason::NothingToDo);
+    assert_eq!(maintain(&restarted(day_ms - 1)), Reason::NothingToDo);
+    assert_eq!(maintain(&restarted(day_ms)), Reason::Stale);
+    assert_eq!(maintain(&restarted(-1)), Reason::Stale, "the clock was set back: rather one sync too much");
+    // A device that slept for a day, of which its monotonic clock knows nothing.
+    let slept = State { last_synced_ms: Some(NOW.wall_ms - day_ms), ..scheduled() };
+    assert_eq!(maintain(&slept), Reason::Stale);
+    let awake = State { last_synced_ms: Some(NOW.wall_ms - 1_000), ..scheduled() };
+    assert_eq!(maintain(&awake), Reason::NothingToDo);
+}
+
+#[test]
 fn every_reason_has_a_name_that_leads_back_to_it() {
     for reason in Reason::ALL {
         assert_eq!(reason.name().parse(), Ok(*reason));
@@ -222,6 +239,7 @@ fn a_recorded_trace_replays_to_the_same_decisions() {
 
 fn states() -> impl Strategy<Value = State> {
     let moment = || prop::option::of(0_u64..200_000);
+    let last_synced = prop::option::of(NOW.wall_ms - 100_000_000..NOW.wall_ms + 50_000);
     let hold = prop::option::of((0_u8..3, 0_u64..200_000));
     let flags = any::<(bool, bool, bool, bool, bool)>();
     let jobs = prop::sample::select(vec![Job::Resting, Job::Running, Job::Live]);
@@ -229,9 +247,9 @@ fn states() -> impl Strategy<Value = State> {
         prop::sample::select(vec![Direction::Both, Direction::PushOnly, Direction::PullOnly, Direction::LocalOnly]);
     let needs = prop::sample::select(vec![None, Some(Need::SignIn), Some(Need::Upgrade), Some(Need::Help)]);
     let due = prop::option::of(NOW.wall_ms - 50_000..NOW.wall_ms + 50_000);
-    (flags, jobs, directions, needs, due, hold, (moment(), moment(), moment())).prop_map(
+    (flags, jobs, directions, needs, due, hold, (moment(), moment(), moment(), last_synced)).prop_map(
         |((is_on, is_enabled, is_owed, has_pending, needs_confirmation), job, direction, need, due_ms, hold, times)| {
-            let (back_off_until_ms, manual_at_ms, in_step_at_ms) = times;
+            let (back_off_until_ms, manual_at_ms, in_step_at_ms, last_synced_ms) = times;
             let hold = hold.map(|(kind, until_ms)| match kind {
                 0 => Hold::RetryAfter { until_ms },
                 1 => Hold::Budget { until_ms },
@@ -252,6 +270,7 @@ fn states() -> impl Strategy<Value = State> {
                 needs_confirmation,
                 manual_at_ms,
                 in_step_at_ms,
+                last_synced_ms,
                 pushes,
             }
         },

@@ -206,6 +206,7 @@ impl Synchronization {
             is_owed: plan.is_owed,
             manual_at_ms: plan.manual_at_ms,
             in_step_at_ms: plan.in_step_at_ms,
+            last_synced_ms: plan.last_synced_ms,
             pushes: plan.known_pushes(),
             needs_confirmation: plan.needs_confirmation,
             ..State::default()
