@@ -283,16 +283,19 @@ fn in_words(run: &Run, now: Now) -> String {
         "maintenance" => "maintenance",
         other => other,
     };
-    let why = run.reason.parse::<Reason>().map_or_else(|_| run.reason.clone(), |reason| reason.to_string());
+    let reason = run.reason.parse::<Reason>();
+    let why = reason.map_or_else(|_| run.reason.clone(), |reason| reason.to_string());
+    // Whoever asked is named as the trigger.
+    let begun = if reason == Ok(Reason::Asked) { String::new() } else { format!("; begun since {why}") };
     let figures = &run.figures;
     let what = match (run.decision.as_str(), run.outcome.as_deref()) {
         (_, Some("completed")) => {
             format!(
-                "in step after {} ms ({} sent, {} received)",
+                "in step after {} ms ({} sent, {} received){begun}",
                 figures.duration_ms, figures.changes_sent, figures.changes_received
             )
         }
-        (_, Some(outcome)) => format!("{outcome}: {}", run.error.as_deref().unwrap_or("for no known reason")),
+        (_, Some(outcome)) => format!("{outcome}: {}{begun}", run.error.as_deref().unwrap_or("for no known reason")),
         ("block", None) => format!("kept back, since {why}"),
         (_, None) => format!("nothing done, since {why}"),
     };

@@ -228,8 +228,22 @@ fn each_trigger_each_outcome_and_each_reason_has_words() {
         ("of_a_newer_version", "of_a_newer_version"),
     ];
     for (trigger, told) in triggers {
-        let completed = run(trigger, "start", Reason::Wanted, Some(("completed", None)));
+        let completed = run(trigger, "start", Reason::Asked, Some(("completed", None)));
         assert_eq!(words(&completed), format!("3 s ago: {told}: in step after 9 ms (2 sent, 3 received)"));
+    }
+    let begun = [
+        (Reason::Wanted, "it is to be in step all the time"),
+        (Reason::Due, "its schedule is due"),
+        (Reason::MissedSchedule, "its schedule was due while nothing ran"),
+        (Reason::Owed, "the run before did not get in step"),
+        (Reason::Stale, "it was not in step for long, or has changes to send"),
+    ];
+    for (reason, told) in begun {
+        let completed = words(&run("timer", "start", reason, Some(("completed", None))));
+        let did = "3 s ago: the application's timer: in step after 9 ms (2 sent, 3 received)";
+        assert_eq!(completed, format!("{did}; begun since {told}"));
+        let failed = words(&run("timer", "start", reason, Some(("failed", Some("unplugged")))));
+        assert_eq!(failed, format!("3 s ago: the application's timer: failed: unplugged; begun since {told}"));
     }
     for reason in Reason::ALL {
         let skipped = run("timer", "skip", *reason, None);
@@ -237,10 +251,11 @@ fn each_trigger_each_outcome_and_each_reason_has_words() {
         let blocked = run("timer", "block", *reason, None);
         assert_eq!(words(&blocked), format!("3 s ago: the application's timer: kept back, since {reason}"));
     }
-    let failed = run("retry", "start", Reason::Wanted, Some(("failed", Some("unplugged"))));
+    let failed = run("retry", "start", Reason::Asked, Some(("failed", Some("unplugged"))));
     assert_eq!(words(&failed), "3 s ago: another attempt: failed: unplugged");
     let times = Run { times: 4, error: None, reason: "of_a_newer_version".to_owned(), ..failed };
-    assert_eq!(words(&times), "3 s ago: another attempt: failed: for no known reason, 4 times");
+    let told = "3 s ago: another attempt: failed: for no known reason; begun since of_a_newer_version, 4 times";
+    assert_eq!(words(&times), told);
     let unknown = Run { outcome: None, decision: "skip".to_owned(), ..times };
     assert_eq!(words(&unknown), "3 s ago: another attempt: nothing done, since of_a_newer_version, 4 times");
 }
@@ -288,7 +303,7 @@ fn what_is_printed_has_what_is_and_what_comes_and_why_the_last_runs_were_or_were
     assert_eq!(lines[0], "Home: it is in step, and stays so");
     assert_eq!(lines[1], format!("  next: {BOTH_LIVE}"));
     assert_eq!(lines[2..].len(), 2, "{printed}");
-    for words in ["the schedule", "in step after 30 ms (4 sent, 5 received)"] {
+    for words in ["the schedule", "in step after 30 ms (4 sent, 5 received)", &Reason::Due.to_string()] {
         assert!(lines[2].contains(words), "{words}: {printed}");
     }
     for words in ["somebody asked", &Reason::CoolDown.to_string()] {
