@@ -1,6 +1,8 @@
 use super::*;
 use proptest::prelude::*;
 
+mod table;
+
 const NOW: Now = Now { wall_ms: 1_700_000_000_000, monotonic_ms: 100_000 };
 
 fn on() -> State {
