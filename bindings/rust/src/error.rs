@@ -2,6 +2,7 @@
 //! stays.
 
 mod code;
+pub(crate) mod counted;
 mod sync;
 mod transfer;
 
@@ -218,7 +219,7 @@ pub enum EditError {
     },
     /// Nobody has confirmed that an entity is to be what it was: nothing was written.
     #[error(
-        "this would write {places} places of entity {entity} as they were{}, over what was written there since. Confirm it to do so; undo takes it back", if *.is_deleted { " and take its deletion back" } else { "" }
+        "this would write {} of entity {entity} as {}{}, over what was written there since. Confirm it to do so; undo takes it back", counted::count(*.places, "place", "places"), counted::by(*.places, "it was", "they were"), if *.is_deleted { " and take its deletion back" } else { "" }
     )]
     Unconfirmed {
         /// The entity.
@@ -399,7 +400,9 @@ pub enum SpaceError {
     #[error("space {0} is not on this device; join it first")]
     Unknown(SpaceId),
     /// The space has changes that no relay is known to hold, and would lose them by being left.
-    #[error("{changes} changes of space {space} are on no relay yet; sync first, or leave the space discarding them")]
+    #[error(
+        "{} of space {space} {} on no relay yet; sync first, or leave the space discarding {}", counted::count(*.changes, "change", "changes"), counted::by(*.changes, "is", "are"), counted::by(*.changes, "it", "them")
+    )]
     Unsent {
         /// The space.
         space: SpaceId,

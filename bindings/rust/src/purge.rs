@@ -2,6 +2,7 @@
 
 use crate::collection::Collection;
 use crate::driver::{Driver, EntityError};
+use crate::error::counted;
 use crate::replica::Shared;
 use crate::space::Space;
 use afield_core::wire::Class;
@@ -80,7 +81,7 @@ pub struct Purged {
 pub enum PurgeError {
     /// Nobody has confirmed it.
     #[error(
-        "this would delete {} changes of {} entities for good: on this device now, on the relay and on every device of space {space} with the next sync; nothing brings them back. Confirm it to do so", .extent.changes, .extent.entities
+        "this would delete {} of {} for good: on this device now, on the relay and on every device of space {space} with the next sync; nothing brings {} back. Confirm it to do so", counted::count(.extent.changes, "change", "changes"), counted::count(.extent.entities, "entity", "entities"), counted::by(.extent.changes, "it", "them")
     )]
     Unconfirmed {
         /// The space.

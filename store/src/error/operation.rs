@@ -76,7 +76,7 @@ operation_error! {
             space: SpaceId,
             /// How many.
             changes: u64
-        }, Permanent, "space.unsent", "{changes} changes of the space {space} are on no relay yet; sync first, or discard them";
+        }, Permanent, "space.unsent", "the space {space} has what is on no relay yet (changes: {changes}); sync first, or discard it";
         /// The store has the space already.
         SpaceExists {
             /// The space.

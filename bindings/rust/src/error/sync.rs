@@ -1,6 +1,6 @@
 //! What can go wrong in sync.
 
-use super::FilterError;
+use super::{FilterError, counted};
 use crate::driver::NotInStep;
 use crate::sign_in::SignInReason;
 use afield_core::SpaceId;
@@ -129,7 +129,7 @@ pub enum SyncError {
     },
     /// More was deleted than may be unasked: see [`Space::held`](crate::Space::held).
     #[error(
-        "{deletions} deletions of space {space} wait to be confirmed: {}", if *.received { "others made them, and they are not followed here" } else { "they were made here, and nothing of the space is sent" }
+        "{} of space {space} {} to be confirmed: {}", counted::count(*.deletions, "deletion", "deletions"), counted::by(*.deletions, "waits", "wait"), counted::whose(*.deletions, *.received)
     )]
     Held {
         /// The space.

@@ -4,6 +4,7 @@ use super::plan::planned;
 use super::whole::{Beside, state_of, whole};
 use super::{SpaceStatus, Status, SyncState};
 use crate::driver::{Driver, LinkView, SpaceView, View};
+use crate::error::counted::{by, count};
 use afield_core::policy::Direction;
 use afield_core::wire::ChunkCode;
 use afield_core::{DeviceId, Now, SpaceId};
@@ -138,7 +139,23 @@ fn held_back(status: SpaceStatus) -> SpaceStatus {
         SyncState::Idle | SyncState::Syncing => SyncState::Blocked,
         state => state,
     };
-    let held = status.held_to_send;
-    let words = format!("{held} deletions made here wait to be confirmed, and nothing of the space is sent meanwhile");
-    SpaceStatus { state, last_error: status.last_error.or(Some(words)), ..status }
+    let last_error = status.last_error.or_else(|| Some(waiting(status.held_to_send)));
+    SpaceStatus { state, last_error, ..status }
+}
+
+fn waiting(deletions: u64) -> String {
+    let (words, wait) = (count(deletions, "deletion", "deletions"), by(deletions, "waits", "wait"));
+    format!("{words} made here {wait} to be confirmed, and nothing of the space is sent meanwhile")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_deletion_waits_and_two_wait() {
+        let rest = "to be confirmed, and nothing of the space is sent meanwhile";
+        assert_eq!(waiting(1), format!("1 deletion made here waits {rest}"));
+        assert_eq!(waiting(2), format!("2 deletions made here wait {rest}"));
+    }
 }
