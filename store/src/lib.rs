@@ -121,7 +121,7 @@ pub use reader::{Commits, QuarantinedChunk, Reader, SpaceFigures};
 pub use receive::{
     Brought, Handed, HandedChange, LeftOut, Page, ReceivedChange, Run, RunOutcome, TakenOver, UnreadableChunk,
 };
-pub use runs::{RUN_AGE_MAX_MS, RUNS_MAX, RunNotes, RunRecord, StoredSchedule, SyncSettings};
+pub use runs::{RUN_AGE_MAX_MS, RUNS_MAX, RunNotes, RunRecord, RunsAsked, StoredSchedule, SyncSettings};
 pub use schema::{APPLICATION_ID, SchemaVersion};
 pub use settle::{Reason, Settled, Settlement};
 pub use snapshot::Snapshot;

@@ -11,7 +11,8 @@ use crate::store::Store;
 use crate::transaction::{WriteTransaction, rows};
 use afield_core::policy::{PUSH_IDS_MAX, PushIds};
 use afield_core::{Durable, SpaceId};
-use rusqlite::{Connection, Row};
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params_from_iter};
 
 /// How many rows of history are kept: some weeks of a device with a schedule of ten minutes, in some 100 KB.
 pub const RUNS_MAX: i64 = 2_000;
@@ -96,6 +97,67 @@ pub struct RunNotes<'n> {
     pub synced: &'n [(SpaceId, i64)],
     /// The ids of pushes that were followed, for a space or for the device without one.
     pub pushes: &'n [(Option<SpaceId>, String)],
+}
+
+/// Which rows of the history are asked for: those that meet all of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunsAsked {
+    /// Of one space; `None` for all rows.
+    pub space: Option<SpaceId>,
+    /// What led to them is one of these; any where there are none.
+    pub triggers: Vec<String>,
+    /// They went in one of these ways; where there are none, those that were no runs belong to it, too.
+    pub outcomes: Vec<String>,
+    /// From this moment on, in milliseconds since the Unix epoch.
+    pub since_ms: i64,
+    /// Before this moment.
+    pub until_ms: i64,
+    /// At most so many, of the newest.
+    pub limit: usize,
+}
+
+impl Default for RunsAsked {
+    /// All of them.
+    fn default() -> Self {
+        Self {
+            space: None,
+            triggers: Vec::new(),
+            outcomes: Vec::new(),
+            since_ms: i64::MIN,
+            until_ms: i64::MAX,
+            limit: usize::MAX,
+        }
+    }
+}
+
+impl RunsAsked {
+    /// Whether a row that is not stored yet is among those that are asked for, but for the limit.
+    pub fn has(&self, run: &RunRecord) -> bool {
+        let is_one_of =
+            |asked: &[String], name: Option<&String>| asked.is_empty() || name.is_some_and(|name| asked.contains(name));
+        (self.space.is_none() || run.space == self.space)
+            && is_one_of(&self.triggers, Some(&run.trigger))
+            && is_one_of(&self.outcomes, run.outcome.as_ref())
+            && (self.since_ms..self.until_ms).contains(&run.at_ms)
+    }
+
+    /// The condition, and what is bound to it.
+    fn condition(&self) -> (String, Vec<Value>) {
+        let mut parts = vec!["at_ms >= ?".to_owned(), "at_ms < ?".to_owned()];
+        let mut bound: Vec<Value> = vec![self.since_ms.into(), self.until_ms.into()];
+        if let Some(space) = self.space {
+            parts.push("space_row = (SELECT space_row FROM spaces WHERE space = ?)".to_owned());
+            bound.push(space.as_bytes().to_vec().into());
+        }
+        for (column, names) in [("cause", &self.triggers), ("outcome", &self.outcomes)] {
+            if !names.is_empty() {
+                let places = vec!["?"; names.len()].join(", ");
+                parts.push(format!("{column} IN ({places})"));
+                bound.extend(names.iter().cloned().map(Value::from));
+            }
+        }
+        (parts.join(" AND "), bound)
+    }
 }
 
 impl Store {
@@ -270,18 +332,22 @@ impl Reader {
     ///
     /// The storage failed.
     pub fn runs(&self, space: Option<SpaceId>, limit: usize) -> Result<Vec<RunRecord>, StoreError> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.find_runs(&RunsAsked { space, limit, ..RunsAsked::default() })
+    }
+
+    /// Those rows of the history that are asked for, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn find_runs(&self, asked: &RunsAsked) -> Result<Vec<RunRecord>, StoreError> {
+        let (condition, mut bound) = asked.condition();
+        bound.push(i64::try_from(asked.limit).unwrap_or(i64::MAX).into());
         let columns = "SELECT run_row, (SELECT space FROM spaces WHERE spaces.space_row = runs.space_row), cause,
                        decision, reason, until_ms, at_ms, times, outcome, duration_ms, changes_sent, changes_received,
                        bytes_sent, bytes_received, error FROM runs";
-        self.read(|connection| match space {
-            Some(space) => {
-                let of_space = "WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?)";
-                let sql = format!("{columns} {of_space} ORDER BY run_row DESC LIMIT ?");
-                rows(connection, &sql, (space.as_bytes(), limit), record)
-            }
-            None => rows(connection, &format!("{columns} ORDER BY run_row DESC LIMIT ?"), [limit], record),
-        })
+        let sql = format!("{columns} WHERE {condition} ORDER BY run_row DESC LIMIT ?");
+        self.read(|connection| rows(connection, &sql, params_from_iter(bound), record))
     }
 }
 

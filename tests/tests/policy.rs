@@ -1,6 +1,8 @@
 //! When devices sync, with a real relay process that is stopped and started.
 
-use afield::{Collection, Decision, Durability, Reason, Relay, Schedule, SyncEvent, SyncState, Trigger};
+use afield::{
+    Collection, Decision, Durability, Reason, Relay, RunOutcome, RunQuery, Schedule, SyncEvent, SyncState, Trigger,
+};
 use afield_tests::processes::agent::Task;
 use afield_tests::processes::{Access, Program, Site};
 use std::time::Duration;
@@ -47,6 +49,20 @@ fn a_failed_upload_goes_on_by_itself_when_the_relay_is_back() {
     assert!(runs.iter().filter(failed).all(|run| run.figures.changes_sent == 0), "nobody was there: {runs:#?}");
     assert!(runs.iter().any(|run| run.trigger == "retry" && run.outcome.as_deref() == Some("completed")), "{runs:#?}");
     replica.disconnect();
+
+    // The history answers for what is stored and for what still counts up.
+    let asked = RunQuery::new().trigger(Trigger::Retry).outcome(RunOutcome::Completed);
+    let found = replica.find_runs(&asked).unwrap();
+    assert!(!found.is_empty() && found.len() < replica.runs(usize::MAX).unwrap().len());
+    assert!(
+        found.iter().all(|run| run.trigger == "retry" && run.outcome.as_deref() == Some("completed")),
+        "{found:#?}"
+    );
+    let at_ms = found[0].at_ms;
+    assert_eq!(replica.find_runs(&asked.clone().since_ms(at_ms).until_ms(at_ms + 1)).unwrap()[0], found[0]);
+    assert!(replica.find_runs(&asked.since_ms(at_ms + 1)).unwrap().is_empty());
+    let any = replica.find_runs(&RunQuery::new()).unwrap();
+    assert_eq!(any, replica.runs(usize::MAX).unwrap(), "all of them where nothing is said");
 }
 
 #[test]

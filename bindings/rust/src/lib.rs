@@ -246,7 +246,7 @@ pub use query::{
 pub use read_only::{ReadEntity, ReadOnlyReplica, ReadOnlySpace};
 pub use relay::Relay;
 pub use replica::{Replica, ReplicaOptions};
-pub use runs::{Explanation, RequestError, Run};
+pub use runs::{Explanation, RequestError, Run, RunOutcome, RunQuery};
 pub use sandbox::{Sandbox, SandboxError, SandboxProgress};
 pub use schedule::{SCHEDULE_INTERVAL_MIN_MS, Schedule, ScheduleError};
 pub use sign_in::SignInReason;

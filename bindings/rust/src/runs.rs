@@ -1,8 +1,10 @@
 //! Asking for a sync, how each space is synced, and what came of it.
 
 mod explain;
+mod query;
 
 pub use explain::Explanation;
+pub use query::{RunOutcome, RunQuery};
 
 use crate::driver::{Driver, DriverError};
 use crate::read_only::ReadOnlyReplica;
@@ -117,7 +119,7 @@ pub struct Run {
     pub at_ms: i64,
     /// How often it was decided in a row.
     pub times: u64,
-    /// `completed`, `failed`, `refused` or `stopped`, where it was a run.
+    /// How it went, where it was a run: the name of a [`RunOutcome`].
     pub outcome: Option<String>,
     /// What the run moved.
     pub figures: RunFigures,
@@ -166,7 +168,7 @@ impl Replica {
     }
 
     /// The newest decisions about syncing, and how runs went, the newest first: at most `limit`. The store keeps the last
-    /// 2,000 of 90 days.
+    /// 2,000 of 90 days; [`Replica::find_runs`] asks for some of them.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

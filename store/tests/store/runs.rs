@@ -4,8 +4,8 @@ use crate::help::*;
 use afield_core::SpaceId;
 use afield_core::policy::PUSH_IDS_MAX;
 use afield_store::{
-    OpenOptions, Origin, RUN_AGE_MAX_MS, RUNS_MAX, RunNotes, RunRecord, SpaceError, Store, StoredSchedule, SyncMoment,
-    Unsent,
+    OpenOptions, Origin, RUN_AGE_MAX_MS, RUNS_MAX, RunNotes, RunRecord, RunsAsked, SpaceError, Store, StoredSchedule,
+    SyncMoment, Unsent,
 };
 use std::sync::{Arc, Mutex};
 
@@ -147,4 +147,47 @@ fn the_last_pushes_of_each_space_and_of_the_device_alone_are_remembered_across_o
     let rows = store.into_connection().unwrap();
     let count: i64 = rows.query_row("SELECT count(*) FROM pushes", [], |row| row.get(0)).unwrap();
     assert_eq!(count, PUSH_IDS_MAX as i64 + 2, "no more rows are kept than are read");
+}
+
+#[test]
+fn the_history_is_asked_by_trigger_outcome_space_and_time_and_all_of_it_has_to_fit() {
+    let mut store = store_in_memory();
+    for number in [1, 2] {
+        let _ = store.create_space(space(number), "Home", Origin::MadeHere, AT_MS).unwrap();
+    }
+    let row = |number: u8, trigger: &str, outcome: Option<&str>, at_ms: i64| RunRecord {
+        trigger: trigger.into(),
+        outcome: outcome.map(Into::into),
+        ..run(Some(space(number)), "due", AT_MS + at_ms)
+    };
+    let runs = [
+        row(1, "schedule", Some("completed"), 0),
+        row(1, "schedule", Some("failed"), 1),
+        row(1, "retry", Some("failed"), 2),
+        row(2, "manual", None, 3),
+        row(2, "retry", Some("refused"), 4),
+    ];
+    store.note_runs(&RunNotes { runs: &runs, ..RunNotes::default() }, AT_MS).unwrap();
+    let reader = store.reader();
+    let found = |asked: &RunsAsked| {
+        let found = reader.find_runs(asked).unwrap();
+        let by_row: Vec<_> = runs.iter().rev().filter(|run| asked.has(run)).map(|run| run.at_ms).collect();
+        let found: Vec<_> = found.iter().map(|run| run.at_ms).collect();
+        assert_eq!(found, by_row.into_iter().take(asked.limit).collect::<Vec<_>>(), "stored or not: {asked:?}");
+        found.into_iter().map(|at_ms| at_ms - AT_MS).collect::<Vec<_>>()
+    };
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let all = RunsAsked::default();
+    assert_eq!(found(&all), [4, 3, 2, 1, 0]);
+    assert_eq!(found(&RunsAsked { limit: 2, ..all.clone() }), [4, 3]);
+    assert_eq!(found(&RunsAsked { triggers: words(&["retry", "manual"]), ..all.clone() }), [4, 3, 2]);
+    assert_eq!(found(&RunsAsked { outcomes: words(&["failed"]), ..all.clone() }), [2, 1]);
+    assert_eq!(found(&RunsAsked { outcomes: words(&["failed", "refused"]), limit: 2, ..all.clone() }), [4, 2]);
+    assert_eq!(found(&RunsAsked { since_ms: AT_MS + 1, until_ms: AT_MS + 3, ..all.clone() }), [2, 1]);
+    assert_eq!(found(&RunsAsked { space: Some(space(2)), ..all.clone() }), [4, 3]);
+    let one =
+        RunsAsked { space: Some(space(1)), triggers: words(&["retry"]), outcomes: words(&["failed"]), ..all.clone() };
+    assert_eq!(found(&one), [2]);
+    let text = "retry' OR '1' = '1";
+    assert!(found(&RunsAsked { triggers: words(&[text]), ..all }).is_empty(), "what is asked for is bound");
 }

@@ -3,10 +3,11 @@
 use super::{Link, Synchronization};
 use crate::driver::Driver;
 use crate::driver::documents::lock;
+use crate::runs::RunOutcome;
 use crate::status::{RunFigures, SyncEvent};
 use afield_core::policy::{Decision, Reason, Trigger};
 use afield_core::{Now, SpaceId};
-use afield_store::{RunNotes, RunRecord, StoreError};
+use afield_store::{RunNotes, RunRecord, RunsAsked, StoreError};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -48,12 +49,12 @@ impl<'r> End<'r> {
         }
     }
 
-    fn outcome(self) -> &'static str {
+    fn outcome(self) -> RunOutcome {
         match self {
-            Self::InStep => "completed",
-            Self::Lost(_) => "failed",
-            Self::Refused(_) => "refused",
-            Self::Stopped(_) => "stopped",
+            Self::InStep => RunOutcome::Completed,
+            Self::Lost(_) => RunOutcome::Failed,
+            Self::Refused(_) => RunOutcome::Refused,
+            Self::Stopped(_) => RunOutcome::Stopped,
         }
     }
 }
@@ -75,10 +76,9 @@ impl History {
         self.is_due = true;
     }
 
-    /// The rows of a space, or of all, that may still count up, the newest first.
-    fn open_rows(&self, space: Option<SpaceId>) -> Vec<RunRecord> {
-        let rows = self.open.values().filter(|row| space.is_none() || row.space == space);
-        let mut rows: Vec<_> = rows.cloned().collect();
+    /// The rows that may still count up, of those that are asked for, the newest first.
+    fn open_rows(&self, asked: &RunsAsked) -> Vec<RunRecord> {
+        let mut rows: Vec<_> = self.open.values().filter(|row| asked.has(row)).cloned().collect();
         rows.sort_by_key(|row| std::cmp::Reverse(row.at_ms));
         rows
     }
@@ -268,7 +268,7 @@ impl Driver {
             reason: run.reason.name().to_owned(),
             at_ms: run.started.wall_ms,
             times: 1,
-            outcome: Some(end.outcome().to_owned()),
+            outcome: Some(end.outcome().name().to_owned()),
             duration_ms: figures.duration_ms,
             changes_sent: figures.changes_sent,
             changes_received: figures.changes_received,
@@ -375,20 +375,25 @@ impl Driver {
         self.store_history(sync, now);
     }
 
-    /// The newest rows of the history, the newest first. Those that may still count up come from memory, and go on counting.
+    /// The newest rows of the history, the newest first: see [`Self::find_runs`].
     pub(crate) fn runs(&self, space: Option<SpaceId>, limit: usize, now: Now) -> Result<Vec<RunRecord>, StoreError> {
+        self.find_runs(&RunsAsked { space, limit, ..RunsAsked::default() }, now)
+    }
+
+    /// Those rows of the history that are asked for, the newest first. Such as may still count up come from memory, and go on counting.
+    pub(crate) fn find_runs(&self, asked: &RunsAsked, now: Now) -> Result<Vec<RunRecord>, StoreError> {
         let mut sync = self.turn();
         self.store_history(&mut sync, now);
-        let open = sync.history.open_rows(space);
+        let open = sync.history.open_rows(asked);
         let reader = lock(&self.store).reader();
         // While sync is held, so that no row is stored meanwhile and comes twice.
-        let mut rows = reader.runs(space, limit)?;
+        let mut rows = reader.find_runs(asked)?;
         drop(sync);
         for row in open {
             let place = rows.iter().position(|stored| stored.at_ms <= row.at_ms).unwrap_or(rows.len());
             rows.insert(place, row);
         }
-        rows.truncate(limit);
+        rows.truncate(asked.limit);
         Ok(rows)
     }
 }
