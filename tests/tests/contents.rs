@@ -1,11 +1,13 @@
 //! Content of every kind on three devices: edited in turns and at once through every view, it is the same on all of them,
 //! and the same when it is written out and read in.
 
+use afield::automerge::transaction::Transactable;
+use afield::automerge::{AutoCommit, ObjType, ROOT};
 use afield::{
-    Block, Bytes, Collection, Counter, EntityId, Expand, LongText, Path, Replica, RichText, Space, Text, Timestamp,
-    Value, model,
+    Attribution, Block, Bytes, Collection, Counter, EntityId, Expand, HistoryChange, LongText, Path, Point, Replica,
+    RichText, Space, Text, Timestamp, Value, model,
 };
-use afield_tests::processes::{Access, Program, Site};
+use afield_tests::processes::{Access, Program, Site, changes_of};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -227,4 +229,50 @@ fn two_devices_that_begin_the_same_rich_and_long_texts_offline_end_with_one_of_e
     };
     assert!(page.body.marks().any(is_bold), "{:?}", page.body);
     assert_eq!(copies.read(id).unwrap(), page);
+}
+
+#[test]
+fn an_entity_that_was_read_in_from_a_file_of_automerge_reaches_another_device_with_its_whole_history() {
+    let site = Site::start(&Program::new(env!("CARGO_BIN_EXE_relay_process")), Access::Open);
+    let (one, other) = (site.replica("one.db"), site.replica("other.db"));
+    let home = one.create_space("home").unwrap();
+    let there = other.join_space(home.id()).unwrap();
+    let mut elsewhere = AutoCommit::new();
+    elsewhere.put(&ROOT, "title", "Milk").unwrap();
+    elsewhere.commit();
+    let text = elsewhere.put_object(&ROOT, "body", ObjType::Text).unwrap();
+    elsewhere.splice_text(&text, 0, 0, "two bottles").unwrap();
+    elsewhere.commit();
+    let mut beside = elsewhere.fork();
+    beside.put(&ROOT, "title", "Oat milk").unwrap();
+    elsewhere.splice_text(&text, 4, 0, "large ").unwrap();
+    elsewhere.merge(&mut beside).unwrap();
+    let made: BTreeSet<_> = elsewhere.get_changes(&[]).iter().map(|change| change.hash().to_string()).collect();
+
+    let notes = home.collection::<()>("notes").unwrap();
+    let id = notes.import_automerge(&elsewhere.save()).unwrap();
+    let copy = there.collection::<()>("notes").unwrap();
+    site.sync_all(&[&one, &other]);
+    let expected = json!({ "title": "Oat milk", "body": "two large bottles" });
+    assert_eq!(notes.json().read(id).unwrap(), expected);
+    assert_eq!(copy.json().read(id).unwrap(), expected);
+    let hashes = changes_of(&copy, id);
+    assert_eq!(hashes, changes_of(&notes, id));
+    assert!(made.len() >= 4 && made.is_subset(&hashes), "every change stays the one it was");
+    // The file says neither who made them nor when.
+    let history = copy.history(id, &Point::Now, 20).unwrap().changes;
+    let imported: Vec<_> = history.iter().filter(|change| made.contains(&change.hash.to_string())).collect();
+    assert_eq!(imported.len(), made.len());
+    let is_nobodys = |change: &&HistoryChange| {
+        let Attribution { device, author, at_ms, .. } = &change.attribution;
+        device.is_none() && author.is_none() && *at_ms == 0
+    };
+    assert!(imported.iter().all(is_nobodys), "{imported:?}");
+    let past = copy.json().at(id, &Point::TimeMs(1)).unwrap();
+    assert_eq!(past, expected, "they are shown from the beginning");
+
+    let _ = copy.json().edit(id, |note| note["title"] = json!("Soy milk")).unwrap();
+    site.sync_all(&[&other, &one]);
+    assert_eq!(notes.json().read(id).unwrap()["title"], "Soy milk");
+    assert!(one.status().unwrap().spaces[0].quarantined == 0 && other.status().unwrap().spaces[0].quarantined == 0);
 }

@@ -2,8 +2,8 @@
 //! restarts, and goes once somebody has confirmed exactly that.
 
 use afield::{
-    Collection, Confirm, EntityId, Guard, HeldWay, Reason, Relay, Replica, Space, SpaceId, SyncError, SyncEvent,
-    SyncState, Trigger,
+    Collection, Confirm, EntityId, Guard, HeldWay, Reason, Relay, Replica, RunOutcome, RunQuery, Space, SpaceId,
+    SyncError, SyncEvent, SyncState, Trigger,
 };
 use afield_tests::processes::{Access, Program, Site, changes_of};
 use serde_json::json;
@@ -403,4 +403,44 @@ fn another_space_and_another_guard_are_no_matter_of_what_is_held() {
     assert_eq!(notes(&ben, space).ids().unwrap().len(), 6);
     let refused = home(&anna, space).set_guard(Guard { deletions: None, share: Some(2.0) });
     assert_eq!(refused.unwrap_err().code(), "guard.share");
+}
+
+#[test]
+fn runs_that_a_guard_holds_back_are_failures_in_a_row_of_their_space_and_are_told() {
+    let site = site();
+    let (anna, _ben, space, ids) = pair(&site, 6);
+    // Others keep the session, with which each run of the space that is held begins anew.
+    let (beside, _third) = (anna.create_space("beside").unwrap(), anna.create_space("third").unwrap());
+    home(&anna, space).set_guard(number(1)).unwrap();
+    delete(&anna, space, &ids[..3]);
+    anna.tell_after_failures(2);
+    let mut events = anna.events();
+    let next_run = |events: &mut _| {
+        let ended = site.hear(events, |event| {
+            matches!(event, SyncEvent::Failed { space: of, .. } | SyncEvent::FailingRepeatedly { space: of, .. } if *of == Some(space))
+        });
+        match ended {
+            SyncEvent::Failed { failures, reason, .. } => {
+                assert_eq!(reason, Reason::ConfirmationNeeded.to_string());
+                (failures, false)
+            }
+            SyncEvent::FailingRepeatedly { failures, .. } => (failures, true),
+            other => panic!("{other:?}"),
+        }
+    };
+    anna.connect(Relay::new(site.relay.url())).unwrap();
+    assert_eq!(next_run(&mut events), (1, false));
+    beside.set_sync_enabled(false).unwrap();
+    assert_eq!(next_run(&mut events), (2, false));
+    assert_eq!(next_run(&mut events), (2, true), "as often as was asked for");
+    beside.set_sync_enabled(true).unwrap();
+    beside.set_sync_enabled(false).unwrap();
+    assert_eq!(next_run(&mut events), (3, false));
+
+    let asked = RunQuery::new().outcome(RunOutcome::Refused);
+    let refused = home(&anna, space).find_runs(&asked).unwrap();
+    assert_eq!(refused.iter().map(|run| run.times).sum::<u64>(), 3, "{refused:#?}");
+    let shown = home(&anna, space).held().unwrap();
+    home(&anna, space).confirm(&shown).unwrap();
+    sync(&site, &anna).unwrap();
 }

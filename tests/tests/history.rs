@@ -1,6 +1,8 @@
 //! Who changed what, and undo beside others: whole devices and a real relay.
 
-use afield::{Changed, Collection, Confirm, EntityId, Point, PointError, ReadError, Relay, Replica, Text, model};
+use afield::{
+    Changed, Collection, Confirm, EditError, EntityId, Point, PointError, ReadError, Relay, Replica, Text, model,
+};
 use afield_tests::processes::{Access, Program, Site};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -180,4 +182,32 @@ fn what_a_transaction_did_to_an_entity_is_one_step() {
     let _ = anna.transaction(edit).unwrap();
     assert!(ours.undo(id).unwrap().is_some());
     assert_eq!(ours.read(id).unwrap(), Note { title: "Trip".into(), body: "by train".into() });
+}
+
+#[test]
+fn bringing_a_deleted_entity_back_to_a_moment_is_asked_for_with_its_deletion_named() {
+    let replica = Replica::open_in_memory().unwrap();
+    let notes: Collection<Note> = replica.create_space("home").unwrap().collection("notes").unwrap();
+    let id = notes.insert(&Note { title: "Trip".into(), body: "by train".into() }).unwrap();
+    let first = Point::After(notes.history(id, &Point::Now, 1).unwrap().changes[0].hash);
+    let _ = notes.edit(id, |note| note.title = "Night trip".into()).unwrap();
+    let asked = |places: u64, is_deleted: bool| match notes.restore_to(id, &first, Confirm::Ask).unwrap_err() {
+        EditError::Unconfirmed { entity, places: would, is_deleted: was, .. } => {
+            assert_eq!((entity, would, was), (id, places, is_deleted));
+        }
+        other => panic!("{other:?}"),
+    };
+    asked(1, false);
+    let _ = notes.delete(id).unwrap();
+    asked(1, true);
+    let error = notes.restore_to(id, &first, Confirm::Ask).unwrap_err();
+    assert!(error.to_string().contains("1 place of entity"), "{error}");
+    assert!(error.to_string().contains("as it was and take its deletion back"), "{error}");
+    assert_eq!(notes.ids().unwrap(), [], "nothing was written");
+    let _ = notes.restore_to(id, &first, Confirm::Yes).unwrap();
+    assert_eq!((notes.ids().unwrap(), notes.read(id).unwrap().title.as_str()), (vec![id], "Trip"));
+
+    // Where nothing but the deletion differs, that is asked for, too.
+    let _ = notes.delete(id).unwrap();
+    asked(0, true);
 }

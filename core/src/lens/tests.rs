@@ -135,6 +135,8 @@ fn what_cannot_be_taken_back_is_refused_when_it_is_declared() {
     assert_eq!(declared(vec![Lens::rename("a", "b"), Lens::wrap("a", "c")]), gone);
     let twice = Lens::convert("a", "b", [(1, "x"), (2, "x")], 1, "x");
     assert_eq!(declared(vec![twice]), DeclareError::NotOneToOne { version: 2, field: "a".into() });
+    let twice = Lens::convert("a", "b", [(1, "x"), (1, "y")], 1, "x");
+    assert_eq!(declared(vec![twice]), DeclareError::NotOneToOne { version: 2, field: "a".into() }, "on the older side");
     let stray = Lens::convert("a", "b", [(1, "x"), (2, "y")], 3, "x");
     assert_eq!(declared(vec![stray]), DeclareError::Default { version: 2, field: "a".into() });
     let order = Lenses::oldest(2).version(2, []).map(drop).unwrap_err();
@@ -237,7 +239,72 @@ fn write(fields: &mut Fields, writing: &Writing) {
     }
 }
 
+/// A step over a few names, so that declarations often meet what older versions did, and are often refused.
+fn any_step() -> impl Strategy<Value = Lens> {
+    let name = || prop::sample::select(vec!["a", "b", "c", "d", "e", "f"]);
+    let flat = || {
+        prop_oneof![
+            (name(), name()).prop_map(|(from, to)| Lens::rename(from, to)),
+            (name(), 0..3_i64).prop_map(|(field, default)| Lens::add(field, default)),
+            name().prop_map(Lens::remove),
+            (name(), name()).prop_map(|(from, to)| Lens::wrap(from, to)),
+            (name(), name(), 0..3_i64, 0..3_i64, 0..3_i64, 0..3_i64).prop_map(
+                |(from, to, one, other, older, newer)| {
+                    Lens::convert(from, to, [(one, 10 + newer), (other, 10 + older)], one, 10 + newer)
+                }
+            ),
+        ]
+    };
+    let steps = move || prop::collection::vec(flat(), 1..3);
+    prop_oneof![
+        6 => flat(),
+        1 => (name(), steps()).prop_map(|(field, steps)| Lens::inside(field, steps)),
+        1 => (name(), steps()).prop_map(|(field, steps)| Lens::each(field, steps)),
+    ]
+}
+
+/// A declaration that was accepted.
+fn any_declaration() -> impl Strategy<Value = Lenses> {
+    let versions = prop::collection::vec(prop::collection::vec(any_step(), 1..4), 1..4);
+    versions.prop_filter_map("it could not be taken back", |versions| {
+        let numbered = versions.into_iter().zip(2..);
+        numbered.into_iter().try_fold(Lenses::oldest(1), |lenses, (steps, version)| lenses.version(version, steps)).ok()
+    })
+}
+
+/// Documents over the same names, also such as no version would write.
+fn any_document() -> impl Strategy<Value = Value> {
+    let name = || prop::sample::select(vec!["a", "b", "c", "d", "e", "f"]).prop_map(str::to_owned);
+    let leaf = prop_oneof![Just(Value::Null), (0..3_i64).prop_map(Value::from), (10..13_i64).prop_map(Value::from)];
+    let nested = leaf.prop_recursive(2, 12, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::List),
+            prop::collection::btree_map(name(), inner, 0..4).prop_map(Value::Map),
+        ]
+    });
+    prop::collection::btree_map(name(), nested, 0..6).prop_map(Value::Map)
+}
+
 proptest! {
+    #[test]
+    fn each_declaration_that_is_accepted_gives_back_what_it_took(
+        declared in any_declaration(),
+        base in any_document(),
+        written in 20..23_i64,
+    ) {
+        let shown = declared.forward(&base);
+        prop_assert_eq!(declared.backward(&base, &shown, &shown).unwrap(), base.clone());
+        // Whatever number stands in a field of the newest version may become another, which is read again.
+        let Value::Map(fields) = &shown else { panic!("a map") };
+        for (field, _) in fields.iter().filter(|(_, value)| matches!(value, Value::Int(_))) {
+            let mut after = fields.clone();
+            after.insert(field.clone(), written.into());
+            let after = Value::Map(after);
+            let made = declared.backward(&base, &shown, &after).unwrap();
+            prop_assert_eq!(declared.forward(&made), after);
+        }
+    }
+
     #[test]
     fn writing_back_what_was_read_changes_nothing(base in any_base()) {
         let shown = lenses().forward(&base);

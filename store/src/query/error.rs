@@ -119,7 +119,8 @@ pub enum QueryError {
         /// The collection.
         collection: String,
     },
-    /// The text is not in the language of full-text queries.
+    /// The text is not in the language of full-text queries. It has no place, unlike [`Self::Syntax`]: FTS5 says what it stumbled over
+    /// and not where, and that is content of the query, which no text of an error holds.
     #[error(
         "the full-text query cannot be read: words, \"phrases\", AND, OR, NOT, NEAR, prefix*; quote whatever else it holds"
     )]

@@ -176,7 +176,7 @@ impl<T> SearchBox<T> {
     }
 
     /// Takes the text as an expression of SQLite's FTS5 instead: `milk OR bread`, `"whole milk"`, `bre*`, `title : milk`,
-    /// `NEAR(milk bread, 5)`. Asking for one that is none is an error.
+    /// `NEAR(milk bread, 5)`. Asking for one that is none is an error, `search.syntax`, which has no place within the text: SQLite tells none.
     ///
     /// ```
     /// # use serde_json::json;
