@@ -224,6 +224,41 @@ fn every_reason_has_a_name_that_leads_back_to_it() {
     assert!("another".parse::<Reason>().is_err());
 }
 
+#[test]
+fn the_guide_has_each_reason_once_with_the_decision_that_it_comes_with() {
+    let decision = |reason: &Reason| match reason {
+        Reason::Wanted | Reason::Asked | Reason::Due | Reason::MissedSchedule | Reason::Owed | Reason::Stale => "start",
+        Reason::Running
+        | Reason::Live
+        | Reason::CoolDown
+        | Reason::DuplicatePush
+        | Reason::NotDue
+        | Reason::WaitsForSchedule
+        | Reason::NothingToDo => "skip",
+        Reason::SyncOff
+        | Reason::SpaceDisabled
+        | Reason::LocalOnly
+        | Reason::SignInNeeded
+        | Reason::UpgradeNeeded
+        | Reason::Stopped
+        | Reason::ConfirmationNeeded
+        | Reason::RelayAsked
+        | Reason::BudgetSpent
+        | Reason::SpaceRefused
+        | Reason::BackOff => "block",
+    };
+    let guide = include_str!("../../../bindings/rust/src/guide/sync.md");
+    let told: Vec<_> = guide.lines().filter(|line| line.starts_with("| `")).collect();
+    assert_eq!(told.len(), Reason::ALL.len());
+    for (line, reason) in told.iter().zip(Reason::ALL) {
+        let row = format!("| `{}` | {} | ", reason.name(), decision(reason));
+        assert!(line.starts_with(&row), "{row} has {line}");
+    }
+    // What the guide says of each is what the policy decides.
+    let trace = include_str!("fixtures/trace.jsonl").lines().map(|line| TraceLine::parse(line).unwrap().decision);
+    trace.for_each(|decided| assert_eq!(decided.name(), decision(&decided.reason()), "{decided:?}"));
+}
+
 /// What was recorded once decides the same for ever, or a rule has changed.
 #[test]
 fn a_recorded_trace_replays_to_the_same_decisions() {

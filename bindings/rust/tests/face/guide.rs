@@ -24,8 +24,9 @@ const APP: [&str; 19] = [
     "In and out",
     "Who is here",
 ];
-const SYNC: [&str; 16] = [
+const SYNC: [&str; 17] = [
     "One entry.",
+    "Every reason",
     "\"Sync now\" rests",
     "Schedules",
     "Maintenance",
