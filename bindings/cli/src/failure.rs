@@ -1,6 +1,5 @@
 //! What can go wrong, with exit code, class and what to do next.
 
-mod counted;
 mod next;
 
 use crate::demo::DemoFailure;
@@ -16,7 +15,6 @@ use afield::{
     OperationError, ParseInvitationError, PlanError, PurgeError, QueryError, ReadError, ReplicaError, ScheduleError,
     SpaceError, StoreError, SyncError, TransferError,
 };
-pub(crate) use counted::sync_in_words;
 pub(crate) use next::{AFTER_CERTIFICATE, after_sign_in, is_of_certificate};
 use std::io;
 use std::path::PathBuf;
@@ -359,9 +357,6 @@ impl Failure {
                 words.push_str(&text);
             }
             cause = error.source();
-        }
-        if let Some((theirs, ours)) = counted::of(self) {
-            words = words.replace(&theirs, &ours);
         }
         words.replace('\n', " ")
     }

@@ -152,7 +152,7 @@
 //! Deliberately absent from this crate: merging (Automerge, through `afield-core`), SQL (`afield-store`) and sockets
 //! (`afield-transport`).
 
-/// The examples of the README, compiled.
+/// The examples of the README, compiled; those of its blocks that stand in tests/readme run there.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

@@ -2,7 +2,7 @@
 
 use crate::arguments::{Connect, Global};
 use crate::context;
-use crate::failure::{Failure, sync_in_words};
+use crate::failure::Failure;
 use crate::moved::{self, Moved};
 use crate::output::Output;
 use crate::remembered::{LastError, Remembered};
@@ -78,8 +78,7 @@ fn attempt(
                 SyncError::Failed { sign_in, .. } => *sign_in,
                 _ => None,
             };
-            remembered.last_error =
-                Some(LastError { reason: sync_in_words(error), state: error.class().into(), sign_in });
+            remembered.last_error = Some(LastError { reason: error.to_string(), state: error.class().into(), sign_in });
         }
         Err(_) => {}
     }

@@ -107,7 +107,7 @@ fn next(space: &SpaceStatus, remembered: &Remembered) -> String {
             return after_sign_in(sign_in(remembered)).to_owned();
         }
         _ if space.held_to_send + space.held_here > 0 => {
-            let sent = if space.held_to_send > 0 { "; nothing is sent until then" } else { "" };
+            let sent = if space.held_to_send > 0 { "; no sync of the space begins until then" } else { "" };
             let (deletions, them) = match space.held_to_send + space.held_here {
                 1 => ("deletion", "it"),
                 _ => ("deletions", "them"),
