@@ -63,7 +63,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`SpaceError::UnsentChanges`] when there are any and they are to be kept, with nothing removed;
+    /// [`SpaceError::UnsentChanges`] when there are any and they are to be kept, with nothing removed: all that there are where the relay knows no such
+    /// space any more;
     /// [`SpaceError::UnknownSpace`], or the storage failed.
     pub fn leave_space(&mut self, space: SpaceId, unsent: Unsent) -> Result<Durable<Left>, SpaceError> {
         self.extracted = None;
@@ -71,8 +72,10 @@ impl Store {
         self.write_optional(|transaction| {
             let (row, _) = space::find(transaction, space)?.ok_or(SpaceError::UnknownSpace { space })?;
             let left = count(transaction, row.0)?;
-            if unsent == Unsent::Keep && left.unsent > 0 {
-                return Err(SpaceError::UnsentChanges { space, changes: left.unsent });
+            let lost = transaction.row("SELECT lost FROM spaces WHERE space_row = ?", [row], |row| row.get(0))?;
+            let nowhere_else = if lost.unwrap_or(false) { left.changes } else { left.unsent };
+            if unsent == Unsent::Keep && nowhere_else > 0 {
+                return Err(SpaceError::UnsentChanges { space, changes: nowhere_else });
             }
             filter::forget(transaction, row)?;
             query::forget(transaction, row)?;

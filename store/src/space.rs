@@ -34,6 +34,9 @@ pub struct SpaceRecord {
     pub cursor: Option<Cursor>,
     /// What the device may do with it, as the relay said last; `None` while the space has never been on a relay.
     pub role: Option<Role>,
+    /// Whether the relay that had it said last that it knows no such space for this device, as after a restored backup: what is here may be
+    /// nowhere else.
+    pub is_lost: bool,
     /// How many times the relay's log was another than the cursor's.
     pub resets: u64,
     /// When that was the last time, in milliseconds since the Unix epoch.
@@ -148,7 +151,19 @@ impl Store {
         })
     }
 
-    /// Notes what the device may do with a space, as the relay says.
+    /// Notes that the relay knows no such space for this device any more; nothing is noted of one that it never had.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn set_lost(&mut self, space: SpaceId) -> Result<Durable<()>, StoreError> {
+        self.write(|transaction| {
+            let sql = "UPDATE spaces SET lost = 1 WHERE space = ? AND log IS NOT NULL";
+            transaction.execute(sql, [space.as_bytes()]).map(drop)
+        })
+    }
+
+    /// Notes what the device may do with a space that the relay serves, as the relay says.
     ///
     /// # Errors
     ///
@@ -156,7 +171,7 @@ impl Store {
     pub fn set_role(&mut self, space: SpaceId, role: Role) -> Result<Durable<()>, SpaceError> {
         self.write(|transaction| {
             let stored = (role < Role::Owner).then(|| role.number());
-            let sql = "UPDATE spaces SET role = ?2 WHERE space = ?1";
+            let sql = "UPDATE spaces SET role = ?2, lost = 0 WHERE space = ?1";
             known(transaction.execute(sql, (space.as_bytes(), stored))?, space)
         })
     }
@@ -212,12 +227,12 @@ pub(crate) fn move_cursor(
 }
 
 pub(crate) fn all(connection: &Connection) -> Result<Vec<SpaceRecord>, StoreError> {
-    let sql = "SELECT space, name, origin, created_ms, log, sequence, chain, resets, last_reset_ms, role, invitation FROM spaces ORDER BY space_row";
+    let sql = "SELECT space, name, origin, created_ms, log, sequence, chain, resets, last_reset_ms, role, invitation, lost FROM spaces ORDER BY space_row";
     rows(connection, sql, [], record)
 }
 
 pub(crate) fn one(connection: &Connection, space: SpaceId) -> Result<Option<SpaceRecord>, StoreError> {
-    let sql = "SELECT space, name, origin, created_ms, log, sequence, chain, resets, last_reset_ms, role, invitation FROM spaces WHERE space = ?";
+    let sql = "SELECT space, name, origin, created_ms, log, sequence, chain, resets, last_reset_ms, role, invitation, lost FROM spaces WHERE space = ?";
     row(connection, sql, [space.as_bytes()], record)
 }
 
@@ -231,6 +246,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<SpaceRecord> {
         created_ms: row.get(3)?,
         cursor,
         role: cursor.map(|_| role.map_or(Role::Owner, Role::from_number)),
+        is_lost: row.get(11)?,
         resets: column::count(row, 7)?,
         last_reset_ms: row.get(8)?,
         invitation: column::invitation(row, 10)?,

@@ -1,6 +1,6 @@
 //! What a device may do with a space: the relay tells it, and who may do less than an owner brings no space to a relay that lacks it (R6).
 
-use afield::{Relay, Replica, Role, Space, SpaceId};
+use afield::{Relay, Replica, Role, Space, SpaceError, SpaceId};
 use afield_tests::processes::{Access, Program, Site};
 use serde_json::json;
 
@@ -115,6 +115,13 @@ fn a_space_that_the_relay_has_lost_is_brought_back_by_its_owners_and_not_by_whoe
         assert!(refused.to_string().contains("no such space"), "{refused}");
         assert_eq!(owners(&site), [], "{user} does not bring it");
     }
+    bens.disconnect();
+    let kept = bens.leave_space(there.id()).unwrap_err();
+    assert!(
+        matches!(kept, SpaceError::Unsent { changes, .. } if changes >= 3),
+        "what is here may be nowhere else: {kept:?}"
+    );
+    connect(&site, &bens, &["--user", "ben"]);
     // It was joined there, and so was not the device that had made the space.
     connect(&site, &phone, &["--user", "ada"]);
     site.sync(&phone);
@@ -126,6 +133,7 @@ fn a_space_that_the_relay_has_lost_is_brought_back_by_its_owners_and_not_by_whoe
     connect(&site, &laptop, &["--user", "ada"]);
     site.sync_all(&[&bens, &laptop]);
     assert_eq!((titles(&there), titles(&home)), (3, 3), "what others wrote meanwhile comes, too (S2)");
+    bens.leave_space(there.id()).expect("the relay has all of it again");
 }
 
 #[test]

@@ -42,6 +42,8 @@ pub(crate) struct Attempt {
     pub(crate) was_let_in: bool,
     /// The spaces that it does not serve.
     pub(crate) refused_spaces: Vec<RefusedSpace>,
+    /// Up to when all was in step that can be, in milliseconds since the Unix epoch.
+    pub(crate) last_synced_ms: Option<i64>,
     /// What moved, or what went wrong.
     pub(crate) result: Result<Moved, Failure>,
 }
@@ -79,7 +81,8 @@ pub(crate) fn sync(replica: &Replica, relay: Relay, output: Output) -> Result<At
         Err(Failure::Sync(error)) => Err(why(error, &after).into()),
         Err(failure) => Err(failure),
     };
-    Ok(Attempt { was_let_in: heard.was_let_in, refused_spaces: RefusedSpace::of(&after), result })
+    let (was_let_in, refused_spaces) = (heard.was_let_in, RefusedSpace::of(&after));
+    Ok(Attempt { was_let_in, refused_spaces, last_synced_ms: after.last_synced_ms, result })
 }
 
 /// Why the relay is not reached, also where the attempt had failed before anybody asked for one: asking then only tells

@@ -80,6 +80,11 @@ fn attempt(
             };
             remembered.last_error = Some(LastError { reason: error.to_string(), state: error.class().into(), sign_in });
         }
+        // Of everything else it is in step.
+        Err(Failure::ChangesRefused { .. }) => {
+            remembered.last_synced_ms = attempt.last_synced_ms.or(remembered.last_synced_ms);
+            remembered.last_error = None;
+        }
         Err(_) => {}
     }
     match (attempt.result, other) {

@@ -74,3 +74,32 @@ fn what_is_no_invitation_is_told_and_nothing_is_made() {
     let neither = person.run(["space", "join"]);
     assert_eq!(neither.code, 2, "{neither:?}");
 }
+
+#[test]
+fn what_was_wrong_with_a_space_is_over_once_it_is_in_step_also_where_another_has_refused_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::with_tokens(folder.path());
+    let tokens = ["ada", "cyd"].map(|user| relay.token(&["--user", user]));
+    let (ada, cyd) = (Person::with_store(), Person::new());
+    ada.run(["put", "notes", "title=Milk"]).ok();
+    connect(&ada, &relay, &tokens[0]).ok();
+    let first = ada.space();
+    let second = ada.run(["space", "create", "Work", "--json"]).json()["id"].as_str().unwrap().to_owned();
+    ada.run(["sync"]).ok();
+    let grant = |space: &str| drop(relay.administer(&["space", "grant", space, "cyd", "reader"]));
+    grant(&first);
+    cyd.run(["init", "--join", &first]).ok();
+    cyd.run(["space", "join", &second, "--name", "Work"]).ok();
+    assert_eq!(connect(&cyd, &relay, &tokens[1]).code, 7, "one of them is not for her");
+    cyd.run(["--space", &first, "put", "notes", "title=Bread"]).ok();
+    assert_eq!(cyd.run(["sync"]).code, 7, "and she may only read the other");
+    let before = cyd.run(["status"]);
+    assert!(before.ok().contains("no such space"), "the control: {before:?}");
+    assert!(!before.ok().contains("the relay has every change"), "{before:?}");
+
+    grant(&second);
+    assert_eq!(cyd.run(["sync"]).code, 7, "what she wrote is still refused");
+    let after = cyd.run(["status"]);
+    assert!(!after.ok().contains("no such space") && !after.ok().contains("never in step"), "{after:?}");
+    assert!(after.ok().contains("may only read"), "{after:?}");
+}

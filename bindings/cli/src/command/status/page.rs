@@ -117,7 +117,8 @@ fn waiting_in_words(shown: &Shown) -> String {
         return format!("nothing, but for {held_back} held back (`afield direction` says why)");
     }
     if changes == 0 {
-        let all = if shown.last_synced_ms.is_some() { ": the relay has every change of this device" } else { "" };
+        let is_known = shown.last_synced_ms.is_some() && shown.spaces.iter().all(|space| space.error.is_none());
+        let all = if is_known { ": the relay has every change of this device" } else { "" };
         return format!("nothing{all}");
     }
     let oldest =

@@ -9,7 +9,7 @@ use crate::driver::{Driver, DriverError};
 use crate::status::SyncEvent;
 use afield_core::document::VERDICT_RULES;
 use afield_core::session::{Advance, DeviceEvent, Proof, ReceivedChunk, SessionError, UnusableSnapshot};
-use afield_core::wire::GoodbyeCode;
+use afield_core::wire::{GoodbyeCode, SpaceCode};
 use afield_core::{ChunkKind, EntityId, LogId, Now, Role, Sequence, SpaceId};
 use afield_store::{LeftOut, Reason, ReceivedChange, ReceivedErasure, Run, UnreadableChunk};
 
@@ -323,6 +323,9 @@ impl Driver {
             }
             DeviceEvent::SpaceRefused { space, code, retry_after_ms } => {
                 tracing::warn!(%space, %code, "the relay does not serve the space");
+                if code == SpaceCode::UnknownOrForbidden {
+                    self.note_lost(space)?;
+                }
                 self.forget_presence(Some(space));
                 if let Some(state) = sync.spaces.get_mut(&space) {
                     state.refused = Some(self.reason_of(code, state));
@@ -336,10 +339,19 @@ impl Driver {
         Ok(())
     }
 
+    /// Stores that the relay knows no such space for this device any more, where that is new.
+    fn note_lost(&self, space: SpaceId) -> Result<(), DriverError> {
+        let mut store = lock(&self.store);
+        if store.space(space)?.is_some_and(|record| record.cursor.is_some() && !record.is_lost) {
+            let _ = store.set_lost(space)?;
+        }
+        Ok(())
+    }
+
     /// Stores what the relay says that this device may do with a space, where that is new.
     fn note_role(&self, space: SpaceId, role: Role) -> Result<(), DriverError> {
         let mut store = lock(&self.store);
-        if store.space(space)?.is_some_and(|record| record.role != Some(role)) {
+        if store.space(space)?.is_some_and(|record| record.is_lost || record.role != Some(role)) {
             let _ = store.set_role(space, role)?;
             tracing::info!(%space, %role, "what this device may do with the space was told");
         }
