@@ -134,6 +134,8 @@ fn spaces_that_are_synced_in_different_ways_each_say_how_and_all_say_it_together
     assert_eq!(status.last_synced_ms, None, "the nightly one never was in step");
     assert!(nightly.request(Trigger::Manual).unwrap().is_start());
     site.hear(&mut events, |event| matches!(event, SyncEvent::Completed { space, .. } if *space == Some(nightly.id())));
+    // A session without the nightly one follows, in which the live one gets in step anew.
+    site.hear(&mut events, |event| matches!(event, SyncEvent::Completed { space, .. } if *space == Some(live.id())));
     let (status, before_ms) = (replica.status().unwrap(), wall_ms());
     let in_step_ms = |status: &Status, space: &Space| {
         status.spaces.iter().find(|told| told.space == space.id()).unwrap().last_synced_ms
