@@ -145,8 +145,8 @@ fn the_files_agree_with_the_relay_on_its_port() {
     assert!(said(&mut relay(&["config", "print"])).contains("127.0.0.1:8453"), "the default");
 }
 
-/// What the unit of the backup runs, done here: the log is copied and checked, what is older than two weeks goes, and what an upgrade has
-/// kept stays.
+/// What the unit of the backup runs, done here: the log is copied and checked, what is two weeks old goes, also what a killed one left, and
+/// what an upgrade has kept stays.
 #[cfg(unix)]
 #[test]
 fn the_nightly_backup_keeps_two_weeks_of_its_own() {
@@ -161,7 +161,14 @@ fn the_nightly_backup_keeps_two_weeks_of_its_own() {
     let script = script.expect("the unit has a script").replace("%%", "%");
     assert_eq!(script.matches("/var/backups/afield").count(), 2);
     let script = script.replace("/var/backups/afield", backups.to_str().unwrap());
-    for (name, days) in [("nightly-old.sqlite", 16), ("nightly-new.sqlite", 13), ("before-old.sqlite", 400)] {
+    // The `.partial` ones are what a backup leaves that was killed on its way.
+    for (name, days) in [
+        ("nightly-old.sqlite", 14),
+        ("nightly-old.sqlite.partial", 14),
+        ("nightly-old.sqlite.partial-journal", 14),
+        ("nightly-new.sqlite", 13),
+        ("before-old.sqlite", 400),
+    ] {
         let file = std::fs::File::create(backups.join(name)).unwrap();
         file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(days * 86_400)).unwrap();
     }
