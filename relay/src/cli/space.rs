@@ -146,7 +146,9 @@ fn invite(
     }
     print_line(code.reveal())?;
     note(&format!(
-        "Invitation {number} is shown this once, is good for {expires_in} and makes one user a {role}.\nWho gets it joins with its own token, and pastes it when asked:\n  {JOIN}"
+        "Invitation {number} is shown this once, is good for {expires_in} and makes one user a {role}.\nHand it over \
+        with the relay's address, a token of the person's own (`token create --user NAME --output FILE`) and, where you made the relay's certificate yourself, \
+        that one (`afield connect --ca`). It is pasted when asked:\n  {JOIN}"
     ));
     Ok(())
 }
