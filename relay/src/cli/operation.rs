@@ -55,6 +55,9 @@ impl OperationError {
             Self::Backup(BackupError::NotWhole(_)) => {
                 "keep the backups that there are; stop the relay and put the newest in place: `restore FILE --replace`"
             }
+            Self::Backup(BackupError::Full { .. }) => {
+                "make room there, or name a file on another disk; what had the name stays, and nothing is left of the copy"
+            }
             Self::Backup(BackupError::Forbidden { .. }) => {
                 "name a file in a folder of this user's, and bring it from there to where it is to be"
             }

@@ -32,6 +32,15 @@ pub enum BackupError {
     /// The copy is not a whole log, so neither is what it was made of.
     #[error("what was copied is not a whole log, and was not kept")]
     NotWhole(#[source] OpenLogError),
+    /// The disk that the copy is written to has no room for it.
+    #[error("the disk that holds {} is full", folder.display())]
+    Full {
+        /// The folder that the file was to be in.
+        folder: PathBuf,
+        /// How that was found out.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// This user may make no file there.
     #[error("{user} may not write into {}", folder.display())]
     Forbidden {
@@ -73,15 +82,27 @@ pub fn back_up(
         io::ErrorKind::PermissionDenied => {
             BackupError::Forbidden { user: this_user(), folder: folder_of(target).to_owned() }
         }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => full(target, source),
         _ => BackupError::Write { path: target.to_owned(), source },
     };
+    // The log is only read: it is the copy that finds no room.
+    let or_full = |otherwise: fn(OpenLogError) -> BackupError| {
+        move |error| match error {
+            OpenLogError::Full(source) => full(target, source),
+            error => otherwise(error),
+        }
+    };
     let partial = Partial::create(with_suffix(target, ".partial")).map_err(write)?;
-    copy_file(&log, partial.path(), progress).map_err(BackupError::Copy)?;
-    let figures = check_copy(partial.path()).map_err(BackupError::NotWhole)?;
+    copy_file(&log, partial.path(), progress).map_err(or_full(BackupError::Copy))?;
+    let figures = check_copy(partial.path()).map_err(or_full(BackupError::NotWhole))?;
     partial.sync().map_err(write)?;
     check_place(&log, target, replaces)?;
     partial.put_in_place(target).map_err(write)?;
     Ok(figures)
+}
+
+fn full(target: &Path, source: impl std::error::Error + Send + Sync + 'static) -> BackupError {
+    BackupError::Full { folder: folder_of(target).to_owned(), source: Box::new(source) }
 }
 
 fn check_place(log: &Path, target: &Path, replaces: bool) -> Result<(), BackupError> {

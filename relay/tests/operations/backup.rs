@@ -95,3 +95,29 @@ fn one_backup_of_a_folder_is_made_at_a_time() {
     drop(lock);
     json(&data, &["backup", "--force", path(&file)]);
 }
+
+/// A disk of one megabyte is mounted for this one command, where this system lets somebody who is not root do that.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_backup_that_finds_its_own_disk_full_names_that_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, disk) = (folder.path().join("data"), folder.path().join("disk"));
+    fs::create_dir(&disk).unwrap();
+    Desk::open(&data, 1).write("content", 8_000);
+    assert!(fs::metadata(log_file(&data)).unwrap().len() > 2 << 20, "the control: it does not fit");
+    let with_disk = |script: &str| {
+        let mut command = std::process::Command::new("unshare");
+        let script = format!("mount -t tmpfs -o size=1m none \"$1\" && {script}");
+        command.args(["--map-root-user", "--mount", "sh", "-c", &script, "sh", path(&disk), path(&data)]);
+        command.arg(env!("CARGO_BIN_EXE_afield-relay")).output()
+    };
+    if !with_disk("true").is_ok_and(|output| output.status.success()) {
+        return;
+    }
+    let output = with_disk("{ \"$3\" backup \"$1/backup\" --data \"$2\" --json; ls -A \"$1\"; }").unwrap();
+    let error: serde_json::Value = serde_json::from_slice(&output.stderr).expect("one object");
+    let words = error["error"].as_str().unwrap();
+    assert!(words.contains(path(&disk)) && words.contains("is full") && !words.contains("log"), "{error}");
+    assert!(error["next"].as_str().unwrap().contains("another disk"), "{error}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "nothing is left of the copy");
+}
