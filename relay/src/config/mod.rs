@@ -80,7 +80,8 @@ impl Config {
 }
 
 impl JwtSection {
-    fn options(&self) -> Option<SignedOptions> {
+    /// What signed tokens are checked by, where they are taken.
+    pub(crate) fn options(&self) -> Option<SignedOptions> {
         let Self { keys, algorithm, issuer, audience } = self;
         Some(SignedOptions {
             keys: KeySource { path: keys.clone()?, algorithm: algorithm.map(SignatureAlgorithm::get) },

@@ -1,4 +1,4 @@
-//! How long a certificate is good: as much of X.509 as that takes.
+//! How long a certificate is good, and whether it is one of an authority: as much of X.509 as that takes.
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -9,6 +9,11 @@ const SEQUENCE: u8 = 0x30;
 const VERSION: u8 = 0xa0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
+/// Those that lead to whether it is one of an authority (sections 4.1 and 4.2.1.9).
+const EXTENSIONS: u8 = 0xa3;
+const BOOLEAN: u8 = 0x01;
+const OCTETS: u8 = 0x04;
+const BASIC_CONSTRAINTS: [u8; 3] = [0x55, 0x1d, 0x13];
 
 /// The moment after which the first certificate of a PEM file is not good any more, in milliseconds since the Unix epoch; `None` where the
 /// file has none that can be read.
@@ -16,7 +21,43 @@ pub(super) fn not_after_ms(path: &Path) -> Option<i64> {
     not_after(&CertificateDer::from_pem_file(path).ok()?)
 }
 
+/// Whether the first certificate of a PEM file is one of an authority, which devices refuse as that of a relay.
+pub(super) fn is_of_authority(path: &Path) -> bool {
+    CertificateDer::from_pem_file(path).is_ok_and(|certificate| has_authority(&certificate).unwrap_or(false))
+}
+
+fn has_authority(certificate: &[u8]) -> Option<bool> {
+    let (_, mut rest) = validity(certificate)?;
+    let extensions = loop {
+        let (tag, content, after) = element(rest)?;
+        if tag == EXTENSIONS {
+            break content;
+        }
+        rest = after;
+    };
+    let (mut extensions, _) = inside(extensions, SEQUENCE)?;
+    while !extensions.is_empty() {
+        let extension;
+        (extension, extensions) = inside(extensions, SEQUENCE)?;
+        let (_, name, value) = element(extension)?;
+        if name == BASIC_CONSTRAINTS {
+            // Whether the extension is critical may stand before what it says.
+            let value = element(value).filter(|(tag, ..)| *tag == BOOLEAN).map_or(value, |(.., after)| after);
+            let (constraints, _) = inside(inside(value, OCTETS)?.0, SEQUENCE)?;
+            return Some(matches!(element(constraints), Some((BOOLEAN, [flag], _)) if *flag != 0));
+        }
+    }
+    Some(false)
+}
+
 fn not_after(certificate: &[u8]) -> Option<i64> {
+    let (_, _, not_after) = element(validity(certificate)?.0)?;
+    let (tag, text, _) = element(not_after)?;
+    moment(tag, std::str::from_utf8(text).ok()?)
+}
+
+/// From when until when a certificate is good, and what follows in it.
+fn validity(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     let (mut certificate, _) = inside(certificate, SEQUENCE)?;
     let mut to_be_signed;
     (to_be_signed, certificate) = inside(certificate, SEQUENCE)?;
@@ -28,10 +69,7 @@ fn not_after(certificate: &[u8]) -> Option<i64> {
     for _ in 0..3 {
         to_be_signed = element(to_be_signed)?.2;
     }
-    let (validity, _) = inside(to_be_signed, SEQUENCE)?;
-    let (_, _, not_after) = element(validity)?;
-    let (tag, text, _) = element(not_after)?;
-    moment(tag, std::str::from_utf8(text).ok()?)
+    inside(to_be_signed, SEQUENCE)
 }
 
 /// What is in an element with a tag, and what follows it.
@@ -103,7 +141,24 @@ mod tests {
         std::fs::write(&path, "none").unwrap();
         assert_eq!(not_after_ms(&path), None);
         for cut in [&[][..], &[0x30], &[0x30, 0x84, 1, 2], &[0x30, 0x85, 0, 0, 0, 0, 0], &[0x30, 3, 0x30, 1, 0]] {
-            assert_eq!(not_after(cut), None);
+            assert_eq!((not_after(cut), has_authority(cut)), (None, None));
+        }
+    }
+
+    #[test]
+    fn a_certificate_of_an_authority_is_told_from_that_of_a_server() {
+        use rcgen::{BasicConstraints, IsCa};
+        let key = rcgen::KeyPair::generate().unwrap();
+        for (is_ca, expected) in [
+            (IsCa::NoCa, false),
+            (IsCa::ExplicitNoCa, false),
+            (IsCa::Ca(BasicConstraints::Unconstrained), true),
+            (IsCa::Ca(BasicConstraints::Constrained(0)), true),
+        ] {
+            let mut parameters = rcgen::CertificateParams::new(["relay.example".to_owned()]).unwrap();
+            parameters.is_ca = is_ca;
+            let made = parameters.self_signed(&key).unwrap();
+            assert_eq!(has_authority(made.der()), Some(expected), "{:?}", parameters.is_ca);
         }
     }
 }

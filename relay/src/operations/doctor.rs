@@ -77,7 +77,7 @@ pub fn examine(loaded: &Loaded, now: Now) -> Vec<Finding> {
             findings.disk(&folder, loaded);
             findings.relay(&folder);
             findings.left_overs(&folder);
-            findings.log(&folder, now);
+            findings.log(&folder, loaded, now);
         }
     }
     findings.0
@@ -131,6 +131,14 @@ impl Findings {
     fn certificate(&mut self, loaded: &Loaded, now: Now) {
         let Some(path) = &loaded.config.tls.certificate else { return };
         let next = "renew the certificate, and start the relay again";
+        if certificate::is_of_authority(path) {
+            let words = "it is one of an authority (CA:TRUE): devices refuse it as a relay's (CaUsedAsEndEntity)";
+            self.warning(
+                "certificate",
+                words,
+                "make one with basicConstraints CA:FALSE, as DEPLOYMENT.md says, and start the relay again",
+            );
+        }
         match certificate::not_after_ms(path) {
             None => self.problem(
                 "certificate",
@@ -255,7 +263,7 @@ impl Findings {
         }
     }
 
-    fn log(&mut self, folder: &DataFolder, now: Now) {
+    fn log(&mut self, folder: &DataFolder, loaded: &Loaded, now: Now) {
         let health = match health(&folder.log_file(), now.wall_ms, now.wall_ms.saturating_add(TOKEN_SOON_MS)) {
             Ok(health) => health,
             Err(error) => return self.log_that_does_not_open(&error),
@@ -276,7 +284,7 @@ impl Findings {
         };
         let figures = more.figures;
         self.good("log", format!("{} B; spaces: {}, chunks: {}", figures.bytes, figures.spaces, figures.chunks));
-        self.tokens(&more);
+        self.tokens(&more, loaded);
         if more.unfinished_purges > 0 {
             let words = format!("{} purged entities are still packed with others", more.unfinished_purges);
             self.warning("purge", words, "a relay takes them out within minutes; `compact` does it at once");
@@ -309,12 +317,18 @@ impl Findings {
         self.problem("log", with_causes(error), next);
     }
 
-    fn tokens(&mut self, more: &MoreHealth) {
+    fn tokens(&mut self, more: &MoreHealth, loaded: &Loaded) {
         let MoreHealth { tokens_for_ever, admin_tokens_for_ever, tokens_ending, figures, .. } = more;
-        if figures.tokens == 0 {
-            return self.warning(
+        // Those that an app's backend signs come by themselves.
+        let lets_devices_in = more.lets_devices_in || loaded.config.jwt.options().is_some();
+        if !lets_devices_in {
+            let words = match figures.tokens {
+                0 => "no device can sign in yet",
+                _ => "no device can sign in now: no token of a device is good, as after a restore",
+            };
+            self.warning(
                 "tokens",
-                "no device can sign in yet",
+                words,
                 "create a user and a token: `user create NAME`, then `token create --user NAME`",
             );
         }
@@ -327,6 +341,8 @@ impl Findings {
             let words = format!("these end within a week: {}", numbers.join(", "));
             self.warning("tokens", words, "give their devices new ones: `token create`, then `token revoke`");
         }
-        self.good("tokens", format!("without an end: {tokens_for_ever}; `token revoke` ends one that is lost"));
+        if lets_devices_in {
+            self.good("tokens", format!("without an end: {tokens_for_ever}; `token revoke` ends one that is lost"));
+        }
     }
 }

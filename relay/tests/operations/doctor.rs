@@ -69,10 +69,18 @@ fn each_thing_that_is_wrong_is_told_with_what_to_do() {
     desk.write("content", 1_000);
     drop(desk);
     assert_eq!(about(&examined(&data, &[]).0, "tokens").0, "warning", "no token");
+    json(&data, &["token", "create"]);
+    assert_eq!(about(&examined(&data, &[]).0, "tokens").0, "good", "the control: a token is good");
+    json(&data, &["token", "revoke", "1"]);
+    let (level, words) = about(&examined(&data, &[]).0, "tokens");
+    assert!(level == "warning" && words.contains("no device can sign in now"), "none is good any more: {words}");
+    let keys = data.join("keys.json");
+    let signed = ["--jwt-keys", super::path(&keys), "--jwt-issuer", "app", "--jwt-audience", "relay"];
+    assert_eq!(about(&examined(&data, &signed).0, "tokens").0, "good", "an app's backend signs some");
     json(&data, &["token", "create", "--expires-in", "2d"]);
     json(&data, &["token", "create", "--admin"]);
     let (level, words) = about(&examined(&data, &[]).0, "tokens");
-    assert!(level == "warning" && words.contains("within a week: 1") && words.contains("administration"), "{words}");
+    assert!(level == "warning" && words.contains("within a week: 2") && words.contains("administration"), "{words}");
 
     fs::write(data.join("log.sqlite.restoring"), b"half of it").unwrap();
     assert_eq!(about(&examined(&data, &[]).0, "restore").0, "warning");
@@ -108,7 +116,7 @@ fn each_thing_that_is_wrong_is_told_with_what_to_do() {
 }
 
 #[test]
-fn a_certificate_that_ends_is_told_before_it_does() {
+fn a_certificate_that_ends_is_told_before_it_does_and_one_that_devices_refuse_too() {
     let folder = tempfile::tempdir().unwrap();
     let (data, certificate, key) =
         (folder.path().join("data"), folder.path().join("certificate.pem"), folder.path().join("key.pem"));
@@ -125,6 +133,12 @@ fn a_certificate_that_ends_is_told_before_it_does() {
         let files = ["--tls-certificate", super::path(&certificate), "--tls-key", super::path(&key)];
         assert_eq!(about(&examined(&data, &files).0, "certificate").0, expected, "{days} days");
     }
+    let mut parameters = rcgen::CertificateParams::new(["relay.example".to_owned()]).unwrap();
+    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    fs::write(&certificate, pem("CERTIFICATE", parameters.self_signed(&pair).unwrap().der())).unwrap();
+    let files = ["--tls-certificate", super::path(&certificate), "--tls-key", super::path(&key)];
+    let (level, words) = about(&examined(&data, &files).0, "certificate");
+    assert!(level == "warning" && words.contains("CaUsedAsEndEntity"), "{words}");
 }
 
 #[test]

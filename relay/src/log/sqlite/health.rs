@@ -1,5 +1,6 @@
 //! What a glance at a log's file tells, without reading all of it.
 
+use super::account::ANY_GOOD_TOKEN;
 use super::copy::{LogFigures, figures};
 use super::heads;
 use super::purge::UNFINISHED_PURGES;
@@ -34,6 +35,8 @@ pub(crate) struct LogHealth {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MoreHealth {
     pub(crate) figures: LogFigures,
+    /// Whether any device can sign in with a token of the relay's own.
+    pub(crate) lets_devices_in: bool,
     /// How many good tokens never end, and how many of them open the administration.
     pub(crate) tokens_for_ever: u64,
     pub(crate) admin_tokens_for_ever: u64,
@@ -72,6 +75,7 @@ fn more(connection: &Connection, now_ms: i64, soon_ms: i64) -> Result<MoreHealth
     let mut ending = connection.prepare(&ending)?;
     Ok(MoreHealth {
         figures: figures(connection)?,
+        lets_devices_in: connection.prepare(ANY_GOOD_TOKEN)?.exists([now_ms])?,
         admin_tokens_for_ever: count(format!("{for_ever} AND administers"), &[&now_ms])?,
         tokens_for_ever: count(for_ever, &[&now_ms])?,
         tokens_ending: ending.query_map([now_ms, soon_ms], |row| row.get(0))?.collect::<Result<_, _>>()?,

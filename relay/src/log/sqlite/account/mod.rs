@@ -21,6 +21,7 @@ pub(super) use invitation::take as take_invitation;
 pub(super) use session::take_out as take_sessions_out;
 #[cfg(test)]
 pub(super) use signed::INSERT_USER;
+pub(super) use token::ANY_GOOD as ANY_GOOD_TOKEN;
 
 use super::SqliteLog;
 use super::foreign;

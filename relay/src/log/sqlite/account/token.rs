@@ -82,15 +82,14 @@ pub(super) fn revoke(transaction: &SqliteTransaction<'_>, number: i64, now: Now)
     if revoked == 0 { Err(AccountError::NoSuchToken(number)) } else { Ok(()) }
 }
 
+/// A row where any device can sign in at a moment with a token of this relay's own.
+pub(in crate::log::sqlite) const ANY_GOOD: &str = "SELECT 1 FROM tokens t JOIN users u ON u.number = t.user
+    WHERE NOT t.administers AND t.revoked_ms IS NULL
+        AND (t.expires_ms IS NULL OR t.expires_ms > ?1) AND u.disabled_ms IS NULL LIMIT 1";
+
 /// Whether any device can sign in with a token of this relay's own.
 pub(super) fn any_good(transaction: &SqliteTransaction<'_>, now: Now) -> Result<bool, LogError> {
-    Ok(transaction
-        .statement(
-            "SELECT 1 FROM tokens t JOIN users u ON u.number = t.user
-            WHERE NOT t.administers AND t.revoked_ms IS NULL
-                AND (t.expires_ms IS NULL OR t.expires_ms > ?1) AND u.disabled_ms IS NULL LIMIT 1",
-        )?
-        .exists(params![now.wall_ms])?)
+    Ok(transaction.statement(ANY_GOOD)?.exists(params![now.wall_ms])?)
 }
 
 pub(super) fn administers(
