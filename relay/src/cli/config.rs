@@ -1,7 +1,8 @@
 //! `config`: what a relay would run with, before it does.
 
-use super::{CommandError, print_line_if_read};
+use super::{CommandError, note, print_line_if_read};
 use crate::config::{self, Flags, Loaded, Sources};
+use crate::operations::{OF_AUTHORITY, is_of_authority};
 use clap::Subcommand;
 use std::path::PathBuf;
 
@@ -35,8 +36,14 @@ impl ConfigCommand {
 fn check(loaded: &Loaded, json: bool) -> Result<(), CommandError> {
     loaded.check()?;
     let file = loaded.file.as_ref().map(|path| path.display().to_string());
+    let warning = loaded.config.tls.certificate.as_deref().filter(|path| is_of_authority(path));
+    let warning = warning.map(|path| format!("{}: {OF_AUTHORITY}", path.display()));
     if json {
-        return print_line_if_read(&serde_json::json!({ "event": "checked", "file": file }).to_string());
+        let told = serde_json::json!({ "event": "checked", "file": file, "warning": warning });
+        return print_line_if_read(&told.to_string());
+    }
+    if let Some(warning) = warning {
+        note(&format!("warning: {warning}\n  next: make one with basicConstraints CA:FALSE"));
     }
     let read = file.map_or_else(|| "no file was read".to_owned(), |file| format!("read from {file}"));
     print_line_if_read(&format!("A relay starts with this configuration ({read})."))

@@ -15,6 +15,10 @@ const BOOLEAN: u8 = 0x01;
 const OCTETS: u8 = 0x04;
 const BASIC_CONSTRAINTS: [u8; 3] = [0x55, 0x1d, 0x13];
 
+/// What is wrong with the certificate of an authority.
+pub(crate) const OF_AUTHORITY: &str =
+    "it is one of an authority (CA:TRUE): devices refuse it as a relay's (CaUsedAsEndEntity)";
+
 /// The moment after which the first certificate of a PEM file is not good any more, in milliseconds since the Unix epoch; `None` where the
 /// file has none that can be read.
 pub(super) fn not_after_ms(path: &Path) -> Option<i64> {
@@ -22,7 +26,7 @@ pub(super) fn not_after_ms(path: &Path) -> Option<i64> {
 }
 
 /// Whether the first certificate of a PEM file is one of an authority, which devices refuse as that of a relay.
-pub(super) fn is_of_authority(path: &Path) -> bool {
+pub(crate) fn is_of_authority(path: &Path) -> bool {
     CertificateDer::from_pem_file(path).is_ok_and(|certificate| has_authority(&certificate).unwrap_or(false))
 }
 

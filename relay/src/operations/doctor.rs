@@ -132,10 +132,9 @@ impl Findings {
         let Some(path) = &loaded.config.tls.certificate else { return };
         let next = "renew the certificate, and start the relay again";
         if certificate::is_of_authority(path) {
-            let words = "it is one of an authority (CA:TRUE): devices refuse it as a relay's (CaUsedAsEndEntity)";
             self.warning(
                 "certificate",
-                words,
+                certificate::OF_AUTHORITY,
                 "make one with basicConstraints CA:FALSE, as DEPLOYMENT.md says, and start the relay again",
             );
         }

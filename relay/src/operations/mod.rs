@@ -17,6 +17,7 @@ mod partial;
 mod restore;
 
 pub use backup::{BackupError, back_up};
+pub(crate) use certificate::{OF_AUTHORITY, is_of_authority};
 pub use doctor::{Finding, Severity, examine};
 pub(crate) use partial::folder_of;
 pub use restore::{RestoreError, RestoreOptions, Restored, restore};

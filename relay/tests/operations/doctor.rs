@@ -139,6 +139,8 @@ fn a_certificate_that_ends_is_told_before_it_does_and_one_that_devices_refuse_to
     let files = ["--tls-certificate", super::path(&certificate), "--tls-key", super::path(&key)];
     let (level, words) = about(&examined(&data, &files).0, "certificate");
     assert!(level == "warning" && words.contains("CaUsedAsEndEntity"), "{words}");
+    let checked = json(&data, &[&["config", "check"], &files[..]].concat());
+    assert!(checked[0]["warning"].as_str().unwrap().contains("CaUsedAsEndEntity"), "{checked:?}");
 }
 
 #[test]
