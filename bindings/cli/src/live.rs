@@ -40,6 +40,22 @@ impl Live {
     /// Fails where the session ended for something that does not end by itself, as by a sign-out: whoever looks on would wait for
     /// nothing, and keep others from the store who could do something about it.
     pub(crate) fn tell(&mut self, output: Output) -> Result<(), Failure> {
+        while let Some(line) = self.news()? {
+            if output.is_for_a_person() {
+                output::tell_wrapped(&format!("{} {line}", console::style("afield:").dim().for_stderr()), 2);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether the session has ended as [`Self::tell`] does, for a page that shows the rest itself.
+    pub(crate) fn check(&mut self) -> Result<(), Failure> {
+        while self.news()?.is_some() {}
+        Ok(())
+    }
+
+    /// What happened since the last look and was not told yet.
+    fn news(&mut self) -> Result<Option<String>, Failure> {
         loop {
             let line = match self.events.try_recv() {
                 Ok(SyncEvent::Connected) => {
@@ -57,11 +73,9 @@ impl Live {
                 }
                 Ok(SyncEvent::SpaceRefused { space, code }) => format!("space {space} is not synced: {code}"),
                 Ok(_) | Err(TryRecvError::Lagged(_)) => continue,
-                Err(TryRecvError::Empty | TryRecvError::Closed) => return Ok(()),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return Ok(None),
             };
-            if output.is_for_a_person() {
-                output::tell_wrapped(&format!("{} {line}", console::style("afield:").dim().for_stderr()), 2);
-            }
+            return Ok(Some(line));
         }
     }
 

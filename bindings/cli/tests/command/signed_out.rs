@@ -101,7 +101,7 @@ fn who_looks_on_is_told_and_let_go_when_the_session_is_ended() {
     let person = Person::with_store();
     person.run(["put", "notes", "title=first"]).ok();
     person.run(["connect", &relay.url(), "--token", &token]).ok();
-    for watching in [&["watch", "notes", "--sync"][..], &["presence"]] {
+    for watching in [&["watch", "notes", "--sync"][..], &["presence"], &["status", "--watch", "--sync"]] {
         let before = relay.administer(&["session", "list"]).len();
         assert_eq!(before, 0, "the control: nobody is connected");
         let child = person.command(watching).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();

@@ -33,21 +33,28 @@ impl Source {
         let status = self.live.as_ref().map(Live::status).transpose()?;
         Shown::gather(&self.replica, status, &self.store)
     }
+
+    /// Fails once sync has ended for something that does not end by itself.
+    fn check(&mut self) -> Result<(), Failure> {
+        self.live.as_mut().map_or(Ok(()), Live::check)
+    }
 }
 
 pub(super) fn run(sync: bool, global: &Global, output: Output) -> Result<(), Failure> {
     let interrupt = Interrupt::listen()?;
     let live = if sync { Some(Live::start(context::open(global)?, &global.store)?) } else { None };
-    let source = Source { replica: context::view(global)?, live, store: global.store.clone() };
-    let shown = if output.is_screen() { on_screen(&source, &interrupt) } else { in_lines(&source, &interrupt, output) };
+    let mut source = Source { replica: context::view(global)?, live, store: global.store.clone() };
+    let shown =
+        if output.is_screen() { on_screen(&mut source, &interrupt) } else { in_lines(&mut source, &interrupt, output) };
     source.live.map_or(Ok(()), Live::end).and(shown)
 }
 
 /// Draws the page in place, until a person leaves it; the last one stays readable.
-fn on_screen(source: &Source, interrupt: &Interrupt) -> Result<(), Failure> {
+fn on_screen(source: &mut Source, interrupt: &Interrupt) -> Result<(), Failure> {
     let screen = Screen::take()?;
     let mut drawn: Option<(Json, Instant)> = None;
     while !interrupt.is_wanted() {
+        source.check()?;
         let shown = source.look()?;
         let essence = essence(&shown);
         let is_due = drawn.as_ref().is_none_or(|(before, at)| *before != essence || at.elapsed() >= DRAW_AGAIN);
@@ -82,9 +89,10 @@ fn paged(shown: &Shown, (columns, rows): (usize, usize), store: &Path) -> String
 }
 
 /// Prints a line for each change.
-fn in_lines(source: &Source, interrupt: &Interrupt, output: Output) -> Result<(), Failure> {
+fn in_lines(source: &mut Source, interrupt: &Interrupt, output: Output) -> Result<(), Failure> {
     let mut before = None;
     loop {
+        let goes_on = source.check();
         let shown = source.look()?;
         let essence = essence(&shown);
         if before.as_ref() != Some(&essence) {
@@ -93,6 +101,8 @@ fn in_lines(source: &Source, interrupt: &Interrupt, output: Output) -> Result<()
             }
             before = Some(essence);
         }
+        // Who reads the lines sees why it ends, too.
+        goes_on?;
         if interrupt.wait(LOOK_AGAIN) {
             return Ok(());
         }
