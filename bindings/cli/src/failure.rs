@@ -29,6 +29,8 @@ pub(crate) enum Failure {
     Usage(String),
     #[error("there is no store at {}", .0.display())]
     NoStore(PathBuf),
+    #[error("there is no store at {}", .path.display())]
+    NoStoreToJoin { path: PathBuf, init: String },
     #[error("{} is a folder, and a store is a file", .0.display())]
     Folder(PathBuf),
     #[error("{} is empty: there is no store in it yet", .0.display())]
@@ -97,6 +99,8 @@ pub(crate) enum Failure {
     TokenFile { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Invitation(#[from] ParseInvitationError),
+    #[error("an invitation is as secret as a token, and others on this machine can see what is on a command line")]
+    InvitationTyped,
     #[error("the invitation could not be read")]
     InvitationUnread(#[source] io::Error),
     #[error(transparent)]
@@ -238,6 +242,7 @@ impl Failure {
             Self::Kept { source, .. } => source.code(),
             Self::Query(QueryError::Refused(Refusal::TooMuchWork { .. })) => Code::Failed,
             Self::Usage(_)
+            | Self::InvitationTyped
             | Self::SpaceTaken { .. }
             | Self::SpaceUnnamed
             | Self::Invitation(_)
@@ -252,6 +257,7 @@ impl Failure {
             Self::Direction(DirectionError::Store(_)) => Code::StoreUnusable,
             Self::Schedule(_) | Self::Direction(_) => Code::Usage,
             Self::NoStore(_)
+            | Self::NoStoreToJoin { .. }
             | Self::Empty(_)
             | Self::NoSpace
             | Self::SpaceUnknown { .. }

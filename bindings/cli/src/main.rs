@@ -59,6 +59,9 @@ use clap::{ColorChoice, Parser};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+/// What every invitation begins with.
+const INVITATION_PREFIX: &str = "afield_invitation_";
+
 fn main() -> ExitCode {
     // The default hook prints a panic's message, and the engine's messages can hold content (invariant S6).
     std::panic::set_hook(Box::new(report_panic));
@@ -110,9 +113,12 @@ fn relay(after: &[OsString], line: &[OsString]) -> ExitCode {
 /// Answers a command line that clap did not take: help and version included.
 fn not_understood(error: &clap::Error, line: &[OsString]) -> ExitCode {
     let is_json = line.iter().any(|word| word == "--json");
-    if error.use_stderr() && is_json {
-        let failure = Failure::Usage(afield_relay::cli::subject(error));
-        failure.report(true, &Hints::default());
+    // What clap says repeats the word that it did not take, and an invitation is a secret (invariant S6).
+    let has_invitation = line.iter().any(|word| word.to_string_lossy().contains(INVITATION_PREFIX));
+    if error.use_stderr() && (is_json || has_invitation) {
+        let failure =
+            if has_invitation { Failure::InvitationTyped } else { Failure::Usage(afield_relay::cli::subject(error)) };
+        failure.report(is_json, &Hints::default());
         return ExitCode::from(failure.exit_code());
     }
     // Nobody is left to tell when the help cannot be printed.

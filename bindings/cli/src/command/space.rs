@@ -6,13 +6,16 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::remembered::Remembered;
 use crate::text;
-use afield::{Invitation, LeftSpace, Space};
+use afield::{Invitation, LeftSpace, Space, SpaceId};
 use console::Term;
 use serde::Serialize;
 use std::io::{self, BufRead, IsTerminal, Read};
 
 /// The most bytes that are read for an invitation: many times what one has.
 const INPUT_BYTES_MAX: u64 = 4_096;
+
+/// What an invitation is put between, in messages and in documents.
+const QUOTES: [char; 3] = ['"', '\'', '`'];
 
 /// A space, as it is shown.
 #[derive(Debug, Serialize)]
@@ -60,7 +63,7 @@ pub(super) fn run(command: SpaceCommand, global: &Global, output: Output) -> Res
         }
         SpaceCommand::Join { id: None, name, .. } => join_invited(name, global, output),
         SpaceCommand::Join { id: Some(id), name, .. } => {
-            let replica = context::open(global)?;
+            let replica = context::open(global).map_err(|failure| without_store(failure, id, name.as_deref()))?;
             let is_here = replica.space(id).is_ok();
             let space = match &name {
                 Some(name) => {
@@ -109,6 +112,13 @@ pub(super) fn run(command: SpaceCommand, global: &Global, output: Output) -> Res
     }
 }
 
+/// What is said where there is no store to join in: one that `afield init` makes by itself has a space of its own, which nobody asked for.
+fn without_store(failure: Failure, id: SpaceId, name: Option<&str>) -> Failure {
+    let Failure::NoStore(path) = failure else { return failure };
+    let name = name.map(|name| format!(" --space {}", shell_words::quote(name))).unwrap_or_default();
+    Failure::NoStoreToJoin { path, init: format!("afield init --join {id}{name}") }
+}
+
 /// Joins by an invitation, which is as secret as a token and so has no place on the command line, where other users of the machine see it.
 fn join_invited(name: Option<String>, global: &Global, output: Output) -> Result<(), Failure> {
     let invitation = read_invitation()?;
@@ -140,7 +150,13 @@ fn read_invitation() -> Result<Invitation, Failure> {
     } else {
         io::stdin().lock().take(INPUT_BYTES_MAX).read_line(&mut text).map_err(Failure::InvitationUnread)?;
     }
-    Ok(text.trim().parse()?)
+    Ok(unquoted(text.trim()).parse()?)
+}
+
+/// The text without the quotes that were copied with it.
+fn unquoted(text: &str) -> &str {
+    let inside = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
+    QUOTES.into_iter().find_map(inside).unwrap_or(text)
 }
 
 fn in_words(spaces: &[Listed], output: Output) -> String {

@@ -23,6 +23,9 @@ impl Failure {
         }
         let next = match self {
             Self::Usage(_) => "`afield --help` shows what there is",
+            Self::NoStoreToJoin { init, .. } => {
+                return format!("make one that has it with `{init}`, or name another with --store PATH");
+            }
             Self::NoStore(_) => "make one with `afield init`, or name another with --store PATH",
             Self::Empty(_) => "make one there with `afield init`, or name another with --store PATH",
             Self::Folder(_) => "name a file in it, such as --store FOLDER/store.db",
@@ -94,6 +97,7 @@ impl Failure {
             Self::Connect(ConnectError::Token(_)) => {
                 "check that the token is complete and on one line, as `afield relay token create` prints it"
             }
+            Self::InvitationTyped => "leave the invitation out: `afield space join --invitation` asks for it",
             Self::InvitationUnread(_) => "give it on standard input: `afield space join --invitation <FILE`",
             Self::Invitation(_) => {
                 "copy the whole of it, one word from `afield_invitation_` to its end, and repeat `afield space join --invitation`"

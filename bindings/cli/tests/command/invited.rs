@@ -103,3 +103,38 @@ fn what_was_wrong_with_a_space_is_over_once_it_is_in_step_also_where_another_has
     assert!(!after.ok().contains("no such space") && !after.ok().contains("never in step"), "{after:?}");
     assert!(after.ok().contains("may only read"), "{after:?}");
 }
+
+#[test]
+fn an_invitation_on_the_command_line_is_not_repeated_and_its_place_is_told() {
+    let person = Person::new();
+    let invitation = "afield_invitation_0123456789abcdef_0192f0c17a3e7b6c8d2e5f4a3b2c1d0e";
+    let (quoted, assigned) = (format!("'{invitation}'"), format!("--invitation={invitation}"));
+    for line in [
+        &["space", "join", "--invitation", invitation][..],
+        &["space", "join", invitation],
+        &["space", "join", &quoted],
+        &["space", "join", &assigned],
+        &["init", "--join", invitation],
+    ] {
+        let ran = person.run(line);
+        let words = ran.failed(2);
+        assert!(words.contains("leave the invitation out: `afield space join --invitation` asks for it"), "{ran:?}");
+        assert!(!format!("{ran:?}").contains("0123456789abcdef"), "S6: {line:?}");
+        let error = person.run([line, &["--json"]].concat()).error(2);
+        assert!(!error.to_string().contains("0123456789abcdef"), "S6: {line:?}");
+        assert!(!person.store().exists(), "nothing is made");
+    }
+    let other = person.run(["space", "join", "milk"]);
+    assert_eq!(other.code, 2, "{other:?}");
+    assert!(other.err.contains("milk"), "the control: what is no secret is repeated: {other:?}");
+}
+
+#[test]
+fn an_invitation_in_quotes_is_taken_without_them() {
+    for quote in ['"', '\'', '`'] {
+        let person = Person::new();
+        let invitation = "afield_invitation_0123456789abcdef_0192f0c17a3e7b6c8d2e5f4a3b2c1d0e";
+        person.run_with(["space", "join", "--invitation"], &format!(" {quote}{invitation}{quote}\n")).ok();
+        assert_eq!(person.space(), "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e");
+    }
+}

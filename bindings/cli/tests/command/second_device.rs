@@ -24,3 +24,19 @@ fn what_the_readme_says_of_a_second_device_gives_it_the_same_space() {
     let help = alone.run(["init", "--help"]);
     assert!(help.ok().contains("`afield space list` on the first one shows the id"), "{help:?}");
 }
+
+#[test]
+fn who_joins_before_there_is_a_store_is_told_how_to_make_one_with_that_space_alone() {
+    let (first, second) = (Person::with_store(), Person::new());
+    let id = first.space();
+    let ran = second.run(["space", "join", &id, "--name", "Our home"]);
+    let proposed = format!("init --join {id} --space 'Our home'");
+    let next = format!("make one that has it with `{}`", second.proposed(&proposed));
+    assert!(ran.failed(3).contains(&next), "{ran:?}");
+    let unnamed = second.run(["space", "join", &id]);
+    assert!(unnamed.failed(3).contains(&format!(" init --join {id}`")), "{unnamed:?}");
+    second.run(shell_words::split(&proposed).unwrap()).ok();
+    assert_eq!(second.space(), id, "the only space: {id}");
+    let listed = second.run(["space", "list", "--json"]).json();
+    assert_eq!(listed["name"], "Our home");
+}
