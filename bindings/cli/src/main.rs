@@ -10,6 +10,7 @@
 //! | `demo` | the whole point in one go: a real relay, three devices, a crash, and every claim checked |
 //! | `failure`, `hint` | what can go wrong, with exit code, class and what to do next |
 //! | `output` | text for people, JSON for programs |
+//! | `warning` | what whoever wrote something has to know, though it is stored |
 //! | `remembered` | the relay of a store, in a file that only its owner reads |
 //!
 //! # Exit codes
@@ -50,6 +51,7 @@ mod output;
 mod remembered;
 mod screen;
 mod text;
+mod warning;
 
 use crate::arguments::{Arguments, Global};
 use crate::failure::Failure;

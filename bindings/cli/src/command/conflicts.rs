@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::identity;
 use crate::output::Output;
 use crate::text;
+use crate::warning::Warned;
 use afield::{Choice, Collection, Conflict, ConflictValue, Path, ReadConflict, Strategy, Value};
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -122,7 +123,7 @@ fn strategy(arguments: &StrategyArguments, global: &Global, output: Output) -> R
 
 pub(super) fn resolve(arguments: &Resolve, global: &Global, output: Output) -> Result<(), Failure> {
     let choice = choice(arguments)?;
-    let (_replica, space) = context::open_space(global)?;
+    let (replica, space) = context::open_space(global)?;
     let collection: Collection<()> = space.collection(&arguments.of.collection)?;
     let mut conflicts = collection.conflicts()?;
     let id = arguments.of.id.find_among(collection.name(), || {
@@ -161,7 +162,7 @@ pub(super) fn resolve(arguments: &Resolve, global: &Global, output: Output) -> R
         path: conflict.path.to_string(),
         left: count - 1,
     };
-    output.done(&resolved, || match resolved.left {
+    Warned::new(&resolved, (&replica, &space), true, global).done(output, || match resolved.left {
         0 => "Decided.".to_owned(),
         1 => "Decided. There is 1 more in this entity.".to_owned(),
         left => format!("Decided. There are {} more in this entity.", text::number(left as u64)),

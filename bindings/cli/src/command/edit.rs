@@ -8,7 +8,8 @@ use crate::fields::{self, Field};
 use crate::identity::short;
 use crate::merge;
 use crate::output::Output;
-use afield::{Collection, EntityId, Path, Value};
+use crate::warning::Warned;
+use afield::{Collection, EntityId, Path, Replica, Space, Value};
 use serde_json::{Value as Json, json};
 
 /// What is said about JSON that is to be edited.
@@ -32,11 +33,11 @@ pub(super) fn run(arguments: &Edit, global: &Global, output: Output) -> Result<(
         }
         words => {
             let wanted = fields::all(words)?;
-            let (_replica, space) = context::open_space(global)?;
+            let (replica, space) = context::open_space(global)?;
             let collection_open = context::collection(&space, collection, global)?;
             let id = arguments.of.id.find(&collection_open)?;
             let changed = set(&collection_open, id, &wanted)?;
-            tell(arguments, id, changed, &space, output)
+            tell((arguments, id, changed), (&replica, &space), global, output)
         }
     }
 }
@@ -76,21 +77,27 @@ fn in_editor(arguments: &Edit, path: Option<Path>, global: &Global, output: Outp
     };
     let Some(edited) = edited else { return tell_unchanged(arguments, id, global, output) };
     edited.store(|edited| {
-        let (_replica, space) = context::open_space(global)?;
+        let (replica, space) = context::open_space(global)?;
         let collection = context::collection(&space, name, global)?;
         let write = collection.json().edit(id, |now| {
             if let Some(merged) = merge::merged(Some(&before), Some(&edited), Some(now)) {
                 *now = merged;
             }
         })?;
-        tell(arguments, id, write.changes().next().is_some(), &space, output)
+        tell((arguments, id, write.changes().next().is_some()), (&replica, &space), global, output)
     })
 }
 
-fn tell(arguments: &Edit, id: EntityId, changed: bool, space: &afield::Space, output: Output) -> Result<(), Failure> {
+fn tell(
+    (arguments, id, changed): (&Edit, EntityId, bool),
+    (replica, space): (&Replica, &Space),
+    global: &Global,
+    output: Output,
+) -> Result<(), Failure> {
     let collection = &arguments.of.collection;
     let stored = super::put::Stored { id: id.to_string(), collection, space: space.id().to_string(), changed };
-    output.done(&stored, || if changed { "Changed.".to_owned() } else { "Nothing changed.".to_owned() })
+    let words = if changed { "Changed." } else { "Nothing changed." };
+    Warned::new(&stored, (replica, space), changed, global).done(output, || words.to_owned())
 }
 
 fn tell_unchanged(arguments: &Edit, id: EntityId, global: &Global, output: Output) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ use crate::identity;
 use crate::moment::Moment;
 use crate::output::Output;
 use crate::text;
+use crate::warning::Warned;
 use afield::{Changed, Confirm, Difference, EntityId, HistoryChange, Point, ReadError, ReadOnlySpace, Value};
 use console::style;
 use serde::Serialize;
@@ -111,7 +112,7 @@ pub(super) fn diff(arguments: &Diff, global: &Global, output: Output) -> Result<
 }
 
 pub(super) fn undo(one: &One, direction: Direction, global: &Global, output: Output) -> Result<(), Failure> {
-    let (_replica, space) = context::open_space(global)?;
+    let (replica, space) = context::open_space(global)?;
     let collection = space.collection::<()>(&one.collection)?;
     let id = one.id.find_among(&one.collection, || Ok([collection.ids()?, collection.deleted()?].concat()))?;
     let (write, done, nothing) = match direction {
@@ -120,7 +121,7 @@ pub(super) fn undo(one: &One, direction: Direction, global: &Global, output: Out
     };
     let gone = Gone { id: id.to_string(), collection: &one.collection, changed: write.is_some() };
     let is_deleted = write.is_some() && collection.deleted()?.contains(&id);
-    output.done(&gone, || match write {
+    Warned::new(&gone, (&replica, &space), gone.changed, global).done(output, || match write {
         Some(_) if is_deleted => {
             let back = if direction == Direction::Undo { "redo" } else { "restore" };
             let back = global.hints.command(&format!("{back} {} {id}", one.collection));
@@ -136,13 +137,14 @@ pub(super) fn restore(
     global: &Global,
     output: Output,
 ) -> Result<(), Failure> {
-    let (_replica, space) = context::open_space(global)?;
+    let (replica, space) = context::open_space(global)?;
     let collection = context::collection(&space, &one.collection, global)?;
     let id = one.id.find_among(&one.collection, || Ok([collection.ids()?, collection.deleted()?].concat()))?;
     let point = moment.find(|from, limit| collection.history(id, from, limit))?;
     let changed = collection.restore_to(id, &point, confirm)?.changes().next().is_some();
     let gone = Gone { id: id.to_string(), collection: &one.collection, changed };
-    output.done(&gone, || if changed { "Restored.".to_owned() } else { "It is that already.".to_owned() })
+    let words = if changed { "Restored." } else { "It is that already." };
+    Warned::new(&gone, (&replica, &space), changed, global).done(output, || words.to_owned())
 }
 
 fn entity(one: &One, global: &Global) -> Result<(ReadOnlySpace, EntityId), Failure> {

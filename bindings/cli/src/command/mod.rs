@@ -34,6 +34,7 @@ use crate::context;
 use crate::demo;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::warning::Warned;
 use history::Direction;
 use serde::Serialize;
 
@@ -96,13 +97,14 @@ struct Touched<'c> {
 }
 
 fn delete(one: &One, global: &Global, output: Output) -> Result<(), Failure> {
-    let (_replica, space) = context::open_space(global)?;
+    let (replica, space) = context::open_space(global)?;
     let collection = context::collection(&space, &one.collection, global)?;
     let id = one.id.find(&collection)?;
     let _ = collection.delete(id)?;
     let touched = Touched { id: id.to_string(), collection: &one.collection, deleted: true };
     let restore = global.hints.command(&format!("restore {} {id}", one.collection));
-    output.done(&touched, || format!("Deleted. To take it back:\n  {}", console::style(restore).bold()))
+    Warned::new(&touched, (&replica, &space), true, global)
+        .done(output, || format!("Deleted. To take it back:\n  {}", console::style(restore).bold()))
 }
 
 fn restore(arguments: &Restore, global: &Global, output: Output) -> Result<(), Failure> {
@@ -110,7 +112,7 @@ fn restore(arguments: &Restore, global: &Global, output: Output) -> Result<(), F
     if let Some(point) = &arguments.to {
         return history::restore((one, point, purge::confirm(arguments.yes)), global, output);
     }
-    let (_replica, space) = context::open_space(global)?;
+    let (replica, space) = context::open_space(global)?;
     let collection = context::collection(&space, &one.collection, global)?;
     let deleted = collection.deleted()?;
     let id = match one.id.find_among(&one.collection, || Ok(deleted.clone())) {
@@ -119,6 +121,7 @@ fn restore(arguments: &Restore, global: &Global, output: Output) -> Result<(), F
     };
     let _ = collection.restore(id)?;
     let touched = Touched { id: id.to_string(), collection: &one.collection, deleted: false };
-    let words = if deleted.contains(&id) { "Restored." } else { "It is not deleted: there was nothing to restore." };
-    output.done(&touched, || words.to_owned())
+    let changed = deleted.contains(&id);
+    let words = if changed { "Restored." } else { "It is not deleted: there was nothing to restore." };
+    Warned::new(&touched, (&replica, &space), changed, global).done(output, || words.to_owned())
 }

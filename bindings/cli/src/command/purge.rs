@@ -5,6 +5,7 @@ use crate::context;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::text;
+use crate::warning::Warned;
 use afield::{Confirm, PurgeError, Purged, Replica, Space};
 use serde::Serialize;
 use std::time::Duration;
@@ -17,7 +18,7 @@ struct Done {
 }
 
 pub(super) fn run(arguments: &Purge, global: &Global, output: Output) -> Result<(), Failure> {
-    let (_replica, space) = context::open_space(global)?;
+    let (replica, space) = context::open_space(global)?;
     let collection = space.collection::<()>(&arguments.collection)?;
     let bar = output
         .progress("{spinner} {bar:24} entities looked up: {human_pos}/{human_len}", Some(arguments.ids.len() as u64));
@@ -36,22 +37,22 @@ pub(super) fn run(arguments: &Purge, global: &Global, output: Output) -> Result<
     }
     drop(bar);
     let purged = purging(output, || space.purge(ids, confirm(arguments.yes)))?;
-    done(purged, global, output)
+    done(purged, (&replica, &space), global, output)
 }
 
 /// Purges what was deleted, where that is older than what is to be kept.
 pub(super) fn empty_trash(arguments: &Trash, global: &Global, output: Output) -> Result<(), Failure> {
-    let (_replica, space): (Replica, Space) = context::open_space(global)?;
+    let (replica, space) = context::open_space(global)?;
     let older_than = arguments.older_than.unwrap_or(Duration::ZERO);
     let Some(name) = &arguments.collection else {
         let purged = purging(output, || space.purge_deleted(older_than, confirm(arguments.yes)))?;
-        return done(purged, global, output);
+        return done(purged, (&replica, &space), global, output);
     };
     let of_collection = space.collection::<()>(name)?.deleted()?;
     let mut expired = space.expired_deleted(older_than)?;
     expired.retain(|id| of_collection.contains(id));
     let purged = purging(output, || space.purge(expired, confirm(arguments.yes)))?;
-    done(purged, global, output)
+    done(purged, (&replica, &space), global, output)
 }
 
 /// Purges in one go, which tells nobody how far it is.
@@ -64,10 +65,10 @@ pub(super) fn confirm(yes: bool) -> Confirm {
     if yes { Confirm::Yes } else { Confirm::Ask }
 }
 
-fn done(purged: Purged, global: &Global, output: Output) -> Result<(), Failure> {
+fn done(purged: Purged, (replica, space): (&Replica, &Space), global: &Global, output: Output) -> Result<(), Failure> {
     let Purged { entities, changes, .. } = purged;
     let sync = global.hints.command("sync");
-    output.done(&Done { entities, changes }, || {
+    Warned::new(&Done { entities, changes }, (replica, space), entities > 0, global).done(output, || {
         let what = format!(
             "{} with {}",
             text::count(entities, "entity", "entities"),

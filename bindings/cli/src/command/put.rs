@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::fields::{self, Values, Wanted};
 use crate::identity::PartialId;
 use crate::output::Output;
+use crate::warning::Warned;
 use afield::{Collection, EditError, EntityError, EntityId};
 use serde::Serialize;
 
@@ -20,12 +21,12 @@ pub(super) struct Stored<'c> {
 
 pub(super) fn run(arguments: &Put, global: &Global, output: Output) -> Result<(), Failure> {
     let wanted = Wanted::parse(&arguments.values, std::io::stdin())?;
-    let (_replica, space) = context::open_space(global)?;
+    let (replica, space) = context::open_space(global)?;
     let collection = context::collection(&space, &arguments.collection, global)?;
     let (id, changed) = store(wanted, &collection)?;
     let stored =
         Stored { id: id.to_string(), collection: &arguments.collection, space: space.id().to_string(), changed };
-    output.result(&stored, || id.to_string())
+    Warned::new(&stored, (&replica, &space), changed, global).result(output, || id.to_string())
 }
 
 fn store(wanted: Wanted, collection: &Collection<()>) -> Result<(EntityId, bool), Failure> {

@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::text;
+use crate::warning::Warned;
 use afield::{ReadOnlySpace, Space, TransferError, Transferred};
 use serde::Serialize;
 use std::fs::{File, Metadata};
@@ -103,7 +104,7 @@ fn entities_of(space: &ReadOnlySpace) -> u64 {
 }
 
 pub(super) fn import(arguments: &Import, global: &Global, output: Output) -> Result<(), Failure> {
-    let (_replica, space) = context::open_space(global)?;
+    let (replica, space) = context::open_space(global)?;
     let imported = if arguments.file == Path::new("-") {
         import_unsized(&space, io::stdin().lock(), output)?
     } else {
@@ -115,7 +116,7 @@ pub(super) fn import(arguments: &Import, global: &Global, output: Output) -> Res
         }
     };
     let shown = Imported { entities: imported.entities, changed: imported.changed };
-    output.done(&shown, || {
+    Warned::new(&shown, (&replica, &space), shown.changed > 0, global).done(output, || {
         let entities = text::count(shown.entities, "entity", "entities");
         format!("Read {entities}; {} not here before, or differed.", were(shown.changed))
     })

@@ -26,6 +26,7 @@ mod pseudo_terminal;
 mod purge;
 mod queries;
 mod reading;
+mod reading_only;
 mod repair;
 mod running;
 mod schedule;

@@ -1,0 +1,60 @@
+//! What there is to warn of once something was stored.
+
+use crate::arguments::Global;
+use crate::failure::Failure;
+use crate::output::{self, Output};
+use afield::{Replica, Role, Space};
+use serde::Serialize;
+
+/// What a command wrote, with the warning that belongs to it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Warned<'w, T> {
+    #[serde(flatten)]
+    written: &'w T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
+}
+
+impl<'w, T: Serialize> Warned<'w, T> {
+    /// What was written to a space, and that nobody else gets it where this device may only read.
+    ///
+    /// Sync refuses such a change, and does so days later where a device is offline: whoever writes has to know it before going on.
+    pub(crate) fn new(written: &'w T, (replica, space): (&Replica, &Space), changed: bool, global: &Global) -> Self {
+        if !changed {
+            return Self { written, warning: None };
+        }
+        // It is stored by now, and a status that cannot be read does not make that a failure.
+        let status = replica.status().ok();
+        let mut spaces = status.iter().flat_map(|status| &status.spaces);
+        // What the direction of its collection keeps here stays by somebody's own wish, and is not pending.
+        let is_refused =
+            spaces.any(|one| one.space == space.id() && one.role == Some(Role::Reader) && one.pending_changes > 0);
+        let warning = is_refused.then(|| {
+            let id = space.id();
+            global.hints.in_text(&format!(
+                "this device may only read this space: the change stays here; ask an owner for the role of a writer, or give up what is \
+                 unsent with `afield space leave {id} --discard` and then `afield space join {id}`"
+            ))
+        });
+        Self { written, warning }
+    }
+
+    /// Prints it as the result of a command, and warns of it on stderr.
+    pub(crate) fn result(self, output: Output, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        output.result(&self, text)?;
+        self.tell(output);
+        Ok(())
+    }
+
+    /// Prints that it was done, which `--quiet` leaves out, and warns of it on stderr.
+    pub(crate) fn done(self, output: Output, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        output.done(&self, text)?;
+        self.tell(output);
+        Ok(())
+    }
+
+    fn tell(&self, output: Output) {
+        let Some(warning) = self.warning.as_ref().filter(|_| output.is_for_a_person()) else { return };
+        output::tell_wrapped(&format!("{} {warning}", console::style("afield:").yellow().bold().for_stderr()), 2);
+    }
+}

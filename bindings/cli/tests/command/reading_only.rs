@@ -1,0 +1,71 @@
+//! What a device is told that writes to a space of which it may only read.
+
+use crate::running::{Person, Relay};
+
+/// Ben, who may only read Ada's space and has its note.
+fn reader() -> (Relay, Person, Person, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::with_tokens(folder.path());
+    let tokens = ["ada", "ben"].map(|user| relay.token(&["--user", user]));
+    let ada = Person::with_store();
+    ada.run(["put", "notes", "title=Milk"]).ok();
+    ada.run(["connect", &relay.url(), "--token", &tokens[0]]).ok();
+    relay.administer(&["space", "grant", &ada.space(), "ben", "reader"]);
+    let ben = Person::joining(&ada.space());
+    ben.run(["connect", &relay.url(), "--token", &tokens[1]]).ok();
+    assert_eq!(ben.titles(), ["Milk"], "the control: it may read");
+    (relay, ada, ben, folder)
+}
+
+#[test]
+fn who_may_only_read_is_told_with_each_edit_that_it_stays_here() {
+    let (_relay, ada, ben, folder) = reader();
+    let note = ben.run(["list", "notes", "--json"]).json()["id"].as_str().unwrap().to_owned();
+    let (space, file) = (ben.space(), folder.path().join("notes.jsonl"));
+    std::fs::write(&file, ada.run(["export"]).ok().replace("Milk", "Bread")).unwrap();
+    let ada_put = ada.run(["put", "notes", &note, "title=Oats"]);
+    assert!(ada_put.ok() == note && ada_put.err.is_empty(), "the control: an owner is not warned: {ada_put:?}");
+    for line in [
+        &["put", "notes", &note, "title=Tea"][..],
+        &["edit", "notes", &note, "title=Rice"],
+        &["undo", "notes", &note],
+        &["redo", "notes", &note],
+        &["restore", "notes", &note, "--to", "now"],
+        &["delete", "notes", &note],
+        &["restore", "notes", &note],
+        &["import", file.to_str().unwrap()],
+        &["purge", "notes", &note, "--yes"],
+    ] {
+        let is_nothing = line.contains(&"--to");
+        let ran = ben.run(line);
+        ran.ok();
+        assert_eq!(ran.err.contains("this device may only read this space: "), !is_nothing, "{ran:?}");
+        assert!(is_nothing || ran.err.contains(&format!("space leave {space} --discard`")), "{ran:?}");
+    }
+    let quiet = ben.run(["-q", "put", "notes", "title=Salt"]);
+    assert!(!quiet.ok().is_empty() && quiet.err.is_empty(), "{quiet:?}");
+    let json = ben.run(["put", "notes", "title=Dill", "--json"]);
+    assert!(json.err.is_empty() && json.json()["warning"].as_str().unwrap().contains("may only read"), "{json:?}");
+    let json = ada.run(["put", "notes", &note, "title=Dill", "--json"]).json();
+    assert_eq!(json.get("warning"), None, "the control: {json}");
+}
+
+#[test]
+fn what_who_may_only_read_is_told_to_do_leaves_nothing_waiting() {
+    let (relay, ada, ben, _folder) = reader();
+    ben.run(["put", "notes", "title=Bread"]).ok();
+    ben.run(["sync"]).failed(7);
+    let space = ben.space();
+    ben.run(["space", "leave", &space, "--discard"]).ok();
+    ben.run(["space", "join", &space]).ok();
+    ben.run(["sync"]).ok();
+    let status = ben.run(["status", "--json"]).json();
+    assert_eq!((&status["pending_changes"], ben.titles()), (&0.into(), vec!["Milk".to_owned()]), "{status}");
+    relay.administer(&["space", "grant", &space, "ben", "writer"]);
+    ben.run(["sync"]).ok();
+    let written = ben.run(["put", "notes", "title=Bread"]);
+    assert!(written.code == 0 && written.err.is_empty(), "a writer is not warned: {written:?}");
+    ben.run(["sync"]).ok();
+    ada.run(["sync"]).ok();
+    assert_eq!(ada.titles(), ["Bread", "Milk"]);
+}
