@@ -123,7 +123,10 @@ fn a_plan_equals_what_the_run_then_does() {
         let left: Vec<_> = to_send.list.iter().filter(is_left).cloned().collect();
         let plan = planned.plan.clone();
         match strategy {
-            Strategy::Merge | Strategy::Manual => assert_eq!(plan.send.list, left, "what is purged there goes nowhere"),
+            // What it does there takes what there is there: an entity that both have deleted is no deletion, and only one plan knows.
+            Strategy::Merge | Strategy::Manual => {
+                assert_eq!(what_goes(&plan.send.list), what_goes(&left), "what is purged there goes nowhere")
+            }
             _ => assert!(
                 plan.send.changes >= left.iter().map(|entity| entity.changes).sum(),
                 "what is decided goes besides"
@@ -141,6 +144,11 @@ fn a_plan_equals_what_the_run_then_does() {
         Ok(())
     });
     tested.unwrap();
+}
+
+/// What goes of each entity, whatever it does there.
+fn what_goes(list: &[PlannedEntity]) -> Vec<(EntityId, &str, u64, u64)> {
+    list.iter().map(|entity| (entity.entity, entity.collection.as_str(), entity.changes, entity.bytes)).collect()
 }
 
 /// Holds what was planned to be sent against what became of it on the other device, which had everything else before.
