@@ -146,8 +146,8 @@
 //!
 //! An edit that has returned is on this device's stable storage. A receipt means that the relay has it on its own. An
 //! acknowledged change is lost only if the relay's storage and every device holding it are lost; a relay that lost
-//! history is noticed and repaired while one device with the right to write survives. With sync off no task, socket or
-//! timer exists.
+//! history is noticed and repaired while one device with the right to write survives (of a space that it lacks altogether: a device of an
+//! owner). With sync off no task, socket or timer exists.
 //!
 //! Deliberately absent from this crate: merging (Automerge, through `afield-core`), SQL (`afield-store`) and sockets
 //! (`afield-transport`).
