@@ -73,7 +73,7 @@ impl Store {
             let (row, _) = space::find(transaction, space)?.ok_or(SpaceError::UnknownSpace { space })?;
             let left = count(transaction, row.0)?;
             let lost = transaction.row("SELECT lost FROM spaces WHERE space_row = ?", [row], |row| row.get(0))?;
-            let nowhere_else = if lost.unwrap_or(false) { left.changes } else { left.unsent };
+            let nowhere_else = if lost.unwrap_or(false) { all(transaction, row.0)? } else { left.unsent };
             if unsent == Unsent::Keep && nowhere_else > 0 {
                 return Err(SpaceError::UnsentChanges { space, changes: nowhere_else });
             }
@@ -85,6 +85,13 @@ impl Store {
             Ok(left)
         })
     }
+}
+
+/// All that may be nowhere else where the relay has lost the space: changes, erasure records, and what was set aside.
+fn all(transaction: &mut WriteTransaction<'_>, space: i64) -> Result<u64, SpaceError> {
+    let sql = "SELECT (SELECT count(*) FROM changes WHERE space_row = ?1) + (SELECT count(*) FROM erasures WHERE space_row = ?1)
+               + (SELECT count(*) FROM quarantine WHERE space_row = ?1)";
+    Ok(transaction.row(sql, [space], |row| crate::column::count(row, 0))?.unwrap_or(0))
 }
 
 fn count(transaction: &mut WriteTransaction<'_>, space: i64) -> Result<Left, SpaceError> {

@@ -3,6 +3,7 @@
 use crate::arguments::Global;
 use crate::failure::Failure;
 use crate::output::{self, Output};
+use crate::remembered::Remembered;
 use afield::{Replica, Role, Space};
 use serde::Serialize;
 
@@ -31,9 +32,17 @@ impl<'w, T: Serialize> Warned<'w, T> {
             spaces.any(|one| one.space == space.id() && one.role == Some(Role::Reader) && one.pending_changes > 0);
         let warning = is_refused.then(|| {
             let id = space.id();
+            // Of a space that the relay has lost this device may have the only copy.
+            let remembered = Remembered::read(&global.store).ok().flatten();
+            let is_lost = remembered.is_some_and(|relay| relay.spaces.iter().any(|space| space.id == id.to_string()));
+            let way_out = if is_lost {
+                String::new()
+            } else {
+                format!(", or give up what is unsent with `afield space leave {id} --discard` and then `afield space join {id}`")
+            };
             global.hints.in_text(&format!(
-                "this device may only read this space: the change stays here; ask an owner for the role of a writer, or give up what is \
-                 unsent with `afield space leave {id} --discard` and then `afield space join {id}`"
+                "this device may only read this space: the change stays here; ask an owner for the role of a writer, or for a token that \
+                 may write{way_out}"
             ))
         });
         Self { written, warning }

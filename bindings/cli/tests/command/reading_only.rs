@@ -69,3 +69,15 @@ fn what_who_may_only_read_is_told_to_do_leaves_nothing_waiting() {
     ada.run(["sync"]).ok();
     assert_eq!(ada.titles(), ["Bread", "Milk"]);
 }
+
+#[test]
+fn who_may_have_the_only_copy_is_not_told_to_give_it_up() {
+    let (relay, _ada, ben, _folder) = reader();
+    let space = ben.space();
+    relay.administer(&["space", "remove", &space, "ben"]);
+    ben.run(["sync"]).failed(7);
+    let ran = ben.run(["put", "notes", "title=Bread"]);
+    assert!(ran.err.contains("may only read") && !ran.err.contains("--discard"), "{ran:?}");
+    let kept = ben.run(["space", "leave", &space]);
+    assert!(kept.code != 0 && kept.err.contains("--discard"), "it is asked for: {kept:?}");
+}
