@@ -23,7 +23,7 @@ mod verify;
 use crate::causes::with_causes;
 use crate::config::{CheckError, ConfigError, Flags, Sources};
 use crate::log::accounts::AccountError;
-use crate::log::{LogError, OpenLogError, TokenHash};
+use crate::log::{LogError, OpenLogError, TOKEN_PREFIX, TokenHash};
 use crate::server::{FolderError, StartError};
 use afield_core::SpaceId;
 use afield_core::id::ParseIdError;
@@ -380,6 +380,17 @@ fn data_folder(file: Option<PathBuf>, data: Option<PathBuf>) -> Result<PathBuf, 
 ///
 /// `wants_json` says whether `--json` stood in it, `help` which command shows what there is.
 pub fn not_understood(error: &clap::Error, wants_json: bool, help: &'static str) -> ExitCode {
+    // What clap says repeats the word that it did not take (S6).
+    if error.use_stderr() && error.to_string().contains(TOKEN_PREFIX) {
+        let told = Told {
+            error: "a token or an invitation stands on the command line, where others of this machine can read it",
+            code: "usage",
+            class: "permanent",
+            next: Some("leave it out: it is read from standard input"),
+        };
+        tell(&told, wants_json);
+        return ExitCode::from(EXIT_USAGE);
+    }
     if error.use_stderr() && wants_json {
         let told = Told { error: &subject(error), code: "usage", class: "permanent", next: Some(help) };
         tell(&told, true);

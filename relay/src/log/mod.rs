@@ -23,6 +23,7 @@ pub use sqlite::{
 pub(crate) use sqlite::{
     FileIdentity, LogHealth, MoreHealth, check_copy, copy_file, figures_of, fold, health, older_version,
 };
+pub(crate) use token::TOKEN_PREFIX;
 pub use token::{Token, TokenHash};
 
 use accounts::Role;

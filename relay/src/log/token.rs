@@ -5,7 +5,7 @@ use afield_core::{Entropy, Invitation, SpaceId};
 use std::fmt;
 
 /// How a token starts, so that a person and a secret scanner recognise one.
-const TOKEN_PREFIX: &str = "afield_";
+pub(crate) const TOKEN_PREFIX: &str = "afield_";
 /// The random bytes of a token, and of an invitation: 256 bits, which no one guesses, so that a plain hash is enough to store it.
 const TOKEN_RANDOM_BYTES: usize = 32;
 /// The digits of a token: lower-case letters and digits without the look-alikes `i l o u` (Crockford's base 32), so

@@ -76,3 +76,21 @@ fn a_device_is_signed_out_by_its_user_and_its_id_and_both_are_asked_for() {
         assert!(help.contains("<USER> <DEVICE>"), "{help}");
     }
 }
+
+#[test]
+fn a_secret_that_was_typed_where_none_belongs_is_not_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    json(&data, &["token", "create"]);
+    let secret = "afield_invitation_0123456789abcdef_0192f0c17a3e7b6c8d2e5f4a3b2c1d0e";
+    for line in [&["space", "accept", "ada", secret][..], &["space", "members", secret], &["doctor", secret]] {
+        let (code, told) = failure(&data, line);
+        assert_eq!((code, told["code"].as_str()), (Some(2), Some("usage")), "{told}");
+        assert!(told["next"].as_str().unwrap().contains("standard input"), "{told}");
+        let plain = relay(&data, line).output().unwrap();
+        let said = String::from_utf8([plain.stdout, plain.stderr].concat()).unwrap();
+        assert!(!said.contains("0123456789abcdef") && !told.to_string().contains("0123456789abcdef"), "S6: {said}");
+    }
+    let (_, told) = failure(&data, &["space", "members", "milk"]);
+    assert!(told["error"].as_str().unwrap().contains("milk"), "the control: what is no secret is repeated: {told}");
+}
