@@ -125,7 +125,12 @@ fn a_plan_equals_what_the_run_then_does() {
         match strategy {
             // What it does there takes what there is there: an entity that both have deleted is no deletion, and only one plan knows.
             Strategy::Merge | Strategy::Manual => {
-                assert_eq!(what_goes(&plan.send.list), what_goes(&left), "what is purged there goes nowhere")
+                assert_eq!(what_goes(&plan.send.list), what_goes(&left), "what is purged there goes nowhere");
+                let comes: BTreeSet<_> = plan.receive.list.iter().map(|entity| entity.entity).collect();
+                let here_alone = |list: &[PlannedEntity]| -> Vec<PlannedEntity> {
+                    list.iter().filter(|entity| !comes.contains(&entity.entity)).cloned().collect()
+                };
+                assert_eq!(here_alone(&plan.send.list), here_alone(&left), "both know what it does there");
             }
             _ => assert!(
                 plan.send.changes >= left.iter().map(|entity| entity.changes).sum(),

@@ -23,6 +23,24 @@ fn connect(site: &Site, replica: &Replica, arguments: &[&str]) {
     replica.connect(Relay::new(site.relay.url()).token(token)).unwrap();
 }
 
+/// The relay's disk is gone, and the relay begins anew with the same users.
+fn lose_everything(site: &mut Site) {
+    site.relay.stop();
+    std::fs::remove_dir_all(site.relay.folder()).unwrap();
+    site.relay.restart();
+    create_users(site);
+}
+
+/// Ada's laptop, with a space that she owns and one note in it.
+fn adas(site: &Site) -> (Replica, Space) {
+    let laptop = site.replica("laptop.db");
+    let home = laptop.create_space("Home").unwrap();
+    write(&home);
+    connect(site, &laptop, &["--user", "ada"]);
+    site.sync(&laptop);
+    (laptop, home)
+}
+
 /// A device of a user that has joined a space.
 fn joined(site: &Site, name: &str, space: SpaceId, arguments: &[&str]) -> (Replica, Space) {
     let replica = site.replica(name);
@@ -89,11 +107,7 @@ fn a_device_knows_what_it_may_do_with_a_space() {
 #[test]
 fn a_space_that_the_relay_has_lost_is_brought_back_by_its_owners_and_not_by_whoever_comes_first() {
     let mut site = start();
-    let laptop = site.replica("laptop.db");
-    let home = laptop.create_space("Home").unwrap();
-    write(&home);
-    connect(&site, &laptop, &["--user", "ada"]);
-    site.sync(&laptop);
+    let (laptop, home) = adas(&site);
     grant(&site, home.id(), "ben", "writer");
     grant(&site, home.id(), "cyd", "reader");
     let (phone, _) = joined(&site, "phone.db", home.id(), &["--user", "ada"]);
@@ -104,10 +118,7 @@ fn a_space_that_the_relay_has_lost_is_brought_back_by_its_owners_and_not_by_whoe
     assert_eq!((titles(&there), titles(&read)), (2, 2));
     [&laptop, &phone, &bens, &cyds].into_iter().for_each(Replica::disconnect);
 
-    site.relay.stop();
-    std::fs::remove_dir_all(site.relay.folder()).unwrap();
-    site.relay.restart();
-    create_users(&site);
+    lose_everything(&mut site);
     write(&there);
     for (replica, user) in [(&bens, "ben"), (&cyds, "cyd")] {
         connect(&site, replica, &["--user", user]);
@@ -139,21 +150,14 @@ fn a_space_that_the_relay_has_lost_is_brought_back_by_its_owners_and_not_by_whoe
 #[test]
 fn a_space_of_which_no_owner_has_a_device_left_is_created_by_the_administrator_and_filled_by_its_members() {
     let mut site = start();
-    let laptop = site.replica("laptop.db");
-    let home = laptop.create_space("Home").unwrap();
-    write(&home);
-    connect(&site, &laptop, &["--user", "ada"]);
-    site.sync(&laptop);
+    let (laptop, home) = adas(&site);
     grant(&site, home.id(), "ben", "writer");
     let (bens, there) = joined(&site, "ben.db", home.id(), &["--user", "ben"]);
     let id = home.id().to_string();
     drop((laptop, home));
     bens.disconnect();
 
-    site.relay.stop();
-    std::fs::remove_dir_all(site.relay.folder()).unwrap();
-    site.relay.restart();
-    create_users(&site);
+    lose_everything(&mut site);
     site.relay.administer(&["space", "create", &id, "--owner", "cyd"]);
     site.relay.administer(&["space", "grant", &id, "ben", "writer"]);
     connect(&site, &bens, &["--user", "ben"]);
