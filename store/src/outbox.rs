@@ -244,6 +244,19 @@ impl Store {
         })
     }
 
+    /// Lets the outbox of every entity of a space go on, as [`unblock_all`](Self::unblock_all) does for all spaces.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn unblock(&mut self, space: SpaceId) -> Result<(), StoreError> {
+        self.write_unsynced(|transaction| {
+            let sql = "DELETE FROM blocks WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?)";
+            transaction.execute(sql, [space.as_bytes()])?;
+            Ok(())
+        })
+    }
+
     /// The entities of a space whose outbox is held back.
     ///
     /// # Errors

@@ -25,8 +25,8 @@ CREATE TABLE spaces (
     chain            BLOB    CHECK (length(chain) = 32),
     resets           INTEGER NOT NULL DEFAULT 0,
     last_reset_ms    INTEGER,
-    -- What the device may do with it, as the relay said last: 1 read, 2 write; absent for an owner, and before the relay has said it.
-    role             INTEGER CHECK (role IN (1, 2)),
+    -- What the device may do with it, as the relay said last: 1 read, 2 write, 3 own; absent before the relay has said it.
+    role             INTEGER CHECK (role IN (1, 2, 3)),
     -- Whether the relay that had it said last that it knows no such space for this device: nothing of it counts as stored elsewhere until it is served again.
     lost             INTEGER NOT NULL DEFAULT 0 CHECK (lost IN (0, 1)),
     -- The invitation that the device was given, until the relay has served the space.

@@ -32,7 +32,7 @@ pub struct SpaceRecord {
     pub created_ms: i64,
     /// How far the device has the log; `None` while the space has never been on a relay.
     pub cursor: Option<Cursor>,
-    /// What the device may do with it, as the relay said last; `None` while the space has never been on a relay.
+    /// What the device may do with it, as the relay said last; `None` before a relay has said it, once everything had come.
     pub role: Option<Role>,
     /// Whether the relay that had it said last that it knows no such space for this device, as after a restored backup: what is here may be
     /// nowhere else.
@@ -163,16 +163,16 @@ impl Store {
         })
     }
 
-    /// Notes what the device may do with a space that the relay serves, as the relay says.
+    /// Notes what the device may do with a space that the relay serves, as the relay says. It is not synced: what is lost with the power is said
+    /// again at the next session.
     ///
     /// # Errors
     ///
     /// [`SpaceError::UnknownSpace`], or the storage failed.
-    pub fn set_role(&mut self, space: SpaceId, role: Role) -> Result<Durable<()>, SpaceError> {
-        self.write(|transaction| {
-            let stored = (role < Role::Owner).then(|| role.number());
+    pub fn set_role(&mut self, space: SpaceId, role: Role) -> Result<(), SpaceError> {
+        self.write_unsynced(|transaction| {
             let sql = "UPDATE spaces SET role = ?2, lost = 0 WHERE space = ?1";
-            known(transaction.execute(sql, (space.as_bytes(), stored))?, space)
+            known(transaction.execute(sql, (space.as_bytes(), role.number()))?, space)
         })
     }
 
@@ -245,7 +245,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<SpaceRecord> {
         origin: if row.get::<_, i64>(2)? == 0 { Origin::MadeHere } else { Origin::Joined },
         created_ms: row.get(3)?,
         cursor,
-        role: cursor.map(|_| role.map_or(Role::Owner, Role::from_number)),
+        role: role.map(Role::from_number),
         is_lost: row.get(11)?,
         resets: column::count(row, 7)?,
         last_reset_ms: row.get(8)?,

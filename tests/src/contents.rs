@@ -51,7 +51,7 @@ impl LogContents {
                 snapshots: None,
             };
             let answer = log.read(Principal::ANYONE, &request, now).expect("the log can be read").into_inner();
-            let ReadAnswer::Run(run) = answer else { return None };
+            let ReadAnswer::Run { run, .. } = answer else { return None };
             if run.is_empty() {
                 return Some(entries);
             }

@@ -1,10 +1,16 @@
 //! What a device may do with a space: the relay tells it, and who may do less than an owner brings no space to a relay that lacks it (R6).
 
-use afield::{Relay, Replica, Role, Space, SpaceError, SpaceId};
-use afield_tests::processes::{Access, Program, Site};
+use afield::{Relay, Replica, Role, Space, SpaceError, SpaceId, SyncEvent};
+use afield_tests::processes::{Access, Program, Proxy, Site};
+use rand::{RngExt, SeedableRng};
 use serde_json::json;
 
 const USERS: [&str; 3] = ["ada", "ben", "cyd"];
+
+/// Notes that come in several runs, and what passes before the door is shut: more than the first, and less than all of them.
+const LONG_NOTES: usize = 64;
+const LONG_NOTE_BYTES: usize = 64 * 1024;
+const PASSING_BYTES: u64 = 2 * 1024 * 1024;
 
 fn start() -> Site {
     let site = Site::start(&Program::new(env!("CARGO_BIN_EXE_relay_process")), Access::Tokens);
@@ -145,6 +151,90 @@ fn a_space_that_the_relay_has_lost_is_brought_back_by_its_owners_and_not_by_whoe
     site.sync_all(&[&bens, &laptop]);
     assert_eq!((titles(&there), titles(&home)), (3, 3), "what others wrote meanwhile comes, too (S2)");
     bens.leave_space(there.id()).expect("the relay has all of it again");
+}
+
+#[test]
+fn who_was_cut_off_before_being_told_a_role_brings_no_lost_space_back() {
+    let mut site = start();
+    let (laptop, home) = adas(&site);
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(7);
+    for _ in 0..LONG_NOTES {
+        let text: String = (0..LONG_NOTE_BYTES).map(|_| char::from(random.random_range(b' '..=b'~'))).collect();
+        let _ = home.collection::<()>("notes").unwrap().json().insert(&json!({ "text": text })).unwrap();
+    }
+    site.sync(&laptop);
+    laptop.disconnect();
+    grant(&site, home.id(), "cyd", "reader");
+
+    let cyds = site.replica("cyd.db");
+    let read = cyds.join_space(home.id()).unwrap();
+    let door = Proxy::start(site.relay.address()).unwrap();
+    door.hold_after(PASSING_BYTES);
+    let mut events = cyds.events();
+    let token = site.relay.create_token_with(&["--user", "cyd"]);
+    cyds.connect(Relay::new(door.url()).token(token)).unwrap();
+    let has_come = |event: &SyncEvent| matches!(event, SyncEvent::Progress { changes_received: 1.., .. });
+    site.hear(&mut events, has_come);
+    door.wait_until_it_holds();
+    cyds.disconnect();
+    assert!((1..=LONG_NOTES).contains(&titles(&read)), "some has come");
+    assert_eq!(role(&cyds), None, "it was not told");
+
+    lose_everything(&mut site);
+    connect(&site, &cyds, &["--user", "cyd"]);
+    let refused = site.try_sync(&cyds).unwrap_err();
+    assert!(refused.to_string().contains("no such space"), "{refused}");
+    assert_eq!(owners(&site), [], "who reads does not own it afterwards (R6)");
+    connect(&site, &laptop, &["--user", "ada"]);
+    site.sync(&laptop);
+    assert_eq!(owners(&site), [(home.id().to_string(), vec!["ada".to_owned()])], "S2");
+}
+
+#[test]
+fn a_lost_space_for_which_its_owner_has_no_room_any_more_is_not_left_without_a_word() {
+    let program = Program::new(env!("CARGO_BIN_EXE_relay_process"));
+    let mut site = Site::start_with_options(&program, Access::Tokens, &["--spaces-per-user-max", "1"]);
+    create_users(&site);
+    let (laptop, home) = adas(&site);
+    laptop.disconnect();
+    lose_everything(&mut site);
+    let phone = site.replica("phone.db");
+    write(&phone.create_space("Another").unwrap());
+    connect(&site, &phone, &["--user", "ada"]);
+    site.sync(&phone);
+
+    connect(&site, &laptop, &["--user", "ada"]);
+    let refused = site.try_sync(&laptop).unwrap_err();
+    assert!(refused.to_string().contains("no room for another space"), "{refused}");
+    laptop.disconnect();
+    let kept = laptop.leave_space(home.id()).unwrap_err();
+    assert!(matches!(kept, SpaceError::Unsent { changes: 1.., .. }), "what is here may be nowhere else: {kept:?}");
+}
+
+#[test]
+fn a_role_that_changes_in_a_session_is_known_with_the_next_sync_and_what_was_refused_goes_on() {
+    let site = start();
+    let (laptop, home) = adas(&site);
+    grant(&site, home.id(), "cyd", "reader");
+    let (cyds, theirs) = joined(&site, "cyd.db", home.id(), &["--user", "cyd"]);
+    let mut events = cyds.events();
+    write(&theirs);
+    let refused = site.try_sync(&cyds).unwrap_err();
+    assert_eq!((refused.code(), role(&cyds)), ("sync.refused", Some(Role::Reader)));
+
+    grant(&site, home.id(), "cyd", "writer");
+    site.block_on(cyds.sync_now()).expect("nothing is in the way any more");
+    assert_eq!(role(&cyds), Some(Role::Writer));
+    assert_eq!(cyds.status().unwrap().pending_changes, 0);
+    site.sync(&laptop);
+    assert_eq!(titles(&home), 2, "nobody wrote it again");
+
+    grant(&site, home.id(), "cyd", "reader");
+    site.sync(&cyds);
+    assert_eq!(role(&cyds), Some(Role::Reader));
+    while let Ok(event) = events.try_recv() {
+        assert!(!matches!(event, SyncEvent::Disconnected { .. }), "in one session: {event:?}");
+    }
 }
 
 #[test]

@@ -206,7 +206,9 @@ impl Bench {
                 snapshots: None,
             };
             let answer = self.log.read(Principal::ANYONE, &request, NOW)?.into_inner();
-            let ReadAnswer::Run(run) = answer else { return Err(Broken("does not know its own position").into()) };
+            let ReadAnswer::Run { run, .. } = answer else {
+                return Err(Broken("does not know its own position").into());
+            };
             if run.entries().is_empty() {
                 break;
             }

@@ -56,7 +56,7 @@ impl<L: Log> Hub<L> {
     fn deliver(&mut self, id: SessionId, request: &ReadRequest, answer: &Durable<ReadAnswer>, now: Now) {
         let space = request.space;
         match answer.get() {
-            ReadAnswer::Run(run) => {
+            ReadAnswer::Run { run, .. } => {
                 if let Some(readers) = self.spaces.get_mut(&space) {
                     if let Some(seat) = self.sessions.get_mut(&id) {
                         seat.unchecked.remove(&space);

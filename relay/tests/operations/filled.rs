@@ -101,7 +101,7 @@ pub(crate) fn readable(file: &Path, space: SpaceId) -> usize {
             snapshots: None,
         };
         let answer = log.read(Principal::ANYONE, &request, NOW).unwrap().into_inner();
-        let ReadAnswer::Run(run) = answer else { panic!("{answer:?}") };
+        let ReadAnswer::Run { run, .. } = answer else { panic!("{answer:?}") };
         if run.is_empty() {
             return count;
         }

@@ -171,13 +171,14 @@ impl Log for WorldLog {
             let believed = ReadRequest { position, told: position, snapshots: None, ..request.clone() };
             let answer = self.inner.read(principal, &believed, now)?;
             return Ok(answer.map(|answer| match answer {
-                ReadAnswer::Run(run) => {
-                    ReadAnswer::Run(LogRun::new(request.position, run.entries().to_vec()).within(run.head()))
+                ReadAnswer::Run { run, role } => {
+                    let run = LogRun::new(request.position, run.entries().to_vec()).within(run.head());
+                    ReadAnswer::Run { run, role }
                 }
                 other => other,
             }));
         }
-        if let ReadAnswer::Run(run) = answer.get() {
+        if let ReadAnswer::Run { run, .. } = answer.get() {
             self.snapshots_given += run.snapshots().len();
         }
         Ok(answer)

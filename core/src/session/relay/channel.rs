@@ -278,7 +278,10 @@ impl RelayChannel {
 
     pub(super) fn deliver(&mut self, answer: &ReadAnswer) -> Vec<Vec<u8>> {
         match (self.phase, answer) {
-            (Phase::Live { .. }, ReadAnswer::Run(run)) => self.deliver_run(run),
+            (Phase::Live { .. }, ReadAnswer::Run { run, role }) => {
+                self.role = *role;
+                self.deliver_run(run)
+            }
             (Phase::Live { .. }, ReadAnswer::Reset(log)) => vec![wire::encode_to_device(&self.reset(*log))],
             (Phase::Live { .. }, ReadAnswer::Refused(code)) => vec![wire::encode_to_device(&self.refuse(*code))],
             _ => Vec::new(),

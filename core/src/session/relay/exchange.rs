@@ -206,8 +206,13 @@ pub enum PageAnswer {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "one is made per read, and nearly all of them are the large one")]
 pub enum ReadAnswer {
-    /// What follows the position; empty at the head of the log.
-    Run(LogRun),
+    /// What follows the position.
+    Run {
+        /// The chunks; empty at the head of the log.
+        run: LogRun,
+        /// What the session may do with the space now.
+        role: Role,
+    },
     /// The position does not belong to the log.
     Reset(LogId),
     /// The space is not, or no longer, for this session.

@@ -83,7 +83,7 @@ pub(super) fn head(relay: &mut Relay) -> Cursor {
         other => panic!("{other:?}"),
     };
     match relay.hub.log.read(principal, &read(Cursor::start(log)), now).unwrap().into_inner() {
-        afield_core::session::ReadAnswer::Run(run) => run.after(),
+        afield_core::session::ReadAnswer::Run { run, .. } => run.after(),
         other => panic!("{other:?}"),
     }
 }

@@ -56,7 +56,7 @@ impl Relay {
         let request = ReadRequest { channel, space, position, told, bytes_max, filter, snapshots };
         let now = self.now();
         let answer = self.hub.log.read(Principal::ANYONE, &request, now).unwrap().into_inner();
-        let ReadAnswer::Run(run) = answer else { panic!("{answer:?}") };
+        let ReadAnswer::Run { run, .. } = answer else { panic!("{answer:?}") };
         let entry = &run.entries()[sequence - 1];
         Cursor { log, sequence: entry.sequence, chain: entry.chain }
     }

@@ -140,12 +140,12 @@ impl SqliteLog {
         let answers = Answers {
             refused: ReadAnswer::Refused,
             reset: ReadAnswer::Reset,
-            run: |answer| if let ReadAnswer::Run(run) = answer { Some(run) } else { None },
+            run: |answer| if let ReadAnswer::Run { run, .. } = answer { Some(run) } else { None },
         };
         let cursors = [request.position, request.told];
         self.answer_reader((principal, request.space, now), cursors, answers, |archive, space| {
             let (run, mended) = run(archive, space, request)?;
-            Ok((ReadAnswer::Run(run.within(space.head.sequence)), mended))
+            Ok((ReadAnswer::Run { run: run.within(space.head.sequence), role: space.role }, mended))
         })
     }
 }

@@ -72,7 +72,7 @@ impl Desk {
 
     fn run(&mut self, position: Cursor) -> LogRun {
         match self.read(position) {
-            ReadAnswer::Run(run) => run,
+            ReadAnswer::Run { run, .. } => run,
             other => panic!("no run but {other:?}"),
         }
     }

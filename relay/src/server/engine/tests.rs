@@ -96,7 +96,7 @@ fn what_is_old_is_packed_beside_the_hub_and_put_in_place_in_its_turns() {
         snapshots: None,
     };
     let answer = turns.hub.log_mut().read(Principal::ANYONE, &read, now).unwrap().into_inner();
-    assert!(matches!(answer, ReadAnswer::Run(run) if run.entries().len() == 1_400));
+    assert!(matches!(answer, ReadAnswer::Run { run, .. } if run.entries().len() == 1_400));
     // It ends with the turns, whatever it is doing.
     let thread = turns.worker.as_ref().is_some_and(|worker| worker.is_running());
     assert!(thread, "the control");

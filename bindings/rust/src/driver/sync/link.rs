@@ -623,11 +623,19 @@ impl SpaceSync {
     }
 }
 
-/// How a space is opened: the relay may create it when it was made here, or when a relay has had it before. Who creates it owns it, so
-/// that one which a relay has lost is created by its owners alone: others wait until it is there.
+/// Whether the relay may create a space that it lacks: where it was made here and no relay has had it, and where a relay has said that this
+/// device's user owns it. Who creates it owns it, so that one which a relay has lost is created by its owners alone: others, and who has
+/// not been told yet, wait until it is there.
+pub(super) fn may_create(record: &SpaceRecord) -> bool {
+    match record.role {
+        Some(role) => role == Role::Owner,
+        None => record.origin == Origin::MadeHere,
+    }
+}
+
+/// How a space is opened.
 fn opening(record: &SpaceRecord, raw: bool, (filter, partial): (Filter, bool)) -> SpaceOpening {
-    let may_create = record.role.is_none_or(|role| role == Role::Owner);
-    let create = may_create && (record.origin == Origin::MadeHere || record.cursor.is_some());
+    let create = may_create(record);
     let invitation = record.invitation.clone();
     SpaceOpening { space: record.space, cursor: record.cursor, create, raw, filter, partial, invitation }
 }

@@ -1,6 +1,7 @@
 //! From the wire to the store, and from there into the documents.
 
 use super::directions::let_go;
+use super::link::may_create;
 use super::refusal::Refusal;
 use super::{Link, Synchronization};
 use crate::driver::documents::lock;
@@ -307,7 +308,7 @@ impl Driver {
             }
             DeviceEvent::CaughtUp { space, role } => {
                 self.merge_received(sync, now)?;
-                self.note_role(space, role)?;
+                self.note_role(sync, space, role)?;
                 sync.backoff.succeeded();
                 tracing::debug!(%space, "caught up");
                 if let Some(state) = sync.spaces.get_mut(&space) {
@@ -323,9 +324,7 @@ impl Driver {
             }
             DeviceEvent::SpaceRefused { space, code, retry_after_ms } => {
                 tracing::warn!(%space, %code, "the relay does not serve the space");
-                if code == SpaceCode::UnknownOrForbidden {
-                    self.note_lost(space)?;
-                }
+                self.note_lost(space, code)?;
                 self.forget_presence(Some(space));
                 if let Some(state) = sync.spaces.get_mut(&space) {
                     state.refused = Some(self.reason_of(code, state));
@@ -339,21 +338,36 @@ impl Driver {
         Ok(())
     }
 
-    /// Stores that the relay knows no such space for this device any more, where that is new.
-    fn note_lost(&self, space: SpaceId) -> Result<(), DriverError> {
+    /// Stores that the relay knows no such space for this device any more, where that is new. To an owner's device, which would have made
+    /// it again, a relay that has no room for one more answers with `Quota`: so it does where a session has too many spaces, which
+    /// nothing tells apart, and that a space counts as lost until it is served costs no more than a question before it is left.
+    fn note_lost(&self, space: SpaceId, code: SpaceCode) -> Result<(), DriverError> {
         let mut store = lock(&self.store);
-        if store.space(space)?.is_some_and(|record| record.cursor.is_some() && !record.is_lost) {
+        let Some(record) = store.space(space)? else { return Ok(()) };
+        let is_unknown = match code {
+            SpaceCode::UnknownOrForbidden => true,
+            SpaceCode::Quota => may_create(&record),
+            _ => false,
+        };
+        if is_unknown && record.cursor.is_some() && !record.is_lost {
             let _ = store.set_lost(space)?;
         }
         Ok(())
     }
 
-    /// Stores what the relay says that this device may do with a space, where that is new.
-    fn note_role(&self, space: SpaceId, role: Role) -> Result<(), DriverError> {
+    /// Stores what the relay says that this device may do with a space, where that is new. What was refused of somebody who could only
+    /// read goes on where he or she may write now.
+    fn note_role(&self, sync: &mut Synchronization, space: SpaceId, role: Role) -> Result<(), DriverError> {
         let mut store = lock(&self.store);
-        if store.space(space)?.is_some_and(|record| record.is_lost || record.role != Some(role)) {
-            let _ = store.set_role(space, role)?;
-            tracing::info!(%space, %role, "what this device may do with the space was told");
+        let Some(record) = store.space(space)? else { return Ok(()) };
+        if !record.is_lost && record.role == Some(role) {
+            return Ok(());
+        }
+        store.set_role(space, role)?;
+        tracing::info!(%space, %role, "what this device may do with the space was told");
+        if record.role == Some(Role::Reader) && role > Role::Reader {
+            store.unblock(space)?;
+            Self::rescan(sync, space);
         }
         Ok(())
     }

@@ -94,7 +94,7 @@ fn a_read_only_token_reads_and_writes_nothing() {
     assert!(is_stored(&desk.push(vec![chunk])[0]), "the control");
     let wanted = read_request(desk.space, desk.start());
     let answer = desk.log.read(reader, &wanted, at(0)).unwrap().into_inner();
-    assert!(matches!(answer, ReadAnswer::Run(run) if run.entries().len() == 1));
+    assert!(matches!(answer, ReadAnswer::Run { run, .. } if run.entries().len() == 1));
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_revoked_and_an_expired_token_do_nothing_more() {
         let request = OpenRequest { channel: Channel(0), space, cursor: None, create: true, invitation: None };
         let opened = log.open(principal, &request, LogId::from_bytes([3; 16]), now).unwrap().into_inner();
         [
-            matches!(read, ReadAnswer::Run(_)),
+            matches!(read, ReadAnswer::Run { .. }),
             matches!(appended[..], [AppendAnswer::Verdicts(_)]),
             matches!(opened, OpenAnswer::Served { .. }),
             log.standing(principal, usize::MAX, now).unwrap().is_some(),

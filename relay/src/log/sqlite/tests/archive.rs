@@ -67,7 +67,7 @@ impl Desk {
     fn compact_run(&mut self, position: Cursor, bytes_max: usize) -> LogRun {
         let wanted = ReadRequest { bytes_max, snapshots: Some(Arc::default()), ..read_request(self.space, position) };
         match self.log.read(self.principal, &wanted, at(0)).unwrap().into_inner() {
-            ReadAnswer::Run(run) => run,
+            ReadAnswer::Run { run, .. } => run,
             other => panic!("{other:?}"),
         }
     }
@@ -78,7 +78,7 @@ impl Desk {
         loop {
             let wanted = ReadRequest { bytes_max, ..read_request(self.space, position) };
             let answer = self.log.read(self.principal, &wanted, at(0)).unwrap().into_inner();
-            let ReadAnswer::Run(run) = answer else { panic!("{answer:?}") };
+            let ReadAnswer::Run { run, .. } = answer else { panic!("{answer:?}") };
             if run.entries().is_empty() {
                 return entries;
             }

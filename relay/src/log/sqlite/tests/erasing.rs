@@ -30,7 +30,7 @@ fn follow(desk: &mut Desk, filter: &Filter, bytes_max: usize, removed: &[Sequenc
         let filter = Arc::new(filter.clone());
         let wanted = ReadRequest { bytes_max, filter, ..read_request(desk.space, position) };
         let answer = desk.log.read(desk.principal, &wanted, at(0)).unwrap().into_inner();
-        let ReadAnswer::Run(run) = answer else { panic!("{answer:?}") };
+        let ReadAnswer::Run { run, .. } = answer else { panic!("{answer:?}") };
         if run.is_empty() {
             return (told, unexplained);
         }

@@ -17,7 +17,7 @@ fn a_reader_gets_everything_after_its_position_once_and_in_order() {
     loop {
         let wanted = ReadRequest { bytes_max: 500, ..read_request(desk.space, position) };
         let answer = desk.log.read(desk.principal, &wanted, at(0)).unwrap().into_inner();
-        let ReadAnswer::Run(run) = answer else { panic!("{answer:?}") };
+        let ReadAnswer::Run { run, .. } = answer else { panic!("{answer:?}") };
         assert!(run.entries().iter().map(|entry| entry.bytes.len()).sum::<usize>() <= 500);
         if run.entries().is_empty() {
             break;
@@ -35,7 +35,7 @@ fn one_chunk_is_read_however_little_is_asked_for() {
     desk.push(Author::new(1, 1).chunks(3));
     let wanted = ReadRequest { bytes_max: 1, ..read_request(desk.space, desk.start()) };
     let answer = desk.log.read(desk.principal, &wanted, at(0)).unwrap().into_inner();
-    assert!(matches!(answer, ReadAnswer::Run(run) if sequences(&run) == [Sequence::new(1)]));
+    assert!(matches!(answer, ReadAnswer::Run { run, .. } if sequences(&run) == [Sequence::new(1)]));
 }
 
 /// Every way in which a position can fail to belong to a log.
@@ -74,7 +74,7 @@ fn a_position_that_does_not_belong_to_the_log_is_a_reset_in_every_answer() {
     for good in [desk.start(), past, head] {
         let opened = open(&mut desk.log, desk.principal, desk.space, Some(good), false);
         assert!(matches!(opened, OpenAnswer::Served { position, .. } if position == good), "the control");
-        assert!(matches!(desk.read(good), ReadAnswer::Run(run) if run.after() == head), "the control");
+        assert!(matches!(desk.read(good), ReadAnswer::Run { run, .. } if run.after() == head), "the control");
     }
     let start = desk.start();
     assert_eq!(desk.run(start).entries().len(), 4, "nothing was appended meanwhile");
@@ -97,7 +97,7 @@ fn a_log_that_was_restored_and_written_past_old_positions_resets_them() {
     assert_eq!(desk.run(kept).entries().len(), 9, "what the backup knew goes on");
 
     desk.log.restore(&later).unwrap();
-    assert!(matches!(desk.read(lost), ReadAnswer::Run(_)), "the restore was undone");
+    assert!(matches!(desk.read(lost), ReadAnswer::Run { .. }), "the restore was undone");
     desk.told = lost;
     assert!(is_stored(&desk.push(author.chunks(1))[0]));
 }
@@ -277,7 +277,7 @@ fn a_hash_or_a_chain_hash_that_decayed_is_found_again_and_stored() {
                 let position = if sequence == 1 { desk.start() } else { cursor_at(&desk, &whole, sequence - 1) };
                 let wanted = ReadRequest { bytes_max, ..read_request(desk.space, position) };
                 let answer = desk.log.read(desk.principal, &wanted, at(0)).unwrap().into_inner();
-                let ReadAnswer::Run(run) = answer else { panic!("{column} of {sequence}: {answer:?}") };
+                let ReadAnswer::Run { run, .. } = answer else { panic!("{column} of {sequence}: {answer:?}") };
                 assert!(run.entries().iter().all(LogEntry::is_intact), "{column} of {sequence}");
                 let chains: Vec<_> = run.entries().iter().map(|entry| entry.chain).collect();
                 let from = usize::try_from(sequence).unwrap() - 1;

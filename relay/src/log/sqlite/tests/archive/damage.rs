@@ -144,7 +144,7 @@ fn two_damaged_hashes_of_a_segment_refuse_what_needs_it_and_nothing_else() {
     let next = read_request(desk.space, before.after());
     let error = desk.log.read(desk.principal, &next, at(0)).unwrap_err();
     assert!(error.is_damage(), "R9: {error:?}");
-    assert!(matches!(desk.read(head), ReadAnswer::Run(_)), "who stands behind it goes on");
+    assert!(matches!(desk.read(head), ReadAnswer::Run { .. }), "who stands behind it goes on");
     assert!(is_stored(&desk.push(vec![Author::new(5, 5).chunk("another entity")])[0]));
 }
 
@@ -226,7 +226,7 @@ fn a_log_whose_last_chunks_are_packed_opens_and_one_that_contradicts_itself_does
         assert_eq!(opened.is_ok(), opens, "{sql}: {opened:?}");
         if let Ok(log) = opened {
             desk.log = log;
-            assert!(matches!(desk.read(desk.told), ReadAnswer::Run(_)), "{sql}: who stands at the head goes on");
+            assert!(matches!(desk.read(desk.told), ReadAnswer::Run { .. }), "{sql}: who stands at the head goes on");
             assert!(is_stored(&desk.push(author.chunks(1))[0]) || sql.contains("body"), "{sql}");
             let start = desk.start();
             assert_eq!(desk.run(start).after(), desk.told, "{sql}: the chain goes on");

@@ -152,7 +152,7 @@ impl Run {
         let (position, done) = self.readers[reader];
         let wanted = ReadRequest { bytes_max, ..read_request(self.desk.space, position) };
         let answer = self.desk.log.read(self.desk.principal, &wanted, at(0)).unwrap().into_inner();
-        let ReadAnswer::Run(run) = answer else { panic!("{answer:?}") };
+        let ReadAnswer::Run { run, .. } = answer else { panic!("{answer:?}") };
         let expected = &self.model[done..];
         assert!(!run.entries().is_empty() || expected.is_empty(), "R9");
         for (entry, expected) in run.entries().iter().zip(expected) {

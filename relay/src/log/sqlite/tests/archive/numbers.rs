@@ -48,7 +48,7 @@ fn try_all_after(desk: &mut Desk, mut position: Cursor, case: &str) -> Result<Ve
     let mut entries = Vec::new();
     loop {
         let answer = desk.log.read(desk.principal, &read_request(desk.space, position), at(0))?.into_inner();
-        let ReadAnswer::Run(run) = answer else { panic!("{case}: {answer:?} (R9)") };
+        let ReadAnswer::Run { run, .. } = answer else { panic!("{case}: {answer:?} (R9)") };
         if run.entries().is_empty() {
             return Ok(entries);
         }
@@ -102,7 +102,7 @@ fn a_flipped_bit_of_a_number_loses_nothing_and_no_reader_begins_anew() {
                 for entry in before.iter().step_by(5) {
                     let cursor = cursor_of(start, entry);
                     match desk.log.read(desk.principal, &read_request(desk.space, cursor), at(0)) {
-                        Ok(answer) => assert!(matches!(answer.get(), ReadAnswer::Run(_)), "{case}: R9"),
+                        Ok(answer) => assert!(matches!(answer.get(), ReadAnswer::Run { .. }), "{case}: R9"),
                         Err(error) => assert!(error.is_damage(), "{case}: {error:?}"),
                     }
                 }
