@@ -1,6 +1,6 @@
 //! Flags: one for each key, made of the table of keys.
 
-use super::keys::{KEYS, Key};
+use super::keys::{KEYS, Key, REMOVED, Removed};
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Command, FromArgMatches};
 
@@ -16,6 +16,11 @@ pub struct Flags(pub(super) Vec<(&'static Key, String)>);
 #[error("give {}", .0.wanted)]
 struct ParseFlagError(&'static Key);
 
+/// There was such a flag once.
+#[derive(Debug, thiserror::Error)]
+#[error("the key {} is no more: {}", .0.name, .0.instead)]
+struct RemovedFlagError(&'static Removed);
+
 fn keys_with_flags() -> impl Iterator<Item = (&'static Key, &'static str)> {
     let with_flag = |key: &'static Key| key.flag.as_deref().map(|flag| (key, flag));
     KEYS.iter().filter(|key| key.name != TAKEN_EVERYWHERE).filter_map(with_flag)
@@ -23,7 +28,7 @@ fn keys_with_flags() -> impl Iterator<Item = (&'static Key, &'static str)> {
 
 impl clap::Args for Flags {
     fn augment_args(command: Command) -> Command {
-        command.args(keys_with_flags().map(|(key, flag)| argument(key, flag)))
+        with_removed(command.args(keys_with_flags().map(|(key, flag)| argument(key, flag))), REMOVED)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -59,4 +64,30 @@ fn argument(key: &'static Key, flag: &'static str) -> Arg {
         return argument.num_args(0..=1).require_equals(true).default_missing_value("true");
     }
     argument
+}
+
+/// Adds what there was once: no help shows it, and whoever still gives it is told what to do.
+fn with_removed(command: Command, removed: &'static [Removed]) -> Command {
+    command.args(removed.iter().map(|removed| {
+        let argument = Arg::new(removed.flag).long(removed.flag).hide(true).num_args(0..=1).default_missing_value("");
+        argument.value_parser(move |_: &str| Err::<String, _>(RemovedFlagError(removed)))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_that_was_taken_away_says_what_to_do_instead() {
+        const GONE: &[Removed] =
+            &[Removed { name: "tls.chain", flag: "tls-chain", instead: "it is tls.certificate now" }];
+        let command = || with_removed(Command::new("serve"), GONE);
+        for given in [&["serve", "--tls-chain", "a.pem"][..], &["serve", "--tls-chain"]] {
+            let error = command().try_get_matches_from(given).unwrap_err().to_string();
+            assert!(error.contains("the key tls.chain is no more: it is tls.certificate now"), "{error}");
+        }
+        assert!(!command().render_long_help().to_string().contains("chain"));
+        command().try_get_matches_from(["serve"]).expect("the control: nobody has to give it");
+    }
 }

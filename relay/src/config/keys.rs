@@ -55,6 +55,8 @@ pub(crate) struct Key {
 pub(super) struct Removed {
     /// What it was called.
     pub(super) name: &'static str,
+    /// What its flag was called, without dashes.
+    pub(super) flag: &'static str,
     /// What to do instead.
     pub(super) instead: &'static str,
 }

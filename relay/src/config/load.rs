@@ -5,7 +5,7 @@ use super::flags::Flags;
 use super::keys::{Config, KEYS, Key, REMOVED, Removed, VARIABLES_BEGIN, variable_of};
 use super::problem::{ConfigError, Problem};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -179,6 +179,7 @@ impl Reading {
             return;
         };
         let at = Origin::Variable(name.to_owned());
+        let is_link = is_link_of_kubernetes(name, &value);
         if let Some(key) = self.keys.iter().find(|key| key.variable == name) {
             match value.into_string() {
                 Ok(text) => self.set(key, &Found::Text(text), at),
@@ -197,6 +198,17 @@ impl Reading {
             edits <= VARIABLE_EDITS_MAX && edits * 3 <= known.len().saturating_sub(VARIABLES_BEGIN.len())
         };
         if let Some((_, nearest)) = nearest.filter(|(edits, known)| is_slip(known, *edits)) {
+            self.problems.push(Problem::UnknownVariable { name: name.to_owned(), nearest: nearest.to_owned() });
+            return;
+        }
+        // What begins as the keys of a section do is meant for this program, however far from one it is.
+        let flat = name.trim_start_matches(VARIABLES_BEGIN).to_lowercase();
+        let section = self.keys.iter().map(|key| key.section().0).find(|section| {
+            !section.is_empty() && flat.strip_prefix(section).is_some_and(|rest| rest.starts_with('_'))
+        });
+        if section.is_some() && !is_link {
+            let of_key = |key: &&Key| (Some(key.section().0) != section, distance(&flat, key.name));
+            let nearest = self.keys.iter().min_by_key(of_key).map_or("", |key| key.variable.as_str());
             self.problems.push(Problem::UnknownVariable { name: name.to_owned(), nearest: nearest.to_owned() });
         }
     }
@@ -226,6 +238,17 @@ impl Reading {
     fn key(&self, name: &str) -> Option<&'static Key> {
         self.keys.iter().find(|key| key.name == name)
     }
+}
+
+/// Whether a variable is one of those that Kubernetes sets for every service beside a container, as for one that is called `afield-admin`.
+///
+/// Their names: <https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>.
+fn is_link_of_kubernetes(name: &str, value: &OsStr) -> bool {
+    let is_address = value.to_str().is_some_and(|value| value.contains("://"));
+    let is_port = name.ends_with("_PORT") || name.contains("_PORT_");
+    name.contains("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || is_port && (is_address || name.contains("_PORT_"))
 }
 
 /// How far a name is from that of a key, which may have been written in the wrong section, or with `_` for the dot.

@@ -9,6 +9,52 @@ fn the_defaults_are_those_of_a_relay_without_a_configuration() {
     assert_eq!(of_config, format!("{:?}", RelayOptions::new(data)));
 }
 
+/// Keys that are no option of the server: where they are used says [`Config::options`]'s caller, and a test of its own.
+const BESIDE: [&str; 5] = ["log", "log_format", "otlp.endpoint", "otlp.headers", "otlp.sample_percent"];
+
+#[test]
+fn every_key_has_an_effect_on_what_a_relay_is_started_with() {
+    const VALUES: [&str; 16] = [
+        "1",
+        "7",
+        "4096",
+        "2 MiB",
+        "300000",
+        "3s",
+        "true",
+        "false",
+        "127.0.0.1:9",
+        "10.9.0.0/16",
+        "https://b.example",
+        "ES256",
+        "info,afield_relay=trace",
+        "json",
+        "http://127.0.0.1:4319",
+        "x-other=1",
+    ];
+    let mut base = Config { data: "data".into(), ..Config::default() };
+    base.tls = TlsSection { certificate: Some("c".into()), key: Some("k".into()) };
+    base.jwt = JwtSection {
+        keys: Some("keys".into()),
+        algorithm: Setting::parse("EdDSA"),
+        issuer: Setting::parse("them"),
+        audience: Setting::parse("us"),
+    };
+    let options = |config: &Config| format!("{:?}", config.options(Access::Tokens));
+    let mut beside = Vec::new();
+    for key in keys::KEYS.iter() {
+        let changed = VALUES.iter().find_map(|value| {
+            let mut config = base.clone();
+            (key.set)(&mut config, value).filter(|()| config != base).map(|()| config)
+        });
+        let changed = changed.unwrap_or_else(|| panic!("no value here is another one of {}", key.name));
+        if options(&changed) == options(&base) {
+            beside.push(key.name);
+        }
+    }
+    assert_eq!(beside, BESIDE, "what else is set and does nothing");
+}
+
 #[test]
 fn a_refusal_says_where_the_value_stands_that_it_is_about() {
     let folder = tempfile::tempdir().unwrap();

@@ -10,7 +10,8 @@ use crate::log::Token;
 use crate::log::accounts::{Accounts, NewToken};
 use crate::testing::frames::{Part, Reader, SPACE, Seen, foreign, hello, open, own, push_message, stored};
 use crate::testing::{Author, noise};
-use afield_core::wire::{self, Class, GoodbyeCode, ToRelay};
+use afield_core::limits::UNAUTHENTICATED_BYTES_MAX;
+use afield_core::wire::{self, Authenticate, Class, GoodbyeCode, ToRelay};
 use afield_transport::{Client, ClientOptions, ConnectError, Link, RelayAddress, SYNC_PATH};
 use rustls_pki_types::CertificateDer;
 use std::path::Path;
@@ -540,6 +541,23 @@ async fn a_stranger_cannot_make_the_relay_hold_much() {
         refused |= stranger.link.send(vec![0; 512 * 1024].into()).await.is_err();
     }
     assert!(refused, "R8");
+    // A token again and again: each is a frame that a stranger may send.
+    let text = noise(2, 4_000);
+    let frame = |bytes| wire::encode_to_relay(&ToRelay::Authenticate(Authenticate { token: text[..bytes].to_owned() }));
+    let whole = frame(1_000);
+    let greeting = wire::encode_to_relay(&ToRelay::Hello(hello(9)));
+    let (times, rest) = {
+        let left = UNAUTHENTICATED_BYTES_MAX - greeting.len() - whole.len() / 2;
+        (left / whole.len(), left % whole.len() + whole.len() / 2)
+    };
+    for (length, answer) in [(rest, GoodbyeCode::Unauthorized), (rest + 1, GoodbyeCode::Protocol)] {
+        let last = (0..=4_000).map(frame).find(|frame| frame.len() == length).expect("one of each length");
+        let mut stranger = Device::try_connect(&relay.url(), None, Vec::new()).await.unwrap();
+        for message in std::iter::repeat_n(&whole, times).chain([&last, &greeting]) {
+            stranger.send_message(message.clone()).await;
+        }
+        assert_eq!(stranger.next().await, Some(Seen::Goodbye(answer)), "R8: {length} bytes in the last frame");
+    }
     let mut device = Device::connect(&relay, &token).await;
     device.catch_up(1).await;
     let mut author = Author::new(1, 1);

@@ -3,6 +3,7 @@
 use super::given::{GivenPages, GivenSnapshots};
 use super::live::LiveEpoch;
 use super::own::{Origin, Own};
+use super::pushing::InFlight;
 use super::run::{LogEntry, LogRun, parts};
 use super::{AppendAnswer, ChunkVerdict, OpenAnswer, PageAnswer, PageRequest, ReadAnswer, ReadRequest};
 use crate::durable::Durable;
@@ -12,8 +13,8 @@ use crate::limits::{BATCH_BYTES_MAX, SILENT_SEQUENCES_MAX};
 use crate::log::{ChunkKind, Cursor, Sequence};
 use crate::role::Role;
 use crate::wire::{
-    self, CaughtUp, Channel, Chunks, EntityIds, Fetch, Fetched, Jump, Opened, Places, PushNumber, PushStream, Receipt,
-    ReceiptRun, Refused, Reset, Seen, Segment, SpaceCode, ToDevice,
+    self, CaughtUp, Channel, Chunks, DecodedChunk, EntityIds, Fetch, Fetched, Jump, Opened, Places, PushNumber,
+    PushStream, Receipt, ReceiptRun, Refused, Reset, Seen, Segment, SpaceCode, ToDevice,
 };
 use minicbor::bytes::ByteArray;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -74,7 +75,9 @@ pub(super) struct RelayChannel {
     /// How many chunks were pushed on the channel.
     pushed: u64,
     /// The pushes that wait for their answer. Each holds chunks that wait in the relay, and is far smaller (invariant R8).
-    unanswered: VecDeque<Origin>,
+    unanswered: VecDeque<(Origin, InFlight)>,
+    /// What these hold together.
+    in_flight: InFlight,
     /// The stream of live pushes, once it has begun.
     pub(super) stream: Option<Box<PushStream>>,
     /// The epoch of live chunks that the reader is in.
@@ -108,6 +111,7 @@ impl RelayChannel {
             next_own: 0,
             pushed: 0,
             unanswered: VecDeque::new(),
+            in_flight: InFlight::default(),
             stream: None,
             epoch: None,
             announced: BTreeSet::new(),
@@ -173,18 +177,27 @@ impl RelayChannel {
     }
 
     /// Notes a push whose answer is awaited.
-    pub(super) fn await_answer(&mut self, number: PushNumber, chunks: usize, is_live: bool) {
-        self.unanswered.push_back(Origin { number, first: self.pushed, is_live });
-        self.pushed = self.pushed.saturating_add(chunks as u64);
+    pub(super) fn await_answer(&mut self, number: PushNumber, chunks: &[DecodedChunk], is_live: bool) {
+        let pushed = InFlight { chunks: chunks.len(), bytes: chunks.iter().map(|chunk| chunk.bytes.len()).sum() };
+        self.unanswered.push_back((Origin { number, first: self.pushed, is_live }, pushed));
+        self.in_flight = self.in_flight.and(pushed);
+        self.pushed = self.pushed.saturating_add(pushed.chunks as u64);
+    }
+
+    /// What was pushed and has no answer yet.
+    pub(super) fn in_flight(&self) -> InFlight {
+        self.in_flight
     }
 
     /// Takes the push that an answer is to. The answers come in the order of the pushes.
     fn answered(&mut self, number: PushNumber) -> Option<Origin> {
-        while self.unanswered.front().is_some_and(|origin| origin.number < number) {
-            self.unanswered.pop_front();
+        while let Some((origin, pushed)) = self.unanswered.pop_front_if(|(origin, _)| origin.number <= number) {
+            self.in_flight = self.in_flight.without(pushed);
+            if origin.number == number {
+                return Some(origin);
+            }
         }
-        let is_next = self.unanswered.front().is_some_and(|origin| origin.number == number);
-        if is_next { self.unanswered.pop_front() } else { None }
+        None
     }
 
     pub(super) fn appended(&mut self, push: PushNumber, answer: Durable<AppendAnswer>) -> Vec<ToDevice<'static>> {
@@ -532,6 +545,7 @@ impl RelayChannel {
         self.own.clear();
         self.forget_given();
         self.unanswered.clear();
+        self.in_flight = InFlight::default();
         (self.stream, self.epoch) = (None, None);
     }
 

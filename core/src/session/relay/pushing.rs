@@ -2,7 +2,7 @@
 
 use super::{AppendRequest, Phase, RelayRequest, RelaySession};
 use crate::id::{EntityId, SpaceId};
-use crate::limits::{LOG_NAMES_BEHIND_MAX, LOG_NAMES_MAX};
+use crate::limits::{LOG_NAMES_BEHIND_MAX, LOG_NAMES_MAX, Limits, UNAUTHENTICATED_BYTES_MAX};
 use crate::log::{Cursor, Sequence};
 use crate::session::SessionError;
 use crate::wire::{self, Channel, ChunkBudget, LIVE_PUSH_CHANNELS_MAX, LiveKind, LiveMessage, PushNumber};
@@ -25,7 +25,7 @@ impl RelaySession {
             .map_err(|source| SessionError::Batch { frame: "Push", source })?;
         let Some(state) = self.channels.get_mut(&channel) else { return Ok(None) };
         state.stream = None;
-        state.await_answer(frame.number, chunks.len(), false);
+        state.await_answer(frame.number, &chunks, false);
         Ok(Some(RelayRequest::Append(AppendRequest { channel, space, push: frame.number, told, chunks })))
     }
 
@@ -55,16 +55,47 @@ impl RelaySession {
         let chunks = stream
             .decode(message, push, &limits, named(space, told, resolve))
             .map_err(|source| SessionError::Batch { frame: FRAME, source })?;
-        state.await_answer(push, chunks.len(), true);
+        state.await_answer(push, &chunks, true);
         Ok(Some(RelayRequest::Append(AppendRequest { channel, space, push, told, chunks })))
     }
 
     /// The space that is pushed to, with what this session was told of it; `None` when the push is to be ignored.
     fn pushed_to(&self, channel: Channel, frame: &'static str) -> Result<Option<(SpaceId, Cursor)>, SessionError> {
         let state = self.opened_channel(channel, frame)?;
+        let in_flight = self.channels.values().map(|state| state.in_flight()).fold(InFlight::default(), InFlight::and);
+        if in_flight.leaves_no_room(&self.limits) {
+            return Err(SessionError::Order { frame, problem: "while as much as the relay takes awaits its receipt" });
+        }
         Ok(state.and_then(|state| Some((state.space(), state.told()?))))
     }
 }
+
+/// What a session has pushed and has no receipt for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct InFlight {
+    pub(super) chunks: usize,
+    pub(super) bytes: usize,
+}
+
+impl InFlight {
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { chunks: self.chunks.saturating_add(other.chunks), bytes: self.bytes.saturating_add(other.bytes) }
+    }
+
+    pub(super) fn without(self, other: Self) -> Self {
+        Self { chunks: self.chunks.saturating_sub(other.chunks), bytes: self.bytes.saturating_sub(other.bytes) }
+    }
+
+    /// Whether nothing more may be pushed. A device is told the limits in `Welcome` and may have pushed before, so as much as anybody may send
+    /// until then is always taken.
+    fn leaves_no_room(self, limits: &Limits) -> bool {
+        self.chunks >= limits.in_flight_chunks_max.max(EARLY_CHUNKS_MAX)
+            || self.bytes >= limits.in_flight_bytes_max.max(UNAUTHENTICATED_BYTES_MAX)
+    }
+}
+
+/// The most chunks that a device can push before it is welcome: none has less than 16 bytes, as many as the id of its actor alone.
+const EARLY_CHUNKS_MAX: usize = UNAUTHENTICATED_BYTES_MAX / 16;
 
 /// What finds the entity and the hash of the change at a position of a space's log.
 pub(super) type Resolve<'r> = &'r mut dyn FnMut(SpaceId, Sequence) -> Option<(EntityId, ChangeHash)>;

@@ -154,10 +154,27 @@ fn variables_of_other_programs_are_left_alone_and_slips_are_not() {
         ("AFIELD_TLS_CERTFICATE", "AFIELD_TLS_CERTIFICATE"),
         ("AFIELD_CONFG", "AFIELD_CONFIG"),
         ("AFIELD_LOGS", "AFIELD_LOG"),
+        ("AFIELD_RATES_FAILURES_BURST", "AFIELD_RATES_PUSHES_BURST"),
+        ("AFIELD_LIMITS_SPACE_BYTES_MAX", "AFIELD_LIMITS_FRAME_BYTES_MAX"),
+        ("AFIELD_ADMIN_PORT", "AFIELD_ADMIN_LISTEN"),
     ] {
         let error = loaded("", &[(slip, "x")], &[]).unwrap_err();
         assert_eq!(error.to_string(), format!("{slip}: there is no such variable; did you mean {nearest}?"));
     }
+}
+
+#[test]
+fn what_kubernetes_says_of_its_services_is_not_taken_for_configuration() {
+    let of_services = [
+        ("AFIELD_ADMIN_SERVICE_HOST", "10.0.0.11"),
+        ("AFIELD_ADMIN_SERVICE_PORT", "8454"),
+        ("AFIELD_ADMIN_SERVICE_PORT_HTTP", "8454"),
+        ("AFIELD_ADMIN_PORT", "tcp://10.0.0.11:8454"),
+        ("AFIELD_ADMIN_PORT_8454_TCP", "tcp://10.0.0.11:8454"),
+        ("AFIELD_ADMIN_PORT_8454_TCP_PROTO", "tcp"),
+        ("AFIELD_ADMIN_PORT_8454_TCP_ADDR", "10.0.0.11"),
+    ];
+    loaded("", &of_services, &[]).expect("they are there for whoever wants them");
 }
 
 #[test]
@@ -198,7 +215,7 @@ fn the_file_is_the_one_that_is_named_and_else_the_one_that_is_there() {
 
 #[test]
 fn a_key_that_was_taken_away_says_what_to_do_instead() {
-    const GONE: &[Removed] = &[Removed { name: "tls.chain", instead: "it is tls.certificate now" }];
+    const GONE: &[Removed] = &[Removed { name: "tls.chain", flag: "tls-chain", instead: "it is tls.certificate now" }];
     let mut reading = Reading::new(&KEYS, GONE);
     reading
         .entry(Path::new("relay.toml"), &file::Entry { name: "tls.chain".into(), line: 7, found: Found::Truth(true) });

@@ -327,24 +327,59 @@ fn a_session_that_left_is_forgotten_but_what_it_pushed_is_kept() {
 fn what_waits_for_the_commit_is_counted_with_everything_it_holds() {
     use afield_core::limits::BATCH_CHUNKS_MAX;
     let mut relay = Relay::new();
-    let one = relay.device(1);
     let collection: Collection = "notes".parse().unwrap();
     let (entity, kind) = (Author::new(1, 1).entity, ChunkKind::Change);
     let empty = || BatchChunk { entity, collection: &collection, kind, bytes: &[] };
     let batch = wire::encode_batch((0..BATCH_CHUNKS_MAX).map(|_| empty()));
     assert!(batch.len() < 3 * BATCH_CHUNKS_MAX, "{} bytes on the wire", batch.len());
-    let message = |number| {
-        let push = Push { number: PushNumber(number), channel: Channel(0), batch: batch.as_slice().into() };
-        wire::encode_to_relay(&ToRelay::Push(push))
-    };
-    relay.hub.handle_message(one, &message(1), relay.now());
+    let push = Push { number: PushNumber(1), channel: Channel(0), batch: batch.as_slice().into() };
+    let message = wire::encode_to_relay(&ToRelay::Push(push));
     let held = BATCH_CHUNKS_MAX * size_of::<afield_core::wire::DecodedChunk>();
+    // One session may not have more than that on its way.
+    let pushes = PENDING_BYTES_MAX / held + 2;
+    let devices: Vec<_> = (1..=u8::try_from(pushes).unwrap()).map(|number| relay.device(number)).collect();
+    relay.hub.handle_message(devices[0], &message, relay.now());
     assert!(relay.hub.pending_bytes >= held, "{} of {held}", relay.hub.pending_bytes);
-    let pushes = (PENDING_BYTES_MAX / held + 2) as u64;
-    (2..=pushes).for_each(|number| relay.hub.handle_message(one, &message(number), relay.now()));
-    assert!((relay.hub.pending.len() as u64) < pushes, "R8: a full turn was committed at once");
+    devices[1..].iter().for_each(|device| relay.hub.handle_message(*device, &message, relay.now()));
+    assert!(relay.hub.pending.len() < pushes, "R8: a full turn was committed at once");
     relay.turn();
-    assert_eq!(relay.seen(one).len() as u64, pushes, "the control: all are answered");
+    let receipts = |device: &SessionId| relay.seen(*device).iter().any(|seen| matches!(seen, Seen::Receipt(..)));
+    assert!(devices.iter().all(receipts), "the control: all are answered");
+}
+
+#[test]
+fn a_device_that_pushes_more_than_may_wait_for_its_receipt_ends() {
+    use afield_core::limits::{BATCH_CHUNKS_MAX, CHANGE_BYTES_MAX, IN_FLIGHT_BYTES_MAX, IN_FLIGHT_CHUNKS_MAX};
+    let collection: Collection = "notes".parse().unwrap();
+    let (entity, kind) = (Author::new(1, 1).entity, ChunkKind::Change);
+    let bytes = vec![7; CHANGE_BYTES_MAX];
+    let cases = [
+        ("chunks", BATCH_CHUNKS_MAX / 2, &[][..], 2 * IN_FLIGHT_CHUNKS_MAX / BATCH_CHUNKS_MAX),
+        ("bytes", 1, bytes.as_slice(), IN_FLIGHT_BYTES_MAX / CHANGE_BYTES_MAX),
+    ];
+    for (case, chunks, bytes, allowed) in cases {
+        let mut relay = Relay::new();
+        let (greedy, other) = (relay.device(1), relay.device(2));
+        let batch =
+            wire::encode_batch((0..chunks).map(|_| BatchChunk { entity, collection: &collection, kind, bytes }));
+        let push = |relay: &mut Relay, device, number: usize| {
+            let number = PushNumber(number as u64);
+            relay.send(device, ToRelay::Push(Push { number, channel: Channel(0), batch: batch.as_slice().into() }));
+        };
+        // Twice as many as may wait, with a turn between them.
+        for number in 1..=allowed {
+            push(&mut relay, greedy, number);
+        }
+        relay.turn();
+        for number in allowed + 1..=2 * allowed {
+            push(&mut relay, greedy, number);
+        }
+        assert!(!relay.is_closed(greedy), "{case}: the control, all of it was allowed");
+        push(&mut relay, greedy, 2 * allowed + 1);
+        relay.turn();
+        assert_eq!(relay.seen(greedy).last(), Some(&Seen::Goodbye(GoodbyeCode::Protocol)), "{case}: R8");
+        assert!(relay.is_closed(greedy) && !relay.is_closed(other), "{case}");
+    }
 }
 
 #[test]
