@@ -25,7 +25,7 @@ CREATE TABLE spaces (
     chain            BLOB    CHECK (length(chain) = 32),
     resets           INTEGER NOT NULL DEFAULT 0,
     last_reset_ms    INTEGER,
-    -- What the device may do with it, as the relay said last: 1 read, 2 write, 3 own; absent before the relay has said it.
+    -- What the device may do with it, as the relay said last: 1 read, 2 write, 3 own; absent while it has never been on a relay.
     role             INTEGER CHECK (role IN (1, 2, 3)),
     -- Whether the relay that had it said last that it knows no such space for this device: nothing of it counts as stored elsewhere until it is served again.
     lost             INTEGER NOT NULL DEFAULT 0 CHECK (lost IN (0, 1)),

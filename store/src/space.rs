@@ -32,7 +32,7 @@ pub struct SpaceRecord {
     pub created_ms: i64,
     /// How far the device has the log; `None` while the space has never been on a relay.
     pub cursor: Option<Cursor>,
-    /// What the device may do with it, as the relay said last; `None` before a relay has said it, once everything had come.
+    /// What the device may do with it, as the relay said last; `None` while the space has never been on a relay.
     pub role: Option<Role>,
     /// Whether the relay that had it said last that it knows no such space for this device, as after a restored backup: what is here may be
     /// nowhere else.
@@ -129,14 +129,14 @@ impl Store {
         self.read(|connection| one(connection, space))
     }
 
-    /// Binds a space that has no cursor to its log: the cursor is the log's start from now on.
+    /// Binds a space that has no cursor to its log, and notes what the device may do with it: the cursor is the log's start from now on.
     ///
     /// Repeated with the log that the cursor names it changes nothing, and answers with the cursor.
     ///
     /// # Errors
     ///
     /// [`SpaceError::OtherLog`] when the cursor names another log; [`SpaceError::UnknownSpace`], or the storage failed.
-    pub fn set_log(&mut self, space: SpaceId, log: LogId) -> Result<Durable<Cursor>, SpaceError> {
+    pub fn set_log(&mut self, space: SpaceId, log: LogId, role: Role) -> Result<Durable<Cursor>, SpaceError> {
         self.write(|transaction| {
             let (row, cursor) = find(transaction, space)?.ok_or(SpaceError::UnknownSpace { space })?;
             match cursor {
@@ -145,6 +145,8 @@ impl Store {
                 None => {
                     let start = Cursor::start(log);
                     move_cursor(transaction, row, start)?;
+                    let sql = "UPDATE spaces SET role = ?2, lost = 0 WHERE space = ?1";
+                    transaction.execute(sql, (space.as_bytes(), role.number()))?;
                     Ok(start)
                 }
             }

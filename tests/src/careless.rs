@@ -37,7 +37,7 @@ impl CarelessLog {
 
     /// The answer to an `Open` without a cursor.
     pub fn opened(&self) -> Vec<u8> {
-        wire::encode_to_device(&ToDevice::Opened(Opened { channel: self.channel, log: self.cursor.log }))
+        wire::encode_to_device(&ToDevice::Opened(Opened { channel: self.channel, log: self.cursor.log, role: None }))
     }
 
     /// Appends changes, and gives the frame that brings them as one batch.

@@ -144,8 +144,8 @@ pub struct SpaceStatus {
     pub space: SpaceId,
     /// Its name on this device, which a list of spaces shows.
     pub name: String,
-    /// What this device may do with it, as the relay said when it was in step last; `None` until it was in step for the first time. An interface
-    /// lets nobody write for nothing who may only read.
+    /// What this device may do with it, as the relay said when it was in step last; `None` while the space has never been on a relay. An
+    /// interface lets nobody write for nothing who may only read.
     #[serde(serialize_with = "as_name")]
     pub role: Option<Role>,
     /// What sync is doing with it.

@@ -195,6 +195,9 @@ pub struct Opened {
     /// The lineage of its log.
     #[n(1)]
     pub log: LogId,
+    /// What the session may do with the space; absent for all that there is to do, which an owner may.
+    #[n(2)]
+    pub role: Option<Role>,
 }
 
 /// Everything that was durable when `Open` or `CatchUp` was taken has been sent.
@@ -210,7 +213,7 @@ pub struct CaughtUp {
     /// The leading bytes of the chain hash there.
     #[n(2)]
     pub check: ChainCheck,
-    /// What the session may do with the space, when it was opened; absent for all that there is to do, which an owner may.
+    /// What the session may do with the space, when its log was read last; absent for all that there is to do, which an owner may.
     #[n(3)]
     pub role: Option<Role>,
 }

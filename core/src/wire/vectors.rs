@@ -167,7 +167,7 @@ fn refused(missing: usize) -> ReceiptRun {
 const ERASURE: Erasure = Erasure { entity: EntityId::from_bytes([6; 16]), reason: ErasureReason::ASKED };
 const ERASURE_BYTES: &[u8] = &[1, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 1];
 
-fn frames_to_device() -> [(&'static str, ToDevice<'static>); 16] {
+fn frames_to_device() -> [(&'static str, ToDevice<'static>); 17] {
     let (channel, log) = (Channel(1), LogId::from_bytes([4; 16]));
     let own = Segment::Own { push: PushNumber(1), index: 0, count: 2 };
     let raw = Segment::Raw(RawChunk {
@@ -227,7 +227,8 @@ fn frames_to_device() -> [(&'static str, ToDevice<'static>); 16] {
                 signals: true,
             }),
         ),
-        ("opened", ToDevice::Opened(Opened { channel, log })),
+        ("opened", ToDevice::Opened(Opened { channel, log, role: None })),
+        ("opened-reader", ToDevice::Opened(Opened { channel, log, role: Some(Role::Reader) })),
         ("chunks", ToDevice::Chunks(chunks)),
         ("chunks-left", ToDevice::Chunks(chunks_on)),
         (

@@ -2,7 +2,7 @@
 
 use crate::help::*;
 use afield_core::wire::{ChunkCode, Class};
-use afield_core::{DeviceId, Incarnation};
+use afield_core::{DeviceId, Incarnation, Role};
 use afield_store::{
     Arrival, Block, Covering, Fault, FaultPoint, OpenOptions, Origin, Proof, Reason, Settled, Snapshot, Store,
     StoreError, Unsent,
@@ -24,7 +24,7 @@ pub(crate) const OPERATIONS: [(&str, Operation); 20] = [
     ("confirm", |store| done(store.confirm(Incarnation::from_bytes([2; 16])))),
     ("create_space", |store| done(store.create_space(space(9), "x", Origin::Joined, 1))),
     ("rename_space", |store| done(store.rename_space(space(1), "x"))),
-    ("set_log", |store| done(store.set_log(space(3), log(3)))),
+    ("set_log", |store| done(store.set_log(space(3), log(3), Role::Owner))),
     ("reset", |store| done(store.reset(space(1), log(8), 0))),
     ("append", |store| done(append(store, space(1), entity(7), &[70, 71], Arrival::Applied))),
     ("receive", |store| {

@@ -1,7 +1,9 @@
 //! Short ways to write what the tests are not about.
 
 use afield_core::document::{Document, Incoming};
-use afield_core::{ChangeHash, ChunkKind, Collection, Cursor, EntityId, LogId, Sequence, SpaceId, log::ChunkHash};
+use afield_core::{
+    ChangeHash, ChunkKind, Collection, Cursor, EntityId, LogId, Role, Sequence, SpaceId, log::ChunkHash,
+};
 use afield_store::{
     Arrival, ChangeState, Covering, EntityWrite, LoadFrom, NewChange, OpenOptions, Origin, OutboxChunk, OutboxPosition,
     Projection, Proof, ReceivedChange, Run, RunOutcome, Settled, Settlement, Snapshot, Store,
@@ -111,7 +113,7 @@ pub(crate) fn two_spaces() -> Store {
 pub(crate) fn prepare(store: &mut Store) {
     for number in [1, 2] {
         let _ = store.create_space(space(number), "a space", Origin::MadeHere, AT_MS).unwrap();
-        let _ = store.set_log(space(number), log(number)).unwrap();
+        let _ = store.set_log(space(number), log(number), Role::Owner).unwrap();
     }
 }
 

@@ -1,6 +1,7 @@
 //! Leaving a space: nothing of it stays, and nothing else goes.
 
 use crate::help::*;
+use afield_core::Role;
 use afield_store::{Arrival, Covering, Left, OpenOptions, Origin, Projection, SpaceError, Store, Unsent};
 use std::fs;
 
@@ -77,7 +78,7 @@ fn what_is_left_cannot_be_read_in_the_file_and_another_space_stays_as_it_was() {
     assert_eq!(store.spaces().unwrap().len(), 1);
     // Coming back starts from nothing.
     let _ = store.create_space(space(1), "again", Origin::Joined, AT_MS).unwrap();
-    let _ = store.set_log(space(1), log(1)).unwrap();
+    let _ = store.set_log(space(1), log(1), Role::Owner).unwrap();
     receive(&mut store, space(1), &[carried(entity(1), 1)]);
     assert_eq!(store.held(entity(1), &hashes(&[1, 101])).unwrap(), hashes(&[1]));
     sound(&store);

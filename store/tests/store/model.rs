@@ -2,7 +2,7 @@
 
 use crate::help::*;
 use afield_core::document::{Document, Incoming};
-use afield_core::{ChangeHash, Cursor, EntityId};
+use afield_core::{ChangeHash, Cursor, EntityId, Role};
 use afield_store::{
     Arrival, ChangeState, Covering, Fault, FaultPoint, LoadFrom, OpenOptions, Proof, Reason, Settled, Store, Violation,
 };
@@ -116,7 +116,7 @@ impl World {
     fn new() -> Self {
         let mut store = store_in_memory();
         let _ = store.create_space(space(1), "a space", afield_store::Origin::MadeHere, AT_MS).unwrap();
-        let _ = store.set_log(space(1), log(1)).unwrap();
+        let _ = store.set_log(space(1), log(1), Role::Owner).unwrap();
         let model = Model { held: BTreeMap::new(), cursor: Cursor::start(log(1)), resets: 0 };
         Self { store: Some(store), model, log: Vec::new(), log_number: 1, rotten: BTreeSet::new() }
     }

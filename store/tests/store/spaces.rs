@@ -4,7 +4,7 @@ use crate::help::*;
 use afield_core::invitation::InvitationCode;
 use afield_core::limits::PREDECESSORS_MAX;
 use afield_core::wire::ChunkCode;
-use afield_core::{Cursor, DeviceId, Incarnation, Invitation};
+use afield_core::{Cursor, DeviceId, Incarnation, Invitation, Role};
 use afield_store::{Block, OpenOptions, Origin, SpaceError, Store};
 
 #[test]
@@ -67,10 +67,10 @@ fn a_space_follows_one_log_until_a_reset() {
     let mut store = store_in_memory();
     let _ = store.create_space(space(1), "a space", Origin::Joined, AT_MS).unwrap();
     assert_eq!(store.space(space(1)).unwrap().unwrap().cursor, None);
-    assert_eq!(store.set_log(space(1), log(4)).unwrap().into_inner(), Cursor::start(log(4)));
+    assert_eq!(store.set_log(space(1), log(4), Role::Owner).unwrap().into_inner(), Cursor::start(log(4)));
     let behind = receive(&mut store, space(1), &[carried(entity(1), 1)]).cursor;
-    assert_eq!(store.set_log(space(1), log(4)).unwrap().into_inner(), behind);
-    let error = store.set_log(space(1), log(5)).unwrap_err();
+    assert_eq!(store.set_log(space(1), log(4), Role::Owner).unwrap().into_inner(), behind);
+    let error = store.set_log(space(1), log(5), Role::Owner).unwrap_err();
     assert!(matches!(error, SpaceError::OtherLog { stored } if stored == log(4)), "{error:?}");
     assert_eq!(cursor(&store, space(1)), behind);
 }
@@ -122,11 +122,11 @@ fn an_invitation_is_kept_until_the_space_is_served_and_no_form_of_it_is_shown() 
     let _ = store.forget_invitation(space(2)).unwrap();
     assert!(of(&store, 1).invitation.is_some(), "that was another space");
 
-    let _ = store.set_log(space(1), log(1)).unwrap();
+    let _ = store.set_log(space(1), log(1), Role::Owner).unwrap();
     assert_eq!(of(&store, 1).invitation, None, "the relay serves it");
     // Whoever was taken out and is invited again has a cursor.
     let _ = store.join_invited(&invited(1, "third"), "Home", 8).unwrap();
-    let _ = store.set_log(space(1), log(1)).unwrap();
+    let _ = store.set_log(space(1), log(1), Role::Owner).unwrap();
     assert!(of(&store, 1).invitation.is_some(), "nothing has moved");
     let _ = store.forget_invitation(space(1)).unwrap();
     assert_eq!(of(&store, 1).invitation, None);

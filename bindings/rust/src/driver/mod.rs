@@ -542,7 +542,7 @@ impl Driver {
     /// #     may_create: true,
     /// #     signals: true,
     /// # }));
-    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log }));
+    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log, role: None }));
     /// # let (channel, sequence, check) = (Channel(0), cursor.sequence, cursor.chain.check().into());
     /// # let caught_up = wire::encode_to_device(&ToDevice::CaughtUp(CaughtUp { channel, sequence, check, role: None }));
     /// driver.enable_sync(now);

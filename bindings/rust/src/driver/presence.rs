@@ -131,7 +131,7 @@ impl Driver {
     /// #     may_create: true,
     /// #     signals: true,
     /// # }));
-    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log }));
+    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log, role: None }));
     /// # let party = driver.join_presence(space);
     /// # driver.enable_sync(now);
     /// # driver.handle_connected(now)?;
@@ -178,7 +178,7 @@ impl Driver {
     /// #     may_create: true,
     /// #     signals: true,
     /// # }));
-    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log }));
+    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log, role: None }));
     /// # let party = driver.join_presence(space);
     /// # driver.enable_sync(now);
     /// # driver.handle_connected(now)?;
@@ -221,7 +221,7 @@ impl Driver {
     /// #     may_create: true,
     /// #     signals: true,
     /// # }));
-    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log }));
+    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log, role: None }));
     /// # let party = driver.join_presence(space);
     /// # driver.enable_sync(now);
     /// # driver.handle_connected(now)?;

@@ -152,7 +152,8 @@ impl SpaceChannel {
         let cursor = Cursor::start(frame.log);
         self.phase = Phase::Live;
         self.received = Some(cursor);
-        events.push_back(DeviceEvent::Opened { space: self.space, cursor });
+        let role = frame.role.unwrap_or(Role::Owner);
+        events.push_back(DeviceEvent::Opened { space: self.space, cursor, role });
         Ok(())
     }
 

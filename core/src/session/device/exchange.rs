@@ -231,6 +231,8 @@ pub enum DeviceEvent {
         space: SpaceId,
         /// The start of its log.
         cursor: Cursor,
+        /// What the device may do with it.
+        role: Role,
     },
     /// Store chunks, proofs and cursor in one transaction.
     Advance(Advance),

@@ -148,7 +148,7 @@ impl RelayChannel {
                 self.role = role;
                 self.phase = Phase::Live { position, scanned: position, told: position, due: Some(head) };
                 (self.stored, self.seen_wanted) = (position.sequence, head);
-                let opened = Opened { channel: self.channel, log: position.log };
+                let opened = Opened { channel: self.channel, log: position.log, role: self.told_role() };
                 let opened = self.without_cursor.then_some(ToDevice::Opened(opened));
                 opened.into_iter().chain(self.caught_up()).collect()
             }
@@ -491,6 +491,11 @@ impl RelayChannel {
         Some(ToDevice::Jump(jump))
     }
 
+    /// The role as frames tell it: not at all to an owner.
+    fn told_role(&self) -> Option<Role> {
+        (self.role < Role::Owner).then_some(self.role)
+    }
+
     pub(super) fn caught_up(&mut self) -> Vec<ToDevice<'static>> {
         let Phase::Live { scanned, due, .. } = &mut self.phase else { return Vec::new() };
         if due.take_if(|due| scanned.sequence >= *due).is_none() {
@@ -501,7 +506,7 @@ impl RelayChannel {
             channel: self.channel,
             sequence: at.sequence,
             check: ByteArray::from(at.chain.check()),
-            role: (self.role < Role::Owner).then_some(self.role),
+            role: self.told_role(),
         });
         self.jump_to_scanned().into_iter().chain([caught_up]).collect()
     }

@@ -99,7 +99,7 @@ fn from_relay() -> Vec<ToDevice<'static>> {
             may_create: true,
             signals: true,
         }),
-        ToDevice::Opened(Opened { channel: Channel(1), log: LogId::from_bytes([4; 16]) }),
+        ToDevice::Opened(Opened { channel: Channel(1), log: LogId::from_bytes([4; 16]), role: None }),
         ToDevice::Chunks(Chunks {
             channel: Channel(1),
             after: Sequence::new(3),

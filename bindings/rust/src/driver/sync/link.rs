@@ -278,7 +278,7 @@ impl Driver {
     /// #     may_create: true,
     /// #     signals: true,
     /// # }));
-    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log }));
+    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log, role: None }));
     /// # driver.enable_sync(now);
     /// # driver.handle_connected(now)?;
     /// # driver.handle_messages([welcome.as_slice(), opened.as_slice()], now)?;

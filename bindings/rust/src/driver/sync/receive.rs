@@ -127,7 +127,7 @@ impl Driver {
     /// #     may_create: true,
     /// #     signals: true,
     /// # }));
-    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log }));
+    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log, role: None }));
     /// # let mut theirs = Document::new(entity);
     /// # let context = EditContext { fresh: true, ..EditContext::new(vec![7; 16].into(), now) };
     /// # let made = theirs.edit(&context, &Limits::DEFAULT, |edit| edit.put("title", "Milk"))?;
@@ -188,7 +188,7 @@ impl Driver {
     /// #     may_create: true,
     /// #     signals: true,
     /// # }));
-    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log }));
+    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log, role: None }));
     /// # let mut theirs = Document::new(entity);
     /// # let context = EditContext { fresh: true, ..EditContext::new(vec![7; 16].into(), now) };
     /// # let made = theirs.edit(&context, &Limits::DEFAULT, |edit| edit.put("title", "Milk"))?;
@@ -295,8 +295,8 @@ impl Driver {
                 tracing::info!(session = %welcome.session, "the session stands");
                 sync.say(SyncEvent::Connected);
             }
-            DeviceEvent::Opened { space, cursor } => {
-                let _ = lock(&self.store).set_log(space, cursor.log)?;
+            DeviceEvent::Opened { space, cursor, role } => {
+                let _ = lock(&self.store).set_log(space, cursor.log, role)?;
             }
             DeviceEvent::Proven { space, proofs } => self.mark(space, &proofs)?,
             DeviceEvent::Fetched(page) => self.take_page(sync, *page, now)?,

@@ -72,7 +72,7 @@ impl Driver {
     /// #     may_create: true,
     /// #     signals: true,
     /// # }));
-    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log }));
+    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log, role: None }));
     /// # let (channel, sequence, check) = (Channel(0), cursor.sequence, cursor.chain.check().into());
     /// # let caught_up = wire::encode_to_device(&ToDevice::CaughtUp(CaughtUp { channel, sequence, check, role: None }));
     /// driver.enable_sync(now);
@@ -111,7 +111,7 @@ impl Driver {
     /// #     may_create: true,
     /// #     signals: true,
     /// # }));
-    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log }));
+    /// # let opened = wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: cursor.log, role: None }));
     /// # let other = Cursor::start(LogId::from_bytes([9; 16]));
     /// # let (channel, sequence, check) = (Channel(0), other.sequence, other.chain.check().into());
     /// # let wrong = wire::encode_to_device(&ToDevice::CaughtUp(wire::CaughtUp { channel, sequence, check, role: None }));

@@ -214,7 +214,7 @@ impl HandRelay {
     }
 
     pub(super) fn opened(&self) -> Vec<u8> {
-        wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: self.cursor.log }))
+        wire::encode_to_device(&ToDevice::Opened(Opened { channel: Channel(0), log: self.cursor.log, role: None }))
     }
 
     pub(super) fn goodbye(&self, code: GoodbyeCode) -> Vec<u8> {
