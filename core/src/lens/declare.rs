@@ -73,6 +73,26 @@ pub enum DeclareError {
         /// The field.
         field: String,
     },
+    /// The step takes the field for a single value or for a map, and an older one made a list of it.
+    #[error(
+        "version {version} takes `{field}` for a single value, which a `wrap` made a list of: put this step before the wrap, or work on the elements with `each`; a table converts the list only if its older values and their default are lists"
+    )]
+    Wrapped {
+        /// The version.
+        version: u32,
+        /// The field.
+        field: String,
+    },
+    /// The step takes a field as a whole in which an older one has reshaped what stands there; what is kept beside has not been.
+    #[error(
+        "version {version} takes `{field}` as a whole, in which an older step reshapes what stands there: put a `wrap` before that step, which is an `each` then; convert the fields within; and do not mix `inside` and `each`"
+    )]
+    Reshaped {
+        /// The version.
+        version: u32,
+        /// The field.
+        field: String,
+    },
     /// Two older values would read as one newer one, or one as two.
     #[error("version {version} is not invertible: the table of `{field}` has a value twice on one side")]
     NotOneToOne {
@@ -119,6 +139,8 @@ impl DeclareError {
             Self::NoName { .. } => "lens.no_name",
             Self::Taken { .. } => "lens.taken",
             Self::Gone { .. } => "lens.gone",
+            Self::Wrapped { .. } => "lens.wrapped",
+            Self::Reshaped { .. } => "lens.reshaped",
             Self::NotOneToOne { .. } => "lens.not_one_to_one",
             Self::Default { .. } => "lens.default",
         }
@@ -218,23 +240,51 @@ struct Names {
     version: u32,
     /// Keys of the document that a step has taken for good: the newest version has no field of that name.
     hidden: BTreeSet<String>,
-    /// Keys that steps have made fields of.
+    /// Keys that steps have made fields of, or found fields under.
     made: BTreeSet<String>,
-    /// The steps within a field so far.
-    within: Vec<(String, Vec<Lens>)>,
+    /// Those under which a list stands, whatever is written, since a step wraps what is there.
+    lists: BTreeSet<String>,
+    /// The steps within a field so far, and whether they are those of each map in it.
+    within: Vec<Within>,
+}
+
+struct Within {
+    field: String,
+    is_each: bool,
+    steps: Vec<Lens>,
 }
 
 impl Names {
     fn take(&mut self, lens: &Lens) -> Result<(), DeclareError> {
         match &lens.0 {
-            Step::Rename { from, to } | Step::Wrap { from, to } => {
+            Step::Rename { from, to } => {
                 self.is_there(from)?;
-                self.replace(from, to)
+                let is_list = self.lists.contains(from);
+                self.replace(from, to)?;
+                if is_list {
+                    self.lists.insert(to.clone());
+                }
+                Ok(())
+            }
+            Step::Wrap { from, to } => {
+                self.is_there(from)?;
+                // Of an absent or empty list in a list nothing could tell which of the two it was.
+                self.is_single(from)?;
+                self.is_whole(from)?;
+                self.replace(from, to)?;
+                self.lists.insert(to.clone());
+                Ok(())
             }
             Step::Convert(conversion) => {
-                self.is_there(&conversion.from)?;
+                let from = &conversion.from;
+                self.is_there(from)?;
                 self.is_one_to_one(conversion)?;
-                self.replace(&conversion.from, &conversion.to)
+                self.is_whole(from)?;
+                // What is written back is one of the table: it would come out of the wrap as a list, which the table does not have.
+                if !conversion.pairs.iter().all(|(older, _)| matches!(older, Value::List(_))) {
+                    self.is_single(from)?;
+                }
+                self.replace(from, &conversion.to)
             }
             Step::Add { field, .. } => self.make(field),
             Step::Remove { field, .. } => {
@@ -242,17 +292,32 @@ impl Names {
                 self.hide(field);
                 Ok(())
             }
-            Step::Inside { field, steps } | Step::Each { field, steps } => {
+            Step::Inside { field, steps } => {
                 self.is_there(field)?;
-                let position = self.within.iter().position(|(known, _)| known == field);
-                let mut all = position.map_or_else(Vec::new, |position| self.within.remove(position).1);
-                all.extend(steps.iter().cloned());
-                let mut inner = Self { version: self.version, ..Self::default() };
-                all.iter().try_for_each(|step| inner.take(step))?;
-                self.within.push((field.clone(), all));
-                Ok(())
+                self.is_single(field)?;
+                self.take_within(field, false, steps)
+            }
+            Step::Each { field, steps } => {
+                self.is_there(field)?;
+                self.take_within(field, true, steps)
             }
         }
+    }
+
+    fn take_within(&mut self, field: &str, is_each: bool, steps: &[Lens]) -> Result<(), DeclareError> {
+        // A later step that makes a field of this name would hide it.
+        self.made.insert(field.to_owned());
+        let position = self.within.iter().position(|known| known.field == field);
+        let mut all = position.map(|position| self.within.remove(position));
+        if all.as_ref().is_some_and(|known| known.is_each != is_each) {
+            return Err(self.reshaped(field));
+        }
+        let within = all.get_or_insert_with(|| Within { field: field.to_owned(), is_each, steps: Vec::new() });
+        within.steps.extend(steps.iter().cloned());
+        let mut inner = Self { version: self.version, ..Self::default() };
+        within.steps.iter().try_for_each(|step| inner.take(step))?;
+        self.within.extend(all);
+        Ok(())
     }
 
     fn replace(&mut self, from: &str, to: &str) -> Result<(), DeclareError> {
@@ -262,12 +327,13 @@ impl Names {
         self.make(to)?;
         self.hide(from);
         // What is known of the maps below goes with the name.
-        self.within.iter_mut().filter(|(field, _)| field == from).for_each(|(field, _)| to.clone_into(field));
+        self.within.iter_mut().filter(|known| known.field == from).for_each(|known| to.clone_into(&mut known.field));
         Ok(())
     }
 
     fn hide(&mut self, field: &str) {
         self.made.remove(field);
+        self.lists.remove(field);
         self.hidden.insert(field.to_owned());
     }
 
@@ -291,6 +357,17 @@ impl Names {
         Ok(())
     }
 
+    fn is_single(&self, field: &str) -> Result<(), DeclareError> {
+        if self.lists.contains(field) {
+            return Err(DeclareError::Wrapped { version: self.version, field: field.to_owned() });
+        }
+        Ok(())
+    }
+
+    fn is_whole(&self, field: &str) -> Result<(), DeclareError> {
+        if self.within.iter().any(|known| known.field == field) { Err(self.reshaped(field)) } else { Ok(()) }
+    }
+
     fn is_one_to_one(&self, conversion: &Conversion) -> Result<(), DeclareError> {
         let field = || conversion.from.clone();
         let twice = |values: Vec<&Value>| {
@@ -303,6 +380,10 @@ impl Names {
         let is_known = conversion.newer_of(&conversion.older_default).is_some()
             && conversion.older_of(&conversion.newer_default).is_some();
         if is_known { Ok(()) } else { Err(DeclareError::Default { version: self.version, field: field() }) }
+    }
+
+    fn reshaped(&self, field: &str) -> DeclareError {
+        DeclareError::Reshaped { version: self.version, field: field.to_owned() }
     }
 
     fn taken(&self, field: &str) -> DeclareError {
