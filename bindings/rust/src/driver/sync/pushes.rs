@@ -1,7 +1,8 @@
 //! Push notifications and webhooks: which were followed, so that one that comes again is dropped, also after a restart.
 //!
-//! One counts as followed once a run has brought everything that the relay had. So a process that ends between the decision and the end
-//! of the run leaves it to be followed when it is delivered once more, and at worst one leads to two runs.
+//! One counts as followed once a run that began after it, or went on then, has brought everything that the relay had. So a process that
+//! ends between the decision and the end of the run, and a run that the relay refuses, leave it to be followed when it is delivered once
+//! more, and at worst one leads to two runs. What a lost connection cut off comes again by itself, and is waited for.
 
 use super::Synchronization;
 use super::history::End;
@@ -29,9 +30,9 @@ impl Plan {
                 followed
             }
             // The run that is tried again follows them.
-            End::InStep | End::Refused(_) | End::Lost(_) => PushIds::default(),
-            // Nothing was done for them, and nothing is tried again.
-            End::Stopped(_) => {
+            End::Lost(_) => PushIds::default(),
+            // Nothing was done for them, and nothing is tried again before the schedule, or somebody, asks for it.
+            End::InStep | End::Refused(_) | End::Stopped(_) => {
                 self.unfollowed = PushIds::default();
                 PushIds::default()
             }

@@ -4,7 +4,7 @@ use super::hand::{Desk, HandRelay, NOW, later};
 use super::*;
 use crate::schedule::Schedule;
 use afield_core::policy::{Decision, Reason, Trigger};
-use afield_core::wire::Class;
+use afield_core::wire::{self, Channel, Class, Refused, SpaceCode, ToDevice};
 use afield_store::SyncMoment;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -100,6 +100,21 @@ fn a_push_that_led_to_nothing_is_followed_when_it_comes_again() {
     let desk = desk.restart(now);
     desk.driver.enable_sync(now);
     assert_eq!(push(&desk, "17", now), DUPLICATE);
+}
+
+#[test]
+fn a_push_whose_run_the_relay_refused_is_followed_when_it_comes_again() {
+    let desk = desk();
+    assert_eq!(push(&desk, "17", NOW), STARTED);
+    let relay = desk.connect(NOW);
+    let refused = Refused { channel: Channel(0), code: SpaceCode::UnknownOrForbidden, retry_after_ms: None };
+    desk.receive(&[relay.welcome(), wire::encode_to_device(&ToDevice::Refused(refused))], NOW);
+    // The schedule is due in ten hours, and nothing else asks the relay again before that.
+    let now = later(NOW, 60_000);
+    assert_eq!(push(&desk, "17", now), STARTED);
+    assert_eq!(push(&desk, "17", now), DUPLICATE, "the run that goes on follows it");
+    let _ = catch_up(&desk, now);
+    assert_eq!(push(&desk, "17", later(now, 60_000)), DUPLICATE, "the control: a run has brought everything since");
 }
 
 #[test]
