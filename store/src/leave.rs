@@ -63,9 +63,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`SpaceError::UnsentChanges`] when there are any and they are to be kept, with nothing removed: all that there are where the relay knows no such
-    /// space any more;
-    /// [`SpaceError::UnknownSpace`], or the storage failed.
+    /// [`SpaceError::UnsentChanges`] when there are any and they are to be kept, and [`SpaceError::OnlyCopy`] where the relay knows no such
+    /// space any more, with nothing removed; [`SpaceError::UnknownSpace`], or the storage failed.
     pub fn leave_space(&mut self, space: SpaceId, unsent: Unsent) -> Result<Durable<Left>, SpaceError> {
         self.extracted = None;
         // Nobody depends on it: on a full disk, or where the file is damaged, the store goes on with the space.
@@ -73,9 +72,14 @@ impl Store {
             let (row, _) = space::find(transaction, space)?.ok_or(SpaceError::UnknownSpace { space })?;
             let left = count(transaction, row.0)?;
             let lost = transaction.row("SELECT lost FROM spaces WHERE space_row = ?", [row], |row| row.get(0))?;
-            let nowhere_else = if lost.unwrap_or(false) { all(transaction, row.0)? } else { left.unsent };
-            if unsent == Unsent::Keep && nowhere_else > 0 {
-                return Err(SpaceError::UnsentChanges { space, changes: nowhere_else });
+            if unsent == Unsent::Keep {
+                // A sync would bring nothing of a lost space anywhere, so it is no way out.
+                let is_lost = lost.unwrap_or(false);
+                match if is_lost { all(transaction, row.0)? } else { left.unsent } {
+                    0 => {}
+                    changes if is_lost => return Err(SpaceError::OnlyCopy { space, changes }),
+                    changes => return Err(SpaceError::UnsentChanges { space, changes }),
+                }
             }
             filter::forget(transaction, row)?;
             query::forget(transaction, row)?;

@@ -135,7 +135,7 @@ fn a_space_that_the_relay_has_lost_is_brought_back_by_its_owners_and_not_by_whoe
     bens.disconnect();
     let kept = bens.leave_space(there.id()).unwrap_err();
     assert!(
-        matches!(kept, SpaceError::Unsent { changes, .. } if changes >= 3),
+        matches!(kept, SpaceError::OnlyCopy { changes, .. } if changes >= 3),
         "what is here may be nowhere else: {kept:?}"
     );
     connect(&site, &bens, &["--user", "ben"]);
@@ -208,7 +208,7 @@ fn a_lost_space_for_which_its_owner_has_no_room_any_more_is_not_left_without_a_w
     assert!(refused.to_string().contains("no room for another space"), "{refused}");
     laptop.disconnect();
     let kept = laptop.leave_space(home.id()).unwrap_err();
-    assert!(matches!(kept, SpaceError::Unsent { changes: 1.., .. }), "what is here may be nowhere else: {kept:?}");
+    assert!(matches!(kept, SpaceError::OnlyCopy { changes: 1.., .. }), "what is here may be nowhere else: {kept:?}");
 }
 
 #[test]

@@ -409,6 +409,17 @@ pub enum SpaceError {
         /// How many.
         changes: u64,
     },
+    /// The relay serves the space no longer, for this device or at all, so that what is here may be the only copy. A sync does not
+    /// help: export it, or wait until a device of an owner has brought the space back.
+    #[error(
+        "the relay has no space {space} for this device any more, and {} here may be nowhere else; export what matters, let a device of an owner sync and bring the space back, or leave it discarding {}", counted::count(*.changes, "change", "changes"), counted::by(*.changes, "it", "them")
+    )]
+    OnlyCopy {
+        /// The space.
+        space: SpaceId,
+        /// How many.
+        changes: u64,
+    },
     /// The name of a collection is not valid.
     #[error(transparent)]
     Collection(#[from] ParseCollectionError),

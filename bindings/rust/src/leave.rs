@@ -103,6 +103,7 @@ impl Replica {
             Err(afield_store::SpaceError::UnsentChanges { space, changes }) => {
                 Err(SpaceError::Unsent { space, changes })
             }
+            Err(afield_store::SpaceError::OnlyCopy { space, changes }) => Err(SpaceError::OnlyCopy { space, changes }),
             Err(error) => Err(error.into()),
         }
     }

@@ -77,6 +77,13 @@ operation_error! {
             /// How many.
             changes: u64
         }, Permanent, "space.unsent", "the space {space} has what is on no relay yet (changes: {changes}); sync first, or discard it";
+        /// The relay serves the space no longer, and what is here may be nowhere else.
+        OnlyCopy {
+            /// The space.
+            space: SpaceId,
+            /// How many changes.
+            changes: u64
+        }, Permanent, "space.only_copy", "the relay has no space {space} for this device any more, and what is here may be the only copy (changes: {changes}); export it, or discard it";
         /// The store has the space already.
         SpaceExists {
             /// The space.

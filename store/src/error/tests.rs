@@ -65,6 +65,7 @@ fn of_spaces() -> Vec<Frozen> {
         SpaceError::UnknownSpace { .. } = SpaceError::UnknownSpace { space: SPACE } => "space.unknown", Permanent;
         SpaceError::UnsentChanges { .. } = SpaceError::UnsentChanges { space: SPACE, changes: 1 }
             => "space.unsent", Permanent;
+        SpaceError::OnlyCopy { .. } = SpaceError::OnlyCopy { space: SPACE, changes: 1 } => "space.only_copy", Permanent;
         SpaceError::SpaceExists { .. } = SpaceError::SpaceExists { space: SPACE } => "space.exists", Permanent;
         SpaceError::OtherLog { .. } = SpaceError::OtherLog { stored: log } => "space.other_log", Retry;
     } passes on {

@@ -138,6 +138,10 @@ impl Failure {
             Self::Space(SpaceError::Unsent { .. }) => {
                 "send them with `afield sync`, or give them up for good with --discard"
             }
+            Self::Space(SpaceError::OnlyCopy { .. }) => {
+                "keep a copy with `afield export`; a sync of an owner's device brings the space back where the relay has lost it; --discard gives \
+                 up what is here for good"
+            }
             Self::ChangesRefused { class: Class::Quota, .. } => {
                 "ask who runs the relay for more room, then `afield sync`; nothing stored here is lost"
             }

@@ -79,5 +79,9 @@ fn who_may_have_the_only_copy_is_not_told_to_give_it_up() {
     let ran = ben.run(["put", "notes", "title=Bread"]);
     assert!(ran.err.contains("may only read") && !ran.err.contains("--discard"), "{ran:?}");
     let kept = ben.run(["space", "leave", &space]);
-    assert!(kept.code != 0 && kept.err.contains("--discard"), "it is asked for: {kept:?}");
+    assert!(kept.code != 0 && kept.err.contains("may be nowhere else") && kept.err.contains("--discard"), "{kept:?}");
+    assert!(kept.err.contains(" export`") && !kept.err.contains(" sync`"), "no sync sends it: {kept:?}");
+    let json: serde_json::Value = serde_json::from_str(&ben.run(["space", "leave", &space, "--json"]).err).unwrap();
+    let next = json["next"].as_str().unwrap();
+    assert!(next.contains(" export`") && !next.contains(" sync`"), "{json}");
 }

@@ -184,7 +184,9 @@ impl SpaceError {
     /// ```
     pub fn class(&self) -> Class {
         match self {
-            Self::Unknown(_) | Self::Unsent { .. } | Self::Collection(_) | Self::Nested => Class::Permanent,
+            Self::Unknown(_) | Self::Unsent { .. } | Self::OnlyCopy { .. } | Self::Collection(_) | Self::Nested => {
+                Class::Permanent
+            }
             Self::Field(error) => error.class(),
             Self::Store(error) => error.class(),
         }
@@ -206,6 +208,7 @@ impl SpaceError {
         match self {
             Self::Unknown(_) => "space.unknown",
             Self::Unsent { .. } => "space.unsent",
+            Self::OnlyCopy { .. } => "space.only_copy",
             Self::Collection(_) => "space.collection_name",
             Self::Nested => "space.nested",
             Self::Field(error) => error.code(),

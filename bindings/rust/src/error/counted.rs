@@ -37,6 +37,7 @@ mod tests {
             restored(true).to_string(),
             restored(false).to_string(),
             SpaceError::Unsent { space, changes: count }.to_string(),
+            SpaceError::OnlyCopy { space, changes: count }.to_string(),
             afield_store::SpaceError::UnsentChanges { space, changes: count }.to_string(),
         ]
     }

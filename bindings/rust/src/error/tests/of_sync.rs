@@ -80,6 +80,7 @@ fn of_spaces() -> Vec<Frozen> {
     let mut rows = frozen!(SpaceError {
         SpaceError::Unknown(_) = SpaceError::Unknown(SPACE) => "space.unknown", Permanent;
         SpaceError::Unsent { .. } = SpaceError::Unsent { space: SPACE, changes: 1 } => "space.unsent", Permanent;
+        SpaceError::OnlyCopy { .. } = SpaceError::OnlyCopy { space: SPACE, changes: 1 } => "space.only_copy", Permanent;
         SpaceError::Collection(_) = ParseCollectionError.into() => "space.collection_name", Permanent;
         SpaceError::Nested = SpaceError::Nested => "space.nested", Permanent;
     } passes on {
