@@ -1,6 +1,6 @@
 //! Lenses, version by version, and refusing what could not be taken back.
 
-use super::step::{Conversion, Lens, Step};
+use super::step::{Conversion, Lens, Step, is_same};
 use crate::document::Value;
 use crate::wire::Class;
 use std::collections::BTreeSet;
@@ -371,7 +371,10 @@ impl Names {
     fn is_one_to_one(&self, conversion: &Conversion) -> Result<(), DeclareError> {
         let field = || conversion.from.clone();
         let twice = |values: Vec<&Value>| {
-            values.iter().enumerate().any(|(index, value)| values.iter().skip(index + 1).any(|other| other == value))
+            values
+                .iter()
+                .enumerate()
+                .any(|(index, value)| values.iter().skip(index + 1).any(|other| is_same(other, value)))
         };
         let (older, newer): (Vec<_>, Vec<_>) = conversion.pairs.iter().map(|(older, newer)| (older, newer)).unzip();
         if twice(older) || twice(newer) {

@@ -10,6 +10,7 @@
 //! | `step` | one difference between two versions, and reading through it |
 //! | `back` | writing through a step |
 //! | `declare` | [`Lenses`], and refusing what could not be taken back |
+//! | `origin` | where the fields of the newest version come from, for queries |
 //!
 //! What always holds, for every value `base` of the document and `shown = forward(base)`:
 //!
@@ -22,11 +23,13 @@
 
 mod back;
 mod declare;
+mod origin;
 mod step;
 #[cfg(test)]
 mod tests;
 
 pub use declare::{DeclareError, Lenses};
+pub use origin::{Origin, Reshaped};
 pub use step::Lens;
 
 use crate::document::Value;

@@ -139,7 +139,8 @@ impl Lens {
     ///
     /// A newer value that is none of the table stands under the new field's own key, and older versions read
     /// `older_default`, as long as they leave it at that. An older value that is none of the table reads as `newer_default`,
-    /// and stays what it is until a newer version writes another.
+    /// and stays what it is until a newer version writes another. Values that read as the same JSON are the same: a text or a
+    /// string, a counter or a number.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -305,7 +306,7 @@ fn wrapped(first: Option<Value>, rest: Option<Value>) -> Option<Value> {
 impl Conversion {
     /// The newer value: the one of the table, or the one kept beside where the older value is still what it was left at.
     fn newer(&self, older: Option<Value>, kept: Option<Value>) -> Option<Value> {
-        let is_left = older.as_ref().is_none_or(|older| *older == self.older_default);
+        let is_left = older.as_ref().is_none_or(|older| is_same(older, &self.older_default));
         match (older, kept) {
             (_, Some(kept)) if is_left && self.older_of(&kept).is_none() => Some(kept),
             (Some(older), _) => Some(self.newer_of(&older).unwrap_or(&self.newer_default).clone()),
@@ -314,10 +315,18 @@ impl Conversion {
     }
 
     pub(super) fn newer_of(&self, older: &Value) -> Option<&Value> {
-        self.pairs.iter().find(|(known, _)| known == older).map(|(_, newer)| newer)
+        self.pairs.iter().find(|(known, _)| is_same(known, older)).map(|(_, newer)| newer)
     }
 
     pub(super) fn older_of(&self, newer: &Value) -> Option<&Value> {
-        self.pairs.iter().find(|(_, known)| known == newer).map(|(older, _)| older)
+        self.pairs.iter().find(|(_, known)| is_same(known, newer)).map(|(older, _)| older)
     }
+}
+
+/// Whether a table takes two values for one: those that read the same, so that a text is found where the table has a string, and by
+/// queries, which know no other difference.
+pub(super) fn is_same(one: &Value, other: &Value) -> bool {
+    // Numbers are compared as they are written, and so by queries.
+    let read = |value: &Value| value.to_json().to_string();
+    read(one) == read(other)
 }

@@ -89,6 +89,54 @@ fn an_older_value_outside_the_table_stays_until_a_newer_version_writes_another()
 }
 
 #[test]
+fn a_table_finds_a_text_by_its_string_and_a_counter_by_its_number() {
+    let state = Lens::convert("done", "state", [("no", "open"), ("yes", "closed")], "no", "open");
+    let lenses = Lenses::oldest(1).version(2, [state]).unwrap();
+    let base = map([("done", Value::Text("yes".into()))]);
+    let shown = lenses.forward(&base);
+    assert_eq!(shown, map([("state", "closed".into())]));
+    let written = lenses.backward(&base, &shown, &map([("state", Value::Text("open".into()))])).unwrap();
+    assert_eq!(written, map([("done", "no".into())]), "which older versions read, too");
+    let one = Lens::convert("a", "b", [(Value::Counter(1), "x"), (Value::Int(1), "y")], 1, "x");
+    let twice = Lenses::oldest(1).version(2, [one]).unwrap_err();
+    assert_eq!(twice, DeclareError::NotOneToOne { version: 2, field: "a".into() });
+}
+
+/// What is shown of a document where this says that it comes from.
+fn read(origin: &Origin, base: &Value) -> Option<Value> {
+    let at = |value: Option<Value>, keys: &[String]| {
+        keys.iter().try_fold(value?, |value, key| value.as_map()?.get(key).cloned())
+    };
+    match origin {
+        Origin::Stored(keys) => at(Some(base.clone()), keys),
+        Origin::Nothing => None,
+        Origin::Within { of, keys } => at(read(of, base), keys),
+        Origin::Defaulted { of, inside, default } => read(of, base).or_else(|| {
+            let is_map = inside.as_ref().is_none_or(|map| read(map, base).is_some_and(|map| map.as_map().is_some()));
+            is_map.then(|| default.clone())
+        }),
+        Origin::Wrapped { first, rest } => {
+            let (first, rest) = (read(first, base), read(rest, base));
+            let is_there = first.is_some() || rest.is_some();
+            let rest = match rest {
+                Some(Value::List(rest)) => rest,
+                Some(Value::Null) | None => Vec::new(),
+                Some(other) => vec![other],
+            };
+            let all = first.filter(|first| !first.is_null()).into_iter().chain(rest).collect();
+            is_there.then_some(Value::List(all))
+        }
+        Origin::Converted { older, kept, table, older_default, newer_default } => {
+            let (older, kept) = (read(older, base), read(kept, base));
+            let is_left = older.as_ref().is_none_or(|older| older == older_default);
+            let kept = kept.filter(|kept| is_left && table.iter().all(|(_, newer)| newer != kept));
+            let newer = |older: &Value| table.iter().find(|(known, _)| known == older).map(|(_, newer)| newer);
+            kept.or_else(|| older.map(|older| newer(&older).unwrap_or(newer_default).clone()))
+        }
+    }
+}
+
+#[test]
 fn elements_keep_what_is_not_shown_of_them_when_others_are_inserted_and_moved() {
     let task = |what: &str, old: i64| map([("what", what.into()), ("old", old.into())]);
     let base = map([("tasks", vec![task("a", 1), task("b", 2), task("c", 3)].into())]);
@@ -377,6 +425,26 @@ proptest! {
                 Ok(made) => prop_assert_eq!(declared.forward(&made), after),
                 Err(refused) => prop_assert_eq!(refused, LensError::Hidden { field: field.into() }),
             }
+        }
+    }
+
+    #[test]
+    fn each_field_comes_from_where_it_is_said_to(
+        declared in any_declaration(),
+        base in any_document(),
+        keys in prop::collection::vec(prop::sample::select(NAMES.to_vec()), 1..4),
+    ) {
+        let shown = keys.iter().try_fold(declared.forward(&base), |value, key| value.as_map()?.get(*key).cloned());
+        if let Ok(origin) = declared.origin(&keys) {
+            prop_assert_eq!(read(&origin, &base), shown, "{:?}", origin);
+        }
+        let Value::Map(fields) = &base else { panic!("a map") };
+        let Value::Map(shown) = declared.forward(&base) else { panic!("a map") };
+        let names = declared.names_of(fields.keys());
+        prop_assert!(shown.keys().all(|name| names.contains(name)), "{:?}", names);
+        if let Some(path) = declared.shown_path(&keys) {
+            let stored = Origin::Stored(keys.iter().map(|key| (*key).to_owned()).collect());
+            prop_assert_eq!(declared.origin(&path), Ok(stored));
         }
     }
 
