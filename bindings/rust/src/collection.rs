@@ -90,8 +90,9 @@ impl<T> Collection<T> {
     /// Versions edit one entity at the same time and lose nothing: each field of the older shape that the newer has, too, is
     /// one field, and the others stand beside one another.
     ///
-    /// Everything else goes by the documents as they are, in the shape of the oldest version, and by its names: [`Collection::entity`],
-    /// queries with their indexes, search fields, conflicts and their strategies, and differences.
+    /// [Queries](crate::Query), indexes and search fields go by the names and values of the newest version, too. Everything else goes by
+    /// the documents as they are, in the shape of the oldest version, and by its names: [`Collection::entity`], expressions of full text
+    /// that name a field, conflicts and their strategies, and differences.
     ///
     /// ```
     /// use afield::{Lens, Lenses, Replica, model};
@@ -123,6 +124,7 @@ impl<T> Collection<T> {
     /// tasks.edit(id, |task| task.name = "Call Ada".into())?;
     /// old.edit(id, |task| task.done = true)?;
     /// assert_eq!(tasks.read(id)?.state, "closed");
+    /// assert_eq!(tasks.query("state = 'closed'", ())?.order_by("name").ids()?, [id]);
     /// assert_eq!(old.read(id)?.title, "Call Ada");
     /// # Ok(())
     /// # }

@@ -397,9 +397,9 @@ impl<T: Shown> Collection<T> {
     pub fn on_conflict_in(&self, field: impl Into<Path>, strategy: Strategy) -> Result<(), SpaceError> {
         let field = field.into();
         if let Some(Step::Key(name)) = field.steps().first()
-            && let Some(known) = self.known_fields()
+            && let Some(known) = self.stored_fields()
         {
-            FieldPath::named(name).check_known(&known).map_err(SpaceError::Field)?;
+            FieldPath::named(name).check_known(Some(&known)).map_err(SpaceError::Field)?;
         }
         self.set_strategy(&field, strategy)
     }

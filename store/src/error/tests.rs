@@ -164,6 +164,7 @@ fn of_queries() -> Vec<Frozen> {
         QueryError::NotAllowed { .. } = QueryError::NotAllowed { what: "", at } => "query.not_allowed", Permanent;
         QueryError::UnknownField { .. } =
             QueryError::UnknownField { field: name(), nearest: None, known: vec![], at } => "query.unknown_field", Permanent;
+        QueryError::Reshaped { .. } = QueryError::Reshaped { field: name(), at } => "query.reshaped", Permanent;
         QueryError::NotAField { .. } = QueryError::NotAField { at } => "query.not_a_field", Permanent;
         QueryError::UnknownFunction { .. } = QueryError::UnknownFunction { name: name(), nearest: None, at }
             => "query.unknown_function", Permanent;

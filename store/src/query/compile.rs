@@ -4,9 +4,10 @@
 //! here, values and literals are bound, and what is not listed here is refused.
 
 use super::error::QueryError;
-use super::field::FieldPath;
+use super::field::{FieldPath, Source};
 use super::functions::{self, CONTAINS, Function, HAS_KEY};
 use super::value::{Position, QueryValue};
+use afield_core::lens::Lenses;
 use sqlparser::ast::{
     BinaryOperator, CaseWhen, CastKind, DataType, Expr, Function as Call, FunctionArg, FunctionArgExpr,
     FunctionArguments, Ident, ObjectName, ObjectNamePart, Spanned, UnaryOperator, Value,
@@ -36,10 +37,11 @@ pub(super) struct Condition {
     pub(super) fields: Vec<FieldPath>,
 }
 
-/// Reads a condition and gives its question marks these values.
-pub(super) fn condition(text: &str, values: &[QueryValue]) -> Result<Condition, QueryError> {
+/// Reads a condition and gives its question marks these values. Through lenses its fields are those of their newest version.
+pub(super) fn condition(text: &str, values: &[QueryValue], lenses: Option<&Lenses>) -> Result<Condition, QueryError> {
     let expression = parse(text)?;
-    let mut writer = Writer { values, given: 0, bound: Vec::new(), fields: Vec::new(), sql: String::new(), depth: 0 };
+    let (bound, fields, sql) = (Vec::new(), Vec::new(), String::new());
+    let mut writer = Writer { values, lenses, given: 0, bound, fields, sql, depth: 0 };
     writer.expression(&expression)?;
     if writer.given != values.len() {
         return Err(QueryError::Parameters { expected: writer.given, given: values.len() });
@@ -64,7 +66,7 @@ pub(super) fn is_plain_name(key: &str) -> bool {
         && parse(key).is_ok_and(|read| matches!(read, Expr::Identifier(name) if name.value == key))
 }
 
-fn too_large() -> QueryError {
+pub(super) fn too_large() -> QueryError {
     QueryError::TooLarge {
         bytes_max: TEXT_BYTES_MAX,
         depth_max: DEPTH_MAX,
@@ -161,11 +163,12 @@ fn field_of(expression: &Expr) -> Option<FieldPath> {
         _ => return None,
     };
     let at = names.first().map(|name| place(name.span)).unwrap_or_default();
-    Some(FieldPath { keys: names.iter().map(|name| name.value.clone()).collect(), at })
+    Some(FieldPath { keys: names.iter().map(|name| name.value.clone()).collect(), at, source: Source::Named })
 }
 
 struct Writer<'v> {
     values: &'v [QueryValue],
+    lenses: Option<&'v Lenses>,
     /// How many of the values have been asked for.
     given: usize,
     bound: Vec<QueryValue>,
@@ -175,6 +178,14 @@ struct Writer<'v> {
 }
 
 impl Writer<'_> {
+    fn field_of(&self, expression: &Expr) -> Result<Option<FieldPath>, QueryError> {
+        let field = field_of(expression);
+        match self.lenses {
+            Some(lenses) => field.map(|field| field.through(lenses)).transpose(),
+            None => Ok(field),
+        }
+    }
+
     fn expression(&mut self, expression: &Expr) -> Result<(), QueryError> {
         self.depth += 1;
         if self.depth > DEPTH_MAX + OPERATORS_MAX {
@@ -188,7 +199,7 @@ impl Writer<'_> {
     }
 
     fn inner(&mut self, expression: &Expr) -> Result<(), QueryError> {
-        if let Some(field) = field_of(expression) {
+        if let Some(field) = self.field_of(expression)? {
             self.sql.push_str(&field.sql(ROW));
             self.fields.push(field);
             return Ok(());
@@ -346,9 +357,9 @@ impl Writer<'_> {
 
     /// Whether a list or a map has an element of which a column of SQLite's `json_each` is a value.
     fn element_with(&mut self, of: &Expr, column: &str, value: &Expr) -> Result<(), QueryError> {
-        let field = field_of(of).ok_or_else(|| QueryError::NotAField { at: beginning(of) })?;
-        let path = super::field::quoted(&field.json_path());
-        let from = format!("EXISTS (SELECT 1 FROM json_each({ROW}json, {path}) AS element WHERE element.{column} = ");
+        let field = self.field_of(of)?.ok_or_else(|| QueryError::NotAField { at: beginning(of) })?;
+        let (json, path) = field.json(ROW);
+        let from = format!("EXISTS (SELECT 1 FROM json_each({json}, {path}) AS element WHERE element.{column} = ");
         self.sql.push_str(&from);
         self.fields.push(field);
         self.expression(value)?;

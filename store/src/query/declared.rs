@@ -148,12 +148,13 @@ pub(super) fn fields(
 
 /// Fields as they are stored.
 pub(super) fn written(fields: &[FieldPath]) -> String {
-    serde_json::Value::from_iter(fields.iter().map(ToString::to_string)).to_string()
+    serde_json::Value::from_iter(fields.iter().map(FieldPath::declared)).to_string()
 }
 
 /// The names of fields that are stored so.
 pub(super) fn names(written: &str) -> Vec<String> {
-    serde_json::from_str(written).unwrap_or_default()
+    let written: Vec<serde_json::Value> = serde_json::from_str(written).unwrap_or_default();
+    written.iter().filter_map(FieldPath::name_of_declared).collect()
 }
 
 fn drop_one(transaction: &mut WriteTransaction<'_>, row: i64) -> Result<(), StoreError> {

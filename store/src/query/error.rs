@@ -52,6 +52,16 @@ pub enum QueryError {
         /// Where.
         at: Position,
     },
+    /// Lenses make what stands in a field as a whole, which no query can look at.
+    #[error(
+        "lenses make what stands in \"{field}\" ({at}), and a query cannot look at that as a whole; name a field within it, such as address.city, or filter the values that were read"
+    )]
+    Reshaped {
+        /// The field.
+        field: String,
+        /// Where.
+        at: Position,
+    },
     /// What has to be a field is none.
     #[error("a field is needed here, such as due or address.city ({at})")]
     NotAField {
@@ -181,6 +191,7 @@ impl QueryError {
             Self::Syntax { .. } => "query.syntax",
             Self::NotAllowed { .. } => "query.not_allowed",
             Self::UnknownField { .. } => "query.unknown_field",
+            Self::Reshaped { .. } => "query.reshaped",
             Self::NotAField { .. } => "query.not_a_field",
             Self::UnknownFunction { .. } => "query.unknown_function",
             Self::Arguments { .. } => "query.arguments",
@@ -212,6 +223,7 @@ impl QueryError {
             Self::Syntax { at, .. }
             | Self::NotAllowed { at, .. }
             | Self::UnknownField { at, .. }
+            | Self::Reshaped { at, .. }
             | Self::NotAField { at }
             | Self::UnknownFunction { at, .. }
             | Self::Arguments { at, .. } => Some(*at),

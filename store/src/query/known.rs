@@ -1,10 +1,9 @@
 //! Whether a query names fields that there are.
 
 use super::error::QueryError;
-use super::field::{FieldPath, quoted};
+use super::field::{FieldPath, Source, json_path, quoted};
 use super::{Plan, Query, run};
 use rusqlite::Connection;
-use std::collections::BTreeSet;
 
 /// How many entities are looked at for the names of fields, the newest first.
 const SAMPLE_ENTITIES: usize = 200;
@@ -14,41 +13,31 @@ const SAMPLE_ENTITIES: usize = 200;
 /// that nobody has written yet, and that is like no other, reads as null.
 pub(super) fn check(connection: &Connection, query: &Query, plan: &Plan) -> Result<(), QueryError> {
     for field in query.fields().filter(|field| field.is_of_the_application()) {
-        let known: BTreeSet<String> = match &query.known {
-            Some(known) => {
-                field.check_known(known)?;
-                continue;
-            }
-            None if plan.has_declared(field.first()) || has(connection, plan, field, Some(SAMPLE_ENTITIES))? => {
-                continue;
-            }
-            None => sample(connection, plan)?,
-        };
-        if known.contains(field.first()) {
+        if let Some(known) = &query.known {
+            field.check_known(Some(known))?;
             continue;
         }
-        let names = || known.iter().map(String::as_str);
-        let nearest = nearest(field.first(), names());
-        let is_suspect = nearest.is_some() || query.is_strict && !known.is_empty();
-        if is_suspect && !has(connection, plan, field, None)? {
-            return Err(unknown(field, nearest, names()));
+        if field.is_shown() && (plan.has_declared(field) || has(connection, plan, field, Some(SAMPLE_ENTITIES))?) {
+            continue;
+        }
+        let known = sample(connection, query, plan)?;
+        let is_known = known.iter().any(|name| name == field.first());
+        let is_suspect =
+            nearest(field.first(), known.iter().map(String::as_str)).is_some() || query.is_strict && !known.is_empty();
+        if !field.is_shown() || !is_known && is_suspect && !has(connection, plan, field, None)? {
+            return Err(unknown(field, &known));
         }
     }
     Ok(())
 }
 
-/// The refusal of a field that is none of those known.
-pub(super) fn unknown<'n>(
-    field: &FieldPath,
-    nearest: Option<&str>,
-    known: impl Iterator<Item = &'n str>,
-) -> QueryError {
-    QueryError::UnknownField {
-        field: field.first().to_owned(),
-        nearest: nearest.map(str::to_owned),
-        known: known.map(str::to_owned).collect(),
-        at: field.at,
-    }
+/// The refusal of a field that is none of those known, with the one that it has become in a newer version, or is most like.
+pub(super) fn unknown(field: &FieldPath, known: &[String]) -> QueryError {
+    let nearest = match &field.source {
+        Source::Nothing { now: Some(now) } => Some(now.clone()),
+        _ => nearest(field.first(), known.iter().map(String::as_str)).map(str::to_owned),
+    };
+    QueryError::UnknownField { field: field.first().to_owned(), nearest, known: known.to_vec(), at: field.at }
 }
 
 /// The name that is most like this one, if it is like enough: two letters differ at the most, or a third of it.
@@ -61,15 +50,22 @@ pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> O
 
 /// Whether an entity has the field, among the newest ones or at all.
 fn has(connection: &Connection, plan: &Plan, field: &FieldPath, newest: Option<usize>) -> Result<bool, QueryError> {
-    let path = format!("$.{}", serde_json::Value::from(field.first()));
+    let (json, path) = match field.stored_first() {
+        Some(first) => ("json".to_owned(), quoted(&json_path(&[first.to_owned()]))),
+        None => field.json(""),
+    };
     let rows = plan.rows(newest);
-    let sql = format!("SELECT EXISTS (SELECT 1 FROM ({rows}) WHERE json_type(json, {}) IS NOT NULL)", quoted(&path));
+    let sql = format!("SELECT EXISTS (SELECT 1 FROM ({rows}) WHERE json_type({json}, {path}) IS NOT NULL)");
     Ok(run::one(connection, &sql, [])?)
 }
 
-/// The fields of the newest entities.
-fn sample(connection: &Connection, plan: &Plan) -> Result<BTreeSet<String>, QueryError> {
+/// The fields of the newest entities, as they are shown.
+fn sample(connection: &Connection, query: &Query, plan: &Plan) -> Result<Vec<String>, QueryError> {
     let rows = plan.rows(Some(SAMPLE_ENTITIES));
-    let sql = format!("SELECT DISTINCT key FROM ({rows}) AS newest, json_each(newest.json)");
-    Ok(crate::transaction::rows(connection, &sql, [], |row| row.get(0))?.into_iter().collect())
+    let sql = format!("SELECT DISTINCT key FROM ({rows}) AS newest, json_each(newest.json) ORDER BY key");
+    let keys: Vec<String> = crate::transaction::rows(connection, &sql, [], |row| row.get(0))?;
+    Ok(match &query.lenses {
+        Some(lenses) if !keys.is_empty() => lenses.names_of(keys).into_iter().collect(),
+        _ => keys,
+    })
 }

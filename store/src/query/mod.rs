@@ -7,6 +7,7 @@
 //! | `run` | how long it may take |
 //! | `declared` | indexes |
 //! | `search` | full text |
+//! | `through` | fields of a newer version of the application, which sees documents through lenses |
 //! | `value`, `error` | what is compared and answered, and why not |
 
 mod compile;
@@ -17,6 +18,7 @@ mod functions;
 mod known;
 mod run;
 mod search;
+mod through;
 mod value;
 
 pub(crate) use declared::forget;
@@ -30,6 +32,7 @@ use crate::column;
 use crate::error::StoreError;
 use crate::reader::Reader;
 use crate::transaction::row;
+use afield_core::lens::Lenses;
 use afield_core::{Collection, EntityId, SpaceId};
 use compile::{Condition, ROW};
 use field::quoted;
@@ -50,6 +53,7 @@ pub struct Query {
     limit: Option<u64>,
     offset: u64,
     known: Option<Arc<[String]>>,
+    lenses: Option<Arc<Lenses>>,
     is_strict: bool,
     steps_max: u64,
 }
@@ -110,9 +114,16 @@ pub enum Probe {
 impl Query {
     /// All entities of a collection that are not deleted, in the order of their making to the millisecond.
     pub fn all(space: SpaceId, collection: Collection) -> Self {
-        let (condition, known, limit) = (None, None, None);
+        let (condition, known, lenses, limit) = (None, None, None, None);
         let (order, steps_max) = (Vec::new(), QUERY_STEPS_MAX);
-        Self { space, collection, condition, order, limit, offset: 0, known, is_strict: false, steps_max }
+        Self { space, collection, condition, order, limit, offset: 0, known, lenses, is_strict: false, steps_max }
+    }
+
+    /// Names of fields are those of the newest version of these lenses, in the conditions that follow; see [`FieldPath::through`] for
+    /// other fields.
+    #[must_use]
+    pub fn through(self, lenses: Option<Arc<Lenses>>) -> Self {
+        Self { lenses, ..self }
     }
 
     /// Only those that meet a condition, whose question marks stand for these values. An empty text is met by all.
@@ -123,8 +134,21 @@ impl Query {
     pub fn matching(self, text: &str, values: &[QueryValue]) -> Result<Self, QueryError> {
         let is_empty = text.trim().is_empty() && values.is_empty();
         let text = if text.trim().is_empty() { "TRUE" } else { text };
-        let condition = compile::condition(text, values)?;
+        let condition = compile::condition(text, values, self.lenses.as_deref())?;
         Ok(Self { condition: (!is_empty).then_some(condition), ..self })
+    }
+
+    /// Reads a field from text, of the newest version where it is asked through lenses.
+    ///
+    /// # Errors
+    ///
+    /// As [`FieldPath::parse`] and [`FieldPath::through`].
+    pub fn field(&self, text: &str) -> Result<FieldPath, QueryError> {
+        let field = FieldPath::parse(text)?;
+        match &self.lenses {
+            Some(lenses) => field.through(lenses),
+            None => Ok(field),
+        }
     }
 
     /// Only these fields are known: any other is an error.
@@ -256,8 +280,9 @@ impl Plan {
         Ok(Some(Self { space_row, collection: quoted(query.collection.as_str()), declared }))
     }
 
-    fn has_declared(&self, field: &str) -> bool {
-        self.declared.iter().any(|declared| declared.first() == field)
+    fn has_declared(&self, field: &FieldPath) -> bool {
+        let name = field.stored_first().unwrap_or_else(|| field.first());
+        self.declared.iter().any(|declared| declared.first() == name)
     }
 
     /// Where rows come from, up to the first condition. The order of the two tables is fixed: SQLite has no figures by which

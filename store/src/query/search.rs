@@ -430,7 +430,7 @@ impl Table<'_> {
     fn columns(&self) -> String {
         let mut taken = BTreeSet::from(["rank".to_owned(), "rowid".to_owned(), self.name()]);
         let column = |(field, number): (&FieldPath, usize)| {
-            let name = field.to_string();
+            let name = field.declared_name();
             let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             if is_plain && taken.insert(name.to_ascii_lowercase()) { name } else { format!("field_{number}") }
         };

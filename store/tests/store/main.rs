@@ -24,3 +24,4 @@ mod spaces;
 mod strategies;
 mod sync;
 mod syncing;
+mod through;

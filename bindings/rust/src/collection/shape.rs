@@ -28,6 +28,11 @@ impl Shape {
         self.0.as_deref()
     }
 
+    /// The lenses, for whoever keeps them.
+    pub(crate) fn shared_lenses(&self) -> Option<Arc<Lenses>> {
+        self.0.clone()
+    }
+
     /// Writes a new entity of a type.
     pub(crate) fn insert_typed(&self, edit: &mut Edit<'_>, tree: &Tree) -> Result<(), EditError> {
         let Some(lenses) = self.lenses() else { return typed::insert(edit, tree) };

@@ -1,7 +1,7 @@
 //! Counting, sums and groups.
 
 use super::{Query, QueryError};
-use afield_store::{Aggregate, FieldPath, QueryValue};
+use afield_store::{Aggregate, QueryValue};
 
 impl<T> Query<T> {
     /// How many entities meet the condition, whatever limit and offset are.
@@ -135,7 +135,8 @@ impl<T> Query<T> {
     ///
     /// As [`Query::ids`].
     pub fn count_by(&self, field: &str) -> Result<Vec<(QueryValue, u64)>, QueryError> {
-        let (query, by, any) = (self.refreshed()?, FieldPath::parse(field)?, FieldPath::parse("_updated_ms")?);
+        let query = self.refreshed()?;
+        let (by, any) = (query.field(field)?, query.field("_updated_ms")?);
         let groups = self.reader.groups(&query, Some(&by), Aggregate::Count, &any)?.into_iter();
         let count = |count| if let QueryValue::Integer(count) = count { count as u64 } else { 0 };
         Ok(groups.map(|(value, counted)| (value, count(counted))).collect())
@@ -143,6 +144,6 @@ impl<T> Query<T> {
 
     fn aggregate(&self, of: Aggregate, field: &str) -> Result<QueryValue, QueryError> {
         let query = self.refreshed()?;
-        Ok(self.reader.aggregate(&query, of, &FieldPath::parse(field)?)?)
+        Ok(self.reader.aggregate(&query, of, &query.field(field)?)?)
     }
 }

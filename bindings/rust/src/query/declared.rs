@@ -178,19 +178,24 @@ impl<T: Shown> Collection<T> {
     }
 
     /// The fields that documents of the collection have, where all are known.
+    /// The fields that the type has.
     pub(crate) fn known_fields(&self) -> Option<Arc<[String]>> {
-        let names = T::known_fields()?;
+        Some(T::known_fields()?.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    /// The fields of documents of which those of the type are made.
+    pub(crate) fn stored_fields(&self) -> Option<Vec<String>> {
+        let names = T::known_fields()?.iter().copied();
         Some(match self.shape.lenses() {
-            None => names.iter().map(|name| (*name).to_owned()).collect(),
-            Some(lenses) => lenses.keys_of(names.iter().copied()).into_iter().collect(),
+            None => names.map(str::to_owned).collect(),
+            Some(lenses) => lenses.keys_of(names).into_iter().collect(),
         })
     }
 
     fn declaring_known(&self, fields: &impl Fields) -> Result<Vec<FieldPath>, QueryError> {
         let fields = self.declaring(fields)?;
-        if let Some(known) = self.known_fields() {
-            fields.iter().try_for_each(|field| field.check_known(&known))?;
-        }
+        let known = self.known_fields();
+        fields.iter().try_for_each(|field| field.check_known(known.as_deref()))?;
         Ok(fields)
     }
 }
@@ -233,7 +238,8 @@ impl<T> Collection<T> {
     ///
     /// The store could not be read.
     pub fn indexes(&self) -> Result<Vec<Vec<String>>, ReadError> {
-        Ok(self.shared.reader.indexes(self.space(), self.target_name())?)
+        let indexes = self.shared.reader.indexes(self.space(), self.target_name())?;
+        Ok(indexes.into_iter().map(|fields| self.shown(fields)).collect())
     }
 
     /// The fields that [`Collection::search`] looks into; `None` where none was declared.
@@ -252,7 +258,8 @@ impl<T> Collection<T> {
     ///
     /// The store could not be read.
     pub fn searched_fields(&self) -> Result<Option<Vec<String>>, ReadError> {
-        Ok(self.shared.reader.search_fields(self.space(), self.target_name())?)
+        let fields = self.shared.reader.search_fields(self.space(), self.target_name())?;
+        Ok(fields.map(|fields| self.shown(fields)))
     }
 
     /// Takes full-text search away, and says whether there was any.
@@ -276,11 +283,26 @@ impl<T> Collection<T> {
         Ok(driver.with_store(|store| store.drop_search(self.space(), self.target_name()))?.into_inner())
     }
 
+    /// The names that declared fields have here.
+    fn shown(&self, fields: Vec<String>) -> Vec<String> {
+        let Some(lenses) = self.shape.lenses() else { return fields };
+        let shown =
+            |name: String| FieldPath::parse(&name).map_or(name, |field| field.shown_through(lenses).to_string());
+        fields.into_iter().map(shown).collect()
+    }
+
     fn declaring(&self, fields: &impl Fields) -> Result<Vec<FieldPath>, QueryError> {
         if Driver::is_inside_an_edit() {
             return Err(QueryError::Nested);
         }
-        Ok(fields.names().into_iter().map(FieldPath::parse).collect::<Result<_, _>>()?)
+        let parsed = fields.names().into_iter().map(|name| {
+            let field = FieldPath::parse(name)?;
+            match self.shape.lenses() {
+                Some(lenses) => field.through(lenses),
+                None => Ok(field),
+            }
+        });
+        Ok(parsed.collect::<Result<_, _>>()?)
     }
 }
 

@@ -19,8 +19,9 @@ use crate::collection::{Collection, JsonCollection, Listing, parse_projection};
 use crate::error::ReadError;
 use crate::replica::Shared;
 use crate::typed::Field;
+use afield_core::lens::Lenses;
 use afield_core::{Collection as Name, EntityId, SpaceId};
-use afield_store::{Direction, FieldPath, MatchedEntity, Reader};
+use afield_store::{Direction, MatchedEntity, Reader};
 use autosurgeon::{Hydrate, Reconcile};
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -48,8 +49,12 @@ use std::sync::Arc;
 /// There are the operators of SQLite but for `MATCH`, `REGEXP` and those on bits and JSON, `CASE`, `CAST`, and the functions `abs`,
 /// `coalesce`, `contains`, `has_key`, `ifnull`, `instr`, `json_array_length`, `length`, `lower`, `ltrim`, `max`, `min`, `nullif`, `replace`,
 /// `round`, `rtrim`, `sign`, `substr`, `trim`, `typeof` and `upper`. Nothing else is: no subqueries, no other tables, no clock.
-/// `_updated_ms` is when the entity was last changed. In a collection that is read [through lenses](Collection::through), and in
-/// its indexes and search fields, fields have the names and values of the documents.
+/// `_updated_ms` is when the entity was last changed.
+///
+/// In a collection that is read [through lenses](Collection::through), in its indexes and its search fields, fields have the names
+/// and the values of the newest version: defaults count where nothing stands, and tables and lists are looked through. A field that an
+/// older version has renamed is an error that says how it is called now. What an [`each`](crate::Lens::each) makes of elements, and a map as
+/// a whole in which an [`inside`](crate::Lens::inside) does, cannot be asked for.
 ///
 /// A field that the model does not have is an error, with the one that was probably meant. Without a model a field is an error
 /// where entities have one of nearly that name; one that nobody has written yet reads as null.
@@ -195,7 +200,8 @@ impl<T> Query<T> {
         params: impl Params,
     ) -> Result<Self, QueryError> {
         let place = (of.space(), of.target_name().clone());
-        let query = Self::beside(of.shared.reader.clone(), place, condition, params)?;
+        let (reader, lenses) = (of.shared.reader.clone(), of.shape.shared_lenses());
+        let query = Self::through(reader, place, lenses, condition, params)?;
         Ok(Self { of: Some(of.clone()), query: query.query.with_known_fields(known), ..query })
     }
 
@@ -205,8 +211,19 @@ impl<T> Query<T> {
         condition: &str,
         params: impl Params,
     ) -> Result<Self, QueryError> {
+        Self::through(reader, place, None, condition, params)
+    }
+
+    fn through(
+        reader: Reader,
+        place: (SpaceId, Name),
+        lenses: Option<Arc<Lenses>>,
+        condition: &str,
+        params: impl Params,
+    ) -> Result<Self, QueryError> {
         let (space, name) = place.clone();
-        let query = afield_store::Query::all(space, name).matching(condition, &params.to_query_values())?;
+        let query =
+            afield_store::Query::all(space, name).through(lenses).matching(condition, &params.to_query_values())?;
         Ok(Self { reader, of: None, query, place, order: Vec::new(), _type: PhantomData })
     }
 
@@ -391,7 +408,7 @@ impl<T> Query<T> {
     }
 
     fn ready(&self) -> Result<afield_store::Query, QueryError> {
-        let fields = self.order.iter().map(|(field, direction)| Ok((FieldPath::parse(field)?, *direction)));
+        let fields = self.order.iter().map(|(field, direction)| Ok((self.query.field(field)?, *direction)));
         let fields: Vec<_> = fields.collect::<Result<_, QueryError>>()?;
         Ok(fields.into_iter().fold(self.query.clone(), |query, (field, direction)| query.order_by(field, direction)))
     }

@@ -177,6 +177,7 @@ impl<T> SearchBox<T> {
 
     /// Takes the text as an expression of SQLite's FTS5 instead: `milk OR bread`, `"whole milk"`, `bre*`, `title : milk`,
     /// `NEAR(milk bread, 5)`. Asking for one that is none is an error, `search.syntax`, which has no place within the text: SQLite tells none.
+    /// A field that it names has the name that it has in documents, through [lenses](Collection::through) too.
     ///
     /// ```
     /// # use serde_json::json;

@@ -131,20 +131,31 @@ fn a_large_entity_that_was_left_stale_is_found_as_it_is_now() {
 }
 
 #[test]
-fn through_lenses_fields_are_named_as_in_documents_and_answers_have_the_newer_shape() {
+fn through_lenses_fields_are_named_and_answers_shaped_as_in_the_newest_version() {
     let (_replica, home) = home();
     let old = home.collection::<()>("notes").unwrap().json();
     let id = old.insert(&json!({"title": "Milk"})).unwrap();
-    let lenses = Lenses::oldest(1).version(2, [Lens::rename("title", "name")]).unwrap();
+    let lenses = Lenses::oldest(1).version(2, [Lens::rename("title", "name"), Lens::add("mood", 3)]).unwrap();
     let notes = home.collection::<Named>("notes").unwrap().through(lenses);
-    notes.search_fields("title").unwrap();
-    let query = notes.query("title LIKE 'm%'", ()).unwrap();
+    notes.search_fields("name").unwrap();
+    let query = notes.query("name LIKE 'm%'", ()).unwrap();
     assert_eq!(query.all().unwrap().complete().unwrap(), [(id, Named { name: "Milk".into() })]);
     assert_eq!(notes.search("milk").unwrap().all().unwrap()[0].value.as_ref().unwrap().name, "Milk");
-    let mut live = notes.json().query("title = 'Bread'", ()).unwrap().watch().unwrap();
+    let mut live = notes.json().query("name = 'Bread' AND mood < 9", ()).unwrap().order_by("mood").watch().unwrap();
     assert_eq!(live.take().unwrap().unwrap(), []);
     old.edit(id, |note| note["title"] = "Bread".into()).unwrap();
-    assert_eq!(live.take().unwrap().unwrap(), [(id, json!({"name": "Bread"}))]);
+    assert_eq!(live.take().unwrap().unwrap(), [(id, json!({"name": "Bread", "mood": 3}))]);
+    old.edit(id, |note| note["mood"] = 9.into()).unwrap();
+    assert_eq!(live.take().unwrap().unwrap(), []);
+    let all = notes.json().query("", ()).unwrap();
+    assert_eq!(all.sum("mood").unwrap(), QueryValue::Integer(9));
+    assert_eq!(all.count_by("name").unwrap(), [(QueryValue::Text("Bread".into()), 1)]);
+    let renamed = notes.json().query("title = 'Bread'", ()).unwrap().all().unwrap_err();
+    assert_eq!(renamed.to_string(), "there is no field \"title\" (line 1, column 1); did you mean \"name\"?");
+    // Without lenses a query goes by the documents.
+    assert_eq!(old.query("title = 'Bread'", ()).unwrap().ids().unwrap(), [id]);
+    assert_eq!(notes.searched_fields().unwrap(), Some(vec!["name".to_owned()]));
+    assert_eq!(home.collection::<()>("notes").unwrap().searched_fields().unwrap(), Some(vec!["title".to_owned()]));
 }
 
 #[test]
@@ -168,13 +179,21 @@ fn what_is_declared_of_a_type_has_to_be_a_field_of_it() {
     let any = home.collection::<()>("things").unwrap();
     assert!(any.index("anything").unwrap());
     any.on_conflict_in("anything", Decided::Manual).unwrap();
-    // Through lenses the names are those of the documents.
+    // Through lenses the names are those of the newest version, but of what goes by documents: conflicts.
     let lenses = Lenses::oldest(1).version(2, [Lens::rename("title", "name"), Lens::remove("colour")]).unwrap();
-    let through = things.through(lenses);
-    assert!(through.index("title").unwrap() && through.index("colour").unwrap());
-    assert_eq!(through.index("name").unwrap_err().code(), "query.unknown_field");
-    assert_eq!(through.query("name = 'x'", ()).unwrap().all().unwrap_err().code(), "query.unknown_field");
-    assert_eq!(through.query("title = 'x'", ()).unwrap().count().unwrap(), 0);
+    let through = things.through(lenses.clone());
+    assert!(through.index("name").unwrap() && !any.index("title").unwrap(), "it is one index");
+    assert_eq!(through.indexes().unwrap().last().unwrap(), &["name"]);
+    for hidden in ["title", "colour"] {
+        assert_eq!(through.index(hidden).unwrap_err().code(), "query.unknown_field");
+        assert_eq!(any.through(lenses.clone()).index(hidden).unwrap_err().code(), "query.unknown_field");
+        let asked = through.query(&format!("{hidden} = 'x'"), ()).unwrap();
+        assert_eq!(asked.all().unwrap_err().code(), "query.unknown_field");
+    }
+    assert_eq!(through.query("name = 'x'", ()).unwrap().count().unwrap(), 0);
+    through.on_conflict_in("title", Decided::Manual).unwrap();
+    assert_eq!(through.on_conflict_in("name", Decided::Manual).unwrap_err().code(), "query.unknown_field");
+    assert!(through.drop_index("name").unwrap() && !any.drop_index("title").unwrap());
 }
 
 #[test]
