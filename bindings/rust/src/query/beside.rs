@@ -28,7 +28,7 @@ pub struct Beside;
 
 impl ReadOnlySpace {
     /// Asks for entities of a collection that meet a condition, as [`crate::Collection::query`] does; an error that a
-    /// query would be is told where it is made.
+    /// query would be is told where it is made. No lenses are declared here: fields have the names and values that documents have.
     ///
     /// Nothing is stored from here. So an entity of more than 8 KiB that was edited since anybody has read it counts as it was
     /// then: [`ReadOnlySpace::is_behind`] tells whether there are any.
