@@ -29,7 +29,7 @@ mod step;
 mod tests;
 
 pub use declare::{DeclareError, Lenses};
-pub use origin::{Origin, Reshaped};
+pub use origin::{Asked, Origin, Reshaped};
 pub use step::Lens;
 
 use crate::document::Value;

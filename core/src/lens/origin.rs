@@ -82,13 +82,24 @@ pub struct Reshaped {
 /// What is found under keys before some steps.
 type Before<'b> = dyn Fn(&[String], Asked) -> Result<Origin, Reshaped> + 'b;
 
-/// What of a field is asked for.
+/// What of a field is asked for: the less of it, the more fields have an answer.
+///
+/// ```
+/// use afield_core::lens::{Asked, Lens, Lenses};
+///
+/// let lenses = Lenses::oldest(1).version(2, [Lens::each("steps", [Lens::rename("what", "text")])])?;
+/// assert!(lenses.origin_of(&["steps"], Asked::Value).is_err());
+/// assert!(lenses.origin_of(&["steps"], Asked::Extent).is_ok()); // there are as many as before
+/// # Ok::<(), afield_core::lens::DeclareError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
+pub enum Asked {
     /// Its value.
     Value,
-    /// Whether it is a map, which steps inside leave as it is.
-    Kind,
+    /// Its keys, or which of its elements are no maps: what an [`Lens::each`] leaves as it is.
+    Elements,
+    /// Whether it is there, its kind, and of a list the length: what an [`Lens::inside`] leaves as it is, too.
+    Extent,
 }
 
 impl Lenses {
@@ -107,9 +118,26 @@ impl Lenses {
     ///
     /// [`Reshaped`].
     pub fn origin(&self, keys: &[impl AsRef<str>]) -> Result<Origin, Reshaped> {
+        self.origin_of(keys, Asked::Value)
+    }
+
+    /// As [`Lenses::origin`], of something that has the same as the field of what is asked for.
+    ///
+    /// ```
+    /// use afield_core::lens::{Asked, Lens, Lenses, Origin};
+    ///
+    /// let lenses = Lenses::oldest(1).version(2, [Lens::inside("address", [Lens::rename("zip", "code")])])?;
+    /// assert_eq!(lenses.origin_of(&["address"], Asked::Extent)?, Origin::Stored(vec!["address".to_owned()]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Reshaped`].
+    pub fn origin_of(&self, keys: &[impl AsRef<str>], asked: Asked) -> Result<Origin, Reshaped> {
         let steps: Vec<_> = self.steps().collect();
         let keys: Vec<_> = keys.iter().map(|key| key.as_ref().to_owned()).collect();
-        origin(&steps, &keys, Asked::Value, &|keys, _| Ok(Origin::Stored(keys.to_vec())))
+        origin(&steps, &keys, asked, &|keys, _| Ok(Origin::Stored(keys.to_vec())))
     }
 
     /// The path that a stored field has in the newest version; `None` where that shows it no more, or something that is made of it.
@@ -198,17 +226,14 @@ fn origin(steps: &[&Lens], keys: &[String], asked: Asked, before: &Before<'_>) -
             Ok(Origin::Nothing)
         }
         Step::Add { field: added, default } if added == name => {
-            let inside = match before(&[], Asked::Kind)? {
+            let inside = match before(&[], Asked::Extent)? {
                 Origin::Stored(keys) if keys.is_empty() => None,
                 map => Some(Box::new(map)),
             };
             Ok(within(Origin::Defaulted { of: field(added)?, inside, default: default.clone() }))
         }
-        Step::Inside { field: map, .. } | Step::Each { field: map, .. }
-            if map == name && inner.is_empty() && asked == Asked::Kind =>
-        {
-            of(keys, asked)
-        }
+        Step::Each { field: map, .. } if map == name && inner.is_empty() && asked != Asked::Value => of(keys, asked),
+        Step::Inside { field: map, .. } if map == name && inner.is_empty() && asked == Asked::Extent => of(keys, asked),
         Step::Inside { field: map, steps } if map == name && !inner.is_empty() => {
             let steps: Vec<_> = steps.iter().collect();
             origin(&steps, inner, asked, &|keys, asked| {

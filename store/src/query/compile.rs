@@ -5,9 +5,9 @@
 
 use super::error::QueryError;
 use super::field::{FieldPath, Source};
-use super::functions::{self, CONTAINS, Function, HAS_KEY};
+use super::functions::{self, CONTAINS, Function, HAS_KEY, LENGTH_OF_LIST, TYPE_OF};
 use super::value::{Position, QueryValue};
-use afield_core::lens::Lenses;
+use afield_core::lens::{Asked, Lenses};
 use sqlparser::ast::{
     BinaryOperator, CaseWhen, CastKind, DataType, Expr, Function as Call, FunctionArg, FunctionArgExpr,
     FunctionArguments, Ident, ObjectName, ObjectNamePart, Spanned, UnaryOperator, Value,
@@ -178,11 +178,23 @@ struct Writer<'v> {
 }
 
 impl Writer<'_> {
-    fn field_of(&self, expression: &Expr) -> Result<Option<FieldPath>, QueryError> {
+    fn field_of(&self, expression: &Expr, asked: Asked) -> Result<Option<FieldPath>, QueryError> {
         let field = field_of(expression);
         match self.lenses {
-            Some(lenses) => field.map(|field| field.through(lenses)).transpose(),
+            Some(lenses) => field.map(|field| field.asked_through(lenses, asked)).transpose(),
             None => Ok(field),
+        }
+    }
+
+    /// Writes what asks no more than this of its argument, if that is a field; any other argument is a value.
+    fn asking(&mut self, expression: &Expr, asked: Asked) -> Result<(), QueryError> {
+        match self.field_of(expression, asked)? {
+            None => self.expression(expression),
+            Some(field) => {
+                self.sql.push_str(&field.sql(ROW));
+                self.fields.push(field);
+                Ok(())
+            }
         }
     }
 
@@ -199,7 +211,7 @@ impl Writer<'_> {
     }
 
     fn inner(&mut self, expression: &Expr) -> Result<(), QueryError> {
-        if let Some(field) = self.field_of(expression)? {
+        if let Some(field) = self.field_of(expression, Asked::Value)? {
             self.sql.push_str(&field.sql(ROW));
             self.fields.push(field);
             return Ok(());
@@ -218,8 +230,8 @@ impl Writer<'_> {
                 });
                 self.expression(expr)
             }
-            Expr::IsNull(inner) => self.followed_by(inner, "IS NULL"),
-            Expr::IsNotNull(inner) => self.followed_by(inner, "IS NOT NULL"),
+            Expr::IsNull(inner) => self.is_there(inner, "IS NULL"),
+            Expr::IsNotNull(inner) => self.is_there(inner, "IS NOT NULL"),
             Expr::IsTrue(inner) => self.followed_by(inner, "IS TRUE"),
             Expr::IsNotTrue(inner) => self.followed_by(inner, "IS NOT TRUE"),
             Expr::IsFalse(inner) => self.followed_by(inner, "IS FALSE"),
@@ -351,13 +363,20 @@ impl Writer<'_> {
         match (name, arguments.as_slice()) {
             (CONTAINS, [list, value]) => self.element_with(list, "atom", value),
             (HAS_KEY, [map, key]) => self.element_with(map, "key", key),
+            (name @ (LENGTH_OF_LIST | TYPE_OF), [of]) => {
+                self.sql.push_str(name);
+                self.sql.push('(');
+                self.asking(of, Asked::Extent)?;
+                self.sql.push(')');
+                Ok(())
+            }
             (name, arguments) => self.call(name, arguments),
         }
     }
 
     /// Whether a list or a map has an element of which a column of SQLite's `json_each` is a value.
     fn element_with(&mut self, of: &Expr, column: &str, value: &Expr) -> Result<(), QueryError> {
-        let field = self.field_of(of)?.ok_or_else(|| QueryError::NotAField { at: beginning(of) })?;
+        let field = self.field_of(of, Asked::Elements)?.ok_or_else(|| QueryError::NotAField { at: beginning(of) })?;
         let (json, path) = field.json(ROW);
         let from = format!("EXISTS (SELECT 1 FROM json_each({json}, {path}) AS element WHERE element.{column} = ");
         self.sql.push_str(&from);
@@ -403,6 +422,12 @@ impl Writer<'_> {
         self.expression(left)?;
         self.word(between);
         self.expression(right)
+    }
+
+    fn is_there(&mut self, expression: &Expr, word: &str) -> Result<(), QueryError> {
+        self.asking(expression, Asked::Extent)?;
+        self.word(word);
+        Ok(())
     }
 
     fn followed_by(&mut self, expression: &Expr, word: &str) -> Result<(), QueryError> {

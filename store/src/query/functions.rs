@@ -21,6 +21,12 @@ pub(super) const CONTAINS: &str = "contains";
 /// `has_key(map, key)` is ours: whether a map has an entry under this key, or a set this element.
 pub(super) const HAS_KEY: &str = "has_key";
 
+/// `json_array_length(list)` is how many elements a list has.
+pub(super) const LENGTH_OF_LIST: &str = "json_array_length";
+
+/// `typeof(field)` is the type that SQL has for a value.
+pub(super) const TYPE_OF: &str = "typeof";
+
 const FUNCTIONS: &[Function] = &[
     of("abs", 1, 1),
     of("coalesce", 2, MANY),
@@ -28,7 +34,7 @@ const FUNCTIONS: &[Function] = &[
     of(HAS_KEY, 2, 2),
     of("ifnull", 2, 2),
     of("instr", 2, 2),
-    of("json_array_length", 1, 1),
+    of(LENGTH_OF_LIST, 1, 1),
     of("length", 1, 1),
     of("lower", 1, 1),
     of("ltrim", 1, 2),
@@ -41,7 +47,7 @@ const FUNCTIONS: &[Function] = &[
     of("sign", 1, 1),
     of("substr", 2, 3),
     of("trim", 1, 2),
-    of("typeof", 1, 1),
+    of(TYPE_OF, 1, 1),
     of("upper", 1, 1),
 ];
 

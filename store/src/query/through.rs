@@ -5,7 +5,7 @@ use super::compile;
 use super::error::QueryError;
 use super::field::{FieldPath, Source, json_path, quoted};
 use afield_core::document::Value;
-use afield_core::lens::{Lenses, Origin};
+use afield_core::lens::{Asked, Lenses, Origin};
 
 /// How long the SQL of one field may be, in bytes: each version that converts a field once more names it several times.
 const SQL_BYTES_MAX: usize = 64 * 1024;
@@ -20,11 +20,15 @@ impl FieldPath {
     ///
     /// [`QueryError::Reshaped`], or [`QueryError::TooLarge`] where too many versions convert it.
     pub fn through(self, lenses: &Lenses) -> Result<Self, QueryError> {
+        self.asked_through(lenses, Asked::Value)
+    }
+
+    pub(super) fn asked_through(self, lenses: &Lenses, asked: Asked) -> Result<Self, QueryError> {
         if !self.is_of_the_application() {
             return Ok(self);
         }
         let origin = lenses
-            .origin(&self.keys)
+            .origin_of(&self.keys, asked)
             .map_err(|reshaped| QueryError::Reshaped { field: reshaped.field, at: self.at })?;
         let source = match origin {
             Origin::Stored(keys) => Source::Stored(keys),

@@ -91,6 +91,9 @@ fn fields_have_the_names_and_the_values_of_the_newest_version() {
         ("owners = '[\"Cleo\"]'", &[4]),
         ("json_array_length(owners) = 0", &[3]),
         ("owners IS NULL", &[2, 5]),
+        ("json_array_length(steps) = 1", &[2]),
+        ("steps IS NOT NULL AND NOT contains(steps, 'go')", &[2]),
+        ("at IS NOT NULL AND typeof(at) = 'text'", &[1, 2, 3]),
         ("name > 'E' AND state = 'open' AND mood + 1 = 4", &[1, 4]),
     ] {
         assert_eq!(found(text), expected, "{text}");
@@ -248,7 +251,7 @@ proptest! {
         keys in prop::collection::vec(prop::sample::select(NAMES.to_vec()), 1..4),
         by in prop::sample::select(NAMES.to_vec()),
         condition in prop::sample::select(vec![
-            "FIELD = ?", "FIELD < ? OR FIELD IS NULL", "contains(FIELD, ?)", "has_key(FIELD, ?)", "typeof(FIELD) <> ?",
+            "FIELD = ?", "FIELD < ? OR FIELD IS NULL", "FIELD IS NULL OR ?", "json_array_length(FIELD) = ?", "contains(FIELD, ?)", "has_key(FIELD, ?)", "typeof(FIELD) <> ?",
             "FIELD || '' = ?", "coalesce(json_array_length(FIELD), 0) <> ?",
         ]),
         value in prop_oneof![

@@ -54,7 +54,8 @@ use std::sync::Arc;
 /// In a collection that is read [through lenses](Collection::through), in its indexes and its search fields, fields have the names
 /// and the values of the newest version: defaults count where nothing stands, and tables and lists are looked through. A field that an
 /// older version has renamed is an error that says how it is called now. What an [`each`](crate::Lens::each) makes of elements, and a map as
-/// a whole in which an [`inside`](crate::Lens::inside) does, cannot be asked for.
+/// a whole in which an [`inside`](crate::Lens::inside) does, cannot be asked for, but for how many elements there are, whether there
+/// are any, and in the first case what `contains` and `has_key` look for.
 ///
 /// A field that the model does not have is an error, with the one that was probably meant. Without a model a field is an error
 /// where entities have one of nearly that name; one that nobody has written yet reads as null.
