@@ -191,7 +191,9 @@ impl RelayChannel {
 
     /// Takes the push that an answer is to. The answers come in the order of the pushes.
     fn answered(&mut self, number: PushNumber) -> Option<Origin> {
-        while let Some((origin, pushed)) = self.unanswered.pop_front_if(|(origin, _)| origin.number <= number) {
+        while self.unanswered.front().is_some_and(|(origin, _)| origin.number <= number)
+            && let Some((origin, pushed)) = self.unanswered.pop_front()
+        {
             self.in_flight = self.in_flight.without(pushed);
             if origin.number == number {
                 return Some(origin);
