@@ -60,7 +60,7 @@ impl PurgeCommand {
                 log.purge_entities(space, &entities, now).map_err(OperationError::from)?;
                 // Of a space, too, whose purge was stopped on the way.
                 log.finish_purges()?;
-                finish(&mut log, folder.path(), json, &view, &text)
+                finish(&mut log, folder.path(), json, &view, &format!("Purged {text}."))
             }
             Self::Space { space, confirm } => {
                 let found = log.space_to_purge(space).map_err(OperationError::from)?;
@@ -72,36 +72,54 @@ impl PurgeCommand {
                 let text = format!("space {space} ({has}); devices keep what they have, and cannot bring it back");
                 begin(confirm, json, &view, &text)?;
                 log.purge_space(space, now).map_err(OperationError::from)?;
-                finish(&mut log, folder.path(), json, &view, &text)
+                finish(&mut log, folder.path(), json, &view, &format!("Purged {text}."))
             }
             Self::User { name, with_spaces, confirm } => {
                 let found = match log.user_to_purge(&name) {
-                    // What a process that was killed left of its spaces, and in the WAL, is to go all the same.
                     Err(PurgeError::NoSuchUser) if confirm => {
-                        log.finish_purges()?;
-                        log.give_back()?;
-                        log.empty_wal_of_purged()?;
-                        return Err(OperationError::from(PurgeError::NoSuchUser).into());
+                        return finish_earlier(&mut log, folder.path(), json, with_spaces);
                     }
                     found => found.map_err(OperationError::from)?,
                 };
-                let (view, text) = (user_view(&found, with_spaces, confirm), user_text(&found, with_spaces));
+                let (view, text) =
+                    (user_view(&found, with_spaces, Purge::This { confirm }), user_text(&found, with_spaces));
                 begin(confirm, json, &view, &text)?;
                 log.purge_user(&name, with_spaces, now).map_err(OperationError::from)?;
-                finish(&mut log, folder.path(), json, &view, &text)
+                finish(&mut log, folder.path(), json, &view, &format!("Purged {text}."))
             }
         }
     }
 }
 
-fn user_view(found: &PurgedUser, with_spaces: bool, confirm: bool) -> serde_json::Value {
+/// Takes away what a process that was killed left of spaces, and in the WAL. Whose purge it was cannot be told: a user is forgotten in the
+/// transaction that begins it, name and all.
+fn finish_earlier(log: &mut SqliteLog, folder: &Path, json: bool, with_spaces: bool) -> Result<(), CommandError> {
+    if log.finish_purges()? {
+        let nobody = PurgedUser::default();
+        let view = user_view(&nobody, with_spaces, Purge::Earlier);
+        let said = "There is no user of this name. What an earlier purge had begun is finished.";
+        return finish(log, folder, json, &view, said);
+    }
+    log.give_back()?;
+    log.empty_wal_of_purged()?;
+    Err(OperationError::from(PurgeError::NoSuchUser).into())
+}
+
+/// Which purge of a user is told of.
+enum Purge {
+    This { confirm: bool },
+    Earlier,
+}
+
+fn user_view(found: &PurgedUser, with_spaces: bool, purge: Purge) -> serde_json::Value {
     let spaces: Vec<String> = found.sole_spaces.iter().map(SpaceId::to_string).collect();
     serde_json::json!({
         "tokens": found.tokens,
         "devices": found.devices,
         "sole_spaces": spaces,
         "with_spaces": with_spaces,
-        "purged": confirm,
+        "purged": !matches!(purge, Purge::This { confirm: false }),
+        "finished_earlier": matches!(purge, Purge::Earlier),
     })
 }
 
@@ -131,13 +149,13 @@ fn finish(
     folder: &Path,
     json: bool,
     view: &serde_json::Value,
-    text: &str,
+    said: &str,
 ) -> Result<(), CommandError> {
     log.give_back()?;
     if !log.empty_wal_of_purged()? {
         return Err(OperationError::WalStays.into());
     }
-    print_line_if_read(&if json { as_json(view)? } else { format!("Purged {text}.") })?;
+    print_line_if_read(&if json { as_json(view)? } else { said.to_owned() })?;
     if !json {
         note("Backups that were made before still hold it.");
         for kept in replaced_logs(folder) {

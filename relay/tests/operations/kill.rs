@@ -2,8 +2,11 @@
 //!
 //! `AFIELD_KILLS=100` kills each command that often; `AFIELD_SEED` repeats a run.
 
+mod migration;
+mod purge;
+
 use super::filled::{Desk, log_file, readable};
-use super::purge::{MARK, holders};
+use super::purge::MARK;
 use super::{json, names, path, relay};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -59,15 +62,27 @@ fn killed_after(mut command: Command, time: Duration) {
 
 /// Kills a command at random moments, each time beginning with `fresh` files; looks at what is left, and lets it run again.
 fn kill_often(fresh: impl Fn(), command: impl Fn() -> Command, look: impl Fn(), check_done: impl Fn()) {
+    kill_and_complete(KILLS, fresh, &command, look, |_| run(command()), check_done);
+}
+
+/// The same for what is not simply run again: `complete` is given what was seen, or nothing where nothing was killed, and gives how long it
+/// took, which is as long as a killed one may run.
+fn kill_and_complete<T>(
+    kills: u64,
+    fresh: impl Fn(),
+    command: impl Fn() -> Command,
+    look: impl Fn() -> T,
+    complete: impl Fn(Option<T>) -> Duration,
+    check_done: impl Fn(),
+) {
     let mut seeded = Seeded::new();
     fresh();
-    let whole = run(command());
+    let whole = complete(None);
     check_done();
-    for _ in 0..from_environment("AFIELD_KILLS").unwrap_or(KILLS) {
+    for _ in 0..from_environment("AFIELD_KILLS").unwrap_or(kills) {
         fresh();
         killed_after(command(), seeded.part_of(whole.mul_f64(1.1)));
-        look();
-        run(command());
+        complete(Some(look()));
         check_done();
     }
 }
@@ -86,7 +101,12 @@ fn log_of(folder: &Path, chunks: usize) -> Vec<(String, Vec<u8>)> {
     let (mut first, mut second) = (Desk::open(&data, 1), Desk::open(&data, 2));
     first.write(MARK, chunks);
     second.write("second", chunks);
-    let files = names(&data).into_iter().filter(|name| !name.ends_with("-shm"));
+    files_of(&data)
+}
+
+/// The files of a log, as they are while something has it open.
+fn files_of(data: &Path) -> Vec<(String, Vec<u8>)> {
+    let files = names(data).into_iter().filter(|name| !name.ends_with("-shm"));
     files.map(|name| (name.clone(), fs::read(data.join(name)).unwrap())).collect()
 }
 
@@ -151,89 +171,6 @@ fn a_restore_that_is_killed_leaves_the_log_that_was_there_or_the_backup() {
             assert!(json(&data, &["token", "list"]).iter().all(|token| token["revoked_ms"].is_i64()), "R7");
             json(&data, &["verify"]);
             assert!(!names(&data).iter().any(|name| name.contains("restoring")));
-        },
-    );
-}
-
-#[test]
-fn a_purge_that_is_killed_leaves_all_of_the_space_or_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    let files = log_of(folder.path(), 3_000);
-    put(&data, &files);
-    assert!(!holders(&data, MARK).is_empty(), "the control");
-    let space = afield_core::SpaceId::from_bytes([1; 16]).to_string();
-    kill_often(
-        || put(&data, &files),
-        || relay(&data, &["purge", "space", &space, "--confirm"]),
-        || {
-            assert!([0, 3_000].contains(&chunks_in(&data, 1)));
-            assert_eq!(chunks_in(&data, 2), 3_000, "and of no other");
-        },
-        || {
-            json(&data, &["verify"]);
-            assert!(!Desk::is_served(&data, 1));
-            let holders = holders(&data, MARK);
-            assert!(holders.is_empty(), "{holders:?}");
-        },
-    );
-}
-
-#[test]
-fn a_purge_of_an_entity_that_is_killed_takes_all_of_it_away_when_it_is_run_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    put(&data, &log_of(folder.path(), 3_000));
-    json(&data, &["compact"]);
-    let files: Vec<_> =
-        names(&data).into_iter().map(|name| (name.clone(), fs::read(data.join(name)).unwrap())).collect();
-    let id = afield_core::SpaceId::from_bytes([1; 16]).to_string();
-    let entity = afield_core::EntityId::from_bytes([1; 16]).to_string();
-    kill_often(
-        || put(&data, &files),
-        || relay(&data, &["purge", "entity", &id, &entity, "--confirm"]),
-        || assert_eq!(chunks_in(&data, 2), 3_000, "others are as they were"),
-        || {
-            assert_eq!(json(&data, &["verify"])[0]["documents"], 1, "one is left");
-            assert_eq!(chunks_in(&data, 1), 1, "the record");
-        },
-    );
-}
-
-#[test]
-fn a_migration_of_the_schema_that_is_killed_is_not_begun_or_done() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    let mut old = rusqlite::Connection::open(folder.path().join("old")).unwrap();
-    old.execute_batch(include_str!("../../src/log/sqlite/schema_1.sql")).unwrap();
-    old.execute_batch(include_str!("../../src/log/sqlite/schema_1/erasures.sql")).unwrap();
-    let rows = old.transaction().unwrap();
-    for number in 2..40_000_i64 {
-        let user = "INSERT INTO users (number, name, created_ms) VALUES (?1, ?1, 0)";
-        rows.prepare_cached(user).unwrap().execute([number]).unwrap();
-        let token = "INSERT INTO tokens (user, hash, may_create, read_only, restricted, created_ms)
-            VALUES (?1, randomblob(32), 1, 0, 0, 0)";
-        rows.prepare_cached(token).unwrap().execute([number]).unwrap();
-    }
-    rows.commit().unwrap();
-    old.execute_batch("PRAGMA application_id = 0x4166526c; PRAGMA user_version = 1").unwrap();
-    drop(old);
-    let files = [("log.sqlite".to_owned(), fs::read(folder.path().join("old")).unwrap())];
-    kill_often(
-        || put(&data, &files),
-        || relay(&data, &["user", "disable", "2"]),
-        || {
-            let (_folder, file) = copied(&data);
-            let copy = rusqlite::Connection::open(file).unwrap();
-            let number = |sql: &str| copy.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
-            let version = number("PRAGMA user_version");
-            let tables = "SELECT count(*) FROM sqlite_schema WHERE name IN ('devices', 'purged_spaces', 'purged_owners', 'sessions')";
-            let has_tables = number(tables);
-            assert!([(1, 0), (6, 4)].contains(&(version, has_tables)), "{version}, {has_tables}");
-            assert_eq!(number("SELECT count(*) FROM users"), 39_999);
-        },
-        || {
-            json(&data, &["verify"]);
         },
     );
 }

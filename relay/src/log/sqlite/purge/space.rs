@@ -119,12 +119,12 @@ impl SqliteLog {
     }
 
     /// Takes away what is left of spaces that were purged, also where the process was killed that purged them; a relay beside it goes on
-    /// meanwhile.
+    /// meanwhile. Answers whether anything was left of one.
     ///
     /// # Errors
     ///
     /// The storage failed. Called again, it goes on where it was.
-    pub fn finish_purges(&mut self) -> Result<(), LogError> {
+    pub fn finish_purges(&mut self) -> Result<bool, LogError> {
         let unfinished: Vec<i64> = {
             let transaction = self.begin(Purpose::Read)?;
             let mut statement = transaction.statement(UNFINISHED)?;
@@ -137,7 +137,8 @@ impl SqliteLog {
             }
         }
         // A name may be left where all else of its space is gone already.
-        self.take_unused_names_away()
+        let has_taken_names = self.take_unused_names_away()?;
+        Ok(!unfinished.is_empty() || has_taken_names)
     }
 
     /// Takes away a part of a purged space; answers whether more of it may be left.
@@ -153,12 +154,10 @@ impl SqliteLog {
     }
 
     /// Takes away the names that nothing uses any more. They are looked for beside whoever writes, and what was written meanwhile is looked
-    /// at once more with the lock.
-    fn take_unused_names_away(&mut self) -> Result<(), LogError> {
+    /// at once more with the lock. Answers whether there were names of collections, which nothing but a purged space leaves unused.
+    fn take_unused_names_away(&mut self) -> Result<bool, LogError> {
         let Unused { collections, actors, heads } = unused(&self.begin(Purpose::Read)?)?;
-        if collections.is_empty() && actors.is_empty() {
-            return Ok(());
-        }
+        let has_collections = !collections.is_empty();
         for collections in collections.chunks(ROWS_MAX) {
             let mut transaction = self.begin(Purpose::Write)?;
             for collection in collections {
@@ -183,7 +182,7 @@ impl SqliteLog {
             self.foreign.kept_up();
             std::thread::sleep(PAUSE);
         }
-        Ok(())
+        Ok(has_collections)
     }
 }
 
