@@ -141,6 +141,31 @@ try {
   assert.match(await text("#events"), /A device signed in/);
   assert.equal(await text("#age"), "Live");
 
+  // What is pushed is counted, and so is how far behind a device is that does not confirm it.
+  await page.locator("#tile-devices-are-behind", { hasText: /^0 chunks/ }).waitFor();
+  const { before, after } = await answered("push while the phone stands still");
+  const progress = (name, words) => rows("sessions").filter({ hasText: name }).filter({ hasText: words });
+  await page.locator("#tile-chunks-stored", { hasText: `${after} since the start` }).waitFor();
+  for (const tile of ["chunks-stored", "received", "sent"]) {
+    await page.waitForFunction((id) => parseFloat(document.getElementById(id).textContent) > 0, `tile-${tile}`);
+    assert.match(await text(`#tile-${tile}`), /^[\d.,]+( [KM]i?B| B)?\/s\n[\d.,]+ ([KM]i?B |B )?since the start$/);
+    assert.doesNotMatch(await text(`#tile-${tile}`), /\n0 /);
+  }
+  await page.locator("#tile-devices-are-behind", { hasText: `${after - before} chunks` }).waitFor();
+  await progress("the phone", `${after - before} behind, confirmed ${before} of ${after}`).waitFor();
+  await progress(site.hostile, `in step at ${after}`).waitFor();
+  await screenshot("behind");
+  await answered("let the phone go on");
+  await progress("the phone", `in step at ${after}`).waitFor();
+  await page.locator("#tile-devices-are-behind", { hasText: /^0 chunks/ }).waitFor();
+
+  // What is refused is counted by its reason, and told among the events.
+  await page.getByText("Nothing was refused, and nothing failed, since the relay started.").waitFor();
+  await answered("push what has no room");
+  await rows("refusals").filter({ hasText: "Changes refused" }).filter({ hasText: "quota" }).waitFor();
+  assert.match(await rows("refusals").first().innerText(), /^Changes refused\s+quota\s+[1-9]\d*$/);
+  await rows("events").filter({ hasText: "Changes were refused" }).waitFor();
+
   // A name is text, whatever is in it.
   const hostile = rows("sessions").filter({ hasText: site.hostile });
   assert.equal(await hostile.count(), 1, "the name is shown as it is");

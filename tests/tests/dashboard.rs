@@ -3,6 +3,8 @@
 //! What the browser does stands in `tests/dashboard/dashboard.mjs`. It needs Chromium, Node and what `npm ci` installs there; where one is
 //! missing the test is skipped and says so, or fails where `AFIELD_REQUIRE_BROWSER` is set.
 
+#![cfg(unix)]
+
 use afield_tests::processes::agent::Command;
 use afield_tests::processes::{DeviceProcess, Program, RelayProcess};
 use serde_json::{Value, json};
@@ -15,6 +17,8 @@ use std::time::{Duration, Instant};
 const BROWSER_REQUIRED: &str = "AFIELD_REQUIRE_BROWSER";
 /// Within what time a device stops that is signed out (R7).
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
+/// How many chunks the relay takes of a space: more than are pushed before one is to be refused.
+const CHUNKS_MAX: u64 = 60;
 /// A name that would do harm where it is not taken as text.
 const HOSTILE: &str = "<img src=x onerror=\"window.hacked=1;alert(1)\">";
 
@@ -84,14 +88,29 @@ impl Drop for Visitor {
     }
 }
 
-fn device(relay: &RelayProcess, store: &Path, token: String) -> (DeviceProcess, String) {
+/// A device that brings a space, or joins one.
+fn device(relay: &RelayProcess, store: &Path, token: String, space: Option<String>) -> (DeviceProcess, String) {
     let mut device = DeviceProcess::start(&Program::new(env!("CARGO_BIN_EXE_device_process")), store);
     let connect = Command::Connect { url: relay.url(), token: Some(token) };
-    device.request(&Command::MakeSpace);
+    device.request(&space.map_or(Command::MakeSpace, |space| Command::JoinSpace { space }));
     device.request(&connect);
     device.request(&Command::SyncNow);
     let id = device.request(&Command::Status)["device"].as_str().unwrap().to_owned();
     (device, id)
+}
+
+/// Lets a device stand still, or go on: what the relay sends to it meanwhile it neither stores nor confirms.
+fn stand_still(device: &DeviceProcess, is_still: bool) {
+    use rustix::process::{Pid, Signal, kill_process};
+    let process = i32::try_from(device.process()).ok().and_then(Pid::from_raw).expect("a process");
+    kill_process(process, if is_still { Signal::STOP } else { Signal::CONT }).expect("it lives");
+}
+
+/// How many chunks the relay has of the only space.
+fn stored(relay: &RelayProcess) -> u64 {
+    let spaces = relay.administer(&["space", "list"]);
+    assert_eq!(spaces.len(), 1, "{spaces:?}");
+    spaces[0]["chunks"].as_u64().expect("a number")
 }
 
 /// How long it takes until a device has stopped and knows that it was signed out.
@@ -112,16 +131,18 @@ fn an_administrator_signs_a_device_out_in_the_browser_and_it_stops_within_five_s
     let Some(tools) = tools() else { return };
     let folder = tempfile::tempdir().unwrap();
     let program = Program::new(env!("CARGO_BIN_EXE_relay_process"));
-    let mut relay = RelayProcess::start_administered(&program, &folder.path().join("relay"));
+    let room = ["--space-chunks-max", &CHUNKS_MAX.to_string()];
+    let mut relay = RelayProcess::start_administered_with(&program, &folder.path().join("relay"), &room);
     let admin = relay.admin_address().expect("its administration listens");
     for user in ["ada", "zoe"] {
         relay.administer(&["user", "create", user]);
     }
     let token = |name| relay.create_token_with(&["--user", "ada", "--name", name]);
-    let (mut laptop, _) = device(&relay, &folder.path().join("laptop.db"), token(HOSTILE));
-    let (mut phone, phone_id) = device(&relay, &folder.path().join("phone.db"), token("the phone"));
+    let (mut laptop, _) = device(&relay, &folder.path().join("laptop.db"), token(HOSTILE), None);
     laptop.request(&Command::Populate { entities: 3, changes: 4 });
     laptop.request(&Command::SyncNow);
+    let space = laptop.request(&Command::Space).as_str().unwrap().to_owned();
+    let (mut phone, phone_id) = device(&relay, &folder.path().join("phone.db"), token("the phone"), Some(space));
 
     let mut visitor = Visitor::come(
         &tools,
@@ -136,8 +157,23 @@ fn an_administrator_signs_a_device_out_in_the_browser_and_it_stops_within_five_s
     );
     let mut last = String::new();
     while let Some(step) = visitor.step() {
+        let mut answer = json!({});
         match step.as_str() {
             "make a user" => drop(relay.administer(&["user", "create", "newcomer"])),
+            "push while the phone stands still" => {
+                let before = stored(&relay);
+                stand_still(&phone, true);
+                laptop.request(&Command::Populate { entities: 3, changes: 5 });
+                laptop.request(&Command::SyncNow);
+                let after = stored(&relay);
+                assert!(before < after, "the control: {before}, {after}");
+                answer = json!({ "before": before, "after": after });
+            }
+            "let the phone go on" => stand_still(&phone, false),
+            "push what has no room" => {
+                let changes = usize::try_from(CHUNKS_MAX - stored(&relay)).unwrap() + 1;
+                phone.request(&Command::Populate { entities: 1, changes });
+            }
             "the phone is signed out" => {
                 let took = until_it_stops(&mut phone);
                 assert!(took <= STOPS_WITHIN, "it took {took:?} (R7)");
@@ -147,7 +183,7 @@ fn an_administrator_signs_a_device_out_in_the_browser_and_it_stops_within_five_s
             "start the relay" => relay.restart(),
             _ => {}
         }
-        visitor.answer(&json!({}));
+        visitor.answer(&answer);
         last = step;
     }
     assert_eq!(last, "everything is as it has to be", "what the browser saw is above");

@@ -101,11 +101,13 @@ impl<L: Log> Hub<L> {
             AppendAnswer::Reset(_) | AppendAnswer::Refused(_) => self.unsubscribe(session, space),
         }
         if let Some(seat) = self.sessions.get_mut(&session) {
+            seat.note_own(space, answer.get());
             seat.session.appended(channel, push, answer);
             if seat.session.owes_a_jump(space) {
                 seat.behind.insert(space);
             }
             self.settle(session, now);
+            self.note_progress(session, space);
         }
     }
 

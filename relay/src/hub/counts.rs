@@ -74,7 +74,7 @@ impl<L: Log> Hub<L> {
         let lag =
             live().flat_map(|seat| seat.channels.values().map(move |space| (seat, space))).map(|(seat, space)| {
                 let head = self.spaces.get(space).map_or(Sequence::ZERO, |readers| readers.head);
-                let stored = seat.session.stored(*space).unwrap_or(Sequence::ZERO);
+                let stored = seat.held(*space).unwrap_or(Sequence::ZERO);
                 // Until the next read the end may be unknown.
                 if head.get() == u64::MAX { 0 } else { head.get().saturating_sub(stored.get()) }
             });

@@ -4,6 +4,7 @@ mod commit;
 mod counts;
 mod greet;
 mod guard;
+mod held;
 mod live;
 mod opening;
 mod presence;
@@ -450,6 +451,7 @@ impl<L: Log> Hub<L> {
         if let Some(seat) = self.sessions.get_mut(&id) {
             seat.behind.remove(&space);
             seat.unchecked.remove(&space);
+            seat.own_runs.remove(&space);
         }
         self.leave(id, space);
         let Some(readers) = self.spaces.get_mut(&space) else { return };

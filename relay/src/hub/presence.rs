@@ -115,7 +115,7 @@ impl<L: Log> Hub<L> {
         let spaces = changed.into_iter().map(|space| SpaceNote {
             space,
             is_open: is_open(&space),
-            stored: seat.session.stored(space).map(afield_core::Sequence::get),
+            stored: seat.held(space).map(afield_core::Sequence::get),
         });
         Some(SessionNote {
             id,

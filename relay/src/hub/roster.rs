@@ -107,7 +107,7 @@ impl<L: Log> Hub<L> {
 
     fn progress(&self, seat: &super::Seat, space: SpaceId) -> Option<SpaceProgress> {
         let readers = self.spaces.get(&space)?;
-        let stored = seat.session.stored(space).map(afield_core::Sequence::get);
+        let stored = seat.held(space).map(afield_core::Sequence::get);
         // Until the next read the end may be unknown.
         let head = if readers.head.get() == u64::MAX { stored.unwrap_or_default() } else { readers.head.get() };
         Some(SpaceProgress { space, stored, head, lag: head.saturating_sub(stored.unwrap_or_default()) })

@@ -33,6 +33,8 @@ pub(super) struct Seat {
     pub(super) behind: BTreeSet<SpaceId>,
     /// The spaces that the session may not be allowed to read any more: it hears nothing of them before a read has shown it.
     pub(super) unchecked: BTreeSet<SpaceId>,
+    /// What it pushed last, by space.
+    pub(super) own_runs: BTreeMap<SpaceId, super::held::OwnRun>,
     /// The spaces in which it is another way than is written down.
     pub(super) unwritten: BTreeSet<SpaceId>,
     /// How many more signals are taken of it; absent before the first.
@@ -81,6 +83,7 @@ impl Seat {
             channels: BTreeMap::new(),
             behind: BTreeSet::new(),
             unchecked: BTreeSet::new(),
+            own_runs: BTreeMap::new(),
             unwritten: BTreeSet::new(),
             signals: None,
             fresher: None,
@@ -99,6 +102,8 @@ impl Seat {
             return Err(OpenTwice);
         }
         self.behind.remove(&space);
+        // The log may be another one by now.
+        self.own_runs.remove(&space);
         Ok(self.channels.insert(channel, space).filter(|before| *before != space))
     }
 

@@ -54,6 +54,8 @@ fn a_session_is_listed_with_its_device_its_place_and_its_lag() {
     assert_eq!((told.device, told.address, told.since_wall_ms), (hello(2).device, address, at(5).wall_ms));
     let [progress] = told.spaces[..] else { panic!("{:?}", told.spaces) };
     assert_eq!((progress.space, progress.head, progress.lag), (SPACE, 2, 2), "it has said nothing of them yet");
+    let [of_writer] = listed[0].spaces[..] else { panic!("{:?}", listed[0].spaces) };
+    assert_eq!((of_writer.stored, of_writer.lag), (Some(2), 0), "what it pushed itself it has");
     let progress = wire::Progress { channel: Channel(0), sequence: Sequence::new(2) };
     relay.send(reader, ToRelay::Progress(progress));
     relay.turn();
