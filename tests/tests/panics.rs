@@ -1,7 +1,10 @@
 //! What a panic tells: its place, and nothing of what it was about (S6).
 
+use afield::{Relay, Replica};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::panic::{catch_unwind, set_hook};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 /// What must not be told: a panic of the engine can hold a value of a document.
 const CONTENT: &str = "the diagnosis of a patient";
@@ -42,6 +45,69 @@ fn panics_with_content() {
     println!("the panic is in line {}", line!() + 1);
     let written = catch_unwind(|| panic!("in {content:?}"));
     assert!(literal.is_err() && written.is_err());
+}
+
+/// A relay's process in which something panics with content while it serves a device; gives all that it has said, after it was asked to end.
+#[cfg(unix)]
+fn said_by_a_relay(folder: &Path, more: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_relay_process"));
+    command.args(["serve", "--json", "--insecure-open", "--listen", "127.0.0.1:0", "--data"]).arg(folder.join("data"));
+    command.args(more).env("AFIELD_TEST_PANICS", "1").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let stderr = folder.join("stderr");
+    let mut relay =
+        command.stderr(std::fs::File::create(&stderr).unwrap()).spawn().expect("the relay's program starts");
+    let mut input = relay.stdin.take().unwrap();
+    let mut output = BufReader::new(relay.stdout.take().unwrap());
+    let mut ready = String::new();
+    output.read_line(&mut ready).unwrap();
+    let told: serde_json::Value = serde_json::from_str(&ready).expect("the relay says where it listens");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let replica = Replica::open(folder.join("device.db")).unwrap();
+    replica.connect(Relay::new(told["url"].as_str().unwrap())).unwrap();
+    runtime.block_on(replica.sync_now()).unwrap();
+
+    writeln!(input, "{CONTENT}").unwrap();
+    let mut panicked = String::new();
+    output.read_line(&mut panicked).unwrap();
+    assert_eq!(
+        panicked,
+        format!("a panic of {} bytes\n", CONTENT.len() + "in \"\"".len()),
+        "the control: it had content"
+    );
+    replica.create_space("home").unwrap();
+    runtime.block_on(replica.sync_now()).expect("the relay goes on");
+    let status = replica.status().unwrap();
+    assert_eq!((status.pending_changes, status.traffic.sessions), (0, 1), "and so does the session");
+
+    rustix::process::kill_process(rustix::process::Pid::from_child(&relay), rustix::process::Signal::TERM).unwrap();
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert!(relay.wait().unwrap().success(), "it ends well when it is asked to");
+    for entry in std::fs::read_dir(folder.join("data")).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(!bytes.windows(CONTENT.len()).any(|part| part == CONTENT.as_bytes()), "S6: {}", path.display());
+    }
+    ready + &panicked + &rest + &std::fs::read_to_string(stderr).unwrap()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_relay_in_which_something_panics_goes_on_and_tells_the_place_alone() {
+    let at_its_default: &[&str] = &[];
+    for (more, is_told) in [
+        (at_its_default, true),
+        (&["--log", "trace"], true),
+        (&["--log", "error", "--log-format", "json"], true),
+        (&["--log", "off"], false),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let said = said_by_a_relay(folder.path(), more);
+        assert!(!said.contains(CONTENT) && !said.contains("diagnosis"), "S6, {more:?}: {said}");
+        let told = said.lines().filter(|line| line.contains("panic; its message is withheld"));
+        let told: Vec<&str> = told.filter(|line| line.contains("ERROR") && line.contains("relay_process.rs")).collect();
+        assert_eq!(told.len(), usize::from(is_told), "{more:?}: {said}");
+    }
 }
 
 #[test]
