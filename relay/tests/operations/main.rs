@@ -8,6 +8,7 @@ mod doctor;
 mod filled;
 mod kill;
 mod owner;
+mod people;
 mod purge;
 mod restore;
 mod sessions;

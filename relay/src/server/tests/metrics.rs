@@ -2,7 +2,7 @@
 
 use super::*;
 use afield_core::wire::ChunkCode;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 async fn scrape(relay: &RunningRelay) -> String {
     let mut stream = TcpStream::connect(relay.metrics_address().unwrap()).await.unwrap();
@@ -22,10 +22,9 @@ fn refusals() -> impl Iterator<Item = (&'static str, String)> {
     ChunkCode::ALL.iter().map(|code| ("chunks_refused", format!("{code:?}")))
 }
 
-/// The names as queries use them, without what a histogram or a counter adds.
-fn names(scrape: &str) -> BTreeSet<String> {
-    let types = scrape.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-    types.map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+/// The names as queries use them, without what a histogram or a counter adds, each with its kind.
+fn kinds(scrape: &str) -> BTreeMap<&str, &str> {
+    scrape.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect()
 }
 
 async fn busy_relay(folder: &Path) -> (RunningRelay, Device) {
@@ -78,12 +77,14 @@ async fn what_happens_shows_in_the_figures_and_names_nobody() {
 async fn every_figure_is_documented_and_the_dashboard_asks_for_none_that_there_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let (relay, _device) = busy_relay(folder.path()).await;
-    let names = names(&scrape(&relay).await);
+    let scrape = scrape(&relay).await;
+    let names = kinds(&scrape);
     assert!(names.len() > 15, "{names:?}");
     let documented = include_str!("../../../METRICS.md");
-    let rows = documented.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
-    let written: BTreeSet<String> = rows.map(|(name, _)| name.trim_end_matches("_total").to_owned()).collect();
-    assert_eq!(written, names, "METRICS.md lists all figures, and no other");
+    let rows = documented.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let written: BTreeMap<&str, &str> =
+        rows.map(|(name, rest)| (name.trim_end_matches("_total"), rest.split(" |").next().unwrap())).collect();
+    assert_eq!(written, names, "METRICS.md lists all figures with their kinds, and no other");
 
     let dashboard: serde_json::Value = serde_json::from_str(include_str!("../../../grafana.json")).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
@@ -99,7 +100,7 @@ async fn every_figure_is_documented_and_the_dashboard_asks_for_none_that_there_i
     let is_known = |name: &str| {
         let base =
             ["_total", "_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
-        names.contains(base) || names.contains(name)
+        names.contains_key(base) || names.contains_key(name)
     };
     assert!(asked.len() > 10 && asked.iter().all(|name| is_known(name)), "{asked:?}");
 }
