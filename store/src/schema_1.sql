@@ -29,7 +29,7 @@ CREATE TABLE spaces (
     role             INTEGER CHECK (role IN (1, 2, 3)),
     -- Whether the relay that had it said last that it knows no such space for this device: nothing of it counts as stored elsewhere until it is served again.
     lost             INTEGER NOT NULL DEFAULT 0 CHECK (lost IN (0, 1)),
-    -- The invitation that the device was given, until the relay has served the space.
+    -- The invitation that the device was given, until the relay has answered it.
     invitation       TEXT    CHECK (length(invitation) > 0),
     -- Whether the device asks only for what stands in wanted.
     filtered         INTEGER NOT NULL DEFAULT 0 CHECK (filtered IN (0, 1)),

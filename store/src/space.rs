@@ -73,7 +73,7 @@ impl Store {
     }
 
     /// Adds a space that the device was invited to, or keeps the invitation with the space that is here already, which keeps its name. It is kept until the
-    /// relay serves the space: [`Store::forget_invitation`], or the next move of the cursor.
+    /// relay has answered it: [`Store::forget_invitation`].
     ///
     /// # Errors
     ///
@@ -87,7 +87,7 @@ impl Store {
         })
     }
 
-    /// Forgets the invitation to a space that the relay serves.
+    /// Forgets the invitation to a space, which was used or is not needed.
     ///
     /// # Errors
     ///
@@ -216,13 +216,13 @@ pub(crate) fn find(
     transaction.row(sql, [space.as_bytes()], |row| Ok((row.get(0)?, column::cursor(row, 1)?)))
 }
 
-/// Moves the cursor. Only where the relay serves a space is there anything to move it by, so its invitation is of no more use.
+/// Moves the cursor. An invitation stays: it may be to a higher role, and not be on its way yet.
 pub(crate) fn move_cursor(
     transaction: &mut WriteTransaction<'_>,
     space: SpaceRow,
     cursor: Cursor,
 ) -> Result<(), StoreError> {
-    let sql = "UPDATE spaces SET log = ?2, sequence = ?3, chain = ?4, invitation = NULL WHERE space_row = ?1";
+    let sql = "UPDATE spaces SET log = ?2, sequence = ?3, chain = ?4 WHERE space_row = ?1";
     let sequence = sequence_sql(cursor.sequence);
     transaction.execute(sql, (space, cursor.log.as_bytes(), sequence, cursor.chain.as_bytes()))?;
     Ok(())

@@ -1,6 +1,6 @@
 //! Whole devices and a real relay process: a person who is invited joins with a device of his or her own.
 
-use afield::{Collection, Invitation, Relay, Replica, Space, SpaceId, SyncError, SyncEvent, SyncState};
+use afield::{Collection, Invitation, Relay, Replica, Role, Space, SpaceId, SyncError, SyncEvent, SyncState};
 use afield_store::Reader;
 use afield_tests::processes::agent::Task;
 use afield_tests::processes::{Access, Program, Site};
@@ -128,12 +128,90 @@ fn who_was_taken_out_comes_back_by_an_invitation_to_the_space_that_is_here() {
     assert_eq!((status.state, status.pending_changes, count(&there)), (SyncState::Idle, 0, 2));
 }
 
+/// Ben's device, who may only read the space, with an edit that the relay has refused.
+fn reading_ben(site: &Site, home: SpaceId, name: &str) -> (Replica, Space) {
+    let ben = site.replica(name);
+    let there = ben.join_invited(&invite(site, home, &["--role", "reader"]).0, "home").unwrap();
+    connect(site, &ben, "ben");
+    site.try_sync(&ben).unwrap();
+    tasks(&there).insert(&Task::number(2)).unwrap();
+    site.try_sync(&ben).unwrap_err();
+    (ben, there)
+}
+
+fn standing(replica: &Replica) -> (Option<Role>, u64) {
+    let space = replica.status().unwrap().spaces.remove(0);
+    (space.role, space.pending_changes)
+}
+
 #[test]
-fn who_is_a_member_leaves_an_invitation_to_somebody_else() {
+fn a_member_whose_invitation_is_to_a_higher_role_gets_it_in_the_session_that_stands_and_what_had_waited_goes() {
+    let site = site();
+    let (ada, home) = ada(&site);
+    let (ben, there) = reading_ben(&site, home.id(), "ben.db");
+    assert_eq!(standing(&ben), (Some(Role::Reader), 1), "the control");
+    let mut events = ben.events();
+    let (invitation, number) = invite(&site, home.id(), &["--role", "writer"]);
+    ben.join_invited(&invitation, "home").unwrap();
+    site.hear(&mut events, |event| matches!(event, SyncEvent::CaughtUp { .. }));
+    site.try_sync(&ben).unwrap();
+    assert_eq!((standing(&ben), is_kept(&site, "ben.db")), ((Some(Role::Writer), 0), false));
+    site.try_sync(&ada).unwrap();
+    assert_eq!((count(&home), count(&there)), (2, 2));
+    let used = site.relay.administer(&["space", "invitations", &home.id().to_string()]);
+    assert!(
+        used.iter().any(|row| row["number"].as_u64() == number.parse().ok() && row["used_by"] == "ben"),
+        "{used:?}"
+    );
+}
+
+#[test]
+fn of_two_devices_of_a_member_that_bring_one_invitation_both_may_do_more_and_neither_is_refused() {
+    let site = site();
+    let (_ada, home) = ada(&site);
+    let devices = ["phone.db", "tablet.db"].map(|name| reading_ben(&site, home.id(), name).0);
+    devices.iter().for_each(Replica::disconnect);
+    let (invitation, _) = invite(&site, home.id(), &[]);
+    for device in &devices {
+        device.join_invited(&invitation, "home").unwrap();
+        connect(&site, device, "ben");
+    }
+    for device in &devices {
+        site.try_sync(device).unwrap();
+        assert_eq!(standing(device), (Some(Role::Writer), 0));
+    }
+}
+
+#[test]
+fn a_member_whom_an_invitation_gives_no_more_hears_it_and_it_stays_good_for_somebody_else() {
+    let site = site();
+    let (_ada, home) = ada(&site);
+    let (ben, _) = reading_ben(&site, home.id(), "ben.db");
+    let mut events = ben.events();
+    let (invitation, _) = invite(&site, home.id(), &["--role", "reader"]);
+    ben.join_invited(&invitation, "home").unwrap();
+    let unneeded = SyncEvent::InvitationUnneeded { space: home.id(), role: Role::Reader };
+    site.hear(&mut events, |event| *event == unneeded);
+    assert_eq!((standing(&ben), is_kept(&site, "ben.db")), ((Some(Role::Reader), 1), false));
+
+    let cleo = site.replica("cleo.db");
+    let there = cleo.join_invited(&invitation, "home").unwrap();
+    let mut events = cleo.events();
+    connect(&site, &cleo, "cleo");
+    site.try_sync(&cleo).unwrap();
+    assert_eq!((count(&there), standing(&cleo).0), (1, Some(Role::Reader)));
+    let told = std::iter::from_fn(|| events.try_recv().ok()).any(|event| event == unneeded);
+    assert!(!told, "the control: whom it has let in needed it");
+}
+
+#[test]
+fn an_owner_leaves_an_invitation_to_somebody_else() {
     let site = site();
     let (ada, home) = ada(&site);
     let (invitation, _) = invite(&site, home.id(), &[]);
+    let mut events = ada.events();
     ada.join_invited(&invitation, "home").unwrap();
+    site.hear(&mut events, |event| matches!(event, SyncEvent::InvitationUnneeded { role: Role::Owner, .. }));
     site.try_sync(&ada).unwrap();
     ada.disconnect();
     ada.join_invited(&invitation, "home").unwrap();

@@ -2,6 +2,7 @@
 
 use crate::context;
 use crate::failure::Failure;
+use crate::moved::Unneeded;
 use crate::output::{self, Output};
 use crate::remembered::{LastError, LastState, RefusedSpace, Remembered};
 use afield::{Class, Replica, Status, SyncError, SyncEvent};
@@ -72,6 +73,7 @@ impl Live {
                     line
                 }
                 Ok(SyncEvent::SpaceRefused { space, code }) => format!("space {space} is not synced: {code}"),
+                Ok(SyncEvent::InvitationUnneeded { space, role }) => Unneeded::new(space, role).in_words(),
                 Ok(_) | Err(TryRecvError::Lagged(_)) => continue,
                 Err(TryRecvError::Empty | TryRecvError::Closed) => return Ok(None),
             };

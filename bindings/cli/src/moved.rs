@@ -5,7 +5,7 @@ use crate::interrupt;
 use crate::output::{Output, TICK};
 use crate::remembered::RefusedSpace;
 use crate::text;
-use afield::{Class, Relay, Replica, SpaceId, Status, SyncError, SyncEvent, SyncState, Traffic};
+use afield::{Class, Relay, Replica, Role, SpaceId, Status, SyncError, SyncEvent, SyncState, Traffic};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ const LAG_MAX: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// What a sync moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Moved {
     /// Changes that the relay has now and had not before, as far as this device knew.
     pub(crate) changes_sent: u64,
@@ -33,6 +33,32 @@ pub(crate) struct Moved {
     pub(crate) duration_ms: u64,
     /// Changes that are not known to be on the relay.
     pub(crate) pending_changes: u64,
+    /// Invitations that gave a member nothing, and were not used up here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unneeded_invitations: Vec<Unneeded>,
+}
+
+/// An invitation to a space where this device may do as much already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Unneeded {
+    space: String,
+    role: &'static str,
+}
+
+impl Unneeded {
+    pub(crate) fn new(space: SpaceId, role: Role) -> Self {
+        Self { space: space.to_string(), role: role.as_str() }
+    }
+
+    /// What became of the invitation, and how to be let do more.
+    pub(crate) fn in_words(&self) -> String {
+        let Self { space, role } = self;
+        format!(
+            "the invitation to the space {space} changed nothing: its relay lets this device in as {role} already, and the invitation gives no more than \
+             that, or is good no more; it was not used up here. To do more, ask an owner for an invitation to a higher role, or for `afield-relay \
+             space grant`"
+        )
+    }
 }
 
 /// How an attempt to sync ended.
@@ -114,6 +140,8 @@ struct Heard {
     reset: BTreeSet<SpaceId>,
     /// What was pushed of each space that the relay did not have.
     pushed: BTreeMap<SpaceId, u64>,
+    /// Invitations that gave a member nothing.
+    unneeded: Vec<Unneeded>,
 }
 
 impl Heard {
@@ -124,6 +152,7 @@ impl Heard {
                 // What a listener misses came after the first events, which are those of a session.
                 Ok(SyncEvent::Connected) | Err(TryRecvError::Lagged(_)) => heard.was_let_in = true,
                 Ok(SyncEvent::Reset { space }) => drop(heard.reset.insert(space)),
+                Ok(SyncEvent::InvitationUnneeded { space, role }) => heard.unneeded.push(Unneeded::new(space, role)),
                 Ok(
                     SyncEvent::Completed { space: Some(space), figures, .. }
                     | SyncEvent::Failed { space: Some(space), figures, .. },
@@ -180,10 +209,11 @@ impl Moved {
             traffic: after.traffic,
             duration_ms,
             pending_changes: after.pending_changes,
+            unneeded_invitations: heard.unneeded.clone(),
         }
     }
 
-    /// What moved, in one line, and another one where the relay was given back what it had lost.
+    /// What moved, in one line, and others where the relay was given back what it had lost, or an invitation has changed nothing.
     pub(crate) fn in_words(&self) -> String {
         let up = text::count(self.changes_sent, "change", "changes");
         let down = self.changes_received.map(|changes| text::count(changes, "change", "changes"));
@@ -193,8 +223,9 @@ impl Moved {
                 format!("\n{} given back to the relay, which had lost history", text::count(back, "change", "changes"))
             }
         };
+        let unneeded: String = self.unneeded_invitations.iter().map(|one| format!("\n{}.", one.in_words())).collect();
         format!(
-            "↑ {up}, {}   ↓ {}, {}   {}{back}",
+            "↑ {up}, {}   ↓ {}, {}   {}{back}{unneeded}",
             text::bytes(self.traffic.bytes_sent),
             down.as_deref().unwrap_or("the whole log"),
             text::bytes(self.traffic.bytes_received),

@@ -44,8 +44,9 @@ pub(super) fn run(arguments: Connect, global: &Global, output: Output) -> Result
         }
         failure => failure,
     })?;
+    let words = moved.in_words();
     let connected = Connected { relay: Some(&remembered.address), moved: Some(moved) };
-    output.done(&connected, || format!("In step with {}.\n{}", remembered.address, moved.in_words()))
+    output.done(&connected, || format!("In step with {}.\n{words}", remembered.address))
 }
 
 /// Gets in step with the relay that the store is connected to.
@@ -53,8 +54,9 @@ pub(super) fn sync(global: &Global, output: Output) -> Result<(), Failure> {
     let replica = context::open(global)?;
     let mut remembered = Remembered::read(&global.store)?.ok_or(Failure::NotConnected)?;
     let moved = attempt(&replica, &mut remembered, global, output, None)?;
+    let words = moved.in_words();
     let synced = Connected { relay: Some(&remembered.address), moved: Some(moved) };
-    output.done(&synced, || format!("In step. {}", moved.in_words()))
+    output.done(&synced, || format!("In step. {words}"))
 }
 
 /// Syncs once and notes how it went. The relay is remembered, whether or not it was reached; where the store is connected

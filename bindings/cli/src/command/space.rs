@@ -134,10 +134,15 @@ fn join_invited(name: Option<String>, global: &Global, output: Output) -> Result
         let what = if is_here { "Keeps the invitation to the space" } else { "Joined the space" };
         let sync = global.hints.command(if is_connected { "sync" } else { "connect URL --token-file FILE" });
         let named = context::named(id, space.name());
-        format!(
-            "{what} {named}.\nThe relay lets you in, and its entities come, with the next\n  {}",
-            console::style(sync).bold()
-        )
+        let sync = console::style(sync).bold();
+        if is_here {
+            format!(
+                "{what} {named}.\nIt lets you in where you are no member, or gives you its role where that is higher, with the next\n  {sync}\n\
+                 Otherwise it is not used up, and stays good for somebody else."
+            )
+        } else {
+            format!("{what} {named}.\nThe relay lets you in, and its entities come, with the next\n  {sync}")
+        }
     })
 }
 

@@ -61,6 +61,39 @@ fn who_is_invited_joins_by_what_was_shown_and_both_see_what_both_write() {
 }
 
 #[test]
+fn a_reader_who_gets_the_invitation_of_a_writer_writes_and_one_that_gives_no_more_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::with_tokens(folder.path());
+    let tokens = ["ada", "ben"].map(|user| relay.token(&["--user", user]));
+    let (ada, ben) = (Person::with_store(), Person::new());
+    ada.run(["put", "notes", "title=Milk"]).ok();
+    connect(&ada, &relay, &tokens[0]).ok();
+    let space = ada.space();
+    let shown = |role: &str| {
+        let made = relay.administer(&["space", "invite", &space, "--role", role]).remove(0);
+        made["code"].as_str().unwrap().to_owned()
+    };
+    ben.run_with(["space", "join", "--invitation", "--name", "Ada's"], &shown("reader")).ok();
+    connect(&ben, &relay, &tokens[1]).ok();
+    ben.run(["put", "notes", "title=Bread"]).ok();
+    assert_eq!(ben.run(["sync"]).code, 7, "the control: he may only read");
+
+    let kept = ben.run_with(["space", "join", "--invitation"], &shown("writer"));
+    assert!(kept.ok().contains("gives you its role where that is higher"), "{kept:?}");
+    let synced = ben.run(["sync"]);
+    assert!(synced.ok().starts_with("In step") && !synced.ok().contains("invitation"), "{synced:?}");
+    ada.run(["sync"]).ok();
+    assert_eq!(ada.titles(), ["Bread", "Milk"]);
+
+    ben.run_with(["space", "join", "--invitation"], &shown("reader")).ok();
+    let synced = ben.run(["sync"]);
+    assert!(synced.ok().contains("changed nothing") && synced.ok().contains("as writer already"), "{synced:?}");
+    ben.run_with(["space", "join", "--invitation"], &shown("writer")).ok();
+    let told = ben.run(["sync", "--json"]).json()["unneeded_invitations"].clone();
+    assert_eq!(told, serde_json::json!([{ "space": space, "role": "writer" }]));
+}
+
+#[test]
 fn what_is_no_invitation_is_told_and_nothing_is_made() {
     let person = Person::new();
     for text in ["", "afield_0123456789abcdefghjkmnpqrstvwxyz", "0192f0c1-7a3e-7b6c-8d2e-5f4a3b2c1d0e"] {

@@ -26,7 +26,7 @@ use crate::status::{SyncEvent, Traffic};
 use afield_core::policy::backoff::Backoff;
 use afield_core::session::DeviceSession;
 use afield_core::wire::{Class, FetchNumber, PushNumber};
-use afield_core::{EntityId, SpaceId};
+use afield_core::{EntityId, Role, SpaceId};
 use afield_store::{Backfill, OutboxPosition};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -97,6 +97,8 @@ pub(super) struct SpaceSync {
     pub(super) has_been_reset: bool,
     /// Whether it was opened with an invitation.
     pub(super) is_invited: bool,
+    /// What this device could do there before, where it was opened with an invitation although the relay served it.
+    pub(super) role_before: Option<Role>,
     /// Entities for which missing dependencies are sent again in this session, from this push on.
     pub(super) repaired: BTreeMap<EntityId, PushNumber>,
     /// Sessions that broke in a row at this sequence.
@@ -109,6 +111,8 @@ pub(super) struct SpaceSync {
     pub(super) refusals: Backoff,
     /// When to ask for a refused space again, on the monotonic clock: somebody else may create it meanwhile.
     pub(super) ask_again_ms: Option<u64>,
+    /// Before when the relay has asked not to be asked for it again, whatever there is to ask with.
+    pub(super) relay_asked_until_ms: Option<u64>,
     /// Changes pushed and received in this session.
     pub(super) sent: u64,
     pub(super) received: u64,
@@ -126,12 +130,14 @@ impl Default for SpaceSync {
             fetches: BTreeMap::new(),
             has_been_reset: false,
             is_invited: false,
+            role_before: None,
             repaired: BTreeMap::new(),
             closes: (0, 0),
             raw: false,
             refused: None,
             refusals: Backoff::default(),
             ask_again_ms: None,
+            relay_asked_until_ms: None,
             sent: 0,
             received: 0,
             blocked: false,

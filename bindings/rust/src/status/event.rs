@@ -2,7 +2,7 @@
 
 use afield_core::policy::{Decision, Reason, Trigger};
 use afield_core::wire::Class;
-use afield_core::{DeviceId, SpaceId};
+use afield_core::{DeviceId, Role, SpaceId};
 use serde::Serialize;
 
 /// Something that happened in sync, for those who listen.
@@ -193,6 +193,14 @@ pub enum SyncEvent {
         failures: u32,
         /// Why the last did, in words for a person.
         reason: String,
+    },
+    /// An invitation changed nothing, and was not used up here: this device may do as much in the space already, or it is good no more. Who
+    /// is to do more needs one to a higher role, or an owner's grant.
+    InvitationUnneeded {
+        /// The space.
+        space: SpaceId,
+        /// What this device may do there.
+        role: Role,
     },
     /// Another store with this device's identity was connected; this one took a new identity.
     DeviceRenamed {

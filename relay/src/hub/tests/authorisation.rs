@@ -84,7 +84,7 @@ const TABLE: [(Kind, [&str; 17]); 22] = [
     (Kind::Foreign, ["welcome", "no", "no", "no", "yes", "no", "no", "no", "no", "no", "no", "yes", "ends", "ends", "yes", "yes", "no"]),
     (Kind::ForeignReadOnly, ["welcome", "no", "no", "no", "no", "no", "no", "no", "no", "no", "no", "yes", "ends", "ends", "yes", "no", "no"]),
     (Kind::Elsewhere, ["welcome", "no", "no", "no", "no", "no", "no", "no", "no", "no", "no", "yes", "ends", "ends", "no", "no", "no"]),
-    (Kind::Reader, ["welcome", "yes", "yes", "no", "yes", "no", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends", "yes", "no", "yes"]),
+    (Kind::Reader, ["welcome", "yes", "yes", "no", "yes", "no", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends", "yes", "yes", "yes"]),
     (Kind::Writer, ["welcome", "yes", "yes", "no", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends", "yes", "yes", "yes"]),
     (Kind::Owner, ["welcome", "yes", "yes", "no", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends", "yes", "yes", "yes"]),
     (Kind::ReadOnly, ["welcome", "yes", "yes", "no", "no", "no", "yes", "yes", "yes", "yes", "yes", "yes", "ends", "ends", "yes", "no", "yes"]),
@@ -299,13 +299,13 @@ impl Stage {
         if stored { "yes" } else { "no" }
     }
 
-    /// Opens the space with an invitation to write there, which somebody who may use the space does not need.
+    /// Opens the space with an invitation to write there, which gives nothing to somebody who may write already, or may not whatever the user may.
     fn opens_invited(&mut self, id: SessionId) -> Vec<Seen> {
         let code = self.invite(SPACE, 50);
         let seen = self.say(id, open_with(SPACE, code.reveal()));
         let is_used = self.relay.hub.log_mut().invitations(SPACE).unwrap()[0].used.is_some();
-        let is_needed = matches!(self.kind, Kind::Foreign | Kind::ForeignReadOnly);
-        assert_eq!(is_used, is_needed, "{:?}: it is used up by whom it lets in", self.kind);
+        let is_needed = matches!(self.kind, Kind::Foreign | Kind::ForeignReadOnly | Kind::Reader);
+        assert_eq!(is_used, is_needed, "{:?}: it is used up by whom it lets in, or lets do more", self.kind);
         seen
     }
 

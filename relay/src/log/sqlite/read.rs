@@ -71,16 +71,17 @@ impl SqliteLog {
     ) -> Result<Durable<OpenAnswer>, LogError> {
         let cache = self.cache.clone();
         let mut transaction = self.begin(Purpose::Read)?;
-        if let Some(space) = SpaceRow::find(&transaction, principal, request.space, now)? {
-            let answer = answer_open(&Archive::new(&transaction, &cache), &space, request.cursor)?;
-            return Durable::commit(&mut transaction, answer);
-        }
+        // Also for who may use the space already: it may be for a higher role.
         if let Some(code) = invitation(&transaction, principal, request, now)? {
             drop(transaction);
             if let Some(answer) = self.open_invited(principal, request, &code, now)? {
                 return Ok(answer);
             }
             transaction = self.begin(Purpose::Read)?;
+        }
+        if let Some(space) = SpaceRow::find(&transaction, principal, request.space, now)? {
+            let answer = answer_open(&Archive::new(&transaction, &cache), &space, request.cursor)?;
+            return Durable::commit(&mut transaction, answer);
         }
         if !request.create {
             return Durable::commit(&mut transaction, OpenAnswer::Refused(SpaceCode::UnknownOrForbidden));
@@ -103,8 +104,8 @@ impl SqliteLog {
         Ok(opened)
     }
 
-    /// Makes the principal's user a member by an invitation, and opens the space as for any member, in one transaction. `None` where somebody
-    /// else was quicker; nothing has changed then.
+    /// Makes the principal's user a member by an invitation, or raises the role of who is one, and opens the space as for any member, in one
+    /// transaction. `None` where somebody else was quicker, who may be another device of the same user; nothing has changed then.
     fn open_invited(
         &mut self,
         principal: Principal,
@@ -127,7 +128,7 @@ impl SqliteLog {
         let opened = Durable::commit(&mut transaction, answer)?;
         drop(transaction);
         self.foreign.administered(changes);
-        tracing::info!(space = %request.space, "an invitation was used: its user is a member of the space now");
+        tracing::info!(space = %request.space, "an invitation was used: its user is a member of the space now, with the role that it was made for");
         Ok(Some(opened))
     }
 

@@ -611,6 +611,7 @@ impl SpaceSync {
     pub(super) fn open(&mut self, session: &mut DeviceSession, record: &SpaceRecord, asked: (Filter, bool), now: Now) {
         self.has_been_reset = record.resets > 0;
         self.is_invited = record.invitation.is_some();
+        self.role_before = record.role.filter(|_| self.is_invited && !record.is_lost);
         if !session.open(opening(record, self.raw, asked), now) {
             self.refused = Some(format!("a session serves {SPACES_PER_SESSION_MAX} spaces, and this is one more"));
         }

@@ -297,6 +297,7 @@ impl Driver {
             }
             DeviceEvent::Opened { space, cursor, role } => {
                 let _ = lock(&self.store).set_log(space, cursor.log, role)?;
+                self.invitation_is_served(sync, (space, role))?;
             }
             DeviceEvent::Proven { space, proofs } => self.mark(space, &proofs)?,
             DeviceEvent::Fetched(page) => self.take_page(sync, *page, now)?,
@@ -308,11 +309,11 @@ impl Driver {
             }
             DeviceEvent::CaughtUp { space, role } => {
                 self.merge_received(sync, now)?;
+                self.invitation_is_served(sync, (space, role))?;
                 self.note_role(sync, space, role)?;
                 sync.backoff.succeeded();
                 tracing::debug!(%space, "caught up");
                 if let Some(state) = sync.spaces.get_mut(&space) {
-                    self.forget_invitation(space, state)?;
                     state.refusals.succeeded();
                     state.closes = (0, 0);
                     state.raw = false;
@@ -330,6 +331,7 @@ impl Driver {
                     state.refused = Some(self.reason_of(code, state));
                     let wait_ms = state.refusals.failed(retry_after_ms, &mut **lock(&self.entropy));
                     state.ask_again_ms = Some(now.monotonic_ms.saturating_add(wait_ms));
+                    state.relay_asked_until_ms = retry_after_ms.map(|wait_ms| now.monotonic_ms.saturating_add(wait_ms));
                 }
                 sync.say(SyncEvent::SpaceRefused { space, code });
             }

@@ -3,8 +3,8 @@
 use super::hand::{Desk, NOW, later};
 use super::*;
 use crate::schedule::Schedule;
-use afield_core::wire::{self, Channel, Refused, SpaceCode, ToDevice};
-use afield_core::{Cursor, LogId};
+use afield_core::wire::{self, Channel, Refused, SpaceCode, ToDevice, ToRelay};
+use afield_core::{Cursor, Invitation, LogId};
 use std::time::Duration;
 
 const EVERY_MS: u64 = 600_000;
@@ -17,6 +17,46 @@ fn follow(desk: &Desk, from_ms: u64, until_ms: u64) -> Option<u64> {
         }
         at_ms = desk.driver.poll_timeout().filter(|next| *next <= until_ms)?.max(at_ms + 1);
         desk.driver.handle_timeout(later(NOW, at_ms)).unwrap();
+    }
+}
+
+/// How often a device asks for its space.
+fn opens(desk: &Desk) -> usize {
+    let sent = std::iter::from_fn(|| desk.driver.poll_output());
+    let is_open = |output: &Output| {
+        let Output::Transmit(message) = output else { return false };
+        matches!(wire::Message::open(message).unwrap().to_relay(), Ok(ToRelay::Open(_)))
+    };
+    sent.filter(is_open).count()
+}
+
+#[test]
+fn a_device_that_is_invited_asks_at_once_unless_the_relay_has_asked_for_a_wait() {
+    const WAIT_MS: u64 = 5_000;
+    for (code, asked_ms) in [
+        (SpaceCode::Unavailable, Some(WAIT_MS)),
+        (SpaceCode::UnknownOrForbidden, Some(WAIT_MS)),
+        (SpaceCode::UnknownOrForbidden, None),
+    ] {
+        let desk = Desk::new();
+        desk.driver.enable_sync(NOW);
+        let relay = desk.connect(NOW);
+        let refused = Refused { channel: Channel(0), code, retry_after_ms: asked_ms };
+        desk.receive(&[relay.welcome(), wire::encode_to_device(&ToDevice::Refused(refused))], NOW);
+        assert_eq!(opens(&desk), 1, "the control");
+        let invitation = Invitation::new(desk.space, "0123456789abcdef");
+        let _ = desk.driver.with_store(|store| store.join_invited(&invitation, "Home", NOW.wall_ms)).unwrap();
+        desk.driver.note_invitation(desk.space);
+        desk.driver.handle_wake(NOW).unwrap();
+        assert_eq!(opens(&desk), usize::from(asked_ms.is_none()), "{code}");
+        desk.driver.handle_timeout(later(NOW, WAIT_MS - 1)).unwrap();
+        assert_eq!(opens(&desk), 0, "{code}");
+        desk.driver.handle_timeout(later(NOW, WAIT_MS)).unwrap();
+        assert_eq!(
+            opens(&desk),
+            usize::from(asked_ms.is_some()),
+            "{code}: and then at once, without a back-off of its own"
+        );
     }
 }
 

@@ -73,16 +73,19 @@ const MAY_CREATE: &str = concat!(
         AND (NOT t.restricted OR (l.space IS NOT NULL AND coalesce(l.role, 3) >= 3))"
 );
 
-/// An invitation with the hash `?5` to the space `?4` that is good at `?2`, for who comes with a good token that is not for other spaces only.
+/// An invitation with the hash `?5` to the space `?4` that is good at `?2`, for who comes with a good token that is not for other spaces only, and
+/// who may not use the space, or gets a higher role by it: what a token itself names or forbids no membership changes.
 const INVITED: &str = concat!(
     "SELECT 1 FROM tokens t
     JOIN users u ON u.number = t.user
     JOIN invitations i ON i.hash = ?5
     JOIN spaces s ON s.number = i.space AND s.id = ?4
+    LEFT JOIN members m ON m.user = t.user AND m.space = s.number
     LEFT JOIN token_spaces l ON l.token = t.number AND l.space = s.id
     WHERE ",
     good!(),
     " AND (NOT t.restricted OR l.space IS NOT NULL)
+        AND CASE WHEN l.role IS NOT NULL THEN 0 WHEN m.role IS NULL THEN 1 ELSE m.role < i.role AND NOT t.read_only END
         AND i.used_ms IS NULL AND i.withdrawn_ms IS NULL AND i.expires_ms > ?2"
 );
 
@@ -248,7 +251,7 @@ pub(super) fn insert_space(
     Ok(Some(head))
 }
 
-/// Whether an invitation would let a principal into a space that it may not use now.
+/// Whether an invitation would let a principal into a space that it may not use now, or let it do more there.
 ///
 /// Looking changes nothing and takes no lock, so that guessing a code costs the relay what asking for a space does that is not there.
 pub(in crate::log::sqlite) fn is_invited(

@@ -5,8 +5,12 @@ use crate::log::accounts::{NewInvitation, Role};
 use crate::log::{Fault, FaultPoint, LogError};
 
 fn invite(log: &mut SqliteLog, space: SpaceId, seed: u64) -> Token {
+    invite_as(log, space, seed, Role::Writer)
+}
+
+fn invite_as(log: &mut SqliteLog, space: SpaceId, seed: u64, role: Role) -> Token {
     let code = Token::invitation(space, &mut Seeded(seed));
-    let new = NewInvitation { space, role: Role::Writer, expires_wall_ms: at(1_000).wall_ms };
+    let new = NewInvitation { space, role, expires_wall_ms: at(1_000).wall_ms };
     log.invite(&code, new, at(0)).unwrap();
     code
 }
@@ -19,6 +23,11 @@ fn open_with(log: &mut SqliteLog, principal: Principal, space: SpaceId, code: &T
 
 fn of(user: &str) -> NewToken {
     NewToken { user: Some(user.to_owned()), ..NewToken::default() }
+}
+
+/// What the device of an answer may do, as it is told.
+fn told(answer: &OpenAnswer) -> Option<Role> {
+    if let OpenAnswer::Served { role, .. } = answer { Some(*role) } else { None }
 }
 
 fn is_served(answer: &OpenAnswer) -> bool {
@@ -67,20 +76,85 @@ fn of_two_who_open_with_one_invitation_at_the_same_time_one_is_let_in() {
 }
 
 #[test]
-fn who_is_a_member_uses_no_invitation_up_and_keeps_the_role() {
+fn a_member_whom_an_invitation_gives_no_more_keeps_the_role_and_leaves_it_to_others() {
+    let mut desk = Desk::new();
+    let space = desk.space;
+    let ben = principal(&mut desk.log, &of("ben"), 2);
+    let code = invite(&mut desk.log, space, 10);
+    for role in [Role::Writer, Role::Owner] {
+        desk.log.grant(space, "ben", role, at(0)).unwrap();
+        for _ in 0..2 {
+            assert_eq!(told(&open_with(&mut desk.log, ben, space, &code).unwrap()), Some(role));
+        }
+        assert_eq!(uses(&mut desk.log, space), 0);
+        assert_eq!(members(&mut desk.log, space)[0], ("ben".to_owned(), role));
+    }
+    desk.log.remove_member(space, "ben", at(0)).unwrap();
+    assert!(is_served(&open_with(&mut desk.log, ben, space, &code).unwrap()), "the control");
+    assert_eq!((uses(&mut desk.log, space), &members(&mut desk.log, space)[0].1), (1, &Role::Writer));
+}
+
+#[test]
+fn an_invitation_to_a_higher_role_raises_a_member_once_and_the_device_is_told() {
     let mut desk = Desk::new();
     let space = desk.space;
     let ben = principal(&mut desk.log, &of("ben"), 2);
     desk.log.grant(space, "ben", Role::Reader, at(0)).unwrap();
-    let code = invite(&mut desk.log, space, 10);
-    for _ in 0..2 {
-        assert!(is_served(&open_with(&mut desk.log, ben, space, &code).unwrap()));
+    for (number, role) in [Role::Writer, Role::Owner].into_iter().enumerate() {
+        let code = invite_as(&mut desk.log, space, 10 + number as u64, role);
+        for _ in 0..2 {
+            assert_eq!(told(&open_with(&mut desk.log, ben, space, &code).unwrap()), Some(role));
+        }
+        assert_eq!(uses(&mut desk.log, space), number + 1, "used up by what it gave");
+        assert_eq!(members(&mut desk.log, space)[0], ("ben".to_owned(), role));
     }
-    assert_eq!(uses(&mut desk.log, space), 0);
-    assert_eq!(members(&mut desk.log, space)[0], ("ben".to_owned(), Role::Reader));
-    desk.log.remove_member(space, "ben", at(0)).unwrap();
-    assert!(is_served(&open_with(&mut desk.log, ben, space, &code).unwrap()), "the control");
-    assert_eq!((uses(&mut desk.log, space), &members(&mut desk.log, space)[0].1), (1, &Role::Writer));
+}
+
+#[test]
+fn a_token_that_only_reads_uses_no_invitation_up_that_would_let_its_user_write() {
+    let mut desk = Desk::new();
+    let space = desk.space;
+    let looks = principal(&mut desk.log, &NewToken { read_only: true, ..of("ben") }, 2);
+    desk.log.grant(space, "ben", Role::Reader, at(0)).unwrap();
+    let code = invite(&mut desk.log, space, 10);
+    assert_eq!(told(&open_with(&mut desk.log, looks, space, &code).unwrap()), Some(Role::Reader));
+    assert_eq!((uses(&mut desk.log, space), members(&mut desk.log, space)[0].1), (0, Role::Reader));
+    let writes = principal(&mut desk.log, &of("ben"), 3);
+    assert_eq!(told(&open_with(&mut desk.log, writes, space, &code).unwrap()), Some(Role::Writer), "the control");
+    assert_eq!(uses(&mut desk.log, space), 1);
+}
+
+#[test]
+fn two_devices_of_one_member_with_one_invitation_are_raised_once_and_neither_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let mut desk = Desk::with(SqliteLog::open(&path).unwrap());
+    let space = desk.space;
+    let codes: Vec<Token> = (10..30).map(|seed| invite(&mut desk.log, space, seed)).collect();
+    let mut pair = |number: u64| {
+        let name = format!("ben{number}");
+        let devices = [0, 1].map(|side| principal(&mut desk.log, &of(&name), 100 + 2 * number + side));
+        desk.log.grant(space, &name, Role::Reader, at(0)).unwrap();
+        devices
+    };
+    let pairs: Vec<[Principal; 2]> = (0..20).map(&mut pair).collect();
+    let start = std::sync::Barrier::new(2);
+    let open_all = |side: usize| {
+        let mut log = SqliteLog::open(&path).unwrap();
+        let mut open = |(code, pair): (&Token, &[Principal; 2])| {
+            start.wait();
+            open_with(&mut log, pair[side], space, code).unwrap()
+        };
+        codes.iter().zip(&pairs).map(&mut open).collect::<Vec<_>>()
+    };
+    let (ones, others) = std::thread::scope(|scope| {
+        let ones = scope.spawn(|| open_all(0));
+        (open_all(1), ones.join().unwrap())
+    });
+    for answer in ones.iter().chain(&others) {
+        assert_eq!(told(answer), Some(Role::Writer), "{answer:?}");
+    }
+    assert_eq!(uses(&mut desk.log, space), codes.len(), "each once");
 }
 
 #[test]
