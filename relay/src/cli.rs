@@ -321,7 +321,7 @@ pub fn run(command: RelayCommand) -> ExitCode {
         }
         Action::Backup(command) => {
             log::start("warn");
-            data_folder(config, data).and_then(|data| command.run(data, json))
+            command.run(config, data, json)
         }
         Action::Restore(command) => {
             log::start("warn");

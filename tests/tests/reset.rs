@@ -2,7 +2,7 @@
 //! devices are told (Reset), repair it, lose nothing, and say so in an event (R4, R9, S2).
 
 use afield::{Collection, Path, Replica, Space, SyncEvent, Value};
-use afield_relay::operations::{RestoreOptions, back_up, restore};
+use afield_relay::operations::{BackupOptions, RestoreOptions, back_up, restore};
 use afield_relay::server::{DataFolder, SystemClock};
 use afield_tests::processes::{Access, Program, Site, changes_of};
 use serde_json::json;
@@ -151,7 +151,8 @@ fn a_backup_made_beside_the_relay_and_restored_is_repaired_by_the_devices() {
     let folder = tempfile::tempdir().expect("a folder");
     let backup = folder.path().join("backup");
     let source = DataFolder::existing(data.clone()).expect("the relay's folder");
-    let copied = back_up(&source, &backup, false, &mut |_, _| {}).expect("a backup of a relay that runs");
+    let copied =
+        back_up(&source, &backup, BackupOptions::default(), &mut |_, _| {}).expect("a backup of a relay that runs");
     made.extend((0..10).flat_map(|number| ben.write(&format!("late {number}"))));
     bench.sync_all(&[&anna, &ben]);
 

@@ -4,13 +4,15 @@ use super::progress::Progress;
 use super::shown::counted;
 use super::user::say;
 use super::{CommandError, note};
+use crate::config::{Flags, Sources};
 use crate::log::LogFigures;
-use crate::operations::{RestoreOptions, Restored, back_up, restore};
+use crate::operations::{BackupOptions, RestoreOptions, Restored, back_up, restore};
 use crate::server::{DataFolder, SystemClock};
 use clap::Args;
 use std::path::PathBuf;
 
-/// Copies the log into one file, also while the relay runs. The file is there when the copy is whole, checked and on the disk.
+/// Copies the log into one file, also while the relay runs. The file is there when the copy is whole, checked and on the disk. Where it does not fit, or
+/// would leave the disk of the log less than disk_free_min_percent, nothing is written.
 #[derive(Debug, Args)]
 pub struct BackupCommand {
     /// The file to make
@@ -43,10 +45,13 @@ pub struct RestoreCommand {
 }
 
 impl BackupCommand {
-    pub(super) fn run(self, data: PathBuf, json: bool) -> Result<(), CommandError> {
+    pub(super) fn run(self, config: Option<PathBuf>, data: Option<PathBuf>, json: bool) -> Result<(), CommandError> {
         let Self { file, force } = self;
+        let config = Sources::of_process(config, data, Flags::default()).load()?.config;
+        let disk_free_min_percent = u8::try_from(config.disk_free_min_percent.get()).unwrap_or(u8::MAX);
+        let options = BackupOptions { replaces: force, disk_free_min_percent };
         let mut progress = Progress::new(json);
-        let made = back_up(&DataFolder::existing(data)?, &file, force, &mut |done, total| {
+        let made = back_up(&DataFolder::existing(config.data)?, &file, options, &mut |done, total| {
             progress.show_bytes("copied", done, total);
         });
         progress.clear();

@@ -55,6 +55,13 @@ impl OperationError {
             Self::Backup(BackupError::NotWhole(_)) => {
                 "keep the backups that there are; stop the relay and put the newest in place: `restore FILE --replace`"
             }
+            Self::Backup(BackupError::NoRoom { kept_bytes: 0, .. }) => {
+                "make room there, or name a file on another disk; `compact` makes the log smaller"
+            }
+            Self::Backup(BackupError::NoRoom { .. }) => {
+                "name a file on another disk, or make room: remove older backups, or make the log smaller with `compact`; this once, \
+                 AFIELD_DISK_FREE_MIN_PERCENT=0 before the command takes what there is"
+            }
             Self::Backup(BackupError::Full { .. }) => {
                 "make room there, or name a file on another disk; what had the name stays, and nothing is left of the copy"
             }

@@ -21,7 +21,8 @@ pub use sqlite::{
     Work, WorkFault, verify,
 };
 pub(crate) use sqlite::{
-    FileIdentity, LogHealth, MoreHealth, check_copy, copy_file, figures_of, fold, health, older_version,
+    FileIdentity, LogHealth, MoreHealth, Space, bytes_to_copy, check_copy, copy_file, figures_of, fold, health,
+    older_version, space_at,
 };
 pub(crate) use token::TOKEN_PREFIX;
 pub use token::{Token, TokenHash};

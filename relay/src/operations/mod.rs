@@ -16,7 +16,7 @@ mod doctor;
 mod partial;
 mod restore;
 
-pub use backup::{BackupError, back_up};
+pub use backup::{BackupError, BackupOptions, back_up};
 pub(crate) use certificate::{OF_AUTHORITY, is_of_authority};
 pub use doctor::{Finding, Severity, examine};
 pub(crate) use partial::folder_of;

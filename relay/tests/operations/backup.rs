@@ -3,6 +3,10 @@
 use super::filled::{Desk, log_file, readable};
 use super::{Serving, done, failure, json, names, path};
 use std::fs;
+#[cfg(target_os = "linux")]
+use std::io::Write;
+#[cfg(target_os = "linux")]
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 #[test]
@@ -96,28 +100,107 @@ fn one_backup_of_a_folder_is_made_at_a_time() {
     json(&data, &["backup", "--force", path(&file)]);
 }
 
-/// A disk of one megabyte is mounted for this one command, where this system lets somebody who is not root do that.
+/// Runs a script of the shell with a small disk of its own at a folder: `$1` is that, and what follows are `more`. Nobody else sees the disk.
+///
+/// Fails where this system mounts nothing for this user: what is said of a full disk would be said of none.
+#[cfg(target_os = "linux")]
+fn with_disk(disk: &Path, bytes: u64, script: &str, more: &[&Path]) -> std::process::Output {
+    let unshare = |user: &[&str]| {
+        let mut command = std::process::Command::new("unshare");
+        command.args(user).arg("--mount");
+        command
+    };
+    let mounts = |user: &&[&str]| unshare(user).arg("true").output().is_ok_and(|output| output.status.success());
+    let Some(user) = [&["--map-root-user"][..], &[]].into_iter().find(mounts) else {
+        panic!(
+            "this test mounts a small disk: install util-linux (unshare), and run it as root or where users may have namespaces of their own \
+             (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0)"
+        );
+    };
+    fs::create_dir(disk).unwrap();
+    let script = format!("mount -t tmpfs -o size={bytes} none \"$1\" && {script}");
+    unshare(user).args(["sh", "-c", &script, "sh"]).arg(disk).args(more).output().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+const PROGRAM: &str = env!("CARGO_BIN_EXE_afield-relay");
+
+/// The log of a folder, with more than two megabytes; how large it is.
+#[cfg(target_os = "linux")]
+fn filled(data: &Path) -> u64 {
+    Desk::open(data, 1).write("content", 8_000);
+    let bytes = fs::metadata(log_file(data)).unwrap().len();
+    assert!(bytes > 2 << 20, "the control: {bytes}");
+    bytes
+}
+
 #[cfg(target_os = "linux")]
 #[test]
-fn a_backup_that_finds_its_own_disk_full_names_that_one() {
+fn a_backup_that_does_not_fit_on_its_disk_is_refused_with_both_figures_and_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let (data, disk) = (folder.path().join("data"), folder.path().join("disk"));
-    fs::create_dir(&disk).unwrap();
-    Desk::open(&data, 1).write("content", 8_000);
-    assert!(fs::metadata(log_file(&data)).unwrap().len() > 2 << 20, "the control: it does not fit");
-    let with_disk = |script: &str| {
-        let mut command = std::process::Command::new("unshare");
-        let script = format!("mount -t tmpfs -o size=1m none \"$1\" && {script}");
-        command.args(["--map-root-user", "--mount", "sh", "-c", &script, "sh", path(&disk), path(&data)]);
-        command.arg(env!("CARGO_BIN_EXE_afield-relay")).output()
-    };
-    if !with_disk("true").is_ok_and(|output| output.status.success()) {
-        return;
-    }
-    let output = with_disk("{ \"$3\" backup \"$1/backup\" --data \"$2\" --json; ls -A \"$1\"; }").unwrap();
+    let needed = filled(&data);
+    let script = "{ \"$3\" backup \"$1/backup\" --data \"$2\" --json; echo $?; ls -A \"$1\"; }";
+    let output = with_disk(&disk, 1 << 20, script, &[&data, Path::new(PROGRAM)]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n", "nothing is left of the copy");
     let error: serde_json::Value = serde_json::from_slice(&output.stderr).expect("one object");
     let words = error["error"].as_str().unwrap();
-    assert!(words.contains(path(&disk)) && words.contains("is full") && !words.contains("log"), "{error}");
+    assert!(words.contains(path(&disk)) && words.contains(&format!("it takes {needed} B, and 1048576 B are free")));
+    assert!(!words.contains("stay free"), "the log is elsewhere: {error}");
     assert!(error["next"].as_str().unwrap().contains("another disk"), "{error}");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "nothing is left of the copy");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_backup_on_the_disk_of_the_log_leaves_what_the_relay_needs_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, disk) = (folder.path().join("data"), folder.path().join("disk"));
+    let bytes = filled(&data);
+    // Two of them fit, and leave a fifth.
+    let run = |variable: &str| {
+        let script = format!(
+            "cp -r \"$2\" \"$1/data\" && {variable} \"$3\" backup \"$1/backup\" --data \"$1/data\" --json; echo $?; ls -A \"$1\""
+        );
+        with_disk(&disk, bytes * 5 / 2, &script, &[&data, Path::new(PROGRAM)])
+    };
+    let refused = run("AFIELD_DISK_FREE_MIN_PERCENT=30");
+    assert_eq!(String::from_utf8_lossy(&refused.stdout), "1\ndata\n");
+    let error: serde_json::Value = serde_json::from_slice(&refused.stderr).expect("one object");
+    let words = error["error"].as_str().unwrap();
+    assert!(words.contains(&format!("it takes {bytes} B")) && words.contains("stay free"), "{error}");
+    assert!(error["next"].as_str().unwrap().contains("AFIELD_DISK_FREE_MIN_PERCENT=0"), "{error}");
+    fs::remove_dir(&disk).unwrap();
+    let made = run("AFIELD_DISK_FREE_MIN_PERCENT=10");
+    let told = String::from_utf8_lossy(&made.stdout);
+    assert!(told.contains("0\nbackup\ndata\n"), "the control: {told} {}", String::from_utf8_lossy(&made.stderr));
+}
+
+/// Where this names a folder, the test is the part of it that runs beside a small disk.
+#[cfg(target_os = "linux")]
+const SMALL_DISK: &str = "AFIELD_TEST_SMALL_DISK";
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_backup_whose_disk_fills_up_on_the_way_names_that_one_and_leaves_nothing() {
+    use afield_relay::operations::{BackupError, BackupOptions, back_up};
+    use afield_relay::server::DataFolder;
+
+    if let (Some(disk), Some(data)) = (std::env::var_os(SMALL_DISK), std::env::var_os("AFIELD_TEST_DATA")) {
+        let (disk, data) = (Path::new(&disk), DataFolder::existing(data.into()).unwrap());
+        let mut filler = fs::File::create(disk.join("filler")).unwrap();
+        let fill = &mut |_, _| while filler.write_all(&[7; 4096]).is_ok() {};
+        let error = back_up(&data, &disk.join("backup"), BackupOptions::default(), fill).unwrap_err();
+        assert!(matches!(&error, BackupError::Full { folder, .. } if folder == disk), "{error:?}");
+        assert_eq!(error.to_string(), format!("the disk that holds {} is full", disk.display()));
+        assert_eq!(names(disk), ["filler"], "nothing is left of the copy");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (data, disk) = (folder.path().join("data"), folder.path().join("disk"));
+    let bytes = filled(&data);
+    let name = std::thread::current().name().unwrap().to_owned();
+    let script = format!("{SMALL_DISK}=\"$1\" AFIELD_TEST_DATA=\"$2\" \"$3\" --exact {name}");
+    let output = with_disk(&disk, bytes + (1 << 20), &script, &[&data, &std::env::current_exe().unwrap()]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.contains("1 passed"), "{told} {}", String::from_utf8_lossy(&output.stderr));
 }

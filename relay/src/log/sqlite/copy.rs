@@ -38,6 +38,20 @@ impl LogFigures {
     }
 }
 
+/// How many bytes a copy of a log takes that is made now, with what is in the WAL alone.
+///
+/// # Errors
+///
+/// The log could not be read.
+pub(crate) fn bytes_to_copy(log: &Path) -> Result<u64, OpenLogError> {
+    bytes(&schema::open_to_read(log)?)
+}
+
+fn bytes(connection: &Connection) -> Result<u64, OpenLogError> {
+    let sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+    Ok(connection.query_row(sql, [], |row| row.get::<_, i64>(0).map(i64::cast_unsigned))?)
+}
+
 /// Copies a log into an empty file as it is at one moment, while others append to it. Tells how many bytes are done, of how many.
 ///
 /// What is copied is one state from the first page to the last: the reader holds its snapshot, or the copy would begin anew with every
@@ -113,7 +127,7 @@ pub(super) fn figures(connection: &Connection) -> Result<LogFigures, OpenLogErro
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0).map(i64::cast_unsigned));
     Ok(LogFigures {
         version: connection.pragma_query_value(None, "user_version", |row| row.get(0))?,
-        bytes: number("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")?,
+        bytes: bytes(connection)?,
         spaces: number("SELECT count(*) FROM spaces")?,
         chunks: number("SELECT coalesce(sum(chunks), 0) FROM spaces")?,
         users: number("SELECT count(*) FROM users")?,

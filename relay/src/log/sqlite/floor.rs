@@ -1,4 +1,5 @@
-//! How much of the disk stays free: below that nothing is appended, so that reads, backups and what an operator does go on.
+//! How much of the disk stays free: below that nothing is appended, so that reads and what an operator does go on. A backup on the same disk does not
+//! take it either.
 
 use afield_core::Now;
 use std::io;
@@ -9,9 +10,9 @@ const LOOK_INTERVAL_MS: u64 = 1_000;
 
 /// How much of a disk is free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Space {
-    pub(super) free_bytes: u64,
-    pub(super) total_bytes: u64,
+pub(crate) struct Space {
+    pub(crate) free_bytes: u64,
+    pub(crate) total_bytes: u64,
 }
 
 /// How much of the disk has to be free for anything to be appended.
@@ -66,14 +67,14 @@ impl Floor {
 
 /// How much of the disk of a folder is free, for who is not its superuser.
 #[cfg(unix)]
-fn space_at(folder: &Path) -> io::Result<Space> {
+pub(crate) fn space_at(folder: &Path) -> io::Result<Space> {
     let found = rustix::fs::statvfs(folder)?;
     let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
     Ok(Space { free_bytes: bytes(found.f_bavail), total_bytes: bytes(found.f_blocks) })
 }
 
 #[cfg(not(unix))]
-fn space_at(_: &Path) -> io::Result<Space> {
+pub(crate) fn space_at(_: &Path) -> io::Result<Space> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
