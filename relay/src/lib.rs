@@ -40,5 +40,19 @@ pub mod signed;
 mod spans;
 pub mod views;
 
+/// Which commit this is, in twelve digits; `debug` in a build that is no release, and `unknown` where nothing said it.
+///
+/// ```
+/// assert!(!afield_relay::BUILD.is_empty());
+/// ```
+pub const BUILD: &str = env!("AFIELD_RELAY_BUILD");
+
+/// The version with the build, as `--version` shows it.
+///
+/// ```
+/// assert!(afield_relay::VERSION.ends_with(&format!("({})", afield_relay::BUILD)));
+/// ```
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("AFIELD_RELAY_BUILD"), ")");
+
 #[cfg(test)]
 mod testing;

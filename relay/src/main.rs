@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 /// The Afield relay: buffers changes durably between devices.
 #[derive(Debug, Parser)]
-#[command(name = "afield-relay", version)]
+#[command(name = "afield-relay", version = afield_relay::VERSION)]
 struct Arguments {
     #[command(flatten)]
     relay: afield_relay::cli::RelayCommand,

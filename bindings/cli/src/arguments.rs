@@ -26,7 +26,7 @@ use std::path::PathBuf;
 
 /// Notes, lists and counters that you edit on any device, offline, and that merge when they meet.
 #[derive(Debug, Parser)]
-#[command(name = "afield", version, after_help = help::EXIT_CODES, propagate_version = true, max_term_width = 100)]
+#[command(name = "afield", version = afield_relay::VERSION, after_help = help::EXIT_CODES, propagate_version = true, max_term_width = 100)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,

@@ -10,6 +10,7 @@ use super::throttle::{Refused, TooMany};
 use crate::hub::Access;
 use afield_core::Limits;
 use afield_core::limits::UNAUTHENTICATED_BYTES_MAX;
+use afield_core::wire::PROTOCOL_VERSION;
 use afield_transport::{LinkOptions, SYNC_PATH, ServerOptions, accept, bearer_token, upgrade_response};
 use axum::Router;
 use axum::body::Body;
@@ -73,7 +74,8 @@ async fn readyz(State(shared): State<Shared>) -> Response {
 }
 
 async fn version() -> Response {
-    let body = concat!(r#"{"version":""#, env!("CARGO_PKG_VERSION"), r#"","protocol":1}"#);
+    let (version, build) = (env!("CARGO_PKG_VERSION"), env!("AFIELD_RELAY_BUILD"));
+    let body = format!(r#"{{"version":"{version}","build":"{build}","protocol":{PROTOCOL_VERSION}}}"#);
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 

@@ -69,7 +69,7 @@ struct Figures {
 impl Figures {
     fn new(times: CommitTimes) -> Self {
         let mut registry = Registry::with_prefix("afield");
-        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION")), ("build", crate::BUILD)]);
         registry.register("build", "Which relay this is", build);
         let started: Gauge = Gauge::default();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

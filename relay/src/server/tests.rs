@@ -274,7 +274,8 @@ async fn it_says_that_it_is_alive() {
     let ready = http(&relay, "GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert!(ready.starts_with("HTTP/1.1 200") && ready.ends_with("{\"status\":\"ready\"}"), "{ready}");
     let version = http(&relay, "GET /version HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    let stated = format!("{{\"version\":\"{}\",\"protocol\":{}}}", env!("CARGO_PKG_VERSION"), wire::PROTOCOL_VERSION);
+    let (own, build) = (env!("CARGO_PKG_VERSION"), crate::BUILD);
+    let stated = format!(r#"{{"version":"{own}","build":"{build}","protocol":{}}}"#, wire::PROTOCOL_VERSION);
     assert!(version.ends_with(&stated), "{version}");
     assert!(http(&relay, "GET /other HTTP/1.1\r\nhost: x\r\n\r\n").await.starts_with("HTTP/1.1 404"));
     relay.engine.stop();

@@ -53,7 +53,8 @@ fn a_command_line_that_is_not_understood_exits_with_2_as_text_and_as_json() {
     assert!(error["error"].as_str().unwrap().contains("frobnicate"), "{error}");
     assert_eq!((error["code"].as_str(), error["class"].as_str()), (Some("usage"), Some("permanent")));
     assert!(run(&["put", "notes"]).err.contains("Usage: afield put [OPTIONS] <COLLECTION> [ID] <JSON |"));
-    assert_eq!(run(&["--version"]).ok(), concat!("afield ", env!("CARGO_PKG_VERSION")));
+    let version = run(&["--version"]);
+    assert_eq!(version.ok(), format!("afield {} ({})", env!("CARGO_PKG_VERSION"), afield_relay::BUILD));
 }
 
 #[test]

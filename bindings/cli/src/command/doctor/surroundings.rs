@@ -16,7 +16,7 @@ const ROOM_WARN: u64 = 512 * 1024 * 1024;
 /// What is installed.
 pub(super) fn program() -> Check {
     let sqlite = afield::store::sqlite_version();
-    Check::ok("program", format!("afield {}, SQLite {sqlite}", env!("CARGO_PKG_VERSION")))
+    Check::ok("program", format!("afield {}, SQLite {sqlite}", afield_relay::VERSION))
 }
 
 /// Whether the store and the token are for their owner alone.
