@@ -269,7 +269,10 @@ impl CommandError {
             Self::Open(OpenLogError::Lock(source)) if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some(AS_OWNER)
             }
-            Self::Open(OpenLogError::ReadOnly) => {
+            Self::Open(OpenLogError::NotOpened { why, .. })
+            | Self::Start(CheckError::Start(StartError::Log(OpenLogError::NotOpened { why, .. }))) => Some(why.next()),
+            Self::Open(OpenLogError::ReadOnly)
+            | Self::Start(CheckError::Start(StartError::Log(OpenLogError::ReadOnly))) => {
                 Some("run it as the user whose folder it is, and see whether its disk is mounted for reading only")
             }
             Self::Start(CheckError::Start(StartError::Listen { .. })) => Some("choose another address with --listen"),

@@ -10,7 +10,7 @@ use clap::Args;
 use std::path::PathBuf;
 
 /// Looks at the configuration, the certificate, the data folder, the disk, the log, tokens and the clock, also beside a relay that runs.
-/// Changes nothing. Exits with 6 where it found a problem; warnings are none.
+/// Changes nothing. Exits with 6 where it found a problem; warnings are none. With 2 where the configuration has a mistake, with which no command runs.
 #[derive(Debug, Args)]
 pub struct DoctorCommand {
     /// What the relay is started with, where it stands in no file and no variable

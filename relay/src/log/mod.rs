@@ -16,7 +16,7 @@ pub use page::{PAGE_ROWS, PAGE_ROWS_MAX, Page, Part, SessionPlace};
 pub use quota::Quotas;
 pub use sessions::{SessionNote, SessionNotes, SpaceNote};
 pub use sqlite::{
-    Damage, DiskUse, EndedAccess, Fault, FaultPoint, Keeper, LogFigures, LogProblem, OpenLogError, Prepared,
+    Damage, DiskUse, EndedAccess, Fault, FaultPoint, InTheWay, Keeper, LogFigures, LogProblem, OpenLogError, Prepared,
     PurgeError, PurgedSpace, PurgedUser, Settled, SnapshotFault, SqliteLog, Task, Verified, VerifyError, WholeTasks,
     Work, WorkFault, verify,
 };

@@ -6,6 +6,8 @@ use crate::config::{Config, Loaded};
 use crate::log::{LogHealth, MoreHealth, OpenLogError, health};
 use crate::server::{DataFolder, FolderError};
 use afield_core::Now;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 #[cfg(unix)]
 use std::path::PathBuf;
@@ -81,6 +83,13 @@ pub fn examine(loaded: &Loaded, now: Now) -> Vec<Finding> {
         }
     }
     findings.0
+}
+
+/// The number and the name of a log that a restore has replaced, of its own file or of one beside it.
+fn replaced_log(name: &OsStr) -> Option<(u32, String)> {
+    let (log, number) = name.to_str()?.split_once(".replaced-")?;
+    let number = number.split('-').next()?;
+    Some((number.parse().ok()?, format!("{log}.replaced-{number}")))
 }
 
 struct Findings(Vec<Finding>);
@@ -255,11 +264,30 @@ impl Findings {
             if name.ends_with(".restoring") {
                 let words = format!("a restore came to no end: {name}");
                 self.warning("restore", words, "run it again; nothing was changed so far");
-            } else if name.contains(".replaced-") && !name.ends_with("-wal") {
-                let words = format!("a log that a restore replaced is kept: {name}");
-                self.warning("restore", words, "remove it when it is not needed any more");
             }
         }
+        self.replaced_logs(folder);
+    }
+
+    /// Logs that restores have replaced: they are as large as a log, and nobody else removes them.
+    fn replaced_logs(&mut self, folder: &DataFolder) {
+        let entries = fs::read_dir(folder.path()).into_iter().flatten().flatten();
+        let size = |entry: fs::DirEntry| Some((replaced_log(&entry.file_name())?, entry.metadata().ok()?.len()));
+        let mut kept: BTreeMap<(u32, String), u64> = BTreeMap::new();
+        for (log, bytes) in entries.filter_map(size) {
+            *kept.entry(log).or_default() += bytes;
+        }
+        if kept.is_empty() {
+            return;
+        }
+        let named: Vec<String> = kept.iter().map(|((_, name), bytes)| format!("{name} ({bytes} B)")).collect();
+        let all: u64 = kept.values().sum();
+        let words = format!("logs that restores have replaced are kept, {all} B in all: {}", named.join(", "));
+        self.warning(
+            "restore",
+            words,
+            "once the devices have synced with the restored log and nobody misses anything, in the data folder: rm log.sqlite.replaced-NUMBER*",
+        );
     }
 
     fn log(&mut self, folder: &DataFolder, loaded: &Loaded, now: Now) {
@@ -311,6 +339,7 @@ impl Findings {
             OpenLogError::Torn | OpenLogError::Damaged(_) | OpenLogError::Empty => {
                 "stop the relay and put a backup in place: `restore FILE --replace`; devices bring what it lacks"
             }
+            OpenLogError::NotOpened { why, .. } => why.next(),
             _ => "see what it is; the relay's log is log.sqlite in the data folder",
         };
         self.problem("log", with_causes(error), next);

@@ -156,3 +156,42 @@ fn a_proxy_that_is_not_told_of_is_told_by_the_key_that_tells_of_it() {
     let (level, words) = about(&examined(&data, &["--trusted-proxies", "127.0.0.1, ::1"]).0, "proxy");
     assert!(level == "good" && words.contains("127.0.0.1/32, ::1/128"), "{words}");
 }
+
+#[test]
+fn logs_that_restores_have_replaced_are_told_with_their_size_and_how_to_remove_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, file) = (folder.path().join("data"), folder.path().join("backup"));
+    json(&data, &["token", "create"]);
+    json(&data, &["backup", super::path(&file)]);
+    assert!(examined(&data, &[]).0.iter().all(|finding| finding["about"] != "restore"), "the control");
+    for _ in 0..2 {
+        json(&data, &["restore", "--replace", "--keep-access", super::path(&file)]);
+    }
+    fs::write(data.join("log.sqlite.replaced-2-wal"), [0; 1_000]).unwrap();
+    let bytes = |name: &str| fs::metadata(data.join(name)).unwrap().len();
+    let (first, second) = (bytes("log.sqlite.replaced-1"), bytes("log.sqlite.replaced-2") + 1_000);
+    let (level, words) = about(&examined(&data, &[]).0, "restore");
+    assert_eq!(level, "warning");
+    for part in [
+        format!("{} B in all", first + second),
+        format!("log.sqlite.replaced-1 ({first} B), log.sqlite.replaced-2 ({second} B)"),
+        "rm log.sqlite.replaced-NUMBER*".to_owned(),
+    ] {
+        assert!(words.contains(&part), "{part}: {words}");
+    }
+}
+
+#[test]
+fn a_mistake_in_the_configuration_is_told_with_its_line_and_exits_with_2_as_every_command_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, file) = (folder.path().join("data"), folder.path().join("relay.toml"));
+    json(&data, &["token", "create"]);
+    fs::write(&file, "\nlisten_on = \"127.0.0.1:0\"\n").unwrap();
+    for command in ["doctor", "verify"] {
+        let (code, told) = super::failure(&data, &[command, "--config", super::path(&file)]);
+        assert_eq!((code, &told["code"]), (Some(2), &Value::from("configuration")), "{told}");
+        let words = told["error"].as_str().unwrap();
+        assert!(words.contains("relay.toml:2") && words.contains("listen_on"), "{told}");
+        assert!(told["next"].as_str().unwrap().contains("config check"), "{told}");
+    }
+}

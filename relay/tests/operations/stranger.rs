@@ -3,7 +3,7 @@
 #![cfg(unix)]
 
 use super::doctor::about;
-use super::{json, path, relay};
+use super::{json, names, path, relay};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -115,6 +115,54 @@ fn who_may_not_look_into_the_folder_is_told_so_and_as_whom_to_run_it() {
     }
     fs::set_permissions(data.join("log.sqlite"), fs::Permissions::from_mode(0o600)).unwrap();
     assert_eq!(json(data, &["token", "list"]).len(), 1, "the control: nothing is gone, and nothing was made");
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_is_told_with_its_file_what_is_in_the_way_and_what_to_do() {
+    let closed = Closed::new();
+    let (log, shared) = (closed.data.join("log.sqlite"), closed.data.join("log.sqlite-shm"));
+    fs::write(&shared, "").unwrap();
+    if let Some(user) = closed.stranger {
+        for own in [&closed.data, &log, &closed.data.join("relay.lock")] {
+            // Not all of them are there.
+            let _ = chown(own, Some(user), Some(user));
+        }
+        chown(&shared, Some(closed.owner), Some(closed.owner)).unwrap();
+    }
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--log", "off"];
+    // What a command of root left, and then a log that may be read alone.
+    for (file, mode) in [(&shared, 0o600), (&log, 0o444)] {
+        closed.allow(file, mode);
+        if file == &log {
+            fs::remove_file(&shared).unwrap();
+            fs::set_permissions(&log, fs::Permissions::from_mode(0o444)).unwrap();
+        }
+        for command in [&serve[..], &["token", "list"]] {
+            let told = error(&closed.run(&closed.data, command));
+            let words = told["error"].as_str().unwrap();
+            assert!(words.contains(&format!("the log {} could not be opened", path(&log))), "{command:?}: {told}");
+            assert!(words.contains(&format!("user {} may not write {}", closed.who(), path(file))), "{told}");
+            assert!(!words.contains("code 14"), "{told}");
+            assert!(told["next"].as_str().unwrap().contains("chown -R --reference=FOLDER FOLDER"), "{told}");
+        }
+    }
+    // What SQLite made beside the log has its rights.
+    for name in names(&closed.data).iter().filter(|name| name.starts_with("log.sqlite")) {
+        fs::set_permissions(closed.data.join(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let listed = closed.run(&closed.data, &["token", "list"]);
+    assert!(listed.status.success(), "the control: {listed:?}");
+
+    let taken = closed.folder.path().join("taken");
+    fs::create_dir_all(taken.join("log.sqlite")).unwrap();
+    let told = error(&json_of(&taken, &serve));
+    let expected = format!("{} is no file", path(&taken.join("log.sqlite")));
+    assert!(told["error"].as_str().unwrap().contains(&expected), "{told}");
+    assert!(told["next"].as_str().unwrap().contains("another folder"), "{told}");
+}
+
+fn json_of(data: &Path, arguments: &[&str]) -> Output {
+    relay(data, arguments).arg("--json").output().unwrap()
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The file: its identity, its versions and the way from one to the next.
 
 use super::heads;
+use super::reach::{self, InTheWay};
 use afield_core::SpaceId;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
@@ -108,7 +109,15 @@ pub enum OpenLogError {
     /// The disk has no room left.
     #[error("the disk that holds the log is full")]
     Full(#[source] rusqlite::Error),
-    /// The file could not be opened.
+    /// The log could not be opened, or not be written.
+    #[error("the log {} could not be opened: {why}", file.display())]
+    NotOpened {
+        /// Its file.
+        file: PathBuf,
+        /// What is in the way.
+        why: InTheWay,
+    },
+    /// A file could not be opened.
     #[error("the log's file could not be opened")]
     Unreachable(#[source] rusqlite::Error),
     /// What was committed last could not be synced.
@@ -146,6 +155,10 @@ pub(super) fn open_file_again(path: &Path) -> Result<Connection, OpenLogError> {
 }
 
 fn open_file_with(path: &Path, access: OpenFlags) -> Result<Connection, OpenLogError> {
+    open_whole(path, access).map_err(|error| reach::explained(path, error))
+}
+
+fn open_whole(path: &Path, access: OpenFlags) -> Result<Connection, OpenLogError> {
     let has_wal = std::fs::metadata(wal_of(path)).is_ok_and(|wal| wal.len() > 0);
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     if connection.is_readonly(MAIN_DB)? {
@@ -401,7 +414,10 @@ mod tests {
         let read_only = open_file_with(&path, OpenFlags::SQLITE_OPEN_READ_ONLY);
         assert!(matches!(read_only, Err(OpenLogError::ReadOnly)));
         let nowhere = open_file(&folder.path().join("no such folder/log.sqlite"));
-        assert!(matches!(nowhere, Err(OpenLogError::Unreachable(_))));
+        assert!(matches!(nowhere, Err(OpenLogError::NotOpened { why: InTheWay::NoFolder { .. }, .. })));
+        let taken = folder.path().join("taken");
+        std::fs::create_dir(&taken).unwrap();
+        assert!(matches!(open_file(&taken), Err(OpenLogError::NotOpened { why: InTheWay::NoFile { .. }, .. })));
         open_file(&path).expect("the control");
     }
 
