@@ -106,11 +106,11 @@ impl Shown for DeviceView {
     fn in_words(&self, now: Now) -> (Vec<String>, Vec<String>) {
         let state = match self.signed_out_ms {
             Some(ms) => format!("signed out {}", ago(ms, now)),
-            None => format!("here {}", ago(self.last_seen_ms, now)),
+            None => format!("last seen {}", ago(self.last_seen_ms, now)),
         };
         let token = self.token.map_or_else(|| "-".to_owned(), |token| format!("token {token}"));
         let from = format!("from {}", or_dash(self.address.as_deref()));
         let names = vec![self.id.clone(), self.user.clone(), or_dash(self.name.as_deref())];
-        (names, vec![state, from, token, format!("first here {}", ago(self.first_seen_ms, now))])
+        (names, vec![state, from, token, format!("first seen {}", ago(self.first_seen_ms, now))])
     }
 }

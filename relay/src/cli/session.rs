@@ -1,7 +1,7 @@
 //! `session`: who is connected to the relay that runs on the folder.
 
 use super::CommandError;
-use super::shown::{Shown, ago, counted, or_dash, print_list, print_pages};
+use super::shown::{Shown, ago, counted, or_dash, print_list, print_pages, so_long};
 use super::user::{say, warn_of_others};
 use crate::log::accounts::{Accounts, SessionFilter, ShownTokens};
 use crate::log::session_id;
@@ -91,8 +91,8 @@ impl Shown for SessionView {
         let words = vec![
             format!("device {}", self.device),
             format!("from {}", or_dash(self.address.as_deref())),
-            format!("since {}", ago(self.since_ms, now)),
-            format!("heard {}", ago(self.last_seen_ms, now)),
+            format!("connected for {}", so_long(self.since_ms, now)),
+            format!("last heard {}", ago(self.last_seen_ms, now)),
             format!("{lag} in {}", counted(self.spaces.len() as u64, "space")),
             format!("{} queued", counted(self.queued_bytes, "byte")),
         ];
@@ -131,7 +131,7 @@ mod tests {
             spaces,
         };
         let behind = as_text(&session(Some("ada"), vec![progress(2), progress(0)]), now);
-        let expected = "5\tada\t-\tdevice 7\tfrom 192.0.2.7\tsince 1m ago\theard 5s ago\t2 changes behind in 2 spaces\t0 bytes queued";
+        let expected = "5\tada\t-\tdevice 7\tfrom 192.0.2.7\tconnected for 1m\tlast heard 5s ago\t2 changes behind in 2 spaces\t0 bytes queued";
         assert_eq!(behind, expected);
         let open = as_text(&session(None, vec![]), now);
         assert!(open.starts_with("5\tanyone\t-") && open.contains("up to date in 0 spaces"), "{open}");

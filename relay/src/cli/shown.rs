@@ -90,7 +90,12 @@ pub(super) fn as_page(item: &impl Shown, now: Now) -> String {
 
 /// How long ago something was.
 pub(super) fn ago(ms: i64, now: Now) -> String {
-    format!("{} ago", TimeSpan::from_ms(now.wall_ms.saturating_sub(ms).max(0).unsigned_abs()))
+    format!("{} ago", so_long(ms, now))
+}
+
+/// For how long something has been so.
+pub(super) fn so_long(ms: i64, now: Now) -> String {
+    TimeSpan::from_ms(now.wall_ms.saturating_sub(ms).max(0).unsigned_abs()).to_string()
 }
 
 /// How long something is still to be: what was to be for a week a moment ago is so for a week, and not for 6 days.

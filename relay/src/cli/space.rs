@@ -1,6 +1,6 @@
 //! `space`: what is shared, and with whom.
 
-use super::shown::{Shown, ago, counted, left, or_dash, print_pages};
+use super::shown::{Shown, ago, counted, left, or_dash, print_pages, so_long};
 use super::user::say;
 use super::{CommandError, TimeSpan, note, print_line};
 use crate::log::accounts::{Accounts, NewInvitation, Role};
@@ -170,7 +170,7 @@ impl Shown for SpaceView {
     fn in_words(&self, now: Now) -> (Vec<String>, Vec<String>) {
         let holds =
             format!("{}, {} bytes, up to sequence {}", counted(self.chunks, "chunk"), self.bytes, self.sequence);
-        let came = format!("here since {}", ago(self.created_ms, now));
+        let came = format!("here for {}", so_long(self.created_ms, now));
         (vec![self.id.clone()], vec![counted(self.members, "member"), holds, came])
     }
 }
@@ -187,7 +187,7 @@ impl Shown for InvitationView {
         let state = match (self.used_ms, self.withdrawn_ms) {
             (Some(ms), _) => format!("used {} by {}", ago(ms, now), or_dash(self.used_by.as_deref())),
             (None, Some(ms)) => format!("withdrawn {}", ago(ms, now)),
-            (None, None) if self.expires_ms <= now.wall_ms => format!("too old since {}", ago(self.expires_ms, now)),
+            (None, None) if self.expires_ms <= now.wall_ms => format!("too old for {}", so_long(self.expires_ms, now)),
             (None, None) => format!("good for {}", left(self.expires_ms, now)),
         };
         (
@@ -215,7 +215,7 @@ mod tests {
             )
         };
         assert_eq!(state(11 * day, None, None), "3\twriter\tgood for 1d\tmade 2d ago");
-        assert_eq!(state(9 * day, None, None), "3\twriter\ttoo old since 1d ago\tmade 2d ago");
+        assert_eq!(state(9 * day, None, None), "3\twriter\ttoo old for 1d\tmade 2d ago");
         assert_eq!(state(11 * day, Some(9 * day), None), "3\twriter\tused 1d ago by ben\tmade 2d ago");
         assert_eq!(state(11 * day, None, Some(9 * day)), "3\twriter\twithdrawn 1d ago\tmade 2d ago");
     }
