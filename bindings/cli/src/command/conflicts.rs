@@ -111,11 +111,12 @@ fn strategy(arguments: &StrategyArguments, global: &Global, output: Output) -> R
         .replace('-', "_")
         .parse()
         .map_err(|error: afield::ParseStrategyError| Failure::Usage(error.to_string()))?;
-    let (_replica, space) = context::open_space(global)?;
+    let (replica, space) = context::open_space(global)?;
     space.collection::<()>(collection)?.on_conflict_in(field.clone(), chosen)?;
     context::note_if_new(&space, collection, output)?;
     let told = Strategic::new(collection, &field, chosen);
-    output.done(&told, || {
+    // What it settles at once is written as by hand.
+    Warned::new(&told, (&replica, &space), true, global).done(output, || {
         let told = told.cells().split_off(1).join(", ");
         output.sentence(&format!("{}: {told}.", text::printable(collection)))
     })

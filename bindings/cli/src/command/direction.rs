@@ -6,6 +6,7 @@ use crate::context;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::text;
+use crate::warning::Warned;
 use afield::{Direction, SourceOfTruth};
 use serde::Serialize;
 
@@ -26,12 +27,13 @@ impl Directed {
 pub(super) fn run(arguments: &DirectionArguments, global: &Global, output: Output) -> Result<(), Failure> {
     match (&arguments.collection, arguments.way) {
         (Some(collection), Some(way)) => {
-            let (_replica, space) = context::open_space(global)?;
+            let (replica, space) = context::open_space(global)?;
             let direction = of_way(way);
             space.set_direction(collection, direction)?;
             context::note_if_new(&space, collection, output)?;
             let words = || output.sentence(&in_words(collection, direction));
-            output.done(&Directed::new(collection, direction), words)
+            // What was held back here may be on its way out with that.
+            Warned::new(&Directed::new(collection, direction), (&replica, &space), true, global).done(output, words)
         }
         (Some(collection), None) => {
             let name = context::collection_name(collection)?;

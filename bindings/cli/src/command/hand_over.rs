@@ -5,6 +5,7 @@ use crate::context;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::text;
+use crate::warning::Warned;
 use serde::Serialize;
 
 #[derive(Debug, Serialize)]
@@ -51,7 +52,7 @@ pub(super) fn take_over(arguments: &HandOver, global: &Global, output: Output) -
     let taken = replica.take_over(&arguments.file)?;
     let unknown_spaces = taken.unknown_spaces.iter().map(ToString::to_string).collect();
     let shown = Taken { changes: taken.changes, added: taken.added, unknown_spaces };
-    output.done(&shown, || {
+    Warned::anywhere(&shown, &replica, shown.added > 0, global).done(output, || {
         let mut lines = vec![match shown.added {
             0 if shown.changes > 0 => "All of it was here already.".to_owned(),
             0 => "Nothing of it is for this device.".to_owned(),

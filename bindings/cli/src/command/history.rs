@@ -121,7 +121,9 @@ pub(super) fn undo(one: &One, direction: Direction, global: &Global, output: Out
     };
     let gone = Gone { id: id.to_string(), collection: &one.collection, changed: write.is_some() };
     let is_deleted = write.is_some() && collection.deleted()?.contains(&id);
-    Warned::new(&gone, (&replica, &space), gone.changed, global).done(output, || match write {
+    // Who may only read would else look for the edit to be gone from what waits.
+    let waits = ". What it was done to waits as well: each is a change of its own";
+    Warned::new(&gone, (&replica, &space), gone.changed, global).and(waits).done(output, || match write {
         Some(_) if is_deleted => {
             let back = if direction == Direction::Undo { "redo" } else { "restore" };
             let back = global.hints.command(&format!("{back} {} {id}", one.collection));

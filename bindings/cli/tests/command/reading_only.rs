@@ -41,6 +41,8 @@ fn who_may_only_read_is_told_with_each_edit_that_it_stays_here() {
         ran.ok();
         assert_eq!(ran.err.contains("this device may only read this space: "), !is_nothing, "{ran:?}");
         assert!(is_nothing || ran.err.contains(&format!("space leave {space} --discard`")), "{ran:?}");
+        let is_step = line[0] == "undo" || line[0] == "redo";
+        assert_eq!(ran.err.contains("What it was done to waits as well"), is_step, "{ran:?}");
     }
     let quiet = ben.run(["-q", "put", "notes", "title=Salt"]);
     assert!(!quiet.ok().is_empty() && quiet.err.is_empty(), "{quiet:?}");
@@ -48,6 +50,33 @@ fn who_may_only_read_is_told_with_each_edit_that_it_stays_here() {
     assert!(json.err.is_empty() && json.json()["warning"].as_str().unwrap().contains("may only read"), "{json:?}");
     let json = ada.run(["put", "notes", &note, "title=Dill", "--json"]).json();
     assert_eq!(json.get("warning"), None, "the control: {json}");
+}
+
+#[test]
+fn who_may_only_read_is_told_with_whatever_else_makes_changes_go_out() {
+    let (relay, ada, ben, folder) = reader();
+    let file = folder.path().join("unsent");
+    let file = file.to_str().unwrap();
+    ada.run(["put", "notes", "title=Bread"]).ok();
+    ada.run(["hand-over", file]).ok();
+    let lines =
+        [&["direction", "notes", "both"][..], &["conflicts", "strategy", "notes", "newest"], &["take-over", file]];
+    let quiet = ben.run(lines[0]);
+    assert!(quiet.code == 0 && quiet.err.is_empty(), "the control: nothing waits: {quiet:?}");
+    ben.run(["put", "notes", "title=Tea"]).ok();
+    for line in lines {
+        let ran = ben.run(line);
+        ran.ok();
+        assert!(ran.err.contains("this device may only read ") && ran.err.contains("--discard`"), "{ran:?}");
+    }
+    let again = ben.run(["take-over", file]);
+    assert!(again.code == 0 && again.err.is_empty(), "all of it was here: {again:?}");
+    relay.administer(&["space", "grant", &ben.space(), "ben", "writer"]);
+    ben.run(["sync"]).ok();
+    for line in lines {
+        let ran = ben.run(line);
+        assert!(ran.code == 0 && !ran.err.contains("may only read"), "the control: a writer: {ran:?}");
+    }
 }
 
 #[test]
