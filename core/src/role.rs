@@ -112,13 +112,24 @@ impl<C> Encode<C> for Role {
 
 impl<'b, C> Decode<'b, C> for Role {
     fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, decode::Error> {
-        d.u8().map(Self::from_number)
+        // A later version may give any number to a role that this one does not know.
+        d.u64().map(|number| u8::try_from(number).map_or(Self::Reader, Self::from_number))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_role_of_a_later_version_reads_whatever_its_number_is() {
+        let decoded = |number: u64| minicbor::decode::<Role>(&minicbor::to_vec(number).unwrap()).unwrap();
+        assert_eq!(Role::ALL.map(|role| decoded(role.number().into())), Role::ALL, "the control");
+        for number in [0, 4, 255, 256, 258, 65_538, u64::MAX] {
+            assert_eq!(decoded(number), Role::Reader, "{number}");
+        }
+        assert!(minicbor::decode::<Role>(&minicbor::to_vec("writer").unwrap()).is_err(), "but it is a number");
+    }
 
     #[test]
     fn a_role_reads_back_and_may_what_those_before_it_may() {
