@@ -12,6 +12,7 @@ mod inviting;
 mod paging;
 mod purging;
 mod reading;
+mod signed;
 
 use super::*;
 use crate::log::Token;

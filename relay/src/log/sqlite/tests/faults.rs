@@ -145,7 +145,7 @@ fn the_newest_moment_of_a_log_is_that_of_a_sign_out_too() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log.sqlite");
         let mut log = SqliteLog::open(&path).unwrap();
-        super::accounts::good(super::accounts::signed(&mut log, "a.1", &super::accounts::claims("zoe", None), 1));
+        super::signed::good(super::signed::signed(&mut log, "a.1", &super::signed::claims("zoe", None), 1));
         act(&mut log);
         let health = crate::log::health(&path, at(0).wall_ms, at(0).wall_ms).unwrap();
         health.more.unwrap().newest_ms
@@ -183,15 +183,15 @@ fn what_this_value_commits_itself_makes_no_change_of_the_upkeep_of_others() {
     upkeep();
     let last = desk.log.foreign_version().unwrap();
     let claims =
-        super::accounts::claims("zoe", Some(vec![(SpaceId::from_bytes([7; 16]), crate::log::accounts::Role::Owner)]));
-    let token = super::accounts::good(super::accounts::signed(&mut desk.log, "a.1", &claims, 1));
+        super::signed::claims("zoe", Some(vec![(SpaceId::from_bytes([7; 16]), crate::log::accounts::Role::Owner)]));
+    let token = super::signed::good(super::signed::signed(&mut desk.log, "a.1", &claims, 1));
     upkeep();
     assert_eq!(desk.log.foreign_version().unwrap(), last, "a token that was noted");
     create(&mut desk.log, token, SpaceId::from_bytes([7; 16]), 1);
     upkeep();
     assert_eq!(desk.log.foreign_version().unwrap(), last, "a space that was made");
     beside.execute("UPDATE tokens SET name = 'other' WHERE number = 1", []).unwrap();
-    let again = super::accounts::signed(&mut desk.log, "a.2", &claims, 1);
+    let again = super::signed::signed(&mut desk.log, "a.2", &claims, 1);
     assert!(matches!(again, Authentication::Good(_)));
     upkeep();
     assert_ne!(desk.log.foreign_version().unwrap(), last, "the control: administration by others");

@@ -1,6 +1,7 @@
 //! What a purged user and a restored backup leave of what was good before.
 
-use super::accounts::{ISSUER, claims, counted, good, rights, seen, signed};
+use super::accounts::{rights, seen};
+use super::signed::{ISSUER, claims, counted, good, signed};
 use super::*;
 use crate::log::accounts::Role;
 use crate::log::{Ended, SignedClaims};
