@@ -56,8 +56,9 @@ impl<L: Log> Hub<L> {
     /// Notes how far a session's device has stored a space, and tells those who want to know.
     pub(super) fn note_stored(&mut self, id: SessionId, space: SpaceId) {
         let Some(seat) = self.sessions.get(&id) else { return };
-        // Whether that is still the log that it has stored is checked by the read that is due, which notes it then.
-        if seat.behind.contains(&space) {
+        // Whether that is still the log that it has stored is checked by the read that is due, which notes it then. A guest only looks: who
+        // waits until another device has what was pushed is not to take it for one.
+        if seat.behind.contains(&space) || seat.guest_of.is_some() {
             return;
         }
         let (Some(device), Some(stored)) = (seat.device_key(), seat.session.stored(space)) else { return };
