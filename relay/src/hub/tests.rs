@@ -9,6 +9,7 @@ mod filters;
 mod guests;
 mod live;
 mod presence;
+mod removal;
 mod roster;
 mod signals;
 mod snapshots;

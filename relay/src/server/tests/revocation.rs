@@ -1,9 +1,11 @@
 //! What is revoked ends, whatever it is doing (R7).
 
 use super::*;
-use crate::log::Log;
-use rusqlite::{Connection, params};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::log::accounts::{Role, ShownTokens};
+use crate::log::{Log, SqliteLog};
+use afield_core::{DeviceId, SpaceId};
+use rusqlite::Connection;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// Within which a revocation reaches every live session, as the protocol promises.
@@ -23,7 +25,7 @@ fn crowded(folder: &Path) -> RelayOptions {
 fn numbered(number: usize) -> wire::Hello {
     let bytes = (number as u128 + 1).to_be_bytes();
     wire::Hello {
-        device: afield_core::DeviceId::from_bytes(bytes),
+        device: DeviceId::from_bytes(bytes),
         incarnation: afield_core::Incarnation::from_bytes(bytes),
         ..hello(1)
     }
@@ -62,7 +64,7 @@ async fn a_thousand_live_sessions_end_within_five_seconds_and_others_stay() {
     }
     let ended = tokio::time::timeout_at((revoked + REACHED_WITHIN).into(), ends.join_all()).await;
     assert_eq!(ended.expect("R7").len(), SESSIONS);
-    bystander.send(open(afield_core::SpaceId::from_bytes([9; 16]), None)).await;
+    bystander.send(open(SpaceId::from_bytes([9; 16]), None)).await;
     assert!(matches!(bystander.next().await, Some(Seen::Opened(_))), "who was not signed out goes on");
 }
 
@@ -108,82 +110,201 @@ async fn a_live_session_is_told_that_its_space_is_purged_and_pushes_nothing_more
     device.until(is_told).await;
 }
 
-/// Revokes a token, and says in the same transaction how far the log of a space is.
-fn revoke(folder: &Path, token: &Token, space: afield_core::SpaceId) -> i64 {
-    let mut log = Connection::open(folder.join("log.sqlite")).unwrap();
-    log.busy_timeout(PATIENCE).unwrap();
-    let transaction = log.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
-    let revoked = transaction
-        .execute("UPDATE tokens SET revoked_ms = 1 WHERE hash = ?1", params![token.hash().as_bytes()])
-        .unwrap();
-    assert_eq!(revoked, 1);
-    let head = sequence_of(&transaction, space);
-    transaction.commit().unwrap();
-    head
+/// What takes a device the right to write in a space.
+#[derive(Debug, Clone, Copy)]
+enum Verb {
+    RevokeToken,
+    SignOutDevice,
+    /// The token stays good, for other devices.
+    SignOutDeviceOnly,
+    SignOutUser,
+    CloseAccount,
+    RemoveMember,
 }
 
-fn sequence_of(log: &Connection, space: afield_core::SpaceId) -> i64 {
-    log.query_row("SELECT sequence FROM spaces WHERE id = ?1", [space.as_bytes()], |row| row.get(0)).unwrap()
+const VERBS: [Verb; 6] = [
+    Verb::RevokeToken,
+    Verb::SignOutDevice,
+    Verb::SignOutDeviceOnly,
+    Verb::SignOutUser,
+    Verb::CloseAccount,
+    Verb::RemoveMember,
+];
+
+/// Whose a device is, what it signs in with, and what it writes to.
+#[derive(Debug, Clone)]
+struct Racer {
+    user: String,
+    token: Token,
+    number: i64,
+    device: DeviceId,
+    space: SpaceId,
 }
 
-/// One device that pushes as fast as it can, and is revoked at some moment of that.
-async fn race(relay: &RunningRelay, folder: &Path, number: usize) {
-    let token = new_token(folder);
-    let space = afield_core::SpaceId::from_bytes((number as u128 + 1).to_be_bytes());
-    let mut device = Device::connect(relay, &token).await;
-    device.send(ToRelay::Hello(numbered(number))).await;
-    device.send(open(space, None)).await;
+impl Racer {
+    fn new(log: &mut impl Accounts, race: usize) -> Self {
+        let (now, user, token) = (SystemClock::start().now(), format!("racer {race}"), Token::new(&mut SystemEntropy));
+        log.create_user(&user, now).unwrap();
+        let new = NewToken { user: Some(user.clone()), may_create: true, ..NewToken::default() };
+        let number = log.create_token(&token, &new, now).unwrap();
+        Self { user, token, number, device: numbered(race).device, space: space_of(race) }
+    }
+
+    fn lose_access(&self, log: &mut impl Accounts, by: Verb) {
+        let (now, name) = (SystemClock::start().now(), &self.user);
+        match by {
+            Verb::RevokeToken => log.revoke_token(self.number, now).unwrap(),
+            Verb::SignOutDevice => {
+                log.sign_out_device(name, self.device, ShownTokens::Revoke, now).unwrap();
+            }
+            Verb::SignOutDeviceOnly => {
+                log.sign_out_device(name, self.device, ShownTokens::Keep, now).unwrap();
+            }
+            Verb::SignOutUser => assert_eq!(log.sign_out_user(name, now).unwrap().revoked, [self.number]),
+            Verb::CloseAccount => log.set_user_enabled(name, false, now).unwrap(),
+            Verb::RemoveMember => log.remove_member(self.space, name, now).unwrap(),
+        }
+    }
+}
+
+/// What races have shown, so that they show something.
+#[derive(Debug, Default)]
+struct Shown {
+    /// In how many something was appended before.
+    appended: AtomicUsize,
+    /// How many pushes were sent once the verb had returned.
+    pushed_after: AtomicUsize,
+}
+
+/// The log and its file, as another process has them.
+struct Beside {
+    log: SqliteLog,
+    file: Connection,
+}
+
+impl Beside {
+    fn open(folder: &Path) -> Self {
+        let log = DataFolder::existing(folder.to_owned()).unwrap().open_log().unwrap();
+        Self { log, file: Connection::open(folder.join("log.sqlite")).unwrap() }
+    }
+
+    /// How far the log of a space is.
+    fn sequence_of(&self, space: SpaceId) -> u64 {
+        let sql = "SELECT sequence FROM spaces WHERE id = ?1";
+        self.file.query_row(sql, [space.as_bytes()], |row| row.get::<_, i64>(0)).unwrap().cast_unsigned()
+    }
+}
+
+/// One device that pushes as fast as it can, and loses its access at some moment of that; answers with how far the log of its space
+/// was when the verb returned.
+async fn race(relay: &RunningRelay, mut beside: Beside, race: usize, shown: &[Shown; VERBS.len()]) -> (u64, Beside) {
+    let (verb, shown) = (verb_of(race), &shown[race % VERBS.len()]);
+    let log = &mut beside.log;
+    let racer = Racer::new(log, race);
+    let mut device = Device::connect(relay, &racer.token).await;
+    device.send(ToRelay::Hello(numbered(race))).await;
+    device.send(open(racer.space, None)).await;
     device.until(|seen| matches!(seen, Seen::CaughtUp(_))).await;
+    match verb {
+        // The space keeps an owner.
+        Verb::RemoveMember => {
+            log.grant(racer.space, "default", Role::Owner, SystemClock::start().now()).unwrap();
+        }
+        // Who is here is written down within seconds; here at once.
+        Verb::SignOutDevice | Verb::SignOutDeviceOnly => {
+            relay.engine.handle().ask(crate::hub::Hub::note_devices).await.unwrap();
+        }
+        Verb::RevokeToken | Verb::SignOutUser | Verb::CloseAccount => {}
+    }
     let mut author = Author::new(1, 1);
     // The moment is another one in each race.
-    for push in 1..=(number as u64 % 5 + 1) {
+    let before = (race / VERBS.len()) as u64 % 5 + 1;
+    for push in 1..=before {
         device.send_message(push_message(push, author.entity, &[author.edit(&format!("before {push}"))])).await;
     }
-    let (folder, revoked_token) = (folder.to_owned(), token.clone());
-    let revoking = tokio::task::spawn_blocking(move || (revoke(&folder, &revoked_token, space), folder));
-    let mut push = number as u64 % 5 + 1;
+    let has_returned = Arc::new(AtomicBool::new(false));
+    let taking = tokio::task::spawn_blocking({
+        let (racer, has_returned) = (racer.clone(), Arc::clone(&has_returned));
+        move || {
+            racer.lose_access(&mut beside.log, verb);
+            has_returned.store(true, Ordering::SeqCst);
+            (beside.sequence_of(racer.space), beside)
+        }
+    });
+    let (mut push, deadline) = (before, Instant::now() + PATIENCE);
     let ended = loop {
+        assert!(Instant::now() < deadline, "R7: race {race}: who loses access by {verb:?} is told");
         push += 1;
+        let is_after = has_returned.load(Ordering::SeqCst);
         let message = push_message(push, author.entity, &[author.edit(&format!("during {push}"))]);
         // A link that is gone has been ended.
         if device.link.send(message.into()).await.is_err() {
             break None;
         }
-        let soon = tokio::time::timeout(Duration::from_millis(1), device.link.receive()).await;
-        match soon {
-            Ok(Ok(Some(message))) => {
-                if let Seen::Goodbye(code) = device.reader.understand(&message) {
-                    break Some(code);
-                }
-            }
+        shown.pushed_after.fetch_add(usize::from(is_after), Ordering::Relaxed);
+        match tokio::time::timeout(Duration::from_millis(1), device.link.receive()).await {
+            Ok(Ok(Some(message))) => match device.reader.understand(&message) {
+                end @ (Seen::Goodbye(_) | Seen::Refused(_)) => break Some(end),
+                _ => {}
+            },
             Ok(Ok(None) | Err(_)) => break None,
             Err(_) => {}
         }
     };
-    assert!(ended.is_none_or(|code| code == GoodbyeCode::SignedOut), "{ended:?}");
-    let (head, folder) = revoking.await.unwrap();
-    let after = sequence_of(&Connection::open(folder.join("log.sqlite")).unwrap(), space);
-    assert_eq!(after, head, "R7: race {number}: nothing is appended once the revocation is committed");
+    let expected = match verb {
+        Verb::CloseAccount => Seen::Goodbye(GoodbyeCode::AccountClosed),
+        Verb::RemoveMember => Seen::Refused(wire::SpaceCode::UnknownOrForbidden),
+        _ => Seen::Goodbye(GoodbyeCode::SignedOut),
+    };
+    assert!(ended.as_ref().is_none_or(|ended| *ended == expected), "{verb:?}: {ended:?}");
+    let (head, beside) = taking.await.unwrap();
+    shown.appended.fetch_add(usize::from(head > 0), Ordering::Relaxed);
+    (head, beside)
+}
+
+fn verb_of(race: usize) -> Verb {
+    VERBS[race % VERBS.len()]
+}
+
+fn space_of(race: usize) -> SpaceId {
+    SpaceId::from_bytes((race as u128 + 1).to_be_bytes())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_a_thousand_races_nothing_is_appended_once_a_revocation_is_committed() {
+async fn in_a_thousand_races_nothing_is_appended_once_access_was_taken_away() {
     let folder = tempfile::tempdir().unwrap();
     new_token(folder.path());
-    let relay = Relay::start(crowded(folder.path())).await.unwrap();
-    let (relay, numbers) = (Arc::new(relay), Arc::new(AtomicUsize::new(0)));
+    let relay = Arc::new(Relay::start(crowded(folder.path())).await.unwrap());
+    let (numbers, shown) = (Arc::new(AtomicUsize::new(0)), Arc::<[Shown; VERBS.len()]>::default());
     let mut runners = tokio::task::JoinSet::new();
     for _ in 0..RACES_AT_ONCE {
-        let (relay, numbers, folder) = (Arc::clone(&relay), Arc::clone(&numbers), folder.path().to_owned());
+        let (relay, numbers, shown) = (Arc::clone(&relay), Arc::clone(&numbers), Arc::clone(&shown));
+        let mut beside = Beside::open(folder.path());
         runners.spawn(async move {
+            let mut heads = Vec::new();
             loop {
                 let number = numbers.fetch_add(1, Ordering::Relaxed);
                 if number >= RACES {
-                    return;
+                    return heads;
                 }
-                race(&relay, &folder, number).await;
+                let (head, after) = race(&relay, beside, number, &shown).await;
+                beside = after;
+                heads.push((number, head));
             }
         });
     }
-    runners.join_all().await;
+    let heads = runners.join_all().await.concat();
+    // A relay that stops has appended whatever it takes of what it was sent.
+    Arc::into_inner(relay).unwrap().shutdown().await;
+    let beside = Beside::open(folder.path());
+    assert_eq!(heads.len(), RACES);
+    for (race, head) in heads {
+        let (verb, after) = (verb_of(race), beside.sequence_of(space_of(race)));
+        assert_eq!(after, head, "R7: race {race}: nothing is appended once {verb:?} has returned");
+    }
+    for (verb, shown) in VERBS.iter().zip(shown.iter()) {
+        let count = |counted: &AtomicUsize| counted.load(Ordering::Relaxed);
+        assert!(count(&shown.appended) > 0, "the control: something was appended before {verb:?}");
+        assert!(count(&shown.pushed_after) > 0, "the control: something was pushed after {verb:?}");
+    }
 }
