@@ -2,7 +2,7 @@
 
 use super::Hub;
 use super::presence::Presence;
-use crate::log::accounts::AccountError;
+use crate::log::accounts::{AccountError, SessionFilter};
 use crate::log::{Log, Page, Part, SeenDevice, SessionNotes, SessionPlace, TokenHash};
 use afield_core::{DeviceId, Now, SessionId, SpaceId};
 use std::collections::BTreeMap;
@@ -72,12 +72,30 @@ impl<L: Log> Hub<L> {
     /// # Errors
     ///
     /// The part begins nowhere.
-    pub(crate) fn list_sessions(&self, part: &Part) -> Result<Page<SessionSummary>, AccountError> {
+    pub(crate) fn list_sessions(
+        &self,
+        filter: &SessionFilter,
+        part: &Part,
+    ) -> Result<Page<SessionSummary>, AccountError> {
         let after = SessionPlace::before(part)?;
-        let places = self.places().into_iter().filter(|place| *place > after);
+        let places = self.places().into_iter().filter(|place| *place > after && self.is_listed(place.id, filter));
         let places: Vec<_> = places.take(part.limit.saturating_add(1)).collect();
         let listed = places.into_iter().filter_map(|place| Some((place, self.summary(place.id)?)));
         Ok(Page::of(listed.collect(), part))
+    }
+
+    /// Whether a filter lets a session through, as [`Accounts::list_sessions`](crate::log::accounts::Accounts::list_sessions) reads it.
+    fn is_listed(&self, id: SessionId, filter: &SessionFilter) -> bool {
+        let Some(seat) = self.sessions.get(&id) else { return false };
+        let SessionFilter { user, device, space } = filter;
+        (user.is_none() || *user == seat.user)
+            && (device.is_none() || *device == seat.named_device())
+            && space.is_none_or(|space| self.has_open(id, space))
+    }
+
+    /// Whether a session is served a space now.
+    pub(super) fn has_open(&self, id: SessionId, space: SpaceId) -> bool {
+        self.spaces.get(&space).is_some_and(|readers| readers.sessions.contains(&id))
     }
 
     /// The places of the sessions that were welcomed, oldest first.
@@ -93,6 +111,8 @@ impl<L: Log> Hub<L> {
     fn summary(&self, id: SessionId) -> Option<SessionSummary> {
         let seat = self.sessions.get(&id)?;
         let (device, welcomed) = (seat.named_device()?, seat.welcomed?);
+        // One that it was refused is not open, whoever else has it open.
+        let open = seat.channels.values().filter(|space| self.has_open(id, **space));
         Some(SessionSummary {
             id,
             user: seat.user.clone(),
@@ -101,7 +121,7 @@ impl<L: Log> Hub<L> {
             since_wall_ms: welcomed.wall_ms,
             heard_wall_ms: seat.heard_wall_ms,
             queued_bytes: seat.session.queued_bytes() as u64,
-            spaces: seat.channels.values().filter_map(|space| self.progress(seat, *space)).collect(),
+            spaces: open.filter_map(|space| self.progress(seat, *space)).collect(),
         })
     }
 

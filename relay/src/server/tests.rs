@@ -1,9 +1,11 @@
 //! What the server promises, over real sockets.
 
 mod admin;
+mod authorisation;
 mod metrics;
 mod places;
 mod revocation;
+mod verbs;
 
 use super::*;
 use crate::log::Token;

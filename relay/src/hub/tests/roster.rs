@@ -18,7 +18,7 @@ fn sessions_that_came_in_the_same_moment_are_listed_once_each_however_short_the_
     for limit in 1..=6 {
         let (mut told, mut part) = (Vec::new(), crate::log::Part { after: None, limit });
         loop {
-            let page = relay.hub.list_sessions(&part).unwrap();
+            let page = relay.hub.list_sessions(&Default::default(), &part).unwrap();
             assert!((1..=limit).contains(&page.rows.len()));
             told.extend(page.rows.into_iter().map(|session| session.id));
             match page.next {

@@ -25,7 +25,8 @@ pub(super) struct Refusal {
     status: StatusCode,
     /// What happened.
     error: String,
-    /// The same in a word that a program understands: `unauthorized`, `too_many`, `not_found`, `conflict`, `bad_request` or `failed`.
+    /// The same in a word that a program understands: `unauthorized`, `too_many`, `not_found`, `method_not_allowed`, `conflict`, `bad_request`,
+    /// `timed_out` or `failed`.
     code: &'static str,
     /// What to do about it.
     next: Option<&'static str>,

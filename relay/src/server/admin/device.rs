@@ -1,9 +1,10 @@
 //! Devices, and the sessions that some of them have now.
 
 use super::answer::{Body, OptionalBody, Path, Query, Refusal, Wanted};
-use super::{Desk, Shared, nothing};
+use super::{Desk, Shared, nothing, space};
 use crate::hub::{Hub, Occurrence, SessionSummary};
-use crate::log::accounts::ShownTokens;
+use crate::log::Part;
+use crate::log::accounts::{SessionFilter, ShownTokens};
 use crate::views::{DeviceView, Listed, SessionView, SignedOutView};
 use afield_core::DeviceId;
 use axum::Json;
@@ -20,6 +21,24 @@ use utoipa::{IntoParams, ToSchema};
 pub(super) struct Whose {
     /// Only those of this user.
     user: Option<String>,
+    /// How many rows at the most: 1 to 10,000, and 1,000 unless said otherwise.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 10_000)]
+    limit: Option<String>,
+    /// The `next` of the answer before; left out for the beginning.
+    after: Option<String>,
+}
+
+/// Which sessions are listed.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WhoIsHere {
+    /// Only those of this user.
+    user: Option<String>,
+    /// Only those of this device.
+    device: Option<String>,
+    /// Only those that have this space open.
+    space: Option<String>,
     /// How many rows at the most: 1 to 10,000, and 1,000 unless said otherwise.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 10_000)]
     limit: Option<String>,
@@ -107,15 +126,25 @@ pub(super) async fn sign_out_device(
 
 /// Lists the devices that are connected now, the one that has been for longest first.
 #[utoipa::path(
-    get, path = "/v1/sessions", tag = "sessions", params(Wanted),
-    responses((status = 200, body = Listed<SessionView>), (status = 400, body = Refusal), (status = 401, body = Refusal))
+    get, path = "/v1/sessions", tag = "sessions", params(WhoIsHere),
+    responses(
+        (status = 200, body = Listed<SessionView>), (status = 400, body = Refusal), (status = 401, body = Refusal),
+        (status = 404, body = Refusal)
+    )
 )]
 pub(super) async fn list_sessions(
     State(desk): Shared,
-    Query(wanted): Query<Wanted>,
+    Query(wanted): Query<WhoIsHere>,
 ) -> Result<Json<Listed<SessionView>>, Refusal> {
-    let part = wanted.part()?;
-    let live = desk.engine.ask(move |hub, now| (hub.note_devices(now), hub.list_sessions(&part)).1).await;
+    let WhoIsHere { user, device, space, limit, after } = wanted;
+    let part = Wanted::new(limit, after).part()?;
+    let device = device.as_deref().map(parse).transpose()?;
+    let space = space.as_deref().map(space::parse).transpose()?;
+    let filter = SessionFilter { user, device, space };
+    // What is written down says whether there are such a user and such a space; who is here the relay knows better.
+    let named = filter.clone();
+    desk.with(move |accounts, _| accounts.list_sessions(&named, &Part { after: None, limit: 1 })).await?;
+    let live = desk.engine.ask(move |hub, now| (hub.note_devices(now), hub.list_sessions(&filter, &part)).1).await;
     let live = live.ok_or_else(Refusal::failed)??;
     // Without access control nobody has a name, and neither has a device.
     let named = |session: &SessionSummary| (session.user.clone().unwrap_or_default(), session.device);

@@ -5,6 +5,7 @@
 //! | `account` | users and tokens |
 //! | `answer` | errors, and who may ask |
 //! | `device` | devices and sessions |
+//! | `document` | what the document says of all verbs alike |
 //! | `overview` | how the relay is |
 //! | `page` | the dashboard, which asks for all of it |
 //! | `remote` | the trace that a request belongs to |
@@ -13,6 +14,7 @@
 mod account;
 mod answer;
 mod device;
+mod document;
 mod overview;
 mod page;
 pub(super) mod remote;
@@ -21,6 +23,7 @@ mod space;
 use super::clock::SystemClock;
 use super::engine::EngineHandle;
 use super::gate::Gate;
+use super::listen::REQUEST_TIMEOUT;
 use crate::hub::{Hub, Occurrence};
 use crate::log::SqliteLog;
 use crate::log::accounts::{AccountError, Accounts};
@@ -33,6 +36,7 @@ use axum::{Json, Router};
 use http::{HeaderValue, StatusCode, header};
 pub(super) use overview::{Samples, Watched};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Info, License, OpenApi, OpenApiBuilder, SecurityRequirement};
 use utoipa_axum::router::OpenApiRouter;
@@ -42,6 +46,8 @@ use utoipa_axum::routes;
 pub const ADMIN_PORT: u16 = super::DEFAULT_PORT + 1;
 /// The largest body of a request, in bytes: names and ids.
 const BODY_BYTES_MAX: usize = 64 * 1024;
+/// For how long a request is waited for and worked on. It is below what [`REQUEST_TIMEOUT`] leaves any connection, so that this says what happened.
+const ANSWERED_WITHIN: Duration = REQUEST_TIMEOUT.saturating_sub(Duration::from_secs(1));
 /// The name of the security scheme in the OpenAPI document.
 const BEARER: &str = "admin token";
 
@@ -98,22 +104,26 @@ impl Desk {
 
 /// The document of the administration's HTTP API.
 pub fn openapi() -> OpenApi {
-    routes().into_openapi()
+    document::completed(routes().into_openapi())
 }
 
 /// The routes of the listener for administrators.
 pub(super) fn router(desk: Desk) -> Router {
     let (verbs, _) = routes().with_state(desk.clone()).split_for_parts();
     let document = Json(openapi());
-    verbs
+    let routed = verbs
         .route("/openapi.json", axum::routing::get(move || async move { document }))
         .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here") })
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(desk.clone(), answer::only_administrators))
-        .merge(page::routes())
+        .merge(page::routes().method_not_allowed_fallback(method_not_allowed))
         .layer(middleware::from_fn_with_state(desk, answer::only_so_many_at_once))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(answered_in_time))
         .layer(middleware::from_fn(never_stored))
-        .layer(middleware::from_fn(super::requests::log_administration))
+        .layer(middleware::from_fn(super::requests::log_administration));
+    // What is wrapped around a route does not see what axum says of its methods last of all: this is around all of them.
+    Router::new().fallback_service(routed).layer(middleware::map_response(methods_untold))
 }
 
 fn routes() -> OpenApiRouter<Desk> {
@@ -161,10 +171,58 @@ async fn never_stored(request: Request, next: Next) -> Response {
     answer
 }
 
+/// Ends the wait for a request that does not come, or for an answer to it, and says so as every error is said.
+async fn answered_in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(ANSWERED_WITHIN, next.run(request)).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            let error = "the request did not come in time";
+            Refusal::new(StatusCode::REQUEST_TIMEOUT, "timed_out", error).into_response()
+        }
+    }
+}
+
+/// The answer to a method that a path does not have; `allow` names those that it has.
+async fn method_not_allowed() -> Refusal {
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path takes other methods")
+}
+
+/// Takes the methods of a path out of every answer but the one that is about them: who may not ask learns no path by them.
+async fn methods_untold(mut answer: Response) -> Response {
+    if answer.status() != StatusCode::METHOD_NOT_ALLOWED {
+        answer.headers_mut().remove(header::ALLOW);
+    }
+    answer
+}
+
 /// The state of a handler.
 type Shared = State<Desk>;
 
 /// An answer without a body.
 fn nothing() -> Response {
     StatusCode::NO_CONTENT.into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::{Body, to_bytes};
+    use hyper::service::Service;
+    use hyper_util::service::TowerToHyperService;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_does_not_come_in_time_is_told_so_as_every_error_is() {
+        let (never, soon) = (std::future::pending::<&str>, async || "done");
+        let router = Router::new().route("/never", axum::routing::get(never)).route("/soon", axum::routing::get(soon));
+        let router = TowerToHyperService::new(router.layer(middleware::from_fn(answered_in_time)));
+        let ask = async |path: &str| {
+            let answer = router.call(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+            (answer.status().as_u16(), to_bytes(answer.into_body(), 1_024).await.unwrap())
+        };
+        let answered = tokio::time::timeout(REQUEST_TIMEOUT, ask("/never")).await;
+        let (status, body) = answered.expect("before the connection is given up");
+        let error: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((status, error["code"].as_str()), (408, Some("timed_out")), "{error}");
+        assert_eq!(ask("/soon").await, (200, "done".into()), "the control");
+    }
 }

@@ -239,6 +239,6 @@ pub(super) async fn accept(
     Ok(Json(MembershipView { space: space.to_string(), user: acceptance.user, role: role.as_str() }))
 }
 
-fn parse(space: &str) -> Result<SpaceId, Refusal> {
+pub(super) fn parse(space: &str) -> Result<SpaceId, Refusal> {
     space.parse().map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "bad_request", "the id of a space is none"))
 }

@@ -243,10 +243,11 @@ async fn race(relay: &RunningRelay, mut beside: Beside, race: usize, shown: &[Sh
         }
         shown.pushed_after.fetch_add(usize::from(is_after), Ordering::Relaxed);
         match tokio::time::timeout(Duration::from_millis(1), device.link.receive()).await {
-            Ok(Ok(Some(message))) => match device.reader.understand(&message) {
-                end @ (Seen::Goodbye(_) | Seen::Refused(_)) => break Some(end),
-                _ => {}
-            },
+            Ok(Ok(Some(message))) => {
+                if let end @ (Seen::Goodbye(_) | Seen::Refused(_)) = device.reader.understand(&message) {
+                    break Some(end);
+                }
+            }
             Ok(Ok(None) | Err(_)) => break None,
             Err(_) => {}
         }
