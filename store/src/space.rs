@@ -73,7 +73,7 @@ impl Store {
     }
 
     /// Adds a space that the device was invited to, or keeps the invitation with the space that is here already, which keeps its name. It is kept until the
-    /// relay has answered it: [`Store::forget_invitation`].
+    /// relay serves the space: [`Store::forget_invitation`].
     ///
     /// # Errors
     ///
@@ -165,17 +165,19 @@ impl Store {
         })
     }
 
-    /// Notes what the device may do with a space that the relay serves, as the relay says. It is not synced: what is lost with the power is said
-    /// again at the next session.
+    /// Notes what the device may do with a space that the relay serves, as the relay says. A higher role is not synced: what is lost with the power
+    /// is said again at the next session. A lower one is, since with the one before the device might make a space anew that it does not own.
     ///
     /// # Errors
     ///
     /// [`SpaceError::UnknownSpace`], or the storage failed.
     pub fn set_role(&mut self, space: SpaceId, role: Role) -> Result<(), SpaceError> {
-        self.write_unsynced(|transaction| {
+        let is_lower = self.space(space)?.and_then(|record| record.role).is_some_and(|before| role < before);
+        let note = |transaction: &mut WriteTransaction<'_>| {
             let sql = "UPDATE spaces SET role = ?2, lost = 0 WHERE space = ?1";
             known(transaction.execute(sql, (space.as_bytes(), role.number()))?, space)
-        })
+        };
+        if is_lower { self.write(note).map(Durable::into_inner) } else { self.write_unsynced(note) }
     }
 
     /// Follows the relay's log from its start, in one transaction: the cursor moves to (log, 0), every mark of the space

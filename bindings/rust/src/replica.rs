@@ -209,7 +209,7 @@ impl Replica {
     /// Joins a space that somebody invited this person to. The next sync makes whoever is signed in a member of it, and its entities arrive; it can be
     /// edited at once.
     ///
-    /// The invitation is kept in the store file until the relay has answered it, and so also in copies and backups of the file that are made meanwhile. A space
+    /// The invitation is kept in the store file until the relay serves the space, and so also in copies and backups of the file that are made meanwhile. A space
     /// that is here already takes it, and keeps its name: so another invitation takes the place of one that was used up, and who was taken out of a
     /// space comes back. Where the relay goes on knowing no such space, [`SpaceStatus::last_error`](crate::SpaceStatus::last_error) says so, and that
     /// another invitation is needed.

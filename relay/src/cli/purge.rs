@@ -118,7 +118,7 @@ fn user_view(found: &PurgedUser, with_spaces: bool, purge: Purge) -> serde_json:
         "devices": found.devices,
         "sole_spaces": spaces,
         "with_spaces": with_spaces,
-        "purged": !matches!(purge, Purge::This { confirm: false }),
+        "purged": matches!(purge, Purge::This { confirm: true }),
         "finished_earlier": matches!(purge, Purge::Earlier),
     })
 }

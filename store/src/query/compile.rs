@@ -160,6 +160,7 @@ fn field_of(expression: &Expr) -> Option<FieldPath> {
     let names: &[Ident] = match expression {
         Expr::Identifier(name) => std::slice::from_ref(name),
         Expr::CompoundIdentifier(names) => names,
+        Expr::Nested(inner) => return field_of(inner),
         _ => return None,
     };
     let at = names.first().map(|name| place(name.span)).unwrap_or_default();

@@ -36,6 +36,12 @@ impl Store {
             if !(1..=INDEX_FIELDS_MAX).contains(&fields.len()) {
                 return Err(too_many);
             }
+            // What was made of other lenses serves no query of these any more.
+            let text = written(fields);
+            let alike = of_these_names(transaction, space_row, collection, fields)?;
+            for (row, _) in alike.iter().filter(|(_, of)| *of != text && is_made(of) && is_made(&text)) {
+                drop_one(transaction, *row)?;
+            }
             let sql = "SELECT count(*) FROM query_indexes WHERE space_row = ? AND collection = ?";
             let of = (space_row, collection.as_str());
             let count = transaction.row(sql, of, |row| row.get::<_, i64>(0))?.unwrap_or_default();
@@ -62,7 +68,7 @@ impl Store {
         })
     }
 
-    /// Drops an index that was declared over these fields; says whether there was one.
+    /// Drops an index that was declared over fields of these names; says whether there was one.
     ///
     /// # Errors
     ///
@@ -75,11 +81,9 @@ impl Store {
     ) -> Result<Durable<bool>, QueryError> {
         self.write(|transaction| {
             let (space_row, _) = space::find(transaction, space)?.ok_or(QueryError::UnknownSpace { space })?;
-            let sql = "SELECT query_index_row FROM query_indexes WHERE space_row = ? AND collection = ? AND fields = ?";
-            let of = (space_row, collection.as_str(), written(fields));
-            let Some(row) = transaction.row(sql, of, |row| row.get::<_, i64>(0))? else { return Ok(false) };
-            drop_one(transaction, row)?;
-            Ok(true)
+            let alike = of_these_names(transaction, space_row, collection, fields)?;
+            alike.iter().try_for_each(|(row, _)| drop_one(transaction, *row))?;
+            Ok(!alike.is_empty())
         })
     }
 
@@ -155,6 +159,27 @@ pub(super) fn written(fields: &[FieldPath]) -> String {
 pub(super) fn names(written: &str) -> Vec<String> {
     let written: Vec<serde_json::Value> = serde_json::from_str(written).unwrap_or_default();
     written.iter().filter_map(FieldPath::name_of_declared).collect()
+}
+
+/// Whether lenses make any of the fields that are stored so.
+fn is_made(written: &str) -> bool {
+    let written: Vec<serde_json::Value> = serde_json::from_str(written).unwrap_or_default();
+    written.iter().any(serde_json::Value::is_array)
+}
+
+/// The indexes of a collection over fields of these names, whatever lenses made of them then, each with what is stored of its fields.
+fn of_these_names(
+    transaction: &mut WriteTransaction<'_>,
+    space_row: SpaceRow,
+    collection: &Collection,
+    fields: &[FieldPath],
+) -> Result<Vec<(i64, String)>, StoreError> {
+    let sql = "SELECT query_index_row, fields FROM query_indexes WHERE space_row = ? AND collection = ?";
+    let of = (space_row, collection.as_str());
+    let all =
+        transaction.read(|connection| rows(connection, sql, of, |row| Ok((row.get(0)?, row.get::<_, String>(1)?))))?;
+    let asked = names(&written(fields));
+    Ok(all.into_iter().filter(|(_, written)| names(written) == asked).collect())
 }
 
 fn drop_one(transaction: &mut WriteTransaction<'_>, row: i64) -> Result<(), StoreError> {

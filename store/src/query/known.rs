@@ -33,11 +33,15 @@ pub(super) fn check(connection: &Connection, query: &Query, plan: &Plan) -> Resu
 
 /// The refusal of a field that is none of those known, with the one that it has become in a newer version, or is most like.
 pub(super) fn unknown(field: &FieldPath, known: &[String]) -> QueryError {
-    let nearest = match &field.source {
-        Source::Nothing { now: Some(now) } => Some(now.clone()),
-        _ => nearest(field.first(), known.iter().map(String::as_str)).map(str::to_owned),
+    let like =
+        |name: &str| nearest(name, known.iter().map(String::as_str).filter(|known| *known != name)).map(str::to_owned);
+    let (name, nearest) = match &field.source {
+        Source::Nothing { now: Some(now) } => (field.keys.join("."), Some(now.clone())),
+        // It is what is asked for within the field that there is no more.
+        Source::Nothing { now: None } if field.keys.len() > 1 => (field.keys.join("."), None),
+        _ => (field.first().to_owned(), like(field.first())),
     };
-    QueryError::UnknownField { field: field.first().to_owned(), nearest, known: known.to_vec(), at: field.at }
+    QueryError::UnknownField { field: name, nearest, known: known.to_vec(), at: field.at }
 }
 
 /// The name that is most like this one, if it is like enough: two letters differ at the most, or a third of it.

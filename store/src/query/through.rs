@@ -32,7 +32,10 @@ impl FieldPath {
             .map_err(|reshaped| QueryError::Reshaped { field: reshaped.field, at: self.at })?;
         let source = match origin {
             Origin::Stored(keys) => Source::Stored(keys),
-            Origin::Nothing => Source::Nothing { now: lenses.name_of(self.first()) },
+            Origin::Nothing => {
+                let moved = lenses.shown_path(&self.keys).map(|keys| keys.join("."));
+                Source::Nothing { now: moved.or_else(|| lenses.name_of(self.first())) }
+            }
             made => Source::Made(json(&made)?),
         };
         Ok(Self { source, ..self })

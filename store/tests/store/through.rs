@@ -94,6 +94,8 @@ fn fields_have_the_names_and_the_values_of_the_newest_version() {
         ("json_array_length(steps) = 1", &[2]),
         ("steps IS NOT NULL AND NOT contains(steps, 'go')", &[2]),
         ("at IS NOT NULL AND typeof(at) = 'text'", &[1, 2, 3]),
+        ("(at) IS NOT NULL AND typeof(((at))) = 'text'", &[1, 2, 3]),
+        ("json_array_length((steps)) = 1", &[2]),
         ("name > 'E' AND state = 'open' AND mood + 1 = 4", &[1, 4]),
     ] {
         assert_eq!(found(text), expected, "{text}");
@@ -126,6 +128,7 @@ fn a_name_of_an_older_version_is_an_error_that_says_what_it_is_now() {
         assert_eq!(words("title = 'Milk'", known), meant("title", "name"));
         assert_eq!(words("done = 1", known), meant("done", "state"));
         assert_eq!(words("owner = 'Ada'", known), meant("owner", "owners"));
+        assert_eq!(words("at.zip = '80'", known), meant("at.zip", "at.code"), "within a map, too");
         assert_eq!(words("nane = 'Milk'", known), meant("nane", "name"), "of the declared version");
         assert_eq!(words("colour = 'red'", known), "there is no field \"colour\" (line 1, column 1)");
     }
@@ -137,6 +140,24 @@ fn a_name_of_an_older_version_is_an_error_that_says_what_it_is_now() {
         (reshaped("at"), reshaped("steps"), reshaped("steps.text")),
         ("at".into(), "steps".into(), "steps".into())
     );
+}
+
+#[test]
+fn an_index_that_other_lenses_made_is_replaced_and_dropped_by_its_name() {
+    let table = |other: &'static str| {
+        let state = Lens::convert("done", "state", [(false, "open"), (true, other)], false, "open");
+        Lenses::oldest(1).version(2, [state]).unwrap()
+    };
+    let mut store = store_of(&table("closed"), &documents());
+    let name: Collection = STORED.parse().unwrap();
+    let state = |lenses: &Lenses| [FieldPath::parse("state").unwrap().through(lenses).unwrap()];
+    for lenses in [table("closed"), table("done"), table("over")] {
+        assert!(store.declare_index(space(1), &name, &state(&lenses)).unwrap().into_inner());
+        assert!(!store.declare_index(space(1), &name, &state(&lenses)).unwrap().into_inner(), "the control");
+        assert_eq!(store.reader().indexes(space(1), &name).unwrap(), [["state"]], "the one before is gone");
+    }
+    assert!(store.drop_index(space(1), &name, &[FieldPath::parse("state").unwrap()]).unwrap().into_inner());
+    assert!(store.reader().indexes(space(1), &name).unwrap().is_empty());
 }
 
 #[test]

@@ -118,8 +118,8 @@ impl<T: Shown> Collection<T> {
     ///
     /// # Errors
     ///
-    /// The type has no such field (code `query.unknown_field`); through lenses fields are named as in documents, by their oldest names;
-    /// a name cannot be one of a field, there are too many indexes or fields, it is done inside an edit, or the store failed.
+    /// The type has no such field (code `query.unknown_field`); through lenses it has the names of the newest version, and what lenses reshape
+    /// has no index (code `query.reshaped`); a name cannot be one of a field, there are too many indexes or fields, it is done inside an edit, or the store failed.
     pub fn index(&self, fields: impl Fields) -> Result<bool, QueryError> {
         let fields = self.declaring_known(&fields)?;
         let driver = &self.shared.driver;
@@ -177,8 +177,7 @@ impl<T: Shown> Collection<T> {
         Ok(driver.with_store(declare)?.into_inner())
     }
 
-    /// The fields that documents of the collection have, where all are known.
-    /// The fields that the type has.
+    /// The fields that the type has, where all are known.
     pub(crate) fn known_fields(&self) -> Option<Arc<[String]>> {
         Some(T::known_fields()?.iter().map(|name| (*name).to_owned()).collect())
     }

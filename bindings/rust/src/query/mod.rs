@@ -55,7 +55,8 @@ use std::sync::Arc;
 /// and the values of the newest version: defaults count where nothing stands, and tables and lists are looked through. A field that an
 /// older version has renamed is an error that says how it is called now. What an [`each`](crate::Lens::each) makes of elements, and a map as
 /// a whole in which an [`inside`](crate::Lens::inside) does, cannot be asked for, but for how many elements there are, whether there
-/// are any, and in the first case what `contains` and `has_key` look for.
+/// are any, and in the first case what `contains` and `has_key` look for. A field that version after version converts is asked for by the
+/// tables of all of them: from some four on that is more than a query may be (`query.too_large`).
 ///
 /// A field that the model does not have is an error, with the one that was probably meant. Without a model a field is an error
 /// where entities have one of nearly that name; one that nobody has written yet reads as null.

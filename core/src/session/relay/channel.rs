@@ -61,7 +61,7 @@ pub(super) struct RelayChannel {
     pub(super) channel: Channel,
     space: SpaceId,
     phase: Phase,
-    /// What the session may do with the space, as it was when the space was opened.
+    /// What the session may do with the space, as it was when its log was read last.
     role: Role,
     without_cursor: bool,
     raw: bool,

@@ -86,15 +86,14 @@ impl InFlight {
         Self { chunks: self.chunks.saturating_sub(other.chunks), bytes: self.bytes.saturating_sub(other.bytes) }
     }
 
-    /// Whether nothing more may be pushed. A device is told the limits in `Welcome` and may have pushed before, so as much as anybody may send
-    /// until then is always taken.
+    /// Whether nothing more may be pushed. A device is told the limits in `Welcome` and may have pushed before, so some is always taken.
     fn leaves_no_room(self, limits: &Limits) -> bool {
         self.chunks >= limits.in_flight_chunks_max.max(EARLY_CHUNKS_MAX)
             || self.bytes >= limits.in_flight_bytes_max.max(UNAUTHENTICATED_BYTES_MAX)
     }
 }
 
-/// The most chunks that a device can push before it is welcome: none has less than 16 bytes, as many as the id of its actor alone.
+/// The most chunks that a device may push before it is welcome: a change has more than 16 bytes, as many as the id of its actor alone.
 const EARLY_CHUNKS_MAX: usize = UNAUTHENTICATED_BYTES_MAX / 16;
 
 /// What finds the entity and the hash of the change at a position of a space's log.

@@ -1,6 +1,7 @@
 //! From the wire to the store, and from there into the documents.
 
 use super::directions::let_go;
+use super::fetch::asked;
 use super::link::may_create;
 use super::refusal::Refusal;
 use super::{Link, Synchronization};
@@ -9,6 +10,8 @@ use crate::driver::merge::ENTITIES_PER_SETTLEMENT_MAX;
 use crate::driver::{Driver, DriverError};
 use crate::status::SyncEvent;
 use afield_core::document::VERDICT_RULES;
+use afield_core::filter::Filter;
+use afield_core::limits::SPACES_PER_SESSION_MAX;
 use afield_core::session::{Advance, DeviceEvent, Proof, ReceivedChunk, SessionError, UnusableSnapshot};
 use afield_core::wire::{GoodbyeCode, SpaceCode};
 use afield_core::{ChunkKind, EntityId, LogId, Now, Role, Sequence, SpaceId};
@@ -310,6 +313,8 @@ impl Driver {
             DeviceEvent::CaughtUp { space, role } => {
                 self.merge_received(sync, now)?;
                 self.invitation_is_served(sync, (space, role))?;
+                // What was refused before is filed first: a role that is higher now lifts it.
+                self.file_refusals(sync, std::mem::take(&mut step.refusals), now)?;
                 self.note_role(sync, space, role)?;
                 sync.backoff.succeeded();
                 tracing::debug!(%space, "caught up");
@@ -325,7 +330,7 @@ impl Driver {
             }
             DeviceEvent::SpaceRefused { space, code, retry_after_ms } => {
                 tracing::warn!(%space, %code, "the relay does not serve the space");
-                self.note_lost(space, code)?;
+                self.note_lost(sync, space, code)?;
                 self.forget_presence(Some(space));
                 if let Some(state) = sync.spaces.get_mut(&space) {
                     state.refused = Some(self.reason_of(code, state));
@@ -341,14 +346,18 @@ impl Driver {
     }
 
     /// Stores that the relay knows no such space for this device any more, where that is new. To an owner's device, which would have made
-    /// it again, a relay that has no room for one more answers with `Quota`: so it does where a session has too many spaces, which
-    /// nothing tells apart, and that a space counts as lost until it is served costs no more than a question before it is left.
-    fn note_lost(&self, space: SpaceId, code: SpaceCode) -> Result<(), DriverError> {
+    /// it again, a relay that has no room for one more answers with `Quota`: so it does where a session has too many spaces or its filters name
+    /// too many entities, of which this device knows.
+    fn note_lost(&self, sync: &Synchronization, space: SpaceId, code: SpaceCode) -> Result<(), DriverError> {
         let mut store = lock(&self.store);
         let Some(record) = store.space(space)? else { return Ok(()) };
         let is_unknown = match code {
             SpaceCode::UnknownOrForbidden => true,
-            SpaceCode::Quota => may_create(&record),
+            SpaceCode::Quota => {
+                let (filter, _) = asked(&store, space)?;
+                let names_entities = matches!(&filter, Filter::Only(selection) if !selection.entities.is_empty());
+                may_create(&record) && sync.spaces.len() <= SPACES_PER_SESSION_MAX && !names_entities
+            }
             _ => false,
         };
         if is_unknown && record.cursor.is_some() && !record.is_lost {
