@@ -12,7 +12,7 @@ use crate::store::Store;
 use crate::transaction::{WriteTransaction, row, rows};
 use afield_core::{ChangeHash, Collection, DeviceId, Durable, EntityId, Erasure, ErasureReason, Sequence, SpaceId};
 use rusqlite::Connection;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// From how many deletions on a share is looked at: of a few entities, one is a large share.
 pub const SHARE_DELETIONS_MIN: u64 = 10;
@@ -241,7 +241,8 @@ impl Store {
     }
 
     /// Judges what is held of a space at the end of a run: where it is too much it waits for somebody from now on, and otherwise it
-    /// is confirmed. `passed` are deletions that were let through unasked a moment ago, by collection, which count, too.
+    /// is confirmed. `passed` are deletions that were let through unasked a moment ago, by collection, which count, too; an entity that was
+    /// deleted and then purged counts once, as on the side that sends.
     ///
     /// Answers what is too much now and was not before, and what is confirmed.
     ///
@@ -251,7 +252,7 @@ impl Store {
     pub fn judge_held(
         &mut self,
         space: SpaceId,
-        passed: &BTreeMap<Collection, u64>,
+        passed: &BTreeMap<Collection, BTreeSet<EntityId>>,
     ) -> Result<(Vec<HeldDeletion>, Vec<HeldDeletion>), StoreError> {
         let held: Vec<_> = self.held_deletions(space)?.into_iter().filter(|held| !held.is_confirmed).collect();
         if held.is_empty() {
@@ -264,11 +265,14 @@ impl Store {
         let judged = self.write_unsynced(|transaction| {
             let (mut over, mut free) = (Vec::new(), Vec::new());
             for (collection, held) in by_collection {
-                let count = held.len() as u64 + passed.get(&collection).copied().unwrap_or(0);
+                let mut counted: BTreeSet<_> = held.iter().map(|held| held.entity).collect();
+                counted.extend(passed.get(&collection).into_iter().flatten());
+                let count = counted.len() as u64;
                 // What somebody is to look at stays so, whatever part of it was confirmed.
                 let exceeds = held.iter().any(|held| held.is_over)
                     || transaction.read(|connection| {
-                        let others = there(connection, space, &collection)?.saturating_sub(held.len() as u64);
+                        let living = living(connection, space, held.iter().map(|held| held.entity))?;
+                        let others = there(connection, space, &collection)?.saturating_sub(living);
                         Ok(limits_of(connection, space, &collection)?.are_exceeded_by(count, others))
                     })?;
                 let sql = if exceeds {
@@ -406,6 +410,22 @@ pub(crate) fn there(connection: &Connection, space: SpaceId, collection: &Collec
                FROM spaces WHERE space = ?1";
     let found = row(connection, sql, (space.as_bytes(), collection.as_str()), |row| column::count(row, 0))?;
     Ok(found.unwrap_or(0))
+}
+
+/// How many of some entities are among those that [`there`] counts: a purge of what is in the trash takes away nothing that was there.
+pub(crate) fn living(
+    connection: &Connection,
+    space: SpaceId,
+    entities: impl IntoIterator<Item = EntityId>,
+) -> Result<u64, StoreError> {
+    let sql = "SELECT 1 FROM entities WHERE entity = ?2 AND space_row = (SELECT space_row FROM spaces WHERE space = ?1)
+               AND NOT EXISTS (SELECT 1 FROM projections WHERE projections.entity_row = entities.entity_row AND deleted = 1)";
+    let mut living = 0;
+    for entity in entities {
+        let found = row(connection, sql, (space.as_bytes(), entity.as_bytes()), |_| Ok(()))?;
+        living += u64::from(found.is_some());
+    }
+    Ok(living)
 }
 
 /// Those of all collections, where those of one are too many: nothing of the space is sent then.

@@ -3,7 +3,7 @@
 use crate::column;
 use crate::error::StoreError;
 use crate::guard::UnsentDeletion;
-use crate::held::{held, limits_of, there};
+use crate::held::{held, limits_of, living, there};
 use crate::reader::Reader;
 use crate::store::Store;
 use crate::transaction::rows;
@@ -47,7 +47,7 @@ impl Reader {
         &self,
         space: SpaceId,
         deletions: &BTreeMap<Collection, BTreeSet<EntityId>>,
-        passed: &BTreeMap<Collection, u64>,
+        passed: &BTreeMap<Collection, BTreeSet<EntityId>>,
     ) -> Result<bool, StoreError> {
         self.read(|connection| {
             let mut deletions = deletions.clone();
@@ -58,9 +58,11 @@ impl Reader {
                 deletions.entry(held.collection).or_default().insert(held.entity);
             }
             for (collection, entities) in &deletions {
-                let (count, let_through) = (entities.len() as u64, passed.get(collection).copied().unwrap_or(0));
-                let others = there(connection, space, collection)?.saturating_sub(count);
-                if limits_of(connection, space, collection)?.are_exceeded_by(count + let_through, others) {
+                let passed = passed.get(collection).into_iter().flatten();
+                let count = entities.iter().chain(passed).collect::<BTreeSet<_>>().len() as u64;
+                let living = living(connection, space, entities.iter().copied())?;
+                let others = there(connection, space, collection)?.saturating_sub(living);
+                if limits_of(connection, space, collection)?.are_exceeded_by(count, others) {
                     return Ok(true);
                 }
             }

@@ -444,3 +444,22 @@ fn runs_that_a_guard_holds_back_are_failures_in_a_row_of_their_space_and_are_tol
     home(&anna, space).confirm(&shown).unwrap();
     sync(&site, &anna).unwrap();
 }
+
+#[test]
+fn emptying_the_trash_is_judged_alike_on_both_sides_and_by_a_plan() {
+    let site = site();
+    let (anna, ben, space, ids) = pair(&site, 40);
+    let half = Guard { deletions: None, share: Some(0.5) };
+    delete(&anna, space, &ids[..19]);
+    site.sync_all(&[&anna, &ben]);
+    [&anna, &ben].into_iter().for_each(|replica| home(replica, space).set_guard(half).unwrap());
+    home(&anna, space).purge_deleted(Duration::ZERO, Confirm::Yes).unwrap();
+    assert!(!home(&anna, space).plan_to_send().unwrap().needs_confirmation, "19 of 40");
+    ben.disconnect();
+    sync(&site, &anna).unwrap();
+    sync(&site, &ben).unwrap();
+    are_equal(&anna, &ben, space);
+    assert_eq!((notes(&ben, space).ids().unwrap().len(), notes(&ben, space).deleted().unwrap().len()), (21, 0));
+    let purged = |id: &EntityId| notes(&ben, space).json().read(*id).unwrap_err().code() == "entity.purged";
+    assert!(ids[..19].iter().all(purged));
+}

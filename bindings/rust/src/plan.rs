@@ -493,7 +493,7 @@ pub(crate) fn received_way(
     here: &Reader,
     copy: &Reader,
     space: SpaceId,
-    (took, passed): (Option<&Took>, &BTreeMap<Collection, u64>),
+    (took, passed): (Option<&Took>, &BTreeMap<Collection, BTreeSet<EntityId>>),
 ) -> Result<PlannedWay, StoreError> {
     let nothing = Took::default();
     let took = took.unwrap_or(&nothing);

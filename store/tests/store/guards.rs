@@ -163,22 +163,24 @@ fn what_would_be_held_is_what_is_held_then() {
         is_confirmed: false,
     };
     let limits = DeletionLimits { deletions: Some(2), share: None };
-    // What is held before, what comes, and how many were let through unasked.
-    let cases: [(&[u16], &[u16], u64, bool); 6] = [
-        (&[], &[1, 2], 0, false),
-        (&[], &[1, 2], 1, true),
-        (&[1], &[2], 0, false),
-        (&[1], &[2, 3], 0, true),
-        (&[1, 2], &[1, 2], 0, false),
-        (&[1, 2], &[2], 1, true),
+    // What is held before, what comes, and what was let through unasked, of which nothing counts twice.
+    type Ids = &'static [u16];
+    let cases: [(Ids, Ids, Ids, bool); 7] = [
+        (&[], &[1, 2], &[], false),
+        (&[], &[1, 2], &[6], true),
+        (&[], &[1, 2], &[2], false),
+        (&[1], &[2], &[], false),
+        (&[1], &[2, 3], &[], true),
+        (&[1, 2], &[1, 2], &[], false),
+        (&[1, 2], &[2], &[6], true),
     ];
     for (held_before, comes, let_through, is_held) in cases {
         let mut store = two_spaces();
         (1..=5).for_each(|id| write(&mut store, entity(id), u32::from(id) * 10, false));
         let _ = store.set_guard(space(1), None, Some(limits)).unwrap();
-        let passed = BTreeMap::from([(notes(), let_through)]);
+        let passed = BTreeMap::from([(notes(), let_through.iter().map(|id| entity(*id)).collect())]);
         store.hold(&held_before.iter().map(|id| (space(1), deletion(*id))).collect::<Vec<_>>()).unwrap();
-        let case = format!("{held_before:?} {comes:?} {let_through}");
+        let case = format!("{held_before:?} {comes:?} {let_through:?}");
         assert_eq!(store.reader().would_hold(space(1), &of(comes), &passed).unwrap(), is_held, "{case}");
         store.hold(&comes.iter().map(|id| (space(1), deletion(*id))).collect::<Vec<_>>()).unwrap();
         let (over, _) = store.judge_held(space(1), &passed).unwrap();
@@ -258,12 +260,45 @@ fn what_a_run_brings_few_of_is_let_through_and_counts_for_a_while() {
     assert_eq!(held(&store), [HeldDeletion { is_confirmed: true, ..deletion(one) }]);
     store.forget_held(&[one]).unwrap();
     store.hold(&[(space(1), deletion(two))]).unwrap();
-    let (over, free) = store.judge_held(space(1), &BTreeMap::from([(notes(), 1)])).unwrap();
+    let (over, free) = store.judge_held(space(1), &BTreeMap::from([(notes(), BTreeSet::from([one]))])).unwrap();
     assert_eq!((over, free), (vec![deletion(two)], vec![]));
     // A guard that is set anew judges anew.
     let _ = store.set_guard(space(1), None, None).unwrap();
     let (over, free) = store.judge_held(space(1), &BTreeMap::new()).unwrap();
     assert_eq!((over.len(), free.len()), (0, 1));
+}
+
+#[test]
+fn a_purge_of_what_is_in_the_trash_is_judged_alike_by_who_sends_it_and_who_receives_it() {
+    // Of so many that are there and so many in the trash, a trash that is emptied is this part of both together.
+    let (there, trash) = (12, 11);
+    for (share, is_held) in [(0.5, false), (0.4, true)] {
+        let limits = DeletionLimits { deletions: None, share: Some(share) };
+        let [mut sender, mut receiver] = [two_spaces(), two_spaces()];
+        let emptied: Vec<_> = (1..=trash).map(entity).collect();
+        for store in [&mut sender, &mut receiver] {
+            for id in 1..=there + trash {
+                write(store, entity(id), u32::from(id) * 10, false);
+                receive(store, space(1), &[proven(entity(id), u32::from(id) * 10)]);
+            }
+            for id in 1..=trash {
+                write(store, entity(id), u32::from(id) * 10 + 1, true);
+                receive(store, space(1), &[proven(entity(id), u32::from(id) * 10 + 1)]);
+            }
+            let _ = store.set_guard(space(1), None, Some(limits)).unwrap();
+        }
+        let _ = sender.purge(space(1), &emptied, ErasureReason::TRASH, AT_MS).unwrap();
+        assert_eq!(!sender.held_to_send(space(1), AT_MS).unwrap().is_empty(), is_held, "sent, of a share of {share}");
+
+        let planned = BTreeMap::from([(notes(), emptied.iter().copied().collect())]);
+        let would_hold = receiver.reader().would_hold(space(1), &planned, &BTreeMap::new()).unwrap();
+        assert_eq!(would_hold, is_held, "planned, of a share of {share}");
+        for id in &emptied {
+            receive_record(&mut receiver, space(1), Erasure { entity: *id, reason: ErasureReason::TRASH }, true);
+        }
+        let (over, _) = receiver.judge_held(space(1), &BTreeMap::new()).unwrap();
+        assert_eq!(!over.is_empty(), is_held, "received, of a share of {share}");
+    }
 }
 
 #[test]

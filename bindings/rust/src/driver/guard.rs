@@ -33,8 +33,8 @@ pub(super) struct Guards {
     let_go: Vec<EntityId>,
     /// Spaces of which something is held that was not judged yet.
     unjudged: BTreeSet<SpaceId>,
-    /// What was let through unasked a moment ago: when, by the monotonic clock, and how many.
-    passed: BTreeMap<SpaceId, Vec<(u64, Collection, u64)>>,
+    /// What was let through unasked a moment ago: when, by the monotonic clock, and what.
+    passed: BTreeMap<SpaceId, Vec<(u64, Collection, EntityId)>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -304,7 +304,7 @@ impl Driver {
         guards.unjudged.remove(&space);
         let counts = guards.passed.entry(space).or_default();
         for held in &free {
-            counts.push((now.monotonic_ms, held.collection.clone(), 1));
+            counts.push((now.monotonic_ms, held.collection.clone(), held.entity));
         }
         drop(guards);
         if !over.is_empty() {
@@ -314,14 +314,14 @@ impl Driver {
         self.follow_confirmed(sync, space, now)
     }
 
-    /// How many deletions of each collection of a space were let through unasked a moment ago.
-    pub(crate) fn passed(&self, space: SpaceId, now: Now) -> BTreeMap<Collection, u64> {
+    /// The entities of each collection of a space whose deletions were let through unasked a moment ago.
+    pub(crate) fn passed(&self, space: SpaceId, now: Now) -> BTreeMap<Collection, BTreeSet<EntityId>> {
         let mut guards = lock(&self.guards);
         let counts = guards.passed.entry(space).or_default();
         counts.retain(|(at_ms, ..)| now.monotonic_ms.saturating_sub(*at_ms) < PASSED_COUNT_MS);
-        let mut passed = BTreeMap::new();
-        for (_, collection, count) in counts.iter() {
-            *passed.entry(collection.clone()).or_default() += count;
+        let mut passed: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (_, collection, entity) in counts.iter() {
+            passed.entry(collection.clone()).or_default().insert(*entity);
         }
         passed
     }
