@@ -8,11 +8,12 @@ use crate::directions;
 use crate::entity::{self, MetEntities, Provenance};
 use crate::error::{PurgeError, StoreError};
 use crate::guard;
-use crate::outbox::{OutboxChunk, OutboxPosition, OutboxSize};
+use crate::outbox::{Block, OutboxChunk, OutboxPosition, OutboxSize};
 use crate::space;
 use crate::store::Store;
 use crate::transaction::{WriteTransaction, row, rows};
 use afield_core::erasure::ERASURE_BYTES;
+use afield_core::wire::ChunkCode;
 use afield_core::{ChangeHash, ChunkKind, Collection, Durable, EntityId, Erasure, ErasureReason, Sequence, SpaceId};
 use rusqlite::{Connection, Row};
 
@@ -116,6 +117,32 @@ impl Store {
             let sql = "SELECT reason FROM erasures JOIN spaces USING (space_row) WHERE space = ? AND entity = ?";
             let found = row(connection, sql, (space.as_bytes(), entity.as_bytes()), |row| column::number(row, 0))?;
             Ok(found.and_then(ErasureReason::from_number))
+        })
+    }
+
+    /// Notes that the relay did not take the erasure record of an entity, visibly ([`Store::blocked`]); it stays in the outbox, and the next
+    /// session offers it again. The first reason stays. Says whether there is such a record and it was not noted before.
+    ///
+    /// The transaction is not synced: a new session asks again anyway.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed.
+    pub fn refuse_erasure(
+        &mut self,
+        space: SpaceId,
+        (entity, hash): (EntityId, ChangeHash),
+        code: ChunkCode,
+        since_ms: i64,
+    ) -> Result<bool, StoreError> {
+        let Some(reason) = self.erasure(space, entity)? else { return Ok(false) };
+        if (Erasure { entity, reason }).hash() != hash {
+            return Ok(false);
+        }
+        self.write_unsynced(|transaction| {
+            let sql = "UPDATE erasures SET refused = ?3, refused_ms = ?4 WHERE entity = ?2 AND sequence IS NULL AND refused IS NULL
+                       AND space_row = (SELECT space_row FROM spaces WHERE space = ?1)";
+            Ok(transaction.execute(sql, (space.as_bytes(), entity.as_bytes(), code.number(), since_ms))? > 0)
         })
     }
 
@@ -262,6 +289,18 @@ pub(crate) fn marks(
 fn record(row: &Row<'_>) -> rusqlite::Result<Erasure> {
     let reason = ErasureReason::from_number(column::number(row, 1)?).unwrap_or(ErasureReason::ASKED);
     Ok(Erasure { entity: column::entity(row, 0)?, reason })
+}
+
+/// The records of a space that the relay did not take.
+pub(crate) fn refused(connection: &Connection, space: SpaceId) -> Result<Vec<Block>, StoreError> {
+    let sql = "SELECT entity, reason, refused, coalesce(refused_ms, at_ms) FROM erasures
+               WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?) AND refused IS NOT NULL AND sequence IS NULL";
+    rows(connection, sql, [space.as_bytes()], |row| {
+        let record = record(row)?;
+        let code = ChunkCode::from_number(column::number(row, 2)?);
+        let (entity, hash) = (record.entity, record.hash());
+        Ok(Block { entity, code, hash, missing: Vec::new(), since_ms: row.get(3)? })
+    })
 }
 
 /// A page of the records in the outbox.

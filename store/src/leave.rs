@@ -30,7 +30,8 @@ pub struct Left {
 }
 
 /// In the order in which nothing refers to what is gone; bodies go with their changes.
-const REMOVALS: [&str; 22] = [
+const REMOVALS: [&str; 23] = [
+    "DELETE FROM trash_looks WHERE space_row = ?",
     "DELETE FROM trashed WHERE entity_row IN (SELECT entity_row FROM entities WHERE space_row = ?)",
     "DELETE FROM strategies WHERE space_row = ?",
     "DELETE FROM deletions WHERE space_row = ?",

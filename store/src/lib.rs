@@ -128,5 +128,5 @@ pub use snapshot::Snapshot;
 pub use space::{Origin, SpaceRecord};
 pub use store::Store;
 pub use strategies::StoredStrategy;
-pub use trash::Expired;
+pub use trash::{DeletedBefore, Expired};
 pub use verify::Violation;

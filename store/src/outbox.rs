@@ -235,11 +235,15 @@ impl Store {
     ///
     /// The storage failed.
     pub fn unblock_all(&mut self) -> Result<(), StoreError> {
-        if self.read(|connection| row(connection, "SELECT 1 FROM blocks LIMIT 1", [], |_| Ok(())))?.is_none() {
+        let sql = "SELECT 1 FROM blocks UNION ALL SELECT 1 FROM erasures WHERE refused IS NOT NULL AND sequence IS NULL LIMIT 1";
+        if self.read(|connection| row(connection, sql, [], |_| Ok(())))?.is_none() {
             return Ok(());
         }
         self.write_unsynced(|transaction| {
             transaction.execute("DELETE FROM blocks", [])?;
+            let sql =
+                "UPDATE erasures SET refused = NULL, refused_ms = NULL WHERE refused IS NOT NULL AND sequence IS NULL";
+            transaction.execute(sql, [])?;
             Ok(())
         })
     }
@@ -253,11 +257,15 @@ impl Store {
         self.write_unsynced(|transaction| {
             let sql = "DELETE FROM blocks WHERE space_row = (SELECT space_row FROM spaces WHERE space = ?)";
             transaction.execute(sql, [space.as_bytes()])?;
+            let sql =
+                "UPDATE erasures SET refused = NULL, refused_ms = NULL WHERE refused IS NOT NULL AND sequence IS NULL
+                       AND space_row = (SELECT space_row FROM spaces WHERE space = ?)";
+            transaction.execute(sql, [space.as_bytes()])?;
             Ok(())
         })
     }
 
-    /// The entities of a space whose outbox is held back.
+    /// The entities of a space whose outbox is held back, and those of which the relay did not take the erasure record.
     ///
     /// # Errors
     ///
@@ -449,7 +457,10 @@ pub(crate) fn held_back(connection: &Connection, space: SpaceId) -> Result<u64, 
 pub(crate) fn blocked(connection: &Connection, space: SpaceId) -> Result<Vec<Block>, StoreError> {
     let sql = "SELECT entity, code, hash, missing, since_ms FROM blocks JOIN entities USING (entity_row)
                WHERE blocks.space_row = (SELECT space_row FROM spaces WHERE space = ?) ORDER BY entity";
-    rows(connection, sql, [space.as_bytes()], block)
+    let mut blocked = rows(connection, sql, [space.as_bytes()], block)?;
+    blocked.extend(erase::refused(connection, space)?);
+    blocked.sort_by_key(|block| block.entity);
+    Ok(blocked)
 }
 
 fn block(row: &Row<'_>) -> rusqlite::Result<Block> {

@@ -134,7 +134,7 @@ impl Reader {
         })
     }
 
-    /// The entities of a space whose outbox is held back.
+    /// The entities of a space whose outbox is held back, and those of which the relay did not take the erasure record.
     ///
     /// # Errors
     ///
@@ -155,7 +155,8 @@ impl Reader {
                        (SELECT count(*) FROM changes JOIN this USING (space_row) WHERE state <> 0 AND state = 1),
                        (SELECT count(*) FROM changes JOIN this USING (space_row) WHERE state <> 0 AND state = 2),
                        (SELECT count(*) FROM quarantine JOIN this USING (space_row)),
-                       (SELECT count(*) FROM blocks JOIN this USING (space_row))";
+                       (SELECT count(*) FROM blocks JOIN this USING (space_row)) +
+                       (SELECT count(*) FROM erasures JOIN this USING (space_row) WHERE refused IS NOT NULL AND sequence IS NULL)";
             let figures = row(connection, sql, [space.as_bytes()], |row| {
                 Ok(SpaceFigures {
                     entities: column::count(row, 0)?,

@@ -396,7 +396,10 @@ fn what_is_held_back_is_neither_planned_to_be_sent_nor_counted_by_a_guard() {
     bench.direct(&bench.ben, Direction::PullOnly);
     bench.write(&bench.ben, "mine");
     ids.iter().take(3).for_each(|id| drop(bench.notes(&bench.ben).delete(*id).unwrap()));
+    assert_eq!(bench.notes(&bench.ben).purge(ids[3], Confirm::Yes).unwrap_err().code(), "purge.only_comes_in");
+    bench.direct(&bench.ben, Direction::LocalOnly);
     let _ = bench.notes(&bench.ben).purge(ids[3], Confirm::Yes).unwrap();
+    bench.direct(&bench.ben, Direction::PullOnly);
     let planned = space.plan_to_send().unwrap();
     assert_eq!((planned.entities, planned.deletions, planned.purges), (0, 0, 0), "{planned:?}");
     bench.sync();

@@ -310,7 +310,9 @@ impl Failure {
             Self::Guard(GuardError::Driver(_) | GuardError::Restore(_)) => Code::StoreUnusable,
             Self::Guard(_) => Code::Usage,
             Self::DeletionsUnconfirmed { .. } | Self::OtherDeletions => Code::Refused,
-            Self::Purge(PurgeError::Unconfirmed { .. })
+            Self::Purge(
+                PurgeError::Unconfirmed { .. } | PurgeError::ReadOnly { .. } | PurgeError::OnlyComesIn { .. },
+            )
             | Self::Edit(EditError::Unconfirmed { .. })
             | Self::ChangesRefused { .. } => Code::Refused,
             Self::Purge(PurgeError::Store(_)) => Code::StoreUnusable,

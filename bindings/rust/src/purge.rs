@@ -6,8 +6,8 @@ use crate::error::counted;
 use crate::replica::Shared;
 use crate::space::Space;
 use afield_core::wire::Class;
-use afield_core::{EntityId, ErasureReason, SpaceId};
-use afield_store::{ConflictQuery, StoreError};
+use afield_core::{Collection as CollectionName, EntityId, ErasureReason, SpaceId};
+use afield_store::{DeletedBefore, EntityHome, StoreError};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -58,6 +58,9 @@ pub struct Purged {
     pub changes: u64,
     /// Those of them that no relay was known to hold.
     pub unsent: u64,
+    /// Entities that stay in the trash because they are not this device's to purge: it may only read the space, or their collection only
+    /// comes in. Only where the trash is emptied: an entity that was named is refused.
+    pub skipped: u64,
 }
 
 /// Nothing was purged.
@@ -95,6 +98,24 @@ pub enum PurgeError {
     /// It was to be done inside an edit or a transaction, for which sync may be waiting.
     #[error("nothing can be purged inside an edit or a transaction; purge it after that")]
     Nested,
+    /// This device may only read the space: the relay would not take the purge from it, and others would keep what was gone here.
+    #[error(
+        "this device may only read the space {space}, so others would keep what was purged here; ask somebody who may write to it to purge it"
+    )]
+    ReadOnly {
+        /// The space.
+        space: SpaceId,
+    },
+    /// The collection only comes in: nobody would be told of the purge, and others would keep what was gone here.
+    #[error(
+        "{collection} of the space {space} only come in here, so others would keep what was purged here; purge on a device that sends them, or let them go both ways"
+    )]
+    OnlyComesIn {
+        /// The space.
+        space: SpaceId,
+        /// The collection.
+        collection: CollectionName,
+    },
     /// The store could not be read or written.
     #[error("the store could not be read or written")]
     Store(#[source] afield_store::PurgeError),
@@ -117,7 +138,9 @@ impl PurgeError {
     /// ```
     pub fn class(&self) -> Class {
         match self {
-            Self::Unconfirmed { .. } | Self::Nested => Class::Permanent,
+            Self::Unconfirmed { .. } | Self::Nested | Self::ReadOnly { .. } | Self::OnlyComesIn { .. } => {
+                Class::Permanent
+            }
             Self::Entity(error) => error.class(),
             Self::Store(error) => error.class(),
         }
@@ -142,6 +165,8 @@ impl PurgeError {
         match self {
             Self::Unconfirmed { .. } => "purge.unconfirmed",
             Self::Nested => "purge.nested",
+            Self::ReadOnly { .. } => "purge.read_only",
+            Self::OnlyComesIn { .. } => "purge.only_comes_in",
             Self::Entity(error) => error.code(),
             Self::Store(error) => error.code(),
         }
@@ -150,7 +175,11 @@ impl PurgeError {
 
 impl From<afield_store::PurgeError> for PurgeError {
     fn from(error: afield_store::PurgeError) -> Self {
-        Self::Store(error)
+        match error {
+            afield_store::PurgeError::ReadOnly { space } => Self::ReadOnly { space },
+            afield_store::PurgeError::OnlyComesIn { space, collection } => Self::OnlyComesIn { space, collection },
+            error => Self::Store(error),
+        }
     }
 }
 
@@ -185,7 +214,8 @@ impl<T> Collection<T> {
     ///
     /// # Errors
     ///
-    /// [`PurgeError::Unconfirmed`] says what would be purged; the entity is not in the collection, or the store failed.
+    /// [`PurgeError::Unconfirmed`] says what would be purged; the entity is not in the collection, or others have it and this device may
+    /// only read the space or the collection [only comes in](Space::set_direction); or the store failed.
     pub fn purge(&self, id: EntityId, confirm: Confirm) -> Result<Purged, PurgeError> {
         let home = self.shared.driver.with_store(|store| store.home(id))?;
         match home {
@@ -195,6 +225,41 @@ impl<T> Collection<T> {
             }
             _ => purge(&self.shared, self.space(), &[id], (ErasureReason::ASKED, confirm)),
         }
+    }
+
+    /// Purges what was deleted in the collection, as [`Space::purge_deleted`] does in the space.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let replica = afield::Replica::open_in_memory()?;
+    /// # let home = replica.create_space("Home")?;
+    /// # let notes = home.collection::<()>("notes")?;
+    /// # let id = notes.json().insert(&serde_json::json!({ "title": "Milk" }))?;
+    /// use afield::Confirm;
+    /// use std::time::Duration;
+    ///
+    /// notes.delete(id)?;
+    /// let todos = home.collection::<()>("todos")?;
+    /// assert_eq!(todos.purge_deleted(Duration::ZERO, Confirm::Yes)?.entities, 0);
+    /// assert_eq!(notes.purge_deleted(Duration::ZERO, Confirm::Yes)?.entities, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Space::purge_deleted`].
+    pub fn purge_deleted(&self, older_than: Duration, confirm: Confirm) -> Result<Purged, PurgeError> {
+        let DeletedBefore { entities, skipped } = expired(&self.shared, self.space(), older_than)?;
+        let of_collection = |ids: Vec<EntityId>| {
+            let home = |id| Ok::<_, StoreError>((id, self.shared.reader.home(id)?));
+            let homes = ids.into_iter().map(home).collect::<Result<Vec<_>, _>>()?;
+            let is_here = |home: &EntityHome| home.collection.as_str() == self.name();
+            let here = homes.into_iter().filter(|(_, home)| home.as_ref().is_some_and(is_here));
+            Ok::<Vec<_>, StoreError>(here.map(|(id, _)| id).collect())
+        };
+        let deleted = DeletedBefore { entities: of_collection(entities)?, skipped: of_collection(skipped)? };
+        purge_deleted(&self.shared, self.space(), deleted, confirm)
     }
 }
 
@@ -220,7 +285,8 @@ impl Space {
     ///
     /// # Errors
     ///
-    /// [`PurgeError::Unconfirmed`] says what would be purged; one of them is not in the space, or the store failed.
+    /// [`PurgeError::Unconfirmed`] says what would be purged; one of them is not in the space, or others have it and this device may
+    /// only read the space or the collection [only comes in](Space::set_direction); or the store failed.
     pub fn purge(&self, ids: impl IntoIterator<Item = EntityId>, confirm: Confirm) -> Result<Purged, PurgeError> {
         let ids: BTreeSet<_> = ids.into_iter().collect();
         let ids: Vec<_> = ids.into_iter().collect();
@@ -228,7 +294,7 @@ impl Space {
     }
 
     /// Purges what was [deleted](Collection::delete) and to which nothing has happened for so long since, by the clocks of those who wrote
-    /// it; everything in the trash where that is zero.
+    /// it; everything in the trash where that is zero. What is not this device's to purge is passed over ([`Purged::skipped`]).
     ///
     /// ```
     /// # use serde_json::json;
@@ -249,8 +315,8 @@ impl Space {
     ///
     /// [`PurgeError::Unconfirmed`] says what would be purged; or the store failed.
     pub fn purge_deleted(&self, older_than: Duration, confirm: Confirm) -> Result<Purged, PurgeError> {
-        let expired = expired(&self.shared, self.id(), older_than)?;
-        purge(&self.shared, self.id(), &expired, (ErasureReason::TRASH, confirm))
+        let deleted = expired(&self.shared, self.id(), older_than)?;
+        purge_deleted(&self.shared, self.id(), deleted, confirm)
     }
 
     /// What [`Space::purge_deleted`] purges.
@@ -274,14 +340,19 @@ impl Space {
     /// # Errors
     ///
     /// The store could not be read.
-    pub fn expired_deleted(&self, older_than: Duration) -> Result<Vec<EntityId>, StoreError> {
-        expired(&self.shared, self.id(), older_than)
+    pub fn expired_deleted(&self, older_than: Duration) -> Result<Vec<EntityId>, EntityError> {
+        Ok(expired(&self.shared, self.id(), older_than)?.entities)
     }
 
     /// Says for how long this device leaves what is deleted in the space in the trash; `None`, which is so at first, for ever. What was
-    /// deleted for longer is purged, which is for good and for every device, whatever those have set: by [`Replica::maintain`](crate::Replica::maintain) and [`Replica::compact`](crate::Replica::compact), and never by itself: once the device has known it as deleted
-    /// for so long, from the first of these calls on, and unless somebody edited it beside its deletion and nobody has decided that
-    /// ([`Space::conflicts`]).
+    /// deleted for longer is purged, which is for good and for every device, whatever those have set: by
+    /// [`Replica::maintain`](crate::Replica::maintain) and [`Replica::compact`](crate::Replica::compact), and never without one of these
+    /// calls: once the device has known it as deleted for so long, from the first of them on, and unless somebody edited it beside its
+    /// deletion and nobody has decided that ([`Space::conflicts`]). What a relay may have is purged with the next sync after that call,
+    /// once everything is here: somebody else may have restored it meanwhile.
+    ///
+    /// So that no clock that jumps takes anything away, the time between two of these calls counts for no more than a day, and for no more
+    /// than half of what is set here: a device that makes them less often keeps what is deleted for longer.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -330,45 +401,58 @@ impl Space {
     }
 }
 
-/// Purges what was deleted for longer than its space keeps anything.
-pub(crate) fn empty_trash(shared: &Shared) -> Result<Purged, PurgeError> {
-    let mut all = Purged::default();
+/// Purges what was deleted for longer than its space keeps anything. Answers what was purged, and how many entities wait for the relay's
+/// word that everything is here, which is asked for where a session stands.
+pub(crate) fn empty_trash(shared: &Shared) -> Result<(Purged, u64), PurgeError> {
+    let (mut all, mut waiting) = (Purged::default(), 0);
     for record in shared.reader.spaces()? {
         let Some(keep_ms) = shared.reader.trash_retention(record.space)? else { continue };
-        let before_ms = before_ms(Duration::from_millis(keep_ms), shared.now().wall_ms);
-        let expired = expired_trash(shared, record.space, before_ms)?;
-        if expired.is_empty() {
+        let expired = shared.driver.expired(record.space, keep_ms, shared.now())?;
+        all.skipped += expired.skipped.len() as u64;
+        waiting += expired.waiting.len() as u64;
+        if expired.entities.is_empty() {
             continue;
         }
         if Driver::is_inside_an_edit() {
             return Err(PurgeError::Nested);
         }
-        let done = shared.driver.purge_expired(record.space, &expired, before_ms, shared.now())?;
+        let done = shared.driver.purge_expired(record.space, &expired.entities, keep_ms, shared.now())?;
         shared.wake();
-        let Purged { entities, changes, unsent } = purged(done);
+        let Purged { entities, changes, unsent, .. } = purged(done);
         (all.entities, all.changes, all.unsent) = (all.entities + entities, all.changes + changes, all.unsent + unsent);
     }
-    Ok(all)
+    if waiting > 0 && !Driver::is_inside_an_edit() {
+        shared.driver.ask_for_trash(shared.now()).map_err(EntityError::from)?;
+        shared.wake();
+    }
+    Ok((all, waiting))
 }
 
 /// The deleted entities of a space to which nothing has happened for so long.
-fn expired(shared: &Shared, space: SpaceId, older_than: Duration) -> Result<Vec<EntityId>, StoreError> {
-    shared.reader.deleted_before(space, before_ms(older_than, shared.now().wall_ms))
+fn expired(shared: &Shared, space: SpaceId, older_than: Duration) -> Result<DeletedBefore, EntityError> {
+    let now = shared.now();
+    shared.driver.project_deleted(space, now)?;
+    Ok(shared.reader.deleted_before(space, before_ms(older_than, now.wall_ms))?)
 }
 
-/// Those of them that this device has known as deleted for so long, too, and that nobody has edited beside their deletion.
-fn expired_trash(shared: &Shared, space: SpaceId, before_ms: i64) -> Result<Vec<EntityId>, PurgeError> {
-    let now = shared.now();
-    let find = || shared.driver.with_store(|store| store.expired(space, before_ms, now.wall_ms));
-    let found = find()?;
-    if found.unclear.is_empty() {
-        return Ok(found.entities);
+fn purge_deleted(
+    shared: &Shared,
+    space: SpaceId,
+    deleted: DeletedBefore,
+    confirm: Confirm,
+) -> Result<Purged, PurgeError> {
+    let skipped = deleted.skipped.len() as u64;
+    if deleted.entities.is_empty() && skipped > 0 {
+        // There is nothing to confirm.
+        return Ok(Purged { skipped, ..Purged::default() });
     }
-    for entity in found.unclear {
-        let query = ConflictQuery { space, collection: None, entity: Some(entity) };
-        shared.driver.refresh_conflicts(&query, now)?;
+    match purge(shared, space, &deleted.entities, (ErasureReason::TRASH, confirm)) {
+        Ok(done) => Ok(Purged { skipped, ..done }),
+        Err(PurgeError::Unconfirmed { space, extent }) => {
+            Err(PurgeError::Unconfirmed { space, extent: Purged { skipped, ..extent } })
+        }
+        Err(error) => Err(error),
     }
-    Ok(find()?.entities)
 }
 
 fn before_ms(older_than: Duration, now_ms: i64) -> i64 {
@@ -388,6 +472,7 @@ fn purge(
     }
     if confirm == Confirm::Ask {
         let extent = shared.driver.with_store(|store| {
+            store.may_purge(space, ids)?;
             for id in ids {
                 check(space, *id, store.home(*id)?.map(|home| home.space), store.erasure(space, *id)?.is_some())?;
             }
@@ -420,5 +505,5 @@ fn check(space: SpaceId, entity: EntityId, home: Option<SpaceId>, is_purged: boo
 
 fn purged(of_store: afield_store::Purged) -> Purged {
     let afield_store::Purged { entities, changes, unsent } = of_store;
-    Purged { entities, changes, unsent }
+    Purged { entities, changes, unsent, skipped: 0 }
 }

@@ -29,6 +29,9 @@ use std::path::Path;
 pub struct Maintained {
     /// What had been in the trash for longer than its space keeps anything.
     pub purged: Purged,
+    /// How many entities have been there for that long, too, and are purged with the next sync of their space, once everything is here:
+    /// a relay has them, so somebody else may have restored them meanwhile.
+    pub waiting: u64,
     /// What takes less room now.
     pub compacted: Compacted,
     /// What was decided about syncing each space, in the order of [`Replica::spaces`].
@@ -119,7 +122,8 @@ impl MaintainError {
 
 impl Replica {
     /// Does what is due, to be called now and then, such as once a day: purges what was deleted for longer than
-    /// [`Space::set_trash_retention`](crate::Space::set_trash_retention) says, which is nothing where nothing was said; compacts as
+    /// [`Space::set_trash_retention`](crate::Space::set_trash_retention) says, which is nothing where nothing was said, or has it purged by the next sync
+    /// where others may have restored it meanwhile; compacts as
     /// [`Replica::compact`] does; and asks for a sync of each space with [`Trigger::Maintenance`], which starts one where changes wait or
     /// the space was not in step for a day, whatever its schedule. With sync off nothing is started.
     ///
@@ -145,7 +149,7 @@ impl Replica {
         if Driver::is_inside_an_edit() {
             return Err(MaintainError::Nested);
         }
-        let purged = empty_trash(&self.shared).map_err(MaintainError::Purge)?;
+        let (purged, waiting) = empty_trash(&self.shared).map_err(MaintainError::Purge)?;
         let compacted = self.shared.driver.compact_all(|| self.shared.now(), |_| {})?;
         let mut sync = Vec::new();
         // Last, so that what was purged just now goes out with it.
@@ -154,7 +158,7 @@ impl Replica {
             sync.push((record.space, decision.map_err(MaintainError::Sync)?));
         }
         self.shared.wake();
-        Ok(Maintained { purged, compacted, sync })
+        Ok(Maintained { purged, waiting, compacted, sync })
     }
 
     /// Keeps everything in less room: entities with long histories as one saved document each, and the file without what

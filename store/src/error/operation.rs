@@ -227,6 +227,18 @@ operation_error! {
             /// Where it lives.
             space: SpaceId
         }, Permanent, "entity.other_space", "the entity {entity} lives in the space {space}";
+        /// This device may only read the space: nothing was purged.
+        ReadOnly {
+            /// The space.
+            space: SpaceId
+        }, Permanent, "purge.read_only", "this device may only read the space {space}, so the relay would not take a purge from it; ask somebody who may write to it";
+        /// The collection only comes in: nothing was purged.
+        OnlyComesIn {
+            /// The space.
+            space: SpaceId,
+            /// The collection.
+            collection: Collection
+        }, Permanent, "purge.only_comes_in", "{collection} of the space {space} only come in here, so nobody would be told of a purge; purge on a device that sends them, or let them go both ways";
     }
 }
 

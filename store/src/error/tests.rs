@@ -88,6 +88,7 @@ fn of_spaces() -> Vec<Frozen> {
 
 fn of_entities() -> Vec<Frozen> {
     let notes: Collection = "notes".parse().unwrap();
+    let notes_again = notes.clone();
     let mut rows = frozen!(AppendError {
         AppendError::UnknownSpace { .. } = AppendError::UnknownSpace { space: SPACE } => "space.unknown", Permanent;
         AppendError::OtherSpace { .. } = AppendError::OtherSpace { entity: ENTITY, space: SPACE }
@@ -103,6 +104,9 @@ fn of_entities() -> Vec<Frozen> {
         PurgeError::UnknownEntity { .. } = PurgeError::UnknownEntity { entity: ENTITY } => "entity.unknown", Permanent;
         PurgeError::OtherSpace { .. } = PurgeError::OtherSpace { entity: ENTITY, space: SPACE }
             => "entity.other_space", Permanent;
+        PurgeError::ReadOnly { .. } = PurgeError::ReadOnly { space: SPACE } => "purge.read_only", Permanent;
+        PurgeError::OnlyComesIn { .. } = PurgeError::OnlyComesIn { space: SPACE, collection: notes_again }
+            => "purge.only_comes_in", Permanent;
     } passes on {
         PurgeError::Store(_) = full().into() => "store.disk_full", Quota;
     }));

@@ -1,8 +1,9 @@
 //! What a purge leaves in the store: the record, in the outbox until it is proven, and nothing else.
 
 use crate::help::*;
+use afield_core::policy::Direction;
 use afield_core::wire::ChunkCode;
-use afield_core::{ChunkKind, Cursor, EntityId, Erasure, ErasureReason, Sequence, SpaceId, log::ChunkHash};
+use afield_core::{ChunkKind, Cursor, EntityId, Erasure, ErasureReason, Role, Sequence, SpaceId, log::ChunkHash};
 use afield_store::{
     AppendError, Arrival, Block, ConflictRow, Covering, Expired, LeftOut, OpenOptions, OutboxPosition, OutboxSize,
     Projection, Proof, PurgeError, Purged, Reason, ReceivedErasure, Run, RunOutcome, Settled, SpaceError, Store,
@@ -165,8 +166,8 @@ fn the_trash_keeps_what_is_not_old_enough_and_what_has_moved_on() {
     store.project(&[(entity(3), projection("restored"))]).unwrap();
     receive(&mut store, space(1), &[carried(entity(4), 40)]);
     let reader = store.reader();
-    assert_eq!(reader.deleted_before(space(1), 150).unwrap(), [entity(1)]);
-    assert_eq!(reader.deleted_before(space(1), 200).unwrap(), [entity(1), entity(2)]);
+    assert_eq!(reader.deleted_before(space(1), 150).unwrap().entities, [entity(1)]);
+    assert_eq!(reader.deleted_before(space(1), 200).unwrap().entities, [entity(1), entity(2)]);
     assert_eq!(reader.trash_retention(space(1)).unwrap(), None, "nothing is purged that nobody asked for");
     let _ = store.set_trash_retention(space(1), Some(5)).unwrap();
     let _ = store.set_trash_retention(space(1), Some(7)).unwrap();
@@ -247,21 +248,109 @@ fn the_trash_keeps_what_this_device_has_not_known_as_deleted_for_long_and_what_p
     store.put_conflicts(&[(entity(2), vec![row("entity")]), (entity(3), vec![row("values")])]).unwrap();
     let _ = append(&mut store, space(1), entity(4), &[40], Arrival::Joined).unwrap();
     store.project(&[(entity(4), deleted(true))]).unwrap();
-    let mut expired = |before_ms, now_ms| {
-        let Expired { entities, unclear } = store.expired(space(1), before_ms, now_ms).unwrap();
+    let mut expired = |keep_ms, now_ms| {
+        let Expired { entities, unclear, .. } = store.expired(space(1), keep_ms, true, now_ms).unwrap();
         (entities, unclear)
     };
-    assert_eq!(expired(100, 1_000), (vec![], vec![]), "whatever the clocks of others say");
-    assert_eq!(expired(99, 5_000), (vec![], vec![]), "whatever this clock says");
-    assert_eq!(expired(1_000, 2_000), (vec![entity(1), entity(3)], vec![entity(4)]));
-    assert_eq!(store.reader().deleted_before(space(1), 100).unwrap().len(), 4, "who asks is shown all of it");
+    assert_eq!(expired(900, 1_000), (vec![], vec![]), "whatever the clocks of others say");
+    assert_eq!(expired(1_000, 1_500), (vec![], vec![]), "half of it has passed here");
+    assert_eq!(expired(1_951, 2_050), (vec![], vec![]), "and not enough elsewhere");
+    assert_eq!(expired(1_000, 2_050), (vec![entity(1), entity(3)], vec![entity(4)]));
+    assert_eq!(store.reader().deleted_before(space(1), 100).unwrap().entities.len(), 4, "who asks is shown all of it");
     store.put_conflicts(&[(entity(4), vec![])]).unwrap();
     store.project(&[(entity(1), deleted(false))]).unwrap();
-    assert_eq!(store.expired(space(1), 1_000, 2_000).unwrap().entities, [entity(3), entity(4)]);
+    let mut expired = |keep_ms, now_ms| store.expired(space(1), keep_ms, true, now_ms).unwrap().entities;
+    assert_eq!(expired(1_000, 2_060), [entity(3), entity(4)]);
     store.project(&[(entity(1), deleted(true))]).unwrap();
-    assert_eq!(store.expired(space(1), 1_000, 2_000).unwrap().entities, [entity(3), entity(4)], "counted anew");
-    assert_eq!(store.expired(space(1), 2_000, 3_000).unwrap().entities, [entity(1), entity(3), entity(4)]);
+    let mut expired = |keep_ms, now_ms| store.expired(space(1), keep_ms, true, now_ms).unwrap().entities;
+    assert_eq!(expired(1_000, 2_100), [entity(3), entity(4)], "counted anew");
+    assert_eq!(expired(1_000, 2_600), [entity(3), entity(4)]);
+    assert_eq!(expired(1_000, 3_100), [entity(1), entity(3), entity(4)]);
     sound(&store);
+}
+
+const DAY_MS: i64 = 86_400_000;
+const MONTH_MS: u64 = 30 * 86_400_000;
+
+/// A store of which one entity is in the trash, deleted and looked at first at this moment.
+fn with_one_in_the_trash(now_ms: i64) -> Store {
+    let mut store = two_spaces();
+    edit(&mut store, entity(1), &[1]);
+    store.project(&[(entity(1), Projection { json: "{}".into(), deleted: true, updated_ms: now_ms })]).unwrap();
+    assert_eq!(store.expired(space(1), MONTH_MS, true, now_ms).unwrap(), Expired::default());
+    store
+}
+
+#[test]
+fn a_clock_that_jumps_ahead_and_back_empties_no_trash() {
+    let start_ms = 1_767_225_600_000;
+    let mut store = with_one_in_the_trash(start_ms);
+    let minute_ms = 60_000;
+    for jump_ms in [365 * DAY_MS, -365 * DAY_MS, 3_650 * DAY_MS] {
+        for minutes in 1..5 {
+            let now_ms = start_ms + jump_ms + minutes * minute_ms;
+            let expired = store.expired(space(1), MONTH_MS, true, now_ms).unwrap();
+            assert_eq!(expired, Expired::default(), "{jump_ms} ms, after {minutes} minutes");
+        }
+    }
+    // The control: where the days pass one by one, a month is enough.
+    let mut store = with_one_in_the_trash(start_ms);
+    let mut after_days =
+        |days: i64| store.expired(space(1), MONTH_MS, true, start_ms + days * DAY_MS).unwrap().entities;
+    assert!((1..30).all(|days| after_days(days).is_empty()));
+    assert_eq!(after_days(30), [entity(1)]);
+}
+
+#[test]
+fn a_clock_that_jumps_ahead_empties_no_trash_that_is_kept_for_an_hour() {
+    let (start_ms, hour_ms) = (1_767_225_600_000, 3_600_000);
+    let mut store = with_one_in_the_trash(start_ms);
+    let mut at = |now_ms: i64| store.expired(space(1), 3_600_000, true, now_ms).unwrap().entities;
+    assert!(at(start_ms + 365 * DAY_MS).is_empty() && at(start_ms + 365 * DAY_MS + 60_000).is_empty());
+    assert_eq!(at(start_ms + 365 * DAY_MS + hour_ms), [entity(1)], "the control: an hour later");
+}
+
+#[test]
+fn a_trash_that_others_know_of_waits_for_the_word_of_the_relay() {
+    let start_ms = 1_767_225_600_000;
+    let mut store = with_one_in_the_trash(start_ms);
+    let _ = store.set_trash_retention(space(1), Some(0)).unwrap();
+    assert!(store.space(space(1)).unwrap().unwrap().cursor.is_some(), "the control: a relay has the space");
+    let looked = store.expired(space(1), 0, false, start_ms).unwrap();
+    assert_eq!((looked.entities, looked.waiting), (vec![], vec![entity(1)]));
+    assert_eq!(store.wants_trash_emptied(space(1)).unwrap(), Some(0));
+    let looked = store.expired(space(1), 0, true, start_ms).unwrap();
+    assert_eq!((looked.entities, looked.waiting), (vec![entity(1)], vec![]));
+    assert_eq!(store.wants_trash_emptied(space(1)).unwrap(), None);
+
+    let _ = store.set_direction(space(1), &notes(), Direction::LocalOnly, true).unwrap();
+    assert_eq!(store.expired(space(1), 0, false, start_ms).unwrap().entities, [entity(1)], "it never leaves");
+}
+
+#[test]
+fn what_the_relay_has_is_not_purged_by_who_may_only_read_or_only_take_in() {
+    let mut store = two_spaces();
+    edit(&mut store, entity(1), &[1]);
+    receive(&mut store, space(1), &[proven(entity(1), 1)]);
+    edit(&mut store, entity(2), &[2]);
+    for id in [entity(1), entity(2)] {
+        store.project(&[(id, Projection { json: "{}".into(), deleted: true, updated_ms: 100 })]).unwrap();
+    }
+    let both = [entity(1), entity(2)];
+    assert!(store.may_purge(space(1), &both).is_ok(), "the control");
+    store.set_role(space(1), Role::Reader).unwrap();
+    assert!(matches!(store.may_purge(space(1), &both), Err(PurgeError::ReadOnly { .. })));
+    assert!(store.may_purge(space(1), &both[1..]).is_ok(), "nobody else has it");
+    let found = store.reader().deleted_before(space(1), 100).unwrap();
+    assert_eq!((found.entities, found.skipped), (vec![entity(2)], vec![entity(1)]));
+    assert_eq!(store.expired(space(1), 0, true, 1_000).unwrap().skipped, [entity(1)]);
+
+    store.set_role(space(1), Role::Writer).unwrap();
+    let _ = store.set_direction(space(1), &notes(), Direction::PullOnly, true).unwrap();
+    assert!(matches!(store.may_purge(space(1), &both), Err(PurgeError::OnlyComesIn { .. })));
+    assert!(store.may_purge(space(1), &both[1..]).is_ok(), "nobody else has it");
+    let _ = store.set_direction(space(1), &notes(), Direction::LocalOnly, true).unwrap();
+    assert!(store.may_purge(space(1), &both).is_ok(), "what was cut off from the others is this device's alone");
 }
 
 #[test]

@@ -15,6 +15,9 @@ use std::time::Duration;
 struct Done {
     entities: u64,
     changes: u64,
+    /// What stays in the trash since it is not this device's to purge; only of the trash as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<u64>,
 }
 
 pub(super) fn run(arguments: &Purge, global: &Global, output: Output) -> Result<(), Failure> {
@@ -37,7 +40,7 @@ pub(super) fn run(arguments: &Purge, global: &Global, output: Output) -> Result<
     }
     drop(bar);
     let purged = purging(output, || space.purge(ids, confirm(arguments.yes)))?;
-    done(purged, (&replica, &space), global, output)
+    done((purged, None), (&replica, &space), global, output)
 }
 
 /// Purges what was deleted, where that is older than what is to be kept.
@@ -46,13 +49,11 @@ pub(super) fn empty_trash(arguments: &Trash, global: &Global, output: Output) ->
     let older_than = arguments.older_than.unwrap_or(Duration::ZERO);
     let Some(name) = &arguments.collection else {
         let purged = purging(output, || space.purge_deleted(older_than, confirm(arguments.yes)))?;
-        return done(purged, (&replica, &space), global, output);
+        return done((purged, Some(purged.skipped)), (&replica, &space), global, output);
     };
-    let of_collection = space.collection::<()>(name)?.deleted()?;
-    let mut expired = space.expired_deleted(older_than)?;
-    expired.retain(|id| of_collection.contains(id));
-    let purged = purging(output, || space.purge(expired, confirm(arguments.yes)))?;
-    done(purged, (&replica, &space), global, output)
+    let collection = space.collection::<()>(name)?;
+    let purged = purging(output, || collection.purge_deleted(older_than, confirm(arguments.yes)))?;
+    done((purged, Some(purged.skipped)), (&replica, &space), global, output)
 }
 
 /// Purges in one go, which tells nobody how far it is.
@@ -65,16 +66,40 @@ pub(super) fn confirm(yes: bool) -> Confirm {
     if yes { Confirm::Yes } else { Confirm::Ask }
 }
 
-fn done(purged: Purged, (replica, space): (&Replica, &Space), global: &Global, output: Output) -> Result<(), Failure> {
+fn done(
+    (purged, skipped): (Purged, Option<u64>),
+    (replica, space): (&Replica, &Space),
+    global: &Global,
+    output: Output,
+) -> Result<(), Failure> {
     let Purged { entities, changes, .. } = purged;
     let sync = global.hints.command("sync");
-    Warned::new(&Done { entities, changes }, (replica, space), entities > 0, global).done(output, || {
+    Warned::new(&Done { entities, changes, skipped }, (replica, space), entities > 0, global).done(output, || {
+        let skipped = skipped.filter(|skipped| *skipped > 0).map(|skipped| left_alone(skipped, global));
+        if entities == 0
+            && let Some(skipped) = skipped
+        {
+            return skipped;
+        }
         let what = format!(
             "{} with {}",
             text::count(entities, "entity", "entities"),
             text::count(changes, "change", "changes"),
         );
         let sync = console::style(sync).bold();
-        format!("Purged {what} from this device. The relay and the other devices follow with the next sync:\n  {sync}")
+        let purged = format!(
+            "Purged {what} from this device. The relay and the other devices follow with the next sync:\n  {sync}"
+        );
+        skipped.map_or_else(|| purged.clone(), |skipped| format!("{purged}\n{skipped}"))
     })
+}
+
+/// What stays in the trash, and what would help.
+fn left_alone(skipped: u64, global: &Global) -> String {
+    let what = text::count(skipped, "entity stays", "entities stay");
+    let command = console::style(global.hints.command("direction")).bold();
+    format!(
+        "{what} in the trash: where this device may only read the space, ask somebody who may write to empty it; where a collection only \
+         comes in, empty it on a device that sends it. Which those are says:\n  {command}"
+    )
 }

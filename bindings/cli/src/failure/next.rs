@@ -67,6 +67,14 @@ impl Failure {
             Self::Read(ReadError::Entity(error)) | Self::Edit(EditError::Entity(error)) => return after_entity(error),
             Self::Purge(PurgeError::Unconfirmed { .. }) => "repeat it with --yes to delete it for good",
             Self::Edit(EditError::Unconfirmed { .. }) => "`afield diff` shows what; repeat it with --yes to do so",
+            Self::Purge(PurgeError::ReadOnly { .. }) => {
+                "ask an owner of the space to purge it, or to let this device write"
+            }
+            Self::Purge(PurgeError::OnlyComesIn { collection, .. }) => {
+                return format!(
+                    "purge it on a device that sends it, or let it go both ways: `afield direction {collection} both`"
+                );
+            }
             Self::Purge(PurgeError::Entity(error)) => return after_entity(error),
             Self::Purge(PurgeError::Store(error)) => after_damage(error.class()),
             Self::Fields(_) => "`afield put --help` shows how fields are written",
@@ -399,6 +407,8 @@ mod tests {
         let (collection, entity) = ("notes".to_owned(), EntityId::from_bytes([7; 16]));
         let direction = |error: afield::store::DirectionError| Failure::Direction(error.into());
         let room = "make room on the disk";
+        let notes = "notes".parse().unwrap();
+        let only_comes_in = Failure::Purge(PurgeError::OnlyComesIn { space: space.id(), collection: notes });
         let cases = [
             (operation(OperationError::NoSuchSide), 2, "`afield conflicts` numbers the sides"),
             (operation(OperationError::Decided), 3, "`afield conflicts` shows"),
@@ -425,6 +435,8 @@ mod tests {
             (Failure::Query(ReadError::from(EntityError::NotYet { entity }).into()), 3, "`afield sync`"),
             (Failure::Read(ReadError::Path { entity, source: OperationError::Root }), 1, "`afield doctor`"),
             (Failure::Purge(PurgeError::Nested), 1, "`afield doctor`"),
+            (Failure::Purge(PurgeError::ReadOnly { space: space.id() }), 7, "ask an owner"),
+            (only_comes_in, 7, "`afield direction notes both`"),
             (Failure::Space(SpaceError::Nested), 1, "`afield doctor`"),
             (Failure::Connect(ConnectError::Thread(io::ErrorKind::OutOfMemory.into())), 1, "close other programs"),
             (Failure::Interrupted, 130, "repeat it"),

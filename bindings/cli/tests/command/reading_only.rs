@@ -34,7 +34,6 @@ fn who_may_only_read_is_told_with_each_edit_that_it_stays_here() {
         &["delete", "notes", &note],
         &["restore", "notes", &note],
         &["import", file.to_str().unwrap()],
-        &["purge", "notes", &note, "--yes"],
     ] {
         let is_nothing = line.contains(&"--to");
         let ran = ben.run(line);
@@ -44,6 +43,19 @@ fn who_may_only_read_is_told_with_each_edit_that_it_stays_here() {
         let is_step = line[0] == "undo" || line[0] == "redo";
         assert_eq!(ran.err.contains("What it was done to waits as well"), is_step, "{ran:?}");
     }
+    for line in [&["purge", "notes", &note][..], &["purge", "notes", &note, "--yes"]] {
+        let told = ben.run(line).failed(7).to_owned();
+        assert!(told.contains("may only read the space") && told.contains("ask an owner"), "{told}");
+    }
+    ben.run(["delete", "notes", &note]).ok();
+    for collection in [&[][..], &["notes"]] {
+        let json = ben.run([&["trash", "--empty", "--yes", "--json"][..], collection].concat()).json();
+        assert_eq!((&json["entities"], &json["skipped"]), (&0.into(), &1.into()), "{json}");
+        let told = ben.run([&["trash", "--empty"][..], collection].concat()).ok().to_owned();
+        assert!(told.contains("1 entity stays in the trash"), "{told}");
+    }
+    assert_eq!(ben.run(["--json", "trash"]).json()["id"], *note, "the control: it is still there");
+    ben.run(["restore", "notes", &note]).ok();
     let quiet = ben.run(["-q", "put", "notes", "title=Salt"]);
     assert!(!quiet.ok().is_empty() && quiet.err.is_empty(), "{quiet:?}");
     let json = ben.run(["put", "notes", "title=Dill", "--json"]);

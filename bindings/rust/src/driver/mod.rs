@@ -26,6 +26,7 @@ mod strategies;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod trash;
 mod undo;
 
 pub(crate) use acknowledged::Acknowledged;

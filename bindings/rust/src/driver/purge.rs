@@ -7,7 +7,6 @@ use crate::status::SyncEvent;
 use afield_core::session::ReceivedErasure;
 use afield_core::{Collection, EntityId, ErasureReason, Now, SpaceId};
 use afield_store::{PurgeError, Purged, Store, StoreError};
-use std::collections::BTreeSet;
 
 /// How long after an attempt to empty the WAL the next one is made, in milliseconds, when somebody was reading: at first, and at the most.
 /// SQLite waits some seconds for readers each time, and edits with it.
@@ -24,6 +23,15 @@ pub(super) enum Traces {
     Due { waited_ms: u64 },
     /// They do, and are looked at again at this moment of the monotonic clock, after so long a wait.
     Later { at_ms: u64, wait_ms: u64 },
+}
+
+/// What is purged.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Purging<'e> {
+    /// These.
+    These(&'e [EntityId]),
+    /// What has been in the trash for so long and is this device's to purge, of these or all: a restore may have come since somebody looked.
+    Expired { among: Option<&'e [EntityId]>, keep_ms: u64, is_in_step: bool },
 }
 
 impl Driver {
@@ -55,7 +63,7 @@ impl Driver {
     ///
     /// # Errors
     ///
-    /// One of them is not in the space, or the store failed; then nothing has changed.
+    /// One of them is not in the space, or not this device's to purge ([`Store::may_purge`]), or the store failed; then nothing has changed.
     pub fn purge(
         &self,
         space: SpaceId,
@@ -64,57 +72,11 @@ impl Driver {
         now: Now,
     ) -> Result<Purged, PurgeError> {
         let mut sync = self.turn();
-        let purged = self.purge_with(&mut sync, space, (entities, None), reason, now)?;
+        // Neither a role nor a direction changes while this has its turn.
+        lock(&self.store).may_purge(space, entities)?;
+        let purged = self.purge_with(&mut sync, space, Purging::These(entities), reason, now)?;
         drop(sync);
         // What comes now takes long, and concerns nobody else's entities.
-        self.erase_traces(now);
-        Ok(purged)
-    }
-
-    /// Purges entities that were in the trash for long enough when somebody looked, and are still: a restore may have come since.
-    ///
-    /// ```
-    /// # use afield::store::{OpenOptions, Origin, Store};
-    /// # use afield::{Driver, EntityId, Entropy, Existence, Now, SpaceId, Target, Value};
-    /// # use afield_core::document::DELETED_KEY;
-    /// # struct Zeros;
-    /// # impl Entropy for Zeros { fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0) } }
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let now = Now { wall_ms: 1_767_225_600_000, monotonic_ms: 0 };
-    /// # let mut store = Store::open_in_memory(&OpenOptions::default())?;
-    /// # let space = SpaceId::from_bytes([1; 16]);
-    /// # let _ = store.create_space(space, "Home", Origin::MadeHere, now.wall_ms)?;
-    /// # let driver = Driver::new(store, Box::new(Zeros), now)?;
-    /// # let entity = EntityId::from_bytes([2; 16]);
-    /// # let target = Target { space, collection: "notes".parse()?, entity, existence: Existence::Either };
-    /// # driver.edit(&target, now, |edit| edit.put("title", "Milk"))?;
-    /// # let month_ms = 30 * 86_400_000;
-    /// let deleted = Value::Timestamp(now.wall_ms);
-    /// driver.edit(&target, now, |edit| edit.put(DELETED_KEY, deleted))?;
-    /// let look = |now: Now| driver.with_store(|store| store.expired(space, now.wall_ms - month_ms, now.wall_ms));
-    /// assert!(look(now)?.entities.is_empty()); // it is known as deleted from now on
-    ///
-    /// let later = Now { wall_ms: now.wall_ms + 2 * month_ms, ..now };
-    /// let expired = look(later)?.entities;
-    /// let purged = driver.purge_expired(space, &expired, later.wall_ms - month_ms, later)?;
-    /// assert_eq!(purged.entities, 1);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// No such space is here, or the store failed; then nothing is purged.
-    pub fn purge_expired(
-        &self,
-        space: SpaceId,
-        entities: &[EntityId],
-        before_ms: i64,
-        now: Now,
-    ) -> Result<Purged, PurgeError> {
-        let mut sync = self.turn();
-        let purged = self.purge_with(&mut sync, space, (entities, Some(before_ms)), ErasureReason::TRASH, now)?;
-        drop(sync);
         self.erase_traces(now);
         Ok(purged)
     }
@@ -135,7 +97,7 @@ impl Driver {
                 here.push(*entity);
             }
         }
-        match self.purge_with(sync, space, (&here, None), ErasureReason::ASKED, now) {
+        match self.purge_with(sync, space, Purging::These(&here), ErasureReason::ASKED, now) {
             Ok(_) => {}
             Err(PurgeError::Store(error)) => return Err(error.into()),
             Err(error) => tracing::warn!(%space, %error, "what the relay says was purged could not be erased"),
@@ -144,19 +106,24 @@ impl Driver {
         Ok(())
     }
 
-    fn purge_with(
+    pub(super) fn purge_with(
         &self,
         sync: &mut Synchronization,
         space: SpaceId,
-        (entities, expired_ms): (&[EntityId], Option<i64>),
+        purging: Purging<'_>,
         reason: ErasureReason,
         now: Now,
     ) -> Result<Purged, PurgeError> {
         let mut store = lock(&self.store);
-        let mut entities = entities.to_vec();
-        if let Some(before_ms) = expired_ms {
-            let still: BTreeSet<_> = store.expired(space, before_ms, now.wall_ms)?.entities.into_iter().collect();
-            entities.retain(|entity| still.contains(entity));
+        let entities = match purging {
+            Purging::These(entities) => entities.to_vec(),
+            Purging::Expired { among, keep_ms, is_in_step } => {
+                let still = store.expired(space, keep_ms, is_in_step, now.wall_ms)?.entities;
+                still.into_iter().filter(|entity| among.is_none_or(|among| among.contains(entity))).collect()
+            }
+        };
+        if entities.is_empty() {
+            return Ok(Purged::default());
         }
         let entities = entities.as_slice();
         let mut gone = Vec::new();

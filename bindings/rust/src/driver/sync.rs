@@ -116,6 +116,8 @@ pub(super) struct SpaceSync {
     /// Changes pushed and received in this session.
     pub(super) sent: u64,
     pub(super) received: u64,
+    /// Whether the relay has said that it sent everything, and nobody has looked at the trash since.
+    pub(super) is_told: bool,
     /// Broke too often at one cursor; not opened until sync is switched on anew.
     pub(super) blocked: bool,
 }
@@ -140,6 +142,7 @@ impl Default for SpaceSync {
             relay_asked_until_ms: None,
             sent: 0,
             received: 0,
+            is_told: false,
             blocked: false,
         }
     }

@@ -28,7 +28,7 @@ mod tests {
     fn counted(count: u64) -> Vec<String> {
         let (space, entity) = (SpaceId::from_bytes([1; 16]), EntityId::from_bytes([2; 16]));
         let held = |received| SyncError::Held { space, deletions: count, received };
-        let extent = Purged { entities: count, changes: count, unsent: 0 };
+        let extent = Purged { entities: count, changes: count, unsent: 0, skipped: 0 };
         let restored = |is_deleted| EditError::Unconfirmed { entity, places: count, is_deleted };
         vec![
             held(true).to_string(),

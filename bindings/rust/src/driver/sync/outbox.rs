@@ -58,6 +58,7 @@ impl Driver {
     }
 
     pub(in crate::driver) fn pump(&self, sync: &mut Synchronization, now: Now) -> Result<(), DriverError> {
+        self.empty_told_trash(sync, now)?;
         let edited = std::mem::take(&mut *lock(&self.edited));
         for space in edited {
             if let Some(state) = sync.spaces.get_mut(&space) {

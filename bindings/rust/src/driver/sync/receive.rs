@@ -321,7 +321,7 @@ impl Driver {
                 if let Some(state) = sync.spaces.get_mut(&space) {
                     state.refusals.succeeded();
                     state.closes = (0, 0);
-                    state.raw = false;
+                    (state.raw, state.is_told) = (false, true);
                 }
                 sync.say(SyncEvent::CaughtUp { space });
             }

@@ -52,7 +52,12 @@ impl Driver {
             }
             if state.is_none() {
                 // It was purged here while it was on its way, or is the word that something was: nothing waits behind it.
-                tracing::debug!(%space, %entity, %code, "the relay refused what is not here any more");
+                if lock(&self.store).refuse_erasure(space, (entity, hash), code, now.wall_ms)? {
+                    tracing::warn!(%space, %entity, %code, "the relay refused to purge what was purged here");
+                    sync.say(SyncEvent::ChangeRefused { space, entity, code });
+                } else {
+                    tracing::debug!(%space, %entity, %code, "the relay refused what is not here any more");
+                }
                 continue;
             }
             if code != ChunkCode::Blocked && state != Some(ChangeState::Waiting) {

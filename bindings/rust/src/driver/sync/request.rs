@@ -212,10 +212,8 @@ impl Driver {
             }
             strongest = Some(strongest.map_or(decision, |before| stronger(before, decision)));
         }
-        if is_question && is_question_due && sync.is_everything_here() {
-            // Asked on behalf of everybody who waits, too.
-            lock(&self.waiters).ask();
-            self.ask_the_relay(sync, now);
+        if is_question && is_question_due {
+            self.ask_whether_all_is_here(sync, now);
         }
         sync.look_at_schedules(now);
         Ok(strongest.unwrap_or(Decision::skip(Reason::NothingToDo, None)))

@@ -1,7 +1,7 @@
 //! What sync shows of itself.
 
 use super::plan::Plan;
-use super::{Link, Synchronization, Waiting};
+use super::{Link, SpaceSync, Synchronization, Waiting};
 use crate::driver::documents::lock;
 use crate::driver::{Driver, LinkView, NotInStep, PlanView, SpaceView, View};
 use afield_core::session::DeviceSession;
@@ -167,6 +167,14 @@ impl Driver {
         }
     }
 
+    /// Asks whether anything is still on its way here, unless that is asked already; who waits to know is answered by it, too.
+    pub(in crate::driver) fn ask_whether_all_is_here(&self, sync: &mut Synchronization, now: Now) {
+        if sync.is_everything_here() {
+            lock(&self.waiters).ask();
+            self.ask_the_relay(sync, now);
+        }
+    }
+
     /// Asks whether anything is still on its way here.
     pub(super) fn ask_the_relay(&self, sync: &mut Synchronization, now: Now) {
         let Synchronization { link: Link::Up { session, .. }, spaces, .. } = sync else { return };
@@ -217,6 +225,16 @@ impl Synchronization {
         let (Link::Up { session, .. }, Some(state)) = (&self.link, self.spaces.get(&space)) else { return false };
         let nothing_to_fetch = state.are_fetches_known && !state.has_backfills && session.fetches(space) == 0;
         session.is_caught_up(space) && nothing_to_fetch && self.unmerged.is_empty()
+    }
+
+    /// The spaces of which the relay has said that it sent everything, and everything is here: each once for each time that it did.
+    pub(in crate::driver) fn told_of_everything(&mut self) -> Vec<SpaceId> {
+        let is_told = |(space, state): (&SpaceId, &SpaceSync)| state.is_told.then_some(*space);
+        let told: Vec<_> = self.spaces.iter().filter_map(is_told).filter(|space| self.is_here(*space)).collect();
+        for state in self.spaces.iter_mut().filter(|(space, _)| told.contains(space)).map(|(_, state)| state) {
+            state.is_told = false;
+        }
+        told
     }
 
     pub(super) fn is_welcome(&self) -> bool {

@@ -102,6 +102,9 @@ fn of_editing() -> Vec<Frozen> {
         PurgeError::Unconfirmed { .. } = PurgeError::Unconfirmed { space: SPACE, extent: Purged::default() }
             => "purge.unconfirmed", Permanent;
         PurgeError::Nested = PurgeError::Nested => "purge.nested", Permanent;
+        PurgeError::ReadOnly { .. } = PurgeError::ReadOnly { space: SPACE } => "purge.read_only", Permanent;
+        PurgeError::OnlyComesIn { .. } = PurgeError::OnlyComesIn { space: SPACE, collection: "notes".parse().unwrap() }
+            => "purge.only_comes_in", Permanent;
     } passes on {
         PurgeError::Entity(_) = missing().into() => "entity.missing", Permanent;
         PurgeError::Store(_) = PurgeError::Store(purge) => "store.disk_full", Quota;
