@@ -220,6 +220,28 @@ fn an_entity_edited_beside_its_deletion_is_listed_and_settled_either_way() {
 }
 
 #[test]
+fn a_deletion_taken_back_by_undo_beside_another_deletion_is_listed() {
+    let (mut one, mut other) = (Document::new(ENTITY), Document::new(ENTITY));
+    deliver(&mut other, &edit(&mut one, 1, |edit| edit.put("a", 0)));
+    // What was made within one millisecond is one step, so this is later.
+    let later =
+        crate::document::EditContext { now: crate::time::Now { wall_ms: i64::MAX / 2, monotonic_ms: 0 }, ..by(1) };
+    let delete = |edit: &mut Edit<'_>| edit.put(DELETED_KEY, Value::Timestamp(5));
+    let deleted = one.edit(&later, &Limits::DEFAULT, delete).unwrap().changes.remove(0).hash;
+    edit(&mut other, 2, |edit| edit.put(DELETED_KEY, Value::Timestamp(6)));
+    let own = |actor: &automerge::ActorId| *actor == by(1).actor;
+    let plan = one.undo_plan_of(crate::document::Direction::Undo, &deleted, own).unwrap();
+    edit(&mut one, 1, |edit| edit.revert(&plan));
+    assert_eq!(one.read_at(DELETED_KEY).unwrap(), Some(Value::Null));
+    exchange(&mut one, &mut other);
+    let conflict = only(&one);
+    assert_eq!((conflict.kind, only(&other)), (ConflictKind::Entity, conflict.clone()));
+    let kept = conflict.values.iter().position(|side| side.value.is_some()).unwrap();
+    let kept = decided(&one, &other, &conflict, &Choice::Keep(kept));
+    assert_eq!(kept.entry(DELETED_KEY), Some(&Value::Null));
+}
+
+#[test]
 fn what_was_kept_of_two_objects_goes_on_merging_with_what_others_write_into_it() {
     let object = |name: &str| Value::from([("name", Value::from(name))]);
     let (mut one, mut other) =

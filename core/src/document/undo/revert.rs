@@ -1,6 +1,7 @@
 //! Taking changes back: maps, and what stands in one place of a map or list.
 
 use super::{Remade, Segment};
+use crate::document::DELETED_KEY;
 use crate::document::edit::Edit;
 use crate::document::error::OperationError;
 use crate::document::history::View;
@@ -121,6 +122,12 @@ impl Edit<'_> {
         let others = self.value_of_others(place, after, present.as_ref())?;
         match others.or_else(|| before.map(|before| self.content(reverting, &before.standing))) {
             Some(value) => self.write(place, &value),
+            // Whoever takes a deletion back says that the entity is there, also to those who delete it meanwhile: a mark that is removed says
+            // nothing beside theirs.
+            None if is_deletion_mark(place) => match present {
+                Some(present) if !present.is_null() => self.write(place, &Value::Null),
+                _ => Ok(()),
+            },
             None if present.is_some() => self.remove(place),
             None => Ok(()),
         }
@@ -218,6 +225,11 @@ impl Slot {
     fn of(found: &automerge::Value<'_>, id: ObjId) -> Self {
         Self { standing: identified(found, &id), id }
     }
+}
+
+/// Whether a place is the mark that says since when the entity is deleted.
+fn is_deletion_mark(place: &Place) -> bool {
+    place.parent.id == ObjId::Root && place.prop == Prop::Map(DELETED_KEY.to_owned())
 }
 
 fn slot(document: &impl ReadDoc, object: &ObjId, prop: impl Into<Prop>) -> Result<Option<Slot>, OperationError> {

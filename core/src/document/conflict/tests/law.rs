@@ -4,7 +4,10 @@
 //! nothing else: what is visible, gone, known and concurrent it works out from the record alone.
 
 use super::*;
-use automerge::{Prop, ReadDoc};
+use crate::document::EditContext;
+use crate::document::undo::{Direction, TYPING_PAUSE_MAX_MS};
+use crate::time::Now;
+use automerge::{ActorId, Prop, ReadDoc};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -227,6 +230,10 @@ struct World {
     record: Record,
     /// The heads at which a device had no conflict.
     clear: Vec<Vec<ChangeHash>>,
+    /// The changes in which a device said that the entity is deleted.
+    marked: Vec<Vec<ChangeHash>>,
+    /// Goes on with each edit, so that each is a step of its own to undo.
+    wall_ms: i64,
 }
 
 impl World {
@@ -236,6 +243,8 @@ impl World {
             views: vec![BTreeSet::new(); 3],
             record: Record::default(),
             clear: vec![Vec::new(); 3],
+            marked: vec![Vec::new(); 3],
+            wall_ms: by(1).now.wall_ms,
         };
         for number in 0..2 {
             world.insert(0, 0, number);
@@ -261,7 +270,10 @@ impl World {
         device: usize,
         closure: impl FnOnce(&mut Edit<'_>) -> Result<(), OperationError>,
     ) -> Vec<LocalChange> {
-        edit(&mut self.documents[device], device as u8 + 1, closure)
+        self.wall_ms += TYPING_PAUSE_MAX_MS + 1;
+        let now = Now { wall_ms: self.wall_ms, monotonic_ms: 0 };
+        let context = EditContext { now, ..by(device as u8 + 1) };
+        self.documents[device].edit(&context, &Limits::DEFAULT, closure).unwrap().changes
     }
 
     /// Inserts a number, or a map with one, into the list; its creation is the record's first act.
@@ -345,6 +357,7 @@ impl World {
         }
         let Some((path, register)) = self.register(device, place, number) else { return };
         let value = match what {
+            8 | 9 if register == Register::deletion() => return self.take_deletion_back(device, register),
             _ if register == Register::deletion() => {
                 if number.is_multiple_of(2) {
                     Value::Null
@@ -365,6 +378,9 @@ impl World {
             return;
         }
         let prop = prop_at(&path, &register);
+        if register == Register::deletion() {
+            self.marked[device].extend(made.iter().map(|change| change.hash));
+        }
         let (id, is_object) = self.at(device, &register.object(), prop).unwrap();
         let derived = made.iter().any(|change| change.derived);
         let is_known = self.record.homes.insert(id.clone(), register.clone()).is_some();
@@ -372,6 +388,23 @@ impl World {
         let is_written_into = is_object || matches!(value, Value::Counter(_));
         let written = Some(Written { id, scalar: (!is_written_into).then_some(value) });
         self.add(device, vec![Act::Write { register, written, derived, keeps: false }]);
+    }
+
+    /// Undoes the latest deletion or restoration of a device's own, where it can be.
+    fn take_deletion_back(&mut self, device: usize, register: Register) {
+        let Some(marked) = self.marked[device].pop() else { return };
+        let own = ActorId::from([device as u8 + 1; 16]);
+        let document = &self.documents[device];
+        let Some(plan) = document.undo_plan_of(Direction::Undo, &marked, |actor| *actor == own) else { return };
+        if self.do_edit(device, |edit| edit.revert(&plan)).is_empty() {
+            return;
+        }
+        // Whoever takes a deletion back says that the entity is there: a mark that is gone would say nothing.
+        let (id, _) = self.at(device, &register.object(), DELETED_KEY).expect("the mark is written, and not removed");
+        let scalar = self.documents[device].read_at(DELETED_KEY).unwrap();
+        self.record.homes.insert(id.clone(), register.clone());
+        let written = Some(Written { id, scalar });
+        self.add(device, vec![Act::Write { register, written, derived: false, keeps: false }]);
     }
 
     /// Keeps one of the values that stand at a place, or leaves it empty, where that is in conflict.
