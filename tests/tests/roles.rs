@@ -1,6 +1,6 @@
 //! What a device may do with a space: the relay tells it, and who may do less than an owner brings no space to a relay that lacks it (R6).
 
-use afield::{Relay, Replica, Role, Space, SpaceError, SpaceId, SyncEvent};
+use afield::{Path, Relay, Replica, Role, Space, SpaceError, SpaceId, Strategy, SyncEvent};
 use afield_tests::processes::{Access, Program, Proxy, Site};
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
@@ -235,6 +235,38 @@ fn a_role_that_changes_in_a_session_is_known_with_the_next_sync_and_what_was_ref
     while let Ok(event) = events.try_recv() {
         assert!(!matches!(event, SyncEvent::Disconnected { .. }), "in one session: {event:?}");
     }
+}
+
+#[test]
+fn a_reader_decides_nothing_by_a_strategy_until_he_or_she_may_write() {
+    let site = start();
+    let (laptop, home) = adas(&site);
+    (grant(&site, home.id(), "ben", "writer"), grant(&site, home.id(), "cyd", "reader"));
+    let (bens, there) = joined(&site, "ben.db", home.id(), &["--user", "ben"]);
+    let (cyds, theirs) = joined(&site, "cyd.db", home.id(), &["--user", "cyd"]);
+    theirs.collection::<()>("notes").unwrap().on_conflict(Strategy::Newest).unwrap();
+    [&laptop, &bens].into_iter().for_each(Replica::disconnect);
+    for (space, title) in [(&home, "of Ada"), (&there, "of Ben")] {
+        let notes = space.collection::<()>("notes").unwrap();
+        let id = notes.ids().unwrap()[0];
+        notes.entity(id).unwrap().map(Path::ROOT).put("title", title).unwrap();
+    }
+    connect(&site, &laptop, &["--user", "ada"]);
+    connect(&site, &bens, &["--user", "ben"]);
+    site.sync_all(&[&laptop, &bens]);
+
+    site.try_sync(&cyds).expect("nothing is refused");
+    let pending = |replica: &Replica| replica.status().unwrap().pending_changes;
+    let open = |space: &Space| space.conflicts().unwrap().len();
+    assert_eq!((role(&cyds), pending(&cyds), open(&theirs)), (Some(Role::Reader), 0, 1));
+    site.try_sync(&cyds).expect("nor later");
+
+    grant(&site, home.id(), "cyd", "writer");
+    site.try_sync(&cyds).expect("what was decided is taken");
+    site.try_sync(&cyds).expect("all of it");
+    assert_eq!((role(&cyds), pending(&cyds), open(&theirs)), (Some(Role::Writer), 0, 0));
+    site.sync(&laptop);
+    assert_eq!(open(&home), 0, "for everybody");
 }
 
 #[test]

@@ -338,6 +338,9 @@ impl<T> Collection<T> {
     /// - [`Strategy::PreferThis`]: what this device wrote; [`Strategy::PreferOther`]: what others wrote. Where this device had no part in
     ///   it, the conflict is listed.
     ///
+    /// A device that may only read the space, or takes in only of the collection ([`Direction::PullOnly`](crate::Direction::PullOnly)), decides
+    /// nothing, and lists the conflict; once it may write or sends, it decides what is listed then.
+    ///
     /// What is decided so is an edit that every device takes over: devices that hold the same make the same one, and devices with
     /// opposing strategies stop after a few and list the conflict. Decided are conflicts of [`ConflictKind::Values`] between values that
     /// are replaced as a whole. A value beside its deletion, what merges inside (texts, lists, maps, counters), what was lost within
@@ -584,6 +587,7 @@ impl ReadOnlySpace {
 
 impl Shared {
     fn conflicts(self: &Arc<Self>, query: &ConflictQuery<'_>) -> Result<Vec<Conflict>, ReadError> {
+        self.driver.settle_what_was_left(self.now());
         self.driver.refresh_conflicts(query, self.now())?;
         let listed = self.reader.conflicts(query)?;
         let homes: BTreeMap<EntityId, Name> =

@@ -165,6 +165,9 @@ impl Driver {
         };
         let writes = [PendingWrite::of(entity, open, changes, Arrival::Applied)];
         self.append(std::slice::from_mut(&mut taken), &writes, now)?;
+        // Opening it may have merged what others wrote.
+        drop(taken);
+        self.settle_by_strategy(now);
         Ok(Edited { value, changes: writes.iter().flat_map(PendingWrite::ids).collect() })
     }
 
@@ -534,7 +537,13 @@ impl<'d> TransactionScope<'d> {
         }
         if !writes.is_empty() {
             self.driver.append(&mut taken, &writes, self.now)?;
+            self.driver.ask_strategies(joined);
         }
+        drop(taken);
+        let (driver, now) = (self.driver, self.now);
+        // What the strategies decide is no part of the transaction, and needs the documents that it has.
+        drop(self);
+        driver.settle_by_strategy(now);
         Ok(writes.iter().flat_map(PendingWrite::ids).collect())
     }
 }

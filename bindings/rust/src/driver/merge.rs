@@ -36,7 +36,6 @@ impl Driver {
     /// The store failed.
     pub(super) fn merge(&self, entities: BTreeSet<EntityId>, now: Now) -> Result<(), DriverError> {
         let mut entities: Vec<_> = entities.into_iter().collect();
-        let all = entities.clone();
         while !entities.is_empty() {
             let roomier = self.merge_once(&entities, now)?;
             entities.clear();
@@ -47,7 +46,7 @@ impl Driver {
             }
         }
         // What came is stored by now, whatever becomes of this.
-        self.settle_by_strategy(&all, now);
+        self.settle_by_strategy(now);
         Ok(())
     }
 
@@ -145,6 +144,8 @@ impl Driver {
             unsettled.iter_mut().for_each(|one| one.taken.open = None);
             return Err(error);
         }
+        // Before anything else can fail: what is stored is looked at sooner or later.
+        self.ask_strategies(changed.iter().copied());
         self.forget_let_go()?;
         lock(&self.unfinished).extend(unfinished);
         lock(&self.merged).add(&merged);

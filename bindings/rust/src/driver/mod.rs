@@ -110,6 +110,8 @@ pub struct Driver {
     recorder: Mutex<Option<sync::request::Recorder>>,
     failures_told: AtomicU32,
     guards: Mutex<guard::Guards>,
+    /// What was merged and strategies have not been asked about. Held for a moment at a time, inside all other locks.
+    unasked: Mutex<strategies::Unasked>,
     /// How often strategies were set.
     strategies_set: AtomicU64,
     /// Of a driver that only looks.
@@ -257,6 +259,7 @@ impl Driver {
             recorder: Mutex::default(),
             failures_told: AtomicU32::new(FAILURES_TOLD),
             guards: Mutex::default(),
+            unasked: Mutex::default(),
             strategies_set: AtomicU64::new(0),
             looks,
             device: Mutex::new(device),
@@ -398,6 +401,7 @@ impl Driver {
     /// Merges what was received and not merged before the end of the process, or before the store failed. Where the
     /// store does not take it, each entity is merged when it is opened, or all with the next session.
     fn catch_up_with_the_store(&self, now: Now) {
+        self.ask_strategies_about_anything();
         let retried = lock(&self.store).retry_judged_before(VERDICT_RULES).map_err(DriverError::from);
         if let Err(error) = retried.and_then(|_| self.merge_pending(now)) {
             tracing::warn!(%error, "what was received before is stored, and could not be merged yet");

@@ -1,14 +1,19 @@
 //! Conflicts that a strategy decides: settled once what brought them is merged and stored.
+//!
+//! The two are not one transaction, so what is merged is noted until it was looked at: in memory, and of what was merged before the process
+//! began by the stored conflicts themselves.
 
 use super::conflicts::found_in;
-use super::documents::{OpenEntity, lock};
+use super::documents::{Documents, OpenEntity, lock};
 use super::edit::{EditFailure, PendingWrite};
 use super::{Driver, EntityError};
 use afield_core::document::strategy::Strategy;
 use afield_core::document::{Conflict, LoadError, LocalChange, OperationError, Path};
+use afield_core::policy::Direction;
 use afield_core::wire::ChunkCode;
-use afield_core::{ChangeHash, Collection, EntityId, Now, SpaceId};
+use afield_core::{ChangeHash, Collection, EntityId, Now, Role, SpaceId};
 use afield_store::{Arrival, ConflictQuery, SpaceError, StoreError, StoredStrategy};
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
@@ -20,6 +25,15 @@ pub(super) enum Settled {
     Nothing,
     /// All that there was at these heads, by the strategies as they were when they had been set so often.
     At(Vec<ChangeHash>, u64),
+}
+
+/// What strategies have not been asked about yet.
+#[derive(Debug, Default)]
+pub(super) struct Unasked {
+    /// What was merged since.
+    entities: BTreeSet<EntityId>,
+    /// Whether that is not known of what is stored: the process may have ended between a merge and what follows from it.
+    anything: bool,
 }
 
 /// The strategies of a collection.
@@ -88,30 +102,98 @@ impl Driver {
         let field = if field.steps().is_empty() { String::new() } else { field.to_string() };
         let _ = lock(&self.store).set_strategy(space, collection, &field, name)?;
         self.strategies_set.fetch_add(1, Ordering::Relaxed);
-        let query = ConflictQuery { space, collection: Some(collection), entity: None };
-        if let Err(error) = self.refresh_conflicts(&query, now) {
-            tracing::warn!(%space, %error, "the conflicts that there are could not be looked at");
-        }
-        let mut entities: Vec<EntityId> = {
-            let reader = lock(&self.store).reader();
-            reader.conflicts(&query)?.into_iter().map(|listed| listed.entity).collect()
-        };
-        entities.dedup();
-        self.settle_by_strategy(&entities, now);
+        self.settle_standing(space, Some(collection), now)?;
         Ok(())
     }
 
+    /// Decides what strategies decide of all that stands in conflict in a space, or in one of its collections: after something has changed
+    /// that decides whether they do.
+    pub(super) fn settle_standing(
+        &self,
+        space: SpaceId,
+        collection: Option<&Collection>,
+        now: Now,
+    ) -> Result<(), StoreError> {
+        if !lock(&self.store).has_strategies()? {
+            return Ok(());
+        }
+        let query = ConflictQuery { space, collection, entity: None };
+        if let Err(error) = self.refresh_conflicts(&query, now) {
+            tracing::warn!(%space, %error, "the conflicts that there are could not be looked at");
+        }
+        let reader = lock(&self.store).reader();
+        let listed = reader.conflicts(&query)?;
+        // What could not be looked at is stale, and not listed.
+        let stale = reader.entities_with_stale_conflicts(&query)?;
+        let entities =
+            listed.into_iter().map(|listed| listed.entity).chain(stale.into_iter().map(|(entity, _)| entity));
+        self.ask_strategies(entities);
+        self.settle_by_strategy(now);
+        Ok(())
+    }
+
+    /// Notes that it is not known what of that which is stored was merged and not looked at.
+    pub(super) fn ask_strategies_about_anything(&self) {
+        lock(&self.unasked).anything = true;
+    }
+
+    /// Decides what strategies decide of what was merged before the process began, if that was not done yet, and of what was merged since.
+    pub(crate) fn settle_what_was_left(&self, now: Now) {
+        let anything = std::mem::take(&mut lock(&self.unasked).anything);
+        if anything && let Err(error) = self.settle_what_stands(now) {
+            tracing::warn!(%error, "conflicts that strategies decide could not be looked for");
+            self.ask_strategies_about_anything();
+        }
+        self.settle_by_strategy(now);
+    }
+
+    fn settle_what_stands(&self, now: Now) -> Result<(), StoreError> {
+        if !lock(&self.store).has_strategies()? {
+            return Ok(());
+        }
+        let spaces = lock(&self.store).spaces()?;
+        for record in spaces {
+            let stored = lock(&self.store).strategies(record.space, None)?;
+            let collections: BTreeSet<&Collection> = stored.iter().map(|stored| &stored.collection).collect();
+            for collection in collections {
+                self.settle_standing(record.space, Some(collection), now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes entities in which others may have begun conflicts, to be looked at once their documents are free.
+    pub(super) fn ask_strategies(&self, entities: impl IntoIterator<Item = EntityId>) {
+        lock(&self.unasked).entities.extend(entities);
+    }
+
     /// Decides what strategies decide in entities that others have changed. What cannot be decided now is listed, and looked at again
-    /// when others change the entity once more.
-    pub(super) fn settle_by_strategy(&self, entities: &[EntityId], now: Now) {
+    /// when others change the entity once more; where it was the store that failed, or somebody has the document, with the next merge.
+    pub(super) fn settle_by_strategy(&self, now: Now) {
+        // Whoever runs an application's closure has documents, and may not wait for others.
+        let is_nothing_due = lock(&self.unasked).entities.is_empty();
+        if is_nothing_due || Documents::is_inside() || lock(&self.store).is_poisoned() {
+            return;
+        }
+        let entities = std::mem::take(&mut lock(&self.unasked).entities);
         match lock(&self.store).has_strategies() {
             Ok(true) => {}
             Ok(false) => return,
-            Err(error) => return tracing::warn!(%error, "conflicts stay as they are"),
+            Err(error) => {
+                tracing::warn!(%error, "conflicts stay as they are");
+                return self.ask_strategies(entities);
+            }
         }
         for entity in entities {
-            if let Err(error) = self.settle_entity(*entity, now) {
-                tracing::warn!(%entity, %error, "conflicts that a strategy decides stay as they are");
+            let Err(error) = self.settle_entity(entity, now) else { continue };
+            tracing::warn!(%entity, %error, "conflicts that a strategy decides stay as they are");
+            let is_over = match &error {
+                EditFailure::Entity(error) => error.is_of_this_entity_alone(),
+                EditFailure::Document(_) => true,
+                EditFailure::Store(_) => false,
+            };
+            if !is_over {
+                self.ask_strategies([entity]);
             }
         }
     }
@@ -120,7 +202,9 @@ impl Driver {
         // Asked before the strategies are read: what is set after that is followed once more.
         let set = self.strategies_set.load(Ordering::Relaxed);
         let Some(strategies) = self.strategies_of(entity).map_err(EntityError::from)? else { return Ok(()) };
-        let mut taken = self.load(self.documents.wait_for(entity), now)?;
+        let mut taken = self.load(self.take(entity)?, now)?;
+        // What loading has merged is looked at now.
+        lock(&self.unasked).entities.remove(&entity);
         let Some(open) = taken.open.as_deref_mut() else { return Ok(()) };
         let changes = self.settle_open(open, (&strategies, set))?;
         if changes.is_empty() {
@@ -133,7 +217,7 @@ impl Driver {
         Ok(())
     }
 
-    /// The strategies of an entity's collection, where they decide anything and this device may write.
+    /// The strategies of an entity's collection, where they decide anything and what this device writes leaves it.
     fn strategies_of(&self, entity: EntityId) -> Result<Option<Strategies>, StoreError> {
         let store = lock(&self.store);
         let Some(home) = store.home(entity)? else { return Ok(None) };
@@ -141,9 +225,16 @@ impl Driver {
         if !strategies.settle_anything() {
             return Ok(None);
         }
-        // Who may only read decides nothing for others, and need not pile up what nobody takes.
-        let may_write = !store.blocked(home.space)?.iter().any(|block| block.code == ChunkCode::ReadOnly);
-        Ok(may_write.then_some(strategies))
+        // Who may only read decides nothing for others, and need not pile up what nobody takes; nor need those who take in only.
+        let is_reader = store.space(home.space)?.is_some_and(|record| record.role == Some(Role::Reader));
+        let is_refused =
+            || Ok::<_, StoreError>(store.blocked(home.space)?.iter().any(|block| block.code == ChunkCode::ReadOnly));
+        let directions = store.reader().directions(home.space)?;
+        let takes_in_only = |(collection, direction): &(Collection, Direction)| {
+            *collection == home.collection && *direction == Direction::PullOnly
+        };
+        let decides = !is_reader && !directions.iter().any(takes_in_only) && !is_refused()?;
+        Ok(decides.then_some(strategies))
     }
 
     fn settle_open(

@@ -50,7 +50,10 @@ impl Driver {
         self.planned_anew(&mut sync, space, now).map_err(|error| match error {
             SpaceError::Store(error) => DirectionError::Store(error),
             _ => DirectionError::UnknownSpace { space },
-        })
+        })?;
+        drop(sync);
+        // Who takes in only decides nothing.
+        Ok(self.settle_standing(space, Some(collection), now)?)
     }
 
     /// Tells those who wait for the relay to have a change that it is held back.

@@ -315,7 +315,8 @@ impl Driver {
                 self.invitation_is_served(sync, (space, role))?;
                 // What was refused before is filed first: a role that is higher now lifts it.
                 self.file_refusals(sync, std::mem::take(&mut step.refusals), now)?;
-                self.note_role(sync, space, role)?;
+                self.note_role(sync, space, role, now)?;
+                self.settle_what_was_left(now);
                 sync.backoff.succeeded();
                 tracing::debug!(%space, "caught up");
                 if let Some(state) = sync.spaces.get_mut(&space) {
@@ -367,8 +368,8 @@ impl Driver {
     }
 
     /// Stores what the relay says that this device may do with a space, where that is new. What was refused of somebody who could only
-    /// read goes on where he or she may write now.
-    fn note_role(&self, sync: &mut Synchronization, space: SpaceId, role: Role) -> Result<(), DriverError> {
+    /// read goes on where he or she may write now, and what strategies decide is decided.
+    fn note_role(&self, sync: &mut Synchronization, space: SpaceId, role: Role, now: Now) -> Result<(), DriverError> {
         let mut store = lock(&self.store);
         let Some(record) = store.space(space)? else { return Ok(()) };
         if !record.is_lost && record.role == Some(role) {
@@ -378,7 +379,9 @@ impl Driver {
         tracing::info!(%space, %role, "what this device may do with the space was told");
         if record.role == Some(Role::Reader) && role > Role::Reader {
             store.unblock(space)?;
+            drop(store);
             Self::rescan(sync, space);
+            self.settle_standing(space, None, now)?;
         }
         Ok(())
     }

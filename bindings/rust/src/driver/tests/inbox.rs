@@ -65,3 +65,85 @@ fn what_a_strategy_left_to_people_is_decided_once_another_one_is_set() {
     set(Strategy::Newest);
     assert_eq!(count(), 0);
 }
+
+/// A device on which the newest write holds, and what brings a conflict to it.
+fn following() -> (Desk, Vec<Vec<u8>>, HandRelay) {
+    let desk = Desk::new();
+    desk.driver.set_strategy(desk.space, &"notes".parse().unwrap(), &Path::ROOT, Strategy::Newest, NOW).unwrap();
+    desk.driver.enable_sync(NOW);
+    let mut relay = desk.connect(NOW);
+    let mut messages = vec![relay.welcome(), relay.opened()];
+    messages.extend(conflicting(ENTITY).iter().map(|bytes| relay.chunk(ENTITY, bytes)));
+    (desk, messages, relay)
+}
+
+fn conflicts(desk: &Desk) -> u64 {
+    desk.driver.with_store(|store| store.reader().conflict_count(desk.space)).unwrap()
+}
+
+/// Lets this many commits through and none after them.
+fn fail_after(desk: &Desk, commits: usize) {
+    let mut left = commits;
+    desk.driver.with_store(|store| {
+        store.inject(Box::new(move |point| {
+            if point != FaultPoint::BeforeCommit {
+                return None;
+            }
+            let is_over = left == 0;
+            left = left.saturating_sub(1);
+            is_over.then_some(Fault::Io)
+        }));
+    });
+}
+
+#[test]
+fn what_a_strategy_decides_is_decided_wherever_the_process_ends_in_between() {
+    let mut left_open = 0;
+    for commits in 0..8 {
+        let (desk, mut messages, relay) = following();
+        messages.push(relay.caught_up());
+        fail_after(&desk, commits);
+        let has_failed =
+            desk.try_receive(&messages, NOW).is_err() | desk.driver.with_store(|store| store.is_poisoned());
+        desk.driver.with_store(|store| {
+            store.inject(Box::new(|_| None));
+            store.reload().unwrap();
+        });
+        left_open += usize::from(conflicts(&desk) > 0);
+        let desk = desk.restart(NOW);
+        let all = conflicting(ENTITY);
+        // The relay says everything that was not stored, and that this is all.
+        let known = desk.driver.with_store(|store| store.space(desk.space)).unwrap().unwrap().cursor;
+        desk.driver.enable_sync(NOW);
+        let mut relay = match known {
+            Some(cursor) => desk.connect_from(cursor, NOW),
+            None => desk.connect(NOW),
+        };
+        let mut messages = vec![relay.welcome()];
+        messages.extend(known.is_none().then(|| relay.opened()));
+        let done = known.map_or(0, |cursor| cursor.sequence.get() as usize);
+        messages.extend(all.iter().skip(done).map(|bytes| relay.chunk(ENTITY, bytes)));
+        messages.push(relay.caught_up());
+        desk.receive(&messages, NOW);
+        let changes = desk.driver.read_document(&desk.target(ENTITY), NOW, |document| document.change_count());
+        assert_eq!((conflicts(&desk), changes.unwrap()), (0, 4), "after {commits} commits, which failed: {has_failed}");
+    }
+    assert!(left_open > 0, "the control: the end came between a merge and what follows from it");
+}
+
+#[test]
+fn what_a_strategy_decides_is_decided_after_the_store_has_failed_for_a_while() {
+    let mut left_open = 0;
+    for commits in 0..8 {
+        let (desk, messages, relay) = following();
+        fail_after(&desk, commits);
+        let _ = desk.try_receive(&messages, NOW);
+        desk.driver.with_store(|store| store.inject(Box::new(|_| None)));
+        desk.driver.reload(NOW).unwrap();
+        left_open += usize::from(conflicts(&desk) > 0);
+        let _ = desk.try_receive(&[relay.caught_up()], NOW);
+        desk.driver.settle_what_was_left(NOW);
+        assert_eq!(conflicts(&desk), 0, "after {commits} commits");
+    }
+    assert!(left_open > 0, "the control: it failed between a merge and what follows from it");
+}

@@ -65,6 +65,22 @@ fn whoever_watches_hears_of_conflicts_that_a_file_brings() {
 }
 
 #[test]
+fn what_a_strategy_decides_of_a_file_is_decided_when_it_is_there() {
+    let mut anna = AutoCommit::new();
+    let mut ben = anna.fork();
+    anna.put(&ROOT, "title", "Milk").unwrap();
+    ben.put(&ROOT, "title", "Oat milk").unwrap();
+    anna.merge(&mut ben).unwrap();
+    let home = Replica::open_in_memory().unwrap().create_space("Home").unwrap();
+    let notes = home.collection::<()>("notes").unwrap();
+    notes.on_conflict(crate::Strategy::Newest).unwrap();
+    let id = notes.import_automerge(&anna.save()).unwrap();
+    let listed = notes.shared.driver.with_store(|store| store.reader().conflict_count(home.id())).unwrap();
+    assert_eq!(listed, 0, "before anybody asks");
+    assert!(notes.entity(id).unwrap().conflicts().unwrap().is_empty());
+}
+
+#[test]
 fn what_is_no_document_or_has_no_room_is_refused_and_nothing_is_stored() {
     let notes = notes();
     let refused = |bytes: &[u8]| notes.import_automerge(bytes).unwrap_err();
