@@ -250,7 +250,8 @@ impl Presence {
         Self { party: Party::join(&shared, space), place, shared }
     }
 
-    /// Shows something from now on, in place of what was shown there, by whatever handle of this replica. Offline it is kept, and
+    /// Shows something from now on, in place of what this handle showed. Of several handles of one place others see what was set last; once
+    /// that is taken back, what was set before it and still stands. Offline it is kept, and
     /// shown with the next connection. In an entity of a collection that sends nothing on this device
     /// ([`Direction`](crate::Direction)) it stays here, as long as that is so: where nothing goes either way, and where changes only come in
     /// and the entity was never sent.

@@ -56,12 +56,10 @@ struct Here {
 }
 
 /// What this device shows in one place.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Own {
-    /// Who showed it last: nobody else takes it back.
-    party: u64,
-    /// `None` where it was taken back, and others are still to be told.
-    data: Option<Vec<u8>>,
+    /// What each party shows there, the newest last, which is what others see; none where all was taken back, and others are still to be told.
+    states: Vec<(u64, Vec<u8>)>,
     /// Whether it stays here, since nothing of the collection leaves, or nothing of the entity has.
     is_kept: bool,
     is_due: bool,
@@ -154,7 +152,7 @@ impl Driver {
     }
 
     /// Shows something, as JSON of at most [`SIGNAL_BYTES_MAX`](afield_core::limits::SIGNAL_BYTES_MAX) bytes, in an entity or in the
-    /// space as a whole until it is taken back, in place of what was shown there.
+    /// space as a whole until it is taken back, in place of what the party showed there. Others see what was shown last of that which still is.
     ///
     /// ```
     /// # use afield::store::{OpenOptions, Origin, Store};
@@ -193,8 +191,7 @@ impl Driver {
     pub fn show_presence(&self, space: SpaceId, place: Option<EntityId>, party: u64, data: Vec<u8>) {
         let mut spaces = lock(&self.presences.spaces);
         let Some(here) = spaces.get_mut(&space) else { return };
-        let (said_ms, is_kept) = here.own.get(&place).map_or((None, false), |own| (own.said_ms, own.is_kept));
-        here.own.insert(place, Own { party, data: Some(data), is_kept, is_due: true, said_ms });
+        here.show(place, party, data);
     }
 
     /// Takes back what somebody shows.
@@ -333,12 +330,22 @@ impl Driver {
 }
 
 impl Here {
+    /// Shows something for a party in place of what that showed there, and before what others show there.
+    fn show(&mut self, place: Place, party: u64, data: Vec<u8>) {
+        let own = self.own.entry(place).or_default();
+        own.states.retain(|(of, _)| *of != party);
+        own.states.push((party, data));
+        own.is_due = true;
+    }
+
+    /// Takes back what a party shows: others see what was shown there before it, where somebody still shows that.
     fn take_back(&mut self, party: u64) {
-        for own in self.own.values_mut().filter(|own| own.party == party && own.data.is_some()) {
-            (own.data, own.is_due) = (None, true);
+        for own in self.own.values_mut() {
+            own.is_due |= own.states.last().is_some_and(|(of, _)| *of == party);
+            own.states.retain(|(of, _)| *of != party);
         }
         // What nobody was told of is not taken back from anybody.
-        self.own.retain(|_, own| own.data.is_some() || own.said_ms.is_some());
+        self.own.retain(|_, own| !own.states.is_empty() || own.said_ms.is_some());
     }
 
     /// Keeps here what others may not know of, and takes it back from those who were shown it. An entity that is not here any more stays
@@ -378,7 +385,7 @@ impl Here {
                 (own.is_due, own.said_ms) = (false, Some(now_ms).filter(|_| !own.is_kept));
             }
         }
-        self.own.retain(|_, own| own.data.is_some() || own.is_due);
+        self.own.retain(|_, own| !own.states.is_empty() || own.is_due);
     }
 
     /// Takes what another session says; answers whether others now show something else.
@@ -428,7 +435,7 @@ impl Here {
     /// Forgets what was heard and said in a session; what is shown is said in the next one.
     fn end_session(&mut self) -> bool {
         (self.is_joined, self.answer_ms) = (false, None);
-        self.own.retain(|_, own| own.data.is_some());
+        self.own.retain(|_, own| !own.states.is_empty());
         self.own.values_mut().for_each(|own| (own.is_due, own.said_ms) = (true, None));
         self.forget(|_| true)
     }
@@ -451,7 +458,7 @@ impl Here {
 impl Own {
     /// What others are to see.
     fn shown(&self) -> Option<&Vec<u8>> {
-        self.data.as_ref().filter(|_| !self.is_kept)
+        self.states.last().map(|(_, data)| data).filter(|_| !self.is_kept)
     }
 
     /// When it may be said again.
@@ -495,8 +502,8 @@ mod tests {
 
     #[test]
     fn what_is_shown_since_the_look_at_directions_waits_for_the_next_look() {
-        let own = Own { party: 1, data: Some(b"1".to_vec()), is_kept: false, is_due: true, said_ms: None };
-        let mut here = Here { parties: 1, own: BTreeMap::from([(Some(NOTE), own)]), ..Here::default() };
+        let mut here = Here { parties: 1, ..Here::default() };
+        here.show(Some(NOTE), 1, b"1".to_vec());
         let mut say_after = |may_leave: &[(EntityId, Option<bool>)]| {
             let mut said = Vec::new();
             here.keep_what_stays(&may_leave.iter().copied().collect());
@@ -509,5 +516,33 @@ mod tests {
         assert_eq!(say_after(&[]), [(SignalKind::Asks, None)], "nobody knows yet whether it may leave");
         assert_eq!(say_after(&[(NOTE, Some(false))]), []);
         assert_eq!(say_after(&[(NOTE, Some(true))]), [(SignalKind::Shows, Some(NOTE))]);
+    }
+
+    #[test]
+    fn what_one_window_takes_back_leaves_what_another_shows_in_the_same_place() {
+        let mut here = Here { parties: 2, ..Here::default() };
+        let mut now_ms = 0;
+        let mut said_by = |here: &mut Here| {
+            let mut said = Vec::new();
+            now_ms += SIGNAL_INTERVAL_MS;
+            here.say(Now { wall_ms: 0, monotonic_ms: now_ms }, |kind, _, data| {
+                said.push((kind, data.map(<[u8]>::to_vec)));
+                true
+            });
+            said
+        };
+        let shows = |data: &[u8]| vec![(SignalKind::Shows, Some(data.to_vec()))];
+        here.show(None, 1, b"1".to_vec());
+        assert_eq!(said_by(&mut here)[1..], shows(b"1"));
+        here.show(None, 2, b"2".to_vec());
+        assert_eq!(said_by(&mut here), shows(b"2"));
+        here.take_back(2);
+        assert_eq!(said_by(&mut here), shows(b"1"), "the first still shows it");
+        here.show(None, 2, b"2".to_vec());
+        assert_eq!(said_by(&mut here), shows(b"2"));
+        here.take_back(1);
+        assert_eq!(said_by(&mut here), [], "nothing else is seen than before");
+        here.take_back(2);
+        assert_eq!(said_by(&mut here), [(SignalKind::Clears, None)]);
     }
 }
