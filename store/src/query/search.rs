@@ -444,6 +444,12 @@ impl Table<'_> {
         values.join(", ")
     }
 
+    /// The fields of a row of projections as the words in them are read: 1 and 1.0 are equal, and not the same words.
+    fn texts(&self, row: &str) -> String {
+        let texts: Vec<_> = self.fields.iter().map(|field| format!("CAST({} AS TEXT)", field.sql(row))).collect();
+        texts.join(", ")
+    }
+
     fn definitions(&self) -> Vec<String> {
         let (name, columns, (space, collection)) = (self.name(), self.columns(), &self.place);
         let is_shown = |row: &str| {
@@ -483,8 +489,8 @@ impl Table<'_> {
                     format!(
                         "old.space_row = {space} AND old.collection = {collection}
                          AND (old.deleted, old.json IS NULL, {}) IS NOT (new.deleted, new.json IS NULL, {})",
-                        self.values("old."),
-                        self.values("new.")
+                        self.texts("old."),
+                        self.texts("new.")
                     ),
                     format!("{take_out} {put_in}"),
                 ),

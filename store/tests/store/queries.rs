@@ -399,6 +399,33 @@ fn search_finds_words_in_the_declared_fields_and_shows_where() {
 }
 
 #[test]
+fn a_number_that_is_written_another_way_is_found_as_it_reads_now() {
+    let mut store = two_spaces();
+    let _ = store.declare_search(space(1), &notes(), &paths(&["n", "title"]), |_, _| {}).unwrap();
+    let check = |store: &Store, expected: [&[u16]; 4]| {
+        assert_eq!(["0", "1", "2", "plan"].map(|word| found(store, &words(word))), expected.map(<[u16]>::to_vec));
+    };
+    let forms: [(_, [&[u16]; 4]); 4] = [
+        (json!({ "n": 1.0, "title": "plan" }), [&[7], &[7], &[], &[7]]),
+        (json!({ "n": 1, "title": "plan" }), [&[], &[7], &[], &[7]]),
+        (json!({ "n": 2, "title": "plan" }), [&[], &[], &[7], &[7]]),
+        (json!({ "n": "2", "title": "plan" }), [&[], &[], &[7], &[7]]),
+    ];
+    for (number, (note, expected)) in (1_u32..).zip(forms) {
+        let bytes = bytes(number);
+        let changes = [NewChange { hash: hash(number), bytes: &bytes, arrival: Arrival::Applied }];
+        let projection = Projection { json: note.to_string(), deleted: false, updated_ms: AT_MS };
+        let (space, entity, collection) = (space(1), entity(7), notes());
+        let write =
+            EntityWrite { space, entity, collection: &collection, changes: &changes, projection: Some(&projection) };
+        let _ = store.append(&[write], AT_MS).unwrap();
+        check(&store, expected);
+        let _ = store.rebuild_declared(|_, _| {}).unwrap();
+        check(&store, expected);
+    }
+}
+
+#[test]
 fn nothing_typed_into_a_search_field_is_an_error_and_an_expression_may_be() {
     let mut store = shop();
     let _ = store.declare_search(space(1), &notes(), &paths(&["title"]), |_, _| {}).unwrap();
