@@ -101,6 +101,9 @@ impl<T> Collection<T> {
     /// ordinary edit, which others receive and [`Collection::redo`] takes back. Undoing the edit that made the entity
     /// deletes it.
     ///
+    /// Edits from before the device took a new identity ([`SyncEvent::DeviceRenamed`](crate::SyncEvent::DeviceRenamed)) are not undone: another
+    /// store has the identity that wrote them, and nothing in a change tells which of the two did.
+    ///
     /// ```
     /// # use afield::{Replica, model};
     /// # #[model]

@@ -202,7 +202,9 @@ pub enum SyncEvent {
         /// What this device may do there.
         role: Role,
     },
-    /// Another store with this device's identity was connected; this one took a new identity.
+    /// Another store with this device's identity was connected; this one took a new identity. What was written before is from now on that
+    /// of another device: `Collection::undo` does not take it back, and it is not this device's side for
+    /// [`Strategy::PreferThis`](crate::Strategy::PreferThis).
     DeviceRenamed {
         /// The new identity.
         device: DeviceId,
