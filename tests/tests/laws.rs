@@ -1,11 +1,11 @@
 //! Everything that people do, together: versions of an application that see one collection through lenses, edits, deletions,
-//! undo, decisions, strategies, purges, directions and syncs in any order, on whole devices with a real relay. In the end all hold the same
-//! (S1), list the same conflicts, have the same projections byte by byte, which are those that are made anew (D9), and nothing of what
+//! undo, decisions, strategies, purges, directions, restarts and syncs in any order, on whole devices with a real relay. In the end all hold the same
+//! (S1), list the same conflicts, have the same projections byte by byte and find the same, as with what is made anew (D9), and nothing of what
 //! was purged.
 
 use afield::{
-    Choice, Collection, Confirm, Direction, EditError, EntityId, Lens, Lenses, Path, Replica, Space,
-    Strategy as Deciding, Text, model,
+    Choice, Collection, Confirm, Direction, EditError, EntityId, Lens, Lenses, Path, Replica, Space, SpaceId,
+    Strategy as Deciding, Text, Value, model,
 };
 use afield_tests::processes::{Access, Program, Site};
 use proptest::prelude::*;
@@ -19,6 +19,11 @@ const DEVICES: usize = 3;
 const CASES: u32 = 64;
 /// After how many rounds of syncs all have what strategies settled meanwhile.
 const ROUNDS_MAX: usize = 12;
+/// What is searched for: words that people write, and numbers of which some are others in another form.
+const WORDS: [&str; 6] = ["a", "ab", "c", "0", "1", "2"];
+
+/// A row of the projections: the entity, its collection, whether it is deleted, since when it reads so, and what it reads.
+type Row = (Vec<u8>, String, bool, i64, Vec<u8>);
 
 /// A task as the first version has it.
 #[model]
@@ -58,16 +63,19 @@ enum Act {
     Label(usize, Vec<String>),
     Urgency(usize, i64),
     Note(usize, String),
+    Measure(usize, f64, bool),
     Delete(usize),
     Restore(usize),
-    Undo(usize),
-    Redo(usize),
+    /// Of one that is deleted, or of one that is not.
+    Undo(usize, bool),
+    Redo(usize, bool),
     Decide(usize),
     Follow(Deciding),
     Purge(usize),
     Direct(Direction),
     Sync,
     Leave,
+    Reopen,
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -84,8 +92,10 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (entity.clone(), word).prop_map(|(entity, note)| Act::Note(entity, note)),
         2 => entity.clone().prop_map(Act::Delete),
         2 => entity.clone().prop_map(Act::Restore),
-        3 => entity.clone().prop_map(Act::Undo),
-        2 => entity.clone().prop_map(Act::Redo),
+        1 => (entity.clone(), 0..3_u8, any::<bool>())
+            .prop_map(|(entity, size, is_whole)| Act::Measure(entity, size.into(), is_whole)),
+        4 => (entity.clone(), any::<bool>()).prop_map(|(entity, is_deleted)| Act::Undo(entity, is_deleted)),
+        3 => (entity.clone(), any::<bool>()).prop_map(|(entity, is_deleted)| Act::Redo(entity, is_deleted)),
         2 => entity.clone().prop_map(Act::Decide),
         1 => prop::sample::select(Deciding::ALL.to_vec()).prop_map(Act::Follow),
         1 => entity.prop_map(Act::Purge),
@@ -94,6 +104,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Direct(Direction::Both)),
         5 => Just(Act::Sync),
         2 => Just(Act::Leave),
+        1 => Just(Act::Reopen),
     ]
 }
 
@@ -121,11 +132,12 @@ impl<'s> World<'s> {
         // The relay knows a space once its maker has been there.
         site.sync(&replicas[0].0);
         let join = |(device, (replica, path)): (usize, (Replica, _))| {
-            let space = replica.join_space(home).unwrap();
-            let old: Collection<OldTask> = space.collection("tasks").unwrap();
-            let new: Collection<Task> = space.collection::<Task>("tasks").unwrap().through(lenses());
-            let _ = old.search_fields(["notes"]).unwrap();
-            Person { replica, path, space, old, new, is_new: device > 0 }
+            let _ = replica.join_space(home).unwrap();
+            let person = Person::new(replica, path, home, device > 0);
+            // No version has the size, as a third one would write it.
+            let all: Collection<()> = person.space.collection("tasks").unwrap();
+            let _ = all.search_fields(["notes", "size"]).unwrap();
+            person
         };
         let people = replicas.into_iter().enumerate().map(join).collect();
         Self { site, people, purged: RefCell::default() }
@@ -149,9 +161,16 @@ impl<'s> World<'s> {
         Err(TestCaseError::fail("devices write to each other for ever"))
     }
 
-    fn act(&self, device: usize, act: &Act) {
+    fn act(&mut self, device: usize, act: &Act) {
         let person = &self.people[device];
         match act {
+            Act::Reopen => {
+                let Person { replica, path, space, old, new, is_new } = self.people.remove(device);
+                let home = space.id();
+                drop((replica, space, old, new));
+                let again = Replica::open(&path).unwrap();
+                self.people.insert(device, Person::new(again, path, home, is_new));
+            }
             Act::Purge(entity) => {
                 let Some(id) = person.entity(*entity, false) else { return };
                 let _ = person.old.purge(id, Confirm::Yes).unwrap();
@@ -163,6 +182,13 @@ impl<'s> World<'s> {
 }
 
 impl Person {
+    fn new(replica: Replica, path: std::path::PathBuf, home: SpaceId, is_new: bool) -> Self {
+        let space = replica.space(home).unwrap();
+        let old: Collection<OldTask> = space.collection("tasks").unwrap();
+        let new: Collection<Task> = space.collection::<Task>("tasks").unwrap().through(lenses());
+        Self { replica, path, space, old, new, is_new }
+    }
+
     /// The entity that is meant, of those that are here and not deleted, or of the deleted ones.
     fn entity(&self, number: usize, is_deleted: bool) -> Option<EntityId> {
         let ids = if is_deleted { self.old.deleted().unwrap() } else { self.old.ids().unwrap() };
@@ -207,8 +233,14 @@ impl Person {
             }
             Act::Delete(entity) => drop(self.entity(entity, false).map(|id| made(self.old.delete(id)))),
             Act::Restore(entity) => drop(self.entity(entity, true).map(|id| made(self.old.restore(id)))),
-            Act::Undo(entity) => drop(self.entity(entity, false).map(|id| made(self.old.undo(id)))),
-            Act::Redo(entity) => drop(self.entity(entity, false).map(|id| made(self.old.redo(id)))),
+            Act::Measure(entity, size, is_whole) => {
+                let Some(id) = self.entity(entity, false) else { return };
+                let size = if is_whole { Value::Int(size as i64) } else { Value::F64(size) };
+                let entity = self.old.entity(id).map_err(EditError::from);
+                made(entity.and_then(|entity| entity.map(Path::ROOT).put("size", size)));
+            }
+            Act::Undo(entity, is_deleted) => drop(self.entity(entity, is_deleted).map(|id| made(self.old.undo(id)))),
+            Act::Redo(entity, is_deleted) => drop(self.entity(entity, is_deleted).map(|id| made(self.old.redo(id)))),
             Act::Decide(number) => {
                 let all = self.space.conflicts().unwrap();
                 let Some(one) = all.get(number % all.len().max(1)) else { return };
@@ -221,7 +253,7 @@ impl Person {
                 );
             }
             Act::Follow(strategy) => self.old.on_conflict(strategy).unwrap(),
-            Act::Purge(_) => unreachable!("it concerns all"),
+            Act::Purge(_) | Act::Reopen => unreachable!("it is not done by the person alone"),
             Act::Direct(direction) => self.space.set_direction("tasks", direction).unwrap(),
             Act::Sync => site.sync(&self.replica),
             Act::Leave => self.replica.disconnect(),
@@ -242,19 +274,25 @@ impl Person {
         self.space.conflicts().unwrap().iter().map(say).collect()
     }
 
+    /// What a few searches find.
+    fn found(&self) -> Vec<BTreeSet<EntityId>> {
+        let find = |word: &str| self.old.json().search(word).unwrap().all().unwrap().iter().map(|hit| hit.id).collect();
+        WORDS.into_iter().map(find).collect()
+    }
+
     /// What queries read, as it stands in the file.
-    fn projections(&self) -> Vec<(Vec<u8>, String, bool, Vec<u8>)> {
+    fn projections(&self) -> Vec<Row> {
         // Whatever is stale is projected before it is shown.
         let _ = self.old.json().query("1 = 1", ()).unwrap().count().unwrap();
         let _ = self.old.deleted().unwrap();
         let file = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
         let mut all = file
             .prepare(
-                "SELECT entity, p.collection, deleted, CAST(json AS BLOB) FROM projections p JOIN entities USING (entity_row)
+                "SELECT entity, p.collection, deleted, updated_ms, CAST(json AS BLOB) FROM projections p JOIN entities USING (entity_row)
                  WHERE stale = 0 ORDER BY entity",
             )
             .unwrap();
-        let rows = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
+        let rows = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)));
         rows.unwrap().collect::<Result<_, _>>().unwrap()
     }
 }
@@ -267,19 +305,20 @@ fn made<T>(done: Result<T, EditError>) {
 }
 
 fn play(site: &Site, number: u32, acts: &[(usize, Act)]) -> Result<(), TestCaseError> {
-    let world = World::new(site, number);
+    let mut world = World::new(site, number);
     for (device, act) in acts {
         world.act(*device, act);
     }
     world.people.iter().for_each(|person| person.space.set_direction("tasks", Direction::Both).unwrap());
     world.sync_all()?;
     let [first, others @ ..] = world.people.as_slice() else { return Ok(()) };
-    let (export, inbox, projections) = (first.export(), first.inbox(), first.projections());
+    let (export, inbox, projections, found) = (first.export(), first.inbox(), first.projections(), first.found());
     prop_assert_eq!(export.lines().count(), projections.len());
     for other in others {
         prop_assert_eq!(&other.export(), &export);
         prop_assert_eq!(&other.inbox(), &inbox);
         prop_assert_eq!(&other.projections(), &projections);
+        prop_assert_eq!(&other.found(), &found);
     }
     for id in world.purged.borrow().iter() {
         prop_assert!(!export.contains(&id.to_string()), "{} is back", id);
@@ -291,6 +330,7 @@ fn play(site: &Site, number: u32, acts: &[(usize, Act)]) -> Result<(), TestCaseE
     for person in &world.people {
         person.replica.rebuild(|_| ()).unwrap();
         prop_assert_eq!(&person.projections(), &projections);
+        prop_assert_eq!(&person.found(), &found);
         prop_assert_eq!(&person.inbox(), &inbox);
         let status = person.replica.status().unwrap();
         prop_assert_eq!((status.pending_changes, status.conflicts), (0, inbox.len() as u64));
