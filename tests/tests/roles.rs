@@ -241,7 +241,8 @@ fn a_role_that_changes_in_a_session_is_known_with_the_next_sync_and_what_was_ref
 fn a_reader_decides_nothing_by_a_strategy_until_he_or_she_may_write() {
     let site = start();
     let (laptop, home) = adas(&site);
-    (grant(&site, home.id(), "ben", "writer"), grant(&site, home.id(), "cyd", "reader"));
+    grant(&site, home.id(), "ben", "writer");
+    grant(&site, home.id(), "cyd", "reader");
     let (bens, there) = joined(&site, "ben.db", home.id(), &["--user", "ben"]);
     let (cyds, theirs) = joined(&site, "cyd.db", home.id(), &["--user", "cyd"]);
     theirs.collection::<()>("notes").unwrap().on_conflict(Strategy::Newest).unwrap();
