@@ -58,12 +58,17 @@ impl Party {
         id
     }
 
-    /// Puts a value into a field of a note on a device.
+    /// Puts a value into a field of a note on a device, at another time than any edit before: of two in one millisecond, which is more than one
+    /// takes, neither is the newest.
     ///
     /// # Panics
     ///
     /// It is not stored.
     pub fn edit(&self, device: usize, id: EntityId, field: &str, value: impl Into<Value>) {
+        let started = now_ms();
+        while now_ms() == started {
+            std::thread::yield_now();
+        }
         let note = self.notes(device).entity(id).expect("the note");
         note.map(Path::ROOT).put(field, value).expect("an edit");
     }
@@ -119,6 +124,11 @@ impl Party {
         all.iter().for_each(|other| assert_eq!(said(other), said(&all[0])));
         all.into_iter().next().unwrap_or_default()
     }
+}
+
+fn now_ms() -> u128 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.expect("a clock after 1970").as_millis()
 }
 
 /// Everything that a list of conflicts says, but for strategies.
