@@ -15,9 +15,8 @@ async fn without_a_token_nobody_learns_even_what_there_is_to_ask() {
     assert_eq!(office.get("/openapi.json").await, serde_json::to_value(openapi()).unwrap(), "the control");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_address_does_not_hold_the_administration_full() {
-    let office = Office::open().await;
+/// Takes all the places of this machine's address at the administration, and who asks then is sent away: the connections, and that answer.
+async fn full(office: &Office) -> (Vec<TcpStream>, Answer) {
     let address = office.relay.admin_address().unwrap();
     let mut silent = Vec::new();
     for _ in 0..ADMIN_CONNECTIONS_PER_ADDRESS_MAX {
@@ -25,22 +24,34 @@ async fn an_address_does_not_hold_the_administration_full() {
     }
     let refused = office.ask("GET", "/v1/users", None).await;
     assert_eq!((refused.status, &refused.json()["code"]), (503, &json!("too_many")));
+    (silent, refused)
+}
+
+/// Ends connections, and waits until somebody finds a place again.
+async fn free_again(office: &Office, silent: Vec<TcpStream>) {
+    drop(silent);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while office.ask("GET", "/v1/users", None).await.status != 200 {
+        assert!(tokio::time::Instant::now() < deadline, "its places are free again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_does_not_hold_the_administration_full() {
+    let office = Office::open().await;
+    let (silent, refused) = full(&office).await;
     assert!(refused.head.contains("retry-after: "), "{}", refused.head);
     #[cfg(target_os = "linux")]
     {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::new(IpAddr::from([127, 0, 0, 2]), 0)).unwrap();
-        let mut other = socket.connect(address).await.unwrap();
+        let mut other = socket.connect(office.relay.admin_address().unwrap()).await.unwrap();
         other.write_all(b"GET /v1/users HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         let mut answer = [0; 12];
         tokio::time::timeout(PATIENCE, other.read_exact(&mut answer)).await.unwrap().unwrap();
         assert_eq!(&answer, b"HTTP/1.1 401", "another address finds a place");
     }
-    silent.clear();
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    while office.ask("GET", "/v1/users", None).await.status != 200 {
-        assert!(tokio::time::Instant::now() < deadline, "its places are free again");
-    }
+    free_again(&office, silent).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,18 +62,8 @@ async fn nor_does_who_asks_for_nothing_at_the_address_of_a_trusted_proxy() {
     let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
     let options = RelayOptions { admin: Some(anywhere), trusted_proxies, ..options(folder.path()) };
     let office = Office { relay: Relay::start(options).await.unwrap(), folder, admin };
-    let address = office.relay.admin_address().unwrap();
-    let mut silent = Vec::new();
-    for _ in 0..ADMIN_CONNECTIONS_PER_ADDRESS_MAX {
-        silent.push(TcpStream::connect(address).await.unwrap());
-    }
-    let refused = office.ask("GET", "/v1/users", None).await;
-    assert_eq!((refused.status, &refused.json()["code"]), (503, &json!("too_many")));
-    silent.clear();
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    while office.ask("GET", "/v1/users", None).await.status != 200 {
-        assert!(tokio::time::Instant::now() < deadline, "its places are free again");
-    }
+    let (silent, _) = full(&office).await;
+    free_again(&office, silent).await;
     for _ in 0..2 * ADMIN_CONNECTIONS_PER_ADDRESS_MAX {
         for token in [format!("{}\r\nx-forwarded-for: 192.0.2.1", office.admin), office.admin.clone()] {
             let answer = office.ask_as(Some(&token), "GET", "/v1/users", None).await;
